@@ -1,0 +1,1 @@
+"""Reinforcement learning for behaviour-based email nurturing."""
