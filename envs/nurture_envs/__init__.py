@@ -1,0 +1,1 @@
+"""The domain's language and the simulated contact environments of nurture_rl."""

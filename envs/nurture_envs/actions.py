@@ -1,0 +1,197 @@
+"""The enumerated actions of a journey, with their factor columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_envs.errors import ActionError
+from nurture_envs.journey import Journey, Message
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+NOW = -1  # slot of an action that sends at the decision
+_NEVER_EXPIRES = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be done with a contact in a bin."""
+
+    id: str
+    routing: str  # send, pause, escalate or exit
+    message: Message | None = None
+    slot: int = NOW  # local hour of sending
+    bins: int = 0  # length of a pause
+
+
+@dataclass(frozen=True)
+class ActionCatalog:
+    """The actions of a journey in their fixed order."""
+
+    actions: tuple[Action, ...]
+
+    @classmethod
+    def of(cls, journey: Journey) -> ActionCatalog:
+        """Enumerate send x slot, the pauses, then escalate and exit where the journey has them."""
+        options = journey.options
+        sends = [
+            Action(_send_id(message, slot), "send", message, NOW if slot is None else slot)
+            for message in journey.messages
+            for slot in options.slots
+        ]
+        pauses = [Action(f"pause:{bins}", "pause", bins=bins) for bins in options.pauses]
+        rest = [Action("escalate", "escalate")] if options.escalate else []
+        rest += [Action("exit", "exit")] if options.exit else []
+        return cls((*sends, *pauses, *rest))
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Stable names, in catalogue order."""
+        return tuple(action.id for action in self.actions)
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash: equal exactly when ids, order and message factors are equal."""
+        rows = [
+            [a.id, a.routing, a.slot, a.bins, *(_factors(a.message) if a.message else ())]
+            for a in self.actions
+        ]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+    def index(self, action_id: str) -> int:
+        """Position of an action id.
+
+        Raises:
+            ActionError: the catalogue has no such action.
+        """
+        try:
+            return self.ids.index(action_id)
+        except ValueError as error:
+            known = ", ".join(self.ids[:4])
+            raise ActionError(
+                f"expected one of this catalogue's {len(self)} actions ({known}, ...), "
+                f"got {action_id!r}; use the journey the id was made with"
+            ) from error
+
+    def indices(self, action_ids: Sequence[str]) -> IntArray:
+        """Positions of action ids, [n].
+
+        Raises:
+            ActionError: one of them is unknown.
+        """
+        return np.array([self.index(action_id) for action_id in action_ids], np.int64)
+
+    def routed(self, routing: str) -> BoolArray:
+        """True for actions of that routing, [a]."""
+        return np.array([action.routing == routing for action in self.actions])
+
+    @cached_property
+    def wait(self) -> int:
+        """Position of `pause:1`, the action that is always legal."""
+        return self.index("pause:1")
+
+    @cached_property
+    def slots(self) -> IntArray:
+        """Local hour of sending, NOW where the action sends at once or not at all, [a]."""
+        return np.array([action.slot for action in self.actions], np.int64)
+
+    @cached_property
+    def pause_bins(self) -> IntArray:
+        """Length of each pause, 0 for other actions, [a]."""
+        return np.array([action.bins for action in self.actions], np.int64)
+
+    @cached_property
+    def approved(self) -> BoolArray:
+        """False for sends of messages that nobody approved, [a]."""
+        return np.array(
+            [a.message is None or a.message.approval == "approved" for a in self.actions]
+        )
+
+    @cached_property
+    def expiry(self) -> IntArray:
+        """Last day an action may be taken, days since 1970, [a]."""
+        epoch = date(1970, 1, 1)
+        return np.array(
+            [
+                (a.message.expires - epoch).days
+                if a.message is not None and a.message.expires is not None
+                else _NEVER_EXPIRES
+                for a in self.actions
+            ],
+            np.int64,
+        )
+
+    @cached_property
+    def factor_names(self) -> tuple[str, ...]:
+        """Names of the factor columns: routing, then message, slot, topic, job, proof, offer."""
+        return tuple(f"{factor}={level}" for factor, level in self._levels)
+
+    @cached_property
+    def factors(self) -> FloatArray:
+        """One 0/1 column per level of each factor that varies, [a, k].
+
+        These columns are what lets a value model share strength between actions and what a
+        marginalised estimator groups by.
+        """
+        described = [_describe(action) for action in self.actions]
+        columns = [
+            [float(row[factor] == level) for row in described] for factor, level in self._levels
+        ]
+        return np.array(columns, np.float64).T.reshape(len(self), len(self._levels))
+
+    @cached_property
+    def _levels(self) -> tuple[tuple[str, str], ...]:
+        described = [_describe(action) for action in self.actions]
+        levels: list[tuple[str, str]] = []
+        for factor in described[0]:
+            values = list(dict.fromkeys(row[factor] for row in described if row[factor]))
+            if len(values) > 1:
+                levels += [(factor, value) for value in values]
+        return tuple(levels)
+
+    def effects(self, journey: Journey) -> FloatArray:
+        """Counts that an action itself adds to the journey's channels in its bin, [a, c]."""
+        table = np.zeros((len(self), len(journey.channels)))
+        for row, action in enumerate(self.actions):
+            for column, signal in enumerate(journey.signals):
+                if not signal.by_action:
+                    continue
+                sends = action.message is not None and signal.type == "sent"
+                fits = sends and signal.topic in (None, action.message and action.message.topic)
+                if fits or (action.routing == "escalate" and signal.type == "escalated"):
+                    table[row, column] = 1.0
+        return table
+
+
+def _send_id(message: Message, slot: int | None) -> str:
+    return f"send:{message.id}@{'now' if slot is None else f'{slot:02d}'}"
+
+
+def _factors(message: Message) -> tuple[str, ...]:
+    return (message.job, message.topic, message.proof, message.offer, message.call_to_action)
+
+
+def _describe(action: Action) -> dict[str, str]:
+    message = action.message
+    return {
+        "routing": action.routing if action.routing != "pause" else f"pause:{action.bins}",
+        "slot": f"{action.slot:02d}" if message is not None and action.slot != NOW else "",
+        "message": message.id if message else "",
+        "topic": message.topic if message else "",
+        "job": message.job if message else "",
+        "proof": message.proof if message else "",
+        "offer": message.offer if message else "",
+    }

@@ -1,0 +1,135 @@
+"""Bins of the contact's local wall clock, and the way from UTC to that clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_envs.errors import ShapeError, TimeZoneError
+
+IntArray = NDArray[np.int64]
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+_QUARTER_US = HOUR_US // 4  # every zone in use shifts on a quarter hour
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_THURSDAY = 3  # 1970-01-01
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When a journey decides: bin edges repeated every period, counted from an episode's anchor.
+
+    Bin b begins at `anchor + (b // n_slots) * period + slots[b % n_slots]`; negative bins are
+    history before entry.
+    """
+
+    period_hours: float  # hours, > 0
+    slots_hours: tuple[float, ...]  # hours after the start of a period, increasing, first >= 0
+    periods: int  # periods of one episode, >= 1
+
+    @property
+    def horizon(self) -> int:
+        """Decisions of an episode that nothing ends early."""
+        return self.periods * len(self.slots_hours)
+
+    def bin_of(self, local_us: IntArray, anchor_us: IntArray) -> IntArray:
+        """The bin each local time falls into.
+
+        Args:
+            local_us: local wall time, [n], microseconds since 1970.
+            anchor_us: the episode's anchor on the same clock, [n] or scalar.
+
+        Returns:
+            Bin numbers, [n]; negative before the first bin.
+        """
+        period = round(self.period_hours * HOUR_US)
+        delta = np.asarray(local_us, np.int64) - np.asarray(anchor_us, np.int64)
+        whole, rest = np.divmod(delta, period)
+        edges = np.array([round(slot * HOUR_US) for slot in self.slots_hours], np.int64)
+        slot = np.searchsorted(edges, rest, side="right") - 1
+        return np.asarray(whole * len(edges) + slot, np.int64)
+
+    def start_us(self, bins: Any) -> Any:
+        """Microseconds from the anchor to the start of each bin; numpy or torch integers, [n]."""
+        n_slots = len(self.slots_hours)
+        start = (bins // n_slots) * round(self.period_hours * HOUR_US)
+        if n_slots == 1:
+            return start + round(self.slots_hours[0] * HOUR_US)
+        slot = bins % n_slots
+        for index, hours in enumerate(self.slots_hours):
+            start = start + (slot == index) * round(hours * HOUR_US)
+        return start
+
+
+def weekday_of(local_us: Any) -> Any:
+    """Day of the week of local times, Monday = 0; numpy or torch integers, [n]."""
+    return (local_us // DAY_US + _THURSDAY) % 7
+
+
+@lru_cache(maxsize=512)
+def require_zone(name: str) -> ZoneInfo:
+    """The IANA time zone of that name.
+
+    Raises:
+        TimeZoneError: no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise TimeZoneError(
+            f"expected an IANA time zone such as 'Europe/Berlin', got {name!r}; "
+            "leave it empty when it is not known"
+        ) from error
+
+
+def local_microseconds(utc_us: IntArray, zones: NDArray[np.str_]) -> IntArray:
+    """Local wall time of UTC instants.
+
+    Args:
+        utc_us: instants, [n], microseconds since 1970 UTC.
+        zones: IANA zone names, [n].
+
+    Returns:
+        Wall-clock microseconds, [n]; daylight saving included.
+
+    Raises:
+        TimeZoneError: a zone name is unknown.
+    """
+    return _shift(utc_us, zones, _offset_at_utc, sign=1)
+
+
+def utc_microseconds(local_us: IntArray, zones: NDArray[np.str_]) -> IntArray:
+    """UTC instants of local wall times, [n]; the first of two when clocks go back."""
+    return _shift(local_us, zones, _offset_at_local, sign=-1)
+
+
+def _shift(times: IntArray, zones: NDArray[np.str_], offset: Any, sign: int) -> IntArray:
+    times = np.asarray(times, np.int64)
+    zones = np.asarray(zones)
+    if times.shape != zones.shape or times.ndim != 1:
+        raise ShapeError(f"times and zones must both be [n], got {times.shape} and {zones.shape}")
+    result = times.copy()
+    for name in np.unique(zones):
+        zone = require_zone(str(name))
+        rows = np.flatnonzero(zones == name)
+        quarters, inverse = np.unique(times[rows] // _QUARTER_US, return_inverse=True)
+        offsets = np.array([offset(int(q) * _QUARTER_US, zone) for q in quarters], np.int64)
+        result[rows] += sign * offsets[inverse]
+    return result
+
+
+def _offset_at_utc(utc_us: int, zone: ZoneInfo) -> int:
+    shift = (_EPOCH + timedelta(microseconds=utc_us)).astimezone(zone).utcoffset()
+    return int((shift or timedelta()).total_seconds()) * 1_000_000
+
+
+def _offset_at_local(local_us: int, zone: ZoneInfo) -> int:
+    wall = (_EPOCH + timedelta(microseconds=local_us)).replace(tzinfo=zone)
+    return int((wall.utcoffset() or timedelta()).total_seconds()) * 1_000_000

@@ -1,0 +1,21 @@
+"""What a decision may know: the declared features and the state they are computed from."""
+
+from nurture_envs.features.spec import FeatureSpec
+from nurture_envs.features.state import (
+    NEVER,
+    FeatureState,
+    advance,
+    empty_state,
+    evaluate,
+    state_from_events,
+)
+
+__all__ = [
+    "NEVER",
+    "FeatureSpec",
+    "FeatureState",
+    "advance",
+    "empty_state",
+    "evaluate",
+    "state_from_events",
+]

@@ -1,0 +1,11 @@
+"""What forbids an action now, and why: one implementation for simulator, training and server."""
+
+from nurture_envs.guardrails.rules import (
+    GuardrailFacts,
+    Reason,
+    legal_actions,
+    reason_names,
+    standing,
+)
+
+__all__ = ["GuardrailFacts", "Reason", "legal_actions", "reason_names", "standing"]

@@ -1,0 +1,190 @@
+"""A journey: the frozen record of one nurture program, in the domain's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from nurture_envs.clock import Clock
+
+JOBS = ("remove_objection", "deliver_proof", "qualify", "book_meeting", "activate", "re_engage")
+APPROVALS = ("draft", "approved", "withdrawn")
+FEATURE_KINDS = ("count", "recency", "ratio", "streak", "ever", "attribute", "stage", "calendar")
+CALENDAR_PARTS = ("bin", "weekday", "slot")
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A named filter over the events table; the signals of a journey never overlap."""
+
+    name: str
+    type: str  # event type
+    topic: str | None = None  # None matches any
+    page_category: str | None = None
+    reply_class: str | None = None
+    stage: str | None = None
+    is_machine: bool | None = None
+    valued: bool = False  # the sum of `value` is kept beside the count
+    by_action: bool = False  # made by the action itself, not by the contact
+    delay_bins: int = 0  # bins until the log knows of it
+
+    def filters(self) -> dict[str, str | bool]:
+        """The columns this signal pins, with the value each must have."""
+        pinned = {
+            "type": self.type,
+            "topic": self.topic,
+            "page_category": self.page_category,
+            "reply_class": self.reply_class,
+            "stage": self.stage,
+            "is_machine": self.is_machine,
+        }
+        return {column: value for column, value in pinned.items() if value is not None}
+
+    def overlaps(self, other: Signal) -> bool:
+        """True when one event could match both."""
+        mine, theirs = self.filters(), other.filters()
+        return all(mine[column] == theirs[column] for column in mine.keys() & theirs.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One approved e-mail (or push) and the job it has."""
+
+    id: str
+    job: str  # one of JOBS
+    topic: str
+    proof: str = "none"
+    offer: str = "none"
+    call_to_action: str = "none"
+    channel: str = "email"
+    approval: str = "draft"  # one of APPROVALS; only approved messages are ever sent
+    expires: date | None = None  # last day it may be sent
+    blocks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActionOptions:
+    """Which actions a journey's catalogue enumerates."""
+
+    slots: tuple[int | None, ...]  # local hour of sending; None sends at the decision
+    pauses: tuple[int, ...]  # bins, the first is 1
+    escalate: bool
+    exit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One declared feature; which fields matter depends on `kind`."""
+
+    name: str
+    kind: str  # one of FEATURE_KINDS
+    of: tuple[str, ...] = ()  # channels counted
+    over: tuple[str, ...] = ()  # ratio: channels of the denominator
+    until: tuple[str, ...] = ()  # streak: channels that end it
+    window: int = 1  # bins looked back
+    attribute: str = ""
+    levels: tuple[str, ...] = ()  # attribute: one column each; empty for a number
+    default: float = 0.0  # attribute: value when a number is missing
+    part: str = ""  # calendar: one of CALENDAR_PARTS
+    stages: tuple[tuple[str, str], ...] = ()  # stage: (stage, signal that enters it), in order
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """What a bin earned: signals times weights, less the price of the action."""
+
+    unit: str
+    weights: tuple[tuple[str, float], ...]  # (channel, unit per event or per unit of value)
+    send_cost: float
+    escalate_cost: float
+    discount: float  # per bin, in (0, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class FrequencyCap:
+    """At most `maximum` sends in any rolling window of `hours`."""
+
+    maximum: int
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailSettings:
+    """The hard limits of a journey; off where a field is empty."""
+
+    require_consent: bool
+    caps: tuple[FrequencyCap, ...]
+    min_gap_hours: float
+    quiet_hours: tuple[int, int] | None  # local hours [from, to), may wrap midnight
+    unknown_zone_slack: tuple[int, int]  # hours by which an unknown zone may be off
+    conversation: tuple[tuple[str, int], ...]  # (signal, bins it keeps mail paused)
+    opt_out: tuple[str, ...]  # signals after which no mail is sent
+    hard_bounce: tuple[str, ...]
+    availability: bool  # contacts are sometimes out of reach, the log says when
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """A key figure of the journey: events of some channels per episode."""
+
+    name: str
+    of: tuple[str, ...]
+    better: str  # "higher" or "lower"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison of a feature column with a number."""
+
+    column: str
+    operator: str  # one of >= <= > < == !=
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """If every condition holds, take the action; the first matching rule wins."""
+
+    when: tuple[Condition, ...]
+    action: str  # an action id, or "drip"
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """One nurture program: what is seen, what can be done, what it is worth, what is forbidden."""
+
+    name: str
+    title: str
+    provenance: str  # what kind of data this journey's logs are, for every report
+    clock: Clock
+    estimand: str  # "per_episode" or "per_decision"
+    signals: tuple[Signal, ...]
+    messages: tuple[Message, ...]
+    options: ActionOptions
+    features: tuple[Feature, ...]
+    reward: Reward
+    terminals: tuple[str, ...]  # signals that end an episode
+    guardrails: GuardrailSettings
+    north_star: Kpi
+    supporting: tuple[Kpi, Kpi]
+    drip: tuple[tuple[int, str], ...]  # (bin, action id), the fixed program this one replaces
+    rules: tuple[Rule, ...]
+    resolved: Mapping[str, Any]  # the file with inheritance worked out, as plain data
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Columns of the simulator's state: every signal, then every valued signal's value sum."""
+        counts = tuple(signal.name for signal in self.signals)
+        return counts + tuple(f"{signal.name}.value" for signal in self.signals if signal.valued)
+
+    def channel_index(self, name: str) -> int:
+        """Position of a channel, for arrays of this process."""
+        return self.channels.index(name)
+
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """Bins until each channel is known, in channel order."""
+        by_name = {signal.name: signal.delay_bins for signal in self.signals}
+        return tuple(by_name[channel.removesuffix(".value")] for channel in self.channels)

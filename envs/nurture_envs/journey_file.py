@@ -1,0 +1,365 @@
+"""Journey files: YAML with inheritance, parsed into a `Journey` with all errors at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.clock import Clock
+from nurture_envs.errors import JourneyError
+from nurture_envs.fields import Fields, hint
+from nurture_envs.journey import (
+    APPROVALS,
+    CALENDAR_PARTS,
+    FEATURE_KINDS,
+    JOBS,
+    ActionOptions,
+    Condition,
+    Feature,
+    FrequencyCap,
+    GuardrailSettings,
+    Journey,
+    Kpi,
+    Message,
+    Reward,
+    Rule,
+    Signal,
+)
+
+_OPERATORS = (">=", "<=", "==", "!=", ">", "<")
+
+
+def shipped_journeys() -> tuple[str, ...]:
+    """Names of the journeys that come with the package."""
+    folder = files("nurture_envs") / "journeys"
+    return tuple(
+        sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    )
+
+
+def load_journey(name_or_path: str | Path) -> Journey:
+    """Read a journey that ships with the package (by name) or a file (by path).
+
+    Raises:
+        JourneyError: the file cannot be read or breaks the schema; every problem is listed.
+    """
+    return parse_journey(_read(str(name_or_path), Path.cwd()), str(name_or_path))
+
+
+def parse_journey(data: Mapping[str, Any], source: str = "mapping") -> Journey:
+    """Build a journey from plain data (inheritance already worked out).
+
+    Raises:
+        JourneyError: the data breaks the schema; every problem is listed.
+    """
+    problems: list[str] = []
+    journey = _journey(Fields(data, "", problems))
+    if not problems:
+        problems += _cross_checks(journey)
+    if problems:
+        raise JourneyError(source, problems)
+    return journey
+
+
+def _read(name: str, base: Path) -> dict[str, Any]:
+    if name in shipped_journeys():
+        text, where = (files("nurture_envs") / "journeys" / f"{name}.yaml").read_text("utf-8"), base
+    else:
+        path = base / name
+        if not path.is_file():
+            known = ", ".join(shipped_journeys())
+            raise JourneyError(name, [f"no such file; give a path or one of {known}"])
+        text, where = path.read_text("utf-8"), path.parent
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise JourneyError(name, [f"not readable as YAML: {error}"]) from error
+    if not isinstance(data, dict):
+        raise JourneyError(name, [f"expected a mapping of keys, got {type(data).__name__}"])
+    parent = data.pop("extends", None)
+    return _merge(_read(str(parent), where), data) if parent else data
+
+
+def _merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(parent)
+    for key, value in child.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _journey(f: Fields) -> Journey:
+    signals = tuple(_signal(name, child) for name, child in f.children("signals"))
+    channels = [s.name for s in signals] + [f"{s.name}.value" for s in signals if s.valued]
+    stages = tuple((str(k), str(v)) for k, v in f.mapping("stages", {}).data.items())
+    kpis = f.mapping("kpis")
+    north_star = _kpi(kpis.mapping("north_star"), channels)
+    supporting = [
+        _kpi(Fields(_as_mapping(k), f"kpis.supporting[{i}]", f.problems), channels)
+        for i, k in enumerate(kpis.items("supporting"))
+    ]
+    if len(supporting) != 2:
+        kpis.problem("supporting", f"expected exactly 2 supporting KPIs, got {len(supporting)}")
+        supporting = (supporting + [north_star, north_star])[:2]
+    kpis.finish()
+    journey = Journey(
+        name=f.text("journey"),
+        title=f.text("title"),
+        provenance=f.text("provenance"),
+        clock=_clock(f.mapping("clock")),
+        estimand=f.text("estimand", "per_episode", among=("per_episode", "per_decision")),
+        signals=signals,
+        messages=tuple(_message(name, child) for name, child in f.children("messages")),
+        options=_options(f.mapping("actions")),
+        features=tuple(_feature(n, c, channels, stages) for n, c in f.children("features")),
+        reward=_reward(f.mapping("reward"), signals, channels),
+        terminals=_channels(f, "terminals", channels, default=[]),
+        guardrails=_guardrails(f.mapping("guardrails", {}), channels),
+        north_star=north_star,
+        supporting=(supporting[0], supporting[1]),
+        drip=tuple(_drip(f.mapping("drip", {}))),
+        rules=tuple(_rule(i, rule, f.problems) for i, rule in enumerate(f.items("rules", []))),
+        resolved=f.data,
+    )
+    f.finish()
+    return journey
+
+
+def _as_mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _signal(name: str, f: Fields) -> Signal:
+    signal = Signal(
+        name=name,
+        type=f.text("type"),
+        topic=f.optional_text("topic"),
+        page_category=f.optional_text("page_category"),
+        reply_class=f.optional_text("reply_class"),
+        stage=f.optional_text("stage"),
+        is_machine=f.flag("is_machine") if "is_machine" in f.data else None,
+        valued=f.flag("valued", False),
+        by_action=f.flag("by_action", False),
+        delay_bins=f.integer("delay_bins", 0),
+    )
+    if signal.by_action and signal.type not in ("sent", "escalated"):
+        f.problem("by_action", f"only sent and escalated are made by actions, not {signal.type!r}")
+    f.finish()
+    return signal
+
+
+def _clock(f: Fields) -> Clock:
+    slots = tuple(float(s) for s in f.items("slots_hours", [0]) if isinstance(s, (int, float)))
+    period = f.number("period_hours", 24.0, low=0.25)
+    if not slots or slots[0] < 0 or list(slots) != sorted(set(slots)) or slots[-1] >= period:
+        f.problem("slots_hours", f"expected increasing hours in [0, {period}), got {list(slots)}")
+        slots = (0.0,)
+    clock = Clock(period, slots, f.integer("periods", low=1))
+    f.finish()
+    return clock
+
+
+def _message(name: str, f: Fields) -> Message:
+    message = Message(
+        id=name,
+        job=f.text("job", among=JOBS),
+        topic=f.text("topic", "none"),
+        proof=f.text("proof", "none"),
+        offer=f.text("offer", "none"),
+        call_to_action=f.text("call_to_action", "none"),
+        channel=f.text("channel", "email"),
+        approval=f.text("approval", "draft", among=APPROVALS),
+        expires=f.day("expires"),
+        blocks=tuple(str(block) for block in f.items("blocks", [])),
+    )
+    f.finish()
+    return message
+
+
+def _options(f: Fields) -> ActionOptions:
+    slots: list[int | None] = []
+    for slot in f.items("slots", ["now"]):
+        if slot == "now":
+            slots.append(None)
+        elif isinstance(slot, int) and 0 <= slot <= 23:
+            slots.append(slot)
+        else:
+            f.problem("slots", f"expected local hours 0..23 or now, got {slot!r}")
+    pauses = tuple(p for p in f.items("pauses", [1]) if isinstance(p, int))
+    if not pauses or pauses[0] != 1 or list(pauses) != sorted(set(pauses)):
+        f.problem("pauses", f"expected increasing whole numbers of bins from 1, got {pauses}")
+        pauses = (1,)
+    options = ActionOptions(tuple(slots), pauses, f.flag("escalate", False), f.flag("exit", False))
+    f.finish()
+    return options
+
+
+def _channels(f: Fields, name: str, known: list[str], default: Any = None) -> tuple[str, ...]:
+    wanted = f.items(name) if default is None else f.items(name, default)
+    found: list[str] = []
+    for pattern in map(str, wanted):
+        values = ".value" in pattern
+        matches = [c for c in known if fnmatchcase(c, pattern) and c.endswith(".value") == values]
+        if not matches:
+            f.problem(name, f"no signal is called {pattern!r}{hint(pattern, known)}")
+        found += [match for match in matches if match not in found]
+    return tuple(found)
+
+
+def _feature(
+    name: str, f: Fields, known: list[str], stages: tuple[tuple[str, str], ...]
+) -> Feature:
+    kind = f.text("kind", among=FEATURE_KINDS)
+    counted = kind in ("count", "recency", "ratio", "streak", "ever")
+    feature = Feature(
+        name=name,
+        kind=kind,
+        of=_channels(f, "of", known) if counted else (),
+        over=_channels(f, "over", known) if kind == "ratio" else (),
+        until=_channels(f, "until", known) if kind == "streak" else (),
+        window=f.integer("window", low=1) if counted and kind != "ever" else 1,
+        attribute=f.text("attribute", name) if kind == "attribute" else "",
+        levels=tuple(str(v) for v in f.items("levels", [])) if kind == "attribute" else (),
+        default=f.number("default", 0.0) if kind == "attribute" else 0.0,
+        part=f.text("part", among=CALENDAR_PARTS) if kind == "calendar" else "",
+        stages=stages if kind == "stage" else (),
+    )
+    if kind in ("recency", "ever", "streak") and any(".value" in c for c in feature.of):
+        f.problem("of", "values can be counted or divided, not used for recency, streak or ever")
+    f.finish()
+    return feature
+
+
+def _reward(f: Fields, signals: tuple[Signal, ...], known: list[str]) -> Reward:
+    weights = f.mapping("weights")
+    opens_allowed = f.flag("opens_count", False)
+    opens = {signal.name for signal in signals if signal.type == "open"}
+    pairs = []
+    for name in weights.data:
+        pairs.append((str(name), weights.number(name)))
+        if name not in known:
+            weights.problem(name, f"no signal is called {name!r}{hint(str(name), known)}")
+        if str(name).removesuffix(".value") in opens and not opens_allowed:
+            weights.problem(
+                name,
+                "opens are made by mail proxies and never enter a reward; "
+                "set reward.opens_count: true to insist",
+            )
+    reward = Reward(
+        unit=f.text("unit"),
+        weights=tuple(pairs),
+        send_cost=f.number("send_cost", 0.0, low=0.0),
+        escalate_cost=f.number("escalate_cost", 0.0, low=0.0),
+        discount=f.number("discount", 1.0, low=0.01, high=1.0),
+    )
+    f.finish()
+    return reward
+
+
+def _guardrails(f: Fields, known: list[str]) -> GuardrailSettings:
+    caps = []
+    for i, cap in enumerate(f.items("frequency_caps", [])):
+        c = Fields(_as_mapping(cap), f"guardrails.frequency_caps[{i}]", f.problems)
+        caps.append(FrequencyCap(c.integer("max", low=1), c.number("hours", low=0.25)))
+        c.finish()
+    quiet = [h for h in f.items("quiet_hours", []) if isinstance(h, int) and 0 <= h <= 24]
+    if "quiet_hours" in f.data and len(quiet) != 2:
+        f.problem(
+            "quiet_hours", f"expected [from, to] in hours 0..24, got {f.data['quiet_hours']!r}"
+        )
+    slack = [h for h in f.items("unknown_zone_slack", [-12, 14]) if isinstance(h, int)]
+    if len(slack) != 2 or slack[0] > 0 or slack[1] < 0:
+        f.problem("unknown_zone_slack", f"expected [hours <= 0, hours >= 0], got {slack}")
+        slack = [-12, 14]
+    conversation = f.mapping("conversation", {})
+    for name in conversation.data:
+        if name not in known:
+            conversation.problem(name, f"no signal is called {name!r}{hint(str(name), known)}")
+    settings = GuardrailSettings(
+        require_consent=f.flag("require_consent", True),
+        caps=tuple(caps),
+        min_gap_hours=f.number("min_gap_hours", 0.0, low=0.0),
+        quiet_hours=(quiet[0], quiet[1]) if len(quiet) == 2 else None,
+        unknown_zone_slack=(slack[0], slack[1]),
+        conversation=tuple((str(n), conversation.integer(n, low=1)) for n in conversation.data),
+        opt_out=_channels(f, "opt_out", known, default=[]),
+        hard_bounce=_channels(f, "hard_bounce", known, default=[]),
+        availability=f.flag("availability", False),
+    )
+    f.finish()
+    return settings
+
+
+def _kpi(f: Fields, known: list[str]) -> Kpi:
+    kpi = Kpi(
+        f.text("name"), _channels(f, "of", known), f.text("better", "higher", ("higher", "lower"))
+    )
+    f.finish()
+    return kpi
+
+
+def _drip(f: Fields) -> list[tuple[int, str]]:
+    plan: list[tuple[int, str]] = []
+    for key, action in f.data.items():
+        if not str(key).isdigit() or not isinstance(action, str):
+            f.problem(str(key), f"expected `bin: action id`, got {key!r}: {action!r}")
+            continue
+        plan.append((int(key), action))
+    return sorted(plan)
+
+
+def _rule(index: int, value: Any, problems: list[str]) -> Rule:
+    f = Fields(_as_mapping(value), f"rules[{index}]", problems)
+    when = f.mapping("when")
+    conditions = []
+    for column in when.data:
+        text = when.text(column).replace(" ", "")
+        operator = next((op for op in _OPERATORS if text.startswith(op)), None)
+        try:
+            conditions.append(
+                Condition(str(column), operator or "", float(text[len(operator or "") :]))
+            )
+        except ValueError:
+            operator = None
+        if operator is None:
+            when.problem(str(column), f"expected a comparison such as '>= 2', got {text!r}")
+    rule = Rule(tuple(conditions), f.text("do"))
+    f.finish()
+    return rule
+
+
+def _cross_checks(journey: Journey) -> list[str]:
+    problems = []
+    for i, first in enumerate(journey.signals):
+        for second in journey.signals[i + 1 :]:
+            if first.overlaps(second):
+                problems.append(
+                    f"signals.{second.name}: an event could be both this and {first.name!r}; "
+                    "pin a column on which they differ"
+                )
+    names = [signal.name for signal in journey.signals]
+    problems += [
+        f"stages.{stage}: no signal is called {signal!r}{hint(signal, names)}"
+        for feature in journey.features
+        if feature.kind == "stage"
+        for stage, signal in feature.stages
+        if signal not in names
+    ]
+    if not journey.features:
+        problems.append("features: expected at least one")
+    ids = ActionCatalog.of(journey).ids
+    actions = [(f"drip.{bin_}", action) for bin_, action in journey.drip]
+    actions += [(f"rules[{i}].do", rule.action) for i, rule in enumerate(journey.rules)]
+    problems += [
+        f"{key}: no action is called {action!r}{hint(action, ids)}"
+        for key, action in actions
+        if action != "drip" and action not in ids
+    ]
+    return problems
