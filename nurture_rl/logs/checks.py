@@ -1,0 +1,130 @@
+"""What a typed row must say to be used; each check gives a reason per row, null where it passes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from zoneinfo import available_timezones
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nurture_rl.logs.quarantine import first_reason, reason_where, sift
+from nurture_rl.logs.readers import RawTable
+from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES, TableKind
+
+_KEY = r"^[^:]+:."
+_REQUIRED = {
+    TableKind.EVENTS: ("event_id", "type", "occurred_at"),
+    TableKind.CONTACTS: (),
+    TableKind.DECISIONS: (
+        *("decision_id", "journey", "episode_id", "anchor", "step", "decided_at", "action"),
+        *("probabilities", "mask", "policy_id", "arm", "catalog"),
+    ),
+}
+_ABSENT: dict[TableKind, dict[str, str | bool]] = {
+    TableKind.EVENTS: {"source": "unknown", "is_machine": False, "properties": "{}"},
+    TableKind.CONTACTS: {"consent": False, "attributes": "{}"},
+    TableKind.DECISIONS: {"deferred": False},
+}
+
+
+def check_events(rows: pa.Table) -> RawTable:
+    """Keep events that name who, what and when; fill what may be left out.
+
+    A missing `recorded_at` is the time of the event itself, a missing `source` is "unknown",
+    `is_machine` false, `properties` empty.
+    """
+    recorded = pc.coalesce(rows["recorded_at"], rows["occurred_at"])
+    rows = _replace(_filled(rows, TableKind.EVENTS), "recorded_at", recorded)
+    reasons = [
+        *_common_reasons(rows, TableKind.EVENTS),
+        unknown_word(rows, "type", EVENT_TYPES, "unknown event type"),
+        unknown_word(rows, "reply_class", REPLY_CLASSES, "unknown reply class"),
+        reason_where(
+            _column(pc.less(rows["recorded_at"], rows["occurred_at"])),
+            "recorded before it occurred: recorded_at must not be earlier than occurred_at",
+        ),
+    ]
+    return RawTable(*sift(rows, TableKind.EVENTS, first_reason(reasons)))
+
+
+def check_contacts(rows: pa.Table) -> RawTable:
+    """Keep contacts that are named and whose zone exists; no word on consent is no consent.
+
+    A missing `zone_confidence` is 1 where a zone is given and 0 where none is.
+    """
+    stated = pc.cast(rows["time_zone"].is_valid(), pa.float64())
+    confidence = pc.coalesce(rows["zone_confidence"], stated)
+    rows = _replace(_filled(rows, TableKind.CONTACTS), "zone_confidence", confidence)
+    outside = pc.or_(pc.less(confidence, 0.0), pc.greater(confidence, 1.0))
+    reasons = [
+        *_common_reasons(rows, TableKind.CONTACTS),
+        unknown_word(rows, "time_zone", available_timezones(), "unknown time zone"),
+        reason_where(_column(outside), "zone_confidence outside [0, 1]"),
+    ]
+    return RawTable(*sift(rows, TableKind.CONTACTS, first_reason(reasons)))
+
+
+def check_decision_fields(rows: pa.Table) -> RawTable:
+    """Keep decisions that have every required field; a missing `deferred` is false."""
+    rows = _filled(rows, TableKind.DECISIONS)
+    reasons = [
+        *_common_reasons(rows, TableKind.DECISIONS),
+        reason_where(_column(pc.less(rows["step"], 0)), "negative step: a decision is after entry"),
+    ]
+    return RawTable(*sift(rows, TableKind.DECISIONS, first_reason(reasons)))
+
+
+def unknown_word(
+    rows: pa.Table, name: str, known: frozenset[str] | set[str], what: str
+) -> pa.Array:
+    """A reason for each word outside the vocabulary, with the nearest known one."""
+    words = _column(rows[name])
+    unknown = pc.and_(
+        words.is_valid(), pc.invert(pc.is_in(words, value_set=pa.array(sorted(known))))
+    )
+    strange = pc.unique(words.filter(unknown)).to_pylist()
+    nearest = [_nearest(word, sorted(known)) for word in strange]
+    hint = pa.array(nearest, pa.string()).take(
+        pc.index_in(words, value_set=pa.array(strange, pa.string()))
+    )
+    return reason_where(unknown, f"{what}: '", words, "', nearest known is '", hint, "'")
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    return difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]
+
+
+def _common_reasons(rows: pa.Table, kind: TableKind) -> list[pa.Array]:
+    """Required fields, somebody named, keys of the right form."""
+    reasons = [
+        reason_where(_column(rows[name].is_null()), f"missing required field: {name}")
+        for name in _REQUIRED[kind]
+    ]
+    keys = _column(rows["keys"])
+    count = pc.fill_null(pc.list_value_length(keys), 0)
+    nobody = pc.and_(_column(rows["contact_id"].is_null()), pc.equal(count, 0))
+    malformed = np.zeros(len(rows), dtype=bool)
+    good = np.asarray(pc.match_substring_regex(keys.flatten(), _KEY))
+    malformed[np.asarray(pc.list_parent_indices(keys))[~good.astype(bool)]] = True
+    return [
+        *reasons,
+        reason_where(nobody, "missing contact: neither contact_id nor keys names anybody"),
+        reason_where(pa.array(malformed), "malformed key: each key must read kind:value"),
+    ]
+
+
+def _filled(rows: pa.Table, kind: TableKind) -> pa.Table:
+    for name, value in _ABSENT[kind].items():
+        rows = _replace(rows, name, pc.fill_null(rows[name], value))
+    return rows
+
+
+def _replace(rows: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
+
+
+def _column(values: pa.ChunkedArray) -> pa.Array:
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()

@@ -1,0 +1,237 @@
+"""Columns as found in a file → columns of the contract's types, with a reason for each bad cell.
+
+An empty string means "not given" in every format, because a CSV file cannot tell the two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nurture_rl.logs.quarantine import reason_where
+from nurture_rl.logs.schema import UTC_TIME, WALL_TIME
+
+_CLOCK = r"[1-9]\d{3}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
+_ZONED = rf"^{_CLOCK}(Z|[+-]\d{{2}}(:?\d{{2}})?)$"
+_NAIVE = rf"^([1-9]\d{{3}}-\d{{2}}-\d{{2}}|{_CLOCK})$"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_INTEGER = r"^[+-]?\d{1,18}$"
+_SORTED = msgspec.json.Encoder(order="sorted")
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """One column in the contract's type."""
+
+    values: pa.Array  # [n], null where nothing or nothing usable was given
+    reasons: pa.Array  # [n] strings, null where the cell is good
+
+
+def convert_column(name: str, found: pa.Array, target: pa.DataType) -> Converted:
+    """Convert one column; a cell that does not fit becomes null and carries its reason.
+
+    Args:
+        name: the column, for the reasons.
+        found: the cells as the file gave them, [n].
+        target: a type of the contract's tables.
+    """
+    found = _plain(found)
+    if pa.types.is_null(found.type):
+        return _good(pa.nulls(len(found), target))
+    if pa.types.is_timestamp(target):
+        return _to_time(name, found, target)
+    if pa.types.is_list(target):
+        return _to_list(name, found, target)
+    if pa.types.is_string(target):
+        fits = pa.types.is_string(found.type)
+        return _good(found) if fits else _all_wrong(name, found, target, "a string")
+    if pa.types.is_boolean(target):
+        return _to_bool(name, found)
+    return _to_number(name, found, target)
+
+
+def canonical_objects(name: str, found: pa.Array) -> Converted:
+    """JSON objects (as text, struct or map cells) → text with sorted keys, so that equal is equal."""
+    found = _plain(found)
+    if not pa.types.is_string(found.type):
+        cells = found.to_pylist()
+        texts = [None if cell is None else _SORTED.encode(_object(cell)).decode() for cell in cells]
+        found = pa.array(texts, pa.string())
+    encoded = found.dictionary_encode()
+    canonical = [_canonical_object(text) for text in encoded.dictionary.to_pylist()]
+    values = pa.array(canonical, pa.string()).take(encoded.indices)
+    bad = pc.and_(found.is_valid(), values.is_null())
+    return Converted(values, reason_where(bad, f"wrong type: {name} must be a JSON object"))
+
+
+def _plain(found: pa.Array) -> pa.Array:
+    """Undo dictionary and large encodings; empty strings become null."""
+    if pa.types.is_dictionary(found.type):
+        found = found.dictionary_decode()
+    if pa.types.is_large_string(found.type) or pa.types.is_string_view(found.type):
+        found = found.cast(pa.string())
+    if pa.types.is_string(found.type):
+        found = pc.if_else(pc.equal(found, ""), pa.scalar(None, pa.string()), found)
+    return found
+
+
+def _good(values: pa.Array) -> Converted:
+    return Converted(values, pa.nulls(len(values), pa.string()))
+
+
+def _all_wrong(name: str, found: pa.Array, target: pa.DataType, expected: str) -> Converted:
+    reason = f"wrong type: {name} must be {expected}, got a column of {found.type}"
+    return Converted(pa.nulls(len(found), target), reason_where(found.is_valid(), reason))
+
+
+def _wrong_cells(name: str, text: pa.Array, values: pa.Array, expected: str) -> Converted:
+    """The reasons of text cells that gave no value."""
+    bad = pc.and_(text.is_valid(), values.is_null())
+    reasons = reason_where(bad, f"wrong type: {name} must be {expected}, got '", text, "'")
+    return Converted(values, reasons)
+
+
+def _to_time(name: str, found: pa.Array, target: pa.DataType) -> Converted:
+    zoned = target == UTC_TIME
+    if pa.types.is_timestamp(found.type):
+        if zoned and found.type.tz is None:
+            values = pa.nulls(len(found), UTC_TIME)
+            return Converted(values, _without_zone(name, found.is_valid(), found.cast(pa.string())))
+        if not zoned and found.type.tz is not None:
+            return _all_wrong(name, found, WALL_TIME, "a local wall time without a zone")
+        return _good(found.cast(target, safe=False))
+    expected = "an ISO-8601 time with Z or an offset" if zoned else "a local ISO-8601 time, no zone"
+    if not pa.types.is_string(found.type):
+        return _all_wrong(name, found, target, expected)
+    fits = pc.match_substring_regex(found, _ZONED if zoned else _NAIVE)
+    values = _parse_times(pc.if_else(fits, found, pa.scalar(None, pa.string())), target)
+    wrong = _wrong_cells(name, found, values, expected)
+    if not zoned:
+        return wrong
+    naive = _without_zone(name, pc.match_substring_regex(found, _NAIVE), found)
+    return Converted(values, pc.coalesce(naive, wrong.reasons))
+
+
+def _without_zone(name: str, bad: pa.Array, text: pa.Array) -> pa.Array:
+    return reason_where(
+        bad, f"time without zone: {name} '", text, "' could be any zone; write Z or an offset"
+    )
+
+
+def _parse_times(text: pa.Array, target: pa.DataType) -> pa.Array:
+    """ISO times, cut to microseconds; null where the calendar has no such time."""
+    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
+    try:
+        return text.cast(target)
+    except pa.ArrowInvalid:  # some cell is like 30 February: look at each, slowly
+        return pa.array([_moment(cell) for cell in text.to_pylist()], target)
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _to_bool(name: str, found: pa.Array) -> Converted:
+    if pa.types.is_boolean(found.type):
+        return _good(found)
+    if not pa.types.is_string(found.type):
+        return _all_wrong(name, found, pa.bool_(), "true or false")
+    lower = pc.utf8_lower(found)
+    known = pc.is_in(lower, value_set=pa.array(["true", "false", "1", "0"]))
+    truth = pc.is_in(lower, value_set=pa.array(["true", "1"]))
+    values = pc.if_else(known, truth, pa.scalar(None, pa.bool_()))
+    return _wrong_cells(name, found, values, "true or false")
+
+
+def _to_number(name: str, found: pa.Array, target: pa.DataType) -> Converted:
+    whole = pa.types.is_integer(target)
+    expected = "a whole number of 32 bits" if whole else "a finite number"
+    wide = pa.int64() if whole else pa.float64()
+    numeric = pa.types.is_integer(found.type) or (not whole and _is_fraction(found.type))
+    if pa.types.is_string(found.type):
+        fits = pc.match_substring_regex(found, _INTEGER if whole else _NUMBER)
+        text = pc.if_else(fits, found, pa.scalar(None, pa.string()))
+        # Arrow reads no leading plus sign.
+        given = pc.utf8_ltrim(text, characters="+").cast(wide)
+    elif numeric:
+        given = found.cast(wide, safe=False)
+    else:
+        return _all_wrong(name, found, target, expected)
+    fits = _fits_32_bits(given) if whole else pc.is_finite(given)
+    values = pc.if_else(fits, given, pa.scalar(None, wide)).cast(target)
+    return _wrong_cells(name, found.cast(pa.string()), values, expected)
+
+
+def _fits_32_bits(values: pa.Array) -> pa.Array:
+    return pc.and_(pc.greater_equal(values, -(2**31)), pc.less(values, 2**31))
+
+
+def _is_fraction(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _to_list(name: str, found: pa.Array, target: pa.DataType) -> Converted:
+    expected = f"a list of {target.value_type} without gaps"
+    if pa.types.is_string(found.type):
+        decode = _list_reader(target.value_type)
+        values = pa.array([decode(cell) for cell in found.to_pylist()], target)
+        return _wrong_cells(name, found, values, expected)
+    if not _is_list_of(found.type, target.value_type):
+        return _all_wrong(name, found, target, expected)
+    values = found.cast(target)
+    gaps = np.zeros(len(values), dtype=bool)
+    gaps[np.asarray(pc.list_parent_indices(values))[np.asarray(values.flatten().is_null())]] = True
+    reasons = reason_where(pa.array(gaps), f"wrong type: {name} must be {expected}, got a null")
+    return Converted(values, reasons)
+
+
+def _is_list_of(kind: pa.DataType, item: pa.DataType) -> bool:
+    """Whether cells of `kind` are lists whose items are of the family of `item`."""
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or _is_fixed(kind)):
+        return False
+    given = kind.value_type
+    if pa.types.is_null(given):
+        return True
+    if pa.types.is_floating(item):
+        return bool(_is_fraction(given) or pa.types.is_integer(given))
+    return bool(given == item or (pa.types.is_large_string(given) and pa.types.is_string(item)))
+
+
+def _is_fixed(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind))
+
+
+def _list_reader(item: pa.DataType) -> Callable[[str | None], list[object] | None]:
+    """A reader of JSON lists of one item type; None for what is not such a list."""
+    python = bool if pa.types.is_boolean(item) else str if pa.types.is_string(item) else float
+    decoder = msgspec.json.Decoder(list[python])  # type: ignore[valid-type]
+
+    def read(text: str | None) -> list[object] | None:
+        try:
+            return None if text is None else decoder.decode(text)
+        except msgspec.DecodeError:  # ValidationError is one too
+            return None
+
+    return read
+
+
+def _canonical_object(text: str) -> str | None:
+    try:
+        return _SORTED.encode(msgspec.json.decode(text, type=dict[str, object])).decode()
+    except msgspec.DecodeError:
+        return None
+
+
+def _object(cell: object) -> object:
+    """A struct cell without its absent members; a map cell (a list of pairs) as an object."""
+    members = cell.items() if isinstance(cell, dict) else cell
+    return {name: value for name, value in members if value is not None}  # type: ignore[attr-defined]

@@ -1,0 +1,97 @@
+"""One row per id, whatever the order the rows came in."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nurture_rl.logs.quarantine import reason_where, sift
+from nurture_rl.logs.readers import RawTable
+from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, TableKind
+
+_ID_AND_TIME = {
+    TableKind.EVENTS: ("event_id", "recorded_at"),
+    TableKind.DECISIONS: ("decision_id", "decided_at"),
+}
+_FIELD_END, _ABSENT, _ITEM_END = "\x1e", "\x00", "\x1f"
+
+
+def drop_duplicates(rows: pa.Table, kind: TableKind) -> RawTable:
+    """Keep the first row of each id and quarantine the later ones, naming where the first was.
+
+    First is by recording time, then by content, so a shuffled log keeps the same rows. A later
+    row equal to the first in every field is `redelivered`; any other is a `duplicate`.
+
+    Args:
+        rows: checked events or decisions, [n].
+        kind: events or decisions; contacts have no row identity and are merged instead.
+    """
+    id_column, time_column = _ID_AND_TIME[kind]
+    repeated = _repeated(rows[id_column])
+    if repeated.size == 0:
+        return RawTable(*sift(rows, kind, pa.nulls(len(rows), pa.string())))
+    some = rows.take(pa.array(repeated)).combine_chunks()
+    sortable = pa.table(
+        {
+            "id": some[id_column],
+            "time": some[time_column],
+            "content": _content(some),
+            "file": some[FILE_COLUMN],
+            "line": some[LINE_COLUMN],
+            "position": pa.array(repeated),
+        }
+    )
+    sortable = sortable.sort_by([(name, "ascending") for name in sortable.column_names])
+    later, reasons = _against_first(sortable.combine_chunks(), id_column)
+    every = np.full(len(rows), -1, dtype=np.int64)
+    every[later] = np.arange(later.size)
+    return RawTable(*sift(rows, kind, reasons.take(pa.array(every, mask=every < 0))))
+
+
+def _repeated(ids: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The rows whose id occurs more than once."""
+    codes = np.asarray(ids.combine_chunks().dictionary_encode().indices)
+    counts = np.bincount(codes) if codes.size else codes
+    return np.flatnonzero(counts[codes] > 1).astype(np.int64)
+
+
+def _against_first(
+    ordered: pa.Table, id_column: str
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], pa.Array]:
+    """The positions of rows that are not the first of their id, and the reason against each."""
+    codes = np.asarray(ordered["id"].combine_chunks().dictionary_encode().indices)
+    starts = np.r_[True, codes[1:] != codes[:-1]]
+    first = np.maximum.accumulate(np.where(starts, np.arange(codes.size), 0))
+    later = np.flatnonzero(~starts)
+    rows, firsts = ordered.take(pa.array(later)), ordered.take(pa.array(first[later]))
+    place = pc.binary_join_element_wise(firsts["file"], firsts["line"].cast(pa.string()), ":")
+    same = pc.equal(rows["content"], firsts["content"]).combine_chunks()
+    place = place.combine_chunks()
+    again = reason_where(same, "redelivered: the very row of ", place)
+    other = reason_where(
+        pc.invert(same), f"duplicate {id_column}: another row of this id came first at ", place
+    )
+    return np.asarray(rows["position"]), pc.coalesce(again, other)
+
+
+def _content(rows: pa.Table) -> pa.Array:
+    """Each row's fields as one text, equal exactly when the rows are."""
+    texts = [
+        _text(rows[name].combine_chunks()).fill_null(_ABSENT)
+        for name in rows.column_names
+        if name not in (FILE_COLUMN, LINE_COLUMN)
+    ]
+    return pc.binary_join_element_wise(*texts, _FIELD_END)
+
+
+def _text(values: pa.Array) -> pa.Array:
+    if pa.types.is_timestamp(values.type):
+        return values.cast(pa.int64()).cast(pa.string())
+    if not pa.types.is_list(values.type):
+        return values.cast(pa.string())
+    if pa.types.is_string(values.type.value_type):
+        return pc.binary_join(values, _ITEM_END)
+    lists = values.to_pylist()
+    return pa.array([None if x is None else msgspec.json.encode(x).decode() for x in lists])

@@ -1,0 +1,112 @@
+"""One JSON object a line, each field of the contract's type: decoded strictly, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import msgspec
+import pyarrow as pa
+
+from nurture_rl.logs.quarantine import BadLine
+from nurture_rl.logs.schema import TableKind, raw_schema
+
+_SORTED = msgspec.json.Encoder(order="sorted")
+_JSON_OBJECTS = ("properties", "attributes")
+
+
+def read_jsonl(
+    lines: Iterable[bytes], kind: TableKind
+) -> tuple[pa.Table, list[dict[str, object] | None], list[int], list[BadLine]]:
+    """Decode lines of one table; blank lines are skipped.
+
+    Returns:
+        The known columns [n] (times still as text), the unknown fields of each row [n], the
+        1-based line of each row [n], and the lines that are not such an object.
+    """
+    record = _record_type(kind)
+    decoder = msgspec.json.Decoder(record)
+    rows: list[tuple[object, ...]] = []
+    extras: list[dict[str, object] | None] = []
+    numbers: list[int] = []
+    bad: list[BadLine] = []
+    for number, line in enumerate(lines, 1):
+        if line.isspace():
+            continue
+        try:
+            row, extra = decoder.decode(line), None
+        except msgspec.DecodeError:
+            try:
+                row, extra = _with_extras(line, record)
+            except msgspec.DecodeError as error:
+                reason = _reason(error)
+                bad.append(BadLine(number, reason, line.decode(errors="backslashreplace").strip()))
+                continue
+        rows.append(msgspec.structs.astuple(row))
+        extras.append(extra)
+        numbers.append(number)
+    return _table(rows, kind), extras, numbers, bad
+
+
+def _record_type(kind: TableKind) -> type[msgspec.Struct]:
+    """The strict record of one line: every field optional here, required ones are checked later."""
+    fields = [
+        (field.name, _python_type(field), None)
+        for field in raw_schema(kind)
+        if not field.name.startswith("_")
+    ]
+    return msgspec.defstruct("Line", fields, forbid_unknown_fields=True, gc=False)
+
+
+def _python_type(field: pa.Field) -> Any:
+    kind = field.type
+    if field.name in _JSON_OBJECTS:
+        return dict[str, object] | str | None
+    if pa.types.is_list(kind):
+        return list[_scalar(kind.value_type)] | None  # type: ignore[misc]
+    return _scalar(kind) | None
+
+
+def _scalar(kind: pa.DataType) -> Any:
+    if pa.types.is_boolean(kind):
+        return bool
+    if pa.types.is_integer(kind):
+        return Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
+    return float if pa.types.is_floating(kind) else str
+
+
+def _with_extras(
+    line: bytes, record: type[msgspec.Struct]
+) -> tuple[msgspec.Struct, dict[str, object] | None]:
+    """The record of a line that has fields beyond the contract, and those fields.
+
+    Raises:
+        msgspec.DecodeError: the line is not a JSON object, or a known field has another type.
+    """
+    found = msgspec.json.decode(line, type=dict[str, object])
+    known = {name: found.pop(name) for name in record.__struct_fields__ if name in found}
+    given = {name: value for name, value in found.items() if value is not None and value != ""}
+    return msgspec.convert(known, record), given or None
+
+
+def _reason(error: msgspec.DecodeError) -> str:
+    if isinstance(error, msgspec.ValidationError):
+        return f"wrong type: {error}"
+    return f"malformed: {error}"
+
+
+def _table(rows: list[tuple[object, ...]], kind: TableKind) -> pa.Table:
+    """The rows as columns of the contract's types, but times still text."""
+    fields = [field for field in raw_schema(kind) if not field.name.startswith("_")]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
+    arrays = []
+    for field, column in zip(fields, columns, strict=True):
+        if field.name in _JSON_OBJECTS:
+            column = tuple(_text(cell) for cell in column)
+        text = pa.types.is_timestamp(field.type)
+        arrays.append(pa.array(column, pa.string() if text else field.type))
+    return pa.table(arrays, names=[field.name for field in fields])
+
+
+def _text(cell: object) -> object:
+    return _SORTED.encode(cell).decode() if isinstance(cell, dict) else cell

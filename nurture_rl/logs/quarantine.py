@@ -1,0 +1,81 @@
+"""Rows that cannot be used, each with its file, line and reason: nothing is dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKind
+
+_SORTED = msgspec.json.Encoder(order="sorted")
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that is not even a row."""
+
+    line: int  # 1-based
+    reason: str
+    text: str
+
+
+def quarantine_lines(file: str, kind: TableKind, lines: Sequence[BadLine]) -> pa.Table:
+    """The quarantine rows of unreadable lines; `raw` is the line as one JSON string."""
+    columns = [
+        [file] * len(lines),
+        [bad.line for bad in lines],
+        [kind.value] * len(lines),
+        [bad.reason for bad in lines],
+        [msgspec.json.encode(bad.text).decode() for bad in lines],
+    ]
+    return pa.table(columns, schema=QUARANTINE)
+
+
+def sift(rows: pa.Table, kind: TableKind, reasons: pa.Array) -> tuple[pa.Table, pa.Table]:
+    """Split rows into those without a reason against them and the quarantine rows of the others.
+
+    Args:
+        rows: rows with the file and line columns, [n].
+        kind: the table the rows belong to.
+        reasons: null where the row is good, else why it is not, [n] strings.
+    """
+    bad = np.flatnonzero(np.asarray(reasons.is_valid()))
+    if bad.size == 0:
+        return rows, QUARANTINE.empty_table()
+    kept = rows.filter(reasons.is_null())
+    found = rows.take(bad)
+    content = found.drop_columns([FILE_COLUMN, LINE_COLUMN]).to_pylist()
+    columns = [
+        found[FILE_COLUMN].combine_chunks(),
+        found[LINE_COLUMN].combine_chunks(),
+        pa.array([kind.value] * len(found)),
+        reasons.take(pa.array(bad)),
+        pa.array([_json_text(row) for row in content], pa.string()),
+    ]
+    return kept, pa.table(columns, schema=QUARANTINE)
+
+
+def first_reason(reasons: Sequence[pa.Array]) -> pa.Array:
+    """The first reason against each row, null where there is none; all arrays are [n] strings."""
+    return pc.coalesce(*reasons)
+
+
+def reason_where(bad: pa.Array, *parts: str | pa.Array) -> pa.Array:
+    """The joined parts where `bad` is true, else null; [n] strings.
+
+    A part that is null in a bad row reads "null", so that no reason is lost.
+    """
+    filled = [part if isinstance(part, str) else part.fill_null("null") for part in parts]
+    text = pc.binary_join_element_wise(*filled, "")
+    return pc.if_else(pc.fill_null(bad, False), text, pa.scalar(None, pa.string()))
+
+
+def _json_text(row: dict[str, object]) -> str:
+    return _SORTED.encode(
+        {name: value for name, value in row.items() if value is not None}
+    ).decode()

@@ -1,0 +1,233 @@
+"""Raw files of one table → typed rows and a quarantine of what could not be read.
+
+Columns the contract does not know are kept: those of events go into `properties`, those of contacts
+into `attributes`, under their own name, or under "column:<name>" where the object already says
+something else by that name. Unknown columns of decisions are ignored: a decision is what the
+policy logged, and outcomes are joined again from the events.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nurture_rl.errors import LogError
+from nurture_rl.logs.convert import canonical_objects, convert_column
+from nurture_rl.logs.jsonl import read_jsonl
+from nurture_rl.logs.quarantine import BadLine, first_reason, quarantine_lines, sift
+from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, TableKind, raw_schema
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
+OBJECT_COLUMNS = {TableKind.EVENTS: "properties", TableKind.CONTACTS: "attributes"}
+_SORTED = msgspec.json.Encoder(order="sorted")
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """What one file, or several of one table, gave."""
+
+    rows: pa.Table  # of raw_schema(kind)
+    quarantine: pa.Table  # of QUARANTINE
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file's cells before any conversion."""
+
+    table: pa.Table  # known columns only, in any type, [n]
+    extras: list[
+        dict[str, object] | None
+    ]  # unknown columns of each row, [n]; empty: no row has any
+    lines: Sequence[int]  # 1-based, [n]
+    bad: list[BadLine]
+
+
+def read_raw(path: Path, kind: TableKind) -> RawTable:
+    """Read a Parquet, CSV or JSONL file (the last two also gzipped) of one table.
+
+    Args:
+        path: the file; its suffix tells the format.
+        kind: the table it holds.
+
+    Returns:
+        Rows whose every cell has the contract's type, and the quarantine of the others. A line is
+        1-based; in Parquet it is the row number.
+
+    Raises:
+        LogError: the file's suffix is unknown, or the file as a whole cannot be read.
+    """
+    known = [field.name for field in raw_schema(kind)][:-2]
+    try:
+        found = _find(path, known, kind)
+    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+        raise LogError(
+            f"expected {path.name} to be a whole, readable {kind} file, got: {error}; "
+            "write it again, or take it out of the folder"
+        ) from error
+    unreadable = quarantine_lines(path.name, kind, found.bad)
+    typed = _typed(found, path.name, kind)
+    return RawTable(typed.rows, pa.concat_tables([unreadable, typed.quarantine]))
+
+
+def _find(path: Path, known: Sequence[str], kind: TableKind) -> Found:
+    name = path.name
+    if name.endswith(".parquet"):
+        return _find_parquet(path, known, kind)
+    if name.endswith((".csv", ".csv.gz")):
+        return _find_csv(path, known, kind)
+    if name.endswith((".jsonl", ".jsonl.gz")):
+        table, extras, lines, bad = read_jsonl(_lines_of(path), kind)
+        return Found(table, extras, lines, bad)
+    raise LogError(
+        f"expected a file ending in one of {', '.join(SUFFIXES)}, got {name}; convert it"
+    )
+
+
+def _lines_of(path: Path) -> Iterator[bytes]:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        yield from file
+
+
+def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> Found:
+    table = pq.ParquetFile(path).read()
+    names = [name for name in table.column_names if name in known]
+    extra = [name for name in table.column_names if name not in known]
+    extras: list[dict[str, object] | None] = []
+    if extra and kind in OBJECT_COLUMNS:
+        extras = [_given(row) for row in table.select(extra).to_pylist()]
+    return Found(table.select(names), extras, range(1, len(table) + 1), [])
+
+
+def _find_csv(path: Path, known: Sequence[str], kind: TableKind) -> Found:
+    """Every cell as a string; a record's line is the one it starts on."""
+    undecodable: list[int] = []
+    reader = csv.reader(_decoded(_lines_of(path), undecodable), strict=True)
+    header = next(reader, [])
+    if len(set(header)) < len(header):
+        raise LogError(f"expected each column of {path.name} once, got the header {header}")
+    records, lines, bad = _records(reader, len(header), undecodable)
+    columns = list(zip(*records, strict=True)) if records else [()] * len(header)
+    cells = dict(zip(header, columns, strict=True))
+    table = pa.table({name: pa.array(cells[name], pa.string()) for name in header if name in known})
+    extra = [name for name in header if name not in known]
+    extras: list[dict[str, object] | None] = []
+    if extra and kind in OBJECT_COLUMNS:
+        rows = zip(*(cells[name] for name in extra), strict=True)
+        extras = [_given(dict(zip(extra, row, strict=True))) for row in rows]
+    return Found(table, extras, lines, bad)
+
+
+def _decoded(lines: Iterator[bytes], undecodable: list[int]) -> Iterator[str]:
+    """The text of each line; notes the 1-based numbers of lines that are not UTF-8."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            undecodable.append(number)
+            yield line.decode("utf-8", errors="backslashreplace")
+
+
+def _records(
+    reader: Reader, width: int, undecodable: Sequence[int]
+) -> tuple[list[list[str]], list[int], list[BadLine]]:
+    """The records of `width` fields, the line each starts on, and the lines that are no record."""
+    records: list[list[str]] = []
+    lines: list[int] = []
+    bad: list[BadLine] = []
+    while True:
+        start = reader.line_num + 1
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            swallowed = f"lines {start} to {reader.line_num}"
+            bad.append(BadLine(start, f"malformed: {error} in {swallowed}", swallowed))
+            continue
+        if record is None:
+            return records, lines, bad
+        if undecodable and undecodable[-1] >= start:
+            bad.append(BadLine(start, "malformed: not UTF-8", ",".join(record)))
+        elif len(record) == width:
+            records.append(record)
+            lines.append(start)
+        elif record:
+            reason = f"malformed: expected {width} fields, got {len(record)}"
+            bad.append(BadLine(start, reason, ",".join(record)))
+
+
+def _typed(found: Found, file: str, kind: TableKind) -> RawTable:
+    """Convert every column, merge the extras, and quarantine rows with a cell that does not fit."""
+    n = len(found.lines)
+    asis = found.table.combine_chunks()
+    place = {FILE_COLUMN: pa.array([file]).take(_zeros(n)), LINE_COLUMN: _line_array(found.lines)}
+    columns: dict[str, pa.Array] = {}
+    reasons = [pa.nulls(n, pa.string())]
+    for field in raw_schema(kind):
+        if field.name in place:
+            columns[field.name] = place[field.name]
+            continue
+        cells = _cells(asis, field.name, n)
+        if field.name == OBJECT_COLUMNS.get(kind):
+            converted = canonical_objects(field.name, cells)
+        else:
+            converted = convert_column(field.name, cells, field.type)
+        columns[field.name] = converted.values
+        reasons.append(converted.reasons)
+    if any(found.extras):
+        name = OBJECT_COLUMNS[kind]
+        columns[name] = _merged(columns[name], found.extras)
+    reason = first_reason(reasons)
+    good = reason.is_null()
+    rows = pa.table(columns, schema=raw_schema(kind)).filter(good)
+    for name, values in place.items():
+        asis = asis.append_column(name, values)
+    return RawTable(rows, sift(asis, kind, reason)[1])
+
+
+def _cells(table: pa.Table, name: str, n: int) -> pa.Array:
+    """One column as a single array, or nulls where the file lacks it."""
+    if name not in table.column_names:
+        return pa.nulls(n)
+    column = table[name]
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _zeros(n: int) -> pa.Array:
+    return pa.array(np.zeros(n, dtype=np.int64))
+
+
+def _line_array(lines: Sequence[int]) -> pa.Array:
+    return pa.array(np.asarray(lines, dtype=np.int64))
+
+
+def _given(row: dict[str, object]) -> dict[str, object] | None:
+    """The members that say something, or None where none does."""
+    kept = {name: value for name, value in row.items() if value is not None and value != ""}
+    return kept or None
+
+
+def _merged(objects: pa.Array, extras: Sequence[dict[str, object] | None]) -> pa.Array:
+    """Put the extra columns of each row into its JSON object; neither side overwrites the other."""
+    merged: list[str | None] = []
+    for text, extra in zip(objects.to_pylist(), extras, strict=True):
+        if extra is None:
+            merged.append(text)
+            continue
+        members: dict[str, object] = msgspec.json.decode(text) if text else {}
+        for name, value in extra.items():
+            clash = name in members and members[name] != value
+            members[f"column:{name}" if clash else name] = value
+        merged.append(_SORTED.encode(members).decode())
+    return pa.array(merged, pa.string())
