@@ -1,0 +1,67 @@
+"""Random draws as hashes of (key, step, stream, index): the same luck whatever the batch or device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer
+_MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
+_MIX_2 = -7723592293110705685  # 0x94D049BB133111EB
+_START, _EPISODE = -1, 1_000_003
+
+START = _START  # the step of draws made before the first bin
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift of signed 64-bit integers."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """The output function of SplitMix64.
+
+    Source: Steele, Lea & Flood (2014), Fast Splittable Pseudorandom Number Generators.
+    """
+    x = (x ^ _shift(x, 30)) * _MIX_1
+    x = (x ^ _shift(x, 27)) * _MIX_2
+    return x ^ _shift(x, 31)
+
+
+def contact_keys(seed: int, n: int, device: torch.device | str = "cpu") -> Tensor:
+    """Keys of n contacts, [n] int64; row i is the single key of seed + i."""
+    index = torch.arange(n, dtype=torch.int64, device=device) + seed
+    return _mix(index * _GOLDEN)
+
+
+def next_episode(keys: Tensor) -> Tensor:
+    """Keys of the episodes that follow, [n]."""
+    return _mix(keys + _EPISODE * _GOLDEN)
+
+
+def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:
+    """Uniform draws in [0, 1), [n, count] float32.
+
+    Args:
+        keys: one per contact, [n].
+        step: bin the draws are for, [n] or one number; START before the first.
+        stream: which part of the model draws, so that parts do not share luck.
+        count: draws per contact.
+    """
+    base = _mix(keys + (step + 2) * _GOLDEN) + stream * _MIX_2
+    index = torch.arange(1, count + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
+    bits = _mix(base[:, None] + index[None, :])
+    return _shift(bits, 40).to(torch.float32) * 2.0**-24
+
+
+def normals(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:
+    """Standard normal draws, [n, count] float32, by the inverse distribution function."""
+    u = uniforms(keys, step, stream, count).to(torch.float64) + 2.0**-25
+    return torch.special.ndtri(u).to(torch.float32)
+
+
+def choose(probabilities: Tensor, u: Tensor) -> Tensor:
+    """Index drawn from each row of probabilities, [n], by one uniform per row, [n]."""
+    cumulative = torch.cumsum(probabilities.to(torch.float64), dim=1)
+    target = u.to(torch.float64)[:, None] * cumulative[:, -1:]
+    return torch.clamp((cumulative <= target).sum(dim=1), max=probabilities.shape[1] - 1)
