@@ -1,0 +1,201 @@
+"""A folder of raw log files → checked tables in one folder, written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nurture_rl.errors import LogError
+from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes
+from nurture_rl.logs.checks import check_contacts, check_decision_fields, check_events
+from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
+from nurture_rl.logs.decision_checks import check_decisions
+from nurture_rl.logs.duplicates import drop_duplicates
+from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
+from nurture_rl.logs.schema import QUARANTINE, TABLES, TableKind, raw_schema
+from nurture_rl.logs.summary import IngestSummary, TableCount, count_table
+from nurture_rl.logs.unify import Unified, identity_table, unify
+
+MAX_KEY_DEGREE = 50  # distinct keys; people have a few devices, a kiosk has hundreds of visitors
+
+_ORDER = {
+    TableKind.EVENTS: ("contact_id", "occurred_at", "event_id"),
+    TableKind.CONTACTS: ("contact_id",),
+    TableKind.DECISIONS: ("contact_id", "decided_at", "decision_id"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """Every table's usable rows, and the quarantine of all tables."""
+
+    rows: Mapping[TableKind, pa.Table]
+    quarantine: pa.Table
+    files: Mapping[TableKind, tuple[str, ...]]
+
+
+def ingest_folder(
+    folder: Path,
+    out: Path,
+    action_ids: tuple[str, ...] | None,
+    catalog_hash: str | None,
+    progress: Callable[[str], None],
+) -> IngestSummary:
+    """Read, check, unify and write the log of a folder.
+
+    Reads `events*`, `contacts*` and `decisions*` files (.parquet, .csv, .jsonl, the last two also
+    .gz); decisions may be absent. Writes events, contacts, decisions, identity and quarantine as
+    Parquet and `summary.json` into `out`, which replaces an older `out` only when all is written.
+    The tables do not depend on the order of the input's rows, nor on rows delivered twice.
+
+    Args:
+        folder: where the raw files lie.
+        out: the folder to make.
+        action_ids: the catalogue's actions in order; None leaves decisions unchecked against it.
+        catalog_hash: the catalogue's hash; None accepts any.
+        progress: told one line per step.
+
+    Raises:
+        LogError: a file cannot be read, or no usable event or contact is left; in the latter
+            case the quarantine is written to `<out>.quarantine.parquet`.
+    """
+    checked = _read_and_check(folder, action_ids, catalog_hash, progress)
+    _require_usable(checked, folder, out)
+    unified = unify(checked.rows, MAX_KEY_DEGREE)
+    quarantine = _sorted_quarantine([checked.quarantine, unified.quarantine])
+    checked = _Checked(unified.rows, quarantine, checked.files)
+    _require_usable(checked, folder, out)
+    tables, added = _final_tables(unified)
+    summary = _summarise(checked, tables, unified, added)
+    progress(
+        f"{len(tables[TableKind.EVENTS])} events and {len(tables[TableKind.DECISIONS])} decisions "
+        f"of {summary.contacts} contacts; {len(quarantine)} rows in quarantine"
+    )
+    with atomic_folder(out) as partial:
+        for kind, table in tables.items():
+            pq.write_table(table, partial / f"{kind}.parquet", compression="zstd")
+        pq.write_table(identity_table(unified.identities), partial / "identity.parquet")
+        pq.write_table(quarantine, partial / "quarantine.parquet")
+        (partial / "summary.json").write_bytes(summary.to_json())
+    return summary
+
+
+def _read_and_check(
+    folder: Path,
+    action_ids: tuple[str, ...] | None,
+    catalog_hash: str | None,
+    progress: Callable[[str], None],
+) -> _Checked:
+    rows: dict[TableKind, pa.Table] = {}
+    files: dict[TableKind, tuple[str, ...]] = {}
+    refused: list[pa.Table] = []
+    for kind in TableKind:
+        paths = _files_of(folder, kind)
+        files[kind] = tuple(path.name for path in paths)
+        raw = [read_raw(path, kind) for path in paths]
+        found = pa.concat_tables([raw_schema(kind).empty_table(), *(part.rows for part in raw)])
+        steps = _check(found.combine_chunks(), kind, action_ids, catalog_hash)
+        rows[kind] = steps[-1].rows
+        bad = [part.quarantine for part in (*raw, *steps)]
+        refused += bad
+        count = sum(map(len, bad))
+        progress(f"{kind}: {len(rows[kind]) + count} rows in {len(paths)} files, {count} refused")
+    return _Checked(rows, _sorted_quarantine(refused), files)
+
+
+def _files_of(folder: Path, kind: TableKind) -> list[Path]:
+    paths = folder.iterdir() if folder.is_dir() else iter(())
+    return sorted(
+        path for path in paths if path.name.startswith(kind) and path.name.endswith(SUFFIXES)
+    )
+
+
+def _check(
+    rows: pa.Table, kind: TableKind, action_ids: tuple[str, ...] | None, catalog_hash: str | None
+) -> list[RawTable]:
+    """Each check's result in order; the last holds the usable rows."""
+    if kind is TableKind.CONTACTS:
+        return [check_contacts(rows)]
+    if kind is TableKind.EVENTS:
+        steps = [check_events(rows)]
+    else:
+        steps = [check_decision_fields(rows)]
+        steps.append(check_decisions(steps[-1].rows, action_ids, catalog_hash))
+    return [*steps, drop_duplicates(steps[-1].rows, kind)]
+
+
+def _require_usable(checked: _Checked, folder: Path, out: Path) -> None:
+    """Refuse an empty log, leaving its quarantine where the message says.
+
+    Raises:
+        LogError: there is no usable event or no usable contact.
+    """
+    counts = _counts(checked)
+    if all(len(checked.rows[kind]) for kind in (TableKind.EVENTS, TableKind.CONTACTS)):
+        return
+    path = out.with_name(out.name + ".quarantine.parquet")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    pq.write_table(checked.quarantine, buffer)
+    atomic_write_bytes(path, buffer.getvalue())
+    found = "; ".join(_told(count) for count in counts)
+    raise LogError(
+        f"expected at least one usable event and one usable contact in {folder}, got {found}; "
+        f"the refused rows and their reasons are in {path}"
+    )
+
+
+def _told(count: TableCount) -> str:
+    reasons = ", ".join(f"{rows} × {reason}" for reason, rows in count.reasons.items())
+    where = ", ".join(count.files) or "no file"
+    return f"{count.kept} of {count.read} {count.table} ({where}{': ' if reasons else ''}{reasons})"
+
+
+def _counts(checked: _Checked) -> tuple[TableCount, ...]:
+    return tuple(
+        count_table(kind, checked.files[kind], len(checked.rows[kind]), checked.quarantine)
+        for kind in TableKind
+    )
+
+
+def _sorted_quarantine(parts: Sequence[pa.Table]) -> pa.Table:
+    whole = pa.concat_tables([QUARANTINE.empty_table(), *parts])
+    return whole.sort_by([(name, "ascending") for name in ("table", "file", "line", "reason")])
+
+
+def _final_tables(unified: Unified) -> tuple[dict[TableKind, pa.Table], int]:
+    """The tables in the contract's columns and order, and how many contacts were added."""
+    rows = dict(unified.rows)
+    folded = fold_contacts(rows[TableKind.CONTACTS])
+    seen = [rows[kind]["contact_id"] for kind in (TableKind.EVENTS, TableKind.DECISIONS)]
+    rows[TableKind.CONTACTS] = add_missing_contacts(folded, seen)
+    tables: dict[TableKind, pa.Table] = {}
+    for kind, schema in TABLES.items():
+        table = rows[kind].select(schema.names).cast(schema)
+        ordered = table.sort_by([(name, "ascending") for name in _ORDER[kind]])
+        tables[kind] = ordered.combine_chunks()
+    return tables, len(tables[TableKind.CONTACTS]) - len(folded)
+
+
+def _summarise(
+    checked: _Checked, tables: Mapping[TableKind, pa.Table], unified: Unified, added: int
+) -> IngestSummary:
+    span = pc.min_max(tables[TableKind.EVENTS]["occurred_at"])
+    return IngestSummary(
+        tables=_counts(checked),
+        contacts=len(tables[TableKind.CONTACTS]),
+        contacts_added=added,
+        contacts_merged=unified.identities.merged,
+        shared_keys=int(unified.identities.shared.sum()),
+        missing_propensity=tables[TableKind.DECISIONS]["propensity"].null_count,
+        first_at=span["min"].as_py().isoformat(),
+        last_at=span["max"].as_py().isoformat(),
+        fingerprint=fingerprint({kind.value: table for kind, table in tables.items()}),
+    )

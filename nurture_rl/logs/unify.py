@@ -1,0 +1,106 @@
+"""Checked rows of all tables → rows that name one contact each, and the table of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nurture_rl.identity.resolve import (
+    FROM_THE_START,
+    ID_PREFIX,
+    Assignment,
+    Identities,
+    IntArray,
+    KeyedRecords,
+    assign_contacts,
+    resolve_identities,
+)
+from nurture_rl.logs.quarantine import reason_where, sift
+from nurture_rl.logs.schema import IDENTITY, QUARANTINE, UTC_TIME, TableKind
+
+_KNOWN_AT = {TableKind.EVENTS: "recorded_at", TableKind.DECISIONS: "decided_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Unified:
+    """The tables with every contact named by its one id."""
+
+    rows: Mapping[TableKind, pa.Table]  # of raw_schema, `contact_id` never null
+    quarantine: pa.Table  # rows that carry only shared keys
+    identities: Identities
+
+
+def unify(tables: Mapping[TableKind, pa.Table], max_degree: int) -> Unified:
+    """Give every row its contact; an event is known no earlier than its link to that contact.
+
+    Args:
+        tables: checked rows of every table.
+        max_degree: a key linked to more distinct keys than this names nobody.
+    """
+    records = [_keyed(tables[kind], kind) for kind in tables]
+    offsets = np.cumsum([0, *(len(tables[kind]) for kind in tables)])
+    everything = KeyedRecords(
+        record=np.concatenate(
+            [part.record + start for part, start in zip(records, offsets, strict=False)]
+        ),
+        key=pa.concat_arrays([part.key for part in records]),
+        known_at=np.concatenate([part.known_at for part in records]),
+    )
+    identities = resolve_identities(everything, max_degree)
+    rows: dict[TableKind, pa.Table] = {}
+    refused = [QUARANTINE.empty_table()]
+    for kind, part in zip(tables, records, strict=True):
+        rows[kind], bad = _named(tables[kind], kind, assign_contacts(part, identities))
+        refused.append(bad)
+    return Unified(rows, pa.concat_tables(refused), identities)
+
+
+def identity_table(identities: Identities) -> pa.Table:
+    """The keys and their contacts as a table."""
+    always = identities.linked_at == FROM_THE_START
+    columns = {
+        "key": identities.key,
+        "contact_id": identities.contact_id,
+        "linked_at": pa.array(identities.linked_at, mask=always).cast(UTC_TIME),
+        "shared": pa.array(identities.shared),
+    }
+    return pa.table(columns, schema=IDENTITY)
+
+
+def _keyed(rows: pa.Table, kind: TableKind) -> KeyedRecords:
+    """The keys of each row; its explicit contact id is one of them."""
+    given = pc.binary_join_element_wise(ID_PREFIX, rows["contact_id"].combine_chunks(), "")
+    named = np.flatnonzero(np.asarray(given.is_valid()))
+    keys = rows["keys"].combine_chunks()
+    record = np.r_[named, np.asarray(pc.list_parent_indices(keys)).astype(np.int64)]
+    order = np.argsort(record, kind="stable")
+    key = pa.concat_arrays([given.drop_null(), keys.flatten()]).take(pa.array(order))
+    return KeyedRecords(record[order], key, _known_at(rows, kind))
+
+
+def _known_at(rows: pa.Table, kind: TableKind) -> IntArray:
+    """When a row's links became known: those of contact rows always were."""
+    if kind not in _KNOWN_AT:
+        return np.full(len(rows), FROM_THE_START, dtype=np.int64)
+    return np.asarray(rows[_KNOWN_AT[kind]].combine_chunks().cast(pa.int64()))
+
+
+def _named(rows: pa.Table, kind: TableKind, assigned: Assignment) -> tuple[pa.Table, pa.Table]:
+    nobody = assigned.contact_id.is_null()
+    reason = "shared keys only: each is linked to too many others to say whose row this is"
+    kept, refused = sift(rows, kind, reason_where(nobody, reason))
+    good = pc.invert(nobody)
+    kept = _replace(kept, "contact_id", assigned.contact_id.filter(good))
+    if kind is TableKind.EVENTS:
+        linked = assigned.linked_at[np.asarray(good)]
+        known = np.maximum(_known_at(kept, kind), linked)
+        kept = _replace(kept, "recorded_at", pa.array(known).cast(UTC_TIME))
+    return kept, refused
+
+
+def _replace(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
