@@ -1,0 +1,1 @@
+"""Policies: probabilities of actions; the references every learner is compared with."""

@@ -1,0 +1,145 @@
+"""Policies made of policies: mixtures, the trust region around a logger, exploration floors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nurture_rl.policies.policy import (
+    BoolArray,
+    FeatureArray,
+    FloatArray,
+    Policy,
+    PolicyError,
+    Spec,
+)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Follows `other` in a share of decisions, `policy` in the rest."""
+
+    policy: Policy
+    other: Policy
+    share: float  # of `other`, in [0, 1]
+
+    def __post_init__(self) -> None:
+        _require_share("share", self.share)
+
+    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
+        """(1 - share) policy + share other, [n, a]."""
+        first = self.policy.action_probabilities(features, mask)
+        second = self.other.action_probabilities(features, mask)
+        return (1.0 - self.share) * first + self.share * second
+
+    def spec(self) -> Spec:
+        """The kind, both parts and the share."""
+        return {
+            "kind": "mixture",
+            "policy": self.policy.spec(),
+            "other": self.other.spec(),
+            "share": self.share,
+        }
+
+
+@dataclass(frozen=True)
+class TrustRegion:
+    """The policy, held near an anchor so that its importance weights stay bounded."""
+
+    policy: Policy
+    anchor: Policy  # usually the logging policy
+    max_ratio: float  # c, the largest importance ratio to the anchor, >= 1
+    explore: float  # share of decisions that follow the anchor, in [0, 1]
+
+    def __post_init__(self) -> None:
+        if not self.max_ratio >= 1.0:
+            raise PolicyError(
+                f"max_ratio must be >= 1, got {self.max_ratio}; below 1 no distribution fits"
+            )
+        _require_share("explore", self.explore)
+
+    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
+        """(1 - explore) capped(policy) + explore anchor, [n, a]; see `capped`."""
+        wanted = self.policy.action_probabilities(features, mask)
+        anchor = self.anchor.action_probabilities(features, mask)
+        inside = capped(wanted, anchor, self.max_ratio)
+        return (1.0 - self.explore) * inside + self.explore * anchor
+
+    def spec(self) -> Spec:
+        """The kind, both parts and both limits."""
+        return {
+            "kind": "trust_region",
+            "policy": self.policy.spec(),
+            "anchor": self.anchor.spec(),
+            "max_ratio": self.max_ratio,
+            "explore": self.explore,
+        }
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The policy with at least `epsilon` on every legal action."""
+
+    policy: Policy
+    epsilon: float  # probability, epsilon times the legal actions may not exceed 1
+
+    def __post_init__(self) -> None:
+        _require_share("epsilon", self.epsilon)
+
+    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
+        """The policy mixed with epsilon on each legal action, [n, a]; see `with_floor`."""
+        return with_floor(self.policy.action_probabilities(features, mask), mask, self.epsilon)
+
+    def spec(self) -> Spec:
+        """The kind, the policy and the floor."""
+        return {"kind": "floor", "policy": self.policy.spec(), "epsilon": self.epsilon}
+
+
+def capped(wanted: FloatArray, anchor: FloatArray, max_ratio: float) -> FloatArray:
+    """Cap a distribution at `max_ratio` times the anchor and hand out what was cut off.
+
+        p' = min(p, c mu),    p'' = p' + (1 - sum p') h / sum h,    h = c mu - p'
+
+    The headroom h sums to c - sum p' >= 1 - sum p', so p'' <= c mu everywhere, and p'' = 0 where
+    mu = 0. A distribution inside the region is unchanged; at c = 1 the result is the anchor.
+
+    Args:
+        wanted: p, rows sum to 1, [n, a].
+        anchor: mu, rows sum to 1, [n, a].
+        max_ratio: c, >= 1.
+    """
+    limit = max_ratio * anchor
+    kept = np.minimum(wanted, limit)
+    deficit = np.maximum(1.0 - kept.sum(axis=1, keepdims=True), 0.0)
+    headroom = limit - kept
+    room = headroom.sum(axis=1, keepdims=True)
+    share = np.divide(deficit, room, out=np.zeros_like(room), where=room > 0.0)
+    # Rounding can leave the deficit an ulp above the room; the cap must hold all the same.
+    return np.asarray(kept + np.minimum(share, 1.0) * headroom, np.float64)
+
+
+def with_floor(probabilities: FloatArray, mask: BoolArray, epsilon: float) -> FloatArray:
+    """Mix so that every legal action has at least epsilon: p' = epsilon + (1 - k epsilon) p.
+
+    Args:
+        probabilities: rows sum to 1, exactly 0 where masked, [n, a].
+        mask: True where legal; k legal actions in a row, [n, a].
+        epsilon: probability, >= 0.
+
+    Raises:
+        PolicyError: a row has so many legal actions that k epsilon exceeds 1.
+    """
+    legal = mask.sum(axis=1, keepdims=True)
+    most = int(legal.max(initial=0))
+    if epsilon * most > 1.0:
+        raise PolicyError(
+            f"a floor of {epsilon:g} on each of {most} legal actions exceeds 1; "
+            f"lower it to at most {1.0 / most:g}"
+        )
+    return np.asarray(mask * epsilon + (1.0 - legal * epsilon) * probabilities, np.float64)
+
+
+def _require_share(name: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise PolicyError(f"{name} must lie in [0, 1], got {value}")

@@ -1,0 +1,131 @@
+"""The programs a team already runs: the drip on its calendar, and hand-written rules."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features.spec import FeatureSpec
+from nurture_envs.journey import Condition, Journey, Rule
+from nurture_rl.policies.policy import (
+    BoolArray,
+    FeatureArray,
+    FloatArray,
+    IntArray,
+    PolicyError,
+    Spec,
+    certain,
+    require_batch,
+)
+from nurture_rl.policies.references import or_wait
+
+COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+@dataclass(frozen=True)
+class Drip:
+    """The journey's fixed schedule: one action at each of its bins, `pause:1` between."""
+
+    catalog: ActionCatalog
+    plan: tuple[tuple[int, str], ...]  # (bin, action id)
+    bin_column: int | None  # feature column that holds the bin; None: every decision is bin 0
+
+    @classmethod
+    def of(cls, journey: Journey, catalog: ActionCatalog, features: FeatureSpec) -> Drip:
+        """The drip a journey declares.
+
+        Raises:
+            PolicyError: the journey lasts several bins and declares no calendar `bin` feature.
+        """
+        bins = [f.name for f in features.features if f.kind == "calendar" and f.part == "bin"]
+        if not bins and journey.clock.horizon > 1:
+            raise PolicyError(
+                f"journey {journey.name!r} has {journey.clock.horizon} bins and no feature tells "
+                "them apart; declare one with kind: calendar, part: bin"
+            )
+        return cls(catalog, journey.drip, features.column(bins[0]) if bins else None)
+
+    def chosen(self, features: FeatureArray, mask: BoolArray) -> IntArray:
+        """The scheduled action of each row, `pause:1` where none is due or it is masked, [n]."""
+        action = np.full(len(mask), self.catalog.wait, np.int64)
+        column = self.bin_column
+        bins = np.zeros(len(mask)) if column is None else np.rint(features[:, column])
+        for bin_, action_id in self.plan:
+            action[bins == bin_] = self.catalog.index(action_id)
+        return or_wait(action, mask, self.catalog)
+
+    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
+        """Probability 1 on the scheduled action, [n, a]."""
+        require_batch(features, mask, len(self.catalog))
+        return certain(self.chosen(features, mask), len(self.catalog))
+
+    def spec(self) -> Spec:
+        """The kind alone: the schedule belongs to the journey."""
+        return {"kind": "drip"}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The journey's rules, first legal match wins; the drip where none matches."""
+
+    catalog: ActionCatalog
+    rules: tuple[Rule, ...]
+    columns: tuple[str, ...]  # names of the feature columns, in order
+    drip: Drip
+
+    @classmethod
+    def of(cls, journey: Journey, catalog: ActionCatalog, features: FeatureSpec) -> Rules:
+        """The rules a journey declares.
+
+        Raises:
+            JourneyError: a condition names no feature column.
+            PolicyError: as `Drip.of`.
+        """
+        for rule in journey.rules:
+            for condition in rule.when:
+                features.column(condition.column)
+        drip = Drip.of(journey, catalog, features)
+        return cls(catalog, journey.rules, features.columns, drip)
+
+    def chosen(self, features: FeatureArray, mask: BoolArray) -> IntArray:
+        """The action of each row, [n]; a rule whose action is masked is passed over."""
+        fallback = self.drip.chosen(features, mask)
+        action = fallback.copy()
+        open_ = np.ones(len(mask), np.bool_)
+        for rule in self.rules:
+            fits = open_.copy()
+            for condition in rule.when:
+                fits &= self._holds(condition, features)
+            if rule.action != "drip":
+                index = self.catalog.index(rule.action)
+                fits &= mask[:, index]
+                action[fits] = index
+            open_ &= ~fits
+        return action
+
+    def _holds(self, condition: Condition, features: FeatureArray) -> BoolArray:
+        column = features[:, self.columns.index(condition.column)]
+        # Features are float32: 0.7 read back as float32 must still be ">= 0.7".
+        met = COMPARISONS[condition.operator](column, np.float32(condition.threshold))
+        return np.asarray(met, dtype=np.bool_)
+
+    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
+        """Probability 1 on the action of the first legal matching rule, [n, a]."""
+        require_batch(features, mask, len(self.catalog))
+        return certain(self.chosen(features, mask), len(self.catalog))
+
+    def spec(self) -> Spec:
+        """The kind alone: the rules belong to the journey."""
+        return {"kind": "rules"}
