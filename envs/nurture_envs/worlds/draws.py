@@ -8,14 +8,19 @@ from torch import Tensor
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX_2 = -7723592293110705685  # 0x94D049BB133111EB
-_START, _EPISODE = -1, 1_000_003
+_EPISODE = 1_000_003
 
-START = _START  # the step of draws made before the first bin
+START = -1  # the step of draws made before the first bin
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
     """Logical right shift of signed 64-bit integers."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _wrap(x: int) -> int:
+    """The signed 64-bit integer that x is modulo 2^64."""
+    return (x + 2**63) % 2**64 - 2**63
 
 
 def _mix(x: Tensor) -> Tensor:
@@ -36,7 +41,7 @@ def contact_keys(seed: int, n: int, device: torch.device | str = "cpu") -> Tenso
 
 def next_episode(keys: Tensor) -> Tensor:
     """Keys of the episodes that follow, [n]."""
-    return _mix(keys + _EPISODE * _GOLDEN)
+    return _mix(keys + _wrap(_EPISODE * _GOLDEN))
 
 
 def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:
@@ -48,7 +53,8 @@ def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tenso
         stream: which part of the model draws, so that parts do not share luck.
         count: draws per contact.
     """
-    base = _mix(keys + (step + 2) * _GOLDEN) + stream * _MIX_2
+    bins = step if isinstance(step, Tensor) else torch.full_like(keys, step)
+    base = _mix(keys + (bins + 2) * _GOLDEN) + _wrap(stream * _MIX_2)
     index = torch.arange(1, count + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
     bits = _mix(base[:, None] + index[None, :])
     return _shift(bits, 40).to(torch.float32) * 2.0**-24
@@ -57,7 +63,8 @@ def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tenso
 def normals(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:
     """Standard normal draws, [n, count] float32, by the inverse distribution function."""
     u = uniforms(keys, step, stream, count).to(torch.float64) + 2.0**-25
-    return torch.special.ndtri(u).to(torch.float32)
+    drawn: Tensor = torch.special.ndtri(u)
+    return drawn.to(torch.float32)
 
 
 def choose(probabilities: Tensor, u: Tensor) -> Tensor:
