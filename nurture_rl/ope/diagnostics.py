@@ -1,0 +1,154 @@
+"""Whether the log can speak about a target policy at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nurture_rl.errors import OverlapError
+from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
+from nurture_rl.ope.estimators import as_panel, cumulative_weights, effective_sample_size
+from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
+from nurture_rl.ope.targets import TargetOnLog
+
+ROUNDING = 1e-6  # target and logged probabilities are stored this precisely
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapThresholds:
+    """What a log must offer before an estimate is believed."""
+
+    min_ess: float = 100.0  # episodes
+    max_weight_share: float = 0.05  # of all weight, on one episode
+    max_mean_weight_z: float = 4.0  # standard errors of the mean weight from 1
+    max_support_gap: float = 0.01  # mean target mass on actions the log gave no chance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlap:
+    """How much of the log a target policy can use."""
+
+    n_episodes: int
+    n_clusters: int
+    ess: float  # under the final cumulative weights, in [0, n_episodes]
+    ess_by_step: FloatArray  # under the weights up to each decision, [H]
+    predicted_ess: float  # E times product over steps of 1 / second moment of the ratio
+    max_weight_share: float  # of the final weights, on one episode, in [0, 1]
+    mean_weight: FloatArray  # 1 in expectation at every step, [H]
+    mean_weight_stderr: FloatArray  # clustered by contact, [H]
+    support_gap: float | None  # mean target mass where the log had none; None without its rows
+    feasible: bool
+    reason: str  # what was met, or what was not and by how much
+
+
+def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThresholds) -> Overlap:
+    """Measure the weights of a target policy and hold them against thresholds.
+
+    Raises:
+        OverlapError: the weights leave the range of floating point numbers.
+
+    Source: Owen, Monte Carlo theory, ch. 9; for independent steps with second moment M the ESS
+        falls like E M^-H.
+    """
+    weights = cumulative_weights(log, target.taken)
+    final = weights[:, -1]
+    moments = as_panel(log, target.second_moment, 1.0).mean(axis=0)
+    gap = None if target.unsupported is None else float(target.unsupported.mean())
+    ess = effective_sample_size(final)
+    share = float(final.max() / final.sum()) if ess > 0.0 else 1.0
+    mean = weights.mean(axis=0)
+    stderr = np.array(
+        [
+            clustered_stderr(cluster_totals(log, column - column.mean()) / log.n_episodes)
+            for column in weights.T
+        ]
+    )
+    problems = _problems(ess, share, mean, stderr, gap, thresholds)
+    return Overlap(
+        n_episodes=log.n_episodes,
+        n_clusters=np.unique(log.cluster).size,
+        ess=ess,
+        ess_by_step=np.array([effective_sample_size(column) for column in weights.T]),
+        predicted_ess=_predicted_ess(log.n_episodes, moments),
+        max_weight_share=share,
+        mean_weight=mean,
+        mean_weight_stderr=stderr,
+        support_gap=gap,
+        feasible=not problems,
+        reason="; ".join(problems)
+        or f"effective sample size {ess:.0f} of {log.n_episodes} episodes, largest weight "
+        f"{share:.2%} of all, mean weights 1 within error",
+    )
+
+
+def require_exploration(log: EvaluationLog, thresholds: OverlapThresholds) -> None:
+    """Refuse a log whose decisions were never left to chance.
+
+    Rows with one legal action are ordinary and say nothing here.
+
+    Raises:
+        OverlapError: every free decision has propensity 1; the message holds an exploration plan.
+    """
+    free = log.mask.sum(axis=1) > 1
+    if (log.propensity[free] < 1.0 - ROUNDING).any():
+        return
+    offered = log.mask[free].any(axis=0)
+    count = np.bincount(log.action[free], minlength=log.n_actions)
+    always = (count == log.mask[free].sum(axis=0)) & offered
+    legal = float(log.mask[free].sum(axis=1).mean()) if free.any() else float(log.n_actions)
+    decisions = int(free.sum())
+    # Uniform exploration must show each legal action as often as an estimate needs.
+    share = min(1.0, thresholds.min_ess * legal / max(decisions, 1))
+    raise OverlapError(
+        f"the log is deterministic: all {decisions} decisions with a choice have propensity 1, so "
+        f"it cannot say what another policy would earn (always taken where legal: "
+        f"{_listed(always)}; legal but never taken: {_listed(offered & (count == 0))}). "
+        f"Log again with at least {max(share, 0.01):.0%} uniform exploration over the legal actions "
+        f"and write every propensity down: over as many decisions each action is then seen about "
+        f"{thresholds.min_ess:.0f} times"
+    )
+
+
+def _problems(
+    ess: float,
+    share: float,
+    mean: FloatArray,
+    stderr: FloatArray,
+    gap: float | None,
+    thresholds: OverlapThresholds,
+) -> list[str]:
+    problems = []
+    if ess < thresholds.min_ess:
+        problems.append(f"effective sample size {ess:.1f} is below {thresholds.min_ess:.0f}")
+    if share > thresholds.max_weight_share:
+        problems.append(
+            f"one episode carries {share:.1%} of all weight, more than "
+            f"{thresholds.max_weight_share:.0%}"
+        )
+    off = np.abs(mean - 1.0) > thresholds.max_mean_weight_z * stderr + ROUNDING
+    if off.any():
+        t = int(np.flatnonzero(off)[0])
+        problems.append(
+            f"the mean weight at decision {t} is {mean[t]:.3f} with standard error "
+            f"{stderr[t]:.3f} where 1 is due: propensities are wrong or support is missing"
+        )
+    if gap is not None and gap > thresholds.max_support_gap:
+        problems.append(
+            f"{gap:.1%} of the target's choices fall on actions the log gave no chance, more than "
+            f"{thresholds.max_support_gap:.0%}"
+        )
+    return problems
+
+
+def _predicted_ess(n_episodes: int, moments: FloatArray) -> float:
+    if (moments <= 0.0).any():
+        return 0.0
+    return float(min(n_episodes * np.exp(-np.log(moments).sum()), n_episodes))
+
+
+def _listed(chosen: BoolArray) -> str:
+    positions = np.flatnonzero(chosen)
+    shown = ", ".join(str(position) for position in positions[:10])
+    more = f" and {positions.size - 10} more" if positions.size > 10 else ""
+    return f"actions {shown}{more}" if positions.size else "none"

@@ -1,0 +1,84 @@
+"""Results of an off-policy evaluation, and their form as plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from math import isfinite
+
+import numpy as np
+
+from nurture_rl.ope.diagnostics import Overlap
+from nurture_rl.ope.estimators import ValueEstimate
+from nurture_rl.ope.intervals import Difference, Interval
+from nurture_rl.ope.log import FloatArray, IntArray
+from nurture_rl.ope.verdict import Judgement
+
+LOGGED = "logged"  # the name of the logging policy itself, whose value is the log's own mean
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimated:
+    """An estimate with its interval."""
+
+    estimate: ValueEstimate
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolicyEvaluation:
+    """What the log says about one policy."""
+
+    name: str
+    estimates: Mapping[str, Estimated]  # by estimator: ips, snips, dm, dr; refused ones are absent
+    refusals: Mapping[str, str]  # why an estimator gave no number, by estimator
+    overlap: Overlap
+    action_mix: FloatArray  # mean target probability by bin over the log's contexts, [S, a]
+    difference: Difference | None  # doubly robust, to the reference; None for the reference
+    judgement: Judgement | None  # against the reference; None for the reference
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What the log says about several policies, all compared with one reference."""
+
+    unit: str  # of every value, per episode
+    level: float  # stated coverage of every interval
+    reference: str  # a policy's name, or "logged"
+    n_decisions: int
+    n_episodes: int
+    n_clusters: int  # contacts
+    horizon: int  # decisions in the longest episode
+    steps: IntArray  # bins in the log, ascending, [S]
+    logged: Estimated  # the logging policy's own value
+    logged_mix: FloatArray  # share of each logged action by bin, [S, a]
+    policies: Mapping[str, PolicyEvaluation]
+
+    def to_dict(self) -> dict[str, Json]:
+        """The evaluation as JSON values; unbounded and undefined numbers become null."""
+        plain = _plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+
+def _plain(value: object) -> Json:
+    """Records become objects, arrays lists, enums text; per-contact influences are left out."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else None
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return {
+        field.name: _plain(getattr(value, field.name))
+        for field in fields(value)  # type: ignore[arg-type]
+        if field.name != "influence"
+    }

@@ -1,0 +1,54 @@
+"""The value model's features, phi = [1, x, z(a), x (x) u(a)], never written out per row.
+
+Every entry of phi is one entry of [1, x] times one number of the action, so sums of phi phi' over
+rows need only one small moment matrix per action, and q(x, .) is [1, x] times one column per
+action: no [N, a, p] array is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nurture_rl.ope.log import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureMap:
+    """phi as products: phi_p(x, a) = [1, x][source_p] * codes[a, code_p]."""
+
+    source: IntArray  # which entry of [1, x], [p]
+    code: IntArray  # which number of the action, [p]
+    codes: FloatArray  # numbers of each action: 1, one-hot, factors, [a, 1 + a + k]
+
+    def gram(self, moments: FloatArray) -> FloatArray:
+        """Sum of phi phi' from the per-action moments of [1, x], [a, 1+d, 1+d] -> [p, p]."""
+        total = np.zeros((self.source.size, self.source.size))
+        for moment, numbers in zip(moments, self.codes[:, self.code], strict=True):
+            total += moment[np.ix_(self.source, self.source)] * np.outer(numbers, numbers)
+        return total
+
+    def cross(self, sums: FloatArray) -> FloatArray:
+        """Sum of phi y from the per-action sums of [1, x] y, [a, 1+d] -> [p]."""
+        return np.asarray((sums[:, self.source] * self.codes[:, self.code]).sum(axis=0))
+
+    def columns(self, theta: FloatArray) -> FloatArray:
+        """Weights of [1, x] for every action's q, [p] -> [1+d, a]."""
+        weights = np.zeros((int(self.source.max()) + 1, self.codes.shape[0]))
+        np.add.at(weights, self.source, theta[:, None] * self.codes[:, self.code].T)
+        return weights
+
+
+def feature_map(n_features: int, action_factors: FloatArray) -> FeatureMap:
+    """Lay out phi = [1, x, z(a), x (x) u(a)] for d features and the catalogue's factors [a, k]."""
+    a, k = action_factors.shape
+    size = np.abs(action_factors).max(axis=0, initial=0.0)
+    # One penalty serves all columns, so factors are brought to the size of the one-hots.
+    scaled = action_factors / np.where(size > 0.0, size, 1.0)
+    pairs = [(0, 0)]
+    pairs += [(1 + i, 0) for i in range(n_features)]
+    pairs += [(0, 1 + i) for i in range(a)]
+    pairs += [(1 + i, 1 + a + j) for i in range(n_features) for j in range(k)]
+    source, code = np.array(pairs, dtype=np.int64).T
+    return FeatureMap(source, code, np.hstack([np.ones((a, 1)), np.eye(a), scaled]))

@@ -1,0 +1,150 @@
+"""The room's door: every policy against one reference, refusals kept, JSON at the end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nurture_rl.errors import NurtureError, OverlapError, ProbabilityError
+from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.ope.evaluation import Evaluation
+from nurture_rl.ope.log import EvaluationLog, FloatArray, as_single_decisions
+from nurture_rl.ope.targets import TargetPolicy
+from nurture_rl.ope.verdict import Verdict
+from tests.unit.ope.log_makers import random_log
+
+
+class Leaning:
+    """Leans toward later actions by `tilt`; an infinite tilt always takes the last legal one."""
+
+    def __init__(self, tilt: float) -> None:
+        self.tilt = tilt
+
+    def action_probabilities(
+        self, features: NDArray[np.float32], mask: NDArray[np.bool_], /
+    ) -> FloatArray:
+        a = mask.shape[1]
+        power = np.where(mask, np.arange(a) - (a - 1.0 - mask[:, ::-1].argmax(axis=1))[:, None], 0)
+        rows = np.where(mask, np.exp(self.tilt * power) if self.tilt < 50 else power == 0.0, 0.0)
+        return np.asarray(rows / rows.sum(axis=1, keepdims=True))
+
+
+class Unmasked:
+    def action_probabilities(
+        self, features: NDArray[np.float32], mask: NDArray[np.bool_], /
+    ) -> FloatArray:
+        return np.full(mask.shape, 1.0 / mask.shape[1])
+
+
+def evaluated(
+    log: EvaluationLog, policies: dict[str, TargetPolicy], reference: str = "logged"
+) -> Evaluation:
+    return evaluate_policies(log, policies, reference, np.random.default_rng(0), EvaluationConfig())
+
+
+LOG = random_log(0, [2] * 1500, discount=1.0)
+
+
+def test_later_actions_pay_more_and_the_verdicts_say_so() -> None:
+    # The reward is the action's position plus noise.
+    policies: dict[str, TargetPolicy] = {"late": Leaning(0.4), "early": Leaning(-0.4)}
+    found = evaluated(LOG, policies).policies
+    assert {name: found[name].judgement.verdict for name in found} == {  # type: ignore[union-attr]
+        "late": Verdict.BETTER,
+        "early": Verdict.NOT_BETTER,
+    }
+
+
+def test_the_reference_itself_gets_no_verdict_and_others_differ_from_it() -> None:
+    policies: dict[str, TargetPolicy] = {
+        "late": Leaning(0.4),
+        "same": Leaning(0.4),
+        "early": Leaning(-0.4),
+    }
+    found = evaluated(LOG, policies, "late").policies
+    assert found["late"].difference is None
+    assert found["late"].judgement is None
+    same = found["same"].difference
+    assert same is not None
+    assert same.value == 0.0
+    early = found["early"].difference
+    assert early is not None
+    values = {name: found[name].estimates["dr"].estimate.value for name in found}
+    assert early.value == pytest.approx(values["early"] - values["late"])
+
+
+def test_the_logging_policy_is_worth_the_log_s_own_mean() -> None:
+    found = evaluated(LOG, {})
+    assert found.logged.estimate.value == pytest.approx(LOG.reward.sum() / 1500)
+    assert found.logged_mix.sum(axis=1) == pytest.approx([1.0, 1.0])
+    assert (found.n_decisions, found.n_clusters, found.horizon) == (3000, 1500, 2)
+
+
+def test_the_four_estimators_agree_where_the_log_is_rich() -> None:
+    found = evaluated(LOG, {"late": Leaning(0.4)}).policies["late"]
+    dr = found.estimates["dr"]
+    for kind in ("ips", "snips", "dm"):
+        error = abs(found.estimates[kind].estimate.value - dr.estimate.value)
+        assert error < 4 * found.estimates[kind].estimate.stderr
+
+
+def test_per_decision_values_are_those_of_single_decisions() -> None:
+    found = evaluated(as_single_decisions(LOG), {"late": Leaning(0.4)})
+    assert (found.n_episodes, found.n_clusters, found.horizon) == (3000, 1500, 1)
+    assert found.steps.tolist() == [0, 1]
+    assert found.logged.estimate.value == pytest.approx(LOG.reward.mean())
+
+
+def test_a_policy_the_log_never_shows_is_carried_without_a_number_from_snips() -> None:
+    log = replace(
+        random_log(1, [1] * 400),
+        mask=np.ones((400, 3), dtype=bool),
+        action=np.arange(400) % 2,
+        propensity=np.full(400, 0.5),
+        logged_probabilities=np.tile([0.5, 0.5, 0.0], (400, 1)),
+    )
+    found = evaluated(log, {"last": Leaning(np.inf)}).policies["last"]
+    assert "all 400 importance weights are 0" in found.refusals["snips"]
+    assert "snips" not in found.estimates
+    assert found.overlap.support_gap == 1.0
+    assert found.judgement is not None
+    assert found.judgement.verdict is Verdict.CANNOT_TELL_YET
+
+
+def test_the_evaluation_is_plain_json() -> None:
+    found = evaluated(LOG, {"late": Leaning(0.4)})
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    late = plain["policies"]["late"]
+    assert late["judgement"]["verdict"] == "better"
+    assert late["estimates"]["dr"]["estimate"]["value"] == pytest.approx(
+        found.policies["late"].estimates["dr"].estimate.value
+    )
+    assert len(late["action_mix"]) == len(plain["steps"]) == 2
+    assert "influence" not in late["estimates"]["dr"]["estimate"]
+
+
+def test_the_same_seed_gives_the_same_evaluation() -> None:
+    policies: dict[str, TargetPolicy] = {"late": Leaning(0.4)}
+    assert evaluated(LOG, policies).to_dict() == evaluated(LOG, policies).to_dict()
+
+
+def test_a_deterministic_log_is_refused() -> None:
+    log = replace(LOG, propensity=np.ones(LOG.n_rows), logged_probabilities=None)
+    with pytest.raises(OverlapError, match="the log is deterministic"):
+        evaluated(log, {"late": Leaning(0.4)})
+
+
+def test_a_policy_blind_to_the_mask_is_refused_by_name() -> None:
+    with pytest.raises(ProbabilityError, match="policy 'blind'.*masked action"):
+        evaluated(LOG, {"blind": Unmasked()})
+
+
+def test_an_unknown_reference_and_a_reserved_name_are_refused() -> None:
+    with pytest.raises(NurtureError, match=r"one of \['late'\], got 'drip'"):
+        evaluated(LOG, {"late": Leaning(0.4)}, "drip")
+    with pytest.raises(NurtureError, match="logging policy's own"):
+        evaluated(LOG, {"logged": Leaning(0.4)})
