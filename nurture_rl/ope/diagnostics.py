@@ -104,8 +104,8 @@ def require_exploration(log: EvaluationLog, thresholds: OverlapThresholds) -> No
         f"the log is deterministic: all {decisions} decisions with a choice have propensity 1, so "
         f"it cannot say what another policy would earn (always taken where legal: "
         f"{_listed(always)}; legal but never taken: {_listed(offered & (count == 0))}). "
-        f"Log again with at least {max(share, 0.01):.0%} uniform exploration over the legal actions "
-        f"and write every propensity down: over as many decisions each action is then seen about "
+        f"Log again with at least {max(share, 0.01):.0%} uniform exploration over the legal "
+        "actions and write every propensity down: over as many decisions each is then seen about "
         f"{thresholds.min_ess:.0f} times"
     )
 

@@ -38,9 +38,9 @@ class InboundLeadParams:
     ready_mean: float = 0.35  # readiness at entry
     ready_spread: float = 0.7
     size_gain: float = 0.25  # readiness per standard deviation of log company size
-    cooling: float = 0.06  # readiness lost per day: speed to lead
-    topic_gain: float = 0.42  # readiness won by a delivered message on the topic of interest
-    other_gain: float = 0.03  # the same for any other topic
+    cooling: float = 0.05  # readiness lost per day: speed to lead
+    topic_gain: float = 0.7  # readiness won by a delivered message on the topic of interest
+    other_gain: float = 0.02  # the same for any other topic
     slot_gain: float = 0.35  # share by which the best hour raises a message's gain
     fatigue_half_life: float = 5.0  # days
     fatigue_drag: float = 0.5  # how strongly fatigue dampens gains, opens and clicks

@@ -88,8 +88,10 @@ def test_the_four_estimators_agree_where_the_log_is_rich() -> None:
     found = evaluated(LOG, {"late": Leaning(0.4)}).policies["late"]
     dr = found.estimates["dr"]
     for kind in ("ips", "snips", "dm"):
+        # The direct method's own error leaves the model's out, so the others' serves for it.
+        stderr = max(found.estimates[kind].estimate.stderr, dr.estimate.stderr)
         error = abs(found.estimates[kind].estimate.value - dr.estimate.value)
-        assert error < 4 * found.estimates[kind].estimate.stderr
+        assert error < 3 * stderr
 
 
 def test_per_decision_values_are_those_of_single_decisions() -> None:
@@ -139,7 +141,7 @@ def test_a_deterministic_log_is_refused() -> None:
 
 
 def test_a_policy_blind_to_the_mask_is_refused_by_name() -> None:
-    with pytest.raises(ProbabilityError, match="policy 'blind'.*masked action"):
+    with pytest.raises(ProbabilityError, match=r"policy 'blind'.*masked action"):
         evaluated(LOG, {"blind": Unmasked()})
 
 

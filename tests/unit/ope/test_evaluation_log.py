@@ -96,7 +96,7 @@ def test_one_broken_field_is_refused_by_name(
 
 
 def test_an_empty_log_is_refused() -> None:
-    empty = {
+    empty: dict[str, Any] = {
         name: value[:0] if isinstance(value, np.ndarray | list) else value
         for name, value in valid_fields().items()
     }

@@ -128,7 +128,7 @@ def test_rows_asked_in_chunks_are_the_rows_asked_at_once(chunk_rows: int) -> Non
 
 def test_mass_on_a_masked_action_is_refused_with_the_policy_and_the_row() -> None:
     log = random_log(1, [3, 4, 2])
-    with pytest.raises(ProbabilityError, match="policy 'careless' from row 0: .* masked action"):
+    with pytest.raises(ProbabilityError, match=r"policy 'careless' from row 0: .* masked action"):
         target_on_log(log, Fixed(0.2, 0.3, 0.5, masked=False), "careless", 100)
 
 

@@ -31,7 +31,7 @@ def test_feature_sums_equal_those_of_written_out_features() -> None:
     written = np.hstack([x1, np.eye(4)[action], crossed])
     phi = feature_map(3, factors)
     moments = np.array([x1[action == a].T @ x1[action == a] for a in range(4)])
-    outcome, theta = rng.normal(size=30), rng.normal(size=written.shape[1])
+    outcome, theta = rng.normal(size=30), rng.normal(size=(written.shape[1],))
     sums = np.array([outcome[action == a] @ x1[action == a] for a in range(4)])
     assert phi.gram(moments) == pytest.approx(written.T @ written)
     assert phi.cross(sums) == pytest.approx(written.T @ outcome)
