@@ -1,0 +1,50 @@
+"""Journeys and contexts that the tests of policies share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features.spec import FeatureSpec
+from nurture_envs.journey import Journey
+from nurture_envs.journey_file import load_journey, parse_journey
+from nurture_rl.policies.build import PolicyContext
+from nurture_rl.policies.policy import Policy
+
+INBOUND = load_journey("inbound_lead")
+
+
+def context_of(
+    journey: Journey, load_model: Callable[[str], Policy] | None = None
+) -> PolicyContext:
+    """The context in which a journey's policies are built."""
+    return PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey), load_model)
+
+
+def changed(**parts: object) -> Journey:
+    """The inbound journey with some top-level keys replaced."""
+    return parse_journey({**INBOUND.resolved, **parts})
+
+
+def features(journey: Journey, n: int, **columns: object) -> NDArray[np.float32]:
+    """Contexts that are 0 but for the named columns, [n, d]."""
+    spec = FeatureSpec.of(journey)
+    rows = np.zeros((n, len(spec.columns)), np.float32)
+    for name, values in columns.items():
+        rows[:, spec.column(name)] = np.asarray(values, np.float32)
+    return rows
+
+
+def all_legal(journey: Journey, n: int) -> NDArray[np.bool_]:
+    """Masks that forbid nothing, [n, a]."""
+    return np.ones((n, len(ActionCatalog.of(journey))), np.bool_)
+
+
+def without(journey: Journey, n: int, *action_ids: str) -> NDArray[np.bool_]:
+    """Masks that forbid the named actions, [n, a]."""
+    mask = all_legal(journey, n)
+    mask[:, ActionCatalog.of(journey).indices(action_ids)] = False
+    return mask

@@ -1,0 +1,145 @@
+"""Mixtures, the trust region and the floor, by hand and over random distributions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nurture_rl.policies.composition import Floor, Mixture, TrustRegion, capped, with_floor
+from nurture_rl.policies.policy import (
+    BoolArray,
+    FeatureArray,
+    FloatArray,
+    PolicyError,
+    Spec,
+    check_probabilities,
+    normalised,
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Says the same rows whatever it is asked."""
+
+    rows: tuple[tuple[float, ...], ...]
+
+    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
+        """The rows, [n, a]."""
+        return np.array(self.rows)
+
+    def spec(self) -> Spec:
+        """A name for messages."""
+        return {"kind": "table"}
+
+
+X = np.zeros((1, 1), np.float32)
+OPEN = np.ones((1, 3), np.bool_)
+
+
+def test_a_mixture_weighs_both_propensities_by_hand() -> None:
+    mixture = Mixture(Table(((1.0, 0.0, 0.0),)), Table(((0.2, 0.3, 0.5),)), share=0.1)
+    # 0.9 * 1 + 0.1 * 0.2, 0.1 * 0.3, 0.1 * 0.5
+    assert mixture.action_probabilities(X, OPEN)[0] == pytest.approx([0.92, 0.03, 0.05])
+
+
+def test_mixtures_of_no_share_and_of_all_are_their_parts() -> None:
+    first, second = Table(((0.7, 0.2, 0.1),)), Table(((0.2, 0.3, 0.5),))
+    assert Mixture(first, second, 0.0).action_probabilities(X, OPEN)[0].tolist() == [0.7, 0.2, 0.1]
+    assert Mixture(first, second, 1.0).action_probabilities(X, OPEN)[0].tolist() == [0.2, 0.3, 0.5]
+
+
+def test_a_share_outside_the_unit_interval_is_refused() -> None:
+    with pytest.raises(PolicyError, match=r"share must lie in \[0, 1\], got 1\.2"):
+        Mixture(Table(()), Table(()), 1.2)
+
+
+def test_a_faulty_part_is_not_repaired_on_the_way() -> None:
+    mask = np.array([[True, True, False]])
+    fault = Table(((0.5, 0.25, 0.25),))
+    rows = Mixture(fault, Table(((1.0, 0.0, 0.0),)), 0.5).action_probabilities(X, mask)
+    assert rows[0, 2] == 0.125
+
+
+def test_the_trust_region_cuts_and_redistributes_by_hand() -> None:
+    wanted, anchor = np.array([[0.9, 0.1, 0.0]]), np.array([[0.2, 0.3, 0.5]])
+    # limit (0.4, 0.6, 1.0); kept (0.4, 0.1, 0); deficit 0.5; headroom (0, 0.5, 1.0), so a third
+    inside = capped(wanted, anchor, 2.0)
+    assert inside[0] == pytest.approx([0.4, 0.1 + 1 / 6, 1 / 3])
+    policy = TrustRegion(Table(((0.9, 0.1, 0.0),)), Table(((0.2, 0.3, 0.5),)), 2.0, explore=0.1)
+    expected = 0.9 * inside[0] + 0.1 * anchor[0]
+    assert policy.action_probabilities(X, OPEN)[0] == pytest.approx(expected)
+
+
+def test_a_policy_inside_the_trust_region_is_left_alone() -> None:
+    wanted, anchor = np.array([[0.3, 0.3, 0.4]]), np.array([[0.2, 0.3, 0.5]])
+    assert capped(wanted, anchor, 2.0)[0] == pytest.approx(wanted[0], abs=1e-15)
+
+
+def test_a_trust_region_of_ratio_one_is_the_anchor() -> None:
+    anchor = np.array([[0.2, 0.3, 0.5]])
+    assert capped(np.array([[1.0, 0.0, 0.0]]), anchor, 1.0)[0] == pytest.approx(anchor[0])
+
+
+def test_a_forced_row_stays_forced() -> None:
+    forced = Table(((0.0, 1.0, 0.0),))
+    rows = TrustRegion(forced, forced, 3.0, 0.2).action_probabilities(X, OPEN)
+    assert rows.tolist() == [[0.0, 1.0, 0.0]]
+
+
+def test_a_trust_region_below_ratio_one_is_refused() -> None:
+    with pytest.raises(PolicyError, match="max_ratio must be >= 1"):
+        TrustRegion(Table(()), Table(()), 0.9, 0.0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    ratio=st.floats(1.0, 50.0),
+    explore=st.floats(0.0, 1.0),
+    sharpness=st.floats(0.1, 30.0),
+)
+def test_the_trust_region_keeps_ratio_support_mask_and_sum(
+    seed: int, ratio: float, explore: float, sharpness: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    mask = rng.random((6, 5)) < 0.7
+    mask[:, 0] = True
+    tried = mask & (rng.random((6, 5)) < 0.7)  # what the anchor ever does
+    tried[:, 0] = True
+    wanted = normalised(rng.exponential(size=(6, 5)) ** sharpness + 1e-12, mask)
+    anchor = normalised(rng.exponential(size=(6, 5)) + 1e-6, tried)
+    both = Table(tuple(map(tuple, wanted))), Table(tuple(map(tuple, anchor)))
+    rows = TrustRegion(*both, ratio, explore).action_probabilities(
+        np.zeros((6, 1), np.float32), mask
+    )
+    check_probabilities(rows, mask)
+    assert (rows[~tried] == 0.0).all()
+    assert (rows <= ratio * anchor * (1 + 1e-12)).all()
+    assert (rows >= explore * anchor * (1 - 1e-12)).all()
+
+
+def test_without_the_cap_the_ratio_is_exceeded() -> None:  # negative control
+    wanted, anchor = np.array([[0.9, 0.1, 0.0]]), np.array([[0.2, 0.3, 0.5]])
+    assert (wanted / anchor).max() > 2.0 >= (capped(wanted, anchor, 2.0) / anchor).max() - 1e-12
+
+
+def test_the_floor_lifts_every_legal_action_by_hand() -> None:
+    mask = np.array([[True, True, False]])
+    rows = Floor(Table(((1.0, 0.0, 0.0),)), 0.1).action_probabilities(X, mask)
+    # (1 - 2 * 0.1) * 1 + 0.1, 0.1
+    assert rows[0] == pytest.approx([0.9, 0.1, 0.0])
+    assert rows[0, 2] == 0.0
+
+
+def test_the_floor_leaves_a_forced_row_alone() -> None:
+    mask = np.array([[False, True, False]])
+    assert with_floor(np.array([[0.0, 1.0, 0.0]]), mask, 0.2).tolist() == [[0.0, 1.0, 0.0]]
+
+
+def test_a_floor_that_more_than_fills_a_row_is_refused() -> None:
+    with pytest.raises(PolicyError, match=r"0\.4 on each of 3 legal .* at most 0\.333"):
+        with_floor(np.full((1, 3), 1 / 3), OPEN, 0.4)
