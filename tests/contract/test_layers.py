@@ -1,0 +1,93 @@
+"""Data flows one way, and heavy libraries stay in their rooms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.contract.source_tree import ROOT, imports, modules_of, run_isolated, scripts, under
+
+# A room may import itself and what stands on an earlier line, never a neighbour on its own line.
+ORDER = [
+    ["nurture_rl.errors", "nurture_rl.records", "nurture_rl.rng"],
+    ["nurture_rl.logs"],
+    ["nurture_rl.identity"],
+    ["nurture_rl.features"],
+    ["nurture_rl.simulator"],
+    ["nurture_rl.policies"],
+    ["nurture_rl.bandits", "nurture_rl.rl"],
+    ["nurture_rl.ope"],
+    ["nurture_rl.release"],
+    ["nurture_rl.serving"],
+    ["nurture_rl.tracking", "nurture_rl.report"],
+]
+RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
+OWNER = {
+    "mlflow": "nurture_rl.tracking",
+    "matplotlib": "nurture_rl.report",
+    "ibis": "nurture_rl.features",
+}
+LIGHT = [
+    "nurture_envs.journey",
+    "nurture_envs.actions",
+    "nurture_envs.clock",
+    "nurture_envs.guardrails",
+    "nurture_envs.features",
+    "nurture_rl.policies",
+    "nurture_rl.serving",
+    "nurture_rl.release.bundle",
+]
+HEAVY = ["torch", "mlflow", "matplotlib"]
+MODULES = modules_of("nurture_rl", "nurture_envs")
+
+
+def room_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def test_every_room_has_its_place_in_the_order() -> None:
+    rooms = {room_of(name) for name in MODULES if name.startswith("nurture_rl.")}
+    assert rooms <= set(RANK), "a new room: give it a line in ORDER and in docs/architecture.md"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_imports_downstream_of_itself(name: str) -> None:
+    used = {room_of(target) for target in imports(MODULES[name], name)}
+    if name.startswith("nurture_envs"):
+        assert not {room for room in used if under(room, ["nurture_rl"])}
+    elif name != "nurture_rl":
+        own = room_of(name)
+        later = {room for room in used & set(RANK) if room != own and RANK[room] >= RANK[own]}
+        assert not later, f"{own} is upstream of {sorted(later)}"
+
+
+@pytest.mark.parametrize("library", OWNER)
+def test_only_the_owning_room_imports(library: str) -> None:
+    files = {**MODULES, **{f"experiments.{path.stem}": path for path in scripts()}}
+    users = {name for name, path in files.items() if under_any(path, name, [library])}
+    assert {name for name in users if not under(name, [OWNER[library]])} == set()
+
+
+def under_any(path: Path, name: str, libraries: list[str]) -> bool:
+    return any(under(target, libraries) for target in imports(path, name))
+
+
+@pytest.mark.parametrize("root", LIGHT)
+def test_light_rooms_load_without_the_heavy_libraries(root: str, tmp_path: Path) -> None:
+    names = [name for name in MODULES if under(name, [root])]
+    assert names, f"docs/architecture.md promises {root}; it is not on disk"
+    code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
+    loaded = run_isolated(code + f"print(*[m for m in {HEAVY!r} if m in sys.modules])", tmp_path)
+    assert loaded.split() == []
+
+
+def test_the_walk_sees_relative_and_nested_imports(tmp_path: Path) -> None:
+    path = tmp_path / "b.py"
+    path.write_text("from ..c import d\nfrom . import e\ndef f():\n    import g.h\n")
+    assert sorted(imports(path, "top.a.b")) == ["g.h", "top.a.e", "top.c.d"]
+
+
+def test_the_walk_reads_this_repository() -> None:
+    assert "nurture_envs.errors" in MODULES
+    assert MODULES["nurture_rl.errors"] == ROOT / "nurture_rl" / "errors.py"

@@ -1,0 +1,55 @@
+"""Modules, functions and scripts stay small enough to be read."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.contract.source_tree import ROOT, modules_of, scripts
+
+MODULE_LINES, FUNCTION_LINES, SCRIPT_LINES = 400, 60, 80
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+FILES = [*modules_of("nurture_rl", "nurture_envs").values(), *scripts(), *TESTS]
+
+
+def line_count(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def long_functions(source: str, limit: int) -> list[str]:
+    """`name (lines)` of each function longer than `limit`, docstring and signature counted."""
+    sizes = [
+        (node.name, (node.end_lineno or node.lineno) - node.lineno + 1)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return [f"{name} ({size})" for name, size in sizes if size > limit]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_and_its_functions_are_short(path: Path) -> None:
+    assert line_count(path) <= MODULE_LINES
+    assert long_functions(path.read_text(encoding="utf-8"), FUNCTION_LINES) == []
+
+
+def test_each_verb_of_the_experiments_fits_on_a_page() -> None:
+    verbs = (ROOT / "experiments").glob("*.py")
+    sizes = {path.name: line_count(path) for path in verbs}
+    assert {name: size for name, size in sizes.items() if size > SCRIPT_LINES} == {}
+
+
+def test_a_function_one_line_over_is_named() -> None:
+    source = """
+def fits():
+    x = 1
+    return x
+
+class C:
+    async def over(self):
+        x = 1
+        x = 2
+        return x
+"""
+    assert long_functions(source, 3) == ["over (4)"]
