@@ -1,0 +1,1 @@
+"""Real data sets, each rewritten into the raw tables of a contact log."""
