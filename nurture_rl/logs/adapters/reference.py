@@ -1,4 +1,4 @@
-"""What the reference world would have logged: raw tables in the real schema, synthetic throughout."""
+"""What the reference world would have logged: raw tables in the real schema, all synthetic."""
 
 from __future__ import annotations
 
@@ -161,17 +161,10 @@ class Emitter:
         zones: NDArray[np.str_],
     ) -> EventColumns:
         mail = signal.type in _MAIL
-        messages = np.array(
-            [a.message.id if a.message else None for a in self.simulation.catalog.actions], object
-        )
-        topics = np.array(
-            [a.message.topic if a.message else None for a in self.simulation.catalog.actions],
-            object,
-        )
-        about = action[rows] if mail else np.full(len(rows), -1)
-        topic = (
-            np.where(about >= 0, topics[about], None) if mail else np.full(len(rows), signal.topic)
-        )
+        nothing = np.full(len(rows), None, object)
+        about = [self.simulation.catalog.actions[a].message for a in action[rows]] if mail else []
+        message = np.array([m.id if m else None for m in about], object) if mail else nothing
+        topic = np.array([m.topic if m else None for m in about], object) if mail else nothing
         anonymous = signal.type in ("page_view",)
         keys = [
             f"cookie:{name}" if anonymous else f"email:{name}@example.com" for name in ids[rows]
@@ -194,9 +187,9 @@ class Emitter:
             "recorded_at": utc_microseconds(local + delay, zones[rows]),
             "type": np.full(len(rows), signal.type, object),
             "source": np.full(len(rows), _source(signal.type), object),
-            "message_id": np.where(about >= 0, messages[about], None),
-            "decision_id": np.where(about >= 0, decision_ids[rows], None),
-            "topic": topic.astype(object),
+            "message_id": message,
+            "decision_id": decision_ids[rows] if mail else nothing,
+            "topic": topic,
             "page_category": np.full(len(rows), signal.page_category, object),
             "reply_class": np.full(len(rows), signal.reply_class, object),
             "stage": np.full(len(rows), signal.stage, object),
