@@ -1,0 +1,62 @@
+"""The policy card: what stands behind a bundle, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nurture_rl.release.gate import Difference, GateDecision, GateEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCard:
+    """What a reader must know before letting a policy decide."""
+
+    title: str
+    provenance: str  # what kind of data the policy was learned from
+    data_fingerprint: str  # content hash of that data; empty where nothing was learned
+    evidence: GateEvidence | None  # None: compared with nothing
+    decision: GateDecision | None
+    supports: tuple[str, ...]  # what the log can answer
+    limits: tuple[str, ...]  # what it cannot, and where the policy should not be used
+
+
+def card_data(card: PolicyCard) -> dict[str, Any]:
+    """The card as plain data."""
+    return asdict(card)
+
+
+def card_markdown(card: PolicyCard) -> str:
+    """The card as a page."""
+    lines = [f"# {card.title}", "", f"Data: {card.provenance}."]
+    lines += [f"Data fingerprint: `{card.data_fingerprint}`."] if card.data_fingerprint else []
+    lines += ["", "## Evidence", ""]
+    lines += _evidence(card.evidence)
+    if card.decision is not None:
+        passed = "passed" if card.decision.passed else "refused"
+        lines += ["", f"Gate: **{passed}**.", *(f"- {reason}" for reason in card.decision.reasons)]
+    for title, sentences in (("What the log supports", card.supports), ("Limits", card.limits)):
+        lines += ["", f"## {title}", ""]
+        lines += [f"- {sentence}" for sentence in sentences] or ["- nothing stated"]
+    return "\n".join(lines) + "\n"
+
+
+def _evidence(evidence: GateEvidence | None) -> list[str]:
+    if evidence is None:
+        return ["None: this policy was not compared with anything."]
+    return [
+        f"{evidence.candidate} less {evidence.reference}, {evidence.unit} per episode:",
+        "",
+        "| judge | difference | interval | confidence |",
+        "| --- | --- | --- | --- |",
+        _row("held-out logs (doubly robust)", evidence.logged),
+        _row("simulator", evidence.simulated),
+        "",
+        f"Effective sample size {evidence.effective_sample_size:.1f} among {evidence.contacts} "
+        f"held-out contacts; verdict `{evidence.verdict}`. {evidence.verdict_text}".rstrip(),
+    ]
+
+
+def _row(judge: str, found: Difference) -> str:
+    interval = f"[{found.lower:+.2f}, {found.upper:+.2f}]"
+    return f"| {judge} | {found.value:+.2f} | {interval} | {100 * found.level:.4g} % |"

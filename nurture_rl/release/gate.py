@@ -1,0 +1,109 @@
+"""The gate: which evidence carries a release, and why the rest does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nurture_rl.errors import GateRefusal
+
+UNDECIDED = "cannot_tell_yet"  # the verdict of an evaluation that found no answer
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Value of the candidate less that of the reference policy, with its interval."""
+
+    value: float  # the journey's unit, per episode
+    lower: float
+    upper: float
+    level: float  # confidence after any correction for several candidates, in (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class GateEvidence:
+    """What two independent judges say of a candidate, in plain numbers."""
+
+    candidate: str
+    reference: str
+    unit: str
+    logged: Difference  # doubly robust, on held-out logs
+    simulated: Difference  # in the simulator
+    overlap_feasible: bool  # the log could have shown what the candidate does
+    overlap_text: str  # the diagnostics' own words, empty where they say nothing
+    effective_sample_size: float  # of the candidate's importance weights
+    contacts: int  # held-out contacts
+    verdict: str  # of the off-policy evaluation
+    verdict_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateConfig:
+    """How much the evidence must show."""
+
+    margin: float = 0.0  # the lower bounds must lie above it, the journey's unit
+    level: float = 0.95  # least confidence of the bounds
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """Whether the candidate may be released; without a pass, every reason against it."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+
+
+def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
+    """Let a candidate through when both judges put it above the reference policy.
+
+    Args:
+        evidence: bounds that already hold simultaneously for all candidates compared.
+        config: the margin and the confidence required.
+    """
+    reasons = (*_overlap(evidence), *_verdict(evidence))
+    reasons += tuple(_bound("on held-out logs", evidence.logged, evidence, config))
+    reasons += tuple(_bound("in the simulator", evidence.simulated, evidence, config))
+    return GateDecision(not reasons, reasons)
+
+
+def require_passed(decision: GateDecision) -> None:
+    """Guard a release.
+
+    Raises:
+        GateRefusal: the gate did not let the candidate through; carries every reason.
+    """
+    if not decision.passed:
+        raise GateRefusal("the gate refuses this release: " + " ".join(decision.reasons))
+
+
+def _overlap(evidence: GateEvidence) -> Iterator[str]:
+    if not evidence.overlap_feasible:
+        detail = f" ({evidence.overlap_text.rstrip('.')})" if evidence.overlap_text else ""
+        yield (
+            f"The log cannot show what {evidence.candidate} would do{detail}: its effective sample "
+            f"size is {evidence.effective_sample_size:.1f} among {evidence.contacts} contacts; "
+            "keep it nearer to the logging policy or log with more exploration."
+        )
+
+
+def _verdict(evidence: GateEvidence) -> Iterator[str]:
+    if evidence.verdict == UNDECIDED:
+        detail = f": {evidence.verdict_text.rstrip('.')}" if evidence.verdict_text else ""
+        yield f"The off-policy evaluation cannot tell yet{detail}."
+
+
+def _bound(
+    where: str, found: Difference, evidence: GateEvidence, config: GateConfig
+) -> Iterator[str]:
+    unit, percent = evidence.unit, f"{100 * found.level:.4g} %"
+    if not found.level >= config.level:
+        yield (
+            f"The interval {where} holds with {percent} confidence, "
+            f"{100 * config.level:.4g} % are required."
+        )
+    if not found.lower > config.margin:  # a bound that is not a number must not pass either
+        yield (
+            f"{evidence.candidate} less {evidence.reference} {where} is {found.value:+.2f} {unit} "
+            f"per episode with a {percent} interval of [{found.lower:+.2f}, {found.upper:+.2f}]; "
+            f"the lower bound must lie above {config.margin:+.2f} {unit}."
+        )
