@@ -1,1 +1,1 @@
-"""Raw contact logs in, checked tables out; what cannot be used goes to quarantine with its reason."""
+"""Raw contact logs in, checked tables out; the unusable goes to quarantine with a reason."""

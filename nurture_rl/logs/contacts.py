@@ -1,4 +1,4 @@
-"""One row per contact: rows of one person are folded, and people known only from events are added."""
+"""One row per contact: a person's rows are folded, people known from events are added."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def convert_column(name: str, found: pa.Array, target: pa.DataType) -> Converted
 
 
 def canonical_objects(name: str, found: pa.Array) -> Converted:
-    """JSON objects (as text, struct or map cells) → text with sorted keys, so that equal is equal."""
+    """JSON objects (text, struct or map) → text with sorted keys: equal objects, equal text."""
     found = _plain(found)
     if not pa.types.is_string(found.type):
         cells = found.to_pylist()
@@ -218,7 +218,7 @@ def _list_reader(item: pa.DataType) -> Callable[[str | None], list[object] | Non
     def read(text: str | None) -> list[object] | None:
         try:
             return None if text is None else decoder.decode(text)
-        except msgspec.DecodeError:  # ValidationError is one too
+        except (msgspec.DecodeError, RecursionError):  # ValidationError is one too
             return None
 
     return read
@@ -227,7 +227,7 @@ def _list_reader(item: pa.DataType) -> Callable[[str | None], list[object] | Non
 def _canonical_object(text: str) -> str | None:
     try:
         return _SORTED.encode(msgspec.json.decode(text, type=dict[str, object])).decode()
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

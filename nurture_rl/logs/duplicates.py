@@ -94,4 +94,6 @@ def _text(values: pa.Array) -> pa.Array:
     if pa.types.is_string(values.type.value_type):
         return pc.binary_join(values, _ITEM_END)
     lists = values.to_pylist()
-    return pa.array([None if x is None else msgspec.json.encode(x).decode() for x in lists])
+    return pa.array(
+        [None if x is None else msgspec.json.encode(x).decode() for x in lists], pa.string()
+    )

@@ -12,6 +12,7 @@ from nurture_rl.logs.quarantine import BadLine
 from nurture_rl.logs.schema import TableKind, raw_schema
 
 _SORTED = msgspec.json.Encoder(order="sorted")
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _JSON_OBJECTS = ("properties", "attributes")
 
 
@@ -35,10 +36,10 @@ def read_jsonl(
             continue
         try:
             row, extra = decoder.decode(line), None
-        except msgspec.DecodeError:
+        except _UNREADABLE:
             try:
                 row, extra = _with_extras(line, record)
-            except msgspec.DecodeError as error:
+            except _UNREADABLE as error:
                 reason = _reason(error)
                 bad.append(BadLine(number, reason, line.decode(errors="backslashreplace").strip()))
                 continue
@@ -82,6 +83,8 @@ def _with_extras(
 
     Raises:
         msgspec.DecodeError: the line is not a JSON object, or a known field has another type.
+        UnicodeDecodeError: the line is not UTF-8.
+        RecursionError: the line is nested too deeply.
     """
     found = msgspec.json.decode(line, type=dict[str, object])
     known = {name: found.pop(name) for name in record.__struct_fields__ if name in found}
@@ -89,7 +92,7 @@ def _with_extras(
     return msgspec.convert(known, record), given or None
 
 
-def _reason(error: msgspec.DecodeError) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError):
         return f"wrong type: {error}"
     return f"malformed: {error}"

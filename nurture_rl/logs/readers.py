@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,11 @@ def _find(path: Path, known: Sequence[str], kind: TableKind) -> Found:
 
 
 def _lines_of(path: Path) -> Iterator[bytes]:
+    """The file's lines, unzipped, without a byte order mark."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        for line in file:
+            yield line.removeprefix(BOM_UTF8)
+            break
         yield from file
 
 
@@ -134,7 +139,7 @@ def _decoded(lines: Iterator[bytes], undecodable: list[int]) -> Iterator[str]:
     """The text of each line; notes the 1-based numbers of lines that are not UTF-8."""
     for number, line in enumerate(lines, 1):
         try:
-            yield line.decode("utf-8-sig")
+            yield line.decode()
         except UnicodeDecodeError:
             undecodable.append(number)
             yield line.decode("utf-8", errors="backslashreplace")

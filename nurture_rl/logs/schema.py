@@ -1,4 +1,4 @@
-"""The three tables of a contact log: their columns, their words, and the looser raw form of each."""
+"""The three tables of a contact log: columns, words, and the looser raw form of each."""
 
 from __future__ import annotations
 

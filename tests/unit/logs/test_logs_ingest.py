@@ -260,7 +260,12 @@ def test_a_contact_known_only_from_events_has_not_consented(tmp_path: Path) -> N
 
 def test_one_row_against_consent_is_enough(tmp_path: Path) -> None:
     rows: list[Row] = [
-        {"contact_id": "anna", "consent": True, "time_zone": "Europe/Paris", "zone_confidence": 0.2},
+        {
+            "contact_id": "anna",
+            "consent": True,
+            "time_zone": "Europe/Paris",
+            "zone_confidence": 0.2,
+        },
         {"contact_id": "anna", "consent": False, "time_zone": "Asia/Tokyo", "zone_confidence": 0.9},
     ]
     _, out = ingest(tmp_path, contacts=rows, events=EVENT_ROWS[:1])
