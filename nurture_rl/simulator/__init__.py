@@ -1,0 +1,1 @@
+"""Decision table to fitted world, and the calibration that says whether to believe it."""
