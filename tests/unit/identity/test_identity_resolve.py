@@ -155,7 +155,8 @@ def test_a_record_with_only_shared_keys_has_no_contact_and_others_keep_theirs() 
     assigned = assign_contacts(given, resolve_identities(given, max_degree=3))
     named = assigned.contact_id.to_pylist()
     assert named[4] is None
-    assert len(set(named[:4])) == 4 and None not in named[:4]
+    assert len(set(named[:4])) == 4
+    assert None not in named[:4]
 
 
 def test_an_event_before_the_link_is_assigned_with_the_time_of_the_link() -> None:
@@ -176,7 +177,8 @@ def test_the_order_of_records_does_not_matter() -> None:
 
 def test_no_records_give_no_identities() -> None:
     identities = resolve_identities(records())
-    assert len(identities.key) == 0 and identities.merged == ()
+    assert len(identities.key) == 0
+    assert identities.merged == ()
 
 
 def test_keys_without_records_are_refused() -> None:

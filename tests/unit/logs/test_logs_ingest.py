@@ -173,7 +173,7 @@ def test_every_format_gives_the_same_tables(tmp_path: Path, suffix: str) -> None
 
 
 def test_a_shuffled_and_repeated_log_gives_the_same_bytes(tmp_path: Path) -> None:
-    events = [
+    events: list[Row] = [
         {
             "event_id": f"e{n}",
             "keys": [f"cookie:{n % 7}", f"email:{n % 5}"][: 1 + n % 2],
@@ -183,7 +183,7 @@ def test_a_shuffled_and_repeated_log_gives_the_same_bytes(tmp_path: Path) -> Non
         for n in range(40)
     ]
     events.append({**events[3], "topic": "another row of the same id"})
-    contacts = [
+    contacts: list[Row] = [
         {"keys": ["email:1"], "consent": True, "score": 3},
         {"keys": ["email:1"], "consent": True, "score": 4, "time_zone": "Europe/Paris"},
     ]
@@ -259,15 +259,9 @@ def test_a_contact_known_only_from_events_has_not_consented(tmp_path: Path) -> N
 
 
 def test_one_row_against_consent_is_enough(tmp_path: Path) -> None:
-    rows: list[Row] = [
-        {
-            "contact_id": "anna",
-            "consent": True,
-            "time_zone": "Europe/Paris",
-            "zone_confidence": 0.2,
-        },
-        {"contact_id": "anna", "consent": False, "time_zone": "Asia/Tokyo", "zone_confidence": 0.9},
-    ]
+    guess: Row = {"time_zone": "Europe/Paris", "zone_confidence": 0.2, "consent": True}
+    sure: Row = {"time_zone": "Asia/Tokyo", "zone_confidence": 0.9, "consent": False}
+    rows = [{"contact_id": "anna", **row} for row in (guess, sure)]
     _, out = ingest(tmp_path, contacts=rows, events=EVENT_ROWS[:1])
     (anna,) = read(out, "contacts")
     assert (anna["consent"], anna["time_zone"]) == (False, "Asia/Tokyo")
