@@ -17,7 +17,6 @@ from scipy import linalg
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.ope.feature_map import FeatureMap, feature_map
 from nurture_rl.ope.log import (
-    BoolArray,
     EvaluationLog,
     FloatArray,
     IntArray,
@@ -25,7 +24,9 @@ from nurture_rl.ope.log import (
     horizon,
 )
 
-SETTLED = 1e-6  # a backup that moves no value by more than this share of the largest is the last
+SETTLED = 1e-6  # a backup that moves q by less than this share of its size is the last
+BACKUPS_PER_STEP = 20  # tables are exact after one per step, smooth models settle more slowly
+CHUNK_ROWS = 4096  # rows whose features are written out at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +47,25 @@ class ValuePredictions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValueDesign:
-    """What every policy's value model on one log shares: rows sorted by action, factored Grams."""
+    """What every policy's value model on one log shares: sorted rows and factored Grams."""
 
-    order: IntArray  # log row of each sorted row, [N]
-    starts: IntArray  # where each action's rows begin, and N, [a + 1]
+    order: IntArray  # log row of each sorted row: by fold, then action, [N]
+    action: IntArray  # sorted, [N]
+    starts: IntArray  # where the rows of each fold and action begin, and N, [K * a + 1]
     x: FloatArray  # [1, standardised features], sorted, [N, 1 + d]
-    fold: IntArray  # held-out group of each sorted row, [N]
     next_row: IntArray  # sorted place of the following log row; read where `onward` > 0, [N]
     onward: FloatArray  # discount to the next row, 0 at an episode's end, [N]
-    reward: FloatArray  # sorted, [N]
     feature_map: FeatureMap
-    factors: tuple[tuple[FloatArray, bool], ...]  # Cholesky factor of each fold's training Gram
+    factors: tuple[FloatArray, ...]  # upper Cholesky factor of each fold's training Gram, [p, p]
+    crosses: tuple[FloatArray, ...]  # sum of phi r over each fold's training rows, [p]
     penalties: tuple[float, ...]  # ridge chosen for each fold
-    backups: int  # most Bellman backups, H
+    backups: int  # most Bellman backups
+    reach: float  # no sum of rewards of an episode is larger in size
+
+    def cells(self, fold: int) -> IntArray:
+        """Where the fold's rows of each action begin, and end, [a + 1]."""
+        a = self.feature_map.codes.shape[0]
+        return self.starts[fold * a : (fold + 1) * a + 1]
 
 
 def value_design(
@@ -72,29 +79,31 @@ def value_design(
     Raises:
         FitError: fewer than three contacts, or folds or penalties out of range.
     """
-    fold_of_row = _fold_of_row(log, rng, config)
-    order = np.argsort(log.action, kind="stable").astype(np.int64)
-    starts = np.searchsorted(log.action[order], np.arange(log.n_actions + 1)).astype(np.int64)
+    fold = _fold_of_row(log, rng, config)
+    n_folds, a = int(fold.max()) + 1, log.n_actions
+    order = np.lexsort((log.action, fold))
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
-    following = np.minimum(np.arange(order.size) + 1, order.size - 1)
-    x = _standardised(log)[order]
-    fold, reward = fold_of_row[order], log.reward[order]
+    cell = (fold * a + log.action)[order]
+    starts = np.searchsorted(cell, np.arange(n_folds * a + 1)).astype(np.int64)
+    x, reward = _standardised(log)[order], log.reward[order]
     phi = feature_map(x.shape[1] - 1, log.action_factors)
-    parts = [_part(phi, x, starts, reward, fold == f) for f in range(int(fold.max()) + 1)]
-    chosen = [_choose(parts, f, config.penalties) for f in range(len(parts))]
+    parts = [_part(phi, x, starts[f * a : (f + 1) * a + 1], reward) for f in range(n_folds)]
+    chosen = [_choose(parts, f, config.penalties) for f in range(n_folds)]
+    training = [_others(parts, (f,)) for f in range(n_folds)]
     return ValueDesign(
         order=order,
+        action=log.action[order],
         starts=starts,
         x=x,
-        fold=fold,
-        next_row=place[following[order]],
+        next_row=place[np.minimum(order + 1, order.size - 1)],
         onward=continuation(log)[order],
-        reward=reward,
         feature_map=phi,
-        factors=tuple(_factor(_others(parts, (f,)), chosen[f]) for f in range(len(parts))),
+        factors=tuple(_factor(part, ridge) for part, ridge in zip(training, chosen, strict=True)),
+        crosses=tuple(part.cross for part in training),
         penalties=tuple(chosen),
-        backups=horizon(log),
+        backups=1 if horizon(log) == 1 else BACKUPS_PER_STEP * horizon(log),
+        reach=horizon(log) * float(np.abs(log.reward).max()),
     )
 
 
@@ -103,9 +112,9 @@ def fit_value(design: ValueDesign, target: FloatArray) -> ValuePredictions:
 
         q_{i+1} = argmin sum (r + discount E_{a~target} q_i(x', a) - q(x, a))^2 + ridge
 
-    for at most H backups, starting from 0; nothing follows an episode's last row. At horizon 1 it
-    is the reward regression of the direct method. Backed-up values are held inside the sums that
-    the training rewards could reach, so the iteration cannot diverge.
+    from q_0 = 0 until it settles; nothing follows an episode's last row. At horizon 1 it is the
+    reward regression of the direct method. A backup reads only sums over rows, so it costs p^2;
+    should the iteration diverge, the last q whose size the rewards could reach is kept.
 
     Args:
         design: the log's design, from `value_design`.
@@ -120,50 +129,64 @@ def fit_value(design: ValueDesign, target: FloatArray) -> ValuePredictions:
     Source: Le, Voloshin & Yue (2019), Batch Policy Learning under Constraints; cross-fitting as in
         Chernozhukov et al. (2018), Double/Debiased Machine Learning.
     """
-    shape = (design.order.size, design.starts.size - 1)
+    shape = (design.order.size, design.feature_map.codes.shape[0])
     if target.shape != shape:
         raise ShapeError(f"target must be {shape}, one row per decision, got {target.shape}")
     sorted_target = target[design.order]
-    action = np.repeat(np.arange(shape[1]), np.diff(design.starts))
+    n_folds = len(design.factors)
+    onward = [_onward(design, sorted_target, fold) for fold in range(n_folds)]
+    total = np.sum(onward, axis=0)
     q_logged, value = np.empty(shape[0]), np.empty(shape[0])
-    for held_out in range(len(design.factors)):
-        weights = _iterate(design, sorted_target, held_out)
-        rows = np.flatnonzero(design.fold == held_out)
-        q = design.x[rows] @ weights
-        q_logged[design.order[rows]] = q[np.arange(rows.size), action[rows]]
+    for held_out in range(n_folds):
+        theta = _iterate(design, total - onward[held_out], held_out)
+        ends = design.cells(held_out)
+        rows = slice(ends[0], ends[-1])
+        q = design.x[rows] @ design.feature_map.columns(theta)
+        q_logged[design.order[rows]] = q[np.arange(len(q)), design.action[rows]]
         value[design.order[rows]] = np.einsum("na,na->n", q, sorted_target[rows])
     return ValuePredictions(q_logged=q_logged, value=value)
 
 
-def _iterate(design: ValueDesign, target: FloatArray, held_out: int) -> FloatArray:
-    """Backups of one fold's model; returns its weights of [1, x] per action, [1+d, a]."""
-    train = design.fold != held_out
-    lowest, highest = _reachable(design, train)
-    value = np.zeros(train.size)
-    for _ in range(design.backups):
-        outcome = (design.reward + design.onward * value[design.next_row]) * train
-        sums = _sums(design.x, design.starts, outcome)
-        theta = linalg.cho_solve(design.factors[held_out], design.feature_map.cross(sums))
-        weights = design.feature_map.columns(theta)
-        renewed = np.einsum("na,na->n", design.x @ weights, target).clip(lowest, highest)
-        moved = np.abs(renewed - value).max()
-        value = renewed
-        if moved <= SETTLED * np.abs(value).max():
+def _iterate(design: ValueDesign, onward: FloatArray, held_out: int) -> FloatArray:
+    """Backups of one fold's model from the training rows' sums; returns theta, [p]."""
+    factor, cross = design.factors[held_out], design.crosses[held_out]
+    ends = design.cells(held_out)
+    trained_on = design.order.size - (ends[-1] - ends[0])
+    # |factor theta|^2 is the sum of q^2 over the training rows, ridge included.
+    largest = design.reach * np.sqrt(trained_on)
+    theta = linalg.cho_solve((factor, False), cross)
+    for _ in range(design.backups - 1):
+        renewed = linalg.cho_solve((factor, False), cross + onward @ theta)
+        size = np.linalg.norm(factor @ renewed)
+        if size > largest:
             break
-    return weights
+        moved = np.linalg.norm(factor @ (renewed - theta))
+        theta = renewed
+        if moved <= SETTLED * size:
+            break
+    return np.asarray(theta, dtype=np.float64)
 
 
-def _reachable(design: ValueDesign, train: BoolArray) -> tuple[float, float]:
-    """Least and most that H training rewards can sum to."""
-    rewards = design.reward[train]
-    return design.backups * min(float(rewards.min()), 0.0), design.backups * max(
-        float(rewards.max()), 0.0
-    )
+def _onward(design: ValueDesign, target: FloatArray, fold: int) -> FloatArray:
+    """Sum of phi(x, a) discount E_{a'~target} phi(x', a')' over a fold's rows, [p, p]."""
+    phi = design.feature_map
+    p = phi.source.size
+    total = np.zeros((p, p))
+    for action, (first, last) in enumerate(pairwise(design.cells(fold))):
+        rows = np.arange(first, last)[design.onward[first:last] > 0.0]
+        block = np.zeros((design.x.shape[1], p))
+        for chunk in np.split(rows, range(CHUNK_ROWS, rows.size, CHUNK_ROWS)):
+            following = design.next_row[chunk]
+            now = design.x[chunk] * design.onward[chunk, None]
+            block += now.T @ phi.expected(design.x[following], target[following])
+        if rows.size:
+            total += phi.lift(block, action)
+    return total
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """Sums over some rows that ridge regression of the reward needs; parts add up."""
+    """Sums over a fold's rows that ridge regression of the reward needs; parts add up."""
 
     gram: FloatArray  # sum of phi phi', [p, p]
     cross: FloatArray  # sum of phi r, [p]
@@ -171,26 +194,15 @@ class _Part:
     rows: int
 
 
-def _part(
-    phi: FeatureMap, x: FloatArray, starts: IntArray, reward: FloatArray, chosen: BoolArray
-) -> _Part:
-    moments = []
-    for first, last in pairwise(starts):
-        rows = x[first:last][chosen[first:last]]
-        moments.append(rows.T @ rows)
-    outcome = reward * chosen
+def _part(phi: FeatureMap, x: FloatArray, cells: IntArray, reward: FloatArray) -> _Part:
+    slices = [slice(first, last) for first, last in pairwise(cells)]
+    own = reward[cells[0] : cells[-1]]
     return _Part(
-        gram=phi.gram(np.array(moments)),
-        cross=phi.cross(_sums(x, starts, outcome)),
-        square=float(outcome @ outcome),
-        rows=int(chosen.sum()),
+        gram=phi.gram(np.array([x[rows].T @ x[rows] for rows in slices])),
+        cross=phi.cross(np.array([reward[rows] @ x[rows] for rows in slices])),
+        square=float(own @ own),
+        rows=own.size,
     )
-
-
-def _sums(x: FloatArray, starts: IntArray, outcome: FloatArray) -> FloatArray:
-    """Per-action sums of [1, x] times the outcome, rows sorted by action, [a, 1+d]."""
-    slices = pairwise(starts)
-    return np.array([outcome[first:last] @ x[first:last] for first, last in slices])
 
 
 def _others(parts: list[_Part], left_out: tuple[int, ...]) -> _Part:
@@ -203,11 +215,11 @@ def _others(parts: list[_Part], left_out: tuple[int, ...]) -> _Part:
     )
 
 
-def _factor(part: _Part, penalty: float) -> tuple[FloatArray, bool]:
-    """Cholesky factor of gram + penalty * rows on everything but the intercept."""
+def _factor(part: _Part, penalty: float) -> FloatArray:
+    """Upper Cholesky factor of gram + penalty * rows on everything but the intercept."""
     ridge = np.full(part.cross.size, penalty * part.rows)
     ridge[0] = 0.0
-    return linalg.cho_factor(part.gram + np.diag(ridge))  # type: ignore[no-any-return]
+    return np.asarray(linalg.cholesky(part.gram + np.diag(ridge), lower=False))
 
 
 def _choose(parts: list[_Part], held_out: int, penalties: tuple[float, ...]) -> float:
@@ -218,7 +230,7 @@ def _choose(parts: list[_Part], held_out: int, penalties: tuple[float, ...]) -> 
     training, check = _others(parts, (held_out, other)), parts[other]
     losses = []
     for penalty in penalties:
-        theta = linalg.cho_solve(_factor(training, penalty), training.cross)
+        theta = linalg.cho_solve((_factor(training, penalty), False), training.cross)
         losses.append(check.square - 2.0 * check.cross @ theta + theta @ check.gram @ theta)
     return penalties[int(np.argmin(losses))]
 

@@ -35,7 +35,11 @@ def test_feature_sums_equal_those_of_written_out_features() -> None:
     sums = np.array([outcome[action == a] @ x1[action == a] for a in range(4)])
     assert phi.gram(moments) == pytest.approx(written.T @ written)
     assert phi.cross(sums) == pytest.approx(written.T @ outcome)
+    lifted = sum(phi.lift(x1[action == a].T @ x[action == a], a) for a in range(4))
+    assert lifted == pytest.approx(written.T @ x)
     q = x1 @ phi.columns(theta)
+    target = random_distribution(rng, np.ones((30, 4), dtype=bool))
+    assert phi.expected(x1, target) @ theta == pytest.approx((q * target).sum(axis=1))
     assert q[np.arange(30), action] == pytest.approx(written @ theta)
 
 
@@ -68,7 +72,9 @@ def test_horizon_one_is_plain_ridge_regression_of_the_reward() -> None:
     config = ValueModelConfig(n_folds=3, penalties=(0.1,))
     design = value_design(log, np.random.default_rng(0), config)
     fold = np.empty(60, dtype=int)
-    fold[design.order] = design.fold
+    for held_out in range(3):
+        ends = design.cells(held_out)
+        fold[design.order[ends[0] : ends[-1]]] = held_out
     x = log.features.astype(np.float64)
     phi = np.hstack([np.ones((60, 1)), (x - x.mean(0)) / x.std(0), np.eye(2)[log.action]])
     expected = np.empty(60)
