@@ -137,30 +137,30 @@ class ActionCatalog:
     @cached_property
     def factor_names(self) -> tuple[str, ...]:
         """Names of the factor columns: routing, then message, slot, topic, job, proof, offer."""
-        return tuple(f"{factor}={level}" for factor, level in self._levels)
+        return tuple(f"{factor}={level}" for factor, level, _ in self._levels)
 
     @cached_property
     def factors(self) -> FloatArray:
         """One 0/1 column per level of each factor that varies, [a, k].
 
-        These columns are what lets a value model share strength between actions and what a
-        marginalised estimator groups by.
+        Of levels that mark the same actions only the first stands. These columns are what lets a
+        value model share strength between actions and what a marginalised estimator groups by.
         """
-        described = [_describe(action) for action in self.actions]
-        columns = [
-            [float(row[factor] == level) for row in described] for factor, level in self._levels
-        ]
-        return np.array(columns, np.float64).T.reshape(len(self), len(self._levels))
+        return np.array([marks for _, _, marks in self._levels], np.float64).T.reshape(
+            len(self), len(self._levels)
+        )
 
     @cached_property
-    def _levels(self) -> tuple[tuple[str, str], ...]:
+    def _levels(self) -> tuple[tuple[str, str, tuple[float, ...]], ...]:
         described = [_describe(action) for action in self.actions]
-        levels: list[tuple[str, str]] = []
+        levels: dict[tuple[float, ...], tuple[str, str]] = {}
         for factor in described[0]:
             values = list(dict.fromkeys(row[factor] for row in described if row[factor]))
-            if len(values) > 1:
-                levels += [(factor, value) for value in values]
-        return tuple(levels)
+            for value in values if len(values) > 1 else []:
+                levels.setdefault(
+                    tuple(float(row[factor] == value) for row in described), (factor, value)
+                )
+        return tuple((factor, value, marks) for marks, (factor, value) in levels.items())
 
     def effects(self, journey: Journey) -> FloatArray:
         """Counts that an action itself adds to the journey's channels in its bin, [a, c]."""
