@@ -175,7 +175,7 @@ def _positions(values: StrArray, known: Mapping[str, int], column: str, where: s
     found = np.array([known.get(value, -1) for value in values.tolist()], np.int64)
     if (found < 0).any():
         raise LogError(
-            f"expected every {column} to be known to {where}, got {values[found < 0][0]!r}; "
+            f"expected every {column} to be known to {where}, got {str(values[found < 0][0])!r}; "
             "use the files of one publication"
         )
     return found
