@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import local_microseconds
 from nurture_envs.journey_file import load_journey
+from nurture_rl.features.table import decision_table
 from nurture_rl.logs.adapters.common import Adapter, AdapterNotes
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.schema import CONTACTS, DECISIONS, EVENTS
@@ -110,6 +111,13 @@ def bins_of(log: Adapted, table: str) -> NDArray[np.int64]:
     local = local_microseconds(time, np.array([zones[c] for c in contact]))
     clock = load_journey(log.notes.journey).clock
     return clock.bin_of(local, np.array([anchors[c] for c in contact]))
+
+
+def share_matured(log: Adapted) -> float:
+    """Share of the decisions whose outcomes the log knows in full, in [0, 1]."""
+    journey = load_journey(log.notes.journey)
+    table = decision_table(log.events, log.contacts, log.decisions, journey).table
+    return float(np.mean(table["matured"].to_numpy()))
 
 
 def assert_ingests_whole(log: Adapted, out: Path) -> None:

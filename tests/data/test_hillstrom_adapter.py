@@ -17,6 +17,7 @@ from tests.data.adapted import (
     adapt,
     assert_ingests_whole,
     assert_keeps_the_contract,
+    share_matured,
     without,
     write_csv,
 )
@@ -72,6 +73,10 @@ def test_three_customers_by_hand(tmp_path: Path) -> None:
         "channel": "Web",
         "log_history": 5.799335,  # log(330.08)
     }
+
+
+def test_the_log_knows_how_every_decision_ended(tmp_path: Path) -> None:
+    assert share_matured(adapt_small(tmp_path, COLUMNS)) == 1.0
 
 
 def test_every_customer_falls_under_a_rule() -> None:

@@ -25,6 +25,7 @@ from tests.data.adapted import (
     assert_ingests_whole,
     assert_keeps_the_contract,
     bins_of,
+    share_matured,
     without,
     words_of,
     write_csv,
@@ -96,6 +97,17 @@ def test_a_late_completion_counts_in_the_bin_it_happens(tmp_path: Path) -> None:
     assert log.column("events", "value")[done].tolist() == [15.0, 0.0]
     hours = (log.column("events", "occurred_at")[done] - START_US) / 3_600_000_000
     assert hours.tolist() == [174.0, 576.0]
+
+
+def test_the_log_knows_how_every_decision_ended(tmp_path: Path) -> None:
+    assert share_matured(adapt_small(tmp_path, OFFERS)) == 1.0
+
+
+def test_a_completion_is_known_at_once_while_decisions_follow(tmp_path: Path) -> None:
+    log = adapt_small(tmp_path, OFFERS)
+    done = log.column("events", "type") == "offer_completed"
+    hours = (log.column("events", "recorded_at")[done] - START_US) / 3_600_000_000
+    assert hours.tolist() == [174.0, 720.0]
 
 
 def test_unknown_age_and_income_are_absent_not_numbers(tmp_path: Path) -> None:

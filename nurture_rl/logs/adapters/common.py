@@ -67,6 +67,7 @@ class EventRows:
     decision: StrArray  # decision ids, [n]
     contact: StrArray  # [n]
     occurred_us: IntArray  # UTC microseconds, [n]
+    recorded_us: IntArray | None = None  # UTC, [n]; None: when it happened
     answers_decision: bool = True  # False: it came before, so it names no decision
     message_id: StrArray | None = None  # [n]
     topic: StrArray | str | None = None
@@ -190,7 +191,7 @@ def joined(*parts: StrArray | str) -> StrArray:
 
 
 def event_table(rows: EventRows, source: str) -> pa.Table:
-    """Raw events; an event is recorded when it happens."""
+    """Raw events of one kind."""
     n = len(rows.decision)
     given = {
         "event_id": joined(f"{rows.kind}:", rows.decision),
@@ -205,7 +206,7 @@ def event_table(rows: EventRows, source: str) -> pa.Table:
         "is_machine": np.zeros(n, np.bool_),
         "properties": np.full(n, "{}") if rows.properties is None else rows.properties,
         "occurred_at": rows.occurred_us,
-        "recorded_at": rows.occurred_us,
+        "recorded_at": rows.occurred_us if rows.recorded_us is None else rows.recorded_us,
     }
     return _table(given, EVENTS, n)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.clock import HOUR_US
+from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import LogError
 from nurture_rl.logs.adapters.common import (
@@ -34,6 +34,7 @@ from nurture_rl.logs.adapters.common import (
 JOURNEY = "hillstrom"
 FILE = "hillstrom.csv.gz"
 START_US = int(np.datetime64("2008-01-07T00:00", "us").astype(np.int64))  # nominal Monday, UTC
+TWO_WEEKS_US = 14 * DAY_US  # how long the source counts visits and spend
 
 _ARMS = {
     "Mens E-Mail": "send:mens_email@now",
@@ -61,7 +62,8 @@ _SUPPORTS = (
 _LIMITS = (
     "One decision a customer: nothing about sequences, timing, pausing or fatigue.",
     "The source has no dates: the test starts at a nominal 2008-01-07 00:00 UTC, visits are "
-    "placed one hour and purchases two hours after it; only their order means anything.",
+    "placed one hour and purchases two hours after it; only their order means anything. They are "
+    "recorded at the end of the two weeks that the source counts.",
     "Spend is 0 for 99.1 % of the customers and heavy-tailed, so visits are the reward.",
     "There are no opens, clicks, complaints or opt-outs.",
     "The source has no customer id: row numbers stand in, and equal rows are kept.",
@@ -128,6 +130,7 @@ def _events(table: pa.Table, rows: DecisionRows, action: StrArray) -> list[Event
             decision=rows.id[which],
             contact=rows.contact[which],
             occurred_us=when[which],
+            recorded_us=None if kind == "sent" else (rows.decided_us + TWO_WEEKS_US)[which],
             message_id=name[which],
             topic=np.char.replace(name[which], "_email", "") if kind == "sent" else None,
             value=None if value is None else value[which],

@@ -78,8 +78,9 @@ _LIMITS = (
     "construction, so the incremental spend of an offer is not identified.",
     "The value of a completion is the offer's threshold less its reward, the least that it "
     "brings; it is 0 for every buy-one-get-one offer, and the basket itself is not in the file.",
-    "Completion times are hours since the start of the test, not since the offer. Records end at "
-    "hour 714, so offers of the last two waves are partly cut off.",
+    "Completion times are hours since the start of the test, not since the offer, in steps of six "
+    "hours. The test ends after 30 days (hour 720), which cuts off longer offers of the last two "
+    "waves; completions after the last wave are recorded then, when the log is complete.",
     "Views are not used: they are known only for hours 0 to 30.",
     "Start date and hour are nominal (2018-07-26 00:00 UTC, the day of the last sign-up).",
     "Gender is left out: an offer should not depend on it. Age 118 means not given.",
@@ -129,7 +130,9 @@ def write_raw(source: Path, out: Path, rng: np.random.Generator) -> AdapterNotes
     person = cells(profile, "id")
     offers = _offers(rows, person, portfolio, journey)
     decisions = _decisions(journey, person, offers, portfolio)
-    events = [event_table(part, JOURNEY) for part in _events(decisions, offers, portfolio)]
+    end_us = START_US + round(journey.clock.period_hours * HOUR_US)
+    parts = _events(decisions, offers, portfolio, end_us)
+    events = [event_table(part, JOURNEY) for part in parts]
     contacts = contact_table(person, np.full(len(person), "UTC"), _attributes(profile))
     write_tables(out, events, contacts, decision_table(journey, decisions))
     twice = Exclusion("a second row for the same person and hour", len(rows) - len(offers.person))
@@ -206,7 +209,10 @@ def _decisions(
     )
 
 
-def _events(decisions: DecisionRows, offers: _Offers, portfolio: _Portfolio) -> list[EventRows]:
+def _events(
+    decisions: DecisionRows, offers: _Offers, portfolio: _Portfolio, end_us: int
+) -> list[EventRows]:
+    """Offers and completions; those after the last decision are recorded at the test's end."""
     waves = int(decisions.step.max()) + 1
     row = offers.person * waves + offers.wave
     message, topic = portfolio.message[offers.kind], portfolio.topic[offers.kind]
@@ -228,6 +234,7 @@ def _events(decisions: DecisionRows, offers: _Offers, portfolio: _Portfolio) -> 
             decision=decisions.id[row][done],
             contact=decisions.contact[row][done],
             occurred_us=completed_us,
+            recorded_us=np.where(completed_us < decisions.decided_us.max(), completed_us, end_us),
             message_id=message[done],
             topic=topic[done],
             value=portfolio.net[offers.kind][done],
