@@ -1,0 +1,1 @@
+"""Learners that treat each decision alone, given the return that followed it."""

@@ -1,0 +1,106 @@
+"""The design of a linear value model whose columns are products of context and action factors.
+
+With x~ the standardised context, z(a) the action's one-hot and u(a) its factor columns,
+
+    phi(x, a) = [1, x~, z(a), u(a) (x) x~]
+
+The first two blocks are the same for all actions (the *context part*), the last two make them
+differ (the *action part*, length p = a + k d). Given the action, phi is linear in [1, x~], so
+every sum over rows reduces to one [d + 1] block per action, and the [p, p] normal equations are
+put together from a blocks of [d + 1, d + 1] instead of from all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FeatureArray = NDArray[np.float32]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+CHUNK_ROWS = 8192  # rows whose [rows, multipliers] products are held at once
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standardiser:
+    """Moments of the training contexts."""
+
+    mean: FloatArray  # [d]
+    scale: FloatArray  # standard deviation, 1 where a column never varies, [d]
+
+    @classmethod
+    def of(cls, features: FeatureArray) -> Standardiser:
+        """The moments of contexts, [n, d]."""
+        mean = features.mean(axis=0, dtype=np.float64)
+        deviation = features.std(axis=0, dtype=np.float64)
+        # Summing equal numbers leaves rounding dust, which must not become a unit of scale.
+        varies = deviation > 1e-7 * (1.0 + np.abs(mean))
+        return cls(mean, np.where(varies, deviation, 1.0))
+
+    def extended(self, features: FeatureArray) -> FloatArray:
+        """[1, x~] of each context, [n, d + 1]."""
+        out = np.ones((features.shape[0], features.shape[1] + 1))
+        out[:, 1:] = (features - self.mean) / self.scale
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ActionDesign:
+    """How the action part is laid out: first z(a), then u(a) (x) x~."""
+
+    factors: FloatArray  # factor columns of the catalogue, [a, k]
+
+    def lift(self, blocks: FloatArray) -> FloatArray:
+        """Sums of action-part columns from sums of [1, x~] per action, [p, r].
+
+        Args:
+            blocks: sum over the rows of each action of [1, x~] times r weights, [a, d + 1, r].
+        """
+        _, width, weights = blocks.shape
+        crossed = np.tensordot(self.factors, blocks[:, 1:], axes=(0, 0))  # [k, d, r]
+        tail = crossed.reshape(self.factors.shape[1] * (width - 1), weights)
+        return np.concatenate([blocks[:, 0], tail])
+
+    def maps(self, coefficients: FloatArray) -> FloatArray:
+        """Score of each action as a linear map of [1, x~], [a, d + 1, r].
+
+        Args:
+            coefficients: r vectors of the action part, [p, r].
+        """
+        n_actions, n_factors = self.factors.shape
+        slopes = coefficients[n_actions:].reshape(n_factors, -1, coefficients.shape[1])
+        crossed = np.tensordot(self.factors, slopes, axes=(1, 0))  # [a, d, r]
+        return np.concatenate([coefficients[:n_actions, None], crossed], axis=1)
+
+    def gram(self, blocks: FloatArray) -> FloatArray:
+        """Gram matrix of the action part from one Gram block of [1, x~] per action, [p, p].
+
+        Args:
+            blocks: sum over the rows of each action of [1, x~] [1, x~]^T, [a, d + 1, d + 1].
+        """
+        n_actions, n_factors = self.factors.shape
+        d = blocks.shape[1] - 1
+        p = n_actions + n_factors * d
+        gram = np.zeros((p, p))
+        gram[:n_actions, :n_actions] = np.diag(blocks[:, 0, 0])
+        mixed = self.factors[:, :, None] * blocks[:, 0, 1:][:, None, :]  # [a, k, d]
+        gram[:n_actions, n_actions:] = mixed.reshape(n_actions, -1)
+        gram[n_actions:, :n_actions] = gram[:n_actions, n_actions:].T
+        pairs = (self.factors[:, :, None] * self.factors[:, None, :]).reshape(n_actions, -1)
+        crossed = pairs.T @ blocks[:, 1:, 1:].reshape(n_actions, -1)  # [k k, d d]
+        crossed = crossed.reshape(n_factors, n_factors, d, d).transpose(0, 2, 1, 3)
+        gram[n_actions:, n_actions:] = crossed.reshape(n_factors * d, n_factors * d)
+        return gram
+
+
+def rows_by_action(action: IntArray, n_actions: int) -> Iterator[tuple[int, IntArray]]:
+    """Each action with at most `CHUNK_ROWS` of its rows at a time."""
+    order = np.argsort(action, kind="stable")
+    edges = np.searchsorted(action[order], np.arange(n_actions + 1))
+    for index in range(n_actions):
+        for start in range(edges[index], edges[index + 1], CHUNK_ROWS):
+            yield index, order[start : min(start + CHUNK_ROWS, int(edges[index + 1]))]
