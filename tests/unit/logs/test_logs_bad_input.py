@@ -148,6 +148,15 @@ def test_a_parquet_column_of_times_without_a_zone_is_refused(tmp_path: Path) -> 
     assert reason.startswith("time without zone: occurred_at")
 
 
+def test_zoned_nanoseconds_in_parquet_become_utc_microseconds(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    columns = {name: pa.array([value]) for name, value in EVENT.items()}
+    nanoseconds = pa.array([1_709_280_000_123_456_789], pa.timestamp("ns", tz="America/New_York"))
+    pq.write_table(pa.table(columns | {"occurred_at": nanoseconds}), path)
+    (found,) = read_raw(path, TableKind.EVENTS).rows["occurred_at"].to_pylist()
+    assert str(found) == "2024-03-01 08:00:00.123456+00:00"
+
+
 @pytest.mark.parametrize(
     ("text", "utc"),
     [
@@ -222,6 +231,16 @@ def test_the_first_recorded_of_two_events_with_one_id_is_kept(tmp_path: Path) ->
     }
 
 
+def test_recording_time_goes_before_content_in_saying_which_was_first(tmp_path: Path) -> None:
+    rows = [
+        EVENT | {"recorded_at": "2024-03-01T12:00:00Z", "contact_id": "aaa"},
+        EVENT | {"recorded_at": "2024-03-01T11:00:00Z", "contact_id": "zzz"},
+    ]
+    raw = read_raw(lines(tmp_path / "events.jsonl", rows), TableKind.EVENTS)
+    table = drop_duplicates(raw.rows, TableKind.EVENTS)
+    assert table.rows["contact_id"].to_pylist() == ["zzz"]
+
+
 def test_decisions_that_differ_only_in_a_probability_are_no_redelivery(tmp_path: Path) -> None:
     rows = [DECISION, DECISION | {"probabilities": [0.2, 0.75, 0.05]}, DECISION]
     raw = read_raw(lines(tmp_path / "decisions.jsonl", rows), TableKind.DECISIONS)
@@ -274,6 +293,18 @@ def test_a_bad_decision_says_why(tmp_path: Path, changes: Row, reason: str) -> N
     ((line, found),) = refused(table)
     assert line == 1
     assert found.startswith(reason)
+
+
+def test_each_decision_is_held_against_its_own_lottery(tmp_path: Path) -> None:
+    other = {"probabilities": [0.1, 0.2, 0.7], "mask": [True] * 3, "action": "exit"}
+    rows = [
+        DECISION,
+        DECISION | other | {"propensity": 0.7},
+        DECISION | other | {"propensity": 0.75},
+    ]
+    raw = read_raw(lines(tmp_path / "decisions.jsonl", rows), TableKind.DECISIONS)
+    table = check_decisions(check_decision_fields(raw.rows).rows, ACTIONS, "h1")
+    assert table.rows["_line"].to_pylist() == [1, 2]
 
 
 def test_an_anchor_with_a_zone_is_refused(tmp_path: Path) -> None:
