@@ -40,15 +40,16 @@ $(VENV)/.ok-venv:
 	$(PIP) install -q pip==26.3
 	@touch "$@"
 
-# torch comes first and alone, so that no other package chooses its build.
+# torch comes first and alone, so that no other package chooses its build. Setuptools warns at length about every
+# editable install; that is no news here.
 $(VENV)/.ok-core: pyproject.toml $(LOCK) $(VENV)/.ok-venv
 	@echo 'Installing: about 2 GB with torch, a minute or two'
 	$(PIP) install -q -c $(LOCK) $(TORCH_ARGS) torch
-	$(PIP) install -q -c $(LOCK) -e .
+	PYTHONWARNINGS=ignore $(PIP) install -q -c $(LOCK) -e .
 	@touch "$@"
 
 $(VENV)/.ok-dev: $(VENV)/.ok-core
-	$(PIP) install -q -c $(LOCK) -e '.[dev]'
+	PYTHONWARNINGS=ignore $(PIP) install -q -c $(LOCK) -e '.[dev]'
 	@touch "$@"
 
 # Keeps the pins that still fit; delete a line of the lock first to move it.
