@@ -1,0 +1,1 @@
+"""Learners that plan over whole episodes inside a world."""

@@ -1,0 +1,218 @@
+"""Proximal policy optimisation over masked actions, in a vectorised world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nurture_envs.simulation import Simulation
+from nurture_rl.rl.actor import Actor, ActorPolicy, Critic
+from nurture_rl.rl.advantages import generalised_advantages
+from nurture_rl.rl.rollout import Rollout, begin, collect
+
+Progress = Callable[[int, dict[str, float]], None]
+
+_SPARE_KL = 1.5  # an iteration stops at this multiple of the target
+
+
+@dataclass(frozen=True, slots=True)
+class PPOConfig:
+    """How the actor is trained; a rollout is one horizon of every contact."""
+
+    name: str = "ppo"  # what descriptions of policies call it
+    iterations: int = 60
+    n_contacts: int = 2048  # played side by side
+    epochs: int = 4  # passes over a rollout
+    minibatches: int = 8  # of a pass
+    hidden: tuple[int, ...] = (64, 64)  # of actor and critic
+    learning_rate: float = 1e-3  # falls linearly to 0
+    clip: float = 0.2  # largest change of a probability ratio that still earns gradient
+    entropy: float = 0.01  # weight of the entropy over legal actions
+    trace: float = 0.95  # lambda of the advantage estimates
+    max_grad_norm: float = 0.5
+    target_kl: float = 0.02  # nats; further steps of an iteration are skipped beyond 1.5 times this
+    discount: float | None = None  # per bin; None: the journey's
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Decisions to learn from, with what the rollout says about them."""
+
+    features: Tensor  # [m, d]
+    mask: Tensor  # [m, a]
+    action: Tensor  # [m]
+    log_probability: Tensor  # [m], when it was taken
+    advantage: Tensor  # [m], standardised over decisions with a choice
+    target: Tensor  # [m], value target in standardised reward
+    free: Tensor  # [m] bool, more than one action was legal
+
+    def take(self, rows: Tensor) -> Batch:
+        """Some of the decisions."""
+        return Batch(*(getattr(self, name)[rows] for name in Batch.__slots__))
+
+
+class RewardScale:
+    """Running spread of discounted returns, which makes rewards of any unit comparable.
+
+    Source: Engstrom et al. (2020), Implementation Matters in Deep Policy Gradients.
+    """
+
+    def __init__(self) -> None:
+        self._n, self._mean, self._squares = 0.0, 0.0, 0.0
+
+    def update(self, running: Tensor) -> float:
+        """Add accumulated rewards of any shape; returns the standard deviation of all so far."""
+        values = running.double()
+        n, mean = float(values.numel()), float(values.mean())
+        squares = float(((values - mean) ** 2).sum())
+        total, gap = self._n + n, mean - self._mean
+        self._squares += squares + gap**2 * self._n * n / total
+        self._mean += gap * n / total
+        self._n = total
+        return max(float((self._squares / self._n) ** 0.5), 1e-6)
+
+
+def train_ppo(
+    simulation: Simulation, config: PPOConfig, seed: int, progress: Progress
+) -> ActorPolicy:
+    """Train a policy in a world.
+
+    Args:
+        simulation: the compiled world; training runs on its device.
+        config: see there.
+        seed: of contacts, first weights and minibatches; evaluate on another one.
+        progress: called after each iteration with its number and mean episode return (journey's
+            unit), entropy and KL (nats), clip share, explained variance.
+
+    Returns:
+        The policy of the last iteration, on the CPU.
+
+    Source: Schulman et al. (2017), Proximal Policy Optimization Algorithms; masking as in Huang
+        & Ontanon (2022), A Closer Look at Invalid Action Masking.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    journey, columns = simulation.journey, simulation.spec.columns
+    discount = journey.reward.discount if config.discount is None else config.discount
+    horizon = simulation.spec.clock.horizon
+    actor = Actor(len(columns), len(simulation.catalog), config.hidden, generator)
+    critic = Critic(len(columns), config.hidden, generator)
+    actor.to(simulation.device), critic.to(simulation.device)
+    cursor = begin(simulation, config.n_contacts, seed)
+    # The untrained actor is almost uniform over legal actions: its contexts set the input scale.
+    warm_up, cursor = collect(simulation, actor, critic, cursor, horizon, discount)
+    for module in (actor, critic):
+        module.standardise.learn(warm_up.features.flatten(0, 1))
+    optimizer = torch.optim.Adam(
+        [*actor.parameters(), *critic.parameters()], lr=config.learning_rate, eps=1e-5
+    )
+    scale = RewardScale()
+    for iteration in range(config.iterations):
+        share = 1.0 - iteration / config.iterations
+        optimizer.param_groups[0]["lr"] = config.learning_rate * share
+        rollout, cursor = collect(simulation, actor, critic, cursor, horizon, discount)
+        batch = prepare(rollout, scale.update(rollout.running), discount, config.trace)
+        learned = _improve(actor, critic, optimizer, batch, config, generator)
+        progress(iteration, _metrics(rollout, batch) | learned)
+    return ActorPolicy(
+        name=config.name,
+        catalog_hash=simulation.catalog.hash,
+        columns=columns,
+        hidden=config.hidden,
+        n_actions=len(simulation.catalog),
+        module=actor.to("cpu").requires_grad_(False),
+    )
+
+
+def prepare(rollout: Rollout, unit: float, discount: float, trace: float) -> Batch:
+    """Flatten a rollout; rewards are divided by `unit` first, [T n] decisions."""
+    advantage = generalised_advantages(
+        rollout.reward / unit, rollout.value, rollout.after, rollout.done, discount, trace
+    )
+    free = rollout.mask.sum(dim=2) > 1
+    chosen = advantage[free] if bool(free.any()) else advantage.flatten()
+    centred = (advantage - chosen.mean()) / (chosen.std(correction=0) + 1e-8)
+    parts = (
+        rollout.features,
+        rollout.mask,
+        rollout.action,
+        rollout.log_probability,
+        centred,
+        advantage + rollout.value,
+        free,
+    )
+    return Batch(*(part.flatten(0, 1) for part in parts))
+
+
+def clipped_loss(
+    log_table: Tensor, batch: Batch, clip: float, entropy: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Clipped surrogate less the entropy bonus, over decisions that had a choice.
+
+    Args:
+        log_table: the actor's log-probabilities now, [m, a].
+        batch: the decisions.
+        clip: half-width of the ratio's trust interval.
+        entropy: weight of the entropy.
+
+    Returns:
+        The loss, and entropy (nats), KL from the rollout's policy (nats), clip share.
+    """
+    weight = batch.free / batch.free.sum().clamp_min(1)
+    log_ratio = log_table.gather(1, batch.action[:, None])[:, 0] - batch.log_probability
+    ratio = log_ratio.exp()
+    gain = torch.minimum(
+        ratio * batch.advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * batch.advantage
+    )
+    spread = -(log_table.exp() * log_table).sum(dim=1)
+    loss = -(weight * (gain + entropy * spread)).sum()
+    with torch.no_grad():
+        kl = (weight * (ratio - 1.0 - log_ratio)).sum()
+        outside = (weight * ((ratio - 1.0).abs() > clip)).sum()
+    return loss, {
+        "entropy": float((weight * spread).detach().sum()),
+        "kl": float(kl),
+        "clip_share": float(outside),
+    }
+
+
+def _improve(
+    actor: Actor,
+    critic: Critic,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    config: PPOConfig,
+    generator: torch.Generator,
+) -> dict[str, float]:
+    """Several passes over a rollout; stops early when the policy has moved far enough."""
+    n = len(batch.action)
+    size = -(-n // config.minibatches)
+    parameters = [*actor.parameters(), *critic.parameters()]
+    seen: dict[str, float] = {}
+    for _ in range(config.epochs):
+        order = torch.randperm(n, generator=generator).to(batch.action.device)
+        for first in range(0, n, size):
+            part = batch.take(order[first : first + size])
+            table = actor.log_probabilities(part.features, part.mask)
+            loss, seen = clipped_loss(table, part, config.clip, config.entropy)
+            if seen["kl"] > _SPARE_KL * config.target_kl:
+                return seen
+            loss = loss + 0.5 * ((critic(part.features) - part.target) ** 2).mean()
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward([loss])
+            nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+            optimizer.step()
+    return seen
+
+
+def _metrics(rollout: Rollout, batch: Batch) -> dict[str, float]:
+    returns = rollout.finished
+    residual = batch.target - rollout.value.flatten()
+    spread = float(batch.target.var(correction=0))
+    explained = 1.0 - float(residual.var(correction=0)) / spread if spread > 0 else 0.0
+    return {
+        "mean_episode_return": float(returns.mean()) if len(returns) else 0.0,
+        "explained_variance": explained,
+    }
