@@ -1,0 +1,1 @@
+"""Decisions for contacts: a pure function, a durable store around it, and HTTP in front."""

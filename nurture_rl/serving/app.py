@@ -1,0 +1,150 @@
+"""HTTP in front of a service: strict bodies in, decisions out, one kind of error."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, get, post, put
+from litestar.exceptions import HTTPException
+
+from nurture_envs.errors import NurtureError
+from nurture_rl.serving import wire
+from nurture_rl.serving.openapi import document
+from nurture_rl.serving.service import Service
+
+_MAX_BODY = 32 * 1024 * 1024  # bytes; 10,000 events of 3 kB
+_PROBLEM = "application/problem+json"
+
+_encode = msgspec.json.Encoder().encode
+_decisions_in = msgspec.json.Decoder(wire.DecisionsIn, strict=True)
+_events_in = msgspec.json.Decoder(wire.EventsIn, strict=True)
+_contacts_in = msgspec.json.Decoder(wire.ContactsIn, strict=True)
+
+Body = Response[bytes]
+
+
+def create_app(service: Service) -> Litestar:
+    """The application: decisions, events, contacts, health and its own description."""
+    description = _encode(document())
+
+    @post("/v1/decisions", status_code=200)
+    async def decisions(request: Request[Any, Any, Any]) -> Body:
+        body = await request.body()
+        return await asyncio.to_thread(_decide, service, body)
+
+    @post("/v1/events", status_code=200)
+    async def events(request: Request[Any, Any, Any]) -> Body:
+        body = await request.body()
+        return await asyncio.to_thread(_add_events, service, body)
+
+    @put("/v1/contacts", status_code=200)
+    async def contacts(request: Request[Any, Any, Any]) -> Body:
+        body = await request.body()
+        return await asyncio.to_thread(_put_contacts, service, body)
+
+    @get("/healthz")
+    async def health() -> Body:
+        return await asyncio.to_thread(_health, service)
+
+    @get("/schema")
+    async def schema() -> Body:
+        return _json(description)
+
+    return Litestar(
+        [decisions, events, contacts, health, schema],
+        openapi_config=None,
+        request_max_body_size=_MAX_BODY,
+        exception_handlers=_HANDLERS,
+        on_shutdown=[service.store.close],
+    )
+
+
+def _decide(service: Service, body: bytes) -> Body:
+    request = _decisions_in.decode(body)
+    now_us = None
+    if request.now is not None:
+        if not service.settings.simulated_clock:
+            raise wire.RequestError(
+                "this server reads its own clock; leave `now` out, or start it with "
+                "--simulated-clock - at `$.now`"
+            )
+        now_us = wire.microseconds(request.now, "$.now")
+    answers = service.decide(wire.asks_of(request), now_us)
+    catalog = service.bundle.catalog
+    out = [wire.answer_out(answer, catalog) for answer in answers]
+    if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
+        names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
+        return _problem(404, "unknown contact", f"no contact asked for is known: {names}")
+    return _json(_encode(wire.DecisionsOut(out)))
+
+
+def _add_events(service: Service, body: bytes) -> Body:
+    request = _events_in.decode(body)
+    simulated = service.settings.simulated_clock
+    good, rejected = wire.check_rows(
+        request.events, None if simulated else service.settings.clock()
+    )
+    stored = service.append_events(
+        [event.contact_id for event in good],
+        lambda us: [wire.event_of(event, None if simulated else us) for event in good],
+    )
+    return _json(_encode(wire.EventsOut(stored, len(good) - stored, rejected)))
+
+
+def _put_contacts(service: Service, body: bytes) -> Body:
+    contacts = wire.contacts_of(_contacts_in.decode(body))
+    service.put_contacts(contacts)
+    return _json(_encode(wire.ContactsOut(len(contacts))))
+
+
+def _health(service: Service) -> Body:
+    bundle = service.bundle
+    try:
+        service.store.touch()
+    except sqlite3.Error:
+        health = wire.Health(
+            "store not writable", bundle.policy_id, bundle.journey.name, bundle.catalog.hash
+        )
+        return _json(_encode(health), 503)
+    health = wire.Health("ok", bundle.policy_id, bundle.journey.name, bundle.catalog.hash)
+    return _json(_encode(health))
+
+
+def _json(content: bytes, status: int = 200) -> Body:
+    return Response(content, status_code=status, media_type=MediaType.JSON)
+
+
+def _problem(status: int, title: str, detail: str) -> Body:
+    content = _encode(wire.Problem(title, status, detail))
+    return Response(content, status_code=status, media_type=_PROBLEM)
+
+
+def _bad_request(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return _problem(400, "bad request", str(error))
+
+
+def _refused(_: Request[Any, Any, Any], error: HTTPException) -> Body:
+    return _problem(error.status_code, "not possible", error.detail)
+
+
+def _conflict(_: Request[Any, Any, Any], error: Exception) -> Body:
+    detail = f"another request used one of these ids meanwhile ({error}); ask again"
+    return _problem(409, "conflict", detail)
+
+
+def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return _problem(503, "store not available", f"nothing was decided or stored: {error}")
+
+
+_HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
+    msgspec.DecodeError: _bad_request,  # ValidationError is one too
+    UnicodeDecodeError: _bad_request,
+    NurtureError: _bad_request,
+    HTTPException: _refused,
+    sqlite3.IntegrityError: _conflict,
+    sqlite3.Error: _unavailable,
+}

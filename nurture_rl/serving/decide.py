@@ -1,0 +1,213 @@
+"""Deciding: a pure function of bundle, contact views, moment and seed. Any doubt means pause."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_envs.actions import NOW
+from nurture_envs.clock import DAY_US, HOUR_US, utc_microseconds
+from nurture_envs.features import evaluate
+from nurture_envs.guardrails import legal_actions
+from nurture_rl.errors import NurtureError, ProbabilityError
+from nurture_rl.policies.policy import check_probabilities, sample_actions
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.facts import Known, known
+from nurture_rl.serving.records import Answer, ContactView, Decision, Refusal
+
+FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
+ARM = "policy"
+
+_log = logging.getLogger(__name__)
+
+
+def decide(
+    bundle: Bundle,
+    views: Sequence[ContactView],
+    now_us: int,
+    seed: int,
+    default_zone: str,
+) -> list[Answer]:
+    """Decide for each contact, independently of the others asked for.
+
+    Args:
+        bundle: what decides.
+        views: the contacts, [n].
+        now_us: the moment of the decisions, microseconds since 1970 UTC.
+        seed: with a decision's id it gives that decision's luck.
+        default_zone: zone of contacts who have none.
+
+    Returns:
+        Per contact a decision, or a refusal when its episode is over, has not begun, or was
+        decided for this bin already. A policy that fails gives `pause:1` under FAIL_CLOSED; facts
+        that cannot be worked out give a refusal.
+    """
+    if not views:
+        return []
+    moments = np.full(len(views), now_us, np.int64)
+    try:
+        found = known(bundle.journey, bundle.feature_spec, views, moments, default_zone)
+        features = evaluate(
+            bundle.feature_spec, found.past, found.bins, found.anchor_us, found.attributes
+        )
+        mask, reasons = legal_actions(found.facts, bundle.catalog, bundle.journey.guardrails)
+    except Exception as error:  # one contact's broken record must not stop the others
+        if len(views) == 1:
+            _log.exception("facts of a contact could not be worked out")
+            return [Refusal(views[0].contact.contact_id, FAIL_CLOSED, _text(error))]
+        return [decide(bundle, [view], now_us, seed, default_zone)[0] for view in views]
+    return [
+        refusal(bundle, view, int(found.bins[row]), found.ended_by[row])
+        or _decision(bundle, view, _Row(found, features, mask, reasons, row, now_us), seed)
+        for row, view in enumerate(views)
+    ]
+
+
+def refusal(bundle: Bundle, view: ContactView, step: int, ended_by: str) -> Refusal | None:
+    """Why there is no decision to make in this bin, or None where there is one.
+
+    Args:
+        bundle: its journey gives the horizon.
+        view: the contact.
+        step: the current bin.
+        ended_by: the terminal signal seen in the episode, or empty.
+    """
+    contact, episode = view.contact.contact_id, view.episode
+    horizon = bundle.journey.clock.horizon
+    over = f"episode over: {episode.episode_id} ended "
+    if episode.exited:
+        return Refusal(contact, "episode_over", over + "with the decision to exit")
+    if ended_by:
+        return Refusal(contact, "episode_over", over + f"with the signal {ended_by}")
+    if step >= horizon:
+        text = over + f"after its {horizon} bins; this would be bin {step}"
+        return Refusal(contact, "episode_over", text)
+    if step < 0:
+        text = "the first bin of the episode has not begun; ask again when it has"
+        return Refusal(contact, "not_started", text)
+    if episode.last_step is not None and step == episode.last_step:
+        text = (
+            f"bin {step} of {episode.episode_id} has its decision; give the same request_id to "
+            "have it again, or ask in the next bin"
+        )
+        return Refusal(contact, "already_decided", text)
+    if episode.last_step is not None and step < episode.last_step:
+        text = f"bin {step} lies before bin {episode.last_step}, which was decided; set the clock"
+        return Refusal(contact, "out_of_order", text)
+    return None
+
+
+def uniform(seed: int, decision_id: str) -> float:
+    """The luck of a decision, in [0, 1): a hash of seed and id."""
+    digest = hashlib.blake2b(f"{seed}:{decision_id}".encode(), digest_size=8).digest()
+    return float((int.from_bytes(digest, "big") >> 11) * 2.0**-53)
+
+
+def replay(bundle: Bundle, decision: Decision, seed: int) -> bool:
+    """True when bundle, logged features and mask, seed and id give the logged decision again.
+
+    Every probability must be equal bit for bit, and so must the action and its propensity.
+    """
+    wait = bundle.catalog.wait
+    if decision.catalog != bundle.catalog.hash:
+        return False
+    if decision.policy_id == FAIL_CLOSED:
+        return decision.action == bundle.catalog.ids[wait] and decision.propensity == 1.0
+    if decision.policy_id != bundle.policy_id or decision.features is None:
+        return False
+    features = np.array([decision.features], np.float32)
+    try:
+        table = _probabilities(bundle, features, np.array([decision.mask], np.bool_))
+    except NurtureError:
+        return False
+    action = _draw(table, seed, decision.decision_id)
+    same = tuple(table[0].tolist()) == decision.probabilities
+    same = same and bundle.catalog.ids[action] == decision.action
+    return same and float(table[0, action]) == decision.propensity
+
+
+class _Row:
+    """One contact's share of the arrays of a batch."""
+
+    __slots__ = ("features", "local_us", "mask", "now_us", "reasons", "step", "zone")
+
+    def __init__(
+        self,
+        found: Known,
+        features: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        reasons: NDArray[np.int64],
+        row: int,
+        now_us: int,
+    ) -> None:
+        self.features, self.mask = features[row : row + 1], mask[row : row + 1]
+        self.reasons = tuple(reasons[row].tolist())
+        self.step, self.now_us = int(found.bins[row]), now_us
+        self.local_us, self.zone = int(found.local_us[row]), str(found.zones[row])
+
+
+def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decision:
+    catalog, note = bundle.catalog, None
+    policy_id = bundle.policy_id
+    try:
+        # One row at a time: matrix products of other sizes may round differently, and then a
+        # decision would not replay without the company it was made in.
+        table = _probabilities(bundle, row.features, row.mask)
+        action = _draw(table, seed, view.decision_id)
+    except Exception as error:  # whatever a model raises, the contact gets no mail
+        _log.exception("the policy failed; decision %s is a pause", view.decision_id)
+        table, action = np.eye(len(catalog))[catalog.wait : catalog.wait + 1], catalog.wait
+        policy_id, note = FAIL_CLOSED, _text(error)
+    return Decision(
+        decision_id=view.decision_id,
+        contact_id=view.contact.contact_id,
+        journey=bundle.journey.name,
+        episode_id=view.episode.episode_id,
+        anchor_us=view.episode.anchor_us,
+        step=row.step,
+        decided_us=row.now_us,
+        action=catalog.ids[action],
+        propensity=float(table[0, action]),
+        probabilities=tuple(table[0].tolist()),
+        mask=tuple(row.mask[0].tolist()),
+        reasons=row.reasons,
+        features=tuple(row.features[0].tolist()),
+        policy_id=policy_id,
+        arm=ARM,
+        catalog=catalog.hash,
+        scheduled_us=_scheduled(bundle, action, row),
+        note=note,
+    )
+
+
+def _probabilities(
+    bundle: Bundle, features: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    if not np.isfinite(features).all():
+        raise ProbabilityError("expected finite features, got one that is not; see the contact")
+    table = bundle.policy.action_probabilities(features, mask)
+    check_probabilities(table, mask)
+    return table
+
+
+def _draw(table: NDArray[np.float64], seed: int, decision_id: str) -> int:
+    return int(sample_actions(table, np.array([uniform(seed, decision_id)]))[0])
+
+
+def _scheduled(bundle: Bundle, action: int, row: _Row) -> int | None:
+    """UTC of the send: at once, or at its local hour today."""
+    chosen = bundle.catalog.actions[action]
+    if chosen.routing != "send":
+        return None
+    if chosen.slot == NOW:
+        return row.now_us
+    at_us = row.local_us - row.local_us % DAY_US + chosen.slot * HOUR_US
+    return int(utc_microseconds(np.array([at_us], np.int64), np.array([row.zone]))[0])
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,156 @@
+"""The store as a log: the folder that ingest reads, so that what was served can be learned from."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nurture_envs.errors import NurtureError
+from nurture_rl.errors import LogError
+from nurture_rl.logs.atomic import atomic_folder
+from nurture_rl.logs.schema import TABLES, TableKind
+from nurture_rl.serving import rows
+from nurture_rl.serving.records import Decision
+from nurture_rl.serving.store import Store
+from nurture_rl.serving.wire import iso
+
+FORMATS = ("parquet", "csv")
+
+Cells = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSummary:
+    """Rows written, per table."""
+
+    counts: Mapping[str, int]
+
+
+def export_log(store: Store, out: Path, form: str = "parquet") -> ExportSummary:
+    """Write events, contacts and decisions as a raw log; whole or not at all.
+
+    Args:
+        store: what was served.
+        out: the folder to make; an older one there is replaced.
+        form: one of FORMATS.
+
+    Raises:
+        LogError: an unknown format.
+        OSError: the disk refuses.
+    """
+    if form not in FORMATS:
+        raise LogError(f"expected a format among {', '.join(FORMATS)}, got {form!r}")
+    write = _write_parquet if form == "parquet" else _write_csv
+    counts: dict[str, int] = {}
+    with atomic_folder(out) as partial:
+        for kind in TableKind:
+            blocks = _blocks(store, kind)
+            counts[str(kind)] = write(partial / f"{kind}.{form}", TABLES[kind], blocks)
+    return ExportSummary(counts)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m nurture_rl.serving.export STORE OUT [--format csv]`."""
+    parser = ArgumentParser(prog="nurture_rl.serving.export", description=__doc__)
+    parser.add_argument("store", type=Path, help="the server's store")
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--format", choices=FORMATS, default="parquet")
+    given = parser.parse_args(argv)
+    if not given.store.is_file():
+        print(f"no store at {given.store}; give the path the server runs with", file=sys.stderr)
+        return 2
+    try:
+        store = Store(given.store)
+        try:
+            summary = export_log(store, given.out, given.format)
+        finally:
+            store.close()
+    except NurtureError as error:
+        print(error, file=sys.stderr)
+        return 2
+    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
+    print(f"{counts} written to {given.out}")
+    return 0
+
+
+def _blocks(store: Store, kind: TableKind) -> Iterator[list[Cells]]:
+    for block in store.scan(str(kind)):
+        yield [_CELLS[kind](row) for row in block]
+
+
+def _event(row: rows.Row) -> Cells:
+    event = rows.event_of(row)
+    cells: Cells = {name: getattr(event, name) for name in event.__slots__}
+    cells["occurred_at"] = cells.pop("occurred_us")
+    cells["recorded_at"] = cells.pop("recorded_us")
+    return cells
+
+
+def _contact(row: rows.Row) -> Cells:
+    names = TABLES[TableKind.CONTACTS].names
+    return dict(zip(names, row, strict=True)) | {"consent": bool(row[4])}
+
+
+def _decision(row: rows.Row) -> Cells:
+    decision = rows.decision_of(row)
+    cells: Cells = {name: getattr(decision, name) for name in Decision.__slots__}
+    cells["anchor"] = cells.pop("anchor_us")
+    cells["decided_at"] = cells.pop("decided_us")
+    cells["deferred"] = False  # every acknowledged decision is meant to be carried out
+    return cells
+
+
+_CELLS: Mapping[TableKind, Callable[[rows.Row], Cells]] = {
+    TableKind.EVENTS: _event,
+    TableKind.CONTACTS: _contact,
+    TableKind.DECISIONS: _decision,
+}
+
+
+def _write_parquet(path: Path, schema: pa.Schema, blocks: Iterator[list[Cells]]) -> int:
+    count = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for block in blocks:
+            columns = {
+                field.name: pa.array([cells[field.name] for cells in block], field.type)
+                for field in schema
+            }
+            writer.write_table(pa.table(columns, schema=schema))
+            count += len(block)
+    return count
+
+
+def _write_csv(path: Path, schema: pa.Schema, blocks: Iterator[list[Cells]]) -> int:
+    count = 0
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(schema.names)
+        for block in blocks:
+            for cells in block:
+                writer.writerow([_text(cells[field.name], field.type) for field in schema])
+            count += len(block)
+    return count
+
+
+def _text(value: Any, kind: pa.DataType) -> str:
+    if value is None:
+        return ""
+    if pa.types.is_timestamp(kind):
+        text = iso(value) or ""
+        return text if kind.tz else text.removesuffix("Z")
+    if pa.types.is_list(kind) or pa.types.is_boolean(kind):
+        return json.dumps(value)
+    return repr(value) if pa.types.is_floating(kind) else str(value)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

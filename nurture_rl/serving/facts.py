@@ -1,0 +1,196 @@
+"""What is known of contacts at a moment: the past for features, the present for guardrails.
+
+A pure function of journey, contacts, events, planned sends and the moment. Wall-clock hours count
+from 1970 in the contact's zone, as in the simulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds
+from nurture_envs.features import FeatureSpec, FeatureState, state_from_events
+from nurture_envs.guardrails import GuardrailFacts, standing
+from nurture_envs.guardrails.rules import sends_remembered
+from nurture_envs.journey import Journey
+from nurture_envs.signals import EventColumns, channel_rows, classify
+from nurture_rl.serving.records import Contact, ContactView, Event
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+_TRUSTED = 0.5  # confidence from which a stated zone counts as known
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """n contacts at the moment of their decision."""
+
+    bins: IntArray  # [n] current bin, negative before the first
+    anchor_us: IntArray  # [n] local wall time
+    local_us: IntArray  # [n] local wall time of the moment
+    zones: NDArray[np.str_]  # [n] IANA names in use
+    past: FeatureState  # completed bins
+    attributes: NDArray[np.float32]  # [n, attribute columns]
+    facts: GuardrailFacts
+    ended_by: tuple[str, ...]  # [n] the terminal signal seen since the anchor, or empty
+
+
+@dataclass(frozen=True, slots=True)
+class _Events:
+    """The events known by the moment of their contact's decision; all [m]."""
+
+    events: list[Event]
+    row: IntArray  # position of the contact
+    local_us: IntArray
+    bins: IntArray
+
+
+def known(
+    journey: Journey,
+    spec: FeatureSpec,
+    views: Sequence[ContactView],
+    now_us: IntArray,
+    default_zone: str,
+) -> Known:
+    """What is known of each contact.
+
+    An event is known once it has happened and was recorded. A planned send counts as a send at
+    its time until a known `sent` event names its decision.
+
+    Args:
+        journey: whose signals, clock and guardrails.
+        spec: the journey's features.
+        views: the contacts, [n].
+        now_us: the moment of each decision, [n], microseconds since 1970 UTC.
+        default_zone: zone of contacts who have none.
+
+    Raises:
+        TimeZoneError: a zone name is unknown.
+    """
+    zones = np.array([view.contact.time_zone or default_zone for view in views])
+    anchor_us = np.array([view.episode.anchor_us for view in views], np.int64)
+    local_us = local_microseconds(now_us, zones)
+    bins = spec.clock.bin_of(local_us, anchor_us)
+    events = _known_events(spec, views, now_us, zones, anchor_us)
+    past, last = _past(journey, spec, events, bins)
+    midnight_us = local_us - local_us % DAY_US
+    facts = GuardrailFacts(
+        consent=_consent(views, events),
+        paused=bins < np.array([view.episode.paused_until for view in views], np.int64),
+        available=_available(journey, views),
+        zone_known=np.array([_zone_known(view.contact) for view in views], np.bool_),
+        sends_hours=_sends(journey, views, events, zones),
+        now_hours=local_us / HOUR_US,
+        midnight_hours=midnight_us / HOUR_US,
+        today=midnight_us // DAY_US,
+        **standing(journey, last, bins),
+    )
+    attributes = spec.encode_attributes([view.contact.attributes for view in views])
+    ended = _ended_by(journey, last)
+    return Known(bins, anchor_us, local_us, zones, past, attributes, facts, ended)
+
+
+def _known_events(
+    spec: FeatureSpec,
+    views: Sequence[ContactView],
+    now_us: IntArray,
+    zones: NDArray[np.str_],
+    anchor_us: IntArray,
+) -> _Events:
+    moments = now_us.tolist()
+    kept = [
+        (event, row)
+        for row, view in enumerate(views)
+        for event in view.events
+        if max(event.occurred_us, event.recorded_us) <= moments[row]
+    ]
+    events = [event for event, _ in kept]
+    rows = np.array([row for _, row in kept], np.int64)
+    occurred = np.array([event.occurred_us for event in events], np.int64)
+    local = local_microseconds(occurred, zones[rows])
+    return _Events(events, rows, local, spec.clock.bin_of(local, anchor_us[rows]))
+
+
+def _past(
+    journey: Journey, spec: FeatureSpec, events: _Events, bins: IntArray
+) -> tuple[FeatureState, NDArray[np.int32]]:
+    """The past of completed bins, and the last bin of each channel with the current one, [n, c]."""
+    found = events.events
+    columns = EventColumns(
+        *([getattr(event, name) for event in found] for name in EventColumns.__slots__)
+    )
+    signal = classify(columns, journey.signals)
+    value = np.array([np.nan if event.value is None else event.value for event in found])
+    rows = channel_rows(signal, value, journey)
+    contact, happened = events.row[rows.event], events.bins[rows.event]
+    lag = bins[contact] - happened
+    past = state_from_events(spec, contact, lag, rows.channel, rows.amount, bins)
+    last = past.last.copy()
+    now = lag < 1
+    np.maximum.at(last, (contact[now], rows.channel[now]), happened[now].astype(np.int32))
+    return past, last
+
+
+def _ended_by(journey: Journey, last: NDArray[np.int32]) -> tuple[str, ...]:
+    if not journey.terminals:
+        return ("",) * len(last)
+    seen = last[:, [journey.channel_index(name) for name in journey.terminals]] >= 0
+    first = seen.argmax(axis=1)
+    return tuple(
+        journey.terminals[first[row]] if seen[row].any() else "" for row in range(len(last))
+    )
+
+
+def _consent(views: Sequence[ContactView], events: _Events) -> BoolArray:
+    """Mail needs the contact's own consent, and no later word that took it back."""
+    latest: dict[int, tuple[int, int, bool]] = {}
+    for row, event in zip(events.row.tolist(), events.events, strict=True):
+        if event.type in ("consent_given", "consent_withdrawn"):
+            # At one and the same time the withdrawal wins: True sorts after False.
+            word = (event.occurred_us, event.recorded_us, event.type == "consent_withdrawn")
+            latest[row] = max(latest.get(row, word), word)
+    withdrawn = [latest.get(row, (0, 0, False))[2] for row in range(len(views))]
+    stated = [view.contact.consent for view in views]
+    return np.array(stated, np.bool_) & ~np.array(withdrawn, np.bool_)
+
+
+def _available(journey: Journey, views: Sequence[ContactView]) -> BoolArray:
+    """Where contacts may be out of reach, silence means they are."""
+    silent = not journey.guardrails.availability
+    return np.array([silent if v.available is None else v.available for v in views], np.bool_)
+
+
+def _zone_known(contact: Contact) -> bool:
+    return contact.time_zone is not None and contact.zone_confidence >= _TRUSTED
+
+
+def _sends(
+    journey: Journey, views: Sequence[ContactView], events: _Events, zones: NDArray[np.str_]
+) -> FloatArray:
+    """The latest sends, made or planned, local hours since 1970, latest first, [n, k]."""
+    sent = [i for i, event in enumerate(events.events) if event.type == "sent"]
+    reported = {(int(events.row[i]), events.events[i].decision_id) for i in sent}
+    planned = [
+        (row, send.at_us)
+        for row, view in enumerate(views)
+        for send in view.sends
+        if (row, send.decision_id) not in reported
+    ]
+    planned_row = np.array([row for row, _ in planned], np.int64)
+    planned_us = np.array([at_us for _, at_us in planned], np.int64)
+    rows = np.concatenate([events.row[sent], planned_row])
+    local = [events.local_us[sent], local_microseconds(planned_us, zones[planned_row])]
+    hours = np.concatenate(local) / HOUR_US
+    order = np.lexsort((-hours, rows))
+    rows, hours = rows[order], hours[order]
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    table = np.full((len(views), sends_remembered(journey.guardrails)), -np.inf)
+    kept = rank < table.shape[1]
+    table[rows[kept], rank[kept]] = hours[kept]
+    return table

@@ -1,0 +1,73 @@
+"""The OpenAPI document, made from the very structs that decode and encode the bodies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nurture_rl.serving import wire
+
+_JSON, _PROBLEM = "application/json", "application/problem+json"
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the server."""
+    structs = (
+        *(wire.DecisionsIn, wire.DecisionsOut, wire.EventsIn, wire.EventsOut, wire.EventIn),
+        *(wire.ContactsIn, wire.ContactsOut, wire.Health, wire.Problem),
+    )
+    _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
+    decisions = _operation(
+        "decide", "Decide for one or many contacts", wire.DecisionsIn, wire.DecisionsOut
+    )
+    decisions["responses"]["404"] = _response("No contact asked for is known", wire.Problem)
+    decisions["responses"]["409"] = _response("A request_id was used meanwhile", wire.Problem)
+    events = _operation("add_events", "Report events", wire.EventsIn, wire.EventsOut)
+    contacts = _operation(
+        "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
+    )
+    health = {
+        "operationId": "health",
+        "summary": "What is served, and whether the store can be written",
+        "responses": {
+            "200": _response("Ready", wire.Health),
+            "503": _response("The store cannot be written", wire.Health),
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "nurture_rl decisions", "version": "1"},
+        "paths": {
+            "/v1/decisions": {"post": decisions},
+            "/v1/events": {"post": events},
+            "/v1/contacts": {"put": contacts},
+            "/healthz": {"get": health},
+        },
+        "components": {"schemas": schemas},
+    }
+
+
+def _operation(name: str, summary: str, body: type, answer: type) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "requestBody": {"required": True, "content": {_JSON: {"schema": _reference(body)}}},
+        "responses": {
+            "200": _response("Done, and on disk", answer),
+            "400": _response(
+                "The body is not as described; the detail names the path", wire.Problem
+            ),
+            "413": _response("The body is too large", wire.Problem),
+            "503": _response("The store cannot be written", wire.Problem),
+        },
+    }
+
+
+def _response(description: str, struct: type) -> dict[str, Any]:
+    media = _PROBLEM if struct is wire.Problem else _JSON
+    return {"description": description, "content": {media: {"schema": _reference(struct)}}}
+
+
+def _reference(struct: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{struct.__name__}"}

@@ -1,0 +1,107 @@
+"""What the server knows of a contact, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person as the contacts table has them."""
+
+    contact_id: str
+    account_id: str | None
+    time_zone: str | None  # IANA name
+    zone_confidence: float  # in [0, 1]
+    consent: bool
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the events table; times in microseconds since 1970 UTC."""
+
+    event_id: str
+    contact_id: str
+    occurred_us: int
+    recorded_us: int
+    type: str
+    source: str = "unknown"
+    message_id: str | None = None
+    decision_id: str | None = None
+    topic: str | None = None
+    page_category: str | None = None
+    reply_class: str | None = None
+    stage: str | None = None
+    value: float | None = None
+    is_machine: bool = False
+    properties: str = "{}"  # JSON object
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One contact's pass through a journey, and what was decided in it so far."""
+
+    episode_id: str
+    anchor_us: int  # local wall time, microseconds
+    last_step: int | None = None  # bin of the latest decision
+    paused_until: int = 0  # first bin after the pause chosen last
+    exited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSend:
+    """A decision to send; it counts as a send until a `sent` event names it."""
+
+    decision_id: str
+    at_us: int  # microseconds since 1970 UTC
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """Everything a decision may use about one contact."""
+
+    decision_id: str  # of the decision asked for
+    contact: Contact
+    events: tuple[Event, ...]
+    episode: Episode
+    sends: tuple[PlannedSend, ...]
+    available: bool | None = None  # None: nobody said
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row of the decisions table, and the reasons behind it."""
+
+    decision_id: str
+    contact_id: str
+    journey: str
+    episode_id: str
+    anchor_us: int  # local wall time, microseconds
+    step: int
+    decided_us: int  # UTC
+    action: str
+    propensity: float
+    probabilities: tuple[float, ...]  # [a], catalogue order
+    mask: tuple[bool, ...]  # [a]
+    reasons: tuple[int, ...]  # [a], `Reason` bits, 0 where legal
+    features: tuple[float, ...] | None  # [d], each exactly a float32
+    policy_id: str
+    arm: str
+    catalog: str
+    scheduled_us: int | None  # UTC, when a send leaves; None for other actions
+    note: str | None = None  # why the policy was not followed
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No decision for a contact: nothing is sent, and why."""
+
+    contact_id: str
+    code: str
+    message: str
+
+
+Answer = Decision | Refusal

@@ -1,0 +1,106 @@
+"""Records of the server and rows of its database: one place that knows both."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from nurture_rl.serving.records import Contact, Decision, Event
+
+Row = tuple[Any, ...]
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS contacts (
+  contact_id TEXT PRIMARY KEY, account_id TEXT, time_zone TEXT, zone_confidence REAL NOT NULL,
+  consent INTEGER NOT NULL, attributes TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS events (
+  event_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, occurred_us INTEGER NOT NULL,
+  recorded_us INTEGER NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL, message_id TEXT,
+  decision_id TEXT, topic TEXT, page_category TEXT, reply_class TEXT, stage TEXT, value REAL,
+  is_machine INTEGER NOT NULL, properties TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS events_of_contact ON events (contact_id);
+CREATE TABLE IF NOT EXISTS episodes (
+  episode_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, journey TEXT NOT NULL,
+  anchor_us INTEGER NOT NULL, UNIQUE (contact_id, journey)) STRICT;
+CREATE TABLE IF NOT EXISTS decisions (
+  decision_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, journey TEXT NOT NULL,
+  episode_id TEXT NOT NULL, anchor_us INTEGER NOT NULL, step INTEGER NOT NULL,
+  decided_us INTEGER NOT NULL, action TEXT NOT NULL, propensity REAL NOT NULL,
+  probabilities BLOB NOT NULL, mask BLOB NOT NULL, reasons BLOB NOT NULL, features BLOB,
+  policy_id TEXT NOT NULL, arm TEXT NOT NULL, catalog TEXT NOT NULL, scheduled_us INTEGER,
+  note TEXT, UNIQUE (episode_id, step)) STRICT;
+CREATE INDEX IF NOT EXISTS decisions_of_contact ON decisions (contact_id);
+"""
+
+
+def _insert(table: str, count: int, rest: str) -> str:
+    return f"INSERT INTO {table} VALUES ({', '.join('?' * count)}) {rest}".rstrip()
+
+
+PUT_CONTACT = _insert(
+    "contacts",
+    6,
+    "ON CONFLICT (contact_id) DO UPDATE SET account_id = excluded.account_id, "
+    "time_zone = excluded.time_zone, zone_confidence = excluded.zone_confidence, "
+    "consent = excluded.consent, attributes = excluded.attributes",
+)
+ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
+ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
+ADD_DECISION = _insert("decisions", 18, "")
+
+
+def contact_row(contact: Contact) -> Row:
+    """A contact as its table has it."""
+    return (
+        contact.contact_id,
+        contact.account_id,
+        contact.time_zone,
+        contact.zone_confidence,
+        contact.consent,
+        json.dumps(dict(contact.attributes)),
+    )
+
+
+def contact_of(row: Row) -> Contact:
+    """The contact of a row."""
+    return Contact(row[0], row[1], row[2], row[3], bool(row[4]), json.loads(row[5]))
+
+
+def event_row(event: Event) -> Row:
+    """An event as its table has it."""
+    return tuple(getattr(event, name) for name in Event.__slots__)
+
+
+def event_of(row: Row) -> Event:
+    """The event of a row."""
+    cells = dict(zip(Event.__slots__, row, strict=True))
+    return Event(**{**cells, "is_machine": bool(cells["is_machine"])})
+
+
+def decision_row(decision: Decision) -> Row:
+    """A decision as its table has it: lists as the bytes of float64, bool, int64 and float32."""
+    features = decision.features
+    packed = {
+        "probabilities": np.array(decision.probabilities, np.float64).tobytes(),
+        "mask": np.array(decision.mask, np.bool_).tobytes(),
+        "reasons": np.array(decision.reasons, np.int64).tobytes(),
+        "features": None if features is None else np.array(features, np.float32).tobytes(),
+    }
+    return tuple(
+        packed[name] if name in packed else getattr(decision, name) for name in Decision.__slots__
+    )
+
+
+def decision_of(row: Row) -> Decision:
+    """The decision of a row."""
+    cells = dict(zip(Decision.__slots__, row, strict=True))
+    features = cells["features"]
+    cells["probabilities"] = tuple(np.frombuffer(cells["probabilities"], np.float64).tolist())
+    cells["mask"] = tuple(np.frombuffer(cells["mask"], np.bool_).tolist())
+    cells["reasons"] = tuple(np.frombuffer(cells["reasons"], np.int64).tolist())
+    if features is not None:
+        cells["features"] = tuple(np.frombuffer(features, np.float32).tolist())
+    return Decision(**cells)

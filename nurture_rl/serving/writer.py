@@ -1,0 +1,112 @@
+"""Group commit: many small durable writes, one disk sync for all that wait together."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+_GROUP_ROWS = 512  # rows of one transaction; a job larger than this commits alone
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement for many rows."""
+
+    sql: str
+    rows: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    statements: Sequence[Statement]
+    done: Future[list[int]] = field(default_factory=Future)
+
+    @property
+    def size(self) -> int:
+        return sum(len(statement.rows) for statement in self.statements)
+
+
+class GroupCommit:
+    """The only writer of a database; a thread of its own that commits for everybody waiting."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+        self._thread.start()
+
+    def write(self, statements: Sequence[Statement]) -> list[int]:
+        """Write all statements or none; returns only when they are on disk.
+
+        Returns:
+            Rows changed by each statement.
+
+        Raises:
+            sqlite3.Error: the database refuses; none of the statements took effect.
+        """
+        job = _Job(statements)
+        self._queue.put(job)
+        return job.done.result()
+
+    def close(self) -> None:
+        """Finish what was queued, then stop."""
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group, size, last = [first], first.size, False
+            while size < _GROUP_ROWS and not last:
+                try:
+                    job = self._queue.get_nowait()
+                except Empty:
+                    break
+                last = job is None
+                if job is not None:
+                    group.append(job)
+                    size += job.size
+            self._commit(group)
+            if last:
+                return
+
+    def _commit(self, group: Sequence[_Job]) -> None:
+        done: list[tuple[_Job, list[int]]] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in group:
+                counts = self._try(job)
+                if counts is not None:
+                    done.append((job, counts))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            for job in group:
+                if not job.done.done():
+                    job.done.set_exception(error)
+            return
+        for job, counts in done:
+            job.done.set_result(counts)
+
+    def _try(self, job: _Job) -> list[int] | None:
+        """Run one job inside the transaction; its failure must not undo its neighbours."""
+        self._connection.execute("SAVEPOINT job")
+        try:
+            counts = [
+                self._connection.executemany(statement.sql, statement.rows).rowcount
+                for statement in job.statements
+            ]
+        except sqlite3.Error as error:
+            self._connection.execute("ROLLBACK TO job")
+            job.done.set_exception(error)
+            return None
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("RELEASE job")
+        return counts
