@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from nurture_envs.errors import ShapeError
 from nurture_envs.journey import Signal
 from nurture_envs.journey_file import load_journey
 from nurture_envs.signals import NO_SIGNAL, EventColumns, channel_rows, classify, grid
-
 from tests.unit.features.small_journey import shop_journey
 
 

@@ -1,0 +1,143 @@
+"""What followed a decision, what it was worth, and whether everything is in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.journey import Journey
+from nurture_rl.errors import ActionError
+from nurture_rl.features import DecisionTable, decision_table
+from tests.unit.features.small_journey import shop_journey
+from tests.unit.features.small_log import at, contacts_table, decisions_table, events_table
+
+ANCHOR = datetime(2026, 3, 2)
+JOURNEY = shop_journey()
+
+
+def _decided(step: int, **more: Any) -> dict[str, Any]:
+    decided = at(f"2026-03-{2 + step:02d} 09:00")
+    return {
+        "contact_id": "ann",
+        "anchor": ANCHOR,
+        "step": step,
+        "decided_at": decided,
+        **more,
+    }
+
+
+def _on(day: str, type: str, **more: Any) -> dict[str, Any]:
+    return {"contact_id": "ann", "occurred_at": at(day), "type": type, **more}
+
+
+def _table(
+    decisions: list[dict[str, Any]],
+    events: list[dict[str, Any]],
+    journey: Journey = JOURNEY,
+    as_of: str | None = None,
+) -> DecisionTable:
+    as_of_us = None if as_of is None else round(at(as_of).timestamp()) * 1_000_000
+    return decision_table(
+        events_table(events),
+        contacts_table([{"contact_id": "ann", "time_zone": "UTC"}]),
+        decisions_table(decisions),
+        journey,
+        as_of_us=as_of_us,
+    )
+
+
+def _column(found: DecisionTable, name: str) -> list[Any]:
+    return list(found.table[name].to_pylist())
+
+
+def test_a_bin_earns_its_events_less_the_price_of_the_action() -> None:
+    events = [
+        _on("2026-03-02 10:00", "purchase", value=30.0),
+        _on("2026-03-03 23:59", "purchase", value=20.0),
+        _on("2026-03-04 00:00", "unsubscribe"),
+        _on("2026-03-09 00:00", "purchase", value=99.0),  # in no decided bin
+    ]
+    decisions = [
+        _decided(0, action="send:hello@now"),
+        _decided(1, action="escalate"),
+        _decided(2, action="pause:1"),
+    ]
+    found = _table(decisions, events)
+    # 30 - 0.5 for the send; 20 - 2 for the escalation; -4 for the unsubscribe
+    assert _column(found, "reward") == [29.5, 18.0, -4.0]
+    assert _column(found, "terminal") == [False, False, True]
+    spent = JOURNEY.channel_index("bought.value")
+    assert [row[spent] for row in _column(found, "outcomes")] == [30.0, 20.0, 0.0]
+
+
+def test_a_late_record_still_belongs_to_the_bin_it_happened_in() -> None:
+    late = _on("2026-03-02 10:00", "purchase", value=8.0, recorded_at=at("2026-03-30 00:00"))
+    assert _column(_table([_decided(0), _decided(1)], [late]), "reward") == [8.0, 0.0]
+
+
+def test_the_events_of_every_signal_land_in_exactly_one_bin_of_the_episode() -> None:
+    events = [_on(f"2026-03-0{2 + n // 4} {6 * (n % 4):02d}:00", "purchase") for n in range(20)]
+    found = _table([_decided(step) for step in range(5)], events)
+    bought = JOURNEY.channel_index("bought")
+    assert [row[bought] for row in _column(found, "outcomes")] == [4.0] * 5
+
+
+def test_the_last_of_two_decisions_in_one_bin_gets_its_events() -> None:
+    noon = at("2026-03-02 12:00")
+    decisions = [
+        _decided(0, decided_at=noon, action="pause:1"),
+        _decided(0, action="send:hello@now"),
+    ]
+    found = _table(decisions, [_on("2026-03-02 10:00", "purchase", value=8.0)])
+    assert _column(found, "action") == ["send:hello@now", "pause:1"]
+    assert _column(found, "reward") == [-0.5, 8.0]
+
+
+def test_an_exit_ends_the_episode() -> None:
+    found = _table([_decided(0), _decided(1, action="exit")], [])
+    assert _column(found, "terminal") == [False, True]
+
+
+def test_each_episode_of_a_contact_has_its_own_bins() -> None:
+    again = datetime(2026, 3, 20)
+    decisions = [
+        _decided(0, episode_id="first"),
+        _decided(0, episode_id="second", anchor=again, decided_at=at("2026-03-20 09:00")),
+    ]
+    found = _table(decisions, [_on("2026-03-20 10:00", "purchase", value=5.0)])
+    assert _column(found, "reward") == [0.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    "as_of, matured", [("2026-03-04 23:59", [False, False]), ("2026-03-05 00:00", [True, False])]
+)
+def test_a_reward_matures_when_its_slowest_signal_is_in(as_of: str, matured: list[bool]) -> None:
+    # bin 0 ends on 3 March; `hot` is weighed and known two bins later
+    assert _column(_table([_decided(0), _decided(1)], [], as_of=as_of), "matured") == matured
+
+
+def test_the_log_is_complete_up_to_its_last_record_unless_told_otherwise() -> None:
+    event = _on("2026-03-02 10:00", "page_view", recorded_at=at("2026-03-06 00:00"))
+    assert _column(_table([_decided(1), _decided(2)], [event]), "matured") == [True, False]
+    assert _column(_table([_decided(0)], []), "matured") == [False]
+
+
+def test_a_contact_is_out_of_reach_when_no_send_was_open() -> None:
+    # hello, pause, escalate, exit
+    masks = [[True, True, False, False], [False, True, True, True], []]
+    decisions = [_decided(step, mask=mask) for step, mask in enumerate(masks)]
+    assert _column(_table(decisions, []), "available") == [True, True, True]
+    reach = replace(JOURNEY, guardrails=replace(JOURNEY.guardrails, availability=True))
+    assert _column(_table(decisions, [], reach), "available") == [True, False, True]
+    assert len(ActionCatalog.of(reach)) == 4
+    with pytest.raises(ActionError, match="mask of 4 actions, got 2 in decision row 0"):
+        _table([_decided(0, mask=[True, True])], [], reach)
+
+
+def test_an_action_of_another_catalogue_is_refused() -> None:
+    with pytest.raises(ActionError, match="'send:bye@now' in decision row 1"):
+        _table([_decided(0), _decided(1, action="send:bye@now")], [])
