@@ -101,20 +101,33 @@ def test_per_decision_values_are_those_of_single_decisions() -> None:
     assert found.logged.estimate.value == pytest.approx(LOG.reward.mean())
 
 
-def test_a_policy_the_log_never_shows_is_carried_without_a_number_from_snips() -> None:
-    log = replace(
+def half_shown_log() -> EvaluationLog:
+    """Actions 0 and 1 by the toss of a coin; action 2 is legal and never taken."""
+    return replace(
         random_log(1, [1] * 400),
         mask=np.ones((400, 3), dtype=bool),
         action=np.arange(400) % 2,
         propensity=np.full(400, 0.5),
         logged_probabilities=np.tile([0.5, 0.5, 0.0], (400, 1)),
     )
-    found = evaluated(log, {"last": Leaning(np.inf)}).policies["last"]
+
+
+def test_a_policy_the_log_never_shows_is_carried_without_a_number_from_snips() -> None:
+    found = evaluated(half_shown_log(), {"last": Leaning(np.inf)}).policies["last"]
     assert "all 400 importance weights are 0" in found.refusals["snips"]
     assert "snips" not in found.estimates
     assert found.overlap.support_gap == 1.0
     assert found.judgement is not None
     assert found.judgement.verdict is Verdict.CANNOT_TELL_YET
+
+
+def test_a_reference_the_log_never_shows_settles_nothing() -> None:
+    policies: dict[str, TargetPolicy] = {"first": Leaning(-49.0), "last": Leaning(np.inf)}
+    found = evaluated(half_shown_log(), policies, "last").policies["first"]
+    assert found.overlap.feasible
+    assert found.judgement is not None
+    assert found.judgement.verdict is Verdict.CANNOT_TELL_YET
+    assert "does not carry the reference" in found.judgement.reason
 
 
 def test_the_evaluation_is_plain_json() -> None:

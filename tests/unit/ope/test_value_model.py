@@ -138,6 +138,15 @@ def test_noise_alone_asks_for_the_strongest_penalty_and_signal_for_a_weak_one() 
     assert value_design(signal, np.random.default_rng(0), config).penalties == (1e-6,) * 3
 
 
+def test_an_iteration_beyond_what_rewards_could_reach_keeps_the_last_model_inside() -> None:
+    log = random_log(13, [4] * 30)
+    target = random_distribution(np.random.default_rng(14), log.mask)
+    design = value_design(log, np.random.default_rng(0), ValueModelConfig(n_folds=3))
+    one_backup = fit_value(replace(design, backups=1), target).value
+    assert (fit_value(replace(design, reach=0.0), target).value == one_backup).all()
+    assert not np.allclose(fit_value(design, target).value, one_backup)
+
+
 def test_a_constant_feature_changes_nothing() -> None:
     log = random_log(9, [2] * 30)
     target = random_distribution(np.random.default_rng(10), log.mask)
