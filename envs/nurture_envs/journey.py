@@ -122,6 +122,7 @@ class GuardrailSettings:
     conversation: tuple[tuple[str, int], ...]  # (signal, bins it keeps mail paused)
     opt_out: tuple[str, ...]  # signals after which no mail is sent
     hard_bounce: tuple[str, ...]
+    escalation_needs: tuple[str, ...]  # a signal of intent before sales is called; empty: none
     availability: bool  # contacts are sometimes out of reach, the log says when
 
 

@@ -291,6 +291,7 @@ def _guardrails(f: Fields, known: list[str]) -> GuardrailSettings:
         conversation=tuple((str(n), conversation.integer(n, low=1)) for n in conversation.data),
         opt_out=_channels(f, "opt_out", known, default=[]),
         hard_bounce=_channels(f, "hard_bounce", known, default=[]),
+        escalation_needs=_channels(f, "escalation_needs", known, default=[]),
         availability=f.flag("availability", False),
     )
     f.finish()

@@ -29,6 +29,7 @@ class Reason(IntFlag):
     PAUSED = 512
     UNAVAILABLE = 1024
     SLOT_PASSED = 2048
+    NO_INTENT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class GuardrailFacts:
     opted_out: Array  # [n] bool: unsubscribed or complained
     hard_bounced: Array  # [n] bool
     conversation: Array  # [n] bool: a salesperson is talking to them
+    intent: Array  # [n] bool: has shown what an escalation needs
     paused: Array  # [n] bool: inside a pause chosen before
     available: Array  # [n] bool
     zone_known: Array  # [n] bool
@@ -57,7 +59,7 @@ def standing(journey: Journey, last: Array, bins: Array) -> dict[str, Array]:
         bins: current bin, [n].
 
     Returns:
-        `opted_out`, `hard_bounced` and `conversation`, each [n] bool.
+        `opted_out`, `hard_bounced`, `conversation` and `intent`, each [n] bool.
     """
     xp = array_namespace(last)
     nobody = xp.zeros(last.shape[0], dtype=xp.bool, device=device(last))
@@ -70,6 +72,7 @@ def standing(journey: Journey, last: Array, bins: Array) -> dict[str, Array]:
             found = found | (lags[:, journey.channel_index(name)] <= bins_back)
         return found
 
+    needs = journey.guardrails.escalation_needs
     conversation = nobody
     for name, bins_back in journey.guardrails.conversation:
         conversation = conversation | any_within((name,), bins_back)
@@ -77,6 +80,7 @@ def standing(journey: Journey, last: Array, bins: Array) -> dict[str, Array]:
         "opted_out": any_within(journey.guardrails.opt_out, horizon),
         "hard_bounced": any_within(journey.guardrails.hard_bounce, horizon),
         "conversation": conversation,
+        "intent": any_within(needs, horizon) if needs else ~nobody,
     }
 
 
@@ -112,6 +116,7 @@ def legal_actions(
         (Reason.EXPIRED, send & (facts.today[:, None] > row(catalog.expiry)), True),
         (Reason.PAUSED, free & facts.paused[:, None], True),
         (Reason.UNAVAILABLE, send & ~facts.available[:, None], settings.availability),
+        (Reason.NO_INTENT, row(catalog.routed("escalate")) & ~facts.intent[:, None], True),
         (Reason.SLOT_PASSED, send & slotted & (sent_at < facts.now_hours[:, None]), True),
     ]
     reasons = xp.zeros(sent_at.shape, dtype=xp.int64, device=where)

@@ -39,8 +39,8 @@ class InboundLeadParams:
     ready_spread: float = 0.7
     size_gain: float = 0.25  # readiness per standard deviation of log company size
     cooling: float = 0.05  # readiness lost per day: speed to lead
-    topic_gain: float = 0.7  # readiness won by a delivered message on the topic of interest
-    other_gain: float = 0.02  # the same for any other topic
+    topic_gain: float = 1.1  # readiness won by a delivered message on the topic of interest
+    other_gain: float = 0.05  # the same for any other topic
     slot_gain: float = 0.35  # share by which the best hour raises a message's gain
     fatigue_half_life: float = 5.0  # days
     fatigue_drag: float = 0.5  # how strongly fatigue dampens gains, opens and clicks
@@ -59,7 +59,7 @@ class InboundLeadParams:
     meeting_base: float = -6.2
     meeting_ready: float = 1.25
     meeting_asked: float = 1.3  # a delivered message that asks for a meeting
-    meeting_called: float = 3.0  # a salesperson calls a ready lead
+    meeting_called: float = 3.5  # a salesperson calls a ready lead
     called_from: float = 1.0  # readiness at which calls work half as well as they can
     opt_out_base: float = 0.0011  # chance per delivered message without fatigue, in [0, 1]
     opt_out_fatigue: float = 0.9
@@ -245,7 +245,7 @@ class InboundLeadWorld:
         self._set(amounts, "meeting_booked", booked & ~gone)
 
     def _advance_stages(self, amounts: Tensor, latent: dict[str, Tensor], u: Tensor) -> None:
-        for draw, (stage, level) in enumerate((("mql", 0.8), ("sql", 1.6))):
+        for draw, (stage, level) in enumerate((("mql", 1.2), ("sql", 2.0))):
             chance = 0.5 * torch.sigmoid(4.0 * (latent["ready"] - level))
             enters = ~latent[stage] & (u[:, 13 + draw] < chance)
             if stage == "sql":
