@@ -11,6 +11,7 @@ import pytest
 
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import LogError
+from nurture_rl.logs.adapters.common import DecisionRows, decision_table
 from nurture_rl.logs.adapters.hillstrom import FILE, write_raw
 from tests.data.adapted import (
     Adapted,
@@ -109,6 +110,20 @@ def test_an_unknown_arm_is_refused(tmp_path: Path) -> None:
 def test_an_empty_outcome_is_refused_not_read_as_none(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="every row of visit, 1 of 3"):
         adapt_small(tmp_path, COLUMNS | {"visit": [1, None, 0]})
+
+
+@pytest.mark.parametrize("flaw", ["forbidden", "of probability 0"])
+def test_an_action_the_design_could_not_take_is_refused(flaw: str) -> None:
+    mask, probabilities = np.ones((1, 3), np.bool_), np.full((1, 3), 1 / 3)
+    if flaw == "forbidden":
+        mask[0, 1] = False
+    else:
+        probabilities[:] = [[0.5, 0.0, 0.5]]
+    zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
+    name = np.array(["a"])
+    rows = DecisionRows(name, name, zero, zero, zero, one, probabilities, mask)
+    with pytest.raises(LogError, match="a took send:womens_email@now"):
+        decision_table(load_journey("hillstrom"), rows)
 
 
 def test_all_customers_keep_the_contract_and_ingest_whole(real: Adapted, tmp_path: Path) -> None:
