@@ -164,7 +164,9 @@ def _equations(sample: Sample, standardiser: Standardiser, design: ActionDesign)
         x = standardiser.extended(sample.features[rows])
         grams[index] += x.T @ x
         targets[index, :, 0] += x.T @ sample.returns[rows]
-    factor = cho_factor(grams.sum(axis=0) + _CONTEXT_RIDGE * n * np.eye(d + 1))
+    # The intercept is spared, or a high mean return would leave some of itself as noise.
+    dust = _CONTEXT_RIDGE * n * np.diag(np.arange(d + 1) > 0)
+    factor = cho_factor(grams.sum(axis=0) + dust)
     cross = design.lift(grams)  # [p, d + 1]
     target = targets.sum(axis=0)[:, 0]
     context_mean = cho_solve(factor, target)
