@@ -34,7 +34,7 @@ FEATURES: dict[str, Any] = {
     "basket_4": {"kind": "ratio", "of": ["bought.value"], "over": ["bought"], "window": 4},
     "rate_6": {"kind": "ratio", "of": ["clicked", "viewed"], "over": ["sent"], "window": 6},
     "since_touch": {"kind": "recency", "of": ["clicked", "viewed"], "window": 5},
-    "unanswered": {"kind": "streak", "of": ["sent"], "until": ["clicked", "objected"], "window": 6},
+    "unanswered": {"kind": "streak", "of": ["sent"], "until": ["clicked", "objected"], "window": 3},
     "ever_objected": {"kind": "ever", "of": ["objected"]},
 }
 

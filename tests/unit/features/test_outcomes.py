@@ -106,10 +106,16 @@ def test_each_episode_of_a_contact_has_its_own_bins() -> None:
     again = datetime(2026, 3, 20)
     decisions = [
         _decided(0, episode_id="first"),
+        _decided(1, episode_id="first"),
         _decided(0, episode_id="second", anchor=again, decided_at=at("2026-03-20 09:00")),
+        _decided(1, episode_id="second", anchor=again, decided_at=at("2026-03-21 09:00")),
     ]
-    found = _table(decisions, [_on("2026-03-20 10:00", "purchase", value=5.0)])
-    assert _column(found, "reward") == [0.0, 5.0]
+    events = [
+        _on("2026-03-04 10:00", "purchase", value=9.0),  # after the first, before the second
+        _on("2026-03-19 10:00", "purchase", value=9.0),
+        _on("2026-03-20 10:00", "purchase", value=5.0),
+    ]
+    assert _column(_table(decisions, events), "reward") == [0.0, 0.0, 5.0, 0.0]
 
 
 @pytest.mark.parametrize(
