@@ -27,6 +27,8 @@ class Cursor:
 class Rollout:
     """T bins of n contacts."""
 
+    after: Tensor  # [n], the critic after the last bin
+    finished: Tensor  # [e], returns of the episodes that ended
     features: Tensor  # [T, n, d]
     mask: Tensor  # [T, n, a]
     action: Tensor  # [T, n]
@@ -35,8 +37,6 @@ class Rollout:
     reward: Tensor  # [T, n], the journey's unit
     done: Tensor  # [T, n] bool, terminated or at the horizon
     running: Tensor  # [T, n], see `Cursor`
-    after: Tensor  # [n], the critic after the last bin
-    finished: Tensor  # [e], returns of the episodes that ended
 
 
 def begin(simulation: Simulation, n: int, seed: int) -> Cursor:
@@ -88,7 +88,7 @@ def collect(
         )
     after = critic(simulation.decision(cursor.state).features)
     stacked = (torch.stack(column) for column in zip(*columns, strict=True))
-    return Rollout(*stacked, after, torch.cat(finished)), cursor
+    return Rollout(after, torch.cat(finished), *stacked), cursor
 
 
 def _renew(simulation: Simulation, state: SimulationState, done: Tensor) -> SimulationState:

@@ -19,10 +19,11 @@ class TrainingConfig:
     """How the network is trained."""
 
     epochs: int = 40
-    patience: int = 4  # epochs without a better tuning loss
+    patience: int = 5  # epochs without a better tuning loss
     batch: int = 1024  # rows
     learning_rate: float = 3e-3  # falls to a tenth over the epochs
-    prior_precision: float = 4.0  # of every weight: what few events cannot outweigh stays near 0
+    prior_precision: float = 40.0  # of weights: what few events cannot outweigh stays near 0
+    action_precision: float = 1.0  # of an action's own effect on a head, log-odds**-2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +66,17 @@ def loss(model: ResponseModel, rows: Rows) -> Tensor:
     return total
 
 
+def penalty(model: ResponseModel, config: TrainingConfig) -> Tensor:
+    """Negative log of the Gaussian prior on all weights; intercepts are free.
+
+    What an action does to a head by itself has a wide prior, or rare actions would look harmless.
+    """
+    own = (model.linear.weight[:, model.sizes.features :] ** 2).sum()
+    names = [name for name, _ in model.named_parameters() if name.endswith("weight")]
+    squares = torch.stack([(model.get_parameter(name) ** 2).sum() for name in names]).sum()
+    return 0.5 * (config.prior_precision * (squares - own) + config.action_precision * own)
+
+
 def train(
     model: ResponseModel,
     rows: Rows,
@@ -75,10 +87,9 @@ def train(
 ) -> ResponseModel:
     """Train `model` on `rows`; returns the weights that were best on `tuning`.
 
-    The penalty is a Gaussian prior on the weights, so its pull is one over the number of rows:
-    small logs and rare heads stay close to their base rates.
+    The penalty's pull is one over the number of rows, as a prior's is: small logs and rare heads
+    stay close to their base rates.
     """
-    weights = [p for name, p in model.named_parameters() if not name.endswith("bias")]
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     n = len(rows.action)
     best, best_loss, waited = copy.deepcopy(model.state_dict()), float("inf"), 0
@@ -87,9 +98,8 @@ def train(
         optimizer.param_groups[0]["lr"] = config.learning_rate * share
         order = torch.randperm(n, generator=generator)
         for first in range(0, n, config.batch):
-            penalty = torch.stack([(weight**2).sum() for weight in weights]).sum()
             batch = rows.take(order[first : first + config.batch])
-            objective = loss(model, batch) + 0.5 * config.prior_precision / n * penalty
+            objective = loss(model, batch) + penalty(model, config) / n
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward([objective])
             optimizer.step()
@@ -110,23 +120,28 @@ def recalibrate(logits: Tensor, happened: Tensor, used: Tensor) -> tuple[Tensor,
     """Slope and shift of each head's logits that fit unseen contacts best; each [H].
 
     Penalised maximum likelihood (Platt scaling) by Newton steps; the Gaussian priors, slope 1
-    +- 0.25 and shift 0 +- 0.5, keep heads with few events as they are.
+    +- 0.25 and shift 0 +- 0.5 at the mean logit, keep heads with few events as they are.
 
     Args:
         logits: of unseen contacts, [n, H].
         happened: 0 or 1, [n, H].
         used: 1 where the row counts for the head, [n, H].
     """
-    x, y, w = logits.double(), happened.double(), used.double()
+    y, w = happened.double(), used.double()
+    # About its mean logit a head's slope and base rate are nearly independent.
+    middle = (w * logits).sum(0) / w.sum(0).clamp_min(1.0)
+    x = logits.double() - middle
     shape = torch.ones(x.shape[1], dtype=torch.float64, device=x.device)
-    slope, shift = shape.clone(), torch.zeros_like(shape)
+    slope, shift = shape.clone(), middle.clone()
     for _ in range(20):
         p = torch.sigmoid(slope * x + shift)
         off, curve = w * (p - y), w * p * (1.0 - p)
-        gradient = torch.stack([(off * x).sum(0) + 16.0 * (slope - 1.0), off.sum(0) + 4.0 * shift])
+        gradient = torch.stack(
+            [(off * x).sum(0) + 16.0 * (slope - 1.0), off.sum(0) + 4.0 * (shift - middle)]
+        )
         a = (curve * x * x).sum(0) + 16.0
         b, c = (curve * x).sum(0), curve.sum(0) + 4.0
         determinant = a * c - b * b
         slope = slope - (c * gradient[0] - b * gradient[1]) / determinant
         shift = shift - (a * gradient[1] - b * gradient[0]) / determinant
-    return slope.float(), shift.float()
+    return slope.float(), (shift - slope * middle).float()
