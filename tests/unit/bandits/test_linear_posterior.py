@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from nurture_rl.bandits.action_design import ActionDesign, Standardiser, rows_by_action
 from nurture_rl.bandits.evidence import best_ridges
 from nurture_rl.bandits.linear_posterior import LinearPosterior, Sample, fit_posterior
 from nurture_rl.errors import FitError
 from tests.unit.bandits.planted_returns import FACTORS, dense, projected, sample
+
+FloatArray = NDArray[np.float64]
 
 DESIGN = ActionDesign(FACTORS)
 
@@ -90,6 +93,22 @@ def test_four_copies_of_each_decision_are_worth_one_when_a_contact_made_them() -
     assert fitted(strangers).design_effect == pytest.approx(1.0, abs=0.1)  # negative control
 
 
+def test_copies_by_one_contact_leave_the_uncertainty_as_it_was() -> None:
+    rows = sample(1500, seed=6)
+    copies = Sample(*(np.repeat(part, 4, axis=0) for part in _parts(rows)))
+    once, copied = fitted(rows, ridge=0.01), fitted(copies, ridge=0.01)
+    strangers = fitted(replace(copies, cluster=np.arange(6000)), ridge=0.01)
+    assert _lead_stderr(copied) == pytest.approx(_lead_stderr(once), rel=0.1)
+    assert (_lead_stderr(strangers) < 0.6 * _lead_stderr(once)).all()  # negative control
+
+
+def _lead_stderr(posterior: LinearPosterior) -> FloatArray:
+    """Standard errors of action 1's lead over action 0, per term of [1, x~], [d + 1]."""
+    p = posterior.mean.size
+    contrast = posterior.design.maps(np.eye(p))[1] - posterior.design.maps(np.eye(p))[0]
+    return np.asarray(np.linalg.norm((contrast @ posterior.axes) * posterior.stderr, axis=1))
+
+
 def _parts(rows: Sample) -> tuple[np.ndarray, ...]:
     return rows.features, rows.action, rows.returns, rows.cluster
 
@@ -105,26 +124,24 @@ def test_an_action_without_any_reward_keeps_its_uncertainty() -> None:
     assert 0.7 * pooled < score.std() < 1.5 * pooled
 
 
-def _evidence(rows: Sample, main: float, crossed: float) -> float:
-    """Log marginal likelihood of the projected returns at the best noise, dense."""
-    action_part, returns = projected(rows)
-    prior = np.r_[np.full(3, 1.0 / main), np.full(action_part.shape[1] - 3, 1.0 / crossed)]
-    freedom = len(returns) - 3
-    covariance = np.eye(len(returns)) + (action_part * prior) @ action_part.T
+def _evidence(columns: FloatArray, returns: FloatArray, main: float, crossed: float) -> float:
+    """Log marginal likelihood at the best noise, dense; the first 3 columns are main effects."""
+    prior = np.r_[np.full(3, 1.0 / main), np.full(columns.shape[1] - 3, 1.0 / crossed)]
+    covariance = np.eye(len(returns)) + (columns * prior) @ columns.T
     quadratic = returns @ np.linalg.solve(covariance, returns)
-    return float(-freedom * np.log(quadratic) - np.linalg.slogdet(covariance)[1]) / 2.0
+    return float(-len(returns) * np.log(quadratic) - np.linalg.slogdet(covariance)[1]) / 2.0
 
 
 def test_the_chosen_ridges_beat_their_neighbours_in_dense_evidence() -> None:
-    rows = sample(300, seed=9)
-    action_part, returns = projected(rows)
-    best = best_ridges(
-        action_part.T @ action_part, action_part.T @ returns, float(returns @ returns), 297, 3
-    )
-    top = _evidence(rows, best.main, best.crossed)
-    for factor in (0.3, 3.0):
-        assert top > _evidence(rows, best.main * factor, best.crossed)
-        assert top > _evidence(rows, best.main, best.crossed * factor)
+    rng = np.random.default_rng(9)
+    main = rng.normal(size=(200, 3))
+    columns = np.hstack([main, 0.8 * main + 0.6 * rng.normal(size=(200, 3))])  # far from separate
+    returns = columns @ np.array([2.0, -1.0, 1.0, 0.6, 0.5, -0.6]) + rng.normal(size=200)
+    best = best_ridges(columns.T @ columns, columns.T @ returns, float(returns @ returns), 200, 3)
+    top = _evidence(columns, returns, best.main, best.crossed)
+    for factor in (0.5, 2.0):
+        assert top > _evidence(columns, returns, best.main * factor, best.crossed)
+        assert top > _evidence(columns, returns, best.main, best.crossed * factor)
 
 
 def test_noise_is_shrunk_away_and_effects_are_kept() -> None:

@@ -248,7 +248,7 @@ def test_rows_that_cannot_be_learned_from_are_refused() -> None:
         rows.fit(config)
     rows = Planted(100, seed=17)
     rows.returns[5] = np.nan
-    with pytest.raises(FitError, match="row 5 .* not finite"):
+    with pytest.raises(FitError, match=r"row 5 .* not finite"):
         rows.fit(config)
     rows = Planted(100, seed=17)
     rows.cluster = rows.cluster[:-1]
@@ -264,7 +264,7 @@ def test_a_policy_of_other_features_or_too_high_a_floor_is_refused() -> None:
     policy = policy_of(np.zeros((1, 2, 3)))
     with pytest.raises(ShapeError, match="expected 2 features, got 1"):
         policy.action_probabilities(np.zeros((1, 1), np.float32), np.ones((1, 2), np.bool_))
-    with pytest.raises(PolicyError, match="at most 0.5"):
+    with pytest.raises(PolicyError, match=r"at most 0\.5"):
         replace(policy, floor=0.6)
     with pytest.raises(ShapeError, match="mean and scale"):
         replace(policy, mean=np.zeros(3))

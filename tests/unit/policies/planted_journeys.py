@@ -14,7 +14,30 @@ from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.policies.build import PolicyContext
 from nurture_rl.policies.policy import Policy
 
-INBOUND = load_journey("inbound_lead")
+_SHIPPED = load_journey("inbound_lead").resolved
+
+# The shipped program may be retuned; the numbers of these tests belong to this one.
+INBOUND = parse_journey(
+    {
+        **_SHIPPED,
+        "clock": {"period_hours": 24, "slots_hours": [0], "periods": 14},
+        "actions": {"slots": [9, 15], "pauses": [1, 3], "escalate": True, "exit": True},
+        "drip": {
+            0: "send:welcome@09",
+            3: "send:security_brief@09",
+            7: "send:integration_story@09",
+            10: "send:book_a_call@09",
+        },
+        "rules": [
+            {
+                "when": {"pricing_views_7d": ">= 2", "days_since_escalation": ">= 14"},
+                "do": "escalate",
+            },
+            {"when": {"unanswered_sends": ">= 3"}, "do": "pause:3"},
+            {"when": {"clicked_pricing": ">= 1"}, "do": "send:book_a_call@09"},
+        ],
+    }
+)
 
 
 def context_of(

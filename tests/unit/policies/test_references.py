@@ -130,7 +130,7 @@ def test_drip_of_several_bins_without_a_calendar_is_refused() -> None:
     journey = changed(
         features={k: v for k, v in INBOUND.resolved["features"].items() if k != "day"}
     )
-    with pytest.raises(PolicyError, match="14 bins .* part: bin"):
+    with pytest.raises(PolicyError, match=r"14 bins .* part: bin"):
         Drip.of(journey, CATALOG, context_of(journey).feature_spec)
 
 
