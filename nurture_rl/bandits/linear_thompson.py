@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.bandits.action_design import ActionDesign, Standardiser
-from nurture_rl.bandits.linear_posterior import Sample, fit_posterior
+from nurture_rl.bandits.linear_posterior import LinearPosterior, Sample, fit_posterior
 from nurture_rl.errors import ActionError, FitError, ShapeError
 from nurture_rl.policies.composition import with_floor
 from nurture_rl.policies.policy import PolicyError, Spec, require_batch
@@ -158,7 +158,7 @@ def fit_linear_thompson(
     choice = mask.sum(axis=1) > 1
     if not choice.any():
         raise FitError("expected decisions with a choice, every row has one legal action only")
-    contacts, code = np.unique(cluster[choice], return_inverse=True)
+    code = np.unique(cluster[choice], return_inverse=True)[1]
     sample = Sample(features[choice], action[choice], returns[choice], code.astype(np.int64))
     standardiser = Standardiser.of(sample.features)
     design = ActionDesign(catalog.factors)
@@ -171,15 +171,19 @@ def fit_linear_thompson(
         mean=standardiser.mean,
         scale=standardiser.scale,
         floor=config.floor,
-        fit=LinearThompsonFit(
-            rows=sample.action.size,
-            clusters=contacts.size,
-            ridge_main=posterior.ridges.main,
-            ridge_crossed=posterior.ridges.crossed,
-            noise=posterior.noise,
-            design_effect=posterior.design_effect,
-            effective_parameters=posterior.effective_parameters,
-        ),
+        fit=_summary(sample, posterior),
+    )
+
+
+def _summary(sample: Sample, posterior: LinearPosterior) -> LinearThompsonFit:
+    return LinearThompsonFit(
+        rows=sample.action.size,
+        clusters=int(sample.cluster.max()) + 1,
+        ridge_main=posterior.ridges.main,
+        ridge_crossed=posterior.ridges.crossed,
+        noise=posterior.noise,
+        design_effect=posterior.design_effect,
+        effective_parameters=posterior.effective_parameters,
     )
 
 
