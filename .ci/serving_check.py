@@ -23,10 +23,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def ask(url: str, body: Any = None) -> Any:
-    """GET, or POST where there is a body; an HTTP error ends the check with its text."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+def ask(method: str, url: str, body: Any) -> Any:
+    """Send a JSON body and decode the answer; an HTTP error ends the check with its text."""
+    data, kind = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, data, kind, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"null")
@@ -65,14 +65,16 @@ def main(bundle: Path, work: Path, requests: Path) -> None:
     legal = set(load_bundle(bundle).catalog.ids)
     port, log, answer = free_port(), work / "server.log", None
     command = [sys.executable, "-I", "-m", "nurture_rl.serving.main", str(bundle)]
-    command += ["--store", str(work / "store.db"), "--port", str(port)]
+    command += ["--store", str(work / "store.db"), "--port", str(port), "--simulated-clock"]
     with log.open("wb") as output:
         server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=work)
     try:
         base = f"http://127.0.0.1:{port}"
         wait_until_healthy(base, server, log)
         for step in json.loads(requests.read_text(encoding="utf-8")):
-            answer = ask(base + step["path"], step.get("body"))
+            answer = ask(step["method"], base + step["path"], step["body"])
+            if isinstance(answer, dict) and answer.get("rejected"):
+                sys.exit(f"{step['path']} rejected rows: {answer['rejected']}")
     finally:
         server.terminate()
         server.wait(timeout=30)
