@@ -1,0 +1,225 @@
+"""A tracked run keeps what it is told, in few writes, and says how it ended."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nurture_rl.release.bundle import load_bundle
+from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.tracking.store import ATTEMPTS, open_store, patiently, tracking_uri
+from nurture_rl.tracking.values import PARAM_LENGTH, clean_name, cut, flat_params
+from tests.unit.release.bundles import content, small_bundle
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tracking_uri(None, tmp_path_factory.mktemp("tracking"))
+
+
+def recorded(run: Run) -> Any:
+    return open_store(run.uri).get_run(run.id)
+
+
+def count_batches(run: Run, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the batches written from now on."""
+    sizes: list[int] = []
+    write = run.client.log_batch
+
+    def counted(run_id: str, metrics: Any = (), params: Any = ()) -> None:
+        sizes.append(len(metrics))
+        write(run_id, metrics=metrics, params=params)
+
+    monkeypatch.setattr(run.client, "log_batch", counted)
+    return sizes
+
+
+def test_a_run_keeps_params_tags_data_and_files(store: str, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("seen", encoding="utf-8")
+    settings = {"seed": 0, "policy": {"kind": "drip", "weights": {"send@9": 0.5}}, "none": {}}
+    with tracked_run(store, "keeps", "first", settings, {"source": "reference"}) as run:
+        run.artifact(tmp_path / "note.txt", "notes")
+        run.text("<p>hello</p>", "report.html")
+        run.dataset("log", "ab" * 32, 1200, "reference world")
+        run.metrics(0, {"value/drip": 1.5, "lost": math.nan})
+    kept = recorded(run)
+    assert kept.info.status == "FINISHED"
+    assert kept.data.params == {
+        "seed": "0",
+        "policy.kind": "drip",
+        "policy.weights.send_9": "0.5",
+        "none": "{}",
+    }
+    assert kept.data.tags["source"] == "reference"
+    assert kept.data.tags["data.log.fingerprint"] == "ab" * 32
+    assert kept.data.metrics["value/drip"] == 1.5
+    assert math.isnan(kept.data.metrics["lost"])
+    assert kept.inputs.dataset_inputs[0].dataset.profile == '{"num_rows": 1200}'
+    folder = Path(kept.info.artifact_uri.removeprefix("file://"))
+    assert (folder / "notes" / "note.txt").read_text(encoding="utf-8") == "seen"
+    assert (folder / "report.html").read_text(encoding="utf-8") == "<p>hello</p>"
+    assert folder.is_relative_to(Path(store.removeprefix("sqlite:///")).parent)
+
+
+def test_metrics_are_written_once_in_a_hundred_steps(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tracked_run(store, "batches", "steps", {}, {}) as run:
+        sizes = count_batches(run, monkeypatch)
+        for step in range(250):
+            run.metrics(step, {"loss": float(step), "entropy": 1.0})
+        assert sizes == [200, 200]
+    assert sizes == [200, 200, 100]
+    history = open_store(store).get_metric_history(run.id, "loss")
+    assert sorted((entry.step, entry.value) for entry in history) == [
+        (step, float(step)) for step in range(250)
+    ]
+
+
+def test_no_batch_holds_more_than_a_thousand_metrics(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tracked_run(store, "batches", "many", {}, {}) as run:
+        sizes = count_batches(run, monkeypatch)
+        run.metrics(0, {f"m{i}": 0.0 for i in range(2300)})
+    assert sizes == [1000, 1000, 300]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError("lost"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
+)
+def test_an_interrupted_run_says_how_it_ended_and_keeps_its_metrics(
+    store: str, error: BaseException, status: str
+) -> None:
+    runs: list[Run] = []
+
+    def interrupted() -> None:
+        with tracked_run(store, "endings", "stopped", {}, {}) as run:
+            runs.append(run)
+            run.metrics(3, {"loss": 0.25})
+            raise error
+
+    with pytest.raises(type(error)):
+        interrupted()
+    assert recorded(runs[0]).info.status == status
+    assert recorded(runs[0]).data.metrics == {"loss": 0.25}
+
+
+def test_a_run_knows_the_run_it_is_part_of(store: str) -> None:
+    with (
+        tracked_run(store, "parents", "sweep", {}, {}) as sweep,
+        tracked_run(store, "parents", "job", {}, {}, parent_run_id=sweep.id) as job,
+    ):
+        pass
+    assert recorded(job).data.tags["mlflow.parentRunId"] == sweep.id
+    assert recorded(job).info.experiment_id == recorded(sweep).info.experiment_id
+
+
+@pytest.fixture
+def default_store(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's own functions read from the store while the test runs."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", store)
+
+
+@pytest.mark.usefixtures("default_store")
+def test_the_model_in_mlflow_answers_like_the_bundle(store: str, tmp_path: Path) -> None:
+    small_bundle(tmp_path / "bundle")
+    with tracked_run(store, "models", "release", {}, {}) as run:
+        uri = run.bundle(tmp_path / "bundle", "policy", register_as="inbound lead")
+        run.bundle(tmp_path / "bundle", "policy", register_as="inbound lead")
+    import mlflow.pyfunc
+
+    bundle, states = load_bundle(tmp_path / "bundle"), content().states
+    columns = {
+        name: states.features[:, i] for i, name in enumerate(bundle.feature_spec.columns)
+    } | {f"legal:{name}": states.mask[:, i] for i, name in enumerate(bundle.catalog.ids)}
+    expected = bundle.policy.action_probabilities(states.features, states.mask)
+    for address in (uri, "models:/inbound lead/2"):
+        model = mlflow.pyfunc.load_model(address)
+        answer = model.predict(columns)
+        found = np.stack([answer[name] for name in bundle.catalog.ids], axis=1)
+        assert np.array_equal(found, expected)
+    assert len(recorded(run).outputs.model_outputs) == 2
+    folder = open_store(store).get_logged_model(uri.removeprefix("models:/")).artifact_location
+    names = [path.name for path in Path(folder.removeprefix("file://")).rglob("*")]
+    assert not [name for name in names if name.endswith((".pkl", ".pickle"))]
+
+
+CHILD = """
+import sys, warnings
+warnings.simplefilter("error")
+from nurture_rl.tracking.run import tracked_run
+uri, job = sys.argv[1:]
+for number in range(3):
+    with tracked_run(uri, "sweep", f"{job}-{number}", {"job": job}, {}) as run:
+        for step in range(120):
+            run.metrics(step, {"a": 1.0, "b": 2.0})
+"""
+
+
+def test_processes_that_start_together_share_a_new_store_without_warnings(tmp_path: Path) -> None:
+    uri = tracking_uri(None, tmp_path)
+    jobs = [
+        subprocess.Popen([sys.executable, "-c", CHILD, uri, job], stderr=subprocess.PIPE, text=True)
+        for job in ("x", "y")
+    ]
+    printed = [job.communicate()[1] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], printed
+    assert printed == ["", ""]
+    client = open_store(uri)
+    experiment = patiently(lambda: client.get_experiment_by_name("sweep"))
+    assert experiment is not None
+    runs = patiently(lambda: client.search_runs([experiment.experiment_id]))
+    assert sorted(run.info.run_name for run in runs) == [f"{j}-{n}" for j in "xy" for n in range(3)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_a_held_file_is_waited_for_and_other_errors_are_not() -> None:
+    waits: list[float] = []
+    calls: list[str] = []
+
+    def fails(message: str, times: int) -> str:
+        calls.append(message)
+        if len(calls) <= times:
+            raise RuntimeError(message)
+        return "written"
+
+    held = "(sqlite3.OperationalError) database is locked"
+    assert patiently(lambda: fails(held, 2), waits.append) == "written"
+    assert waits == [0.05, 0.1]
+    calls.clear()
+    with pytest.raises(RuntimeError, match="locked"):
+        patiently(lambda: fails(held, 99), waits.append)
+    assert len(calls) == ATTEMPTS
+    calls.clear()
+    with pytest.raises(RuntimeError, match="no such table"):
+        patiently(lambda: fails("no such table", 99), waits.append)
+    assert len(calls) == 1
+
+
+def test_a_relative_store_is_taken_from_the_given_folder_and_servers_are_left(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path.resolve()
+    assert tracking_uri(None, tmp_path) == f"sqlite:///{root}/mlflow.db"
+    assert tracking_uri("sqlite:///runs/a.db", tmp_path) == f"sqlite:///{root}/runs/a.db"
+    assert tracking_uri("sqlite:////srv/a.db", tmp_path) == "sqlite:////srv/a.db"
+    assert tracking_uri("http://host:5000", tmp_path) == "http://host:5000"
+
+
+def test_values_and_names_fit_the_limits_and_say_what_was_cut() -> None:
+    flat = flat_params({"a": {"b": {"c": [1, 2]}}, "long": "x" * 7000, "null": None})
+    assert flat["a.b.c"] == "[1, 2]"
+    assert flat["null"] == "None"
+    assert len(flat["long"]) == PARAM_LENGTH
+    assert flat["long"].endswith(" … cut")
+    assert cut("short", 5) == "short"
+    assert clean_name("send:welcome@09/<b>") == "send:welcome_09/_b_"
+    assert len(clean_name("n" * 300)) == 250
