@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nurture_envs.worlds.heads import ResponseModel
 
-Progress = Callable[[int, dict[str, float]], None]
+Progress = Callable[[int, float], None]  # epoch, tuning loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def train(
             optimizer.step()
         with torch.no_grad():
             held_out = float(loss(model, tuning))
-        progress(epoch, {"tuning_loss": held_out})
+        progress(epoch, held_out)
         if held_out < best_loss:
             best, best_loss, waited = copy.deepcopy(model.state_dict()), held_out, 0
         else:

@@ -29,7 +29,7 @@ def save_world(world: LearnedWorld, folder: Path) -> None:
     """
     tensors = {f"model.{k}": v.contiguous() for k, v in world.model.state_dict().items()}
     starts = {name: getattr(world.starts, name) for name in StartTable.__slots__}
-    tensors |= {f"starts.{name}": values.contiguous() for name, values in starts.items()}
+    tensors |= {f"starts.{name}": values.clone() for name, values in starts.items()}
     about = {
         "format": _FORMAT,
         "sizes": asdict(world.model.sizes),

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nurture_envs.worlds.heads import Heads
+from nurture_rl.errors import FitError, ShapeError
+from nurture_rl.simulator.data import split_contacts
+from nurture_rl.simulator.fit import fit_world
+from tests.unit.simulator.lamp_shop import (
+    ESCALATE,
+    QUICK,
+    SEND,
+    WAIT,
+    click_chance,
+    fitted_lamps,
+    lamp_log,
+    lamp_shop,
+    silent,
+)
+
+HEADS = Heads.of(lamp_shop()).counts
+
+
+def hazard(size: float, action: int, head: str) -> float:
+    model, features = fitted_lamps().world.model, torch.tensor([[1.0, size, 1.0]])
+    with torch.no_grad():
+        chance, _ = model(features, torch.tensor([action]))
+    return float(chance[0, HEADS.index(head)])
+
+
+@pytest.mark.parametrize("size", [-1.0, 0.0, 1.0])
+def test_click_hazards_follow_the_planted_slope(size: float) -> None:
+    planted = float(click_chance(np.array([size], np.float32))[0])
+    assert hazard(size, SEND, "clicked") == pytest.approx(planted, abs=0.05)
+
+
+def test_a_send_doubles_the_chance_to_buy_as_planted() -> None:
+    assert hazard(0.0, SEND, "bought") == pytest.approx(0.2, abs=0.03)
+    assert hazard(0.0, WAIT, "bought") == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("head", ["clicked", "delivered"])
+@pytest.mark.parametrize("action", [WAIT, ESCALATE])
+def test_what_never_followed_an_action_has_hazard_exactly_0(head: str, action: int) -> None:
+    assert hazard(3.0, action, head) == 0.0
+
+
+def test_hazards_are_calibrated_on_unseen_contacts() -> None:
+    judged = {head.head: head for head in fitted_lamps().calibration.heads}
+    assert judged["clicked"].ece < 0.02
+    assert judged["bought"].ece < 0.03
+    assert judged["clicked"].log_loss < 0.8 * judged["clicked"].constant_log_loss
+    assert sum(b.n for b in judged["clicked"].bins) == fitted_lamps().calibration.rows
+
+
+def test_heads_with_few_events_get_a_constant_rate_and_are_listed() -> None:
+    assert fitted_lamps().calibration.constant_heads == ("answered",)
+    assert hazard(-2.0, WAIT, "answered") == hazard(2.0, WAIT, "answered")
+
+
+def test_the_mean_value_follows_size_as_planted() -> None:
+    model = fitted_lamps().world.model
+    features = torch.tensor([[1.0, -1.0, 1.0], [1.0, 1.0, 1.0]]).repeat_interleave(2000, 0)
+    with torch.no_grad():
+        _, means = model(features, torch.full((4000,), SEND))
+        luck = torch.rand((4000, 1), generator=torch.Generator().manual_seed(0))
+        values = model.values(means, luck)[:, 0]
+    assert float(values[:2000].mean()) == pytest.approx(15.0, abs=0.5)
+    assert float(values[2000:].mean()) == pytest.approx(25.0, abs=0.5)
+
+
+def test_no_contact_is_on_two_sides_of_the_split() -> None:
+    data = lamp_log(100, seed=1)
+    split = split_contacts(data, np.random.default_rng(0))
+    sides = [set(data.cluster[rows]) for rows in (split.train, split.tuning, split.judging)]
+    assert [len(side) for side in sides] == [70, 15, 15]
+    assert len(set.union(*sides)) == 100
+
+
+def test_bins_that_are_not_matured_count_for_nothing() -> None:
+    data = lamp_log(60, seed=2)
+    late = data.step >= 4
+    censored = replace(data, matured=~late)
+    amounts = data.amounts.copy()
+    amounts[late] = 1.0
+    clean = fit_world(censored, lamp_shop(), QUICK, 0, silent)
+    dirty = fit_world(replace(censored, amounts=amounts), lamp_shop(), QUICK, 0, silent)
+    blind = fit_world(replace(data, amounts=amounts), lamp_shop(), QUICK, 0, silent)
+    assert clean.calibration == dirty.calibration
+    assert clean.calibration != blind.calibration  # negative control: the rows do matter
+
+
+def test_the_same_seed_gives_the_same_world() -> None:
+    one, two, other = (
+        fit_world(lamp_log(60, seed=3), lamp_shop(), QUICK, seed, silent) for seed in (5, 5, 6)
+    )
+    first = one.world.model.linear.weight
+    assert torch.equal(first, two.world.model.linear.weight)
+    assert not torch.equal(first, other.world.model.linear.weight)
+
+
+def test_a_journey_of_one_bin_can_be_fitted() -> None:
+    fit = fit_world(lamp_log(400, seed=4, rows_each=1), lamp_shop(1), QUICK, 0, silent)
+    assert fit.calibration.contacts == 60
+
+
+def test_availability_is_the_logged_share_of_each_slot() -> None:
+    journey = lamp_shop(availability=True)
+    data = lamp_log(200, seed=5)
+    reachable = fit_world(data, journey, QUICK, 0, silent).world.model.reachable.numpy()
+    shares = [data.available[data.step % 2 == slot].mean() for slot in (0, 1)]
+    np.testing.assert_allclose(reachable, shares, rtol=1e-6)
+
+
+def test_too_few_contacts_are_refused() -> None:
+    with pytest.raises(FitError, match=r"at least 10 contacts .* got 9"):
+        fit_world(lamp_log(9, seed=0), lamp_shop(), QUICK, 0, silent)
+
+
+def test_features_of_another_journey_are_refused() -> None:
+    data = lamp_log(20, seed=0)
+    with pytest.raises(ShapeError, match=r"'features': \(\(120, 3\), \(120, 2\)\)"):
+        fit_world(replace(data, features=data.features[:, :2]), lamp_shop(), QUICK, 0, silent)
+
+
+def test_an_action_outside_the_catalogue_is_refused() -> None:
+    data = lamp_log(20, seed=0)
+    with pytest.raises(FitError, match=r"actions must lie in 0\.\.3, got 4\.\.7"):
+        fit_world(replace(data, action=data.action + 4), lamp_shop(), QUICK, 0, silent)
