@@ -10,7 +10,8 @@ import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
-from nurture_envs.journey_file import load_journey
+from nurture_envs.journey import Journey
+from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.release.bundle import Bundle, BundleContent, write_bundle
 from nurture_rl.release.card import PolicyCard
 from nurture_rl.release.gate import Difference, GateConfig, GateEvidence, gate
@@ -23,6 +24,19 @@ COMPOSITION: dict[str, Any] = {
     "other": {"kind": "random", "weights": {"pause": 0.4, "send": 0.6}},
     "share": 0.5,
 }
+GUARDRAILS: dict[str, Any] = {
+    "frequency_caps": [{"max": 2, "hours": 168}],
+    "min_gap_hours": 40,
+    "quiet_hours": [20, 8],
+    "conversation": {"escalated": 2, "replied_question": 1},
+    "opt_out": ["unsubscribed", "complained"],
+    "hard_bounce": ["bounced"],
+}
+
+
+def journey() -> Journey:
+    """The inbound-lead journey under guardrails that tests can count on."""
+    return parse_journey({**load_journey("inbound_lead").resolved, "guardrails": GUARDRAILS})
 
 
 def evidence() -> GateEvidence:
@@ -58,13 +72,12 @@ def card() -> PolicyCard:
 
 def content(spec: dict[str, Any] | None = None, model: bytes | None = None) -> BundleContent:
     """What goes into the test bundle."""
-    journey = load_journey("inbound_lead")
-    catalog, features = ActionCatalog.of(journey), FeatureSpec.of(journey)
+    catalog, features = ActionCatalog.of(journey()), FeatureSpec.of(journey())
     d = len(features.columns)
     states = normal_states(
         np.zeros(d), np.ones(d), (64, len(catalog)), catalog.wait, np.random.default_rng(5)
     )
-    return BundleContent(journey, spec or COMPOSITION, model, states, card())
+    return BundleContent(journey(), spec or COMPOSITION, model, states, card())
 
 
 def small_bundle(folder: Path) -> Bundle:

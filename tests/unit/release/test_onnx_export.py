@@ -11,7 +11,6 @@ import torch
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
-from nurture_envs.journey_file import load_journey
 from nurture_rl.bandits.linear_thompson import LinearThompsonFit, LinearThompsonPolicy
 from nurture_rl.errors import BundleError
 from nurture_rl.release import onnx_export
@@ -19,9 +18,9 @@ from nurture_rl.release.bundle import load_bundle, write_bundle
 from nurture_rl.release.onnx_export import export_onnx, parity
 from nurture_rl.release.onnx_policy import OnnxPolicy
 from nurture_rl.rl.actor import Actor, ActorPolicy
-from tests.unit.release.bundles import CREATED, content
+from tests.unit.release.bundles import CREATED, content, journey
 
-JOURNEY = load_journey("inbound_lead")
+JOURNEY = journey()
 CATALOG, SPEC = ActionCatalog.of(JOURNEY), FeatureSpec.of(JOURNEY)
 D, A = len(SPEC.columns), len(CATALOG)
 

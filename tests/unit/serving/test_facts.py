@@ -10,13 +10,13 @@ import pytest
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.features import FeatureSpec, evaluate
 from nurture_envs.guardrails import legal_actions, reason_names
-from nurture_envs.journey_file import load_journey
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.facts import Known, known
 from nurture_rl.serving.records import ContactView, Episode, PlannedSend
+from tests.unit.release.bundles import journey
 from tests.unit.serving.contacts import MIDNIGHT, MIDNIGHT_LOCAL, ZONE, contact, event, view
 
-JOURNEY = load_journey("inbound_lead")
+JOURNEY = journey()
 SPEC = FeatureSpec.of(JOURNEY)
 NOON_3 = MIDNIGHT + 3 * DAY_US + 12 * HOUR_US  # noon of day 3 in Berlin
 

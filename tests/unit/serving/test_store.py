@@ -1,0 +1,102 @@
+"""What the store acknowledges is on disk, once, and reads back as it was."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.decide import decide
+from nurture_rl.serving.records import Decision
+from nurture_rl.serving.store import Store, StoreError
+from nurture_rl.serving.writer import GroupCommit, Statement
+from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact, event, view
+
+
+def _decision(bundle: Bundle, name: str) -> Decision:
+    (answer,) = decide(bundle, [view(decision_id=name)], MIDNIGHT, 3, ZONE)
+    assert isinstance(answer, Decision)
+    return replace(answer, contact_id=f"contact of {name}", episode_id=f"episode of {name}")
+
+
+def test_records_read_back_as_they_were_written(bundle: Bundle, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    decision = _decision(bundle, "d-1")
+    bare = replace(_decision(bundle, "d-2"), features=None, note="the model failed")
+    sale = event("purchase", MIDNIGHT, value=0.1, is_machine=True, properties='{"a": "ü"}')
+    store.put_contacts([contact("ada"), contact("bob", time_zone=None, consent=False)])
+    store.append_events([sale])
+    store.append_decisions([decision, bare])
+    store.close()
+    again = Store(tmp_path / "store.db")
+    assert again.decisions(["d-1", "d-2", "d-3"]) == {"d-1": decision, "d-2": bare}
+    assert again.events(["ada", "bob"]) == {"ada": (sale,)}
+    assert again.contacts(["bob", "zoe"])["bob"] == contact("bob", time_zone=None, consent=False)
+    assert again.seed == store.seed
+    again.close()
+
+
+def test_an_event_id_is_stored_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    first, second = event("open", MIDNIGHT), event("open", MIDNIGHT + 1)
+    assert store.append_events([first]) == 1
+    assert store.append_events([replace(first, type="click"), second, second]) == 1
+    assert [found.type for found in store.events(["ada"])["ada"]] == ["open", "open"]
+    store.close()
+
+
+def test_a_bin_is_decided_once_and_a_refused_group_leaves_nothing(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store.db")
+    first = _decision(bundle, "d-1")
+    store.append_decisions([first])
+    fresh, same_bin = _decision(bundle, "d-2"), replace(first, decision_id="d-3")
+    with pytest.raises(sqlite3.IntegrityError):
+        store.append_decisions([fresh, same_bin])
+    assert set(store.decisions(["d-1", "d-2", "d-3"])) == {"d-1"}
+    store.close()
+
+
+def test_one_failing_write_does_not_undo_its_neighbours(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)
+    connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+    writer = GroupCommit(connection)
+    failed: list[int] = []
+
+    def write(n: int) -> None:
+        try:
+            writer.write([Statement("INSERT INTO t VALUES (?)", [(n,), (1000 + n % 7,)])])
+        except sqlite3.IntegrityError:
+            failed.append(n)
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    reader = sqlite3.connect(tmp_path / "x.db")
+    kept = {n for (n,) in reader.execute("SELECT n FROM t WHERE n < 1000")}
+    reader.close()
+    assert len(failed) == 33  # seven distinct companions, each taken once
+    assert kept == set(range(40)) - set(failed)
+
+
+def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"not a database at all, but long enough to be looked at" * 40)
+    with pytest.raises(StoreError, match="expected a store"):
+        Store(path)
+    other = Store(tmp_path / "other.db")
+    other.close()
+    connection = sqlite3.connect(tmp_path / "other.db")
+    connection.execute("UPDATE meta SET value = '9' WHERE name = 'version'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match=r"version 1 at .*, got 9"):
+        Store(tmp_path / "other.db")
