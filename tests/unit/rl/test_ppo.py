@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nurture_envs.rollout import returns
+from nurture_envs.simulation import Simulation
+from nurture_rl.rl.actor import Actor, ActorPolicy, Critic
+from nurture_rl.rl.ppo import Batch, PPOConfig, RewardScale, clipped_loss, prepare, train_ppo
+from nurture_rl.rl.rollout import Rollout, begin, collect
+from tests.unit.rl.two_step_shop import (
+    BEST,
+    EXIT,
+    MYOPIC,
+    SEND,
+    WAIT,
+    TwoStepWorld,
+    silent,
+    two_step_shop,
+)
+
+CONFIG = PPOConfig(iterations=30, n_contacts=512, hidden=(16,), learning_rate=1e-2)
+TINY = replace(CONFIG, iterations=2, n_contacts=32)
+
+
+def simulation(periods: int = 2) -> Simulation:
+    return Simulation(TwoStepWorld(two_step_shop(periods)))
+
+
+def probabilities(policy: ActorPolicy, bin_: float, clicked: float) -> list[float]:
+    features = np.array([[bin_, clicked]], np.float32)
+    return [float(p) for p in policy.action_probabilities(features, np.ones((1, 3), bool))[0]]
+
+
+@pytest.fixture(scope="module")
+def trained() -> ActorPolicy:
+    return train_ppo(simulation(), CONFIG, 0, silent)
+
+
+def test_the_known_best_value_is_reached(trained: ActorPolicy) -> None:
+    value = returns(simulation(), trained, 20_000, seed=9).value
+    # One standard error is 0.03 EUR; waiting twice would earn 0.2 EUR.
+    assert value.mean() == pytest.approx(BEST, abs=0.15)
+    assert value.mean() > 10 * MYOPIC
+
+
+def test_the_trained_actor_sends_first_and_then_only_after_a_click(trained: ActorPolicy) -> None:
+    assert probabilities(trained, 0, 0)[SEND] > 0.9
+    assert probabilities(trained, 1, 1)[SEND] > 0.9
+    assert probabilities(trained, 1, 0)[WAIT] > 0.6  # waiting is worth 0.2 EUR more than exit
+
+
+def test_without_looking_ahead_the_first_send_is_not_learned() -> None:  # negative control
+    blind = train_ppo(simulation(), replace(CONFIG, discount=0.0, trace=0.0), 0, silent)
+    assert probabilities(blind, 0, 0)[SEND] < 0.2
+
+
+def test_a_journey_of_one_bin_is_learned() -> None:
+    policy = train_ppo(simulation(periods=1), CONFIG, 0, silent)
+    chosen = probabilities(policy, 0, 0)
+    assert chosen[WAIT] > chosen[EXIT]
+    assert chosen[WAIT] > 0.5
+
+
+def test_the_same_seed_gives_the_same_policy() -> None:
+    one, two, other = (train_ppo(simulation(), TINY, seed, silent) for seed in (3, 3, 4))
+    assert probabilities(one, 0, 0) == probabilities(two, 0, 0)
+    assert probabilities(one, 0, 0) != probabilities(other, 0, 0)
+
+
+def test_every_iteration_reports_finite_metrics() -> None:
+    seen: list[dict[str, float]] = []
+    train_ppo(simulation(), TINY, 0, lambda _, metrics: seen.append(metrics))
+    assert len(seen) == 2
+    assert set(seen[0]) == {
+        "mean_episode_return",
+        "explained_variance",
+        "entropy",
+        "kl",
+        "clip_share",
+    }
+    assert np.isfinite([list(metrics.values()) for metrics in seen]).all()
+
+
+def play(length: int) -> Rollout:
+    generator = torch.Generator().manual_seed(0)
+    actor, critic = Actor(2, 3, (4,), generator), Critic(2, (4,), generator)
+    shop = simulation()
+    return collect(shop, actor, critic, begin(shop, 200, 5), length, 1.0)[0]
+
+
+def test_contacts_start_over_in_bin_0_after_their_episode_ended() -> None:
+    rollout = play(6)
+    bins, done = rollout.features[..., 0], rollout.done
+    assert bool((bins[1:][done[:-1]] == 0).all())
+    assert bool((bins[1:][~done[:-1]] == 1).all())
+    assert bool(done[bins == 1].all())  # the horizon
+
+
+def test_finished_returns_are_the_sums_of_their_rewards() -> None:
+    rollout = play(2)
+    open_ = ~rollout.done[0]
+    whole = rollout.reward[0] + rollout.reward[1] * open_
+    ended = torch.cat([whole[~open_], (rollout.reward[1] * 1.0)[~open_ & rollout.done[1]]])
+    expected = torch.cat([ended, whole[open_]])
+    torch.testing.assert_close(rollout.finished.sort()[0], expected.sort()[0])
+
+
+def batch(**changes: torch.Tensor) -> Batch:
+    parts = {
+        "features": torch.zeros(2, 2),
+        "mask": torch.ones(2, 3, dtype=torch.bool),
+        "action": torch.tensor([0, 1]),
+        "log_probability": torch.log(torch.tensor([0.25, 0.5])),
+        "advantage": torch.tensor([1.0, -1.0]),
+        "target": torch.zeros(2),
+        "free": torch.ones(2, dtype=torch.bool),
+    }
+    return Batch(**(parts | changes))
+
+
+def test_the_clipped_objective_matches_hand_calculation() -> None:
+    table = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]]))
+    loss, seen = clipped_loss(table, batch(), clip=0.2, entropy=0.0)
+    # ratios 2 and 0.5; min(2, 1.2) = 1.2 and min(-0.5, -0.8) = -0.8
+    assert float(loss) == pytest.approx(-(1.2 - 0.8) / 2)
+    assert seen["clip_share"] == 1.0
+    assert seen["kl"] == pytest.approx((2 - 1 - np.log(2) + 0.5 - 1 + np.log(2)) / 2)
+    assert seen["entropy"] == pytest.approx(1.5 * np.log(2))
+
+
+def test_forced_decisions_teach_the_actor_nothing() -> None:
+    logits = torch.zeros(2, 3, requires_grad=True)
+    forced = batch(free=torch.tensor([True, False]))
+    loss, _ = clipped_loss(torch.log_softmax(logits, dim=1), forced, clip=5.0, entropy=0.1)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert float(gradient[0].abs().sum()) > 0
+    assert float(gradient[1].abs().sum()) == 0
+
+
+def test_advantages_are_standardised_over_decisions_with_a_choice() -> None:
+    rollout = play(4)
+    forced = rollout.mask.clone()
+    forced[0] = torch.tensor([False, True, False])
+    ready = prepare(replace(rollout, mask=forced), 3.0, 1.0, 0.95)
+    free = ready.advantage[ready.free]
+    assert int(ready.free.sum()) == 3 * 200
+    assert float(free.mean()) == pytest.approx(0.0, abs=1e-5)
+    assert float(free.std(correction=0)) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_reward_scale_is_the_spread_of_everything_seen() -> None:
+    parts = [np.array([1.0, 2.0, 4.0]), np.array([[-3.0, 10.0]]), np.array([0.5])]
+    scale = RewardScale()
+    seen = [scale.update(torch.tensor(part)) for part in parts]
+    assert seen[-1] == pytest.approx(np.concatenate([p.ravel() for p in parts]).std())
