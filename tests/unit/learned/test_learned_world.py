@@ -128,6 +128,16 @@ def test_a_learned_head_that_is_sure_still_cannot_do_the_impossible() -> None:
     assert float(hazard[0, VIEWED]) == 1.0
 
 
+def test_hazards_are_the_recalibrated_logits() -> None:
+    made = model().requires_grad_(False)
+    made.learned.fill_(True)
+    made.linear.bias.fill_(2.0)
+    made.slope.fill_(0.5)
+    made.shift.fill_(-3.0)
+    hazard, _ = made(torch.zeros(1, 3), torch.tensor([SEND]))
+    assert float(hazard[0, CLICKED]) == pytest.approx(1 / (1 + np.exp(2.0)))  # 0.5 * 2 - 3
+
+
 def test_repeats_have_the_logged_mean_and_stop_at_the_logged_maximum() -> None:
     made = model(rate=1.0)
     made.repeat[VIEWED], made.most[VIEWED] = 0.5, 3.0

@@ -100,13 +100,33 @@ def test_contacts_start_over_in_bin_0_after_their_episode_ended() -> None:
     assert bool(done[bins == 1].all())  # the horizon
 
 
-def test_finished_returns_are_the_sums_of_their_rewards() -> None:
+def test_returns_are_counted_from_the_start_of_each_episode() -> None:
+    rollout = play(6)
+    earned, finished = torch.zeros(200), []
+    for reward, done, running in zip(rollout.reward, rollout.done, rollout.running, strict=True):
+        earned = earned + reward
+        torch.testing.assert_close(running, earned)  # the discount is 1
+        finished.append(earned[done])
+        earned = earned * ~done
+    torch.testing.assert_close(rollout.finished, torch.cat(finished))
+
+
+def test_each_episode_of_a_contact_has_its_own_luck() -> None:
+    generator = torch.Generator().manual_seed(0)
+    actor, critic = Actor(2, 3, (4,), generator), Critic(2, (4,), generator)
+    first = begin(simulation(), 200, 5)
+    rollout, later = collect(simulation(), actor, critic, first, 2, 1.0)
+    assert bool(rollout.done.any(dim=0).all())
+    assert not bool((later.state.keys == first.state.keys).any())
+
+
+def test_value_targets_are_the_scaled_returns_when_the_trace_is_full() -> None:
     rollout = play(2)
-    open_ = ~rollout.done[0]
-    whole = rollout.reward[0] + rollout.reward[1] * open_
-    ended = torch.cat([whole[~open_], (rollout.reward[1] * 1.0)[~open_ & rollout.done[1]]])
-    expected = torch.cat([ended, whole[open_]])
-    torch.testing.assert_close(rollout.finished.sort()[0], expected.sort()[0])
+    ready = prepare(rollout, 4.0, 1.0, 1.0)
+    whole = ~rollout.done[0]  # the second bin then ends the episode
+    expected = (rollout.reward.sum(dim=0) / 4.0)[whole]
+    torch.testing.assert_close(ready.target[:200][whole], expected)
+    torch.testing.assert_close(ready.target[200:][whole], rollout.reward[1][whole] / 4.0)
 
 
 def batch(**changes: torch.Tensor) -> Batch:

@@ -85,6 +85,13 @@ def test_recalibration_undoes_a_planted_distortion() -> None:
     assert float(shift) == pytest.approx(-0.35, abs=0.04)
 
 
+def test_recalibration_on_a_handful_of_rows_stays_near_the_fit() -> None:
+    logits = torch.tensor([[-2.0], [-1.0], [0.0], [1.0]])
+    against = torch.tensor([[1.0], [1.0], [0.0], [0.0]])  # the opposite of what was predicted
+    slope, _ = recalibrate(logits, against, torch.ones(4, 1))
+    assert 0.75 < float(slope) < 1.0
+
+
 def test_recalibration_leaves_a_head_without_rows_alone() -> None:
     slope, shift = recalibrate(torch.full((9, 1), 2.0), torch.ones(9, 1), torch.zeros(9, 1))
     assert (float(slope), float(shift)) == (1.0, 0.0)
