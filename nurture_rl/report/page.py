@@ -1,0 +1,102 @@
+"""The page itself: everything inside one file, nothing asked from outside."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from nurture_rl.logs.atomic import atomic_write_bytes
+from nurture_rl.report import tables, value_tables, verdict
+from nurture_rl.report.drawing import inline
+from nurture_rl.report.figures import figures
+from nurture_rl.report.numbers import count, moment
+from nurture_rl.report.source import ReportInput, listed, number, words
+
+
+def write_report(source: ReportInput, out: Path) -> Path:
+    """Write the page to `out`, whole or not at all.
+
+    The same input gives the same bytes.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_bytes(out, render(source).encode("utf-8"))
+    return out
+
+
+def render(source: ReportInput) -> str:
+    """The page as HTML."""
+    here = resources.files("nurture_rl.report")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(here.joinpath("report.html.j2").read_text("utf-8"))
+    return template.render(
+        style=Markup(here.joinpath("report.css").read_text("utf-8")),
+        breakable=Markup("_<wbr>"),
+        title=source.title,
+        headline=verdict.headline(source),
+        provenance=words(source.journey, "provenance"),
+        journey=words(source.journey, "title") or words(source.journey, "name") or "",
+        subtitle=_subtitle(source),
+        unit=source.unit,
+        per=source.per,
+        reference=source.reference,
+        figures={name: Markup(inline(svg)) for name, svg in figures(source).items()},
+        command=words(source.run, "command"),
+        config=words(source.run, "config"),
+        simulated=_simulated(source),
+        **_data(source),
+        **_values(source),
+    )
+
+
+def _data(source: ReportInput) -> dict[str, object]:
+    data = source.data
+    return {
+        "facts": tables.facts(data),
+        "rows": tables.row_counts(data),
+        "quarantine": tables.quarantine(data),
+        "excluded": tables.excluded(data),
+        "refused_columns": tables.notes(data, "refused_columns"),
+        "supports": tables.notes(data, "supports"),
+        "limits": tables.notes(data, "does_not_support", "limits"),
+        "run_facts": tables.run_facts(source),
+    }
+
+
+def _values(source: ReportInput) -> dict[str, object]:
+    return {
+        "kpis": value_tables.kpis(source),
+        "simulated_kpis": value_tables.played_kpis(source, "simulator", "In the simulator"),
+        "true_kpis": value_tables.played_kpis(source, "truth", "In truth"),
+        "values": value_tables.values(source),
+        "overlaps": value_tables.overlaps(source),
+        "estimators": value_tables.estimators(source),
+        "refusals": value_tables.refusals(source),
+        "judgements": value_tables.judgements(source),
+        "heads": value_tables.heads(source.calibration),
+        "actions": value_tables.actions(source),
+    }
+
+
+def _subtitle(source: ReportInput) -> str:
+    horizon = number(source.journey, "horizon")
+    steps = None if horizon is None else f"{count(horizon)} decision{'s' if horizon != 1 else ''}"
+    started = words(source.run, "started_at")
+    parts = (words(source.journey, "name"), steps, started and f"run started {moment(started)}")
+    return " · ".join(part for part in parts if part)
+
+
+def _simulated(source: ReportInput) -> str:
+    """How much was played in the simulator."""
+    contacts = number(source.evaluation, "simulator", "contacts")
+    seeds = listed(source.evaluation, "simulator", "seeds")
+    if contacts is None:
+        return ""
+    return f"{count(contacts)} simulated contacts for each of {len(seeds)} seeds."

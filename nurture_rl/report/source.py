@@ -1,0 +1,100 @@
+"""What a report is made of: plain JSON values, any part of which may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+Json = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """Everything one page shows.
+
+    A part that was not made is None, or lacks its keys; the page then says so. Undefined numbers
+    may be null or NaN.
+    """
+
+    title: str
+    journey: Json  # name, title, provenance, unit, horizon, estimand
+    run: Json  # seed, started_at, versions, command, fingerprints, config (YAML text)
+    data: Json  # ingest (an IngestSummary), notes (AdapterNotes), contacts_train, ...
+    calibration: Sequence[Json]  # of HeadCalibration, one per head
+    evaluation: Json  # ope, kpis, simulator, truth, actions, routing, reference, candidate
+    gate: Json | None  # passed, reasons, policy_id
+
+    @property
+    def unit(self) -> str:
+        """Unit of every value."""
+        return words(self.journey, "unit") or "units"
+
+    @property
+    def per(self) -> str:
+        """What one value is counted over."""
+        single = self.journey.get("estimand") == "per_decision"
+        return "per decision" if single else "per episode"
+
+    @property
+    def each(self) -> str:
+        """The same for readers who know no episodes."""
+        single = self.journey.get("estimand") == "per_decision"
+        return "per decision" if single else "for each contact's journey"
+
+    @property
+    def reference(self) -> str:
+        """Name of the policy that others are compared with."""
+        return words(self.evaluation, "reference") or "the reference"
+
+    @property
+    def candidate(self) -> str | None:
+        """Name of the policy proposed for release."""
+        return words(self.evaluation, "candidate")
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Names of all policies judged anywhere, in order of first mention."""
+        judges = [("ope", "policies"), ("simulator", "policies"), ("truth", "policies")]
+        named = {name: None for path in judges for name in mapping(self.evaluation, *path)}
+        return tuple(named)
+
+
+def pick(source: object, *path: str) -> object:
+    """The value at a path of keys; None where any of them is missing."""
+    for key in path:
+        if not isinstance(source, Mapping):
+            return None
+        source = source.get(key)
+    return source
+
+
+def mapping(source: object, *path: str) -> Json:
+    """The mapping at a path; empty where there is none."""
+    found = pick(source, *path)
+    return found if isinstance(found, Mapping) else {}
+
+
+def listed(source: object, *path: str) -> Sequence[object]:
+    """The list at a path; empty where there is none."""
+    found = pick(source, *path)
+    return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
+def words(source: object, *path: str) -> str | None:
+    """The text at a path; None where there is none."""
+    found = pick(source, *path)
+    return found if isinstance(found, str) and found else None
+
+
+def number(source: object, *path: str) -> float | None:
+    """The number at a path; None where it is missing, null, NaN or unbounded."""
+    found = pick(source, *path)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not isfinite(found):
+        return None
+    return float(found)
+
+
+def numbers(source: object, *path: str) -> list[float | None]:
+    """The list of numbers at a path; empty where there is none."""
+    return [number(item) for item in listed(source, *path)]

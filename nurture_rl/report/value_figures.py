@@ -1,0 +1,191 @@
+"""Figures of what policies earn and how far the log carries them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from nurture_rl.report import drawing
+from nurture_rl.report.numbers import Bounded, shortened
+from nurture_rl.report.source import ReportInput, mapping, number, numbers, pick
+from nurture_rl.report.value_tables import estimated, logged_value
+from nurture_rl.report.verdict import world_value
+
+NAME_LENGTH = 26  # characters of a policy's name beside an axis
+LEAST_ESS = 100.0  # episodes below which estimates are refused by default
+MARGIN = 0.06  # of the range, left free at both ends
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """One series of the forest plot."""
+
+    kind: str
+    label: str
+    colour: str
+    marker: str
+    trusted: bool  # its interval sets the axis; others may leave it
+
+
+JUDGES = (
+    Judge("dr", "log: doubly robust", drawing.BLUE, "o", True),
+    Judge("snips", "log: self-normalised", drawing.SKY, "s", False),
+    Judge("ips", "log: weighting", drawing.GREY, "v", False),
+    Judge("dm", "log: model alone", drawing.PURPLE, "^", False),
+    Judge("simulator", "simulator", drawing.ORANGE, "D", True),
+    Judge("truth", "truth", drawing.INK, "*", True),
+)
+
+
+def values(source: ReportInput) -> bytes | None:
+    """Forest plot: each policy's value by every judge."""
+    rows = [(name, _answers(source, name)) for name in source.policies]
+    rows = [(name, answers) for name, answers in rows if answers]
+    limits = _limits(source, [answers for _, answers in rows])
+    if not rows or limits is None:
+        return None
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for place, (_, answers) in enumerate(rows):
+            _paint_row(axes, place, answers, limits)
+        _reference_line(axes, source)
+        axes.set_yticks(range(len(rows)), [shortened(name, NAME_LENGTH) for name, _ in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(*limits)
+        axes.grid(axis="y", visible=False)
+        for place in range(1, len(rows)):
+            axes.axhline(place - 0.5, color="#E4E7EB", linewidth=1.0)
+        axes.set_xlabel(f"{source.unit} {source.per}")
+        _legend(figure, axes)
+
+    return drawing.draw("values", 1.5 + 0.78 * len(rows), paint)
+
+
+def overlap(source: ReportInput) -> bytes | None:
+    """Effective sample size by policy, and how it shrinks along an episode."""
+    policies = mapping(source.evaluation, "ope", "policies")
+    sizes = {name: number(policy, "overlap", "ess") for name, policy in policies.items()}
+    known = {name: max(size, 0.5) for name, size in sizes.items() if size is not None}
+    if not known:
+        return None
+    chosen = dict.fromkeys(name for name in (source.candidate, source.reference) if name)
+    paths = {name: numbers(policies.get(name), "overlap", "ess_by_step") for name in chosen}
+    long = {name: path for name, path in paths.items() if len(path) > 1}
+
+    def paint(figure: Figure) -> None:
+        grid = figure.subplots(1, 2 if long else 1, squeeze=False)[0]
+        _paint_sizes(grid[0], known, number(source.evaluation, "ope", "n_episodes"))
+        if long:
+            _paint_paths(grid[1], long, source)
+
+    return drawing.draw("overlap", max(2.6, 1.2 + 0.34 * len(known)), paint)
+
+
+def _answers(source: ReportInput, name: str) -> list[tuple[Judge, Bounded]]:
+    """What every judge that knows the policy says of it."""
+    policy = pick(source.evaluation, "ope", "policies", name)
+    found = [
+        (
+            judge,
+            world_value(source, judge.kind, name)
+            if judge.kind in ("simulator", "truth")
+            else estimated(policy, judge.kind),
+        )
+        for judge in JUDGES
+    ]
+    return [(judge, answer) for judge, answer in found if answer.value is not None]
+
+
+def _limits(
+    source: ReportInput, rows: list[list[tuple[Judge, Bounded]]]
+) -> tuple[float, float] | None:
+    """Ends of the axis: whole intervals of the trusted judges, bare values of the others."""
+    ends = [logged_value(source).value]
+    for judge, answer in (pair for row in rows for pair in row):
+        ends.append(answer.value)
+        ends += [answer.lower, answer.upper] if judge.trusted else []
+    known = [end for end in ends if end is not None]
+    if not known:
+        return None
+    width = max(known) - min(known) or abs(known[0]) or 1.0
+    return min(known) - MARGIN * width, max(known) + MARGIN * width
+
+
+def _paint_row(
+    axes: Axes, place: int, answers: list[tuple[Judge, Bounded]], limits: tuple[float, float]
+) -> None:
+    for order, (judge, answer) in enumerate(answers):
+        if answer.value is None:
+            continue
+        y = place + (order - (len(answers) - 1) / 2) * 0.8 / len(JUDGES)
+        if answer.lower is not None and answer.upper is not None:
+            low, high = max(answer.lower, limits[0]), min(answer.upper, limits[1])
+            axes.plot([low, high], [y, y], color=judge.colour, linewidth=1.8, zorder=2)
+            for end, bound, mark in ((low, answer.lower, "<"), (high, answer.upper, ">")):
+                if end != bound:  # the interval goes on beyond the axis
+                    axes.plot(end, y, mark, color=judge.colour, markersize=6, clip_on=False)
+        size = 10 if judge.marker == "*" else 6
+        axes.plot(
+            answer.value,
+            y,
+            judge.marker,
+            color=judge.colour,
+            markersize=size,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            zorder=3,
+        )
+
+
+def _reference_line(axes: Axes, source: ReportInput) -> None:
+    logged = logged_value(source)
+    if logged.value is not None:
+        axes.axvline(logged.value, color=drawing.INK, linewidth=1.0, linestyle=(0, (4, 3)))
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    shown = {line.get_color() for line in axes.lines}
+    for judge in JUDGES:
+        if judge.colour in shown:
+            axes.plot([], [], judge.marker, color=judge.colour, linestyle="-", label=judge.label)
+    axes.plot([], [], color=drawing.INK, linestyle=(0, (4, 3)), label="the log's own mean")
+    drawing.legend_below(figure, axes, 4)
+
+
+def _paint_sizes(axes: Axes, known: dict[str, float], episodes: float | None) -> None:
+    names, sizes = list(known), list(known.values())
+    colours = [drawing.BLUE if size >= LEAST_ESS else drawing.VERMILION for size in sizes]
+    axes.barh(range(len(names)), sizes, color=colours, height=0.62)
+    axes.set_yticks(range(len(names)), [shortened(name, NAME_LENGTH) for name in names])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(0.5, 2.0 * max(*sizes, episodes or 1.0, LEAST_ESS))
+    axes.axvline(LEAST_ESS, color=drawing.INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.xaxis.set_major_formatter(_whole)
+    axes.grid(axis="y", visible=False)
+    axes.set_title("Effective sample size")
+    axes.set_xlabel("episodes, logarithmic; dashed: 100 needed")
+
+
+def _paint_paths(axes: Axes, paths: dict[str, list[float | None]], source: ReportInput) -> None:
+    styles = ((drawing.BLUE, "-"), (drawing.ORANGE, "--"))
+    for (name, path), (colour, dash) in zip(paths.items(), styles, strict=False):
+        known = [(step, size) for step, size in enumerate(path) if size is not None and size > 0]
+        kind = "candidate" if name == source.candidate else "reference"
+        axes.plot(*zip(*known, strict=True), color=colour, linestyle=dash, label=kind)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(_whole)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_title("Along an episode")
+    axes.set_xlabel("decision")
+    axes.set_ylabel("effective episodes")
+    axes.legend()
+
+
+def _whole(value: float, position: float) -> str:
+    """Tick labels of a logarithmic axis; the default ones need mathematical text."""
+    return f"{value:,.0f}" if value >= 1.0 else f"{value:g}"

@@ -1,0 +1,246 @@
+"""Tables of what policies earn: KPIs, values, estimators, actions and the world's heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nurture_rl.report.mixes import action_shares, mix_names
+from nurture_rl.report.numbers import (
+    MISSING,
+    Bounded,
+    bounded,
+    count,
+    percent,
+    sentence_case,
+    shown,
+)
+from nurture_rl.report.source import (
+    Json,
+    ReportInput,
+    listed,
+    mapping,
+    number,
+    numbers,
+    pick,
+    words,
+)
+from nurture_rl.report.tables import Table
+from nurture_rl.report.verdict import logged_difference, world_difference, world_value
+
+ESTIMATORS = {
+    "dr": "Doubly robust",
+    "snips": "Self-normalised weighting",
+    "ips": "Weighting",
+    "dm": "Model alone",
+}
+VERDICTS = {
+    "better": "better",
+    "not_better": "not better",
+    "cannot_tell_yet": "cannot tell yet",
+}
+SHOWN_ACTIONS = 12
+
+
+def role(source: ReportInput, name: str) -> str:
+    """A policy's name with what it is in this run."""
+    marks = [("candidate", source.candidate), ("reference", source.reference)]
+    found = [mark for mark, policy in marks if policy == name]
+    return f"{name} ({', '.join(found)})" if found else name
+
+
+def kpis(source: ReportInput) -> Table:
+    """North star and supporting KPIs of each policy, with intervals."""
+    entries = [entry for _, entry in _north_star_first(source)]
+    columns = tuple(
+        f"{words(kpi, 'name') or MISSING} ({words(kpi, 'role') or 'supporting'}, "
+        f"{words(kpi, 'better') or 'higher'} is better)"
+        for kpi in entries
+    )
+    names = tuple({name: None for kpi in entries for name in mapping(kpi, "policies")})
+    logged = ("as logged", *(bounded(kpi, "logged").shown() for kpi in entries))
+    rows = tuple(
+        (role(source, name), *(bounded(kpi, "policies", name).shown() for kpi in entries))
+        for name in names
+    )
+    caption = f"Key figures by policy, {source.per}"
+    return Table(caption, ("Policy", *columns), (logged, *rows) if entries else ())
+
+
+def played_kpis(source: ReportInput, world: str, caption: str) -> Table:
+    """KPIs of each policy when played in a world, without intervals."""
+    entries = _north_star_first(source)
+    names = [words(kpi, "name") or MISSING for _, kpi in entries]
+    policies = {
+        name: numbers(policy, "kpis")
+        for name, policy in mapping(source.evaluation, world, "policies").items()
+    }
+    rows = tuple(
+        (role(source, name), *(shown(found[place]) for place, _ in entries))
+        for name, found in policies.items()
+        if len(found) == len(entries)
+    )
+    return Table(caption, ("Policy", *names), rows if names else ())
+
+
+def values(source: ReportInput) -> Table:
+    """Value of each policy by every judge, with the truth where it is known."""
+    truth = bool(mapping(source.evaluation, "truth", "policies"))
+    less = f"less {source.reference}"
+    columns = ["Policy", "By the log", less, "In the simulator", less]
+    columns += ["In truth", "Verdict"] if truth else ["Verdict"]
+    blanks = (MISSING,) * (len(columns) - 2)
+    rows = [("as logged", logged_value(source).shown(), *blanks)]
+    rows += [_value_row(source, name, truth) for name in source.policies]
+    return Table(
+        f"Value by policy, {source.unit} {source.per}",
+        tuple(columns),
+        tuple(rows) if source.policies else (),
+        frozenset({len(columns) - 1}),
+    )
+
+
+def overlaps(source: ReportInput) -> Table:
+    """How much of the log speaks about each policy."""
+    policies = mapping(source.evaluation, "ope", "policies")
+    answer = {True: "yes", False: "no"}
+    rows = []
+    for name, policy in policies.items():
+        found = mapping(policy, "overlap")
+        size, episodes = number(found, "ess"), number(found, "n_episodes")
+        share = size / episodes if size is not None and episodes else None
+        feasible = found.get("feasible")
+        rows.append(
+            (
+                role(source, name),
+                count(size),
+                percent(share),
+                percent(number(found, "max_weight_share")),
+                percent(number(found, "support_gap")),
+                answer[feasible] if isinstance(feasible, bool) else MISSING,
+            )
+        )
+    columns = (
+        "Policy",
+        "Effective sample size",
+        "Of all episodes",
+        "Largest weight",
+        "Choices never logged",
+        "Log carries it",
+    )
+    return Table("Overlap of the log with each policy", columns, tuple(rows))
+
+
+def estimators(source: ReportInput) -> Table:
+    """Value of each policy by each estimator."""
+    policies = mapping(source.evaluation, "ope", "policies")
+    rows = tuple(
+        (role(source, name), *(estimated(policy, kind).shown() for kind in ESTIMATORS))
+        for name, policy in policies.items()
+    )
+    caption = f"The log's answer by estimator, {source.unit} {source.per}"
+    return Table(caption, ("Policy", *ESTIMATORS.values()), rows)
+
+
+def refusals(source: ReportInput) -> tuple[str, ...]:
+    """Every number that was not given, and why; overlap that fails is among them."""
+    found = []
+    for name, policy in mapping(source.evaluation, "ope", "policies").items():
+        for kind, reason in mapping(policy, "refusals").items():
+            found.append(f"{name}, {ESTIMATORS.get(kind, kind).lower()}: {reason}")
+        if pick(policy, "overlap", "feasible") is False:
+            found.append(f"{name}, overlap: {words(policy, 'overlap', 'reason') or MISSING}")
+    return tuple(found)
+
+
+def judgements(source: ReportInput) -> tuple[str, ...]:
+    """The reason of each policy's verdict."""
+    return tuple(
+        f"{name}: {words(policy, 'judgement', 'reason')}"
+        for name, policy in mapping(source.evaluation, "ope", "policies").items()
+        if words(policy, "judgement", "reason")
+    )
+
+
+def heads(calibration: Sequence[Json]) -> Table:
+    """How well each head of the learned world agrees with unseen contacts."""
+    rows = tuple(
+        (
+            sentence_case(words(head, "head") or MISSING),
+            count(number(head, "events")),
+            percent(number(head, "base_rate")),
+            percent(number(head, "predicted_rate")),
+            shown(number(head, "brier")),
+            shown(number(head, "log_loss")),
+            shown(number(head, "constant_log_loss")),
+            percent(number(head, "ece")),
+            "constant rate" if head.get("learned") is False else "learned",
+        )
+        for head in calibration
+    )
+    columns = (
+        "Answer",
+        "Events",
+        "Observed rate",
+        "Predicted rate",
+        "Brier score",
+        "Log-loss",
+        "Log-loss of a constant",
+        "Calibration error",
+        "Kind",
+    )
+    return Table("The learned world on contacts it never saw", columns, rows, frozenset({8}))
+
+
+def actions(source: ReportInput) -> Table:
+    """The most used actions over all bins, per policy."""
+    names = mix_names(source)
+    shares = [action_shares(source, name) for name in names]
+    ids = [str(name) for name in listed(source.evaluation, "actions")]
+    largest = {i: max((share[i] for share in shares), default=0.0) for i in range(len(ids))}
+    order = sorted(largest, key=lambda i: -largest[i])[:SHOWN_ACTIONS]
+    rows = tuple((ids[i], *(percent(share[i]) for share in shares)) for i in order)
+    columns = ("Action", *("as logged" if n is None else role(source, n) for n in names))
+    caption = f"Share of decisions by action; the {len(rows)} most used of {len(ids)}"
+    return Table(caption, columns, rows if shares else ())
+
+
+def estimated(policy: object, kind: str) -> Bounded:
+    """One estimator's answer for a policy."""
+    found = pick(policy, "estimates", kind)
+    low, high = (number(found, "interval", key) for key in ("lower", "upper"))
+    return Bounded(number(found, "estimate", "value"), low, high)
+
+
+def logged_value(source: ReportInput) -> Bounded:
+    """The log's own mean."""
+    found = pick(source.evaluation, "ope", "logged")
+    low, high = (number(found, "interval", key) for key in ("lower", "upper"))
+    return Bounded(number(found, "estimate", "value"), low, high)
+
+
+def _north_star_first(source: ReportInput) -> list[tuple[int, object]]:
+    """The key figures with their places in the input."""
+    entries = list(enumerate(listed(source.evaluation, "kpis")))
+    return sorted(entries, key=lambda entry: words(entry[1], "role") != "north star")
+
+
+def _value_row(source: ReportInput, name: str, truth: bool) -> tuple[str, ...]:
+    policy = pick(source.evaluation, "ope", "policies", name)
+    robust = estimated(policy, "dr")
+    real = world_value(source, "truth", name)
+    verdict = words(policy, "judgement", "verdict")
+    return (
+        role(source, name),
+        robust.shown(),
+        logged_difference(source, name).shown(signed=True),
+        world_value(source, "simulator", name).shown(),
+        world_difference(source, "simulator", name).shown(signed=True),
+        *((f"{real.shown()}{_inside(robust, real.value)}",) if truth else ()),
+        MISSING if verdict is None else VERDICTS.get(verdict, verdict),
+    )
+
+
+def _inside(estimate: Bounded, truth: float | None) -> str:
+    if truth is None or estimate.lower is None or estimate.upper is None:
+        return ""
+    return ", inside" if estimate.lower <= truth <= estimate.upper else ", outside"

@@ -1,0 +1,87 @@
+"""The first thing on the page: what to do, in one sentence, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nurture_rl.report.numbers import Bounded, bounded, count
+from nurture_rl.report.source import ReportInput, listed, number, pick, words
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The verdict as the page shows it."""
+
+    kind: str  # released, refused or open; the badge's colour
+    badge: str
+    sentence: str
+    reasons: tuple[str, ...]
+
+
+def headline(source: ReportInput) -> Headline:
+    """Say what the evidence carries: a release, a refusal, or no answer yet."""
+    candidate, reference = source.candidate, source.reference
+    reasons = tuple(str(reason) for reason in listed(source.gate, "reasons"))
+    if candidate is None:
+        sentence = f"Stay with “{reference}”: this run proposes no policy in its place."
+        return Headline("open", "Cannot tell yet", sentence, reasons)
+    if source.gate is None:
+        sentence = f"Stay with “{reference}”: “{candidate}” has not been put before the gate."
+        return Headline("open", "Cannot tell yet", sentence, reasons)
+    if pick(source.gate, "passed") is True:
+        return Headline("released", "Released", _release(source, candidate), reasons)
+    if words(_judgement(source, candidate), "verdict") in (None, "cannot_tell_yet"):
+        return Headline("open", "Cannot tell yet", _undecided(source, candidate), reasons)
+    sentence = (
+        f"Stay with “{reference}”: the evidence does not show that “{candidate}” earns more"
+        f"{_so_far(source, candidate)}."
+    )
+    return Headline("refused", "Refused", sentence, reasons)
+
+
+def logged_difference(source: ReportInput, name: str) -> Bounded:
+    """A policy's doubly robust difference to the reference."""
+    found = pick(source.evaluation, "ope", "policies", name, "difference")
+    interval = pick(found, "interval")
+    return Bounded(number(found, "value"), number(interval, "lower"), number(interval, "upper"))
+
+
+def world_difference(source: ReportInput, world: str, name: str) -> Bounded:
+    """A policy's difference to the reference when played in the simulator or in the truth."""
+    found = pick(source.evaluation, world, "policies", name)
+    keys = ("difference", "difference_lower", "difference_upper")
+    return Bounded(*(number(found, key) for key in keys))
+
+
+def world_value(source: ReportInput, world: str, name: str) -> Bounded:
+    """A policy's value when played in the simulator or in the truth."""
+    return bounded(source.evaluation, world, "policies", name)
+
+
+def _release(source: ReportInput, candidate: str) -> str:
+    logged = logged_difference(source, candidate).shown(signed=True)
+    simulated = world_difference(source, "simulator", candidate).shown(signed=True)
+    return (
+        f"Use “{candidate}” in place of “{source.reference}”: {source.each} it earns {logged} "
+        f"{source.unit} by the held-out contact log and {simulated} {source.unit} in the simulator."
+    )
+
+
+def _undecided(source: ReportInput, candidate: str) -> str:
+    needed = number(_judgement(source, candidate), "contacts_needed")
+    more = "" if needed is None else f"; about {count(needed)} contacts would settle it"
+    return (
+        f"Stay with “{source.reference}” for now: this log does not say whether “{candidate}” "
+        f"earns more{_so_far(source, candidate)}{more}."
+    )
+
+
+def _so_far(source: ReportInput, candidate: str) -> str:
+    difference = logged_difference(source, candidate)
+    if difference.value is None:
+        return ""
+    return f" (difference {difference.shown(signed=True)} {source.unit} {source.each})"
+
+
+def _judgement(source: ReportInput, name: str) -> object:
+    return pick(source.evaluation, "ope", "policies", name, "judgement")
