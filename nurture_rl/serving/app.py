@@ -28,7 +28,10 @@ Body = Response[bytes]
 
 
 def create_app(service: Service) -> Litestar:
-    """The application: decisions, events, contacts, health and its own description."""
+    """The application: decisions, events, contacts, health and its own description.
+
+    Whoever opened the store closes it, after the server has stopped.
+    """
     description = _encode(document())
 
     @post("/v1/decisions", status_code=200)
@@ -59,7 +62,6 @@ def create_app(service: Service) -> Litestar:
         openapi_config=None,
         request_max_body_size=_MAX_BODY,
         exception_handlers=_HANDLERS,
-        on_shutdown=[service.store.close],
     )
 
 

@@ -41,7 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         flush=True,
     )
     _quieten_garbage_collection()
-    asyncio.run(_serve(create_app(service), given.host, given.port))
+    try:
+        asyncio.run(_serve(create_app(service), given.host, given.port))
+    finally:
+        service.store.close()
     return 0
 
 

@@ -37,6 +37,8 @@ class GroupCommit:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._door = threading.Lock()  # nothing may enter the queue behind its end
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
 
@@ -47,15 +49,20 @@ class GroupCommit:
             Rows changed by each statement.
 
         Raises:
-            sqlite3.Error: the database refuses; none of the statements took effect.
+            sqlite3.Error: the database refuses or was closed; no statement took effect.
         """
         job = _Job(statements)
-        self._queue.put(job)
+        with self._door:
+            if self._closed:
+                raise sqlite3.ProgrammingError("the store was closed; open it again")
+            self._queue.put(job)
         return job.done.result()
 
     def close(self) -> None:
         """Finish what was queued, then stop."""
-        self._queue.put(None)
+        with self._door:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         self._connection.close()
 

@@ -87,6 +87,13 @@ def test_one_failing_write_does_not_undo_its_neighbours(tmp_path: Path) -> None:
     assert kept == set(range(40)) - set(failed)
 
 
+def test_a_closed_store_refuses_at_once_instead_of_waiting(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    store.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        store.append_events([event("open", MIDNIGHT)])
+
+
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(b"not a database at all, but long enough to be looked at" * 40)

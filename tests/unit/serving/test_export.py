@@ -1,0 +1,87 @@
+"""What was served is a log that ingest reads without a hand in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from nurture_envs.clock import DAY_US
+from nurture_rl.errors import LogError
+from nurture_rl.logs.ingest import ingest_folder
+from nurture_rl.logs.schema import DECISIONS
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.export import export_log, main
+from nurture_rl.serving.service import Ask, Service
+from nurture_rl.serving.store import Store
+from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
+
+
+@pytest.fixture
+def served(bundle: Bundle, tmp_path: Path) -> Service:
+    """Two contacts, two days, a click and a sale."""
+    clock = Clock()
+    found = service(bundle, tmp_path / "store.db", clock)
+    found.store.put_contacts([contact("zoë", time_zone=None, zone_confidence=0.0, consent=False)])
+    found.decide([Ask("ada"), Ask("bob"), Ask("zoë")])
+    click = event("click", MIDNIGHT + 5_000_001, topic="pricing")
+    found.store.append_events([click, event("purchase", MIDNIGHT + 7, "bob", value=0.1)])
+    clock.now_us += DAY_US
+    found.decide([Ask("ada"), Ask("bob")])
+    return found
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_ingest_reads_every_exported_row(
+    served: Service, bundle: Bundle, tmp_path: Path, form: str
+) -> None:
+    summary = export_log(served.store, tmp_path / "raw", form)
+    assert summary.counts == {"events": 2, "contacts": 3, "decisions": 5}
+    catalog = bundle.catalog
+    ingest_folder(tmp_path / "raw", tmp_path / "log", catalog.ids, catalog.hash, lambda line: None)
+    assert pq.read_table(tmp_path / "log" / "quarantine.parquet").num_rows == 0
+    table = pq.read_table(tmp_path / "log" / "decisions.parquet")
+    assert table.schema.remove_metadata() == DECISIONS
+    rows = {row["decision_id"]: row for row in table.to_pylist()}
+    assert len(rows) == 5
+    for name, stored in served.store.decisions(list(rows)).items():
+        row = rows[name]
+        assert tuple(row["probabilities"]) == stored.probabilities
+        assert tuple(row["mask"]) == stored.mask
+        assert tuple(np.array(row["features"], np.float32).tolist()) == stored.features
+        assert (row["action"], row["propensity"]) == (stored.action, stored.propensity)
+        assert row["anchor"].isoformat() == "2027-03-01T00:00:00"
+    events = pq.read_table(tmp_path / "log" / "events.parquet")
+    assert sorted(events["type"].to_pylist()) == ["click", "purchase"]
+    assert 0.1 in events["value"].to_pylist()
+
+
+def test_an_exported_and_ingested_log_loads_into_a_fresh_store(
+    served: Service, bundle: Bundle, tmp_path: Path
+) -> None:
+    export_log(served.store, tmp_path / "raw")
+    ids, catalog_hash = bundle.catalog.ids, bundle.catalog.hash
+    ingest_folder(tmp_path / "raw", tmp_path / "log", ids, catalog_hash, lambda line: None)
+    fresh = Store(tmp_path / "fresh.db")
+    assert fresh.load_log(tmp_path / "log") == (3, 2)
+    names = ["ada", "bob", "zoë"]
+    assert fresh.events(names) == served.store.events(names)
+    assert fresh.contacts(names) == served.store.contacts(names)
+    assert fresh.load_log(tmp_path / "log") == (3, 0)
+    with pytest.raises(LogError, match=r"expected contacts\.parquet"):
+        fresh.load_log(tmp_path / "raw" / "nothing")
+    fresh.close()
+
+
+def test_the_command_writes_the_folder_or_says_what_is_wrong(
+    served: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "store.db"), str(tmp_path / "out"), "--format", "csv"]) == 0
+    assert "5 decisions" in capsys.readouterr().out
+    assert (tmp_path / "out" / "decisions.csv").is_file()
+    assert main([str(tmp_path / "absent.db"), str(tmp_path / "out")]) == 2
+    assert "no store" in capsys.readouterr().err
+    with pytest.raises(LogError, match="expected a format"):
+        export_log(served.store, tmp_path / "out", "xlsx")
