@@ -29,6 +29,10 @@ class PropensityError(NurtureError):
     """A propensity is missing, zero, above one, or not what the logged distribution says."""
 
 
+class ConfigError(NurtureError):
+    """A setting is missing, misspelt or of the wrong kind."""
+
+
 class FitError(NurtureError):
     """A model cannot be fitted to this data."""
 
@@ -48,6 +52,7 @@ class UnknownContactError(NurtureError):
 __all__ = [
     "ActionError",
     "BundleError",
+    "ConfigError",
     "FitError",
     "GateRefusal",
     "JourneyError",

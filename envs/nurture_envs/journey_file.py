@@ -231,7 +231,9 @@ def _feature(
         part=f.text("part", among=CALENDAR_PARTS) if kind == "calendar" else "",
         stages=stages if kind == "stage" else (),
     )
-    if kind in ("recency", "ever", "streak") and any(".value" in c for c in feature.of):
+    if kind in ("recency", "ever", "streak") and any(
+        ".value" in channel for channel in (*feature.of, *feature.until)
+    ):
         f.problem("of", "values can be counted or divided, not used for recency, streak or ever")
     f.finish()
     return feature

@@ -1,0 +1,78 @@
+"""What was known of each episode's contact when it began: the starting states of learned worlds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nurture_envs.features import FeatureSpec, state_from_events
+from nurture_envs.journey import Journey
+from nurture_envs.signals import channel_rows
+from nurture_rl.features.bins import IntArray, bin_log
+
+
+def start_states(
+    events: pa.Table, contacts: pa.Table, decisions: pa.Table, journey: Journey, default_zone: str
+) -> dict[str, NDArray[Any]]:
+    """The known past at the first decision of every episode that begins in bin 0.
+
+    Args:
+        events, contacts: checked tables.
+        decisions: the decision table, sorted by episode and step.
+        journey: names signals and features.
+        default_zone: where contacts of unknown zone live.
+
+    Returns:
+        Arrays over episodes [m]: `contact_id`, `attributes`, `ring`, `last`, `anchor_us`,
+        `zone_known`, `consent`, `available`.
+    """
+    spec = FeatureSpec.of(journey)
+    first = decisions.filter(pc.equal(decisions["step"], 0))
+    log = bin_log(events, contacts, first, journey, default_zone)
+    times, seen = log.times, log.events
+    row, of = _pairs(times.contact, seen.contact)
+    known = seen.known_us[of] <= times.decided_us[row]
+    row, of = row[known], of[known]
+    lag = -spec.clock.bin_of(seen.local_us[of], times.anchor_us[row])
+    found = channel_rows(seen.signal[of], seen.value[of], journey)
+    bins = np.zeros(len(first), np.int64)
+    past = state_from_events(
+        spec, row[found.event], lag[found.event], found.channel, found.amount, bins
+    )
+    about = _contact_columns(contacts, first)
+    attributes = spec.encode_attributes([log.contacts.attributes[c] for c in times.contact])
+    return {
+        "contact_id": np.asarray(first["contact_id"].to_pylist(), str),
+        "attributes": attributes,
+        "ring": past.ring,
+        "last": past.last,
+        "anchor_us": times.anchor_us,
+        "zone_known": about["zone_known"],
+        "consent": about["consent"],
+        "available": np.asarray(first["available"].to_pylist(), bool),
+    }
+
+
+def _pairs(rows: IntArray, events: IntArray) -> tuple[IntArray, IntArray]:
+    """Every (row, event) whose contact codes are equal."""
+    order = np.argsort(events, kind="stable")
+    begin = np.searchsorted(events[order], rows, side="left")
+    count = np.searchsorted(events[order], rows, side="right") - begin
+    row = np.repeat(np.arange(len(rows)), count)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    return row, order[begin[row] + within]
+
+
+def _contact_columns(contacts: pa.Table, decisions: pa.Table) -> dict[str, NDArray[np.bool_]]:
+    ids = contacts["contact_id"].combine_chunks()
+    rows = pc.index_in(decisions["contact_id"].combine_chunks(), value_set=ids)
+    consent = pc.fill_null(pc.take(contacts["consent"].combine_chunks(), rows), False)
+    zone = pc.is_valid(pc.take(contacts["time_zone"].combine_chunks(), rows))
+    return {
+        "consent": np.asarray(consent.to_numpy(zero_copy_only=False), bool),
+        "zone_known": np.asarray(zone.to_numpy(zero_copy_only=False), bool),
+    }

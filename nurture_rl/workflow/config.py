@@ -1,0 +1,186 @@
+"""The typed configuration of a run; YAML under `configs/` only holds values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from nurture_envs.fields import hint
+from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
+from nurture_rl.errors import ConfigError
+from nurture_rl.ope.evaluate import EvaluationConfig
+from nurture_rl.rl.ppo import PPOConfig
+from nurture_rl.simulator.fit import WorldConfig
+
+Record = TypeVar("Record")
+LEARNERS = ("none", "linear_thompson", "ppo")
+SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
+
+
+@dataclass
+class DataConfig:
+    """Where the log comes from."""
+
+    name: str = MISSING
+    source: str = MISSING  # one of SOURCES
+    journey: str = MISSING  # a shipped journey's name, or a path
+    path: str | None = None  # folder of a data set, or of raw tables for source `folder`
+    contacts: int = 0  # reference: contacts that enter
+    logging: Any = None  # description of the logging policy
+    default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
+    held_out: float = 0.5  # share of contacts kept for evaluation, in (0, 1)
+
+
+@dataclass
+class PolicyConfig:
+    """One policy: what is learned, and how it is composed for release."""
+
+    name: str = MISSING
+    learner: str = "none"  # one of LEARNERS
+    spec: Any = (
+        MISSING  # description for `build_policy`; {kind: model, name: core} is the learned part
+    )
+    fit: dict[str, Any] = field(default_factory=dict)  # settings of the learner
+
+
+@dataclass
+class SimulationConfig:
+    """How policies are played in a world."""
+
+    contacts: int = 4000  # per seed
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    truth_contacts: int = 20000  # in the reference world, where there is one
+
+
+@dataclass
+class ReleaseConfig:
+    """What a release must show."""
+
+    reference: str = "drip"  # the policy to beat; "logged" for the logging policy's own mean
+    margin: float = 0.0  # the journey's unit
+    level: float = 0.95  # over all learned candidates together
+
+
+@dataclass
+class ServeConfig:
+    """Where the policy server listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8321
+
+
+@dataclass
+class RunConfig:
+    """One run of the pipeline or of one verb."""
+
+    seed: int = MISSING
+    runs: str = "runs"  # folder of everything that is made
+    tracking_uri: str | None = None  # MLflow; None: SQLite in `runs`
+    experiment_name: str = "nurture_rl"
+    data: DataConfig = field(default_factory=DataConfig)
+    world: dict[str, Any] = field(default_factory=dict)  # settings of `WorldConfig`
+    policies: dict[str, PolicyConfig] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)  # settings of `EvaluationConfig`
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    release: ReleaseConfig = field(default_factory=ReleaseConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A checked configuration."""
+
+    run: RunConfig
+    world: WorldConfig
+    evaluation: EvaluationConfig
+    learners: Mapping[str, LinearThompsonConfig | PPOConfig | None]  # by policy
+    plain: Mapping[str, Any]  # the whole configuration as plain data, for records
+
+
+def register_schema() -> None:
+    """Make the schema known to Hydra as `run_schema`."""
+    ConfigStore.instance().store(name="run_schema", node=RunConfig)
+
+
+def settings(config: DictConfig) -> Settings:
+    """Check a composed configuration before any work starts.
+
+    Raises:
+        ConfigError: a value is missing, misspelt or of the wrong kind; names the key.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(f"these settings have no value: {', '.join(missing)}; give each one")
+    run = OmegaConf.to_object(config)
+    if not isinstance(run, RunConfig):
+        raise ConfigError(
+            f"expected a configuration made from run_schema, got {type(run).__name__}"
+        )
+    _require_among("data.source", run.data.source, SOURCES)
+    if not 0.0 < run.data.held_out < 1.0:
+        raise ConfigError(f"data.held_out must lie in (0, 1), got {run.data.held_out}")
+    learners = {name: _learner(name, policy) for name, policy in run.policies.items()}
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return Settings(
+        run=run,
+        world=record(WorldConfig, run.world, "world"),
+        evaluation=record(EvaluationConfig, run.evaluation, "evaluation"),
+        learners=learners,
+        plain={str(key): value for key, value in plain.items()},
+    )
+
+
+def _learner(name: str, policy: PolicyConfig) -> LinearThompsonConfig | PPOConfig | None:
+    _require_among(f"policies.{name}.learner", policy.learner, LEARNERS)
+    where = f"policies.{name}.fit"
+    if policy.learner == "linear_thompson":
+        return record(LinearThompsonConfig, {"name": "core", **policy.fit}, where)
+    if policy.learner == "ppo":
+        return record(PPOConfig, {"name": "core", **policy.fit}, where)
+    return None
+
+
+def record(cls: type[Record], values: Mapping[str, Any], where: str) -> Record:
+    """Build a settings record from plain values, nested records included.
+
+    Raises:
+        ConfigError: a key the record does not have, or a value of another kind.
+    """
+    assert is_dataclass(cls)
+    names = [f.name for f in fields(cls)]
+    hints = get_type_hints(cls)
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in names:
+            near = hint(key, names) or f"; known are {', '.join(names)}"
+            raise ConfigError(f"{where}.{key}: no such setting{near}")
+        kind = hints[key]
+        if is_dataclass(kind) and isinstance(value, Mapping):
+            value = record(kind, value, f"{where}.{key}")  # type: ignore[arg-type]
+        given[key] = _as_kind(kind, value, f"{where}.{key}")
+    return cls(**given)
+
+
+def _as_kind(kind: Any, value: Any, where: str) -> Any:
+    """The value as the record wants it; whole numbers may stand for floats, lists for tuples."""
+    if isinstance(value, list):
+        return tuple(value)
+    wrong = (
+        kind is float and (isinstance(value, bool) or not isinstance(value, (int, float)))
+    ) or (kind is int and (isinstance(value, bool) or not isinstance(value, int)))
+    wrong = wrong or (kind is str and not isinstance(value, str))
+    if wrong:
+        raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}")
+    return float(value) if kind is float else value
+
+
+def _require_among(where: str, value: str, among: tuple[str, ...]) -> None:
+    if value not in among:
+        raise ConfigError(
+            f"{where}: expected one of {', '.join(among)}, got {value!r}{hint(value, among)}"
+        )

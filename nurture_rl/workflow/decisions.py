@@ -1,0 +1,138 @@
+"""The decision table as arrays, and which of its contacts are kept for evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.journey import Journey
+from nurture_rl.errors import FitError
+from nurture_rl.ope.log import EvaluationLog, as_single_decisions, evaluation_log
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """Logged decisions in arrays, sorted by episode, then step."""
+
+    features: NDArray[np.float32]  # [N, d]
+    mask: BoolArray  # [N, a]
+    action: IntArray  # [N]
+    propensity: FloatArray  # [N], NaN where missing
+    probabilities: FloatArray  # [N, a]
+    reward: FloatArray  # [N], the journey's unit
+    amounts: FloatArray  # [N, c] channel sums of the bin
+    episode: IntArray  # [N], contiguous from 0
+    step: IntArray  # [N]
+    contact: IntArray  # [N], position among the log's contacts
+    terminal: BoolArray  # [N]
+    matured: BoolArray  # [N]
+    available: BoolArray  # [N]
+    held_out: BoolArray  # [N], the contact is kept for evaluation
+
+    def take(self, rows: BoolArray) -> Decisions:
+        """Some of the decisions; episodes are numbered anew."""
+        parts = {name: getattr(self, name)[rows] for name in Decisions.__slots__}
+        parts["episode"] = np.unique(parts["episode"], return_inverse=True)[1]
+        return Decisions(**parts)
+
+
+def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisions:
+    """Read a decision table; contacts are dealt to evaluation by a hash of their id."""
+    table = pq.read_table(ingested / "decision_table.parquet").combine_chunks()
+    n, catalog = len(table), ActionCatalog.of(journey)
+
+    def column(name: str) -> NDArray[Any]:
+        return np.asarray(table[name].to_numpy())
+
+    def lists(name: str, dtype: Any) -> NDArray[Any]:
+        flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return np.asarray(flat, dtype).reshape(n, -1)
+
+    names, contact = np.unique(column("contact_id").astype(str), return_inverse=True)
+    kept = np.array([held_out_share(name) < held_out for name in names])
+    episode = np.unique(column("episode_id").astype(str), return_inverse=True)[1]
+    order = np.lexsort((column("step"), episode))
+    found = Decisions(
+        features=lists("features", np.float32),
+        mask=lists("mask", np.bool_),
+        action=catalog.indices(column("action").tolist()),
+        propensity=column("propensity").astype(np.float64),
+        probabilities=lists("probabilities", np.float64),
+        reward=column("reward").astype(np.float64),
+        amounts=lists("outcomes", np.float64),
+        episode=episode.astype(np.int64),
+        step=column("step").astype(np.int64),
+        contact=contact.astype(np.int64),
+        terminal=column("terminal").astype(bool),
+        matured=column("matured").astype(bool),
+        available=column("available").astype(bool),
+        held_out=kept[contact],
+    )
+    return replace(found, **{name: getattr(found, name)[order] for name in Decisions.__slots__})
+
+
+def held_out_share(contact_id: str) -> float:
+    """A number in [0, 1) that depends on the id alone, so a contact stays on its side.
+
+    Contacts whose number is below `data.held_out` are kept for evaluation.
+    """
+    return int(hashlib.sha256(f"held out|{contact_id}".encode()).hexdigest()[:12], 16) / 16.0**12
+
+
+def training_rows(decisions: Decisions) -> Decisions:
+    """Matured decisions of the contacts that may be learned from.
+
+    Raises:
+        FitError: there are none.
+    """
+    rows = ~decisions.held_out & decisions.matured
+    if not rows.any():
+        raise FitError("no matured decision of a training contact; lower data.held_out or log more")
+    return decisions.take(rows)
+
+
+def held_out_log(
+    decisions: Decisions, journey: Journey, reward: FloatArray | None = None
+) -> EvaluationLog:
+    """The held-out contacts' episodes for off-policy evaluation.
+
+    Episodes with a decision that is not matured are left out whole: their value is not known yet.
+
+    Args:
+        decisions: of the whole log.
+        journey: names unit, discount, factors and estimand.
+        reward: another outcome than the journey's reward, [N] of the whole log.
+    """
+    catalog = ActionCatalog.of(journey)
+    waiting = np.zeros(int(decisions.episode.max()) + 1, bool)
+    np.logical_or.at(waiting, decisions.episode, ~decisions.matured)
+    rows = decisions.held_out & ~waiting[decisions.episode]
+    kept = decisions.take(rows)
+    _, first = np.unique(kept.episode, return_index=True)
+    log = evaluation_log(
+        features=kept.features,
+        mask=kept.mask,
+        action=kept.action,
+        propensity=kept.propensity,
+        logged_probabilities=kept.probabilities,
+        reward=kept.reward if reward is None else reward[rows],
+        episode=kept.episode,
+        step=kept.step,
+        cluster=np.unique(kept.contact[first], return_inverse=True)[1],
+        terminal=kept.terminal,
+        action_factors=catalog.factors,
+        discount=journey.reward.discount if reward is None else 1.0,
+        unit=journey.reward.unit,
+    )
+    return as_single_decisions(log) if journey.estimand == "per_decision" else log

@@ -1,0 +1,127 @@
+"""Learning a policy, and composing it with the parts that keep it safe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import Journey
+from nurture_rl.bandits.linear_thompson import (
+    LinearThompsonConfig,
+    LinearThompsonPolicy,
+    fit_linear_thompson,
+)
+from nurture_rl.bandits.linear_thompson_files import load_linear_thompson, save_linear_thompson
+from nurture_rl.bandits.returns import returns_to_go
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.policy import Policy
+from nurture_rl.rl.actor import ActorPolicy
+from nurture_rl.rl.actor_files import load_actor, save_actor
+from nurture_rl.rl.ppo import PPOConfig, train_ppo
+from nurture_rl.workflow.config import PolicyConfig
+from nurture_rl.workflow.decisions import load_decisions, training_rows
+from nurture_rl.workflow.stages import Workshop
+from nurture_rl.workflow.world import learned_simulation
+
+Core = ActorPolicy | LinearThompsonPolicy
+LearnerConfig = LinearThompsonConfig | PPOConfig | None
+
+
+class Watch(Protocol):
+    """Told of the training's progress."""
+
+    def __call__(self, step: int, values: dict[str, float]) -> None:
+        """Metrics of one training step."""
+        ...
+
+
+def learned_policy(
+    workshop: Workshop,
+    journey: Journey,
+    policy: PolicyConfig,
+    config: LearnerConfig,
+    ingested: Path,
+    world: Path,
+    held_out: float,
+    seed: int,
+    watch: Watch,
+) -> Path:
+    """The folder of a policy: `policy.json` and, where something is learned, `core/`."""
+    learns_from = {"ppo": world.name, "linear_thompson": ingested.name}.get(policy.learner)
+    inputs: dict[str, Any] = {
+        "policy": asdict(policy),
+        "from": learns_from,
+        "journey": journey.resolved,
+    }
+    if config is not None:
+        inputs |= {"config": asdict(config), "seed": seed, "held_out": held_out}
+
+    def build(out: Path) -> None:
+        (out / "policy.json").write_text(json.dumps(asdict(policy), indent=1) + "\n", "utf-8")
+        if isinstance(config, PPOConfig):
+            simulation = learned_simulation(world, journey)
+            save_actor(train_ppo(simulation, config, seed, _telling(workshop, watch)), out / "core")
+        elif isinstance(config, LinearThompsonConfig):
+            fitted = _fit_bandit(journey, config, ingested, held_out, seed)
+            save_linear_thompson(fitted, out / "core")
+
+    return workshop.stage(f"policy-{policy.name}", inputs, build)
+
+
+def _telling(workshop: Workshop, watch: Watch) -> Watch:
+    def tell(step: int, values: dict[str, float]) -> None:
+        watch(step, values)
+        if step % 10 == 9:
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+            workshop.say(f"  iteration {step + 1}: {shown}")
+
+    return tell
+
+
+def _fit_bandit(
+    journey: Journey, config: LinearThompsonConfig, ingested: Path, held_out: float, seed: int
+) -> LinearThompsonPolicy:
+    rows = training_rows(load_decisions(ingested, journey, held_out))
+    earned = rows.reward
+    if journey.estimand == "per_episode":
+        earned = returns_to_go(rows.reward, rows.episode, rows.step, journey.reward.discount)
+    return fit_linear_thompson(
+        rows.features,
+        rows.mask,
+        rows.action,
+        earned,
+        rows.contact,
+        ActionCatalog.of(journey),
+        np.random.default_rng(seed),
+        config,
+    )
+
+
+def load_core(folder: Path, journey: Journey) -> Core | None:
+    """The learned part of a policy folder, or None."""
+    catalog = ActionCatalog.of(journey)
+    learner = json.loads((folder / "policy.json").read_text("utf-8"))["learner"]
+    if learner == "ppo":
+        return load_actor(folder / "core", catalog.hash)
+    if learner == "linear_thompson":
+        return load_linear_thompson(folder / "core", catalog.hash)
+    return None
+
+
+def load_policy(folder: Path, journey: Journey) -> Policy:
+    """The composed policy of a policy folder, ready to act."""
+    core = load_core(folder, journey)
+    spec = json.loads((folder / "policy.json").read_text("utf-8"))["spec"]
+
+    def load_model(name: str) -> Policy:
+        assert core is not None, f"policy {folder.name} names a model {name!r} but learned none"
+        return core
+
+    context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey), load_model)
+    return build_policy(spec, context)

@@ -1,0 +1,110 @@
+"""The loop from a log to a bundle, as far as a verb wants it; each step is resumed if it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nurture_envs.journey import Journey
+from nurture_envs.journey_file import load_journey
+from nurture_rl.errors import ConfigError
+from nurture_rl.workflow.collect import ingest, raw_log
+from nurture_rl.workflow.config import Settings
+from nurture_rl.workflow.evaluate import evaluation
+from nurture_rl.workflow.learn import learned_policy
+from nurture_rl.workflow.release import release
+from nurture_rl.workflow.stages import Say, Workshop
+from nurture_rl.workflow.world import learned_world
+
+Metric = Callable[[str, int, dict[str, float]], None]  # (policy, step, values)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The stages of one configuration; each is worked on when first asked for."""
+
+    settings: Settings
+    say: Say
+    metric: Metric
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        """Where the stages lie."""
+        return Workshop(Path(self.settings.run.runs).resolve(), self.say)
+
+    @cached_property
+    def journey(self) -> Journey:
+        """The journey of the data."""
+        return load_journey(self.settings.run.data.journey)
+
+    @cached_property
+    def raw(self) -> Path:
+        """Raw tables."""
+        run = self.settings.run
+        return raw_log(self.workshop, run.data, self.journey, run.seed)
+
+    @cached_property
+    def ingested(self) -> Path:
+        """Checked tables and the decision table."""
+        return ingest(self.workshop, self.settings.run.data, self.journey, self.raw)
+
+    @cached_property
+    def world(self) -> Path:
+        """The learned world."""
+        run = self.settings.run
+        return learned_world(
+            self.workshop,
+            self.journey,
+            self.ingested,
+            run.data.held_out,
+            self.settings.world,
+            run.seed,
+        )
+
+    @cached_property
+    def policies(self) -> Mapping[str, Path]:
+        """Every configured policy, trained where it learns.
+
+        Raises:
+            ConfigError: two policies share a name.
+        """
+        run = self.settings.run
+        for name, policy in run.policies.items():
+            if policy.name != name:
+                raise ConfigError(f"policies.{name}.name: expected {name!r}, got {policy.name!r}")
+        return {name: self._policy(name) for name in run.policies}
+
+    def _policy(self, name: str) -> Path:
+        run = self.settings.run
+        return learned_policy(
+            self.workshop,
+            self.journey,
+            run.policies[name],
+            self.settings.learners[name],
+            self.ingested,
+            self.world,
+            run.data.held_out,
+            run.seed,
+            lambda step, values: self.metric(name, step, values),
+        )
+
+    @cached_property
+    def evaluated(self) -> Path:
+        """Both judges' findings."""
+        return evaluation(
+            self.workshop, self.journey, self.settings, self.ingested, self.world, self.policies
+        )
+
+    @cached_property
+    def released(self) -> Path:
+        """The gate's decision, and the bundle if it passed."""
+        return release(
+            self.workshop,
+            self.journey,
+            self.settings,
+            self.ingested,
+            self.evaluated,
+            self.policies,
+        )

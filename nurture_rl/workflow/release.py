@@ -1,0 +1,131 @@
+"""Through the gate: a bundle when the evidence carries it, a refusal with reasons when not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.journey import Journey
+from nurture_rl.release.bundle import BundleContent, load_bundle, write_bundle
+from nurture_rl.release.card import PolicyCard
+from nurture_rl.release.gate import Difference, GateConfig, GateDecision, GateEvidence, gate
+from nurture_rl.release.onnx_export import export_onnx
+from nurture_rl.release.parity import random_states
+from nurture_rl.workflow.config import Settings
+from nurture_rl.workflow.decisions import load_decisions
+from nurture_rl.workflow.evaluate import verdict_of
+from nurture_rl.workflow.learn import load_core, load_policy
+from nurture_rl.workflow.stages import Workshop
+
+_PARITY_STATES = 64
+
+
+def release(
+    workshop: Workshop,
+    journey: Journey,
+    run: Settings,
+    ingested: Path,
+    judged: Path,
+    policies: Mapping[str, Path],
+) -> Path:
+    """Ask the gate about the candidate: `gate.json` and, where it passed, `bundle/`."""
+    inputs = {
+        "evaluation": judged.name,
+        "ingest": ingested.name,
+        "policies": {name: folder.name for name, folder in policies.items()},
+        "release": asdict(run.run.release),
+        "journey": journey.resolved,
+    }
+
+    def build(out: Path) -> None:
+        found = json.loads((judged / "evaluation.json").read_text("utf-8"))
+        candidate = found["candidate"]
+        record: dict[str, Any] = {"candidate": candidate, "passed": False, "policy_id": None}
+        if candidate is None:
+            record["reasons"] = ["no learned policy was evaluated, so there is nothing to release"]
+        else:
+            evidence = _evidence(found, candidate, journey, run)
+            decision = gate(evidence, GateConfig(run.run.release.margin, evidence.logged.level))
+            record |= {"passed": decision.passed, "reasons": list(decision.reasons)}
+            if decision.passed:
+                card = _card(journey, ingested, evidence, decision)
+                record["policy_id"] = _bundle(
+                    out, journey, run, ingested, policies[candidate], card
+                )
+        (out / "gate.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+    return workshop.stage("release", inputs, build)
+
+
+def _evidence(
+    found: Mapping[str, Any], candidate: str, journey: Journey, run: Settings
+) -> GateEvidence:
+    policy = found["ope"]["policies"][candidate]
+    logged, overlap = policy["difference"], policy["overlap"]
+    played = found["simulator"]["policies"][candidate]
+    return GateEvidence(
+        candidate=candidate,
+        reference=run.run.release.reference,
+        unit=journey.reward.unit,
+        logged=Difference(
+            logged["value"],
+            logged["interval"]["lower"],
+            logged["interval"]["upper"],
+            found["ope"]["level"],
+        ),
+        simulated=Difference(
+            played["difference"],
+            played["difference_lower"],
+            played["difference_upper"],
+            played["level"],
+        ),
+        overlap_feasible=overlap["feasible"],
+        overlap_text=overlap["reason"],
+        effective_sample_size=overlap["ess"],
+        contacts=found["ope"]["n_clusters"],
+        verdict=verdict_of(found, candidate),
+        verdict_text=policy["judgement"]["reason"],
+    )
+
+
+def _card(
+    journey: Journey, ingested: Path, evidence: GateEvidence, decision: GateDecision
+) -> PolicyCard:
+    summary = json.loads((ingested / "tables" / "summary.json").read_text("utf-8"))
+    notes = json.loads((ingested / "notes.json").read_text("utf-8"))
+    return PolicyCard(
+        title=f"{journey.title}: {evidence.candidate}",
+        provenance=journey.provenance,
+        data_fingerprint=summary["fingerprint"],
+        evidence=evidence,
+        decision=decision,
+        supports=tuple(notes.get("supports", ())),
+        limits=tuple(notes.get("limits", ())),
+    )
+
+
+def _bundle(
+    out: Path, journey: Journey, run: Settings, ingested: Path, policy: Path, card: PolicyCard
+) -> str:
+    catalog = ActionCatalog.of(journey)
+    decisions = load_decisions(ingested, journey, run.run.data.held_out)
+    rng = np.random.default_rng(run.run.seed)
+    core = load_core(policy, journey)
+    model = None
+    if core is not None:
+        with TemporaryDirectory() as scratch:
+            path = Path(scratch) / "model.onnx"
+            export_onnx(core, path, catalog, rng)
+            model = path.read_bytes()
+    states = random_states(decisions.features, catalog.wait, len(catalog), _PARITY_STATES, rng)
+    content = BundleContent(journey, load_policy(policy, journey).spec(), model, states, card)
+    write_bundle(out / "bundle", content, datetime.now(UTC))
+    return load_bundle(out / "bundle").policy_id
