@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 import msgspec
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.clock import require_zone
 from nurture_envs.errors import NurtureError
 from nurture_envs.guardrails import reason_names
 from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES
@@ -22,6 +22,7 @@ MAX_ROWS = 10_000  # of one request
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_ZONES = frozenset(available_timezones())
 _SKEW_US = 300_000_000  # 5 minutes by which a sender's clock may run ahead
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -224,18 +225,18 @@ def contacts_of(request: ContactsIn) -> list[Contact]:
     """The contacts of a request.
 
     Raises:
-        TimeZoneError, RequestError: a zone is unknown, or a confidence stands without a zone.
+        RequestError: a zone is unknown.
     """
     return [_contact(found, f"$.contacts[{i}]") for i, found in enumerate(request.contacts)]
 
 
 def _contact(found: ContactIn, path: str) -> Contact:
     confidence = found.zone_confidence
-    if found.time_zone is not None:
-        try:
-            require_zone(found.time_zone)
-        except NurtureError as error:
-            raise RequestError(f"{error} - at `{path}.time_zone`") from error
+    if found.time_zone is not None and found.time_zone not in _ZONES:
+        raise RequestError(
+            f"expected an IANA time zone such as 'Europe/Berlin', got {found.time_zone!r}; leave "
+            f"it out when it is not known - at `{path}.time_zone`"
+        )
     if confidence is None:
         confidence = 0.0 if found.time_zone is None else 1.0
     return Contact(
