@@ -44,6 +44,7 @@ _STYLE: dict[Any, Any] = {
 }
 _NOTHING = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _GROUP = re.compile(rb'<g id="[^"]*"')  # numbered within one figure, so not unique on a page
+_GLYPH = re.compile(rb'(id="|href="#)(?=DejaVuSans)')  # named alike in every figure
 
 
 def draw(name: str, height: float, paint: Callable[[Figure], None]) -> bytes:
@@ -56,13 +57,13 @@ def draw(name: str, height: float, paint: Callable[[Figure], None]) -> bytes:
         paint(figure)
         out = io.BytesIO()
         figure.savefig(out, format="svg", metadata=_NOTHING)
-    return _GROUP.sub(b"<g", out.getvalue())
+    return _GLYPH.sub(rb"\1" + name.encode() + b"-", _GROUP.sub(b"<g", out.getvalue()))
 
 
 def inline(svg: bytes) -> str:
-    """An SVG as it stands inside a page: without the prolog of a file."""
+    """An SVG as it stands inside a page: without prolog, labelled by its holder."""
     text = svg.decode("utf-8")
-    return text[text.index("<svg") :]
+    return text[text.index("<svg") :].replace("<svg", '<svg aria-hidden="true"', 1)
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int) -> None:

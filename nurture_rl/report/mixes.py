@@ -28,6 +28,12 @@ def mix_of(source: ReportInput, name: str | None) -> FloatArray | None:
     return _table(source, listed(simulator, "policies", name, "action_mix"))
 
 
+def single_bin(source: ReportInput) -> bool:
+    """Whether there is no time along which a mix could change."""
+    mixes = [mix_of(source, name) for name in mix_names(source)]
+    return bool(mixes) and all(mix is not None and len(mix) == 1 for mix in mixes)
+
+
 def action_shares(source: ReportInput, name: str | None) -> list[float]:
     """Share of each action over all bins alike, [a]."""
     mix = mix_of(source, name)

@@ -57,7 +57,7 @@ def percent(value: float | None) -> str:
         return MISSING
     if 0.0 < abs(value) < 0.000005:
         return "< 0.001 %"
-    places = 1 if value == 0.0 or abs(value) >= 0.001 else 3
+    places = 1 if value == 0.0 or abs(value) >= 0.01 else 2 if abs(value) >= 0.001 else 3
     return f"{100.0 * value:.{places}f} %".replace("-", "\u2212")
 
 

@@ -12,6 +12,7 @@ from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.report import tables, value_tables, verdict
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.figures import figures
+from nurture_rl.report.mixes import single_bin
 from nurture_rl.report.numbers import count, moment
 from nurture_rl.report.source import ReportInput, listed, number, words
 
@@ -50,6 +51,7 @@ def render(source: ReportInput) -> str:
         figures={name: Markup(inline(svg)) for name, svg in figures(source).items()},
         command=words(source.run, "command"),
         config=words(source.run, "config"),
+        single_bin=single_bin(source),
         simulated=_simulated(source),
         **_data(source),
         **_values(source),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from nurture_rl.report import drawing
 from nurture_rl.report.numbers import Bounded, shortened
@@ -178,6 +178,8 @@ def _paint_paths(axes: Axes, paths: dict[str, list[float | None]], source: Repor
         kind = "candidate" if name == source.candidate else "reference"
         axes.plot(*zip(*known, strict=True), color=colour, linestyle=dash, label=kind)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(_whole)
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("Along an episode")

@@ -200,7 +200,8 @@ def actions(source: ReportInput) -> Table:
     order = sorted(largest, key=lambda i: -largest[i])[:SHOWN_ACTIONS]
     rows = tuple((ids[i], *(percent(share[i]) for share in shares)) for i in order)
     columns = ("Action", *("as logged" if n is None else role(source, n) for n in names))
-    caption = f"Share of decisions by action; the {len(rows)} most used of {len(ids)}"
+    few = "" if len(rows) == len(ids) else f"; the {len(rows)} most used of {len(ids)}"
+    caption = f"Share of decisions by action{few}"
     return Table(caption, columns, rows if shares else ())
 
 
@@ -235,7 +236,7 @@ def _value_row(source: ReportInput, name: str, truth: bool) -> tuple[str, ...]:
         logged_difference(source, name).shown(signed=True),
         world_value(source, "simulator", name).shown(),
         world_difference(source, "simulator", name).shown(signed=True),
-        *((f"{real.shown()}{_inside(robust, real.value)}",) if truth else ()),
+        *((f"{shown(real.value)}{_inside(robust, real.value)}",) if truth else ()),
         MISSING if verdict is None else VERDICTS.get(verdict, verdict),
     )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from nurture_rl.report.numbers import Bounded, bounded, count
 from nurture_rl.report.source import ReportInput, listed, number, pick, words
 
+_UNSEEN = ", since too few logged contacts were treated the way it would treat them"
+
 
 @dataclass(frozen=True, slots=True)
 class Headline:
@@ -70,9 +72,11 @@ def _release(source: ReportInput, candidate: str) -> str:
 def _undecided(source: ReportInput, candidate: str) -> str:
     needed = number(_judgement(source, candidate), "contacts_needed")
     more = "" if needed is None else f"; about {count(needed)} contacts would settle it"
+    feasible = pick(source.evaluation, "ope", "policies", candidate, "overlap", "feasible")
+    known = _UNSEEN if feasible is False else _so_far(source, candidate)
     return (
         f"Stay with “{source.reference}” for now: this log does not say whether “{candidate}” "
-        f"earns more{_so_far(source, candidate)}{more}."
+        f"earns more{known}{more}."
     )
 
 

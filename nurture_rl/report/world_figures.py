@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from nurture_rl.report import drawing
-from nurture_rl.report.mixes import FloatArray, bins_of, mix_names, mix_of, routing_shares
+from nurture_rl.report.mixes import (
+    FloatArray,
+    bins_of,
+    mix_names,
+    mix_of,
+    routing_shares,
+    single_bin,
+)
 from nurture_rl.report.numbers import sentence_case, shortened
 from nurture_rl.report.source import Json, ReportInput, listed, mapping, number, words
 
@@ -57,9 +64,8 @@ def action_mix(source: ReportInput) -> bytes | None:
     mixes = [mix for name in names if (mix := mix_of(source, name)) is not None]
     if not mixes:
         return None
-    single = all(len(mix) == 1 for mix in mixes)
     titles = ["as logged" if name is None else name for name in names]
-    if single:
+    if single_bin(source):
         return _single_mix(source, titles, mixes)
 
     def paint(figure: Figure) -> None:
@@ -124,9 +130,8 @@ def _paint_head(axes: Axes, head: Json) -> None:
     )
     axes.set_xlim(0.0, top)
     axes.set_ylim(0.0, top)
-    places = 0 if top > 0.08 else 1 if top > 0.008 else 2
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=places))
+        axis.set_major_formatter(PercentFormatter(1.0))
         axis.set_major_locator(MaxNLocator(4))
 
 

@@ -1,0 +1,101 @@
+"""Figures: which are drawn, that bytes repeat, and that odd input does not break them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from nurture_rl.report.figures import figures
+from nurture_rl.report.mixes import mix_of, routing_shares
+from nurture_rl.report.source import Json
+from nurture_rl.report.value_figures import _answers, _limits
+from nurture_rl.report.world_figures import frequent_heads
+from tests.unit.report.sample import head, long_trial, nothing, sample, single_step
+
+ALL = {"values", "overlap", "calibration", "action_mix", "guardrails"}
+
+
+def ids(svg: bytes) -> set[bytes]:
+    return set(re.findall(rb' id="([^"]+)"', svg))
+
+
+def test_a_full_run_has_every_figure_and_an_empty_one_none() -> None:
+    drawn = figures(sample())
+    assert set(drawn) == ALL
+    for svg in drawn.values():
+        assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert figures(nothing()) == {}
+
+
+def test_figures_repeat_byte_for_byte_and_share_no_identifiers() -> None:
+    first = figures(sample())
+    assert figures(sample()) == first
+    assert sum(len(ids(svg)) for svg in first.values()) == len(
+        set().union(*(ids(svg) for svg in first.values()))
+    )
+    assert not any(b"<dc:date>" in svg for svg in first.values())
+
+
+def test_single_decisions_and_long_journeys_are_drawn() -> None:
+    assert set(figures(single_step())) == ALL - {"guardrails"}
+    assert set(figures(long_trial())) == ALL - {"guardrails"}
+
+
+def test_numbers_that_are_missing_or_boundless_draw_without_them() -> None:
+    source = sample()
+    ope: dict[str, Any] = dict(source.evaluation["ope"])  # type: ignore[call-overload]
+    broken = {"estimate": {"value": float("nan")}, "interval": {"lower": None, "upper": None}}
+    odd = {
+        "estimates": {"dr": broken, "dm": {"estimate": {"value": 3.0}}},
+        "overlap": {"ess": None, "ess_by_step": [None, None]},
+        "action_mix": [[1.0, 0.0]],
+    }
+    ope["policies"] = {"_drip": odd, "a" * 200: odd}
+    changed: Json = {
+        **source.evaluation,
+        "ope": ope,
+        "simulator": None,
+        "truth": None,
+        "candidate": "_drip",
+    }
+    heads = [{"head": "x", "events": 3, "bins": [{"predicted": None}]}, head("rare", 1e-5, 2)]
+    drawn = figures(replace(source, evaluation=changed, calibration=heads))
+    assert set(drawn) == {"values", "calibration", "action_mix"}
+
+
+def test_the_axis_holds_the_trusted_intervals_and_only_the_values_of_the_others() -> None:
+    source = sample()
+    answers = _answers(source, "linear_thompson")
+    limits = _limits(source, [answers])
+    assert limits is not None
+    # Doubly robust reaches from 12.6 to 17.0, the logged mean is 10.4; weighting's own
+    # interval, 8.2 to 23.6, sets nothing. Ends are 6 % of the range 6.6 away.
+    assert limits == pytest.approx((10.4 - 0.396, 17.0 + 0.396))
+
+
+def test_the_most_frequent_heads_are_drawn() -> None:
+    heads = [head(f"h{events}", 0.1, events) for events in (5, 900, 70, 3, 40, 60, 1000, 2)]
+    names = [drawn["head"] for drawn in frequent_heads([*heads, {"head": "bare"}])]
+    assert names == ["h1000", "h900", "h70", "h60", "h40", "h5"]
+
+
+def test_shares_of_routings_add_up_to_the_shares_of_actions() -> None:
+    source = sample()
+    mix = mix_of(source, "linear_thompson")
+    assert mix is not None
+    shares: Mapping[str, Any] = routing_shares(source, mix)
+    assert list(shares) == ["send", "escalate", "pause", "exit"]
+    assert np.allclose(shares["send"], mix[:, :10].sum(axis=1))
+    assert np.allclose(sum(shares.values()), 1.0)
+
+
+def test_a_mix_that_does_not_fit_the_catalogue_is_not_drawn() -> None:
+    source = sample()
+    changed = replace(source, evaluation={**source.evaluation, "actions": ["only one"]})
+    assert mix_of(changed, None) is None
