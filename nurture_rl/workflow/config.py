@@ -22,6 +22,14 @@ SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
 
 
 @dataclass
+class TrustConfig:
+    """How far a learned policy may move from the logging policy; what the log can still judge."""
+
+    max_ratio: float = MISSING  # largest importance ratio to the logging policy, >= 1
+    explore: float = MISSING  # share of decisions that follow the logging policy, in [0, 1]
+
+
+@dataclass
 class DataConfig:
     """Where the log comes from."""
 
@@ -31,8 +39,10 @@ class DataConfig:
     path: str | None = None  # folder of a data set, or of raw tables for source `folder`
     contacts: int = 0  # reference: contacts that enter
     logging: Any = None  # description of the logging policy
+    trust: TrustConfig = field(default_factory=TrustConfig)
     default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
     held_out: float = 0.5  # share of contacts kept for evaluation, in (0, 1)
+    rollout_contacts: int = 2048  # played side by side in training; fewer where episodes are long
 
 
 @dataclass
@@ -60,6 +70,7 @@ class SimulationConfig:
 class ReleaseConfig:
     """What a release must show."""
 
+    policy: str | None = None  # an unlearned policy to export as it is; None: the best learned one
     reference: str = "drip"  # the policy to beat; "logged" for the logging policy's own mean
     margin: float = 0.0  # the journey's unit
     level: float = 0.95  # over all learned candidates together
@@ -84,10 +95,12 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     world: dict[str, Any] = field(default_factory=dict)  # settings of `WorldConfig`
     policies: dict[str, PolicyConfig] = field(default_factory=dict)
+    policy: PolicyConfig | None = None  # one more policy: what a sweep varies
     evaluation: dict[str, Any] = field(default_factory=dict)  # settings of `EvaluationConfig`
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    torch_threads: int = 1  # more only pays on a machine that has nothing else to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +136,8 @@ def settings(config: DictConfig) -> Settings:
     _require_among("data.source", run.data.source, SOURCES)
     if not 0.0 < run.data.held_out < 1.0:
         raise ConfigError(f"data.held_out must lie in (0, 1), got {run.data.held_out}")
+    if run.policy is not None:
+        run.policies[run.policy.name] = run.policy
     learners = {name: _learner(name, policy) for name, policy in run.policies.items()}
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -33,14 +34,6 @@ Core = ActorPolicy | LinearThompsonPolicy
 LearnerConfig = LinearThompsonConfig | PPOConfig | None
 
 
-class Watch(Protocol):
-    """Told of the training's progress."""
-
-    def __call__(self, step: int, values: dict[str, float]) -> None:
-        """Metrics of one training step."""
-        ...
-
-
 def learned_policy(
     workshop: Workshop,
     journey: Journey,
@@ -50,33 +43,54 @@ def learned_policy(
     world: Path,
     held_out: float,
     seed: int,
-    watch: Watch,
 ) -> Path:
-    """The folder of a policy: `policy.json` and, where something is learned, `core/`."""
+    """The folder of a policy: `policy.json` and, where something is learned, `core/`.
+
+    `metrics.json` holds the training's numbers by step, for whoever tracks the run.
+    """
     learns_from = {"ppo": world.name, "linear_thompson": ingested.name}.get(policy.learner)
     inputs: dict[str, Any] = {
         "policy": asdict(policy),
         "from": learns_from,
         "journey": journey.resolved,
     }
+    config = _for_estimand(config, journey)
     if config is not None:
         inputs |= {"config": asdict(config), "seed": seed, "held_out": held_out}
 
     def build(out: Path) -> None:
         (out / "policy.json").write_text(json.dumps(asdict(policy), indent=1) + "\n", "utf-8")
+        metrics: list[tuple[int, dict[str, float]]] = []
         if isinstance(config, PPOConfig):
             simulation = learned_simulation(world, journey)
-            save_actor(train_ppo(simulation, config, seed, _telling(workshop, watch)), out / "core")
+            save_actor(
+                train_ppo(simulation, config, seed, _telling(workshop, metrics)), out / "core"
+            )
         elif isinstance(config, LinearThompsonConfig):
             fitted = _fit_bandit(journey, config, ingested, held_out, seed)
             save_linear_thompson(fitted, out / "core")
+            metrics.append((0, _bandit_metrics(fitted)))
+        (out / "metrics.json").write_text(json.dumps(metrics) + "\n", "utf-8")
 
     return workshop.stage(f"policy-{policy.name}", inputs, build)
 
 
-def _telling(workshop: Workshop, watch: Watch) -> Watch:
+def _bandit_metrics(policy: LinearThompsonPolicy) -> dict[str, float]:
+    return {name: float(value) for name, value in asdict(policy.fit).items()}
+
+
+def _for_estimand(config: LearnerConfig, journey: Journey) -> LearnerConfig:
+    """Where every decision is its own episode, what comes after it does not count."""
+    if isinstance(config, PPOConfig) and journey.estimand == "per_decision":
+        return replace(config, discount=0.0)
+    return config
+
+
+def _telling(
+    workshop: Workshop, metrics: list[tuple[int, dict[str, float]]]
+) -> Callable[[int, dict[str, float]], None]:
     def tell(step: int, values: dict[str, float]) -> None:
-        watch(step, values)
+        metrics.append((step, values))
         if step % 10 == 9:
             shown = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
             workshop.say(f"  iteration {step + 1}: {shown}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,6 @@ from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Say, Workshop
 from nurture_rl.workflow.world import learned_world
 
-Metric = Callable[[str, int, dict[str, float]], None]  # (policy, step, values)
-
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -27,7 +25,6 @@ class Pipeline:
 
     settings: Settings
     say: Say
-    metric: Metric
 
     @cached_property
     def workshop(self) -> Workshop:
@@ -87,7 +84,6 @@ class Pipeline:
             self.world,
             run.data.held_out,
             run.seed,
-            lambda step, values: self.metric(name, step, values),
         )
 
     @cached_property

@@ -14,6 +14,7 @@ import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
+from nurture_rl.errors import ConfigError
 from nurture_rl.release.bundle import BundleContent, load_bundle, write_bundle
 from nurture_rl.release.card import PolicyCard
 from nurture_rl.release.gate import Difference, GateConfig, GateDecision, GateEvidence, gate
@@ -49,20 +50,46 @@ def release(
         found = json.loads((judged / "evaluation.json").read_text("utf-8"))
         candidate = found["candidate"]
         record: dict[str, Any] = {"candidate": candidate, "passed": False, "policy_id": None}
-        if candidate is None:
+        if run.run.release.policy is not None:
+            record |= _as_it_is(out, journey, run, ingested, policies)
+        elif candidate is None:
             record["reasons"] = ["no learned policy was evaluated, so there is nothing to release"]
         else:
             evidence = _evidence(found, candidate, journey, run)
             decision = gate(evidence, GateConfig(run.run.release.margin, evidence.logged.level))
             record |= {"passed": decision.passed, "reasons": list(decision.reasons)}
             if decision.passed:
-                card = _card(journey, ingested, evidence, decision)
+                card = _card(journey, ingested, candidate, evidence, decision)
                 record["policy_id"] = _bundle(
                     out, journey, run, ingested, policies[candidate], card
                 )
         (out / "gate.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
     return workshop.stage("release", inputs, build)
+
+
+def _as_it_is(
+    out: Path, journey: Journey, run: Settings, ingested: Path, policies: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Export a policy that learned nothing: business as usual has nothing to prove.
+
+    Raises:
+        ConfigError: no such policy, or one that learns and must pass the gate.
+    """
+    name = run.run.release.policy or ""
+    unlearned = [key for key, policy in run.run.policies.items() if policy.learner == "none"]
+    if name not in unlearned:
+        raise ConfigError(
+            f"release.policy: expected one of {', '.join(unlearned)}, got {name!r}; learned "
+            "policies are released by the gate alone"
+        )
+    card = _card(journey, ingested, name, None, None)
+    return {
+        "candidate": name,
+        "passed": True,
+        "reasons": ["exported as it is: the policy learned nothing, so the gate was not asked"],
+        "policy_id": _bundle(out, journey, run, ingested, policies[name], card),
+    }
 
 
 def _evidence(
@@ -97,12 +124,16 @@ def _evidence(
 
 
 def _card(
-    journey: Journey, ingested: Path, evidence: GateEvidence, decision: GateDecision
+    journey: Journey,
+    ingested: Path,
+    policy: str,
+    evidence: GateEvidence | None,
+    decision: GateDecision | None,
 ) -> PolicyCard:
     summary = json.loads((ingested / "tables" / "summary.json").read_text("utf-8"))
     notes = json.loads((ingested / "notes.json").read_text("utf-8"))
     return PolicyCard(
-        title=f"{journey.title}: {evidence.candidate}",
+        title=f"{journey.title}: {policy}",
         provenance=journey.provenance,
         data_fingerprint=summary["fingerprint"],
         evidence=evidence,

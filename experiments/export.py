@@ -1,0 +1,30 @@
+"""Ask the gate; write a bundle if it passes."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from nurture_rl.errors import NurtureError
+from nurture_rl.workflow.config import register_schema
+from nurture_rl.workflow.verbs import run_verb
+
+register_schema()
+
+
+@hydra.main(
+    version_base="1.3",
+    config_path=str(Path(__file__).resolve().parents[1] / "configs"),
+    config_name="export",
+)
+def main(config: DictConfig) -> None:
+    """Entry point of Hydra."""
+    try:
+        run_verb(config, "export")
+    except NurtureError as error:
+        sys.exit(f"export: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Check a log, unify its contacts and build the decision table."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from nurture_rl.errors import NurtureError
+from nurture_rl.workflow.config import register_schema
+from nurture_rl.workflow.verbs import run_verb
+
+register_schema()
+
+
+@hydra.main(
+    version_base="1.3",
+    config_path=str(Path(__file__).resolve().parents[1] / "configs"),
+    config_name="ingest",
+)
+def main(config: DictConfig) -> None:
+    """Entry point of Hydra."""
+    try:
+        run_verb(config, "ingest")
+    except NurtureError as error:
+        sys.exit(f"ingest: {error}")
+
+
+if __name__ == "__main__":
+    main()

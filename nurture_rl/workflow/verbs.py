@@ -1,0 +1,215 @@
+"""What each verb of `experiments/` does: run its part of the loop, track it, say what it made."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from nurture_rl.report.figures import figures
+from nurture_rl.report.page import write_report
+from nurture_rl.report.source import ReportInput
+from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.workflow.config import Settings, settings
+from nurture_rl.workflow.pipeline import Pipeline
+
+_PACKAGES = ("nurture-rl", "torch", "numpy", "gymnasium", "mlflow", "duckdb")
+
+
+def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
+    """Run a verb with a composed configuration.
+
+    Args:
+        config: composed by Hydra from `run_schema`.
+        verb: `ingest`, `fit_world`, `train`, `evaluate`, `export` or `pipeline`.
+
+    Returns:
+        What was made: folders, files, and for `export` and `pipeline` the gate's record.
+
+    Raises:
+        NurtureError: bad settings or bad data, with what to do.
+    """
+    checked = settings(config)
+    run = checked.run
+    torch.set_num_threads(run.torch_threads)
+    console = Console(highlight=False, soft_wrap=True)
+    pipeline = Pipeline(checked, partial(console.print, markup=False))
+    root = Path(run.runs).resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
+    tags = {"verb": verb, "data": run.data.name, "journey": run.data.journey}
+    name = f"{verb} {run.data.name} seed {run.seed}"
+    with tracked_run(uri, run.experiment_name, name, checked.plain, tags) as tracked:
+        made: dict[str, Any] = {"verb": verb, "mlflow_run": tracked.id, "mlflow_uri": tracked.uri}
+        for part in _PARTS[verb]:
+            made |= part(pipeline, tracked)
+    for key, value in made.items():
+        console.print(f"{key}: {value}", markup=False)
+    return made
+
+
+def _ingest(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    summary = _read(pipeline.ingested / "tables" / "summary.json")
+    decisions = _read(pipeline.ingested / "decisions.json")["decisions"]
+    data = pipeline.settings.run.data
+    tracked.dataset(data.name, summary["fingerprint"], decisions, data.path or data.source)
+    tracked.artifact(pipeline.ingested / "tables" / "summary.json", "ingest")
+    return {"ingested": pipeline.ingested}
+
+
+def _fit_world(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    heads = _read(pipeline.world / "calibration.json")["heads"]
+    tracked.metrics(0, {f"world.ece.{head['head']}": head["ece"] for head in heads})
+    tracked.artifact(pipeline.world / "calibration.json", "world")
+    return {"world": pipeline.world}
+
+
+def _train(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    for name, folder in pipeline.policies.items():
+        for step, values in _read(folder / "metrics.json"):
+            tracked.metrics(step, {f"{name}.{key}": value for key, value in values.items()})
+        tracked.artifact(folder, f"policies/{name}")
+    return {f"policy {name}": folder for name, folder in pipeline.policies.items()}
+
+
+def _evaluate(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    found = _read(pipeline.evaluated / "evaluation.json")
+    for name, policy in found["ope"]["policies"].items():
+        numbers = {"ess": policy["overlap"]["ess"]}
+        for kind, estimated in policy["estimates"].items():
+            numbers[kind] = estimated["estimate"]["value"]
+            numbers |= {f"{kind}.{end}": estimated["interval"][end] for end in ("lower", "upper")}
+        for judge in ("simulator", "truth"):
+            if found[judge]:
+                played = found[judge]["policies"][name]
+                numbers |= {f"{judge}.{end}": played[end] for end in ("value", "lower", "upper")}
+        known = {key: value for key, value in numbers.items() if value is not None}
+        tracked.metrics(0, {f"value.{name}.{key}": value for key, value in known.items()})
+    tracked.artifact(pipeline.evaluated / "evaluation.json", "evaluation")
+    return {"evaluation": pipeline.evaluated / "evaluation.json"}
+
+
+def _export(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    decided = _read(pipeline.released / "gate.json")
+    tracked.artifact(pipeline.released / "gate.json", "release")
+    tracked.tag("gate", "passed" if decided["passed"] else "refused")
+    made: dict[str, Any] = {"gate": "passed" if decided["passed"] else "refused"}
+    made |= {f"  because ({i + 1})": reason for i, reason in enumerate(decided["reasons"])}
+    bundle = pipeline.released / "bundle"
+    if bundle.is_dir():
+        made["mlflow_model"] = tracked.bundle(bundle, "policy")
+        made["bundle"] = bundle
+        made["serve it with"] = serve_line(pipeline, bundle)
+    return made
+
+
+def serve_line(pipeline: Pipeline, bundle: Path) -> str:
+    """The command that serves a bundle over the contacts of this run's log."""
+    run = pipeline.settings.run
+    command = [
+        str(Path(sys.executable).with_name("nurture-serve")),
+        str(bundle),
+        "--store",
+        str(Path(run.runs).resolve() / "store.db"),
+        "--logs",
+        str(pipeline.ingested / "tables"),
+        "--default-zone",
+        run.data.default_zone,
+        "--host",
+        run.serve.host,
+        "--port",
+        str(run.serve.port),
+    ]
+    return shlex.join(command)
+
+
+def _report(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    source = report_input(pipeline)
+    root = Path(pipeline.settings.run.runs).resolve()
+    out = root / "reports" / f"{pipeline.released.name.removeprefix('release-')}.html"
+    write_report(source, out)
+    tracked.artifact(out, "report")
+    for name, svg in figures(source).items():
+        tracked.text(svg.decode(), f"figures/{name}.svg")
+    return {"report": out}
+
+
+def report_input(pipeline: Pipeline) -> ReportInput:
+    """Everything the page shows, read back from the stages."""
+    journey, checked = pipeline.journey, pipeline.settings
+    evaluation = _read(pipeline.evaluated / "evaluation.json")
+    decisions = _read(pipeline.ingested / "decisions.json")
+    contacts = evaluation["contacts"]
+    return ReportInput(
+        title=f"{journey.title}",
+        journey={
+            "name": journey.name,
+            "title": journey.title,
+            "provenance": journey.provenance,
+            "unit": journey.reward.unit,
+            "horizon": journey.clock.horizon,
+            "estimand": journey.estimand,
+        },
+        run=_about_run(pipeline, checked),
+        data={
+            "ingest": _read(pipeline.ingested / "tables" / "summary.json"),
+            "notes": _read(pipeline.ingested / "notes.json"),
+            "contacts_train": contacts["training"],
+            "contacts_held_out": contacts["held_out"],
+            **{
+                key: decisions[key]
+                for key in ("decisions", "logged_features_equal", "unmatched_events")
+            },
+        },
+        calibration=_read(pipeline.world / "calibration.json")["heads"],
+        evaluation=evaluation,
+        gate=_read(pipeline.released / "gate.json"),
+    )
+
+
+def _about_run(pipeline: Pipeline, checked: Settings) -> Mapping[str, Any]:
+    summary = _read(pipeline.ingested / "tables" / "summary.json")
+    return {
+        "seed": checked.run.seed,
+        "started_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "versions": {name: version(name) for name in _PACKAGES},
+        "command": shlex.join(["python", *sys.argv]),
+        "fingerprints": {
+            "data": summary["fingerprint"],
+            **{
+                stage.name.rsplit("-", 1)[0]: stage.name.rsplit("-", 1)[1]
+                for stage in _stages(pipeline)
+            },
+        },
+        "config": OmegaConf.to_yaml(OmegaConf.create(dict(checked.plain))),
+    }
+
+
+def _stages(pipeline: Pipeline) -> list[Path]:
+    before = [pipeline.raw, pipeline.ingested, pipeline.world]
+    return [*before, *pipeline.policies.values(), pipeline.evaluated, pipeline.released]
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+Part = Callable[[Pipeline, Run], dict[str, Any]]
+_PARTS: dict[str, tuple[Part, ...]] = {
+    "ingest": (_ingest,),
+    "fit_world": (_ingest, _fit_world),
+    "train": (_ingest, _fit_world, _train),
+    "evaluate": (_ingest, _fit_world, _train, _evaluate),
+    "export": (_ingest, _fit_world, _train, _evaluate, _export),
+    "pipeline": (_ingest, _fit_world, _train, _evaluate, _export, _report),
+}
