@@ -60,7 +60,7 @@ def values(source: ReportInput) -> bytes | None:
         for place in range(1, len(rows)):
             axes.axhline(place - 0.5, color="#E4E7EB", linewidth=1.0)
         axes.set_xlabel(f"{source.unit} {source.per}")
-        _legend(figure, axes)
+        _legend(figure, axes, {judge.kind for _, answers in rows for judge, _ in answers})
 
     return drawing.draw("values", 1.5 + 0.78 * len(rows), paint)
 
@@ -147,10 +147,9 @@ def _reference_line(axes: Axes, source: ReportInput) -> None:
         axes.axvline(logged.value, color=drawing.INK, linewidth=1.0, linestyle=(0, (4, 3)))
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    shown = {line.get_color() for line in axes.lines}
+def _legend(figure: Figure, axes: Axes, kinds: set[str]) -> None:
     for judge in JUDGES:
-        if judge.colour in shown:
+        if judge.kind in kinds:
             axes.plot([], [], judge.marker, color=judge.colour, linestyle="-", label=judge.label)
     axes.plot([], [], color=drawing.INK, linestyle=(0, (4, 3)), label="the log's own mean")
     drawing.legend_below(figure, axes, 4)

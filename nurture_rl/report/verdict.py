@@ -34,10 +34,17 @@ def headline(source: ReportInput) -> Headline:
         return Headline("released", "Released", _release(source, candidate), reasons)
     if words(_judgement(source, candidate), "verdict") in (None, "cannot_tell_yet"):
         return Headline("open", "Cannot tell yet", _undecided(source, candidate), reasons)
-    sentence = (
-        f"Stay with “{reference}”: the evidence does not show that “{candidate}” earns more"
-        f"{_so_far(source, candidate)}."
-    )
+    known = _so_far(source, candidate)
+    if words(_judgement(source, candidate), "verdict") == "better":
+        sentence = (
+            f"Stay with “{reference}”: the log speaks for “{candidate}”{known}, but the rest of "
+            "the evidence does not."
+        )
+    else:
+        sentence = (
+            f"Stay with “{reference}”: the evidence does not show that “{candidate}” earns more"
+            f"{known}."
+        )
     return Headline("refused", "Refused", sentence, reasons)
 
 

@@ -21,6 +21,7 @@ from nurture_rl.report.mixes import (
 )
 from nurture_rl.report.numbers import sentence_case, shortened
 from nurture_rl.report.source import Json, ReportInput, listed, mapping, number, words
+from nurture_rl.report.value_tables import role
 
 SHOWN_HEADS = 6
 COLUMNS = 3
@@ -64,9 +65,10 @@ def action_mix(source: ReportInput) -> bytes | None:
     mixes = [mix for name in names if (mix := mix_of(source, name)) is not None]
     if not mixes:
         return None
-    titles = ["as logged" if name is None else name for name in names]
     if single_bin(source):
-        return _single_mix(source, titles, mixes)
+        labels = ["as logged" if name is None else _part(source, name) for name in names]
+        return _single_mix(source, labels, mixes)
+    titles = ["as logged" if name is None else role(source, name) for name in names]
 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(len(mixes), 1, squeeze=False, sharex=True)[:, 0]
@@ -101,7 +103,7 @@ def guardrails(source: ReportInput) -> bytes | None:
         ):
             y = np.arange(len(order)) + (place - (len(counts) - 1) / 2) * height
             widths = [number(reasons, reason) or 0.0 for reason in order]
-            label = "candidate" if name == source.candidate else "reference"
+            label = _part(source, name)
             axes.barh(y, widths, height=height * 0.92, color=colour, label=label)
         axes.set_yticks(range(len(order)), [sentence_case(reason) for reason in order])
         axes.invert_yaxis()
@@ -111,6 +113,10 @@ def guardrails(source: ReportInput) -> bytes | None:
         drawing.legend_below(figure, axes, 2)
 
     return drawing.draw("guardrails", 1.3 + 0.42 * len(order), paint)
+
+
+def _part(source: ReportInput, name: str) -> str:
+    return "candidate" if name == source.candidate else "reference"
 
 
 def _paint_head(axes: Axes, head: Json) -> None:
@@ -151,7 +157,7 @@ def _paint_mix(axes: Axes, bins: FloatArray, shares: dict[str, FloatArray]) -> N
     axes.grid(visible=False)
 
 
-def _single_mix(source: ReportInput, titles: list[str], mixes: list[FloatArray]) -> bytes:
+def _single_mix(source: ReportInput, labels: list[str], mixes: list[FloatArray]) -> bytes:
     """Journeys of one decision: one group of bars per action."""
     ids = [str(name) for name in listed(source.evaluation, "actions")]
 
@@ -159,9 +165,8 @@ def _single_mix(source: ReportInput, titles: list[str], mixes: list[FloatArray])
         axes = figure.subplots()
         height = 0.8 / len(mixes)
         colours = (drawing.GREY, drawing.BLUE, drawing.ORANGE)
-        for place, (title, mix, colour) in enumerate(zip(titles, mixes, colours, strict=False)):
+        for place, (label, mix, colour) in enumerate(zip(labels, mixes, colours, strict=False)):
             y = np.arange(len(ids)) + (place - (len(mixes) - 1) / 2) * height
-            label = shortened(title.lstrip("_") or title, 30)
             axes.barh(y, mix[0], height=height * 0.92, color=colour, label=label)
         axes.set_yticks(range(len(ids)), [shortened(name, 30) for name in ids])
         axes.invert_yaxis()
