@@ -82,7 +82,7 @@ def require_zone(name: str) -> ZoneInfo:
     """
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of zones is OSError
         raise TimeZoneError(
             f"expected an IANA time zone such as 'Europe/Berlin', got {name!r}; "
             "leave it empty when it is not known"
