@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nurture_envs.simulation import Simulation, SimulationState, select
-from nurture_envs.worlds.draws import choose, contact_keys, uniforms
+from nurture_envs.worlds.draws import choose, population_keys, uniforms
 
 _POLICY_STREAM = 7
 _BLOCK = 4096
@@ -100,7 +100,10 @@ def returns(
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> Returns:
-    """Play n contacts to their end; the same seed gives every policy the same contacts and luck."""
+    """Play n contacts to their end.
+
+    The same seed gives every policy the same contacts and luck; two seeds share no contact.
+    """
     discount = simulation.journey.reward.discount
     horizon, actions = simulation.spec.clock.horizon, len(simulation.catalog)
     value = np.zeros(n)
@@ -108,7 +111,7 @@ def returns(
     decisions = np.zeros(n, np.int64)
     mix, alive = np.zeros((horizon, actions)), np.zeros(horizon)
     reasons: dict[int, int] = {}
-    keys = contact_keys(seed, n, simulation.device)
+    keys = population_keys(seed, n, simulation.device)
     for start in range(0, n, _BLOCK):
         for step in play(simulation, policy, keys[start : start + _BLOCK], start):
             rows = step.contact.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Random draws as hashes of (key, step, stream, index): the same luck whatever the batch or device."""
+"""Draws as hashes of (key, step, stream, index): the same luck whatever the batch or device."""
 
 from __future__ import annotations
 
@@ -34,9 +34,20 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def contact_keys(seed: int, n: int, device: torch.device | str = "cpu") -> Tensor:
-    """Keys of n contacts, [n] int64; row i is the single key of seed + i."""
+    """Keys of n contacts, [n] int64; row i is the single key of seed + i.
+
+    Neighbouring seeds share all but one contact, as the rows of a vector environment must. For
+    contacts that two seeds do not share, take `population_keys`.
+    """
     index = torch.arange(n, dtype=torch.int64, device=device) + seed
     return _mix(index * _GOLDEN)
+
+
+def population_keys(seed: int, n: int, device: torch.device | str = "cpu") -> Tensor:
+    """Keys of n contacts of their own for every seed, [n] int64; the first rows do not need n."""
+    index = torch.arange(1, n + 1, dtype=torch.int64, device=device)
+    base = _mix(torch.tensor(_wrap(seed * _MIX_1 + _MIX_2), dtype=torch.int64, device=device))
+    return _mix(base + index * _GOLDEN)
 
 
 def next_episode(keys: Tensor) -> Tensor:
