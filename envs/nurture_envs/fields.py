@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -96,16 +96,29 @@ class Fields:
             except ValueError:
                 self.problem(name, f"expected a day such as 2027-12-31, got {value!r}")
                 return None
+        if isinstance(value, datetime):
+            self.problem(name, f"expected a day such as 2027-12-31, got the moment {value}")
+            return None
         return value if isinstance(value, date) else None
 
     def items(self, name: str, default: Any = _MISSING) -> list[Any]:
-        """A list; a single value counts as a list of one."""
+        """A list; a single value counts as a list of one, an empty key as a missing one."""
         self.seen.add(name)
-        value = self.data.get(name, default)
+        value = self.data.get(name)
+        value = default if value is None else value
         if value is _MISSING:
             self.problem(name, "expected a list, it is missing")
             return []
         return list(value) if isinstance(value, (list, tuple)) else [value]
+
+    def whole_numbers(self, name: str, default: list[int]) -> list[int]:
+        """A list of whole numbers; the default after a problem."""
+        values = self.items(name, default)
+        wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, int)]
+        if wrong:
+            self.problem(name, f"expected whole numbers, got {wrong[0]!r} among them")
+            return default
+        return values
 
     def mapping(self, name: str, default: Any = _MISSING) -> Fields:
         """A nested mapping."""

@@ -13,6 +13,7 @@ import yaml
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import Clock
 from nurture_envs.errors import JourneyError
+from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.fields import Fields, hint
 from nurture_envs.journey import (
     APPROVALS,
@@ -49,7 +50,7 @@ def load_journey(name_or_path: str | Path) -> Journey:
     Raises:
         JourneyError: the file cannot be read or breaks the schema; every problem is listed.
     """
-    return parse_journey(_read(str(name_or_path), Path.cwd()), str(name_or_path))
+    return parse_journey(_read(str(name_or_path), Path.cwd(), ()), str(name_or_path))
 
 
 def parse_journey(data: Mapping[str, Any], source: str = "mapping") -> Journey:
@@ -67,23 +68,26 @@ def parse_journey(data: Mapping[str, Any], source: str = "mapping") -> Journey:
     return journey
 
 
-def _read(name: str, base: Path) -> dict[str, Any]:
+def _read(name: str, base: Path, heirs: tuple[str, ...]) -> dict[str, Any]:
+    """The file's data over that of its parents; `heirs` are the files that led here."""
     if name in shipped_journeys():
-        text, where = (files("nurture_envs") / "journeys" / f"{name}.yaml").read_text("utf-8"), base
+        path, where, whole = files("nurture_envs") / "journeys" / f"{name}.yaml", base, name
     else:
         path = base / name
         if not path.is_file():
             known = ", ".join(shipped_journeys())
             raise JourneyError(name, [f"no such file; give a path or one of {known}"])
-        text, where = path.read_text("utf-8"), path.parent
+        where, whole = path.parent, str(path.resolve())
+    if whole in heirs:
+        raise JourneyError(name, ["extends: it inherits from itself; name another parent"])
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        data = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise JourneyError(name, [f"not readable as YAML: {error}"]) from error
     if not isinstance(data, dict):
         raise JourneyError(name, [f"expected a mapping of keys, got {type(data).__name__}"])
     parent = data.pop("extends", None)
-    return _merge(_read(str(parent), where), data) if parent else data
+    return _merge(_read(str(parent), where, (*heirs, whole)), data) if parent else data
 
 
 def _merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +111,7 @@ def _journey(f: Fields) -> Journey:
     ]
     if len(supporting) != 2:
         kpis.problem("supporting", f"expected exactly 2 supporting KPIs, got {len(supporting)}")
-        supporting = (supporting + [north_star, north_star])[:2]
+        supporting = [*supporting, north_star, north_star][:2]
     kpis.finish()
     journey = Journey(
         name=f.text("journey"),
@@ -156,10 +160,12 @@ def _signal(name: str, f: Fields) -> Signal:
 
 
 def _clock(f: Fields) -> Clock:
-    slots = tuple(float(s) for s in f.items("slots_hours", [0]) if isinstance(s, (int, float)))
+    found = f.items("slots_hours", [0])
+    slots = tuple(float(s) for s in found if isinstance(s, (int, float)))
     period = f.number("period_hours", 24.0, low=0.25)
-    if not slots or slots[0] < 0 or list(slots) != sorted(set(slots)) or slots[-1] >= period:
-        f.problem("slots_hours", f"expected increasing hours in [0, {period}), got {list(slots)}")
+    increasing = len(slots) == len(found) > 0 and list(slots) == sorted(set(slots))
+    if not increasing or slots[0] < 0 or slots[-1] >= period:
+        f.problem("slots_hours", f"expected increasing hours in [0, {period}), got {found}")
         slots = (0.0,)
     clock = Clock(period, slots, f.integer("periods", low=1))
     f.finish()
@@ -192,7 +198,9 @@ def _options(f: Fields) -> ActionOptions:
             slots.append(slot)
         else:
             f.problem("slots", f"expected local hours 0..23 or now, got {slot!r}")
-    pauses = tuple(p for p in f.items("pauses", [1]) if isinstance(p, int))
+    if len(set(slots)) < len(slots):
+        f.problem("slots", "expected each hour once; two actions cannot share an id")
+    pauses = tuple(f.whole_numbers("pauses", [1]))
     if not pauses or pauses[0] != 1 or list(pauses) != sorted(set(pauses)):
         f.problem("pauses", f"expected increasing whole numbers of bins from 1, got {pauses}")
         pauses = (1,)
@@ -235,7 +243,8 @@ def _feature(
         ".value" in channel for channel in (*feature.of, *feature.until)
     ):
         f.problem("of", "values can be counted or divided, not used for recency, streak or ever")
-    f.finish()
+    if kind in FEATURE_KINDS:  # of an unknown kind no key can be judged
+        f.finish()
     return feature
 
 
@@ -271,12 +280,10 @@ def _guardrails(f: Fields, known: list[str]) -> GuardrailSettings:
         c = Fields(_as_mapping(cap), f"guardrails.frequency_caps[{i}]", f.problems)
         caps.append(FrequencyCap(c.integer("max", low=1), c.number("hours", low=0.25)))
         c.finish()
-    quiet = [h for h in f.items("quiet_hours", []) if isinstance(h, int) and 0 <= h <= 24]
-    if "quiet_hours" in f.data and len(quiet) != 2:
-        f.problem(
-            "quiet_hours", f"expected [from, to] in hours 0..24, got {f.data['quiet_hours']!r}"
-        )
-    slack = [h for h in f.items("unknown_zone_slack", [-12, 14]) if isinstance(h, int)]
+    quiet = f.whole_numbers("quiet_hours", [])
+    if quiet and not (len(quiet) == 2 and all(0 <= hour <= 24 for hour in quiet)):
+        f.problem("quiet_hours", f"expected [from, to] in hours 0..24, got {quiet}")
+    slack = f.whole_numbers("unknown_zone_slack", [-12, 14])
     if len(slack) != 2 or slack[0] > 0 or slack[1] < 0:
         f.problem("unknown_zone_slack", f"expected [hours <= 0, hours >= 0], got {slack}")
         slack = [-12, 14]
@@ -359,10 +366,19 @@ def _cross_checks(journey: Journey) -> list[str]:
         problems.append("features: expected at least one")
     ids = ActionCatalog.of(journey).ids
     actions = [(f"drip.{bin_}", action) for bin_, action in journey.drip]
-    actions += [(f"rules[{i}].do", rule.action) for i, rule in enumerate(journey.rules)]
+    actions += [
+        (f"rules[{i}].do", r.action) for i, r in enumerate(journey.rules) if r.action != "drip"
+    ]
     problems += [
         f"{key}: no action is called {action!r}{hint(action, ids)}"
         for key, action in actions
-        if action != "drip" and action not in ids
+        if action not in ids
+    ]
+    columns = FeatureSpec.of(journey).columns
+    problems += [
+        f"rules[{i}].when.{c.column}: no feature column is called that{hint(c.column, columns)}"
+        for i, rule in enumerate(journey.rules)
+        for c in rule.when
+        if c.column not in columns
     ]
     return problems
