@@ -1,4 +1,4 @@
-"""One bin for n contacts: features, guardrails, action, answer, reward. The only copy of the dynamics."""
+"""One bin for n contacts: features, guardrails, action, answer, reward. The only such code."""
 
 from __future__ import annotations
 
