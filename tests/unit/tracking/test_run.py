@@ -87,8 +87,10 @@ def test_no_batch_holds_more_than_a_thousand_metrics(
 ) -> None:
     with tracked_run(store, "batches", "many", {}, {}) as run:
         sizes = count_batches(run, monkeypatch)
-        run.metrics(0, {f"m{i}": 0.0 for i in range(2300)})
-    assert sizes == [1000, 1000, 300]
+        run.metrics(0, {f"m{i}": 0.0 for i in range(700)})
+        assert sizes == []
+        run.metrics(1, {f"m{i}": 0.0 for i in range(1600)})
+        assert sizes == [1000, 1000, 300]
 
 
 @pytest.mark.parametrize(
