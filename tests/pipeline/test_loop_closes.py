@@ -1,0 +1,96 @@
+"""The server's own log is the next training set, twice around, with no hand in between."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nurture_envs.journey_file import load_journey
+from nurture_rl.workflow.collect import reference_simulation
+from tests.pipeline.running_server import running
+from tests.pipeline.world_player import WorldPlayer
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_app(name: str, *overrides: str) -> None:
+    command = [sys.executable, str(ROOT / "experiments" / f"{name}.py"), *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+def newest(runs: Path, stage: str) -> Path:
+    found = sorted((runs / "stages").glob(f"{stage}-*"), key=lambda path: path.stat().st_mtime)
+    return found[-1]
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def serve_and_play(bundle: Path, store: Path, contacts: int, seed: int) -> WorldPlayer:
+    player = WorldPlayer(reference_simulation(load_journey("inbound_lead")), contacts, seed)
+    with running(bundle, store, "--simulated-clock") as server:
+        player.play(server.send)
+    return player
+
+
+@pytest.mark.timeout(600)
+def test_served_decisions_and_their_outcomes_train_the_next_policy(tmp_path: Path) -> None:
+    small = ["experiment=small", f"runs={tmp_path / 'runs'}"]
+    run_app("export", *small, "data.contacts=300", "+policy=logging", "release.policy=logging")
+    runs = tmp_path / "runs"
+    for turn, served in enumerate(("logging", "linear_thompson")):
+        bundle = newest(runs, "release") / "bundle"
+        if served == "linear_thompson":
+            bundle = learned_bundle(tmp_path, runs)
+        store, log = tmp_path / f"store-{turn}.db", tmp_path / f"log-{turn}"
+        player = serve_and_play(bundle, store, 150, seed=50 + turn)
+        assert player.masks_agree == player.decisions  # one implementation of the guardrails
+        export = [sys.executable, "-m", "nurture_rl.serving.export", str(store), str(log)]
+        subprocess.run(export, check=True, capture_output=True)
+        run_app("pipeline", *small, "data=folder", f"data.path={log}", f"seed={turn}")
+        about = read(newest(runs, "ingest") / "decisions.json")
+        assert about["decisions"] == player.decisions
+        assert about["logged_features_equal"] == 1.0
+        summary = read(newest(runs, "ingest") / "tables" / "summary.json")
+        assert [table["quarantined"] for table in summary["tables"]] == [0, 0, 0]
+        assert read(newest(runs, "release") / "gate.json")["candidate"] in (
+            "linear_thompson",
+            "ppo",
+        )
+
+
+def learned_bundle(tmp_path: Path, runs: Path) -> Path:
+    """A bundle around the Thompson core of the latest turn, as a passed gate would write it."""
+    from datetime import UTC, datetime
+
+    import numpy as np
+
+    from nurture_envs.actions import ActionCatalog
+    from nurture_rl.release.bundle import BundleContent, write_bundle
+    from nurture_rl.release.card import PolicyCard
+    from nurture_rl.release.onnx_export import export_onnx
+    from nurture_rl.release.parity import random_states
+    from nurture_rl.workflow.decisions import load_decisions
+    from nurture_rl.workflow.learn import load_core, load_policy
+
+    journey = load_journey("inbound_lead")
+    catalog, rng = ActionCatalog.of(journey), np.random.default_rng(0)
+    folder = newest(runs, "policy-linear_thompson")
+    core = load_core(folder, journey)
+    assert core is not None
+    export_onnx(core, tmp_path / "model.onnx", catalog, rng)
+    features = load_decisions(newest(runs, "ingest"), journey, 0.5).features
+    states = random_states(features, catalog.wait, len(catalog), 64, rng)
+    card = PolicyCard("test", "synthetic", "", None, None, (), ())
+    spec = load_policy(folder, journey).spec()
+    model = (tmp_path / "model.onnx").read_bytes()
+    content = BundleContent(journey, spec, model, states, card)
+    write_bundle(tmp_path / "learned", content, datetime.now(UTC))
+    return tmp_path / "learned"
