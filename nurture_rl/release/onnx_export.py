@@ -140,8 +140,12 @@ def _graph(core: Core, n_actions: int) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back two known notes of torch 2.13's exporter, and nothing else."""
+    """Hold back two known notes of torch 2.13's exporter, and the optimisers' progress lines."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    optimisers = [logging.getLogger(name) for name in ("onnx_ir", "onnxscript")]
+    levels = [one.level for one in optimisers]
+    for one in optimisers:
+        one.setLevel(logging.WARNING)
 
     def unrelated(record: logging.LogRecord) -> bool:
         return "torchvision is not installed" not in record.getMessage()
@@ -155,3 +159,5 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.removeFilter(unrelated)
+        for one, level in zip(optimisers, levels, strict=True):
+            one.setLevel(level)

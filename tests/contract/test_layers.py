@@ -11,8 +11,8 @@ from tests.contract.source_tree import ROOT, imports, modules_of, run_isolated, 
 # A room may import itself and what stands on an earlier line, never a neighbour on its own line.
 ORDER = [
     ["nurture_rl.errors", "nurture_rl.records", "nurture_rl.rng"],
-    ["nurture_rl.logs"],
     ["nurture_rl.identity"],
+    ["nurture_rl.logs"],
     ["nurture_rl.features"],
     ["nurture_rl.simulator"],
     ["nurture_rl.policies"],
@@ -21,6 +21,7 @@ ORDER = [
     ["nurture_rl.release"],
     ["nurture_rl.serving"],
     ["nurture_rl.tracking", "nurture_rl.report"],
+    ["nurture_rl.workflow"],
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 OWNER = {
