@@ -18,7 +18,9 @@ from nurture_rl.features.bins import IntArray, bin_log
 def start_states(
     events: pa.Table, contacts: pa.Table, decisions: pa.Table, journey: Journey, default_zone: str
 ) -> dict[str, NDArray[Any]]:
-    """The known past at the first decision of every episode that begins in bin 0.
+    """The known past at the start of bin 0 of every episode.
+
+    What happened between there and a first decision in a later bin is left out.
 
     Args:
         events, contacts: checked tables.
@@ -31,7 +33,7 @@ def start_states(
         `zone_known`, `consent`, `available`.
     """
     spec = FeatureSpec.of(journey)
-    first = decisions.filter(pc.equal(decisions["step"], 0))
+    first = decisions.take(_first_rows(decisions))
     log = bin_log(events, contacts, first, journey, default_zone)
     times, seen = log.times, log.events
     row, of = _pairs(times.contact, seen.contact)
@@ -55,6 +57,12 @@ def start_states(
         "consent": about["consent"],
         "available": np.asarray(first["available"].to_pylist(), bool),
     }
+
+
+def _first_rows(decisions: pa.Table) -> IntArray:
+    """Row of each episode's first decision, [m]."""
+    episode = np.asarray(decisions["episode_id"].to_pylist(), str)
+    return np.flatnonzero(np.append(True, episode[1:] != episode[:-1])[: len(episode)])
 
 
 def _pairs(rows: IntArray, events: IntArray) -> tuple[IntArray, IntArray]:

@@ -25,8 +25,8 @@ SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
 class TrustConfig:
     """How far a learned policy may move from the logging policy; what the log can still judge."""
 
-    max_ratio: float = MISSING  # largest importance ratio to the logging policy, >= 1
-    explore: float = MISSING  # share of decisions that follow the logging policy, in [0, 1]
+    max_ratio: float = 4.0  # largest importance ratio to the logging policy, >= 1
+    explore: float = 0.05  # share of decisions that follow the logging policy, in [0, 1]
 
 
 @dataclass
@@ -100,7 +100,7 @@ class RunConfig:
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
-    torch_threads: int = 1  # more only pays on a machine that has nothing else to do
+    threads: int = 1  # of torch and BLAS; two pools that share cores slow each other tenfold
 
 
 @dataclass(frozen=True, slots=True)
