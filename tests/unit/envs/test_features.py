@@ -1,0 +1,238 @@
+"""Features of hand-made pasts, and the state that is carried from bin to bin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from nurture_envs.clock import DAY_US
+from nurture_envs.errors import JourneyError
+from nurture_envs.features import (
+    NEVER,
+    FeatureSpec,
+    FeatureState,
+    advance,
+    empty_state,
+    evaluate,
+    state_from_events,
+)
+from nurture_envs.journey import Journey
+from tests.unit.envs.toy_journey import toy
+
+JOURNEY = toy()
+SPEC = FeatureSpec.of(JOURNEY)
+MONDAY = 20_549 * DAY_US  # 2026-04-06
+Event = tuple[int, str, float]  # (bin, channel, amount)
+
+
+def state_at(
+    now: int, events: list[Event], journey: Journey = JOURNEY, late: bool = False
+) -> FeatureState:
+    """The past of one contact at the start of bin `now`; `late` heeds each channel's delay."""
+    delays = dict(zip(journey.channels, journey.delays, strict=True))
+    known = [e for e in events if not late or e[0] + delays[e[1]] < now]
+    return state_from_events(
+        FeatureSpec.of(journey),
+        contact=np.zeros(len(known), np.int64),
+        lag=now - np.array([bin_ for bin_, _, _ in known], np.int64),
+        channel=np.array([journey.channel_index(name) for _, name, _ in known], np.int64),
+        amount=np.array([amount for _, _, amount in known]),
+        bins=np.array([now]),
+    )
+
+
+def values(
+    name: str,
+    now: int,
+    events: list[Event],
+    attributes: dict[str, Any] | None = None,
+    journey: Journey = JOURNEY,
+) -> list[float]:
+    """The columns of one feature for one contact at the start of bin `now`."""
+    spec = FeatureSpec.of(journey)
+    encoded = spec.encode_attributes([attributes or {}])
+    past = state_at(now, [*events, (now, "clicked", 99.0)], journey)  # the bin itself is not over
+    row = evaluate(spec, past, np.array([now]), np.array([MONDAY]), encoded)[0]
+    feature = next(feature for feature in spec.features if feature.name == name)
+    return [float(row[spec.column(column)]) for column in spec.names(feature)]
+
+
+def test_a_count_sums_its_signals_over_the_window_of_completed_bins() -> None:
+    events = [(4, "sent_red", 1.0), (3, "sent_blue", 2.0), (2, "sent_red", 8.0)]
+    assert values("sends_2", 5, events) == [3.0]  # bins 4 and 3
+    assert values("sends_2", 4, events) == [10.0]  # bins 3 and 2
+    assert values("sends_2", 9, events) == [0.0]
+
+
+def test_values_are_summed_beside_the_counts() -> None:
+    events = [(1, "bought", 1.0), (1, "bought.value", 12.5), (0, "bought.value", -2.25)]
+    assert values("spent_3", 2, events) == [10.25]
+
+
+def test_recency_is_the_number_of_bins_since_and_stops_at_its_window() -> None:
+    for now, expected in ((1, 1.0), (2, 2.0), (3, 3.0), (4, 3.0), (100, 3.0)):
+        assert values("since_click", now, [(0, "clicked", 1.0)]) == [expected]
+    assert values("since_click", 0, [(-7, "called", 1.0)]) == [3.0]
+
+
+def test_a_ratio_of_nothing_is_nothing() -> None:
+    sent = [(0, "sent_red", 1.0), (1, "sent_blue", 3.0)]
+    clicked = [(0, "clicked", 1.0)]
+    assert values("click_rate", 2, sent + clicked) == [0.25]
+    assert values("click_rate", 2, sent) == [0.0]
+    assert values("click_rate", 2, clicked) == [0.0]
+
+
+def test_a_streak_counts_the_bins_after_its_last_end() -> None:
+    sent = [(bin_, "sent_red", 1.0) for bin_ in (0, 1, 2, 3)]
+    assert values("unanswered", 4, sent) == [3.0]  # the window is three bins
+    assert values("unanswered", 4, [*sent, (2, "clicked", 1.0)]) == [1.0]
+    assert values("unanswered", 4, [*sent, (3, "clicked", 1.0)]) == [0.0]
+    assert values("unanswered", 4, [*sent, (-5, "clicked", 1.0)]) == [3.0]
+
+
+def test_ever_remembers_beyond_every_window() -> None:
+    assert values("ever_bought", 400, [(0, "bought", 1.0)]) == [1.0]
+    assert values("ever_bought", 400, [(0, "clicked", 1.0)]) == [0.0]
+
+
+def test_attributes_are_levels_or_numbers_with_a_default() -> None:
+    assert values("plan", 1, [], {"tariff": "team"}) == [0.0, 1.0]
+    assert values("plan", 1, [], {"tariff": "gold"}) == [0.0, 0.0]
+    assert values("plan", 1, [], {}) == [0.0, 0.0]
+    assert values("size", 1, [], {"size": 12}) == [12.0]
+    for missing in ({}, {"size": None}, {"size": "big"}, {"size": float("nan")}, {"size": True}):
+        assert values("size", 1, [], missing) == [3.5]
+
+
+def test_the_stage_is_the_one_entered_last_and_the_later_of_a_tie() -> None:
+    assert values("stage", 5, [(1, "warm", 1.0)]) == [1.0, 0.0]
+    assert values("stage", 5, [(1, "warm", 1.0), (3, "hot", 1.0)]) == [0.0, 1.0]
+    assert values("stage", 5, [(3, "warm", 1.0), (1, "hot", 1.0)]) == [1.0, 0.0]  # moved back
+    assert values("stage", 5, [(3, "warm", 1.0), (3, "hot", 1.0)]) == [0.0, 1.0]
+    assert values("stage", 5, [(3, "clicked", 1.0)]) == [0.0, 0.0]
+
+
+def test_the_calendar_tells_bin_weekday_and_slot() -> None:
+    twice = toy(clock={"period_hours": 24, "slots_hours": [0, 12], "periods": 4})
+    assert values("bin", 5, [], journey=twice) == [5.0]
+    assert values("slot", 5, [], journey=twice) == [0.0, 1.0]
+    assert values("weekday", 5, [], journey=twice) == [0, 0, 1, 0, 0, 0, 0]  # Monday and two days
+    assert values("weekday", -1, [])[6] == 1.0  # the day before is a Sunday
+
+
+def test_columns_are_named_after_features_and_levels_in_order() -> None:
+    assert SPEC.columns[:2] == ("bin", "weekday=mon")
+    assert SPEC.columns[8:14] == (
+        "slot=0",
+        "stage=warm",
+        "stage=hot",
+        "size",
+        "plan=free",
+        "plan=team",
+    )
+    assert SPEC.attribute_columns == ("size", "plan=free", "plan=team")
+    assert SPEC.window == 3
+    with pytest.raises(JourneyError, match="no feature column is called 'sends_9'"):
+        SPEC.column("sends_9")
+
+
+def test_the_hash_of_a_spec_follows_its_definitions_channels_and_clock() -> None:
+    changed = [
+        toy(features__sends_2__window=3),
+        toy(signals__bot={"type": "click", "is_machine": True}),
+        toy(clock__periods=5),
+    ]
+    hashes = {SPEC.hash, *(FeatureSpec.of(journey).hash for journey in changed)}
+    assert len(hashes) == 4
+    assert FeatureSpec.of(toy(title="Another")).hash == SPEC.hash
+
+
+def test_nobody_has_a_past_at_first() -> None:
+    state = empty_state(2, SPEC, np.zeros(1))
+    assert state.ring.shape == (2, 3, len(SPEC.channels))
+    assert not state.ring.any()
+    assert (state.last == NEVER).all()
+
+
+BINS = st.integers(-4, 6)
+COUNTS = st.sampled_from([name for name in JOURNEY.channels if not name.endswith(".value")])
+HAPPENINGS = st.lists(
+    st.tuples(BINS, COUNTS, st.integers(1, 4).map(float))
+    | st.tuples(BINS, st.just("bought.value"), st.integers(-4000, 4000).map(lambda v: v / 8)),
+    max_size=40,
+)
+
+
+def known_rows(events: list[Event], bin_: int) -> NDArray[np.float32]:
+    """What becomes known as `bin_` closes, [1, D + 1, c]: delayed channels come from before it."""
+    rows = np.zeros((1, max(JOURNEY.delays) + 1, len(JOURNEY.channels)), np.float32)
+    for happened, channel, amount in events:
+        column = JOURNEY.channel_index(channel)
+        if happened + JOURNEY.delays[column] == bin_:
+            rows[0, JOURNEY.delays[column], column] += amount
+    return rows
+
+
+@given(HAPPENINGS)
+def test_closing_bins_one_by_one_gives_the_state_of_the_events_at_once(
+    events: list[Event],
+) -> None:
+    first = -4 - max(JOURNEY.delays)
+    closed = empty_state(1, SPEC, np.zeros(1))
+    on_torch = empty_state(1, SPEC, torch.zeros(1))
+    encoded = SPEC.encode_attributes([{"tariff": "free"}])
+    for bin_ in range(first, 9):
+        rows = known_rows(events, bin_)
+        closed = advance(closed, rows, np.array([bin_]))
+        on_torch = advance(on_torch, torch.as_tensor(rows), torch.tensor([bin_]))
+        now = bin_ + 1
+        at_once = state_at(now, events, late=True)
+        np.testing.assert_array_equal(closed.ring, at_once.ring)
+        assert on_torch.ring.dtype == torch.float32
+        table = evaluate(SPEC, closed, np.array([now]), np.array([MONDAY]), encoded)
+        again = evaluate(SPEC, at_once, np.array([now]), np.array([MONDAY]), encoded)
+        torch_table = evaluate(
+            SPEC, on_torch, torch.tensor([now]), torch.tensor([MONDAY]), torch.as_tensor(encoded)
+        )
+        assert table.dtype == np.float32
+        assert table.tobytes() == again.tobytes() == torch_table.numpy().tobytes()
+
+
+def test_a_late_record_enters_at_the_bin_in_which_it_happened() -> None:
+    rows = np.zeros((1, 3, len(SPEC.channels)), np.float32)
+    hot = JOURNEY.channel_index("hot")
+    rows[0, 2, hot] = 1.0  # becomes known as bin 6 closes, happened in bin 4
+    state = advance(empty_state(1, SPEC, np.zeros(1)), rows, np.array([6]))
+    assert state.last[0, hot] == 4
+    assert state.ring[0, :, hot].tolist() == [0.0, 0.0, 1.0]  # three bins before bin 7
+
+
+def test_a_late_record_does_not_overwrite_a_newer_one() -> None:
+    warm = JOURNEY.channel_index("warm")
+    state = empty_state(1, SPEC, np.zeros(1))
+    state.last[0, warm] = 6
+    rows = np.zeros((1, 3, len(SPEC.channels)), np.float32)
+    rows[0, 2, warm] = 1.0
+    assert advance(state, rows, np.array([7])).last[0, warm] == 6
+
+
+def test_contacts_do_not_see_each_others_events() -> None:
+    state = state_from_events(
+        SPEC,
+        contact=np.array([0, 1, 1]),
+        lag=np.array([1, 2, 0]),
+        channel=np.array([0, 1, 2]),
+        amount=np.array([1.0, 2.0, 3.0]),
+        bins=np.array([5, 9]),
+    )
+    assert state.ring[0].sum() == 1.0
+    assert state.ring[1].tolist()[1][1] == 2.0
+    assert state.ring[1].sum() == 2.0
+    assert state.last[:, :3].tolist() == [[4, NEVER, NEVER], [NEVER, 7, NEVER]]
