@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from nurture_rl.report.figures import figures
 from nurture_rl.report.page import write_report
@@ -41,7 +42,7 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
     """
     checked = settings(config)
     run = checked.run
-    torch.set_num_threads(run.torch_threads)
+    torch.set_num_threads(run.threads)
     console = Console(highlight=False, soft_wrap=True)
     pipeline = Pipeline(checked, partial(console.print, markup=False))
     root = Path(run.runs).resolve()
@@ -49,7 +50,8 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
     uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
     tags = {"verb": verb, "data": run.data.name, "journey": run.data.journey}
     name = f"{verb} {run.data.name} seed {run.seed}"
-    with tracked_run(uri, run.experiment_name, name, checked.plain, tags) as tracked:
+    tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
+    with threadpool_limits(run.threads), tracking as tracked:
         made: dict[str, Any] = {"verb": verb, "mlflow_run": tracked.id, "mlflow_uri": tracked.uri}
         for part in _PARTS[verb]:
             made |= part(pipeline, tracked)
