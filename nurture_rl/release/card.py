@@ -58,5 +58,5 @@ def _evidence(evidence: GateEvidence | None) -> list[str]:
 
 
 def _row(judge: str, found: Difference) -> str:
-    interval = f"[{found.lower:+.2f}, {found.upper:+.2f}]"
-    return f"| {judge} | {found.value:+.2f} | {interval} | {100 * found.level:.4g} % |"
+    interval = f"[{found.lower:+.4g}, {found.upper:+.4g}]"
+    return f"| {judge} | {found.value:+.4g} | {interval} | {100 * found.level:.4g} % |"

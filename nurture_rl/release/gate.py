@@ -103,7 +103,7 @@ def _bound(
         )
     if not found.lower > config.margin:  # a bound that is not a number must not pass either
         yield (
-            f"{evidence.candidate} less {evidence.reference} {where} is {found.value:+.2f} {unit} "
-            f"per episode with a {percent} interval of [{found.lower:+.2f}, {found.upper:+.2f}]; "
-            f"the lower bound must lie above {config.margin:+.2f} {unit}."
+            f"{evidence.candidate} less {evidence.reference} {where} is {found.value:+.4g} {unit} "
+            f"per episode with a {percent} interval of [{found.lower:+.4g}, {found.upper:+.4g}]; "
+            f"the lower bound must lie above {config.margin:+.4g} {unit}."
         )
