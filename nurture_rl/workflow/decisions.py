@@ -108,6 +108,7 @@ def held_out_log(
     """The held-out contacts' episodes for off-policy evaluation.
 
     Episodes with a decision that is not matured are left out whole: their value is not known yet.
+    Where every decision is judged by itself, only the decision is left out.
 
     Args:
         decisions: of the whole log.
@@ -115,9 +116,11 @@ def held_out_log(
         reward: another outcome than the journey's reward, [N] of the whole log.
     """
     catalog = ActionCatalog.of(journey)
-    waiting = np.zeros(int(decisions.episode.max()) + 1, bool)
-    np.logical_or.at(waiting, decisions.episode, ~decisions.matured)
-    rows = decisions.held_out & ~waiting[decisions.episode]
+    waiting = ~decisions.matured
+    if journey.estimand == "per_episode":
+        unknown = np.bincount(decisions.episode, weights=waiting) > 0
+        waiting = unknown[decisions.episode]
+    rows = decisions.held_out & ~waiting
     kept = decisions.take(rows)
     _, first = np.unique(kept.episode, return_index=True)
     log = evaluation_log(

@@ -196,9 +196,10 @@ def _summary(
     per = np.concatenate([one.decisions for one in found])
     value = np.concatenate([one.value for one in found])
     other = np.concatenate([one.value for one in base])
+    amounts = np.concatenate([one.amounts for one in found])
     if journey.estimand == "per_decision":
         value, other = value / per, other / np.concatenate([one.decisions for one in base])
-    amounts = np.concatenate([one.amounts for one in found])
+        amounts = amounts / per[:, None]
     kpis = [
         float(amounts[:, [journey.channel_index(name) for name in kpi.of]].sum(axis=1).mean())
         for _, kpi in _kpis(journey)
