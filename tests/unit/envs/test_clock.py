@@ -40,7 +40,8 @@ def local(utc: str, zone: str) -> str:
 
 def bins(clock: Clock, hours: list[float], anchor_hours: float = 0.0) -> list[int]:
     times = np.array([round(h * HOUR_US) for h in hours])
-    return clock.bin_of(times, np.array(round(anchor_hours * HOUR_US))).tolist()
+    found: list[int] = clock.bin_of(times, np.array(round(anchor_hours * HOUR_US))).tolist()
+    return found
 
 
 def test_a_bin_begins_at_its_edge_and_ends_just_before_the_next() -> None:

@@ -122,11 +122,11 @@ def test_every_cap_counts_its_own_window() -> None:
     caps = [{"max": 1, "hours": 30}, {"max": 3, "hours": 200}]
     journey = toy(guardrails__frequency_caps=caps)
     assert sends_remembered(journey.guardrails) == 3
-    three = {"sends_hours": [*sent(-40, -80, -120)]}
+    three: dict[str, Any] = {"sends_hours": [*sent(-40, -80, -120)]}
     assert set(forbidden(facts(**three), journey).values()) == {Reason.FREQUENCY_CAP}
-    two = {"sends_hours": [*sent(-40, -80), NEVER_SENT]}
+    two: dict[str, Any] = {"sends_hours": [*sent(-40, -80), NEVER_SENT]}
     assert forbidden(facts(**two), journey) == {}
-    recent = {"sends_hours": [*sent(-21.5), NEVER_SENT, NEVER_SENT], "hour": 8.0}
+    recent: dict[str, Any] = {"sends_hours": [*sent(-21.5), NEVER_SENT, NEVER_SENT], "hour": 8.0}
     no_gap = toy(guardrails__frequency_caps=caps, guardrails__min_gap_hours=0)
     found = forbidden(facts(**recent), no_gap)
     assert set(found) == {"send:red@now", "send:blue@now"}  # 29.5 hours; at nine it is 30.5
@@ -164,7 +164,7 @@ def test_an_unknown_zone_must_be_outside_quiet_hours_wherever_it_may_be() -> Non
         if "send:blue@now" not in forbidden(facts(hour=hour, zone_known=False))
     ]
     assert allowed == list(range(10, 17))
-    slots = {"actions__slots": [9, 10, 16, 17], "drip": {}}
+    slots: dict[str, Any] = {"actions__slots": [9, 10, 16, 17], "drip": {}}
     held = forbidden(facts(hour=0, zone_known=False), toy(**slots))
     assert set(held) == {f"send:{m}@{h}" for m in ("red", "blue") for h in ("09", "17")}
     assert set(held.values()) == {Reason.QUIET_HOURS}
