@@ -29,6 +29,7 @@ from nurture_rl.simulator.tables import (
     class_rates,
     count_by_routing,
     possible_events,
+    price_lists,
     repeats,
     standard_values,
     value_scales,
@@ -87,6 +88,7 @@ def fit_world(
     scales = value_scales(targets.values[split.train], targets.valued[split.train])
     model = _blank(data, journey, config, targets, split)
     _set(model, "logarithmic", scales.logarithmic)
+    _set_prices(model, data, targets, journey, split)
     base_rates = torch.as_tensor(targets.happened[split.train].mean(axis=0), dtype=torch.float32)
     initialise(model, base_rates, generator)
     model = model.to(config.device)
@@ -140,6 +142,25 @@ def _blank(
         reached = availability(data.available, data.step, sizes.slots)
         _set(model, "reachable", reached)
     return model
+
+
+def _set_prices(
+    model: ResponseModel,
+    data: WorldData,
+    targets: _Targets,
+    journey: Journey,
+    split: ContactSplit,
+) -> None:
+    rows = np.concatenate([split.train, split.tuning])
+    found = price_lists(
+        targets.values[rows],
+        targets.valued[rows],
+        data.action[rows],
+        ActionCatalog.of(journey),
+        model.sizes.quantiles,
+    )
+    _set(model, "listed", found.listed)
+    _set(model, "prices", found.prices)
 
 
 def _set(model: ResponseModel, name: str, values: object) -> None:

@@ -18,7 +18,7 @@ from nurture_envs.worlds.learned import LearnedWorld, StartTable
 from nurture_rl.errors import BundleError
 from nurture_rl.logs.atomic import atomic_folder
 
-_TENSORS, _ABOUT, _FORMAT = "world.safetensors", "world.json", 1
+_TENSORS, _ABOUT, _FORMAT = "world.safetensors", "world.json", 2
 
 
 def save_world(world: LearnedWorld, folder: Path) -> None:

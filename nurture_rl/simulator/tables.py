@@ -15,6 +15,9 @@ IntArray = NDArray[np.int64]
 
 _MEAN_REPEATS = 1.2  # mean count of a bin with events from which repeats are drawn
 _SURE = 10.0  # expected events whose absence is no accident: exp(-10) = 5e-5
+_LONGEST_LIST = 32  # distinct amounts
+_LISTED = 0.25  # share of the values' variance that actions must explain
+_FEWEST_PRICES = 20  # bins from which an action has prices of its own
 _SKEWED = 1.0  # skewness from which positive values are modelled by their logarithm
 
 
@@ -109,6 +112,53 @@ def value_scales(values: FloatArray, happened: BoolArray) -> ValueScales:
         seen = np.log(seen) if scales.logarithmic[head] else seen
         scales.mean[head], scales.scale[head] = seen.mean(), seen.std() or 1.0
     return scales
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriceLists:
+    """Values that depend on what was offered, not on who took it."""
+
+    listed: BoolArray  # [V]
+    prices: FloatArray  # even quantiles of the logged values after each action, [a, V, q]
+
+
+def price_lists(
+    values: FloatArray, happened: BoolArray, action: IntArray, catalog: ActionCatalog, q: int
+) -> PriceLists:
+    """Find valued signals whose amounts are prices, and what each action's prices are.
+
+    They are where at most 32 amounts occur and the action explains a quarter of their variance. The
+    mean and noise of other values move with the contact; prices have no values between them.
+
+    Args:
+        values: value sums of the bins, [n, V].
+        happened: bins with events, [n, V].
+        action: catalogue positions, [n]. One with fewer than 20 events borrows those of its
+            routing, and where these are too few, everybody's.
+        catalog: names each action's routing.
+        q: quantiles kept.
+    """
+    a, v = len(catalog), values.shape[1]
+    found = PriceLists(np.zeros(v, bool), np.zeros((a, v, q)))
+    same = np.array([[x.routing == y.routing for y in catalog.actions] for x in catalog.actions])
+    for head in range(v):
+        seen, after = values[happened[:, head], head], action[happened[:, head]]
+        if seen.size < _FEWEST_PRICES or not _are_prices(seen, after, a):
+            continue
+        found.listed[head] = True
+        for one in range(a):
+            pools = (after == one, same[one][after], np.ones(len(after), bool))
+            pool = next(p for p in pools if p.sum() >= _FEWEST_PRICES)
+            found.prices[one, head] = np.quantile(
+                seen[pool], (np.arange(q) + 0.5) / q, method="inverted_cdf"
+            )
+    return found
+
+
+def _are_prices(seen: FloatArray, after: IntArray, a: int) -> bool:
+    means = np.bincount(after, seen, a) / np.maximum(np.bincount(after, minlength=a), 1)
+    explained = means[after].var() >= _LISTED * seen.var()
+    return bool(np.unique(seen).size <= _LONGEST_LIST and explained)
 
 
 def standard_values(values: FloatArray, scales: ValueScales) -> FloatArray:

@@ -88,6 +88,8 @@ class ResponseModel(nn.Module):
     value_low: Tensor
     value_high: Tensor
     residuals: Tensor
+    listed: Tensor
+    prices: Tensor
     reachable: Tensor
 
     def __init__(self, sizes: ModelSizes) -> None:
@@ -142,11 +144,12 @@ class ResponseModel(nn.Module):
         extra = torch.floor(torch.log1p(-luck) / torch.log(repeat))
         return 1.0 + torch.minimum(extra, self.most - 1.0)
 
-    def values(self, means: Tensor, luck: Tensor) -> Tensor:
+    def values(self, means: Tensor, luck: Tensor, action: Tensor) -> Tensor:
         """Values of a bin's events, [n, V], from uniforms [n, V]: mean plus a logged residual.
 
         Residual quantiles are interpolated, which keeps the mean right for any shape of noise and,
         in logarithmic heads, is the smearing estimate; the result stays inside the logged range.
+        Amounts that come from a price list are drawn as they were logged after the action.
 
         Source: Duan (1983), Smearing Estimate: A Nonparametric Retransformation Method.
         """
@@ -158,7 +161,9 @@ class ResponseModel(nn.Module):
         noise = low + (place - below) * (high - low)
         value = self.value_mean + self.value_scale * (means + noise)
         value = torch.where(self.logarithmic, torch.exp(value), value)
-        return torch.minimum(torch.maximum(value, self.value_low), self.value_high)
+        value = torch.minimum(torch.maximum(value, self.value_low), self.value_high)
+        rank = (luck * self.sizes.quantiles).long().clamp(max=self.sizes.quantiles - 1)
+        return torch.where(self.listed, self.prices[action[:, None], column, rank], value)
 
 
 def action_embedding(catalog: ActionCatalog) -> Tensor:
@@ -195,5 +200,7 @@ def _tables(sizes: ModelSizes) -> dict[str, Tensor]:
         "value_low": torch.zeros(v),
         "value_high": torch.zeros(v),
         "residuals": torch.zeros(v, sizes.quantiles),
+        "listed": torch.zeros(v, dtype=torch.bool),
+        "prices": torch.zeros(a, v, sizes.quantiles),
         "reachable": torch.ones(sizes.slots),
     }

@@ -123,7 +123,7 @@ class LearnedWorld:
         amounts[:, self._count_channels] = (counts * happened).to(torch.float32)
         if sizes.values:
             luck = uniforms(keys, view.bins, _VALUES, sizes.values).to(torch.float64)
-            value = torch.round(self._exact.values(means, luck) * GRID) / GRID
+            value = torch.round(self._exact.values(means, luck, view.action) * GRID) / GRID
             value = value * happened[:, self._heads.source]
             amounts[:, self._value_channels] = value.to(torch.float32)
         return Outcome(amounts, self._available(keys, view.bins), {})

@@ -68,7 +68,7 @@ def test_the_mean_value_follows_size_as_planted() -> None:
     with torch.no_grad():
         _, means = model(features, torch.full((4000,), SEND))
         luck = torch.rand((4000, 1), generator=torch.Generator().manual_seed(0))
-        values = model.values(means, luck)[:, 0]
+        values = model.values(means, luck, torch.full((4000,), SEND))[:, 0]
     assert float(values[:2000].mean()) == pytest.approx(15.0, abs=0.5)
     assert float(values[2000:].mean()) == pytest.approx(25.0, abs=0.5)
 

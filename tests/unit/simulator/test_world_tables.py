@@ -13,6 +13,7 @@ from nurture_rl.simulator.tables import (
     class_rates,
     count_by_routing,
     possible_events,
+    price_lists,
     repeats,
     standard_values,
     value_scales,
@@ -66,6 +67,27 @@ def test_only_positive_skewed_values_become_logarithms() -> None:
     np.testing.assert_allclose(standard.mean(axis=0), 0.0, atol=1e-12)
     np.testing.assert_allclose(standard.std(axis=0), 1.0)
     assert (scales.low[0], scales.high[0]) == (money.min(), money.max())
+
+
+def test_prices_are_found_by_what_was_offered_and_drawn_as_logged() -> None:
+    catalog = ActionCatalog.of(lamp_shop())
+    action = np.repeat([SEND, ESCALATE], 40)
+    listed = np.where(action == SEND, 4.0, np.tile([15.0, 15.0, 15.0, 23.0], 20))
+    unrelated = np.tile([5.0, 20.0], 40)  # two amounts, but no offer decides which
+    many = np.arange(80.0)  # decided by the offer, but no list
+    values = np.stack([listed, unrelated, many], axis=1)
+    found = price_lists(values, np.ones((80, 3), bool), action, catalog, 8)
+    assert found.listed.tolist() == [True, False, False]
+    assert found.prices[SEND, 0].tolist() == [4.0] * 8
+    assert found.prices[ESCALATE, 0].tolist() == [15.0] * 6 + [23.0] * 2
+
+
+def test_an_action_with_few_events_borrows_the_prices_of_all() -> None:
+    catalog = ActionCatalog.of(lamp_shop())
+    action = np.repeat([SEND, ESCALATE, EXIT], [30, 30, 1])
+    values = np.repeat([4.0, 8.0, 9.0], [30, 30, 1])[:, None]
+    found = price_lists(values, np.ones((61, 1), bool), action, catalog, 4)
+    assert found.prices[EXIT, 0].tolist() == [4.0, 4.0, 8.0, 8.0]
 
 
 def test_availability_of_a_slot_never_logged_is_certain() -> None:
