@@ -94,6 +94,7 @@ class RunConfig:
     experiment_name: str = "nurture_rl"
     data: DataConfig = field(default_factory=DataConfig)
     world: dict[str, Any] = field(default_factory=dict)  # settings of `WorldConfig`
+    ppo: dict[str, int] = field(default_factory=dict)  # what `policy/ppo` reads: size of training
     policies: dict[str, PolicyConfig] = field(default_factory=dict)
     policy: PolicyConfig | None = None  # one more policy: what a sweep varies
     evaluation: dict[str, Any] = field(default_factory=dict)  # settings of `EvaluationConfig`

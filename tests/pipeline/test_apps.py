@@ -1,0 +1,81 @@
+"""The Hydra apps as users type them: resumed, swept over, and refusing with one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    "experiment=small",
+    "data.contacts=200",
+    "ppo.iterations=1",
+    "ppo.n_contacts=64",
+    "simulation.contacts=64",
+    "simulation.truth_contacts=64",
+]
+
+
+def run_app(name: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "experiments" / f"{name}.py"), *overrides]
+    return subprocess.run(command, capture_output=True, text=True, timeout=250)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    done = run_app("pipeline", *TINY, f"runs={folder}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def test_the_pipeline_leaves_a_report_and_a_tracked_run(runs: Path) -> None:
+    (page,) = (runs / "reports").glob("*.html")
+    assert "SYNTHETIC" in page.read_text("utf-8")
+    assert (runs / "mlflow.db").is_file()
+
+
+def test_a_second_run_does_no_stage_again(runs: Path) -> None:
+    done = run_app("pipeline", *TINY, f"runs={runs}")
+    assert "working" not in done.stdout
+    assert done.stdout.count("unchanged, using") >= 10
+
+
+def test_one_changed_setting_redoes_only_what_depends_on_it(runs: Path) -> None:
+    done = run_app("evaluate", *TINY, f"runs={runs}", "simulation.contacts=65")
+    redone = [line for line in done.stdout.splitlines() if line.endswith(": working")]
+    assert redone == ["evaluation: working"]
+
+
+def test_a_sweep_trains_every_policy_at_every_seed(runs: Path) -> None:
+    small = ["experiment=small", "data.contacts=200", f"runs={runs}"]
+    sweep = ["policy=linear_thompson,drip", "seed=0,1"]
+    done = run_app("train", "--multirun", *small, *sweep)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list((runs / "stages").glob("policy-linear_thompson-*"))) >= 2
+    assert len(list((runs / "stages").glob("raw-*"))) == 2  # one log a seed, shared by policies
+
+
+def test_a_refusal_is_one_line_and_exit_code_1(runs: Path, tmp_path: Path) -> None:
+    done = run_app("ingest", "data=folder", f"data.path={tmp_path / 'nowhere'}", f"runs={runs}")
+    assert done.returncode == 1
+    assert "expected the folder of 'folder'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_log_is_refused_with_what_was_found(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text('{"event_id": "e1"\n', "utf-8")
+    (tmp_path / "contacts.jsonl").write_text("", "utf-8")
+    done = run_app("ingest", "data=folder", f"data.path={tmp_path}", f"runs={runs}")
+    assert done.returncode == 1
+    assert "expected at least one usable event and one usable contact" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_learned_policy_cannot_be_exported_around_the_gate(runs: Path) -> None:
+    done = run_app("export", *TINY, f"runs={runs}", "release.policy=ppo")
+    assert done.returncode == 1
+    assert "learned policies are released by the gate alone" in done.stderr

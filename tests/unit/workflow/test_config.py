@@ -1,0 +1,93 @@
+"""Bad settings fail before any work starts, and name the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException
+
+from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
+from nurture_rl.errors import ConfigError
+from nurture_rl.rl.ppo import PPOConfig
+from nurture_rl.workflow.config import Settings, record, register_schema, settings
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+ROOTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
+
+
+@pytest.fixture(autouse=True)
+def hydra() -> Iterator[None]:
+    GlobalHydra.instance().clear()
+    register_schema()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        yield
+
+
+def composed(*overrides: str, root: str = "pipeline") -> Settings:
+    return settings(compose(root, overrides=list(overrides)))
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_every_root_composes_into_checked_settings(root: str) -> None:
+    assert composed(root=root).run.seed == 0
+
+
+@pytest.mark.parametrize("data", ["hillstrom", "heartsteps", "starbucks_offers"])
+def test_every_source_composes(data: str) -> None:
+    assert composed(f"data={data}").run.data.name == data
+
+
+def test_an_experiment_overrides_what_stands_below_it() -> None:
+    assert composed("experiment=small").run.data.contacts < composed().run.data.contacts
+
+
+def test_a_sweep_names_one_policy() -> None:
+    found = composed("policy=linear_thompson", root="train")
+    assert list(found.run.policies) == ["linear_thompson"]
+
+
+def test_seed_zero_is_a_seed_and_a_missing_one_is_refused() -> None:
+    assert composed("seed=0").run.seed == 0
+    with pytest.raises(ConfigError, match="seed"):
+        composed("seed=???")
+
+
+def test_a_misspelt_setting_of_a_learner_is_named_with_what_was_meant() -> None:
+    with pytest.raises(
+        ConfigError, match=r"policies.ppo.fit.iteration: no such setting.*iterations"
+    ):
+        composed("+policies.ppo.fit.iteration=3")
+
+
+def test_a_value_of_the_wrong_kind_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"world.training.epochs: expected int, got 'many'"):
+        composed("+world.training.epochs=many")
+
+
+def test_a_misspelt_key_of_the_schema_does_not_compose() -> None:
+    with pytest.raises(ConfigCompositionException, match="contact"):
+        composed("data.contact=3")
+
+
+def test_an_unknown_source_and_an_impossible_share_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data.source: expected one of .* got 'referense'"):
+        composed("data.source=referense")
+    with pytest.raises(ConfigError, match="held_out"):
+        composed("data.held_out=1.0")
+
+
+def test_learners_get_their_own_records() -> None:
+    found = composed().learners
+    assert isinstance(found["ppo"], PPOConfig)
+    assert isinstance(found["linear_thompson"], LinearThompsonConfig)
+    assert found["drip"] is None
+
+
+def test_whole_numbers_stand_for_floats_and_lists_for_tuples() -> None:
+    made = record(PPOConfig, {"learning_rate": 1, "hidden": [8, 8]}, "fit")
+    assert made.learning_rate == 1.0
+    assert made.hidden == (8, 8)
