@@ -55,8 +55,9 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
         made: dict[str, Any] = {"verb": verb, "mlflow_run": tracked.id, "mlflow_uri": tracked.uri}
         for part in _PARTS[verb]:
             made |= part(pipeline, tracked)
+    console.print(f"\n{verb} is done. What it made:", markup=False)
     for key, value in made.items():
-        console.print(f"{key}: {value}", markup=False)
+        console.print(f"  {key}: {value}", markup=False)
     return made
 
 
