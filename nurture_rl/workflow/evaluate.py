@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails import reason_names
 from nurture_envs.journey import Journey, Kpi
 from nurture_envs.rollout import Returns, returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.ope.evaluation import LOGGED
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.ope.verdict import Verdict
+from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings
@@ -177,16 +180,26 @@ def _simulated(
     contacts: int,
     level: float,
 ) -> dict[str, Any]:
-    """Every policy on the same contacts and luck, and its paired difference to the reference."""
+    """Every policy on the same contacts and luck, and its paired difference to the reference.
+
+    `logged` is the logging policy, where it is known: beside the mean of the log it shows how far
+    the world can be trusted.
+    """
+    everybody = dict(policies)
+    if run.run.data.logging is not None:
+        journey = simulation.journey
+        context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
+        everybody[LOGGED] = build_policy(run.run.data.logging, context)
     played = {
         name: [returns(simulation, policy, contacts, seed) for seed in seeds]
-        for name, policy in policies.items()
+        for name, policy in everybody.items()
     }
     base = played.get(run.run.release.reference)
     rows = {
         name: _summary(simulation, found, base or found, level) for name, found in played.items()
     }
-    return {"contacts": contacts, "seeds": list(seeds), "policies": rows}
+    logged = rows.pop(LOGGED, None)
+    return {"contacts": contacts, "seeds": list(seeds), "policies": rows, "logged": logged}
 
 
 def _summary(
