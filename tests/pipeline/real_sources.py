@@ -1,0 +1,57 @@
+"""The small form of the pipeline on a real data set, for tests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+
+from nurture_rl.workflow.config import register_schema, settings
+from nurture_rl.workflow.pipeline import Pipeline
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SMALL = ("experiment=small", "ppo.iterations=2", "ppo.n_contacts=16", "simulation.seeds=[1]")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A pipeline that has gone as far as the gate."""
+
+    pipeline: Pipeline
+    evaluation: dict[str, Any]
+    gate: dict[str, Any]
+    notes: dict[str, Any]
+
+    def estimate(self, policy: str, kind: str) -> float:
+        """One off-policy estimate, in the journey's unit."""
+        return float(
+            self.evaluation["ope"]["policies"][policy]["estimates"][kind]["estimate"]["value"]
+        )
+
+    def interval(self, policy: str, kind: str) -> tuple[float, float]:
+        """Its interval."""
+        found = self.evaluation["ope"]["policies"][policy]["estimates"][kind]["interval"]
+        return float(found["lower"]), float(found["upper"])
+
+
+def finish(source: str, folder: Path, runs: Path, contacts: int) -> Finished:
+    """Run one source to its gate; `contacts` are simulated."""
+    register_schema()
+    given = [f"data={source}", f"data.path={folder}", f"runs={runs}"]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("pipeline", [*given, *SMALL, f"simulation.contacts={contacts}"])
+    pipeline = Pipeline(settings(config), lambda line: None)
+    return Finished(
+        pipeline,
+        _read(pipeline.evaluated / "evaluation.json"),
+        _read(pipeline.released / "gate.json"),
+        _read(pipeline.ingested / "notes.json"),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
