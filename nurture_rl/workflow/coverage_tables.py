@@ -57,7 +57,7 @@ def report(rows: Sequence[Finding], truths: Truths) -> str:
             f"### Paired doubly robust difference to {reference}",
             difference_table([row for row in own if row.against == reference], truths),
             "### Claims that one policy is better, over all pairs",
-            claim_table([row for row in own if row.against is not None], truths),
+            claim_table([row for row in own if row.against is not None], truths, reference),
         ]
     parts += ["## Coverage by effective sample size", ess_table(rows, truths)]
     parts += ["## Coverage by largest weight share", share_table(rows, truths)]
@@ -125,20 +125,27 @@ def _measures(rows: Sequence[Finding], truths: Truths) -> list[str]:
     ]
 
 
-def claim_table(rows: Sequence[Finding], truths: Truths) -> str:
-    """How often "better", said either way round of a pair, was wrong; with and without overlap."""
+def claim_table(rows: Sequence[Finding], truths: Truths, reference: str) -> str:
+    """How often "better", said either way round of a pair, was wrong; with and without overlap.
+
+    "Too high" is how often it would be said wrongly of a policy as good as the other.
+    """
     kinds: dict[str, Callable[[Finding], bool]] = {
-        "both policies feasible": lambda row: row.feasible,
-        "an infeasible policy, were overlap not asked for": lambda row: not row.feasible,
+        f"with {reference}, both feasible": lambda row: row.feasible and row.against == reference,
+        "all, both feasible": lambda row: row.feasible,
+        "all, one infeasible, were overlap not asked for": lambda row: not row.feasible,
     }
+    head = ["pairs", "intervals", "claims", "wrong claims", "covered", "too low", "too high"]
     lines = []
     for kind, belongs in kinds.items():
         own = [row for row in rows if belongs(row)]
         signed = [(_side(row), truths[row.policy, row.against].value) for row in own]
         claims = sum(side != 0 for side, _ in signed)
         wrong = sum(side * truth < 0.0 for side, truth in signed)
-        lines.append([kind, str(len(own)), str(claims), str(wrong), coverage(own, truths).text])
-    return _table(["pairs", "intervals", "claims", "wrong claims", "covered"], lines)
+        found = coverage(own, truths)
+        counts = [len(own), claims, wrong, found.text, found.below, found.above]
+        lines.append([kind, *map(str, counts)])
+    return _table(head, lines)
 
 
 def _side(row: Finding) -> int:

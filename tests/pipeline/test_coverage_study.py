@@ -155,7 +155,7 @@ def test_bias_is_counted_in_standard_errors_and_spread_over_logs() -> None:
 
 
 def test_a_claim_needs_overlap_and_is_wrong_on_the_other_side_of_zero() -> None:
-    truths: Truths = {("a", "b"): Truth(0.5, 0.0)}
+    truths: Truths = {("a", "b"): Truth(0.5, 0.0), ("c", "a"): Truth(0.5, 0.0)}
     rows = [
         PAIR,  # claims better: right
         replace(PAIR, lower=-1.0),  # no claim
@@ -163,8 +163,12 @@ def test_a_claim_needs_overlap_and_is_wrong_on_the_other_side_of_zero() -> None:
         replace(PAIR, lower=-3.0, upper=-1.0, feasible=False),
     ]
     assert [row.claim for row in rows] == [1, 0, -1, 0]
-    feasible, infeasible = claim_table(rows, truths).splitlines()[2:]
-    assert feasible.startswith("| both policies feasible | 3 | 2 | 1 | 33%")
+    other = replace(PAIR, policy="c", lower=-3.0, upper=-1.0)
+    table = claim_table([*rows, replace(other, against="a")], truths, "b")
+    with_b, feasible, infeasible = table.splitlines()[2:]
+    assert with_b.startswith("| with b, both feasible | 3 | 2 | 1 | 33%")
+    assert with_b.endswith("| 1 | 1 |")  # one too low, one too high
+    assert feasible.startswith("| all, both feasible | 4 | 3 | 2 | 25%")
     assert "| 1 | 1 | 1 | 0%" in infeasible
 
 
