@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.simulation import Simulation, SimulationState, merge
-from nurture_envs.worlds.draws import choose, contact_keys, next_episode, uniforms
+from nurture_envs.worlds.draws import choose, population_keys, next_episode, uniforms
 from nurture_rl.rl.actor import Actor, Critic
 
 _EXPLORE_STREAM = 21
@@ -42,7 +42,7 @@ class Rollout:
 def begin(simulation: Simulation, n: int, seed: int) -> Cursor:
     """n contacts before their first decision."""
     nothing = torch.zeros(n, device=simulation.device)
-    state = simulation.begin(contact_keys(seed, n, simulation.device))
+    state = simulation.begin(population_keys(seed, n, simulation.device))
     return Cursor(state, nothing, nothing)
 
 
