@@ -59,6 +59,7 @@ def report(rows: Sequence[Finding], truths: Truths) -> str:
             "### Claims that one policy is better, over all pairs",
             claim_table([row for row in own if row.against is not None], truths, reference),
         ]
+    parts += ["## Coverage where the overlap is feasible", feasible_table(rows, truths)]
     parts += ["## Coverage by effective sample size", ess_table(rows, truths)]
     parts += ["## Coverage by largest weight share", share_table(rows, truths)]
     parts += ["## Misses of feasible intervals", miss_table(rows, truths, reference)]
@@ -153,32 +154,42 @@ def _side(row: Finding) -> int:
     return int(row.lower > 0.0) - int(row.upper < 0.0)
 
 
-def ess_table(rows: Iterable[Finding], truths: Truths) -> str:
+def feasible_table(rows: Sequence[Finding], truths: Truths) -> str:
+    """Coverage of the weighted estimators where the diagnostics let them pass, by size of log."""
+    groups: dict[str, list[Finding]] = {}
+    for row in rows:
+        word = "feasible" if row.feasible else "infeasible"
+        groups.setdefault(f"{word}, {row.contacts} contacts", []).append(row)
+    return _grouped(groups, truths)
+
+
+def ess_table(rows: Sequence[Finding], truths: Truths) -> str:
     """Coverage of the weighted estimators in bands of effective sample size."""
-    return _banded(rows, truths, ESS_BANDS, lambda row: row.ess, "{:g} to {:g} episodes")
+    groups = {
+        f"{low:g} to {high:g} episodes": [row for row in rows if low <= row.ess < high]
+        for low, high in pairwise(ESS_BANDS)
+    }
+    return _grouped(groups, truths)
 
 
-def share_table(rows: Iterable[Finding], truths: Truths) -> str:
+def share_table(rows: Sequence[Finding], truths: Truths) -> str:
     """The same in bands of the largest share of all weight on one episode."""
-    return _banded(rows, truths, SHARE_BANDS, lambda row: row.max_weight_share, "{:.0%} to {:.0%}")
+    groups = {
+        f"{low:.0%} to {high:.0%}": [row for row in rows if low < row.max_weight_share <= high]
+        for low, high in pairwise(SHARE_BANDS)
+    }
+    return _grouped(groups, truths)
 
 
-def _banded(
-    rows: Iterable[Finding],
-    truths: Truths,
-    bands: Sequence[float],
-    measure: Callable[[Finding], float],
-    label: str,
-) -> str:
-    """Logs of every size together; the intervals of one log are not independent."""
-    head = ["band"]
+def _grouped(groups: Mapping[str, Sequence[Finding]], truths: Truths) -> str:
+    """Coverage by estimator of each group; the intervals of one log are not independent."""
+    head = ["intervals"]
     head += [f"{kind}: {what}" for kind in WEIGHTED for what in ("covered", "low, high of")]
     lines = []
-    for low, high in pairwise(bands):
-        inside = [row for row in rows if low <= measure(row) < high]
-        line = [label.format(low, high)]
+    for label, group in groups.items():
+        line = [label]
         for kind in WEIGHTED:
-            found = coverage((row for row in inside if row.estimator == kind), truths)
+            found = coverage((row for row in group if row.estimator == kind), truths)
             line += [found.text, f"{found.below}, {found.above} of {found.intervals}"]
         lines.append(line)
     return _table(head, lines)

@@ -34,7 +34,10 @@ from nurture_rl.workflow.coverage_tables import (
     Truths,
     claim_table,
     coverage,
+    ess_table,
+    feasible_table,
     miss_table,
+    share_table,
     value_table,
 )
 from nurture_rl.workflow.decisions import held_out_log, load_decisions
@@ -170,6 +173,22 @@ def test_a_claim_needs_overlap_and_is_wrong_on_the_other_side_of_zero() -> None:
     assert with_b.endswith("| 1 | 1 |")  # one too low, one too high
     assert feasible.startswith("| all, both feasible | 4 | 3 | 2 | 25%")
     assert "| 1 | 1 | 1 | 0%" in infeasible
+
+
+def test_bands_hold_each_interval_once_by_overlap_ess_and_weight_share() -> None:
+    truths: Truths = {("a", None): Truth(3.5, 0.0)}
+    rows = [
+        FINDING,  # misses low
+        replace(FINDING, feasible=False, upper=4.0, ess=100.0, max_weight_share=0.1),
+    ]
+    passed, refused = feasible_table(rows, truths).splitlines()[2:]
+    assert passed.startswith("| feasible, 10 contacts | none | 0, 0 of 0 |")
+    assert "| 0% (0% to 98%) | 1, 0 of 1 |" in passed
+    assert "| 0, 0 of 1 |" in refused
+    by_ess = ess_table(rows, truths).splitlines()[2:]
+    assert ["of 1 |" in line for line in by_ess] == [True, False, False, True] + 4 * [False]
+    by_share = share_table(rows, truths).splitlines()[2:]
+    assert ["of 1 |" in line for line in by_share] == [False, False, False, True, True]
 
 
 def test_the_misses_listed_are_those_of_feasible_weighted_intervals() -> None:
