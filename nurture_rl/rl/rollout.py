@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.simulation import Simulation, SimulationState, merge
-from nurture_envs.worlds.draws import choose, population_keys, next_episode, uniforms
+from nurture_envs.worlds.draws import choose, next_episode, population_keys, uniforms
 from nurture_rl.rl.actor import Actor, Critic
 
 _EXPLORE_STREAM = 21

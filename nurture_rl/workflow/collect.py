@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,12 @@ def _adapt(data: DataConfig, source: Path, seed: int, out: Path) -> None:
 
 def ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path) -> Path:
     """Checked tables, `decision_table.parquet`, starting states and what was found on the way."""
-    inputs = {"raw": raw.name, "zone": data.default_zone, "journey": journey.resolved}
+    inputs = {
+        "raw": raw.name,
+        "zone": data.default_zone,
+        "until": data.complete_until,
+        "journey": journey.resolved,
+    }
     return workshop.stage("ingest", inputs, lambda out: _ingest(workshop, data, journey, raw, out))
 
 
@@ -118,7 +124,14 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
             "the log has no decisions: give a decisions table with action, propensity, "
             "probabilities and mask, or let the policy server log them"
         )
-    made = decision_table(events, contacts, decisions, journey, default_zone=data.default_zone)
+    made = decision_table(
+        events,
+        contacts,
+        decisions,
+        journey,
+        as_of_us=_instant(data.complete_until),
+        default_zone=data.default_zone,
+    )
     pq.write_table(made.table, out / "decision_table.parquet")
     starts = start_states(events, contacts, made.table, journey, data.default_zone)
     share = np.array([held_out_share(name) for name in starts.pop("contact_id")])
@@ -133,6 +146,25 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
             "unmatched_events": made.unmatched_events,
         },
     )
+
+
+def _instant(text: str | None) -> int | None:
+    """Microseconds since 1970 UTC of an ISO-8601 text.
+
+    Raises:
+        ConfigError: it is not one, or has no zone.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ConfigError(
+            f"data.complete_until: expected an instant such as 2026-06-01T00:00:00Z, got {text!r}"
+        )
+    return round(moment.timestamp() * 1e6)
 
 
 def _write_json(path: Path, content: Any) -> None:

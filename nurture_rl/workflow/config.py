@@ -41,6 +41,7 @@ class DataConfig:
     logging: Any = None  # description of the logging policy
     trust: TrustConfig = field(default_factory=TrustConfig)
     default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
+    complete_until: str | None = None  # ISO-8601 with zone; None: the last record of the log
     held_out: float = 0.5  # share of contacts kept for evaluation, in (0, 1)
     rollout_contacts: int = 2048  # played side by side in training; fewer where episodes are long
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.rollout import play, returns
 from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.draws import contact_keys
+from nurture_envs.worlds.draws import population_keys
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
 from nurture_rl.ope.evaluation import PolicyEvaluation
 from nurture_rl.ope.intervals import paired_difference
@@ -25,7 +25,7 @@ from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.learn import Core
 from nurture_rl.workflow.stages import Workshop
 
-SEED_STRIDE = 1_000_000  # contact keys count up from the seed: nearer logs would share contacts
+LOG_SEED = 1_000_000  # of the first log; others count up, each with contacts of its own
 TRUTH_SEED = 900_002
 DIFFERENCE = "difference"
 _BLOCK = 4096
@@ -114,7 +114,7 @@ def reference_log(simulation: Simulation, policy: Policy, n: int, seed: int) -> 
         n: contacts.
         seed: as in `write_reference_log`.
     """
-    keys = contact_keys(seed, n, simulation.device)
+    keys = population_keys(seed, n, simulation.device)
     parts: dict[str, list[NDArray[np.generic]]] = {}
     for start in range(0, n, _BLOCK):
         for step in play(simulation, policy, keys[start : start + _BLOCK], start):
@@ -240,7 +240,7 @@ class Study:
 
     def findings(self, n: int, number: int) -> list[Finding]:
         """Every interval from the log of that number, n fresh contacts."""
-        seed = number * SEED_STRIDE
+        seed = LOG_SEED + number
 
         def build(out: Path) -> None:
             log = reference_log(self.simulation, self.logging, n, seed)

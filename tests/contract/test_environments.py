@@ -8,8 +8,9 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from nurture_envs.contact_env import ContactEnv, ContactVectorEnv
 from numpy.typing import NDArray
+
+from nurture_envs.contact_env import ContactEnv, ContactVectorEnv
 
 IDS = ["nurture_envs/InboundLead-v0"]
 
@@ -85,5 +86,5 @@ def test_a_forbidden_action_becomes_a_pause_and_says_so(env_id: str) -> None:
     _, _, _, _, info = env.step(np.full(400, send))  # a send starts the minimum gap
     assert not info["action_mask"][:, send].all()
     forbidden = ~info["action_mask"][:, send]
-    _, rewards, _, _, after = env.step(np.full(400, send))
+    _, _, _, _, after = env.step(np.full(400, send))
     np.testing.assert_array_equal(after["replaced"], forbidden)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.clock import utc_microseconds
 from nurture_envs.simulation import Simulation, SimulationState, select
-from nurture_envs.worlds.draws import contact_keys
+from nurture_envs.worlds.draws import population_keys
 from nurture_rl.logs.adapters.reference import Emitter
 
 Send = Callable[[str, str, Any], Any]  # method, path, body -> decoded answer
@@ -24,7 +24,7 @@ class WorldPlayer:
         self.simulation = simulation
         self.emitter = Emitter(simulation)
         self.ids = np.array([f"lead-{seed}-{row}" for row in range(n)])
-        self.start = simulation.begin(contact_keys(seed, n))
+        self.start = simulation.begin(population_keys(seed, n))
         self.masks_agree = 0
         self.decisions = 0
 

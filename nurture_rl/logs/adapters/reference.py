@@ -20,7 +20,7 @@ from nurture_envs.clock import DAY_US, HOUR_US, utc_microseconds
 from nurture_envs.journey import Signal
 from nurture_envs.rollout import ActsOnArrays, Step, play
 from nurture_envs.simulation import Simulation, SimulationState
-from nurture_envs.worlds.draws import START, contact_keys, uniforms
+from nurture_envs.worlds.draws import START, population_keys, uniforms
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.logs.schema import UTC_TIME, WALL_TIME
 
@@ -249,7 +249,7 @@ def write_reference_log(
     """
     emitter = Emitter(simulation)
     ids = np.array([f"lead-{seed:03d}-{row:06d}" for row in range(n)])
-    keys = contact_keys(seed, n, simulation.device)
+    keys = population_keys(seed, n, simulation.device)
     contacts, events, decisions = [], [], []
     for start in range(0, n, _BLOCK):
         block = keys[start : start + _BLOCK]
