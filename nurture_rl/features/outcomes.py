@@ -29,19 +29,24 @@ BoolArray = NDArray[np.bool_]
 class Outcomes:
     """What followed each of n decisions."""
 
-    channels: FloatArray  # sums over the decision's bin, late records included, [n, c]
+    channels: FloatArray  # sums up to the next decision, late records included, [n, c]
     reward: FloatArray  # the journey's unit, action price taken off, [n]
-    matured: BoolArray  # everything the reward counts is in the log by now, [n]
-    terminal: BoolArray  # the episode ended in this bin, [n]
+    matured: BoolArray  # everything of the decision's bin is in the log by now, [n]
+    complete: BoolArray  # everything of the episode's whole horizon is, [n]
+    terminal: BoolArray  # the episode ended before the next decision, [n]
     available: BoolArray  # the contact could be reached, [n]
 
 
 def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us: int) -> Outcomes:
-    """Join each decision with the events of its own bin.
+    """Join each decision with what followed it.
 
-    Where several decisions of one episode share a bin, the last of them gets the bin's events
-    (and its end), the earlier ones get none; each pays for its own action. An event of a contact
-    with overlapping episodes counts in each.
+    An event belongs to the last decision of the episode at or before it, so nothing is lost where
+    decisions are made inside a bin or bins are skipped. What comes after the bin in which the
+    episode ended (a terminal signal, an exit, the horizon) or before its first decision belongs to
+    none. An event of a contact with overlapping episodes counts in each.
+
+    `complete` does not look at how an episode went: one that ended early counts as complete no
+    sooner than one that did not, or a running log would keep successes and leave out the rest.
 
     Args:
         decisions: `action` and `mask` as in the decisions table, [n].
@@ -52,8 +57,8 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
     Raises:
         ActionError: a logged action or mask does not fit the journey's catalogue.
     """
-    channels = _bin_sums(log.times, log.events, journey)
     routing = _routings(decisions, journey)
+    channels = _sums(log.times, log.events, journey, routing == "exit")
     reward = journey.reward
     weights = np.zeros(len(journey.channels))
     for name, weight in reward.weights:
@@ -63,24 +68,49 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
     return Outcomes(
         channels=channels,
         reward=channels @ weights - price,
-        matured=_due_us(log.times, log.contacts, journey) <= as_of_us,
+        matured=_due_us(log.times, log.contacts, journey, log.times.step + 1) <= as_of_us,
+        complete=_due_us(
+            log.times, log.contacts, journey, np.full_like(log.times.step, journey.clock.horizon)
+        )
+        <= as_of_us,
         terminal=(channels[:, ending] > 0).any(axis=1) | (routing == "exit"),
         available=_available(decisions, journey),
     )
 
 
-def _bin_sums(times: DecisionTimes, events: SignalEvents, journey: Journey) -> FloatArray:
-    """Channel sums of each decision's bin, [n, c]."""
+def _sums(
+    times: DecisionTimes, events: SignalEvents, journey: Journey, exits: BoolArray
+) -> FloatArray:
+    """Channel sums of what belongs to each decision, [n, c]."""
     sums = np.zeros((len(times.step), len(journey.channels)))
     if not len(times.step) or not len(events.signal):
         return sums
     event, episode, anchor_us = _in_episodes(times, events)
     bins = journey.clock.bin_of(events.local_us[event], anchor_us)
-    decision = _last_decision(times, episode, bins)
-    event, decision = event[decision >= 0], decision[decision >= 0]
+    ending = np.array([signal.name in journey.terminals for signal in journey.signals])
+    last = _last_bin(times, episode, bins, ending[events.signal[event]], exits, journey)
+    decision = _latest_decision(times, episode, events.local_us[event])
+    kept = (decision >= 0) & (bins >= 0) & (bins <= last[episode])
+    event, decision = event[kept], decision[kept]
     rows = channel_rows(events.signal[event], events.value[event], journey)
     np.add.at(sums, (decision[rows.event], rows.channel), rows.amount)
     return sums
+
+
+def _last_bin(
+    times: DecisionTimes,
+    episode: IntArray,
+    bins: IntArray,
+    ending: BoolArray,
+    exits: BoolArray,
+    journey: Journey,
+) -> IntArray:
+    """The bin in which each episode ended, by episode code."""
+    last = np.full(int(times.episode.max()) + 1, journey.clock.horizon - 1, np.int64)
+    ends = ending & (bins >= 0)
+    np.minimum.at(last, episode[ends], bins[ends])
+    np.minimum.at(last, times.episode[exits], times.step[exits])
+    return last
 
 
 def _in_episodes(times: DecisionTimes, events: SignalEvents) -> tuple[IntArray, IntArray, IntArray]:
@@ -96,24 +126,22 @@ def _in_episodes(times: DecisionTimes, events: SignalEvents) -> tuple[IntArray, 
     return event, times.episode[row], times.anchor_us[row]
 
 
-def _last_decision(times: DecisionTimes, episode: IntArray, bins: IntArray) -> IntArray:
-    """The last decision of each (episode, bin), [k]; -1 where there is none."""
-    low = int(times.step.min())
-    span = int(times.step.max()) - low + 1
-    keys = times.episode * span + (times.step - low)
-    order = np.lexsort((times.decided_us, keys))
-    wanted = episode * span + (bins - low)
+def _latest_decision(times: DecisionTimes, episode: IntArray, local_us: IntArray) -> IntArray:
+    """The last decision of the episode at or before a local time, [k]; -1 where there is none."""
+    order = np.lexsort((times.decided_local_us, times.episode))
+    moments = np.unique(np.concatenate([times.decided_local_us, local_us]))
+    rank = len(moments) + 1  # ranks of moments keep the joint key inside 64 bits
+    keys = times.episode * rank + np.searchsorted(moments, times.decided_local_us)
+    wanted = episode * rank + np.searchsorted(moments, local_us)
     place = np.searchsorted(keys[order], wanted, side="right") - 1
     found = order[np.maximum(place, 0)]
-    hit = (place >= 0) & (keys[found] == wanted) & (bins >= low) & (bins < low + span)
+    hit = (place >= 0) & (times.episode[found] == episode)
     return np.asarray(np.where(hit, found, -1), np.int64)
 
 
-def _due_us(times: DecisionTimes, contacts: Contacts, journey: Journey) -> IntArray:
-    """UTC instant by which the log knows all that a decision's reward counts, [n]."""
-    delays = dict(zip(journey.channels, journey.delays, strict=True))
-    wait = max((delays[name] for name, _ in journey.reward.weights), default=0)
-    local = times.anchor_us + journey.clock.start_us(times.step + 1 + wait)
+def _due_us(times: DecisionTimes, contacts: Contacts, journey: Journey, bins: IntArray) -> IntArray:
+    """UTC instant by which the log knows all that happened before `bins` [n] of each episode."""
+    local = times.anchor_us + journey.clock.start_us(bins + max(journey.delays))
     zones = contacts.zones.astype(str)[times.contact] if len(local) else np.zeros(0, "U1")
     return utc_microseconds(local, zones)
 

@@ -20,7 +20,7 @@ _ORDER = [("episode_id", "ascending"), ("step", "ascending"), ("decided_at", "as
 
 @dataclass(frozen=True, slots=True)
 class DecisionTable:
-    """The decisions with features, outcomes, reward, matured, terminal and available."""
+    """The decisions with features, outcomes, reward, matured, complete, terminal and available."""
 
     table: pa.Table  # sorted by episode_id, step, decided_at
     feature_columns: tuple[str, ...]
@@ -87,13 +87,21 @@ def _with_columns(
         "features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1]),
         "outcomes": pa.ListArray.from_arrays(offsets, sums),
         "reward": pa.array(followed.reward),
-        "matured": pa.array(followed.matured),
+        "matured": pa.array(followed.matured & ~_deferred(decisions)),
+        "complete": pa.array(followed.complete & ~_deferred(decisions)),
         "terminal": pa.array(followed.terminal),
         "available": pa.array(followed.available),
     }
     for name, column in added.items():
         decisions = decisions.append_column(name, column)
     return decisions
+
+
+def _deferred(decisions: pa.Table) -> NDArray[np.bool_]:
+    """Decisions that were chosen but never carried out: nothing followed from them."""
+    if "deferred" not in decisions.column_names:
+        return np.zeros(len(decisions), bool)
+    return np.asarray(decisions["deferred"].to_pylist(), bool)
 
 
 def _share_equal(decisions: pa.Table, features: NDArray[np.float32]) -> float | None:

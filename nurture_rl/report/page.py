@@ -101,4 +101,7 @@ def _simulated(source: ReportInput) -> str:
     seeds = listed(source.evaluation, "simulator", "seeds")
     if contacts is None:
         return ""
-    return f"{count(contacts)} simulated contacts for each of {len(seeds)} seeds."
+    return (
+        f"{count(contacts)} simulated contacts for each of {len(seeds)} seeds; the simulator's "
+        "intervals count that chance alone, not how far the learned world is from the real one."
+    )

@@ -36,7 +36,8 @@ class Decisions:
     step: IntArray  # [N]
     contact: IntArray  # [N], position among the log's contacts
     terminal: BoolArray  # [N]
-    matured: BoolArray  # [N]
+    matured: BoolArray  # [N], all of the bin is known
+    complete: BoolArray  # [N], all of the episode's horizon is known
     available: BoolArray  # [N]
     held_out: BoolArray  # [N], the contact is kept for evaluation
 
@@ -76,6 +77,7 @@ def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisio
         contact=contact.astype(np.int64),
         terminal=column("terminal").astype(bool),
         matured=column("matured").astype(bool),
+        complete=column("complete").astype(bool),
         available=column("available").astype(bool),
         held_out=kept[contact],
     )
@@ -102,25 +104,56 @@ def training_rows(decisions: Decisions) -> Decisions:
     return decisions.take(rows)
 
 
+def finished_episodes(decisions: Decisions) -> Decisions:
+    """Training decisions whose return to the end of the episode is known.
+
+    Raises:
+        FitError: there are none.
+    """
+    rows = ~decisions.held_out & _whole(decisions)
+    if not rows.any():
+        raise FitError(
+            "no training contact's episode is over; wait for the horizon to pass, or say until "
+            "when the log is complete (data.complete_until)"
+        )
+    return decisions.take(rows)
+
+
+def _whole(decisions: Decisions) -> BoolArray:
+    """Rows of episodes every row of which is complete, [N]."""
+    broken = np.bincount(decisions.episode, weights=~decisions.complete) > 0
+    return np.asarray(~broken[decisions.episode])
+
+
+def _known(decisions: Decisions, journey: Journey) -> BoolArray:
+    return decisions.matured if journey.estimand == "per_decision" else _whole(decisions)
+
+
 def held_out_log(
     decisions: Decisions, journey: Journey, reward: FloatArray | None = None
 ) -> EvaluationLog:
     """The held-out contacts' episodes for off-policy evaluation.
 
-    Episodes with a decision that is not matured are left out whole: their value is not known yet.
-    Where every decision is judged by itself, only the decision is left out.
+    Episodes whose horizon is not over are left out whole, also those that ended early: a running
+    log would else keep the successes. Where every decision is judged by itself, only decisions
+    that are not matured are left out.
 
     Args:
         decisions: of the whole log.
         journey: names unit, discount, factors and estimand.
         reward: another outcome than the journey's reward, [N] of the whole log.
+
+    Raises:
+        FitError: no held-out contact's outcome is known yet.
+        PropensityError: a propensity is missing.
     """
     catalog = ActionCatalog.of(journey)
-    waiting = ~decisions.matured
-    if journey.estimand == "per_episode":
-        unknown = np.bincount(decisions.episode, weights=waiting) > 0
-        waiting = unknown[decisions.episode]
-    rows = decisions.held_out & ~waiting
+    rows = decisions.held_out & _known(decisions, journey)
+    if not rows.any():
+        raise FitError(
+            "no held-out contact's episode is over, so nothing can be evaluated; wait for the "
+            "horizon to pass, or say until when the log is complete (data.complete_until)"
+        )
     kept = decisions.take(rows)
     _, first = np.unique(kept.episode, return_index=True)
     log = evaluation_log(

@@ -31,6 +31,7 @@ from nurture_rl.workflow.stages import Workshop
 from nurture_rl.workflow.world import learned_simulation
 
 _TRUTH_SEED = 900_001  # contacts nobody was trained on
+_JUDGE_SEED = 500_000  # the simulator's judging contacts are none that PPO was trained on
 
 
 def evaluation(
@@ -107,7 +108,7 @@ def _judge(
         "actions": list(catalog.ids),
         "routing": [action.routing for action in catalog.actions],
         "reference": run.run.release.reference,
-        "candidate": _candidate(simulator, learned),
+        "candidates": _ranked(simulator, learned),
         "contacts": {
             "training": len(np.unique(decisions.contact[~decisions.held_out])),
             "held_out": len(np.unique(decisions.contact[decisions.held_out])),
@@ -115,11 +116,9 @@ def _judge(
     }
 
 
-def _candidate(simulator: Mapping[str, Any], learned: list[str]) -> str | None:
-    """The learned policy the simulator likes best: the held-out log has no part in the choice."""
-    if not learned:
-        return None
-    return max(learned, key=lambda name: float(simulator["policies"][name]["value"]))
+def _ranked(simulator: Mapping[str, Any], learned: list[str]) -> list[str]:
+    """The learned policies, the simulator's favourite first."""
+    return sorted(learned, key=lambda name: -float(simulator["policies"][name]["value"]))
 
 
 def _kpis(journey: Journey) -> list[tuple[str, Kpi]]:
@@ -191,7 +190,7 @@ def _simulated(
         context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
         everybody[LOGGED] = build_policy(run.run.data.logging, context)
     played = {
-        name: [returns(simulation, policy, contacts, seed) for seed in seeds]
+        name: [returns(simulation, policy, contacts, _JUDGE_SEED + seed) for seed in seeds]
         for name, policy in everybody.items()
     }
     base = played.get(run.run.release.reference)

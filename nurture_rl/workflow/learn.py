@@ -26,7 +26,7 @@ from nurture_rl.rl.actor import ActorPolicy
 from nurture_rl.rl.actor_files import load_actor, save_actor
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
 from nurture_rl.workflow.config import PolicyConfig
-from nurture_rl.workflow.decisions import load_decisions, training_rows
+from nurture_rl.workflow.decisions import finished_episodes, load_decisions, training_rows
 from nurture_rl.workflow.stages import Workshop
 from nurture_rl.workflow.world import learned_simulation
 
@@ -101,9 +101,12 @@ def _telling(
 def _fit_bandit(
     journey: Journey, config: LinearThompsonConfig, ingested: Path, held_out: float, seed: int
 ) -> LinearThompsonPolicy:
-    rows = training_rows(load_decisions(ingested, journey, held_out))
-    earned = rows.reward
-    if journey.estimand == "per_episode":
+    decisions = load_decisions(ingested, journey, held_out)
+    if journey.estimand == "per_decision":
+        rows = training_rows(decisions)
+        earned = rows.reward
+    else:
+        rows = finished_episodes(decisions)
         earned = returns_to_go(rows.reward, rows.episode, rows.step, journey.reward.discount)
     return fit_linear_thompson(
         rows.features,

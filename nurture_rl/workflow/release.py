@@ -15,6 +15,7 @@ import numpy as np
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
 from nurture_rl.errors import ConfigError
+from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.release.bundle import BundleContent, load_bundle, write_bundle
 from nurture_rl.release.card import PolicyCard
 from nurture_rl.release.gate import Difference, GateConfig, GateDecision, GateEvidence, gate
@@ -48,16 +49,16 @@ def release(
 
     def build(out: Path) -> None:
         found = json.loads((judged / "evaluation.json").read_text("utf-8"))
-        candidate = found["candidate"]
-        record: dict[str, Any] = {"candidate": candidate, "passed": False, "policy_id": None}
+        record: dict[str, Any] = {"candidate": None, "passed": False, "policy_id": None}
         if run.run.release.policy is not None:
             record |= _as_it_is(out, journey, run, ingested, policies)
-        elif candidate is None:
+        elif not found["candidates"]:
             record["reasons"] = ["no learned policy was evaluated, so there is nothing to release"]
         else:
-            evidence = _evidence(found, candidate, journey, run)
-            decision = gate(evidence, GateConfig(run.run.release.margin, evidence.logged.level))
-            record |= {"passed": decision.passed, "reasons": list(decision.reasons)}
+            evidence, decision = _best(found, journey, run)
+            candidate = evidence.candidate
+            record |= {"candidate": candidate, "passed": decision.passed}
+            record["reasons"] = list(decision.reasons)
             if decision.passed:
                 card = _card(journey, ingested, candidate, evidence, decision)
                 record["policy_id"] = _bundle(
@@ -66,6 +67,22 @@ def release(
         (out / "gate.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
     return workshop.stage("release", inputs, build)
+
+
+def _best(
+    found: Mapping[str, Any], journey: Journey, run: Settings
+) -> tuple[GateEvidence, GateDecision]:
+    """The simulator's favourite of those that pass, or its favourite with what speaks against it.
+
+    Every bound holds for all candidates together, so the best of them may be picked afterwards.
+    """
+    names = found["candidates"]
+    level = simultaneous_level(run.run.release.level, len(names))
+    asked = []
+    for name in names:
+        evidence = _evidence(found, name, journey, run)
+        asked.append((evidence, gate(evidence, GateConfig(run.run.release.margin, level))))
+    return next((pair for pair in asked if pair[1].passed), asked[0])
 
 
 def _as_it_is(

@@ -152,6 +152,7 @@ def report_input(pipeline: Pipeline) -> ReportInput:
     journey, checked = pipeline.journey, pipeline.settings
     evaluation = _read(pipeline.evaluated / "evaluation.json")
     decisions = _read(pipeline.ingested / "decisions.json")
+    decided = _read(pipeline.released / "gate.json")
     contacts = evaluation["contacts"]
     return ReportInput(
         title=f"{journey.title}",
@@ -175,8 +176,8 @@ def report_input(pipeline: Pipeline) -> ReportInput:
             },
         },
         calibration=_read(pipeline.world / "calibration.json")["heads"],
-        evaluation=evaluation,
-        gate=_read(pipeline.released / "gate.json"),
+        evaluation=evaluation | {"candidate": decided["candidate"]},
+        gate=decided,
     )
 
 

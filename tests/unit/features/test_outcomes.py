@@ -58,8 +58,8 @@ def test_a_bin_earns_its_events_less_the_price_of_the_action() -> None:
     events = [
         _on("2026-03-02 10:00", "purchase", value=30.0),
         _on("2026-03-03 23:59", "purchase", value=20.0),
-        _on("2026-03-04 00:00", "unsubscribe"),
-        _on("2026-03-09 00:00", "purchase", value=99.0),  # in no decided bin
+        _on("2026-03-04 10:00", "unsubscribe"),
+        _on("2026-03-05 10:00", "purchase", value=99.0),  # after the end of the episode
     ]
     decisions = [
         _decided(0, action="send:hello@now"),
@@ -79,14 +79,45 @@ def test_a_late_record_still_belongs_to_the_bin_it_happened_in() -> None:
     assert _column(_table([_decided(0), _decided(1)], [late]), "reward") == [8.0, 0.0]
 
 
-def test_the_events_of_every_signal_land_in_exactly_one_bin_of_the_episode() -> None:
+def test_every_event_from_the_first_decision_on_belongs_to_exactly_one() -> None:
     events = [_on(f"2026-03-0{2 + n // 4} {6 * (n % 4):02d}:00", "purchase") for n in range(20)]
     found = _table([_decided(step) for step in range(5)], events)
     bought = JOURNEY.channel_index("bought")
-    assert [row[bought] for row in _column(found, "outcomes")] == [4.0] * 5
+    assert [row[bought] for row in _column(found, "outcomes")] == [
+        4.0,
+        4.0,
+        4.0,
+        4.0,
+        2.0,
+    ]  # two came first
 
 
-def test_the_last_of_two_decisions_in_one_bin_gets_its_events() -> None:
+def test_what_happens_in_a_skipped_bin_follows_from_the_decision_before_it() -> None:
+    events = [
+        _on("2026-03-03 10:00", "purchase", value=8.0),
+        _on("2026-03-04 10:00", "unsubscribe"),
+    ]
+    found = _table([_decided(0), _decided(1, decided_at=at("2026-03-03 12:00"))], events)
+    assert _column(found, "reward") == [8.0, -4.0]  # the purchase came before the second decision
+    assert _column(found, "terminal") == [False, True]  # nobody decided in the last bin
+
+
+def test_an_episode_is_complete_when_its_horizon_is_over_however_it_went() -> None:
+    ended = [_on("2026-03-02 10:00", "unsubscribe")]
+    early = _table([_decided(0)], ended, as_of="2026-03-08 00:00")
+    assert _column(early, "matured") == [True]
+    assert _column(early, "complete") == [False]
+    late = _table([_decided(0)], ended, as_of="2026-06-08 00:00")
+    assert _column(late, "complete") == [True]
+
+
+def test_a_decision_that_was_never_carried_out_teaches_nothing() -> None:
+    found = _table([_decided(0, deferred=True)], [], as_of="2026-06-08 00:00")
+    assert _column(found, "matured") == [False]
+    assert _column(found, "complete") == [False]
+
+
+def test_an_event_between_two_decisions_of_a_bin_follows_from_the_first() -> None:
     noon = at("2026-03-02 12:00")
     decisions = [
         _decided(0, decided_at=noon, action="pause:1"),
@@ -94,7 +125,7 @@ def test_the_last_of_two_decisions_in_one_bin_gets_its_events() -> None:
     ]
     found = _table(decisions, [_on("2026-03-02 10:00", "purchase", value=8.0)])
     assert _column(found, "action") == ["send:hello@now", "pause:1"]
-    assert _column(found, "reward") == [-0.5, 8.0]
+    assert _column(found, "reward") == [7.5, 0.0]
 
 
 def test_an_exit_ends_the_episode() -> None:
@@ -102,7 +133,7 @@ def test_an_exit_ends_the_episode() -> None:
     assert _column(found, "terminal") == [False, True]
 
 
-def test_each_episode_of_a_contact_has_its_own_bins() -> None:
+def test_each_episode_of_a_contact_has_its_own_events() -> None:
     again = datetime(2026, 3, 20)
     decisions = [
         _decided(0, episode_id="first"),
@@ -111,11 +142,11 @@ def test_each_episode_of_a_contact_has_its_own_bins() -> None:
         _decided(1, episode_id="second", anchor=again, decided_at=at("2026-03-21 09:00")),
     ]
     events = [
-        _on("2026-03-04 10:00", "purchase", value=9.0),  # after the first, before the second
+        _on("2026-03-04 10:00", "purchase", value=9.0),  # follows from the last of the first
         _on("2026-03-19 10:00", "purchase", value=9.0),
         _on("2026-03-20 10:00", "purchase", value=5.0),
     ]
-    assert _column(_table(decisions, events), "reward") == [0.0, 0.0, 5.0, 0.0]
+    assert _column(_table(decisions, events), "reward") == [0.0, 9.0, 5.0, 0.0]
 
 
 @pytest.mark.parametrize(

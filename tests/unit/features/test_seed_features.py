@@ -133,7 +133,7 @@ def test_bins_follow_the_wall_clock_when_the_clocks_change() -> None:
                 "contact_id": "ann",
                 "anchor": datetime(2026, 3, 28),
                 "step": step,
-                "decided_at": at(f"2026-03-{28 + step} 12:00", berlin),
+                "decided_at": at(f"2026-03-{28 + step} 00:15", berlin),
             }
             for step in (2, 3)
         ]
