@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.adapters.heartsteps import FILE, USERS, write_raw
@@ -22,6 +23,8 @@ from tests.data.adapted import (
     write_csv,
 )
 from tests.shared_data import shared_data
+
+WALK, STAND = "send:active_suggestion@now", "send:sedentary_suggestion@now"
 
 # One person, UTC-4: 12:30, 18:00 and next morning 8:00 local; then a strange and an untyped row.
 ROWS: dict[str, list[object]] = {
@@ -68,6 +71,11 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Adapted:
     return adapt(write_raw, source, tmp_path_factory.mktemp("heartsteps") / "raw")
 
 
+def reached(log: Adapted) -> NDArray[np.bool_]:
+    """The moments at which something could be sent, [n]."""
+    return np.asarray(log.matrix("mask").sum(axis=1) > 1)
+
+
 def adapt_small(folder: Path, rows: Mapping[str, Sequence[object]]) -> Adapted:
     write_csv(folder / FILE, rows)
     write_csv(folder / USERS, PEOPLE)
@@ -83,8 +91,8 @@ def test_one_person_by_hand(tmp_path: Path) -> None:
         "send:sedentary_suggestion@now",
         "pause:1",
     ]
-    # One walk and one standing-up among two available sends: 0.6 is split in half.
-    assert log.column("decisions", "propensity").tolist() == [0.3, 0.3, 1.0]
+    # Each moment of the day has seen one type only, so all of the 0.6 is that type's.
+    assert log.column("decisions", "propensity").tolist() == [0.6, 0.6, 1.0]
     assert log.matrix("mask").tolist() == [[True] * 3, [True] * 3, [False, False, True]]
     first = np.array(log.column("decisions", "decided_at"), "datetime64[us]")[0]
     assert first == np.datetime64("2015-07-22T15:00")  # the bin begins at 11 local, UTC-4
@@ -93,6 +101,46 @@ def test_one_person_by_hand(tmp_path: Path) -> None:
     )
     assert log.total("reply").tolist() == [1, 0, 0]
     assert log.total("snoozed").tolist() == [0, 1, 0]
+
+
+def days_of(slots: str, types: str, places: Sequence[str]) -> dict[str, list[object]]:
+    """One available send a day: its slot, `w`alk or `s`tanding up, and the place."""
+    n = len(slots)
+    times = [f"2015/7/{day} {2 * int(slot) + 10}:00" for day, slot in enumerate(slots, 10)]
+    rows: dict[str, list[object]] = {name: [column[0]] * n for name, column in ROWS.items()}
+    return rows | {
+        "sugg.select.utime": times,
+        "sugg.select.slot": [int(slot) for slot in slots],
+        "send.active": [str(kind == "w").upper() for kind in types],
+        "send.sedentary": [str(kind == "s").upper() for kind in types],
+        "dec.location.category": list(places),
+    }
+
+
+def test_the_type_is_drawn_with_the_share_of_its_moment_of_the_day(tmp_path: Path) -> None:
+    # Slot 2: three walks and one standing up. Slot 4: one walk and two. Together they are 4 to 3.
+    log = adapt_small(tmp_path, days_of("2222444", "wwwswss", ["home"] * 7))
+    assert_keeps_the_contract(log)
+    walk, stand = 0.6 * 3 / 4, 0.6 * 1 / 4
+    later_walk, later_stand = 0.6 * 1 / 3, 0.6 * 2 / 3
+    expected = [walk, walk, walk, stand, later_walk, later_stand, later_stand]
+    np.testing.assert_allclose(log.column("decisions", "propensity"), expected, rtol=1e-12)
+    rows = [[walk, stand, 0.4]] * 4 + [[later_walk, later_stand, 0.4]] * 3
+    np.testing.assert_allclose(log.matrix("probabilities"), rows, rtol=1e-12)
+
+
+def test_at_an_unknown_place_only_a_walk_is_sent_and_no_share_is_learned(tmp_path: Path) -> None:
+    log = adapt_small(tmp_path, days_of("2222", "wwsw", ["home", "unknown", "work", "unknown"]))
+    assert_keeps_the_contract(log)
+    np.testing.assert_allclose(
+        log.matrix("probabilities"), [[0.3, 0.3, 0.4], [0.6, 0.0, 0.4]] * 2, rtol=1e-12
+    )
+    assert log.matrix("mask").tolist() == [[True, True, True], [True, False, True]] * 2
+
+
+def test_standing_up_at_an_unknown_place_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="got 1 to stand up"):
+        adapt_small(tmp_path, days_of("22", "ws", ["home", "unknown"]))
 
 
 def test_unusable_rows_are_counted_by_reason(tmp_path: Path) -> None:
@@ -154,22 +202,43 @@ def test_the_whole_trial_keeps_the_contract_and_ingests_whole(
 
 
 def test_availability_and_sending_are_the_published_shares(real: Adapted) -> None:
-    available = real.matrix("mask").all(axis=1)
+    available = reached(real)
     action = real.column("decisions", "action")[available]
     assert available.sum() == 6590 - 1  # one available row has no type
     assert (action != "pause:1").mean() == pytest.approx(0.594, abs=5e-4)
-    assert (action == "send:active_suggestion@now").mean() == pytest.approx(0.332, abs=5e-4)
+    assert (action == WALK).mean() == pytest.approx(0.332, abs=5e-4)
     propensity = real.column("decisions", "propensity")
     assert propensity[~available].tolist() == [1.0] * int((~available).sum())
-    # 0.6 * 2187 / (2187 + 1727): the share measured among the available sends.
-    assert real.matrix("probabilities")[available][0, 0] == pytest.approx(0.6 * 2187 / 3914)
+
+
+def test_the_share_of_walks_is_counted_at_each_moment_of_the_day(real: Adapted) -> None:
+    both = real.matrix("mask").all(axis=1)
+    assert (reached(real) & ~both).sum() == 99  # an unknown place
+    assert set(real.column("decisions", "action")[reached(real) & ~both]) == {WALK, "pause:1"}
+    slot, probabilities = real.column("decisions", "step") % 5, real.matrix("probabilities")
+    # The file's walks and suggestions to stand up, less the walks at an unknown place.
+    walks, stands = np.array([503, 354, 423, 426, 421]), np.array([327, 381, 361, 303, 355])
+    share = (walks / (walks + stands))[slot[both]]
+    np.testing.assert_allclose(probabilities[both, 0], 0.6 * share, rtol=1e-12)
+    np.testing.assert_allclose(probabilities[both, 1], 0.6 * (1 - share), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [WALK, STAND])
+def test_weights_of_a_type_average_one_at_each_moment_of_the_day(real: Adapted, name: str) -> None:
+    both = real.matrix("mask").all(axis=1)
+    slot = real.column("decisions", "step") % 5
+    chosen = real.column("decisions", "action") == name
+    weight = chosen / real.column("decisions", "propensity")
+    means = [weight[both & (slot == one)].mean() for one in range(5)]
+    # What is left is the share sent, 0.57 to 0.61, over the 0.6 of the design.
+    np.testing.assert_allclose(means, 1.0, atol=0.06)
 
 
 def test_steps_after_a_suggestion_are_the_published_means(real: Adapted) -> None:
     after = real.column("events", "topic") == "steps_after"
     texts = real.column("events", "properties")[after]
     measured = np.array([not json.loads(text)["steps_missing"] for text in texts])
-    available = real.matrix("mask").all(axis=1) & measured
+    available = reached(real) & measured
     sent = real.column("decisions", "action") != "pause:1"
     steps = real.total("activity", value=True)
     # Published 3.316 includes the excluded send without a type, whose steps were many.

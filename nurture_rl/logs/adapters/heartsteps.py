@@ -42,6 +42,7 @@ from nurture_rl.logs.adapters.common import (
 JOURNEY = "heartsteps"
 FILE, USERS = "suggestions.csv.gz", "users.csv"
 SEND_PROBABILITY = 0.6  # by design, wherever the person was available
+UNKNOWN = "unknown"  # the place at which only walks were suggested
 ACTIVE, SEDENTARY, WAIT = "send:active_suggestion@now", "send:sedentary_suggestion@now", "pause:1"
 
 _MINUTE_US = HOUR_US // 60
@@ -89,7 +90,12 @@ _SUPPORTS = (
 )
 _LIMITS = (
     "37 people: intervals are wide and must treat the person as the cluster.",
-    "The type of a suggestion is not 30/30 as designed: its share is measured in this log.",
+    "The type of a suggestion is not 30/30 as designed: its share is estimated from this log, for "
+    "each of the day's five moments, because it differs between them and so do the steps; the "
+    "intervals do not carry the error of that estimate.",
+    "Where the place was unknown, every one of the sends was a walking suggestion: 99 moments, 60 "
+    "sends. They are kept, with standing up not legal and a walk sent with probability 0.6; that "
+    "this was the trial's rule is read from the file.",
     "The reward is log(steps + 0.5) in the 30 minutes after; where the steps are missing they "
     "count as 0, which is 12 % of the available moments and pulls the means down.",
     "A health study with push messages, not marketing by e-mail.",
@@ -127,7 +133,8 @@ def write_raw(source: Path, out: Path, rng: np.random.Generator) -> AdapterNotes
         rng: unused, nothing here is random.
 
     Raises:
-        LogError: a file or column is missing, or two rows share a person's moment.
+        LogError: a file or column is missing, two rows share a person's moment, or standing up was
+            suggested at an unknown place.
     """
     journey = load_journey(JOURNEY)
     everything = read_csv(source / FILE, _TYPES)
@@ -223,13 +230,16 @@ def _decisions(table: pa.Table, moments: _Moments, journey: Journey) -> Decision
     active, sedentary, wait = catalog.indices([ACTIVE, SEDENTARY, WAIT])
     avail = cells(table, "avail").astype(np.bool_)
     walks, stands = avail & _true(table, "send.active"), avail & _true(table, "send.sedentary")
-    share = walks.sum() / max(int(walks.sum() + stands.sum()), 1)
+    known = _place(table) != UNKNOWN
+    _require_walks(stands & ~known)
+    share = _walk_share(cells(table, "sugg.select.slot"), walks, stands, known)
     probabilities = np.zeros((len(table), len(catalog)))
     probabilities[:, active] = np.where(avail, SEND_PROBABILITY * share, 0.0)
     probabilities[:, sedentary] = np.where(avail, SEND_PROBABILITY * (1 - share), 0.0)
     probabilities[:, wait] = 1 - probabilities[:, active] - probabilities[:, sedentary]
     mask = np.repeat(avail[:, None], len(catalog), axis=1)
     mask[:, wait] = True
+    mask[:, sedentary] &= known
     return DecisionRows(
         id=joined(moments.contact, ":", moments.step.astype(str)),
         contact=moments.contact,
@@ -240,6 +250,31 @@ def _decisions(table: pa.Table, moments: _Moments, journey: Journey) -> Decision
         probabilities=probabilities,
         mask=mask,
     )
+
+
+def _walk_share(
+    slot: IntArray, walks: BoolArray, stands: BoolArray, known: BoolArray
+) -> FloatArray:
+    """The share of walks among the suggestions at each row's moment of the day, [n].
+
+    It is estimated where the place is known; elsewhere it is 1.
+    """
+    sends = np.bincount(slot, weights=known & (walks | stands))
+    share = np.bincount(slot, weights=known & walks) / np.maximum(sends, 1)
+    return np.where(known, share[slot], 1.0)
+
+
+def _require_walks(stands: BoolArray) -> None:
+    if stands.any():
+        raise LogError(
+            "expected walking suggestions only where the place is unknown, got "
+            f"{int(stands.sum())} to stand up; use the file as published"
+        )
+
+
+def _place(table: pa.Table) -> StrArray:
+    """Where the person was when it was decided; empty where nothing is recorded, [n]."""
+    return np.asarray(pc.fill_null(table["dec.location.category"], "").to_numpy(), np.str_)
 
 
 def _select(rows: DecisionRows, which: BoolArray) -> DecisionRows:
@@ -261,7 +296,7 @@ def _log_steps(table: pa.Table, name: str) -> FloatArray:
 
 def _events(table: pa.Table, rows: DecisionRows, usable: BoolArray) -> list[EventRows]:
     """The suggestion, its answer and the steps after it; steps and place before it."""
-    place = np.asarray(pc.fill_null(table["dec.location.category"], "").to_numpy(), np.str_)
+    place = _place(table)
     return [
         *_sends_and_answers(table, rows, usable),
         EventRows(
