@@ -108,13 +108,14 @@ def days_of(slots: str, types: str, places: Sequence[str]) -> dict[str, list[obj
     n = len(slots)
     times = [f"2015/7/{day} {2 * int(slot) + 10}:00" for day, slot in enumerate(slots, 10)]
     rows: dict[str, list[object]] = {name: [column[0]] * n for name, column in ROWS.items()}
-    return rows | {
-        "sugg.select.utime": times,
+    changed: dict[str, list[object]] = {
+        "sugg.select.utime": list(times),
         "sugg.select.slot": [int(slot) for slot in slots],
         "send.active": [str(kind == "w").upper() for kind in types],
         "send.sedentary": [str(kind == "s").upper() for kind in types],
         "dec.location.category": list(places),
     }
+    return rows | changed
 
 
 def test_the_type_is_drawn_with_the_share_of_its_moment_of_the_day(tmp_path: Path) -> None:
