@@ -28,7 +28,7 @@ def main(config: DictConfig) -> None:
         bundle = pipeline.released / "bundle"
         if not bundle.is_dir():
             raise GateRefusal(f"nothing was released; see {pipeline.released / 'gate.json'}")
-    except NurtureError as error:
+    except (NurtureError, OSError) as error:
         sys.exit(f"serve: {error}")
     sys.exit(serve(shlex.split(serve_line(pipeline, bundle))[1:]))
 

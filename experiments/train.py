@@ -22,7 +22,7 @@ def main(config: DictConfig) -> None:
     """Entry point of Hydra."""
     try:
         run_verb(config, "train")
-    except NurtureError as error:
+    except (NurtureError, OSError) as error:
         sys.exit(f"train: {error}")
 
 

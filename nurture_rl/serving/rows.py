@@ -47,6 +47,7 @@ PUT_CONTACT = _insert(
     "time_zone = excluded.time_zone, zone_confidence = excluded.zone_confidence, "
     "consent = excluded.consent, attributes = excluded.attributes",
 )
+ADD_CONTACT = _insert("contacts", 6, "ON CONFLICT (contact_id) DO NOTHING")
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
 ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
 ADD_DECISION = _insert("decisions", 18, "")

@@ -160,10 +160,12 @@ class Store:
             reader.close()
 
     def load_log(self, folder: Path) -> tuple[int, int]:
-        """Take in the contacts and events of an ingested log; events already there stay.
+        """Take in the contacts and events of an ingested log; what is already there stays.
+
+        A consent withdrawn over the API outlives the older log it is started with again.
 
         Returns:
-            Contacts and new events.
+            New contacts and new events.
 
         Raises:
             LogError: the folder is not what ingest writes.
@@ -174,10 +176,11 @@ class Store:
         contacts = events = 0
         for block in pq.ParquetFile(folder / "contacts.parquet").iter_batches(_BLOCK):
             found = block.to_pylist()
-            self.put_contacts(
-                [Contact(**{**row, "attributes": json.loads(row["attributes"])}) for row in found]
-            )
-            contacts += len(found)
+            known = [
+                Contact(**{**row, "attributes": json.loads(row["attributes"])}) for row in found
+            ]
+            added = [Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in known])]
+            contacts += self._writer.write(added)[0]
         for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
             columns = {name: block.column(name) for name in block.schema.names}
             for name in ("occurred_at", "recorded_at"):

@@ -21,7 +21,9 @@ from nurture_rl.features import decision_table
 from nurture_rl.features.starts import start_states
 from nurture_rl.logs.adapters import heartsteps, hillstrom, starbucks_offers
 from nurture_rl.logs.adapters.reference import write_reference_log
+from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.logs.ingest import ingest_folder
+from nurture_rl.logs.summary import IngestSummary
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.decisions import held_out_share
@@ -109,20 +111,17 @@ def ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path) ->
 def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, out: Path) -> None:
     catalog = ActionCatalog.of(journey)
     tables = out / "tables"
-    ingest_folder(
-        (raw / "tables").resolve(),
-        tables,
-        catalog.ids,
-        catalog.hash,
-        lambda line: workshop.say(f"  {line}"),
-    )
+    summary = _checked_tables(workshop, raw, tables, catalog)
     events, contacts, decisions = (
         pq.read_table(tables / f"{kind}.parquet") for kind in ("events", "contacts", "decisions")
     )
     if not len(decisions):
+        raise LogError(_no_decisions(workshop, summary, tables, out))
+    others = set(decisions["journey"].to_pylist()) - {journey.name}
+    if others:
         raise LogError(
-            "the log has no decisions: give a decisions table with action, propensity, "
-            "probabilities and mask, or let the policy server log them"
+            f"expected decisions of journey {journey.name!r}, got some of {sorted(others)}; "
+            "give data.journey, or only that journey's decisions"
         )
     made = decision_table(
         events,
@@ -145,6 +144,49 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
             "logged_features_equal": made.logged_features_equal,
             "unmatched_events": made.unmatched_events,
         },
+    )
+
+
+def _checked_tables(
+    workshop: Workshop, raw: Path, tables: Path, catalog: ActionCatalog
+) -> IngestSummary:
+    """Ingest; a log refused whole leaves its quarantine where the message says."""
+    try:
+        return ingest_folder(
+            (raw / "tables").resolve(),
+            tables,
+            catalog.ids,
+            catalog.hash,
+            lambda line: workshop.say(f"  {line}"),
+        )
+    except LogError as refusal:
+        written = tables.with_name(tables.name + ".quarantine.parquet")
+        if not written.is_file():
+            raise
+        kept = _keep_quarantine(workshop, written, tables.parent.name)
+        raise LogError(str(refusal).replace(str(written), str(kept))) from refusal
+
+
+def _keep_quarantine(workshop: Workshop, written: Path, stage: str) -> Path:
+    name = stage.lstrip(".").split(".")[0]
+    kept = workshop.root / "refused" / f"{name}.quarantine.parquet"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_bytes(kept, written.read_bytes())
+    return kept
+
+
+def _no_decisions(workshop: Workshop, summary: IngestSummary, tables: Path, out: Path) -> str:
+    """Why there is nothing to learn from: no decisions given, or all of them refused."""
+    read = {table.table: table for table in summary.tables}["decisions"]
+    if not read.read:
+        return (
+            "the log has no decisions: give a decisions table with action, propensity, "
+            "probabilities and mask, or let the policy server log them"
+        )
+    kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
+    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in read.reasons.items())
+    return (
+        f"all {read.read} decisions were refused ({reasons}); file, line and reason are in {kept}"
     )
 
 

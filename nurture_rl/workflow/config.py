@@ -9,9 +9,10 @@ from typing import Any, TypeVar, get_type_hints
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from nurture_envs.clock import require_zone
 from nurture_envs.fields import hint
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
-from nurture_rl.errors import ConfigError
+from nurture_rl.errors import ConfigError, TimeZoneError
 from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.simulator.fit import WorldConfig
@@ -138,6 +139,7 @@ def settings(config: DictConfig) -> Settings:
     _require_among("data.source", run.data.source, SOURCES)
     if not 0.0 < run.data.held_out < 1.0:
         raise ConfigError(f"data.held_out must lie in (0, 1), got {run.data.held_out}")
+    _require_ranges(run)
     if run.policy is not None:
         run.policies[run.policy.name] = run.policy
     learners = {name: _learner(name, policy) for name, policy in run.policies.items()}
@@ -150,6 +152,40 @@ def settings(config: DictConfig) -> Settings:
         learners=learners,
         plain={str(key): value for key, value in plain.items()},
     )
+
+
+def _require_ranges(run: RunConfig) -> None:
+    """Numbers that no work could be done with.
+
+    Raises:
+        ConfigError: names the first of them.
+    """
+    played, data = run.simulation, run.data
+    checks = [
+        ("data.contacts", data.contacts, data.source != "reference" or data.contacts >= 10),
+        ("data.trust.max_ratio", data.trust.max_ratio, data.trust.max_ratio >= 1.0),
+        ("data.trust.explore", data.trust.explore, 0.0 <= data.trust.explore <= 1.0),
+        ("simulation.contacts", played.contacts, played.contacts >= 2),
+        ("simulation.truth_contacts", played.truth_contacts, played.truth_contacts >= 2),
+        ("simulation.seeds", played.seeds, len(played.seeds) >= 1),
+        ("release.level", run.release.level, 0.0 < run.release.level < 1.0),
+        ("release.reference", run.release.reference, _is_known(run, run.release.reference)),
+        ("threads", run.threads, run.threads >= 1),
+        ("ppo", run.ppo, min(run.ppo.values(), default=1) >= 1),
+    ]
+    for name, value, good in checks:
+        if not good:
+            raise ConfigError(
+                f"{name}: {value!r} cannot be worked with; see configs/ for its range"
+            )
+    try:
+        require_zone(data.default_zone)
+    except TimeZoneError as error:
+        raise ConfigError(f"data.default_zone: {error}") from error
+
+
+def _is_known(run: RunConfig, reference: str) -> bool:
+    return not run.policies or reference in run.policies or reference == "logged"
 
 
 def _learner(name: str, policy: PolicyConfig) -> LinearThompsonConfig | PPOConfig | None:

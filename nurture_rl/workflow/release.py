@@ -50,6 +50,7 @@ def release(
     def build(out: Path) -> None:
         found = json.loads((judged / "evaluation.json").read_text("utf-8"))
         record: dict[str, Any] = {"candidate": None, "passed": False, "policy_id": None}
+        record["asked"] = run.run.release.policy is None
         if run.run.release.policy is not None:
             record |= _as_it_is(out, journey, run, ingested, policies)
         elif not found["candidates"]:

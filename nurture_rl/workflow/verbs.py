@@ -12,11 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from nurture_rl.errors import PropensityError
 from nurture_rl.report.figures import figures
 from nurture_rl.report.page import write_report
 from nurture_rl.report.source import ReportInput
@@ -70,6 +73,26 @@ def _ingest(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     return {"ingested": pipeline.ingested}
 
 
+def _propensities(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    """Refuse before any training what could not be judged after it.
+
+    Raises:
+        PropensityError: the log does not say how likely some of its actions were.
+    """
+    table = pq.read_table(
+        pipeline.ingested / "decision_table.parquet", columns=["decision_id", "propensity"]
+    )
+    missing = table.filter(pc.is_null(table["propensity"]))["decision_id"].to_pylist()
+    if missing:
+        shown = ", ".join(missing[:3])
+        raise PropensityError(
+            f"{len(missing)} of {len(table)} decisions have no propensity ({shown}, ...), so no "
+            "policy can be judged on this log; log the propensity of every decision, or leave "
+            "those contacts out"
+        )
+    return {}
+
+
 def _fit_world(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     heads = _read(pipeline.world / "calibration.json")["heads"]
     tracked.metrics(0, {f"world.ece.{head['head']}": head["ece"] for head in heads})
@@ -105,8 +128,10 @@ def _evaluate(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
 def _export(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     decided = _read(pipeline.released / "gate.json")
     tracked.artifact(pipeline.released / "gate.json", "release")
-    tracked.tag("gate", "passed" if decided["passed"] else "refused")
-    made: dict[str, Any] = {"gate": "passed" if decided["passed"] else "refused"}
+    answer = "passed" if decided["passed"] else "refused"
+    answer = answer if decided["asked"] else "not asked"
+    tracked.tag("gate", answer)
+    made: dict[str, Any] = {"gate": answer}
     made |= {f"  because ({i + 1})": reason for i, reason in enumerate(decided["reasons"])}
     bundle = pipeline.released / "bundle"
     if bundle.is_dir():
@@ -213,7 +238,7 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     "ingest": (_ingest,),
     "fit_world": (_ingest, _fit_world),
     "train": (_ingest, _fit_world, _train),
-    "evaluate": (_ingest, _fit_world, _train, _evaluate),
-    "export": (_ingest, _fit_world, _train, _evaluate, _export),
-    "pipeline": (_ingest, _fit_world, _train, _evaluate, _export, _report),
+    "evaluate": (_ingest, _propensities, _fit_world, _train, _evaluate),
+    "export": (_ingest, _propensities, _fit_world, _train, _evaluate, _export),
+    "pipeline": (_ingest, _propensities, _fit_world, _train, _evaluate, _export, _report),
 }

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +75,49 @@ def test_an_empty_log_is_refused_with_what_was_found(runs: Path, tmp_path: Path)
     assert done.returncode == 1
     assert "expected at least one usable event and one usable contact" in done.stderr
     assert "Traceback" not in done.stderr
+    (quarantine,) = (runs / "refused").glob("*.quarantine.parquet")
+    assert str(quarantine) in done.stderr
+    (row,) = pq.read_table(quarantine).to_pylist()
+    assert (row["file"], row["line"]) == ("events.jsonl", 1)
+
+
+def raw_copy(runs: Path, folder: Path, **columns: object) -> Path:
+    """The raw tables of a run with some decision columns filled with one value."""
+    raw = next((runs / "stages").glob("raw-*")) / "tables"
+    folder.mkdir()
+    for kind in ("events", "contacts", "decisions"):
+        table = pq.read_table(raw / f"{kind}.parquet")
+        for name, value in columns.items() if kind == "decisions" else ():
+            place = table.column_names.index(name)
+            filled = pa.array([value] * len(table), table.schema.field(name).type)
+            table = table.set_column(place, name, filled)
+        pq.write_table(table, folder / f"{kind}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "columns, said",
+    [
+        ({"propensity": None}, "decisions have no propensity"),
+        ({"journey": "hillstrom"}, "expected decisions of journey 'inbound_lead'"),
+        ({"catalog": "deadbeef"}, "decisions were refused"),
+    ],
+)
+def test_a_log_that_cannot_be_judged_is_refused_before_anything_is_trained(
+    runs: Path, tmp_path: Path, columns: dict[str, object], said: str
+) -> None:
+    log = raw_copy(runs, tmp_path / "log", **columns)
+    done = run_app("pipeline", *TINY, "data=folder", f"data.path={log}", f"runs={runs}")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "world: working" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_an_exported_program_says_that_the_gate_was_not_asked(runs: Path) -> None:
+    done = run_app("export", *TINY, f"runs={runs}", "release.policy=drip")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "gate: not asked" in done.stdout
 
 
 def test_a_learned_policy_cannot_be_exported_around_the_gate(runs: Path) -> None:

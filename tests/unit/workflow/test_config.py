@@ -80,6 +80,26 @@ def test_an_unknown_source_and_an_impossible_share_are_refused() -> None:
         composed("data.held_out=1.0")
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "data.contacts=0",
+        "simulation.seeds=[]",
+        "simulation.contacts=0",
+        "threads=0",
+        "release.level=7",
+        "release.reference=nobody",
+        "data.trust.max_ratio=0.2",
+        "data.default_zone=Mars/Base",
+        "ppo.iterations=0",
+    ],
+)
+def test_a_number_nothing_can_be_done_with_is_refused_before_any_work(setting: str) -> None:
+    name = setting.partition("=")[0].split(".")[0]
+    with pytest.raises(ConfigError, match=name):
+        composed(setting)
+
+
 def test_learners_get_their_own_records() -> None:
     found = composed().learners
     assert isinstance(found["ppo"], PPOConfig)
