@@ -1,0 +1,95 @@
+"""Which logged decisions train, which are kept for evaluation, and what each is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nurture_envs.worlds.learned import StartTable
+from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
+from nurture_rl.errors import FitError
+from nurture_rl.rl.ppo import PPOConfig
+from nurture_rl.workflow import learn
+from nurture_rl.workflow.decisions import held_out_log, held_out_share, training_rows
+from nurture_rl.workflow.world import start_table
+from tests.unit.simulator.lamp_shop import starts
+from tests.unit.workflow.eight_decisions import eight_decisions, shop
+
+KINDS = ("per_episode", "per_decision")
+
+
+def test_only_matured_decisions_of_training_contacts_are_learned_from() -> None:
+    found = training_rows(eight_decisions())
+    assert found.reward.tolist() == [1.0, 2.0, 16.0]
+    assert found.episode.tolist() == [0, 0, 1]  # numbered anew
+    assert found.contact.tolist() == [0, 0, 2]
+
+
+def test_a_log_without_training_contacts_is_refused() -> None:
+    everybody = replace(eight_decisions(), held_out=np.ones(8, bool))
+    with pytest.raises(FitError, match=r"data\.held_out"):
+        training_rows(everybody)
+
+
+def test_only_whole_episodes_of_held_out_contacts_are_evaluated() -> None:
+    log = held_out_log(eight_decisions(), shop())
+    assert log.reward.tolist() == [4.0, 8.0]  # contact 3 has an open bin and is left out whole
+    assert log.episode.tolist() == [0, 0]
+    assert log.n_episodes == 1
+
+
+def test_where_every_decision_is_judged_by_itself_each_is_its_own_episode() -> None:
+    log = held_out_log(eight_decisions(), shop("per_decision"))
+    assert log.reward.tolist() == [4.0, 8.0, 64.0]  # only the open bin is left out
+    assert log.episode.tolist() == [0, 1, 2]
+    assert log.cluster.tolist() == [0, 0, 1]  # and the contact stays the cluster
+    assert log.terminal.all()
+
+
+def test_a_kpi_is_not_discounted_and_takes_the_rows_of_its_log() -> None:
+    log = held_out_log(eight_decisions(), shop(), np.arange(0.0, 80.0, 10.0))
+    assert log.reward.tolist() == [20.0, 30.0]
+    assert (log.discount, held_out_log(eight_decisions(), shop()).discount) == (1.0, 0.5)
+
+
+def test_the_side_of_a_contact_follows_from_its_id_and_shares_are_kept() -> None:
+    shares = np.array([held_out_share(f"c{i}") for i in range(2000)])
+    assert held_out_share("c7") == shares[7]
+    assert (shares >= 0).all()
+    assert (shares < 1).all()
+    # 5 standard errors of a share of 2,000 fair draws
+    assert abs((shares < 0.3).mean() - 0.3) < 5 * np.sqrt(0.21 / 2000)
+
+
+def test_worlds_start_from_training_contacts_only(tmp_path: Path) -> None:
+    table = starts(shop(), 4)
+    columns = {name: getattr(table, name).numpy() for name in StartTable.__slots__}
+    share = np.array([0.1, 0.5, 0.49, 0.9])
+    np.savez(tmp_path / "starts.npz", held_out=share, **columns)
+    assert start_table(tmp_path, 0.5).attributes[:, 0].tolist() == [1.0, 3.0]
+
+
+def test_what_comes_after_a_decision_counts_for_ppo_only_where_episodes_are_judged() -> None:
+    config = PPOConfig(discount=0.9)
+    found = {kind: learn._for_estimand(config, shop(kind)) for kind in KINDS}
+    assert found["per_episode"] == config
+    assert found["per_decision"] == replace(config, discount=0.0)
+
+
+@pytest.mark.parametrize(
+    "estimand, worth",
+    # per episode: 1 + 0.5**2 * 2, and contact 2 is not over; per decision: what was earned at once
+    [("per_episode", [1.5, 2.0]), ("per_decision", [1.0, 2.0, 16.0])],
+)
+def test_thompson_learns_from_returns_to_go_unless_decisions_stand_alone(
+    monkeypatch: pytest.MonkeyPatch, estimand: str, worth: list[float]
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(learn, "load_decisions", lambda *_: eight_decisions())
+    monkeypatch.setattr(learn, "fit_linear_thompson", lambda *given: seen.append(given))
+    learn._fit_bandit(shop(estimand), LinearThompsonConfig(), Path(), 0.5, 0)
+    assert seen[0][3].tolist() == worth
