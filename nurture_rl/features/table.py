@@ -83,12 +83,13 @@ def _with_columns(
     flat = pa.array(features.ravel())
     sums = pa.array(followed.channels.ravel())
     offsets = pa.array(np.arange(n + 1) * width, pa.int32())
+    carried_out = ~_deferred(decisions)
     added = {
         "features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1]),
         "outcomes": pa.ListArray.from_arrays(offsets, sums),
         "reward": pa.array(followed.reward),
-        "matured": pa.array(followed.matured & ~_deferred(decisions)),
-        "complete": pa.array(followed.complete & ~_deferred(decisions)),
+        "matured": pa.array(followed.matured & carried_out),
+        "complete": pa.array(followed.complete & carried_out),
         "terminal": pa.array(followed.terminal),
         "available": pa.array(followed.available),
     }
