@@ -74,7 +74,7 @@ def play(
             decision.features.cpu().numpy(), decision.mask.cpu().numpy()
         )
         probabilities = torch.as_tensor(table, device=keys.device)
-        luck = uniforms(state.keys, state.bins, _POLICY_STREAM, 1)[:, 0]
+        luck = uniforms(state.keys, state.bins, _POLICY_STREAM, 1)[0]
         action = choose(probabilities, luck)
         after = simulation.step(state, decision, action)
         yield Step(

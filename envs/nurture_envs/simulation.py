@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nurture_envs.actions import NOW, ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
-from nurture_envs.features import FeatureSpec, FeatureState, advance, evaluate
+from nurture_envs.features import FeatureSpec, FeatureState, History, advance, evaluate
 from nurture_envs.guardrails import GuardrailFacts, legal_actions, standing
 from nurture_envs.guardrails.rules import sends_remembered
 from nurture_envs.worlds.world import View, World
@@ -123,9 +123,9 @@ class Simulation:
         return SimulationState(
             keys=keys,
             bins=torch.zeros(n, dtype=torch.int64, device=self.device),
-            past=start.past,
+            past=_past(start.past, self.spec.window),
             pending=torch.zeros((n, max(self.journey.delays), channels), device=self.device),
-            attributes=start.attributes,
+            attributes=start.attributes.T.contiguous(),
             anchor_us=start.anchor_us,
             zone_known=start.zone_known,
             consent=start.consent,
@@ -169,9 +169,9 @@ class Simulation:
         """
         legal = decision.mask.gather(1, action[:, None])[:, 0]
         action = torch.where(legal, action, torch.full_like(action, self.catalog.wait))
-        view = View(decision.features, action, state.bins, state.anchor_us, state.latent)
+        view = View(decision.features.T, action, state.bins, state.anchor_us, state.latent)
         outcome = self.world.respond(view, state.keys)
-        amounts = outcome.amounts + self._effects[action]
+        amounts = outcome.amounts.T + self._effects[action]
         reward = amounts @ self._weights - self._cost[action]
         ended = self._exit[action]
         for channel in self._terminals:
@@ -215,6 +215,12 @@ class Simulation:
     def _paused(self, state: SimulationState, action: Tensor) -> Tensor:
         bins = self._pauses[action]
         return torch.where(bins > 1, state.bins + bins, state.paused_until)
+
+
+def _past(history: History, window: int) -> FeatureState:
+    ring = history.ring.permute(2, 0, 1)
+    missing = ring.new_zeros((ring.shape[0], window - ring.shape[1], ring.shape[2]))
+    return FeatureState(torch.cat([ring, missing], dim=1), history.last.T.contiguous())
 
 
 def select(state: SimulationState, rows: Tensor) -> SimulationState:

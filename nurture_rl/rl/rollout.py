@@ -62,7 +62,7 @@ def collect(
         state = cursor.state
         decision = simulation.decision(state)
         log_table = actor.log_probabilities(decision.features, decision.mask)
-        luck = uniforms(state.keys, state.bins, _EXPLORE_STREAM, 1)[:, 0]
+        luck = uniforms(state.keys, state.bins, _EXPLORE_STREAM, 1)[0]
         action = choose(log_table.exp(), luck)
         step = simulation.step(state, decision, action)
         done = step.terminated | step.truncated

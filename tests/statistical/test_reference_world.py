@@ -60,7 +60,7 @@ def answer(
     for day in range(waited + 1):
         chosen = CATALOG.index(action) if day == waited else CATALOG.wait
         view = View(
-            features=torch.zeros(n, 0),
+            features=torch.zeros(0, n),
             action=torch.full((n,), chosen),
             bins=torch.full((n,), day),
             anchor_us=start.anchor_us,
@@ -72,7 +72,7 @@ def answer(
 
 
 def happened(outcome: Outcome, channel: str) -> Tensor:
-    return outcome.amounts[:, JOURNEY.channel_index(channel)] > 0
+    return outcome.amounts[JOURNEY.channel_index(channel)] > 0
 
 
 def share(outcome: Outcome, channel: str, among: str | None = None) -> tuple[float, int]:
@@ -317,7 +317,7 @@ def test_the_form_names_the_true_topic_as_often_as_planted(form_says: float) -> 
     start = InboundLeadWorld(JOURNEY, params).start(population_keys(3, n))
     columns = FeatureSpec.of(JOURNEY).attribute_columns
     said = [columns.index(f"form_topic={topic}") for topic in TOPICS]
-    right = start.attributes[:, said].argmax(dim=1) == start.latent["interest"]
+    right = start.attributes[said].argmax(dim=0) == start.latent["interest"]
     expected = form_says + (1 - form_says) / 4
     assert float(right.double().mean()) == pytest.approx(expected, abs=4 * sqrt(0.25 / n))
     assert float((~start.consent).double().mean()) == pytest.approx(PLANTED.no_consent, abs=0.003)

@@ -4,6 +4,7 @@ from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.features.state import (
     NEVER,
     FeatureState,
+    History,
     advance,
     empty_state,
     evaluate,
@@ -14,6 +15,7 @@ __all__ = [
     "NEVER",
     "FeatureSpec",
     "FeatureState",
+    "History",
     "advance",
     "empty_state",
     "evaluate",

@@ -29,6 +29,22 @@ class FeatureState:
     last: Array  # [n, c] i32: last bin in which the channel's signal is known to have happened
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of each contact from before its first bin, component-major."""
+
+    ring: Array  # [w, c, n] f32: channel sums of bin -(l + 1), at [l]; nothing is known before
+    last: Array  # [c, n] i32: last bin in which the signal happened, negative; NEVER if it did not
+
+    @classmethod
+    def of_bin(cls, amounts: Array) -> History:
+        """A past of which only the bin before entry is known; `amounts` [c, n]."""
+        xp = array_namespace(amounts)
+        happened = amounts != 0
+        last = xp.where(happened, xp.asarray(-1, device=device(amounts)), NEVER)
+        return cls(amounts[None], xp.astype(last, xp.int32))
+
+
 def empty_state(n: int, spec: FeatureSpec, like: Array) -> FeatureState:
     """A past in which nothing happened, on the device of `like`."""
     xp = array_namespace(like)

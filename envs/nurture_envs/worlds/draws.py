@@ -56,7 +56,7 @@ def next_episode(keys: Tensor) -> Tensor:
 
 
 def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:
-    """Uniform draws in [0, 1), [n, count] float32.
+    """Uniform draws in [0, 1), [count, n] float32.
 
     Args:
         keys: one per contact, [n].
@@ -67,12 +67,12 @@ def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tenso
     bins = step if isinstance(step, Tensor) else torch.full_like(keys, step)
     base = _mix(keys + (bins + 2) * _GOLDEN) + _wrap(stream * _MIX_2)
     index = torch.arange(1, count + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
-    bits = _mix(base[:, None] + index[None, :])
+    bits = _mix(base[None, :] + index[:, None])
     return _shift(bits, 40).to(torch.float32) * 2.0**-24
 
 
 def normals(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:
-    """Standard normal draws, [n, count] float32, by the inverse distribution function."""
+    """Standard normal draws, [count, n] float32, by the inverse distribution function."""
     u = uniforms(keys, step, stream, count).to(torch.float64) + 2.0**-25
     drawn: Tensor = torch.special.ndtri(u)
     return drawn.to(torch.float32)

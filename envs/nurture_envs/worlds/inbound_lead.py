@@ -17,10 +17,10 @@ from torch import Tensor
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US
 from nurture_envs.errors import WorldError
-from nurture_envs.features import FeatureSpec, advance, empty_state
+from nurture_envs.features import FeatureSpec, History
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.draws import START, normals, uniforms
-from nurture_envs.worlds.world import Outcome, Start, View
+from nurture_envs.worlds.world import Outcome, Start, View, declared_delays
 
 TOPICS = ("security", "integration", "pricing", "product")
 INDUSTRIES = ("software", "finance", "health", "retail")
@@ -92,6 +92,11 @@ class InboundLeadWorld:
         return ActionCatalog.of(self.journey)
 
     @cached_property
+    def delays(self) -> Tensor:
+        """As the journey declares."""
+        return declared_delays(self.journey).to(self.device)
+
+    @cached_property
     def _spec(self) -> FeatureSpec:
         return FeatureSpec.of(self.journey)
 
@@ -121,37 +126,36 @@ class InboundLeadWorld:
         """Leads on the day after they filled in the form."""
         p, n = self.params, keys.shape[0]
         u, z = uniforms(keys, START, 0, 12), normals(keys, START, 1, 2)
-        size = torch.clamp(4.0 + 1.2 * z[:, 0], 0.7, 9.0)
-        industry = (u[:, 0] * len(INDUSTRIES)).long()
-        interest = (u[:, 1] * len(TOPICS)).long()
-        named = torch.where(u[:, 2] < p.form_says, interest, (u[:, 3] * len(TOPICS)).long())
-        ready = p.ready_mean + p.ready_spread * z[:, 1] + p.size_gain * (size - 4.0) / 1.2
-        day = ENTRY_DAY + (u[:, 4] * ENTRY_DAYS).long()
+        size = torch.clamp(4.0 + 1.2 * z[0], 0.7, 9.0)
+        industry = (u[0] * len(INDUSTRIES)).long()
+        interest = (u[1] * len(TOPICS)).long()
+        named = torch.where(u[2] < p.form_says, interest, (u[3] * len(TOPICS)).long())
+        ready = p.ready_mean + p.ready_spread * z[1] + p.size_gain * (size - 4.0) / 1.2
+        day = ENTRY_DAY + (u[4] * ENTRY_DAYS).long()
         latent = {
             "interest": interest,
             "ready": ready + 0.25 * (industry == 0),
             "fatigue": torch.zeros_like(ready),
-            "late": u[:, 5] < 0.5,
-            "reachable": u[:, 6] >= p.unreachable,
-            "proxy": u[:, 7] < p.proxy_share,
+            "late": u[5] < 0.5,
+            "reachable": u[6] >= p.unreachable,
+            "proxy": u[7] < p.proxy_share,
             "mql": torch.zeros(n, dtype=torch.bool, device=keys.device),
             "sql": torch.zeros(n, dtype=torch.bool, device=keys.device),
         }
-        bins = torch.full((n,), -1, dtype=torch.int64, device=keys.device)
-        before = self._views(latent, u[:, 8:12])
-        before[:, self.journey.channel_index("form_submitted")] = 1.0
-        past = advance(empty_state(n, self._spec, keys), before[:, None], bins)
+        before = self._views(latent, u[8:12])
+        before[self.journey.channel_index("form_submitted")] = 1.0
+        past = History.of_bin(before)
         columns = {"company_size": size}
         columns |= {f"industry={name}": industry == i for i, name in enumerate(INDUSTRIES)}
         columns |= {f"form_topic={name}": named == i for i, name in enumerate(TOPICS)}
         attributes = [columns[name].to(torch.float32) for name in self._spec.attribute_columns]
         v = uniforms(keys, START, 2, 2)
         return Start(
-            attributes=torch.stack(attributes, dim=1),
+            attributes=torch.stack(attributes),
             past=past,
             anchor_us=day * DAY_US,
-            zone_known=v[:, 0] >= p.zone_unknown,
-            consent=v[:, 1] >= p.no_consent,
+            zone_known=v[0] >= p.zone_unknown,
+            consent=v[1] >= p.no_consent,
             available=torch.ones(n, dtype=torch.bool, device=keys.device),
             latent=latent,
         )
@@ -161,11 +165,11 @@ class InboundLeadWorld:
         u = uniforms(keys, view.bins, 3, _DRAWS)
         latent = dict(view.latent)
         sent = self._routed("send")[view.action]
-        delivered = sent & latent["reachable"] & (u[:, 0] < 0.985)
+        delivered = sent & latent["reachable"] & (u[0] < 0.985)
         topic = self._action_topic[view.action]
         match = delivered & (topic == latent["interest"])
         on_time = self._action_late[view.action] == latent["late"]
-        amounts = self._views(latent, u[:, 1:5])
+        amounts = self._views(latent, u[1:5])
         self._set(amounts, "delivered", delivered)
         self._set(amounts, "bounced", sent & ~latent["reachable"])
         self._engage(amounts, latent, delivered, match, on_time, topic, u)
@@ -176,16 +180,16 @@ class InboundLeadWorld:
         return Outcome(amounts, torch.ones_like(sent), latent)
 
     def _set(self, amounts: Tensor, channel: str, happened: Tensor) -> None:
-        amounts[:, self.journey.channel_index(channel)] = happened.to(torch.float32)
+        amounts[self.journey.channel_index(channel)] = happened.to(torch.float32)
 
     def _views(self, latent: dict[str, Tensor], u: Tensor) -> Tensor:
-        """Page views of a day, by category; [n, c] with all other channels 0."""
+        """Page views of a day, by category; [c, n] with all other channels 0."""
         p = self.params
-        amounts = torch.zeros((u.shape[0], len(self.journey.channels)), device=u.device)
+        amounts = torch.zeros((len(self.journey.channels), u.shape[1]), device=u.device)
         for index, topic in enumerate(TOPICS):
             logit = p.view_base + p.view_ready * latent["ready"]
             logit = logit + p.view_interest * (latent["interest"] == index)
-            self._set(amounts, f"viewed_{topic}", u[:, index] < torch.sigmoid(logit))
+            self._set(amounts, f"viewed_{topic}", u[index] < torch.sigmoid(logit))
         return amounts
 
     def _engage(
@@ -200,18 +204,18 @@ class InboundLeadWorld:
     ) -> None:
         p, ready = self.params, latent["ready"]
         tired = p.fatigue_drag * latent["fatigue"]
-        opened = u[:, 5] < torch.sigmoid(p.open_base + 0.5 * match + 0.3 * on_time - tired)
+        opened = u[5] < torch.sigmoid(p.open_base + 0.5 * match + 0.3 * on_time - tired)
         self._set(amounts, "opened", delivered & opened)
         self._set(amounts, "opened_by_machine", delivered & latent["proxy"])
         logit = (
             p.click_base + p.click_topic * match + p.click_slot * on_time + p.click_ready * ready
         )
-        clicked = delivered & (u[:, 6] < torch.sigmoid(logit - tired))
+        clicked = delivered & (u[6] < torch.sigmoid(logit - tired))
         for index, name in enumerate(TOPICS):
             self._set(amounts, f"clicked_{name}", clicked & (topic == index))
         chance = torch.sigmoid(p.reply_base + p.reply_ready * ready + 0.5 * match)
         for offset, name in enumerate(("positive", "objection", "question")):
-            self._set(amounts, f"replied_{name}", delivered & (u[:, 7 + offset] < chance))
+            self._set(amounts, f"replied_{name}", delivered & (u[7 + offset] < chance))
 
     def _leave(
         self,
@@ -224,8 +228,8 @@ class InboundLeadWorld:
         p = self.params
         drive = p.opt_out_fatigue * latent["fatigue"] + p.opt_out_irrelevant * ~match
         chance = torch.clamp(p.opt_out_base * torch.exp(drive), max=1.0)
-        self._set(amounts, "unsubscribed", delivered & (u[:, 10] < chance))
-        self._set(amounts, "complained", delivered & (u[:, 11] < chance * p.complaint_share))
+        self._set(amounts, "unsubscribed", delivered & (u[10] < chance))
+        self._set(amounts, "complained", delivered & (u[11] < chance * p.complaint_share))
 
     def _book(
         self,
@@ -239,15 +243,15 @@ class InboundLeadWorld:
         asked = delivered & self._asks[action]
         called = self._routed("escalate")[action] * torch.sigmoid(3.0 * (ready - p.called_from))
         logit = p.meeting_base + p.meeting_ready * ready + p.meeting_asked * asked
-        booked = u[:, 12] < torch.sigmoid(logit + p.meeting_called * called)
-        gone = amounts[:, self.journey.channel_index("unsubscribed")] > 0
-        gone = gone | (amounts[:, self.journey.channel_index("complained")] > 0)
+        booked = u[12] < torch.sigmoid(logit + p.meeting_called * called)
+        gone = amounts[self.journey.channel_index("unsubscribed")] > 0
+        gone = gone | (amounts[self.journey.channel_index("complained")] > 0)
         self._set(amounts, "meeting_booked", booked & ~gone)
 
     def _advance_stages(self, amounts: Tensor, latent: dict[str, Tensor], u: Tensor) -> None:
         for draw, (stage, level) in enumerate((("mql", 1.2), ("sql", 2.0))):
             chance = 0.5 * torch.sigmoid(4.0 * (latent["ready"] - level))
-            enters = ~latent[stage] & (u[:, 13 + draw] < chance)
+            enters = ~latent[stage] & (u[13 + draw] < chance)
             if stage == "sql":
                 enters = enters & latent["mql"]
             self._set(amounts, f"became_{stage}", enters)
@@ -267,7 +271,5 @@ class InboundLeadWorld:
         gain = gain * (1.0 + p.slot_gain * on_time) * torch.exp(-p.fatigue_drag * latent["fatigue"])
         latent["ready"] = latent["ready"] + gain - p.cooling
         latent["fatigue"] = latent["fatigue"] * 0.5 ** (1.0 / p.fatigue_half_life) + sent
-        shifted = u[:, 15] < p.interest_shift
-        latent["interest"] = torch.where(
-            shifted, (u[:, 16] * len(TOPICS)).long(), latent["interest"]
-        )
+        shifted = u[15] < p.interest_shift
+        latent["interest"] = torch.where(shifted, (u[16] * len(TOPICS)).long(), latent["interest"])

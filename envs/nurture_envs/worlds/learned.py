@@ -15,12 +15,12 @@ from torch import Tensor
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.errors import WorldError
-from nurture_envs.features import FeatureSpec, FeatureState
+from nurture_envs.features import FeatureSpec, History
 from nurture_envs.journey import Journey
 from nurture_envs.signals import GRID
 from nurture_envs.worlds.draws import START, uniforms
 from nurture_envs.worlds.heads import Heads, ResponseModel
-from nurture_envs.worlds.world import Outcome, Start, View
+from nurture_envs.worlds.world import Outcome, Start, View, declared_delays
 
 _WHO, _REACH, _EVENTS, _COUNTS, _VALUES = 11, 12, 13, 14, 15  # streams of luck
 
@@ -78,6 +78,11 @@ class LearnedWorld:
         return model.to(device=self.device, dtype=torch.float64).requires_grad_(False)
 
     @cached_property
+    def delays(self) -> Tensor:
+        """As the journey declares."""
+        return declared_delays(self.journey).to(self.device)
+
+    @cached_property
     def _heads(self) -> Heads:
         return Heads.of(self.journey)
 
@@ -99,11 +104,11 @@ class LearnedWorld:
         """Contacts at the first decision of logged episodes drawn at random."""
         table = self._local
         m = len(table.anchor_us)
-        luck = uniforms(keys, START, _WHO, 1)[:, 0].to(torch.float64)
+        luck = uniforms(keys, START, _WHO, 1)[0].to(torch.float64)
         who = (luck * m).long()
         return Start(
-            attributes=table.attributes[who],
-            past=FeatureState(table.ring[who], table.last[who]),
+            attributes=table.attributes[who].T,
+            past=History(table.ring[who].permute(1, 2, 0), table.last[who].T),
             anchor_us=table.anchor_us[who],
             zone_known=table.zone_known[who],
             consent=table.consent[who],
@@ -114,21 +119,21 @@ class LearnedWorld:
     def respond(self, view: View, keys: Tensor) -> Outcome:
         """Play one bin."""
         sizes = self.model.sizes
-        chance, means = self._exact(view.features.to(torch.float64), view.action)
-        happened = uniforms(keys, view.bins, _EVENTS, sizes.counts) < chance
+        chance, means = self._exact(view.features.T.to(torch.float64), view.action)
+        happened = uniforms(keys, view.bins, _EVENTS, sizes.counts).T < chance
         counts = self._exact.counts(
-            uniforms(keys, view.bins, _COUNTS, sizes.counts).to(torch.float64)
+            uniforms(keys, view.bins, _COUNTS, sizes.counts).T.to(torch.float64)
         )
         amounts = torch.zeros((len(keys), len(self.journey.channels)), device=keys.device)
         amounts[:, self._count_channels] = (counts * happened).to(torch.float32)
         if sizes.values:
-            luck = uniforms(keys, view.bins, _VALUES, sizes.values).to(torch.float64)
+            luck = uniforms(keys, view.bins, _VALUES, sizes.values).T.to(torch.float64)
             value = torch.round(self._exact.values(means, luck, view.action) * GRID) / GRID
             value = value * happened[:, self._heads.source]
             amounts[:, self._value_channels] = value.to(torch.float32)
-        return Outcome(amounts, self._available(keys, view.bins), {})
+        return Outcome(amounts.T, self._available(keys, view.bins), {})
 
     def _available(self, keys: Tensor, bins: Tensor) -> Tensor:
         """Can be reached in the next bin, [n], by that bin's place in its period."""
         chance = self._exact.reachable[(bins + 1) % self.model.sizes.slots]
-        return uniforms(keys, bins, _REACH, 1)[:, 0] < chance
+        return uniforms(keys, bins, _REACH, 1)[0] < chance

@@ -70,7 +70,7 @@ class Emitter:
 
     def zones(self, keys: Tensor) -> NDArray[np.str_]:
         """The true zone of each contact, [n]."""
-        u = uniforms(keys, START, 12, 1)[:, 0].cpu().numpy()
+        u = uniforms(keys, START, 12, 1)[0].cpu().numpy()
         index = np.searchsorted(np.cumsum(_ZONE_SHARES), u, side="right")
         return np.array(ZONES)[np.minimum(index, len(ZONES) - 1)]
 
@@ -124,7 +124,7 @@ class Emitter:
         decision_ids: NDArray[Any],
     ) -> pa.Table:
         journey = self.simulation.journey
-        luck = uniforms(state.keys, state.bins, 11, len(journey.signals) + 5).cpu().numpy()
+        luck = uniforms(state.keys, state.bins, 11, len(journey.signals) + 5).T.cpu().numpy()
         midnight = state.anchor_us.cpu().numpy() + self.simulation.spec.clock.start_us(bins)
         slot = np.where(action >= 0, self.simulation.catalog.slots[action], 0)
         sent_at = midnight + np.where(slot == NOW, 0, slot * HOUR_US)
@@ -141,7 +141,7 @@ class Emitter:
             )
         clicked = amounts[:, journey.channel_index("delivered")] > 0
         bots = np.flatnonzero(
-            clicked & (uniforms(state.keys, START, 13, 1)[:, 0].cpu().numpy() < _BOT_SHARE)
+            clicked & (uniforms(state.keys, START, 13, 1)[0].cpu().numpy() < _BOT_SHARE)
         )
         robot = Signal("clicked_by_machine", "click", is_machine=True)
         local = sent_at[bots] + 33 * _SECOND

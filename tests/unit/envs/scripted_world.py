@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.features import FeatureSpec, empty_state
+from nurture_envs.features import FeatureSpec, History
 from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.world import Outcome, Start, View
+from nurture_envs.worlds.world import Outcome, Start, View, declared_delays
 from tests.unit.envs.toy_journey import toy
 
 MONDAY = 20_549  # days since 1970: 2026-04-06
@@ -27,13 +27,18 @@ class ScriptedWorld:
     script: Script = field(default_factory=dict)
     unreachable: frozenset[tuple[int, int]] = frozenset()  # (contact, bin) out of reach
 
+    @property
+    def delays(self) -> Tensor:
+        """As the journey declares."""
+        return declared_delays(self.journey)
+
     def start(self, keys: Tensor) -> Start:
         """Contacts without a past, entering on a Monday; odd keys have no known zone."""
         spec, n = FeatureSpec.of(self.journey), len(keys)
         encoded = spec.encode_attributes([{"size": float(key)} for key in keys])
         return Start(
-            attributes=torch.as_tensor(encoded),
-            past=empty_state(n, spec, keys),
+            attributes=torch.as_tensor(encoded).T,
+            past=History.of_bin(torch.zeros((len(spec.channels), n))),
             anchor_us=torch.full((n,), MONDAY * DAY_US),
             zone_known=keys % 2 == 0,
             consent=torch.ones(n, dtype=torch.bool),
@@ -43,10 +48,10 @@ class ScriptedWorld:
 
     def respond(self, view: View, keys: Tensor) -> Outcome:
         """The script of the bin, whatever was done."""
-        amounts = torch.zeros((len(keys), len(self.journey.channels)))
+        amounts = torch.zeros((len(self.journey.channels), len(keys)))
         for row, (key, bin_) in enumerate(zip(keys.tolist(), view.bins.tolist(), strict=True)):
             for channel, amount in self.script.get((key, bin_), {}).items():
-                amounts[row, self.journey.channel_index(channel)] = amount
+                amounts[self.journey.channel_index(channel), row] = amount
         latent = {"steps": view.latent["steps"] + 1}
         return Outcome(amounts, self._reachable(keys, view.bins + 1), latent)
 

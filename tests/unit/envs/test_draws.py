@@ -27,10 +27,10 @@ def correlation(a: Tensor, b: Tensor) -> float:
 
 def test_uniforms_lie_in_zero_to_one_with_their_mean_and_variance() -> None:
     u = uniforms(contact_keys(0, N), 3, 0, 4)
-    assert (u.dtype, u.shape) == (torch.float32, (N, 4))
+    assert (u.dtype, u.shape) == (torch.float32, (4, N))
     assert float(u.min()) >= 0.0
     assert float(u.max()) < 1.0
-    for column in u.to(torch.float64).T:
+    for column in u.to(torch.float64):
         assert float(column.mean()) == pytest.approx(0.5, abs=FOUR_SIGMA * 12**-0.5)
         # the variance of (u - 1/2)^2 is 1/180
         assert float(column.var()) == pytest.approx(1 / 12, abs=FOUR_SIGMA * 180**-0.5)
@@ -50,12 +50,12 @@ def test_neighbouring_keys_steps_streams_and_indices_share_no_luck() -> None:
         "step": uniforms(keys[:N], 4, 0, 2),
         "start": uniforms(keys[:N], START, 0, 2),
         "stream": uniforms(keys[:N], 3, 1, 2),
-        "index": here.flip(1),
+        "index": here.flip(0),
         "episode": uniforms(next_episode(keys[:N]), 3, 0, 2),
     }
     for name, other in others.items():
         assert not torch.equal(here, other), name
-        assert abs(correlation(here[:, 0], other[:, 0])) < FOUR_SIGMA, name
+        assert abs(correlation(here[0], other[0])) < FOUR_SIGMA, name
 
 
 def test_a_contacts_luck_depends_neither_on_its_batch_nor_on_the_count_of_draws() -> None:
@@ -64,8 +64,8 @@ def test_a_contacts_luck_depends_neither_on_its_batch_nor_on_the_count_of_draws(
     together = uniforms(keys, steps, 2, 5)
     for row in (0, 17, 49):
         alone = uniforms(keys[row : row + 1], int(steps[row]), 2, 3)
-        assert torch.equal(alone[0], together[row, :3])
-    assert torch.equal(uniforms(keys.flip(0), steps.flip(0), 2, 5).flip(0), together)
+        assert torch.equal(alone[:, 0], together[:3, row])
+    assert torch.equal(uniforms(keys.flip(0), steps.flip(0), 2, 5).flip(1), together)
 
 
 def test_keys_of_a_seed_are_single_keys_of_the_seeds_that_follow() -> None:
@@ -97,7 +97,7 @@ def test_the_next_episode_is_another_one_each_time() -> None:
 
 
 def test_normals_have_the_moments_of_the_standard_normal() -> None:
-    z = normals(contact_keys(2, N), 0, 1, 1).to(torch.float64)[:, 0]
+    z = normals(contact_keys(2, N), 0, 1, 1).to(torch.float64)[0]
     moments = [float((z**power).mean()) for power in (1, 2, 3, 4)]
     # standard deviations of the powers: 1, sqrt(2), sqrt(15), sqrt(96)
     for found, expected, sigma in zip(
@@ -110,7 +110,7 @@ def test_normals_have_the_moments_of_the_standard_normal() -> None:
 def test_what_has_no_probability_is_never_chosen() -> None:
     table = torch.tensor([0.0, 0.3, 0.0, 0.7, 0.0], dtype=torch.float64)
     luck = torch.cat(
-        [torch.tensor([0.0, 1 - 2**-24, 0.3]), uniforms(contact_keys(0, 1000), 0, 0, 1)[:, 0]]
+        [torch.tensor([0.0, 1 - 2**-24, 0.3]), uniforms(contact_keys(0, 1000), 0, 0, 1)[0]]
     )
     drawn = choose(table.repeat(len(luck), 1), luck)
     assert set(drawn.tolist()) == {1, 3}
@@ -119,7 +119,7 @@ def test_what_has_no_probability_is_never_chosen() -> None:
 
 def test_actions_are_chosen_as_often_as_they_should() -> None:
     shares = torch.tensor([0.05, 0.2, 0.75], dtype=torch.float64)
-    luck = uniforms(contact_keys(3, N), 0, 7, 1)[:, 0]
+    luck = uniforms(contact_keys(3, N), 0, 7, 1)[0]
     counts = torch.bincount(choose(shares.repeat(N, 1), luck), minlength=3)
     for count, share in zip(counts.tolist(), shares.tolist(), strict=True):
         assert count / N == pytest.approx(share, abs=FOUR_SIGMA * (share * (1 - share)) ** 0.5)

@@ -64,7 +64,7 @@ def world(made: ResponseModel, n_starts: int = 5) -> LearnedWorld:
 
 def answer(made: ResponseModel, action: int, n: int = 20_000, bins: int = 0) -> Outcome:
     view = View(
-        features=torch.zeros(n, 3),
+        features=torch.zeros(3, n),
         action=torch.full((n,), action),
         bins=torch.full((n,), bins),
         anchor_us=torch.zeros(n, dtype=torch.int64),
@@ -74,7 +74,7 @@ def answer(made: ResponseModel, action: int, n: int = 20_000, bins: int = 0) -> 
 
 
 def channel(outcome: Outcome, name: str) -> Tensor:
-    return outcome.amounts[:, JOURNEY.channel_index(name)]
+    return outcome.amounts[JOURNEY.channel_index(name)]
 
 
 def three_bins(keys: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ def test_logarithmic_values_have_the_mean_of_their_smeared_residuals() -> None:
 
 def test_contacts_start_as_logged_ones_did() -> None:
     start = world(model()).start(contact_keys(0, 20_000))
-    size = start.attributes[:, 0].long()
+    size = start.attributes[0].long()
     shares = torch.bincount(size, minlength=5) / 20_000
     np.testing.assert_allclose(shares, 0.2, atol=0.012)
     assert torch.equal(start.anchor_us, size * DAY_US)  # one logged row gives every column

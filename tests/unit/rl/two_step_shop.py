@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nurture_envs.features import FeatureSpec, empty_state
+from nurture_envs.features import History
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import parse_journey
 from nurture_envs.worlds.draws import uniforms
-from nurture_envs.worlds.world import Outcome, Start, View
+from nurture_envs.worlds.world import Outcome, Start, View, declared_delays
 
 SEND, WAIT, EXIT = range(3)
 
@@ -65,12 +65,17 @@ class TwoStepWorld:
 
     journey: Journey
 
+    @property
+    def delays(self) -> Tensor:
+        """As the journey declares."""
+        return declared_delays(self.journey)
+
     def start(self, keys: Tensor) -> Start:
         """Contacts without a past."""
         yes = torch.ones(len(keys), dtype=torch.bool)
         return Start(
-            attributes=torch.zeros((len(keys), 0)),
-            past=empty_state(len(keys), FeatureSpec.of(self.journey), keys),
+            attributes=torch.zeros((0, len(keys))),
+            past=History.of_bin(torch.zeros((len(self.journey.channels), len(keys)))),
             anchor_us=torch.zeros(len(keys), dtype=torch.int64),
             zone_known=yes,
             consent=yes,
@@ -80,13 +85,13 @@ class TwoStepWorld:
 
     def respond(self, view: View, keys: Tensor) -> Outcome:
         """Play one bin."""
-        u = uniforms(keys, view.bins, 0, 1)[:, 0]
-        sent, warm = view.action == SEND, view.features[:, 1] > 0
+        u = uniforms(keys, view.bins, 0, 1)[0]
+        sent, warm = view.action == SEND, view.features[1] > 0
         last = view.bins == self.journey.clock.horizon - 1
         buy = torch.where(sent, torch.where(warm, BUY_WARM, BUY_COLD), BUY_WAITING)
-        amounts = torch.zeros((len(keys), len(self.journey.channels)))
-        amounts[:, 1] = (sent & ~last & (u < CLICK)).to(amounts.dtype)
-        amounts[:, 2] = (last & (view.action != EXIT) & (u < buy)).to(amounts.dtype)
+        amounts = torch.zeros((len(self.journey.channels), len(keys)))
+        amounts[1] = (sent & ~last & (u < CLICK)).to(amounts.dtype)
+        amounts[2] = (last & (view.action != EXIT) & (u < buy)).to(amounts.dtype)
         return Outcome(amounts, torch.ones_like(sent), {})
 
 
