@@ -26,7 +26,7 @@ class Start:
     zone_known: Tensor  # [n] bool
     consent: Tensor  # [n] bool
     available: Tensor  # [n] bool, in the first bin
-    latent: dict[str, Tensor]  # each [n]: what the world remembers and no policy sees
+    latent: dict[str, Tensor]  # each [n]: remembered by the world, seen by no policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Surroundings:
     colleague_sends: Tensor | float = 0.0  # [n] sends to others of the same account
     colleague_talks: Tensor | float = 0.0  # [n] others of the account who began to talk to sales
     inbox_share: Tensor | float = (
-        1.0  # share of sent mail that the sender's reputation lets through
+        1.0  # of sent mail, by the sender's reputation
     )
 
 
