@@ -8,7 +8,7 @@ log-odds unless said otherwise, and 0 removes the effect.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi, tau
+from math import exp, log, pi, tau
 
 import torch
 from torch import Tensor
@@ -122,7 +122,7 @@ def mail_traits(params: MailParams, keys: Tensor, zone_known: Tensor) -> dict[st
 
 def fatigue_of_weekly_send(params: MailParams) -> float:
     """The mean fatigue that one send a week keeps up."""
-    return 1.0 / (7.0 - 7.0 * 2.0 ** (-1.0 / params.fatigue_half_life))
+    return 1.0 / (7.0 - 7.0 * exp(-log(2.0) / params.fatigue_half_life))
 
 
 def hour_fit(hour: Tensor, best: Tensor, width: float) -> Tensor:
@@ -254,3 +254,34 @@ def shifted_interest(interest: Tensor, chance: float, topics: int, u: Tensor) ->
         return interest
     fresh = torch.clamp(u * (topics / chance), max=topics - 1).to(interest.dtype)
     return torch.where(u < chance, fresh, interest)
+
+
+def mail_events(
+    answers: MailAnswers,
+    topic: Tensor,
+    topics: tuple[str, ...],
+    reply_classes: tuple[str, ...] = ("positive", "objection", "question"),
+) -> dict[str, Tensor]:
+    """Answers by the channel names that reference journeys give them; clicks by topic."""
+    events = {
+        "delivered": answers.delivered,
+        "bounced": answers.bounced,
+        "opened": answers.opened,
+        "opened_by_machine": answers.machine_opened,
+        "gateway_clicked": answers.machine_clicked,
+        "unsubscribed": answers.unsubscribed,
+        "complained": answers.complained,
+    }
+    events |= {f"clicked_{name}": answers.clicked & (topic == i) for i, name in enumerate(topics)}
+    replies = zip(reply_classes, answers.replied, strict=True)
+    return events | {f"replied_{name}": replied for name, replied in replies}
+
+
+def channel_sums(channels: tuple[str, ...], events: dict[str, Tensor]) -> Tensor:
+    """What happened by channel, [c, n] f32; channels that are not named are 0."""
+    some = next(iter(events.values()))
+    amounts = torch.zeros((len(channels), some.shape[0]), device=some.device)
+    for row, channel in enumerate(channels):
+        if channel in events:
+            amounts[row] = events[channel]
+    return amounts
