@@ -19,9 +19,10 @@ from nurture_envs.rollout import Step, play
 from nurture_envs.signals import NO_SIGNAL, EventColumns, classify
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.inbound_lead import InboundLeadWorld
+from nurture_envs.worlds.zones import ZONES
 from nurture_rl.features.table import DecisionTable, decision_table
 from nurture_rl.logs.adapters import reference
-from nurture_rl.logs.adapters.reference import ZONES, write_reference_log
+from nurture_rl.logs.adapters.reference import write_reference_log
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.summary import IngestSummary
 from nurture_rl.policies.build import PolicyContext, build_policy
