@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.clock import utc_microseconds
+from nurture_envs.clock import local_microseconds, utc_microseconds
 from nurture_envs.journey import Journey
 from nurture_envs.signals import channel_rows
 from nurture_rl.errors import ActionError
@@ -24,6 +24,8 @@ from nurture_rl.features.bins import (
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+_NEVER = np.iinfo(np.int64).max
+
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
@@ -35,6 +37,8 @@ class Outcomes:
     complete: BoolArray  # everything of the episode's whole horizon is, [n]
     terminal: BoolArray  # the episode ended before the next decision, [n]
     available: BoolArray  # the contact could be reached, [n]
+    age: IntArray  # whole bins passed since the decision's, [n]; -1: it is still open
+    event_delay: IntArray  # bins until the first event of a channel was known; -1: none, [n, c]
 
 
 def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us: int) -> Outcomes:
@@ -58,7 +62,7 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
         ActionError: a logged action or mask does not fit the journey's catalogue.
     """
     routing = _routings(decisions, journey)
-    channels = _sums(log.times, log.events, journey, routing == "exit")
+    channels, event_delay = _sums(log, journey, routing == "exit")
     reward = journey.reward
     weights = np.zeros(len(journey.channels))
     for name, weight in reward.weights:
@@ -75,26 +79,48 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
         <= as_of_us,
         terminal=(channels[:, ending] > 0).any(axis=1) | (routing == "exit"),
         available=_available(decisions, journey),
+        age=_age(log.times, log.contacts, journey, as_of_us),
+        event_delay=event_delay,
     )
 
 
-def _sums(
-    times: DecisionTimes, events: SignalEvents, journey: Journey, exits: BoolArray
-) -> FloatArray:
-    """Channel sums of what belongs to each decision, [n, c]."""
+def _sums(log: BinnedLog, journey: Journey, exits: BoolArray) -> tuple[FloatArray, IntArray]:
+    """Channel sums of what belongs to each decision and bins until it was known, both [n, c]."""
+    times, events = log.times, log.events
     sums = np.zeros((len(times.step), len(journey.channels)))
-    if not len(times.step) or not len(events.signal):
-        return sums
-    event, episode, anchor_us = _in_episodes(times, events)
-    bins = journey.clock.bin_of(events.local_us[event], anchor_us)
-    ending = np.array([signal.name in journey.terminals for signal in journey.signals])
-    last = _last_bin(times, episode, bins, ending[events.signal[event]], exits, journey)
-    decision = _latest_decision(times, episode, events.local_us[event])
-    kept = (decision >= 0) & (bins >= 0) & (bins <= last[episode])
-    event, decision = event[kept], decision[kept]
-    rows = channel_rows(events.signal[event], events.value[event], journey)
-    np.add.at(sums, (decision[rows.event], rows.channel), rows.amount)
-    return sums
+    delays = np.full(sums.shape, _NEVER)
+    if len(times.step) and len(events.signal):
+        event, episode, anchor_us = _in_episodes(times, events)
+        bins = journey.clock.bin_of(events.local_us[event], anchor_us)
+        ending = np.array([signal.name in journey.terminals for signal in journey.signals])
+        last = _last_bin(times, episode, bins, ending[events.signal[event]], exits, journey)
+        decision = _latest_decision(times, episode, events.local_us[event])
+        kept = (decision >= 0) & (bins >= 0) & (bins <= last[episode])
+        event, decision = event[kept], decision[kept]
+        late = _bins_late(log, event, bins[kept], anchor_us[kept], journey)
+        rows = channel_rows(events.signal[event], events.value[event], journey)
+        np.add.at(sums, (decision[rows.event], rows.channel), rows.amount)
+        np.minimum.at(delays, (decision[rows.event], rows.channel), late[rows.event])
+    return sums, np.where(delays == _NEVER, -1, delays)
+
+
+def _bins_late(
+    log: BinnedLog, event: IntArray, bins: IntArray, anchor_us: IntArray, journey: Journey
+) -> IntArray:
+    """Bins between the end of each event's bin and the first bin that could know of it, [k]."""
+    zones = log.contacts.zones.astype(str)[log.events.contact[event]]
+    known_us = local_microseconds(log.events.known_us[event], zones)
+    # What is recorded as a bin begins is known to its decision.
+    return np.asarray(np.maximum(journey.clock.bin_of(known_us - 1, anchor_us) - bins, 0))
+
+
+def _age(times: DecisionTimes, contacts: Contacts, journey: Journey, as_of_us: int) -> IntArray:
+    """Whole bins between the end of each decision's bin and the read-out, [n]."""
+    zones = contacts.zones.astype(str)[times.contact] if len(times.step) else np.zeros(0, "U1")
+    # A log without any event was read before everything; 1970 is early enough.
+    now_us = local_microseconds(np.full(len(times.step), max(as_of_us, 0)), zones)
+    now = journey.clock.bin_of(now_us, times.anchor_us)
+    return np.asarray(np.maximum(now - times.step - 1, -1))
 
 
 def _last_bin(

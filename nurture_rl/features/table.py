@@ -20,7 +20,7 @@ _ORDER = [("episode_id", "ascending"), ("step", "ascending"), ("decided_at", "as
 
 @dataclass(frozen=True, slots=True)
 class DecisionTable:
-    """The decisions with features, outcomes, reward, matured, complete, terminal and available."""
+    """The decisions with what they knew (features) and what followed (see `Outcomes`)."""
 
     table: pa.Table  # sorted by episode_id, step, decided_at
     feature_columns: tuple[str, ...]
@@ -82,6 +82,7 @@ def _with_columns(
     n, width = followed.channels.shape
     flat = pa.array(features.ravel())
     sums = pa.array(followed.channels.ravel())
+    late = followed.event_delay.astype(np.int32).ravel()
     offsets = pa.array(np.arange(n + 1) * width, pa.int32())
     carried_out = ~_deferred(decisions)
     added = {
@@ -92,6 +93,8 @@ def _with_columns(
         "complete": pa.array(followed.complete & carried_out),
         "terminal": pa.array(followed.terminal),
         "available": pa.array(followed.available),
+        "age": pa.array(followed.age.astype(np.int32)),
+        "event_delay": pa.ListArray.from_arrays(offsets, pa.array(late)),
     }
     for name, column in added.items():
         decisions = decisions.append_column(name, column)

@@ -178,3 +178,37 @@ def test_a_contact_is_out_of_reach_when_no_send_was_open() -> None:
 def test_an_action_of_another_catalogue_is_refused() -> None:
     with pytest.raises(ActionError, match="'send:bye@now' in decision row 1"):
         _table([_decided(0), _decided(1, action="send:bye@now")], [])
+
+
+def test_a_delay_counts_the_bins_from_the_end_of_the_event_s_to_the_first_that_knows() -> None:
+    bought = JOURNEY.channel_index("bought")
+    for recorded, bins in (
+        ("2026-03-02 10:00", 0),  # the same day: known tomorrow morning
+        ("2026-03-03 00:00", 0),  # as tomorrow begins: still known then
+        ("2026-03-03 00:01", 1),
+        ("2026-03-05 23:59", 3),
+    ):
+        event = _on("2026-03-02 10:00", "purchase", value=8.0, recorded_at=at(recorded))
+        found = _column(_table([_decided(0), _decided(1)], [event]), "event_delay")
+        assert [row[bought] for row in found] == [bins, -1]
+
+
+def test_the_first_of_two_events_says_how_late_the_channel_was() -> None:
+    late = _on("2026-03-02 10:00", "purchase", value=8.0, recorded_at=at("2026-03-05 10:00"))
+    soon = _on("2026-03-02 11:00", "purchase", value=8.0)
+    found = _column(_table([_decided(0)], [late, soon]), "event_delay")
+    assert found[0][JOURNEY.channel_index("bought")] == 0
+
+
+def test_age_counts_whole_bins_from_the_end_of_the_decision_s_to_the_reading() -> None:
+    decisions = [_decided(step) for step in range(3)]
+    found = _table(decisions, [], as_of="2026-03-04 15:00")  # in the third bin
+    assert _column(found, "age") == [1, 0, -1]
+
+
+def test_a_bin_is_matured_when_its_age_reaches_the_longest_delay() -> None:
+    longest = max(JOURNEY.delays)
+    for day in range(3, 12):
+        found = _table([_decided(0)], [], as_of=f"2026-03-{day:02d} 00:00")
+        age = _column(found, "age")[0]
+        assert _column(found, "matured") == [age >= longest]

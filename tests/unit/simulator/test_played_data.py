@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from nurture_envs.clock import DAY_US, utc_microseconds
 from nurture_envs.journey_file import load_journey
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import population_keys
@@ -77,9 +79,29 @@ def test_the_arrays_are_those_of_the_warehouse(written: Written) -> None:
     ids = np.array(SIMULATION.catalog.ids)
     assert ids[data.action].tolist() == table["action"].to_pylist()
     pairs = (("features", "features"), ("amounts", "outcomes"), ("propensity", "propensity"))
+    np.testing.assert_array_equal(data.event_delay, lists(table, "event_delay"))
     more = (("probabilities", "probabilities"), ("mask", "mask"), ("available", "available"))
     for mine, theirs in (*pairs, *more):
         np.testing.assert_array_equal(getattr(data, mine), lists(table, theirs), err_msg=mine)
+
+
+def test_a_log_read_in_the_middle_is_the_warehouse_s_of_that_midnight(written: Written) -> None:
+    data = played_data(SIMULATION, POLICY, N, SEED, UNTIL)
+    midnight = utc_microseconds(np.array([UNTIL * DAY_US]), np.array([ZONE]))
+    table = made(written, int(midnight[0]))
+    berlin = written.contacts.filter(pc.equal(written.contacts["time_zone"], ZONE))["contact_id"]
+    ids = np.unique(table["contact_id"].to_pylist())
+    there = np.isin(ids, berlin.to_pylist())
+    table = table.filter(pc.is_in(table["contact_id"], value_set=berlin.combine_chunks()))
+    table = table.filter(pc.greater_equal(table["age"], 0))
+    mine = data.take(there[data.cluster])
+    np.testing.assert_array_equal(mine.features, lists(table, "features"))
+    np.testing.assert_array_equal(mine.age, lists(table, "age"))
+    np.testing.assert_array_equal(mine.matured, lists(table, "matured"))
+    late = lists(table, "event_delay")  # holds what was recorded after the reading, too
+    known = late <= lists(table, "age")[:, None]
+    np.testing.assert_array_equal(mine.amounts, lists(table, "outcomes") * known)
+    np.testing.assert_array_equal(mine.event_delay, np.where(known, late, -1))
 
 
 def test_the_starting_states_are_those_of_the_warehouse(written: Written) -> None:
