@@ -1,0 +1,29 @@
+"""Write episodes for other libraries: a Minari data set, or a file that d3rlpy reads."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from nurture_rl.errors import NurtureError
+from nurture_rl.workflow.interchange import register_interchange_schema, run_interchange
+
+register_interchange_schema()
+
+
+@hydra.main(
+    version_base="1.3",
+    config_path=str(Path(__file__).resolve().parents[1] / "configs"),
+    config_name="interchange",
+)
+def main(config: DictConfig) -> None:
+    """Entry point of Hydra."""
+    try:
+        run_interchange(config)
+    except (NurtureError, OSError) as error:
+        sys.exit(f"interchange: {error}")
+
+
+if __name__ == "__main__":
+    main()

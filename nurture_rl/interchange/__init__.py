@@ -1,0 +1,1 @@
+"""Episodes to and from the files that other reinforcement-learning libraries read."""
