@@ -80,7 +80,7 @@ class Mailing:
     topic: Tensor  # i64: position of its topic, -1 where nothing is sent
     match: Tensor  # bool: on the topic of interest
     hour: Tensor  # f32: the contact's true local hour
-    weekday: Tensor  # i64: Monday = 0
+    weekday: Tensor  # f32: log-odds of the weekday
     bins: Tensor  # i64
     days: float  # days of one bin
     inbox_share: Tensor | float  # of delivered mail
@@ -166,12 +166,11 @@ def mark_shown(shown: Tensor, message: Tensor, bins: Tensor, where: Tensor) -> T
 def appeal_of(params: MailParams, mailing: Mailing, latent: dict[str, Tensor]) -> Tensor:
     """What a message is worth to each contact beside its readiness, [n] log-odds."""
     p = params
-    weekday = torch.tensor(p.weekdays, device=mailing.hour.device)[mailing.weekday]
     fit = hour_fit(mailing.hour, latent["best_hour"], p.hour_width)
     stale = staleness(
         latent["shown"], mailing.message, mailing.bins, mailing.days, p.repeat_half_life
     )
-    pull = p.topic_pull * mailing.match + p.hour_pull * fit + weekday
+    pull = p.topic_pull * mailing.match + p.hour_pull * fit + mailing.weekday
     return pull - p.repeat_drag * stale - p.fatigue_drag * latent["fatigue"]
 
 

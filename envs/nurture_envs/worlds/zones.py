@@ -39,8 +39,8 @@ def hidden_zones(keys: Tensor, known: Tensor) -> Tensor:
     return torch.where(known, own, drawn_zones(keys))
 
 
-@lru_cache(maxsize=4)
-def zone_gaps(device: torch.device | str = "cpu") -> Tensor:
+@lru_cache(maxsize=1)
+def zone_gaps() -> Tensor:
     """Hours by which a zone's clocks are ahead of the default zone's, [zones, days] f32.
 
     Daylight saving included: zones that change their clocks on different days are closer to, or
@@ -49,7 +49,7 @@ def zone_gaps(device: torch.device | str = "cpu") -> Tensor:
     days = [datetime.combine(_FIRST + timedelta(days=d), _NOON) for d in range(_DAYS)]
     offsets = [[_offset_hours(day, name) for day in days] for name in ZONES]
     table = torch.tensor(offsets)
-    return (table - table[ZONES.index(DEFAULT_ZONE)]).to(device)
+    return table - table[ZONES.index(DEFAULT_ZONE)]
 
 
 def _offset_hours(noon: datetime, name: str) -> float:
@@ -57,17 +57,23 @@ def _offset_hours(noon: datetime, name: str) -> float:
     return (offset or timedelta()).total_seconds() / 3600.0
 
 
-def true_hour(slot: Tensor, zone: Tensor, local_us: Tensor) -> Tensor:
-    """The contact's own local hour of a message sent in a slot of the sender's clock.
+def table_day(local_us: Tensor) -> Tensor:
+    """Column of per-day tables for local times, [n] i64; the nearest for days beyond them."""
+    return torch.clamp(local_us // DAY_US - _FIRST_DAY, 0, _DAYS - 1)
+
+
+def by_weekday(values: tuple[float, ...], device: torch.device | str) -> Tensor:
+    """A value per weekday, Monday first, laid out by day of the tables, [days] f32."""
+    first = _FIRST.weekday()
+    return torch.tensor([values[(first + d) % 7] for d in range(_DAYS)], device=device)
+
+
+def zone_gap(zone: Tensor, day: Tensor, gaps: Tensor) -> Tensor:
+    """Hours by which the contact's own clock is ahead of the one the sender works with, [n] f32.
 
     Args:
-        slot: local hour by the clock the sender works with, [n] f32.
         zone: see `hidden_zones`, [n] i64.
-        local_us: a moment of the day on that clock, [n] i64, microseconds.
-
-    Returns:
-        Hours, [n] f32; may lie outside [0, 24), which circular functions do not mind.
+        day: see `table_day`, [n] i64.
+        gaps: `zone_gaps`.
     """
-    day = torch.clamp(local_us // DAY_US - _FIRST_DAY, 0, _DAYS - 1)
-    gaps = zone_gaps(slot.device)
-    return slot + gaps.view(-1)[zone * _DAYS + day]
+    return gaps.view(-1).index_select(0, zone * _DAYS + day)
