@@ -34,6 +34,17 @@ class Action:
     bins: int = 0  # length of a pause
 
 
+@dataclass(frozen=True, slots=True)
+class ActionKind:
+    """What guardrails can tell of an action; actions of one kind are legal together."""
+
+    routing: str
+    slot: int
+    long_pause: bool  # longer than one bin
+    approved: bool
+    expiry: int | None  # last day it may be taken, days since 1970
+
+
 @dataclass(frozen=True)
 class ActionCatalog:
     """The actions of a journey in their fixed order."""
@@ -133,6 +144,24 @@ class ActionCatalog:
             ],
             np.int64,
         )
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[ActionKind, ...], IntArray]:
+        """The distinct kinds of actions, as guardrails see them, and each action's kind, [a]."""
+        kinds = [
+            ActionKind(
+                action.routing,
+                action.slot,
+                action.bins > 1,
+                bool(approved),
+                None if expiry == _NEVER_EXPIRES else int(expiry),
+            )
+            for action, approved, expiry in zip(
+                self.actions, self.approved, self.expiry, strict=True
+            )
+        ]
+        distinct = list(dict.fromkeys(kinds))
+        return tuple(distinct), np.array([distinct.index(kind) for kind in kinds], np.int64)
 
     @cached_property
     def factor_names(self) -> tuple[str, ...]:

@@ -11,9 +11,12 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nurture_envs.errors import ShapeError
-from nurture_envs.simulation import Decision, Simulation, SimulationState, merge
+from nurture_envs.population import Population
+from nurture_envs.simulation import Decision, Simulation
+from nurture_envs.simulation_state import SimulationState
 from nurture_envs.worlds.draws import contact_keys, next_episode
 from nurture_envs.worlds.world import World
 
@@ -32,9 +35,12 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     replaced by `pause:1`, and `info["replaced"]` [n] says where.
     Reward: what the bin brought, in the journey's unit, [n].
     Ends: terminated by exit, success or opt-out; truncated at the journey's horizon.
-    Info: `action_mask` [n, a] bool, `reasons` [n, a] int64 (`guardrails.Reason` bits).
+    Info: `action_mask` [n, a] bool, `reasons` [n, a] int32 (`guardrails.Reason` bits), and in a
+    population `refused` [n] int32, why a shared limit replaced the action.
 
-    Row i under seed s is the single environment under seed s + i, step for step.
+    Row i under seed s is the single environment under seed s + i, step for step, unless a
+    `population` lets contacts bear on each other. Arrays are stored column by column, so that
+    `observation @ weights` needs no copy.
     An episode that ends restarts within the same step; the last observation and info are then in
     `info["final_obs"]` and `info["final_info"]`.
     """
@@ -50,10 +56,12 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         num_envs: int,
         device: torch.device | str = "cpu",
         autoreset: bool = True,
+        population: Population | None = None,
+        pessimism: float = 0.0,
     ) -> None:
         if num_envs < 1:
             raise ShapeError(f"expected at least one contact, got num_envs={num_envs}")
-        self.simulation = Simulation(world, device)
+        self.simulation = Simulation(world, device, population, pessimism)
         self.num_envs = num_envs
         self.autoreset = autoreset
         if not autoreset:
@@ -98,17 +106,19 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             raise ShapeError(f"expected actions [{self.num_envs}], got {tuple(chosen.shape)}")
         after = self.simulation.step(self._state, self._decision, chosen)
         done = after.terminated | after.truncated
-        final = self.simulation.decision(after.state)
-        state, decision = after.state, final
-        ending = self.autoreset and bool(done.any())
-        if ending:
-            fresh = self.simulation.begin(next_episode(after.state.keys))
-            state = merge(after.state, fresh, done)
-            decision = self.simulation.decision(state)
+        state, final = after.state, self.simulation.decision(after.state)
+        rows = torch.nonzero(done)[:, 0] if self.autoreset else done[:0]
+        decision = final
+        if len(rows):
+            fresh = self.simulation.begin(next_episode(state.keys[rows]))
+            decision = _patched(final, self.simulation.decision(fresh), rows)
+            state = self.simulation.renew(state, fresh, rows)
         self._state, self._decision = state, decision
         observation, info = self._observe(decision)
         info["replaced"] = (after.action != chosen).cpu().numpy()
-        if ending:
+        if after.refused is not None:
+            info["refused"] = after.refused.cpu().numpy()
+        if len(rows):
             info["final_obs"], info["final_info"] = self._observe(final)
             info["_final_obs"] = info["_final_info"] = done.cpu().numpy()
         return (
@@ -161,6 +171,16 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
             bool(truncated[0]),
             _first(info),
         )
+
+
+def _patched(decision: Decision, fresh: Decision, rows: Tensor) -> Decision:
+    """The decision with that of fresh contacts at `rows`; contacts stay the last dimension."""
+    parts = zip(_parts(decision), _parts(fresh), strict=True)
+    return Decision(*(old.T.index_copy(1, rows, new.T).T for old, new in parts))
+
+
+def _parts(decision: Decision) -> tuple[Tensor, Tensor, Tensor]:
+    return decision.features, decision.mask, decision.reasons
 
 
 def _first(info: Info) -> Info:

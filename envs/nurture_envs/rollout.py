@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nurture_envs.simulation import Simulation, SimulationState, select
+from nurture_envs.simulation import Simulation, Transition
+from nurture_envs.simulation_state import SimulationState, select
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
 
 _POLICY_STREAM = 7
@@ -33,7 +34,7 @@ class Step:
     """One bin of the contacts whose episode is still open."""
 
     contact: Tensor  # [m] i64: row of the contact among all that were started
-    state: SimulationState  # at the start of the bin
+    state: SimulationState  # at the start of the bin; its past has moved on
     features: Tensor  # [m, d]
     mask: Tensor  # [m, a]
     reasons: Tensor  # [m, a]
@@ -42,6 +43,7 @@ class Step:
     amounts: Tensor  # [m, c]
     reward: Tensor  # [m]
     terminated: Tensor  # [m]
+    delays: Tensor  # [m, c] i64: bins until what happened is recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,8 @@ def play(
     contact = torch.arange(len(keys), device=keys.device) + offset
     while len(contact):
         decision = simulation.decision(state)
-        table = policy.action_probabilities(
-            decision.features.cpu().numpy(), decision.mask.cpu().numpy()
-        )
+        features, mask = decision.features.contiguous(), decision.mask.contiguous()
+        table = policy.action_probabilities(features.cpu().numpy(), mask.cpu().numpy())
         probabilities = torch.as_tensor(table, device=keys.device)
         luck = uniforms(state.keys, state.bins, _POLICY_STREAM, 1)[0]
         action = choose(probabilities, luck)
@@ -80,17 +81,25 @@ def play(
         yield Step(
             contact,
             state,
-            decision.features,
-            decision.mask,
+            features,
+            mask,
             decision.reasons,
             probabilities,
             after.action,
-            after.amounts,
+            after.amounts.contiguous(),
             after.reward,
             after.terminated,
+            _delays(simulation, after),
         )
         alive = torch.nonzero(~(after.terminated | after.truncated))[:, 0]
         state, contact = select(after.state, alive), contact[alive]
+
+
+def _delays(simulation: Simulation, after: Transition) -> Tensor:
+    delays = torch.zeros(after.amounts.shape, dtype=torch.int64, device=simulation.device)
+    if after.delays is not None:
+        delays[:, simulation.late] = after.delays.long()
+    return delays
 
 
 def returns(

@@ -1,8 +1,12 @@
-"""One bin for n contacts: features, guardrails, action, answer, reward. The only such code."""
+"""One bin for n contacts: features, guardrails, action, answer, reward. The only such code.
+
+Arrays are stored with contacts last, one contiguous row per feature, action or channel; what
+callers see of them, [n, ...], are views of that storage.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,28 +15,17 @@ from torch import Tensor
 
 from nurture_envs.actions import NOW, ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
-from nurture_envs.features import FeatureSpec, FeatureState, History, advance, evaluate
+from nurture_envs.features import FeatureSpec
+from nurture_envs.features.running import Running
 from nurture_envs.guardrails import GuardrailFacts, legal_actions, standing
-from nurture_envs.guardrails.rules import sends_remembered
-from nurture_envs.worlds.world import View, World
+from nurture_envs.guardrails.rules import sends_remembered, watched
+from nurture_envs.population import HasReputation, Population, lived_on, settle, together
+from nurture_envs.simulation_state import LateState, SimulationState, renewed
+from nurture_envs.worlds.draws import uniforms
+from nurture_envs.worlds.world import HasDisagreement, Surroundings, View, World
 
-
-@dataclass(frozen=True, slots=True)
-class SimulationState:
-    """n contacts at the start of a bin."""
-
-    keys: Tensor  # [n] i64
-    bins: Tensor  # [n] i64
-    past: FeatureState
-    pending: Tensor  # [n, D, c] f32: channel sums not known yet; [:, d] becomes known d + 1 bins on
-    attributes: Tensor  # [n, attribute columns] f32
-    anchor_us: Tensor  # [n] i64
-    zone_known: Tensor  # [n] bool
-    consent: Tensor  # [n] bool
-    available: Tensor  # [n] bool
-    sends_hours: Tensor  # [n, k] f64: latest sends, local hours since 1970
-    paused_until: Tensor  # [n] i64: first bin after the pause
-    latent: dict[str, Tensor]
+_DELAYS = 31  # stream of the draws that say how late events are recorded
+_THURSDAY = 3.0  # 1970-01-01
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +34,7 @@ class Decision:
 
     features: Tensor  # [n, d] f32
     mask: Tensor  # [n, a] bool
-    reasons: Tensor  # [n, a] i64, `Reason` bits
+    reasons: Tensor  # [n, a] i32, `Reason` bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +48,50 @@ class Transition:
     reward: Tensor  # [n] f32, the journey's unit
     terminated: Tensor  # [n] bool
     truncated: Tensor  # [n] bool
-    action: Tensor  # [n] i64: what was done; an illegal action becomes pause:1
+    action: Tensor  # [n] i64: what was done; an illegal or refused action becomes pause:1
+    refused: Tensor | None  # [n] i32, `Reason` bits of the population's limits; None: no limits
+    delays: Tensor | None  # [n, e] f32: bins until the late channels are known; None: none is late
 
 
 class Simulation:
-    """A world with its journey's catalogue, features and guardrails compiled to tensors."""
+    """A world with its journey's catalogue, features and guardrails compiled to tensors.
 
-    def __init__(self, world: World, device: torch.device | str = "cpu") -> None:
+    Args:
+        world: how contacts answer.
+        device: where everything is computed.
+        population: what the contacts share; None: every contact is alone, and row i does not
+            depend on the others.
+        pessimism: of a learned world, how much of its members' disagreement about a bin's reward
+            is taken off that reward, >= 0.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        device: torch.device | str = "cpu",
+        population: Population | None = None,
+        pessimism: float = 0.0,
+    ) -> None:
         self.world = world
         self.device = torch.device(device)
+        self.population = population
+        self.pessimism = pessimism
         self.journey = world.journey
         self.catalog = ActionCatalog.of(self.journey)
         self.spec = FeatureSpec.of(self.journey)
+        # Channels that may be recorded after their bin.
+        self.late = [int(i) for i in torch.nonzero(world.delays[0] < 1.0)[:, 0]]
+        sets = watched(self.journey.guardrails)
+        self._running = Running(self.spec, sets, self.late, self.device)
 
     def _tensor(self, values: Any, dtype: torch.dtype) -> Tensor:
         return torch.as_tensor(values, dtype=dtype, device=self.device)
 
     @cached_property
-    def _effects(self) -> Tensor:
-        return self._tensor(self.catalog.effects(self.journey), torch.float32)
-
-    @cached_property
-    def _weights(self) -> Tensor:
-        weights = torch.zeros(len(self.journey.channels))
-        for channel, weight in self.journey.reward.weights:
-            weights[self.journey.channel_index(channel)] = weight
-        return weights.to(self.device)
+    def _effects(self) -> list[tuple[int, Tensor]]:
+        """Channels that actions make, each with what every action adds, [a]."""
+        table = self._tensor(self.catalog.effects(self.journey), torch.float32)
+        return [(c, table[:, c].contiguous()) for c in range(table.shape[1]) if table[:, c].any()]
 
     @cached_property
     def _cost(self) -> Tensor:
@@ -95,166 +106,209 @@ class Simulation:
         return [self.journey.channel_index(name) for name in self.journey.terminals]
 
     @cached_property
-    def _delays(self) -> Tensor:
-        return self._tensor(self.journey.delays, torch.int64)
+    def _talks(self) -> list[int]:
+        names = (name for name, _ in self.journey.guardrails.conversation)
+        return [self.journey.channel_index(name) for name in names]
 
     @cached_property
-    def _send(self) -> Tensor:
-        return self._tensor(self.catalog.routed("send"), torch.bool)
+    def _routed(self) -> dict[str, Tensor]:
+        routings = ("send", "escalate", "exit")
+        return {name: self._tensor(self.catalog.routed(name), torch.bool) for name in routings}
 
     @cached_property
-    def _exit(self) -> Tensor:
-        return self._tensor(self.catalog.routed("exit"), torch.bool)
-
-    @cached_property
-    def _slots(self) -> Tensor:
-        return self._tensor(self.catalog.slots, torch.int64)
+    def _slots_us(self) -> Tensor:
+        """Time of sending after midnight, microseconds, [a]; negative for at once."""
+        slots = self._tensor(self.catalog.slots, torch.float64)
+        return torch.where(slots == NOW, -1.0, slots * HOUR_US)
 
     @cached_property
     def _pauses(self) -> Tensor:
         return self._tensor(self.catalog.pause_bins, torch.int64)
 
+    @cached_property
+    def _offsets_us(self) -> Tensor:
+        """Start of each slot inside a period, microseconds, [slots] f64."""
+        return self._tensor(self.spec.clock.slots_hours, torch.float64) * HOUR_US
+
+    def _now_us(self, state: SimulationState) -> Tensor:
+        """Local start of the bin, microseconds since 1970, [n] f64: exact below 2**53."""
+        bins, slots = state.bins.to(torch.float64), len(self._offsets_us)
+        whole = torch.floor(bins / slots)
+        offset = self._offsets_us[(bins - whole * slots).to(torch.int64)]
+        period = self.spec.clock.period_hours * HOUR_US
+        return state.anchor_us.to(torch.float64) + whole * period + offset
+
+    @cached_property
+    def _late_rates(self) -> Tensor:
+        """Chance that a late channel is known within d bins, [D, e, 1]."""
+        delays = self.world.delays.to(self.device)[:, self.late]
+        return torch.cumsum(delays, dim=0)[:-1, :, None]
+
+    @cached_property
+    def _late_signals(self) -> list[int]:
+        """Draw of each late channel: a count and its value are recorded together."""
+        names = [self.journey.channels[c].removesuffix(".value") for c in self.late]
+        return [names.index(name) for name in names]
+
     def begin(self, keys: Tensor) -> SimulationState:
         """Contacts at the start of their first bin, one per key [n]."""
-        start = self.world.start(keys)
-        n = keys.shape[0]
+        start, n = self.world.start(keys), len(keys)
         remembered = sends_remembered(self.journey.guardrails)
-        channels = len(self.journey.channels)
+        late = None
+        if self.late:
+            empty = torch.zeros((len(self._late_rates), len(self.late), n), device=self.device)
+            late = LateState(empty, torch.zeros_like(empty))
+        company = None
+        if self.population is not None:
+            company = together(self.population, n, self.device)
         return SimulationState(
             keys=keys,
             bins=torch.zeros(n, dtype=torch.int64, device=self.device),
-            past=_past(start.past, self.spec.window),
-            pending=torch.zeros((n, max(self.journey.delays), channels), device=self.device),
-            attributes=start.attributes.T.contiguous(),
+            past=self._running.begin(start.past),
+            late=late,
+            attributes=start.attributes,
             anchor_us=start.anchor_us,
             zone_known=start.zone_known,
             consent=start.consent,
             available=start.available,
             sends_hours=torch.full(
-                (n, remembered), -torch.inf, dtype=torch.float64, device=self.device
+                (remembered, n), -torch.inf, dtype=torch.float64, device=self.device
             ),
             paused_until=torch.zeros(n, dtype=torch.int64, device=self.device),
             latent=start.latent,
+            company=company,
         )
+
+    def renew(
+        self, state: SimulationState, fresh: SimulationState, rows: Tensor
+    ) -> SimulationState:
+        """Replace contacts whose episode is over.
+
+        Args:
+            state: all contacts; its past is changed in place.
+            fresh: contacts at their first bin, k of them.
+            rows: where they go, [k] i64.
+        """
+        self._running.renew(state.past, rows, fresh.past)
+        if state.late is not None:
+            state.late.renew(rows)
+        return renewed(state, fresh, rows)
 
     def facts(self, state: SimulationState) -> GuardrailFacts:
         """What the guardrails see at the start of the bin; hours are local hours since 1970."""
-        now_us = state.anchor_us + self.spec.clock.start_us(state.bins)
-        midnight_us = now_us - now_us % DAY_US
+        now_us = self._now_us(state)
+        today = torch.floor(now_us / DAY_US)
+        lags = self._running.lags(state.past, state.bins.to(torch.float32))
         return GuardrailFacts(
             consent=state.consent,
             paused=state.bins < state.paused_until,
             available=state.available,
             zone_known=state.zone_known,
-            sends_hours=state.sends_hours,
-            now_hours=now_us.to(torch.float64) / HOUR_US,
-            midnight_hours=midnight_us.to(torch.float64) / HOUR_US,
-            today=midnight_us // DAY_US,
-            **standing(self.journey, state.past.last, state.bins),
+            sends_hours=state.sends_hours.T,
+            now_hours=now_us / HOUR_US,
+            midnight_hours=today * 24.0,
+            today=today.to(torch.int64),
+            **standing(self.journey, lambda names: lags[self._running.last_row(names)]),
         )
 
     def decision(self, state: SimulationState) -> Decision:
         """Features and legal actions of every contact."""
-        features = evaluate(self.spec, state.past, state.bins, state.anchor_us, state.attributes)
-        mask, reasons = legal_actions(self.facts(state), self.catalog, self.journey.guardrails)
-        return Decision(features, mask, reasons)
+        facts = self.facts(state)
+        weekday = torch.remainder(facts.today.to(torch.float32) + _THURSDAY, 7.0)
+        features = torch.empty((len(self.spec.columns), len(state.keys)), device=self.device)
+        bins = state.bins.to(torch.float32)
+        self._running.evaluate(state.past, bins, weekday, state.attributes, features)
+        mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
+        return Decision(features.T, mask, reasons)
 
     def step(self, state: SimulationState, decision: Decision, action: Tensor) -> Transition:
         """Play one bin.
 
         Args:
-            state: the contacts at its start.
+            state: the contacts at its start; its past moves on in place, so step it once.
             decision: `self.decision(state)`.
             action: catalogue indices, [n]; an illegal one becomes `pause:1`.
         """
-        legal = decision.mask.gather(1, action[:, None])[:, 0]
-        action = torch.where(legal, action, torch.full_like(action, self.catalog.wait))
-        view = View(decision.features.T, action, state.bins, state.anchor_us, state.latent)
+        action, refused = self._settled(state, decision, action)
+        around = state.company.around if state.company is not None else Surroundings()
+        view = View(decision.features.T, action, state.bins, state.anchor_us, state.latent, around)
         outcome = self.world.respond(view, state.keys)
-        amounts = outcome.amounts.T + self._effects[action]
-        reward = amounts @ self._weights - self._cost[action]
-        ended = self._exit[action]
+        amounts = outcome.amounts
+        for channel, effect in self._effects:
+            amounts[channel] += effect[action]
+        ended = self._routed["exit"][action]
         for channel in self._terminals:
-            ended = ended | (amounts[:, channel] > 0)
+            ended = ended | (amounts[channel] > 0)
+        delays = self._close(state, amounts)
         after = replace(
-            self._closed(state, amounts),
+            state,
             bins=state.bins + 1,
             available=outcome.available,
             sends_hours=self._sends(state, action),
             paused_until=self._paused(state, action),
             latent=outcome.latent,
+            company=self._company(state, amounts, action),
         )
         truncated = ~ended & (after.bins >= self.spec.clock.horizon)
-        return Transition(after, amounts, reward, ended, truncated, action)
+        reward = self._reward(amounts, action, view)
+        return Transition(after, amounts.T, reward, ended, truncated, action, refused, delays)
 
-    def _closed(self, state: SimulationState, amounts: Tensor) -> SimulationState:
+    def _settled(
+        self, state: SimulationState, decision: Decision, action: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """The actions that are done, and what the population's limits refused."""
+        legal = decision.mask.T.gather(0, action[None])[0]
+        action = torch.where(legal, action, self.catalog.wait)
+        if self.population is None or state.company is None:
+            return action, None
+        sends, calls = self._routed["send"][action], self._routed["escalate"][action]
+        refused = settle(self.population, state.company, sends, calls, state.keys, state.bins)
+        return torch.where(refused == 0, action, self.catalog.wait), refused
+
+    def _reward(self, amounts: Tensor, action: Tensor, view: View) -> Tensor:
+        reward = -self._cost[action]
+        for channel, weight in self.journey.reward.weights:
+            reward = reward + weight * amounts[self.journey.channel_index(channel)]
+        if self.pessimism and isinstance(self.world, HasDisagreement):
+            reward = reward - self.pessimism * self.world.disagreement(view)
+        return reward
+
+    def _company(self, state: SimulationState, amounts: Tensor, action: Tensor) -> Any:
+        if state.company is None:
+            return None
+        talks = torch.zeros_like(state.consent)
+        for channel in self._talks:
+            talks = talks | (amounts[channel] > 0)
+        share = state.company.inbox_share
+        if isinstance(self.world, HasReputation):
+            share = self.world.next_inbox_share(share, amounts.sum(dim=1))
+        return lived_on(state.company, self._routed["send"][action], talks, share)
+
+    def _close(self, state: SimulationState, amounts: Tensor) -> Tensor | None:
         """Close the bin: what is known now enters the past, what is late waits."""
-        late = state.pending.shape[1]
-        queue = torch.cat([state.pending, torch.zeros_like(amounts)[:, None]], dim=1)
-        known, waiting = [], []
-        for delay in range(late + 1):
-            due = (self._delays == delay).to(amounts.dtype)
-            known.append(amounts * due if delay == 0 else state.pending[:, 0] * due)
-        for ahead in range(late):
-            fresh = amounts * (self._delays == ahead + 1).to(amounts.dtype)
-            waiting.append(queue[:, ahead + 1] + fresh)
-        past = advance(state.past, torch.stack(known, dim=1), state.bins)
-        pending = torch.stack(waiting, dim=1) if waiting else state.pending
-        return replace(state, past=past, pending=pending)
+        bins = state.bins.to(torch.float32)
+        if state.late is None:
+            self._running.close(state.past, amounts, bins, None)
+            return None
+        luck = uniforms(state.keys, state.bins, _DELAYS, len(self.late))[self._late_signals]
+        delays = (luck >= self._late_rates).sum(dim=0).to(torch.float32)  # [e, n]
+        clock = state.past.clock
+        due = state.late.known_now(clock)
+        here = clock % len(due)
+        state.late.amounts[here] = amounts[self.late]
+        state.late.due[here] = delays
+        at_once = amounts.clone()
+        at_once[self.late] *= delays == 0
+        self._running.close(state.past, at_once, bins, due)
+        return delays.T
 
     def _sends(self, state: SimulationState, action: Tensor) -> Tensor:
-        now_us = state.anchor_us + self.spec.clock.start_us(state.bins)
-        midnight_us = now_us - now_us % DAY_US
-        slot = self._slots[action]
-        at_us = torch.where(slot == NOW, now_us, midnight_us + slot * HOUR_US)
-        shifted = torch.cat(
-            [(at_us.to(torch.float64) / HOUR_US)[:, None], state.sends_hours[:, :-1]], dim=1
-        )
-        return torch.where(self._send[action][:, None], shifted, state.sends_hours)
+        now_us = self._now_us(state)
+        slot = self._slots_us[action]
+        at_us = torch.where(slot < 0, now_us, torch.floor(now_us / DAY_US) * DAY_US + slot)
+        shifted = torch.cat([(at_us / HOUR_US)[None], state.sends_hours[:-1]])
+        return torch.where(self._routed["send"][action], shifted, state.sends_hours)
 
     def _paused(self, state: SimulationState, action: Tensor) -> Tensor:
         bins = self._pauses[action]
         return torch.where(bins > 1, state.bins + bins, state.paused_until)
-
-
-def _past(history: History, window: int) -> FeatureState:
-    ring = history.ring.permute(2, 0, 1)
-    missing = ring.new_zeros((ring.shape[0], window - ring.shape[1], ring.shape[2]))
-    return FeatureState(torch.cat([ring, missing], dim=1), history.last.T.contiguous())
-
-
-def select(state: SimulationState, rows: Tensor) -> SimulationState:
-    """The contacts of some rows."""
-    return _rebuild(state, lambda value: value[rows])
-
-
-def merge(state: SimulationState, fresh: SimulationState, rows: Tensor) -> SimulationState:
-    """Replace the contacts where `rows` [n] is true by those of `fresh` [n]."""
-    pairs = {field.name: getattr(fresh, field.name) for field in fields(fresh)}
-
-    def pick(old: Tensor, new: Tensor) -> Tensor:
-        return torch.where(rows.reshape(-1, *[1] * (old.dim() - 1)), new, old)
-
-    merged: dict[str, Any] = {}
-    for field in fields(state):
-        old, new = getattr(state, field.name), pairs[field.name]
-        if field.name == "past":
-            merged["past"] = FeatureState(pick(old.ring, new.ring), pick(old.last, new.last))
-        elif field.name == "latent":
-            merged["latent"] = {key: pick(old[key], new[key]) for key in old}
-        else:
-            merged[field.name] = pick(old, new)
-    return SimulationState(**merged)
-
-
-def _rebuild(state: SimulationState, change: Any) -> SimulationState:
-    changed: dict[str, Any] = {}
-    for field in fields(state):
-        value = getattr(state, field.name)
-        if field.name == "past":
-            changed["past"] = FeatureState(change(value.ring), change(value.last))
-        elif field.name == "latent":
-            changed["latent"] = {key: change(part) for key, part in value.items()}
-        else:
-            changed[field.name] = change(value)
-    return SimulationState(**changed)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nurture_envs.simulation import Simulation, SimulationState, merge
+from nurture_envs.simulation import Simulation
+from nurture_envs.simulation_state import SimulationState
 from nurture_envs.worlds.draws import choose, next_episode, population_keys, uniforms
 from nurture_rl.rl.actor import Actor, Critic
 
@@ -93,7 +94,7 @@ def collect(
 
 def _renew(simulation: Simulation, state: SimulationState, done: Tensor) -> SimulationState:
     """Start the next episode of the contacts that are done."""
-    if not bool(done.any()):
+    rows = torch.nonzero(done)[:, 0]
+    if not len(rows):
         return state
-    keys = torch.where(done, next_episode(state.keys), state.keys)
-    return merge(replace(state, keys=keys), simulation.begin(keys), done)
+    return simulation.renew(state, simulation.begin(next_episode(state.keys[rows])), rows)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds
 from nurture_envs.features import FeatureSpec, FeatureState, state_from_events
-from nurture_envs.guardrails import GuardrailFacts, standing
+from nurture_envs.guardrails import GuardrailFacts, lags_of, standing
 from nurture_envs.guardrails.rules import sends_remembered
 from nurture_envs.journey import Journey
 from nurture_envs.signals import EventColumns, channel_rows, classify
@@ -89,7 +89,7 @@ def known(
         now_hours=local_us / HOUR_US,
         midnight_hours=midnight_us / HOUR_US,
         today=midnight_us // DAY_US,
-        **standing(journey, last, bins),
+        **standing(journey, lags_of(journey, last, bins)),
     )
     attributes = spec.encode_attributes([view.contact.attributes for view in views])
     ended = _ended_by(journey, last)

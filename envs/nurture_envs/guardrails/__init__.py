@@ -3,9 +3,10 @@
 from nurture_envs.guardrails.rules import (
     GuardrailFacts,
     Reason,
+    lags_of,
     legal_actions,
     reason_names,
     standing,
 )
 
-__all__ = ["GuardrailFacts", "Reason", "legal_actions", "reason_names", "standing"]
+__all__ = ["GuardrailFacts", "Reason", "lags_of", "legal_actions", "reason_names", "standing"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntFlag
+from functools import cached_property
 from typing import Any
 
 from array_api_compat import array_namespace, device
 
-from nurture_envs.actions import NOW, ActionCatalog
+from nurture_envs.actions import NOW, ActionCatalog, ActionKind
 from nurture_envs.journey import GuardrailSettings, Journey
 
-Array = Any  # numpy or torch
+Array = Any  # numpy or torch; of the facts also a plain bool that holds for everybody
+
+_EVER = 500_000  # bins; the lag of what never happened lies beyond it
 
 
 class Reason(IntFlag):
@@ -30,6 +34,8 @@ class Reason(IntFlag):
     UNAVAILABLE = 1024
     SLOT_PASSED = 2048
     NO_INTENT = 4096
+    SELLER_CAPACITY = 8192
+    VOLUME_RAMP = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +56,54 @@ class GuardrailFacts:
     today: Array  # [n] i64: local day, days since 1970
 
 
-def standing(journey: Journey, last: Array, bins: Array) -> dict[str, Array]:
+def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[str, Array]:
     """The facts that follow from which signals happened when.
 
     Args:
         journey: names the signals.
-        last: last known bin of each channel, [n, c]; the current bin counts.
-        bins: current bin, [n].
+        lag: bins since one of some signals last happened, [n]; the current bin counts.
 
     Returns:
-        `opted_out`, `hard_bounced`, `conversation` and `intent`, each [n] bool.
+        `opted_out`, `hard_bounced`, `conversation` and `intent`, each [n] bool; a plain bool where
+        the journey names no such signal.
+    """
+    settings = journey.guardrails
+
+    def ever(names: tuple[str, ...], nobody: bool = False) -> Array:
+        return lag(names) <= _EVER if names else nobody
+
+    conversation: Array = False
+    for name, bins_back in settings.conversation:
+        conversation = conversation | (lag((name,)) <= bins_back)
+    return {
+        "opted_out": ever(settings.opt_out),
+        "hard_bounced": ever(settings.hard_bounce),
+        "conversation": conversation,
+        "intent": ever(settings.escalation_needs, nobody=True),
+    }
+
+
+def lags_of(journey: Journey, last: Array, bins: Array) -> Callable[[tuple[str, ...]], Array]:
+    """Bins since one of some signals last happened, from the last bin of each channel.
+
+    Args:
+        journey: names the signals.
+        last: last known bin of each channel, [n, c].
+        bins: current bin, [n].
     """
     xp = array_namespace(last)
-    nobody = xp.zeros(last.shape[0], dtype=xp.bool, device=device(last))
     lags = xp.astype(bins, xp.int32)[:, None] - last
-    horizon = 500_000  # bins; NEVER lies beyond it
 
-    def any_within(names: tuple[str, ...], bins_back: int) -> Array:
-        found = nobody
-        for name in names:
-            found = found | (lags[:, journey.channel_index(name)] <= bins_back)
-        return found
+    def lag(names: tuple[str, ...]) -> Array:
+        return xp.min(lags[:, [journey.channel_index(name) for name in names]], axis=1)
 
-    needs = journey.guardrails.escalation_needs
-    conversation = nobody
-    for name, bins_back in journey.guardrails.conversation:
-        conversation = conversation | any_within((name,), bins_back)
-    return {
-        "opted_out": any_within(journey.guardrails.opt_out, horizon),
-        "hard_bounced": any_within(journey.guardrails.hard_bounce, horizon),
-        "conversation": conversation,
-        "intent": any_within(needs, horizon) if needs else ~nobody,
-    }
+    return lag
+
+
+def watched(settings: GuardrailSettings) -> list[tuple[str, ...]]:
+    """Sets of signals whose last time `standing` asks for."""
+    sets = [settings.opt_out, settings.hard_bounce, settings.escalation_needs]
+    return [names for names in sets if names] + [(name,) for name, _ in settings.conversation]
 
 
 def legal_actions(
@@ -89,41 +111,117 @@ def legal_actions(
 ) -> tuple[Array, Array]:
     """Which actions are legal now, and why the others are not.
 
+    What forbids an action depends on its kind alone (routing, slot, approval, expiry), so every
+    rule is asked once per kind and contact.
+
     Returns:
-        mask [n, a] bool, and reasons [n, a] int64, a union of `Reason` bits, 0 where legal.
+        mask [n, a] bool, and reasons [n, a] int32, a union of `Reason` bits, 0 where legal.
         `pause:1` is always legal.
     """
-    xp = array_namespace(facts.now_hours)
+    rules = _Rules(facts, settings)
+    kinds, kind_of = catalog.kinds
+    rows = rules.xp.stack([rules.reasons(kind) for kind in kinds])
     where = device(facts.now_hours)
+    reasons = rules.xp.take(rows, rules.xp.asarray(kind_of, device=where), axis=0)
+    return (reasons == 0).T, reasons.T
 
-    def row(values: Any) -> Array:
-        return xp.asarray(values, device=where)[None, :]
 
-    send = row(catalog.routed("send"))
-    sent_at, hour = _send_times(facts, catalog, xp)
-    free = row(~(catalog.routed("pause") & (catalog.pause_bins == 1)))  # all but pause:1
-    long_pause = row(catalog.pause_bins > 1)
-    slotted = row(catalog.slots != NOW)
-    broken = [
-        (Reason.NO_CONSENT, send & ~facts.consent[:, None], settings.require_consent),
-        (Reason.OPTED_OUT, send & facts.opted_out[:, None], True),
-        (Reason.HARD_BOUNCE, send & facts.hard_bounced[:, None], True),
-        (Reason.SALES_CONVERSATION, free & ~long_pause & facts.conversation[:, None], True),
-        (Reason.FREQUENCY_CAP, send & _over_cap(facts, sent_at, settings, xp), True),
-        (Reason.MINIMUM_GAP, send & _too_soon(facts, sent_at, settings, xp), True),
-        (Reason.QUIET_HOURS, send & _quiet(facts, hour, settings, xp), True),
-        (Reason.NOT_APPROVED, send & ~row(catalog.approved), True),
-        (Reason.EXPIRED, send & (facts.today[:, None] > row(catalog.expiry)), True),
-        (Reason.PAUSED, free & facts.paused[:, None], True),
-        (Reason.UNAVAILABLE, send & ~facts.available[:, None], settings.availability),
-        (Reason.NO_INTENT, row(catalog.routed("escalate")) & ~facts.intent[:, None], True),
-        (Reason.SLOT_PASSED, send & slotted & (sent_at < facts.now_hours[:, None]), True),
-    ]
-    reasons = xp.zeros(sent_at.shape, dtype=xp.int64, device=where)
-    for reason, hit, active in broken:
-        if active:
-            reasons = reasons + xp.astype(hit, xp.int64) * int(reason)
-    return reasons == 0, reasons
+class _Rules:
+    """The rules of a journey asked of n contacts at one moment; each answer is [n] int32."""
+
+    def __init__(self, facts: GuardrailFacts, settings: GuardrailSettings) -> None:
+        self.facts, self.settings = facts, settings
+        self.xp = array_namespace(facts.now_hours)
+        self.none = self.xp.zeros_like(facts.today, dtype=self.xp.int32)
+        self._slots: dict[int, Array] = {}
+
+    def bits(self, broken: Array, reason: Reason) -> Array:
+        if isinstance(broken, bool):
+            return self.none + int(reason) * int(broken)
+        return self.xp.astype(broken, self.xp.int32) * int(reason)
+
+    def reasons(self, kind: ActionKind) -> Array:
+        if kind.routing == "pause":
+            return self.paused if kind.long_pause else self.none
+        if kind.routing == "exit":
+            return self.engaged
+        if kind.routing == "escalate":
+            return self.engaged + self.bits(_not(self.facts.intent), Reason.NO_INTENT)
+        found = self._slot(kind.slot) + (0 if kind.approved else int(Reason.NOT_APPROVED))
+        if kind.expiry is None:
+            return found
+        return found + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
+
+    @cached_property
+    def paused(self) -> Array:
+        return self.bits(self.facts.paused, Reason.PAUSED)
+
+    @cached_property
+    def engaged(self) -> Array:
+        """What stands against everything but waiting."""
+        return self.paused + self.bits(self.facts.conversation, Reason.SALES_CONVERSATION)
+
+    @cached_property
+    def _send(self) -> Array:
+        """What stands against any mail, whenever it is sent."""
+        facts, found = self.facts, self.engaged
+        if self.settings.require_consent:
+            found = found + self.bits(~facts.consent, Reason.NO_CONSENT)
+        if self.settings.availability:
+            found = found + self.bits(~facts.available, Reason.UNAVAILABLE)
+        found = found + self.bits(facts.opted_out, Reason.OPTED_OUT)
+        return found + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
+
+    def _slot(self, slot: int) -> Array:
+        """What stands against mail at a slot."""
+        if slot not in self._slots:
+            facts, now = self.facts, slot == NOW
+            at = facts.now_hours if now else facts.midnight_hours + float(slot)
+            found = self._send + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
+            found = found + self._spacing(at)
+            if not now:
+                found = found + self.bits(at < facts.now_hours, Reason.SLOT_PASSED)
+            self._slots[slot] = found
+        return self._slots[slot]
+
+    def _spacing(self, at: Array) -> Array:
+        """Caps and the minimum gap, for mail sent `at` [n] hours."""
+        sends = self.facts.sends_hours
+        since = [at - sends[:, k] for k in range(sends.shape[1])]
+        over: Array = False
+        for cap in self.settings.caps:
+            count = self.none
+            for hours in since:
+                count = count + self.xp.astype(hours < cap.hours, self.xp.int32)
+            over = over | (count >= cap.maximum)
+        nearest = since[0]
+        for hours in since[1:]:
+            nearest = self.xp.where(hours < nearest, hours, nearest)
+        soon = nearest < self.settings.min_gap_hours
+        return self.bits(over, Reason.FREQUENCY_CAP) + self.bits(soon, Reason.MINIMUM_GAP)
+
+    def _quiet(self, slot: int) -> Array:
+        """Whether the local hour may fall into the quiet hours under any plausible zone."""
+        if self.settings.quiet_hours is None:
+            return False
+        low, high = self.settings.unknown_zone_slack
+        hour = self.facts.now_hours - self.facts.midnight_hours if slot == NOW else float(slot)
+        quiet = _inside(hour, self.settings.quiet_hours)
+        elsewhere: Array = False
+        for shift in range(low, high + 1):
+            elsewhere = elsewhere | _inside((hour + shift) % 24, self.settings.quiet_hours)
+        return quiet | (~self.facts.zone_known & elsewhere)
+
+
+def _not(value: Array) -> Array:
+    return not value if isinstance(value, bool) else ~value
+
+
+def _inside(hour: Array, hours: tuple[int, int]) -> Array:
+    start, end = hours
+    if start > end:
+        return (hour >= start) | (hour < end)
+    return (hour >= start) & (hour < end)
 
 
 def reason_names(bits: int) -> list[str]:

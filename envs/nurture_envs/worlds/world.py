@@ -7,7 +7,7 @@ per contact, so that every operation runs along contacts.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -80,6 +80,15 @@ class World(Protocol):
 
     def respond(self, view: View, keys: Tensor) -> Outcome:
         """Play one bin; draws depend on `keys` [n] and `view.bins` alone."""
+        ...
+
+
+@runtime_checkable
+class HasDisagreement(Protocol):
+    """A world of several members that need not agree."""
+
+    def disagreement(self, view: View) -> Tensor:
+        """Standard deviation over members of the bin's expected reward, [n], journey's unit."""
         ...
 
 

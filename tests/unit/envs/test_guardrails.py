@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import NEVER
-from nurture_envs.guardrails import GuardrailFacts, Reason, legal_actions, reason_names, standing
+from nurture_envs.guardrails import (
+    GuardrailFacts,
+    Reason,
+    lags_of,
+    legal_actions,
+    reason_names,
+    standing,
+)
 from nurture_envs.guardrails.rules import sends_remembered
 from nurture_envs.journey import Journey
 from tests.unit.envs.toy_journey import toy
@@ -177,7 +184,7 @@ def test_reasons_are_a_set_that_can_be_read() -> None:
     names = ["no_consent", "frequency_cap", "minimum_gap", "quiet_hours"]
     assert reason_names(int(found)) == names
     assert reason_names(0) == []
-    assert len({int(reason) for reason in Reason}) == 13
+    assert len({int(reason) for reason in Reason}) == 15
     assert all(reason_names(int(reason)) == [str(reason.name).lower()] for reason in Reason)
 
 
@@ -190,7 +197,7 @@ def last_bins(**happened: int) -> NDArray[np.int32]:
 
 def test_the_past_tells_who_opted_out_bounced_talks_to_sales_or_showed_intent() -> None:
     def held(**happened: int) -> set[str]:
-        found = standing(JOURNEY, last_bins(**happened), np.array([10]))
+        found = standing(JOURNEY, lags_of(JOURNEY, last_bins(**happened), np.array([10])))
         return {name for name, value in found.items() if value[0]}
 
     assert held() == set()
@@ -203,7 +210,7 @@ def test_the_past_tells_who_opted_out_bounced_talks_to_sales_or_showed_intent() 
 
 def test_without_a_declared_need_everybody_has_shown_intent() -> None:
     journey = toy(guardrails__escalation_needs=[])
-    assert standing(journey, last_bins(), np.array([0]))["intent"].all()
+    assert standing(journey, lags_of(journey, last_bins(), np.array([0])))["intent"] is True
 
 
 N = 64

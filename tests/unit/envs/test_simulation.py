@@ -9,9 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from nurture_envs.features import NEVER
 from nurture_envs.guardrails import Reason
 from nurture_envs.registration import inbound_lead_world
-from nurture_envs.simulation import Simulation, SimulationState, Transition, merge, select
+from nurture_envs.simulation import Simulation, Transition
+from nurture_envs.simulation_state import SimulationState, select
 from nurture_envs.worlds.draws import contact_keys
 from tests.unit.envs.scripted_world import MONDAY, contacts, scripted
 from tests.unit.envs.toy_journey import toy
@@ -39,6 +41,12 @@ def play(
 def feature(simulation: Simulation, state: SimulationState, name: str) -> list[float]:
     column = simulation.spec.column(name)
     return [float(v) for v in simulation.decision(state).features[:, column]]
+
+
+def last_seen(simulation: Simulation, state: SimulationState, channel: str) -> int:
+    """Bin in which the toy's stage signal or click is known to have happened last."""
+    row = simulation._running.last_row([channel])
+    return int(state.past.last[row, 0])
 
 
 def legal(simulation: Simulation, state: SimulationState, row: int = 0) -> set[str]:
@@ -96,7 +104,7 @@ def test_an_action_the_guardrails_forbid_becomes_a_pause_of_one_bin() -> None:
     assert ids == ["pause:1", "pause:1", "send:red@09"]
     assert made[0].reward.tolist() == [0.0, 0.0, -0.5]
     assert float(made[0].amounts[:2].sum()) == 0.0
-    assert made[0].state.sends_hours[:2].max() == -torch.inf
+    assert made[0].state.sends_hours[:, :2].max() == -torch.inf
 
 
 def test_a_pause_of_three_bins_forces_two_more() -> None:
@@ -146,15 +154,13 @@ def test_a_signal_becomes_known_exactly_its_delay_later_and_where_it_happened() 
     known = []
     for bins in range(1, 6):
         _, state = play(simulation, *["pause:1"] * bins)
-        lags = state.bins[0] - state.past.last[0]
-        known.append([int(lags[simulation.journey.channel_index(c)]) for c in happened])
-    never = 1_000_000
+        known.append([last_seen(simulation, state, channel) for channel in happened])
     expected = [
-        [never + 1, never + 1, never + 1],  # before it happens
-        [1, never + 2, never + 2],
-        [2, 2, never + 3],
-        [3, 3, 3],
-        [4, 4, 4],
+        [NEVER, NEVER, NEVER],  # before it happens
+        [1, NEVER, NEVER],
+        [1, 1, NEVER],
+        [1, 1, 1],
+        [1, 1, 1],
     ]
     assert known == expected
     stages = []
@@ -166,11 +172,12 @@ def test_a_signal_becomes_known_exactly_its_delay_later_and_where_it_happened() 
 
 def test_signals_of_several_bins_wait_side_by_side() -> None:
     simulation = scripted({(0, 0): {"hot": 1.0}, (0, 1): {"hot": 2.0, "warm": 4.0}}, FREE)
-    _, state = play(simulation, *["pause:1"] * 4)
-    hot, warm = (simulation.journey.channel_index(name) for name in ("hot", "warm"))
-    assert state.past.ring[0, :, hot].tolist() == [0.0, 0.0, 2.0]  # that of bin 0 left the window
-    assert state.past.ring[0, :, warm].tolist() == [0.0, 0.0, 4.0]
-    assert not state.pending.any()
+    seen = []
+    for bins in range(1, 6):
+        _, state = play(simulation, *["pause:1"] * bins)
+        seen.append([last_seen(simulation, state, name) for name in ("warm", "hot")])
+    # hot of bin 0 is known when bin 2 closes, hot of bin 1 and warm of bin 1 one and two later
+    assert seen == [[NEVER, NEVER], [NEVER, NEVER], [1, 0], [1, 1], [1, 1]]
 
 
 def test_attributes_weekday_and_bin_reach_the_policy() -> None:
@@ -183,7 +190,7 @@ def test_attributes_weekday_and_bin_reach_the_policy() -> None:
 
 def test_sends_are_remembered_at_their_hour() -> None:
     _, state = play(scripted(journey=FREE), ["send:red@09", "send:blue@now", "pause:1"], n=3)
-    expected = [[MONDAY * 24.0 + 9.0], [MONDAY * 24.0], [-torch.inf]]
+    expected = [[MONDAY * 24.0 + 9.0, MONDAY * 24.0, -torch.inf]]
     assert state.sends_hours.tolist() == expected
 
 
@@ -198,9 +205,12 @@ def test_facts_of_several_slots_a_day_stand_on_the_same_clock() -> None:
 
 
 def columns_of(state: SimulationState) -> dict[str, torch.Tensor]:
+    """Every array of a state by name; contacts are the last dimension."""
     flat = {f.name: getattr(state, f.name) for f in fields(state)}
-    past, latent = flat.pop("past"), flat.pop("latent")
-    return {**flat, "ring": past.ring, "last": past.last, **latent}
+    past, latent, late = flat.pop("past"), flat.pop("latent"), flat.pop("late")
+    assert flat.pop("company") is None
+    flat |= {name: getattr(past, name) for name in ("ring", "sums", "last", "since")}
+    return {**flat, "due": late.due, "late": late.amounts, **latent}
 
 
 @pytest.fixture(scope="module")
@@ -219,17 +229,29 @@ def test_selecting_rows_takes_every_part_of_them(
     old, _ = two_states
     rows = torch.tensor([3, 30, 7])
     for name, part in columns_of(select(old, rows)).items():
-        assert torch.equal(part, columns_of(old)[name][rows]), name
+        assert torch.equal(part, columns_of(old)[name][..., rows]), name
 
 
-def test_merging_replaces_the_marked_contacts_and_no_other(
-    two_states: tuple[SimulationState, SimulationState],
-) -> None:
-    old, fresh = two_states
-    marked = torch.arange(40) % 3 == 0
-    for name, part in columns_of(merge(old, fresh, marked)).items():
-        assert torch.equal(part[marked], columns_of(fresh)[name][marked]), name
-        assert torch.equal(part[~marked], columns_of(old)[name][~marked]), name
+def test_renewed_contacts_are_as_new_and_the_others_go_on() -> None:
+    simulation, sends = Simulation(inbound_lead_world()), torch.arange(40) % 8
+    lasting = simulation.begin(contact_keys(0, 40))
+    renewed = simulation.begin(contact_keys(0, 40))
+    for _ in range(3):
+        lasting = simulation.step(lasting, simulation.decision(lasting), sends).state
+        renewed = simulation.step(renewed, simulation.decision(renewed), sends).state
+    rows = torch.tensor([0, 5, 33])
+    fresh = simulation.begin(contact_keys(900, 3))
+    renewed = simulation.renew(renewed, fresh, rows)
+    alone, others = simulation.begin(contact_keys(900, 3)), torch.ones(40, dtype=torch.bool)
+    others[rows] = False
+    for _ in range(9):
+        here, there, new = (simulation.decision(s) for s in (renewed, lasting, alone))
+        assert torch.equal(here.features[others], there.features[others])
+        assert torch.equal(here.features[rows], new.features)
+        assert torch.equal(here.mask[rows], new.mask)
+        renewed = simulation.step(renewed, here, sends).state
+        lasting = simulation.step(lasting, there, sends).state
+        alone = simulation.step(alone, new, sends[rows]).state
 
 
 def sends_of_random_play(n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -1,0 +1,109 @@
+"""What a simulation carries from bin to bin; contacts are the last dimension of every array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nurture_envs.features.running import RunningState
+from nurture_envs.worlds.world import Surroundings
+
+
+@dataclass(slots=True)
+class LateState:
+    """Late channels' sums of the latest D bins, each with its delay; changed in place."""
+
+    amounts: Tensor  # [D, e, n] f32, the bin of `clock` at `clock % D`
+    due: Tensor  # [D, e, n] f32: bins from happening to being known; 0 at once
+
+    def take(self, rows: Tensor) -> LateState:
+        """A copy of the contacts at `rows`."""
+        return LateState(self.amounts[:, :, rows], self.due[:, :, rows])
+
+    def known_now(self, clock: int) -> Tensor:
+        """Sums that become known as the bin of `clock` closes, [D, e, n]; [d]: of d + 1 before."""
+        depth = len(self.amounts)
+        order = torch.tensor([(clock - ago) % depth for ago in range(1, depth + 1)])
+        order = order.to(self.amounts.device)
+        ago = torch.arange(1.0, depth + 1.0, device=self.amounts.device)[:, None, None]
+        return self.amounts[order] * (self.due[order] == ago)
+
+    def renew(self, rows: Tensor) -> None:
+        """Forget what contacts at `rows` had not told yet."""
+        self.due[:, :, rows] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """How contacts of a population bear on each other."""
+
+    account: Tensor  # [n] i64
+    around: Surroundings  # what the bin before left
+    inbox_share: Tensor  # scalar: of sent mail, by the sender's reputation
+    volume: Tensor  # [V] sends of the population in the latest bins, newest first
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationState:
+    """n contacts at the start of a bin; a step changes `past` and `late` in place."""
+
+    keys: Tensor  # [n] i64
+    bins: Tensor  # [n] i64
+    past: RunningState
+    late: LateState | None
+    attributes: Tensor  # [attribute columns, n] f32
+    anchor_us: Tensor  # [n] i64
+    zone_known: Tensor  # [n] bool
+    consent: Tensor  # [n] bool
+    available: Tensor  # [n] bool
+    sends_hours: Tensor  # [k, n] f64: latest sends, local hours since 1970, newest first
+    paused_until: Tensor  # [n] i64: first bin after the pause
+    latent: dict[str, Tensor]
+    company: Company | None
+
+
+_COLUMNS = (
+    "keys",
+    "bins",
+    "attributes",
+    "anchor_us",
+    "zone_known",
+    "consent",
+    "available",
+    "sends_hours",
+    "paused_until",
+)
+
+
+def select(state: SimulationState, rows: Tensor) -> SimulationState:
+    """A copy of the contacts at `rows`, [k]; stepping it leaves `state` as it is."""
+    company = state.company
+    if company is not None:
+        around = {
+            name: value[rows] if isinstance(value, Tensor) and value.dim() else value
+            for name in Surroundings.__slots__
+            if (value := getattr(company.around, name)) is not None
+        }
+        company = replace(company, account=company.account[rows], around=Surroundings(**around))
+    return SimulationState(
+        past=state.past.take(rows),
+        late=state.late.take(rows) if state.late is not None else None,
+        latent={name: part[rows] for name, part in state.latent.items()},
+        company=company,
+        **{name: getattr(state, name)[..., rows] for name in _COLUMNS},
+    )
+
+
+def renewed(state: SimulationState, fresh: SimulationState, rows: Tensor) -> SimulationState:
+    """The contacts at `rows` [k] replaced by fresh ones; all but `past` and `late`."""
+
+    def put(old: Tensor, new: Tensor) -> Tensor:
+        return old.index_copy(old.dim() - 1, rows, new)
+
+    return replace(
+        state,
+        latent={name: put(part, fresh.latent[name]) for name, part in state.latent.items()},
+        **{name: put(getattr(state, name), getattr(fresh, name)) for name in _COLUMNS},
+    )
