@@ -25,34 +25,46 @@ _SKEWED = 1.0  # skewness from which positive values are modelled by their logar
 class RoutingCounts:
     """Bins and bins with events, by action and by the action's routing."""
 
-    rows: FloatArray  # [a]
+    rows: FloatArray  # [a, H], as many bins as would have shown an event
     events: FloatArray  # [a, H]
-    class_rows: FloatArray  # [a]: of all actions of the same routing
+    class_rows: FloatArray  # [a, H]: of all actions of the same routing
     class_events: FloatArray  # [a, H]
 
 
 def count_by_routing(
-    action: IntArray, happened: BoolArray, catalog: ActionCatalog
+    action: IntArray,
+    happened: BoolArray,
+    catalog: ActionCatalog,
+    exposure: FloatArray | None = None,
+    weight: FloatArray | None = None,
 ) -> RoutingCounts:
     """Count what followed each action.
 
     Args:
         action: catalogue positions, [n].
-        happened: whether each head's signal happened in the bin, [n, H].
+        happened: whether each head's signal is known to have happened in the bin, [n, H].
         catalog: names each action's routing. A routing that was never taken borrows the counts of
             the pauses: it is assumed to do nothing.
+        exposure: chance that an event of the bin would be known, [n, H]; None: 1. A bin of which
+            half would be known counts as half a bin.
+        weight: of each bin, [n]; None: 1.
     """
-    rows = np.bincount(action, minlength=len(catalog)).astype(np.float64)
-    events = np.zeros((len(catalog), happened.shape[1]))
-    np.add.at(events, action, happened)
+    weights = np.ones(len(action)) if weight is None else weight
+    seen = np.ones(happened.shape) if exposure is None else exposure
+    rows, events = np.zeros((2, len(catalog), happened.shape[1]))
+    np.add.at(rows, action, weights[:, None] * seen)
+    np.add.at(events, action, weights[:, None] * happened)
+    taken = np.bincount(action, minlength=len(catalog))
     same = np.array([[a.routing == b.routing for b in catalog.actions] for a in catalog.actions])
-    same[same @ rows == 0] = catalog.routed("pause")
+    same[same @ taken == 0] = catalog.routed("pause")
     return RoutingCounts(rows, events, same @ rows, same @ events)
 
 
 def class_rates(counts: RoutingCounts) -> FloatArray:
     """Share of bins with an event, by routing, [a, H]."""
-    return counts.class_events / np.maximum(counts.class_rows, 1.0)[:, None]
+    rows = counts.class_rows
+    share = np.divide(counts.class_events, rows, out=np.zeros_like(rows), where=rows > 0.0)
+    return np.minimum(share, 1.0)
 
 
 def possible_events(counts: RoutingCounts) -> BoolArray:
@@ -63,7 +75,7 @@ def possible_events(counts: RoutingCounts) -> BoolArray:
     the message does not have). What happened days after a send, in a bin of waiting, stays
     possible in a bin of waiting.
     """
-    expected = class_rates(counts) * counts.rows[:, None]
+    expected = class_rates(counts) * counts.rows
     never = (counts.events == 0) & (expected >= _SURE)
     return np.asarray((counts.class_events > 0) & ~never)
 

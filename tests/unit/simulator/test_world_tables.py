@@ -31,6 +31,22 @@ def test_rates_are_counted_by_routing() -> None:
     np.testing.assert_allclose(rates[[SEND, WAIT, EXIT], 0], [1 / 2, 1 / 3, 0.0])
 
 
+def test_a_bin_of_which_half_would_be_known_counts_as_half_a_bin() -> None:
+    action = np.array([SEND, SEND, WAIT, WAIT])
+    happened = np.array([[1], [0], [1], [0]], bool)
+    exposure = np.array([[1.0], [0.5], [0.25], [1.0]])
+    rates = class_rates(count_by_routing(action, happened, CATALOG, exposure))
+    np.testing.assert_allclose(rates[[SEND, WAIT], 0], [1 / 1.5, 1 / 1.25])
+
+
+def test_rates_are_shares_of_weight() -> None:
+    action = np.array([SEND, SEND, WAIT])
+    happened = np.array([[1], [0], [0]], bool)
+    weight = np.array([3.0, 1.0, 9.0])
+    rates = class_rates(count_by_routing(action, happened, CATALOG, weight=weight))
+    np.testing.assert_allclose(rates[[SEND, WAIT], 0], [3 / 4, 0.0])
+
+
 def test_a_routing_never_taken_borrows_from_waiting() -> None:
     action = np.array([WAIT, WAIT, SEND])
     happened = np.array([[1], [0], [1]], bool)
