@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -102,8 +103,8 @@ def renewed(state: SimulationState, fresh: SimulationState, rows: Tensor) -> Sim
     def put(old: Tensor, new: Tensor) -> Tensor:
         return old.index_copy(old.dim() - 1, rows, new)
 
-    return replace(
-        state,
-        latent={name: put(part, fresh.latent[name]) for name, part in state.latent.items()},
-        **{name: put(getattr(state, name), getattr(fresh, name)) for name in _COLUMNS},
-    )
+    columns: dict[str, Any] = {
+        name: put(getattr(state, name), getattr(fresh, name)) for name in _COLUMNS
+    }
+    latent = {name: put(part, fresh.latent[name]) for name, part in state.latent.items()}
+    return replace(state, latent=latent, **columns)
