@@ -21,7 +21,7 @@ def played_episodes(world: World, policy: ActsOnArrays, n: int, seed: int) -> Ep
         world: answers.
         policy: chooses; the propensity kept is the probability it gave.
         n: contacts, >= 1.
-        seed: of the contacts' keys and of the policy's draws.
+        seed: of the contacts and of the policy's draws.
 
     Raises:
         ShapeError: fewer than one contact.
@@ -30,7 +30,8 @@ def played_episodes(world: World, policy: ActsOnArrays, n: int, seed: int) -> Ep
         raise ShapeError(f"expected at least one contact, got n={n}")
     env = ContactVectorEnv(world, n)
     luck = np.random.default_rng(seed)
-    observation, info = env.reset(seed=seed)
+    # Row i of the environment is seed + i: far apart, so that two seeds share no contact.
+    observation, info = env.reset(seed=int(luck.integers(0, 2**31)))
     final = np.zeros_like(observation)
     open_ = np.ones(n, bool)
     rows: list[dict[str, NDArray[Any]]] = []
