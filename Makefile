@@ -20,7 +20,7 @@ LOCK = requirements/lock-py311.txt
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint interop lock clean
 
 demo: $(VENV)/.ok-core
 	"$(PY)" experiments/pipeline.py $(DEMO_ARGS)
@@ -50,6 +50,20 @@ $(VENV)/.ok-core: pyproject.toml $(LOCK) $(VENV)/.ok-venv
 
 $(VENV)/.ok-dev: $(VENV)/.ok-core
 	PYTHONWARNINGS=ignore $(PIP) install -q -c $(LOCK) -e '.[dev]'
+	@touch "$@"
+
+# d3rlpy needs an older Gymnasium than ours, so it reads our files in an environment of its own.
+interop: $(VENV)/.ok-interop build/d3rlpy/.ok
+	NURTURE_D3RLPY_PYTHON="$(CURDIR)/build/d3rlpy/bin/python" "$(PY)" -m pytest tests/interchange $(TEST_ARGS)
+
+$(VENV)/.ok-interop: $(VENV)/.ok-dev
+	PYTHONWARNINGS=ignore $(PIP) install -q -c $(LOCK) -e '.[interop]'
+	@touch "$@"
+
+build/d3rlpy/.ok:
+	"$(PYTHON)" -m venv build/d3rlpy
+	build/d3rlpy/bin/python -m pip install -q $(TORCH_ARGS) torch==2.13.0
+	build/d3rlpy/bin/python -m pip install -q d3rlpy==2.8.1
 	@touch "$@"
 
 # Keeps the pins that still fit; delete a line of the lock first to move it.

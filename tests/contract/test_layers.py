@@ -18,6 +18,7 @@ ORDER = [
     ["nurture_rl.policies"],
     ["nurture_rl.bandits", "nurture_rl.rl"],
     ["nurture_rl.ope"],
+    ["nurture_rl.interchange"],
     ["nurture_rl.release"],
     ["nurture_rl.serving"],
     ["nurture_rl.tracking", "nurture_rl.report"],
