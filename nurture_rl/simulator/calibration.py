@@ -1,4 +1,4 @@
-"""How well a world's hazards agree with contacts it has never seen."""
+"""How well a world's hazards agree with contacts, and with days, it has never seen."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HeadCalibration:
     learned: bool  # False: a constant rate by routing, because too few events were logged
     n: int  # held-out decisions
     events: int  # held-out decisions with the event
-    predicted_rate: float
+    predicted_rate: float  # this and what follows is weighted where the fit was
     base_rate: float  # observed
     brier: float
     log_loss: float
@@ -47,11 +47,12 @@ class HeadCalibration:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Every head's agreement, on contacts used for nothing else."""
+    """Every head's agreement, on decisions used for nothing else."""
 
     heads: tuple[HeadCalibration, ...]
     contacts: int  # held out
     rows: int  # held out
+    from_day: int | None = None  # days since 1970; judged on it and later days, fitted to earlier
 
     @property
     def constant_heads(self) -> tuple[str, ...]:
@@ -60,35 +61,57 @@ class Calibration:
 
 
 def head_calibration(
-    head: str, chance: FloatArray, happened: BoolArray, train_rate: float, learned: bool
+    head: str,
+    chance: FloatArray,
+    happened: BoolArray,
+    train_rate: float,
+    learned: bool,
+    weight: FloatArray | None = None,
 ) -> HeadCalibration:
     """Compare predicted chances [n] with what happened [n].
 
+    Args:
+        head: its signal.
+        chance: that an event is in the log: the hazard, times the row's exposure where records
+            are late.
+        happened: whether it is.
+        train_rate: share of the fitted rows with an event.
+        learned: as in `HeadCalibration`.
+        weight: of each row, as in the fit; None: 1. Where the logging policy knew more than the
+            features carry, unweighted rows of an action are no fair sample of what it does.
+
     Raises:
-        ShapeError: the arrays are empty or not equally long.
+        ShapeError: the arrays are empty or not equally long, or all weights are 0.
     """
     if chance.ndim != 1 or chance.shape != happened.shape or not chance.size:
         raise ShapeError(
             f"chance and happened must both be [n] with n > 0, got {chance.shape} and "
             f"{happened.shape}"
         )
-    bins = _reliability(chance, happened)
+    weight = np.ones(chance.size) if weight is None else weight
+    if weight.shape != chance.shape or not weight.sum() > 0.0:
+        raise ShapeError(
+            f"weights must be [{chance.size}] and not all 0, got {weight.shape} with sum "
+            f"{weight.sum():g}; judge on rows that count"
+        )
+    weight = weight / weight.sum()
+    bins = _reliability(chance, happened, weight)
     return HeadCalibration(
         head=head,
         learned=learned,
         n=chance.size,
         events=int(happened.sum()),
-        predicted_rate=float(chance.mean()),
-        base_rate=float(happened.mean()),
-        brier=float(((chance - happened) ** 2).mean()),
-        log_loss=_log_loss(chance, happened),
-        constant_log_loss=_log_loss(np.full(chance.size, train_rate), happened),
-        ece=sum(b.n * abs(b.predicted - b.observed) for b in bins) / chance.size,
-        bins=bins,
+        predicted_rate=float(weight @ chance),
+        base_rate=float(weight @ happened),
+        brier=float(weight @ (chance - happened) ** 2),
+        log_loss=_log_loss(chance, happened, weight),
+        constant_log_loss=_log_loss(np.full(chance.size, train_rate), happened, weight),
+        ece=sum(share * abs(b.predicted - b.observed) for share, b in bins),
+        bins=tuple(b for _, b in bins),
     )
 
 
-def wilson(successes: float, n: int) -> tuple[float, float]:
+def wilson(successes: float, n: float) -> tuple[float, float]:
     """95 % interval of a binomial share.
 
     Source: Wilson (1927), Probable Inference, the Law of Succession, and Statistical Inference.
@@ -99,19 +122,24 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def _reliability(chance: FloatArray, happened: BoolArray) -> tuple[ReliabilityBin, ...]:
+def _reliability(
+    chance: FloatArray, happened: BoolArray, weight: FloatArray
+) -> list[tuple[float, ReliabilityBin]]:
+    """Equally filled bins by predicted chance, each with its share of the weight."""
     order = np.argsort(chance, kind="stable")
     bins = []
     for rows in np.array_split(order, min(_BINS, chance.size)):
-        low, high = wilson(float(happened[rows].sum()), len(rows))
-        bins.append(
-            ReliabilityBin(
-                float(chance[rows].mean()), float(happened[rows].mean()), low, high, len(rows)
-            )
-        )
-    return tuple(bins)
+        w, share = weight[rows], float(weight[rows].sum())
+        if share == 0.0:
+            continue
+        observed = float(w @ happened[rows]) / share
+        effective = share**2 / float(w @ w)  # as many equal rows would be as uncertain
+        low, high = wilson(observed * effective, effective)
+        predicted = float(w @ chance[rows]) / share
+        bins.append((share, ReliabilityBin(predicted, observed, low, high, len(rows))))
+    return bins
 
 
-def _log_loss(chance: FloatArray, happened: BoolArray) -> float:
+def _log_loss(chance: FloatArray, happened: BoolArray, weight: FloatArray) -> float:
     p = np.clip(chance, _LEAST, 1.0 - _LEAST)
-    return float(-np.where(happened, np.log(p), np.log1p(-p)).mean())
+    return float(-(weight @ np.where(happened, np.log(p), np.log1p(-p))))

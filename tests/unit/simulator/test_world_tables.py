@@ -156,3 +156,33 @@ def test_wilson_interval_matches_the_published_formula() -> None:
 def test_calibration_without_decisions_is_refused() -> None:
     with pytest.raises(ShapeError, match="n > 0"):
         head_calibration("clicked", np.zeros(0), np.zeros(0, bool), 0.1, learned=True)
+
+
+def test_a_row_of_weight_2_counts_as_two_rows() -> None:
+    rng = np.random.default_rng(0)
+    chance = np.sort(rng.random(200))
+    happened = rng.random(200) < chance
+    weight = np.where(np.arange(200) < 100, 2.0, 1.0)
+    weighted = head_calibration("clicked", chance, happened, 0.5, True, weight)
+    twice = np.repeat(np.arange(200), weight.astype(int))
+    repeated = head_calibration("clicked", chance[twice], happened[twice], 0.5, True)
+    for name in ("predicted_rate", "base_rate", "brier", "log_loss", "constant_log_loss"):
+        assert getattr(weighted, name) == pytest.approx(getattr(repeated, name)), name
+    assert (weighted.n, weighted.events) == (200, happened.sum())
+
+
+def test_weights_let_a_confounded_head_look_calibrated() -> None:
+    # Half the rows are eager (chance 0.6, else 0.2) and were chosen with propensity 0.8, else 0.2.
+    rng = np.random.default_rng(1)
+    eager = rng.random(40_000) < 0.5
+    chosen = rng.random(40_000) < np.where(eager, 0.8, 0.2)
+    happened = (rng.random(40_000) < np.where(eager, 0.6, 0.2))[chosen]
+    weight = (0.5 / np.where(eager, 0.8, 0.2))[chosen]
+    truth = np.full(len(happened), 0.4)  # what choosing at random would bring
+    assert head_calibration("a", truth, happened, 0.4, True, weight).ece < 0.02
+    assert head_calibration("a", truth, happened, 0.4, True).ece > 0.1
+
+
+def test_weights_that_are_all_0_are_refused() -> None:
+    with pytest.raises(ShapeError, match="not all 0"):
+        head_calibration("a", np.ones(3), np.ones(3, bool), 0.1, True, np.zeros(3))
