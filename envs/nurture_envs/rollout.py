@@ -34,7 +34,7 @@ class Step:
     """One bin of the contacts whose episode is still open."""
 
     contact: Tensor  # [m] i64: row of the contact among all that were started
-    state: SimulationState  # at the start of the bin; its past has moved on
+    state: SimulationState  # at the start of the bin
     features: Tensor  # [m, d]
     mask: Tensor  # [m, a]
     reasons: Tensor  # [m, a]

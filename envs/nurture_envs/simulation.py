@@ -16,7 +16,7 @@ from torch import Tensor
 from nurture_envs.actions import NOW, ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.features import FeatureSpec
-from nurture_envs.features.running import Running
+from nurture_envs.features.running import Running, RunningState
 from nurture_envs.guardrails import GuardrailFacts, legal_actions, standing
 from nurture_envs.guardrails.rules import sends_remembered, watched
 from nurture_envs.population import HasReputation, Population, lived_on, settle, together
@@ -156,8 +156,9 @@ class Simulation:
         remembered = sends_remembered(self.journey.guardrails)
         late = None
         if self.late:
-            empty = torch.zeros((len(self._late_rates), len(self.late), n), device=self.device)
-            late = LateState(empty, torch.zeros_like(empty))
+            depth, shape = len(self._late_rates), (len(self.late), n)
+            nothing = [torch.zeros(shape, device=self.device) for _ in range(2 * depth)]
+            late = LateState(tuple(nothing[:depth]), tuple(nothing[depth:]))
         company = None
         if self.population is not None:
             company = together(self.population, n, self.device)
@@ -185,14 +186,12 @@ class Simulation:
         """Replace contacts whose episode is over.
 
         Args:
-            state: all contacts; its past is changed in place.
+            state: all contacts; its past is used up.
             fresh: contacts at their first bin, k of them.
             rows: where they go, [k] i64.
         """
-        self._running.renew(state.past, rows, fresh.past)
-        if state.late is not None:
-            state.late.renew(rows)
-        return renewed(state, fresh, rows)
+        past = self._running.renew(state.past, rows, fresh.past)
+        return replace(renewed(state, fresh, rows), past=past)
 
     def facts(self, state: SimulationState) -> GuardrailFacts:
         """What the guardrails see at the start of the bin; hours are local hours since 1970."""
@@ -225,7 +224,7 @@ class Simulation:
         """Play one bin.
 
         Args:
-            state: the contacts at its start; its past moves on in place, so step it once.
+            state: the contacts at its start.
             decision: `self.decision(state)`.
             action: catalogue indices, [n]; an illegal one becomes `pause:1`.
         """
@@ -239,10 +238,12 @@ class Simulation:
         ended = self._routed["exit"][action]
         for channel in self._terminals:
             ended = ended | (amounts[channel] > 0)
-        delays = self._close(state, amounts)
+        past, late, delays = self._close(state, amounts)
         after = replace(
             state,
             bins=state.bins + 1,
+            past=past,
+            late=late,
             available=outcome.available,
             sends_hours=self._sends(state, action),
             paused_until=self._paused(state, action),
@@ -284,23 +285,19 @@ class Simulation:
             share = self.world.next_inbox_share(share, amounts.sum(dim=1))
         return lived_on(state.company, self._routed["send"][action], talks, share)
 
-    def _close(self, state: SimulationState, amounts: Tensor) -> Tensor | None:
+    def _close(
+        self, state: SimulationState, amounts: Tensor
+    ) -> tuple[RunningState, LateState | None, Tensor | None]:
         """Close the bin: what is known now enters the past, what is late waits."""
         bins = state.bins.to(torch.float32)
         if state.late is None:
-            self._running.close(state.past, amounts, bins, None)
-            return None
+            return self._running.close(state.past, amounts, bins, None), None, None
         luck = uniforms(state.keys, state.bins, _DELAYS, len(self.late))[self._late_signals]
-        delays = (luck >= self._late_rates).sum(dim=0).to(torch.float32)  # [e, n]
-        clock = state.past.clock
-        due = state.late.known_now(clock)
-        here = clock % len(due)
-        state.late.amounts[here] = amounts[self.late]
-        state.late.due[here] = delays
+        delays = (luck >= self._late_rates).to(torch.float32).sum(dim=0)  # [e, n]
         at_once = amounts.clone()
         at_once[self.late] *= delays == 0
-        self._running.close(state.past, at_once, bins, due)
-        return delays.T
+        past = self._running.close(state.past, at_once, bins, state.late.known_now())
+        return past, state.late.after(amounts[self.late], delays), delays.T
 
     def _sends(self, state: SimulationState, action: Tensor) -> Tensor:
         now_us = self._now_us(state)

@@ -12,28 +12,33 @@ from nurture_envs.features.running import RunningState
 from nurture_envs.worlds.world import Surroundings
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class LateState:
-    """Late channels' sums of the latest D bins, each with its delay; changed in place."""
+    """Late channels' sums of the D completed bins before, newest first, each with its delay."""
 
-    amounts: Tensor  # [D, e, n] f32, the bin of `clock` at `clock % D`
-    due: Tensor  # [D, e, n] f32: bins from happening to being known; 0 at once
+    amounts: tuple[Tensor, ...]  # D of [e, n] f32
+    due: tuple[Tensor, ...]  # D of [e, n] f32: bins from happening to being known; 0 at once
 
     def take(self, rows: Tensor) -> LateState:
         """A copy of the contacts at `rows`."""
-        return LateState(self.amounts[:, :, rows], self.due[:, :, rows])
+        return LateState(
+            tuple(part[:, rows] for part in self.amounts), tuple(part[:, rows] for part in self.due)
+        )
 
-    def known_now(self, clock: int) -> Tensor:
-        """Sums that become known as the bin of `clock` closes, [D, e, n]; [d]: of d + 1 before."""
-        depth = len(self.amounts)
-        order = torch.tensor([(clock - ago) % depth for ago in range(1, depth + 1)])
-        order = order.to(self.amounts.device)
-        ago = torch.arange(1.0, depth + 1.0, device=self.amounts.device)[:, None, None]
-        return self.amounts[order] * (self.due[order] == ago)
+    def known_now(self) -> Tensor:
+        """Sums that become known as the bin closes, [D, e, n]; at [d] of the bin d + 1 before."""
+        pairs = enumerate(zip(self.amounts, self.due, strict=True), start=1)
+        return torch.stack([amounts * (due == ago) for ago, (amounts, due) in pairs])
 
-    def renew(self, rows: Tensor) -> None:
-        """Forget what contacts at `rows` had not told yet."""
-        self.due[:, :, rows] = 0.0
+    def after(self, amounts: Tensor, due: Tensor) -> LateState:
+        """The state after a bin with these sums and delays, [e, n]."""
+        return LateState((amounts, *self.amounts[:-1]), (due, *self.due[:-1]))
+
+    def renewed(self, rows: Tensor) -> LateState:
+        """Without what contacts at `rows` had not told yet; the arrays of `self` are used up."""
+        for due in self.due:
+            due.index_fill_(1, rows, 0.0)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class SimulationState:
-    """n contacts at the start of a bin; a step changes `past` and `late` in place."""
+    """n contacts at the start of a bin."""
 
     keys: Tensor  # [n] i64
     bins: Tensor  # [n] i64
@@ -98,7 +103,7 @@ def select(state: SimulationState, rows: Tensor) -> SimulationState:
 
 
 def renewed(state: SimulationState, fresh: SimulationState, rows: Tensor) -> SimulationState:
-    """The contacts at `rows` [k] replaced by fresh ones; all but `past` and `late`."""
+    """The contacts at `rows` [k] replaced by fresh ones, all but their past."""
 
     def put(old: Tensor, new: Tensor) -> Tensor:
         return old.index_copy(old.dim() - 1, rows, new)
@@ -107,4 +112,5 @@ def renewed(state: SimulationState, fresh: SimulationState, rows: Tensor) -> Sim
         name: put(getattr(state, name), getattr(fresh, name)) for name in _COLUMNS
     }
     latent = {name: put(part, fresh.latent[name]) for name, part in state.latent.items()}
-    return replace(state, latent=latent, **columns)
+    late = state.late.renewed(rows) if state.late is not None else None
+    return replace(state, latent=latent, late=late, **columns)

@@ -1,4 +1,4 @@
-"""The feature state of a simulation: sums and last times that a bin updates in a few operations.
+"""The feature state of a simulation: sums and last times, updated in a few operations a bin.
 
 What `evaluate` works out from a ring of channel sums, this state carries along: one row per sum
 that a feature asks for, contacts along the columns. Counts are whole and values lie on a grid of
@@ -8,7 +8,7 @@ that a feature asks for, contacts along the columns. Counts are whole and values
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -23,21 +23,22 @@ _EVER = _NEVER / 2.0  # later than this has happened
 _SUMMED = ("count", "ratio", "streak")  # kinds that look into the ring
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunningState:
-    """Known past of n contacts; `Running.close` and `Running.renew` change it in place."""
+    """Known past of n contacts at the start of a bin."""
 
-    ring: Tensor  # [W, T, n] f32: track sums of the bins closed last, at `clock % W`
+    ring: tuple[Tensor, ...]  # W of [T, n] f32: track sums of each completed bin, newest first
     sums: Tensor  # [S, n] f32: track sums over each window asked for
     last: Tensor  # [L, n] f32: last bin in which a signal of the set is known to have happened
     since: Tensor  # [n] f32: first bin the ring knows
     known: int  # bins from before entry that the ring may hold
-    clock: int  # bins closed so far, the same for all contacts
 
     def take(self, rows: Tensor) -> RunningState:
         """A copy of the contacts at `rows`."""
-        parts = (self.ring[:, :, rows], self.sums[:, rows], self.last[:, rows], self.since[rows])
-        return RunningState(*parts, self.known, self.clock)
+        ring = tuple(bin_[:, rows] for bin_ in self.ring)
+        return RunningState(
+            ring, self.sums[:, rows], self.last[:, rows], self.since[rows], self.known
+        )
 
 
 class Running:
@@ -130,23 +131,21 @@ class Running:
     def begin(self, past: History) -> RunningState:
         """The state of contacts with that past, at the start of bin 0."""
         known, n = min(len(past.ring), self.width), past.ring.shape[2]
-        ring = torch.zeros((self.width, len(self.tracks), n), device=self.device)
         tracks = torch.matmul(self._of_track, past.ring[:known])  # [known, T, n]
-        ring[-known:] = tracks.flip(0)  # the bin before entry was closed last
-        sums = torch.zeros((self.sum_rows, n), device=self.device)
+        nothing = tracks.new_zeros((len(self.tracks), n))
+        ring = (*tracks, *[nothing] * (self.width - known))
+        sums = tracks.new_zeros((self.sum_rows, n))
         for window, (rows, of) in self._sum_tracks.items():
             sums[rows] = tracks[:window].sum(dim=0)[of]
-        last = torch.full((len(self.lasts), n), _NEVER, device=self.device)
         bins = past.last.to(torch.float32)
-        for channels, row in self.lasts.items():
-            last[row] = bins[list(channels)].amax(dim=0)
-        since = torch.full((n,), -float(known), device=self.device)
-        return RunningState(ring, sums, last, since, known, 0)
+        of_sets = [bins[list(channels)].amax(dim=0, keepdim=True) for channels in self.lasts]
+        last = torch.cat([bins[:0], *of_sets])
+        return RunningState(ring, sums, last, bins.new_full((n,), -float(known)), known)
 
     def close(
         self, state: RunningState, amounts: Tensor, bins: Tensor, late: Tensor | None
-    ) -> None:
-        """Close a bin, in place.
+    ) -> RunningState:
+        """The past at the start of the next bin.
 
         Args:
             state: the past at the start of the bin that closes.
@@ -156,16 +155,27 @@ class Running:
                 closing one, [D, late channels, n].
         """
         tracks = self._of_track @ amounts
+        sums = [state.sums[:0]]
         for window, (rows, of) in self._sum_tracks.items():
-            leaving = state.ring[(state.clock - window) % self.width]
+            # Bins before `since` were another contact's.
             kept = (state.since + window <= bins).to(torch.float32)
-            state.sums[rows] += tracks[of] - leaving[of] * kept
-        state.ring[state.clock % self.width] = tracks
+            sums.append(state.sums[rows] + tracks[of] - state.ring[window - 1][of] * kept)
         happened = self._of_last @ (amounts != 0).to(torch.float32)
-        state.last = torch.where(happened > 0, bins, state.last)
-        if late is not None:
-            self._close_late(state, late, bins)
-        state.clock += 1
+        last = torch.where(happened > 0, bins, state.last)
+        ring = (tracks, *state.ring[:-1])
+        closed = RunningState(ring, torch.cat(sums), last, state.since, state.known)
+        return closed if late is None else self._with_late(closed, late, bins)
+
+    @cached_property
+    def _sum_of(self) -> Tensor:
+        """Track of each sum, [S]."""
+        return torch.cat([of for _, of in self._sum_tracks.values()])
+
+    @cached_property
+    def _reach(self) -> Tensor:
+        """Window of each sum, [S, 1]."""
+        spans = [torch.full((len(of), 1), float(w)) for w, (_, of) in self._sum_tracks.items()]
+        return torch.cat(spans).to(self.device)
 
     @cached_property
     def _late_rows(self) -> tuple[list[int], list[int]]:
@@ -176,33 +186,34 @@ class Running:
         ]
         return touched[0], touched[1]
 
-    def _close_late(self, state: RunningState, late: Tensor, bins: Tensor) -> None:
+    def _with_late(self, state: RunningState, late: Tensor, bins: Tensor) -> RunningState:
         """Put what came late where it happened; windows reach back over whole bins."""
         tracks, lasts = self._late_rows
+        ring, sums, last = list(state.ring), state.sums, state.last
         if tracks:
-            self._add_late(state, torch.matmul(self._of_track[:, self.late], late))
+            for ago, amounts in enumerate(self._of_track[:, self.late] @ late, start=1):  # [T, n]
+                if ago < self.width:
+                    ring[ago] = ring[ago] + amounts
+                sums = sums + torch.where(ago < self._reach, amounts[self._sum_of], 0.0)
         if lasts:
             ago = torch.arange(1.0, len(late) + 1.0, device=self.device)[:, None, None]
             known = (late != 0).to(torch.float32)
             hits = torch.matmul(self._of_last[lasts][:, self.late], known)  # [D, lasts, n]
             seen = torch.where(hits > 0, bins - ago, _NEVER).amax(dim=0)
-            state.last[lasts] = torch.maximum(state.last[lasts], seen)
+            last = last.clone()
+            last[lasts] = torch.maximum(last[lasts], seen)
+        return replace(state, ring=tuple(ring), sums=sums, last=last)
 
-    def _add_late(self, state: RunningState, tracks: Tensor) -> None:
-        for ago, amounts in enumerate(tracks, start=1):  # [T, n]
-            if ago < self.width:
-                state.ring[(state.clock - ago) % self.width] += amounts
-            for window, (rows, of) in self._sum_tracks.items():
-                if ago < window:
-                    state.sums[rows] += amounts[of]
-
-    def renew(self, state: RunningState, rows: Tensor, fresh: RunningState) -> None:
-        """Replace the contacts at `rows` [k] by fresh ones, in place."""
-        for ago in range(1, fresh.known + 1):  # older bins are never read, `since` says so
-            state.ring[(state.clock - ago) % self.width].index_copy_(1, rows, fresh.ring[-ago])
-        state.sums.index_copy_(1, rows, fresh.sums)
-        state.last.index_copy_(1, rows, fresh.last)
-        state.since.index_copy_(0, rows, fresh.since)
+    def renew(self, state: RunningState, rows: Tensor, fresh: RunningState) -> RunningState:
+        """Replace the contacts at `rows` [k] by fresh ones; the ring of `state` is used up."""
+        for old, new in zip(state.ring[: fresh.known], fresh.ring, strict=False):
+            old.index_copy_(1, rows, new)  # older bins are never read, `since` says so
+        return replace(
+            state,
+            sums=state.sums.index_copy(1, rows, fresh.sums),
+            last=state.last.index_copy(1, rows, fresh.last),
+            since=state.since.index_copy(0, rows, fresh.since),
+        )
 
     def lags(self, state: RunningState, bins: Tensor) -> Tensor:
         """Bins since each watched set last happened, [L, n] f32; bins [n] f32."""
@@ -273,8 +284,8 @@ class Running:
         reach = torch.minimum(ended, bins - state.since + 1.0)
         total = torch.zeros_like(bins)
         for ago in range(1, feature.window + 1):
-            inside = state.ring[(state.clock - ago) % self.width, track]
-            total += torch.where(reach > ago, inside, 0.0)
+            inside = state.ring[ago - 1][track]
+            total = total + torch.where(reach > ago, inside, 0.0)
         return total
 
     def _stage(self, feature: Feature, lags: Tensor, target: Tensor) -> None:

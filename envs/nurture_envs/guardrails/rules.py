@@ -8,7 +8,7 @@ from enum import IntFlag
 from functools import cached_property
 from typing import Any
 
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
 from nurture_envs.journey import GuardrailSettings, Journey
@@ -120,9 +120,8 @@ def legal_actions(
     """
     rules = _Rules(facts, settings)
     kinds, kind_of = catalog.kinds
-    rows = rules.xp.stack([rules.reasons(kind) for kind in kinds])
-    where = device(facts.now_hours)
-    reasons = rules.xp.take(rows, rules.xp.asarray(kind_of, device=where), axis=0)
+    rows = [rules.reasons(kind) for kind in kinds]
+    reasons = rules.xp.stack([rows[kind] for kind in kind_of.tolist()])
     return (reasons == 0).T, reasons.T
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from nurture_envs.registration import inbound_lead_world
 from nurture_envs.rollout import play, returns
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import contact_keys
+from nurture_envs.worlds.reference import reference_world
 from tests.unit.envs.scripted_world import contacts, scripted
 from tests.unit.envs.toy_journey import toy
 
@@ -61,7 +61,7 @@ def test_rows_are_numbered_from_the_offset_and_keep_their_own_answers() -> None:
 
 
 def test_a_step_carries_the_probability_of_what_was_done() -> None:
-    simulation = Simulation(inbound_lead_world())
+    simulation = Simulation(reference_world("inbound_lead"))
     for step in play(simulation, uniform(simulation), contact_keys(0, 300)):
         taken = step.probabilities.gather(1, step.action[:, None])[:, 0]
         assert bool((taken > 0).all())
@@ -101,7 +101,7 @@ def test_reasons_count_every_forbidden_action_of_every_open_decision() -> None:
 
 
 def test_a_return_is_the_discounted_sum_of_the_rewards_of_the_steps() -> None:
-    simulation = Simulation(inbound_lead_world())
+    simulation = Simulation(reference_world("inbound_lead"))
     found = returns(simulation, uniform(simulation), 500, seed=2)
     journey = simulation.journey
     worth = np.zeros(500)
@@ -116,7 +116,7 @@ def test_a_return_is_the_discounted_sum_of_the_rewards_of_the_steps() -> None:
 
 
 def test_the_same_seed_plays_the_same_people_and_another_seed_others() -> None:
-    simulation = Simulation(inbound_lead_world())
+    simulation = Simulation(reference_world("inbound_lead"))
     first, again, other = (
         returns(simulation, uniform(simulation), 400, seed=seed) for seed in (1, 1, 2)
     )
@@ -127,7 +127,7 @@ def test_the_same_seed_plays_the_same_people_and_another_seed_others() -> None:
 
 
 def test_a_contacts_episode_does_not_depend_on_how_many_are_played() -> None:
-    simulation = Simulation(inbound_lead_world())
+    simulation = Simulation(reference_world("inbound_lead"))
     few = returns(simulation, uniform(simulation), 50, seed=3)
     many = returns(simulation, uniform(simulation), 5000, seed=3)  # two blocks
     np.testing.assert_array_equal(many.amounts[:50], few.amounts)
@@ -136,7 +136,7 @@ def test_a_contacts_episode_does_not_depend_on_how_many_are_played() -> None:
 
 
 def test_two_policies_meet_the_same_people_and_luck() -> None:
-    simulation = Simulation(inbound_lead_world())
+    simulation = Simulation(reference_world("inbound_lead"))
     keys = contact_keys(4, 300)
     plans = (always(simulation, name) for name in ("pause:1", "send:welcome@09"))
     waiting, sending = (next(iter(play(simulation, plan, keys))) for plan in plans)

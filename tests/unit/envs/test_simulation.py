@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from nurture_envs.features import NEVER
 from nurture_envs.guardrails import Reason
-from nurture_envs.registration import inbound_lead_world
 from nurture_envs.simulation import Simulation, Transition
 from nurture_envs.simulation_state import SimulationState, select
 from nurture_envs.worlds.draws import contact_keys
+from nurture_envs.worlds.reference import reference_world
 from tests.unit.envs.scripted_world import MONDAY, contacts, scripted
 from tests.unit.envs.toy_journey import toy
 
@@ -209,13 +209,14 @@ def columns_of(state: SimulationState) -> dict[str, torch.Tensor]:
     flat = {f.name: getattr(state, f.name) for f in fields(state)}
     past, latent, late = flat.pop("past"), flat.pop("latent"), flat.pop("late")
     assert flat.pop("company") is None
-    flat |= {name: getattr(past, name) for name in ("ring", "sums", "last", "since")}
-    return {**flat, "due": late.due, "late": late.amounts, **latent}
+    flat |= {name: getattr(past, name) for name in ("sums", "last", "since")}
+    rings = {"ring": past.ring, "due": late.due, "late": late.amounts}
+    return {**flat, **{name: torch.stack(parts) for name, parts in rings.items()}, **latent}
 
 
 @pytest.fixture(scope="module")
 def two_states() -> tuple[SimulationState, SimulationState]:
-    simulation = Simulation(inbound_lead_world())
+    simulation = Simulation(reference_world("inbound_lead"))
     state = simulation.begin(contact_keys(0, 40))
     for _ in range(3):
         chosen = torch.zeros(40, dtype=torch.int64)
@@ -233,7 +234,7 @@ def test_selecting_rows_takes_every_part_of_them(
 
 
 def test_renewed_contacts_are_as_new_and_the_others_go_on() -> None:
-    simulation, sends = Simulation(inbound_lead_world()), torch.arange(40) % 8
+    simulation, sends = Simulation(reference_world("inbound_lead")), torch.arange(40) % 8
     lasting = simulation.begin(contact_keys(0, 40))
     renewed = simulation.begin(contact_keys(0, 40))
     for _ in range(3):
@@ -259,7 +260,7 @@ def sends_of_random_play(n: int, seed: int) -> tuple[NDArray[np.float64], NDArra
 
     The policy picks any send with probability 0.9, legal or not; episodes never end.
     """
-    simulation = Simulation(inbound_lead_world())
+    simulation = Simulation(reference_world("inbound_lead"))
     state = simulation.begin(contact_keys(seed, n))
     known = state.zone_known.numpy()
     rng, sends = np.random.default_rng(seed), int(simulation.catalog.routed("send").sum())
