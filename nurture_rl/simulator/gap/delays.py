@@ -1,0 +1,65 @@
+"""How late events become known, by the log and by the world."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nurture_envs.journey import Journey
+from nurture_envs.worlds.world import World
+from nurture_rl.simulator.gap.compare import Comparison, Estimate, ratios
+from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
+
+_FEWEST = 20  # recorded events that a channel needs
+
+
+def late_shares(
+    real: Trajectories, world: World, journey: Journey, margin: float
+) -> list[Comparison]:
+    """Share of events known one or more bins late, by signal; empty where the log cannot say."""
+    if real.event_delay is None:
+        return []
+    table = delay_table(world)
+    found = []
+    for signal in journey.signals:
+        channel = journey.channel_index(signal.name)
+        known = real.event_delay[:, channel] >= 0
+        if signal.by_action or known.sum() < _FEWEST:
+            continue
+        late = (real.event_delay[:, channel] > 0) & known
+        value, stderr = ratios(real, late.astype(np.float64)[:, None], known.astype(np.float64))
+        a = Estimate(float(value[0]), float(stderr[0]))
+        b = Estimate(float(table[1:, channel].sum()), 0.0)
+        # An all-or-nothing share still leaves about 3/n open at 95 %.
+        floor = 1.0 / float(known.sum())
+        found.append(
+            Comparison(
+                "delay",
+                signal.name,
+                "known late",
+                a,
+                b,
+                b.value - a.value,
+                max(a.stderr, floor),
+                margin,
+                "difference",
+            )
+        )
+    return found
+
+
+def delay_table(world: World) -> FloatArray:
+    """Chance that an event of a channel is known d bins late, [D + 1, c]."""
+    return np.asarray(world.delays.cpu().numpy(), np.float64)
+
+
+def logged_delays(real: Trajectories, longest: int) -> FloatArray:
+    """Share of each channel's events known d bins late, [longest + 1, c]; NaN without events."""
+    found = np.full((longest + 1, real.amounts.shape[1]), np.nan)
+    if real.event_delay is None:
+        return found
+    for channel, column in enumerate(real.event_delay.T):
+        seen = column[column >= 0]
+        if seen.size:
+            counts = np.bincount(np.minimum(seen, longest), minlength=longest + 1)
+            found[:, channel] = counts / seen.size
+    return found

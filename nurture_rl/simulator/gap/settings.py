@@ -1,0 +1,36 @@
+"""What counts as a gap that matters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nurture_rl.simulator.gap.leakage import LeakLimits
+from nurture_rl.simulator.gap.rates import Margins
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From where on a check speaks against a world."""
+
+    impossible: float = 0.001  # share of propensities that cannot be
+    slope: float = 0.8  # of actions taken on propensities stated; 1 where they are true
+    star_events: int = 30  # events of the north star in the held-out log
+    fitted_episodes: int = 200
+    judged_events: int = 50  # held-out events from which a head should have been learned
+    deviance: float = 10.83  # chi-square of one degree of freedom at 0.1 %
+    half_life_factor: float = 1.5
+    disagreement: float = 0.5  # spread of the members' chances as a share of their mean
+    proof: float = 1.5  # margins within which the interval of what rankings rest on must lie
+
+
+@dataclass(frozen=True, slots=True)
+class GapConfig:
+    """How a world is held against a log."""
+
+    margins: Margins = field(default_factory=Margins)
+    limits: Limits = field(default_factory=Limits)
+    leaks: LeakLimits = field(default_factory=LeakLimits)
+    false_discoveries: float = 0.05  # share of the differences found that may be none
+    ratio: float = 2.0  # simulated episodes per logged one
+    fewest_episodes: int = 4_000  # simulated
+    most_episodes: int = 40_000  # simulated
