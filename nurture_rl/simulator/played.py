@@ -108,9 +108,7 @@ def _bins(
     if isinstance(policy, Insider):
         yield from _informed(simulation, policy, keys, offset)
         return
-    declared = torch.tensor(simulation.journey.delays, device=keys.device)
     for step in play(simulation, policy, keys, offset):
-        delays = getattr(step, "delays", declared.expand(step.amounts.shape))
         yield _Bin(
             step.contact,
             step.state.bins,
@@ -120,7 +118,7 @@ def _bins(
             step.probabilities,
             step.action,
             step.amounts,
-            delays,
+            step.delays,
         )
 
 
@@ -128,7 +126,6 @@ def _informed(simulation: Simulation, policy: Insider, keys: Tensor, offset: int
     """As `play`, with the hidden state shown to the policy; ended episodes idle along unseen."""
     state = simulation.begin(keys)
     contact = torch.arange(len(keys), device=keys.device) + offset
-    delays = torch.tensor(simulation.journey.delays, device=keys.device)
     alive = torch.ones(len(keys), dtype=torch.bool, device=keys.device)
     while bool(alive.any()):
         decision = simulation.decision(state)
@@ -140,7 +137,9 @@ def _informed(simulation: Simulation, policy: Insider, keys: Tensor, offset: int
         probabilities = torch.as_tensor(table, device=keys.device)
         luck = uniforms(keys, state.bins, _INSIDER_STREAM, 1)[0]
         after = simulation.step(state, decision, choose(probabilities, luck))
-        late = getattr(after, "delays", delays.expand(after.amounts.shape))
+        late = torch.zeros(after.amounts.shape, dtype=torch.int64, device=keys.device)
+        if after.delays is not None:
+            late[:, simulation.late] = after.delays.long()
         whole = (contact, state.bins, state.anchor_us, decision.features, decision.mask)
         made = (probabilities, after.action, after.amounts, late)
         yield _Bin(*(part[alive] for part in (*whole, *made)))
