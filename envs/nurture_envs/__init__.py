@@ -9,8 +9,16 @@ from importlib.util import find_spec
 if find_spec("gymnasium") is not None:
     import gymnasium
 
-    gymnasium.register(
-        id="nurture_envs/InboundLead-v0",
-        entry_point="nurture_envs.registration:inbound_lead_env",
-        vector_entry_point="nurture_envs.registration:inbound_lead_vector_env",
-    )
+    for _journey in (
+        "inbound_lead",
+        "stalled_opportunity",
+        "trial_onboarding",
+        "re_engagement",
+        "renewal",
+    ):
+        gymnasium.register(
+            id=f"nurture_envs/{_journey.title().replace('_', '')}-v0",
+            entry_point="nurture_envs.registration:reference_env",
+            vector_entry_point="nurture_envs.registration:reference_vector_env",
+            kwargs={"journey": _journey},
+        )

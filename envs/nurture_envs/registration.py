@@ -7,6 +7,7 @@ import torch
 from nurture_envs.contact_env import ContactEnv, ContactVectorEnv
 from nurture_envs.journey_file import load_journey
 from nurture_envs.worlds.inbound_lead import InboundLeadWorld
+from nurture_envs.worlds.reference import reference_world
 
 
 def inbound_lead_world(device: torch.device | str = "cpu") -> InboundLeadWorld:
@@ -14,11 +15,11 @@ def inbound_lead_world(device: torch.device | str = "cpu") -> InboundLeadWorld:
     return InboundLeadWorld(load_journey("inbound_lead"), device=device)
 
 
-def inbound_lead_env(device: str = "cpu") -> ContactEnv:
-    """`gymnasium.make("nurture_envs/InboundLead-v0")`: one inbound lead."""
-    return ContactEnv(inbound_lead_world(device), device)
+def reference_env(journey: str, device: str = "cpu") -> ContactEnv:
+    """`gymnasium.make("nurture_envs/TrialOnboarding-v0")`: one contact of a shipped journey."""
+    return ContactEnv(reference_world(journey, device), device)
 
 
-def inbound_lead_vector_env(num_envs: int = 1, device: str = "cpu") -> ContactVectorEnv:
-    """`gymnasium.make_vec(..., vectorization_mode="vector_entry_point")`: n inbound leads."""
-    return ContactVectorEnv(inbound_lead_world(device), num_envs, device)
+def reference_vector_env(journey: str, num_envs: int = 1, device: str = "cpu") -> ContactVectorEnv:
+    """`gymnasium.make_vec(..., vectorization_mode="vector_entry_point")`: n such contacts."""
+    return ContactVectorEnv(reference_world(journey, device), num_envs, device)

@@ -15,7 +15,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.inbound_lead import InboundLeadWorld
+from nurture_envs.worlds.reference import reference_world
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.features import decision_table
 from nurture_rl.features.starts import start_states
@@ -47,8 +47,12 @@ _REFERENCE_NOTES = {
 
 
 def reference_simulation(journey: Journey) -> Simulation:
-    """The world whose truth is known."""
-    return Simulation(InboundLeadWorld(journey))
+    """The world whose truth is known.
+
+    Raises:
+        WorldError: no reference world plays such a journey.
+    """
+    return Simulation(reference_world(journey))
 
 
 def raw_log(workshop: Workshop, data: DataConfig, journey: Journey, seed: int) -> Path:

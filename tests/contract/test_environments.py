@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 
 from nurture_envs.contact_env import ContactEnv, ContactVectorEnv
 
-IDS = ["nurture_envs/InboundLead-v0"]
+IDS = [
+    "nurture_envs/InboundLead-v0",
+    "nurture_envs/StalledOpportunity-v0",
+    "nurture_envs/TrialOnboarding-v0",
+    "nurture_envs/ReEngagement-v0",
+    "nurture_envs/Renewal-v0",
+]
+
+
+def test_every_registered_environment_is_tested() -> None:
+    registered = {name for name in gymnasium.registry if name.startswith("nurture_envs/")}
+    assert registered == set(IDS)
 
 
 def vector_env(env_id: str, n: int) -> ContactVectorEnv:
@@ -49,7 +60,7 @@ def test_row_i_of_the_vector_is_the_single_environment_of_seed_plus_i(env_id: st
     for row, single in enumerate(singles):
         np.testing.assert_array_equal(single.reset(seed=40 + row)[0], observations[row])
     alive = set(range(n))
-    for _ in range(14):
+    for _ in range(many.simulation.spec.clock.horizon):
         actions = legal(info["action_mask"], rng)
         observations, rewards, terminated, truncated, info = many.step(actions)
         for row in sorted(alive):

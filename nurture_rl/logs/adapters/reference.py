@@ -18,8 +18,9 @@ from torch import Tensor
 from nurture_envs.clock import utc_microseconds
 from nurture_envs.features import NEVER
 from nurture_envs.rollout import ActsOnArrays, Step, play
-from nurture_envs.simulation import Simulation, SimulationState
-from nurture_envs.worlds.draws import START, population_keys, uniforms
+from nurture_envs.simulation import Simulation
+from nurture_envs.simulation_state import SimulationState
+from nurture_envs.worlds.draws import population_keys, uniforms
 from nurture_envs.worlds.zones import DEFAULT_ZONE, ZONES, drawn_zones
 from nurture_rl.logs.adapters.reference_events import (
     NO_ACTION,
@@ -31,7 +32,6 @@ from nurture_rl.logs.adapters.reference_events import (
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.logs.schema import UTC_TIME, WALL_TIME
 
-_GATEWAY_SHARE = 0.2  # contacts whose mail gateway follows every link, where the world says nothing
 _BLOCK = 4096
 
 
@@ -66,7 +66,7 @@ class Emitter:
         Whoever came by a form is known on web pages from then on, everybody else from the start.
         """
         names = self.simulation.spec.attribute_columns
-        values = state.attributes.cpu().numpy()
+        values = state.attributes.T.cpu().numpy()
         known = state.zone_known.cpu().numpy()
         zones = self.zones(state.keys)
         return pa.table(
@@ -90,22 +90,28 @@ class Emitter:
 
     def _came_by_form(self, state: SimulationState) -> NDArray[np.bool_]:
         forms = [s.type == "form_submitted" for s in self.simulation.journey.signals]
-        last = state.past.last.cpu().numpy()[:, : len(forms)][:, forms]
-        return np.asarray((last > NEVER).any(axis=1))
+        last = self.simulation.world.start(state.keys).past.last.cpu().numpy()
+        return np.asarray((last[: len(forms)][forms] > NEVER).any(axis=0))
 
     def past_events(self, state: SimulationState, ids: NDArray[np.str_]) -> pa.Table:
-        """Events of the bins before entry, as the world left them in the starting state."""
-        ring, last = state.past.ring.cpu().numpy(), state.past.last.cpu().numpy()
-        bins = [-1 - lag for lag in range(ring.shape[1]) if ring[:, lag].any()]
-        older = np.unique(last[(last < -ring.shape[1]) & (last > NEVER)])
-        parts = []
-        for bin_ in [*bins, *older.tolist()]:
-            amounts = ring[:, -1 - bin_] if bin_ in bins else (last == bin_).astype(np.float32)
-            none = np.full(len(ids), "", object)
-            happened = self._happened(
-                state, amounts, np.full(len(ids), NO_ACTION), ids, none, 0 * amounts, bin_
+        """Events of the bins before entry, as the world left them in the starting state.
+
+        Args:
+            state: contacts at the start of their first bin, [n].
+            ids: their names, [n].
+        """
+        past = self.simulation.world.start(state.keys).past
+        ring, last = past.ring.cpu().numpy(), past.last.T.cpu().numpy()
+        sums = {-1 - lag: amounts.T for lag, amounts in enumerate(ring) if amounts.any()}
+        older = np.unique(last[(last < -len(ring)) & (last > NEVER)])
+        sums |= {int(bin_): (last == bin_).astype(np.float32) for bin_ in older}
+        none, nothing = np.full(len(ids), "", object), np.full(len(ids), NO_ACTION)
+        parts = [
+            self._writer.table(
+                self._happened(state, amounts, nothing, ids, none, 0 * amounts, bin_)
             )
-            parts.append(self._writer.table(happened))
+            for bin_, amounts in sums.items()
+        ]
         return pa.concat_tables(parts) if parts else self._writer.empty()
 
     def bin_events(
@@ -146,7 +152,7 @@ class Emitter:
         now = state.bins.cpu().numpy()
         bins = now if past_bin is None else np.full_like(now, past_bin)
         step: Tensor | int = state.bins if past_bin is None else past_bin
-        width = len(self.simulation.journey.signals) + 1
+        width = len(self.simulation.journey.signals)
         return Happened(
             ids=ids,
             zones=self._clock_zones(state),
@@ -157,14 +163,7 @@ class Emitter:
             amounts=amounts,
             delays=delays.astype(np.int64),
             luck=uniforms(state.keys, step, 11, width).T.cpu().numpy(),
-            gateway=self._gateways(state),
         )
-
-    def _gateways(self, state: SimulationState) -> NDArray[np.bool_]:
-        """Whose mail gateway follows every link: the world's own trait, or a draw, [n]."""
-        if "gateway" in state.latent:
-            return np.asarray(state.latent["gateway"].cpu().numpy(), bool)
-        return np.asarray(uniforms(state.keys, START, 13, 1)[0].cpu().numpy() < _GATEWAY_SHARE)
 
     def decisions(self, step: Step, ids: NDArray[np.str_], policy_id: str, arm: str) -> pa.Table:
         """Raw decision rows of one bin."""
@@ -235,7 +234,8 @@ def write_reference_log(
             names = ids[step.contact.cpu().numpy()]
             amounts, action = step.amounts.cpu().numpy(), step.action.cpu().numpy()
             made = _decision_ids(names, step.state.bins.cpu().numpy())
-            events.append(emitter.bin_events(step.state, action, amounts, names, made))
+            delays = step.delays.cpu().numpy()
+            events.append(emitter.bin_events(step.state, action, amounts, names, made, delays))
         if progress is not None:
             progress(min(start + _BLOCK, n))
     with atomic_folder(out) as folder:

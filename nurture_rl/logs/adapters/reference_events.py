@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,8 +59,7 @@ class Happened:
     decision_ids: NDArray[Any]  # [m]
     amounts: FloatArray  # [m, c]
     delays: IntArray  # bins until the log knows of each channel's events, [m, c]
-    luck: FloatArray  # uniform, one column per signal and one more, [m, signals + 1]
-    gateway: NDArray[np.bool_]  # a machine follows the links, though no signal says so, [m]
+    luck: FloatArray  # uniform, [m, signals]
 
     def of(self, rows: IntArray) -> Happened:
         """The contacts of some rows; one row may come several times."""
@@ -75,15 +73,6 @@ class EventWriter:
     journey: Journey
     catalog: ActionCatalog
 
-    @cached_property
-    def _machine(self) -> Signal:
-        return Signal("clicked_by_machine", "click", is_machine=True)
-
-    @property
-    def signals_tell_machine_clicks(self) -> bool:
-        """Whether the journey itself has machine clicks as a signal."""
-        return any(s.type == "click" and s.is_machine is not False for s in self.journey.signals)
-
     def table(self, happened: Happened) -> pa.Table:
         """The raw events of a bin."""
         parts = [self._rows(*part) for part in self._parts(happened)]
@@ -93,7 +82,7 @@ class EventWriter:
         """No events, with the columns of all."""
         nobody, none = np.zeros(0, "U1"), np.zeros(0, np.int64)
         empty = np.zeros((0, len(self.journey.channels)))
-        luck = np.zeros((0, len(self.journey.signals) + 1), np.float32)
+        luck = np.zeros((0, len(self.journey.signals)), np.float32)
         return self.table(
             Happened(
                 ids=nobody,
@@ -105,7 +94,6 @@ class EventWriter:
                 amounts=empty.astype(np.float32),
                 delays=empty.astype(np.int64),
                 luck=luck,
-                gateway=none.astype(bool),
             )
         )
 
@@ -116,12 +104,6 @@ class EventWriter:
             rows = np.repeat(np.arange(len(times)), times)
             nth = np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
             yield signal, column, happened.of(rows), nth
-        delivered = [n for n, s in enumerate(self.journey.signals) if s.type == "delivered"]
-        if delivered and not self.signals_tell_machine_clicks:
-            reached = (happened.amounts[:, delivered] > 0).any(axis=1)
-            rows = np.flatnonzero(reached & happened.gateway)
-            none = np.zeros(len(rows), np.int64)
-            yield self._machine, len(self.journey.signals), happened.of(rows), none
 
     def _rows(self, signal: Signal, column: int, of: Happened, nth: IntArray) -> EventRows:
         mail = signal.type in _MAIL
@@ -129,8 +111,7 @@ class EventWriter:
         about = messages if mail else [None] * len(of.ids)
         topics = [signal.topic or (m.topic if m else None) for m in about]
         local = self._local_us(signal, of, (of.luck[:, column] + 0.618 * nth) % 1.0)
-        delay = of.delays[:, column] if column < of.delays.shape[1] else 0 * nth
-        known = recorded_us(self.journey.clock, of.anchor_us, of.bins, local, delay)
+        known = recorded_us(self.journey.clock, of.anchor_us, of.bins, local, of.delays[:, column])
         return {
             "event_id": _objects(
                 f"{name}.{b}.{signal.name}" + (f".{k}" if k else "")

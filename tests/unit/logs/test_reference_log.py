@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.journey_file import load_journey
 from nurture_envs.rollout import Step, play
-from nurture_envs.signals import NO_SIGNAL, EventColumns, classify
+from nurture_envs.signals import EventColumns, classify
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.inbound_lead import InboundLeadWorld
 from nurture_envs.worlds.zones import ZONES
@@ -138,15 +138,18 @@ def test_actions_and_propensities_are_those_of_the_play(emitted: Emitted) -> Non
     assert len(taken) == len(SIMULATION.catalog)  # every action was logged
 
 
-def test_gateways_click_and_no_signal_counts_it(emitted: Emitted) -> None:
+def test_gateways_click_more_than_people_and_only_their_own_signal_counts_it(
+    emitted: Emitted,
+) -> None:
     columns = {name: emitted.events[name].to_numpy() for name in EventColumns.__slots__}
     machine = (columns["type"] == "click") & columns["is_machine"].astype(bool)
     human = (columns["type"] == "click") & ~machine
     assert machine.sum() > human.sum() > 0  # in B2B logs most clicks are machines
     signal = classify(EventColumns(**columns), JOURNEY.signals)
-    assert (signal[machine] == NO_SIGNAL).all()
-    assert (signal[~machine] != NO_SIGNAL).all()
-    assert emitted.decisions.unmatched_events == {"click": int(machine.sum())}
+    names = [signal.name for signal in JOURNEY.signals]
+    assert set(signal[machine]) == {names.index("gateway_clicked")}
+    assert names.index("gateway_clicked") not in signal[human]
+    assert emitted.decisions.unmatched_events == {}
 
 
 def hours_until_known(events: pa.Table) -> NDArray[np.float64]:
@@ -157,12 +160,14 @@ def hours_until_known(events: pa.Table) -> NDArray[np.float64]:
     return hours
 
 
-def test_a_stage_is_recorded_a_day_late_and_everything_else_at_once(emitted: Emitted) -> None:
+def test_what_people_enter_is_recorded_days_late_and_everything_else_at_once(
+    emitted: Emitted,
+) -> None:
     events = pq.read_table(emitted.raw / "events.parquet")
-    late = np.array(events["type"].to_pylist()) == "stage_changed"
+    kinds = np.array(events["type"].to_pylist())
+    late = np.isin(kinds, ("stage_changed", "meeting_booked"))
     hours = hours_until_known(events)
-    assert late.any()
-    assert set(hours[late]) == {24.0}
+    assert set(hours[late]) == {0.0, 24.0, 48.0, 72.0, 96.0}
     assert set(hours[~late]) == {0.0}
 
 

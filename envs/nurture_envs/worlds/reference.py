@@ -1,0 +1,91 @@
+"""Which reference world plays which shipped journey, and with which planted truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from nurture_envs.errors import WorldError
+from nurture_envs.journey import Journey
+from nurture_envs.journey_file import load_journey
+from nurture_envs.worlds.inbound_lead import InboundLeadWorld
+from nurture_envs.worlds.re_engagement import ReEngagementWorld
+from nurture_envs.worlds.stalled_opportunity import StalledOpportunityWorld
+from nurture_envs.worlds.trial_onboarding import TrialOnboardingParams, TrialOnboardingWorld
+from nurture_envs.worlds.world import World
+
+Device = torch.device | str
+
+# Customers before a renewal: adopted in part, slower to change, and most of them stay.
+RENEWAL_PARAMS = replace(
+    TrialOnboardingParams(),
+    lengths=(42.0, 56.0),
+    adopted=1.0,
+    fading=0.02,
+    milestone_base=-3.2,
+    buy_base=-6.6,
+    buy_urgency=6.5,
+    urgency_days=5.0,
+    buy_asked=1.6,
+    buy_lapsed=0.0,
+    cancel_base=-7.2,
+    cancel_habit=1.0,
+)
+
+
+def _inbound_lead(journey: Journey, device: Device) -> World:
+    return InboundLeadWorld(journey, device=device)
+
+
+def _stalled_opportunity(journey: Journey, device: Device) -> World:
+    return StalledOpportunityWorld(journey, device=device)
+
+
+def _trial_onboarding(journey: Journey, device: Device) -> World:
+    return TrialOnboardingWorld(journey, device=device)
+
+
+def _re_engagement(journey: Journey, device: Device) -> World:
+    return ReEngagementWorld(journey, device=device)
+
+
+def _renewal(journey: Journey, device: Device) -> World:
+    return TrialOnboardingWorld(journey, RENEWAL_PARAMS, device)
+
+
+_WORLDS: dict[str, Callable[[Journey, Device], World]] = {
+    "inbound_lead": _inbound_lead,
+    "stalled_opportunity": _stalled_opportunity,
+    "trial_onboarding": _trial_onboarding,
+    "re_engagement": _re_engagement,
+    "renewal": _renewal,
+}
+
+
+def reference_journeys() -> tuple[str, ...]:
+    """Names of the shipped journeys that have a reference world."""
+    return tuple(_WORLDS)
+
+
+def reference_world(journey: Journey | str, device: Device = "cpu") -> World:
+    """The reference world of a journey, with its planted parameters.
+
+    A journey of another name is played by the world of the first shipped journey all of whose
+    signals it has, so that variants by `extends` keep their parent's world.
+
+    Raises:
+        JourneyError: no shipped journey has that name.
+        WorldError: no reference world plays such a journey.
+    """
+    found = load_journey(journey) if isinstance(journey, str) else journey
+    if found.name in _WORLDS:
+        return _WORLDS[found.name](found, device)
+    for name, make in _WORLDS.items():
+        if set(load_journey(name).channels) <= set(found.channels):
+            return make(found, device)
+    raise WorldError(
+        f"expected one of the journeys {', '.join(_WORLDS)} or an heir of one, got "
+        f"{found.name!r}; add `extends:`, or fit a learned world to its log"
+    )
