@@ -93,7 +93,7 @@ def _with_columns(
         "complete": pa.array(followed.complete & carried_out),
         "terminal": pa.array(followed.terminal),
         "available": pa.array(followed.available),
-        "age": pa.array(followed.age.astype(np.int32)),
+        "age": pa.array(np.where(carried_out, followed.age, -1).astype(np.int32)),
         "event_delay": pa.ListArray.from_arrays(offsets, pa.array(late)),
     }
     for name, column in added.items():

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
+from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey
 from nurture_rl.errors import FitError
 from nurture_rl.ope.log import EvaluationLog, as_single_decisions, evaluation_log
@@ -40,6 +42,9 @@ class Decisions:
     complete: BoolArray  # [N], all of the episode's horizon is known
     available: BoolArray  # [N]
     held_out: BoolArray  # [N], the contact is kept for evaluation
+    age: IntArray  # [N], whole bins passed since the decision's; -1: open or never carried out
+    event_delay: IntArray  # [N, c], bins until an outcome was known; -1: no event
+    when: IntArray  # [N], local day of the decision, days since 1970
 
     def take(self, rows: BoolArray) -> Decisions:
         """Some of the decisions; episodes are numbered anew."""
@@ -64,6 +69,8 @@ def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisio
     kept = np.array([held_out_share(name) < held_out for name in names])
     episode = np.unique(column("episode_id").astype(str), return_inverse=True)[1]
     order = np.lexsort((column("step"), episode))
+    anchor_us = np.asarray(table["anchor"].cast(pa.int64()))
+    began_us = anchor_us + journey.clock.start_us(column("step").astype(np.int64))
     found = Decisions(
         features=lists("features", np.float32),
         mask=lists("mask", np.bool_),
@@ -80,6 +87,9 @@ def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisio
         complete=column("complete").astype(bool),
         available=column("available").astype(bool),
         held_out=kept[contact],
+        age=column("age").astype(np.int64),
+        event_delay=lists("event_delay", np.int64),
+        when=began_us // DAY_US,
     )
     return replace(found, **{name: getattr(found, name)[order] for name in Decisions.__slots__})
 
@@ -101,6 +111,21 @@ def training_rows(decisions: Decisions) -> Decisions:
     rows = ~decisions.held_out & decisions.matured
     if not rows.any():
         raise FitError("no matured decision of a training contact; lower data.held_out or log more")
+    return decisions.take(rows)
+
+
+def world_rows(decisions: Decisions) -> Decisions:
+    """Training contacts' decisions whose bin is over, also where records may still be late.
+
+    Raises:
+        FitError: there are none.
+    """
+    rows = ~decisions.held_out & (decisions.age >= 0)
+    if not rows.any():
+        raise FitError(
+            "no training contact's bin is over; lower data.held_out, log more, or say until when "
+            "the log is complete (data.complete_until)"
+        )
     return decisions.take(rows)
 
 

@@ -115,6 +115,7 @@ def test_a_decision_that_was_never_carried_out_teaches_nothing() -> None:
     found = _table([_decided(0, deferred=True)], [], as_of="2026-06-08 00:00")
     assert _column(found, "matured") == [False]
     assert _column(found, "complete") == [False]
+    assert _column(found, "age") == [-1]
 
 
 def test_an_event_between_two_decisions_of_a_bin_follows_from_the_first() -> None:

@@ -41,4 +41,7 @@ def eight_decisions() -> Decisions:
         complete=~open_bin,
         available=np.ones(n, bool),
         held_out=np.isin(contact, [1, 3]),
+        age=np.where(open_bin, -1, 3),
+        event_delay=np.zeros((n, len(shop().channels)), np.int64),
+        when=20_000 + np.array([0, 1, 0, 0, 5, 5, 5, 5]),
     )

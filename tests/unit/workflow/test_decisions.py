@@ -14,7 +14,12 @@ from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import FitError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow import learn
-from nurture_rl.workflow.decisions import held_out_log, held_out_share, training_rows
+from nurture_rl.workflow.decisions import (
+    held_out_log,
+    held_out_share,
+    training_rows,
+    world_rows,
+)
 from nurture_rl.workflow.world import start_table
 from tests.unit.simulator.lamp_shop import starts
 from tests.unit.workflow.eight_decisions import eight_decisions, shop
@@ -27,6 +32,16 @@ def test_only_matured_decisions_of_training_contacts_are_learned_from() -> None:
     assert found.reward.tolist() == [1.0, 2.0, 16.0]
     assert found.episode.tolist() == [0, 0, 1]  # numbered anew
     assert found.contact.tolist() == [0, 0, 2]
+
+
+def test_a_world_is_also_fitted_to_bins_whose_records_may_be_late() -> None:
+    late = replace(eight_decisions(), matured=np.zeros(8, bool))
+    assert world_rows(late).reward.tolist() == [1.0, 2.0, 16.0]  # 32 is of a bin still open
+
+
+def test_a_log_whose_bins_are_all_open_makes_no_world() -> None:
+    with pytest.raises(FitError, match=r"data\.complete_until"):
+        world_rows(replace(eight_decisions(), age=np.full(8, -1)))
 
 
 def test_a_log_without_training_contacts_is_refused() -> None:

@@ -1,0 +1,46 @@
+"""Days held out: a world fitted to the first days of a log is judged on the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nurture_rl.simulator.data import IntArray, WorldData
+
+_EARLY = 0.8  # of the calendar days
+_FEWEST_CONTACTS = 10  # a world cannot be fitted to, or judged on, fewer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DaySplit:
+    """Rows before a day and rows from it on."""
+
+    early: IntArray
+    late: IntArray
+    from_day: int  # first day of `late`, days since 1970
+
+
+def split_days(data: WorldData, share: float = _EARLY) -> DaySplit | None:
+    """Usable rows of the first `share` of the calendar days, and of the days after.
+
+    Returns:
+        None where the log does not say when decisions were made, or has fewer than ten contacts on
+        a side: a campaign of one day has no later days.
+    """
+    rows = np.flatnonzero(data.usable)
+    if data.when is None or not len(rows):
+        return None
+    when = data.when[rows]
+    first, last = int(when.min()), int(when.max())
+    from_day = first + max(1, round(share * (last - first + 1)))
+    early, late = rows[when < from_day], rows[when >= from_day]
+    for side in (early, late):
+        if len(np.unique(data.cluster[side])) < _FEWEST_CONTACTS:
+            return None
+    return DaySplit(early, late, from_day)
+
+
+def unseen_rows(data: WorldData, late: IntArray, fitted: IntArray) -> IntArray:
+    """Those of the rows `late` whose contacts have none among the rows `fitted`."""
+    return late[~np.isin(data.cluster[late], data.cluster[fitted])]
