@@ -11,18 +11,25 @@ from torch import Tensor
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
-from nurture_envs.worlds.heads import Heads, ModelSizes, ResponseModel, action_embedding
+from nurture_envs.worlds.embedding import ActionColumns
+from nurture_envs.worlds.heads import Heads, ModelSizes, ResponseModel
 from nurture_envs.worlds.learned import LearnedWorld
+from nurture_envs.worlds.world import declared_delays
+from nurture_rl.errors import FitError
 from nurture_rl.simulator.calibration import Calibration, head_calibration
+from nurture_rl.simulator.chains import hard_requirements
 from nurture_rl.simulator.data import (
     ContactSplit,
+    FloatArray,
     IntArray,
     WorldData,
     require_world_data,
     split_contacts,
 )
-from nurture_rl.simulator.network import Progress, Rows, TrainingConfig, initialise, recalibrate
-from nurture_rl.simulator.network import train as train_network
+from nurture_rl.simulator.initial import bootstrap, initialise
+from nurture_rl.simulator.network import Progress, Rows, TrainingConfig
+from nurture_rl.simulator.network import train as train_networks
+from nurture_rl.simulator.recalibration import recalibrate
 from nurture_rl.simulator.tables import (
     ValueScales,
     availability,
@@ -35,13 +42,16 @@ from nurture_rl.simulator.tables import (
     value_scales,
 )
 
+_SURELY_KNOWN = 0.99  # exposure from which what is not logged did not happen
+
 
 @dataclass(frozen=True, slots=True)
 class WorldConfig:
     """What kind of world is fitted."""
 
-    hidden: tuple[int, ...] = (64, 64)  # widths of the trunk all heads share
-    rank: int = 16  # of the feature-by-action interaction
+    members: int = 5  # of the ensemble
+    hidden: tuple[int, ...] = (32, 32)  # widths of the trunk all heads share
+    rank: int = 8  # of the feature-by-action interaction
     fewest_events: int = 20  # heads with fewer in training get a constant rate by routing
     device: str = "cpu"
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -58,10 +68,11 @@ class FittedWorld:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Targets:
-    counts: NDArray[np.float64]  # [N, H]
+    counts: FloatArray  # [N, H]
     happened: NDArray[np.bool_]  # [N, H]
-    values: NDArray[np.float64]  # [N, V]
+    values: FloatArray  # [N, V]
     valued: NDArray[np.bool_]  # [N, V]
+    exposure: FloatArray  # [N, H]
 
 
 def fit_world(
@@ -69,98 +80,118 @@ def fit_world(
 ) -> FittedWorld:
     """Maximum likelihood on 70 % of the contacts, tuned on 15 %, judged on 15 %.
 
+    Members differ by their first weights and by a bootstrap over the training contacts; they
+    share the split, everything that is counted, and the chain between heads of a bin.
+
     Args:
-        data: logged decisions; rows that are not matured are censored and count for nothing.
+        data: logged decisions; unusable rows are censored and count for nothing.
         journey: names channels, actions and features.
         config: shapes and training.
-        seed: of the split, the first weights and the batches.
+        seed: of the split, the bootstrap, the first weights and the batches.
         progress: called after each epoch with its number and the tuning loss.
 
     Raises:
         ShapeError: an array does not fit the journey.
-        FitError: too few contacts, or values that cannot be used.
+        FitError: too few contacts, no member, or values that cannot be used.
     """
     require_world_data(data, journey)
+    if config.members < 1:
+        raise FitError(f"a world needs at least 1 member, got {config.members}; set `members`")
     split = split_contacts(data, np.random.default_rng(seed))
     generator = torch.Generator().manual_seed(seed)
     heads = Heads.of(journey)
     targets = _targets(data, journey, heads)
     scales = value_scales(targets.values[split.train], targets.valued[split.train])
-    model = _blank(data, journey, config, targets, split)
-    _set(model, "logarithmic", scales.logarithmic)
-    _set_prices(model, data, targets, journey, split)
-    base_rates = torch.as_tensor(targets.happened[split.train].mean(axis=0), dtype=torch.float32)
-    initialise(model, base_rates, generator)
-    model = model.to(config.device)
-    fit_rows = _rows(data, targets, scales, split.train, config.device)
-    tuning = _rows(data, targets, scales, split.tuning, config.device)
-    model = train_network(model, fit_rows, tuning, config.training, generator, progress)
-    _finish(model, fit_rows, tuning, scales)
-    model = model.to("cpu")
-    calibration = _judge(model, data, targets, split, heads)
-    return FittedWorld(LearnedWorld(journey, model, data.starts), calibration, split)
+    blank = _blank(data, journey, config, targets, split, scales).to(config.device)
+    rows = _rows(blank, data, targets, scales, split.train)
+    tuning = _rows(blank, data, targets, scales, split.tuning)
+    cluster = torch.as_tensor(data.cluster[split.train])
+    drawn = bootstrap(cluster, config.members, generator).to(config.device)
+    models = []
+    for times in drawn:
+        model = _copied(blank)
+        initialise(model, rows, times, config.training.action_precision, generator)
+        models.append(model)
+    train_networks(models, rows, drawn, tuning, config.training, generator, progress)
+    _finish(models, rows, tuning)
+    delays = declared_delays(journey) if data.delays is None else torch.as_tensor(data.delays)
+    members = tuple(model.to("cpu").requires_grad_(False) for model in models)
+    world = LearnedWorld(journey, members, data.starts, delays)
+    return FittedWorld(world, _judge(world, data, targets, split, heads), split)
 
 
 def _targets(data: WorldData, journey: Journey, heads: Heads) -> _Targets:
-    counts = data.amounts[:, heads.count_channels(journey)]
+    channels = heads.count_channels(journey)
+    counts = data.amounts[:, channels]
     happened = counts > 0
     values = data.amounts[:, heads.value_channels(journey)]
-    return _Targets(counts, happened, values, happened[:, heads.source])
+    exposure = data.row_exposure[:, channels]
+    return _Targets(counts, happened, values, happened[:, heads.source], exposure)
 
 
 def _blank(
-    data: WorldData, journey: Journey, config: WorldConfig, targets: _Targets, split: ContactSplit
+    data: WorldData,
+    journey: Journey,
+    config: WorldConfig,
+    targets: _Targets,
+    split: ContactSplit,
+    scales: ValueScales,
 ) -> ResponseModel:
     """A model with everything that is counted rather than trained."""
     catalog = ActionCatalog.of(journey)
-    embedding = action_embedding(catalog)
-    sizes = ModelSizes(
-        features=data.features.shape[1],
-        actions=len(catalog),
-        embedding=embedding.shape[1],
-        counts=targets.counts.shape[1],
-        values=targets.values.shape[1],
-        slots=len(journey.clock.slots_hours),
-        hidden=config.hidden,
-        rank=config.rank,
+    columns = ActionColumns.of(catalog)
+    model = ResponseModel(
+        ModelSizes(
+            features=data.features.shape[1],
+            actions=len(catalog),
+            columns=columns.names,
+            counts=targets.counts.shape[1],
+            values=targets.values.shape[1],
+            slots=len(journey.clock.slots_hours),
+            hidden=tuple(config.hidden),
+            rank=config.rank,
+        )
     )
-    model = ResponseModel(sizes)
     seen = np.concatenate([split.train, split.tuning])
-    routing = count_by_routing(data.action[seen], targets.happened[seen], catalog)
-    repeat, most = repeats(targets.counts[seen])
     train_features = data.features[split.train]
-    spread = train_features.std(axis=0)
-    _set(model, "embedding", embedding)
-    _set(model, "standard_mean", train_features.mean(axis=0))
+    spread = train_features.std(axis=0, dtype=np.float64)
+    learned = targets.happened[split.train].sum(axis=0) >= config.fewest_events
+    _set(model, "embedding", columns.of_catalog(catalog))
+    _set(model, "standard_mean", train_features.mean(axis=0, dtype=np.float64))
     _set(model, "standard_scale", np.where(spread > 1e-6, spread, 1.0))
-    _set(model, "learned", targets.happened[split.train].sum(axis=0) >= config.fewest_events)
-    _set(model, "rates", class_rates(routing))
-    _set(model, "possible", possible_events(routing))
-    _set(model, "repeat", repeat)
-    _set(model, "most", most)
+    _set(model, "learned", learned)
+    _set_counted(model, data, targets, seen, catalog)
+    for name in ("mean", "scale", "low", "high"):
+        _set(model, f"value_{name}", getattr(scales, name))
+    _set(model, "logarithmic", scales.logarithmic)
     if journey.guardrails.availability:
-        reached = availability(data.available, data.step, sizes.slots)
-        _set(model, "reachable", reached)
+        _set(model, "reachable", availability(data.available, data.step, model.sizes.slots))
     return model
 
 
-def _set_prices(
+def _set_counted(
     model: ResponseModel,
     data: WorldData,
     targets: _Targets,
-    journey: Journey,
-    split: ContactSplit,
+    rows: IntArray,
+    catalog: ActionCatalog,
 ) -> None:
-    rows = np.concatenate([split.train, split.tuning])
-    found = price_lists(
-        targets.values[rows],
-        targets.valued[rows],
-        data.action[rows],
-        ActionCatalog.of(journey),
-        model.sizes.quantiles,
+    """Rates, what can follow what, repeats and prices."""
+    action, happened = data.action[rows], targets.happened[rows]
+    routing = count_by_routing(action, happened, catalog)
+    repeat, most = repeats(targets.counts[rows])
+    known = (targets.exposure[rows] >= _SURELY_KNOWN).all(axis=1)
+    needs = hard_requirements(happened[known], action[known], len(catalog))
+    prices = price_lists(
+        targets.values[rows], targets.valued[rows], action, catalog, model.sizes.quantiles
     )
-    _set(model, "listed", found.listed)
-    _set(model, "prices", found.prices)
+    _set(model, "rates", class_rates(routing))
+    _set(model, "possible", possible_events(routing))
+    _set(model, "needs", needs & model.learned.numpy()[:, None])
+    _set(model, "repeat", repeat)
+    _set(model, "most", most)
+    _set(model, "listed", prices.listed)
+    _set(model, "prices", prices.prices)
 
 
 def _set(model: ResponseModel, name: str, values: object) -> None:
@@ -168,50 +199,76 @@ def _set(model: ResponseModel, name: str, values: object) -> None:
     buffer.copy_(torch.as_tensor(values).to(buffer.dtype))
 
 
-def _rows(
-    data: WorldData, targets: _Targets, scales: ValueScales, rows: IntArray, device: str
-) -> Rows:
-    def tensor(values: object, dtype: torch.dtype) -> Tensor:
-        return torch.as_tensor(values, dtype=dtype, device=device)
+def _copied(model: ResponseModel) -> ResponseModel:
+    """A model of its own with the same tables."""
+    copied = ResponseModel(model.sizes)
+    copied.load_state_dict(model.state_dict())
+    return copied.to(model.bias.device)
 
+
+def _rows(
+    model: ResponseModel, data: WorldData, targets: _Targets, scales: ValueScales, rows: IntArray
+) -> Rows:
+    """Rows on the model's device, standardised; heads that cannot fire are not used."""
+
+    def tensor(values: object, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.as_tensor(values, dtype=dtype, device=model.bias.device)
+
+    action = tensor(data.action[rows], torch.int64)
+    happened = tensor(targets.happened[rows])
+    exposure = tensor(targets.exposure[rows])
+    short = (1.0 - happened) @ model.needs.float().T > 0
+    used = model.possible[action] & model.learned & ~short & (exposure > 0.0)
     standard = standard_values(targets.values[rows], scales)
     return Rows(
-        features=tensor(data.features[rows], torch.float32),
-        action=tensor(data.action[rows], torch.int64),
-        happened=tensor(targets.happened[rows], torch.float32),
-        values=tensor(np.where(targets.valued[rows], standard, 0.0), torch.float32),
-        valued=tensor(targets.valued[rows], torch.float32),
+        features=model.standard(tensor(data.features[rows])),
+        action=action,
+        happened=happened,
+        used=used.float(),
+        values=tensor(np.where(targets.valued[rows], standard, 0.0)),
+        valued=tensor(targets.valued[rows]),
+        weight=tensor(data.row_weight[rows]),
+        exposure=exposure.clamp_min(1e-6),
     )
 
 
 @torch.no_grad()
-def _finish(model: ResponseModel, train: Rows, tuning: Rows, scales: ValueScales) -> None:
+def _finish(models: list[ResponseModel], train: Rows, tuning: Rows) -> None:
     """Recalibrate on the tuning contacts, and keep what the value means leave unexplained."""
-    logits = model.raw(tuning.features, tuning.action)[:, : model.sizes.counts]
-    used = (model.possible[tuning.action] & model.learned).float()
-    slope, shift = recalibrate(logits, tuning.happened, used)
-    model.slope.copy_(slope)
-    model.shift.copy_(shift)
-    for name in ("mean", "scale", "low", "high"):
-        _set(model, f"value_{name}", getattr(scales, name))
-    means = model.raw(train.features, train.action)[:, model.sizes.counts :]
-    levels = torch.linspace(0.0, 1.0, model.sizes.quantiles, device=means.device)
-    for head in range(model.sizes.values):
-        rows = train.valued[:, head] > 0
-        if bool(rows.any()):
-            left = (train.values - means)[rows, head]
-            model.residuals[head] = torch.quantile(left.double(), levels.double()).float()
+    sizes = models[0].sizes
+    offset = tuning.happened @ models[0].chain.T
+    weight = tuning.used * tuning.weight[:, None]
+    for model in models:
+        logits = model.raw(tuning.features, tuning.action)[:, : sizes.counts]
+        slope, shift = recalibrate(logits, tuning.happened, weight, offset, tuning.exposure)
+        model.slope.copy_(slope)
+        model.shift.copy_(shift)
+    levels = np.linspace(0.0, 1.0, sizes.quantiles)
+    for head in range(sizes.values):
+        rows = train.valued[:, head].nonzero()[:, 0]
+        if not len(rows):
+            continue
+        seen = train.take(rows)
+        left = [
+            seen.values[:, head] - m.raw(seen.features, seen.action)[:, sizes.counts + head]
+            for m in models
+        ]
+        found = np.quantile(torch.cat(left).double().cpu().numpy(), levels)
+        for model in models:
+            model.residuals[head] = torch.as_tensor(found, dtype=torch.float32)
 
 
 @torch.no_grad()
 def _judge(
-    model: ResponseModel, data: WorldData, targets: _Targets, split: ContactSplit, heads: Heads
+    world: LearnedWorld, data: WorldData, targets: _Targets, split: ContactSplit, heads: Heads
 ) -> Calibration:
+    """Compare the ensemble's mean hazards with unseen contacts."""
     rows = split.judging
     features, action = torch.as_tensor(data.features[rows]), torch.as_tensor(data.action[rows])
-    chance = model(features, action)[0].double().numpy()
+    chance = world.hazards(features.T, action).mean(dim=0).T.double().numpy()
+    chance = chance * targets.exposure[rows]
     train_rate = targets.happened[split.train].mean(axis=0)
-    learned = model.learned.tolist()
+    learned = world.members[0].learned.tolist()
     judged = tuple(
         head_calibration(
             name, chance[:, h], targets.happened[rows, h], float(train_rate[h]), learned[h]

@@ -1,27 +1,31 @@
-"""Maximum-likelihood training of a response model, with early stopping on unseen contacts."""
+"""Maximum-likelihood training of an ensemble's networks, side by side, with early stopping."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from nurture_envs.worlds.heads import ResponseModel
+from nurture_envs.worlds.heads import ResponseModel, outputs, stacked
 
 Progress = Callable[[int, float], None]  # epoch, tuning loss
+
+_FEWEST_STEPS = 32  # an epoch, by smaller batches where there are few rows
+_SMALLEST = 128  # rows of a batch
+_CHUNK = 16384  # rows judged at once
+_OWN = ("own", "chain")  # what an action, or an event of the same bin, does by itself
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How the network is trained."""
+    """How the networks are trained."""
 
     epochs: int = 40
-    patience: int = 5  # epochs without a better tuning loss
-    batch: int = 1024  # rows
-    learning_rate: float = 3e-3  # falls to a tenth over the epochs
+    patience: int = 3  # epochs without a better tuning loss
+    batch: int = 2048  # rows at most
+    learning_rate: float = 4e-3  # falls to a tenth over the epochs
     prior_precision: float = 40.0  # of weights: what few events cannot outweigh stays near 0
     action_precision: float = 1.0  # of an action's own effect on a head, log-odds**-2
 
@@ -30,118 +34,165 @@ class TrainingConfig:
 class Rows:
     """Training rows as tensors."""
 
-    features: Tensor  # [n, d] f32
+    features: Tensor  # [n, d] f32, standardised
     action: Tensor  # [n] i64
     happened: Tensor  # [n, H] f32, 0 or 1
+    used: Tensor  # [n, H] f32, 0 where the head cannot fire or is not learned
     values: Tensor  # [n, V] f32, on the standard scale
     valued: Tensor  # [n, V] f32, 1 where the value exists
+    weight: Tensor  # [n] f32, of the row in the likelihood
+    exposure: Tensor  # [n, H] f32, chance that an event is known
 
-    def take(self, rows: Tensor) -> Rows:
+    def take(self, rows: Tensor | slice) -> Rows:
         """Some of the rows."""
         return Rows(*(getattr(self, name)[rows] for name in Rows.__slots__))
 
 
-def initialise(model: ResponseModel, base_rates: Tensor, generator: torch.Generator) -> None:
-    """Start every head at its base rate [H], with nothing known of features and actions."""
-    for layer in model.trunk:
-        assert isinstance(layer, nn.Linear)
-        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
-    for layer in (model.left, model.right):
-        nn.init.normal_(layer.weight, std=0.2, generator=generator)
-    with torch.no_grad():
-        model.linear.bias[: len(base_rates)] = torch.logit(base_rates.clamp(1e-6, 1 - 1e-6))
+def thinned_nll(logits: Tensor, happened: Tensor, exposure: Tensor) -> Tensor:
+    """Negative log-likelihood of what is known, when an event is known with chance F.
 
+    Known events have chance h F, and h = sigmoid(z), so up to the constant log F
 
-def loss(model: ResponseModel, rows: Rows) -> Tensor:
-    """Negative log-likelihood a row: Bernoulli hazards, Gaussian standard values."""
-    out = model.raw(rows.features, rows.action)
-    logits, means = out[:, : model.sizes.counts], out[:, model.sizes.counts :]
-    # A head that cannot fire after an action has hazard 0 there and nothing to learn from it.
-    possible = model.possible[rows.action] & model.learned
-    hazard = nn.functional.binary_cross_entropy_with_logits(
-        logits, rows.happened, weight=possible.to(logits.dtype), reduction="sum"
-    )
-    value = (0.5 * rows.valued * (means - rows.values) ** 2).sum()
-    total: Tensor = (hazard + value) / len(rows.action)
-    return total
+        -log(h F) = softplus(z) - z,     -log(1 - h F) = softplus(z) - softplus(z + log(1 - F))
 
+    which is stable for all z and is the cross-entropy at F = 1.
 
-def penalty(model: ResponseModel, config: TrainingConfig) -> Tensor:
-    """Negative log of the Gaussian prior on all weights; intercepts are free.
-
-    What an action does to a head by itself has a wide prior, or rare actions would look harmless.
+    Args:
+        logits: z, [..., n, H].
+        happened: whether an event is known, 0 or 1, [n, H].
+        exposure: F in (0, 1], [n, H].
     """
-    own = (model.linear.weight[:, model.sizes.features :] ** 2).sum()
-    names = [name for name, _ in model.named_parameters() if name.endswith("weight")]
-    squares = torch.stack([(model.get_parameter(name) ** 2).sum() for name in names]).sum()
-    return 0.5 * (config.prior_precision * (squares - own) + config.action_precision * own)
+    missed = torch.log1p(-exposure)
+    unseen = nn.functional.softplus(logits + missed)
+    return nn.functional.softplus(logits) - happened * logits - (1.0 - happened) * unseen
+
+
+def thinned_slope(logits: Tensor, happened: Tensor, exposure: Tensor) -> Tensor:
+    """Derivative of `thinned_nll` by the logits."""
+    unseen = torch.sigmoid(logits + torch.log1p(-exposure))
+    return torch.sigmoid(logits) - happened - (1.0 - happened) * unseen
+
+
+@torch.no_grad()
+def loss(weights: Mapping[str, Tensor], embedding: Tensor, rows: Rows) -> Tensor:
+    """Mean negative log-likelihood a row of every member, [E]: hazards and standard values."""
+    total = torch.zeros(weights["bias"].shape[0], device=rows.action.device)
+    for first in range(0, len(rows.action), _CHUNK):
+        part = rows.take(slice(first, first + _CHUNK))
+        logits, means = _outputs(weights, embedding, part)
+        hazard = (thinned_nll(logits, part.happened, part.exposure) * part.used).sum(dim=2)
+        value = (0.5 * part.valued * (means - part.values) ** 2).sum(dim=2)
+        total += ((hazard + value) * part.weight).sum(dim=1)
+    return total / rows.weight.sum()
 
 
 def train(
-    model: ResponseModel,
+    models: Sequence[ResponseModel],
     rows: Rows,
+    drawn: Tensor,
     tuning: Rows,
     config: TrainingConfig,
     generator: torch.Generator,
     progress: Progress,
-) -> ResponseModel:
-    """Train `model` on `rows`; returns the weights that were best on `tuning`.
+) -> None:
+    """Train the members together; leaves them at the epoch that was best on `tuning`.
 
-    The penalty's pull is one over the number of rows, as a prior's is: small logs and rare heads
-    stay close to their base rates.
-    """
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    n = len(rows.action)
-    best, best_loss, waited = copy.deepcopy(model.state_dict()), float("inf"), 0
-    for epoch in range(config.epochs):
-        share = 1.0 - 0.9 * epoch / config.epochs
-        optimizer.param_groups[0]["lr"] = config.learning_rate * share
-        order = torch.randperm(n, generator=generator)
-        for first in range(0, n, config.batch):
-            batch = rows.take(order[first : first + config.batch])
-            objective = loss(model, batch) + penalty(model, config) / n
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward([objective])
-            optimizer.step()
-        with torch.no_grad():
-            held_out = float(loss(model, tuning))
-        progress(epoch, held_out)
-        if held_out < best_loss:
-            best, best_loss, waited = copy.deepcopy(model.state_dict()), held_out, 0
-        else:
-            waited += 1
-            if waited > config.patience:
-                break
-    model.load_state_dict(best)
-    return model
-
-
-def recalibrate(logits: Tensor, happened: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
-    """Slope and shift of each head's logits that fit unseen contacts best; each [H].
-
-    Penalised maximum likelihood (Platt scaling) by Newton steps; the Gaussian priors, slope 1
-    +- 0.25 and shift 0 +- 0.5 at the mean logit, keep heads with few events as they are.
+    The penalty's pull is one over the effective number of rows, as a prior's is: small logs and
+    rare heads stay close to their base rates.
 
     Args:
-        logits: of unseen contacts, [n, H].
-        happened: 0 or 1, [n, H].
-        used: 1 where the row counts for the head, [n, H].
+        models: members with their first weights; the chain is one for all of them.
+        rows: training rows.
+        drawn: how often each member's bootstrap drew each row, [E, n].
+        tuning: rows of other contacts.
+        config: how to train.
+        generator: orders the batches.
+        progress: called after each epoch with its number and the mean tuning loss.
     """
-    y, w = happened.double(), used.double()
-    # About its mean logit a head's slope and base rate are nearly independent.
-    middle = (w * logits).sum(0) / w.sum(0).clamp_min(1.0)
-    x = logits.double() - middle
-    shape = torch.ones(x.shape[1], dtype=torch.float64, device=x.device)
-    slope, shift = shape.clone(), middle.clone()
-    for _ in range(20):
-        p = torch.sigmoid(slope * x + shift)
-        off, curve = w * (p - y), w * p * (1.0 - p)
-        gradient = torch.stack(
-            [(off * x).sum(0) + 16.0 * (slope - 1.0), off.sum(0) + 4.0 * (shift - middle)]
-        )
-        a = (curve * x * x).sum(0) + 16.0
-        b, c = (curve * x).sum(0), curve.sum(0) + 4.0
-        determinant = a * c - b * b
-        slope = slope - (c * gradient[0] - b * gradient[1]) / determinant
-        shift = shift - (a * gradient[1] - b * gradient[0]) / determinant
-    return slope.float(), (shift - slope * middle).float()
+    weights = stacked(models) | {"chain": models[0].chain.clone()}
+    embedding = models[0].embedding
+    importance = drawn * rows.weight
+    importance = importance / importance.mean(dim=1, keepdim=True)
+    effective = float(importance.sum() ** 2 / (importance**2).sum() / len(models))
+    optimizer = _optimizer(weights, config, effective)
+    n = len(rows.action)
+    batch = min(config.batch, max(_SMALLEST, n // _FEWEST_STEPS))
+    thinned = bool((rows.exposure < 1.0).any())
+    best, best_loss, waited = _copy(weights), float("inf"), 0
+    for epoch in range(config.epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * (1.0 - 0.9 * epoch / config.epochs)
+        order = torch.randperm(n, generator=generator).to(rows.action.device)
+        for chosen in torch.split(order, batch):
+            _step(weights, embedding, rows.take(chosen), importance[:, chosen], thinned, optimizer)
+        held_out = float(loss(weights, embedding, tuning).mean())
+        progress(epoch, held_out)
+        if held_out < best_loss:
+            best, best_loss, waited = _copy(weights), held_out, 0
+        else:
+            waited += 1
+            if waited >= config.patience:
+                break
+    _write(models, best)
+
+
+def _step(
+    weights: Mapping[str, Tensor],
+    embedding: Tensor,
+    rows: Rows,
+    importance: Tensor,
+    thinned: bool,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """One step down the mean negative log-likelihood; its derivative is written out."""
+    logits, means = _outputs(weights, embedding, rows)
+    share = importance[:, :, None] / len(rows.action)
+    with torch.no_grad():
+        if thinned:
+            slope = thinned_slope(logits, rows.happened, rows.exposure)
+        else:
+            slope = torch.sigmoid(logits).sub_(rows.happened)
+        slope.mul_(rows.used).mul_(share)
+        off = (means - rows.values).mul_(rows.valued).mul_(share)
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward([logits, means], [slope, off])
+    optimizer.step()
+
+
+def _outputs(weights: Mapping[str, Tensor], embedding: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Logits given what happened earlier in the bin, [E, n, H], and value means, [E, n, V]."""
+    out = outputs(weights, embedding, rows.features, rows.action)
+    heads = rows.happened.shape[1]
+    seen = rows.happened @ weights["chain"].tril(-1).T
+    return out[..., :heads] + seen, out[..., heads:]
+
+
+def _optimizer(
+    weights: dict[str, Tensor], config: TrainingConfig, rows: float
+) -> torch.optim.Optimizer:
+    """Adam with the Gaussian prior of each kind of weight; intercepts are free."""
+    groups: dict[float, list[Tensor]] = {}
+    for name, tensor in weights.items():
+        if name.endswith("bias"):
+            precision = 0.0
+        else:
+            precision = config.action_precision if name in _OWN else config.prior_precision
+        if tensor.numel():
+            groups.setdefault(precision / rows, []).append(tensor.requires_grad_())
+    return torch.optim.Adam(
+        [{"params": tensors, "weight_decay": pull} for pull, tensors in groups.items()],
+        lr=config.learning_rate,
+        fused=True,
+    )
+
+
+def _copy(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}
+
+
+@torch.no_grad()
+def _write(models: Sequence[ResponseModel], weights: dict[str, Tensor]) -> None:
+    for k, model in enumerate(models):
+        for name, parameter in model.weights().items():
+            parameter.copy_(weights[name][k])
+        model.chain.copy_(weights["chain"].tril(-1))

@@ -18,7 +18,7 @@ from nurture_envs.worlds.learned import LearnedWorld, StartTable
 from nurture_rl.errors import BundleError
 from nurture_rl.logs.atomic import atomic_folder
 
-_TENSORS, _ABOUT, _FORMAT = "world.safetensors", "world.json", 2
+_TENSORS, _ABOUT, _FORMAT = "world.safetensors", "world.json", 3
 
 
 def save_world(world: LearnedWorld, folder: Path) -> None:
@@ -27,12 +27,16 @@ def save_world(world: LearnedWorld, folder: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    tensors = {f"model.{k}": v.contiguous() for k, v in world.model.state_dict().items()}
+    tensors = {f"shared.{k}": v.contiguous() for k, v in world.members[0].shared().items()}
+    for k, model in enumerate(world.members):
+        tensors |= {f"member_{k}.{n}": v.contiguous() for n, v in _own(model).items()}
     starts = {name: getattr(world.starts, name) for name in StartTable.__slots__}
     tensors |= {f"starts.{name}": values.clone() for name, values in starts.items()}
+    tensors["world.delays"] = world.delays.cpu().contiguous()
     about = {
         "format": _FORMAT,
-        "sizes": asdict(world.model.sizes),
+        "members": len(world.members),
+        "sizes": asdict(world.members[0].sizes),
         **_identity(world.journey),
     }
     with atomic_folder(folder) as partial:
@@ -56,15 +60,27 @@ def load_learned_world(
                 f"world in {folder} was fitted with {key} {about.get(key)!r}, journey "
                 f"{journey.name!r} has {wanted!r}; fit the world again"
             )
-    sizes = dict(about["sizes"])
-    model = ResponseModel(ModelSizes(**{**sizes, "hidden": tuple(sizes["hidden"])}))
-    tensors = load_file(folder / _TENSORS)
-    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "starts": {}}
-    for name, tensor in tensors.items():
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in load_file(folder / _TENSORS).items():
         part, _, rest = name.partition(".")
-        parts[part][rest] = tensor
-    model.load_state_dict(parts["model"])
-    return LearnedWorld(journey, model, StartTable(**parts["starts"]), device)
+        parts.setdefault(part, {})[rest] = tensor
+    sizes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in about["sizes"].items()
+    }
+    members = []
+    for k in range(about["members"]):
+        model = ResponseModel(ModelSizes(**sizes))
+        model.load_state_dict(parts["shared"] | parts[f"member_{k}"])
+        members.append(model.requires_grad_(False))
+    starts = StartTable(**parts["starts"])
+    return LearnedWorld(journey, tuple(members), starts, parts["world"]["delays"], device)
+
+
+def _own(model: ResponseModel) -> dict[str, torch.Tensor]:
+    """A member's tensors that the others do not share."""
+    shared = model.shared()
+    return {name: value for name, value in model.state_dict().items() if name not in shared}
 
 
 def _identity(journey: Journey) -> dict[str, str]:
@@ -85,6 +101,10 @@ def _read_about(folder: Path) -> dict[str, Any]:
         raise BundleError(
             f"{folder / _ABOUT} is not JSON ({error}); save the world again"
         ) from error
-    if not isinstance(about, dict) or about.get("format") != _FORMAT:
-        raise BundleError(f"{folder / _ABOUT} must have format {_FORMAT}; save the world again")
+    found = about.get("format") if isinstance(about, dict) else None
+    if not isinstance(about, dict) or found != _FORMAT:
+        raise BundleError(
+            f"{folder / _ABOUT} must have format {_FORMAT}, got {found!r}; worlds of other formats "
+            "cannot be played, fit the world again"
+        )
     return about

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -9,23 +10,35 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
 
-_REACH = 6.0  # standard deviations; beyond the logged range the response is held constant
+REACH = 6.0  # standard deviations; beyond the logged range the response is held constant
+
+# What a bin's mail does comes first, what it leads to after: the order heads see each other in.
+_WAY = (
+    ("delivered", "deferred", "hard_bounce", "soft_bounce", "dropped"),
+    ("open",),
+    ("click",),
+    ("visit", "page_view", "activity", "product_used"),
+    ("form_submitted", "reply", "snoozed"),
+    ("unsubscribe", "complaint", "consent_withdrawn"),
+)
 
 
 @dataclass(frozen=True)
 class Heads:
-    """Which channels of a journey the network answers for."""
+    """Which channels of a journey the network answers for, in the order they see each other."""
 
     counts: tuple[str, ...]  # signals that contacts make; what the action makes is known
     values: tuple[str, ...]  # the valued ones among them
 
     @classmethod
     def of(cls, journey: Journey) -> Heads:
-        """Every signal that is not made by the action itself."""
-        made = [signal for signal in journey.signals if not signal.by_action]
+        """Every signal that is not made by the action itself, mail first, outcomes last."""
+        made = sorted(
+            (signal for signal in journey.signals if not signal.by_action),
+            key=lambda signal: _place(signal.type),
+        )
         return cls(
             counts=tuple(signal.name for signal in made),
             values=tuple(signal.name for signal in made if signal.valued),
@@ -45,150 +58,191 @@ class Heads:
         return [journey.channel_index(f"{name}.value") for name in self.values]
 
 
+def _place(event_type: str) -> int:
+    return next((i for i, types in enumerate(_WAY) if event_type in types), len(_WAY))
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSizes:
     """Shapes of a `ResponseModel`; with its tensors they are all a saved model needs."""
 
     features: int  # d
     actions: int  # a
-    embedding: int  # k, columns that describe an action
+    columns: tuple[str, ...]  # k names of what describes an action, see `ActionColumns`
     counts: int  # H, count heads
     values: int  # V, value heads
     slots: int  # bins of a period
-    hidden: tuple[int, ...] = (64, 64)  # widths of the shared trunk
-    rank: int = 16  # of the feature-by-action interaction
+    hidden: tuple[int, ...] = (32, 32)  # widths of the shared trunk
+    rank: int = 8  # of the feature-by-action interaction
     quantiles: int = 129  # of each value head's residuals
+
+    @property
+    def embedding(self) -> int:
+        """k, columns that describe an action."""
+        return len(self.columns)
 
 
 class ResponseModel(nn.Module):
     """Hazards and values of a bin, given the decision's features and the action.
 
-    With x the standardised features and z(a) the action's columns (one-hot and catalogue factors),
+    With x the standardised features and z(a) the action's columns,
 
-        out = W [x, z] + b + T mlp([x, z]) + C (U x * V z)
+        out = W x + O z + b + T mlp([x, z]) + C (U x * V z)
 
-    gives one logit per count head and one standardised mean per value head. Hazards are then
-    recalibrated (slope, shift), replaced where too few events were seen (`rates`) and set to
-    exactly 0 where an event cannot follow the action (`possible`).
+    gives one logit per count head and one standardised mean per value head. A count head also
+    sees which earlier heads happened in the bin,
+
+        logit(h) = slope(h) out(h) + shift(h) + sum_{j < h} chain(h, j) y(j),
+
+    is replaced by a rate where too few events were seen (`rates`), and is exactly 0 where the
+    event cannot follow the action (`possible`) or what it needs did not happen (`needs`).
+
+    Parameters, `slope` and `shift` are a member's own; all other tables are counted once and
+    shared by the members of an ensemble.
     """
 
-    standard_mean: Tensor
-    standard_scale: Tensor
-    embedding: Tensor
-    slope: Tensor
-    shift: Tensor
-    learned: Tensor
-    rates: Tensor
-    possible: Tensor
-    repeat: Tensor
-    most: Tensor
-    logarithmic: Tensor
-    value_mean: Tensor
+    linear: Tensor  # W [H + V, d]
+    own: Tensor  # O [H + V, k]
+    bias: Tensor  # b [H + V]
+    top: Tensor  # T [H + V, u]
+    left: Tensor  # U [r, d]
+    right: Tensor  # V [r, k]
+    outer: Tensor  # C [H + V, r]
+    slope: Tensor  # [H]
+    shift: Tensor  # [H]
+    standard_mean: Tensor  # [d]
+    standard_scale: Tensor  # [d]
+    embedding: Tensor  # [a, k]
+    chain: Tensor  # [H, H], strictly lower triangular
+    needs: Tensor  # [H, H] bool, [h, j]: h never without the earlier j
+    learned: Tensor  # [H] bool
+    rates: Tensor  # [a, H]
+    possible: Tensor  # [a, H] bool
+    repeat: Tensor  # [H]: chance that one more event follows in the bin
+    most: Tensor  # [H]
+    logarithmic: Tensor  # [V] bool
+    value_mean: Tensor  # [V], as all value tables below
     value_scale: Tensor
     value_low: Tensor
     value_high: Tensor
-    residuals: Tensor
-    listed: Tensor
-    prices: Tensor
-    reachable: Tensor
+    residuals: Tensor  # [V, q]
+    listed: Tensor  # [V] bool
+    prices: Tensor  # [a, V, q]
+    reachable: Tensor  # [slots]
 
     def __init__(self, sizes: ModelSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        d, k, out = sizes.features, sizes.embedding, sizes.counts + sizes.values
-        widths = (d + k, *sizes.hidden)
-        self.trunk = nn.ModuleList(_empty(a, b, bias=True) for a, b in pairwise(widths))
-        self.top = _empty(widths[-1], out, bias=False)
-        self.linear = _empty(d + k, out, bias=True)
-        self.left = _empty(d, sizes.rank, bias=False)
-        self.right = _empty(k, sizes.rank, bias=False)
-        self.outer = _empty(sizes.rank, out, bias=False)
+        for name, shape in _shapes(sizes).items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
         for name, table in _tables(sizes).items():
             self.register_buffer(name, table)
 
-    def raw(self, features: Tensor, action: Tensor) -> Tensor:
-        """Logits of the count heads, then means of the value heads; [n, H + V], uncalibrated."""
-        x = ((features - self.standard_mean) / self.standard_scale).clamp(-_REACH, _REACH)
-        z = self.embedding[action]
-        both = torch.cat([x, z], dim=1)
-        hidden = both
-        for layer in self.trunk:
-            hidden = torch.relu(layer(hidden))
-        crossed: Tensor = self.outer(self.left(x) * self.right(z))
-        out: Tensor = self.linear(both) + self.top(hidden) + crossed
-        return out
+    def weights(self) -> dict[str, Tensor]:
+        """The trained parameters by name."""
+        return dict(self.named_parameters())
 
-    def hazards(self, logits: Tensor, action: Tensor) -> Tensor:
-        """Chance of at least one event in the bin, [n, H].
+    def shared(self) -> dict[str, Tensor]:
+        """The counted tables, by name, that all members of an ensemble have alike."""
+        return {k: v for k, v in self.named_buffers() if k not in ("slope", "shift")}
 
-        Args:
-            logits: the count heads' part of `raw`, [n, H].
-            action: catalogue indices, [n].
-        """
-        chance = torch.sigmoid(self.slope * logits + self.shift)
-        chance = torch.where(self.learned, chance, self.rates[action])
-        return torch.where(self.possible[action], chance, torch.zeros_like(chance))
+    def standard(self, features: Tensor) -> Tensor:
+        """Standardised features, [n, d]; held constant beyond the logged range."""
+        return ((features - self.standard_mean) / self.standard_scale).clamp(-REACH, REACH)
 
-    def forward(self, features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Hazards [n, H] and standardised value means [n, V]."""
-        out = self.raw(features, action)
-        return self.hazards(out[:, : self.sizes.counts], action), out[:, self.sizes.counts :]
-
-    def counts(self, luck: Tensor) -> Tensor:
-        """Events in a bin that has some, [n, H] float, from uniforms [n, H].
-
-        Geometric on 1, 2, ... with the logged mean, cut at the logged maximum; exactly 1 for heads
-        whose mean is below the fit's threshold (`repeat` 0).
-        """
-        repeat = self.repeat.clamp_min(torch.finfo(self.repeat.dtype).tiny)
-        extra = torch.floor(torch.log1p(-luck) / torch.log(repeat))
-        return 1.0 + torch.minimum(extra, self.most - 1.0)
-
-    def values(self, means: Tensor, luck: Tensor, action: Tensor) -> Tensor:
-        """Values of a bin's events, [n, V], from uniforms [n, V]: mean plus a logged residual.
-
-        Residual quantiles are interpolated, which keeps the mean right for any shape of noise and,
-        in logarithmic heads, is the smearing estimate; the result stays inside the logged range.
-        Amounts that come from a price list are drawn as they were logged after the action.
-
-        Source: Duan (1983), Smearing Estimate: A Nonparametric Retransformation Method.
-        """
-        place = luck * (self.sizes.quantiles - 1)
-        below = place.floor()
-        column = torch.arange(self.sizes.values, device=luck.device).expand(luck.shape)
-        low = self.residuals[column, below.long()]
-        high = self.residuals[column, (below.long() + 1).clamp(max=self.sizes.quantiles - 1)]
-        noise = low + (place - below) * (high - low)
-        value = self.value_mean + self.value_scale * (means + noise)
-        value = torch.where(self.logarithmic, torch.exp(value), value)
-        value = torch.minimum(torch.maximum(value, self.value_low), self.value_high)
-        rank = (luck * self.sizes.quantiles).long().clamp(max=self.sizes.quantiles - 1)
-        return torch.where(self.listed, self.prices[action[:, None], column, rank], value)
+    def raw(self, x: Tensor, action: Tensor) -> Tensor:
+        """`out` above, [n, H + V], of standardised features [n, d] and actions [n]."""
+        alone = {name: value[None] for name, value in self.weights().items()}
+        return outputs(alone, self.embedding, x, action)[0]
 
 
-def action_embedding(catalog: ActionCatalog) -> Tensor:
-    """Columns that describe each action: one-hot, then the catalogue's factors; [a, k] float32."""
-    factors = torch.as_tensor(catalog.factors, dtype=torch.float32)
-    return torch.cat([torch.eye(len(catalog)), factors], dim=1)
+def stacked(models: Sequence[ResponseModel]) -> dict[str, Tensor]:
+    """The members' parameters side by side, each [E, ...]."""
+    names = models[0].weights()
+    return {name: torch.stack([m.get_parameter(name) for m in models]).detach() for name in names}
 
 
-def _empty(inputs: int, outputs: int, bias: bool) -> nn.Linear:
-    """A layer whose weights are 0, made without touching torch's global generator."""
-    layer = nn.Linear(inputs, outputs, bias=bias, device="meta").to_empty(device="cpu")
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-    return layer
+def first_layer(
+    weights: Mapping[str, Tensor], embedding: Tensor
+) -> tuple[Tensor, Tensor, tuple[int, int, int]]:
+    """Everything that features and actions enter by, for all members.
+
+    Returns:
+        Weights of the features, [E, U, d]; what each action adds to (or, in the rank part,
+        multiplies) their product, [E, U, a]; and the sizes of the three parts of U: trunk, rank,
+        outputs.
+    """
+    of_features = torch.cat([weights["trunk_0"], weights["left"], weights["linear"]], dim=1)
+    of_action = torch.cat([weights["trunk_own"], weights["right"], weights["own"]], dim=1)
+    parts = [weights[name].shape[1] for name in ("trunk_0", "left", "linear")]
+    free = torch.zeros_like(weights["left"][:, :, 0])
+    bias = torch.cat([weights["trunk_0_bias"], free, weights["bias"]], dim=1)
+    table = of_action @ embedding.T + bias[:, :, None]
+    return of_features, table, (parts[0], parts[1], parts[2])
+
+
+def deeper_layers(weights: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Weights [E, u', u] and biases [E, u'] of the trunk after its first layer."""
+    count = sum(name.startswith("trunk_") and name.endswith("_bias") for name in weights)
+    return [(weights[f"trunk_{i}"], weights[f"trunk_{i}_bias"]) for i in range(1, count)]
+
+
+def outputs(weights: Mapping[str, Tensor], embedding: Tensor, x: Tensor, action: Tensor) -> Tensor:
+    """Logits before the chain, then value means, of all members for the same rows.
+
+    Args:
+        weights: parameters of E members side by side, see `stacked`.
+        embedding: columns of each action, [a, k].
+        x: standardised features, [n, d].
+        action: catalogue indices, [n].
+
+    Returns:
+        [E, n, H + V].
+    """
+    of_features, table, (trunk, rank, _) = first_layer(weights, embedding)
+    members, units = table.shape[:2]
+    across = (x @ of_features.flatten(0, 1).T).view(-1, members, units)
+    moved = table.permute(2, 0, 1).index_select(0, action)
+    hidden = torch.relu(across[..., :trunk] + moved[..., :trunk]).transpose(0, 1)
+    for weight, bias in deeper_layers(weights):
+        hidden = torch.relu(torch.baddbmm(bias[:, None], hidden, weight.transpose(1, 2)))
+    both = slice(trunk, trunk + rank)
+    crossed = (across[..., both] * moved[..., both]).transpose(0, 1)
+    out = (across[..., trunk + rank :] + moved[..., trunk + rank :]).transpose(0, 1)
+    inner = torch.cat([hidden, crossed], dim=2)
+    last = torch.cat([weights["top"], weights["outer"]], dim=2)
+    return torch.baddbmm(out, inner, last.transpose(1, 2))
+
+
+def _shapes(sizes: ModelSizes) -> dict[str, tuple[int, ...]]:
+    """Shape of each parameter."""
+    d, k, r, out = sizes.features, sizes.embedding, sizes.rank, sizes.counts + sizes.values
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, (inputs, units) in enumerate(pairwise((d, *sizes.hidden))):
+        shapes |= {f"trunk_{i}": (units, inputs), f"trunk_{i}_bias": (units,)}
+    return shapes | {
+        "trunk_own": (sizes.hidden[0], k),
+        "linear": (out, d),
+        "own": (out, k),
+        "bias": (out,),
+        "top": (out, sizes.hidden[-1]),
+        "left": (r, d),
+        "right": (r, k),
+        "outer": (out, r),
+    }
 
 
 def _tables(sizes: ModelSizes) -> dict[str, Tensor]:
     """Buffers of a model that has learned nothing yet."""
     d, a, h, v = sizes.features, sizes.actions, sizes.counts, sizes.values
     return {
+        "slope": torch.ones(h),
+        "shift": torch.zeros(h),
         "standard_mean": torch.zeros(d),
         "standard_scale": torch.ones(d),
         "embedding": torch.zeros(a, sizes.embedding),
-        "slope": torch.ones(h),
-        "shift": torch.zeros(h),
+        "chain": torch.zeros(h, h),
+        "needs": torch.zeros(h, h, dtype=torch.bool),
         "learned": torch.ones(h, dtype=torch.bool),
         "rates": torch.zeros(a, h),
         "possible": torch.ones(a, h, dtype=torch.bool),

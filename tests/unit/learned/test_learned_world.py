@@ -10,11 +10,11 @@ from torch import Tensor
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US
 from nurture_envs.errors import WorldError
-from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import contact_keys
-from nurture_envs.worlds.heads import Heads, ModelSizes, ResponseModel, action_embedding
+from nurture_envs.worlds.embedding import ActionColumns
+from nurture_envs.worlds.heads import Heads, ModelSizes, ResponseModel
 from nurture_envs.worlds.learned import LearnedWorld
-from nurture_envs.worlds.world import Outcome, View
+from nurture_envs.worlds.world import Outcome, View, declared_delays
 from tests.unit.simulator.lamp_shop import SEND, WAIT, lamp_shop, starts
 
 JOURNEY = lamp_shop()
@@ -24,11 +24,12 @@ CLICKED, VIEWED, BOUGHT = (HEADS.index(name) for name in ("clicked", "viewed", "
 
 def model(rate: float = 0.5) -> ResponseModel:
     """Every signal happens at one constant rate, whatever is done."""
-    embedding = action_embedding(ActionCatalog.of(JOURNEY))
+    catalog = ActionCatalog.of(JOURNEY)
+    columns = ActionColumns.of(catalog)
     sizes = ModelSizes(
         features=3,
         actions=4,
-        embedding=embedding.shape[1],
+        columns=columns.names,
         counts=len(HEADS),
         values=1,
         slots=2,
@@ -36,10 +37,10 @@ def model(rate: float = 0.5) -> ResponseModel:
         rank=2,
     )
     made = ResponseModel(sizes)
-    made.embedding.copy_(embedding)
+    made.embedding.copy_(columns.of_catalog(catalog))
     made.learned.fill_(False)
     made.rates.fill_(rate)
-    return made
+    return made.requires_grad_(False)
 
 
 def scrambled(seed: int = 0) -> ResponseModel:
@@ -59,7 +60,7 @@ def scrambled(seed: int = 0) -> ResponseModel:
 
 
 def world(made: ResponseModel, n_starts: int = 5) -> LearnedWorld:
-    return LearnedWorld(JOURNEY, made, starts(JOURNEY, n_starts))
+    return LearnedWorld(JOURNEY, (made,), starts(JOURNEY, n_starts), declared_delays(JOURNEY))
 
 
 def answer(made: ResponseModel, action: int, n: int = 20_000, bins: int = 0) -> Outcome:
@@ -68,7 +69,7 @@ def answer(made: ResponseModel, action: int, n: int = 20_000, bins: int = 0) -> 
         action=torch.full((n,), action),
         bins=torch.full((n,), bins),
         anchor_us=torch.zeros(n, dtype=torch.int64),
-        latent={},
+        latent={"member": torch.zeros(n, dtype=torch.int64)},
     )
     return world(made).respond(view, contact_keys(1, n))
 
@@ -78,29 +79,34 @@ def channel(outcome: Outcome, name: str) -> Tensor:
 
 
 def three_bins(keys: Tensor) -> Tensor:
-    """Everything that happens to the contacts in three bins of sends and waits, [n, ...]."""
-    simulation = Simulation(world(scrambled()))
-    state = simulation.begin(keys)
-    parts = []
-    for action in (SEND, WAIT, SEND):
-        decision = simulation.decision(state)
-        step = simulation.step(state, decision, torch.full((len(keys),), action))
-        parts += [decision.features, step.amounts, step.state.available[:, None]]
-        state = step.state
-    return torch.cat(parts, dim=1)
+    """Everything that happens to the contacts of an ensemble in three bins, [rows, n]."""
+    members = tuple(scrambled(seed) for seed in range(5))
+    ensemble = LearnedWorld(JOURNEY, members, starts(JOURNEY), declared_delays(JOURNEY))
+    start = ensemble.start(keys)
+    parts = [start.latent["member"][None], start.attributes]
+    for step, action in enumerate((SEND, WAIT, SEND)):
+        view = View(
+            features=torch.stack([start.attributes[0] * 0 + step, start.attributes[0], keys % 3]),
+            action=torch.where(keys % 5 == 0, SEND, action),
+            bins=torch.full_like(keys, step),
+            anchor_us=start.anchor_us,
+            latent=start.latent,
+        )
+        parts.append(ensemble.respond(view, keys).amounts)
+    return torch.cat(parts)
 
 
-def test_a_row_of_many_equals_the_contact_alone() -> None:
-    keys = contact_keys(11, 8)
+@pytest.mark.parametrize("n", [1, 7, 64, 1000])
+def test_a_contact_does_not_depend_on_how_many_are_played_beside_it(n: int) -> None:
+    keys = contact_keys(11, 5000)
     together = three_bins(keys)
-    assert len({tuple(row.tolist()) for row in together}) == 8
-    for row in range(8):
-        assert torch.equal(together[row], three_bins(keys[row : row + 1])[0])
+    assert torch.equal(together[:, :n], three_bins(keys[:n]))
+    assert torch.equal(together[:, -n:], three_bins(keys[-n:]))
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
     keys = contact_keys(3, 500)
-    assert torch.equal(three_bins(keys).flip(0), three_bins(keys.flip(0)))
+    assert torch.equal(three_bins(keys).flip(1), three_bins(keys.flip(0)))
 
 
 def test_an_event_happens_as_often_as_its_rate_says() -> None:
@@ -121,21 +127,21 @@ def test_what_cannot_follow_an_action_never_does() -> None:
 
 def test_a_learned_head_that_is_sure_still_cannot_do_the_impossible() -> None:
     made = scrambled()
-    made.requires_grad_(False).linear.bias.fill_(50.0)
+    made.bias.fill_(50.0)
     made.possible[WAIT, CLICKED] = False
-    hazard, _ = made(torch.zeros(1, 3), torch.tensor([WAIT]))
-    assert float(hazard[0, CLICKED]) == 0.0
-    assert float(hazard[0, VIEWED]) == 1.0
+    hazard = world(made).hazards(torch.zeros(3, 1), torch.tensor([WAIT]))
+    assert float(hazard[0, CLICKED, 0]) == 0.0
+    assert float(hazard[0, VIEWED, 0]) == 1.0
 
 
 def test_hazards_are_the_recalibrated_logits() -> None:
-    made = model().requires_grad_(False)
+    made = model()
     made.learned.fill_(True)
-    made.linear.bias.fill_(2.0)
+    made.bias.fill_(2.0)
     made.slope.fill_(0.5)
     made.shift.fill_(-3.0)
-    hazard, _ = made(torch.zeros(1, 3), torch.tensor([SEND]))
-    assert float(hazard[0, CLICKED]) == pytest.approx(1 / (1 + np.exp(2.0)))  # 0.5 * 2 - 3
+    hazard = world(made).hazards(torch.zeros(3, 1), torch.tensor([SEND]))
+    assert float(hazard[0, CLICKED, 0]) == pytest.approx(1 / (1 + np.exp(2.0)))  # 0.5 * 2 - 3
 
 
 def test_repeats_have_the_logged_mean_and_stop_at_the_logged_maximum() -> None:
@@ -194,7 +200,7 @@ def test_answers_carry_no_gradient() -> None:
 
 def test_a_model_of_another_journey_is_refused() -> None:
     made = ResponseModel(replace(model().sizes, features=7))
-    with pytest.raises(WorldError, match=r"= \(3, 4, 6, 1\), got \(7, 4, 6, 1\)"):
+    with pytest.raises(WorldError, match=r"= \(3, 4, 6, 1\), got \[\(7, 4, 6, 1\)\]"):
         world(made)
 
 

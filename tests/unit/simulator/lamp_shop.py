@@ -114,7 +114,7 @@ def silent(epoch: int, loss: float) -> None:
     """A progress callback that says nothing."""
 
 
-QUICK = WorldConfig(hidden=(8,), rank=2, training=TrainingConfig(epochs=2))
+QUICK = WorldConfig(members=2, hidden=(8,), rank=2, training=TrainingConfig(epochs=2))
 
 
 @lru_cache(maxsize=1)

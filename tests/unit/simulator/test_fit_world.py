@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.heads import Heads
+from nurture_envs.worlds.world import View
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.simulator.data import split_contacts
 from nurture_rl.simulator.fit import fit_world
@@ -26,10 +28,9 @@ HEADS = Heads.of(lamp_shop()).counts
 
 
 def hazard(size: float, action: int, head: str) -> float:
-    model, features = fitted_lamps().world.model, torch.tensor([[1.0, size, 1.0]])
-    with torch.no_grad():
-        chance, _ = model(features, torch.tensor([action]))
-    return float(chance[0, HEADS.index(head)])
+    features = torch.tensor([[1.0], [size], [1.0]])
+    chance = fitted_lamps().world.hazards(features, torch.tensor([action]), draws=512)
+    return float(chance[:, HEADS.index(head), 0].mean())
 
 
 @pytest.mark.parametrize("size", [-1.0, 0.0, 1.0])
@@ -63,14 +64,20 @@ def test_heads_with_few_events_get_a_constant_rate_and_are_listed() -> None:
 
 
 def test_the_mean_value_follows_size_as_planted() -> None:
-    model = fitted_lamps().world.model
-    features = torch.tensor([[1.0, -1.0, 1.0], [1.0, 1.0, 1.0]]).repeat_interleave(2000, 0)
-    with torch.no_grad():
-        _, means = model(features, torch.full((4000,), SEND))
-        luck = torch.rand((4000, 1), generator=torch.Generator().manual_seed(0))
-        values = model.values(means, luck, torch.full((4000,), SEND))[:, 0]
-    assert float(values[:2000].mean()) == pytest.approx(15.0, abs=0.5)
-    assert float(values[2000:].mean()) == pytest.approx(25.0, abs=0.5)
+    features = torch.tensor([[1.0, -1.0, 1.0], [1.0, 1.0, 1.0]]).repeat_interleave(20_000, 0).T
+    view = View(
+        features=features,
+        action=torch.full((40_000,), SEND),
+        bins=torch.zeros(40_000, dtype=torch.int64),
+        anchor_us=torch.zeros(40_000, dtype=torch.int64),
+        latent={"member": torch.arange(40_000) % 5},
+    )
+    amounts = fitted_lamps().world.respond(view, contact_keys(0, 40_000)).amounts
+    values = amounts[lamp_shop().channel_index("bought.value")]
+    bought = values > 0
+    small = torch.arange(40_000) < 20_000
+    assert float(values[bought & small].mean()) == pytest.approx(15.0, abs=0.5)
+    assert float(values[bought & ~small].mean()) == pytest.approx(25.0, abs=0.5)
 
 
 def test_no_contact_is_on_two_sides_of_the_split() -> None:
@@ -98,9 +105,10 @@ def test_the_same_seed_gives_the_same_world() -> None:
     one, two, other = (
         fit_world(lamp_log(60, seed=3), lamp_shop(), QUICK, seed, silent) for seed in (5, 5, 6)
     )
-    first = one.world.model.linear.weight
-    assert torch.equal(first, two.world.model.linear.weight)
-    assert not torch.equal(first, other.world.model.linear.weight)
+    for k in range(2):
+        first = one.world.members[k].linear
+        assert torch.equal(first, two.world.members[k].linear)
+        assert not torch.equal(first, other.world.members[k].linear)
 
 
 def test_a_journey_of_one_bin_can_be_fitted() -> None:
@@ -111,7 +119,7 @@ def test_a_journey_of_one_bin_can_be_fitted() -> None:
 def test_availability_is_the_logged_share_of_each_slot() -> None:
     journey = lamp_shop(availability=True)
     data = lamp_log(200, seed=5)
-    reachable = fit_world(data, journey, QUICK, 0, silent).world.model.reachable.numpy()
+    reachable = fit_world(data, journey, QUICK, 0, silent).world.members[0].reachable.numpy()
     shares = [data.available[data.step % 2 == slot].mean() for slot in (0, 1)]
     np.testing.assert_allclose(reachable, shares, rtol=1e-6)
 

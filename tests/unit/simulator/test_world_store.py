@@ -5,23 +5,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.learned import LearnedWorld
+from nurture_envs.worlds.world import View
 from nurture_rl.errors import BundleError
 from nurture_rl.simulator.store import load_learned_world, save_world
 from tests.unit.simulator.lamp_shop import fitted_lamps, lamp_shop
 
 
 def two_bins(world: LearnedWorld) -> torch.Tensor:
-    simulation = Simulation(world)
-    state = simulation.begin(contact_keys(3, 200))
-    parts = []
-    for _ in range(2):
-        step = simulation.step(state, simulation.decision(state), torch.arange(200) % 3)
-        parts += [step.amounts, step.state.attributes]
-        state = step.state
-    return torch.cat(parts, dim=1)
+    """Starts, and what happens in two bins of every action, [rows, 200]."""
+    keys = contact_keys(3, 200)
+    start = world.start(keys)
+    parts = [start.attributes, start.latent["member"][None]]
+    for step in range(2):
+        view = View(
+            features=torch.stack([torch.full((200,), float(step)), *start.attributes, keys % 3]),
+            action=torch.arange(200) % 4,
+            bins=torch.full((200,), step),
+            anchor_us=start.anchor_us,
+            latent=start.latent,
+        )
+        parts.append(world.respond(view, keys).amounts)
+    return torch.cat(parts)
 
 
 def test_a_saved_world_answers_exactly_as_before(tmp_path: Path) -> None:
@@ -29,7 +35,9 @@ def test_a_saved_world_answers_exactly_as_before(tmp_path: Path) -> None:
     save_world(world, tmp_path / "world")
     again = load_learned_world(tmp_path / "world", lamp_shop())
     assert torch.equal(two_bins(world), two_bins(again))
-    assert float(two_bins(world)[:, :8].sum()) > 0
+    assert float(two_bins(world)[2:].sum()) > 0
+    assert torch.equal(world.delays, again.delays)
+    assert len(set(two_bins(again)[1].tolist())) == 5
 
 
 def test_a_world_of_another_feature_spec_is_refused(tmp_path: Path) -> None:
@@ -42,4 +50,12 @@ def test_a_folder_without_its_tensors_is_refused(tmp_path: Path) -> None:
     save_world(fitted_lamps().world, tmp_path / "world")
     (tmp_path / "world" / "world.safetensors").unlink()
     with pytest.raises(BundleError, match=r"\['world.safetensors'\] missing"):
+        load_learned_world(tmp_path / "world", lamp_shop())
+
+
+def test_a_world_of_an_older_format_is_refused(tmp_path: Path) -> None:
+    save_world(fitted_lamps().world, tmp_path / "world")
+    about = tmp_path / "world" / "world.json"
+    about.write_text(about.read_text().replace('"format": 3', '"format": 2'))
+    with pytest.raises(BundleError, match=r"must have format 3, got 2; .* fit the world again"):
         load_learned_world(tmp_path / "world", lamp_shop())

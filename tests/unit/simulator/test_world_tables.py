@@ -7,7 +7,7 @@ import torch
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import ShapeError
 from nurture_rl.simulator.calibration import head_calibration, wilson
-from nurture_rl.simulator.network import recalibrate
+from nurture_rl.simulator.recalibration import recalibrate
 from nurture_rl.simulator.tables import (
     availability,
     class_rates,

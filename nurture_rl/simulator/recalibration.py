@@ -1,0 +1,59 @@
+"""Slope and shift of hazards that fit contacts the networks have not seen."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_STEPS = 20
+_SLOPE_PRECISION = 16.0  # slope 1 +- 0.25
+_SHIFT_PRECISION = 4.0  # shift 0 +- 0.5 at the mean logit
+
+
+def recalibrate(
+    logits: Tensor,
+    happened: Tensor,
+    used: Tensor,
+    offset: Tensor | None = None,
+    exposure: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Slope and shift of each head's logits that fit unseen contacts best; each [H].
+
+    Penalised maximum likelihood (Platt scaling) of sigmoid(slope * logit + shift + offset) by
+    Fisher-scoring steps; the Gaussian priors, slope 1 +- 0.25 and shift 0 +- 0.5 at the mean
+    logit, keep heads with few events as they are.
+
+    Args:
+        logits: of unseen contacts, [n, H].
+        happened: 0 or 1, [n, H].
+        used: weight of the row for the head, 0 where it does not count, [n, H].
+        offset: what is added unscaled, [n, H]; None: 0.
+        exposure: chance that an event is known, [n, H]; None: 1.
+    """
+    y, w = happened.double(), used.double()
+    known = torch.ones_like(y) if exposure is None else exposure.double()
+    added = torch.zeros_like(y) if offset is None else offset.double()
+    # About its mean logit a head's slope and base rate are nearly independent.
+    middle = (w * logits).sum(0) / w.sum(0).clamp_min(1e-12)
+    x = logits.double() - middle
+    slope = torch.ones(x.shape[1], dtype=torch.float64, device=x.device)
+    shift = middle.clone()
+    for _ in range(_STEPS):
+        p = torch.sigmoid(slope * x + shift + added)
+        # The derivative of log(p F) and log(1 - p F), and its expected square.
+        seen = p * known
+        odds = torch.where(known == 1.0, 1.0, (1.0 - p) / (1.0 - seen))
+        off = w * torch.where(y > 0, p - 1.0, seen * odds)
+        curve = w * seen * (1.0 - p) * odds
+        gradient = torch.stack(
+            [
+                (off * x).sum(0) + _SLOPE_PRECISION * (slope - 1.0),
+                off.sum(0) + _SHIFT_PRECISION * (shift - middle),
+            ]
+        )
+        a = (curve * x * x).sum(0) + _SLOPE_PRECISION
+        b, c = (curve * x).sum(0), curve.sum(0) + _SHIFT_PRECISION
+        determinant = a * c - b * b
+        slope = slope - (c * gradient[0] - b * gradient[1]) / determinant
+        shift = shift - (a * gradient[1] - b * gradient[0]) / determinant
+    return slope.float(), (shift - slope * middle).float()
