@@ -56,6 +56,7 @@ class InboundLeadParams:
     ready_mean: float = 0.35  # readiness at entry
     ready_spread: float = 0.7
     size_gain: float = 0.25  # readiness per standard deviation of log company size
+    software_gain: float = 0.25  # readiness of the software industry
     cooling: float = 0.05  # readiness lost per day: speed to lead
     topic_gain: float = 1.1  # readiness won by a seen message on the topic of interest
     other_gain: float = 0.05  # the same for any other topic
@@ -129,7 +130,7 @@ class InboundLeadWorld:
         zone_known = v[0] >= p.zone_unknown
         nobody = torch.zeros(n, dtype=torch.bool, device=keys.device)
         latent = mail_traits(p.mail, keys, zone_known)
-        latent |= {"interest": interest, "ready": ready + 0.25 * (industry == 0)}
+        latent |= {"interest": interest, "ready": ready + p.software_gain * (industry == 0)}
         latent |= {"mql": nobody, "sql": nobody}
         before = self._views(latent, u[8:12]) | {"form_submitted": ~nobody}
         columns = {"company_size": size}
