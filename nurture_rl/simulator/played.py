@@ -13,7 +13,8 @@ from torch import Tensor
 
 from nurture_envs.clock import DAY_US
 from nurture_envs.rollout import ActsOnArrays, play
-from nurture_envs.simulation import Simulation
+from nurture_envs.simulation import Decision, Simulation, Transition
+from nurture_envs.simulation_state import SimulationState
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
 from nurture_envs.worlds.learned import StartTable
 from nurture_envs.worlds.world import Start
@@ -35,6 +36,17 @@ class Insider(Protocol):
     ) -> FloatArray:
         """Probabilities of each action, [n, a]; `latent` is the world's hidden state, each [n]."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class InformedStep:
+    """One bin of all contacts, those whose episode has ended included."""
+
+    alive: Tensor  # [n] bool
+    state: SimulationState  # at the start of the bin; its past has moved on
+    decision: Decision
+    probabilities: Tensor  # [n, a]
+    after: Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +134,9 @@ def _bins(
         )
 
 
-def _informed(simulation: Simulation, policy: Insider, keys: Tensor, offset: int) -> Iterator[_Bin]:
+def play_informed(simulation: Simulation, policy: Insider, keys: Tensor) -> Iterator[InformedStep]:
     """As `play`, with the hidden state shown to the policy; ended episodes idle along unseen."""
     state = simulation.begin(keys)
-    contact = torch.arange(len(keys), device=keys.device) + offset
     alive = torch.ones(len(keys), dtype=torch.bool, device=keys.device)
     while bool(alive.any()):
         decision = simulation.decision(state)
@@ -137,14 +148,21 @@ def _informed(simulation: Simulation, policy: Insider, keys: Tensor, offset: int
         probabilities = torch.as_tensor(table, device=keys.device)
         luck = uniforms(keys, state.bins, _INSIDER_STREAM, 1)[0]
         after = simulation.step(state, decision, choose(probabilities, luck))
+        yield InformedStep(alive, state, decision, probabilities, after)
+        alive = alive & ~(after.terminated | after.truncated)
+        state = after.state
+
+
+def _informed(simulation: Simulation, policy: Insider, keys: Tensor, offset: int) -> Iterator[_Bin]:
+    contact = torch.arange(len(keys), device=keys.device) + offset
+    for one in play_informed(simulation, policy, keys):
+        after, decision = one.after, one.decision
         late = torch.zeros(after.amounts.shape, dtype=torch.int64, device=keys.device)
         if after.delays is not None:
             late[:, simulation.late] = after.delays.long()
-        whole = (contact, state.bins, state.anchor_us, decision.features, decision.mask)
-        made = (probabilities, after.action, after.amounts, late)
-        yield _Bin(*(part[alive] for part in (*whole, *made)))
-        alive = alive & ~(after.terminated | after.truncated)
-        state = after.state
+        known = (contact, one.state.bins, one.state.anchor_us, decision.features, decision.mask)
+        made = (one.probabilities, after.action, after.amounts, late)
+        yield _Bin(*(part[one.alive] for part in (*known, *made)))
 
 
 def _followed(
