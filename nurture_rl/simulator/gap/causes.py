@@ -240,7 +240,8 @@ def _rates(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
         evidence.comparisons, *_RATE_FAMILIES, "message", "week", "segment", "one step"
     )
     minor = [c for c in rest if c not in main and c.head in evidence.read]
-    if minor:
+    heads = dict.fromkeys(c.head for c in minor)
+    if len(heads) > config.limits.minor_heads * len(evidence.read):
         yield _rate_cause(Cause.WRONG_MINOR_RATES, minor[0], False)
 
 

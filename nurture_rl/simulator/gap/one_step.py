@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,53 +11,53 @@ from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
-from nurture_envs.worlds.heads import Heads, ResponseModel
+from nurture_envs.worlds.heads import Heads
 from nurture_envs.worlds.learned import LearnedWorld
-from nurture_envs.worlds.world import World
 from nurture_rl.simulator.calibration import Calibration, head_calibration
-from nurture_rl.simulator.gap.compare import Comparison, Estimate, ratios
+from nurture_rl.simulator.gap.compare import Comparison, Estimate, log_ratio, ratios
 from nurture_rl.simulator.gap.rates import happened
-from nurture_rl.simulator.gap.trajectories import FloatArray, IntArray, Trajectories
+from nurture_rl.simulator.gap.trajectories import BoolArray, FloatArray, IntArray, Trajectories
 
 Chances = Callable[[NDArray[np.float32], IntArray], FloatArray]  # [n, H]
 
 _BATCH = 16_384
+_DRAWS = 8
 _FEWEST = 10.0  # events after an action that an effect needs
 _LEAST_PROPENSITY = 0.01  # smaller chances to send or to wait are left out of an effect
 
 
-def members(world: World) -> tuple[ResponseModel, ...]:
-    """The fitted models of a learned world; none of another, which keeps a hidden state."""
-    return world.members if isinstance(world, LearnedWorld) else ()
-
-
 @torch.no_grad()
-def chances(model: ResponseModel, features: NDArray[np.float32], action: IntArray) -> FloatArray:
-    """Chance of each head's signal in the bin, [n, H]."""
+def chances(
+    world: LearnedWorld, features: NDArray[np.float32], action: IntArray, draws: int
+) -> FloatArray:
+    """Chance of each head's signal in the bin by every member, [E, n, H].
+
+    Args:
+        draws: plays of a bin that a chance is the mean of.
+    """
     parts = []
     for start in range(0, len(action), _BATCH):
         rows = slice(start, start + _BATCH)
-        chance, _ = model(torch.as_tensor(features[rows]), torch.as_tensor(action[rows]))
-        parts.append(chance.double().numpy())
-    return np.concatenate(parts)
+        x = torch.as_tensor(features[rows]).T.contiguous()
+        chance = world.hazards(x, torch.as_tensor(action[rows]), draws)
+        parts.append(chance.double().permute(0, 2, 1).cpu().numpy())
+    return np.concatenate(parts, axis=1)
 
 
 def calibration(
-    log: Trajectories, journey: Journey, predicted: FloatArray, model: ResponseModel
+    log: Trajectories, journey: Journey, predicted: FloatArray, learned: BoolArray
 ) -> Calibration:
     """Reliability of every head on the held-out log."""
     y = happened(log, journey) > 0
-    learned = model.learned.tolist()
     heads = tuple(
-        head_calibration(name, predicted[:, h], y[:, h], float(y[:, h].mean()), learned[h])
+        head_calibration(name, predicted[:, h], y[:, h], float(y[:, h].mean()), bool(learned[h]))
         for h, name in enumerate(Heads.of(journey).counts)
     )
     return Calibration(heads, log.contacts, len(log.action))
 
 
-def disagreement(each: list[FloatArray]) -> FloatArray:
-    """Spread of the members' chances as a share of their mean, by head, [H]; 0 of a single one."""
-    table = np.stack(each)
+def disagreement(table: FloatArray) -> FloatArray:
+    """Spread of the members' chances [E, n, H] as a share of their mean, [H]; 0 of a single one."""
     spread = table.std(axis=0).mean(axis=0)
     return np.asarray(spread / np.maximum(table.mean(axis=(0, 1)), 1e-12))
 
@@ -79,7 +79,7 @@ def arm_effects(
     log: Trajectories,
     journey: Journey,
     projected: FloatArray,
-    models: Sequence[ResponseModel],
+    world: LearnedWorld,
 ) -> tuple[ArmEffect, ...]:
     """Effect of sending against waiting on every head, in the log and in the world.
 
@@ -92,7 +92,7 @@ def arm_effects(
         log: held-out decisions with their distributions or propensities.
         journey: names actions and heads.
         projected: the logging policy's distribution as far as the features explain it, [N, a].
-        models: the world's, whose chances are averaged.
+        world: its members' chances are averaged.
 
     Source: Robins, Rotnitzky & Zhao (1994), Estimation of Regression Coefficients When Some
         Regressors Are Not Always Observed; weights normalised as in Hajek (1971).
@@ -110,7 +110,7 @@ def arm_effects(
         return ()
 
     def predict(features: NDArray[np.float32], action: IntArray) -> FloatArray:
-        return np.asarray(np.mean([chances(one, features, action) for one in models], axis=0))
+        return np.asarray(chances(world, features, action, _DRAWS).mean(axis=0))
 
     y = happened(log, journey)
     m = predict(log.features, log.action)
@@ -153,7 +153,7 @@ def _world_effect(
     log: Trajectories,
     projected: FloatArray,
     predict: Chances,
-    arms: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    arms: tuple[BoolArray, BoolArray],
     heads: int,
 ) -> FloatArray:
     """m(x, send) - m(x, wait), [N, H]; in an arm, actions are mixed as the policy would."""
@@ -171,7 +171,7 @@ def _world_effect(
 def _corrections(
     log: Trajectories,
     residual: FloatArray,
-    in_arm: list[NDArray[np.bool_]],
+    in_arm: list[BoolArray],
     chance: list[FloatArray],
 ) -> tuple[FloatArray, FloatArray]:
     """Weighted mean residual after sending less that after waiting, [H], and what each row adds to
@@ -197,24 +197,15 @@ def overall_ratio(
 ) -> list[Comparison]:
     """Mean predicted chance against the share that happened, by head, on the logged rows."""
     y = happened(log, journey)
-    off, stderr = ratios(log, predicted - y, np.ones(len(y)))
+    _, stderr = ratios(log, predicted - y, np.ones(len(y)))
     found = []
     for h, head in enumerate(Heads.of(journey).counts):
-        rate = float(y[:, h].mean())
         if y[:, h].sum() < _FEWEST:
             continue
-        told = float(predicted[:, h].mean())
+        seen = Estimate(float(y[:, h].mean()), float(stderr[h]))
+        told = Estimate(float(predicted[:, h].mean()), 0.0)
+        gap, error = log_ratio(seen, told, 0.5 / len(y))
         found.append(
-            Comparison(
-                "one step",
-                head,
-                "all",
-                Estimate(rate, float(stderr[h])),
-                Estimate(told, 0.0),
-                float(off[h]),
-                float(stderr[h]),
-                margin * rate,
-                "difference",
-            )
+            Comparison("one step", head, "all", seen, told, gap, error, margin, "log ratio")
         )
     return found

@@ -33,6 +33,7 @@ from nurture_rl.simulator.gap.two_sample import two_sample_test
 from nurture_rl.simulator.gap.verdict import GapVerdict, verdict
 
 _LATEST = 7  # bins of lateness shown
+_DRAWS = 32  # plays of a bin that a chance is the mean of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def reality_gap(
     started, taken = started_from(world, held_out.starts)
     n = int(np.clip(config.ratio * real.episodes, config.fewest_episodes, config.most_episodes))
     simulated = replay(started, policy, n, int(rng.integers(2**31)))
-    notes = _notes(real, logging is None, taken, check, bool(one_step.members(world)))
+    notes = _notes(real, logging is None, taken, check, isinstance(world, LearnedWorld))
     sides = _Sides(world, real, simulated, policy, check, share, notes)
     evidence = _evidence(sides, config, rng)
     found = verdict(causes(evidence, config))
@@ -191,19 +192,19 @@ class _Told:
 
 def _predictions(sides: _Sides, config: GapConfig) -> _Told:
     """One-step checks of a learned world; nothing of one whose state no log shows."""
-    models, real, journey = one_step.members(sides.world), sides.real, sides.journey
-    if not models:
+    world, real, journey = sides.world, sides.real, sides.journey
+    if not isinstance(world, LearnedWorld):
         return _Told()
-    each = [one_step.chances(model, real.features, real.action) for model in models]
-    predicted = np.mean(each, axis=0)
+    each = one_step.chances(world, real.features, real.action, _DRAWS)
+    predicted = each.mean(axis=0)
     heads, main = Heads.of(journey).counts, rates.main_heads(journey)
     events = rates.happened(real, journey).sum(axis=0)
-    learned = np.mean([model.learned.numpy() for model in models], axis=0) >= 0.5
+    learned = np.mean([model.learned.cpu().numpy() for model in world.members], axis=0) >= 0.5
     enough = events >= config.limits.judged_events
     unlearned = [h for h, name in enumerate(heads) if enough[h] and not learned[h]]
     effects: tuple[one_step.ArmEffect, ...] = ()
     if np.isfinite(real.propensity).all():
-        effects = one_step.arm_effects(real, journey, _projected(sides), models)
+        effects = one_step.arm_effects(real, journey, _projected(sides), world)
     spread = one_step.disagreement(each)
     return _Told(
         comparisons=(
@@ -212,7 +213,7 @@ def _predictions(sides: _Sides, config: GapConfig) -> _Told:
         ),
         effects=effects,
         disagreement=tuple((heads[h], float(spread[h])) for h in np.flatnonzero(events > 0)),
-        calibration=one_step.calibration(real, journey, predicted, models[0]),
+        calibration=one_step.calibration(real, journey, predicted, learned),
         unlearned=tuple(heads[h] for h in unlearned if heads[h] in main or len(unlearned) > 3),
     )
 
