@@ -16,7 +16,7 @@ from nurture_envs.worlds.heads import Heads, ModelSizes, ResponseModel
 from nurture_envs.worlds.learned import LearnedWorld
 from nurture_envs.worlds.world import declared_delays
 from nurture_rl.errors import FitError
-from nurture_rl.simulator.calibration import Calibration, head_calibration
+from nurture_rl.simulator.calibration import Calibration
 from nurture_rl.simulator.chains import hard_requirements
 from nurture_rl.simulator.data import (
     ContactSplit,
@@ -27,6 +27,7 @@ from nurture_rl.simulator.data import (
     split_contacts,
 )
 from nurture_rl.simulator.initial import bootstrap, initialise
+from nurture_rl.simulator.judging import judge
 from nurture_rl.simulator.network import Progress, Rows, TrainingConfig
 from nurture_rl.simulator.network import train as train_networks
 from nurture_rl.simulator.recalibration import recalibrate
@@ -55,6 +56,8 @@ class WorldConfig:
     fewest_events: int = 20  # heads with fewer in training get a constant rate by routing
     device: str = "cpu"
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    weighting: str = "propensity"  # of logged decisions, or "none": see `training_data`
+    delays: str = "fitted"  # how late records are, or "declared": as the journey says
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +120,7 @@ def fit_world(
     delays = declared_delays(journey) if data.delays is None else torch.as_tensor(data.delays)
     members = tuple(model.to("cpu").requires_grad_(False) for model in models)
     world = LearnedWorld(journey, members, data.starts, delays)
-    return FittedWorld(world, _judge(world, data, targets, split, heads), split)
+    return FittedWorld(world, judge(world, data, split.judging, split.train), split)
 
 
 def _targets(data: WorldData, journey: Journey, heads: Heads) -> _Targets:
@@ -185,7 +188,10 @@ def _set_counted(
     prices = price_lists(
         targets.values[rows], targets.valued[rows], action, catalog, model.sizes.quantiles
     )
-    _set(model, "rates", class_rates(routing))
+    weighed = count_by_routing(
+        action, happened, catalog, targets.exposure[rows], data.row_weight[rows]
+    )
+    _set(model, "rates", class_rates(weighed))
     _set(model, "possible", possible_events(routing))
     _set(model, "needs", needs & model.learned.numpy()[:, None])
     _set(model, "repeat", repeat)
@@ -256,23 +262,3 @@ def _finish(models: list[ResponseModel], train: Rows, tuning: Rows) -> None:
         found = np.quantile(torch.cat(left).double().cpu().numpy(), levels)
         for model in models:
             model.residuals[head] = torch.as_tensor(found, dtype=torch.float32)
-
-
-@torch.no_grad()
-def _judge(
-    world: LearnedWorld, data: WorldData, targets: _Targets, split: ContactSplit, heads: Heads
-) -> Calibration:
-    """Compare the ensemble's mean hazards with unseen contacts."""
-    rows = split.judging
-    features, action = torch.as_tensor(data.features[rows]), torch.as_tensor(data.action[rows])
-    chance = world.hazards(features.T, action).mean(dim=0).T.double().numpy()
-    chance = chance * targets.exposure[rows]
-    train_rate = targets.happened[split.train].mean(axis=0)
-    learned = world.members[0].learned.tolist()
-    judged = tuple(
-        head_calibration(
-            name, chance[:, h], targets.happened[rows, h], float(train_rate[h]), learned[h]
-        )
-        for h, name in enumerate(heads.counts)
-    )
-    return Calibration(judged, len(np.unique(data.cluster[rows])), len(rows))
