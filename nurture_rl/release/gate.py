@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nurture_rl.errors import GateRefusal
+from nurture_rl.simulator.gap.verdict import Trust
 
 UNDECIDED = "cannot_tell_yet"  # the verdict of an evaluation that found no answer
 
@@ -18,6 +19,16 @@ class Difference:
     lower: float
     upper: float
     level: float  # confidence after any correction for several candidates, in (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class WorldJudgement:
+    """What the reality gap says of the simulator that judged the candidate."""
+
+    trust: Trust
+    cause: str | None  # named root cause, None where nothing speaks against the world
+    sentence: str
+    worst: Difference | None = None  # as `simulated`, in the worst quantile of the ensemble
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,7 @@ class GateEvidence:
     contacts: int  # held-out contacts
     verdict: str  # of the off-policy evaluation
     verdict_text: str
+    world: WorldJudgement | None = None  # None: the simulator was not held against a log
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,7 @@ class GateConfig:
 
     margin: float = 0.0  # the lower bounds must lie above it, the journey's unit
     level: float = 0.95  # least confidence of the bounds
+    judged_world: bool = False  # refuse where the simulator was not held against a log
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +69,14 @@ class GateDecision:
 def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
     """Let a candidate through when both judges put it above the reference policy.
 
+    A simulator that must not be trusted is no judge, so nothing passes by it. One that may be
+    trusted only as an ensemble carries a release by the ensemble's worst quantile, not by its mean.
+
     Args:
         evidence: bounds that already hold simultaneously for all candidates compared.
         config: the margin and the confidence required.
     """
-    reasons = (*_overlap(evidence), *_verdict(evidence))
+    reasons = (*_overlap(evidence), *_verdict(evidence), *_world(evidence, config))
     reasons += tuple(_bound("on held-out logs", evidence.logged, evidence, config))
     reasons += tuple(_bound("in the simulator", evidence.simulated, evidence, config))
     return GateDecision(not reasons, reasons)
@@ -90,6 +106,25 @@ def _verdict(evidence: GateEvidence) -> Iterator[str]:
     if evidence.verdict == UNDECIDED:
         detail = f": {evidence.verdict_text.rstrip('.')}" if evidence.verdict_text else ""
         yield f"The off-policy evaluation cannot tell yet{detail}."
+
+
+def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[str]:
+    found = evidence.world
+    if found is None:
+        if config.judged_world:
+            yield (
+                "The simulator was not held against a log; report its reality gap on held-out "
+                "contacts first."
+            )
+    elif found.trust is Trust.NOTHING:
+        yield f"The simulator must not be trusted ({found.cause}): {found.sentence}"
+    elif found.trust is Trust.TRAINING and found.worst is None:
+        yield (
+            f"The simulator may be trusted only as an ensemble ({found.cause}), and the bound in "
+            f"the ensemble's worst quantile was not given: {found.sentence}"
+        )
+    elif found.trust is Trust.TRAINING and found.worst is not None:
+        yield from _bound("in the ensemble's worst quantile", found.worst, evidence, config)
 
 
 def _bound(

@@ -47,7 +47,7 @@ def _paint_survival(axes: Axes, curve: Json, labelled: bool) -> None:
         share, low, high = (
             np.array([1.0, *_floats(curve, side, part)]) for part in ("share", "low", "high")
         )
-        x = np.arange(len(share))
+        x = np.arange(len(share))  # what happened in bin t is known at t + 1
         axes.fill_between(x, low, high, step="post", color=colour, alpha=0.16, linewidth=0)
         axes.step(x, share, where="post", color=colour, linestyle=dash, linewidth=1.7, label=label)
     axes.set_title(shortened(shown(words(curve, "head")), 28))
@@ -80,7 +80,7 @@ def responses(source: GapSource) -> bytes | None:
         grid[0, 1].set_title("dose")
         grid[-1, 0].set_xlabel("days since the send before (F: first send)")
         grid[-1, 1].set_xlabel("sends in the 7 days before")
-        grid[0, 0].legend(loc="best")
+        grid[0, 1].legend(loc="upper right")
 
     return drawing.draw("gap-responses", 0.6 + 2.2 * height, paint)
 
@@ -117,7 +117,7 @@ def half_life(source: GapSource) -> bytes | None:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         axes.axhline(-1.92, color="#7B8794", linewidth=1.0, linestyle=(0, (4, 3)))
-        axes.text(days[-1], -1.8, "95 % interval above", ha="right", va="bottom", color="#52606D")
+        axes.text(days[0], -1.8, "95 % interval above", ha="left", va="bottom", color="#52606D")
         for place, (side, colour, label) in enumerate(
             (("real", LOG, "log"), ("simulated", WORLD, "world"))
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from nurture_rl.report import drawing, gap_curves
 from nurture_rl.report.gap_curves import LOG, WORLD
@@ -14,6 +14,8 @@ from nurture_rl.report.numbers import percent, shortened
 from nurture_rl.report.source import Json, listed, number, numbers, pick, words
 
 _SHOWN = 16
+_PANELS = 4
+_SURE_EFFECT = 0.3  # larger ones are deliveries, and would flatten the rest
 _RATIOS = (0.1, 0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0, 10.0)
 _FINDINGS = {
     "agrees": (drawing.GREEN, "o", "agrees"),
@@ -47,8 +49,7 @@ def gap_figures(source: GapSource) -> dict[str, bytes]:
 def rates(source: GapSource) -> bytes | None:
     """Rates of the world over those of the log, by signal."""
     table = sorted(source.compared("rate"), key=lambda row: -(number(row, "real", "value") or 0))
-    read = {str(name) for name in listed(source.evidence, "read")}
-    table = [row for row in table if (words(row, "head") or "") in read][:_SHOWN]
+    table = [row for row in table if words(row, "head") in _read(source)][:_SHOWN]
     if not table:
         return None
 
@@ -111,10 +112,14 @@ def _named(row: Json) -> str:
     return head if group in (None, "all") else f"{head}, {group}"
 
 
+def _read(source: GapSource) -> set[str]:
+    """Signals that something reads; gaps of the others cannot matter."""
+    return {str(name) for name in listed(source.evidence, "read")}
+
+
 def funnel(source: GapSource) -> bytes | None:
     """Share of episodes that ever reached each signal."""
-    main = {str(name) for name in listed(source.evidence, "read")}
-    table = [row for row in source.compared("funnel") if words(row, "head") in main]
+    table = [row for row in source.compared("funnel") if words(row, "head") in _read(source)]
     table = sorted(table, key=lambda row: -(number(row, "real", "value") or 0.0))[:_SHOWN]
     if not table:
         return None
@@ -154,7 +159,8 @@ def effects(source: GapSource) -> bytes | None:
     """What sending does to each signal: by the log's propensities, without them, in the world."""
     table = rows(source.evidence, "effects")
     table = sorted(table, key=lambda row: -(number(row, "base") or 0.0))
-    table = [row for row in table if (number(row, "base") or 1.0) < 0.5][:10]
+    table = [row for row in table if words(row, "head") in _read(source)]
+    table = [row for row in table if abs(number(row, "world") or 0.0) < _SURE_EFFECT][:10]
     if not table:
         return None
 
@@ -243,12 +249,12 @@ def _paint_giveaways(axes: Axes, giveaways: list[Json]) -> None:
 def late(source: GapSource) -> bytes | None:
     """Share of events that are known only so many bins later, log against world."""
     table = [row for row in rows(source.evidence, "delays") if _late(row) > 0.005]
-    table = sorted(table, key=lambda row: -_late(row))[:COLUMNS_OF_DELAYS]
+    table = sorted(table, key=lambda row: -_late(row))[:_PANELS]
     if not table:
         return None
 
     def paint(figure: Figure) -> None:
-        grid = figure.subplots(1, COLUMNS_OF_DELAYS, squeeze=False, sharey=True)[0]
+        grid = figure.subplots(1, _PANELS, squeeze=False, sharey=True)[0]
         for axes, row in zip(grid, table, strict=False):
             for side, colour, shift, label in (
                 ("real", LOG, -0.2, "log"),
@@ -257,6 +263,7 @@ def late(source: GapSource) -> bytes | None:
                 shares = _shares(row, side)
                 axes.bar(np.arange(len(shares)) + shift, shares, 0.38, color=colour, label=label)
             axes.set_title(shortened(shown(words(row, "head")), 22))
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         for axes in grid[len(table) :]:
             axes.set_visible(False)
@@ -267,12 +274,12 @@ def late(source: GapSource) -> bytes | None:
     return drawing.draw("gap-delays", 2.8, paint)
 
 
-COLUMNS_OF_DELAYS = 4
-
-
 def _late(row: Json) -> float:
-    return max(1.0 - float(_shares(row, side)[:1].sum()) for side in ("real", "simulated"))
+    shares = [_shares(row, side) for side in ("real", "simulated")]
+    return max(1.0 - float(share[0]) if share.size else 0.0 for share in shares)
 
 
 def _shares(row: Json, side: str) -> FloatArray:
-    return np.array([0.0 if v is None else v for v in numbers(row, side)], np.float64)
+    shares = np.array([0.0 if v is None else v for v in numbers(row, side)], np.float64)
+    seen = np.flatnonzero(shares > 0.0005)
+    return shares[: int(seen[-1]) + 1] if seen.size else shares[:0]

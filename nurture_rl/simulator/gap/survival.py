@@ -12,7 +12,7 @@ from nurture_rl.simulator.gap.rates import first_events, main_heads
 from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
 
 _Z95 = 1.959964
-OPEN = "episode over"
+OPEN = "episode ended early"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +45,21 @@ def survival_curves(
     stages = {signal for feature in journey.features for _, signal in feature.stages}
     wanted = [h for h in heads if h in stages or h in main_heads(journey)]
     sides = ((one, first_events(one, journey)) for one in (real, simulated))
-    tables = [(one, np.column_stack([_ended(one), table])) for one, table in sides]
+    horizon = journey.clock.horizon
+    tables = [(one, np.column_stack([_ended(one, horizon), table])) for one, table in sides]
     places = [0, *(1 + heads.index(name) for name in wanted)]
     found = []
     for name, place in zip((OPEN, *wanted), places, strict=True):
-        bands = [_band(one, table[:, place], journey.clock.horizon) for one, table in tables]
+        bands = [_band(one, table[:, place], horizon) for one, table in tables]
         if min(*bands[0].share, *bands[1].share) < 1.0:
             found.append(SurvivalCurves(name, *bands))
     return tuple(sorted(found, key=lambda one: (one.head != OPEN, one.real.share[-1])))
 
 
-def _ended(played: Trajectories) -> FloatArray:
-    """1 in the last bin of each episode, [N]."""
+def _ended(played: Trajectories, horizon: int) -> FloatArray:
+    """1 in the last bin of each episode that ended before the horizon, [N]."""
     ends = np.zeros(len(played.action))
-    ends[played.last] = 1.0
+    ends[played.last] = played.step[played.last] < horizon - 1
     return ends
 
 
