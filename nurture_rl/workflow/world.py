@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,14 @@ import torch
 
 from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.learned import StartTable
-from nurture_rl.simulator.data import WorldData
-from nurture_rl.simulator.fit import WorldConfig, fit_world
+from nurture_envs.worlds.learned import LearnedWorld, StartTable
+from nurture_rl.simulator.data import ContactSplit, WorldData
+from nurture_rl.simulator.fit import FittedWorld, WorldConfig, fit_world
+from nurture_rl.simulator.judging import judge_later_days
+from nurture_rl.simulator.network import Progress
 from nurture_rl.simulator.store import load_learned_world, save_world
-from nurture_rl.workflow.decisions import Decisions, load_decisions, training_rows
+from nurture_rl.simulator.training_data import require_words, training_data
+from nurture_rl.workflow.decisions import Decisions, load_decisions, world_rows
 from nurture_rl.workflow.stages import Workshop
 
 
@@ -27,7 +30,17 @@ def learned_world(
     config: WorldConfig,
     seed: int,
 ) -> Path:
-    """Fit a world to the training contacts; the folder holds `world/` and `calibration.json`."""
+    """Fit a world to the training contacts.
+
+    The folder holds `world/`, `calibration.json` (on contacts not fitted to; `later_days` of a
+    second fit of one member, on days not fitted to, or null) and `evidence.json` (what the world
+    was fitted to, and what weakens it).
+
+    Raises:
+        ConfigError: `config` has a word that means nothing.
+        FitError: the log cannot be fitted to.
+    """
+    require_words(config.weighting, config.delays)
     inputs = {
         "ingest": ingested.name,
         "held_out": held_out,
@@ -37,21 +50,32 @@ def learned_world(
     }
 
     def build(out: Path) -> None:
-        decisions = training_rows(load_decisions(ingested, journey, held_out))
-        data = _world_data(decisions, start_table(ingested, held_out))
-        fitted = fit_world(
-            data,
-            journey,
-            config,
-            seed,
-            lambda epoch, loss: workshop.say(f"  epoch {epoch + 1}: tuning loss {loss:.5f}"),
-        )
+        decisions = world_rows(load_decisions(ingested, journey, held_out))
+        logged = _world_data(decisions, start_table(ingested, held_out))
+        made = training_data(logged, journey, config.weighting, config.delays)
+        for warning in made.summary(journey)["warnings"]:
+            workshop.say(f"  {warning}")
+
+        def fit(data: WorldData, config: WorldConfig) -> FittedWorld:
+            return fit_world(data, journey, config, seed, _told(workshop))
+
+        def one_member(data: WorldData) -> tuple[LearnedWorld, ContactSplit]:
+            fitted = fit(data, replace(config, members=1))
+            return fitted.world, fitted.split
+
+        fitted = fit(made.data, config)
+        later = judge_later_days(made.data, one_member)
         save_world(fitted.world, out / "world")
-        (out / "calibration.json").write_text(
-            json.dumps(asdict(fitted.calibration)) + "\n", "utf-8"
-        )
+        judged = asdict(fitted.calibration) | {"later_days": asdict(later) if later else None}
+        (out / "calibration.json").write_text(json.dumps(judged) + "\n", "utf-8")
+        told = json.dumps(made.summary(journey), indent=1)
+        (out / "evidence.json").write_text(told + "\n", "utf-8")
 
     return workshop.stage("world", inputs, build)
+
+
+def _told(workshop: Workshop) -> Progress:
+    return lambda epoch, loss: workshop.say(f"  epoch {epoch + 1}: tuning loss {loss:.5f}")
 
 
 def learned_simulation(folder: Path, journey: Journey) -> Simulation:
@@ -77,4 +101,10 @@ def _world_data(decisions: Decisions, starts: StartTable) -> WorldData:
         step=decisions.step,
         available=decisions.available,
         starts=starts,
+        mask=decisions.mask if decisions.mask.shape[1] else None,
+        propensity=decisions.propensity,
+        probabilities=decisions.probabilities if decisions.probabilities.shape[1] else None,
+        when=decisions.when,
+        age=decisions.age,
+        event_delay=decisions.event_delay,
     )
