@@ -130,7 +130,7 @@ class WorldLog:
     def level(self, attribute: str, levels: tuple[str, ...]) -> IntArray:
         """Position of an attribute's level, [n, 1]."""
         columns = [self.attribute(f"{attribute}={level}") for level in levels]
-        return np.concatenate(columns, axis=1).argmax(axis=1)[:, None]
+        return np.asarray(np.concatenate(columns, axis=1).argmax(axis=1))[:, None]
 
     def decayed(self, events: Array, half_life: float) -> FloatArray:
         """Events before each bin, each halved every `half_life` days since, [n, T]."""
