@@ -1,0 +1,93 @@
+"""The pipeline's world counts late records and weighs decisions unless it is told not to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nurture_rl.errors import ConfigError
+from nurture_rl.simulator.data import WorldData
+from nurture_rl.workflow import world
+from nurture_rl.workflow.decisions import Decisions
+from nurture_rl.workflow.stages import Workshop
+from tests.unit.simulator.lamp_shop import QUICK, lamp_shop, starts
+from tests.unit.simulator.test_recording_delays import log_read_early
+
+JOURNEY = lamp_shop()
+
+
+def decisions() -> Decisions:
+    """600 contacts entering over ten days, read early; those of the last tenth are held out."""
+    data: WorldData = log_read_early(3_600, seed=30)
+    n = len(data.action)
+    probabilities = np.tile([0.4, 0.5, 0.05, 0.05], (n, 1))
+    assert data.age is not None
+    assert data.event_delay is not None
+    return Decisions(
+        features=data.features,
+        mask=np.ones((n, 4), bool),
+        action=data.action,
+        propensity=probabilities[np.arange(n), data.action],
+        probabilities=probabilities,
+        reward=np.zeros(n),
+        amounts=data.amounts,
+        episode=data.cluster,
+        step=data.step,
+        contact=data.cluster,
+        terminal=np.zeros(n, bool),
+        matured=data.matured,
+        complete=data.matured,
+        available=data.available,
+        held_out=data.cluster >= 540,
+        age=data.age,
+        event_delay=data.event_delay,
+        when=20_000 + data.cluster % 10,
+    )
+
+
+def made(tmp_path: Path, **config: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Calibration and evidence of the stage."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world, "load_decisions", lambda *_: decisions())
+        patch.setattr(world, "start_table", lambda *_: starts(JOURNEY))
+        workshop = Workshop(tmp_path, lambda line: None)
+        settings = replace(QUICK, **config)  # type: ignore[arg-type]
+        folder = world.learned_world(workshop, JOURNEY, tmp_path / "ingested", 0.5, settings, 0)
+    files = (folder / name for name in ("calibration.json", "evidence.json"))
+    calibration, evidence = (json.loads(file.read_text("utf-8")) for file in files)
+    return calibration, evidence
+
+
+def test_by_default_late_bins_count_and_decisions_are_weighted(tmp_path: Path) -> None:
+    calibration, evidence = made(tmp_path)
+    assert evidence["rows"] == 540 * 6
+    assert evidence["not_matured"] > 300
+    assert evidence["weighted"]
+    assert evidence["delays"]["bought"]["mean_bins"] > 1.0
+    assert len(calibration["heads"]) == len(calibration["later_days"]["heads"]) == 6
+
+
+def test_the_world_is_judged_on_days_after_those_it_was_fitted_to(tmp_path: Path) -> None:
+    calibration, _ = made(tmp_path)
+    later = calibration["later_days"]
+    assert calibration["from_day"] is None
+    assert later["from_day"] == 20_008
+    assert later["contacts"] == 108  # of 540, those who entered on the last two of ten days
+
+
+def test_both_can_be_switched_off(tmp_path: Path) -> None:
+    _, evidence = made(tmp_path, weighting="none", delays="declared")
+    assert evidence["not_matured"] == 0
+    assert not evidence["weighted"]
+    assert evidence["delays"] == {}
+
+
+def test_a_misspelt_switch_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"world\.weighting: expected one of propensity, none"):
+        made(tmp_path, weighting="propensities")
+    assert not list(tmp_path.iterdir())
