@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nurture_envs.worlds.heads import ResponseModel
 from nurture_rl.simulator.network import Rows
@@ -49,9 +49,10 @@ def initialise(
         if name.startswith("trunk_") and not name.endswith("bias"):
             fan = entering if name in ("trunk_0", "trunk_own") else parameter.shape[1]
             bound = math.sqrt(6.0 / fan)
-            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+            even = torch.rand(parameter.shape, generator=generator)
+            parameter.copy_(bound * (2.0 * even - 1.0))
         elif name in ("left", "right"):
-            nn.init.normal_(parameter, std=0.2, generator=generator)
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
     weight = (drawn * rows.weight)[:, None]
     shape = (model.sizes.actions, model.sizes.counts)
     bins = torch.zeros(shape, device=weight.device)

@@ -13,6 +13,7 @@ from nurture_envs.worlds.heads import ResponseModel, outputs, stacked
 Progress = Callable[[int, float], None]  # epoch, tuning loss
 
 _FEWEST_STEPS = 32  # an epoch, by smaller batches where there are few rows
+_FEWEST_EPOCHS = 4
 _SMALLEST = 128  # rows of a batch
 _CHUNK = 16384  # rows judged at once
 _OWN = ("own", "chain")  # what an action, or an event of the same bin, does by itself
@@ -22,7 +23,8 @@ _OWN = ("own", "chain")  # what an action, or an event of the same bin, does by 
 class TrainingConfig:
     """How the networks are trained."""
 
-    epochs: int = 40
+    epochs: int = 40  # at most
+    steps: int = 6000  # of all epochs together; large logs need fewer epochs
     patience: int = 3  # epochs without a better tuning loss
     batch: int = 2048  # rows at most
     learning_rate: float = 4e-3  # falls to a tenth over the epochs
@@ -117,11 +119,13 @@ def train(
     optimizer = _optimizer(weights, config, effective)
     n = len(rows.action)
     batch = min(config.batch, max(_SMALLEST, n // _FEWEST_STEPS))
+    epochs = max(_FEWEST_EPOCHS, config.steps // -(-n // batch))
+    epochs = min(config.epochs, epochs)
     thinned = bool((rows.exposure < 1.0).any())
     best, best_loss, waited = _copy(weights), float("inf"), 0
-    for epoch in range(config.epochs):
+    for epoch in range(epochs):
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * (1.0 - 0.9 * epoch / config.epochs)
+            group["lr"] = config.learning_rate * (1.0 - 0.9 * epoch / epochs)
         order = torch.randperm(n, generator=generator).to(rows.action.device)
         for chosen in torch.split(order, batch):
             _step(weights, embedding, rows.take(chosen), importance[:, chosen], thinned, optimizer)

@@ -18,6 +18,8 @@ class AmountTables:
     model: ResponseModel
     repeating: Tensor  # [R], count heads that repeat within a bin
     reach: bool  # contacts are sometimes out of reach
+    listed: tuple[bool, ...]  # [V]
+    logarithmic: tuple[bool, ...]  # [V]
 
     @classmethod
     def of(cls, model: ResponseModel, device: torch.device | str) -> AmountTables:
@@ -26,7 +28,8 @@ class AmountTables:
         copied.load_state_dict(model.state_dict())
         copied = copied.to(device).requires_grad_(False)
         reach = bool((copied.reachable < 1.0).any())
-        return cls(copied, copied.repeat.nonzero()[:, 0], reach)
+        listed, logs = model.listed.tolist(), model.logarithmic.tolist()
+        return cls(copied, copied.repeat.nonzero()[:, 0], reach, tuple(listed), tuple(logs))
 
     def repeats(self, luck: Tensor) -> Tensor:
         """Events in a bin that has some, of the repeating heads, [R, n], from uniforms [R, n].
@@ -51,7 +54,7 @@ class AmountTables:
 
     def _value(self, v: int, mean: Tensor, luck: Tensor, action: Tensor) -> Tensor:
         model, quantiles = self.model, self.model.sizes.quantiles
-        if bool(model.listed[v]):
+        if self.listed[v]:
             rank = (luck * quantiles).long().clamp_(max=quantiles - 1)
             return model.prices[:, v].reshape(-1).index_select(0, action * quantiles + rank)
         place = luck * (quantiles - 1)
@@ -60,7 +63,7 @@ class AmountTables:
         high = model.residuals[v].index_select(0, (below + 1).clamp_(max=quantiles - 1))
         value = mean + low + (place - below) * (high - low)
         value = model.value_mean[v] + model.value_scale[v] * value
-        value = torch.exp(value) if bool(model.logarithmic[v]) else value
+        value = torch.exp(value) if self.logarithmic[v] else value
         return torch.minimum(torch.maximum(value, model.value_low[v]), model.value_high[v])
 
     def mean_counts(self) -> Tensor:

@@ -169,14 +169,14 @@ def first_layer(
 
     Returns:
         Weights of the features, [E, U, d]; what each action adds to (or, in the rank part,
-        multiplies) their product, [E, U, a]; and the sizes of the three parts of U: trunk, rank,
-        outputs.
+        multiplies) their product, [E, U, a]; and the sizes of the three parts of U: trunk,
+        outputs, rank.
     """
-    of_features = torch.cat([weights["trunk_0"], weights["left"], weights["linear"]], dim=1)
-    of_action = torch.cat([weights["trunk_own"], weights["right"], weights["own"]], dim=1)
-    parts = [weights[name].shape[1] for name in ("trunk_0", "left", "linear")]
+    of_features = torch.cat([weights["trunk_0"], weights["linear"], weights["left"]], dim=1)
+    of_action = torch.cat([weights["trunk_own"], weights["own"], weights["right"]], dim=1)
+    parts = [weights[name].shape[1] for name in ("trunk_0", "linear", "left")]
     free = torch.zeros_like(weights["left"][:, :, 0])
-    bias = torch.cat([weights["trunk_0_bias"], free, weights["bias"]], dim=1)
+    bias = torch.cat([weights["trunk_0_bias"], weights["bias"], free], dim=1)
     table = of_action @ embedding.T + bias[:, :, None]
     return of_features, table, (parts[0], parts[1], parts[2])
 
@@ -199,18 +199,19 @@ def outputs(weights: Mapping[str, Tensor], embedding: Tensor, x: Tensor, action:
     Returns:
         [E, n, H + V].
     """
-    of_features, table, (trunk, rank, _) = first_layer(weights, embedding)
+    of_features, table, parts = first_layer(weights, embedding)
     members, units = table.shape[:2]
     across = (x @ of_features.flatten(0, 1).T).view(-1, members, units)
     moved = table.permute(2, 0, 1).index_select(0, action)
-    hidden = torch.relu(across[..., :trunk] + moved[..., :trunk]).transpose(0, 1)
+    sizes = list(parts)
+    into, straight, crossed = torch.split(across, sizes, dim=2)
+    onto, beside, crossing = torch.split(moved, sizes, dim=2)
+    hidden = torch.relu(into + onto).transpose(0, 1)
     for weight, bias in deeper_layers(weights):
         hidden = torch.relu(torch.baddbmm(bias[:, None], hidden, weight.transpose(1, 2)))
-    both = slice(trunk, trunk + rank)
-    crossed = (across[..., both] * moved[..., both]).transpose(0, 1)
-    out = (across[..., trunk + rank :] + moved[..., trunk + rank :]).transpose(0, 1)
-    inner = torch.cat([hidden, crossed], dim=2)
+    inner = torch.cat([hidden, (crossed * crossing).transpose(0, 1)], dim=2)
     last = torch.cat([weights["top"], weights["outer"]], dim=2)
+    out = (straight + beside).transpose(0, 1)
     return torch.baddbmm(out, inner, last.transpose(1, 2))
 
 

@@ -159,8 +159,7 @@ class LearnedWorld:
         if repeating:
             counts = happened.index_select(0, tables.repeating) * tables.repeats(parts[1])
             happened.index_copy_(0, tables.repeating, counts)
-        for channel, row in zip(self._channels.tolist(), torch.cat(made), strict=True):
-            amounts[channel, rows] = row[:n]
+        amounts[:, rows].index_copy_(0, self._channels, torch.cat(made)[:, :n])
         if reach:
             chance = tables.model.reachable[(view.bins[rows] + 1) % sizes.slots]
             available[rows] = parts[3][0, :n] < chance

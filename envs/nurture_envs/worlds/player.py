@@ -41,7 +41,7 @@ class Player:
             weights = stacked(models)
             into, table, self._parts = first_layer(weights, first.embedding)
             last = torch.cat([weights["top"], weights["outer"]], dim=2)
-            counts, trunk = self.sizes.counts, sum(self._parts[:2])
+            counts, trunk = self.sizes.counts, self._parts[0]
             slope = torch.stack([m.slope for m in models])
             shift = torch.stack([m.shift for m in models])
             scale = torch.where(first.learned, slope, torch.zeros_like(slope))[:, :, None]
@@ -51,14 +51,22 @@ class Player:
             logits = slope[:, :, None] * table[:, rows] + shift[:, :, None]
             logits = torch.where(first.learned[:, None], logits, torch.logit(first.rates).T)
             table[:, rows] = logits.masked_fill(~first.possible.T, -torch.inf)
-        self._into = into.to(device)
-        self._table = table.to(device)
-        self._last = last.to(device)
-        self._deeper = [(w.to(device), b.to(device)) for w, b in deeper_layers(weights)]
+        width = self.sizes.hidden[-1]
+        self._into = into.to(device).unbind()
+        self._table = table.to(device).unbind()
+        self._top = last[:, :, :width].to(device).unbind()
+        self._outer = last[:, :, width:].to(device).unbind()
+        self._deeper = [
+            (w.to(device).unbind(), b.to(device)[:, :, None].unbind())
+            for w, b in deeper_layers(weights)
+        ]
         self._mean = first.standard_mean[:, None].to(device)
         self._over = (1.0 / first.standard_scale)[:, None].to(device)
-        self._chain = torch.where(first.learned[:, None], first.chain, 0.0).to(device)
-        self._seen = [bool(row.any()) for row in self._chain]
+        chain = torch.where(first.learned[:, None], first.chain, 0.0)
+        self._chain = [
+            row[:head].to(device) if bool(row[:head].any()) else None
+            for head, row in enumerate(chain)
+        ]
         self._needs = _nearest(first.needs)
 
     def outputs(self, features: Tensor, action: Tensor, member: Tensor) -> Tensor:
@@ -96,17 +104,16 @@ class Player:
 
     def _network(self, k: int, x: Tensor, action: Tensor) -> Tensor:
         """Member k's outputs for standardised columns x [d, n], n a multiple of 64."""
-        trunk, rank, _ = self._parts
+        trunk, outputs, _ = self._parts
         moved = self._table[k].index_select(1, action)
         across = self._into[k] @ x
-        crossed = across[trunk : trunk + rank].mul_(moved[trunk : trunk + rank])
-        hidden = across[:trunk].add_(moved[:trunk]).relu_()
+        across[: trunk + outputs].add_(moved[: trunk + outputs])
+        crossed = across[trunk + outputs :].mul_(moved[trunk + outputs :])
+        hidden = across[:trunk].relu_()
         for weight, bias in self._deeper:
-            hidden = (weight[k] @ hidden).add_(bias[k][:, None]).relu_()
-        out = across[trunk + rank :].add_(moved[trunk + rank :])
-        width = hidden.shape[0]
-        out.add_(self._last[k][:, :width] @ hidden)
-        return out.add_(self._last[k][:, width:] @ crossed)
+            hidden = torch.addmm(bias[k], weight[k], hidden).relu_()
+        out = across[trunk : trunk + outputs]
+        return out.addmm_(self._top[k], hidden).addmm_(self._outer[k], crossed)
 
     def walk(self, logits: Tensor, luck: Tensor) -> tuple[Tensor, Tensor]:
         """Play the heads in order, each seeing what happened before it.
@@ -119,14 +126,15 @@ class Player:
             What happened, [H, n] 0 or 1, and each head's chance given the heads before it, [H, n].
         """
         happened, chance = torch.empty_like(logits), torch.empty_like(logits)
-        for head in range(logits.shape[0]):
-            logit = logits[head]
-            if self._seen[head]:
-                logit = logit + self._chain[head, :head] @ happened[:head]
-            torch.sigmoid(logit, out=chance[head])
+        events, chances, draws = happened.unbind(), chance.unbind(), luck.unbind()
+        for head, logit in enumerate(logits.unbind()):
+            seen = self._chain[head]
+            if seen is not None:
+                logit = torch.addmv(logit, happened[:head].T, seen)
+            torch.sigmoid(logit, out=chances[head])
             for earlier in self._needs[head]:
-                chance[head].mul_(happened[earlier])
-            torch.lt(luck[head], chance[head], out=happened[head])
+                chances[head].mul_(events[earlier])
+            torch.lt(draws[head], chances[head], out=events[head])
         return happened, chance
 
     def marginal(self, logits: Tensor, keys: Tensor, draws: int) -> Tensor:
@@ -165,7 +173,7 @@ class Player:
 
 
 _MARGINAL = 17  # stream of luck
-_BLOCK = 4096  # contacts whose arrays stay in a core's cache
+_BLOCK = 8192  # contacts: enough to outweigh the cost of calls, few enough for the cache
 
 
 def blocks(n: int, device: torch.device) -> list[slice]:
