@@ -102,13 +102,14 @@ class TrialOnboardingParams:
     buy_ready: float = 1.0
     buy_milestone: float = 0.4  # per milestone reached, beside its readiness
     buy_urgency: float = 2.6  # on the last day of the trial
-    urgency_days: float = 2.5  # days before the end at which exp(-1) of it is felt
+    urgency_days: float = 2.5  # days from the end at which exp(-1) of it is felt
     buy_lapsed: float = -1.0  # after the trial
     buy_asked: float = 0.8  # a seen message about prices
     called_from: float = 2.0  # milestones at which calls work half as well as they can
     call_chance: float = 0.6  # chance that the call of a success manager is held
     pricing_base: float = -4.0  # price pages, per day
     pricing_ready: float = 0.7
+    pricing_urgency: float = 1.0  # on the last day of the trial; fades on both sides
     pql_chance: float = 0.5  # chance a day that an activated user is qualified
     cancel_base: float = -5.6
     cancel_habit: float = 0.6  # log-odds saved per unit of habit
@@ -275,7 +276,7 @@ class TrialOnboardingWorld:
         p, latent = self.params, view.latent
         level, ready = latent["level"], latent["ready"]
         left = latent["ends"] - 1.0 - self._day(view.bins)  # whole days left after this one
-        urgency = torch.exp(torch.clamp(left, min=0.0) * (-1.0 / p.urgency_days))
+        urgency = torch.exp(left.abs() * (-1.0 / p.urgency_days))
         pressed = torch.where(left < 0.0, p.buy_lapsed, p.buy_urgency * urgency)
         asked = answers.seen & (mailing.topic == TOPICS.index("pricing"))
         logit = p.buy_base + p.buy_ready * ready + p.buy_milestone * level + pressed
@@ -284,7 +285,9 @@ class TrialOnboardingWorld:
         bought = bought & stays
         leaves = u[_CANCEL] < torch.sigmoid(p.cancel_base - p.cancel_habit * latent["habit"])
         qualified = u[_PQL] < p.pql_chance * torch.sigmoid(4.0 * (level - 2.0) + ready)
-        interested = torch.sigmoid(p.pricing_base + p.pricing_ready * ready + urgency)
+        interested = torch.sigmoid(
+            p.pricing_base + p.pricing_ready * ready + p.pricing_urgency * urgency
+        )
         return {
             "viewed_pricing": u[_PRICING] < interested,
             "became_pql": qualified & ~latent["pql"],
