@@ -1,0 +1,152 @@
+"""Our environment under the clock: full steps of many contacts, actions drawn before the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.timing import Work
+from nurture_envs.contact_env import ContactVectorEnv
+from nurture_envs.population import Population
+from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.draws import contact_keys, next_episode
+from nurture_envs.worlds.reference import reference_world
+from nurture_envs.worlds.world import World
+from nurture_rl.simulator.store import load_learned_world
+from nurture_rl.workflow.config import register_schema, settings
+from nurture_rl.workflow.pipeline import Pipeline
+
+ROOT = Path(__file__).resolve().parents[1]
+BURN_IN = 20  # steps before the clock runs: contacts are then spread over their episodes
+# A seller answers two calls a bin per 1,000 contacts; mail may double against its weekly mean.
+SHARED = Population(account_size=4, seller_capacity=2.0, volume_growth=2.0)
+
+
+def known_world(journey: str, device: str = "cpu") -> World:
+    """The reference world of a shipped journey."""
+    return reference_world(journey, device)
+
+
+def fitted_world(
+    journey: str, contacts: int, runs: Path, say: Callable[[str], None], device: str = "cpu"
+) -> World:
+    """An ensemble fitted to a small log of the reference world; kept under `runs`.
+
+    The fit is short: how fast a world answers does not depend on how well it was fitted.
+    """
+    register_schema()
+    overrides = [
+        f"data.journey={journey}",
+        f"data.contacts={contacts}",
+        "data.logging=random",
+        "+world.training.epochs=2",
+        f"runs={runs}",
+    ]
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        checked = settings(compose("fit_world", overrides=overrides))
+    pipeline = Pipeline(checked, say)
+    return load_learned_world(pipeline.world / "world", pipeline.journey, device)
+
+
+def legal_actions(mask: NDArray[np.bool_], luck: np.random.Generator) -> NDArray[np.int64]:
+    """One legal action per row, uniformly, [n]; the mask is stored column by column."""
+    draws = luck.random(mask.T.shape, dtype=np.float32)
+    return np.asarray((draws * mask.T).argmax(axis=0), np.int64)
+
+
+def contact_steps(
+    world: World, n: int, steps: int, population: Population | None = SHARED
+) -> Callable[[], Work]:
+    """Timed runs of `steps` full environment steps of n contacts, restarts included."""
+    env, luck = ContactVectorEnv(world, n, population=population), np.random.default_rng(0)
+
+    def run() -> Work:
+        _, info = env.reset(seed=1)
+        seconds = 0.0
+        for step in range(BURN_IN + steps):
+            action = legal_actions(info["action_mask"], luck)
+            began = time.perf_counter()
+            _, _, _, _, info = env.step(action)
+            seconds += (time.perf_counter() - began) if step >= BURN_IN else 0.0
+        return Work(n * steps, seconds)
+
+    return run
+
+
+def restart_share(world: World, n: int, steps: int) -> float:
+    """Share of the timed contact-steps after which a new contact begins."""
+    env, luck = ContactVectorEnv(world, n, population=SHARED), np.random.default_rng(0)
+    _, info = env.reset(seed=1)
+    restarted = 0
+    for step in range(BURN_IN + steps):
+        _, _, ended, cut, info = env.step(legal_actions(info["action_mask"], luck))
+        restarted += int((ended | cut).sum()) if step >= BURN_IN else 0
+    return restarted / (n * steps)
+
+
+def device_steps(world: World, n: int, steps: int, device: str) -> Callable[[], Work]:
+    """The same bins where nothing leaves the device: actions are drawn there, outside the clock."""
+    simulation = Simulation(world, device)
+
+    def wait() -> None:
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    def run() -> Work:
+        state = simulation.begin(contact_keys(1, n, device))
+        decision = simulation.decision(state)
+        seconds = 0.0
+        for step in range(BURN_IN + steps):
+            action = (torch.rand(decision.mask.T.shape, device=device) * decision.mask.T).argmax(0)
+            wait()
+            began = time.perf_counter()
+            after = simulation.step(state, decision, action)
+            state = after.state
+            rows = torch.nonzero(after.terminated | after.truncated)[:, 0]
+            if len(rows):
+                fresh = simulation.begin(next_episode(state.keys[rows]))
+                state = simulation.renew(state, fresh, rows)
+            decision = simulation.decision(state)
+            wait()
+            seconds += (time.perf_counter() - began) if step >= BURN_IN else 0.0
+        return Work(n * steps, seconds)
+
+    return run
+
+
+def state_bytes(world: World, n: int) -> int:
+    """Bytes of everything the simulation carries from bin to bin for n contacts."""
+    simulation = Simulation(world, world_device(world), SHARED)
+    found = {
+        part.untyped_storage().data_ptr(): part.untyped_storage().nbytes()
+        for part in _tensors(simulation.begin(contact_keys(1, n, simulation.device)))
+    }
+    return sum(found.values())
+
+
+def world_device(world: World) -> str:
+    """Where the world's delays, and so its arrays, lie."""
+    return str(world.delays.device)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _tensors(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
