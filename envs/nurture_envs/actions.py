@@ -146,7 +146,7 @@ class ActionCatalog:
         )
 
     @cached_property
-    def kinds(self) -> tuple[tuple[ActionKind, ...], IntArray]:
+    def kinds(self) -> tuple[tuple[ActionKind, ...], tuple[int, ...]]:
         """The distinct kinds of actions, as guardrails see them, and each action's kind, [a]."""
         kinds = [
             ActionKind(
@@ -161,7 +161,7 @@ class ActionCatalog:
             )
         ]
         distinct = list(dict.fromkeys(kinds))
-        return tuple(distinct), np.array([distinct.index(kind) for kind in kinds], np.int64)
+        return tuple(distinct), tuple(distinct.index(kind) for kind in kinds)
 
     @cached_property
     def factor_names(self) -> tuple[str, ...]:

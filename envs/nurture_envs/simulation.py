@@ -176,7 +176,7 @@ class Simulation:
                 (remembered, n), -torch.inf, dtype=torch.float64, device=self.device
             ),
             paused_until=torch.zeros(n, dtype=torch.int64, device=self.device),
-            latent=start.latent,
+            latent={name: part.clone() for name, part in start.latent.items()},
             company=company,
         )
 

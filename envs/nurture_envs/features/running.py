@@ -132,8 +132,8 @@ class Running:
         """The state of contacts with that past, at the start of bin 0."""
         known, n = min(len(past.ring), self.width), past.ring.shape[2]
         tracks = torch.matmul(self._of_track, past.ring[:known])  # [known, T, n]
-        nothing = tracks.new_zeros((len(self.tracks), n))
-        ring = (*tracks, *[nothing] * (self.width - known))
+        empty = [tracks.new_zeros((len(self.tracks), n)) for _ in range(self.width - known)]
+        ring = (*(bin_.clone() for bin_ in tracks), *empty)
         sums = tracks.new_zeros((self.sum_rows, n))
         for window, (rows, of) in self._sum_tracks.items():
             sums[rows] = tracks[:window].sum(dim=0)[of]

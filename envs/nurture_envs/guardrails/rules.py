@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntFlag
-from functools import cached_property
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -121,7 +120,7 @@ def legal_actions(
     rules = _Rules(facts, settings)
     kinds, kind_of = catalog.kinds
     rows = [rules.reasons(kind) for kind in kinds]
-    reasons = rules.xp.stack([rows[kind] for kind in kind_of.tolist()])
+    reasons = rules.xp.stack([rows[kind] for kind in kind_of])
     return (reasons == 0).T, reasons.T
 
 
@@ -132,12 +131,16 @@ class _Rules:
         self.facts, self.settings = facts, settings
         self.xp = array_namespace(facts.now_hours)
         self.none = self.xp.zeros_like(facts.today, dtype=self.xp.int32)
+        self.paused = self.bits(facts.paused, Reason.PAUSED)
+        talking = self.bits(facts.conversation, Reason.SALES_CONVERSATION)
+        self.engaged = self.paused + talking  # against everything but waiting
+        self.mail = self._against_mail()
         self._slots: dict[int, Array] = {}
 
     def bits(self, broken: Array, reason: Reason) -> Array:
         if isinstance(broken, bool):
-            return self.none + int(reason) * int(broken)
-        return self.xp.astype(broken, self.xp.int32) * int(reason)
+            return self.none + reason.value * int(broken)
+        return self.xp.astype(broken, self.xp.int32) * reason.value
 
     def reasons(self, kind: ActionKind) -> Array:
         if kind.routing == "pause":
@@ -146,22 +149,12 @@ class _Rules:
             return self.engaged
         if kind.routing == "escalate":
             return self.engaged + self.bits(_not(self.facts.intent), Reason.NO_INTENT)
-        found = self._slot(kind.slot) + (0 if kind.approved else int(Reason.NOT_APPROVED))
+        found = self._slot(kind.slot) + (0 if kind.approved else Reason.NOT_APPROVED.value)
         if kind.expiry is None:
             return found
         return found + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
 
-    @cached_property
-    def paused(self) -> Array:
-        return self.bits(self.facts.paused, Reason.PAUSED)
-
-    @cached_property
-    def engaged(self) -> Array:
-        """What stands against everything but waiting."""
-        return self.paused + self.bits(self.facts.conversation, Reason.SALES_CONVERSATION)
-
-    @cached_property
-    def _send(self) -> Array:
+    def _against_mail(self) -> Array:
         """What stands against any mail, whenever it is sent."""
         facts, found = self.facts, self.engaged
         if self.settings.require_consent:
@@ -176,7 +169,7 @@ class _Rules:
         if slot not in self._slots:
             facts, now = self.facts, slot == NOW
             at = facts.now_hours if now else facts.midnight_hours + float(slot)
-            found = self._send + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
+            found = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
             found = found + self._spacing(at)
             if not now:
                 found = found + self.bits(at < facts.now_hours, Reason.SLOT_PASSED)
