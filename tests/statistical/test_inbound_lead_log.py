@@ -46,6 +46,7 @@ MAIL = InboundLeadParams(
         tolerance=1.0,
         tolerance_spread=0.0,
         unreachable=0.02,
+        gateway_share=0.2,
     ),
     ready_mean=0.0,
     ready_spread=0.0,

@@ -32,7 +32,7 @@ class MailParams:
     delivery: float = 0.985  # chance that mail to a good address arrives
     unreachable: float = 0.006  # share of addresses that bounce
     proxy_share: float = 0.45  # share whose mail proxy opens everything
-    gateway_share: float = 0.2  # share whose security gateway follows every link
+    gateway_share: float = 0.03  # share whose security gateway follows every link
     # What a message is worth to them: its appeal
     topic_pull: float = 1.4  # on the topic of interest
     hour_pull: float = 0.55  # at the best hour

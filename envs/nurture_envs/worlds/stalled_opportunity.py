@@ -53,6 +53,7 @@ _STEP, _MOVE, _CLOSE, _SHIFT = range(_VIEWS.stop, _VIEWS.stop + 4)
 def _mail() -> MailParams:
     """Buyers in an open deal read more, answer more and bear more mail than leads."""
     return MailParams(
+        gateway_share=0.02,
         best_hours=(10.0, 15.0),
         click_base=-5.0,
         reply_base=-5.9,
@@ -94,10 +95,10 @@ class StalledOpportunityParams:
     verbal_base: float = -3.4  # a proposal is agreed to in words
     verbal_ready: float = 0.8
     close: tuple[float, float, float, float] = (0.02, 0.01, 0.03, 0.15)  # chance a bin, by stage
-    win_base: float = -0.3  # a deal that closes is won, next step just agreed
+    win_base: float = -0.2  # a deal that closes is won, next step just agreed
     win_ready: float = 0.5
     win_verbal: float = 0.5  # the same after a verbal yes
-    stall_drag: float = 1.3  # after `stall_days` without a next step, growing evenly until then
+    stall_drag: float = 1.1  # after `stall_days` without a next step, growing evenly until then
     stall_days: float = 50.0
     no_consent: float = 0.02
     zone_unknown: float = 0.1
