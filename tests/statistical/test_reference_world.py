@@ -24,16 +24,8 @@ CATALOG = ActionCatalog.of(JOURNEY)
 PLANTED = InboundLeadParams()
 NO_WEEKDAYS = (0.0,) * 7
 # The planted effects on rarer events would need far more contacts; raised bases leave them alone.
-CLEAR = changed(
-    PLANTED,
-    {
-        "click_base": -2.5,
-        "reply_base": -3.0,
-        "meeting_base": -2.5,
-        "leave_base": 0.005,
-        "weekdays": NO_WEEKDAYS,
-    },
-)
+RAISED = {"click_base": -2.5, "reply_base": -3.0, "meeting_base": -2.5, "leave_base": 0.005}
+CLEAR = changed(PLANTED, RAISED | {"weekdays": NO_WEEKDAYS})
 SECURITY, PRICING = TOPICS.index("security"), TOPICS.index("pricing")
 BRIEF, LATE_BRIEF, GUIDE = (
     "send:security_brief@09",
