@@ -14,6 +14,7 @@ from nurture_rl.simulator.gap.propensities import PropensityCheck
 from nurture_rl.simulator.gap.settings import GapConfig, Limits
 from nurture_rl.simulator.gap.verdict import Cause, NamedCause
 
+_NEARLY = 1e-6
 _SURE = 4.0  # standard errors that a single decisive test asks for
 _RATE_FAMILIES = ("rate", "arm", "funnel", "reward")
 
@@ -135,14 +136,19 @@ def _delays(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
     if not off:
         return
     worst = off[0]
-    missing = worst.gap < 0 and worst.simulated.value < config.margins.share / 2
+    told = {one.head: one.simulated for one in evidence.delays}.get(worst.head, ())
+    fixed = max(told, default=0.0) > 1.0 - _NEARLY
+    if worst.group == "known late":
+        real, world = (f"{100 * one.value:.0f} % of them" for one in (worst.real, worst.simulated))
+    else:
+        real, world = (f"{one.value:.2f} bins" for one in (worst.real, worst.simulated))
     yield NamedCause(
-        Cause.MISSING_DELAYS if missing else Cause.WRONG_DELAYS,
-        worst.real.value,
-        worst.simulated.value + config.margins.share,
-        f"{100 * worst.real.value:.0f} % of {worst.head} become known a bin or more late in the "
-        f"log and {100 * worst.simulated.value:.0f} % in the world, so its features know too "
-        f"{'much' if worst.gap < 0 else 'little'}.",
+        Cause.MISSING_DELAYS if fixed else Cause.WRONG_DELAYS,
+        worst.gap,
+        worst.margin,
+        f"Records of {worst.head} come late by chance in the log ({worst.group}: {real}) and "
+        f"{'never by chance' if fixed else 'otherwise'} in the world ({world}), so its features "
+        f"know too {'much' if worst.gap < 0 else 'little'}.",
         True,
     )
 
@@ -191,17 +197,16 @@ def _fatigue(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
     found = evidence.half_lives
     limits = config.limits
     if found is not None:
-        factor = max(
-            found.real.value / found.simulated.value, found.simulated.value / found.real.value
-        )
-        if found.deviance > limits.deviance and factor > limits.half_life_factor:
+        factor = found.real.value / found.simulated.value
+        factor = max(factor, 1.0 / factor)
+        if found.p_value < limits.same_fatigue and factor > limits.half_life_factor:
             yield NamedCause(
                 Cause.WRONG_FATIGUE_HALF_LIFE,
-                found.simulated.value,
-                found.real.value,
+                factor,
+                limits.half_life_factor,
                 f"What earlier sends cost halves within {found.real.shown} in the log and within "
-                f"{found.simulated.shown} in the world (likelihood ratio {found.deviance:.0f}, "
-                f"{limits.deviance:.1f} is the limit).",
+                f"{found.simulated.shown} in the world; one fatigue for both has a chance of "
+                f"{found.p_value:.1g}.",
                 True,
             )
             return

@@ -7,15 +7,19 @@ import numpy as np
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.world import World
 from nurture_rl.simulator.gap.compare import Comparison, Estimate, ratios
+from nurture_rl.simulator.gap.rates import Margins
 from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
 
 _FEWEST = 20  # recorded events that a channel needs
 
 
-def late_shares(
-    real: Trajectories, world: World, journey: Journey, margin: float
+def late_records(
+    real: Trajectories, world: World, journey: Journey, margins: Margins
 ) -> list[Comparison]:
-    """Share of events known one or more bins late, by signal; empty where the log cannot say."""
+    """Share of events known one or more bins late, and mean lateness in bins, by signal.
+
+    Empty where the log cannot say.
+    """
     if real.event_delay is None:
         return []
     table = delay_table(world)
@@ -25,25 +29,20 @@ def late_shares(
         known = real.event_delay[:, channel] >= 0
         if signal.by_action or known.sum() < _FEWEST:
             continue
-        late = (real.event_delay[:, channel] > 0) & known
-        value, stderr = ratios(real, late.astype(np.float64)[:, None], known.astype(np.float64))
-        a = Estimate(float(value[0]), float(stderr[0]))
-        b = Estimate(float(table[1:, channel].sum()), 0.0)
+        lag = np.where(known, real.event_delay[:, channel], 0).astype(np.float64)
+        parts = np.stack([np.minimum(lag, 1.0), lag], axis=1)
+        value, stderr = ratios(real, parts, known.astype(np.float64))
+        told = (table[1:, channel].sum(), np.arange(len(table)) @ table[:, channel])
         # An all-or-nothing share still leaves about 3/n open at 95 %.
         floor = 1.0 / float(known.sum())
-        found.append(
-            Comparison(
-                "delay",
-                signal.name,
-                "known late",
-                a,
-                b,
-                b.value - a.value,
-                max(a.stderr, floor),
-                margin,
-                "difference",
+        groups = (("known late", margins.share), ("bins late", margins.lag))
+        for place, (group, margin) in enumerate(groups):
+            a = Estimate(float(value[place]), max(float(stderr[place]), floor))
+            b = Estimate(float(told[place]), 0.0)
+            apart = b.value - a.value
+            found.append(
+                Comparison("delay", signal.name, group, a, b, apart, a.stderr, margin, "difference")
             )
-        )
     return found
 
 

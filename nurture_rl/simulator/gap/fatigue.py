@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
+from scipy.stats import chi2
 
 from nurture_envs.journey import Journey
 from nurture_rl.simulator.gap.surfaces import answers, sends_of
@@ -32,14 +34,25 @@ class HalfLife:
 
 @dataclass(frozen=True, slots=True)
 class HalfLives:
-    """The log's and the world's, and how badly one half-life would fit both."""
+    """The log's and the world's, and how badly one fatigue would fit both."""
 
     real: HalfLife
     simulated: HalfLife
-    deviance: float  # chi-square with one degree of freedom where they are equal
+    deviance: float  # likelihood ratio of two half-lives and slopes against common ones
+    freedom: int  # its degrees of freedom where fatigue is the same
+    p_value: float  # chance of such a deviance where it is
     days: tuple[float, ...]  # half-lives tried
     real_profile: tuple[float, ...]  # log-likelihood less the best, for each
     simulated_profile: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answers:
+    """What was sent before each send, and how it was answered."""
+
+    ages: FloatArray  # [S, m], days since each earlier send
+    weight: FloatArray  # [S], scaled so that they sum to the effective number of sends
+    answered: list[FloatArray]  # of each type, [S]
 
 
 def half_lives(
@@ -49,19 +62,24 @@ def half_lives(
 
         logit P(answer of type k) = a_k + b_k sum_j 0.5^(days since earlier send j / half-life)
 
-    Intervals hold the half-lives whose log-likelihood is within 1.92 of the best.
+    Intervals hold the half-lives whose log-likelihood is within 1.92 of the best. Log and world may
+    always differ in a_k: how often the first send is answered is a matter of rates.
     """
-    profiles = [_profile(one, journey, types) for one in (real, simulated)]
-    if profiles[0] is None or profiles[1] is None:
+    sides = [_answers(one, journey, types) for one in (real, simulated)]
+    if not types or not all(np.isfinite(one.ages).any() for one in sides):
         return None
-    a, b = profiles[0], profiles[1]
+    a, b, both = (_profile(group) for group in ([sides[0]], [sides[1]], sides))
+    deviance = max(0.0, float(2.0 * (a.max() + b.max() - both.max())))
+    freedom = 1 + len(types)
     return HalfLives(
-        real=_estimate(a),
-        simulated=_estimate(b),
-        deviance=float(-2.0 * (a + b).max()),
+        real=_estimate(a - a.max()),
+        simulated=_estimate(b - b.max()),
+        deviance=deviance,
+        freedom=freedom,
+        p_value=float(chi2.sf(deviance, freedom)),
         days=tuple(GRID_DAYS.tolist()),
-        real_profile=tuple(a.tolist()),
-        simulated_profile=tuple(b.tolist()),
+        real_profile=tuple((a - a.max()).tolist()),
+        simulated_profile=tuple((b - b.max()).tolist()),
     )
 
 
@@ -71,32 +89,70 @@ def _estimate(profile: FloatArray) -> HalfLife:
     return HalfLife(best, float(inside.min()), float(inside.max()))
 
 
-def _profile(played: Trajectories, journey: Journey, types: tuple[str, ...]) -> FloatArray | None:
+def _answers(played: Trajectories, journey: Journey, types: tuple[str, ...]) -> _Answers:
     sends = sends_of(played, journey)
-    if not types or not np.isfinite(sends.since).any():
-        return None
     weight = played.weight[sends.row]
-    y = [answers(played, journey, name)[sends.row] for name in types]
-    fits = [_likelihood((0.5 ** (sends.ages / days)).sum(axis=1), y, weight) for days in GRID_DAYS]
-    return np.array(fits) - max(fits)
+    # Kish's design effect over contacts: reweighted sends say less than their number.
+    contact = played.contact[sends.row]
+    effect = _unevenness(np.bincount(contact, weight)) / _unevenness(np.bincount(contact) * 1.0)
+    scaled = (
+        weight / (max(float(weight.mean()), 1e-12) * max(effect, 1.0)) if weight.size else weight
+    )
+    answered = [answers(played, journey, name)[sends.row] for name in types]
+    return _Answers(sends.ages, scaled, answered)
 
 
-def _likelihood(fatigue: FloatArray, y: list[FloatArray], weight: FloatArray) -> float:
-    """Best log-likelihood over all types of answers, given the fatigue of each send."""
-    distinct, place = np.unique(np.round(fatigue, 3), return_inverse=True)
-    below = np.bincount(place, weight)
+def _unevenness(totals: FloatArray) -> float:
+    """Sum of squares over the square of the sum: one over the effective number."""
+    return float(totals @ totals) / max(float(totals.sum()) ** 2, 1e-12)
+
+
+def _profile(sides: list[_Answers]) -> FloatArray:
+    """Best log-likelihood for each half-life, with slopes common to all sides, [days]."""
+    return np.array([sum(_fits(sides, days)) for days in GRID_DAYS])
+
+
+def _fits(sides: list[_Answers], days: float) -> Iterator[float]:
+    """Best log-likelihood of each type of answer."""
+    parts = []
+    for one in sides:
+        fatigue = np.round((0.5 ** (one.ages / days)).sum(axis=1), 2)
+        distinct, place = np.unique(fatigue, return_inverse=True)
+        below = np.bincount(place, one.weight).astype(np.float64)
+        parts.append((one, distinct.astype(np.float64), place, below))
+    for k in range(len(sides[0].answered)):
+        tables = [
+            (distinct, below, np.bincount(place, one.weight * one.answered[k]).astype(np.float64))
+            for one, distinct, place, below in parts
+        ]
+        yield _likelihood(tables)
+
+
+def _likelihood(tables: list[tuple[FloatArray, FloatArray, FloatArray]]) -> float:
+    """Logistic regression on fatigue with one slope, and one intercept per table.
+
+    Args:
+        tables: distinct fatigue, sends and answered sends at each.
+    """
+    a = np.array([_logit(top.sum() / below.sum()) for _, below, top in tables])
+    b, m = 0.0, len(tables)
+    for _ in range(12):
+        gradient, curve = np.zeros(m + 1), np.zeros((m + 1, m + 1))
+        for side, (x, below, top) in enumerate(tables):
+            p = expit(a[side] + b * x)
+            off, bend = top - below * p, below * p * (1.0 - p)
+            gradient[side], gradient[m] = off.sum(), gradient[m] + off @ x
+            curve[side, side], curve[m, m] = bend.sum() + 1e-9, curve[m, m] + bend @ x**2
+            curve[side, m] = curve[m, side] = bend @ x
+        curve[m, m] += 1e-6
+        step = np.linalg.solve(curve, gradient)
+        a, b = a + step[:m], b + float(step[m])
     total = 0.0
-    for one in y:
-        top = np.bincount(place, weight * one)
-        a, b = float(logit(np.clip(top.sum() / below.sum(), 1e-6, 1 - 1e-6))), 0.0
-        for _ in range(12):
-            p = expit(a + b * distinct)
-            off, curve = top - below * p, below * p * (1 - p)
-            s0, s1, s2 = curve.sum(), curve @ distinct, curve @ distinct**2 + 1e-6
-            g0, g1 = off.sum(), off @ distinct
-            determinant = s0 * s2 - s1 * s1
-            a += (s2 * g0 - s1 * g1) / determinant
-            b += (s0 * g1 - s1 * g0) / determinant
-        p = np.clip(expit(a + b * distinct), 1e-12, 1 - 1e-12)
+    for side, (x, below, top) in enumerate(tables):
+        p = np.clip(expit(a[side] + b * x), 1e-12, 1.0 - 1e-12)
         total += float(top @ np.log(p) + (below - top) @ np.log1p(-p))
     return total
+
+
+def _logit(share: float) -> float:
+    return float(logit(min(max(share, 1e-6), 1.0 - 1e-6)))

@@ -31,6 +31,7 @@ class Margins:
     part: float = 0.35  # log ratio within an arm, week or segment
     response: float = 0.25  # log odds ratio of response curves
     share: float = 0.10  # difference of shares: what is recorded late
+    lag: float = 0.25  # bins: of mean lateness
     auc: float = 0.62  # of the classifier that tells log and world apart
 
 

@@ -123,6 +123,7 @@ class _Sides:
 def _evidence(sides: _Sides, config: GapConfig, rng: np.random.Generator) -> Evidence:
     real, simulated, journey = sides.real, sides.simulated, sides.journey
     types = surfaces.answer_types(real, journey)
+    leaving = surfaces.leaving_types(real, journey)
     found_curves = surfaces.curves(real, simulated, journey, types)
     told = _predictions(sides, config)
     star = tuple(name for name in journey.north_star.of if name in Heads.of(journey).counts)
@@ -131,7 +132,7 @@ def _evidence(sides: _Sides, config: GapConfig, rng: np.random.Generator) -> Evi
     compared = [
         *_rates(real, simulated, journey, config),
         *told.comparisons,
-        *delays.late_shares(real, sides.world, journey, config.margins.share),
+        *delays.late_records(real, sides.world, journey, config.margins),
     ]
     pace = surfaces.curve_comparisons(found_curves, config.margins.response)
     rate = config.false_discoveries
@@ -148,7 +149,7 @@ def _evidence(sides: _Sides, config: GapConfig, rng: np.random.Generator) -> Evi
         effective_share=sides.share,
         comparisons=(*judged(compared, rate), *judged(pace, rate)),
         curves=found_curves,
-        half_lives=half_lives(real, simulated, journey, types),
+        half_lives=half_lives(real, simulated, journey, (*types, *leaving)),
         survival=survival_curves(real, simulated, journey),
         hours=tuple(_hours(real, simulated, journey, name) for name in types),
         delays=_delays(real, sides.world),

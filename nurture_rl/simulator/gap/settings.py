@@ -17,11 +17,11 @@ class Limits:
     star_events: int = 30  # events of the north star in the held-out log
     fitted_episodes: int = 200
     judged_events: int = 50  # held-out events from which a head should have been learned
-    deviance: float = 10.83  # chi-square of one degree of freedom at 0.1 %
+    same_fatigue: float = 0.001  # chance below which log and world have no common fatigue
     half_life_factor: float = 1.5
     minor_heads: float = 0.1  # share of the signals read whose rates may be off somewhere
     disagreement: float = 0.5  # spread of the members' chances as a share of their mean
-    proof: float = 1.5  # margins within which the interval of what rankings rest on must lie
+    proof: float = 2.0  # margins within which the interval of what rankings rest on must lie
 
 
 @dataclass(frozen=True, slots=True)

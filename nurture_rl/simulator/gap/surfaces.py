@@ -89,17 +89,26 @@ def answers(played: Trajectories, journey: Journey, wanted: str) -> FloatArray:
 
 def answer_types(log: Trajectories, journey: Journey) -> tuple[str, ...]:
     """Types of signals that people make in answer to a send, by the log; terminals are none."""
+    wanted = (s for s in journey.signals if s.name not in journey.terminals)
+    return _answering(log, journey, tuple(dict.fromkeys(s.type for s in wanted)))
+
+
+def leaving_types(log: Trajectories, journey: Journey) -> tuple[str, ...]:
+    """Types of terminal signals that follow a send, by the log."""
+    wanted = (s for s in journey.signals if s.name in journey.terminals)
+    return _answering(log, journey, tuple(dict.fromkeys(s.type for s in wanted)))
+
+
+def _answering(log: Trajectories, journey: Journey, types: tuple[str, ...]) -> tuple[str, ...]:
+    """The types that people make far more often in the bin of a send than in others."""
     sent = ActionCatalog.of(journey).routed("send")[log.action]
     if not sent.any() or sent.all():
         return ()
-    types = dict.fromkeys(
-        s.type
-        for s in journey.signals
-        if not s.by_action and not s.is_machine and s.name not in journey.terminals
-    )
     found = []
     for name in types:
         y = answers(log, journey, name)
+        if not y.any():
+            continue
         after, else_ = float(y[sent].mean()), float(y[~sent].mean())
         if y[sent].sum() >= 5 * _FEWEST and _LIFT * else_ < after < _CERTAIN:
             found.append(name)
