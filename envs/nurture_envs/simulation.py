@@ -294,10 +294,10 @@ class Simulation:
             return self._running.close(state.past, amounts, bins, None), None, None
         luck = uniforms(state.keys, state.bins, _DELAYS, len(self.late))[self._late_signals]
         delays = (luck >= self._late_rates).to(torch.float32).sum(dim=0)  # [e, n]
-        at_once = amounts.clone()
-        at_once[self.late] *= delays == 0
-        past = self._running.close(state.past, at_once, bins, state.late.known_now())
-        return past, state.late.after(amounts[self.late], delays), delays.T
+        told = amounts[self.late]
+        known = state.late.known_now(told, delays)
+        past = self._running.close(state.past, amounts, bins, known)
+        return past, state.late.after(told, delays), delays.T
 
     def _sends(self, state: SimulationState, action: Tensor) -> Tensor:
         now_us = self._now_us(state)

@@ -25,10 +25,15 @@ class LateState:
             tuple(part[:, rows] for part in self.amounts), tuple(part[:, rows] for part in self.due)
         )
 
-    def known_now(self) -> Tensor:
-        """Sums that become known as the bin closes, [D, e, n]; at [d] of the bin d + 1 before."""
-        pairs = enumerate(zip(self.amounts, self.due, strict=True), start=1)
-        return torch.stack([amounts * (due == ago) for ago, (amounts, due) in pairs])
+    def known_now(self, amounts: Tensor, due: Tensor) -> Tensor:
+        """Sums that become known as a bin closes, [D + 1, e, n]; at [d] of the bin d before.
+
+        Args:
+            amounts: of the closing bin, [e, n].
+            due: their delays, [e, n].
+        """
+        bins = zip((amounts, *self.amounts), (due, *self.due), strict=True)
+        return torch.stack([some * (late == ago) for ago, (some, late) in enumerate(bins)])
 
     def after(self, amounts: Tensor, due: Tensor) -> LateState:
         """The state after a bin with these sums and delays, [e, n]."""

@@ -5,8 +5,6 @@ from nurture_envs.features.state import (
     NEVER,
     FeatureState,
     History,
-    advance,
-    empty_state,
     evaluate,
     state_from_events,
 )
@@ -16,8 +14,6 @@ __all__ = [
     "FeatureSpec",
     "FeatureState",
     "History",
-    "advance",
-    "empty_state",
     "evaluate",
     "state_from_events",
 ]

@@ -20,24 +20,29 @@ from nurture_envs.journey import Feature
 
 _NEVER = float(NEVER)
 _EVER = _NEVER / 2.0  # later than this has happened
-_SUMMED = ("count", "ratio", "streak")  # kinds that look into the ring
+
+Channels = tuple[int, ...]
+Ring = tuple[tuple[Tensor, ...], ...]  # by window w, of w completed bins, newest first: [sums, n]
 
 
 @dataclass(frozen=True, slots=True)
 class RunningState:
     """Known past of n contacts at the start of a bin."""
 
-    ring: tuple[Tensor, ...]  # W of [T, n] f32: track sums of each completed bin, newest first
-    sums: Tensor  # [S, n] f32: track sums over each window asked for
+    ring: Ring
+    sums: tuple[Tensor, ...]  # by window, [sums, n] f32: totals of the window
     last: Tensor  # [L, n] f32: last bin in which a signal of the set is known to have happened
     since: Tensor  # [n] f32: first bin the ring knows
     known: int  # bins from before entry that the ring may hold
 
     def take(self, rows: Tensor) -> RunningState:
         """A copy of the contacts at `rows`."""
-        ring = tuple(bin_[:, rows] for bin_ in self.ring)
         return RunningState(
-            ring, self.sums[:, rows], self.last[:, rows], self.since[rows], self.known
+            tuple(tuple(bin_[:, rows] for bin_ in bins) for bins in self.ring),
+            tuple(part[:, rows] for part in self.sums),
+            self.last[:, rows],
+            self.since[rows],
+            self.known,
         )
 
 
@@ -58,89 +63,68 @@ class Running:
         late: Sequence[int] = (),
         device: torch.device | str = "cpu",
     ) -> None:
-        self.spec, self.device = spec, torch.device(device)
-        self.tracks: dict[tuple[int, ...], int] = {}  # channels -> row of the ring
-        self.windows: dict[int, dict[int, int]] = {}  # window -> track -> row of the sums
-        self.lasts: dict[tuple[int, ...], int] = {}  # channels -> row of `last`
-        wanted: list[tuple[int, int]] = []
+        self.spec, self.device, self.late = spec, torch.device(device), list(late)
+        self._windows: dict[int, dict[Channels, int]] = {}  # window -> channels -> row of its sums
+        self._lasts: dict[Channels, int] = {}  # channels -> row of `last`
         for feature in spec.features:
-            wanted += self._declare(feature)
-        for window, track in sorted(set(wanted)):
-            self.windows.setdefault(window, {})[track] = 0
-        pairs = [(window, track) for window, of in self.windows.items() for track in of]
-        for row, (window, track) in enumerate(pairs):
-            self.windows[window][track] = row
-        self.sum_rows = len(pairs)
+            self._declare(feature)
         for names in watched:
-            self._last(spec.channel_indices(names))
-        reach = [feature.window for feature in spec.features if feature.kind in _SUMMED]
-        self.width = max(reach, default=1)
-        self.late = list(late)
+            self._add_last(names)
+        sets = [of for rows in self._windows.values() for of in rows] + list(self._lasts)
+        table = torch.zeros((len(sets), len(spec.channels)))
+        for row, of in enumerate(sets):
+            table[row, list(of)] = 1.0
+        at_once = table.clone()
+        at_once[:, self.late] = 0.0
+        self._sets = table.to(self.device)  # which channels each sum, then each last time is about
+        self._at_once = at_once.to(self.device)
+        self._splits = [len(rows) for rows in self._windows.values()] + [len(self._lasts)]
 
-    def _declare(self, feature: Feature) -> list[tuple[int, int]]:
-        """Give a feature its rows; the (window, track) sums it needs."""
-        indices = self.spec.channel_indices
-        if feature.kind in ("count", "ratio"):
-            sets = [feature.of] + ([feature.over] if feature.kind == "ratio" else [])
-            return [(feature.window, self._track(indices(names))) for names in sets]
-        if feature.kind == "stage":
-            for _, signal in feature.stages:
-                self._last(indices([signal]))
-        elif feature.kind in ("recency", "ever"):
-            self._last(indices(feature.of))
-        elif feature.kind == "streak":
-            self._track(indices(feature.of))
-            self._last(indices(feature.until))
-        return []
+    def _declare(self, feature: Feature) -> None:
+        """Give a feature its rows."""
+        if feature.kind in ("count", "ratio", "streak"):
+            self._add_sum(feature.of, feature.window)
+        if feature.kind == "ratio":
+            self._add_sum(feature.over, feature.window)
+        if feature.kind in ("recency", "ever"):
+            self._add_last(feature.of)
+        if feature.kind == "streak":
+            self._add_last(feature.until)
+        for _, signal in feature.stages:
+            self._add_last((signal,))
 
-    def _track(self, channels: Sequence[int]) -> int:
-        return self.tracks.setdefault(tuple(sorted(channels)), len(self.tracks))
+    def _channels(self, names: Sequence[str]) -> Channels:
+        return tuple(sorted(self.spec.channel_indices(names)))
 
-    def _last(self, channels: Sequence[int]) -> int:
-        return self.lasts.setdefault(tuple(sorted(channels)), len(self.lasts))
+    def _add_sum(self, names: Sequence[str], window: int) -> None:
+        rows = self._windows.setdefault(window, {})
+        rows.setdefault(self._channels(names), len(rows))
+
+    def _add_last(self, names: Sequence[str]) -> None:
+        self._lasts.setdefault(self._channels(names), len(self._lasts))
 
     def last_row(self, names: Sequence[str]) -> int:
-        """Row of `last` that holds a watched set."""
-        return self.lasts[tuple(sorted(self.spec.channel_indices(names)))]
+        """Row of `last` that holds a set of signals."""
+        return self._lasts[self._channels(names)]
 
-    def _members(self, sets: dict[tuple[int, ...], int]) -> Tensor:
-        """One row per set, 1 at its channels; [sets, c]."""
-        table = torch.zeros((len(sets), len(self.spec.channels)), device=self.device)
-        for channels, row in sets.items():
-            table[row, list(channels)] = 1.0
-        return table
-
-    @cached_property
-    def _of_track(self) -> Tensor:
-        return self._members(self.tracks)
-
-    @cached_property
-    def _of_last(self) -> Tensor:
-        return self._members(self.lasts)
-
-    @cached_property
-    def _sum_tracks(self) -> dict[int, tuple[slice, Tensor]]:
-        """Rows of the sums of each window, which lie together, and their tracks."""
-        found = {}
-        for window, rows in self.windows.items():
-            first = min(rows.values())
-            tracks = torch.tensor(list(rows), dtype=torch.int64, device=self.device)
-            found[window] = (slice(first, first + len(rows)), tracks)
-        return found
+    def _place(self, names: Sequence[str], window: int) -> tuple[int, int]:
+        """Where the sums of a set over a window are: position of the window, row."""
+        return list(self._windows).index(window), self._windows[window][self._channels(names)]
 
     def begin(self, past: History) -> RunningState:
         """The state of contacts with that past, at the start of bin 0."""
-        known, n = min(len(past.ring), self.width), past.ring.shape[2]
-        tracks = torch.matmul(self._of_track, past.ring[:known])  # [known, T, n]
-        empty = [tracks.new_zeros((len(self.tracks), n)) for _ in range(self.width - known)]
-        ring = (*(bin_.clone() for bin_ in tracks), *empty)
-        sums = tracks.new_zeros((self.sum_rows, n))
-        for window, (rows, of) in self._sum_tracks.items():
-            sums[rows] = tracks[:window].sum(dim=0)[of]
+        n, known = past.ring.shape[2], len(past.ring)
+        of_bins = torch.split(torch.matmul(self._sets, past.ring), self._splits, dim=1)
+        ring, sums = [], []
+        for window, tracks in zip(self._windows, of_bins, strict=False):  # tracks [known, sums, n]
+            empty = [torch.zeros_like(tracks[0]) for _ in range(window - known)]
+            ring.append((*(bin_.clone() for bin_ in tracks[:window]), *empty))
+            sums.append(tracks[:window].sum(dim=0))
         bins = past.last.to(torch.float32)
-        of_sets = [bins[list(channels)].amax(dim=0, keepdim=True) for channels in self.lasts]
-        last = torch.cat([bins[:0], *of_sets])
-        return RunningState(ring, sums, last, bins.new_full((n,), -float(known)), known)
+        sets = [bins[list(of)].amax(dim=0, keepdim=True) for of in self._lasts]
+        last = torch.cat([bins[:0], *sets])
+        since = bins.new_full((n,), -float(known))
+        return RunningState(tuple(ring), tuple(sums), last, since, known)
 
     def close(
         self, state: RunningState, amounts: Tensor, bins: Tensor, late: Tensor | None
@@ -149,68 +133,68 @@ class Running:
 
         Args:
             state: the past at the start of the bin that closes.
-            amounts: channel sums of the bin that are known at once, [c, n].
+            amounts: channel sums of the bin, [c, n]; those of late channels are not read.
             bins: the bin that closes, [n] f32.
-            late: sums of late channels that became known now: at [d] of the bin d + 1 before the
-                closing one, [D, late channels, n].
+            late: sums of late channels that became known now: at [d] of the bin d before, [D + 1,
+                late channels, n].
         """
-        tracks = self._of_track @ amounts
-        sums = [state.sums[:0]]
-        for window, (rows, of) in self._sum_tracks.items():
+        known = self._at_once @ amounts
+        if late is not None:
+            known = torch.addmm(known, self._sets[:, self.late], late[0])
+        *tracks, happened = torch.split(known, self._splits)
+        ring, sums = [], []
+        for window, new, old, total in zip(
+            self._windows, tracks, state.ring, state.sums, strict=True
+        ):
             # Bins before `since` were another contact's.
             kept = (state.since + window <= bins).to(torch.float32)
-            sums.append(state.sums[rows] + tracks[of] - state.ring[window - 1][of] * kept)
-        happened = self._of_last @ (amounts != 0).to(torch.float32)
-        last = torch.where(happened > 0, bins, state.last)
-        ring = (tracks, *state.ring[:-1])
-        closed = RunningState(ring, torch.cat(sums), last, state.since, state.known)
-        return closed if late is None else self._with_late(closed, late, bins)
+            sums.append(torch.addcmul(total + new, old[-1], kept, value=-1.0))
+            ring.append((new, *old[:-1]))
+        last = torch.where(happened != 0, bins, state.last)
+        closed = RunningState(tuple(ring), tuple(sums), last, state.since, state.known)
+        return closed if late is None else self._with_late(closed, late[1:], bins)
 
     @cached_property
-    def _sum_of(self) -> Tensor:
-        """Track of each sum, [S]."""
-        return torch.cat([of for _, of in self._sum_tracks.values()])
+    def _late_rows(self) -> tuple[list[tuple[int, int, list[int]]], list[int]]:
+        """Windows (position, length, sets) and last times that late channels enter."""
 
-    @cached_property
-    def _reach(self) -> Tensor:
-        """Window of each sum, [S, 1]."""
-        spans = [torch.full((len(of), 1), float(w)) for w, (_, of) in self._sum_tracks.items()]
-        return torch.cat(spans).to(self.device)
+        def touched(sets: Iterable[Channels]) -> list[int]:
+            return [row for row, of in enumerate(sets) if set(of) & set(self.late)]
 
-    @cached_property
-    def _late_rows(self) -> tuple[list[int], list[int]]:
-        """Tracks and last times that late channels enter."""
-        touched = [
-            [row for channels, row in sets.items() if set(channels) & set(self.late)]
-            for sets in (self.tracks, self.lasts)
-        ]
-        return touched[0], touched[1]
+        sums = [(at, w, touched(sets)) for at, (w, sets) in enumerate(self._windows.items())]
+        return [entry for entry in sums if entry[2]], touched(self._lasts)
 
     def _with_late(self, state: RunningState, late: Tensor, bins: Tensor) -> RunningState:
         """Put what came late where it happened; windows reach back over whole bins."""
-        tracks, lasts = self._late_rows
-        ring, sums, last = list(state.ring), state.sums, state.last
-        if tracks:
-            for ago, amounts in enumerate(self._of_track[:, self.late] @ late, start=1):  # [T, n]
-                if ago < self.width:
-                    ring[ago] = ring[ago] + amounts
-                sums = sums + torch.where(ago < self._reach, amounts[self._sum_of], 0.0)
+        windows, lasts = self._late_rows
+        ring, sums, last = [list(bins_) for bins_ in state.ring], list(state.sums), state.last
+        tables = torch.split(self._sets[:, self.late], self._splits)
+        for at, window, _ in windows:
+            for ago, amounts in enumerate(late[: window - 1], start=1):
+                tracks = tables[at] @ amounts
+                ring[at][ago] = ring[at][ago] + tracks
+                sums[at] = sums[at] + tracks
         if lasts:
-            ago = torch.arange(1.0, len(late) + 1.0, device=self.device)[:, None, None]
-            known = (late != 0).to(torch.float32)
-            hits = torch.matmul(self._of_last[lasts][:, self.late], known)  # [D, lasts, n]
-            seen = torch.where(hits > 0, bins - ago, _NEVER).amax(dim=0)
-            last = last.clone()
-            last[lasts] = torch.maximum(last[lasts], seen)
-        return replace(state, ring=tuple(ring), sums=sums, last=last)
+            lag = torch.arange(1.0, len(late) + 1.0, device=self.device)[:, None, None]
+            hits = torch.matmul(tables[-1][lasts], late)  # [D, lasts, n]
+            seen = torch.where(hits != 0, bins - lag, _NEVER).amax(dim=0)
+            last = last.index_copy(0, self._late_last, torch.maximum(last[lasts], seen))
+        return replace(state, ring=tuple(map(tuple, ring)), sums=tuple(sums), last=last)
+
+    @cached_property
+    def _late_last(self) -> Tensor:
+        return torch.tensor(self._late_rows[1], device=self.device)
 
     def renew(self, state: RunningState, rows: Tensor, fresh: RunningState) -> RunningState:
         """Replace the contacts at `rows` [k] by fresh ones; the ring of `state` is used up."""
-        for old, new in zip(state.ring[: fresh.known], fresh.ring, strict=False):
-            old.index_copy_(1, rows, new)  # older bins are never read, `since` says so
+        for old_bins, new_bins in zip(state.ring, fresh.ring, strict=True):
+            # Older bins are never read, `since` says so.
+            for old, new in zip(old_bins[: fresh.known], new_bins, strict=False):
+                old.index_copy_(1, rows, new)
+        pairs = zip(state.sums, fresh.sums, strict=True)
         return replace(
             state,
-            sums=state.sums.index_copy(1, rows, fresh.sums),
+            sums=tuple(old.index_copy(1, rows, new) for old, new in pairs),
             last=state.last.index_copy(1, rows, fresh.last),
             since=state.since.index_copy(0, rows, fresh.since),
         )
@@ -257,8 +241,8 @@ class Running:
             target[index] = place == index
 
     def _sum(self, state: RunningState, names: tuple[str, ...], window: int) -> Tensor:
-        track = self.tracks[tuple(sorted(self.spec.channel_indices(names)))]
-        return state.sums[self.windows[window][track]]
+        at, row = self._place(names, window)
+        return state.sums[at][row]
 
     def _from_past(
         self, feature: Feature, state: RunningState, lags: Tensor, bins: Tensor, target: Tensor
@@ -279,13 +263,12 @@ class Running:
 
     def _streak(self, feature: Feature, state: RunningState, lags: Tensor, bins: Tensor) -> Tensor:
         """Events in the bins after the last one that ends the streak."""
-        track = self.tracks[tuple(sorted(self.spec.channel_indices(feature.of)))]
+        at, row = self._place(feature.of, feature.window)
         ended = lags[self.last_row(feature.until)]
         reach = torch.minimum(ended, bins - state.since + 1.0)
         total = torch.zeros_like(bins)
-        for ago in range(1, feature.window + 1):
-            inside = state.ring[ago - 1][track]
-            total = total + torch.where(reach > ago, inside, 0.0)
+        for ago, tracks in enumerate(state.ring[at], start=1):
+            total = total + torch.where(reach > ago, tracks[row], 0.0)
         return total
 
     def _stage(self, feature: Feature, lags: Tensor, target: Tensor) -> None:

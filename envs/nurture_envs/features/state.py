@@ -1,6 +1,6 @@
 """The state features are computed from, and the one pure function that computes them.
 
-The same code runs on numpy (server) and torch (simulator): it is written against the array API.
+The server computes them so; a simulation carries sums along instead (`running`), bit for bit alike.
 """
 
 from __future__ import annotations
@@ -43,39 +43,6 @@ class History:
         happened = amounts != 0
         last = xp.where(happened, xp.asarray(-1, device=device(amounts)), NEVER)
         return cls(amounts[None], xp.astype(last, xp.int32))
-
-
-def empty_state(n: int, spec: FeatureSpec, like: Array) -> FeatureState:
-    """A past in which nothing happened, on the device of `like`."""
-    xp = array_namespace(like)
-    where = device(like)
-    c = len(spec.channels)
-    ring = xp.zeros((n, spec.window, c), dtype=xp.float32, device=where)
-    return FeatureState(ring, xp.full((n, c), NEVER, dtype=xp.int32, device=where))
-
-
-def advance(state: FeatureState, known: Array, bins: Array) -> FeatureState:
-    """Close a bin.
-
-    Args:
-        state: the past at the start of the bin that closes.
-        known: what became known in it, [n, D + 1, c]: at [:, d] the channel sums of the bin d
-            before it (d > 0 for records that come late).
-        bins: the bin that closes, [n].
-
-    Returns:
-        The past at the start of the next bin.
-    """
-    xp = array_namespace(state.ring)
-    width, late = state.ring.shape[1], min(known.shape[1], state.ring.shape[1])
-    shifted = xp.concat([xp.zeros_like(state.ring[:, :1]), state.ring[:, : width - 1]], axis=1)
-    parts = [shifted[:, :late] + known[:, :late], shifted[:, late:]]
-    ring = xp.concat(parts, axis=1) if late < width else parts[0]
-    last = state.last
-    for lag in range(known.shape[1]):
-        seen = xp.astype(bins, xp.int32)[:, None] - lag
-        last = xp.where((known[:, lag] != 0) & (seen > last), seen, last)
-    return FeatureState(ring, last)
 
 
 def evaluate(

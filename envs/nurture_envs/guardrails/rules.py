@@ -221,47 +221,6 @@ def reason_names(bits: int) -> list[str]:
     return [str(reason.name).lower() for reason in Reason if bits & reason]
 
 
-def _send_times(facts: GuardrailFacts, catalog: ActionCatalog, xp: Any) -> tuple[Array, Array]:
-    """When each action would send, [n, a] hours, and at which local hour of the day, [n, a]."""
-    slots = xp.asarray(catalog.slots, device=device(facts.now_hours))[None, :]
-    hours = xp.astype(slots, xp.float64)
-    now, midnight = facts.now_hours[:, None], facts.midnight_hours[:, None]
-    at_once = slots == NOW
-    return xp.where(at_once, now, midnight + hours), xp.where(at_once, now - midnight, hours)
-
-
-def _over_cap(facts: GuardrailFacts, sent_at: Array, settings: GuardrailSettings, xp: Any) -> Array:
-    over = xp.zeros(sent_at.shape, dtype=xp.bool, device=device(sent_at))
-    for cap in settings.caps:
-        count = xp.zeros(sent_at.shape, dtype=xp.int64, device=device(sent_at))
-        for k in range(facts.sends_hours.shape[1]):
-            recent = sent_at - facts.sends_hours[:, k][:, None] < cap.hours
-            count = count + xp.astype(recent, xp.int64)
-        over = over | (count >= cap.maximum)
-    return over
-
-
-def _too_soon(facts: GuardrailFacts, sent_at: Array, settings: GuardrailSettings, xp: Any) -> Array:
-    latest = xp.max(facts.sends_hours, axis=1)
-    return sent_at - latest[:, None] < settings.min_gap_hours
-
-
-def _quiet(facts: GuardrailFacts, hour: Array, settings: GuardrailSettings, xp: Any) -> Array:
-    """True where the local hour may fall into the quiet hours under any plausible zone."""
-    quiet = xp.zeros(hour.shape, dtype=xp.bool, device=device(hour))
-    if settings.quiet_hours is None:
-        return quiet
-    start, end = settings.quiet_hours
-    low, high = settings.unknown_zone_slack
-    for shift in range(low, high + 1):
-        local = (hour + shift) % 24
-        inside = (
-            (local >= start) | (local < end) if start > end else (local >= start) & (local < end)
-        )
-        quiet = quiet | (inside if shift == 0 else inside & ~facts.zone_known[:, None])
-    return quiet
-
-
 def sends_remembered(settings: GuardrailSettings) -> int:
     """How many latest sends the caps and the gap need to see."""
     return max([cap.maximum for cap in settings.caps], default=1)

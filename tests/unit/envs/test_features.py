@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US
 from nurture_envs.errors import JourneyError
@@ -17,11 +17,11 @@ from nurture_envs.features import (
     NEVER,
     FeatureSpec,
     FeatureState,
-    advance,
-    empty_state,
+    History,
     evaluate,
     state_from_events,
 )
+from nurture_envs.features.running import Running
 from nurture_envs.journey import Journey
 from tests.unit.envs.toy_journey import toy
 
@@ -154,13 +154,6 @@ def test_the_hash_of_a_spec_follows_its_definitions_channels_and_clock() -> None
     assert FeatureSpec.of(toy(title="Another")).hash == SPEC.hash
 
 
-def test_nobody_has_a_past_at_first() -> None:
-    state = empty_state(2, SPEC, np.zeros(1))
-    assert state.ring.shape == (2, 3, len(SPEC.channels))
-    assert not state.ring.any()
-    assert (state.last == NEVER).all()
-
-
 BINS = st.integers(-4, 6)
 COUNTS = st.sampled_from([name for name in JOURNEY.channels if not name.endswith(".value")])
 HAPPENINGS = st.lists(
@@ -170,57 +163,62 @@ HAPPENINGS = st.lists(
 )
 
 
-def known_rows(events: list[Event], bin_: int) -> NDArray[np.float32]:
-    """What becomes known as `bin_` closes, [1, D + 1, c]: delayed channels come from before it."""
-    rows = np.zeros((1, max(JOURNEY.delays) + 1, len(JOURNEY.channels)), np.float32)
-    for happened, channel, amount in events:
-        column = JOURNEY.channel_index(channel)
-        if happened + JOURNEY.delays[column] == bin_:
-            rows[0, JOURNEY.delays[column], column] += amount
-    return rows
+# Every kind of feature over signals that are known late, and over some that are not.
+LATE = toy(
+    features={
+        "stage": {"kind": "stage"},
+        "warm_3": {"kind": "count", "of": ["warm", "clicked"], "window": 3},
+        "hot_2": {"kind": "count", "of": ["hot"], "window": 2},
+        "hot_share": {"kind": "ratio", "of": ["hot"], "over": ["warm", "clicked"], "window": 4},
+        "since_hot": {"kind": "recency", "of": ["hot", "clicked"], "window": 5},
+        "unheated": {"kind": "streak", "of": ["warm", "clicked"], "until": ["hot"], "window": 4},
+        "ever_warm": {"kind": "ever", "of": ["warm"]},
+    },
+    rules=[],
+)
 
 
-@given(HAPPENINGS)
-def test_closing_bins_one_by_one_gives_the_state_of_the_events_at_once(
-    events: list[Event],
+@given(HAPPENINGS, st.sampled_from([JOURNEY, LATE]))
+def test_closing_bins_one_by_one_gives_the_features_of_the_events_at_once(
+    events: list[Event], journey: Journey
 ) -> None:
-    first = -4 - max(JOURNEY.delays)
-    closed = empty_state(1, SPEC, np.zeros(1))
-    on_torch = empty_state(1, SPEC, torch.zeros(1))
-    encoded = SPEC.encode_attributes([{"tariff": "free"}])
+    spec = FeatureSpec.of(journey)
+    late = [c for c, delay in enumerate(journey.delays) if delay]
+    running = Running(spec, late=late)
+    first = -4 - max(journey.delays)
+    state = running.begin(History.of_bin(torch.zeros((len(spec.channels), 2))))
+    state = replace(state, since=state.since + first)
+    encoded = torch.as_tensor(spec.encode_attributes([{"tariff": "free"}] * 2))
     for bin_ in range(first, 9):
-        rows = known_rows(events, bin_)
-        closed = advance(closed, rows, np.array([bin_]))
-        on_torch = advance(on_torch, torch.as_tensor(rows), torch.tensor([bin_]))
-        now = bin_ + 1
-        at_once = state_at(now, events, late=True)
-        np.testing.assert_array_equal(closed.ring, at_once.ring)
-        assert on_torch.ring.dtype == torch.float32
-        table = evaluate(SPEC, closed, np.array([now]), np.array([MONDAY]), encoded)
-        again = evaluate(SPEC, at_once, np.array([now]), np.array([MONDAY]), encoded)
-        torch_table = evaluate(
-            SPEC, on_torch, torch.tensor([now]), torch.tensor([MONDAY]), torch.as_tensor(encoded)
-        )
-        assert table.dtype == np.float32
-        assert table.tobytes() == again.tobytes() == torch_table.numpy().tobytes()
-
-
-def test_a_late_record_enters_at_the_bin_in_which_it_happened() -> None:
-    rows = np.zeros((1, 3, len(SPEC.channels)), np.float32)
-    hot = JOURNEY.channel_index("hot")
-    rows[0, 2, hot] = 1.0  # becomes known as bin 6 closes, happened in bin 4
-    state = advance(empty_state(1, SPEC, np.zeros(1)), rows, np.array([6]))
-    assert state.last[0, hot] == 4
-    assert state.ring[0, :, hot].tolist() == [0.0, 0.0, 1.0]  # three bins before bin 7
+        amounts = torch.zeros((len(spec.channels), 2))
+        known = torch.zeros((max(journey.delays) + 1, len(late), 2))
+        for happened, channel, amount in events:
+            column = journey.channel_index(channel)
+            if happened + journey.delays[column] != bin_:
+                continue
+            if column in late:
+                known[journey.delays[column], late.index(column), 0] += amount
+            else:
+                amounts[column, 0] += amount
+        state = running.close(state, amounts, torch.full((2,), float(bin_)), known)
+        now, out = bin_ + 1, torch.empty((len(spec.columns), 2))
+        weekday = torch.full((2,), float(now % 7))  # bin 0 is a Monday
+        running.evaluate(state, torch.full((2,), float(now)), weekday, encoded.T, out)
+        at_once = state_at(now, events, journey, late=True)
+        row = evaluate(spec, at_once, np.array([now]), np.array([MONDAY]), encoded.numpy()[:1])
+        assert out[:, 0].numpy().tobytes() == row[0].tobytes()
 
 
 def test_a_late_record_does_not_overwrite_a_newer_one() -> None:
-    warm = JOURNEY.channel_index("warm")
-    state = empty_state(1, SPEC, np.zeros(1))
-    state.last[0, warm] = 6
-    rows = np.zeros((1, 3, len(SPEC.channels)), np.float32)
-    rows[0, 2, warm] = 1.0
-    assert advance(state, rows, np.array([7])).last[0, warm] == 6
+    spec = FeatureSpec.of(LATE)
+    warm, hot = (LATE.channel_index(name) for name in ("warm", "hot"))
+    running = Running(spec, late=[warm, hot])
+    state = running.begin(History.of_bin(torch.zeros((len(spec.channels), 1))))
+    state = replace(state, last=torch.full_like(state.last, 6.0))
+    late = torch.zeros((3, 2, 1))
+    late[2, 0, 0] = 1.0  # becomes known as bin 7 closes, happened in bin 5
+    closed = running.close(state, torch.zeros((len(spec.channels), 1)), torch.tensor([7.0]), late)
+    assert float(closed.last[running.last_row(["warm"]), 0]) == 6.0
 
 
 def test_contacts_do_not_see_each_others_events() -> None:

@@ -209,8 +209,10 @@ def columns_of(state: SimulationState) -> dict[str, torch.Tensor]:
     flat = {f.name: getattr(state, f.name) for f in fields(state)}
     past, latent, late = flat.pop("past"), flat.pop("latent"), flat.pop("late")
     assert flat.pop("company") is None
-    flat |= {name: getattr(past, name) for name in ("sums", "last", "since")}
-    rings = {"ring": past.ring, "due": late.due, "late": late.amounts}
+    flat |= {"last": past.last, "since": past.since}
+    rings = {"due": late.due, "late": late.amounts}
+    for window, (bins, sums) in enumerate(zip(past.ring, past.sums, strict=True)):
+        rings |= {f"ring {window}": bins, f"sums {window}": (sums,)}
     return {**flat, **{name: torch.stack(parts) for name, parts in rings.items()}, **latent}
 
 

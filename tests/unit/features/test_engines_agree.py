@@ -8,12 +8,20 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nurture_envs.clock import utc_microseconds
-from nurture_envs.features import FeatureSpec, FeatureState, advance, evaluate, state_from_events
+from nurture_envs.clock import utc_microseconds, weekday_of
+from nurture_envs.features import (
+    FeatureSpec,
+    FeatureState,
+    History,
+    evaluate,
+    state_from_events,
+)
+from nurture_envs.features.running import Running, RunningState
 from nurture_envs.journey import Journey
 from nurture_envs.signals import channel_rows
 from nurture_rl.features.bins import BinnedLog, bin_log
@@ -202,13 +210,35 @@ def _by_advancing(log: BinnedLog, journey: Journey) -> FloatMatrix:
         seen.amount[first],
         times.step[rows[:, 0]],
     )
-    result[rows[:, 0]] = _evaluate(spec, state, log, rows[:, 0])
+    running = Running(spec, late=range(len(spec.channels)))  # any record may be late
+    past = History(
+        torch.as_tensor(state.ring).permute(1, 2, 0), torch.as_tensor(state.last).T.contiguous()
+    )
+    closed = running.begin(past)
+    result[rows[:, 0]] = _read(running, closed, log, rows[:, 0])
     for step in range(1, horizon):
         new = totals[rows[:, step]] - totals[rows[:, step - 1]]
         known = np.flip(new[:, step - 1 : step + depth], axis=1)  # the bin that closed comes first
-        state = advance(state, known.astype(np.float32), times.step[rows[:, step - 1]])
-        result[rows[:, step]] = _evaluate(spec, state, log, rows[:, step])
+        late = torch.as_tensor(known.astype(np.float32)).permute(1, 2, 0)
+        bins = torch.full((len(rows),), float(step - 1))
+        closed = running.close(closed, late[0], bins, late)
+        result[rows[:, step]] = _read(running, closed, log, rows[:, step])
     return result
+
+
+def _read(running: Running, state: RunningState, log: BinnedLog, rows: IntArray) -> FloatMatrix:
+    times, spec = log.times, running.spec
+    attributes = spec.encode_attributes(log.contacts.attributes)[times.contact[rows]]
+    start_us = times.anchor_us[rows] + spec.clock.start_us(times.step[rows])
+    out = torch.empty((len(spec.columns), len(rows)))
+    running.evaluate(
+        state,
+        torch.as_tensor(times.step[rows]).float(),
+        torch.as_tensor(weekday_of(start_us)).float(),
+        torch.as_tensor(attributes).T,
+        out,
+    )
+    return np.ascontiguousarray(out.numpy().T)
 
 
 def _differing(first: FloatMatrix, second: FloatMatrix, journey: Journey) -> list[str]:

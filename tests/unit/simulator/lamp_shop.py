@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.features import FeatureSpec, empty_state
+from nurture_envs.features import NEVER, FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import parse_journey
 from nurture_envs.worlds.learned import StartTable
@@ -60,12 +60,12 @@ def lamp_shop(periods: int = 3, availability: bool = False) -> Journey:
 
 def starts(journey: Journey, n: int = 5) -> StartTable:
     """n contacts of sizes 0, 1, 2, ... without a past."""
-    past = empty_state(n, FeatureSpec.of(journey), torch.zeros(1))
+    spec = FeatureSpec.of(journey)
     yes = torch.ones(n, dtype=torch.bool)
     return StartTable(
         attributes=torch.arange(n, dtype=torch.float32)[:, None],
-        ring=past.ring,
-        last=past.last,
+        ring=torch.zeros((n, spec.window, len(spec.channels))),
+        last=torch.full((n, len(spec.channels)), NEVER, dtype=torch.int32),
         anchor_us=torch.arange(n) * DAY_US,
         zone_known=yes,
         consent=yes,
