@@ -29,8 +29,10 @@ from nurture_rl.interchange.episodes import Episodes, Subject, episodes_of
 from nurture_rl.interchange.minari_files import write_minari
 from nurture_rl.interchange.played import played_episodes
 from nurture_rl.ope.log import as_single_decisions, evaluation_log, first_rows
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.config import RunConfig, settings
+from nurture_rl.workflow.config import PolicyConfig, RunConfig, settings
 from nurture_rl.workflow.decisions import Decisions, load_decisions
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.pipeline import Pipeline
@@ -104,8 +106,16 @@ def _episodes(pipeline: Pipeline, run: InterchangeConfig) -> Episodes:
         world = learned_simulation(pipeline.world, pipeline.journey).world
     else:
         world = reference_simulation(pipeline.journey).world
-    policy = load_policy(pipeline.policies[run.policy.name], pipeline.journey)
-    return played_episodes(world, policy, run.played, run.seed)
+    return played_episodes(world, _player(pipeline, run.policy), run.played, run.seed)
+
+
+def _player(pipeline: Pipeline, policy: PolicyConfig) -> Policy:
+    """The policy that plays; one that learns nothing waits for no log and no world."""
+    journey = pipeline.journey
+    if policy.learner != "none":
+        return load_policy(pipeline.policies[policy.name], journey)
+    context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
+    return build_policy(policy.spec, context)
 
 
 def logged_episodes(

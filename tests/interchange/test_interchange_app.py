@@ -1,0 +1,33 @@
+"""The interchange app as users type it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_app(*overrides: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "experiments" / "interchange.py"), *overrides]
+    return subprocess.run(command, capture_output=True, text=True, timeout=250)
+
+
+def test_an_unknown_format_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    done = run_app("format=csv", f"runs={tmp_path}")
+    assert done.returncode == 1
+    assert "format: expected one of minari, d3rlpy, got 'csv'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_is_played_without_any_log(tmp_path: Path) -> None:
+    pytest.importorskip("h5py", reason='h5py is not installed; pip install "nurture-rl[interop]"')
+    played = ["episodes=reference", "policy=drip", "played=12", "format=d3rlpy"]
+    done = run_app(*played, f"runs={tmp_path}", f"out={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "12 episodes of" in done.stdout
+    assert (tmp_path / "out" / "inbound_lead.h5").is_file()
+    assert not (tmp_path / "stages").exists()
