@@ -1,4 +1,4 @@
-"""What is planted in the world of dormant contacts can be read from its logs, and is gone without it.
+"""What is planted in the world of dormant contacts can be read from its logs, and be removed.
 
 Every test knows what a sender would know. Contacts are alike in what a log does not show (warmth
 beyond dormancy and past clicks, best hours), so that the planted size itself is expected.
@@ -279,8 +279,10 @@ def test_interests_move_with_the_planted_chance_a_day(shift: float) -> None:
 def hits(params: ReEngagementParams) -> tuple[FloatArray, Array, Array]:
     """Months of silence, whether a contact was ever reached, and whether it ever was a trap."""
     log = log_of(params)
-    reached = log.happened("delivered").any(axis=1)
-    return log.attribute("months_dormant")[:, 0], reached, log.happened("spam_trap_hit").any(axis=1)
+    reached, trapped = (
+        np.asarray(log.happened(channel).any(axis=1)) for channel in ("delivered", "spam_trap_hit")
+    )
+    return log.attribute("months_dormant")[:, 0], reached, trapped
 
 
 @pytest.mark.parametrize("growth", [0.2, 0.0])
@@ -388,3 +390,13 @@ def test_letting_the_long_dormant_go_pays_because_of_traps() -> None:
     assert gain < -3.0 * stderr
     gain, stderr = value_of_the_drip(replace(ReEngagementParams(), trap_share=0.0))
     assert gain > -3.0 * stderr
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.0])
+def test_contacts_differ_in_warmth_beyond_what_the_sender_knows(spread: float) -> None:
+    alike = replace(P, warmth_spread=spread, chill=0.0, past_gain=0.0)
+    log = WorldLog.of(ReEngagementWorld(OPEN, alike), n=4000, waits=1e6)
+    viewed = log.count(*(f"viewed_{name}" for name in LIKED))
+    early, late = viewed[:, ::2].sum(axis=1), viewed[:, 1::2].sum(axis=1)
+    correlation = float(np.corrcoef(early, late)[0, 1])
+    assert (correlation > 0.1) if spread else (abs(correlation) < 4.0 / sqrt(len(early)))

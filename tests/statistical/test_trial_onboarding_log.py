@@ -408,3 +408,25 @@ def test_the_reputation_of_a_sender_falls_with_complaints_and_heals() -> None:
     assert float(healed - hurt) == pytest.approx(
         0.8 * world.params.reputation.complaint_loss * 0.01, rel=1e-4
     )
+
+
+SAME = replace(PLANTED, milestone_base=-20.0, buy_base=-20.0, cancel_base=-20.0)
+
+
+@pytest.mark.parametrize(
+    "params, channel",
+    [
+        (replace(SAME, habit_spread=1.2), "logged_in"),
+        (SAME, "logged_in"),
+        (replace(SAME, ready_spread=1.2), "viewed_pricing"),
+        (SAME, "viewed_pricing"),
+    ],
+)
+def test_users_differ_in_habit_and_readiness_beyond_what_the_sender_knows(
+    params: TrialOnboardingParams, channel: str
+) -> None:
+    log = WorldLog.of(TrialOnboardingWorld(OPEN, params), n=2500, waits=1e6)
+    seen = log.count(channel)
+    early, late = seen[:, ::2].sum(axis=1), seen[:, 1::2].sum(axis=1)
+    correlation = float(np.corrcoef(early, late)[0, 1])
+    assert (correlation > 0.1) if params != SAME else (abs(correlation) < 4.0 / sqrt(len(early)))
