@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import chi2
 
@@ -102,7 +104,7 @@ def _answers(played: Trajectories, journey: Journey, types: tuple[str, ...]) -> 
     return _Answers(sends.ages, scaled, answered)
 
 
-def _unevenness(totals: FloatArray) -> float:
+def _unevenness(totals: NDArray[Any]) -> float:
     """Sum of squares over the square of the sum: one over the effective number."""
     return float(totals @ totals) / max(float(totals.sum()) ** 2, 1e-12)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.optimize import minimize
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.rollout import ActsOnArrays
 from nurture_rl.simulator.gap.trajectories import BoolArray, FloatArray, Trajectories
 
-_ROWS = 40_000  # enough for a softmax regression of any catalogue
+_ROWS = 20_000  # enough for a softmax regression of any catalogue
 _PRIOR = 1.0  # precision of its weights
 
 
@@ -62,32 +61,33 @@ def estimate_policy(
         target = log.probabilities[rows]
     mask = log.mask[rows] | (target > 0.0)
     design = np.concatenate([(x - mean) / scale, np.ones((len(rows), 1))], axis=1)
-    weights, crowding = _fit(
-        torch.as_tensor(design),
-        torch.as_tensor(target),
-        torch.as_tensor(mask),
-        torch.as_tensor(np.log(np.maximum(mask @ same, 1))),
-    )
+    crowd = np.log(np.maximum(mask @ same, 1))
+    weights, crowding = _fit(design, target, mask, crowd)
     return EstimatedPolicy(mean, scale, weights, crowding, same)
 
 
-def _fit(x: Tensor, target: Tensor, mask: Tensor, crowd: Tensor) -> tuple[FloatArray, float]:
-    weights = torch.zeros(x.shape[1], target.shape[1], dtype=torch.float64, requires_grad=True)
-    crowding = torch.full((1,), 0.5, dtype=torch.float64, requires_grad=True)
-    search = torch.optim.LBFGS(
-        [weights, crowding], max_iter=60, tolerance_change=1e-7, line_search_fn="strong_wolfe"
-    )
+def _fit(
+    x: FloatArray, target: FloatArray, mask: BoolArray, crowd: FloatArray
+) -> tuple[FloatArray, float]:
+    """Weights [d + 1, a] and crowding of least penalised cross-entropy."""
+    n, shape = len(x), (x.shape[1], target.shape[1])
+    penalised = np.append(np.ones(shape[0] - 1), 0.0)[:, None] * _PRIOR / n
 
-    def objective() -> Tensor:
-        search.zero_grad()
-        logits = (x @ weights - crowding * crowd).masked_fill(~mask, -1e9)
-        fit = -(target * torch.log_softmax(logits, dim=1)).sum() / len(x)
-        loss = fit + 0.5 * _PRIOR * (weights[:-1] ** 2).sum() / len(x)
-        torch.autograd.backward([loss])
-        return loss
+    def objective(parameters: FloatArray) -> tuple[float, FloatArray]:
+        weights = parameters[:-1].reshape(shape)
+        logits = np.where(mask, x @ weights - parameters[-1] * crowd, -np.inf)
+        logits = logits - logits.max(axis=1, keepdims=True)
+        chance = np.exp(logits)
+        total = chance.sum(axis=1, keepdims=True)
+        told = np.where(mask, logits - np.log(total), 0.0)
+        loss = -(target * told).sum() / n + 0.5 * (penalised * weights**2).sum()
+        off = (chance / total - target) / n
+        slope = np.append(x.T @ off + penalised * weights, -(off * crowd).sum())
+        return float(loss), slope
 
-    search.step(objective)  # type: ignore[no-untyped-call]
-    return weights.detach().numpy(), float(crowding.detach())
+    start = np.append(np.zeros(shape), 0.5)
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return found.x[:-1].reshape(shape), float(found.x[-1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,107 @@
+"""What may be said of a number in a log and in a world."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nurture_rl.simulator.gap.compare import (
+    Comparison,
+    Estimate,
+    Finding,
+    judged,
+    log_ratio,
+    ratios,
+)
+from nurture_rl.simulator.gap.rates import first_events, funnel, reward
+from nurture_rl.simulator.gap.trajectories import rewards
+from tests.unit.gap.gap_logs import JOURNEY, episodes, random_log
+from tests.unit.simulator.lamp_shop import SEND, WAIT
+
+
+def compared(gap: float, stderr: float, margin: float = 0.2) -> Comparison:
+    nothing = Estimate(0.0, 0.0)
+    return Comparison("rate", "clicked", "all", nothing, nothing, gap, stderr, margin, "difference")
+
+
+def finding(gap: float, stderr: float) -> Finding:
+    return judged([compared(gap, stderr)], 0.05)[0].finding
+
+
+def test_a_huge_log_does_not_fail_for_a_trifle() -> None:
+    assert finding(gap=0.1, stderr=0.001) is Finding.AGREES  # a hundred errors from 0
+
+
+def test_a_tiny_log_is_not_passed_for_lack_of_power() -> None:
+    assert finding(gap=0.1, stderr=1.0) is Finding.UNCLEAR
+
+
+def test_a_gap_beyond_the_margin_by_many_errors_differs() -> None:
+    assert finding(gap=0.5, stderr=0.05) is Finding.DIFFERS
+
+
+def test_a_gap_at_the_margin_is_found_half_of_the_time() -> None:
+    assert compared(0.2, 0.01).p_value == pytest.approx(0.5)
+
+
+def test_few_of_many_equal_numbers_are_found_to_differ() -> None:
+    rng = np.random.default_rng(0)
+    worlds = [
+        judged([compared(float(z), 1.0, margin=0.0) for z in rng.normal(size=300)], 0.05)
+        for _ in range(40)
+    ]
+    with_finding = [any(one.finding is Finding.DIFFERS for one in world) for world in worlds]
+    assert sum(with_finding) <= 7  # 2 expected where every null is true
+    # Negative control: one by one at 5 %, every world would show several.
+    alone = sum(one.p_value < 0.05 for one in worlds[0])
+    assert alone > 5
+
+
+def test_a_rate_and_its_error_count_contacts_not_rows() -> None:
+    # Contact 0 clicks in both of its bins, contact 1 in neither: rate 1/2, sum of squares 2 * 1,
+    # times m / (m - 1) = 2, over 4 rows: sqrt(2 * 2) / 4.
+    log = episodes([2, 2], [SEND] * 4, clicked=[1, 1, 0, 0])
+    clicks = log.amounts[:, [JOURNEY.channel_index("clicked")]]
+    value, stderr = ratios(log, clicks, np.ones(4))
+    assert value[0] == 0.5
+    assert stderr[0] == pytest.approx(0.5)
+
+
+def test_weights_move_a_rate() -> None:
+    log = episodes([1, 1], [SEND, SEND], clicked=[1, 0]).reweighted(np.array([3.0, 1.0]))
+    clicks = log.amounts[:, [JOURNEY.channel_index("clicked")]]
+    assert ratios(log, clicks, np.ones(2))[0][0] == 0.75
+
+
+def test_a_log_ratio_has_the_delta_error() -> None:
+    gap, stderr = log_ratio(Estimate(0.1, 0.01), Estimate(0.2, 0.01), 0.0)
+    assert gap == pytest.approx(np.log(2.0))
+    assert stderr == pytest.approx(np.hypot(0.1, 0.05))
+
+
+def test_only_the_first_event_of_an_episode_counts_in_the_funnel() -> None:
+    log = episodes([3, 2], [WAIT] * 5, viewed=[1, 1, 0, 0, 2])
+    viewed = first_events(log, JOURNEY)[:, 2]
+    assert viewed.tolist() == [1, 0, 0, 0, 1]
+
+
+def test_the_funnel_compares_shares_of_episodes() -> None:
+    real, world = random_log(400, 0), random_log(400, 1)
+    rows = {one.head: one for one in funnel(real, world, JOURNEY, 0.2)}
+    # Six bins at 0.3 each: 1 - 0.7 ** 6 = 0.882.
+    assert rows["viewed"].real.value == pytest.approx(0.882, abs=0.05)
+    assert abs(rows["viewed"].gap) < 0.1
+
+
+def test_reward_counts_what_the_actions_cost() -> None:
+    log = episodes([2], [SEND, WAIT], **{"bought.value": [0.0, 7.0]})
+    assert rewards(log, JOURNEY).tolist() == [-0.5, 7.0]
+
+
+def test_the_margin_of_reward_is_a_share_of_the_money_that_flows() -> None:
+    log = episodes([2, 2], [SEND, WAIT] * 2, **{"bought.value": [0.0, 7.0, 0.0, 3.0]})
+    one = reward(log, replace(log), JOURNEY, 0.2)
+    assert one.gap == 0.0
+    assert one.margin == pytest.approx(0.2 * (7.0 + 3.0 + 2 * 0.5) / 2)
