@@ -9,13 +9,14 @@ _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX_2 = -7723592293110705685  # 0x94D049BB133111EB
 _EPISODE = 1_000_003
+_BITS = 24  # of a float32's mantissa
 
 START = -1  # the step of draws made before the first bin
 
 
-def _shift(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift of signed 64-bit integers."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
+def _fold(x: Tensor, bits: int) -> Tensor:
+    """x xor itself shifted right logically, in place."""
+    return x.bitwise_xor_((x >> bits).bitwise_and_((1 << (64 - bits)) - 1))
 
 
 def _wrap(x: int) -> int:
@@ -28,9 +29,8 @@ def _mix(x: Tensor) -> Tensor:
 
     Source: Steele, Lea & Flood (2014), Fast Splittable Pseudorandom Number Generators.
     """
-    x = (x ^ _shift(x, 30)) * _MIX_1
-    x = (x ^ _shift(x, 27)) * _MIX_2
-    return x ^ _shift(x, 31)
+    x = _fold(x.clone(), 30).mul_(_MIX_1)
+    return _fold(_fold(x, 27).mul_(_MIX_2), 31)
 
 
 def contact_keys(seed: int, n: int, device: torch.device | str = "cpu") -> Tensor:
@@ -56,7 +56,7 @@ def next_episode(keys: Tensor) -> Tensor:
 
 
 def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:
-    """Uniform draws in [0, 1), [count, n] float32.
+    """Uniform draws in [0, 1), [count, n] float32, two from every 64-bit hash.
 
     Args:
         keys: one per contact, [n].
@@ -66,9 +66,14 @@ def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tenso
     """
     bins = step if isinstance(step, Tensor) else torch.full_like(keys, step)
     base = _mix(keys + (bins + 2) * _GOLDEN) + _wrap(stream * _MIX_2)
-    index = torch.arange(1, count + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
-    bits = _mix(base[None, :] + index[:, None])
-    return _shift(bits, 40).to(torch.float32) * 2.0**-24
+    pairs = (count + 1) // 2
+    index = torch.arange(1, pairs + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
+    # The counter starts at a hash; one more multiplication per pair of draws parts its steps.
+    bits = _fold(_fold(base[None, :] + index[:, None], 32).mul_(_MIX_1), 29)
+    draws = torch.empty((pairs, 2, len(keys)), dtype=torch.float32, device=keys.device)
+    draws[:, 0] = (bits >> (64 - _BITS)).bitwise_and_((1 << _BITS) - 1)
+    draws[:, 1] = bits.bitwise_and_((1 << _BITS) - 1)
+    return draws.mul_(2.0**-_BITS).view(2 * pairs, len(keys))[:count]
 
 
 def normals(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:
