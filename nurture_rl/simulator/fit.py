@@ -30,7 +30,7 @@ from nurture_rl.simulator.initial import bootstrap, initialise
 from nurture_rl.simulator.judging import judge
 from nurture_rl.simulator.network import Progress, Rows, TrainingConfig
 from nurture_rl.simulator.network import train as train_networks
-from nurture_rl.simulator.recalibration import recalibrate
+from nurture_rl.simulator.recalibration import match_rates, recalibrate
 from nurture_rl.simulator.tables import (
     ValueScales,
     availability,
@@ -43,6 +43,7 @@ from nurture_rl.simulator.tables import (
     value_scales,
 )
 
+_MATCHED = 200_000  # training rows that rates are matched on
 _SURELY_KNOWN = 0.99  # exposure from which what is not logged did not happen
 
 
@@ -116,7 +117,7 @@ def fit_world(
         initialise(model, rows, times, config.training.action_precision, generator)
         models.append(model)
     train_networks(models, rows, drawn, tuning, config.training, generator, progress)
-    _finish(models, rows, tuning)
+    _finish(models, rows, drawn, tuning)
     delays = declared_delays(journey) if data.delays is None else torch.as_tensor(data.delays)
     members = tuple(model.to("cpu").requires_grad_(False) for model in models)
     world = LearnedWorld(journey, members, data.starts, delays)
@@ -239,16 +240,21 @@ def _rows(
 
 
 @torch.no_grad()
-def _finish(models: list[ResponseModel], train: Rows, tuning: Rows) -> None:
-    """Recalibrate on the tuning contacts, and keep what the value means leave unexplained."""
+def _finish(models: list[ResponseModel], train: Rows, drawn: Tensor, tuning: Rows) -> None:
+    """Set slopes by the tuning contacts, rates by each member's own; keep values' residuals."""
     sizes = models[0].sizes
     offset = tuning.happened @ models[0].chain.T
     weight = tuning.used * tuning.weight[:, None]
-    for model in models:
+    some = torch.arange(0, len(train.action), 1 + len(train.action) // _MATCHED)
+    own = train.take(some.to(train.action.device))
+    seen_before = own.happened @ models[0].chain.T
+    for model, times in zip(models, drawn, strict=True):
         logits = model.raw(tuning.features, tuning.action)[:, : sizes.counts]
-        slope, shift = recalibrate(logits, tuning.happened, weight, offset, tuning.exposure)
+        slope, _ = recalibrate(logits, tuning.happened, weight, offset, tuning.exposure)
+        logits = slope * model.raw(own.features, own.action)[:, : sizes.counts]
+        counted = own.used * (own.weight * times[some.to(times.device)])[:, None]
         model.slope.copy_(slope)
-        model.shift.copy_(shift)
+        model.shift.copy_(match_rates(logits, own.happened, counted, seen_before, own.exposure))
     levels = np.linspace(0.0, 1.0, sizes.quantiles)
     for head in range(sizes.values):
         rows = train.valued[:, head].nonzero()[:, 0]

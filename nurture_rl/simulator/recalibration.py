@@ -1,4 +1,4 @@
-"""Slope and shift of hazards that fit contacts the networks have not seen."""
+"""Slopes of hazards that fit contacts the networks have not seen, and rates that fit all."""
 
 from __future__ import annotations
 
@@ -39,12 +39,7 @@ def recalibrate(
     slope = torch.ones(x.shape[1], dtype=torch.float64, device=x.device)
     shift = middle.clone()
     for _ in range(_STEPS):
-        p = torch.sigmoid(slope * x + shift + added)
-        # The derivative of log(p F) and log(1 - p F), and its expected square.
-        seen = p * known
-        odds = torch.where(known == 1.0, 1.0, (1.0 - p) / (1.0 - seen))
-        off = w * torch.where(y > 0, p - 1.0, seen * odds)
-        curve = w * seen * (1.0 - p) * odds
+        off, curve = _scores(slope * x + shift + added, y, w, known)
         gradient = torch.stack(
             [
                 (off * x).sum(0) + _SLOPE_PRECISION * (slope - 1.0),
@@ -57,3 +52,34 @@ def recalibrate(
         slope = slope - (c * gradient[0] - b * gradient[1]) / determinant
         shift = shift - (a * gradient[1] - b * gradient[0]) / determinant
     return slope.float(), (shift - slope * middle).float()
+
+
+def match_rates(
+    logits: Tensor, happened: Tensor, used: Tensor, offset: Tensor, exposure: Tensor
+) -> Tensor:
+    """Shift of each head's logits at which hazards add up to the events, [H].
+
+    Unlike a slope, a rate does not need contacts that the networks have not seen, and a sixth of
+    the contacts would tell it worse than all those trained on. The prior is 0 +- 0.5.
+
+    Args:
+        logits: with their slopes, [n, H].
+        happened, used, offset, exposure: as for `recalibrate`.
+    """
+    y, w, known = happened.double(), used.double(), exposure.double()
+    z = logits.double() + offset
+    shift = torch.zeros(z.shape[1], dtype=torch.float64, device=z.device)
+    for _ in range(_STEPS):
+        off, curve = _scores(z + shift, y, w, known)
+        slope = off.sum(0) + _SHIFT_PRECISION * shift
+        shift = shift - (slope / (curve.sum(0) + _SHIFT_PRECISION)).clamp(-1.0, 1.0)
+    return shift.float()
+
+
+def _scores(z: Tensor, y: Tensor, w: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Derivative of -log(p F) and -log(1 - p F) by the logit z, and its expected square, [n, H]."""
+    p = torch.sigmoid(z)
+    seen = p * known
+    odds = torch.where(known == 1.0, 1.0, (1.0 - p) / (1.0 - seen))
+    off = w * torch.where(y > 0, p - 1.0, seen * odds)
+    return off, w * seen * (1.0 - p) * odds

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from nurture_envs.worlds.heads import Heads
 from nurture_rl.simulator.fit import fit_world
-from nurture_rl.simulator.recalibration import recalibrate
+from nurture_rl.simulator.recalibration import match_rates, recalibrate
 from tests.unit.simulator.lamp_shop import QUICK, lamp_log, lamp_shop, silent
 
 
-def test_slope_and_shift_are_those_that_fit_the_tuning_contacts() -> None:
+def test_slopes_are_those_that_fit_the_tuning_contacts() -> None:
     data, journey = lamp_log(600, seed=7), lamp_shop()
     fitted = fit_world(data, journey, QUICK, 0, silent)
     rows = fitted.split.tuning
@@ -23,10 +26,28 @@ def test_slope_and_shift_are_those_that_fit_the_tuning_contacts() -> None:
         with torch.no_grad():
             logits = model.raw(features, action)[:, : len(channels)]
         used = (model.possible[action] & model.learned).float()
-        slope, shift = recalibrate(logits, happened, used, happened @ model.chain.T)
+        slope, _ = recalibrate(logits, happened, used, happened @ model.chain.T)
         torch.testing.assert_close(model.slope, slope)
-        torch.testing.assert_close(model.shift, shift)
         assert (slope[model.learned] - 1.0).abs().max() > 0.01  # two epochs leave things to mend
+
+
+def test_rates_are_those_of_the_training_contacts() -> None:
+    data, journey = lamp_log(600, seed=7), lamp_shop()
+    fitted = fit_world(data, journey, replace(QUICK, members=1), 0, silent)
+    rows = fitted.split.train
+    features, action = torch.as_tensor(data.features[rows]).T, torch.as_tensor(data.action[rows])
+    chance = fitted.world.hazards(features, action)[0].mean(dim=1)
+    channels = Heads.of(journey).count_channels(journey)
+    logged = (data.amounts[rows][:, channels] > 0).mean(axis=0)
+    np.testing.assert_allclose(chance, logged, atol=0.003)
+
+
+def test_shifts_solve_for_the_rate_and_members_keep_their_own() -> None:
+    z, y = torch.zeros(10_000, 1), (torch.arange(10_000) % 5 == 0).float()[:, None]
+    nothing, ones = torch.zeros_like(z), torch.ones_like(z)
+    assert float(match_rates(z, y, ones, nothing, ones)) == pytest.approx(np.log(1 / 4), abs=0.01)
+    drawn = 1.0 + y  # events drawn twice: 1 / 3
+    assert float(match_rates(z, y, drawn, nothing, ones)) == pytest.approx(np.log(1 / 2), abs=0.01)
 
 
 def test_what_is_known_late_recalibrates_to_all_that_happens() -> None:
