@@ -118,7 +118,12 @@ def test_each_bin_counts_with_the_chance_that_its_events_are_known() -> None:
 
 
 def test_a_value_is_known_when_its_signal_is() -> None:
-    delays = estimate_delays(log_read_early(6_000, seed=4), JOURNEY)
+    data = log_read_early(6_000, seed=4)
+    assert data.event_delay is not None
+    late = data.event_delay.copy()
+    late[:, PAID] = -1  # all were worth nothing
+    delays = estimate_delays(replace(data, event_delay=late), JOURNEY)
+    assert delays.estimated[PAID]
     np.testing.assert_array_equal(delays.chance[:, PAID], delays.chance[:, BOUGHT])
 
 
