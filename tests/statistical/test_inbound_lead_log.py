@@ -248,18 +248,20 @@ def test_a_log_shows_the_planted_size_and_nothing_where_it_is_removed(name: str)
 
 
 @pytest.mark.parametrize("parameter", ["fatigue_half_life", "repeat_half_life"])
-@pytest.mark.parametrize("planted", [1.0, 2.0])
-def test_the_log_is_likeliest_under_the_planted_half_life(parameter: str, planted: float) -> None:
+@pytest.mark.parametrize("planted", [0.6, 1.2])
+def test_the_log_tells_the_planted_half_life_from_a_third_and_a_threefold_of_it(
+    parameter: str, planted: float
+) -> None:
     factors = (0.3, 0.5, 1.0, 2.0, 3.5)
     half_life = planted * getattr(M, parameter) / 2.0
-    log = mail_log(changed(MAIL, {parameter: half_life}))
+    log = mail_log(changed(MAIL, {parameter: half_life, "repeat_drag": 3.0}))
     likelihood = {
         factor: mail_fits.clicks(
             log, changed(M, {parameter: factor * half_life}), on_topic(log)
         ).log_likelihood
         for factor in factors
     }
-    assert max(likelihood, key=likelihood.__getitem__) == 1.0
+    assert max(likelihood.values()) - likelihood[1.0] < 2.0  # inside a 95 % interval
     assert likelihood[1.0] > max(likelihood[0.3], likelihood[3.5]) + 2.0
 
 

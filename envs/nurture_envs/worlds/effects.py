@@ -20,6 +20,7 @@ MAIL_DRAWS = 6  # uniform draws a bin
 _TRAITS, _TRAIT_NORMALS = 4, 5  # streams of luck
 _BYTE = 8  # bits a message has in the record of showings
 _NEVER_SHOWN = 0
+_MOST_LEAVE = 0.5  # chance per message that nobody's irritation exceeds
 
 WeekdayEffects = tuple[float, float, float, float, float, float, float]
 
@@ -191,17 +192,18 @@ def mail_answers(
         u: uniform draws, [MAIL_DRAWS, n].
     """
     p, ready = params, latent["ready"]
-    delivered = mailing.sent & latent["reachable"] & (u[0] < p.delivery)
-    seen = delivered & (u[1] < mailing.inbox_share)
+    arrives, inbox, opens, clicks, replies, leaving = u.unbind()
+    delivered = mailing.sent & latent["reachable"] & (arrives < p.delivery)
+    seen = delivered & (inbox < mailing.inbox_share)
     appeal = appeal_of(p, mailing, latent)
-    opened = seen & (u[2] < torch.sigmoid(p.open_base + p.open_share * appeal))
-    clicked = seen & (u[3] < torch.sigmoid(p.click_base + p.click_ready * ready + appeal))
+    opened = seen & (opens < torch.sigmoid(p.open_base + p.open_share * appeal))
+    clicked = seen & (clicks < torch.sigmoid(p.click_base + p.click_ready * ready + appeal))
     reply = torch.sigmoid(p.reply_base + p.reply_ready * ready + p.reply_share * appeal)
     irritation = torch.relu(latent["fatigue"] - latent["bears"])
-    drive = p.leave_fatigue * irritation + p.leave_irrelevant * ~mailing.match
-    leave = torch.clamp(p.leave_base * torch.exp(drive), max=0.5)
-    complained = seen & (u[5] < leave * p.complaint_share)
-    unsubscribed = seen & ~complained & (u[5] < leave * (1.0 + p.complaint_share))
+    drive = p.leave_fatigue * irritation - p.leave_irrelevant * mailing.match
+    chance = p.leave_base * exp(p.leave_irrelevant) * torch.exp(drive)
+    leave = torch.clamp(chance, max=_MOST_LEAVE)
+    complained, unsubscribed = _one_of(leaving, leave, (p.complaint_share, 1.0), seen)
     return MailAnswers(
         delivered=delivered,
         bounced=mailing.sent & ~latent["reachable"],
@@ -210,7 +212,7 @@ def mail_answers(
         machine_opened=seen & latent["proxy"],
         clicked=clicked,
         machine_clicked=delivered & latent["gateway"],
-        replied=_one_of(u[4], reply, p.reply_mix, seen),
+        replied=_one_of(replies, reply, p.reply_mix, seen),
         unsubscribed=unsubscribed,
         complained=complained,
         appeal=appeal,
@@ -221,11 +223,11 @@ def _one_of(
     u: Tensor, chance: Tensor, weights: tuple[float, ...], where: Tensor
 ) -> tuple[Tensor, ...]:
     """At most one of several exclusive events by one draw; event k has weights[k] * chance."""
-    below, found, edge = torch.zeros_like(where), [], 0.0
+    place, found, edge, below = u / chance, [], 0.0, None
     for weight in weights:
         edge += weight
-        reached = u < chance * edge
-        found.append(where & reached & ~below)
+        reached = where & (place < edge)
+        found.append(reached if below is None else reached ^ below)
         below = reached
     return tuple(found)
 
@@ -278,9 +280,12 @@ def mail_events(
 
 def channel_sums(channels: tuple[str, ...], events: dict[str, Tensor]) -> Tensor:
     """What happened by channel, [c, n] f32; channels that are not named are 0."""
-    some = next(iter(events.values()))
-    amounts = torch.zeros((len(channels), some.shape[0]), device=some.device)
-    for row, channel in enumerate(channels):
-        if channel in events:
-            amounts[row] = events[channel]
-    return amounts
+    nothing = torch.zeros_like(next(iter(events.values())), dtype=torch.bool)
+    rows = [events.get(channel, nothing) for channel in channels]
+    happened = [row if row.dtype == torch.bool else nothing for row in rows]
+    # Bytes become floats several times faster than booleans do.
+    sums = torch.stack(happened).view(torch.uint8).to(torch.float32)
+    for position, row in enumerate(rows):
+        if row.dtype != torch.bool:
+            sums[position] = row
+    return sums

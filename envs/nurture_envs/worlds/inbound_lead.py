@@ -167,10 +167,9 @@ class InboundLeadWorld:
         p = self.params
         logit = p.view_base + p.view_ready * latent["ready"]
         plain, keen = torch.sigmoid(logit), torch.sigmoid(logit + p.view_interest)
-        return {
-            f"viewed_{topic}": u[i] < torch.where(latent["interest"] == i, keen, plain)
-            for i, topic in enumerate(TOPICS)
-        }
+        topics = torch.arange(len(TOPICS), device=u.device)[:, None]
+        viewed = u < torch.where(latent["interest"] == topics, keen, plain)
+        return {f"viewed_{topic}": row for topic, row in zip(TOPICS, viewed, strict=True)}
 
     def _books(
         self, latent: dict[str, Tensor], answers: MailAnswers, action: Tensor, u: Tensor
@@ -199,7 +198,7 @@ class InboundLeadWorld:
         """The latents after the day."""
         p, latent, around = self.params, view.latent, view.around
         beside = answers.appeal - p.mail.topic_pull * mailing.match
-        gain = torch.where(mailing.match, p.topic_gain, p.other_gain)
+        gain = p.other_gain + (p.topic_gain - p.other_gain) * mailing.match
         gain = gain * answers.seen * torch.exp(p.gain_share * beside)
         talks = talk_effect(p.account, around.colleague_talks, latent["sql"])
         colleagues = p.account.send_fatigue * around.colleague_sends

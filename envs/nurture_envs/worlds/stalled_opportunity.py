@@ -205,10 +205,9 @@ class StalledOpportunityWorld:
         p = self.params
         logit = p.view_base + p.view_ready * latent["ready"]
         plain, keen = torch.sigmoid(logit), torch.sigmoid(logit + p.view_interest)
-        return {
-            f"viewed_{topic}": u[i] < torch.where(latent["interest"] == i, keen, plain)
-            for i, topic in enumerate(OBJECTIONS)
-        }
+        topics = torch.arange(len(OBJECTIONS), device=u.device)[:, None]
+        viewed = u < torch.where(latent["interest"] == topics, keen, plain)
+        return {f"viewed_{topic}": row for topic, row in zip(OBJECTIONS, viewed, strict=True)}
 
     def _agrees(
         self, latent: dict[str, Tensor], answers: MailAnswers, action: Tensor, u: Tensor
@@ -254,7 +253,7 @@ class StalledOpportunityWorld:
         """The latents after the bin, but for the stage."""
         p, latent, around = self.params, view.latent, view.around
         beside = answers.appeal - p.mail.topic_pull * mailing.match
-        gain = torch.where(mailing.match, p.topic_gain, p.other_gain)
+        gain = p.other_gain + (p.topic_gain - p.other_gain) * mailing.match
         gain = gain * answers.seen * torch.exp(p.gain_share * beside)
         talking = latent["idle"] <= 3.0 * mailing.days
         talks = talk_effect(p.account, around.colleague_talks, talking)
