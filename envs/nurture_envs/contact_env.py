@@ -151,6 +151,7 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
         self.action_space = self._many.single_action_space
         self.feature_names = self._many.feature_names
         self.action_ids = self._many.action_ids
+        self._mask: NDArray[np.bool_] | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -159,11 +160,23 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
         super().reset(seed=seed)
         start = int(self.np_random.integers(0, 2**31)) if seed is None else seed
         observation, info = self._many.reset(seed=start, options=options)
+        self._mask = info["action_mask"][0]
         return observation[0], _first(info)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Legal actions now, [a]; the name under which maskable learners ask for them.
+
+        Raises:
+            ShapeError: no episode has begun.
+        """
+        if self._mask is None:
+            raise ShapeError("action_masks came before reset: call reset() first")
+        return self._mask
 
     def step(self, action: np.int64) -> tuple[Observations, float, bool, bool, Info]:
         """Play one bin."""
         observation, reward, terminated, truncated, info = self._many.step(np.array([action]))
+        self._mask = info["action_mask"][0]
         return (
             observation[0],
             float(reward[0]),

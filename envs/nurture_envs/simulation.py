@@ -16,10 +16,10 @@ from torch import Tensor
 from nurture_envs.actions import NOW, ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.features import FeatureSpec
-from nurture_envs.features.running import Running, RunningState
 from nurture_envs.guardrails import GuardrailFacts, legal_actions, standing
 from nurture_envs.guardrails.rules import sends_remembered, watched
 from nurture_envs.population import HasReputation, Population, lived_on, settle, together
+from nurture_envs.running import Running, RunningState
 from nurture_envs.simulation_state import LateState, SimulationState, renewed
 from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.world import HasDisagreement, Surroundings, View, World
@@ -88,18 +88,11 @@ class Simulation:
         return torch.as_tensor(values, dtype=dtype, device=self.device)
 
     @cached_property
-    def _effects(self) -> list[tuple[int, Tensor]]:
-        """Channels that actions make, each with what every action adds, [a]."""
-        table = self._tensor(self.catalog.effects(self.journey), torch.float32)
-        return [(c, table[:, c].contiguous()) for c in range(table.shape[1]) if table[:, c].any()]
-
-    @cached_property
-    def _cost(self) -> Tensor:
-        reward = self.journey.reward
-        cost = self.catalog.routed("send") * reward.send_cost
-        return self._tensor(
-            cost + self.catalog.routed("escalate") * reward.escalate_cost, torch.float32
-        )
+    def _effects(self) -> tuple[list[int], Tensor]:
+        """Channels that actions make, and what every action adds to each, [channels, a]."""
+        table = self._tensor(self.catalog.effects(self.journey), torch.float32).T
+        rows = torch.nonzero(table.any(dim=1))[:, 0]
+        return rows.tolist(), table[rows].contiguous()
 
     @cached_property
     def _terminals(self) -> list[int]:
@@ -111,19 +104,25 @@ class Simulation:
         return [self.journey.channel_index(name) for name in names]
 
     @cached_property
-    def _routed(self) -> dict[str, Tensor]:
-        routings = ("send", "escalate", "exit")
-        return {name: self._tensor(self.catalog.routed(name), torch.bool) for name in routings}
+    def _ids(self) -> dict[str, list[int]]:
+        """Positions of the actions of each routing."""
+        found: dict[str, list[int]] = {"send": [], "pause": [], "escalate": [], "exit": []}
+        for position, action in enumerate(self.catalog.actions):
+            found[action.routing].append(position)
+        return found
+
+    def _is(self, routing: str, action: Tensor) -> Tensor:
+        """Whether each action has the routing, [n]; a catalogue keeps a routing together."""
+        ids = self._ids[routing]
+        if not ids:
+            return torch.zeros_like(action, dtype=torch.bool)
+        return action == ids[0] if len(ids) == 1 else (action >= ids[0]) & (action <= ids[-1])
 
     @cached_property
     def _slots_us(self) -> Tensor:
         """Time of sending after midnight, microseconds, [a]; negative for at once."""
         slots = self._tensor(self.catalog.slots, torch.float64)
         return torch.where(slots == NOW, -1.0, slots * HOUR_US)
-
-    @cached_property
-    def _pauses(self) -> Tensor:
-        return self._tensor(self.catalog.pause_bins, torch.int64)
 
     @cached_property
     def _offsets_us(self) -> Tensor:
@@ -233,9 +232,10 @@ class Simulation:
         view = View(decision.features.T, action, state.bins, state.anchor_us, state.latent, around)
         outcome = self.world.respond(view, state.keys)
         amounts = outcome.amounts
-        for channel, effect in self._effects:
-            amounts[channel] += effect[action]
-        ended = self._routed["exit"][action]
+        made, effects = self._effects
+        for channel, effect in zip(made, effects.index_select(1, action), strict=True):
+            amounts[channel] += effect
+        ended = self._is("exit", action)
         for channel in self._terminals:
             ended = ended | (amounts[channel] > 0)
         past, late, delays = self._close(state, amounts)
@@ -262,12 +262,15 @@ class Simulation:
         action = torch.where(legal, action, self.catalog.wait)
         if self.population is None or state.company is None:
             return action, None
-        sends, calls = self._routed["send"][action], self._routed["escalate"][action]
+        sends, calls = self._is("send", action), self._is("escalate", action)
         refused = settle(self.population, state.company, sends, calls, state.keys, state.bins)
         return torch.where(refused == 0, action, self.catalog.wait), refused
 
     def _reward(self, amounts: Tensor, action: Tensor, view: View) -> Tensor:
-        reward = -self._cost[action]
+        prices = self.journey.reward
+        reward = self._is("send", action) * -prices.send_cost
+        if prices.escalate_cost:
+            reward = reward - self._is("escalate", action) * prices.escalate_cost
         for channel, weight in self.journey.reward.weights:
             reward = reward + weight * amounts[self.journey.channel_index(channel)]
         if self.pessimism and isinstance(self.world, HasDisagreement):
@@ -283,7 +286,7 @@ class Simulation:
         share = state.company.inbox_share
         if isinstance(self.world, HasReputation):
             share = self.world.next_inbox_share(share, amounts.sum(dim=1))
-        return lived_on(state.company, self._routed["send"][action], talks, share)
+        return lived_on(state.company, self._is("send", action), talks, share)
 
     def _close(
         self, state: SimulationState, amounts: Tensor
@@ -301,11 +304,15 @@ class Simulation:
 
     def _sends(self, state: SimulationState, action: Tensor) -> Tensor:
         now_us = self._now_us(state)
-        slot = self._slots_us[action]
+        slot = self._slots_us.index_select(0, action)
         at_us = torch.where(slot < 0, now_us, torch.floor(now_us / DAY_US) * DAY_US + slot)
         shifted = torch.cat([(at_us / HOUR_US)[None], state.sends_hours[:-1]])
-        return torch.where(self._routed["send"][action], shifted, state.sends_hours)
+        return torch.where(self._is("send", action), shifted, state.sends_hours)
 
     def _paused(self, state: SimulationState, action: Tensor) -> Tensor:
-        bins = self._pauses[action]
-        return torch.where(bins > 1, state.bins + bins, state.paused_until)
+        until = state.paused_until
+        for position in self._ids["pause"]:
+            bins = self.catalog.actions[position].bins
+            if bins > 1:
+                until = torch.where(action == position, state.bins + bins, until)
+        return until

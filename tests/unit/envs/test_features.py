@@ -21,8 +21,8 @@ from nurture_envs.features import (
     evaluate,
     state_from_events,
 )
-from nurture_envs.features.running import Running
 from nurture_envs.journey import Journey
+from nurture_envs.running import Running
 from tests.unit.envs.toy_journey import toy
 
 JOURNEY = toy()

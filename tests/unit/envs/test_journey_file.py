@@ -12,6 +12,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.errors import JourneyError
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey, parse_journey, shipped_journeys
+from nurture_envs.worlds.reference import reference_journeys
 from tests.unit.envs.toy_journey import TOY, toy, toy_data
 
 SECOND_JOURNEY = """\
@@ -57,8 +58,9 @@ def test_every_shipped_journey_loads_and_can_be_played(name: str) -> None:
     assert all(bin_ < journey.clock.horizon for bin_, _ in journey.drip)
 
 
-def test_the_shipped_journeys_are_the_four_of_the_pipeline() -> None:
-    assert shipped_journeys() == ("heartsteps", "hillstrom", "inbound_lead", "starbucks_offers")
+def test_the_shipped_journeys_are_those_of_the_public_logs_and_of_the_reference_worlds() -> None:
+    public = {"heartsteps", "hillstrom", "starbucks_offers"}
+    assert set(shipped_journeys()) == public | set(reference_journeys())
 
 
 def test_three_mistakes_are_told_in_one_error_with_keys_and_hints(tmp_path: Path) -> None:

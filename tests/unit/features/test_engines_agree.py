@@ -21,8 +21,8 @@ from nurture_envs.features import (
     evaluate,
     state_from_events,
 )
-from nurture_envs.features.running import Running, RunningState
 from nurture_envs.journey import Journey
+from nurture_envs.running import Running, RunningState
 from nurture_envs.signals import channel_rows
 from nurture_rl.features.bins import BinnedLog, bin_log
 from nurture_rl.features.query import feature_matrix

@@ -14,8 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nurture_envs.features.spec import FeatureSpec
-from nurture_envs.features.state import NEVER, History
+from nurture_envs.features import NEVER, FeatureSpec, History
 from nurture_envs.journey import Feature
 
 _NEVER = float(NEVER)
@@ -216,6 +215,8 @@ class Running:
             out: receives the features, in the order of `spec.columns`.
         """
         lags = self.lags(state, bins)
+        for columns, at, rows in self._copies:
+            out[columns] = state.sums[at][rows]
         row = used = 0
         for feature in self.spec.features:
             width = len(self.spec.names(feature))
@@ -227,9 +228,25 @@ class Running:
                 self._calendar(feature, bins, weekday, target)
             elif feature.kind == "stage":
                 self._stage(feature, lags, target)
-            else:
+            elif feature.kind != "count":
                 self._from_past(feature, state, lags, bins, target[0])
             row += width
+
+    @cached_property
+    def _copies(self) -> list[tuple[slice, int, slice]]:
+        """Runs of count features that are runs of sums: (features, window, sums)."""
+        runs: list[list[int]] = []  # window, first feature column, first row of the sums, length
+        column = 0
+        for feature in self.spec.features:
+            if feature.kind == "count":
+                at, row = self._place(feature.of, feature.window)
+                last = runs[-1] if runs else [-1, 0, 0, 0]
+                if [at, column, row] == [last[0], last[1] + last[3], last[2] + last[3]]:
+                    last[3] += 1
+                else:
+                    runs.append([at, column, row, 1])
+            column += len(self.spec.names(feature))
+        return [(slice(c, c + k), at, slice(r, r + k)) for at, c, r, k in runs]
 
     def _calendar(self, feature: Feature, bins: Tensor, weekday: Tensor, target: Tensor) -> None:
         if feature.part == "bin":
@@ -237,8 +254,13 @@ class Running:
             return
         slots = len(self.spec.clock.slots_hours)
         place = torch.remainder(bins, slots) if feature.part == "slot" else weekday
-        for index in range(len(target)):
-            target[index] = place == index
+        target.copy_(place == self._places[: len(target)])
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """0, 1, 2, ... as a column, as many as any one-hot feature needs."""
+        widest = max(len(self.spec.names(feature)) for feature in self.spec.features)
+        return torch.arange(float(widest), device=self.device)[:, None]
 
     def _sum(self, state: RunningState, names: tuple[str, ...], window: int) -> Tensor:
         at, row = self._place(names, window)
@@ -247,9 +269,7 @@ class Running:
     def _from_past(
         self, feature: Feature, state: RunningState, lags: Tensor, bins: Tensor, target: Tensor
     ) -> None:
-        if feature.kind == "count":
-            target.copy_(self._sum(state, feature.of, feature.window))
-        elif feature.kind == "ratio":
+        if feature.kind == "ratio":
             top = self._sum(state, feature.of, feature.window)
             below = self._sum(state, feature.over, feature.window)
             some = below != 0
@@ -280,5 +300,4 @@ class Running:
             newer = lag <= best
             best = torch.where(newer, lag, best)
             current = torch.where(newer, float(position), current)
-        for position in range(len(feature.stages)):
-            target[position] = current == position
+        target.copy_(current == self._places[: len(target)])
