@@ -77,8 +77,9 @@ def hour_surface(
 ) -> Tensor:
     """Mean chance of each head after a send at any hour of any day, [E, H, weekdays, hours].
 
-    Smooth over the hours, slots or not: an action knows its hour by two waves a day. All cells
-    are asked about the same contacts at equal luck.
+    Smooth over the hours, slots or not: an action knows its hour by two waves a day; where the
+    log's sends had one hour only, the surface is flat. All cells are asked about the same contacts
+    at equal luck.
 
     Args:
         world: fitted to a journey that sends the message.
