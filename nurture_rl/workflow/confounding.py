@@ -27,7 +27,7 @@ Taste = Callable[[NDArray[np.float32], Mapping[str, NDArray[Any]]], FloatArray]
 
 MESSAGE, OUTCOME = "book_a_call", "meeting_booked"
 LEAST, MOST = 0.05, 0.95  # chance of a send to those the sender likes least and most
-FREQUENT = -4.2  # log-odds of a meeting without readiness: some 35 of 100 leads book one
+FREQUENT = -4.2  # log-odds of a meeting without readiness: some 40 of 100 leads book one
 _LUCKS = 8  # answers asked of each contact and action: the truth's error is below a fit's
 _FITTED_ROWS = 20_000  # rows a fitted effect is averaged over, evenly spaced
 
