@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from nurture_rl.simulator.gap.surfaces import answers, sends_of
 from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
 
 GRID_DAYS = np.geomspace(0.5, 60.0, 33)
+_Table = tuple[FloatArray, FloatArray, FloatArray]  # fatigue, sends at it, answered sends
 _WITHIN = 1.92  # log-likelihood below the best that a 95 % interval allows
 
 
@@ -70,7 +70,16 @@ def half_lives(
     sides = [_answers(one, journey, types) for one in (real, simulated)]
     if not types or not all(np.isfinite(one.ages).any() for one in sides):
         return None
-    a, b, both = (_profile(group) for group in ([sides[0]], [sides[1]], sides))
+    fits = []
+    for days in GRID_DAYS:
+        real_tables, world_tables = (_tables(one, days) for one in sides)
+        groups = (
+            [[one] for one in real_tables],
+            [[one] for one in world_tables],
+            [list(pair) for pair in zip(real_tables, world_tables, strict=True)],
+        )
+        fits.append([sum(map(_likelihood, group)) for group in groups])
+    a, b, both = np.array(fits).T
     deviance = max(0.0, float(2.0 * (a.max() + b.max() - both.max())))
     freedom = 1 + len(types)
     return HalfLives(
@@ -109,28 +118,16 @@ def _unevenness(totals: NDArray[Any]) -> float:
     return float(totals @ totals) / max(float(totals.sum()) ** 2, 1e-12)
 
 
-def _profile(sides: list[_Answers]) -> FloatArray:
-    """Best log-likelihood for each half-life, with slopes common to all sides, [days]."""
-    return np.array([sum(_fits(sides, days)) for days in GRID_DAYS])
+def _tables(one: _Answers, days: float) -> list[_Table]:
+    """Sends and answered sends of each type by fatigue, in steps of 0.02."""
+    place = np.rint(50.0 * (0.5 ** (one.ages / days)).sum(axis=1)).astype(np.int64)
+    below = np.bincount(place, one.weight).astype(np.float64)
+    some = np.flatnonzero(below > 0.0)
+    tops = [np.bincount(place, one.weight * y).astype(np.float64) for y in one.answered]
+    return [(some / 50.0, below[some], top[some]) for top in tops]
 
 
-def _fits(sides: list[_Answers], days: float) -> Iterator[float]:
-    """Best log-likelihood of each type of answer."""
-    parts = []
-    for one in sides:
-        fatigue = np.round((0.5 ** (one.ages / days)).sum(axis=1), 2)
-        distinct, place = np.unique(fatigue, return_inverse=True)
-        below = np.bincount(place, one.weight).astype(np.float64)
-        parts.append((one, distinct.astype(np.float64), place, below))
-    for k in range(len(sides[0].answered)):
-        tables = [
-            (distinct, below, np.bincount(place, one.weight * one.answered[k]).astype(np.float64))
-            for one, distinct, place, below in parts
-        ]
-        yield _likelihood(tables)
-
-
-def _likelihood(tables: list[tuple[FloatArray, FloatArray, FloatArray]]) -> float:
+def _likelihood(tables: list[_Table]) -> float:
     """Logistic regression on fatigue with one slope, and one intercept per table.
 
     Args:

@@ -115,8 +115,8 @@ def arm_effects(
     y = happened(log, journey)
     m = predict(log.features, log.action)
     in_arm = [arm[log.action] & both for arm in (send, wait)]
-    difference = _world_effect(log, projected, predict, (send, wait), y.shape[1]) * both[:, None]
-    mean_effect = difference.sum(axis=0) / both.sum()
+    difference = _world_effect(log.features[both], projected[both], predict, (send, wait))
+    mean_effect = difference.mean(axis=0)
     residual = y - m
     true, plain = (_corrections(log, residual, in_arm, part) for part in (chance, seen))
     logged, naive = (_estimates(log, mean_effect + one[0], one[1]) for one in (true, plain))
@@ -150,21 +150,23 @@ def effect_comparisons(effects: tuple[ArmEffect, ...], margin: float) -> list[Co
 
 
 def _world_effect(
-    log: Trajectories,
+    features: NDArray[np.float32],
     projected: FloatArray,
     predict: Chances,
     arms: tuple[BoolArray, BoolArray],
-    heads: int,
 ) -> FloatArray:
-    """m(x, send) - m(x, wait), [N, H]; in an arm, actions are mixed as the policy would."""
-    total = np.zeros((len(log.action), heads))
+    """m(x, send) - m(x, wait), [n, H]; in an arm, actions are mixed as the policy would."""
+    total: FloatArray | None = None
     for sign, arm in zip((1.0, -1.0), arms, strict=True):
         share = np.where(arm, projected, 0.0)
         share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
         for a in np.flatnonzero(arm & (share > 0.0).any(axis=0)):
             rows = np.flatnonzero(share[:, a] > 0.0)
-            told = predict(log.features[rows], np.full(len(rows), a))
+            told = predict(features[rows], np.full(len(rows), a))
+            if total is None:
+                total = np.zeros((len(features), told.shape[1]))
             total[rows] += sign * share[rows, a : a + 1] * told
+    assert total is not None  # some action of an arm was likely in every row
     return total
 
 
@@ -174,8 +176,11 @@ def _corrections(
     in_arm: list[BoolArray],
     chance: list[FloatArray],
 ) -> tuple[FloatArray, FloatArray]:
-    """Weighted mean residual after sending less that after waiting, [H], and what each row adds to
-    its error, [N, H]."""
+    """Weighted mean residual after sending less that after waiting, and each row's part of it.
+
+    Returns:
+        The difference, [H]; parts whose sums over contacts give its error, [N, H].
+    """
     means, parts = [], []
     for inside, p in zip(in_arm, chance, strict=True):
         weight = np.where(inside, 1.0 / np.maximum(p, _LEAST_PROPENSITY), 0.0)

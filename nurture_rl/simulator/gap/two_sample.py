@@ -62,7 +62,10 @@ def two_sample_test(
     cluster = np.concatenate([of_contact[0], of_contact[1] + real.contacts])
     fold = rng.integers(0, _FOLDS, int(cluster.max()) + 1)[cluster]
     spread = x.std(axis=0)
-    x = (x - x.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0)
+    moving = np.flatnonzero(spread > 1e-9)
+    x = (x[:, moving] - x[:, moving].mean(axis=0)) / spread[moving]
+    names = [names[i] for i in moving]
+    tables = (tables[0][:, moving], tables[1][:, moving])
     scores, weights = np.zeros(len(x)), []
     for k in range(_FOLDS):
         fit = fold != k

@@ -135,4 +135,5 @@ def gap(
 ) -> GapReport:
     """The report, with the logging policy given or estimated."""
     policy = logging_policy() if known else None
-    return reality_gap(world, held_out, policy, GapConfig(), np.random.default_rng(seed))
+    config = GapConfig(ratio=1.0)
+    return reality_gap(world, held_out, policy, config, np.random.default_rng(seed))
