@@ -34,7 +34,6 @@ from nurture_envs.worlds.effects import (
     shifted_interest,
     talk_effect,
 )
-from nurture_envs.worlds.luck import packed_uniforms
 from nurture_envs.worlds.mailings import MailActions
 from nurture_envs.worlds.recording import Lateness, recorded_late
 from nurture_envs.worlds.reputation import MailTotals, ReputationParams, next_inbox_share
@@ -185,7 +184,7 @@ class ReEngagementWorld:
     def respond(self, view: View, keys: Tensor) -> Outcome:
         """Play one bin."""
         p, latent = self.params, view.latent
-        u = packed_uniforms(keys, view.bins, 3, _VIEWS.stop)
+        u = uniforms(keys, view.bins, 3, _VIEWS.stop)
         met = self._mail.meet(view)
         mailing = replace(met, inbox_share=met.inbox_share * ~latent["trap"])  # nobody reads traps
         answers = mail_answers(p.mail, mailing, latent, u[:MAIL_DRAWS])

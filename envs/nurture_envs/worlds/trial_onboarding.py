@@ -36,7 +36,6 @@ from nurture_envs.worlds.effects import (
     shifted_interest,
     talk_effect,
 )
-from nurture_envs.worlds.luck import packed_uniforms
 from nurture_envs.worlds.mailings import MailActions
 from nurture_envs.worlds.recording import Lateness, recorded_late
 from nurture_envs.worlds.reputation import MailTotals, ReputationParams, next_inbox_share
@@ -206,7 +205,7 @@ class TrialOnboardingWorld:
     def respond(self, view: View, keys: Tensor) -> Outcome:
         """Play one bin."""
         p, latent = self.params, view.latent
-        u = packed_uniforms(keys, view.bins, 3, _USE.stop)
+        u = uniforms(keys, view.bins, 3, _USE.stop)
         mailing = self._mail.meet(view)
         answers = mail_answers(p.mail, mailing, latent, u[:MAIL_DRAWS])
         events = mail_events(answers, mailing.topic, TOPICS)
