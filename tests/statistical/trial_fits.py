@@ -37,7 +37,7 @@ PLANTED = TrialOnboardingParams(
     mail=MailParams(
         topic_pull=1.4,
         hour_pull=1.2,
-        click_base=-3.5,
+        click_base=-3.0,
         click_ready=0.0,
         best_hours=(11.0, 11.0),
         hour_spread=0.0,
@@ -63,6 +63,7 @@ PLANTED = TrialOnboardingParams(
     buy_lapsed=-1.6,
     urgency_days=2.0,
     cancel_base=-4.0,
+    cancel_habit=1.0,
     pricing_base=-2.5,
     cooling=0.06,
 )
@@ -71,7 +72,7 @@ Reading = Callable[[TrialOnboardingParams], Fit]
 
 @lru_cache(maxsize=64)
 def log_of(params: TrialOnboardingParams) -> WorldLog:
-    return WorldLog.of(TrialOnboardingWorld(OPEN, params), n=3000, waits=40.0, escalates=16.0)
+    return WorldLog.of(TrialOnboardingWorld(OPEN, params), n=3000, waits=20.0, escalates=16.0)
 
 
 def level(log: WorldLog) -> FloatArray:
