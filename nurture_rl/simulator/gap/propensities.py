@@ -99,9 +99,15 @@ def _slope(log: Trajectories, table: FloatArray) -> Estimate | None:
     for _ in range(25):
         p = expit(a + b * x)
         off, curve = (taken - p) * legal, p * (1.0 - p) * legal
-        s0, s1, s2 = curve.sum(), (curve * x).sum(), (curve * x * x).sum()
+        s0, s1, s2 = curve.sum() + 1e-6, (curve * x).sum(), (curve * x * x).sum() + 1e-6
         g0, g1 = off.sum(), (off * x).sum()
         determinant = s0 * s2 - s1 * s1
-        a, b = a + (s2 * g0 - s1 * g1) / determinant, b + (s0 * g1 - s1 * g0) / determinant
+        moves = (s2 * g0 - s1 * g1) / determinant, (s0 * g1 - s1 * g0) / determinant
+        # Newton's steps overshoot where chances are near 0 and 1.
+        a, b = (
+            old + float(np.clip(move, -1.0, 1.0)) for old, move in zip((a, b), moves, strict=True)
+        )
+        if max(abs(moves[0]), abs(moves[1])) < 1e-9:
+            break
     score = ((taken - expit(a + b * x)) * legal * (s0 * x - s1)).sum(axis=1) / determinant
     return Estimate(float(b), float(np.sqrt(score @ score)))
