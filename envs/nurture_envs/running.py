@@ -131,7 +131,7 @@ class Running:
         """The past at the start of the next bin.
 
         Args:
-            state: the past at the start of the bin that closes.
+            state: the past at the start of the bin that closes; late records enter its ring.
             amounts: channel sums of the bin, [c, n]; those of late channels are not read.
             bins: the bin that closes, [n] f32.
             late: sums of late channels that became known now: at [d] of the bin d before, [D + 1,
@@ -139,7 +139,8 @@ class Running:
         """
         known = self._at_once @ amounts
         if late is not None:
-            known = torch.addmm(known, self._sets[:, self.late], late[0])
+            rows, table = self._late_sets
+            known.index_add_(0, rows, table @ late[0])
         *tracks, happened = torch.split(known, self._splits)
         ring, sums = [], []
         for window, new, old, total in zip(
@@ -154,35 +155,43 @@ class Running:
         return closed if late is None else self._with_late(closed, late[1:], bins)
 
     @cached_property
-    def _late_rows(self) -> tuple[list[tuple[int, int, list[int]]], list[int]]:
-        """Windows (position, length, sets) and last times that late channels enter."""
+    def _late_sets(self) -> tuple[Tensor, Tensor]:
+        """Rows of all sets that late channels enter, and which of them enter each, [rows, e]."""
+        table = self._sets[:, self.late]
+        rows = torch.nonzero(table.any(dim=1))[:, 0]
+        return rows, table[rows]
 
-        def touched(sets: Iterable[Channels]) -> list[int]:
-            return [row for row, of in enumerate(sets) if set(of) & set(self.late)]
+    @cached_property
+    def _late_sums(self) -> list[tuple[int, int, int, list[int]]]:
+        """Sums that late channels enter: window's position and length, row, late channels."""
+        return [
+            (at, window, row, [self.late.index(c) for c in of if c in self.late])
+            for at, (window, rows) in enumerate(self._windows.items())
+            for of, row in rows.items()
+            if set(of) & set(self.late)
+        ]
 
-        sums = [(at, w, touched(sets)) for at, (w, sets) in enumerate(self._windows.items())]
-        return [entry for entry in sums if entry[2]], touched(self._lasts)
+    @cached_property
+    def _late_lasts(self) -> tuple[Tensor, Tensor]:
+        """Last times that late channels enter, and which of them enter each, [rows, e]."""
+        table = self._sets[-len(self._lasts) or len(self._sets) :, self.late]
+        rows = torch.nonzero(table.any(dim=1))[:, 0]
+        return rows, table[rows]
 
     def _with_late(self, state: RunningState, late: Tensor, bins: Tensor) -> RunningState:
         """Put what came late where it happened; windows reach back over whole bins."""
-        windows, lasts = self._late_rows
-        ring, sums, last = [list(bins_) for bins_ in state.ring], list(state.sums), state.last
-        tables = torch.split(self._sets[:, self.late], self._splits)
-        for at, window, _ in windows:
-            for ago, amounts in enumerate(late[: window - 1], start=1):
-                tracks = tables[at] @ amounts
-                ring[at][ago] = ring[at][ago] + tracks
-                sums[at] = sums[at] + tracks
-        if lasts:
-            lag = torch.arange(1.0, len(late) + 1.0, device=self.device)[:, None, None]
-            hits = torch.matmul(tables[-1][lasts], late)  # [D, lasts, n]
-            seen = torch.where(hits != 0, bins - lag, _NEVER).amax(dim=0)
-            last = last.index_copy(0, self._late_last, torch.maximum(last[lasts], seen))
-        return replace(state, ring=tuple(map(tuple, ring)), sums=tuple(sums), last=last)
-
-    @cached_property
-    def _late_last(self) -> Tensor:
-        return torch.tensor(self._late_rows[1], device=self.device)
+        for at, window, row, channels in self._late_sums:
+            some = late[: window - 1, channels].sum(dim=1)  # [bins back, n]
+            state.sums[at][row] += some.sum(dim=0)
+            for ago, amounts in enumerate(some, start=1):
+                state.ring[at][ago][row] += amounts
+        rows, table = self._late_lasts
+        if not len(rows):
+            return state
+        lag = torch.arange(1.0, len(late) + 1.0, device=self.device)[:, None, None]
+        seen = torch.where(table @ late != 0, bins - lag, _NEVER).amax(dim=0)
+        last = torch.maximum(state.last.index_select(0, rows), seen)
+        return replace(state, last=state.last.index_copy(0, rows, last))
 
     def renew(self, state: RunningState, rows: Tensor, fresh: RunningState) -> RunningState:
         """Replace the contacts at `rows` [k] by fresh ones; the ring of `state` is used up."""

@@ -139,9 +139,9 @@ class Simulation:
 
     @cached_property
     def _late_rates(self) -> Tensor:
-        """Chance that a late channel is known within d bins, [D, e, 1]."""
+        """Chance that a late channel is known within d bins, [e, D]."""
         delays = self.world.delays.to(self.device)[:, self.late]
-        return torch.cumsum(delays, dim=0)[:-1, :, None]
+        return torch.cumsum(delays, dim=0)[:-1].T.contiguous()
 
     @cached_property
     def _late_signals(self) -> list[int]:
@@ -155,7 +155,7 @@ class Simulation:
         remembered = sends_remembered(self.journey.guardrails)
         late = None
         if self.late:
-            depth, shape = len(self._late_rates), (len(self.late), n)
+            depth, shape = self._late_rates.shape[1], (len(self.late), n)
             nothing = [torch.zeros(shape, device=self.device) for _ in range(2 * depth)]
             late = LateState(tuple(nothing[:depth]), tuple(nothing[depth:]))
         company = None
@@ -296,7 +296,8 @@ class Simulation:
         if state.late is None:
             return self._running.close(state.past, amounts, bins, None), None, None
         luck = uniforms(state.keys, state.bins, _DELAYS, len(self.late))[self._late_signals]
-        delays = (luck >= self._late_rates).to(torch.float32).sum(dim=0)  # [e, n]
+        found = torch.searchsorted(self._late_rates, luck.contiguous(), right=True)
+        delays = found.to(torch.float32)  # [e, n]
         told = amounts[self.late]
         known = state.late.known_now(told, delays)
         past = self._running.close(state.past, amounts, bins, known)
