@@ -199,7 +199,8 @@ def _fatigue(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
     if found is not None:
         factor = found.real.value / found.simulated.value
         factor = max(factor, 1.0 / factor)
-        if found.p_value < limits.same_fatigue and factor > limits.half_life_factor:
+        sure = found.p_value < limits.same_fatigue and found.apart
+        if sure and factor > limits.half_life_factor:
             yield NamedCause(
                 Cause.WRONG_FATIGUE_HALF_LIFE,
                 factor,

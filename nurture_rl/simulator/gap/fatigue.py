@@ -47,6 +47,12 @@ class HalfLives:
     real_profile: tuple[float, ...]  # log-likelihood less the best, for each
     simulated_profile: tuple[float, ...]
 
+    @property
+    def apart(self) -> bool:
+        """Whether neither half-life lies in the other's interval."""
+        a, b = self.real, self.simulated
+        return not (b.lower <= a.value <= b.upper or a.lower <= b.value <= a.upper)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answers:

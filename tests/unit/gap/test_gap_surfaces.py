@@ -59,6 +59,15 @@ def test_two_half_lives_do_not_fit_one_fatigue() -> None:
     found = half_lives(tired(1500, 3, 1.0), tired(1500, 4, 6.0), JOURNEY, ("click",))
     assert found is not None
     assert found.p_value < 1e-6
+    assert found.apart
+
+
+def test_a_stronger_fatigue_of_the_same_pace_is_no_other_half_life() -> None:
+    real, world = tired(1500, 3, 2.0), tired(1500, 4, 2.0, cost=2.0)
+    found = half_lives(real, world, JOURNEY, ("click",))
+    assert found is not None
+    assert found.p_value < 1e-6  # one fatigue does not fit both
+    assert not found.apart
 
 
 def test_rates_alone_are_no_other_fatigue() -> None:
