@@ -147,7 +147,7 @@ def _evidence(sides: _Sides, config: GapConfig, rng: np.random.Generator) -> Evi
         fitted_on=_fitted_on(sides.world),
         unlearned=told.unlearned,
         effective_share=sides.share,
-        comparisons=(*judged(compared, rate), *judged(pace, rate)),
+        comparisons=(*judged(compared, rate), *judged(pace, config.false_curves)),
         curves=found_curves,
         half_lives=half_lives(real, simulated, journey, (*types, *leaving)),
         survival=survival_curves(real, simulated, journey),

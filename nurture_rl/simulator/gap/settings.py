@@ -32,6 +32,7 @@ class GapConfig:
     limits: Limits = field(default_factory=Limits)
     leaks: LeakLimits = field(default_factory=LeakLimits)
     false_discoveries: float = 0.05  # share of the differences found that may be none
+    false_curves: float = 0.01  # the same among response curves, any of which is fatal
     ratio: float = 2.0  # simulated episodes per logged one
     fewest_episodes: int = 4_000  # simulated
     most_episodes: int = 40_000  # simulated
