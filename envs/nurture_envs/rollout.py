@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nurture_envs.simulation import Simulation, Transition
+from nurture_envs.simulation import Simulation
 from nurture_envs.simulation_state import SimulationState, select
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
 
@@ -89,16 +89,17 @@ def play(
             after.amounts.contiguous(),
             after.reward,
             after.terminated,
-            _delays(simulation, after),
+            _delays(simulation, state),
         )
         alive = torch.nonzero(~(after.terminated | after.truncated))[:, 0]
         state, contact = select(after.state, alive), contact[alive]
 
 
-def _delays(simulation: Simulation, after: Transition) -> Tensor:
-    delays = torch.zeros(after.amounts.shape, dtype=torch.int64, device=simulation.device)
-    if after.delays is not None:
-        delays[:, simulation.late] = after.delays.long()
+def _delays(simulation: Simulation, state: SimulationState) -> Tensor:
+    shape = (len(state.keys), len(simulation.journey.channels))
+    delays = torch.zeros(shape, dtype=torch.int64, device=simulation.device)
+    if simulation.late:
+        delays[:, simulation.late] = simulation.delays(state.keys, state.bins).T.long()
     return delays
 
 

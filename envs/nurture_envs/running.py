@@ -21,7 +21,7 @@ _NEVER = float(NEVER)
 _EVER = _NEVER / 2.0  # later than this has happened
 
 Channels = tuple[int, ...]
-Ring = tuple[tuple[Tensor, ...], ...]  # by window w, of w completed bins, newest first: [sums, n]
+Ring = tuple[tuple[Tensor, ...], ...]  # W completed bins, newest first: q channels' sums, [n] f32
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class RunningState:
     """Known past of n contacts at the start of a bin."""
 
     ring: Ring
-    sums: tuple[Tensor, ...]  # by window, [sums, n] f32: totals of the window
+    sums: tuple[Tensor, ...]  # by window, [sums, n] f32: totals over the window
     last: Tensor  # [L, n] f32: last bin in which a signal of the set is known to have happened
     since: Tensor  # [n] f32: first bin the ring knows
     known: int  # bins from before entry that the ring may hold
@@ -37,7 +37,7 @@ class RunningState:
     def take(self, rows: Tensor) -> RunningState:
         """A copy of the contacts at `rows`."""
         return RunningState(
-            tuple(tuple(bin_[:, rows] for bin_ in bins) for bins in self.ring),
+            tuple(tuple(row[rows] for row in bin_) for bin_ in self.ring),
             tuple(part[:, rows] for part in self.sums),
             self.last[:, rows],
             self.since[rows],
@@ -62,22 +62,17 @@ class Running:
         late: Sequence[int] = (),
         device: torch.device | str = "cpu",
     ) -> None:
-        self.spec, self.device, self.late = spec, torch.device(device), list(late)
+        self.spec, self.device = spec, torch.device(device)
         self._windows: dict[int, dict[Channels, int]] = {}  # window -> channels -> row of its sums
         self._lasts: dict[Channels, int] = {}  # channels -> row of `last`
         for feature in spec.features:
             self._declare(feature)
         for names in watched:
             self._add_last(names)
-        sets = [of for rows in self._windows.values() for of in rows] + list(self._lasts)
-        table = torch.zeros((len(sets), len(spec.channels)))
-        for row, of in enumerate(sets):
-            table[row, list(of)] = 1.0
-        at_once = table.clone()
-        at_once[:, self.late] = 0.0
-        self._sets = table.to(self.device)  # which channels each sum, then each last time is about
-        self._at_once = at_once.to(self.device)
-        self._splits = [len(rows) for rows in self._windows.values()] + [len(self._lasts)]
+        summed = {c for rows in self._windows.values() for of in rows for c in of}
+        self._kept = sorted(summed)  # channels of the ring
+        read = summed | {c for of in self._lasts for c in of}
+        self.late = [channel for channel in late if channel in read]
 
     def _declare(self, feature: Feature) -> None:
         """Give a feature its rows."""
@@ -110,102 +105,113 @@ class Running:
         """Where the sums of a set over a window are: position of the window, row."""
         return list(self._windows).index(window), self._windows[window][self._channels(names)]
 
+    @cached_property
+    def _ring_sets(self) -> list[tuple[int, list[list[int]]]]:
+        """Windows, and the ring's rows that each of their sums adds up."""
+        return [
+            (window, [[self._kept.index(c) for c in of] for of in rows])
+            for window, rows in self._windows.items()
+        ]
+
     def begin(self, past: History) -> RunningState:
         """The state of contacts with that past, at the start of bin 0."""
-        n, known = past.ring.shape[2], len(past.ring)
-        of_bins = torch.split(torch.matmul(self._sets, past.ring), self._splits, dim=1)
-        ring, sums = [], []
-        for window, tracks in zip(self._windows, of_bins, strict=False):  # tracks [known, sums, n]
-            empty = [torch.zeros_like(tracks[0]) for _ in range(window - known)]
-            ring.append((*(bin_.clone() for bin_ in tracks[:window]), *empty))
-            sums.append(tracks[:window].sum(dim=0))
-        bins = past.last.to(torch.float32)
-        sets = [bins[list(of)].amax(dim=0, keepdim=True) for of in self._lasts]
-        last = torch.cat([bins[:0], *sets])
-        since = bins.new_full((n,), -float(known))
-        return RunningState(tuple(ring), tuple(sums), last, since, known)
+        n, known, width = past.ring.shape[2], len(past.ring), max(self._windows, default=1)
+        bins = past.ring[:, self._kept]
+        nothing = torch.zeros_like(past.ring[0, 0])
+        empty = [(nothing,) * len(self._kept)] * (width - known)
+        ring = (*(tuple(bin_.unbind()) for bin_ in bins[:width]), *empty)
+        sums = []
+        for window, sets in self._ring_sets:
+            total = bins[:window].sum(dim=0)
+            sums.append(torch.stack([total[rows].sum(dim=0) for rows in sets]))
+        last = past.last.to(torch.float32)
+        times = [last[list(of)].amax(dim=0, keepdim=True) for of in self._lasts]
+        since = last.new_full((n,), -float(known))
+        return RunningState(ring, tuple(sums), torch.cat([last[:0], *times]), since, known)
 
     def close(
-        self, state: RunningState, amounts: Tensor, bins: Tensor, late: Tensor | None
+        self,
+        state: RunningState,
+        amounts: Tensor,
+        bins: Tensor,
+        late: Sequence[Tensor] | None = None,
     ) -> RunningState:
         """The past at the start of the next bin.
 
         Args:
-            state: the past at the start of the bin that closes; late records enter its ring.
+            state: the past at the start of the bin that closes.
             amounts: channel sums of the bin, [c, n]; those of late channels are not read.
             bins: the bin that closes, [n] f32.
-            late: sums of late channels that became known now: at [d] of the bin d before, [D + 1,
-                late channels, n].
+            late: sums of the late channels that became known now: at [d] of the bin d before,
+                D + 1 of [late channels, n].
         """
-        known = self._at_once @ amounts
+        rows = list(amounts.unbind())
         if late is not None:
-            rows, table = self._late_sets
-            known.index_add_(0, rows, table @ late[0])
-        *tracks, happened = torch.split(known, self._splits)
-        ring, sums = [], []
-        for window, new, old, total in zip(
-            self._windows, tracks, state.ring, state.sums, strict=True
-        ):
+            for channel, known in zip(self.late, late[0], strict=True):
+                rows[channel] = known
+        new = tuple(rows[channel] for channel in self._kept)
+        sums = self._summed(state, new, bins)
+        last = torch.empty_like(state.last)
+        for of, row in self._lasts.items():
+            happened = rows[of[0]]
+            for channel in of[1:]:
+                happened = happened + rows[channel]
+            torch.where(happened != 0, bins, state.last[row], out=last[row])
+        closed = RunningState((new, *state.ring[:-1]), sums, last, state.since, state.known)
+        return closed if late is None else self._with_late(closed, late, bins)
+
+    def _summed(
+        self, state: RunningState, entering: tuple[Tensor, ...], bins: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The totals when a bin's rows enter the windows."""
+        sums = []
+        for (window, sets), totals in zip(self._ring_sets, state.sums, strict=True):
             # Bins before `since` were another contact's.
             kept = (state.since + window <= bins).to(torch.float32)
-            sums.append(torch.addcmul(total + new, old[-1], kept, value=-1.0))
-            ring.append((new, *old[:-1]))
-        last = torch.where(happened != 0, bins, state.last)
-        closed = RunningState(tuple(ring), tuple(sums), last, state.since, state.known)
-        return closed if late is None else self._with_late(closed, late[1:], bins)
+            leaving, after = state.ring[window - 1], torch.empty_like(totals)
+            for of, before, total in zip(sets, totals.unbind(), after.unbind(), strict=True):
+                for row in of:
+                    torch.addcmul(before, leaving[row], kept, value=-1.0, out=total)
+                    total.add_(entering[row])
+                    before = total
+            sums.append(after)
+        return tuple(sums)
 
-    @cached_property
-    def _late_sets(self) -> tuple[Tensor, Tensor]:
-        """Rows of all sets that late channels enter, and which of them enter each, [rows, e]."""
-        table = self._sets[:, self.late]
-        rows = torch.nonzero(table.any(dim=1))[:, 0]
-        return rows, table[rows]
-
-    @cached_property
-    def _late_sums(self) -> list[tuple[int, int, int, list[int]]]:
-        """Sums that late channels enter: window's position and length, row, late channels."""
-        return [
-            (at, window, row, [self.late.index(c) for c in of if c in self.late])
-            for at, (window, rows) in enumerate(self._windows.items())
-            for of, row in rows.items()
-            if set(of) & set(self.late)
-        ]
-
-    @cached_property
-    def _late_lasts(self) -> tuple[Tensor, Tensor]:
-        """Last times that late channels enter, and which of them enter each, [rows, e]."""
-        table = self._sets[-len(self._lasts) or len(self._sets) :, self.late]
-        rows = torch.nonzero(table.any(dim=1))[:, 0]
-        return rows, table[rows]
-
-    def _with_late(self, state: RunningState, late: Tensor, bins: Tensor) -> RunningState:
+    def _with_late(self, state: RunningState, late: Sequence[Tensor], bins: Tensor) -> RunningState:
         """Put what came late where it happened; windows reach back over whole bins."""
-        for at, window, row, channels in self._late_sums:
-            some = late[: window - 1, channels].sum(dim=1)  # [bins back, n]
-            state.sums[at][row] += some.sum(dim=0)
-            for ago, amounts in enumerate(some, start=1):
-                state.ring[at][ago][row] += amounts
-        rows, table = self._late_lasts
-        if not len(rows):
-            return state
-        lag = torch.arange(1.0, len(late) + 1.0, device=self.device)[:, None, None]
-        seen = torch.where(table @ late != 0, bins - lag, _NEVER).amax(dim=0)
-        last = torch.maximum(state.last.index_select(0, rows), seen)
-        return replace(state, last=state.last.index_copy(0, rows, last))
+        ring = [list(bin_) for bin_ in state.ring]
+        for position, channel in enumerate(self.late):
+            row = self._kept.index(channel) if channel in self._kept else -1
+            totals = [
+                (window, sums[at])
+                for (window, sets), sums in zip(self._ring_sets, state.sums, strict=True)
+                for at, of in enumerate(sets)
+                if row in of
+            ]
+            lasts = [state.last[at] for of, at in self._lasts.items() if channel in of]
+            for ago, known in enumerate(late[1:], start=1):
+                amounts = known[position]
+                if totals and ago < len(ring):
+                    ring[ago][row] = ring[ago][row] + amounts
+                for total in [total for window, total in totals if ago < window]:
+                    total.add_(amounts)
+                seen = torch.where(amounts != 0, bins - ago, _NEVER)
+                for last in lasts:
+                    torch.maximum(last, seen, out=last)
+        return replace(state, ring=tuple(map(tuple, ring)))
 
     def renew(self, state: RunningState, rows: Tensor, fresh: RunningState) -> RunningState:
-        """Replace the contacts at `rows` [k] by fresh ones; the ring of `state` is used up."""
-        for old_bins, new_bins in zip(state.ring, fresh.ring, strict=True):
-            # Older bins are never read, `since` says so.
-            for old, new in zip(old_bins[: fresh.known], new_bins, strict=False):
-                old.index_copy_(1, rows, new)
-        pairs = zip(state.sums, fresh.sums, strict=True)
-        return replace(
-            state,
-            sums=tuple(old.index_copy(1, rows, new) for old, new in pairs),
-            last=state.last.index_copy(1, rows, fresh.last),
-            since=state.since.index_copy(0, rows, fresh.since),
-        )
+        """The state with fresh contacts at `rows` [k]; the sums of `state` are used up."""
+        for old, new in zip((*state.sums, state.last), (*fresh.sums, fresh.last), strict=True):
+            old.index_copy_(1, rows, new)
+        pairs = zip(state.ring[: fresh.known], fresh.ring, strict=False)
+        ring = [
+            tuple(old.index_copy(0, rows, new) for old, new in zip(olds, news, strict=True))
+            for olds, news in pairs
+        ]
+        since = state.since.index_copy(0, rows, fresh.since)
+        # Bins older than `known` keep another contact's sums; `since` says that nobody reads them.
+        return replace(state, ring=(*ring, *state.ring[len(ring) :]), since=since)
 
     def lags(self, state: RunningState, bins: Tensor) -> Tensor:
         """Bins since each watched set last happened, [L, n] f32; bins [n] f32."""
@@ -296,8 +302,12 @@ class Running:
         ended = lags[self.last_row(feature.until)]
         reach = torch.minimum(ended, bins - state.since + 1.0)
         total = torch.zeros_like(bins)
-        for ago, tracks in enumerate(state.ring[at], start=1):
-            total = total + torch.where(reach > ago, tracks[row], 0.0)
+        rows = self._ring_sets[at][1][row]
+        for ago, bin_ in enumerate(state.ring[: feature.window], start=1):
+            inside = bin_[rows[0]]
+            for more in rows[1:]:
+                inside = inside + bin_[more]
+            total = total + torch.where(reach > ago, inside, 0.0)
         return total
 
     def _stage(self, feature: Feature, lags: Tensor, target: Tensor) -> None:

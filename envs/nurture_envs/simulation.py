@@ -50,7 +50,6 @@ class Transition:
     truncated: Tensor  # [n] bool
     action: Tensor  # [n] i64: what was done; an illegal or refused action becomes pause:1
     refused: Tensor | None  # [n] i32, `Reason` bits of the population's limits; None: no limits
-    delays: Tensor | None  # [n, e] f32: bins until the late channels are known; None: none is late
 
 
 class Simulation:
@@ -79,10 +78,11 @@ class Simulation:
         self.journey = world.journey
         self.catalog = ActionCatalog.of(self.journey)
         self.spec = FeatureSpec.of(self.journey)
-        # Channels that may be recorded after their bin.
-        self.late = [int(i) for i in torch.nonzero(world.delays[0] < 1.0)[:, 0]]
+        late = [int(i) for i in torch.nonzero(world.delays[0] < 1.0)[:, 0]]
         sets = watched(self.journey.guardrails)
-        self._running = Running(self.spec, sets, self.late, self.device)
+        self._running = Running(self.spec, sets, late, self.device)
+        # Channels that may be recorded after their bin; first those that decisions read.
+        self.late = self._running.late + [c for c in late if c not in self._running.late]
 
     def _tensor(self, values: Any, dtype: torch.dtype) -> Tensor:
         return torch.as_tensor(values, dtype=dtype, device=self.device)
@@ -139,23 +139,35 @@ class Simulation:
 
     @cached_property
     def _late_rates(self) -> Tensor:
-        """Chance that a late channel is known within d bins, [e, D]."""
+        """Chance that a late channel is known within d bins, [D, e, 1]."""
         delays = self.world.delays.to(self.device)[:, self.late]
-        return torch.cumsum(delays, dim=0)[:-1].T.contiguous()
+        return torch.cumsum(delays, dim=0)[:-1, :, None]
 
     @cached_property
     def _late_signals(self) -> list[int]:
         """Draw of each late channel: a count and its value are recorded together."""
         names = [self.journey.channels[c].removesuffix(".value") for c in self.late]
-        return [names.index(name) for name in names]
+        return [list(dict.fromkeys(names)).index(name) for name in names]
+
+    def delays(self, keys: Tensor, bins: Tensor) -> Tensor:
+        """Bins until what happens in a bin is recorded, of the late channels, [e, n] f32."""
+        return self._delays(keys, bins, len(self.late))
+
+    def _delays(self, keys: Tensor, bins: Tensor, count: int) -> Tensor:
+        draws = self._late_signals[:count]
+        luck = uniforms(keys, bins, _DELAYS, max(draws) + 1)[draws]
+        delays = torch.zeros_like(luck)
+        for known in self._late_rates[:, :count]:
+            delays.add_(luck >= known)
+        return delays
 
     def begin(self, keys: Tensor) -> SimulationState:
         """Contacts at the start of their first bin, one per key [n]."""
         start, n = self.world.start(keys), len(keys)
         remembered = sends_remembered(self.journey.guardrails)
         late = None
-        if self.late:
-            depth, shape = self._late_rates.shape[1], (len(self.late), n)
+        if self._running.late:
+            depth, shape = len(self._late_rates), (len(self._running.late), n)
             nothing = [torch.zeros(shape, device=self.device) for _ in range(2 * depth)]
             late = LateState(tuple(nothing[:depth]), tuple(nothing[depth:]))
         company = None
@@ -185,7 +197,7 @@ class Simulation:
         """Replace contacts whose episode is over.
 
         Args:
-            state: all contacts; its past is used up.
+            state: all contacts; its feature sums are used up.
             fresh: contacts at their first bin, k of them.
             rows: where they go, [k] i64.
         """
@@ -238,7 +250,7 @@ class Simulation:
         ended = self._is("exit", action)
         for channel in self._terminals:
             ended = ended | (amounts[channel] > 0)
-        past, late, delays = self._close(state, amounts)
+        past, late = self._close(state, amounts)
         after = replace(
             state,
             bins=state.bins + 1,
@@ -252,7 +264,7 @@ class Simulation:
         )
         truncated = ~ended & (after.bins >= self.spec.clock.horizon)
         reward = self._reward(amounts, action, view)
-        return Transition(after, amounts.T, reward, ended, truncated, action, refused, delays)
+        return Transition(after, amounts.T, reward, ended, truncated, action, refused)
 
     def _settled(
         self, state: SimulationState, decision: Decision, action: Tensor
@@ -290,18 +302,17 @@ class Simulation:
 
     def _close(
         self, state: SimulationState, amounts: Tensor
-    ) -> tuple[RunningState, LateState | None, Tensor | None]:
+    ) -> tuple[RunningState, LateState | None]:
         """Close the bin: what is known now enters the past, what is late waits."""
         bins = state.bins.to(torch.float32)
         if state.late is None:
-            return self._running.close(state.past, amounts, bins, None), None, None
-        luck = uniforms(state.keys, state.bins, _DELAYS, len(self.late))[self._late_signals]
-        found = torch.searchsorted(self._late_rates, luck.contiguous(), right=True)
-        delays = found.to(torch.float32)  # [e, n]
-        told = amounts[self.late]
+            return self._running.close(state.past, amounts, bins), None
+        read = self._running.late
+        delays = self._delays(state.keys, state.bins, len(read))
+        told = amounts[read]
         known = state.late.known_now(told, delays)
         past = self._running.close(state.past, amounts, bins, known)
-        return past, state.late.after(told, delays), delays.T
+        return past, state.late.after(told, delays)
 
     def _sends(self, state: SimulationState, action: Tensor) -> Tensor:
         now_us = self._now_us(state)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from nurture_envs.features.running import RunningState
+from nurture_envs.running import RunningState
 from nurture_envs.worlds.world import Surroundings
 
 
@@ -25,25 +24,23 @@ class LateState:
             tuple(part[:, rows] for part in self.amounts), tuple(part[:, rows] for part in self.due)
         )
 
-    def known_now(self, amounts: Tensor, due: Tensor) -> Tensor:
-        """Sums that become known as a bin closes, [D + 1, e, n]; at [d] of the bin d before.
+    def known_now(self, amounts: Tensor, due: Tensor) -> list[Tensor]:
+        """Sums that become known as a bin closes, D + 1 of [e, n]; at [d] of the bin d before.
 
         Args:
             amounts: of the closing bin, [e, n].
             due: their delays, [e, n].
         """
         bins = zip((amounts, *self.amounts), (due, *self.due), strict=True)
-        return torch.stack([some * (late == ago) for ago, (some, late) in enumerate(bins)])
+        return [some * (late == ago) for ago, (some, late) in enumerate(bins)]
 
     def after(self, amounts: Tensor, due: Tensor) -> LateState:
         """The state after a bin with these sums and delays, [e, n]."""
         return LateState((amounts, *self.amounts[:-1]), (due, *self.due[:-1]))
 
     def renewed(self, rows: Tensor) -> LateState:
-        """Without what contacts at `rows` had not told yet; the arrays of `self` are used up."""
-        for due in self.due:
-            due.index_fill_(1, rows, 0.0)
-        return self
+        """Without what contacts at `rows` had not told yet."""
+        return LateState(self.amounts, tuple(due.index_fill(1, rows, 0.0) for due in self.due))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ def select(state: SimulationState, rows: Tensor) -> SimulationState:
 
 
 def renewed(state: SimulationState, fresh: SimulationState, rows: Tensor) -> SimulationState:
-    """The contacts at `rows` [k] replaced by fresh ones, all but their past."""
+    """The state with fresh contacts at `rows` [k]; all but their past."""
 
     def put(old: Tensor, new: Tensor) -> Tensor:
         return old.index_copy(old.dim() - 1, rows, new)

@@ -211,8 +211,9 @@ def columns_of(state: SimulationState) -> dict[str, torch.Tensor]:
     assert flat.pop("company") is None
     flat |= {"last": past.last, "since": past.since}
     rings = {"due": late.due, "late": late.amounts}
-    for window, (bins, sums) in enumerate(zip(past.ring, past.sums, strict=True)):
-        rings |= {f"ring {window}": bins, f"sums {window}": (sums,)}
+    rings |= {f"ring {ago}": bin_ for ago, bin_ in enumerate(past.ring)} | {
+        f"sums {at}": (sums,) for at, sums in enumerate(past.sums)
+    }
     return {**flat, **{name: torch.stack(parts) for name, parts in rings.items()}, **latent}
 
 
