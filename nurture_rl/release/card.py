@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nurture_rl.release.gate import Difference, GateDecision, GateEvidence
+from nurture_rl.release.gate import Difference, GateDecision, GateEvidence, WorldJudgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,19 @@ def _evidence(evidence: GateEvidence | None) -> list[str]:
         "| --- | --- | --- | --- |",
         _row("held-out logs (doubly robust)", evidence.logged),
         _row("simulator", evidence.simulated),
+        *_world_rows(evidence.world),
         "",
         f"Effective sample size {evidence.effective_sample_size:.1f} among {evidence.contacts} "
         f"held-out contacts; verdict `{evidence.verdict}`. {evidence.verdict_text}".rstrip(),
     ]
+
+
+def _world_rows(world: WorldJudgement | None) -> list[str]:
+    if world is None:
+        return []
+    rows = [] if world.worst is None else [_row("worst of its members", world.worst)]
+    cause = "" if world.cause is None else f" ({world.cause})"
+    return [*rows, "", f"The simulator against held-out logs: `{world.trust}`{cause}."]
 
 
 def _row(judge: str, found: Difference) -> str:

@@ -26,7 +26,7 @@ class WorldJudgement:
     """What the reality gap says of the simulator that judged the candidate."""
 
     trust: Trust
-    cause: str | None  # named root cause, None where nothing speaks against the world
+    cause: str | None  # names of what speaks against the world, None where nothing does
     sentence: str
     worst: Difference | None = None  # as `simulated`, in the worst quantile of the ensemble
 
@@ -56,6 +56,7 @@ class GateConfig:
     margin: float = 0.0  # the lower bounds must lie above it, the journey's unit
     level: float = 0.95  # least confidence of the bounds
     judged_world: bool = False  # refuse where the simulator was not held against a log
+    ranking: bool = False  # refuse where the simulator may be used for training alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,11 @@ def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[str]:
             )
     elif found.trust is Trust.NOTHING:
         yield f"The simulator must not be trusted ({found.cause}): {found.sentence}"
+    elif found.trust is Trust.TRAINING and config.ranking:
+        yield (
+            f"The simulator may be used for training, not for ranking ({found.cause}), and this "
+            f"release asks for one that may: {found.sentence}"
+        )
     elif found.trust is Trust.TRAINING and found.worst is None:
         yield (
             f"The simulator may be trusted only as an ensemble ({found.cause}), and the bound in "

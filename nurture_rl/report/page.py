@@ -9,9 +9,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from nurture_rl.logs.atomic import atomic_write_bytes
-from nurture_rl.report import tables, value_tables, verdict
+from nurture_rl.report import ensemble, tables, value_tables, verdict
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.figures import figures
+from nurture_rl.report.gap_page import gap_section
 from nurture_rl.report.mixes import single_bin
 from nurture_rl.report.numbers import count, moment
 from nurture_rl.report.source import ReportInput, listed, number, words
@@ -53,6 +54,9 @@ def render(source: ReportInput) -> str:
         config=words(source.run, "config"),
         single_bin=single_bin(source),
         simulated=_simulated(source),
+        members=ensemble.members(source),
+        worst=ensemble.worst_quantile(source),
+        gap=None if source.gap is None else Markup(gap_section(source.gap)),
         **_data(source),
         **_values(source),
     )
@@ -101,7 +105,14 @@ def _simulated(source: ReportInput) -> str:
     seeds = listed(source.evaluation, "simulator", "seeds")
     if contacts is None:
         return ""
-    return (
+    played = (
         f"{count(contacts)} simulated contacts for each of {len(seeds)} seeds; the simulator's "
-        "intervals count that chance alone, not how far the learned world is from the real one."
+        "intervals count "
     )
+    members = number(source.evaluation, "simulator", "members") or 1.0
+    if members > 1.0:
+        return (
+            f"{played}that chance and how far the {count(members)} members of the learned world "
+            "part, not what all of them have wrong."
+        )
+    return f"{played}that chance alone, not how far the learned world is from the real one."

@@ -24,6 +24,7 @@ class ReportInput:
     calibration: Sequence[Json]  # of HeadCalibration, one per head
     evaluation: Json  # ope, kpis, simulator, truth, actions, routing, reference, candidate
     gate: Json | None  # passed, reasons, policy_id
+    gap: Json | None = None  # of GapReport: the learned world against held-out contacts
 
     @property
     def unit(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -16,10 +17,12 @@ from nurture_rl.errors import ConfigError, TimeZoneError
 from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.simulator.fit import WorldConfig
+from nurture_rl.simulator.gap.settings import GapConfig
 
 Record = TypeVar("Record")
 LEARNERS = ("none", "linear_thompson", "ppo")
 SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
+WORLDS = ("ranking", "training")
 
 
 @dataclass
@@ -44,6 +47,7 @@ class DataConfig:
     default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
     complete_until: str | None = None  # ISO-8601 with zone; None: the last record of the log
     held_out: float = 0.5  # share of contacts kept for evaluation, in (0, 1)
+    weighting: str = "propensity"  # what `world.weighting` reads, see `WorldConfig`
     rollout_contacts: int = 2048  # played side by side in training; fewer where episodes are long
 
 
@@ -57,13 +61,16 @@ class PolicyConfig:
         MISSING  # description for `build_policy`; {kind: model, name: core} is the learned part
     )
     fit: dict[str, Any] = field(default_factory=dict)  # settings of the learner
+    # Of a policy trained in the learned world: standard deviations of its members' disagreement
+    # about a bin's reward that are taken off that reward, >= 0.
+    pessimism: float = 0.0
 
 
 @dataclass
 class SimulationConfig:
     """How policies are played in a world."""
 
-    contacts: int = 4000  # per seed
+    contacts: int = 2000  # per seed; every member of the world plays all of them
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
     truth_contacts: int = 20000  # in the reference world, where there is one
 
@@ -76,6 +83,9 @@ class ReleaseConfig:
     reference: str = "drip"  # the policy to beat; "logged" for the logging policy's own mean
     margin: float = 0.0  # the journey's unit
     level: float = 0.95  # over all learned candidates together
+    # What the reality gap must allow, one of WORLDS: `ranking`, or `training`, which then asks for
+    # a lower bound in the worst of the world's members too. A world not to be trusted never passes.
+    world: str = "training"
 
 
 @dataclass
@@ -96,6 +106,7 @@ class RunConfig:
     experiment_name: str = "nurture_rl"
     data: DataConfig = field(default_factory=DataConfig)
     world: dict[str, Any] = field(default_factory=dict)  # settings of `WorldConfig`
+    gap: dict[str, Any] = field(default_factory=dict)  # settings of `GapConfig`
     ppo: dict[str, int] = field(default_factory=dict)  # what `policy/ppo` reads: size of training
     policies: dict[str, PolicyConfig] = field(default_factory=dict)
     policy: PolicyConfig | None = None  # one more policy: what a sweep varies
@@ -112,6 +123,7 @@ class Settings:
 
     run: RunConfig
     world: WorldConfig
+    gap: GapConfig
     evaluation: EvaluationConfig
     learners: Mapping[str, LinearThompsonConfig | PPOConfig | None]  # by policy
     plain: Mapping[str, Any]  # the whole configuration as plain data, for records
@@ -137,6 +149,7 @@ def settings(config: DictConfig) -> Settings:
             f"expected a configuration made from run_schema, got {type(run).__name__}"
         )
     _require_among("data.source", run.data.source, SOURCES)
+    _require_among("release.world", run.release.world, WORLDS)
     if not 0.0 < run.data.held_out < 1.0:
         raise ConfigError(f"data.held_out must lie in (0, 1), got {run.data.held_out}")
     _require_ranges(run)
@@ -148,6 +161,7 @@ def settings(config: DictConfig) -> Settings:
     return Settings(
         run=run,
         world=record(WorldConfig, run.world, "world"),
+        gap=record(GapConfig, run.gap, "gap"),
         evaluation=record(EvaluationConfig, run.evaluation, "evaluation"),
         learners=learners,
         plain={str(key): value for key, value in plain.items()},
@@ -190,6 +204,13 @@ def _is_known(run: RunConfig, reference: str) -> bool:
 
 def _learner(name: str, policy: PolicyConfig) -> LinearThompsonConfig | PPOConfig | None:
     _require_among(f"policies.{name}.learner", policy.learner, LEARNERS)
+    if not 0.0 <= policy.pessimism < math.inf:
+        raise ConfigError(f"policies.{name}.pessimism: must be >= 0, got {policy.pessimism}")
+    if policy.pessimism and policy.learner != "ppo":
+        raise ConfigError(
+            f"policies.{name}.pessimism: only ppo is trained in the learned world, got "
+            f"{policy.learner!r}; leave it at 0"
+        )
     where = f"policies.{name}.fit"
     if policy.learner == "linear_thompson":
         return record(LinearThompsonConfig, {"name": "core", **policy.fit}, where)

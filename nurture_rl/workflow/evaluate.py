@@ -9,29 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
-from nurture_envs.guardrails import reason_names
 from nurture_envs.journey import Journey, Kpi
-from nurture_envs.rollout import Returns, returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
-from nurture_rl.ope.evaluation import LOGGED
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.ope.verdict import Verdict
-from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
+from nurture_rl.simulator.store import load_learned_world
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import Decisions, held_out_log, load_decisions
 from nurture_rl.workflow.learn import load_policy
+from nurture_rl.workflow.simulated import judged
 from nurture_rl.workflow.stages import Workshop
-from nurture_rl.workflow.world import learned_simulation
 
 _TRUTH_SEED = 900_001  # contacts nobody was trained on
-_JUDGE_SEED = 500_000  # the simulator's judging contacts are none that PPO was trained on
 
 
 def evaluation(
@@ -79,9 +73,9 @@ def _judge(
     shown = {run.run.release.reference, *learned}
     compared = {name: policy for name, policy in loaded.items() if name in shown}
     kpis = [_kpi(decisions, journey, compared, run, config, kpi) for kpi in _kpis(journey)]
-    workshop.say("  the same policies in the learned world")
-    simulator = _simulated(
-        learned_simulation(world, journey),
+    workshop.say("  the same policies in every member of the learned world")
+    simulator = judged(
+        _members(world, journey),
         loaded,
         run,
         run.run.simulation.seeds,
@@ -91,8 +85,8 @@ def _judge(
     truth = None
     if run.run.data.source == "reference":
         workshop.say("  the same policies in the true reference world")
-        truth = _simulated(
-            reference_simulation(journey),
+        truth = judged(
+            [reference_simulation(journey)],
             loaded,
             run,
             [_TRUTH_SEED],
@@ -114,6 +108,12 @@ def _judge(
             "held_out": len(np.unique(decisions.contact[decisions.held_out])),
         },
     }
+
+
+def _members(world: Path, journey: Journey) -> list[Simulation]:
+    """Every member of a stage's world by itself."""
+    learned = load_learned_world(world / "world", journey)
+    return [Simulation(learned.member(k)) for k in range(len(learned.members))]
 
 
 def _ranked(simulator: Mapping[str, Any], learned: list[str]) -> list[str]:
@@ -169,80 +169,6 @@ def _kpi(
 def _bounds(estimated: Any) -> dict[str, float]:
     interval = estimated.interval
     return {"value": estimated.estimate.value, "lower": interval.lower, "upper": interval.upper}
-
-
-def _simulated(
-    simulation: Simulation,
-    policies: Mapping[str, Policy],
-    run: Settings,
-    seeds: list[int],
-    contacts: int,
-    level: float,
-) -> dict[str, Any]:
-    """Every policy on the same contacts and luck, and its paired difference to the reference.
-
-    `logged` is the logging policy, where it is known: beside the mean of the log it shows how far
-    the world can be trusted.
-    """
-    everybody = dict(policies)
-    if run.run.data.logging is not None:
-        journey = simulation.journey
-        context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
-        everybody[LOGGED] = build_policy(run.run.data.logging, context)
-    played = {
-        name: [returns(simulation, policy, contacts, _JUDGE_SEED + seed) for seed in seeds]
-        for name, policy in everybody.items()
-    }
-    base = played.get(run.run.release.reference)
-    rows = {
-        name: _summary(simulation, found, base or found, level) for name, found in played.items()
-    }
-    logged = rows.pop(LOGGED, None)
-    return {"contacts": contacts, "seeds": list(seeds), "policies": rows, "logged": logged}
-
-
-def _summary(
-    simulation: Simulation, found: list[Returns], base: list[Returns], level: float
-) -> dict[str, Any]:
-    journey = simulation.journey
-    per = np.concatenate([one.decisions for one in found])
-    value = np.concatenate([one.value for one in found])
-    other = np.concatenate([one.value for one in base])
-    amounts = np.concatenate([one.amounts for one in found])
-    if journey.estimand == "per_decision":
-        value, other = value / per, other / np.concatenate([one.decisions for one in base])
-        amounts = amounts / per[:, None]
-    kpis = [
-        float(amounts[:, [journey.channel_index(name) for name in kpi.of]].sum(axis=1).mean())
-        for _, kpi in _kpis(journey)
-    ]
-    mean, half = _mean(value, 0.95)
-    gap, gap_half = _mean(value - other, level)
-    reasons: dict[str, int] = {}
-    for one in found:
-        for bits, count in one.reasons.items():
-            for name in reason_names(bits):
-                reasons[name] = reasons.get(name, 0) + count
-    return {
-        "value": mean,
-        "lower": mean - half,
-        "upper": mean + half,
-        "difference": gap,
-        "difference_lower": gap - gap_half,
-        "difference_upper": gap + gap_half,
-        "level": level,
-        "by_seed": [float(part.mean()) for part in np.split(value, len(found))],
-        "kpis": kpis,
-        "action_mix": np.mean([one.action_mix for one in found], axis=0).tolist(),
-        "reasons": reasons,
-    }
-
-
-def _mean(values: NDArray[np.float64], level: float) -> tuple[float, float]:
-    from scipy.special import ndtri
-
-    z = float(ndtri(0.5 + level / 2.0))
-    return float(values.mean()), z * float(values.std(ddof=1)) / float(np.sqrt(len(values)))
 
 
 def verdict_of(evaluation: Mapping[str, Any], policy: str) -> str:

@@ -62,7 +62,7 @@ def learned_policy(
         (out / "policy.json").write_text(json.dumps(asdict(policy), indent=1) + "\n", "utf-8")
         metrics: list[tuple[int, dict[str, float]]] = []
         if isinstance(config, PPOConfig):
-            simulation = learned_simulation(world, journey)
+            simulation = learned_simulation(world, journey, policy.pessimism)
             save_actor(
                 train_ppo(simulation, config, seed, _telling(workshop, metrics)), out / "core"
             )

@@ -13,6 +13,7 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.collect import ingest, raw_log
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.evaluate import evaluation
+from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.learn import learned_policy
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Say, Workshop
@@ -61,6 +62,11 @@ class Pipeline:
         )
 
     @cached_property
+    def gap(self) -> Path:
+        """How far the learned world is from the held-out contacts."""
+        return gap_report(self.workshop, self.journey, self.settings, self.ingested, self.world)
+
+    @cached_property
     def policies(self) -> Mapping[str, Path]:
         """Every configured policy, trained where it learns.
 
@@ -101,6 +107,7 @@ class Pipeline:
             self.journey,
             self.settings,
             self.ingested,
+            self.gap,
             self.evaluated,
             self.policies,
         )

@@ -18,12 +18,21 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.release.bundle import BundleContent, load_bundle, write_bundle
 from nurture_rl.release.card import PolicyCard
-from nurture_rl.release.gate import Difference, GateConfig, GateDecision, GateEvidence, gate
+from nurture_rl.release.gate import (
+    Difference,
+    GateConfig,
+    GateDecision,
+    GateEvidence,
+    WorldJudgement,
+    gate,
+)
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import random_states
+from nurture_rl.simulator.gap.verdict import Trust
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.evaluate import verdict_of
+from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.learn import load_core, load_policy
 from nurture_rl.workflow.stages import Workshop
 
@@ -35,12 +44,14 @@ def release(
     journey: Journey,
     run: Settings,
     ingested: Path,
+    gap: Path,
     judged: Path,
     policies: Mapping[str, Path],
 ) -> Path:
     """Ask the gate about the candidate: `gate.json` and, where it passed, `bundle/`."""
     inputs = {
         "evaluation": judged.name,
+        "gap": gap.name,
         "ingest": ingested.name,
         "policies": {name: folder.name for name, folder in policies.items()},
         "release": asdict(run.run.release),
@@ -49,14 +60,15 @@ def release(
 
     def build(out: Path) -> None:
         found = json.loads((judged / "evaluation.json").read_text("utf-8"))
+        verdict = read_gap(gap)["verdict"]
         record: dict[str, Any] = {"candidate": None, "passed": False, "policy_id": None}
-        record["asked"] = run.run.release.policy is None
+        record |= {"asked": run.run.release.policy is None, "asks_of_world": run.run.release.world}
         if run.run.release.policy is not None:
             record |= _as_it_is(out, journey, run, ingested, policies)
         elif not found["candidates"]:
             record["reasons"] = ["no learned policy was evaluated, so there is nothing to release"]
         else:
-            evidence, decision = _best(found, journey, run)
+            evidence, decision = _best(found, verdict, journey, run)
             candidate = evidence.candidate
             record |= {"candidate": candidate, "passed": decision.passed}
             record["reasons"] = list(decision.reasons)
@@ -71,7 +83,7 @@ def release(
 
 
 def _best(
-    found: Mapping[str, Any], journey: Journey, run: Settings
+    found: Mapping[str, Any], verdict: Mapping[str, Any], journey: Journey, run: Settings
 ) -> tuple[GateEvidence, GateDecision]:
     """The simulator's favourite of those that pass, or its favourite with what speaks against it.
 
@@ -79,10 +91,12 @@ def _best(
     """
     names = found["candidates"]
     level = simultaneous_level(run.run.release.level, len(names))
+    asks = run.run.release
+    config = GateConfig(asks.margin, level, judged_world=True, ranking=asks.world == "ranking")
     asked = []
     for name in names:
-        evidence = _evidence(found, name, journey, run)
-        asked.append((evidence, gate(evidence, GateConfig(run.run.release.margin, level))))
+        evidence = _evidence(found, verdict, name, journey, run)
+        asked.append((evidence, gate(evidence, config)))
     return next((pair for pair in asked if pair[1].passed), asked[0])
 
 
@@ -110,8 +124,34 @@ def _as_it_is(
     }
 
 
+def world_judgement(
+    verdict: Mapping[str, Any], played: Mapping[str, Any], level: float
+) -> WorldJudgement:
+    """What the gate hears of the world: all causes but mere symptoms, and the worst member.
+
+    Args:
+        verdict: of the reality gap, as plain data.
+        played: the candidate's row in the simulator.
+        level: confidence of the worst member's bounds.
+    """
+    roots = [one for one in verdict["causes"] if not one["symptom"]]
+    worst = played["worst"]
+    return WorldJudgement(
+        trust=Trust(verdict["trust"]),
+        cause=", ".join(dict.fromkeys(one["cause"] for one in roots)) or None,
+        sentence=" ".join(one["sentence"] for one in roots) or verdict["sentence"],
+        worst=Difference(
+            worst["difference"], worst["difference_lower"], worst["difference_upper"], level
+        ),
+    )
+
+
 def _evidence(
-    found: Mapping[str, Any], candidate: str, journey: Journey, run: Settings
+    found: Mapping[str, Any],
+    verdict: Mapping[str, Any],
+    candidate: str,
+    journey: Journey,
+    run: Settings,
 ) -> GateEvidence:
     policy = found["ope"]["policies"][candidate]
     logged, overlap = policy["difference"], policy["overlap"]
@@ -138,6 +178,7 @@ def _evidence(
         contacts=found["ope"]["n_clusters"],
         verdict=verdict_of(found, candidate),
         verdict_text=policy["judgement"]["reason"],
+        world=world_judgement(verdict, played, played["level"]),
     )
 
 

@@ -25,6 +25,7 @@ from nurture_rl.report.page import write_report
 from nurture_rl.report.source import ReportInput
 from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.workflow.config import Settings, settings
+from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.pipeline import Pipeline
 
 _PACKAGES = ("nurture-rl", "torch", "numpy", "gymnasium", "mlflow", "duckdb")
@@ -35,7 +36,7 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
 
     Args:
         config: composed by Hydra from `run_schema`.
-        verb: `ingest`, `fit_world`, `train`, `evaluate`, `export` or `pipeline`.
+        verb: `ingest`, `fit_world`, `gap`, `train`, `evaluate`, `export` or `pipeline`.
 
     Returns:
         What was made: folders, files, and for `export` and `pipeline` the gate's record.
@@ -100,6 +101,22 @@ def _fit_world(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     return {"world": pipeline.world}
 
 
+def _gap(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    found = read_gap(pipeline.gap)
+    verdict = found["verdict"]
+    tracked.tag("world", verdict["trust"])
+    numbers = {"auc": found["evidence"]["two_sample"]["auc"], "causes": len(verdict["causes"])}
+    tracked.metrics(0, {f"gap.{key}": value for key, value in numbers.items() if value is not None})
+    for name in ("gap.html", "gap.md", "gap.json"):
+        tracked.artifact(pipeline.gap / name, "gap")
+    made = {"the world's verdict": verdict["trust"]}
+    made |= {
+        f"  against it ({i + 1})": f"{one['cause']}: {one['sentence']}"
+        for i, one in enumerate(verdict["causes"])
+    }
+    return made | {"reality gap": pipeline.gap / "gap.html"}
+
+
 def _train(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     for name, folder in pipeline.policies.items():
         for step, values in _read(folder / "metrics.json"):
@@ -112,6 +129,7 @@ def _evaluate(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     found = _read(pipeline.evaluated / "evaluation.json")
     for name, policy in found["ope"]["policies"].items():
         numbers = {"ess": policy["overlap"]["ess"]}
+        numbers["simulator.worst"] = found["simulator"]["policies"][name]["worst"]["value"]
         for kind, estimated in policy["estimates"].items():
             numbers[kind] = estimated["estimate"]["value"]
             numbers |= {f"{kind}.{end}": estimated["interval"][end] for end in ("lower", "upper")}
@@ -203,6 +221,7 @@ def report_input(pipeline: Pipeline) -> ReportInput:
         calibration=_read(pipeline.world / "calibration.json")["heads"],
         evaluation=evaluation | {"candidate": decided["candidate"]},
         gate=decided,
+        gap=read_gap(pipeline.gap),
     )
 
 
@@ -225,7 +244,7 @@ def _about_run(pipeline: Pipeline, checked: Settings) -> Mapping[str, Any]:
 
 
 def _stages(pipeline: Pipeline) -> list[Path]:
-    before = [pipeline.raw, pipeline.ingested, pipeline.world]
+    before = [pipeline.raw, pipeline.ingested, pipeline.world, pipeline.gap]
     return [*before, *pipeline.policies.values(), pipeline.evaluated, pipeline.released]
 
 
@@ -237,8 +256,18 @@ Part = Callable[[Pipeline, Run], dict[str, Any]]
 _PARTS: dict[str, tuple[Part, ...]] = {
     "ingest": (_ingest,),
     "fit_world": (_ingest, _fit_world),
+    "gap": (_ingest, _fit_world, _gap),
     "train": (_ingest, _fit_world, _train),
     "evaluate": (_ingest, _propensities, _fit_world, _train, _evaluate),
-    "export": (_ingest, _propensities, _fit_world, _train, _evaluate, _export),
-    "pipeline": (_ingest, _propensities, _fit_world, _train, _evaluate, _export, _report),
+    "export": (_ingest, _propensities, _fit_world, _gap, _train, _evaluate, _export),
+    "pipeline": (
+        _ingest,
+        _propensities,
+        _fit_world,
+        _gap,
+        _train,
+        _evaluate,
+        _export,
+        _report,
+    ),
 }

@@ -51,7 +51,7 @@ def learned_world(
 
     def build(out: Path) -> None:
         decisions = world_rows(load_decisions(ingested, journey, held_out))
-        logged = _world_data(decisions, start_table(ingested, held_out))
+        logged = world_data(decisions, start_table(ingested, held_out))
         made = training_data(logged, journey, config.weighting, config.delays)
         for warning in made.summary(journey)["warnings"]:
             workshop.say(f"  {warning}")
@@ -78,20 +78,27 @@ def _told(workshop: Workshop) -> Progress:
     return lambda epoch, loss: workshop.say(f"  epoch {epoch + 1}: tuning loss {loss:.5f}")
 
 
-def learned_simulation(folder: Path, journey: Journey) -> Simulation:
-    """The fitted world of a stage, compiled."""
-    return Simulation(load_learned_world(folder / "world", journey))
+def learned_simulation(folder: Path, journey: Journey, pessimism: float = 0.0) -> Simulation:
+    """The fitted world of a stage, compiled; `pessimism` as in `Simulation`."""
+    return Simulation(load_learned_world(folder / "world", journey), pessimism=pessimism)
 
 
-def start_table(ingested: Path, held_out: float) -> StartTable:
-    """Starting states of the training contacts' episodes."""
+def start_table(ingested: Path, share: float, held_out: bool = False) -> StartTable:
+    """Starting states of the training contacts' episodes, or of those held out.
+
+    Args:
+        ingested: folder of the ingested log.
+        share: of the contacts that is held out.
+        held_out: whose starts.
+    """
     with np.load(ingested / "starts.npz", allow_pickle=False) as stored:
-        rows = stored["held_out"] >= held_out
+        rows = (stored["held_out"] < share) == held_out
         found = {name: torch.as_tensor(stored[name][rows]) for name in StartTable.__slots__}
     return StartTable(**found)
 
 
-def _world_data(decisions: Decisions, starts: StartTable) -> WorldData:
+def world_data(decisions: Decisions, starts: StartTable) -> WorldData:
+    """Logged decisions as fits and judges of worlds take them."""
     return WorldData(
         features=decisions.features,
         action=decisions.action,

@@ -48,3 +48,12 @@ def test_a_world_nobody_judged_passes_only_where_no_judgement_is_asked_for() -> 
     assert gate(evidence(), GateConfig()).passed
     (reason,) = gate(evidence(), GateConfig(judged_world=True)).reasons
     assert "not held against a log" in reason
+
+
+def test_a_release_that_asks_for_ranking_refuses_a_world_for_training() -> None:
+    strict = GateConfig(ranking=True)
+    found = judged(Trust.TRAINING, Difference(2.0, 0.1, 4.0, 0.975))
+    assert gate(found, GateConfig()).passed
+    (reason,) = gate(found, strict).reasons
+    assert "for training, not for ranking (ignored_confounding)" in reason
+    assert gate(judged(Trust.RANKING), strict).passed

@@ -14,6 +14,7 @@ from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import ConfigError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow.config import Settings, record, register_schema, settings
+from nurture_rl.workflow.interchange import register_interchange_schema
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 ROOTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
@@ -23,6 +24,7 @@ ROOTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "bas
 def hydra() -> Iterator[None]:
     GlobalHydra.instance().clear()
     register_schema()
+    register_interchange_schema()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield
 
@@ -92,12 +94,27 @@ def test_an_unknown_source_and_an_impossible_share_are_refused() -> None:
         "data.trust.max_ratio=0.2",
         "data.default_zone=Mars/Base",
         "ppo.iterations=0",
+        "policies.ppo.pessimism=-1.0",
+        "policies.drip.pessimism=0.5",
+        "release.world=blindly",
     ],
 )
 def test_a_number_nothing_can_be_done_with_is_refused_before_any_work(setting: str) -> None:
     name = setting.partition("=")[0].split(".")[0]
     with pytest.raises(ConfigError, match=name):
         composed(setting)
+
+
+def test_a_world_is_weighted_unless_the_logging_policy_is_known_to_see_the_features_alone() -> None:
+    assert composed().world.weighting == "none"
+    assert composed("data=folder", "data.path=somewhere").world.weighting == "propensity"
+    assert composed("world.weighting=propensity").world.weighting == "propensity"
+
+
+def test_limits_of_the_reality_gap_are_settings_by_their_names() -> None:
+    assert composed("+gap.limits.star_events=7").gap.limits.star_events == 7
+    with pytest.raises(ConfigError, match=r"gap.limits.star_event: no such setting.*star_events"):
+        composed("+gap.limits.star_event=7")
 
 
 def test_learners_get_their_own_records() -> None:

@@ -80,12 +80,13 @@ def test_the_side_of_a_contact_follows_from_its_id_and_shares_are_kept() -> None
     assert abs((shares < 0.3).mean() - 0.3) < 5 * np.sqrt(0.21 / 2000)
 
 
-def test_worlds_start_from_training_contacts_only(tmp_path: Path) -> None:
+def test_worlds_start_from_training_contacts_and_are_judged_from_the_others(tmp_path: Path) -> None:
     table = starts(shop(), 4)
     columns = {name: getattr(table, name).numpy() for name in StartTable.__slots__}
     share = np.array([0.1, 0.5, 0.49, 0.9])
     np.savez(tmp_path / "starts.npz", held_out=share, **columns)
     assert start_table(tmp_path, 0.5).attributes[:, 0].tolist() == [1.0, 3.0]
+    assert start_table(tmp_path, 0.5, held_out=True).attributes[:, 0].tolist() == [0.0, 2.0]
 
 
 def test_what_comes_after_a_decision_counts_for_ppo_only_where_episodes_are_judged() -> None:

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
+from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_envs.rollout import Returns
-from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.inbound_lead import InboundLeadWorld
-from nurture_rl.workflow.evaluate import _ranked, _summary
+from nurture_rl.workflow.evaluate import _ranked
+from nurture_rl.workflow.simulated import bound, collected, summary
 
 
-def simulation(estimand: str = "per_episode") -> Simulation:
-    return Simulation(InboundLeadWorld(replace(load_journey("inbound_lead"), estimand=estimand)))
+def journey(estimand: str = "per_episode") -> Journey:
+    return replace(load_journey("inbound_lead"), estimand=estimand)
 
 
 def played(value: list[float], decisions: list[int]) -> Returns:
@@ -28,14 +29,15 @@ def played(value: list[float], decisions: list[int]) -> Returns:
 POLICY, REFERENCE = [3.0, 5.0, 10.0, 6.0], [2.0, 2.0, 6.0, 6.0]  # differences 1, 3, 4, 0
 
 
-def summary(estimand: str, decisions: list[int], level: float = 0.95) -> dict[str, Any]:
+def row(estimand: str, decisions: list[int], level: float = 0.95) -> dict[str, Any]:
     two = [played(POLICY[:2], decisions[:2]), played(POLICY[2:], decisions[2:])]
     base = [played(REFERENCE[:2], [1, 1]), played(REFERENCE[2:], [1, 1])]
-    return _summary(simulation(estimand), two, base, level)
+    found = journey(estimand)
+    return summary(found, collected([two], found), collected([base], found), level)
 
 
 def test_the_difference_is_paired_with_the_reference_contact_by_contact() -> None:
-    found = summary("per_episode", [1, 2, 2, 3])
+    found = row("per_episode", [1, 2, 2, 3])
     assert (found["value"], found["difference"]) == (6.0, 2.0)
     assert found["by_seed"] == [4.0, 8.0]
     # differences 1, 3, 4, 0 have variance 10 / 3; of the mean of four, 10 / 12
@@ -47,21 +49,77 @@ def test_the_difference_is_paired_with_the_reference_contact_by_contact() -> Non
 
 
 def test_the_level_widens_the_difference_and_not_the_value() -> None:
-    narrow, wide = (summary("per_episode", [1] * 4, level) for level in (0.95, 0.99))
+    narrow, wide = (row("per_episode", [1] * 4, level) for level in (0.95, 0.99))
     assert wide["difference_upper"] > narrow["difference_upper"]
     assert wide["upper"] == narrow["upper"]
 
 
 def test_the_reference_differs_from_itself_by_nothing() -> None:
-    base = [played(REFERENCE, [1] * 4)]
-    found = _summary(simulation(), base, base, 0.95)
+    base = collected([[played(REFERENCE, [1] * 4)]], journey())
+    found = summary(journey(), base, base, 0.95)
     assert [found[f"difference{end}"] for end in ("", "_lower", "_upper")] == [0.0, 0.0, 0.0]
 
 
 def test_values_per_decision_are_divided_by_each_policys_own_decisions() -> None:
-    found = summary("per_decision", [1, 2, 2, 3])
+    found = row("per_decision", [1, 2, 2, 3])
     assert found["value"] == pytest.approx((3.0 + 2.5 + 5.0 + 2.0) / 4)
     assert found["difference"] == pytest.approx((3.0 + 2.5 + 5.0 + 2.0 - 16.0) / 4)
+
+
+def test_the_spread_of_the_members_widens_the_interval() -> None:
+    # members' means 2 and 6 have variance 8, of one more member like them 8 * (1 + 1 / 2) = 12;
+    # contacts earn 3, 5, 4, 4 over both: variance 2 / 3, of the mean of four 1 / 6
+    found = bound(np.array([[1.0, 3.0, 2.0, 2.0], [5.0, 7.0, 6.0, 6.0]]), 0.95)
+    total = 12.0 + 1 / 6
+    half = t.ppf(0.975, (total / 12.0) ** 2) * np.sqrt(total)
+    assert (found.value, found.between) == (4.0, pytest.approx(np.sqrt(8.0)))
+    assert found.upper == pytest.approx(4.0 + half)
+    assert found.lower == pytest.approx(4.0 - half)
+
+
+def test_members_that_agree_leave_the_chance_of_playing_alone() -> None:
+    one = np.array([[3.0, 5.0, 10.0, 6.0]])
+    alone, five = bound(one, 0.9), bound(np.repeat(one, 5, axis=0), 0.9)
+    assert five.upper == pytest.approx(alone.upper)
+    assert (five.between, alone.between) == (0.0, None)
+
+
+def test_a_world_that_is_a_draw_from_where_the_members_came_from_lies_inside_as_often_as_said() -> (
+    None
+):
+    rng = np.random.default_rng(0)
+    inside, naive = 0, 0
+    for _ in range(2000):
+        member = rng.normal(0.0, 2.0, 6)  # five members and the truth
+        values = member[:5, None] + rng.normal(0.0, 10.0, 100)  # the same luck in every member
+        found = bound(values, 0.9)
+        inside += found.lower <= member[5] <= found.upper
+        pooled = bound(values.mean(axis=0)[None], 0.9)
+        naive += pooled.lower <= member[5] <= pooled.upper
+    # 1800 expected; four binomial standard deviations are 54, and freedom is approximated
+    assert 1740 <= inside <= 1880
+    assert naive < 1500  # negative control: the chance of playing alone
+
+
+def members(*means: float) -> dict[str, Any]:
+    """A row of a policy that earns so much on average in each member, and the reference 1."""
+    found = journey()
+    own = [[played([mean - 1.0, mean + 1.0], [1, 1])] for mean in means]
+    base = [[played([1.0, 1.0], [1, 1])] for _ in means]
+    return summary(found, collected(own, found), collected(base, found), 0.95)
+
+
+def test_the_worst_of_up_to_ten_members_is_the_lowest() -> None:
+    found = members(5.0, 2.0, 9.0)
+    assert found["by_member"] == {"value": [5.0, 2.0, 9.0], "difference": [4.0, 1.0, 8.0]}
+    assert (found["worst"]["value"], found["worst"]["difference"]) == (2.0, 1.0)
+    # in that member the difference of two contacts is 0 and 2: variance 2, of their mean 1
+    assert found["worst"]["difference_lower"] == pytest.approx(1.0 - 1.959964, abs=1e-5)
+
+
+def test_the_worst_of_many_members_is_their_tenth_from_below() -> None:
+    means = [float(k) for k in range(21)]
+    assert members(*means)["worst"]["value"] == 2.0  # 2 of 20 steps
 
 
 def test_learned_policies_are_ranked_by_their_simulated_value() -> None:

@@ -1,0 +1,89 @@
+"""The learned world before its judge: how far it is from contacts that nothing was fitted to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import Journey
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.policy import Policy
+from nurture_rl.report.gap_page import write_gap_report
+from nurture_rl.simulator.data import WorldData
+from nurture_rl.simulator.gap.report import reality_gap
+from nurture_rl.simulator.store import load_learned_world
+from nurture_rl.workflow.config import Settings
+from nurture_rl.workflow.decisions import load_decisions
+from nurture_rl.workflow.stages import Workshop
+from nurture_rl.workflow.world import start_table, world_data
+
+_SAME = 0.01  # mean distance of propensities up to which a configured policy made the log
+_SHOWN = 50_000  # rows it is compared on
+
+
+def gap_report(
+    workshop: Workshop, journey: Journey, run: Settings, ingested: Path, world: Path
+) -> Path:
+    """Hold the learned world against the held-out contacts: `gap.json`, `gap.md`, `gap.html`.
+
+    Raises:
+        FitError: no held-out contact's episode was observed to its end.
+    """
+    data = run.run.data
+    inputs = {
+        "ingest": ingested.name,
+        "world": world.name,
+        "held_out": data.held_out,
+        "logging": data.logging,
+        "gap": asdict(run.gap),
+        "seed": run.run.seed,
+        "journey": journey.resolved,
+    }
+
+    def build(out: Path) -> None:
+        decisions = load_decisions(ingested, journey, data.held_out)
+        starts = start_table(ingested, data.held_out, held_out=True)
+        held_out = world_data(decisions.take(decisions.held_out), starts)
+        policy = known_logging(data.logging, journey, held_out)
+        if policy is None:
+            workshop.say("  the logging policy is estimated from the log")
+        learned = load_learned_world(world / "world", journey)
+        rng = np.random.default_rng(run.run.seed)
+        found = reality_gap(learned, held_out, policy, run.gap, rng)
+        workshop.say(f"  {found.verdict.trust}: {found.verdict.sentence}")
+        write_gap_report(found.to_dict(), out)
+
+    return workshop.stage("gap", inputs, build)
+
+
+def known_logging(described: Any, journey: Journey, held_out: WorldData) -> Policy | None:
+    """The configured logging policy, or None where the log was made by another one.
+
+    A log of which no propensity is known contradicts no policy.
+    """
+    if described is None or held_out.mask is None:
+        return None
+    context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
+    policy = build_policy(described, context)
+    known = np.zeros(len(held_out.action), bool)
+    if held_out.propensity is not None:
+        known = np.isfinite(held_out.propensity)
+    rows = np.flatnonzero(known)[:_SHOWN]
+    if held_out.propensity is None or not rows.size:
+        return policy
+    table = policy.action_probabilities(held_out.features[rows], held_out.mask[rows])
+    told = table[np.arange(len(rows)), held_out.action[rows]]
+    far = float(np.abs(told - held_out.propensity[rows]).mean())
+    return policy if far <= _SAME else None
+
+
+def read_gap(folder: Path) -> dict[str, Any]:
+    """The report of a stage as plain data."""
+    found: dict[str, Any] = json.loads((folder / "gap.json").read_text("utf-8"))
+    return found

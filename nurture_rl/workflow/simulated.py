@@ -1,0 +1,202 @@
+"""Policies played in worlds: what they earn, and how far the members of an ensemble part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_envs.guardrails import reason_names
+from nurture_envs.journey import Journey
+from nurture_envs.rollout import Returns, returns
+from nurture_envs.simulation import Simulation
+from nurture_rl.ope.evaluation import LOGGED
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.policy import Policy
+from nurture_rl.workflow.config import Settings
+
+FloatArray = NDArray[np.float64]
+
+WORST = 0.1  # quantile over members; of up to ten, the lowest
+_JUDGE_SEED = 500_000  # the judging contacts are none that PPO was trained on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """Episodes of one policy: the same contacts and luck in every member of a world."""
+
+    value: FloatArray  # [E, n], the journey's unit
+    amounts: FloatArray  # [n, c], mean over members
+    action_mix: FloatArray  # [bins, a], mean over members
+    reasons: Mapping[str, int]  # how often each guardrail forbade an action
+    seeds: int  # contacts come in so many equal parts
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A mean over members with its interval."""
+
+    value: float
+    lower: float
+    upper: float
+    between: float | None  # standard deviation of the members' means; None: a single member
+
+
+def judged(
+    simulations: Sequence[Simulation],
+    policies: Mapping[str, Policy],
+    run: Settings,
+    seeds: Sequence[int],
+    contacts: int,
+    level: float,
+) -> dict[str, Any]:
+    """Every policy on the same contacts and luck, and its paired difference to the reference.
+
+    `logged` is the logging policy, where it is known: beside the mean of the log it shows how far
+    the world can be trusted.
+
+    Args:
+        simulations: the members of a world; one for a world that is not an ensemble.
+        policies: by name.
+        run: names the reference and the logging policy.
+        seeds: of the contacts.
+        contacts: per seed.
+        level: confidence of the differences.
+    """
+    journey = simulations[0].journey
+    everybody = dict(policies)
+    if run.run.data.logging is not None:
+        context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
+        everybody[LOGGED] = build_policy(run.run.data.logging, context)
+    played = {
+        name: play_members(simulations, policy, seeds, contacts)
+        for name, policy in everybody.items()
+    }
+    base = played.get(run.run.release.reference)
+    rows = {name: summary(journey, found, base or found, level) for name, found in played.items()}
+    logged = rows.pop(LOGGED, None)
+    return {
+        "contacts": contacts,
+        "seeds": list(seeds),
+        "members": len(simulations),
+        "worst_quantile": WORST,
+        "policies": rows,
+        "logged": logged,
+    }
+
+
+def play_members(
+    simulations: Sequence[Simulation], policy: Policy, seeds: Sequence[int], contacts: int
+) -> Played:
+    """Play a policy in every member of a world."""
+    found = [
+        [returns(simulation, policy, contacts, _JUDGE_SEED + seed) for seed in seeds]
+        for simulation in simulations
+    ]
+    return collected(found, simulations[0].journey)
+
+
+def collected(found: Sequence[Sequence[Returns]], journey: Journey) -> Played:
+    """Returns by member and seed, per episode or per decision as the journey asks."""
+    values, amounts = [], []
+    reasons: dict[str, int] = {}
+    for of_member in found:
+        value = np.concatenate([one.value for one in of_member])
+        total = np.concatenate([one.amounts for one in of_member])
+        if journey.estimand == "per_decision":
+            per = np.concatenate([one.decisions for one in of_member])
+            value, total = value / per, total / per[:, None]
+        values.append(value)
+        amounts.append(total)
+        for one in of_member:
+            for bits, count in one.reasons.items():
+                for name in reason_names(bits):
+                    reasons[name] = reasons.get(name, 0) + count
+    mixes = [one.action_mix for of_member in found for one in of_member]
+    return Played(
+        value=np.stack(values),
+        amounts=np.mean(amounts, axis=0),
+        action_mix=np.mean(mixes, axis=0),
+        reasons=reasons,
+        seeds=len(found[0]),
+    )
+
+
+def summary(journey: Journey, found: Played, base: Played, level: float) -> dict[str, Any]:
+    """One policy's row: pooled over members, by member, and in the worst of them."""
+    value, gap = found.value, found.value - base.value
+    mean, less = bound(value, 0.95), bound(gap, level)
+    alone = [bound(one[None], level) for one in gap]
+    kpis = [
+        float(found.amounts[:, [journey.channel_index(name) for name in kpi.of]].sum(axis=1).mean())
+        for kpi in (journey.north_star, *journey.supporting)
+    ]
+    worst = alone[_worst([one.value for one in alone])]
+    return {
+        "value": mean.value,
+        "lower": mean.lower,
+        "upper": mean.upper,
+        "between": mean.between,
+        "difference": less.value,
+        "difference_lower": less.lower,
+        "difference_upper": less.upper,
+        "difference_between": less.between,
+        "level": level,
+        "by_member": {
+            "value": value.mean(axis=1).tolist(),
+            "difference": gap.mean(axis=1).tolist(),
+        },
+        "worst": {
+            "value": float(np.sort(value.mean(axis=1))[_rank(len(value))]),
+            "difference": worst.value,
+            "difference_lower": worst.lower,
+            "difference_upper": worst.upper,
+        },
+        "by_seed": [float(part.mean()) for part in np.split(value, found.seeds, axis=1)],
+        "kpis": kpis,
+        "action_mix": found.action_mix.tolist(),
+        "reasons": dict(found.reasons),
+    }
+
+
+def bound(values: FloatArray, level: float) -> Bound:
+    """Mean of [E, n] values with an interval for one more member like these.
+
+        V = s_i^2 / n + s_e^2 (1 + 1 / E),    mean -+ t_f sqrt(V),    f = (E - 1) (V / V_e)^2
+
+    s_i^2 is the variance over contacts of what each earns on average over members, s_e^2 that of
+    the members' means, V_e its term in V. The truth is taken to lie among worlds that other logs of
+    the same kind would have led to. A single member says nothing of that: its interval is that of
+    playing alone.
+
+    Source: Satterthwaite (1946), An Approximate Distribution of Estimates of Variance Components.
+    """
+    members, n = values.shape
+    mean, playing = float(values.mean()), float(values.mean(axis=0).var(ddof=1)) / n
+    if members == 1:
+        half = float(ndtri(0.5 + level / 2.0)) * playing**0.5
+        return Bound(mean, mean - half, mean + half, None)
+    spread = float(values.mean(axis=1).var(ddof=1))
+    between = spread * (1.0 + 1.0 / members)
+    total = playing + between
+    score = float(ndtri(0.5 + level / 2.0))
+    if between > 0.0:
+        freedom = (members - 1) * (total / between) ** 2
+        score = float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0))
+    half = score * total**0.5
+    return Bound(mean, mean - half, mean + half, spread**0.5)
+
+
+def _rank(members: int) -> int:
+    """Place of the worst quantile among sorted members."""
+    return int(WORST * (members - 1))
+
+
+def _worst(values: Sequence[float]) -> int:
+    return int(np.argsort(values, kind="stable")[_rank(len(values))])

@@ -1,0 +1,114 @@
+"""The pipeline's reality gap: whom it replays, and what the gate hears of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey_file import load_journey
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.release.gate import Difference
+from nurture_rl.simulator.data import WorldData
+from nurture_rl.simulator.gap.verdict import Trust
+from nurture_rl.simulator.played import played_data
+from nurture_rl.workflow.collect import reference_simulation
+from nurture_rl.workflow.config import Settings, register_schema, settings
+from nurture_rl.workflow.gap import known_logging, read_gap
+from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.release import world_judgement
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+JOURNEY = load_journey("inbound_lead")
+DRIP = {"kind": "drip"}
+
+
+@lru_cache(maxsize=1)
+def log_of_drip() -> WorldData:
+    context = PolicyContext(JOURNEY, ActionCatalog.of(JOURNEY), FeatureSpec.of(JOURNEY))
+    return played_data(reference_simulation(JOURNEY), build_policy(DRIP, context), 30, 1)
+
+
+def test_the_configured_policy_is_replayed_where_the_log_is_its_own() -> None:
+    found = known_logging(DRIP, JOURNEY, log_of_drip())
+    assert found is not None
+    assert found.spec() == DRIP
+
+
+def test_a_log_of_another_policy_is_not_replayed_by_the_configured_one() -> None:
+    assert known_logging({"kind": "random"}, JOURNEY, log_of_drip()) is None
+    assert known_logging(None, JOURNEY, log_of_drip()) is None
+
+
+def test_a_log_without_propensities_contradicts_nobody() -> None:
+    silent = replace(log_of_drip(), propensity=np.full(len(log_of_drip().action), np.nan))
+    assert known_logging({"kind": "random"}, JOURNEY, silent) is not None
+
+
+def cause(name: str, symptom: bool = False) -> dict[str, Any]:
+    return {"cause": name, "sentence": f"About {name}.", "symptom": symptom, "fatal": True}
+
+
+PLAYED = {"worst": {"difference": 2.0, "difference_lower": 1.0, "difference_upper": 3.0}}
+
+
+def test_the_gate_hears_of_every_cause_that_is_no_symptom() -> None:
+    causes = [cause("leaked_feature"), cause("missing_delays"), cause("wrong_rates", symptom=True)]
+    verdict = {"trust": "do_not_trust", "sentence": "Do not.", "causes": causes}
+    found = world_judgement(verdict, PLAYED, 0.975)
+    assert found.trust is Trust.NOTHING
+    assert found.cause == "leaked_feature, missing_delays"
+    assert found.sentence == "About leaked_feature. About missing_delays."
+
+
+def test_the_worst_member_goes_to_the_gate_with_its_bounds() -> None:
+    verdict = {"trust": "trust_for_ranking", "sentence": "Go ahead.", "causes": []}
+    found = world_judgement(verdict, PLAYED, 0.975)
+    assert (found.cause, found.sentence) == (None, "Go ahead.")
+    assert found.worst == Difference(2.0, 1.0, 3.0, 0.975)
+
+
+def tiny(runs: Path) -> Settings:
+    GlobalHydra.instance().clear()
+    register_schema()
+    given = ["experiment=small", "data.contacts=300", "world.training.epochs=1", f"runs={runs}"]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return settings(compose("gap", overrides=[*given, "+gap.fewest_episodes=200"]))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stage on a log of 300 contacts."""
+    return Pipeline(tiny(tmp_path_factory.mktemp("runs")), lambda line: None).gap
+
+
+def test_a_tiny_log_is_held_against_its_world_and_found_too_small(made: Path) -> None:
+    found = read_gap(made)
+    causes = {one["cause"] for one in found["verdict"]["causes"]}
+    assert found["verdict"]["trust"] == "do_not_trust"
+    assert "too_few_data" in causes
+    assert found["evidence"]["notes"] == []  # the logging policy is known, the starts are taken
+
+
+def test_only_held_out_contacts_are_compared(made: Path) -> None:
+    evidence = read_gap(made)["evidence"]
+    (ingested,) = made.parent.glob("ingest-*")
+    with np.load(ingested / "starts.npz", allow_pickle=False) as stored:
+        share = stored["held_out"]
+    assert evidence["contacts"] == (share < 0.6).sum()
+    assert evidence["fitted_on"] == (share >= 0.6).sum()
+
+
+def test_the_stage_is_told_as_page_summary_and_numbers(made: Path) -> None:
+    assert "Do not trust it" in (made / "gap.html").read_text("utf-8")
+    assert "**Do not trust it.**" in (made / "gap.md").read_text("utf-8")
+    assert json.loads((made / "gap.json").read_text("utf-8"))["journey"] == "inbound_lead"
