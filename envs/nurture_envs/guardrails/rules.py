@@ -135,6 +135,7 @@ class _Rules:
         talking = self.bits(facts.conversation, Reason.SALES_CONVERSATION)
         self.engaged = self.paused + talking  # against everything but waiting
         self.mail = self._against_mail()
+        self.capped, self.gapped = self._spacing()
         self._slots: dict[int, Array] = {}
 
     def bits(self, broken: Array, reason: Reason) -> Array:
@@ -168,29 +169,29 @@ class _Rules:
         """What stands against mail at a slot."""
         if slot not in self._slots:
             facts, now = self.facts, slot == NOW
-            at = facts.now_hours if now else facts.midnight_hours + float(slot)
+            hour = facts.now_hours - facts.midnight_hours if now else float(slot)
             found = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
-            found = found + self._spacing(at)
+            found = found + self.bits(hour < self.capped, Reason.FREQUENCY_CAP)
+            found = found + self.bits(hour < self.gapped, Reason.MINIMUM_GAP)
             if not now:
-                found = found + self.bits(at < facts.now_hours, Reason.SLOT_PASSED)
+                found = found + self.bits(
+                    facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED
+                )
             self._slots[slot] = found
         return self._slots[slot]
 
-    def _spacing(self, at: Array) -> Array:
-        """Caps and the minimum gap, for mail sent `at` [n] hours."""
+    def _spacing(self) -> tuple[Array, Array]:
+        """Hours after midnight before which caps and the minimum gap forbid mail, each [n].
+
+        A cap of m sends in h hours is full until h hours after the m-th latest send.
+        """
         sends = self.facts.sends_hours
-        since = [at - sends[:, k] for k in range(sends.shape[1])]
-        over: Array = False
+        since = _descending([sends[:, k] for k in range(sends.shape[1])], self.xp)
+        since = [hours - self.facts.midnight_hours for hours in since]  # negative: before today
+        capped = -self.xp.inf * self.xp.ones_like(since[0])
         for cap in self.settings.caps:
-            count = self.none
-            for hours in since:
-                count = count + self.xp.astype(hours < cap.hours, self.xp.int32)
-            over = over | (count >= cap.maximum)
-        nearest = since[0]
-        for hours in since[1:]:
-            nearest = self.xp.where(hours < nearest, hours, nearest)
-        soon = nearest < self.settings.min_gap_hours
-        return self.bits(over, Reason.FREQUENCY_CAP) + self.bits(soon, Reason.MINIMUM_GAP)
+            capped = self.xp.maximum(capped, since[cap.maximum - 1] + cap.hours)
+        return capped, since[0] + self.settings.min_gap_hours
 
     def _quiet(self, slot: int) -> Array:
         """Whether the local hour may fall into the quiet hours under any plausible zone."""
@@ -203,6 +204,16 @@ class _Rules:
         for shift in range(low, high + 1):
             elsewhere = elsewhere | _inside((hour + shift) % 24, self.settings.quiet_hours)
         return quiet | (~self.facts.zone_known & elsewhere)
+
+
+def _descending(rows: list[Array], xp: Any) -> list[Array]:
+    """Rows in descending order, element by element; few rows, so that swaps of neighbours do."""
+    ordered = list(rows)
+    for end in range(len(ordered) - 1, 0, -1):
+        for at in range(end):
+            first, second = ordered[at], ordered[at + 1]
+            ordered[at], ordered[at + 1] = xp.maximum(first, second), xp.minimum(first, second)
+    return ordered
 
 
 def _not(value: Array) -> Array:
