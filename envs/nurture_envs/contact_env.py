@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import gymnasium
 import numpy as np
@@ -13,9 +16,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nurture_envs.errors import ShapeError
+from nurture_envs.errors import ActionError, ShapeError
 from nurture_envs.population import Population
-from nurture_envs.simulation import Decision, Simulation
+from nurture_envs.simulation import Decision, Simulation, Transition
 from nurture_envs.simulation_state import SimulationState
 from nurture_envs.worlds.draws import contact_keys, next_episode
 from nurture_envs.worlds.world import World
@@ -24,6 +27,10 @@ Observations = NDArray[np.float32]
 Actions = NDArray[np.int64]
 Info = dict[str, Any]
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+BLOCK = 32_768  # contacts: enough to outweigh the cost of calls, few enough for the cache
 _LARGEST = 1e6  # no count, recency or value of a contact comes near
 
 
@@ -41,6 +48,9 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     Row i under seed s is the single environment under seed s + i, step for step, unless a
     `population` lets contacts bear on each other. Arrays are stored column by column, so that
     `observation @ weights` needs no copy.
+
+    Contacts are played in blocks of `block`, `threads` of them at a time (with torch's own threads
+    set to 1). A population lives in one block: larger environments hold several.
     An episode that ends restarts within the same step; the last observation and info are then in
     `info["final_obs"]` and `info["final_info"]`.
     """
@@ -58,9 +68,16 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         autoreset: bool = True,
         population: Population | None = None,
         pessimism: float = 0.0,
+        block: int = BLOCK,
+        threads: int = 1,
     ) -> None:
         if num_envs < 1:
             raise ShapeError(f"expected at least one contact, got num_envs={num_envs}")
+        if block < 1 or threads < 1:
+            raise ShapeError(
+                f"expected blocks of at least one contact and at least one thread, got "
+                f"block={block} and threads={threads}"
+            )
         self.simulation = Simulation(world, device, population, pessimism)
         self.num_envs = num_envs
         self.autoreset = autoreset
@@ -73,8 +90,9 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self.single_action_space = Discrete(len(self.action_ids))
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._state: SimulationState | None = None
-        self._decision: Decision | None = None
+        self._columns = [slice(i, min(i + block, num_envs)) for i in range(0, num_envs, block)]
+        self._blocks: list[tuple[SimulationState, Decision]] = []
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 and len(self._columns) > 1 else None
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -91,50 +109,123 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
                 raise ShapeError(f"expected {self.num_envs} seeds, one per contact, got {seed!r}")
             keys = torch.cat([contact_keys(int(one or 0), 1) for one in seed])
             keys = keys.to(self.simulation.device)
-        self._state = self.simulation.begin(keys)
-        self._decision = self.simulation.decision(self._state)
-        return self._observe(self._decision)
+        observations = self._storage()
+
+        def start(columns: slice) -> tuple[SimulationState, Decision]:
+            state = self.simulation.begin(keys[columns])
+            return state, self.simulation.decision(state, observations[:, columns])
+
+        self._blocks = self._map(start, self._columns)
+        return self._numpy(observations), self._info([decision for _, decision in self._blocks])
 
     def step(
         self, actions: Actions
     ) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], Info]:
         """Play one bin for every contact."""
-        if self._state is None or self._decision is None:
+        if not self._blocks:
             raise ShapeError("step came before reset: call reset() first")
         chosen = torch.as_tensor(np.asarray(actions), device=self.simulation.device).long()
         if chosen.shape != (self.num_envs,):
             raise ShapeError(f"expected actions [{self.num_envs}], got {tuple(chosen.shape)}")
-        after = self.simulation.step(self._state, self._decision, chosen)
-        done = after.terminated | after.truncated
-        state, final = after.state, self.simulation.decision(after.state)
-        rows = torch.nonzero(done)[:, 0] if self.autoreset else done[:0]
-        decision = final
-        if len(rows):
-            fresh = self.simulation.begin(next_episode(state.keys[rows]))
-            decision = _patched(final, self.simulation.decision(fresh), rows)
-            state = self.simulation.renew(state, fresh, rows)
-        self._state, self._decision = state, decision
-        observation, info = self._observe(decision)
-        info["replaced"] = (after.action != chosen).cpu().numpy()
-        if after.refused is not None:
-            info["refused"] = after.refused.cpu().numpy()
-        if len(rows):
-            info["final_obs"], info["final_info"] = self._observe(final)
+        if int(chosen.min()) < 0 or int(chosen.max()) >= len(self.action_ids):
+            raise ActionError(
+                f"expected actions in 0..{len(self.action_ids) - 1}, got {int(chosen.min())}.."
+                f"{int(chosen.max())}; take them from action_space"
+            )
+        last, observations = self._storage(), self._storage()
+        jobs = zip(self._blocks, self._columns, strict=True)
+
+        def play(job: tuple[tuple[SimulationState, Decision], slice]) -> _Played:
+            (state, decision), at = job
+            return self._play(state, decision, chosen[at], last[:, at], observations[:, at])
+
+        played = self._map(play, list(jobs))
+        self._blocks = [(one.state, one.decision) for one in played]
+        ended = torch.cat([one.after.terminated for one in played])
+        cut = torch.cat([one.after.truncated for one in played])
+        info = self._info([one.decision for one in played])
+        info["replaced"] = np.concatenate([one.replaced for one in played])
+        if self.simulation.population is not None:
+            refused = [one.after.refused for one in played if one.after.refused is not None]
+            info["refused"] = torch.cat(refused).cpu().numpy()
+        done = ended | cut
+        if self.autoreset and bool(done.any()):
+            info["final_obs"] = self._numpy(last)
+            info["final_info"] = self._info([one.final for one in played])
             info["_final_obs"] = info["_final_info"] = done.cpu().numpy()
+        reward = torch.cat([one.after.reward for one in played])
         return (
-            observation,
-            after.reward.cpu().numpy().astype(np.float64),
-            after.terminated.cpu().numpy(),
-            after.truncated.cpu().numpy(),
+            self._numpy(observations),
+            reward.cpu().numpy().astype(np.float64),
+            ended.cpu().numpy(),
+            cut.cpu().numpy(),
             info,
         )
 
-    def _observe(self, decision: Decision) -> tuple[Observations, Info]:
-        info = {
-            "action_mask": decision.mask.cpu().numpy(),
-            "reasons": decision.reasons.cpu().numpy(),
+    def _play(
+        self,
+        state: SimulationState,
+        decision: Decision,
+        action: Tensor,
+        last: Tensor,
+        observations: Tensor,
+    ) -> _Played:
+        """One bin of a block; writes what was seen before and after new episodes began, [d, n]."""
+        after = self.simulation.step(state, decision, action)
+        replaced = (after.action != action).cpu().numpy()
+        state, final = after.state, self.simulation.decision(after.state, last)
+        observations.copy_(last)
+        now = replace(final, features=observations.T)
+        done = after.terminated | after.truncated
+        rows = torch.nonzero(done)[:, 0] if self.autoreset else done[:0]
+        if len(rows):
+            fresh = self.simulation.begin(next_episode(state.keys[rows]))
+            first = self.simulation.decision(fresh)
+            observations.index_copy_(1, rows, first.features.T)
+            mask = final.mask.T.index_copy(1, rows, first.mask.T).T
+            reasons = final.reasons.T.index_copy(1, rows, first.reasons.T).T
+            now = Decision(observations.T, mask, reasons)
+            state = self.simulation.renew(state, fresh, rows)
+        return _Played(after, state, now, final, replaced)
+
+    def _map(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+        """Every job's result, on several threads where there are some; torch lets go of the GIL."""
+        if self._pool is None:
+            return [work(job) for job in jobs]
+        return list(self._pool.map(work, jobs))
+
+    def _storage(self) -> Tensor:
+        """Room for the observations of all contacts, [d, n]."""
+        shape = (len(self.feature_names), self.num_envs)
+        return torch.empty(shape, device=self.simulation.device)
+
+    @staticmethod
+    def _numpy(observations: Tensor) -> Observations:
+        return observations.T.cpu().numpy()
+
+    @staticmethod
+    def _info(decisions: Sequence[Decision]) -> Info:
+        return {
+            "action_mask": torch.cat([one.mask.T for one in decisions], dim=1).T.cpu().numpy(),
+            "reasons": torch.cat([one.reasons.T for one in decisions], dim=1).T.cpu().numpy(),
         }
-        return decision.features.cpu().numpy(), info
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Let the threads go."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """One bin of a block."""
+
+    after: Transition
+    state: SimulationState  # with new episodes where old ones ended
+    decision: Decision  # of `state`
+    final: Decision  # of `after.state`
+    replaced: NDArray[np.bool_]  # [n]: the action was not legal, or was refused
 
 
 class ContactEnv(gymnasium.Env[Observations, np.int64]):
@@ -184,16 +275,6 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
             bool(truncated[0]),
             _first(info),
         )
-
-
-def _patched(decision: Decision, fresh: Decision, rows: Tensor) -> Decision:
-    """The decision with that of fresh contacts at `rows`; contacts stay the last dimension."""
-    parts = zip(_parts(decision), _parts(fresh), strict=True)
-    return Decision(*(old.T.index_copy(1, rows, new.T).T for old, new in parts))
-
-
-def _parts(decision: Decision) -> tuple[Tensor, Tensor, Tensor]:
-    return decision.features, decision.mask, decision.reasons
 
 
 def _first(info: Info) -> Info:

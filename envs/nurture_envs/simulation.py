@@ -221,11 +221,12 @@ class Simulation:
             **standing(self.journey, lambda names: lags[self._running.last_row(names)]),
         )
 
-    def decision(self, state: SimulationState) -> Decision:
-        """Features and legal actions of every contact."""
+    def decision(self, state: SimulationState, out: Tensor | None = None) -> Decision:
+        """Features and legal actions of every contact; features are written to `out` [d, n]."""
         facts = self.facts(state)
         weekday = torch.remainder(facts.today.to(torch.float32) + _THURSDAY, 7.0)
-        features = torch.empty((len(self.spec.columns), len(state.keys)), device=self.device)
+        shape = (len(self.spec.columns), len(state.keys))
+        features = torch.empty(shape, device=self.device) if out is None else out
         bins = state.bins.to(torch.float32)
         self._running.evaluate(state.past, bins, weekday, state.attributes, features)
         mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
