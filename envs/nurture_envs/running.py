@@ -218,83 +218,60 @@ class Running:
         return bins - state.last
 
     def evaluate(
-        self, state: RunningState, bins: Tensor, weekday: Tensor, attributes: Tensor, out: Tensor
-    ) -> None:
-        """Write the features at the start of a bin into `out` [d, n].
+        self, state: RunningState, bins: Tensor, weekday: Tensor, attributes: Tensor
+    ) -> list[Tensor]:
+        """The features at the start of a bin, one row [n] f32 each, in the order of `spec.columns`.
 
         Args:
             state: the known past.
             bins: the bin about to be decided, [n] f32.
             weekday: of that bin, Monday = 0, [n] f32.
             attributes: encoded attribute columns, [attribute columns, n].
-            out: receives the features, in the order of `spec.columns`.
         """
         lags = self.lags(state, bins)
-        for columns, at, rows in self._copies:
-            out[columns] = state.sums[at][rows]
-        row = used = 0
+        known = list(attributes.unbind())
+        rows: list[Tensor] = []
         for feature in self.spec.features:
             width = len(self.spec.names(feature))
-            target = out[row : row + width]
             if feature.kind == "attribute":
-                target.copy_(attributes[used : used + width])
-                used += width
+                rows += known[:width]
+                known = known[width:]
             elif feature.kind == "calendar":
-                self._calendar(feature, bins, weekday, target)
+                rows += self._calendar(feature, bins, weekday, width)
             elif feature.kind == "stage":
-                self._stage(feature, lags, target)
-            elif feature.kind != "count":
-                self._from_past(feature, state, lags, bins, target[0])
-            row += width
+                rows += self._stage(feature, lags)
+            else:
+                rows.append(self._from_past(feature, state, lags, bins))
+        return rows
 
-    @cached_property
-    def _copies(self) -> list[tuple[slice, int, slice]]:
-        """Runs of count features that are runs of sums: (features, window, sums)."""
-        runs: list[list[int]] = []  # window, first feature column, first row of the sums, length
-        column = 0
-        for feature in self.spec.features:
-            if feature.kind == "count":
-                at, row = self._place(feature.of, feature.window)
-                last = runs[-1] if runs else [-1, 0, 0, 0]
-                if [at, column, row] == [last[0], last[1] + last[3], last[2] + last[3]]:
-                    last[3] += 1
-                else:
-                    runs.append([at, column, row, 1])
-            column += len(self.spec.names(feature))
-        return [(slice(c, c + k), at, slice(r, r + k)) for at, c, r, k in runs]
-
-    def _calendar(self, feature: Feature, bins: Tensor, weekday: Tensor, target: Tensor) -> None:
+    def _calendar(
+        self, feature: Feature, bins: Tensor, weekday: Tensor, width: int
+    ) -> list[Tensor]:
         if feature.part == "bin":
-            target[0] = bins
-            return
+            return [bins]
         slots = len(self.spec.clock.slots_hours)
         place = torch.remainder(bins, slots) if feature.part == "slot" else weekday
-        target.copy_(place == self._places[: len(target)])
-
-    @cached_property
-    def _places(self) -> Tensor:
-        """0, 1, 2, ... as a column, as many as any one-hot feature needs."""
-        widest = max(len(self.spec.names(feature)) for feature in self.spec.features)
-        return torch.arange(float(widest), device=self.device)[:, None]
+        return _one_hot(place, width)
 
     def _sum(self, state: RunningState, names: tuple[str, ...], window: int) -> Tensor:
         at, row = self._place(names, window)
         return state.sums[at][row]
 
     def _from_past(
-        self, feature: Feature, state: RunningState, lags: Tensor, bins: Tensor, target: Tensor
-    ) -> None:
+        self, feature: Feature, state: RunningState, lags: Tensor, bins: Tensor
+    ) -> Tensor:
+        if feature.kind == "count":
+            return self._sum(state, feature.of, feature.window)
         if feature.kind == "ratio":
             top = self._sum(state, feature.of, feature.window)
             below = self._sum(state, feature.over, feature.window)
             some = below != 0
-            target.copy_(torch.where(some, top / torch.where(some, below, 1.0), 0.0))
-        elif feature.kind == "recency":
-            torch.clamp(lags[self.last_row(feature.of)], max=feature.window, out=target)
-        elif feature.kind == "ever":
-            target.copy_(state.last[self.last_row(feature.of)] > _EVER)
-        else:
-            target.copy_(self._streak(feature, state, lags, bins))
+            return torch.where(some, top / torch.where(some, below, 1.0), 0.0)
+        if feature.kind == "recency":
+            return torch.clamp(lags[self.last_row(feature.of)], max=feature.window)
+        if feature.kind == "ever":
+            return (state.last[self.last_row(feature.of)] > _EVER).to(torch.float32)
+        return self._streak(feature, state, lags, bins)
 
     def _streak(self, feature: Feature, state: RunningState, lags: Tensor, bins: Tensor) -> Tensor:
         """Events in the bins after the last one that ends the streak."""
@@ -310,7 +287,7 @@ class Running:
             total = total + torch.where(reach > ago, inside, 0.0)
         return total
 
-    def _stage(self, feature: Feature, lags: Tensor, target: Tensor) -> None:
+    def _stage(self, feature: Feature, lags: Tensor) -> list[Tensor]:
         """One-hot of the stage entered last; the later stage of the order wins a tie."""
         best = torch.full_like(lags[0], -_EVER)
         current = torch.full_like(best, -1.0)
@@ -319,4 +296,8 @@ class Running:
             newer = lag <= best
             best = torch.where(newer, lag, best)
             current = torch.where(newer, float(position), current)
-        target.copy_(current == self._places[: len(target)])
+        return _one_hot(current, len(feature.stages))
+
+
+def _one_hot(place: Tensor, width: int) -> list[Tensor]:
+    return [(place == position).to(torch.float32) for position in range(width)]

@@ -225,10 +225,9 @@ class Simulation:
         """Features and legal actions of every contact; features are written to `out` [d, n]."""
         facts = self.facts(state)
         weekday = torch.remainder(facts.today.to(torch.float32) + _THURSDAY, 7.0)
-        shape = (len(self.spec.columns), len(state.keys))
-        features = torch.empty(shape, device=self.device) if out is None else out
         bins = state.bins.to(torch.float32)
-        self._running.evaluate(state.past, bins, weekday, state.attributes, features)
+        rows = self._running.evaluate(state.past, bins, weekday, state.attributes)
+        features = torch.stack(rows) if out is None else torch.stack(rows, out=out)
         mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
         return Decision(features.T, mask, reasons)
 

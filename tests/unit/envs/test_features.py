@@ -201,9 +201,9 @@ def test_closing_bins_one_by_one_gives_the_features_of_the_events_at_once(
             else:
                 amounts[column, 0] += amount
         state = running.close(state, amounts, torch.full((2,), float(bin_)), known)
-        now, out = bin_ + 1, torch.empty((len(spec.columns), 2))
+        now = bin_ + 1
         weekday = torch.full((2,), float(now % 7))  # bin 0 is a Monday
-        running.evaluate(state, torch.full((2,), float(now)), weekday, encoded.T, out)
+        out = torch.stack(running.evaluate(state, torch.full((2,), float(now)), weekday, encoded.T))
         at_once = state_at(now, events, journey, late=True)
         row = evaluate(spec, at_once, np.array([now]), np.array([MONDAY]), encoded.numpy()[:1])
         assert out[:, 0].numpy().tobytes() == row[0].tobytes()

@@ -230,15 +230,13 @@ def _read(running: Running, state: RunningState, log: BinnedLog, rows: IntArray)
     times, spec = log.times, running.spec
     attributes = spec.encode_attributes(log.contacts.attributes)[times.contact[rows]]
     start_us = times.anchor_us[rows] + spec.clock.start_us(times.step[rows])
-    out = torch.empty((len(spec.columns), len(rows)))
-    running.evaluate(
+    found = running.evaluate(
         state,
         torch.as_tensor(times.step[rows]).float(),
         torch.as_tensor(weekday_of(start_us)).float(),
         torch.as_tensor(attributes).T,
-        out,
     )
-    return np.ascontiguousarray(out.numpy().T)
+    return torch.stack(found, dim=1).numpy()
 
 
 def _differing(first: FloatMatrix, second: FloatMatrix, journey: Journey) -> list[str]:
