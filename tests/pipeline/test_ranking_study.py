@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from experiments.studies.ranking import main, studies
 from nurture_envs.journey_file import load_journey
-from nurture_envs.rollout import returns
+from nurture_envs.rollout import play, returns
+from nurture_envs.worlds.draws import population_keys
 from nurture_rl.errors import ConfigError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.collect import reference_simulation
@@ -40,10 +41,11 @@ def test_every_journey_has_a_dozen_policies_that_are_not_each_other(tmp_path: Pa
     for one in found.values():
         assert len(one.policies) >= 12
         assert {"drip", "rules", "random", "no contact", LOGGING} <= set(one.policies)
-        mixes = [returns(one.simulation, p, 64, 3).action_mix for p in one.policies.values()]
-        flat = np.array([mix.ravel() for mix in mixes])
-        apart = np.abs(flat[:, None] - flat).sum(axis=2) + np.eye(len(flat))
-        assert apart.min() > 0.0
+        steps = list(play(one.simulation, one.policies["random"], population_keys(3, 300)))
+        features = np.concatenate([step.features.numpy() for step in steps])
+        mask = np.concatenate([step.mask.numpy() for step in steps])
+        chosen = [p.action_probabilities(features, mask) for p in one.policies.values()]
+        assert all((a != b).any() for a, b in combinations(chosen, 2))
 
 
 def test_rules_and_drip_beside_a_description_take_the_place_of_the_journeys_own() -> None:
@@ -91,32 +93,27 @@ def test_members_make_up_the_ensemble_and_standings_survive_the_file(study: Rank
 
 
 def test_finished_work_is_not_done_again_and_other_work_is(study: RankingStudy) -> None:
-    made = []
-
-    def make(value: float) -> Callable[[], dict[str, Any]]:
-        def work() -> dict[str, Any]:
-            made.append(value)
-            return {"value": value}
-
-        return work
-
-    assert study._kept("probe", {"n": 1}, make(1.0)) == {"value": 1.0}
-    assert study._kept("probe", {"n": 1}, make(2.0)) == {"value": 1.0}
-    assert study._kept("probe", {"n": 2}, make(3.0)) == {"value": 3.0}
-    assert made == [1.0, 3.0]
+    said: list[str] = []
+    some = {name: study.policies[name] for name in ("drip", "rules")}
+    one = replace(study, say=said.append, policies=some)
+    first, again = one.truth(50), one.truth(50)
+    assert [line.split()[-1] for line in said] == ["working", "s"]
+    np.testing.assert_array_equal(first.value, again.value)
+    one.truth(60)
+    replace(one, policies={**some, "drip": study.policies["no contact"]}).truth(50)
+    assert len(said) == 6  # other contacts and other policies are other work
 
 
 def test_a_tiny_study_prints_its_tables_draws_its_figure_and_is_resumed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    size = ["--contacts", "40", "60", "--logs", "2", "1", "--played", "100", "--members", "2"]
+    size = ["--contacts", "40", "--logs", "2", "--played", "100", "--members", "2"]
     where = ["--out", str(tmp_path), "--figure", str(tmp_path / "ranking.png")]
     tiny = ["--journeys", "inbound_lead", "--truth-contacts", "200", *size, *where]
     main(tiny)
     first = capsys.readouterr()
-    assert first.err.count("fitted to") == 3
+    assert first.err.count("fitted to") == 2
     assert "| inbound_lead | 40 | 2 |" in first.out
-    assert "| inbound_lead | 60 | 1 |" in first.out
     for policy in ("topic of the form", LOGGING, "exit at once"):
         assert f"| {policy} |" in first.out
     assert (tmp_path / "ranking.png").read_bytes()[:4] == b"\x89PNG"
