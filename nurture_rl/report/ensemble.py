@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from nurture_rl.report import drawing
-from nurture_rl.report.numbers import Bounded, count, shortened, shown
+from nurture_rl.report.numbers import MISSING, Bounded, count, shortened, shown
 from nurture_rl.report.source import ReportInput, mapping, number, numbers, pick
 from nurture_rl.report.tables import Table
 from nurture_rl.report.value_tables import role
@@ -23,9 +23,7 @@ def members(source: ReportInput) -> Table:
             world_value(source, "simulator", name).shown(),
             _range(numbers(found, "by_member", "value")),
             shown(number(found, "worst", "value")),
-            world_difference(source, "simulator", name).shown(signed=True),
-            shown(number(found, "difference_between")),
-            _worst(found).shown(signed=True),
+            *_differences(source, name),
         )
         for name, found in policies.items()
     )
@@ -88,6 +86,18 @@ def member_values(source: ReportInput) -> bytes | None:
         drawing.legend_below(figure, axes, 3)
 
     return drawing.draw("members", 1.3 + 0.45 * len(rows), paint)
+
+
+def _differences(source: ReportInput, name: str) -> tuple[str, str, str]:
+    """Pooled, spread and worst difference; none of the reference to itself."""
+    if name == source.reference:
+        return (MISSING,) * 3
+    found = pick(source.evaluation, "simulator", "policies", name)
+    return (
+        world_difference(source, "simulator", name).shown(signed=True),
+        shown(number(found, "difference_between")),
+        _worst(found).shown(signed=True),
+    )
 
 
 def _size(source: ReportInput) -> int:

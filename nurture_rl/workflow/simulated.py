@@ -45,7 +45,7 @@ class Bound:
     value: float
     lower: float
     upper: float
-    between: float | None  # standard deviation of the members' means; None: a single member
+    between: float | None  # standard deviation of members beyond chance; None: a single one
 
 
 def judged(
@@ -168,26 +168,31 @@ def summary(journey: Journey, found: Played, base: Played, level: float) -> dict
 def bound(values: FloatArray, level: float) -> Bound:
     """Mean of [E, n] values with an interval for one more member like these.
 
-        V = s_i^2 / n + s_e^2 (1 + 1 / E),    mean -+ t_f sqrt(V),    f = (E - 1) (V / V_e)^2
+        V = s_i^2 / n + s_e^2 (1 + 1 / E),    mean -+ t_f sqrt(V)
 
     s_i^2 is the variance over contacts of what each earns on average over members, s_e^2 that of
-    the members' means, V_e its term in V. The truth is taken to lie among worlds that other logs of
-    the same kind would have led to. A single member says nothing of that: its interval is that of
-    playing alone.
+    the members themselves: of their means, less what is chance of playing. The truth is taken to
+    lie among worlds that other logs of the same kind would have led to. A single member says
+    nothing of that: its interval is that of playing alone.
 
-    Source: Satterthwaite (1946), An Approximate Distribution of Estimates of Variance Components.
+    Source: two-way layout with random effects, as in Searle, Casella & McCulloch (1992), Variance
+        Components; f by Satterthwaite (1946).
     """
     members, n = values.shape
-    mean, playing = float(values.mean()), float(values.mean(axis=0).var(ddof=1)) / n
-    if members == 1:
-        half = float(ndtri(0.5 + level / 2.0)) * playing**0.5
-        return Bound(mean, mean - half, mean + half, None)
-    spread = float(values.mean(axis=1).var(ddof=1))
-    between = spread * (1.0 + 1.0 / members)
-    total = playing + between
+    mean, of_contact = float(values.mean()), values.mean(axis=0)
+    playing = float(of_contact.var(ddof=1)) / n
     score = float(ndtri(0.5 + level / 2.0))
-    if between > 0.0:
-        freedom = (members - 1) * (total / between) ** 2
+    if members == 1:
+        half = score * playing**0.5
+        return Bound(mean, mean - half, mean + half, None)
+    of_member = values.mean(axis=1)
+    left = values - of_contact - of_member[:, None] + mean
+    chance = float((left**2).sum()) / ((members - 1) * (n - 1) * n)
+    seen = float(of_member.var(ddof=1))
+    spread, more = max(0.0, seen - chance), 1.0 + 1.0 / members
+    total = playing + spread * more
+    if spread > 0.0:
+        freedom = (members - 1) * (total / (seen * more)) ** 2
         score = float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0))
     half = score * total**0.5
     return Bound(mean, mean - half, mean + half, spread**0.5)

@@ -85,6 +85,14 @@ def test_members_that_agree_leave_the_chance_of_playing_alone() -> None:
     assert (five.between, alone.between) == (0.0, None)
 
 
+def test_what_members_make_of_the_same_luck_is_no_disagreement() -> None:
+    # means 3 and 4 have variance 1 / 2, but contacts swap sides: 0, 6, 3 against 6, 0, 6
+    found = bound(np.array([[0.0, 6.0, 3.0], [6.0, 0.0, 6.0]]), 0.95)
+    # residuals around contact and member means: -5 / 2, 7 / 2, -1 and their negatives
+    assert (2 * (6.25 + 12.25 + 1.0)) / (1 * 2 * 3) > 0.5
+    assert found.between == 0.0
+
+
 def test_a_world_that_is_a_draw_from_where_the_members_came_from_lies_inside_as_often_as_said() -> (
     None
 ):
@@ -93,6 +101,7 @@ def test_a_world_that_is_a_draw_from_where_the_members_came_from_lies_inside_as_
     for _ in range(2000):
         member = rng.normal(0.0, 2.0, 6)  # five members and the truth
         values = member[:5, None] + rng.normal(0.0, 10.0, 100)  # the same luck in every member
+        values += rng.normal(0.0, 10.0, (5, 100))  # and what they make of it
         found = bound(values, 0.9)
         inside += found.lower <= member[5] <= found.upper
         pooled = bound(values.mean(axis=0)[None], 0.9)

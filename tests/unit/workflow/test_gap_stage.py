@@ -104,8 +104,8 @@ def test_only_held_out_contacts_are_compared(made: Path) -> None:
     (ingested,) = made.parent.glob("ingest-*")
     with np.load(ingested / "starts.npz", allow_pickle=False) as stored:
         share = stored["held_out"]
-    assert evidence["contacts"] == (share < 0.6).sum()
-    assert evidence["fitted_on"] == (share >= 0.6).sum()
+    assert evidence["contacts"] == (share < 0.5).sum()
+    assert evidence["fitted_on"] == (share >= 0.5).sum()
 
 
 def test_the_stage_is_told_as_page_summary_and_numbers(made: Path) -> None:
