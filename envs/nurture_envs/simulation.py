@@ -34,7 +34,7 @@ class Decision:
 
     features: Tensor  # [n, d] f32
     mask: Tensor  # [n, a] bool
-    reasons: Tensor  # [n, a] i32, `Reason` bits
+    reasons: Tensor  # [n, a] i16, `Reason` bits
 
 
 @dataclass(frozen=True, slots=True)

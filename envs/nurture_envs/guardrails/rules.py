@@ -114,23 +114,24 @@ def legal_actions(
     rule is asked once per kind and contact.
 
     Returns:
-        mask [n, a] bool, and reasons [n, a] int32, a union of `Reason` bits, 0 where legal.
+        mask [n, a] bool, and reasons [n, a] int16, a union of `Reason` bits, 0 where legal.
         `pause:1` is always legal.
     """
     rules = _Rules(facts, settings)
     kinds, kind_of = catalog.kinds
     rows = [rules.reasons(kind) for kind in kinds]
-    reasons = rules.xp.stack([rows[kind] for kind in kind_of])
-    return (reasons == 0).T, reasons.T
+    legal = [row == 0 for row in rows]
+    mask = rules.xp.stack([legal[kind] for kind in kind_of])
+    return mask.T, rules.xp.stack([rows[kind] for kind in kind_of]).T
 
 
 class _Rules:
-    """The rules of a journey asked of n contacts at one moment; each answer is [n] int32."""
+    """The rules of a journey asked of n contacts at one moment; each answer is [n] int16."""
 
     def __init__(self, facts: GuardrailFacts, settings: GuardrailSettings) -> None:
         self.facts, self.settings = facts, settings
         self.xp = array_namespace(facts.now_hours)
-        self.none = self.xp.zeros_like(facts.today, dtype=self.xp.int32)
+        self.none = self.xp.zeros_like(facts.today, dtype=self.xp.int16)
         self.paused = self.bits(facts.paused, Reason.PAUSED)
         talking = self.bits(facts.conversation, Reason.SALES_CONVERSATION)
         self.engaged = self.paused + talking  # against everything but waiting
@@ -141,7 +142,7 @@ class _Rules:
     def bits(self, broken: Array, reason: Reason) -> Array:
         if isinstance(broken, bool):
             return self.none + reason.value * int(broken)
-        return self.xp.astype(broken, self.xp.int32) * reason.value
+        return self.xp.astype(broken, self.xp.int16) * reason.value
 
     def reasons(self, kind: ActionKind) -> Array:
         if kind.routing == "pause":
