@@ -20,7 +20,6 @@ from nurture_envs.journey import Journey
 from nurture_envs.worlds.amounts import AmountTables
 from nurture_envs.worlds.draws import START, contact_keys, uniforms
 from nurture_envs.worlds.heads import Heads, ResponseModel
-from nurture_envs.worlds.luck import packed_uniforms
 from nurture_envs.worlds.player import Player, blocks, extended, padded
 from nurture_envs.worlds.world import Outcome, Start, View
 
@@ -144,7 +143,7 @@ class LearnedWorld:
         out = self._player.outputs(view.features[:, rows], action, member)
         repeating = len(tables.repeating)
         reach = tables.reach
-        luck = packed_uniforms(
+        luck = uniforms(
             extended(keys[rows], wide),
             extended(view.bins[rows], wide),
             _BIN,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.heads import (
     REACH,
     ResponseModel,
@@ -20,7 +21,6 @@ from nurture_envs.worlds.heads import (
     first_layer,
     stacked,
 )
-from nurture_envs.worlds.luck import packed_uniforms
 
 LANE = 64  # columns
 
@@ -144,7 +144,7 @@ class Player:
         key, in an order of the head's own; every network sees the same luck.
         """
         heads = logits.shape[0]
-        where = packed_uniforms(keys, torch.zeros_like(keys), _MARGINAL, heads)
+        where = uniforms(keys, torch.zeros_like(keys), _MARGINAL, heads)
         generator = torch.Generator().manual_seed(0)
         order = torch.stack([torch.randperm(draws, generator=generator) for _ in range(heads)])
         steps = (order / draws).to(logits)

@@ -44,9 +44,7 @@ class Surroundings:
 
     colleague_sends: Tensor | float = 0.0  # [n] sends to others of the same account
     colleague_talks: Tensor | float = 0.0  # [n] others of the account who began to talk to sales
-    inbox_share: Tensor | float = (
-        1.0  # of sent mail, by the sender's reputation
-    )
+    inbox_share: Tensor | float = 1.0  # of sent mail, by the sender's reputation
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nurture_envs.worlds.draws import contact_keys
+from nurture_envs.worlds.draws import contact_keys, uniforms
 from nurture_envs.worlds.heads import ModelSizes, ResponseModel
-from nurture_envs.worlds.luck import packed_uniforms
 from nurture_envs.worlds.player import Player
 
 D, A, H, V, E, N = 67, 30, 23, 2, 5, 5000
@@ -56,7 +55,7 @@ def chances(rows: slice) -> Tensor:
     out = player.outputs(features[:, rows].contiguous(), action[rows], member[rows])
     keys = torch.zeros(out.shape[1], dtype=torch.int64)
     keys[:n] = contact_keys(0, N)[rows]
-    luck = packed_uniforms(keys, torch.zeros_like(keys), 1, H)
+    luck = uniforms(keys, torch.zeros_like(keys), 1, H)
     _, chance = player.walk(out[:H], luck)
     return torch.cat([chance, out[H:]])[:, :n]
 
