@@ -89,18 +89,10 @@ def play(
             after.amounts.contiguous(),
             after.reward,
             after.terminated,
-            _delays(simulation, state),
+            simulation.delays(state.keys, state.bins),
         )
         alive = torch.nonzero(~(after.terminated | after.truncated))[:, 0]
         state, contact = select(after.state, alive), contact[alive]
-
-
-def _delays(simulation: Simulation, state: SimulationState) -> Tensor:
-    shape = (len(state.keys), len(simulation.journey.channels))
-    delays = torch.zeros(shape, dtype=torch.int64, device=simulation.device)
-    if simulation.late:
-        delays[:, simulation.late] = simulation.delays(state.keys, state.bins).T.long()
-    return delays
 
 
 def returns(

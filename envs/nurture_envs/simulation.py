@@ -150,8 +150,12 @@ class Simulation:
         return [list(dict.fromkeys(names)).index(name) for name in names]
 
     def delays(self, keys: Tensor, bins: Tensor) -> Tensor:
-        """Bins until what happens in a bin is recorded, of the late channels, [e, n] f32."""
-        return self._delays(keys, bins, len(self.late))
+        """Bins until what happens in a bin is recorded, [n, c] i64."""
+        shape = (len(keys), len(self.journey.channels))
+        delays = torch.zeros(shape, dtype=torch.int64, device=self.device)
+        if self.late:
+            delays[:, self.late] = self._delays(keys, bins, len(self.late)).T.long()
+        return delays
 
     def _delays(self, keys: Tensor, bins: Tensor, count: int) -> Tensor:
         draws = self._late_signals[:count]

