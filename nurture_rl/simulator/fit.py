@@ -247,14 +247,11 @@ def _finish(models: list[ResponseModel], train: Rows, drawn: Tensor, tuning: Row
     weight = tuning.used * tuning.weight[:, None]
     some = torch.arange(0, len(train.action), 1 + len(train.action) // _MATCHED)
     own = train.take(some.to(train.action.device))
-    seen_before = own.happened @ models[0].chain.T
     for model, times in zip(models, drawn, strict=True):
         logits = model.raw(tuning.features, tuning.action)[:, : sizes.counts]
         slope, _ = recalibrate(logits, tuning.happened, weight, offset, tuning.exposure)
-        logits = slope * model.raw(own.features, own.action)[:, : sizes.counts]
-        counted = own.used * (own.weight * times[some.to(times.device)])[:, None]
         model.slope.copy_(slope)
-        model.shift.copy_(match_rates(logits, own.happened, counted, seen_before, own.exposure))
+        _match(model, own, own.used * (own.weight * times[some.to(times.device)])[:, None])
     levels = np.linspace(0.0, 1.0, sizes.quantiles)
     for head in range(sizes.values):
         rows = train.valued[:, head].nonzero()[:, 0]
@@ -268,3 +265,21 @@ def _finish(models: list[ResponseModel], train: Rows, drawn: Tensor, tuning: Row
         found = np.quantile(torch.cat(left).double().cpu().numpy(), levels)
         for model in models:
             model.residuals[head] = torch.as_tensor(found, dtype=torch.float32)
+
+
+def _match(model: ResponseModel, rows: Rows, counted: Tensor) -> None:
+    """Set the rates of a member's heads: of all decisions, then after every kind of action.
+
+    A slope that tells contacts apart also flattens what an action does, which rates of all
+    decisions together would not mend.
+    """
+    heads = slice(model.sizes.counts)
+    logits = model.slope * model.raw(rows.features, rows.action)[:, heads]
+    before = rows.happened @ model.chain.T
+    model.shift.copy_(match_rates(logits, rows.happened, counted, before, rows.exposure))
+    before = before + model.shift
+    for column, name in enumerate(model.sizes.columns):
+        after = model.embedding[rows.action, column] > 0.0
+        if name.startswith("routing=") and bool(after.any()):
+            parts = (logits, rows.happened, counted, before, rows.exposure)
+            model.own[heads, column] += match_rates(*(part[after] for part in parts)) / model.slope

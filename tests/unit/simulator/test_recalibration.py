@@ -11,10 +11,10 @@ import torch
 from nurture_envs.worlds.heads import Heads
 from nurture_rl.simulator.fit import fit_world
 from nurture_rl.simulator.recalibration import match_rates, recalibrate
-from tests.unit.simulator.lamp_shop import QUICK, lamp_log, lamp_shop, silent
+from tests.unit.simulator.lamp_shop import QUICK, SEND, WAIT, lamp_log, lamp_shop, silent
 
 
-def test_slopes_are_those_that_fit_the_tuning_contacts() -> None:
+def test_slopes_leave_the_tuning_contacts_little_to_mend() -> None:
     data, journey = lamp_log(600, seed=7), lamp_shop()
     fitted = fit_world(data, journey, QUICK, 0, silent)
     rows = fitted.split.tuning
@@ -27,8 +27,9 @@ def test_slopes_are_those_that_fit_the_tuning_contacts() -> None:
             logits = model.raw(features, action)[:, : len(channels)]
         used = (model.possible[action] & model.learned).float()
         slope, _ = recalibrate(logits, happened, used, happened @ model.chain.T)
-        torch.testing.assert_close(model.slope, slope)
-        assert (slope[model.learned] - 1.0).abs().max() > 0.01  # two epochs leave things to mend
+        # what is left is that rates are of the training contacts, not of these
+        torch.testing.assert_close(model.slope, slope, atol=0.05, rtol=0.0)
+        assert (slope[model.learned] - 1.0).abs().max() > 0.1  # two epochs leave things to mend
 
 
 def test_rates_are_those_of_the_training_contacts() -> None:
@@ -40,6 +41,18 @@ def test_rates_are_those_of_the_training_contacts() -> None:
     channels = Heads.of(journey).count_channels(journey)
     logged = (data.amounts[rows][:, channels] > 0).mean(axis=0)
     np.testing.assert_allclose(chance, logged, atol=0.003)
+
+
+def test_rates_are_those_of_the_training_contacts_after_every_kind_of_action() -> None:
+    data, journey = lamp_log(600, seed=7), lamp_shop()
+    fitted = fit_world(data, journey, replace(QUICK, members=1), 0, silent)
+    bought = Heads.of(journey).counts.index("bought")
+    for kind in (SEND, WAIT):
+        rows = fitted.split.train[data.action[fitted.split.train] == kind]
+        features = torch.as_tensor(data.features[rows]).T
+        chance = fitted.world.hazards(features, torch.as_tensor(data.action[rows]))[0, bought]
+        logged = (data.amounts[rows, journey.channel_index("bought")] > 0).mean()
+        assert float(chance.mean()) == pytest.approx(logged, abs=0.005)
 
 
 def test_shifts_solve_for_the_rate_and_members_keep_their_own() -> None:
