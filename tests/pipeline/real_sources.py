@@ -24,6 +24,7 @@ class Finished:
     evaluation: dict[str, Any]
     gate: dict[str, Any]
     notes: dict[str, Any]
+    gap: dict[str, Any]
 
     def estimate(self, policy: str, kind: str) -> float:
         """One off-policy estimate, in the journey's unit."""
@@ -49,6 +50,7 @@ def finish(source: str, folder: Path, runs: Path, contacts: int) -> Finished:
         _read(pipeline.evaluated / "evaluation.json"),
         _read(pipeline.released / "gate.json"),
         _read(pipeline.ingested / "notes.json"),
+        _read(pipeline.gap / "gap.json"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,28 @@ def test_the_pipeline_leaves_a_report_and_a_tracked_run(runs: Path) -> None:
     (page,) = (runs / "reports").glob("*.html")
     assert "SYNTHETIC" in page.read_text("utf-8")
     assert (runs / "mlflow.db").is_file()
+
+
+def test_the_gate_refuses_what_the_world_of_a_tiny_log_speaks_for_and_says_why(
+    runs: Path,
+) -> None:
+    (decided,) = (runs / "stages").glob("release-*/gate.json")
+    gate = json.loads(decided.read_text("utf-8"))
+    assert not gate["passed"]
+    (reason,) = [one for one in gate["reasons"] if "must not be trusted" in one]
+    assert "too_few_data" in reason
+    (page,) = (runs / "reports").glob("*.html")
+    assert "Do not trust it" in page.read_text("utf-8")
+
+
+def test_the_gap_verb_tells_the_verdict_and_where_its_report_lies(runs: Path) -> None:
+    done = run_app("gap", *TINY, f"runs={runs}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "gap: unchanged, using" in done.stdout
+    assert "the world's verdict: do_not_trust" in done.stdout
+    assert "against it (1): too_few_data" in done.stdout
+    folder = next((runs / "stages").glob("gap-*"))
+    assert {path.name for path in folder.iterdir()} >= {"gap.html", "gap.md", "gap.json"}
 
 
 def test_a_second_run_does_no_stage_again(runs: Path) -> None:
