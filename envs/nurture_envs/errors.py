@@ -36,5 +36,9 @@ class TimeZoneError(NurtureError):
     """A time stamp carries no zone, or a zone name is unknown."""
 
 
+class SimulationError(NurtureError):
+    """A simulation cannot run as asked on this machine."""
+
+
 class WorldError(NurtureError):
     """A world was asked for something its journey does not have."""

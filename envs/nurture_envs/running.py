@@ -64,14 +64,14 @@ class Running:
     ) -> None:
         self.spec, self.device = spec, torch.device(device)
         self._windows: dict[int, dict[Channels, int]] = {}  # window -> channels -> row of its sums
-        self._lasts: dict[Channels, int] = {}  # channels -> row of `last`
+        self.lasts: dict[Channels, int] = {}  # channels -> row of `last`
         for feature in spec.features:
             self._declare(feature)
         for names in watched:
             self._add_last(names)
         summed = {c for rows in self._windows.values() for of in rows for c in of}
-        self._kept = sorted(summed)  # channels of the ring
-        read = summed | {c for of in self._lasts for c in of}
+        self.kept = sorted(summed)  # channels of the ring
+        read = summed | {c for of in self.lasts for c in of}
         self.late = [channel for channel in late if channel in read]
 
     def _declare(self, feature: Feature) -> None:
@@ -95,37 +95,37 @@ class Running:
         rows.setdefault(self._channels(names), len(rows))
 
     def _add_last(self, names: Sequence[str]) -> None:
-        self._lasts.setdefault(self._channels(names), len(self._lasts))
+        self.lasts.setdefault(self._channels(names), len(self.lasts))
 
     def last_row(self, names: Sequence[str]) -> int:
         """Row of `last` that holds a set of signals."""
-        return self._lasts[self._channels(names)]
+        return self.lasts[self._channels(names)]
 
-    def _place(self, names: Sequence[str], window: int) -> tuple[int, int]:
+    def place(self, names: Sequence[str], window: int) -> tuple[int, int]:
         """Where the sums of a set over a window are: position of the window, row."""
         return list(self._windows).index(window), self._windows[window][self._channels(names)]
 
     @cached_property
-    def _ring_sets(self) -> list[tuple[int, list[list[int]]]]:
+    def ring_sets(self) -> list[tuple[int, list[list[int]]]]:
         """Windows, and the ring's rows that each of their sums adds up."""
         return [
-            (window, [[self._kept.index(c) for c in of] for of in rows])
+            (window, [[self.kept.index(c) for c in of] for of in rows])
             for window, rows in self._windows.items()
         ]
 
     def begin(self, past: History) -> RunningState:
         """The state of contacts with that past, at the start of bin 0."""
         n, known, width = past.ring.shape[2], len(past.ring), max(self._windows, default=1)
-        bins = past.ring[:, self._kept]
+        bins = past.ring[:, self.kept]
         nothing = torch.zeros_like(past.ring[0, 0])
-        empty = [(nothing,) * len(self._kept)] * (width - known)
+        empty = [(nothing,) * len(self.kept)] * (width - known)
         ring = (*(tuple(bin_.unbind()) for bin_ in bins[:width]), *empty)
         sums = []
-        for window, sets in self._ring_sets:
+        for window, sets in self.ring_sets:
             total = bins[:window].sum(dim=0)
             sums.append(torch.stack([total[rows].sum(dim=0) for rows in sets]))
         last = past.last.to(torch.float32)
-        times = [last[list(of)].amax(dim=0, keepdim=True) for of in self._lasts]
+        times = [last[list(of)].amax(dim=0, keepdim=True) for of in self.lasts]
         since = last.new_full((n,), -float(known))
         return RunningState(ring, tuple(sums), torch.cat([last[:0], *times]), since, known)
 
@@ -149,10 +149,10 @@ class Running:
         if late is not None:
             for channel, known in zip(self.late, late[0], strict=True):
                 rows[channel] = known
-        new = tuple(rows[channel] for channel in self._kept)
+        new = tuple(rows[channel] for channel in self.kept)
         sums = self._summed(state, new, bins)
         last = torch.empty_like(state.last)
-        for of, row in self._lasts.items():
+        for of, row in self.lasts.items():
             happened = rows[of[0]]
             for channel in of[1:]:
                 happened = happened + rows[channel]
@@ -165,7 +165,7 @@ class Running:
     ) -> tuple[Tensor, ...]:
         """The totals when a bin's rows enter the windows."""
         sums = []
-        for (window, sets), totals in zip(self._ring_sets, state.sums, strict=True):
+        for (window, sets), totals in zip(self.ring_sets, state.sums, strict=True):
             # Bins before `since` were another contact's.
             kept = (state.since + window <= bins).to(torch.float32)
             leaving, after = state.ring[window - 1], torch.empty_like(totals)
@@ -181,14 +181,14 @@ class Running:
         """Put what came late where it happened; windows reach back over whole bins."""
         ring = [list(bin_) for bin_ in state.ring]
         for position, channel in enumerate(self.late):
-            row = self._kept.index(channel) if channel in self._kept else -1
+            row = self.kept.index(channel) if channel in self.kept else -1
             totals = [
                 (window, sums[at])
-                for (window, sets), sums in zip(self._ring_sets, state.sums, strict=True)
+                for (window, sets), sums in zip(self.ring_sets, state.sums, strict=True)
                 for at, of in enumerate(sets)
                 if row in of
             ]
-            lasts = [state.last[at] for of, at in self._lasts.items() if channel in of]
+            lasts = [state.last[at] for of, at in self.lasts.items() if channel in of]
             for ago, known in enumerate(late[1:], start=1):
                 amounts = known[position]
                 if totals and ago < len(ring):
@@ -254,7 +254,7 @@ class Running:
         return _one_hot(place, width)
 
     def _sum(self, state: RunningState, names: tuple[str, ...], window: int) -> Tensor:
-        at, row = self._place(names, window)
+        at, row = self.place(names, window)
         return state.sums[at][row]
 
     def _from_past(
@@ -275,11 +275,11 @@ class Running:
 
     def _streak(self, feature: Feature, state: RunningState, lags: Tensor, bins: Tensor) -> Tensor:
         """Events in the bins after the last one that ends the streak."""
-        at, row = self._place(feature.of, feature.window)
+        at, row = self.place(feature.of, feature.window)
         ended = lags[self.last_row(feature.until)]
         reach = torch.minimum(ended, bins - state.since + 1.0)
         total = torch.zeros_like(bins)
-        rows = self._ring_sets[at][1][row]
+        rows = self.ring_sets[at][1][row]
         for ago, bin_ in enumerate(state.ring[: feature.window], start=1):
             inside = bin_[rows[0]]
             for more in rows[1:]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nurture_envs.actions import NOW, ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
+from nurture_envs.errors import SimulationError
 from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails import GuardrailFacts, legal_actions, standing
 from nurture_envs.guardrails.rules import sends_remembered, watched
@@ -23,6 +26,9 @@ from nurture_envs.running import Running, RunningState
 from nurture_envs.simulation_state import LateState, SimulationState, renewed
 from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.world import HasDisagreement, Surroundings, View, World
+
+if TYPE_CHECKING:
+    from nurture_envs.packed import Packed, PackedState
 
 _DELAYS = 31  # stream of the draws that say how late events are recorded
 _THURSDAY = 3.0  # 1970-01-01
@@ -195,6 +201,31 @@ class Simulation:
             company=company,
         )
 
+    def packed(self, state: SimulationState) -> SimulationState:
+        """Contacts at their first bin with their past laid out for compiled loops.
+
+        Every step then changes the past in place: what came before must not be stepped again.
+
+        Raises:
+            SimulationError: numba is not installed, or the contacts are not on a CPU.
+        """
+        if not isinstance(state.past, RunningState):
+            return state
+        return replace(state, past=self._packed.pack(state.past), late=None)
+
+    @cached_property
+    def _packed(self) -> Packed:
+        if find_spec("numba") is None or self.device.type != "cpu":
+            raise SimulationError(
+                f"compiled loops need numba and a CPU, got device {self.device}; install the extra "
+                "`compiled`, or play without it"
+            )
+        from nurture_envs.packed import Packed
+
+        read = len(self._running.late)
+        chances = self._late_rates[:, :read, 0].numpy().astype(np.float32)
+        return Packed(self._running, chances, self._late_signals[:read], _DELAYS)
+
     def renew(
         self, state: SimulationState, fresh: SimulationState, rows: Tensor
     ) -> SimulationState:
@@ -205,14 +236,18 @@ class Simulation:
             fresh: contacts at their first bin, k of them.
             rows: where they go, [k] i64.
         """
-        past = self._running.renew(state.past, rows, fresh.past)
-        return replace(renewed(state, fresh, rows), past=past)
+        assert isinstance(fresh.past, RunningState)
+        after = renewed(state, fresh, rows)
+        if isinstance(state.past, RunningState):
+            return replace(after, past=self._running.renew(state.past, rows, fresh.past))
+        self._packed.renew(state.past, rows, fresh.past)
+        return after
 
     def facts(self, state: SimulationState) -> GuardrailFacts:
         """What the guardrails see at the start of the bin; hours are local hours since 1970."""
         now_us = self._now_us(state)
         today = torch.floor(now_us / DAY_US)
-        lags = self._running.lags(state.past, state.bins.to(torch.float32))
+        lags = state.bins.to(torch.float32) - state.past.last
         return GuardrailFacts(
             consent=state.consent,
             paused=state.bins < state.paused_until,
@@ -229,9 +264,14 @@ class Simulation:
         """Features and legal actions of every contact; features are written to `out` [d, n]."""
         facts = self.facts(state)
         weekday = torch.remainder(facts.today.to(torch.float32) + _THURSDAY, 7.0)
-        bins = state.bins.to(torch.float32)
-        rows = self._running.evaluate(state.past, bins, weekday, state.attributes)
-        features = torch.stack(rows) if out is None else torch.stack(rows, out=out)
+        shape = (len(self.spec.columns), len(state.keys))
+        features = torch.empty(shape, device=self.device) if out is None else out
+        if isinstance(state.past, RunningState):
+            bins = state.bins.to(torch.float32)
+            rows = self._running.evaluate(state.past, bins, weekday, state.attributes)
+            torch.stack(rows, out=features)
+        else:
+            self._packed.evaluate(state.past, state.bins, weekday, state.attributes, features)
         mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
         return Decision(features.T, mask, reasons)
 
@@ -306,8 +346,11 @@ class Simulation:
 
     def _close(
         self, state: SimulationState, amounts: Tensor
-    ) -> tuple[RunningState, LateState | None]:
+    ) -> tuple[RunningState | PackedState, LateState | None]:
         """Close the bin: what is known now enters the past, what is late waits."""
+        if not isinstance(state.past, RunningState):
+            self._packed.close(state.past, amounts, state.keys, state.bins)
+            return state.past, None
         bins = state.bins.to(torch.float32)
         if state.late is None:
             return self._running.close(state.past, amounts, bins), None

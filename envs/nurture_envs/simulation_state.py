@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from nurture_envs.running import RunningState
 from nurture_envs.worlds.world import Surroundings
+
+if TYPE_CHECKING:
+    from nurture_envs.packed import PackedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class SimulationState:
 
     keys: Tensor  # [n] i64
     bins: Tensor  # [n] i64
-    past: RunningState
+    past: RunningState | PackedState
     late: LateState | None
     attributes: Tensor  # [attribute columns, n] f32
     anchor_us: Tensor  # [n] i64

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -65,6 +70,11 @@ def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tenso
         count: draws per contact.
     """
     bins = step if isinstance(step, Tensor) else torch.full_like(keys, step)
+    compiled = _compiled() if keys.device.type == "cpu" else None
+    if compiled is not None:
+        drawn = torch.empty((count, len(keys)))
+        compiled.fill_uniforms(keys.numpy(), bins.numpy(), stream, drawn.numpy())
+        return drawn
     base = _mix(keys + (bins + 2) * _GOLDEN) + _wrap(stream * _MIX_2)
     pairs = (count + 1) // 2
     index = torch.arange(1, pairs + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
@@ -74,6 +84,13 @@ def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tenso
     draws[:, 0] = (bits >> (64 - _BITS)).bitwise_and_((1 << _BITS) - 1)
     draws[:, 1] = bits.bitwise_and_((1 << _BITS) - 1)
     return draws.mul_(2.0**-_BITS).view(2 * pairs, len(keys))[:count]
+
+
+@lru_cache
+def _compiled() -> Any:
+    """The compiled loops, where numba is installed: the same draws, sooner."""
+    found = find_spec("numba") is not None
+    return import_module("nurture_envs.compiled") if found else None
 
 
 def normals(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:

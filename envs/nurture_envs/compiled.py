@@ -1,0 +1,269 @@
+"""What numba makes of the hot loops, for simulations on a CPU; equal to the torch code bit for bit.
+
+Loops run along contacts, in tiles that stay in cache, without the interpreter's lock. Nothing
+imports this module unless numba is installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+TILE = 1024
+NEVER = np.float32(-1_000_000.0)
+EVER = np.float32(-500_000.0)
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_LOW = np.uint64((1 << 24) - 1)
+_STEP = np.float32(2.0**-24)
+
+# What a feature column is worked out from; see `features_of`.
+ATTRIBUTE, BIN, SLOT, WEEKDAY, SUM, RATIO, RECENCY, HAPPENED, STAGE, STREAK = range(10)
+
+_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+@_jit
+def _mixed(x: Any) -> Any:
+    x = (x ^ (x >> np.uint64(30))) * _MIX_1
+    x = (x ^ (x >> np.uint64(27))) * _MIX_2
+    return x ^ (x >> np.uint64(31))
+
+
+@_jit
+def _pair(base: Any, pair: Any) -> Any:
+    x = base + np.uint64(pair + 1) * _GOLDEN
+    x = (x ^ (x >> np.uint64(32))) * _MIX_1
+    return x ^ (x >> np.uint64(29))
+
+
+@_jit
+def _base(key: Any, bin_: Any, stream: Any) -> Any:
+    x = np.uint64(key) + np.uint64(bin_ + 2) * _GOLDEN
+    return _mixed(x) + np.uint64(stream) * _MIX_2
+
+
+@_jit
+def fill_uniforms(keys: Array, bins: Array, stream: int, out: Array) -> None:
+    """`draws.uniforms` into `out` [count, n] f32; keys and bins [n] i64."""
+    base = np.empty(TILE, np.uint64)
+    for first in range(0, keys.shape[0], TILE):
+        size = min(TILE, keys.shape[0] - first)
+        for i in range(size):
+            base[i] = _base(keys[first + i], bins[first + i], stream)
+        for pair in range((out.shape[0] + 1) // 2):
+            high = out[2 * pair, first : first + size]
+            for i in range(size):
+                high[i] = np.float32(np.int64(_pair(base[i], pair) >> np.uint64(40))) * _STEP
+            if 2 * pair + 1 < out.shape[0]:
+                low = out[2 * pair + 1, first : first + size]
+                for i in range(size):
+                    low[i] = np.float32(np.int64(_pair(base[i], pair) & _LOW)) * _STEP
+
+
+@_jit
+def _draw(key: Any, bin_: Any, stream: Any, index: Any) -> Any:
+    """One of the uniforms of (key, bin, stream)."""
+    bits = _pair(_base(key, bin_, stream), index // 2)
+    chosen = bits >> np.uint64(40) if index % 2 == 0 else bits & _LOW
+    return np.float32(np.int64(chosen)) * _STEP
+
+
+@_jit
+def close_bin(past: Any, sets: Any, late: Any, amounts: Array, keys: Array, bins: Array) -> None:
+    """Close a bin in place, as `Running.close` does after the draws of recording delays.
+
+    Args:
+        past: ring [W, q, n], sums [S, n], last [L, n], since [n], late amounts and dues [D, e, n],
+            and bins closed before.
+        sets: channels kept; of each sum its window, and its ring rows from and to; of each last
+            time its channels from and to.
+        late: late channels, their ring rows (-1: none), draws, chances [D, e], and the stream.
+        amounts: channel sums of the bin, [c, n].
+        keys: of the contacts, [n].
+        bins: that closes, [n] i64.
+    """
+    ring, sums, last, since, waiting, due, clock = past
+    kept, windows, sum_from, sum_rows, last_from, last_channels = sets
+    late_channels, late_rows, draws, chances, stream = late
+    width, depth, n = ring.shape[0], due.shape[0], since.shape[0]
+    told = np.empty((max(1, late_channels.shape[0]), TILE), np.float32)
+    place = np.full(amounts.shape[0], -1, np.int64)
+    for position in range(late_channels.shape[0]):
+        place[late_channels[position]] = position
+    here, slot = clock % width, clock % max(1, depth)
+    hit = np.empty(TILE, np.float32)
+    for first in range(0, n, TILE):
+        end = min(first + TILE, n)
+        size = end - first
+        for position in range(late_channels.shape[0]):
+            some = amounts[late_channels[position], first:end]
+            for i in range(size):
+                delay = 0
+                if some[i] != 0.0:
+                    luck = _draw(keys[first + i], bins[first + i], stream, draws[position])
+                    for bins_late in range(chances.shape[0]):
+                        delay += luck >= chances[bins_late, position]
+                told[position, i] = some[i] if delay == 0 else np.float32(0.0)
+            # Earlier bins' records of this channel are read before their slot is used again.
+        for s in range(windows.shape[0]):
+            old = (clock - windows[s]) % width
+            total = sums[s, first:end]
+            for at in range(sum_from[s], sum_from[s + 1]):
+                row = sum_rows[at]
+                leaving = ring[old, row, first:end]
+                where = place[kept[row]]
+                entering = told[where, :size] if where >= 0 else amounts[kept[row], first:end]
+                for i in range(size):
+                    gone = since[first + i] + windows[s] <= bins[first + i]
+                    total[i] += entering[i] - (leaving[i] if gone else np.float32(0.0))
+        for row in range(kept.shape[0]):
+            where = place[kept[row]]
+            source = told[where, :size] if where >= 0 else amounts[kept[row], first:end]
+            ring[here, row, first:end] = source
+        for at in range(last.shape[0]):
+            hit[:size] = 0.0
+            for member in range(last_from[at], last_from[at + 1]):
+                channel = last_channels[member]
+                where = place[channel]
+                source = told[where, :size] if where >= 0 else amounts[channel, first:end]
+                for i in range(size):
+                    hit[i] += source[i]
+            known = last[at, first:end]
+            for i in range(size):
+                known[i] = np.float32(bins[first + i]) if hit[i] != 0.0 else known[i]
+    for ago in range(1, depth + 1):
+        before = (clock - ago) % depth
+        for position in range(late_channels.shape[0]):
+            for i in range(n):
+                if due[before, position, i] == ago:
+                    _tell(
+                        ring, sums, last, sets, late_rows[position], late_channels[position],
+                        waiting[before, position, i], clock, ago, bins[i], i,
+                    )  # fmt: skip
+    for position in range(late_channels.shape[0]):
+        for i in range(n):
+            amount = amounts[late_channels[position], i]
+            delay = 0
+            if amount != 0.0:
+                luck = _draw(keys[i], bins[i], stream, draws[position])
+                for bins_late in range(chances.shape[0]):
+                    delay += luck >= chances[bins_late, position]
+            waiting[slot, position, i] = amount
+            due[slot, position, i] = delay
+
+
+@_jit
+def _tell(
+    ring: Array,
+    sums: Array,
+    last: Array,
+    sets: Any,
+    row: int,
+    channel: int,
+    amount: float,
+    clock: int,
+    ago: int,
+    bin_: int,
+    contact: int,
+) -> None:
+    """Put one late record where it happened."""
+    _, windows, sum_from, sum_rows, last_from, last_channels = sets
+    if row >= 0 and ago < ring.shape[0]:
+        ring[(clock - ago) % ring.shape[0], row, contact] += amount
+        for s in range(windows.shape[0]):
+            for at in range(sum_from[s], sum_from[s + 1]):
+                if sum_rows[at] == row and ago < windows[s]:
+                    sums[s, contact] += amount
+    for at in range(last.shape[0]):
+        for member in range(last_from[at], last_from[at + 1]):
+            if last_channels[member] == channel:
+                last[at, contact] = max(last[at, contact], np.float32(bin_ - ago))
+
+
+@_jit
+def features_of(
+    past: Any, sets: Any, plan: Array, attributes: Array, bins: Array, weekday: Array, out: Array
+) -> None:
+    """The features at the start of a bin into `out` [d, n], as `Running.evaluate` does.
+
+    Args:
+        past: see `close_bin`.
+        sets: see `close_bin`.
+        plan: one row per feature column: kind, two numbers that say which, and a window.
+        attributes: encoded attribute columns, [attribute columns, n].
+        bins: about to be decided, [n] i64.
+        weekday: Monday = 0, [n] f32.
+        out: any distance between its rows.
+    """
+    ring, sums, last, since, _, _, clock = past
+    _, _, sum_from, sum_rows, _, _ = sets
+    n, width = since.shape[0], ring.shape[0]
+    for first in range(0, n, TILE):
+        end = min(first + TILE, n)
+        size = end - first
+        now = bins[first:end]
+        for column in range(plan.shape[0]):
+            kind, a, b, window = plan[column]
+            row = out[column, first:end]
+            if kind == ATTRIBUTE:
+                row[:] = attributes[a, first:end]
+            elif kind == SUM:
+                row[:] = sums[a, first:end]
+            elif kind == BIN:
+                for i in range(size):
+                    row[i] = now[i]
+            elif kind == SLOT:
+                for i in range(size):
+                    row[i] = now[i] % b == a
+            elif kind == WEEKDAY:
+                for i in range(size):
+                    row[i] = weekday[first + i] == a
+            elif kind == RATIO:
+                for i in range(size):
+                    below = sums[b, first + i]
+                    row[i] = sums[a, first + i] / below if below != 0.0 else np.float32(0.0)
+            elif kind == RECENCY:
+                for i in range(size):
+                    row[i] = min(np.float32(now[i]) - last[a, first + i], np.float32(window))
+            elif kind == HAPPENED:
+                for i in range(size):
+                    row[i] = last[a, first + i] > EVER
+            elif kind == STAGE:
+                _stage(plan, column, a, b, last, now, first, out)
+            else:
+                row[:] = 0.0
+                ended = last[b, first:end]
+                known = since[first:end]
+                for ago in range(1, window + 1):
+                    bin_ = ring[(clock - ago) % width]
+                    for at in range(sum_from[a], sum_from[a + 1]):
+                        inside = bin_[sum_rows[at], first:end]
+                        for i in range(size):
+                            reach = min(now[i] - ended[i], now[i] - known[i] + np.float32(1.0))
+                            row[i] += inside[i] if reach > ago else np.float32(0.0)
+
+
+@_jit
+def _stage(
+    plan: Array, column: int, a: int, b: int, last: Array, now: Array, first: int, out: Array
+) -> None:
+    """One column of a stage: it is 1 where stage number `a` of `b` was entered last.
+
+    The rows of the stages' last times stand in the windows of the feature's columns.
+    """
+    head = column - a
+    for i in range(now.shape[0]):
+        best, current = -EVER, -1
+        for position in range(b):
+            lag = np.float32(now[i]) - last[plan[head + position, 3], first + i]
+            if lag <= best:
+                best, current = lag, position
+        out[column, first + i] = current == a
