@@ -17,6 +17,7 @@ Array = NDArray[Any]
 TILE = 1024
 NEVER = np.float32(-1_000_000.0)
 EVER = np.float32(-500_000.0)
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -100,6 +101,8 @@ def close_bin(past: Any, sets: Any, late: Any, amounts: Array, keys: Array, bins
         place[late_channels[position]] = position
     here, slot = clock % width, clock % max(1, depth)
     hit = np.empty(TILE, np.float32)
+    now = np.empty(TILE, np.float32)
+    gone = np.empty(TILE, np.float32)
     for first in range(0, n, TILE):
         end = min(first + TILE, n)
         size = end - first
@@ -113,23 +116,31 @@ def close_bin(past: Any, sets: Any, late: Any, amounts: Array, keys: Array, bins
                         delay += luck >= chances[bins_late, position]
                 told[position, i] = some[i] if delay == 0 else np.float32(0.0)
             # Earlier bins' records of this channel are read before their slot is used again.
+        for i in range(size):
+            now[i] = np.float32(bins[first + i])
         for s in range(windows.shape[0]):
             old = (clock - windows[s]) % width
             total = sums[s, first:end]
+            if s == 0 or windows[s] != windows[s - 1]:
+                reach = np.float32(windows[s])
+                for i in range(size):
+                    gone[i] = _ONE if since[first + i] + reach <= now[i] else _ZERO
             for at in range(sum_from[s], sum_from[s + 1]):
                 row = sum_rows[at]
                 leaving = ring[old, row, first:end]
                 where = place[kept[row]]
                 entering = told[where, :size] if where >= 0 else amounts[kept[row], first:end]
                 for i in range(size):
-                    gone = since[first + i] + windows[s] <= bins[first + i]
-                    total[i] += entering[i] - (leaving[i] if gone else np.float32(0.0))
+                    total[i] += entering[i] - leaving[i] * gone[i]
         for row in range(kept.shape[0]):
             where = place[kept[row]]
             source = told[where, :size] if where >= 0 else amounts[kept[row], first:end]
-            ring[here, row, first:end] = source
+            target = ring[here, row, first:end]
+            for i in range(size):
+                target[i] = source[i]
         for at in range(last.shape[0]):
-            hit[:size] = 0.0
+            for i in range(size):
+                hit[i] = _ZERO
             for member in range(last_from[at], last_from[at + 1]):
                 channel = last_channels[member]
                 where = place[channel]
@@ -138,7 +149,7 @@ def close_bin(past: Any, sets: Any, late: Any, amounts: Array, keys: Array, bins
                     hit[i] += source[i]
             known = last[at, first:end]
             for i in range(size):
-                known[i] = np.float32(bins[first + i]) if hit[i] != 0.0 else known[i]
+                known[i] = now[i] if hit[i] != _ZERO else known[i]
     for ago in range(1, depth + 1):
         before = (clock - ago) % depth
         for position in range(late_channels.shape[0]):
@@ -206,64 +217,83 @@ def features_of(
     ring, sums, last, since, _, _, clock = past
     _, _, sum_from, sum_rows, _, _ = sets
     n, width = since.shape[0], ring.shape[0]
+    now = np.empty(TILE, np.float32)
+    reach = np.empty(TILE, np.float32)
+    entered = np.empty(TILE, np.float32)
     for first in range(0, n, TILE):
         end = min(first + TILE, n)
         size = end - first
-        now = bins[first:end]
+        for i in range(size):
+            now[i] = np.float32(bins[first + i])
         for column in range(plan.shape[0]):
             kind, a, b, window = plan[column]
             row = out[column, first:end]
             if kind == ATTRIBUTE:
-                row[:] = attributes[a, first:end]
+                known = attributes[a, first:end]
+                for i in range(size):
+                    row[i] = known[i]
             elif kind == SUM:
-                row[:] = sums[a, first:end]
+                known = sums[a, first:end]
+                for i in range(size):
+                    row[i] = known[i]
             elif kind == BIN:
                 for i in range(size):
                     row[i] = now[i]
             elif kind == SLOT:
                 for i in range(size):
-                    row[i] = now[i] % b == a
+                    row[i] = bins[first + i] % b == a
             elif kind == WEEKDAY:
+                day = np.float32(a)
                 for i in range(size):
-                    row[i] = weekday[first + i] == a
+                    row[i] = _ONE if weekday[first + i] == day else _ZERO
             elif kind == RATIO:
                 for i in range(size):
                     below = sums[b, first + i]
-                    row[i] = sums[a, first + i] / below if below != 0.0 else np.float32(0.0)
+                    some = below != _ZERO
+                    row[i] = sums[a, first + i] / (below if some else _ONE) if some else _ZERO
             elif kind == RECENCY:
+                known, most = last[a, first:end], np.float32(window)
                 for i in range(size):
-                    row[i] = min(np.float32(now[i]) - last[a, first + i], np.float32(window))
+                    lag = now[i] - known[i]
+                    row[i] = lag if lag < most else most
             elif kind == HAPPENED:
+                known = last[a, first:end]
                 for i in range(size):
-                    row[i] = last[a, first + i] > EVER
+                    row[i] = _ONE if known[i] > EVER else _ZERO
             elif kind == STAGE:
-                _stage(plan, column, a, b, last, now, first, out)
+                if a == 0:
+                    _enter(plan, column, b, last[:, first:end], now, entered[:size])
+                number = np.float32(a)
+                for i in range(size):
+                    row[i] = _ONE if entered[i] == number else _ZERO
             else:
-                row[:] = 0.0
-                ended = last[b, first:end]
-                known = since[first:end]
+                ended, known = last[b, first:end], since[first:end]
+                for i in range(size):
+                    row[i] = _ZERO
+                    lag, span = now[i] - ended[i], now[i] - known[i] + _ONE
+                    reach[i] = lag if lag < span else span
                 for ago in range(1, window + 1):
                     bin_ = ring[(clock - ago) % width]
                     for at in range(sum_from[a], sum_from[a + 1]):
-                        inside = bin_[sum_rows[at], first:end]
+                        inside, far = bin_[sum_rows[at], first:end], np.float32(ago)
                         for i in range(size):
-                            reach = min(now[i] - ended[i], now[i] - known[i] + np.float32(1.0))
-                            row[i] += inside[i] if reach > ago else np.float32(0.0)
+                            row[i] += inside[i] if reach[i] > far else _ZERO
 
 
 @_jit
-def _stage(
-    plan: Array, column: int, a: int, b: int, last: Array, now: Array, first: int, out: Array
-) -> None:
-    """One column of a stage: it is 1 where stage number `a` of `b` was entered last.
+def _enter(plan: Array, column: int, stages: int, last: Array, now: Array, entered: Array) -> None:
+    """The stage each contact of a tile entered last, -1 for none; the later of equals.
 
-    The rows of the stages' last times stand in the windows of the feature's columns.
+    The rows of the stages' last times, of all contacts of the tile, stand in the windows of the
+    feature's columns.
     """
-    head = column - a
-    for i in range(now.shape[0]):
-        best, current = -EVER, -1
-        for position in range(b):
-            lag = np.float32(now[i]) - last[plan[head + position, 3], first + i]
-            if lag <= best:
-                best, current = lag, position
-        out[column, first + i] = current == a
+    best = np.empty(entered.shape[0], np.float32)
+    for i in range(entered.shape[0]):
+        best[i], entered[i] = -EVER, -_ONE
+    for position in range(stages):
+        known, number = last[plan[column + position, 3]], np.float32(position)
+        for i in range(entered.shape[0]):
+            lag = now[i] - known[i]
+            newer = lag <= best[i]
+            entered[i] = number if newer else entered[i]
+            best[i] = lag if newer else best[i]
