@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from nurture_rl.report import drawing
 
-_DPI = 110
-_ROW_HEIGHT = 2.75  # inches
+_DPI = 96
+_ROW_HEIGHT = 2.6  # inches
 _REGRETTABLE = 0.005  # of what the best earns above the reference
 
 
@@ -53,7 +53,8 @@ def ranking(rows: Sequence[Sequence[RankingPanel]], unit: str) -> bytes:
             for axes, panel in zip(line, panels, strict=True):
                 _paint(axes, panel)
             line[0].set_ylabel(panels[0].journey.replace("_", " "), fontweight="bold")
-        figure.supxlabel(f"true value, {unit} per episode", fontsize=10)
+        for axes in grid[-1]:
+            axes.set_xlabel(f"true value, {unit}")
         figure.supylabel(f"value in the learned world, {unit} per episode", fontsize=10)
         drawing.legend_below(figure, grid[0, 0], 5)
         # Saved here because the house style holds only while painting.
@@ -78,7 +79,9 @@ def _paint(axes: Axes, panel: RankingPanel) -> None:
         axes.plot(
             panel.true[place], panel.believed[place], "o", color=colour, markersize=6, label=label
         )
-    axes.axvline(panel.true.max(), color=drawing.GREEN, linewidth=1.0, label="best true value")
+    axes.axvline(
+        panel.true.max(), color=drawing.GREEN, linewidth=0.8, zorder=1, label="best true value"
+    )
     axes.set_xlim(ends[0], ends[1])
     axes.set_ylim(ends[0], ends[1])
     for axis in (axes.xaxis, axes.yaxis):
@@ -88,4 +91,4 @@ def _paint(axes: Axes, panel: RankingPanel) -> None:
 
 def _title(panel: RankingPanel) -> str:
     lost = "no regret" if panel.regret < _REGRETTABLE else f"regret {panel.regret:.0%}"
-    return f"{panel.contacts:,} contacts: ρ = {panel.correlation:.2f}, {lost}"
+    return f"{panel.contacts:,} contacts\nρ = {panel.correlation:.2f}, {lost}"
