@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.timing import Work
-from nurture_envs.contact_env import ContactVectorEnv
+from nurture_envs.contact_env import BLOCK, ContactVectorEnv
 from nurture_envs.population import Population
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import contact_keys, next_episode
@@ -64,10 +64,22 @@ def legal_actions(mask: NDArray[np.bool_], luck: np.random.Generator) -> NDArray
 
 
 def contact_steps(
-    world: World, n: int, steps: int, population: Population | None = SHARED
+    world: World,
+    n: int,
+    steps: int,
+    population: Population | None = SHARED,
+    threads: int = 1,
+    compiled: bool | None = None,
 ) -> Callable[[], Work]:
-    """Timed runs of `steps` full environment steps of n contacts, restarts included."""
-    env, luck = ContactVectorEnv(world, n, population=population), np.random.default_rng(0)
+    """Timed runs of `steps` full environment steps of n contacts, restarts included.
+
+    Contacts are played in as many blocks as there are threads, or more where they are many.
+    """
+    block = min(BLOCK, -(-n // threads))
+    env = ContactVectorEnv(
+        world, n, population=population, block=block, threads=threads, compiled=compiled
+    )
+    luck = np.random.default_rng(0)
 
     def run() -> Work:
         _, info = env.reset(seed=1)

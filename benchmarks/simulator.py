@@ -35,10 +35,10 @@ _KEPT = ROOT / "benchmarks" / ".venvs"  # other libraries, and the fitted world
 
 def run(given: argparse.Namespace, say: Say) -> Findings:
     """Everything that was asked for."""
-    torch.set_num_threads(given.threads)
+    torch.set_num_threads(1)  # the environment brings the threads
     world = contacts.known_world(given.journey)
     found = Findings(about_run(given, world))
-    with threadpool_limits(given.threads):
+    with threadpool_limits(1):
         _ours(given, world, found, say)
         _gymnasium(given, found, say)
         for peer in PEERS if given.peers else ():
@@ -77,11 +77,14 @@ def about_run(given: argparse.Namespace, world: World) -> dict[str, Any]:
 def _ours(given: argparse.Namespace, world: World, found: Findings, say: Say) -> None:
     def timed(name: str, played: World, **shared: Any) -> None:
         say(name)
-        steps = contacts.contact_steps(played, given.contacts, given.steps, **shared)
+        steps = contacts.contact_steps(
+            played, given.contacts, given.steps, threads=given.threads, **shared
+        )
         found.ours[name] = rate(steps, given.runs)
 
     timed("reference world", world)
     timed("reference world, contacts alone", world, population=None)
+    timed("reference world, without compiled loops", world, compiled=False)
     if given.learned:
         fitted = contacts.fitted_world(given.journey, given.learned, _KEPT / "world", say)
         timed("learned world", fitted)
@@ -112,7 +115,8 @@ def _flatness(given: argparse.Namespace, world: World, found: Findings, say: Say
     for n in given.flat:
         say(f"{n:,} contacts")
         steps = max(5, min(200, 1_500_000 // n))
-        found.flat[n] = rate(contacts.contact_steps(world, n, steps), min(3, given.runs))
+        work = contacts.contact_steps(world, n, steps, threads=given.threads)
+        found.flat[n] = rate(work, min(3, given.runs))
 
 
 def _limits(given: argparse.Namespace, world: World, found: Findings, say: Say) -> None:
