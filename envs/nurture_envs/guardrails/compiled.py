@@ -1,0 +1,167 @@
+"""The guardrails for a simulator on a CPU: what `legal_actions` says, by compiled loops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from nurture_envs.actions import NOW, ActionCatalog, ActionKind
+from nurture_envs.errors import ShapeError
+from nurture_envs.guardrails.rules import GuardrailFacts, Reason, sends_remembered
+from nurture_envs.journey import GuardrailSettings
+
+if TYPE_CHECKING:
+    from nurture_envs.rule_loops import Contacts, Tables
+
+_ROW = {"pause": 0, "exit": 2, "escalate": 3}  # rows of the loops before those of the slots
+_SLOTS = 4
+
+
+class CompiledRules:
+    """`legal_actions` compiled: the same bits, written straight into the caller's rows.
+
+    Calls keep no state and hold no lock of the interpreter, so that threads may share the rules.
+    The first call in a process compiles, or loads what an earlier process compiled.
+
+    Args:
+        catalog: the actions, in their order.
+        settings: the journey's hard limits.
+
+    Raises:
+        ModuleNotFoundError: numba is missing; it comes with the extra `compiled`.
+    """
+
+    def __init__(self, catalog: ActionCatalog, settings: GuardrailSettings) -> None:
+        from nurture_envs.rule_loops import write_rules
+
+        self._remembered = sends_remembered(settings)
+        self._tables = _tables(catalog, settings)
+        self._write = write_rules
+
+    def __call__(
+        self, facts: GuardrailFacts, mask: NDArray[np.bool_], reasons: NDArray[np.int16]
+    ) -> None:
+        """Write which actions are legal, and why the others are not.
+
+        Args:
+            facts: numpy arrays without NaN; `sends_hours` is fastest as the transpose of [k, n].
+            mask: written, [a, n]; a row is contiguous, rows may lie any distance apart.
+            reasons: written, [a, n], likewise; a union of `Reason` bits, 0 where legal.
+
+        Raises:
+            ShapeError: arrays do not belong together, or an output's rows are not contiguous.
+        """
+        n = len(facts.now_hours)
+        shape = (len(self._tables.action_kinds), n)
+        mask_step = _checked_step(mask, shape, np.bool_)
+        reasons_step = _checked_step(reasons, shape, np.int16)
+        contacts, sends = _contacts(facts), facts.sends_hours.T
+        lengths = {len(part) for part in contacts} | {sends.shape[1]}
+        if lengths != {n} or len(sends) < self._remembered:
+            raise ShapeError(
+                f"expected every fact to be [{n}] like now_hours and sends_hours [{n}, "
+                f"{self._remembered} or more], got lengths {sorted(lengths)} and sends_hours "
+                f"{facts.sends_hours.shape}; take all facts from the same contacts"
+            )
+        if not _has_rows(sends) or sends.dtype != np.float64:
+            sends = np.ascontiguousarray(sends, np.float64)
+        if n:
+            self._write(
+                contacts,
+                (_flat(sends), _step(sends), len(sends)),
+                self._tables,
+                (_flat(mask), mask_step),
+                (_flat(reasons), reasons_step),
+            )
+
+
+def _contacts(facts: GuardrailFacts) -> Contacts:
+    from nurture_envs.rule_loops import Contacts
+
+    n = len(facts.now_hours)
+
+    def flags(fact: Any) -> NDArray[np.uint8]:
+        if isinstance(fact, bool):
+            return np.full(n, fact, np.uint8)
+        return np.ascontiguousarray(fact, np.bool_).view(np.uint8)
+
+    return Contacts(
+        consent=flags(facts.consent),
+        opted_out=flags(facts.opted_out),
+        hard_bounced=flags(facts.hard_bounced),
+        conversation=flags(facts.conversation),
+        intent=flags(facts.intent),
+        paused=flags(facts.paused),
+        available=flags(facts.available),
+        zone_known=flags(facts.zone_known),
+        now_hours=np.ascontiguousarray(facts.now_hours, np.float64),
+        midnight_hours=np.ascontiguousarray(facts.midnight_hours, np.float64),
+        today=np.ascontiguousarray(facts.today, np.int64),
+    )
+
+
+def _has_rows(rows: NDArray[Any]) -> bool:
+    """Whether rows are contiguous and follow each other in memory."""
+    between, within = rows.strides
+    whole = between >= 0 and between % rows.itemsize == 0
+    return (rows.shape[1] < 2 or within == rows.itemsize) and (len(rows) < 2 or whole)
+
+
+def _step(rows: NDArray[Any]) -> int:
+    """Elements from one row to the next."""
+    return int(rows.strides[0] // rows.itemsize) if len(rows) > 1 else 0
+
+
+def _checked_step(rows: NDArray[Any], shape: tuple[int, int], dtype: DTypeLike) -> int:
+    """`_step` of an output that has been checked."""
+    if rows.shape != shape or rows.dtype != dtype or not _has_rows(rows):
+        raise ShapeError(
+            f"expected {np.dtype(dtype)} {list(shape)} with contiguous rows, got {rows.dtype} "
+            f"{list(rows.shape)} with strides {rows.strides} B; give rows of an array [a, n]"
+        )
+    return _step(rows)
+
+
+def _flat(rows: NDArray[Any]) -> NDArray[Any]:
+    """The memory from the first element to the last: contiguous, so that loops are fast."""
+    length = _step(rows) * (len(rows) - 1) + rows.shape[1]
+    return np.lib.stride_tricks.as_strided(rows, (length,), (rows.itemsize,))
+
+
+def _tables(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
+    from nurture_envs.rule_loops import NEVER_EXPIRES, Quiet, Tables, is_quiet
+
+    start, end = settings.quiet_hours or (0, 0)
+    quiet = Quiet(start, end, *settings.unknown_zone_slack)
+    kinds, action_kinds = catalog.kinds
+    slots = list(dict.fromkeys(kind.slot for kind in kinds if kind.routing == "send"))
+    expiry = [NEVER_EXPIRES if kind.expiry is None else kind.expiry for kind in kinds]
+    drafts = [0 if kind.approved else Reason.NOT_APPROVED.value for kind in kinds]
+    return Tables(
+        no_consent=Reason.NO_CONSENT.value if settings.require_consent else 0,
+        unavailable=Reason.UNAVAILABLE.value if settings.availability else 0,
+        cap_counts=np.array([cap.maximum for cap in settings.caps], np.int64),
+        cap_hours=np.array([cap.hours for cap in settings.caps], np.float64),
+        gap_hours=float(settings.min_gap_hours),
+        quiet=quiet,
+        slot_hours=np.array(slots, np.float64),
+        slot_quiet=np.array(
+            [
+                [slot != NOW and is_quiet(float(slot), anywhere, quiet) for slot in slots]
+                for anywhere in (False, True)
+            ],
+            np.bool_,
+        ),
+        kind_rows=np.array([_row_of(kind, slots) for kind in kinds], np.int64),
+        kind_bits=np.array(drafts, np.int16),
+        kind_expiry=np.array(expiry, np.int64),
+        action_kinds=np.array(action_kinds, np.int64),
+    )
+
+
+def _row_of(kind: ActionKind, slots: list[int]) -> int:
+    if kind.routing == "send":
+        return _SLOTS + slots.index(kind.slot)
+    return _ROW[kind.routing] + int(kind.routing == "pause" and kind.long_pause)
