@@ -151,6 +151,14 @@ def _tile(contacts: Contacts, first: int, end: int) -> Contacts:
 
 
 @_jit
+def _order(later: Hours, earlier: Hours) -> None:
+    for i in range(len(later)):
+        first, second = later[i], earlier[i]
+        later[i] = first if first >= second else second
+        earlier[i] = second if first >= second else first
+
+
+@_jit
 def _space(tile: Contacts, tables: Tables, since: Hours, capped: Hours) -> None:
     """Hours after midnight before which caps (`capped`) and the gap (`since[0]`) forbid mail.
 
@@ -159,11 +167,7 @@ def _space(tile: Contacts, tables: Tables, since: Hours, capped: Hours) -> None:
     midnight, size = tile.midnight_hours, len(tile.today)
     for end in range(len(since) - 1, 0, -1):
         for at in range(end):
-            upper, lower = since[at], since[at + 1]
-            for i in range(size):
-                first, second = upper[i], lower[i]
-                upper[i] = first if first >= second else second
-                lower[i] = second if first >= second else first
+            _order(since[at, :size], since[at + 1, :size])
     for k in range(len(since)):
         row = since[k]
         for i in range(size):
@@ -231,16 +235,17 @@ def _against_now(
 ) -> None:
     for i in range(len(tile.today)):
         hour = tile.now_hours[i] - tile.midnight_hours[i]
-        found = _QUIET_HOURS if is_quiet(hour, tile.zone_known[i] == 0, quiet) else 0
-        found += _FREQUENCY_CAP if hour < capped[i] else 0
+        found = _FREQUENCY_CAP if hour < capped[i] else 0
         row[i] = mail[i] + found + (_MINIMUM_GAP if hour < gapped[i] else 0)
+    if quiet.start != quiet.end:  # a loop of its own: with it the one above would be slow
+        for i in range(len(tile.today)):
+            hour = tile.now_hours[i] - tile.midnight_hours[i]
+            row[i] += _QUIET_HOURS if is_quiet(hour, tile.zone_known[i] == 0, quiet) else 0
 
 
 @_jit
 def is_quiet(hour: float, anywhere: bool, quiet: Quiet) -> bool:
     """Whether a local hour falls into the quiet hours, or may under any plausible zone."""
-    if quiet.start == quiet.end:
-        return False
     if _inside(hour, quiet):
         return True
     if anywhere:

@@ -98,8 +98,14 @@ def test_a_plain_bool_holds_for_everybody(now: GuardrailFacts, plain: dict[str, 
     agree(compiled(now, TOYS["toy"]), now, TOYS["toy"])
 
 
-def test_an_hour_that_rounds_onto_the_edge_of_quiet_hours_is_rounded_alike() -> None:
-    journey = toy(guardrails__quiet_hours=[20, 8], guardrails__unknown_zone_slack=[-12, 14])
+@pytest.mark.parametrize(
+    "quiet, slack",
+    [([20, 8], [-2, 3]), ([20, 22], [-12, 0]), ([2, 4], [0, 14]), ([11, 19], [0, 0])],
+)
+def test_an_hour_that_rounds_onto_the_edge_of_quiet_hours_is_rounded_alike(
+    quiet: list[int], slack: list[int]
+) -> None:
+    journey = toy(guardrails__quiet_hours=quiet, guardrails__unknown_zone_slack=slack)
     edges = np.arange(0.0, 24.0)
     hours = np.concatenate([edges, np.nextafter(edges, -1.0), np.nextafter(edges, 24.0)])
     hours = np.concatenate([hours, [-30.0, -24.0, 24.0, 47.5, 60.0]])
