@@ -78,6 +78,94 @@ def _draw(key: Any, bin_: Any, stream: Any, index: Any) -> Any:
 
 
 @_jit
+def _delay(late: Any, position: int, key: int, bin_: int) -> int:
+    """Bins until an event of a late channel is known."""
+    _, _, draws, chances, stream = late
+    luck, delay = _draw(key, bin_, stream, draws[position]), 0
+    for bins_late in range(chances.shape[0]):
+        delay += luck >= chances[bins_late, position]
+    return delay
+
+
+@_jit
+def _add_up(past: Any, sets: Any, known: Array, now: Array, gone: Array, first: int) -> None:
+    """Let a tile's bin enter the windows of the sums, and the ring; `known` [c, tile]."""
+    ring, sums, _, since, _, _, clock = past
+    kept, windows, sum_from, sum_rows, _, _ = sets
+    width, size = ring.shape[0], now.shape[0]
+    for s in range(windows.shape[0]):
+        old = (clock - windows[s]) % width
+        total = sums[s, first : first + size]
+        if s == 0 or windows[s] != windows[s - 1]:
+            reach = np.float32(windows[s])
+            for i in range(size):
+                gone[i] = _ONE if since[first + i] + reach <= now[i] else _ZERO
+        for at in range(sum_from[s], sum_from[s + 1]):
+            row = sum_rows[at]
+            leaving, entering = ring[old, row, first : first + size], known[kept[row]]
+            for i in range(size):
+                total[i] += entering[i] - leaving[i] * gone[i]
+    for row in range(kept.shape[0]):
+        source, target = known[kept[row]], ring[clock % width, row, first : first + size]
+        for i in range(size):
+            target[i] = source[i]
+
+
+@_jit
+def _see(past: Any, sets: Any, known: Array, now: Array, hit: Array, first: int) -> None:
+    """Note for a tile what happened in its bin; `known` [c, tile]."""
+    last, size = past[2], now.shape[0]
+    last_from, last_channels = sets[4], sets[5]
+    for at in range(last.shape[0]):
+        for i in range(size):
+            hit[i] = _ZERO
+        for member in range(last_from[at], last_from[at + 1]):
+            source = known[last_channels[member]]
+            for i in range(size):
+                hit[i] += source[i]
+        row = last[at, first : first + size]
+        for i in range(size):
+            row[i] = now[i] if hit[i] != _ZERO else row[i]
+
+
+@_jit
+def _tell(past: Any, sets: Any, row: int, channel: int, amount: float, ago: int, at: Any) -> None:
+    """Put one late record where it happened: `at` says the contact and the closing bin.
+
+    The closing bin has not entered the windows yet, so one more bin is still in them.
+    """
+    ring, sums, last, _, _, _, clock = past
+    _, windows, sum_from, sum_rows, last_from, last_channels = sets
+    contact, bin_ = at
+    if row >= 0 and ago <= ring.shape[0]:
+        ring[(clock - ago) % ring.shape[0], row, contact] += amount
+        for s in range(windows.shape[0]):
+            for member in range(sum_from[s], sum_from[s + 1]):
+                if sum_rows[member] == row and ago <= windows[s]:
+                    sums[s, contact] += amount
+    for time in range(last.shape[0]):
+        for member in range(last_from[time], last_from[time + 1]):
+            if last_channels[member] == channel:
+                last[time, contact] = max(last[time, contact], np.float32(bin_ - ago))
+
+
+@_jit
+def _tell_late(past: Any, sets: Any, late: Any, bins: Array) -> None:
+    """Put what becomes known now of earlier bins where it happened."""
+    _, _, _, _, waiting, due, clock = past
+    channels, rows, _, _, _ = late
+    for ago in range(1, due.shape[0] + 1):
+        before = (clock - ago) % due.shape[0]
+        for position in range(channels.shape[0]):
+            here = due[before, position]
+            for i in range(here.shape[0]):
+                if here[i] == ago:
+                    amount = waiting[before, position, i]
+                    place = (i, bins[i])
+                    _tell(past, sets, rows[position], channels[position], amount, ago, place)
+
+
+@_jit
 def close_bin(past: Any, sets: Any, late: Any, amounts: Array, keys: Array, bins: Array) -> None:
     """Close a bin in place, as `Running.close` does after the draws of recording delays.
 
@@ -91,112 +179,72 @@ def close_bin(past: Any, sets: Any, late: Any, amounts: Array, keys: Array, bins
         keys: of the contacts, [n].
         bins: that closes, [n] i64.
     """
-    ring, sums, last, since, waiting, due, clock = past
-    kept, windows, sum_from, sum_rows, last_from, last_channels = sets
-    late_channels, late_rows, draws, chances, stream = late
-    width, depth, n = ring.shape[0], due.shape[0], since.shape[0]
-    told = np.empty((max(1, late_channels.shape[0]), TILE), np.float32)
-    place = np.full(amounts.shape[0], -1, np.int64)
-    for position in range(late_channels.shape[0]):
-        place[late_channels[position]] = position
-    here, slot = clock % width, clock % max(1, depth)
-    hit = np.empty(TILE, np.float32)
-    now = np.empty(TILE, np.float32)
-    gone = np.empty(TILE, np.float32)
+    _, _, _, _, waiting, due, clock = past
+    channels, n, slot = late[0], keys.shape[0], clock % due.shape[0]
+    known = np.empty((amounts.shape[0], TILE), np.float32)
+    now, spare = np.empty(TILE, np.float32), np.empty(TILE, np.float32)
+    _tell_late(past, sets, late, bins)
     for first in range(0, n, TILE):
-        end = min(first + TILE, n)
-        size = end - first
-        for position in range(late_channels.shape[0]):
-            some = amounts[late_channels[position], first:end]
-            for i in range(size):
-                delay = 0
-                if some[i] != 0.0:
-                    luck = _draw(keys[first + i], bins[first + i], stream, draws[position])
-                    for bins_late in range(chances.shape[0]):
-                        delay += luck >= chances[bins_late, position]
-                told[position, i] = some[i] if delay == 0 else np.float32(0.0)
-            # Earlier bins' records of this channel are read before their slot is used again.
+        size = min(TILE, n - first)
         for i in range(size):
             now[i] = np.float32(bins[first + i])
-        for s in range(windows.shape[0]):
-            old = (clock - windows[s]) % width
-            total = sums[s, first:end]
-            if s == 0 or windows[s] != windows[s - 1]:
-                reach = np.float32(windows[s])
-                for i in range(size):
-                    gone[i] = _ONE if since[first + i] + reach <= now[i] else _ZERO
-            for at in range(sum_from[s], sum_from[s + 1]):
-                row = sum_rows[at]
-                leaving = ring[old, row, first:end]
-                where = place[kept[row]]
-                entering = told[where, :size] if where >= 0 else amounts[kept[row], first:end]
-                for i in range(size):
-                    total[i] += entering[i] - leaving[i] * gone[i]
-        for row in range(kept.shape[0]):
-            where = place[kept[row]]
-            source = told[where, :size] if where >= 0 else amounts[kept[row], first:end]
-            target = ring[here, row, first:end]
+        for channel in range(amounts.shape[0]):
+            source, target = amounts[channel, first : first + size], known[channel]
             for i in range(size):
                 target[i] = source[i]
-        for at in range(last.shape[0]):
+        for position in range(channels.shape[0]):
+            row = known[channels[position]]
             for i in range(size):
-                hit[i] = _ZERO
-            for member in range(last_from[at], last_from[at + 1]):
-                channel = last_channels[member]
-                where = place[channel]
-                source = told[where, :size] if where >= 0 else amounts[channel, first:end]
-                for i in range(size):
-                    hit[i] += source[i]
-            known = last[at, first:end]
-            for i in range(size):
-                known[i] = now[i] if hit[i] != _ZERO else known[i]
-    for ago in range(1, depth + 1):
-        before = (clock - ago) % depth
-        for position in range(late_channels.shape[0]):
-            for i in range(n):
-                if due[before, position, i] == ago:
-                    _tell(
-                        ring, sums, last, sets, late_rows[position], late_channels[position],
-                        waiting[before, position, i], clock, ago, bins[i], i,
-                    )  # fmt: skip
-    for position in range(late_channels.shape[0]):
-        for i in range(n):
-            amount = amounts[late_channels[position], i]
-            delay = 0
-            if amount != 0.0:
-                luck = _draw(keys[i], bins[i], stream, draws[position])
-                for bins_late in range(chances.shape[0]):
-                    delay += luck >= chances[bins_late, position]
-            waiting[slot, position, i] = amount
-            due[slot, position, i] = delay
+                at, delay = first + i, 0
+                if row[i] != _ZERO:
+                    delay = _delay(late, position, keys[at], bins[at])
+                waiting[slot, position, at], due[slot, position, at] = row[i], delay
+                row[i] = row[i] if delay == 0 else _ZERO
+        _add_up(past, sets, known[:, :size], now[:size], spare[:size], first)
+        _see(past, sets, known[:, :size], now[:size], spare[:size], first)
 
 
 @_jit
-def _tell(
-    ring: Array,
-    sums: Array,
-    last: Array,
-    sets: Any,
-    row: int,
-    channel: int,
-    amount: float,
-    clock: int,
-    ago: int,
-    bin_: int,
-    contact: int,
-) -> None:
-    """Put one late record where it happened."""
-    _, windows, sum_from, sum_rows, last_from, last_channels = sets
-    if row >= 0 and ago < ring.shape[0]:
-        ring[(clock - ago) % ring.shape[0], row, contact] += amount
-        for s in range(windows.shape[0]):
-            for at in range(sum_from[s], sum_from[s + 1]):
-                if sum_rows[at] == row and ago < windows[s]:
-                    sums[s, contact] += amount
-    for at in range(last.shape[0]):
-        for member in range(last_from[at], last_from[at + 1]):
-            if last_channels[member] == channel:
-                last[at, contact] = max(last[at, contact], np.float32(bin_ - ago))
+def _plain(kind: int, a: int, b: int, source: Any, now: Array, row: Array, first: int) -> None:
+    """A column that is read or compared; `source`: attributes, sums, last times and weekdays."""
+    attributes, sums, last, weekday = source
+    size, number = row.shape[0], np.float32(a)
+    if kind in (ATTRIBUTE, SUM):
+        known = (attributes if kind == ATTRIBUTE else sums)[a, first : first + size]
+        for i in range(size):
+            row[i] = known[i]
+    elif kind == BIN:
+        for i in range(size):
+            row[i] = now[i]
+    elif kind == SLOT:
+        for i in range(size):
+            row[i] = np.int64(now[i]) % b == a
+    elif kind == WEEKDAY:
+        for i in range(size):
+            row[i] = _ONE if weekday[first + i] == number else _ZERO
+    elif kind == HAPPENED:
+        known = last[a, first : first + size]
+        for i in range(size):
+            row[i] = _ONE if known[i] > EVER else _ZERO
+
+
+@_jit
+def _streak(past: Any, sets: Any, plan: Any, now: Array, row: Array, first: int) -> None:
+    """Events in the bins after the last one that ends the streak."""
+    ring, _, last, since, _, _, clock = past
+    _, a, b, window = plan
+    size = row.shape[0]
+    reach = np.empty(size, np.float32)
+    for i in range(size):
+        row[i] = _ZERO
+        lag, span = now[i] - last[b, first + i], now[i] - since[first + i] + _ONE
+        reach[i] = lag if lag < span else span
+    for ago in range(1, window + 1):
+        bin_, far = ring[(clock - ago) % ring.shape[0]], np.float32(ago)
+        for at in range(sets[2][a], sets[2][a + 1]):
+            inside = bin_[sets[3][at], first : first + size]
+            for i in range(size):
+                row[i] += inside[i] if reach[i] > far else _ZERO
 
 
 @_jit
@@ -214,39 +262,19 @@ def features_of(
         weekday: Monday = 0, [n] f32.
         out: any distance between its rows.
     """
-    ring, sums, last, since, _, _, clock = past
-    _, _, sum_from, sum_rows, _, _ = sets
-    n, width = since.shape[0], ring.shape[0]
-    now = np.empty(TILE, np.float32)
-    reach = np.empty(TILE, np.float32)
-    entered = np.empty(TILE, np.float32)
+    sums, last, n = past[1], past[2], bins.shape[0]
+    source = (attributes, sums, last, weekday)
+    tile, entered = np.empty(TILE, np.float32), np.empty(TILE, np.float32)
     for first in range(0, n, TILE):
         end = min(first + TILE, n)
         size = end - first
+        now = tile[:size]
         for i in range(size):
             now[i] = np.float32(bins[first + i])
         for column in range(plan.shape[0]):
             kind, a, b, window = plan[column]
             row = out[column, first:end]
-            if kind == ATTRIBUTE:
-                known = attributes[a, first:end]
-                for i in range(size):
-                    row[i] = known[i]
-            elif kind == SUM:
-                known = sums[a, first:end]
-                for i in range(size):
-                    row[i] = known[i]
-            elif kind == BIN:
-                for i in range(size):
-                    row[i] = now[i]
-            elif kind == SLOT:
-                for i in range(size):
-                    row[i] = bins[first + i] % b == a
-            elif kind == WEEKDAY:
-                day = np.float32(a)
-                for i in range(size):
-                    row[i] = _ONE if weekday[first + i] == day else _ZERO
-            elif kind == RATIO:
+            if kind == RATIO:
                 for i in range(size):
                     below = sums[b, first + i]
                     some = below != _ZERO
@@ -256,28 +284,16 @@ def features_of(
                 for i in range(size):
                     lag = now[i] - known[i]
                     row[i] = lag if lag < most else most
-            elif kind == HAPPENED:
-                known = last[a, first:end]
-                for i in range(size):
-                    row[i] = _ONE if known[i] > EVER else _ZERO
             elif kind == STAGE:
                 if a == 0:
                     _enter(plan, column, b, last[:, first:end], now, entered[:size])
                 number = np.float32(a)
                 for i in range(size):
                     row[i] = _ONE if entered[i] == number else _ZERO
+            elif kind == STREAK:
+                _streak(past, sets, plan[column], now, row, first)
             else:
-                ended, known = last[b, first:end], since[first:end]
-                for i in range(size):
-                    row[i] = _ZERO
-                    lag, span = now[i] - ended[i], now[i] - known[i] + _ONE
-                    reach[i] = lag if lag < span else span
-                for ago in range(1, window + 1):
-                    bin_ = ring[(clock - ago) % width]
-                    for at in range(sum_from[a], sum_from[a + 1]):
-                        inside, far = bin_[sum_rows[at], first:end], np.float32(ago)
-                        for i in range(size):
-                            row[i] += inside[i] if reach[i] > far else _ZERO
+                _plain(kind, a, b, source, now, row, first)
 
 
 @_jit

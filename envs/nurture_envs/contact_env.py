@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -19,8 +19,8 @@ from torch import Tensor
 
 from nurture_envs.errors import ActionError, ShapeError
 from nurture_envs.population import Population
-from nurture_envs.simulation import Decision, Simulation, Transition
-from nurture_envs.simulation_state import SimulationState
+from nurture_envs.simulation import Simulation, Transition
+from nurture_envs.simulation_state import Decision, Rows, SimulationState
 from nurture_envs.worlds.draws import contact_keys, next_episode
 from nurture_envs.worlds.world import World
 
@@ -113,16 +113,16 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
                 raise ShapeError(f"expected {self.num_envs} seeds, one per contact, got {seed!r}")
             keys = torch.cat([contact_keys(int(one or 0), 1) for one in seed])
             keys = keys.to(self.simulation.device)
-        observations = self._storage()
+        shown = self._rows()
 
         def start(columns: slice) -> tuple[SimulationState, Decision]:
             state = self.simulation.begin(keys[columns])
             if self._compiled:
                 state = self.simulation.packed(state)
-            return state, self.simulation.decision(state, observations[:, columns])
+            return state, self.simulation.decision(state, shown.take(columns))
 
         self._blocks = self._map(start, self._columns)
-        return self._numpy(observations), self._info([decision for _, decision in self._blocks])
+        return _numpy(shown.features), _info(shown)
 
     def step(
         self, actions: Actions
@@ -138,30 +138,32 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
                 f"expected actions in 0..{len(self.action_ids) - 1}, got {int(chosen.min())}.."
                 f"{int(chosen.max())}; take them from action_space"
             )
-        last, observations = self._storage(), self._storage()
+        last, shown = self._rows(), self._rows()
         jobs = zip(self._blocks, self._columns, strict=True)
 
         def play(job: tuple[tuple[SimulationState, Decision], slice]) -> _Played:
             (state, decision), at = job
-            return self._play(state, decision, chosen[at], last[:, at], observations[:, at])
+            return self._play(state, decision, chosen[at], last.take(at), shown.take(at))
 
         played = self._map(play, list(jobs))
-        self._blocks = [(one.state, one.decision) for one in played]
+        self._blocks = [
+            (one.state, shown.take(at).decision())
+            for one, at in zip(played, self._columns, strict=True)
+        ]
         ended = torch.cat([one.after.terminated for one in played])
         cut = torch.cat([one.after.truncated for one in played])
-        info = self._info([one.decision for one in played])
+        info = _info(shown)
         info["replaced"] = np.concatenate([one.replaced for one in played])
         if self.simulation.population is not None:
             refused = [one.after.refused for one in played if one.after.refused is not None]
             info["refused"] = torch.cat(refused).cpu().numpy()
         done = ended | cut
         if self.autoreset and bool(done.any()):
-            info["final_obs"] = self._numpy(last)
-            info["final_info"] = self._info([one.final for one in played])
+            info["final_obs"], info["final_info"] = _numpy(last.features), _info(last)
             info["_final_obs"] = info["_final_info"] = done.cpu().numpy()
         reward = torch.cat([one.after.reward for one in played])
         return (
-            self._numpy(observations),
+            _numpy(shown.features),
             reward.cpu().numpy().astype(np.float64),
             ended.cpu().numpy(),
             cut.cpu().numpy(),
@@ -173,26 +175,26 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         state: SimulationState,
         decision: Decision,
         action: Tensor,
-        last: Tensor,
-        observations: Tensor,
+        last: Rows,
+        shown: Rows,
     ) -> _Played:
-        """One bin of a block; writes what was seen before and after new episodes began, [d, n]."""
+        """One bin of a block; writes what was known before and after new episodes began."""
         after = self.simulation.step(state, decision, action)
         replaced = (after.action != action).cpu().numpy()
-        state, final = after.state, self.simulation.decision(after.state, last)
-        observations.copy_(last)
-        now = replace(final, features=observations.T)
+        state = after.state
+        self.simulation.decision(state, last)
+        pairs = list(zip(shown, last, strict=True))
+        for new, old in pairs:
+            new.copy_(old)
         done = after.terminated | after.truncated
         rows = torch.nonzero(done)[:, 0] if self.autoreset else done[:0]
         if len(rows):
             fresh = self.simulation.begin(next_episode(state.keys[rows]))
             first = self.simulation.decision(fresh)
-            observations.index_copy_(1, rows, first.features.T)
-            mask = final.mask.T.index_copy(1, rows, first.mask.T).T
-            reasons = final.reasons.T.index_copy(1, rows, first.reasons.T).T
-            now = Decision(observations.T, mask, reasons)
+            for new, begun in zip(shown, (first.features, first.mask, first.reasons), strict=True):
+                new.index_copy_(1, rows, begun.T)
             state = self.simulation.renew(state, fresh, rows)
-        return _Played(after, state, now, final, replaced)
+        return _Played(after, state, replaced)
 
     def _map(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
         """Every job's result, on several threads where there are some; torch lets go of the GIL."""
@@ -200,21 +202,14 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             return [work(job) for job in jobs]
         return list(self._pool.map(work, jobs))
 
-    def _storage(self) -> Tensor:
-        """Room for the observations of all contacts, [d, n]."""
-        shape = (len(self.feature_names), self.num_envs)
-        return torch.empty(shape, device=self.simulation.device)
+    def _rows(self) -> Rows:
+        """Room for what all contacts show."""
+        return Rows.of(len(self.feature_names), len(self.action_ids), self.num_envs, self.device)
 
-    @staticmethod
-    def _numpy(observations: Tensor) -> Observations:
-        return observations.T.cpu().numpy()
-
-    @staticmethod
-    def _info(decisions: Sequence[Decision]) -> Info:
-        return {
-            "action_mask": torch.cat([one.mask.T for one in decisions], dim=1).T.cpu().numpy(),
-            "reasons": torch.cat([one.reasons.T for one in decisions], dim=1).T.cpu().numpy(),
-        }
+    @property
+    def device(self) -> torch.device:
+        """Where contacts live."""
+        return self.simulation.device
 
     def close_extras(self, **kwargs: Any) -> None:
         """Let the threads go."""
@@ -229,8 +224,6 @@ class _Played:
 
     after: Transition
     state: SimulationState  # with new episodes where old ones ended
-    decision: Decision  # of `state`
-    final: Decision  # of `after.state`
     replaced: NDArray[np.bool_]  # [n]: the action was not legal, or was refused
 
 
@@ -281,6 +274,17 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
             bool(truncated[0]),
             _first(info),
         )
+
+
+def _numpy(features: Tensor) -> Observations:
+    return features.T.cpu().numpy()
+
+
+def _info(rows: Rows) -> Info:
+    return {
+        "action_mask": rows.mask.T.cpu().numpy(),
+        "reasons": rows.reasons.T.cpu().numpy(),
+    }
 
 
 def _can_compile(simulation: Simulation) -> bool:

@@ -6,7 +6,7 @@ callers see of them, [n, ...], are views of that storage.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -23,24 +23,16 @@ from nurture_envs.guardrails import GuardrailFacts, legal_actions, standing
 from nurture_envs.guardrails.rules import sends_remembered, watched
 from nurture_envs.population import HasReputation, Population, lived_on, settle, together
 from nurture_envs.running import Running, RunningState
-from nurture_envs.simulation_state import LateState, SimulationState, renewed
+from nurture_envs.simulation_state import Decision, LateState, Rows, SimulationState, renewed
 from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.world import HasDisagreement, Surroundings, View, World
 
 if TYPE_CHECKING:
+    from nurture_envs.guardrails.compiled import CompiledRules
     from nurture_envs.packed import Packed, PackedState
 
 _DELAYS = 31  # stream of the draws that say how late events are recorded
 _THURSDAY = 3.0  # 1970-01-01
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a policy is shown."""
-
-    features: Tensor  # [n, d] f32
-    mask: Tensor  # [n, a] bool
-    reasons: Tensor  # [n, a] i16, `Reason` bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,20 +252,30 @@ class Simulation:
             **standing(self.journey, lambda names: lags[self._running.last_row(names)]),
         )
 
-    def decision(self, state: SimulationState, out: Tensor | None = None) -> Decision:
-        """Features and legal actions of every contact; features are written to `out` [d, n]."""
+    def decision(self, state: SimulationState, out: Rows | None = None) -> Decision:
+        """Features and legal actions of every contact, written to `out` where it is given."""
         facts = self.facts(state)
         weekday = torch.remainder(facts.today.to(torch.float32) + _THURSDAY, 7.0)
-        shape = (len(self.spec.columns), len(state.keys))
-        features = torch.empty(shape, device=self.device) if out is None else out
+        if out is None:
+            sizes = (len(self.spec.columns), len(self.catalog), len(state.keys))
+            out = Rows.of(*sizes, self.device)
         if isinstance(state.past, RunningState):
             bins = state.bins.to(torch.float32)
             rows = self._running.evaluate(state.past, bins, weekday, state.attributes)
-            torch.stack(rows, out=features)
+            torch.stack(rows, out=out.features)
+            mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
+            out.mask.copy_(mask.T)
+            out.reasons.copy_(reasons.T)
         else:
-            self._packed.evaluate(state.past, state.bins, weekday, state.attributes, features)
-        mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
-        return Decision(features.T, mask, reasons)
+            self._packed.evaluate(state.past, state.bins, weekday, state.attributes, out.features)
+            self._rules(_in_numpy(facts), out.mask.numpy(), out.reasons.numpy())
+        return out.decision()
+
+    @cached_property
+    def _rules(self) -> CompiledRules:
+        from nurture_envs.guardrails.compiled import CompiledRules
+
+        return CompiledRules(self.catalog, self.journey.guardrails)
 
     def step(self, state: SimulationState, decision: Decision, action: Tensor) -> Transition:
         """Play one bin.
@@ -375,3 +377,11 @@ class Simulation:
             if bins > 1:
                 until = torch.where(action == position, state.bins + bins, until)
         return until
+
+
+def _in_numpy(facts: GuardrailFacts) -> GuardrailFacts:
+    """The same facts as numpy arrays that share memory."""
+    parts = {field.name: getattr(facts, field.name) for field in fields(facts)}
+    return GuardrailFacts(
+        **{name: x.numpy() if isinstance(x, Tensor) else x for name, x in parts.items()}
+    )

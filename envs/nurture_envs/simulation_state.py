@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from nurture_envs.running import RunningState
@@ -73,6 +74,40 @@ class SimulationState:
     paused_until: Tensor  # [n] i64: first bin after the pause
     latent: dict[str, Tensor]
     company: Company | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a policy is shown."""
+
+    features: Tensor  # [n, d] f32
+    mask: Tensor  # [n, a] bool
+    reasons: Tensor  # [n, a] i16, `Reason` bits
+
+
+class Rows(NamedTuple):
+    """Room for a decision, contacts last; the rows of a part may be part of longer ones."""
+
+    features: Tensor  # [d, n] f32
+    mask: Tensor  # [a, n] bool
+    reasons: Tensor  # [a, n] i16
+
+    @classmethod
+    def of(cls, features: int, actions: int, n: int, device: torch.device) -> Rows:
+        """Room for n contacts."""
+        return cls(
+            torch.empty((features, n), device=device),
+            torch.empty((actions, n), dtype=torch.bool, device=device),
+            torch.empty((actions, n), dtype=torch.int16, device=device),
+        )
+
+    def take(self, columns: slice) -> Rows:
+        """The room of some contacts."""
+        return Rows(*(part[:, columns] for part in self))
+
+    def decision(self) -> Decision:
+        """What was written, as callers see it."""
+        return Decision(*(part.T for part in self))
 
 
 _COLUMNS = (

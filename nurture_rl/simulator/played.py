@@ -13,8 +13,8 @@ from torch import Tensor
 
 from nurture_envs.clock import DAY_US
 from nurture_envs.rollout import ActsOnArrays, play
-from nurture_envs.simulation import Decision, Simulation, Transition
-from nurture_envs.simulation_state import SimulationState
+from nurture_envs.simulation import Simulation, Transition
+from nurture_envs.simulation_state import Decision, SimulationState
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
 from nurture_envs.worlds.learned import StartTable
 from nurture_envs.worlds.world import Start
