@@ -155,7 +155,11 @@ def _evidence(sides: _Sides, config: GapConfig, rng: np.random.Generator) -> Evi
         delays=_delays(real, sides.world),
         two_sample=two_sample_test(real, simulated, journey, rng),
         propensities=sides.propensities,
-        leaks=suspicious_features(real, simulated, journey, config.leaks),
+        leaks=tuple(  # a constant rate follows no feature, honest or not
+            one
+            for one in suspicious_features(real, simulated, journey, config.leaks)
+            if one.head not in told.constant
+        ),
         effects=told.effects,
         disagreement=told.disagreement,
         calibration=told.calibration,
@@ -189,6 +193,7 @@ class _Told:
     disagreement: tuple[tuple[str, float], ...] = ()
     calibration: Calibration | None = None
     unlearned: tuple[str, ...] = ()
+    constant: frozenset[str] = frozenset()  # heads that are one rate, whatever the features say
 
 
 def _predictions(sides: _Sides, config: GapConfig) -> _Told:
@@ -216,6 +221,7 @@ def _predictions(sides: _Sides, config: GapConfig) -> _Told:
         disagreement=tuple((heads[h], float(spread[h])) for h in np.flatnonzero(events > 0)),
         calibration=one_step.calibration(real, journey, predicted, learned),
         unlearned=tuple(heads[h] for h in unlearned if heads[h] in main or len(unlearned) > 3),
+        constant=frozenset(name for h, name in enumerate(heads) if not learned[h]),
     )
 
 
