@@ -57,7 +57,7 @@ class WorldConfig:
     fewest_events: int = 20  # heads with fewer in training get a constant rate by routing
     device: str = "cpu"
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    weighting: str = "propensity"  # of logged decisions, or "none": see `training_data`
+    weighting: str = "none"  # of logged decisions, or "propensity": see `training_data`
     delays: str = "fitted"  # how late records are, or "declared": as the journey says
 
 

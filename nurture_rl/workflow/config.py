@@ -47,7 +47,7 @@ class DataConfig:
     default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
     complete_until: str | None = None  # ISO-8601 with zone; None: the last record of the log
     held_out: float = 0.5  # share of contacts kept for evaluation, in (0, 1)
-    weighting: str = "propensity"  # what `world.weighting` reads, see `WorldConfig`
+    weighting: str = "none"  # what `world.weighting` reads; "propensity" for confounded logs
     rollout_contacts: int = 2048  # played side by side in training; fewer where episodes are long
 
 

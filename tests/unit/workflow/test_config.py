@@ -105,9 +105,9 @@ def test_a_number_nothing_can_be_done_with_is_refused_before_any_work(setting: s
         composed(setting)
 
 
-def test_a_world_is_weighted_unless_the_logging_policy_is_known_to_see_the_features_alone() -> None:
+def test_a_world_is_weighted_where_it_is_asked_for() -> None:
     assert composed().world.weighting == "none"
-    assert composed("data=folder", "data.path=somewhere").world.weighting == "propensity"
+    assert composed("data.weighting=propensity").world.weighting == "propensity"
     assert composed("world.weighting=propensity").world.weighting == "propensity"
 
 

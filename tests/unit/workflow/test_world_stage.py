@@ -63,8 +63,8 @@ def made(tmp_path: Path, **config: str) -> tuple[dict[str, Any], dict[str, Any]]
     return calibration, evidence
 
 
-def test_by_default_late_bins_count_and_decisions_are_weighted(tmp_path: Path) -> None:
-    calibration, evidence = made(tmp_path)
+def test_late_bins_count_and_decisions_are_weighted_where_asked(tmp_path: Path) -> None:
+    calibration, evidence = made(tmp_path, weighting="propensity")
     assert evidence["rows"] == 540 * 6
     assert evidence["not_matured"] > 300
     assert evidence["weighted"]
@@ -80,8 +80,10 @@ def test_the_world_is_judged_on_days_after_those_it_was_fitted_to(tmp_path: Path
     assert later["contacts"] == 108  # of 540, those who entered on the last two of ten days
 
 
-def test_both_can_be_switched_off(tmp_path: Path) -> None:
-    _, evidence = made(tmp_path, weighting="none", delays="declared")
+def test_weights_are_off_unless_asked_for_and_delays_can_be_taken_as_declared(
+    tmp_path: Path,
+) -> None:
+    _, evidence = made(tmp_path, delays="declared")
     assert evidence["not_matured"] == 0
     assert not evidence["weighted"]
     assert evidence["delays"] == {}
