@@ -140,7 +140,7 @@ def state_bytes(world: World, n: int) -> int:
     simulation = Simulation(world, world_device(world), SHARED)
     found = {
         part.untyped_storage().data_ptr(): part.untyped_storage().nbytes()
-        for part in _tensors(simulation.begin(contact_keys(1, n, simulation.device)))
+        for part in _tensors(simulation.packed(simulation.begin(contact_keys(1, n))))
     }
     return sum(found.values())
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from nurture_envs.errors import SimulationError
 from nurture_envs.guardrails.allocate import allocate
 from nurture_envs.guardrails.rules import Reason
 from nurture_envs.simulation_state import Company
@@ -22,10 +24,35 @@ class Population:
     """What the contacts of a simulation share; everything off means they are alone."""
 
     account_size: int = 1  # neighbouring contacts of one buying group
-    seller_capacity: float | None = None  # escalations a bin per 1,000 contacts
+    seller_capacity: float | None = None  # escalations a bin per 1,000 contacts, rounded down
     volume_growth: float | None = None  # sends of a bin, at most so many times the trailing mean
     volume_floor: float = 50.0  # sends a bin per 1,000 contacts that are always allowed
     trailing_bins: int = 7  # over which the mean is taken
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name} must be {wanted}, got {value!r}"
+            for name, wanted, value, good in self._checks()
+            if not good
+        ]
+        if wrong:
+            raise SimulationError("a population cannot be: " + "; ".join(wrong))
+
+    def _checks(self) -> list[tuple[str, str, object, bool]]:
+        """Every field's name, what it must be, its value, and whether it is."""
+        whole = [("account_size", self.account_size), ("trailing_bins", self.trailing_bins)]
+        shares = [
+            ("seller_capacity", self.seller_capacity),
+            ("volume_growth", self.volume_growth),
+            ("volume_floor", self.volume_floor),
+        ]
+        return [
+            (name, "a whole number of at least 1", value, isinstance(value, int) and value >= 1)
+            for name, value in whole
+        ] + [
+            (name, "a number of at least 0", value, value is None or 0.0 <= value < inf)
+            for name, value in shares
+        ]
 
 
 @runtime_checkable

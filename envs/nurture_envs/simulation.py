@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.util import find_spec
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +70,10 @@ class Simulation:
         population: Population | None = None,
         pessimism: float = 0.0,
     ) -> None:
+        if not 0.0 <= pessimism < inf:
+            raise SimulationError(
+                f"pessimism must be at least 0 and finite, got {pessimism}; 0 changes nothing"
+            )
         self.world = world
         self.device = torch.device(device)
         self.population = population

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 from nurture_envs.contact_env import ContactVectorEnv
+from nurture_envs.errors import SimulationError
 from nurture_envs.guardrails import Reason
 from nurture_envs.guardrails.allocate import allocate
 from nurture_envs.population import Population, settle, together
@@ -128,6 +131,23 @@ def test_the_inbox_share_follows_the_totals_of_everybody() -> None:
     simulation = Simulation(world, population=Population())
     played(simulation, 4, ["pause:1"] * 4, ["pause:1"] * 4)
     assert abs(float(world.seen[1].inbox_share) - 0.7) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"account_size": 0},
+        {"account_size": 1.5},
+        {"seller_capacity": -5.0},
+        {"seller_capacity": float("nan")},
+        {"volume_growth": float("inf")},
+        {"volume_floor": -3.0},
+        {"trailing_bins": 0},
+    ],
+)
+def test_a_population_of_impossible_numbers_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(SimulationError, match=rf"{next(iter(fields))} must be .*, got"):
+        Population(**fields)
 
 
 def test_a_contact_alone_is_surrounded_by_nothing() -> None:
