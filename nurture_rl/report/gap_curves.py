@@ -128,8 +128,10 @@ def half_life(source: GapSource) -> bytes | None:
             end = "or more" if high == days[-1] else f"to {high:.2g}"
             text = f"{label}: {best:.2g} days ({low:.2g} {end})"
             axes.plot(days, profile, color=colour, linewidth=1.8, linestyle=("-", "--")[place])
-            at = (0.02, 0.42 - 0.12 * place)
-            axes.annotate(text, at, xycoords="axes fraction", color=colour, fontweight="bold")
+            at = (0.98, 0.42 - 0.12 * place)
+            axes.annotate(
+                text, at, xycoords="axes fraction", color=colour, fontweight="bold", ha="right"
+            )
         axes.set_xscale("log")
         axes.set_ylim(-12.0, 0.6)
         ticks = [0.5, 1, 2, 5, 10, 20, 60]
