@@ -66,7 +66,7 @@ class _Answers:
 def half_lives(
     real: Trajectories, simulated: Trajectories, journey: Journey, types: tuple[str, ...]
 ) -> HalfLives | None:
-    """Estimate both by profile likelihood; None where an episode never has a second send.
+    """Estimate both by profile likelihood; None where no episode has a second send.
 
         logit P(answer of type k) = a_k + b_k sum_j 0.5^(days since earlier send j / half-life)
 
@@ -109,13 +109,13 @@ def _estimate(profile: FloatArray) -> HalfLife:
 def _answers(played: Trajectories, journey: Journey, types: tuple[str, ...]) -> _Answers:
     sends = sends_of(played, journey)
     weight = played.weight[sends.row]
+    answered = [answers(played, journey, name)[sends.row] for name in types]
+    if not sends.row.size:
+        return _Answers(sends.ages, weight, answered)
     # Kish's design effect over contacts: reweighted sends say less than their number.
     contact = played.contact[sends.row]
     effect = _unevenness(np.bincount(contact, weight)) / _unevenness(np.bincount(contact) * 1.0)
-    scaled = (
-        weight / (max(float(weight.mean()), 1e-12) * max(effect, 1.0)) if weight.size else weight
-    )
-    answered = [answers(played, journey, name)[sends.row] for name in types]
+    scaled = weight / (max(float(weight.mean()), 1e-12) * max(effect, 1.0))
     return _Answers(sends.ages, scaled, answered)
 
 

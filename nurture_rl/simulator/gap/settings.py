@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
+from nurture_rl.errors import ConfigError
 from nurture_rl.simulator.gap.leakage import LeakLimits
 from nurture_rl.simulator.gap.rates import Margins
 
@@ -26,7 +27,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class GapConfig:
-    """How a world is held against a log."""
+    """How a world is held against a log.
+
+    Raises:
+        ConfigError: a margin, share or number of episodes under which no comparison has a meaning.
+    """
 
     margins: Margins = field(default_factory=Margins)
     limits: Limits = field(default_factory=Limits)
@@ -36,3 +41,20 @@ class GapConfig:
     ratio: float = 2.0  # simulated episodes per logged one
     fewest_episodes: int = 4_000  # simulated
     most_episodes: int = 40_000  # simulated
+
+    def __post_init__(self) -> None:
+        for margin in fields(self.margins):
+            value = getattr(self.margins, margin.name)
+            _require(value > 0.0, f"margins.{margin.name}", "above 0", value)
+        for name in ("false_discoveries", "false_curves"):
+            value = getattr(self, name)
+            _require(0.0 < value < 1.0, name, "between 0 and 1", value)
+        for name in ("fewest_episodes", "most_episodes"):
+            value = getattr(self, name)
+            _require(value >= 1, name, "of at least 1", value)
+        _require(self.ratio > 0.0, "ratio", "above 0", self.ratio)
+
+
+def _require(holds: bool, name: str, wanted: str, value: float) -> None:
+    if not holds:
+        raise ConfigError(f"gap.{name}: expected a number {wanted}, got {value}; mend the setting")

@@ -100,11 +100,16 @@ def whole_episodes(data: WorldData, journey: Journey) -> Trajectories:
         journey: names channels, actions, terminals and horizon.
 
     Raises:
-        FitError: the log holds no mask, or no whole episode.
+        FitError: the log holds no mask, no decision, or no whole episode.
     """
     if data.mask is None:
         raise FitError(
             "a reality gap needs the mask of legal actions of every decision; add it to the data"
+        )
+    if not len(data.action):
+        raise FitError(
+            "a reality gap needs held-out decisions and the log has none; hold out more contacts, "
+            "or check the filters that made the log"
         )
     order = np.argsort(data.cluster, kind="stable")
     cluster, step = data.cluster[order], data.step[order]
