@@ -15,7 +15,7 @@ from nurture_rl.simulator.gap.compare import Comparison, Estimate, ratios
 from nurture_rl.simulator.gap.trajectories import BoolArray, FloatArray, IntArray, Trajectories
 
 _DAY_US = 86_400_000_000
-_FEWEST = 10.0  # answers on each side that a point of a curve needs
+_FEWEST = 10.0  # answers in log and world together that a point of a curve needs
 _LIFT = 3.0  # an answer is a signal at least this much more frequent after a send
 _CERTAIN = 0.9  # what follows more sends than that is no answer but a delivery
 _DOSE_DAYS = 7.0
@@ -43,6 +43,7 @@ class CurvePoint:
     real: Estimate
     simulated: Estimate
     sends: int  # logged
+    simulated_sends: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +129,11 @@ def curves(
             points = []
             for label, x, inside in labelled:
                 counts = [float(y[i][sides[i][1].row[inside[i]]].sum()) for i in (0, 1)]
-                if min(int(inside[0].sum()), int(inside[1].sum())) < 1 or sum(counts) < _FEWEST:
+                n, m = (int(one.sum()) for one in inside)
+                if min(n, m) < 1 or sum(counts) < _FEWEST:
                     continue
                 a, b = (_share(sides[i][0], y[i], sides[i][1].row[inside[i]]) for i in (0, 1))
-                points.append(CurvePoint(label, x, a, b, int(inside[0].sum())))
+                points.append(CurvePoint(label, x, a, b, n, m))
             found.append(Curve(family, name, tuple(points)))
     return tuple(curve for curve in found if len(curve.points) > 1)
 
@@ -145,7 +147,11 @@ def curve_comparisons(found: tuple[Curve, ...], margin: float) -> list[Compariso
     for curve in found:
         base = curve.points[0]
         for point in curve.points[1:]:
-            a, b = (_contrast(getattr(point, s), getattr(base, s)) for s in ("real", "simulated"))
+            a = _contrast(_log_odds(point.real, point.sends), _log_odds(base.real, base.sends))
+            b = _contrast(
+                _log_odds(point.simulated, point.simulated_sends),
+                _log_odds(base.simulated, base.simulated_sends),
+            )
             compared.append(
                 Comparison(
                     curve.family,
@@ -207,10 +213,19 @@ def _share(played: Trajectories, y: FloatArray, rows: IntArray) -> Estimate:
     return Estimate(float(value[0]), float(stderr[0]))
 
 
+def _log_odds(share: Estimate, sends: int) -> Estimate:
+    """Log odds of a share; half an answer keeps it away from 0 and 1.
+
+    Where no send or every one was answered, the standard error is that of the half answer: about
+    1.4, whatever the number of sends.
+    """
+    least = 0.5 / (sends + 1)
+    p = min(max(share.value, least), 1.0 - least)
+    binomial = float(np.sqrt(p * (1.0 - p) / sends))
+    floor = min(binomial, 1e-4) if p == share.value else binomial
+    return Estimate(float(logit(p)), max(share.stderr, floor) / (p * (1.0 - p)))
+
+
 def _contrast(point: Estimate, base: Estimate) -> Estimate:
-    """Difference of log odds; half an answer keeps shares away from 0 and 1."""
-    parts = []
-    for one in (point, base):
-        share = min(max(one.value, 1e-4), 1.0 - 1e-4)
-        parts.append((float(logit(share)), max(one.stderr, 1e-4) / (share * (1.0 - share))))
-    return Estimate(parts[0][0] - parts[1][0], float(np.hypot(parts[0][1], parts[1][1])))
+    """Difference of log odds."""
+    return Estimate(point.value - base.value, float(np.hypot(point.stderr, base.stderr)))

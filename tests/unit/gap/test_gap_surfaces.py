@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nurture_rl.simulator.gap.compare import Comparison, Estimate, Finding, judged
 from nurture_rl.simulator.gap.fatigue import half_lives
 from nurture_rl.simulator.gap.surfaces import (
+    Curve,
+    CurvePoint,
     answer_types,
     curve_comparisons,
     curves,
@@ -83,3 +86,23 @@ def test_rates_alone_are_no_other_fatigue() -> None:
 def test_episodes_with_a_single_send_say_nothing_of_fatigue() -> None:
     log = episodes([2, 2], [SEND, WAIT] * 2, clicked=[1, 0, 0, 0])
     assert half_lives(log, log, JOURNEY, ("click",)) is None
+
+
+def beside_an_empty_place(sends: int) -> Comparison:
+    """A world that nobody answered at one place; elsewhere log and world are answered alike."""
+    base = CurvePoint("first", 0.0, Estimate(0.2, 0.01), Estimate(0.2, 0.01), 1600, 1600)
+    empty = CurvePoint("second", 1.0, Estimate(0.2, 0.06), Estimate(0.0, 0.0), 50, sends)
+    return curve_comparisons((Curve("dose", "click", (base, empty)),), 0.25)[0]
+
+
+def test_no_answer_to_a_few_sends_counts_as_half_an_answer_with_its_error() -> None:
+    one = beside_an_empty_place(sends=5)
+    # Half of 6 is a share of 1/12: log odds -log(11), against -log(4) of the base.
+    assert one.simulated.value == pytest.approx(np.log(4.0) - np.log(11.0))
+    # sqrt(p (1 - p) / 5) / (p (1 - p)) with p (1 - p) = 11/144, and 0.01 / 0.16 of the base.
+    assert one.simulated.stderr == pytest.approx(np.hypot(np.sqrt(144.0 / 55.0), 0.0625))
+    assert judged([one], 0.05)[0].finding is Finding.UNCLEAR
+
+
+def test_no_answer_to_many_sends_still_differs() -> None:
+    assert judged([beside_an_empty_place(sends=5000)], 0.05)[0].finding is Finding.DIFFERS
