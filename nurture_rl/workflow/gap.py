@@ -12,11 +12,13 @@ import numpy as np
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
+from nurture_rl.errors import FitError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.report.gap_page import write_gap_report
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.report import reality_gap
+from nurture_rl.simulator.gap.verdict import Cause, NamedCause, verdict
 from nurture_rl.simulator.store import load_learned_world
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import load_decisions
@@ -32,8 +34,7 @@ def gap_report(
 ) -> Path:
     """Hold the learned world against the held-out contacts: `gap.json`, `gap.md`, `gap.html`.
 
-    Raises:
-        FitError: no held-out contact's episode was observed to its end.
+    A log that can judge no world is a finding, not an error: nobody may trust the world then.
     """
     data = run.run.data
     inputs = {
@@ -55,9 +56,13 @@ def gap_report(
             workshop.say("  the logging policy is estimated from the log")
         learned = load_learned_world(world / "world", journey)
         rng = np.random.default_rng(run.run.seed)
-        found = reality_gap(learned, held_out, policy, run.gap, rng)
-        workshop.say(f"  {found.verdict.trust}: {found.verdict.sentence}")
-        write_gap_report(found.to_dict(), out)
+        try:
+            found = reality_gap(learned, held_out, policy, run.gap, rng).to_dict()
+        except FitError as reason:
+            found = unjudged(journey, str(reason))
+        said = found["verdict"]
+        workshop.say(f"  {said['trust']}: {said['sentence']}")
+        write_gap_report(found, out)
 
     return workshop.stage("gap", inputs, build)
 
@@ -81,6 +86,14 @@ def known_logging(described: Any, journey: Journey, held_out: WorldData) -> Poli
     told = table[np.arange(len(rows)), held_out.action[rows]]
     far = float(np.abs(told - held_out.propensity[rows]).mean())
     return policy if far <= _SAME else None
+
+
+def unjudged(journey: Journey, reason: str) -> dict[str, Any]:
+    """The report of a world that the held-out log cannot judge, as plain data."""
+    sentence = f"The held-out log cannot judge this world: {reason}."
+    cause = NamedCause(Cause.UNPROVEN, 0.0, 1.0, sentence, fatal=True)
+    said = asdict(verdict([cause]))
+    return {"journey": journey.name, "verdict": said, "evidence": {"two_sample": {"auc": None}}}
 
 
 def read_gap(folder: Path) -> dict[str, Any]:

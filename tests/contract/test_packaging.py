@@ -22,7 +22,7 @@ from tests.contract.source_tree import (
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OUR_NAMES = {"nurture_rl", "nurture_envs", "tests", "experiments"}
 # Loaded only when an extra is asked for, and guarded where it is imported.
-OPTIONAL = {"psycopg", "psycopg_pool", "ray"}
+OPTIONAL = {"numba", "psycopg", "psycopg_pool", "ray"}
 
 
 def normal(requirement: str) -> str:
@@ -83,7 +83,8 @@ def test_every_data_file_in_a_package_is_shipped() -> None:
     shipped = PROJECT["tool"]["setuptools"]["package-data"]
     for package, base in SOURCE_ROOTS.items():
         folder = base / package
-        data = [p for p in folder.rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc"}]
+        files = [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+        data = [p for p in files if p.suffix != ".py"]
         names = [path.relative_to(folder).as_posix() for path in data]
         lost = [n for n in names if not any(fnmatch(n, glob) for glob in shipped[package])]
         assert lost == []

@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nurture_envs.clock import utc_microseconds
-from nurture_envs.simulation import Simulation, SimulationState, select
+from nurture_envs.simulation import Simulation
+from nurture_envs.simulation_state import SimulationState, select
 from nurture_envs.worlds.draws import population_keys
 from nurture_rl.logs.adapters.reference import Emitter
 
@@ -52,7 +53,9 @@ class WorldPlayer:
             self.decisions += 1
         after = self.simulation.step(state, decision, torch.as_tensor(action))
         made = np.array([answer["decision_id"] for answer in answers], object)
-        self._report(send, self.emitter.bin_events(state, action, after.amounts.numpy(), ids, made))
+        delays = self.simulation.delays(state.keys, state.bins).numpy()
+        amounts = after.amounts.numpy()
+        self._report(send, self.emitter.bin_events(state, action, amounts, ids, made, delays))
         alive = torch.nonzero(~(after.terminated | after.truncated))[:, 0]
         return select(after.state, alive), ids[alive.numpy()]
 

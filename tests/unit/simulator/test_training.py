@@ -116,7 +116,8 @@ def test_rates_are_of_what_happened_not_of_what_is_known_yet() -> None:
         chance = world.hazards(features, torch.tensor([SEND]))
         return float(chance[:, Heads.of(journey).counts.index("bought"), 0].mean())
 
-    assert mean_hazard(late) == pytest.approx(0.2, abs=0.03)
+    # 0.04: two standard deviations of a fit to 1,500 contacts
+    assert mean_hazard(late) == pytest.approx(0.2, abs=0.04)
     assert mean_hazard(replace(late, exposure=None)) < 0.165  # negative control: 0.2 * 0.7
 
 
