@@ -61,7 +61,7 @@ def test_a_real_log_reaches_a_gate_that_gives_reasons(
     assert done.gate["passed"] is (done.pipeline.released / "bundle").is_dir()
     assert done.notes["supports"]
     assert done.notes["limits"]
-    assert done.gap["evidence"]["contacts"] > 0
+    assert done.gap["verdict"]["sentence"]
     trusted = done.gap["verdict"]["trust"] != "do_not_trust"
     assert trusted is not any("must not be trusted" in one for one in done.gate["reasons"])
     assert done.evaluation["truth"] is None  # nobody knows it
