@@ -17,6 +17,7 @@ from nurture_rl.simulator.gap.verdict import Cause, NamedCause
 _NEARLY = 1e-6
 _SURE = 4.0  # standard errors that a single decisive test asks for
 _RATE_FAMILIES = ("rate", "arm", "funnel", "reward")
+_JUDGED_APART = frozenset({"delay", "effect of sending", "dose", "recovery", "hour"})
 
 
 def causes(evidence: Evidence, config: GapConfig) -> tuple[NamedCause, ...]:
@@ -32,6 +33,7 @@ def causes(evidence: Evidence, config: GapConfig) -> tuple[NamedCause, ...]:
         _rates,
         _members,
         _distinguishable,
+        _unchecked,
         _unproven,
     )
     return tuple(one for check in checks for one in check(evidence, config))
@@ -238,17 +240,29 @@ def _curves(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
 
 
 def _rates(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
-    off = _differing(evidence.comparisons, *_RATE_FAMILIES)
-    main = [c for c in off if c.head in (*evidence.main, "return")]
-    if main:
-        yield _rate_cause(Cause.WRONG_RATES, main[0], True)
-    rest = _differing(
-        evidence.comparisons, *_RATE_FAMILIES, "message", "week", "segment", "one step"
-    )
-    minor = [c for c in rest if c not in main and c.head in evidence.read]
-    heads = dict.fromkeys(c.head for c in minor)
-    if len(heads) > config.limits.minor_heads * len(evidence.read):
-        yield _rate_cause(Cause.WRONG_MINOR_RATES, minor[0], False)
+    """Main signals off overall forbid all use; off anywhere, or nearly so, they forbid ranking."""
+    leading = (*evidence.main, "return")
+    overall = _differing(evidence.comparisons, *_RATE_FAMILIES)
+    fatal = [c for c in overall if c.head in leading]
+    if fatal:
+        yield _rate_cause(Cause.WRONG_RATES, fatal[0], True)
+    families = {c.family for c in evidence.comparisons} - _JUDGED_APART
+    rest = [c for c in _differing(evidence.comparisons, *families) if c not in fatal]
+    beyond = [c for c in _ranked_by(evidence) if abs(c.gap) > c.margin and c not in fatal]
+    minor = [c for c in rest if c.head in evidence.read]
+    many = len({c.head for c in minor}) > config.limits.minor_heads * len(evidence.read)
+    found = [*(c for c in rest if c.head in leading), *beyond, *(minor if many else ())]
+    if found:
+        yield _rate_cause(Cause.WRONG_MINOR_RATES, found[0], False)
+
+
+def _ranked_by(evidence: Evidence) -> list[Comparison]:
+    """The numbers that rankings rest on: the return and the rate of the north star."""
+    return [
+        c
+        for c in evidence.comparisons
+        if c.family == "reward" or (c.family == "rate" and c.head in evidence.star)
+    ]
 
 
 def _rate_cause(cause: Cause, worst: Comparison, fatal: bool) -> NamedCause:
@@ -293,13 +307,33 @@ def _distinguishable(evidence: Evidence, config: GapConfig) -> Iterator[NamedCau
         )
 
 
+def _unchecked(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
+    """What the log cannot show can be wrong in any world."""
+    if not evidence.propensities.known:
+        yield NamedCause(
+            Cause.UNPROVEN,
+            0.0,
+            1.0,
+            "Not every held-out decision has a propensity, so nobody can check what a send changes "
+            "or whether the sender knew more than the features; log propensities before ranking "
+            "policies by this world.",
+            False,
+        )
+    if not evidence.delays_known:
+        yield NamedCause(
+            Cause.UNPROVEN,
+            0.0,
+            1.0,
+            "The log does not say when events became known, so nobody can check how late the "
+            "world's features know them; log the time of recording before ranking policies by "
+            "this world.",
+            False,
+        )
+
+
 def _unproven(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
     """The numbers that rankings rest on must be shown to agree, not only fail to differ."""
-    wide = [
-        c
-        for c in evidence.comparisons
-        if c.family == "reward" or (c.family == "rate" and c.head in evidence.star)
-    ]
+    wide = _ranked_by(evidence)
     loose = [c for c in wide if max(abs(b) for b in c.bounds) > config.limits.proof * c.margin]
     if loose:
         worst = max(loose, key=lambda c: max(abs(b) for b in c.bounds) / c.margin)

@@ -53,6 +53,7 @@ class Evidence:
     survival: tuple[SurvivalCurves, ...]
     hours: tuple[HourTable, ...]
     delays: tuple[DelayShares, ...]
+    delays_known: bool  # the log says when events became known
     two_sample: TwoSampleTest
     propensities: PropensityCheck
     leaks: tuple[Leak, ...]

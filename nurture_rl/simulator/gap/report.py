@@ -153,6 +153,7 @@ def _evidence(sides: _Sides, config: GapConfig, rng: np.random.Generator) -> Evi
         survival=survival_curves(real, simulated, journey),
         hours=tuple(_hours(real, simulated, journey, name) for name in types),
         delays=_delays(real, sides.world),
+        delays_known=real.event_delay is not None,
         two_sample=two_sample_test(real, simulated, journey, rng),
         propensities=sides.propensities,
         leaks=tuple(  # a constant rate follows no feature, honest or not
