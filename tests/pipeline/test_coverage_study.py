@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments.studies.coverage import main
+from experiments.studies.interval_coverage import main
 from nurture_envs.simulation import Simulation
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
 from nurture_rl.ope.log import EvaluationLog

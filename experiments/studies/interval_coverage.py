@@ -76,4 +76,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except NurtureError as error:
-        sys.exit(f"coverage: {error}")
+        sys.exit(f"interval_coverage: {error}")
