@@ -1,16 +1,22 @@
-"""A fitted world as a folder: tensors in safetensors, shapes and hashes in JSON."""
+"""A fitted world as a folder: tensors in safetensors, shapes and hashes in JSON.
+
+Of the hashes one is the SHA-256 of the file of tensors.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from nurture_envs.actions import ActionCatalog
+from nurture_envs.errors import WorldError
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.heads import ModelSizes, ResponseModel
@@ -19,6 +25,7 @@ from nurture_rl.errors import BundleError
 from nurture_rl.logs.atomic import atomic_folder
 
 _TENSORS, _ABOUT, _FORMAT = "world.safetensors", "world.json", 3
+_BROKEN = (SafetensorError, WorldError, KeyError, ValueError, TypeError, RuntimeError)
 
 
 def save_world(world: LearnedWorld, folder: Path) -> None:
@@ -33,14 +40,16 @@ def save_world(world: LearnedWorld, folder: Path) -> None:
     starts = {name: getattr(world.starts, name) for name in StartTable.__slots__}
     tensors |= {f"starts.{name}": values.clone() for name, values in starts.items()}
     tensors["world.delays"] = world.delays.cpu().contiguous()
+    data = save(tensors)
     about = {
         "format": _FORMAT,
+        "sha256": _sha256(data),
         "members": len(world.members),
         "sizes": asdict(world.members[0].sizes),
         **_identity(world.journey),
     }
     with atomic_folder(folder) as partial:
-        save_file(tensors, partial / _TENSORS)
+        (partial / _TENSORS).write_bytes(data)
         (partial / _ABOUT).write_text(json.dumps(about, indent=2))
 
 
@@ -60,16 +69,38 @@ def load_learned_world(
                 f"world in {folder} was fitted with {key} {about.get(key)!r}, journey "
                 f"{journey.name!r} has {wanted!r}; fit the world again"
             )
+    data = (folder / _TENSORS).read_bytes()
+    if _sha256(data) != about.get("sha256"):
+        raise BundleError(
+            f"{folder / _TENSORS} must have SHA-256 {about.get('sha256')!r} as {_ABOUT} says, got "
+            f"{_sha256(data)!r}; the file was changed or cut short, copy or fit the world again"
+        )
+    try:
+        return _assembled(about, data, journey, device)
+    except _BROKEN as error:
+        raise BundleError(
+            f"{folder / _ABOUT} and {_TENSORS} must describe one world, got {error!r}; "
+            "copy or fit the world again"
+        ) from error
+
+
+def _assembled(
+    about: dict[str, Any], data: bytes, journey: Journey, device: torch.device | str
+) -> LearnedWorld:
+    """The world of both files' content; raises one of `_BROKEN` where they do not agree."""
     parts: dict[str, dict[str, torch.Tensor]] = {}
-    for name, tensor in load_file(folder / _TENSORS).items():
+    for name, tensor in load(data).items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
+    own = sum(part.startswith("member_") for part in parts)
+    if own != about["members"]:
+        raise ValueError(f"{about['members']!r} members for tensors of {own}")
     sizes: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in about["sizes"].items()
+        for name, value in dict(about["sizes"]).items()
     }
     members = []
-    for k in range(about["members"]):
+    for k in range(own):
         model = ResponseModel(ModelSizes(**sizes))
         model.load_state_dict(parts["shared"] | parts[f"member_{k}"])
         members.append(model.requires_grad_(False))
@@ -97,9 +128,9 @@ def _read_about(folder: Path) -> dict[str, Any]:
         raise BundleError(f"expected {_TENSORS} and {_ABOUT} in {folder}, {missing} missing")
     try:
         about = json.loads((folder / _ABOUT).read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not JSON, or not UTF-8
         raise BundleError(
-            f"{folder / _ABOUT} is not JSON ({error}); save the world again"
+            f"{folder / _ABOUT} is not JSON ({error}); copy or fit the world again"
         ) from error
     found = about.get("format") if isinstance(about, dict) else None
     if not isinstance(about, dict) or found != _FORMAT:
@@ -108,3 +139,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
             "cannot be played, fit the world again"
         )
     return about
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

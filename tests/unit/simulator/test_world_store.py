@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -58,4 +60,45 @@ def test_a_world_of_an_older_format_is_refused(tmp_path: Path) -> None:
     about = tmp_path / "world" / "world.json"
     about.write_text(about.read_text().replace('"format": 3', '"format": 2'))
     with pytest.raises(BundleError, match=r"must have format 3, got 2; .* fit the world again"):
+        load_learned_world(tmp_path / "world", lamp_shop())
+
+
+def test_a_tensor_file_cut_short_is_refused(tmp_path: Path) -> None:
+    save_world(fitted_lamps().world, tmp_path / "world")
+    tensors = tmp_path / "world" / "world.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-100])
+    with pytest.raises(BundleError, match=r"changed or cut short, copy or fit the world again"):
+        load_learned_world(tmp_path / "world", lamp_shop())
+
+
+def test_a_tensor_file_with_one_flipped_bit_is_refused(tmp_path: Path) -> None:
+    save_world(fitted_lamps().world, tmp_path / "world")
+    tensors = tmp_path / "world" / "world.safetensors"
+    data = bytearray(tensors.read_bytes())
+    data[-1] ^= 1
+    tensors.write_bytes(data)
+    with pytest.raises(BundleError, match=r"must have SHA-256 '[0-9a-f]{64}' .* got '[0-9a-f]{64}"):
+        load_learned_world(tmp_path / "world", lamp_shop())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("members", 1), ("members", 6), ("members", None), ("sizes", {"rank": 1})]
+)
+def test_a_description_that_its_tensors_do_not_fit_is_refused(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    save_world(fitted_lamps().world, tmp_path / "world")
+    about = tmp_path / "world" / "world.json"
+    about.write_text(json.dumps(json.loads(about.read_text()) | {key: value}))
+    with pytest.raises(BundleError, match=r"must describe one world, .* fit the world again"):
+        load_learned_world(tmp_path / "world", lamp_shop())
+
+
+def test_tensors_of_the_right_hash_that_are_none_are_refused(tmp_path: Path) -> None:
+    save_world(fitted_lamps().world, tmp_path / "world")
+    (tmp_path / "world" / "world.safetensors").write_bytes(b"lamps")
+    about = tmp_path / "world" / "world.json"
+    found = {"sha256": hashlib.sha256(b"lamps").hexdigest()}
+    about.write_text(json.dumps(json.loads(about.read_text()) | found))
+    with pytest.raises(BundleError, match=r"got SafetensorError\(.* fit the world again"):
         load_learned_world(tmp_path / "world", lamp_shop())
