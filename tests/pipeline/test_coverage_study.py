@@ -216,7 +216,7 @@ def test_a_tiny_study_prints_every_policy_and_is_resumed(
     first = capsys.readouterr()
     assert "coverage-log: working" in first.err
     assert "## 1 logs of 80 contacts" in first.out
-    for policy in ("drip", "rules, ratio 4", "Thompson, ratio 3", "PPO, ratio 4", "no_contact"):
+    for policy in ("drip", "rules, ratio 3", "Thompson, ratio 3", "PPO, ratio 4", "no_contact"):
         for estimator in ("ips", "dm", "dr"):  # SNIPS has no answer where no weight is left
             assert f"| {policy} | {estimator} |" in first.out
     main([*size, *tiny])
