@@ -200,7 +200,7 @@ def test_closing_bins_one_by_one_gives_the_features_of_the_events_at_once(
                 known[journey.delays[column], late.index(column), 0] += amount
             else:
                 amounts[column, 0] += amount
-        state = running.close(state, amounts, torch.full((2,), float(bin_)), known)
+        state = running.close(state, amounts, torch.full((2,), float(bin_)), list(known))
         now = bin_ + 1
         weekday = torch.full((2,), float(now % 7))  # bin 0 is a Monday
         out = torch.stack(running.evaluate(state, torch.full((2,), float(now)), weekday, encoded.T))
@@ -217,7 +217,9 @@ def test_a_late_record_does_not_overwrite_a_newer_one() -> None:
     state = replace(state, last=torch.full_like(state.last, 6.0))
     late = torch.zeros((3, 2, 1))
     late[2, 0, 0] = 1.0  # becomes known as bin 7 closes, happened in bin 5
-    closed = running.close(state, torch.zeros((len(spec.channels), 1)), torch.tensor([7.0]), late)
+    closed = running.close(
+        state, torch.zeros((len(spec.channels), 1)), torch.tensor([7.0]), list(late)
+    )
     assert float(closed.last[running.last_row(["warm"]), 0]) == 6.0
 
 

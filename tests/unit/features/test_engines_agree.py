@@ -221,7 +221,7 @@ def _by_advancing(log: BinnedLog, journey: Journey) -> FloatMatrix:
         known = np.flip(new[:, step - 1 : step + depth], axis=1)  # the bin that closed comes first
         late = torch.as_tensor(known.astype(np.float32)).permute(1, 2, 0)
         bins = torch.full((len(rows),), float(step - 1))
-        closed = running.close(closed, late[0], bins, late[:, running.late])
+        closed = running.close(closed, late[0], bins, list(late[:, running.late]))
         result[rows[:, step]] = _read(running, closed, log, rows[:, step])
     return result
 
