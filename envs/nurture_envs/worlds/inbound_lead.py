@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.errors import WorldError
-from nurture_envs.features import FeatureSpec, History
+from nurture_envs.features import History
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.draws import START, normals, uniforms
 from nurture_envs.worlds.effects import (
@@ -33,7 +32,7 @@ from nurture_envs.worlds.effects import (
     shifted_interest,
     talk_effect,
 )
-from nurture_envs.worlds.mailings import MailActions
+from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness, recorded_late
 from nurture_envs.worlds.world import Outcome, Start, View
 
@@ -81,20 +80,16 @@ class InboundLeadParams:
 
 
 @dataclass(frozen=True)
-class InboundLeadWorld:
+class InboundLeadWorld(MailWorld):
     """Inbound leads, one bin a day; see the module text for the mechanism."""
 
     journey: Journey
     params: InboundLeadParams = InboundLeadParams()
     device: torch.device | str = "cpu"
 
-    def __post_init__(self) -> None:
-        missing = {"meeting_booked", "became_mql", "clicked_security"} - set(self.journey.channels)
-        if missing:
-            raise WorldError(
-                f"the inbound-lead world needs a journey with the signals of 'inbound_lead', "
-                f"{self.journey.name!r} lacks {sorted(missing)}; extend that journey"
-            )
+    shipped = "inbound_lead"
+    needed = frozenset({"meeting_booked", "became_mql", "clicked_security"})
+    topics = TOPICS
 
     @cached_property
     def delays(self) -> Tensor:
@@ -103,18 +98,6 @@ class InboundLeadWorld:
         late = {"became_mql": p.stages_late, "became_sql": p.stages_late}
         late["meeting_booked"] = p.meetings_late
         return recorded_late(self.journey, late).to(self.device)
-
-    @cached_property
-    def _spec(self) -> FeatureSpec:
-        return FeatureSpec.of(self.journey)
-
-    @cached_property
-    def _channels(self) -> tuple[str, ...]:
-        return self.journey.channels
-
-    @cached_property
-    def _mail(self) -> MailActions:
-        return MailActions.of(self.journey, TOPICS, self.params.mail, self.device)
 
     def start(self, keys: Tensor) -> Start:
         """Leads on the day after they filled in the form."""
@@ -136,9 +119,8 @@ class InboundLeadWorld:
         columns = {"company_size": size}
         columns |= {f"industry={name}": industry == i for i, name in enumerate(INDUSTRIES)}
         columns |= {f"form_topic={name}": named == i for i, name in enumerate(TOPICS)}
-        attributes = [columns[name].to(torch.float32) for name in self._spec.attribute_columns]
         return Start(
-            attributes=torch.stack(attributes),
+            attributes=self._attributes(columns),
             past=History.of_bin(channel_sums(self._channels, before)),
             anchor_us=day * DAY_US,
             zone_known=zone_known,

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.errors import WorldError
-from nurture_envs.features import FeatureSpec, History
+from nurture_envs.features import History
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.draws import START, normals, uniforms
 from nurture_envs.worlds.effects import (
@@ -34,7 +33,7 @@ from nurture_envs.worlds.effects import (
     shifted_interest,
     talk_effect,
 )
-from nurture_envs.worlds.mailings import MailActions
+from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness, recorded_late
 from nurture_envs.worlds.reputation import MailTotals, ReputationParams, next_inbox_share
 from nurture_envs.worlds.world import Outcome, Start, View
@@ -111,20 +110,16 @@ class ReEngagementParams:
 
 
 @dataclass(frozen=True)
-class ReEngagementWorld:
+class ReEngagementWorld(MailWorld):
     """Dormant contacts, two bins a week; see the module text for the mechanism."""
 
     journey: Journey
     params: ReEngagementParams = ReEngagementParams()
     device: torch.device | str = "cpu"
 
-    def __post_init__(self) -> None:
-        missing = {"won_back", "spam_trap_hit", "became_active"} - set(self.journey.channels)
-        if missing:
-            raise WorldError(
-                f"the re-engagement world needs a journey with the signals of 're_engagement', "
-                f"{self.journey.name!r} lacks {sorted(missing)}; extend that journey"
-            )
+    shipped = "re_engagement"
+    needed = frozenset({"won_back", "spam_trap_hit", "became_active"})
+    topics = TOPICS
 
     @cached_property
     def delays(self) -> Tensor:
@@ -133,18 +128,6 @@ class ReEngagementWorld:
         late = dict.fromkeys(("won_back", "won_back.value"), p.purchases_late)
         late |= {"spam_trap_hit": p.traps_late, "became_mql": p.crm_late}
         return recorded_late(self.journey, late).to(self.device)
-
-    @cached_property
-    def _spec(self) -> FeatureSpec:
-        return FeatureSpec.of(self.journey)
-
-    @cached_property
-    def _channels(self) -> tuple[str, ...]:
-        return self.journey.channels
-
-    @cached_property
-    def _mail(self) -> MailActions:
-        return MailActions.of(self.journey, TOPICS, self.params.mail, self.device)
 
     def start(self, keys: Tensor) -> Start:
         """Dormant contacts as a campaign finds them."""
@@ -170,9 +153,8 @@ class ReEngagementWorld:
         columns |= {f"origin={name}": origin == i for i, name in enumerate(ORIGINS)}
         columns |= {f"industry={name}": industry == i for i, name in enumerate(INDUSTRIES)}
         columns |= {f"liked={name}": liked == i for i, name in enumerate(LIKED)}
-        attributes = [columns[name].to(torch.float32) for name in self._spec.attribute_columns]
         return Start(
-            attributes=torch.stack(attributes),
+            attributes=self._attributes(columns),
             past=History.of_bin(channel_sums(self._channels, {"opened": nobody})),
             anchor_us=(ENTRY_DAY + (u[9] * ENTRY_DAYS).long()) * DAY_US,
             zone_known=zone_known,

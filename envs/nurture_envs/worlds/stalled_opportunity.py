@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.errors import WorldError
-from nurture_envs.features import FeatureSpec, History
+from nurture_envs.features import History
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.draws import START, normals, uniforms
 from nurture_envs.worlds.effects import (
@@ -34,7 +33,7 @@ from nurture_envs.worlds.effects import (
     shifted_interest,
     talk_effect,
 )
-from nurture_envs.worlds.mailings import MailActions
+from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness, recorded_late
 from nurture_envs.worlds.world import Outcome, Start, View
 
@@ -107,21 +106,16 @@ class StalledOpportunityParams:
 
 
 @dataclass(frozen=True)
-class StalledOpportunityWorld:
+class StalledOpportunityWorld(MailWorld):
     """Stalled deals, one bin every two days; see the module text for the mechanism."""
 
     journey: Journey
     params: StalledOpportunityParams = StalledOpportunityParams()
     device: torch.device | str = "cpu"
 
-    def __post_init__(self) -> None:
-        missing = {"next_step", "won", "became_verbal"} - set(self.journey.channels)
-        if missing:
-            raise WorldError(
-                f"the stalled-opportunity world needs a journey with the signals of "
-                f"'stalled_opportunity', {self.journey.name!r} lacks {sorted(missing)}; "
-                "extend that journey"
-            )
+    shipped = "stalled_opportunity"
+    needed = frozenset({"next_step", "won", "became_verbal"})
+    topics = TOPICS
 
     @cached_property
     def delays(self) -> Tensor:
@@ -131,18 +125,6 @@ class StalledOpportunityWorld:
         late |= {"won": self.params.stages_late, "lost": self.params.stages_late}
         late["next_step"] = self.params.steps_late
         return recorded_late(self.journey, late).to(self.device)
-
-    @cached_property
-    def _spec(self) -> FeatureSpec:
-        return FeatureSpec.of(self.journey)
-
-    @cached_property
-    def _channels(self) -> tuple[str, ...]:
-        return self.journey.channels
-
-    @cached_property
-    def _mail(self) -> MailActions:
-        return MailActions.of(self.journey, TOPICS, self.params.mail, self.device)
 
     @cached_property
     def _close(self) -> Tensor:
@@ -174,9 +156,8 @@ class StalledOpportunityWorld:
         columns |= {f"industry={name}": industry == i for i, name in enumerate(INDUSTRIES)}
         columns |= {f"source={name}": source == i for i, name in enumerate(SOURCES)}
         columns |= {f"objection={name}": named == i for i, name in enumerate(OBJECTIONS)}
-        attributes = [columns[name].to(torch.float32) for name in self._spec.attribute_columns]
         return Start(
-            attributes=torch.stack(attributes),
+            attributes=self._attributes(columns),
             past=History.of_bin(channel_sums(self._channels, before)),
             anchor_us=(ENTRY_DAY + (u[7] * ENTRY_DAYS).long()) * DAY_US,
             zone_known=zone_known,

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US
-from nurture_envs.errors import WorldError
-from nurture_envs.features import FeatureSpec, History
+from nurture_envs.features import History
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.draws import START, normals, uniforms
 from nurture_envs.worlds.effects import (
@@ -36,7 +35,7 @@ from nurture_envs.worlds.effects import (
     shifted_interest,
     talk_effect,
 )
-from nurture_envs.worlds.mailings import MailActions
+from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness, recorded_late
 from nurture_envs.worlds.reputation import MailTotals, ReputationParams, next_inbox_share
 from nurture_envs.worlds.world import Outcome, Start, View
@@ -120,21 +119,16 @@ class TrialOnboardingParams:
 
 
 @dataclass(frozen=True)
-class TrialOnboardingWorld:
+class TrialOnboardingWorld(MailWorld):
     """Trial users, one bin a day; see the module text for the mechanism."""
 
     journey: Journey
     params: TrialOnboardingParams = TrialOnboardingParams()
     device: torch.device | str = "cpu"
 
-    def __post_init__(self) -> None:
-        missing = {"converted", *MILESTONES} - set(self.journey.channels)
-        if missing:
-            raise WorldError(
-                f"the trial-onboarding world needs a journey with the signals of "
-                f"'trial_onboarding', {self.journey.name!r} lacks {sorted(missing)}; "
-                "extend that journey"
-            )
+    shipped = "trial_onboarding"
+    needed = frozenset({"converted", *MILESTONES})
+    topics = TOPICS
 
     @cached_property
     def delays(self) -> Tensor:
@@ -143,18 +137,6 @@ class TrialOnboardingWorld:
         late = dict.fromkeys(("converted", "converted.value"), p.purchases_late)
         late |= dict.fromkeys(("became_pql", "call_held", "cancelled"), p.crm_late)
         return recorded_late(self.journey, late).to(self.device)
-
-    @cached_property
-    def _spec(self) -> FeatureSpec:
-        return FeatureSpec.of(self.journey)
-
-    @cached_property
-    def _channels(self) -> tuple[str, ...]:
-        return self.journey.channels
-
-    @cached_property
-    def _mail(self) -> MailActions:
-        return MailActions.of(self.journey, TOPICS, self.params.mail, self.device)
 
     @cached_property
     def _lesson(self) -> Tensor:
@@ -191,9 +173,8 @@ class TrialOnboardingWorld:
         columns |= {f"industry={name}": industry == i for i, name in enumerate(INDUSTRIES)}
         columns |= {f"role={name}": role == i for i, name in enumerate(ROLES)}
         columns |= {f"goal={TOPICS[i]}": goal == i for i in range(len(MILESTONES))}
-        attributes = [columns[name].to(torch.float32) for name in self._spec.attribute_columns]
         return Start(
-            attributes=torch.stack(attributes),
+            attributes=self._attributes(columns),
             past=History.of_bin(channel_sums(self._channels, before)),
             anchor_us=(ENTRY_DAY + (u[9] * ENTRY_DAYS).long()) * DAY_US,
             zone_known=zone_known,

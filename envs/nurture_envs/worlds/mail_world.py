@@ -1,0 +1,63 @@
+"""What the reference worlds share besides their mechanisms: their journey, compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from nurture_envs.errors import WorldError
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import Journey
+from nurture_envs.worlds.effects import MailParams
+from nurture_envs.worlds.mailings import MailActions
+
+
+class HasMail(Protocol):
+    """Parameters of a world that sends mail."""
+
+    @property
+    def mail(self) -> MailParams:
+        """How people and machines treat it."""
+        ...
+
+
+class MailWorld:
+    """Base of the reference worlds: records of a journey, planted parameters and a device."""
+
+    shipped: ClassVar[str]  # the journey it was made for
+    needed: ClassVar[frozenset[str]]  # signals without which the world cannot play
+    topics: ClassVar[tuple[str, ...]]
+
+    journey: Journey
+    params: HasMail
+    device: torch.device | str
+
+    def __post_init__(self) -> None:
+        missing = self.needed - set(self.journey.channels)
+        if missing:
+            raise WorldError(
+                f"the {self.shipped.replace('_', '-')} world needs a journey with the signals of "
+                f"{self.shipped!r}, {self.journey.name!r} lacks {sorted(missing)}; extend that "
+                "journey"
+            )
+
+    @cached_property
+    def _spec(self) -> FeatureSpec:
+        return FeatureSpec.of(self.journey)
+
+    @cached_property
+    def _channels(self) -> tuple[str, ...]:
+        return self.journey.channels
+
+    @cached_property
+    def _mail(self) -> MailActions:
+        return MailActions.of(self.journey, self.topics, self.params.mail, self.device)
+
+    def _attributes(self, columns: Mapping[str, Tensor]) -> Tensor:
+        """Attribute columns by name, encoded as the feature spec orders them, [columns, n] f32."""
+        rows = [columns[name].to(torch.float32) for name in self._spec.attribute_columns]
+        return torch.stack(rows)
