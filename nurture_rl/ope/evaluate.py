@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nurture_rl.errors import NurtureError, OverlapError
+from nurture_rl.errors import NurtureError
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap, require_exploration
-from nurture_rl.ope.estimators import ValueEstimate, dm, dr, ips, snips
+from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.ope.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
 from nurture_rl.ope.intervals import exact_ips_interval, interval_of, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
+from nurture_rl.ope.suite import Question, answers
 from nurture_rl.ope.targets import TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import judge
@@ -90,27 +91,16 @@ def _evaluate_one(
 ) -> PolicyEvaluation:
     """One policy's estimates and diagnostics, not yet compared."""
     target = target_on_log(log, policy, name, config.chunk_rows)
-    taken = target.taken
     predictions = fit_value(design, target.probabilities)
-    estimators: dict[str, Callable[[], ValueEstimate]] = {
-        "ips": lambda: ips(log, taken),
-        "snips": lambda: snips(log, taken),
-        "dm": lambda: dm(log, predictions),
-        "dr": lambda: dr(log, taken, predictions),
+    found = answers(Question(log, target, predictions))
+    estimates = {
+        kind: _with_interval(log, kind, estimate, target.taken, config.level)
+        for kind, estimate in found.estimates.items()
     }
-    estimates: dict[str, Estimated] = {}
-    refusals: dict[str, str] = {}
-    for kind, estimator in estimators.items():
-        try:
-            estimate = estimator()
-        except OverlapError as refusal:
-            refusals[kind] = str(refusal)
-        else:
-            estimates[kind] = _with_interval(log, kind, estimate, taken, config.level)
     return PolicyEvaluation(
         name=name,
         estimates=estimates,
-        refusals=refusals,
+        refusals=found.refusals,
         overlap=overlap(log, target, config.thresholds),
         action_mix=action_mix(log, target.probabilities),
         difference=None,
