@@ -113,7 +113,7 @@ def ips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
     weights = cumulative_weights(log, taken)
     gains = as_panel(log, discount_from_start(log) * log.reward, 0.0)
     per_episode = (weights * gains).sum(axis=1)
-    return _mean_of_episodes(log, per_episode, effective_sample_size(weights[:, -1]))
+    return mean_of_episodes(log, per_episode, effective_sample_size(weights[:, -1]))
 
 
 def snips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
@@ -152,7 +152,7 @@ def snips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
     # The denominators are random too: their noise enters through gains - by_step.
     per_episode = (weights / total * (gains - by_step)).sum(axis=1)
     ess = effective_sample_size(weights[:, -1])
-    return _estimate(log, float(by_step.sum()), cluster_totals(log, per_episode), ess)
+    return estimate_of(log, float(by_step.sum()), cluster_totals(log, per_episode), ess)
 
 
 def dm(log: EvaluationLog, predictions: ValuePredictions) -> ValueEstimate:
@@ -173,7 +173,7 @@ def dm(log: EvaluationLog, predictions: ValuePredictions) -> ValueEstimate:
     Source: Le, Voloshin & Yue (2019), Batch Policy Learning under Constraints (fitted Q
         evaluation); at horizon 1 the direct method of Dudik, Langford & Li (2011).
     """
-    return _mean_of_episodes(log, predictions.value[first_rows(log)], float(log.n_episodes))
+    return mean_of_episodes(log, predictions.value[first_rows(log)], float(log.n_episodes))
 
 
 def dr(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) -> ValueEstimate:
@@ -207,16 +207,20 @@ def dr(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) -> 
     corrected = np.zeros(log.n_episodes)
     for t in range(value.shape[1] - 1, -1, -1):
         corrected = value[:, t] + ratio[:, t] * (residual[:, t] + onward[:, t] * corrected)
-    return _mean_of_episodes(log, corrected, effective_sample_size(weights[:, -1]))
+    return mean_of_episodes(log, corrected, effective_sample_size(weights[:, -1]))
 
 
-def _mean_of_episodes(log: EvaluationLog, per_episode: FloatArray, ess: float) -> ValueEstimate:
+def mean_of_episodes(log: EvaluationLog, per_episode: FloatArray, ess: float) -> ValueEstimate:
+    """The estimate that is the mean of one number per episode, [E]."""
     value = float(per_episode.mean())
     influence = cluster_totals(log, per_episode - value) / log.n_episodes
-    return _estimate(log, value, influence, ess)
+    return estimate_of(log, value, influence, ess)
 
 
-def _estimate(log: EvaluationLog, value: float, influence: FloatArray, ess: float) -> ValueEstimate:
+def estimate_of(
+    log: EvaluationLog, value: float, influence: FloatArray, ess: float
+) -> ValueEstimate:
+    """The estimate whose error is a sum of one influence per contact, [C]."""
     return ValueEstimate(
         value=value,
         stderr=clustered_stderr(influence),
