@@ -42,8 +42,8 @@ class ExplorationPlan:
         time = "" if self.weeks is None else f", {self.weeks:.1f} weeks at this log's rate"
         return (
             f"log {self.contacts} contacts with at least {self.exploration:.0%} uniform "
-            f"exploration over the legal actions{time}, every propensity written down: {shown}{more}; each "
-            f"action is then seen about {self.looks:.0f} times or more and its mean reward known "
+            f"exploration over the legal actions{time}, every propensity written down: "
+            f"{shown}{more}; each action is then seen about {self.looks:.0f} times or more and its mean reward known "
             f"within {self.half_width:.3g}"
         )
 
