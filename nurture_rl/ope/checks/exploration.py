@@ -43,8 +43,8 @@ class ExplorationPlan:
         return (
             f"log {self.contacts} contacts with at least {self.exploration:.0%} uniform "
             f"exploration over the legal actions{time}, every propensity written down: "
-            f"{shown}{more}; each action is then seen about {self.looks:.0f} times or more and its mean reward known "
-            f"within {self.half_width:.3g}"
+            f"{shown}{more}; each action is then seen about {self.looks:.0f} times or more and its "
+            f"mean reward known within {self.half_width:.3g}"
         )
 
 
