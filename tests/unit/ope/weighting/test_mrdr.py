@@ -39,7 +39,7 @@ def test_a_reward_that_is_linear_leaves_no_variance_but_that_of_the_contexts() -
     truth = 2.0 + log.features[:, 0] + np.array([0.0, 1.0, -2.0])[log.action]
     assert np.corrcoef(model.q_logged, truth)[0, 1] > 0.95
     found = mrdr(log, target, TIGHT)
-    assert found.stderr < 0.5 * ips(log, target.taken).stderr
+    assert found.stderr < 0.7 * ips(log, target.taken).stderr
 
 
 def test_its_model_varies_no_more_than_any_other_in_the_data_it_was_fitted_to() -> None:

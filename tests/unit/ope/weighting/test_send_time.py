@@ -1,4 +1,4 @@
-"""Kernel estimators of a chosen moment: by hand, at the window's ends, and against a known curve."""
+"""Kernel estimators of a chosen moment: by hand, at the window's ends, against a known curve."""
 
 from __future__ import annotations
 

@@ -23,9 +23,13 @@ from tests.unit.ope.log_makers import random_log
 from tests.unit.ope.weighting.makers import random_predictions, random_target
 
 
-def heavy_log(n: int, paid: float) -> tuple[EvaluationLog, FloatArray]:
-    """Every fiftieth decision took a rare action of weight 45 that pays `paid`, others pay 1."""
+def heavy_log(n: int, gains: bool) -> tuple[EvaluationLog, FloatArray]:
+    """Every fiftieth decision took a rare action of weight 45; others pay 1.
+
+    The rare one pays 1 and -1 in turn, so that clipping loses nothing, or always 1.
+    """
     rare = np.arange(n) % 50 == 0
+    paid = np.where(gains | (np.arange(n) % 100 == 0), 1.0, -1.0)
     log = evaluation_log(
         features=np.zeros((n, 1)),
         mask=np.ones((n, 2)),
@@ -51,8 +55,8 @@ def test_grids_are_eight_values_from_no_shrinkage_on() -> None:
 
 
 def test_a_choice_on_one_log_is_not_carried_to_another() -> None:
-    harmless, taken = heavy_log(1000, paid=0.0)
-    paying, _ = heavy_log(1000, paid=1.0)
+    harmless, taken = heavy_log(1000, gains=False)
+    paying, _ = heavy_log(1000, gains=True)
     assert tuned_clipped_ips(harmless, taken).parameter == 1.0
     assert tuned_clipped_ips(paying, taken).parameter > 1.0
     assert tuned_clipped_ips(harmless, taken).parameter == 1.0
