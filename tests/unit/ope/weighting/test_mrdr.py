@@ -129,7 +129,9 @@ def test_two_contacts_are_too_few() -> None:
         mrdr(log, target_of(log))
 
 
-@pytest.mark.parametrize("config", [MrdrConfig(n_folds=2), MrdrConfig(penalties=(0.0,))])
+@pytest.mark.parametrize(
+    "config", [MrdrConfig(n_folds=2), MrdrConfig(penalties=(0.0, 1.0)), MrdrConfig(penalties=())]
+)
 def test_settings_out_of_range_are_refused(config: MrdrConfig) -> None:
     log = random_log(4, [1, 1, 1])
     with pytest.raises(FitError, match="at least 3 folds and positive penalties"):
