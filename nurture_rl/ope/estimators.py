@@ -157,7 +157,7 @@ def snips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
     # The denominators are random too: their noise enters through gains - by_step.
     per_episode = (weights / total * (gains - by_step)).sum(axis=1)
     ess = effective_sample_size(weights[:, -1])
-    return estimate_of(log, float(by_step.sum()), cluster_totals(log, per_episode), ess)
+    return estimate_from(log, float(by_step.sum()), cluster_totals(log, per_episode), ess)
 
 
 def dm(log: EvaluationLog, predictions: ValuePredictions) -> ValueEstimate:
@@ -212,28 +212,34 @@ def corrected_returns(
 ) -> tuple[FloatArray, FloatArray]:
     """What `dr` averages, D_e0, and each episode's final weight, [E] each."""
     weights = cumulative_weights(log, taken)
-    ratio = as_panel(log, taken / log.propensity, 1.0)
-    onward = as_panel(log, continuation(log), 0.0)
+    return corrected_values(log, taken / log.propensity, predictions), weights[:, -1]
+
+
+def corrected_values(
+    log: EvaluationLog, ratio: FloatArray, predictions: ValuePredictions
+) -> FloatArray:
+    """The doubly robust recursion's D at each episode's first decision, [E]; `ratio` is [N]."""
     # Past an episode's end value, residual and weight of the next are 0, so D stays 0 there.
     value = as_panel(log, predictions.value, 0.0)
     residual = as_panel(log, log.reward - predictions.q_logged, 0.0)
+    rho, onward = as_panel(log, ratio, 1.0), as_panel(log, continuation(log), 0.0)
     corrected = np.zeros(log.n_episodes)
     for t in range(value.shape[1] - 1, -1, -1):
-        corrected = value[:, t] + ratio[:, t] * (residual[:, t] + onward[:, t] * corrected)
-    return corrected, weights[:, -1]
+        corrected = value[:, t] + rho[:, t] * (residual[:, t] + onward[:, t] * corrected)
+    return corrected
 
 
 def mean_of_episodes(log: EvaluationLog, per_episode: FloatArray, ess: float) -> ValueEstimate:
-    """The estimate that is the mean of one number per episode, [E]."""
+    """The estimate that is a mean over episodes, [E]; contacts stay together in its error."""
     value = float(per_episode.mean())
     influence = cluster_totals(log, per_episode - value) / log.n_episodes
-    return estimate_of(log, value, influence, ess)
+    return estimate_from(log, value, influence, ess)
 
 
-def estimate_of(
+def estimate_from(
     log: EvaluationLog, value: float, influence: FloatArray, ess: float
 ) -> ValueEstimate:
-    """The estimate whose error is a sum of one influence per contact, [C]."""
+    """The estimate with the clustered error that its influence by contact says, [C]."""
     return ValueEstimate(
         value=value,
         stderr=clustered_stderr(influence),

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import optimize
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.estimators import ValueEstimate, estimate_of
+from nurture_rl.ope.estimators import ValueEstimate, estimate_from
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.sequential.weighted import PartialHorizons, partial_horizons
 from nurture_rl.ope.value_model import ValuePredictions
@@ -52,7 +52,7 @@ def magic(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) 
     """
     found = partial_horizons(log, taken, predictions)
     shares = blend(found).shares
-    return estimate_of(log, float(shares @ found.values), found.influence @ shares, found.ess)
+    return estimate_from(log, float(shares @ found.values), found.influence @ shares, found.ess)
 
 
 def blend(found: PartialHorizons) -> Blend:

@@ -15,7 +15,7 @@ from nurture_rl.ope.estimators import (
     as_panel,
     cumulative_weights,
     effective_sample_size,
-    estimate_of,
+    estimate_from,
     mean_of_episodes,
 )
 from nurture_rl.ope.log import (
@@ -87,4 +87,4 @@ def sntis(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
     returns = discounted_returns(log)
     value = float(final @ returns / total)
     influence = cluster_totals(log, final * (returns - value)) / total
-    return estimate_of(log, value, influence, effective_sample_size(final))
+    return estimate_from(log, value, influence, effective_sample_size(final))

@@ -22,7 +22,7 @@ from nurture_rl.ope.estimators import (
     as_panel,
     cumulative_weights,
     effective_sample_size,
-    estimate_of,
+    estimate_from,
 )
 from nurture_rl.ope.log import (
     EvaluationLog,
@@ -115,4 +115,4 @@ def wdr(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) ->
         Reinforcement Learning, sec. 5.
     """
     found = partial_horizons(log, taken, predictions)
-    return estimate_of(log, float(found.values[-1]), found.influence[:, -1], found.ess)
+    return estimate_from(log, float(found.values[-1]), found.influence[:, -1], found.ess)
