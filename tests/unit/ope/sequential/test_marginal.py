@@ -51,7 +51,7 @@ def four_episodes() -> tuple[EvaluationLog, FloatArray, Cells]:
 def test_ratios_by_hand() -> None:
     log, taken, cells = four_episodes()
     found = marginal_ratios(log, taken / log.propensity, cells, np.ones(4, dtype=bool))
-    # One start a row in cell 0. Half of 3/2 reaches cell 1's one row; half of 3/2 + 1/2 cell 2's two.
+    # One start a row in cell 0. Half of 3/2 reaches cell 1, half of 3/2 + 1/2 cell 2's two rows.
     assert found.omega == pytest.approx([1.0, 0.75, 0.5])
     assert found.mean_ratio == pytest.approx([1.0, 1.0, 1.0])
     assert found.lost == 0.0
