@@ -54,6 +54,14 @@ def test_error_of_an_even_distribution_is_the_binomial_one() -> None:
     assert found.stderr == pytest.approx(np.sqrt(found.cdf * (1.0 - found.cdf) / 4.0))
 
 
+def test_a_contact_errs_with_all_of_its_weight() -> None:
+    # Contact 0 has weights 2 and 1 on returns 1 and 2, contact 1 weight 1 on 3; W = 4.
+    log = bandit_log([0] * 3, [0.25, 0.5, 0.5], [1.0, 2.0, 3.0], cluster=[0, 0, 1])
+    found = told(log, np.full(3, 0.5)).distribution
+    # F = 1/2: 2 - 3/2 and 0 - 1/2; F = 3/4: 3 - 9/4 and 0 - 3/4.
+    assert found.stderr == pytest.approx([np.sqrt(2 * 0.5) / 4, np.sqrt(2 * 1.125) / 4, 0.0])
+
+
 def test_a_whole_episodes_weight_counts_for_its_discounted_return() -> None:
     log = random_log(1, [2, 1, 3], discount=0.5)
     taken = np.linspace(0.1, 0.6, 6)
