@@ -88,7 +88,7 @@ def _limit(
             asking += 1
     least, above = np.float32(2.0), 0
     if room > 0:
-        least = np.partition(luck, asking - room)[asking - room]
+        least = _at_rank(luck.copy(), asking - room)
         for k in range(asking):
             above += luck[k] > least
     equals = room - above if room > 0 else 0
@@ -98,6 +98,31 @@ def _limit(
             refused[who[k]], action[who[k]] = reason, wait
         elif tied:
             equals -= 1
+
+
+@_jit
+def _at_rank(values: Floats, rank: int) -> float:
+    """The value that stands at `rank` when all are in ascending order; reorders `values`.
+
+    Source: Hoare (1961), Algorithm 65: Find.
+    """
+    low, high = 0, values.shape[0] - 1
+    while low < high:
+        pivot, i, j = values[rank], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while pivot < values[j]:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if j < rank:
+            low = i
+        if rank < i:
+            high = j
+    return values[rank]
 
 
 @_jit

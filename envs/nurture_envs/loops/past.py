@@ -230,18 +230,20 @@ def _streak(
     """Events in the bins after the last one that ends the streak."""
     _, a, b, window = plan
     size, width = row.shape[0], past.ring.shape[0]
-    reach = np.empty(size, np.float32)
+    reach, inside = np.empty(size, np.float32), np.empty(size, np.float32)
+    since, last = past.since[first : first + size], past.last[b, first : first + size]
     for i in range(size):
         row[i] = _ZERO
-        span = now[i] - past.since[first + i] + _ONE
-        lag = now[i] - past.last[b, first + i]
+        span, lag = now[i] - since[i] + _ONE, now[i] - last[i]
         reach[i] = lag if lag < span else span
     for ago in range(1, window + 1):
         slot, far = (clock - ago) % width, np.float32(ago)
+        for i in range(size):
+            inside[i] = _ONE if reach[i] > far else _ZERO
         for at in range(sets.sum_from[a], sets.sum_from[a + 1]):
-            inside = past.ring[slot, sets.sum_rows[at], first : first + size]
+            known = past.ring[slot, sets.sum_rows[at], first : first + size]
             for i in range(size):
-                row[i] += inside[i] if reach[i] > far else _ZERO
+                row[i] += known[i] * inside[i]
 
 
 @_jit
