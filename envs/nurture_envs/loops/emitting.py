@@ -19,11 +19,11 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from numba import types
 from numpy.typing import NDArray
 
 from nurture_envs.loops import draws, maths
 from nurture_envs.loops.play import LANES, WIDTH
+from nurture_envs.loops.signature import SIGNATURE
 from nurture_envs.loops.tracing import Node, Recorder
 
 WIDTH = 512  # contacts of a row of scratch
@@ -33,11 +33,6 @@ _TOGETHER = 400  # operations of one loop at most
 _APART = {"table", "log", "log1p", "special_ndtri"}
 _MATHS = ("exp", "exp2", "cos", "sigmoid", "ndtri", "pick", "whole_quotient")
 _ARRAYS = {"float32": "f", "int64": "q", "bool": "b", "float64": "d"}
-_FLOATS, _WHOLES = types.float32[::1], types.int64[::1]
-SIGNATURE = types.void(
-    _FLOATS, _WHOLES, types.boolean[::1], types.float64[::1], _FLOATS, types.float64[::1],
-    _FLOATS, _WHOLES, types.int64,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
