@@ -57,6 +57,7 @@ class LoggedRows:
     targets: Mapping[str, FloatArray] = field(default_factory=dict)  # by policy, [n, a] each
     day: NDArray[np.datetime64] | None = None  # of the decision, [n]
     segments: Mapping[str, Texts] = field(default_factory=dict)  # labels by name, [n] each
+    outcomes: Mapping[str, FloatArray] = field(default_factory=dict)  # beside the reward, [n] each
     faults: Texts | None = None  # why a row could not be read, "" where it could, [n]
     broken: tuple[RefusedRow, ...] = ()  # lines that are no row at all
     notes: tuple[str, ...] = ()  # what was assumed
@@ -81,6 +82,7 @@ class Admission:
     targets: Mapping[str, FloatArray]  # policies given by their probabilities, [N, a] each
     day: NDArray[np.datetime64] | None  # of each decision, [N]
     segments: Mapping[str, Texts]  # labels of each decision by name, [N] each
+    outcomes: Mapping[str, FloatArray]  # beside the reward, by name, [N] each
     line: IntArray  # where each decision stands in the source, [N]
     read: int  # rows of the source, refused ones included
     refused: tuple[RefusedRow, ...]
@@ -120,6 +122,7 @@ def admit(rows: LoggedRows, max_refused: float) -> Admission:
         targets={name: table[kept] for name, table in rows.targets.items()},
         day=None if rows.day is None else rows.day[kept],
         segments={name: labels[kept] for name, labels in rows.segments.items()},
+        outcomes={name: values[kept] for name, values in rows.outcomes.items()},
         line=rows.line[kept],
         read=read,
         refused=tuple(sorted(refused, key=lambda row: row.line)),
@@ -207,4 +210,3 @@ def _log_of(rows: LoggedRows, kept: IntArray) -> EvaluationLog:
         discount=rows.meaning.discount,
         unit=rows.meaning.unit,
     )
-

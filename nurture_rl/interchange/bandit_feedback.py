@@ -198,9 +198,7 @@ def _shown(
     return keep, np.hstack([context, one_hot]), [note]
 
 
-def _distribution(
-    table: ArrayLike, name: str, n: int, a: int, position: IntArray
-) -> FloatArray:
+def _distribution(table: ArrayLike, name: str, n: int, a: int, position: IntArray) -> FloatArray:
     """A target's probabilities at each round's own position, [n, a]."""
     found = np.asarray(table, dtype=np.float64)
     if found.shape == (n, a):

@@ -109,7 +109,9 @@ class Cells:
     def _is_list(self, name: str) -> bool:
         kind = self.table[name].type
         return bool(
-            pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+            pa.types.is_list(kind)
+            or pa.types.is_large_list(kind)
+            or pa.types.is_fixed_size_list(kind)
         )
 
     def _parsed(self, name: str, column: Any) -> FloatArray:

@@ -179,7 +179,9 @@ def dataset_episodes(
             )
     found, first = [], 0
     for one, length in zip(fields, lengths, strict=True):
-        infos = {name: np.asarray(values)[first : first + length] for name, values in beside.items()}
+        infos = {
+            name: np.asarray(values)[first : first + length] for name, values in beside.items()
+        }
         found.append(ForeignEpisode(**{name: one[name] for name in _FIELDS}, infos=infos))
         first += length
     return found

@@ -29,10 +29,10 @@ SUFFIXES = (".parquet", ".csv", ".csv.gz")
 class FrameColumns:
     """How the columns of a table are called; None or empty where it has no such column."""
 
-    action: str = "action"
-    propensity: str = "propensity"
-    reward: str = "reward"
-    contact: str = "contact"
+    action: str
+    propensity: str
+    reward: str
+    contact: str
     episode: str | None = None  # None: every row is an episode of one decision
     step: str | None = None  # bin of the decision; needed with `episode`
     decision: str | None = None  # id of the decision, by which copies are told
@@ -42,6 +42,7 @@ class FrameColumns:
     mask: tuple[str, ...] = ()  # a column per action, or one column of lists
     logged_probabilities: tuple[str, ...] = ()  # likewise
     segments: tuple[str, ...] = ()  # labels to break values down by
+    outcomes: tuple[str, ...] = ()  # harms counted beside the reward, such as complaints
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         },
         day=None if columns.when is None else cells.days(columns.when),
         segments={label: cells.labels(label) for label in columns.segments},
+        outcomes={name: cells.numbers(name) for name in columns.outcomes},
         faults=cells.faults,
         broken=broken,
         notes=_notes(columns, meaning, actions, table),
@@ -132,13 +134,13 @@ def _table(
             raise LogError(
                 f"expected a table that Arrow can read, got {type(source).__name__}: {error}"
             ) from error
-        return table, np.arange(1, len(table) + 1), "row", (), "the data frame"
+        return table, np.arange(1, len(table) + 1, dtype=np.int64), "row", (), "the data frame"
     if not source.is_file():
         raise LogError(f"expected a table at {source}, there is no such file; check data.path")
     try:
         if source.suffix == ".parquet":
             table = pq.ParquetFile(source).read()
-            return table, np.arange(1, len(table) + 1), "row", (), source.name
+            return table, np.arange(1, len(table) + 1, dtype=np.int64), "row", (), source.name
         if source.name.endswith((".csv", ".csv.gz")):
             found = read_csv_records(source)
             cells = {name: pa.array(cells, pa.string()) for name, cells in found.columns.items()}
@@ -183,10 +185,10 @@ def _episodes(cells: Cells, columns: FrameColumns, line: IntArray) -> tuple[IntA
         for i in np.flatnonzero(~whole & (cells.faults == "")):
             cells.faults[i] = f"bad step: {columns.step} is {step[i]:g}, expected a whole number"
         return _numbered(cells.labels(columns.episode)), np.where(whole, step, 0).astype(np.int64)
-    step = np.zeros(n, dtype=np.int64)
+    alone = np.zeros(n, dtype=np.int64)
     if columns.decision is not None:
-        return _numbered(cells.labels(columns.decision)), step
-    return np.arange(n, dtype=np.int64), step
+        return _numbered(cells.labels(columns.decision)), alone
+    return np.arange(n, dtype=np.int64), alone
 
 
 def _numbered(labels: Texts) -> IntArray:

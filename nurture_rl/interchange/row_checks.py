@@ -48,6 +48,8 @@ def _values(rows: LoggedRows) -> Iterator[Finding]:
         p,
     )
     yield ~np.isfinite(rows.reward), "missing reward: expected a finite number", None
+    for name, values in rows.outcomes.items():
+        yield ~np.isfinite(values), f"missing outcome: {name!r} is not a finite number", None
     wide = ~np.isfinite(rows.features)
     for column, name in enumerate(rows.meaning.features):
         yield wide[:, column], f"missing feature: {name!r} is not a finite number", None
@@ -56,7 +58,7 @@ def _values(rows: LoggedRows) -> Iterator[Finding]:
 def _choices(rows: LoggedRows) -> Iterator[Finding]:
     known = rows.action >= 0
     yield ~known, "unknown action: it is none of the log's actions", None
-    yield ~rows.mask.any(axis=1), "no legal action: the mask forbids all of them", None
+    yield np.asarray(~rows.mask.any(axis=1)), "no legal action: the mask forbids all of them", None
     here = np.arange(rows.line.size)
     legal = rows.mask[here, np.maximum(rows.action, 0)]
     yield known & ~legal, "illegal action: the row's own mask forbids it", None
@@ -78,8 +80,16 @@ def _distributions(rows: LoggedRows) -> Iterator[Finding]:
 
 
 def _distribution(table: FloatArray, mask: BoolArray, name: str) -> Iterator[Finding]:
-    yield ~(table >= 0.0).all(axis=1), f"bad {name}: an entry is negative or missing", None
-    yield ((table != 0.0) & ~mask).any(axis=1), f"bad {name}: it takes masked actions", None
+    yield (
+        np.asarray(~(table >= 0.0).all(axis=1)),
+        f"bad {name}: an entry is negative or missing",
+        None,
+    )
+    yield (
+        np.asarray(((table != 0.0) & ~mask).any(axis=1)),
+        f"bad {name}: it takes masked actions",
+        None,
+    )
     total = table.sum(axis=1)
     yield ~(np.abs(total - 1.0) <= TOLERANCE), f"bad {name}: it sums to {{}}, not to 1", total
 

@@ -13,10 +13,13 @@ from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.ope.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
 from nurture_rl.ope.intervals import exact_ips_interval, interval_of, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
-from nurture_rl.ope.suite import Question, answers
-from nurture_rl.ope.targets import TargetPolicy, action_mix, logged_one_hot, target_on_log
+from nurture_rl.ope.suite import ESTIMATORS, Question, answers
+from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
-from nurture_rl.ope.verdict import judge
+from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
+
+BASIC = ("ips", "snips", "dm", "dr")
+FALLBACKS = ("dr", "snips", "ips")  # where the preferred estimator has no answer for one of a pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,15 @@ class EvaluationConfig:
     thresholds: OverlapThresholds = field(default_factory=OverlapThresholds)
     value_model: ValueModelConfig = field(default_factory=ValueModelConfig)
     chunk_rows: int = 65_536  # rows a policy is asked about at a time
+    estimators: tuple[str, ...] = BASIC  # names of `suite.ESTIMATORS`
+    preferred: str = "dr"  # the estimator that differences and verdicts rest on
+    rules: str | None = None  # a simple policy among those evaluated, which may be enough
+    margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
 
 
 def evaluate_policies(
     log: EvaluationLog,
-    policies: Mapping[str, TargetPolicy],
+    policies: Mapping[str, TargetPolicy | Tabled],
     reference: str,
     rng: np.random.Generator,
     config: EvaluationConfig,
@@ -40,10 +47,11 @@ def evaluate_policies(
 
     Args:
         log: logged decisions; pass it through `as_single_decisions` for values per decision.
-        policies: the target policies by name; "logged" is reserved.
+        policies: the target policies by name, or their probabilities on the log's rows; "logged"
+            is reserved.
         reference: name of one of them, or "logged" for the logging policy's own mean.
         rng: deals contacts to the folds of the value model, nothing else.
-        config: level, thresholds and the value model's settings.
+        config: level, thresholds, estimators and the value model's settings.
 
     Returns:
         Estimates with intervals, overlap, action mix, paired difference and verdict per policy. An
@@ -53,9 +61,9 @@ def evaluate_policies(
         OverlapError: the log never left a decision to chance, or weights overflow.
         ProbabilityError, ShapeError: a policy's answer is no distribution over legal actions.
         FitError: fewer than three contacts, or value model settings out of range.
-        NurtureError: an unknown reference, or a policy named "logged".
+        NurtureError: an unknown reference, rules or estimator, or a policy named "logged".
     """
-    _require_names(policies, reference)
+    _require_names(policies, reference, config)
     require_exploration(log, config.thresholds)
     design = value_design(log, rng, config.value_model)
     own = ips(log, log.propensity)
@@ -63,7 +71,7 @@ def evaluate_policies(
     found = {
         name: _evaluate_one(log, name, policy, design, config) for name, policy in policies.items()
     }
-    against = found.get(reference)
+    pair = _Pairing(found.get(reference), found.get(config.rules or ""), own, log.unit, config)
     return Evaluation(
         unit=log.unit,
         level=config.level,
@@ -76,7 +84,7 @@ def evaluate_policies(
         logged=logged,
         logged_mix=action_mix(log, logged_one_hot(log.mask, log.action)),
         policies={
-            name: policy if name == reference else _compared(policy, against, own, log.unit, config)
+            name: policy if name == reference else _compared(policy, pair)
             for name, policy in found.items()
         },
     )
@@ -85,14 +93,15 @@ def evaluate_policies(
 def _evaluate_one(
     log: EvaluationLog,
     name: str,
-    policy: TargetPolicy,
+    policy: TargetPolicy | Tabled,
     design: ValueDesign,
     config: EvaluationConfig,
 ) -> PolicyEvaluation:
     """One policy's estimates and diagnostics, not yet compared."""
     target = target_on_log(log, policy, name, config.chunk_rows)
     predictions = fit_value(design, target.probabilities)
-    found = answers(Question(log, target, predictions))
+    asked = {kind: ESTIMATORS[kind] for kind in config.estimators}
+    found = answers(Question(log, target, predictions), asked)
     estimates = {
         kind: _with_interval(log, kind, estimate, target.taken, config.level)
         for kind, estimate in found.estimates.items()
@@ -103,7 +112,9 @@ def _evaluate_one(
         refusals=found.refusals,
         overlap=overlap(log, target, config.thresholds),
         action_mix=action_mix(log, target.probabilities),
+        basis=config.preferred if config.preferred in estimates else None,
         difference=None,
+        against_rules=None,
         judgement=None,
     )
 
@@ -115,25 +126,79 @@ def _with_interval(
     return Estimated(estimate, exact or interval_of(estimate, level))
 
 
-def _compared(
-    policy: PolicyEvaluation,
-    against: PolicyEvaluation | None,
-    own: ValueEstimate,
-    unit: str,
-    config: EvaluationConfig,
-) -> PolicyEvaluation:
-    """The policy with its paired difference to the reference, or to the logging policy's mean."""
-    base = own if against is None else against.estimates["dr"].estimate
-    difference = paired_difference(policy.estimates["dr"].estimate, base, config.level)
-    found = None if against is None else against.overlap
-    verdict = judge(difference, policy.overlap, found, config.thresholds, unit)
-    return replace(policy, difference=difference, judgement=verdict)
+@dataclass(frozen=True, slots=True)
+class _Pairing:
+    """What every policy is compared with."""
+
+    reference: PolicyEvaluation | None  # None: the logging policy's own mean
+    rules: PolicyEvaluation | None
+    own: ValueEstimate
+    unit: str
+    config: EvaluationConfig
 
 
-def _require_names(policies: Mapping[str, TargetPolicy], reference: str) -> None:
+def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
+    """The policy with its paired differences to the reference and the rules, and the verdict."""
+    basis = _basis(policy, pair.reference, pair.config)
+    if basis is None:
+        return replace(policy, judgement=_no_answer(policy, pair.reference))
+    level = pair.config.level
+    mine = policy.estimates[basis].estimate
+    base = pair.own if pair.reference is None else pair.reference.estimates[basis].estimate
+    difference = paired_difference(mine, base, level)
+    bar = None
+    if pair.rules is not None and pair.rules.name != policy.name and basis in pair.rules.estimates:
+        over = paired_difference(mine, pair.rules.estimates[basis].estimate, level)
+        bar = RulesBar(pair.rules.name, over, pair.rules.overlap, pair.config.margin)
+    carried = None if pair.reference is None else pair.reference.overlap
+    return replace(
+        policy,
+        basis=basis,
+        difference=difference,
+        against_rules=None if bar is None else bar.difference,
+        judgement=judge(
+            difference, policy.overlap, carried, pair.config.thresholds, pair.unit, bar
+        ),
+    )
+
+
+def _basis(
+    policy: PolicyEvaluation, reference: PolicyEvaluation | None, config: EvaluationConfig
+) -> str | None:
+    """The preferred estimator, or the first other that has an answer for both of the pair."""
+    for kind in (config.preferred, *FALLBACKS):
+        if kind in policy.estimates and (reference is None or kind in reference.estimates):
+            return kind
+    return None
+
+
+def _no_answer(policy: PolicyEvaluation, reference: PolicyEvaluation | None) -> Judgement:
+    refused = {**policy.refusals, **({} if reference is None else reference.refusals)}
+    why = "; ".join(f"{kind}: {reason}" for kind, reason in list(refused.items())[:2])
+    return Judgement(
+        Verdict.CANNOT_TELL_YET,
+        f"no estimator that differences may rest on has an answer for both policies ({why}); what "
+        "would settle it: a policy closer to the log",
+        None,
+    )
+
+
+def _require_names(
+    policies: Mapping[str, TargetPolicy | Tabled], reference: str, config: EvaluationConfig
+) -> None:
     if LOGGED in policies:
         raise NurtureError(f"the name {LOGGED!r} is the logging policy's own; rename the policy")
     if reference != LOGGED and reference not in policies:
         raise NurtureError(
             f"the reference must be {LOGGED!r} or one of {sorted(policies)}, got {reference!r}"
+        )
+    if config.rules is not None and config.rules not in policies:
+        raise NurtureError(
+            f"the rules must be one of the policies {sorted(policies)}, got {config.rules!r}"
+        )
+    unknown = sorted({*config.estimators, config.preferred} - set(ESTIMATORS))
+    if unknown or config.preferred not in config.estimators:
+        raise NurtureError(
+            f"estimators must be among {', '.join(ESTIMATORS)} and hold the preferred one, got "
+            f"{', '.join(config.estimators)} and {config.preferred!r} preferred"
         )

@@ -32,11 +32,13 @@ class PolicyEvaluation:
     """What the log says about one policy."""
 
     name: str
-    estimates: Mapping[str, Estimated]  # by estimator: ips, snips, dm, dr; refused ones are absent
+    estimates: Mapping[str, Estimated]  # by estimator; refused ones are absent
     refusals: Mapping[str, str]  # why an estimator gave no number, by estimator
     overlap: Overlap
     action_mix: FloatArray  # mean target probability by bin over the log's contexts, [S, a]
-    difference: Difference | None  # doubly robust, to the reference; None for the reference
+    basis: str | None  # estimator that differences and verdict rest on; None where it has no answer
+    difference: Difference | None  # to the reference, by `basis`; None for the reference
+    against_rules: Difference | None  # to the rules; None for them, or where there are none
     judgement: Judgement | None  # against the reference; None for the reference
 
 
