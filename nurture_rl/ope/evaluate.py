@@ -15,7 +15,7 @@ from nurture_rl.ope.intervals import exact_ips_interval, interval_of, paired_dif
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.suite import ESTIMATORS, Question, answers
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
-from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
+from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
 
 BASIC = ("ips", "snips", "dm", "dr")
@@ -63,14 +63,44 @@ def evaluate_policies(
         FitError: fewer than three contacts, or value model settings out of range.
         NurtureError: an unknown reference, rules or estimator, or a policy named "logged".
     """
-    _require_names(policies, reference, config)
+    return evaluate_questions(log, questions(log, policies, rng, config), reference, config)
+
+
+def questions(
+    log: EvaluationLog,
+    policies: Mapping[str, TargetPolicy | Tabled],
+    rng: np.random.Generator,
+    config: EvaluationConfig,
+) -> dict[str, Question]:
+    """What estimators may read about each policy: its probabilities and its value model's answers.
+
+    Raises:
+        OverlapError, ProbabilityError, ShapeError, FitError: as `evaluate_policies`.
+    """
     require_exploration(log, config.thresholds)
     design = value_design(log, rng, config.value_model)
+    found = {}
+    for name, policy in policies.items():
+        target = target_on_log(log, policy, name, config.chunk_rows)
+        found[name] = Question(log, target, fit_value(design, target.probabilities))
+    return found
+
+
+def evaluate_questions(
+    log: EvaluationLog,
+    asked: Mapping[str, Question],
+    reference: str,
+    config: EvaluationConfig,
+) -> Evaluation:
+    """`evaluate_policies` of questions that were prepared before, all on this log.
+
+    Raises:
+        OverlapError, NurtureError: as `evaluate_policies`.
+    """
+    _require_names(asked, reference, config)
     own = ips(log, log.propensity)
     logged = _with_interval(log, "ips", own, log.propensity, config.level)
-    found = {
-        name: _evaluate_one(log, name, policy, design, config) for name, policy in policies.items()
-    }
+    found = {name: _evaluate_one(name, question, config) for name, question in asked.items()}
     pair = _Pairing(found.get(reference), found.get(config.rules or ""), own, log.unit, config)
     return Evaluation(
         unit=log.unit,
@@ -90,18 +120,11 @@ def evaluate_policies(
     )
 
 
-def _evaluate_one(
-    log: EvaluationLog,
-    name: str,
-    policy: TargetPolicy | Tabled,
-    design: ValueDesign,
-    config: EvaluationConfig,
-) -> PolicyEvaluation:
+def _evaluate_one(name: str, question: Question, config: EvaluationConfig) -> PolicyEvaluation:
     """One policy's estimates and diagnostics, not yet compared."""
-    target = target_on_log(log, policy, name, config.chunk_rows)
-    predictions = fit_value(design, target.probabilities)
+    log, target = question.log, question.target
     asked = {kind: ESTIMATORS[kind] for kind in config.estimators}
-    found = answers(Question(log, target, predictions), asked)
+    found = answers(question, asked)
     estimates = {
         kind: _with_interval(log, kind, estimate, target.taken, config.level)
         for kind, estimate in found.estimates.items()
@@ -184,7 +207,7 @@ def _no_answer(policy: PolicyEvaluation, reference: PolicyEvaluation | None) -> 
 
 
 def _require_names(
-    policies: Mapping[str, TargetPolicy | Tabled], reference: str, config: EvaluationConfig
+    policies: Mapping[str, Question], reference: str, config: EvaluationConfig
 ) -> None:
     if LOGGED in policies:
         raise NurtureError(f"the name {LOGGED!r} is the logging policy's own; rename the policy")

@@ -1,0 +1,197 @@
+"""The sections of an off-policy report, in the order a sceptic reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from nurture_rl.report import ope_tables
+from nurture_rl.report.drawing import inline
+from nurture_rl.report.ope_source import OpeSource, role
+from nurture_rl.report.source import listed
+from nurture_rl.report.tables import Table
+
+EMPTY = Table("", (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture with what it shows."""
+
+    title: str
+    label: str  # for readers who cannot see it
+    caption: str
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a section; what it does not have is left out."""
+
+    figure: Figure | None = None
+    table: Table = EMPTY
+    kind: str = ""  # "facts" sets a narrow table
+    items: tuple[str, ...] = ()
+    note: str = ""
+    folded: tuple[Figure, ...] = ()
+    folded_title: str = ""
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.figure or self.table.rows or self.items or self.folded)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of the page and of the Markdown."""
+
+    id: str
+    title: str
+    lead: str = ""
+    parts: tuple[Part, ...] = field(default=())
+
+
+def sections(source: OpeSource, drawn: Mapping[str, bytes]) -> list[Section]:
+    """Every section that has something to show."""
+    made = [
+        _values(source, drawn),
+        _estimators(source, drawn),
+        _overlap(source, drawn),
+        _weeks(source, drawn),
+        _refused(source),
+        _intervals(source),
+        _log(source),
+    ]
+    shown = [
+        Section(one.id, one.title, one.lead, tuple(part for part in one.parts if not part.blank))
+        for one in made
+    ]
+    return [one for one in shown if one.parts]
+
+
+def _picture(
+    drawn: Mapping[str, bytes], name: str, title: str, label: str, caption: str
+) -> Figure | None:
+    if name not in drawn:
+        return None
+    return Figure(title, label, caption, Markup(inline(drawn[name])))
+
+
+def _values(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
+    figure = _picture(
+        drawn,
+        "policies",
+        "Value by policy",
+        "Forest plot: each policy's value with its interval",
+        "Each policy's value by the estimator its verdict rests on, with its interval. Grey: the "
+        "log does not carry the policy, so the number stands for nothing. An arrow: the interval "
+        "goes on beyond the axis.",
+    )
+    return Section(
+        "values",
+        "What each policy would earn",
+        "",
+        (
+            Part(figure=figure),
+            Part(table=ope_tables.values(source)),
+            Part(items=ope_tables.judgements(source)),
+        ),
+    )
+
+
+def _estimators(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
+    figures = [
+        _picture(
+            drawn,
+            f"estimators-{name}",
+            role(source, name),
+            f"Forest plot: the value of {name} by every estimator",
+            "Dark: the estimator the verdict rests on; its interval sets the axis. Estimators that "
+            "weight differently and still agree are evidence; where they part, believe none "
+            "of them before the overlap below is understood.",
+        )
+        for name in source.policies
+    ]
+    known = [figure for figure in figures if figure is not None]
+    return Section(
+        "estimators",
+        "What every estimator says",
+        "",
+        (
+            Part(figure=known[0] if known else None),
+            Part(folded=tuple(known[1:]), folded_title="The same for the other policies"),
+            Part(table=ope_tables.estimates(source)),
+        ),
+    )
+
+
+def _overlap(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
+    figure = _picture(
+        drawn,
+        "weights",
+        "Weights",
+        "Effective sample size along an episode, and the tail of the weights",
+        "Left: how many equally weighted episodes the log is worth once decisions are weighted. "
+        "Right: share of episodes that weigh at least so much; a line that falls slowly means that "
+        "few contacts speak for all.",
+    )
+    return Section(
+        "overlap",
+        "Whether the log can speak about them",
+        "",
+        (Part(figure=figure), Part(table=ope_tables.overlaps(source))),
+    )
+
+
+def _weeks(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
+    figure = _picture(
+        drawn,
+        "weeks",
+        "Value by week",
+        "Value by week, as logged and for the candidate and the reference",
+        "Doubly robust, each week by itself. A policy that wins in one week alone has met an "
+        "event, not an effect.",
+    )
+    return Section(
+        "weeks",
+        "Week by week",
+        "",
+        (Part(figure=figure), Part(table=ope_tables.periods(source))),
+    )
+
+
+def _refused(source: OpeSource) -> Section:
+    return Section(
+        "refused",
+        "What was refused, and why",
+        "",
+        (
+            Part(table=ope_tables.refusals(source)),
+            Part(table=ope_tables.set_aside(source)),
+            Part(items=ope_tables.skipped(source)),
+        ),
+    )
+
+
+def _intervals(source: OpeSource) -> Section:
+    return Section(
+        "intervals",
+        "How the intervals were chosen",
+        "Contacts are what is drawn by chance, so every interval counts contacts, not decisions.",
+        (Part(table=ope_tables.intervals(source)),),
+    )
+
+
+def _log(source: OpeSource) -> Section:
+    return Section(
+        "log",
+        "The log",
+        "",
+        (
+            Part(table=ope_tables.log_facts(source), kind="facts"),
+            Part(items=tuple(str(note) for note in listed(source.log, "notes"))),
+        ),
+    )
