@@ -8,16 +8,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nurture_rl.errors import NurtureError
+from nurture_rl.ope.bounds.choose import chosen_interval
+from nurture_rl.ope.bounds.outcomes import rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap, require_exploration
 from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.ope.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
-from nurture_rl.ope.intervals import exact_ips_interval, interval_of, paired_difference
+from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.suite import ESTIMATORS, Question, answers
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
 
+# Estimators in which an outcome counts with its full importance weight.
+FULLY_WEIGHTED = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr"})
 BASIC = ("ips", "snips", "dm", "dr")
 FALLBACKS = ("dr", "snips", "ips")  # where the preferred estimator has no answer for one of a pair
 
@@ -99,9 +103,11 @@ def evaluate_questions(
     """
     _require_names(asked, reference, config)
     own = ips(log, log.propensity)
-    logged = _with_interval(log, "ips", own, log.propensity, config.level)
+    logged = chosen_interval(own, config.level, rare_outcomes(log, log.propensity))
     found = {name: _evaluate_one(name, question, config) for name, question in asked.items()}
-    pair = _Pairing(found.get(reference), found.get(config.rules or ""), own, log.unit, config)
+    taken = {name: question.target.taken for name, question in asked.items()}
+    rules = found.get(config.rules or "")
+    pair = _Pairing(log, taken, found.get(reference), rules, own, config)
     return Evaluation(
         unit=log.unit,
         level=config.level,
@@ -111,7 +117,7 @@ def evaluate_questions(
         n_clusters=own.n_clusters,
         horizon=horizon(log),
         steps=np.unique(log.step),
-        logged=logged,
+        logged=Estimated(own, logged),
         logged_mix=action_mix(log, logged_one_hot(log.mask, log.action)),
         policies={
             name: policy if name == reference else _compared(policy, pair)
@@ -125,8 +131,12 @@ def _evaluate_one(name: str, question: Question, config: EvaluationConfig) -> Po
     log, target = question.log, question.target
     asked = {kind: ESTIMATORS[kind] for kind in config.estimators}
     found = answers(question, asked)
+    outcomes = rare_outcomes(log, target.taken)
     estimates = {
-        kind: _with_interval(log, kind, estimate, target.taken, config.level)
+        kind: Estimated(
+            estimate,
+            chosen_interval(estimate, config.level, outcomes if kind in FULLY_WEIGHTED else None),
+        )
         for kind, estimate in found.estimates.items()
     }
     return PolicyEvaluation(
@@ -142,22 +152,27 @@ def _evaluate_one(name: str, question: Question, config: EvaluationConfig) -> Po
     )
 
 
-def _with_interval(
-    log: EvaluationLog, kind: str, estimate: ValueEstimate, taken: FloatArray, level: float
-) -> Estimated:
-    exact = exact_ips_interval(log, taken, level) if kind == "ips" else None
-    return Estimated(estimate, exact or interval_of(estimate, level))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Pairing:
     """What every policy is compared with."""
 
+    log: EvaluationLog
+    taken: Mapping[str, FloatArray]  # target probabilities of the logged actions, by policy
     reference: PolicyEvaluation | None  # None: the logging policy's own mean
     rules: PolicyEvaluation | None
     own: ValueEstimate
-    unit: str
     config: EvaluationConfig
+
+    def difference(self, policy: PolicyEvaluation, kind: str, to: str) -> Difference:
+        """Paired difference of a policy to another, or to the logging policy, by one estimator."""
+        others = {one.name: one for one in (self.reference, self.rules) if one is not None}
+        base = self.own if to == LOGGED else others[to].estimates[kind].estimate
+        there = self.log.propensity if to == LOGGED else self.taken[to]
+        outcomes = None
+        if kind in FULLY_WEIGHTED:
+            outcomes = rare_outcomes(self.log, self.taken[policy.name], there)
+        mine = policy.estimates[kind].estimate
+        return paired_difference(mine, base, self.config.level, outcomes)
 
 
 def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
@@ -165,22 +180,20 @@ def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
     basis = _basis(policy, pair.reference, pair.config)
     if basis is None:
         return replace(policy, judgement=_no_answer(policy, pair.reference))
-    level = pair.config.level
-    mine = policy.estimates[basis].estimate
-    base = pair.own if pair.reference is None else pair.reference.estimates[basis].estimate
-    difference = paired_difference(mine, base, level)
+    reference = pair.reference
+    difference = pair.difference(policy, basis, LOGGED if reference is None else reference.name)
     bar = None
     if pair.rules is not None and pair.rules.name != policy.name and basis in pair.rules.estimates:
-        over = paired_difference(mine, pair.rules.estimates[basis].estimate, level)
+        over = pair.difference(policy, basis, pair.rules.name)
         bar = RulesBar(pair.rules.name, over, pair.rules.overlap, pair.config.margin)
-    carried = None if pair.reference is None else pair.reference.overlap
+    carried = None if reference is None else reference.overlap
     return replace(
         policy,
         basis=basis,
         difference=difference,
         against_rules=None if bar is None else bar.difference,
         judgement=judge(
-            difference, policy.overlap, carried, pair.config.thresholds, pair.unit, bar
+            difference, policy.overlap, carried, pair.config.thresholds, pair.log.unit, bar
         ),
     )
 
