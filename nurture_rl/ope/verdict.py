@@ -101,7 +101,7 @@ def _numbers(other: str, difference: Difference, unit: str) -> str:
     low, high = difference.interval.lower, difference.interval.upper
     return (
         f"difference to {other} {difference.value:+.4g} {unit} per episode, "
-        f"{difference.interval.level:.4g} interval {low:+.4g} to {high:+.4g}, "
+        f"{100.0 * difference.interval.level:.4g} % interval {low:+.4g} to {high:+.4g}, "
         f"{difference.n_clusters} contacts"
     )
 

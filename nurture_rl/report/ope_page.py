@@ -99,7 +99,7 @@ def _subtitle(source: OpeSource) -> str:
 
 
 def _part(part: Part) -> list[str]:
-    lines = _grid(part.table) if part.table.rows else []
+    lines = [*_grid(part.table), *_grid(part.folded_table)]
     lines += ["", *(f"- {item}" for item in part.items)] if part.items else []
     return lines + (["", part.note] if part.note else [])
 

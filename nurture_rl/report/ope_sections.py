@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from nurture_rl.report import ope_tables
 from nurture_rl.report.drawing import inline
-from nurture_rl.report.ope_source import OpeSource, role
-from nurture_rl.report.source import listed
+from nurture_rl.report.ope_source import OpeSource, role, rows
+from nurture_rl.report.source import listed, words
 from nurture_rl.report.tables import Table
 
 EMPTY = Table("", (), ())
@@ -35,13 +35,15 @@ class Part:
     kind: str = ""  # "facts" sets a narrow table
     items: tuple[str, ...] = ()
     note: str = ""
-    folded: tuple[Figure, ...] = ()
+    folded: tuple[Figure, ...] = ()  # shown on demand
+    folded_table: Table = EMPTY  # likewise
     folded_title: str = ""
 
     @property
     def blank(self) -> bool:
         """Whether there is nothing to show."""
-        return not (self.figure or self.table.rows or self.items or self.folded)
+        folded = self.folded or self.folded_table.rows
+        return not (self.figure or self.table.rows or self.items or self.note or folded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def sections(source: OpeSource, drawn: Mapping[str, bytes]) -> list[Section]:
     """Every section that has something to show."""
     made = [
         _values(source, drawn),
+        _checks(source),
         _estimators(source, drawn),
         _overlap(source, drawn),
         _weeks(source, drawn),
@@ -98,6 +101,23 @@ def _values(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
             Part(figure=figure),
             Part(table=ope_tables.values(source)),
             Part(items=ope_tables.judgements(source)),
+        ),
+    )
+
+
+def _checks(source: OpeSource) -> Section:
+    passed, failed = (ope_tables.checks(source, passed) for passed in (True, False))
+    weeks = [words(row, "period") for row in rows(source.appraisal, "weeks", "logged")]
+    note = f"Week 1 began on {weeks[0]}." if weeks else ""
+    return Section(
+        "checks",
+        "What was asked of the log first",
+        "A check that refuses withholds every verdict it speaks about; a warning stands beside it.",
+        (
+            Part(table=failed),
+            Part(items=() if failed.rows else ("No check refuses or warns.",)),
+            Part(folded_table=passed, folded_title=f"{len(passed.rows)} checks passed"),
+            Part(note=note),
         ),
     )
 

@@ -44,8 +44,9 @@ def values(source: OpeSource) -> Table:
 
 
 def judgements(source: OpeSource) -> tuple[str, ...]:
-    """The reason of every policy's verdict."""
-    found = [(name, words(source.policy(name), "judgement", "reason")) for name in source.policies]
+    """The reason of every other policy's verdict."""
+    others = [name for name in source.policies if name != source.candidate]
+    found = [(name, words(source.policy(name), "judgement", "reason")) for name in others]
     return tuple(f"{name}: {reason}" for name, reason in found if reason)
 
 
@@ -98,6 +99,29 @@ def overlaps(source: OpeSource) -> Table:
         "Log carries it",
     )
     return Table("Overlap of the log with each policy", columns, tuple(lines))
+
+
+def checks(source: OpeSource, passed: bool) -> Table:
+    """What was asked of the log and of each policy on it: what passed, or what did not."""
+    about = [("the log", rows(source.appraisal, "checks", "findings"))]
+    about += [
+        (name, rows(source.appraisal, "target_checks", name, "findings"))
+        for name in source.policies
+    ]
+    grades = ("ok",) if passed else ("refuse", "warn")
+    marks = {"refuse": "refused", "warn": "warning", "ok": "passed"}
+    lines = []
+    for grade in grades:
+        for whose, found in about:
+            for finding in found:
+                if words(finding, "severity") == grade:
+                    told = [words(finding, "sentence"), words(finding, "advice")]
+                    code = (words(finding, "code") or "").replace("-", " ")
+                    text = "; ".join(part for part in told if part)
+                    lines.append((code, whose, marks[grade], text))
+    caption = "Checks that passed" if passed else "Checks that refuse or warn"
+    columns = ("Check", "Of", "Result", "What was found")
+    return Table(caption, columns, tuple(lines), frozenset({1, 2, 3}))
 
 
 def refusals(source: OpeSource) -> Table:

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from nurture_rl.report import drawing
 from nurture_rl.report.numbers import shortened
 from nurture_rl.report.ope_source import OpeSource, rows
-from nurture_rl.report.source import mapping, number, numbers, words
+from nurture_rl.report.source import Json, mapping, number, numbers, words
 
 SHOWN = 6  # policies in one figure, candidate, reference and rules first
 NEEDED = 100.0  # effective episodes below which the log does not carry a policy by default
@@ -62,8 +62,9 @@ def weeks(source: OpeSource) -> bytes | None:
             _paint_weeks(axes, rows(found, name), place - (len(names) - 1) / 2.0, name, colours)
         axes.set_ylabel(f"{source.unit} {source.per}")
         axes.set_xlabel("week of the episode's first decision")
+        starts = [date2num(_monday(row)) for row in rows(found, names[0])]
+        axes.set_xticks(starts[:: max(1, len(starts) // 6)])
         axes.xaxis.set_major_formatter(DateFormatter("%d %b %Y"))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
         drawing.legend_below(figure, axes, 3)
 
     return drawing.draw("weeks", 3.4, paint)
@@ -132,9 +133,9 @@ def _paint_tails(axes: Axes, names: list[str], source: OpeSource) -> None:
 
 
 def _paint_weeks(
-    axes: Axes, found: list[dict[str, object]], shift: float, name: str, colours: dict[str, str]
+    axes: Axes, found: list[Json], shift: float, name: str, colours: dict[str, str]
 ) -> None:
-    day = [date2num(date.fromisoformat(words(row, "period") or "")) for row in found]
+    day = [date2num(_monday(row)) for row in found]
     value = [number(row, "value") for row in found]
     low = [number(row, "interval", "lower") for row in found]
     high = [number(row, "interval", "upper") for row in found]
@@ -145,6 +146,10 @@ def _paint_weeks(
             axes.plot([x, x], [bottom, top], color=colour, linewidth=1.6)
     label = "as logged" if name == "logged" else shortened(name, 24)
     axes.plot(place, value, "o", color=colour, markersize=5, label=label)
+
+
+def _monday(row: Json) -> date:
+    return date.fromisoformat(words(row, "period") or "")
 
 
 def _whole(value: float, position: float) -> str:

@@ -97,7 +97,14 @@ def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> App
         rules=opened.rules,
         margin=run.ask.margin,
     )
-    beside = Beside(opened.day, opened.segments, opened.harms, opened.factors)
+    beside = Beside(
+        day=opened.day,
+        segments=opened.segments,
+        harms=opened.harms,
+        factors=opened.factors,
+        features=opened.features,
+        actions=opened.actions,
+    )
     rng = np.random.default_rng(run.seed)
     return appraise(
         opened.log, opened.policies, opened.reference, rng, config, beside, run.ask.candidate
