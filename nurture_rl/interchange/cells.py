@@ -19,6 +19,14 @@ Texts = NDArray[np.object_]
 
 _TRUE, _FALSE = {"true", "1", "1.0", "yes", "t"}, {"false", "0", "0.0", "no", "f"}
 
+_NUMBERS = (
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_null,
+)
+
 
 class Cells:
     """The columns of one table, read by name; problems gather in `faults`."""
@@ -32,9 +40,7 @@ class Cells:
         """A column as numbers, NaN where the cell is empty, [n]."""
         column = self._column(name)
         kind = column.type
-        if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
-        if pa.types.is_decimal(kind):
+        if any(is_kind(kind) for is_kind in _NUMBERS):
             return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise LogError(

@@ -105,8 +105,8 @@ def forest(
         for place, row in enumerate(lines):
             _paint_row(axes, place, row, limits)
         if at is not None:
-            style = {"color": drawing.INK, "linewidth": 1.0, "linestyle": (0, (4, 3))}
-            axes.axvline(at, **style, label=at_label)
+            dashed = (0, (4, 3))
+            axes.axvline(at, color=drawing.INK, linewidth=1.0, linestyle=dashed, label=at_label)
         axes.set_yticks(range(len(lines)), [shortened(row.name, NAME_LENGTH) for row in lines])
         for label, row in zip(axes.get_yticklabels(), lines, strict=True):
             label.set_fontweight("bold" if row.strong else "normal")

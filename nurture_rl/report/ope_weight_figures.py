@@ -6,7 +6,6 @@ from datetime import date
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import DateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
@@ -62,9 +61,9 @@ def weeks(source: OpeSource) -> bytes | None:
             _paint_weeks(axes, rows(found, name), place - (len(names) - 1) / 2.0, name, colours)
         axes.set_ylabel(f"{source.unit} {source.per}")
         axes.set_xlabel("week of the episode's first decision")
-        starts = [date2num(_monday(row)) for row in rows(found, names[0])]
-        axes.set_xticks(starts[:: max(1, len(starts) // 6)])
-        axes.xaxis.set_major_formatter(DateFormatter("%d %b %Y"))
+        mondays = [_monday(row) for row in rows(found, names[0])]
+        shown = mondays[:: max(1, len(mondays) // 6)]
+        axes.set_xticks([day.toordinal() for day in shown], [f"{day:%d %b %Y}" for day in shown])
         drawing.legend_below(figure, axes, 3)
 
     return drawing.draw("weeks", 3.4, paint)
@@ -135,8 +134,8 @@ def _paint_tails(axes: Axes, names: list[str], source: OpeSource) -> None:
 def _paint_weeks(
     axes: Axes, found: list[Json], shift: float, name: str, colours: dict[str, str]
 ) -> None:
-    day = [date2num(_monday(row)) for row in found]
-    value = [number(row, "value") for row in found]
+    day = [float(_monday(row).toordinal()) for row in found]
+    value = [number(row, "value") or 0.0 for row in found]
     low = [number(row, "interval", "lower") for row in found]
     high = [number(row, "interval", "upper") for row in found]
     colour = colours.get(name, drawing.ORANGE)
