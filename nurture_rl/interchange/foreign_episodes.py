@@ -214,7 +214,7 @@ def _rows_of(
         "action": action,
         "reward": rewards,
         "features": observations[:length].reshape(length, -1),
-        "contact": np.full(length, number, dtype=np.int64),
+        "contact": np.full(length, f"episode {number}"),
     }
     infos = {name: np.asarray(values)[:length] for name, values in one.infos.items()}
     if meaning.mask in infos:
@@ -222,7 +222,7 @@ def _rows_of(
     if meaning.probabilities in infos:
         found["logged"] = infos[meaning.probabilities].astype(np.float64)
     if meaning.contact in infos:
-        found["contact"] = infos[meaning.contact].reshape(-1)
+        found["contact"] = infos[meaning.contact].reshape(-1).astype(np.str_)
     if meaning.propensity in infos:
         found["propensity"] = infos[meaning.propensity].astype(np.float64).reshape(-1)
     elif "logged" in found:

@@ -260,7 +260,7 @@ def test_whole_numbers_name_actions_in_their_order() -> None:
 
 
 def test_episodes_without_an_order_are_a_setting_that_is_missing() -> None:
-    with pytest.raises(ConfigError, match="columns.step: the data frame has episodes"):
+    with pytest.raises(ConfigError, match=r"columns\.step: the data frame has episodes"):
         read(table(), replace(COLUMNS, episode="visit"))
 
 
