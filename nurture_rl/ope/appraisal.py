@@ -14,9 +14,10 @@ from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.checks.findings import LogChecks, Severity
 from nurture_rl.ope.estimators import cumulative_weights
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_questions, questions
-from nurture_rl.ope.evaluation import Evaluation, Json, plain
+from nurture_rl.ope.evaluation import LOGGED, Evaluation, Json, plain
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.selection.compare import PolicyComparison, compare_policies
 from nurture_rl.ope.suite import Question
 from nurture_rl.ope.targets import Tabled, TargetPolicy
 from nurture_rl.ope.verdict import Judgement, Verdict
@@ -56,6 +57,7 @@ class Appraisal:
     candidates: int  # policies compared, whose intervals hold together
     checks: LogChecks  # of the log
     target_checks: Mapping[str, LogChecks]  # of each policy on it
+    comparison: PolicyComparison | None  # of the policies that the log carries
     weights: Mapping[str, WeightProfile]  # by policy
     weeks: Mapping[str, list[PeriodValue]]  # by policy, and "logged"
     skipped: Mapping[str, str]  # parts that were not made, and why
@@ -117,7 +119,8 @@ def appraise(
         NurtureError: what `evaluate_policies` refuses.
     """
     rivals = [name for name in policies if name not in (reference, config.rules)]
-    config = replace(config, level=simultaneous_level(config.level, max(1, len(rivals))))
+    together = config.level
+    config = replace(config, level=simultaneous_level(together, max(1, len(rivals))))
     context = beside.context
     checks = check_log(log, context)
     asked = questions(log, policies, rng, config)
@@ -136,6 +139,7 @@ def appraise(
         candidates=len(rivals),
         checks=checks,
         target_checks=target_checks,
+        comparison=_comparison(evaluation, together, config.preferred, rng),
         weights={
             name: weight_profile(cumulative_weights(log, question.target.taken)[:, -1])
             for name, question in asked.items()
@@ -171,6 +175,20 @@ def _withheld(
             )
         policies[name] = replace(policy, judgement=judged)
     return replace(evaluation, policies=policies)
+
+
+def _comparison(
+    evaluation: Evaluation, level: float, preferred: str, rng: np.random.Generator
+) -> PolicyComparison | None:
+    """All policies the log carries beside each other and the logging policy, by one estimator."""
+    carried = {LOGGED: evaluation.logged.estimate}
+    for name, policy in evaluation.policies.items():
+        if policy.overlap.feasible and preferred in policy.estimates:
+            carried[name] = policy.estimates[preferred].estimate
+    if len(carried) < 2:
+        return None
+    reference = evaluation.reference if evaluation.reference in carried else LOGGED
+    return compare_policies(carried, reference, level, rng)
 
 
 def _weeks(

@@ -61,6 +61,7 @@ def sections(source: OpeSource, drawn: Mapping[str, bytes]) -> list[Section]:
     made = [
         _values(source, drawn),
         _checks(source),
+        _comparison(source),
         _estimators(source, drawn),
         _overlap(source, drawn),
         _weeks(source, drawn),
@@ -119,6 +120,16 @@ def _checks(source: OpeSource) -> Section:
             Part(folded_table=passed, folded_title=f"{len(passed.rows)} checks passed"),
             Part(note=note),
         ),
+    )
+
+
+def _comparison(source: OpeSource) -> Section:
+    reason = words(source.appraisal, "comparison", "reason") or ""
+    return Section(
+        "comparison",
+        "Which policy may be the best",
+        f"{reason[:1].upper()}{reason[1:]}." if reason else "",
+        (Part(table=ope_tables.comparison(source)),),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from nurture_rl.report.numbers import MISSING, count, moment, percent, shown
+from nurture_rl.report.numbers import MISSING, Bounded, count, moment, percent, shown
 from nurture_rl.report.ope_source import (
     METHODS,
     OpeSource,
     estimator_name,
     feasible,
+    interval_at,
     role,
     rows,
 )
@@ -41,6 +42,35 @@ def values(source: OpeSource) -> Table:
         )
     caption = f"Value by policy, {source.unit} {source.per}"
     return Table(caption, tuple(columns), tuple(lines), frozenset({len(columns) - 1}))
+
+
+def comparison(source: OpeSource) -> Table:
+    """The policies that the log carries beside each other; intervals hold for all together."""
+    found = mapping(source.appraisal, "comparison")
+    marks = {True: "may be the best", False: "is beaten"}
+    lines = []
+    for row in rows(found, "policies"):
+        name = words(row, "name") or ""
+        gap = Bounded(
+            number(row, "difference"),
+            number(row, "difference_interval", "lower"),
+            number(row, "difference_interval", "upper"),
+        )
+        is_reference = name == words(found, "reference")
+        lines.append(
+            (
+                "as logged" if name == "logged" else role(source, name),
+                interval_at(row).shown(),
+                "the reference" if is_reference else gap.shown(signed=True),
+                marks[row.get("may_be_best") is True],
+            )
+        )
+    reference = words(found, "reference") or ""
+    less = "the log" if reference == "logged" else reference
+    columns = ("Policy", "Value", f"Less {less}", "Among the others")
+    level = percent(number(found, "level"))
+    caption = f"Policies beside each other, {source.unit} {source.per}; {level} together"
+    return Table(caption, columns, tuple(lines), frozenset({3}))
 
 
 def judgements(source: OpeSource) -> tuple[str, ...]:
