@@ -32,15 +32,15 @@ class Tuned:
 
 
 def slope(candidates: Sequence[ValueEstimate], level: float = LEVEL) -> int:
-    """Choose the candidate that is as narrow as it can be without contradicting the wider ones.
+    """Choose the narrowest candidate of those that do not contradict the less biased ones.
 
-    Candidates are ordered by width, widest first (equally wide ones as given); the last i is
-    chosen of those before the first that breaks
+    In the given order, candidates are admitted before the first i that breaks
 
         |V_i - V_j| <= c_i + (sqrt(6) - 1) c_j    for all j before i
 
-    with c the half-width of each one's clustered interval. With one of them unbiased the error is,
-    up to a constant, that of the best candidate in hindsight.
+    with c the half-width of each one's clustered interval. With the first unbiased, the error is up
+    to a constant that of the best candidate in hindsight. Nothing is asked of the widths: where a
+    more biased candidate is also the wider one, it is not chosen.
 
     Args:
         candidates: estimates from one log, least biased first, at least one.
@@ -57,15 +57,17 @@ def slope(candidates: Sequence[ValueEstimate], level: float = LEVEL) -> int:
     """
     if not candidates:
         raise ShapeError("expected at least one candidate to choose from, got none")
+    value = np.array([candidate.value for candidate in candidates])
     half = np.array([_half_width(candidate, level) for candidate in candidates])
-    order = np.argsort(-half, kind="stable")
-    chosen = order[0]
-    for place, i in enumerate(order):
-        apart = [abs(candidates[i].value - candidates[j].value) for j in order[:place]]
-        if (np.array(apart) > half[i] + WIDER * half[order[:place]]).any():
-            break
-        chosen = i
-    return int(chosen)
+    admitted = 1
+    while (
+        admitted < half.size
+        and not (
+            np.abs(value[admitted] - value[:admitted]) > half[admitted] + WIDER * half[:admitted]
+        ).any()
+    ):
+        admitted += 1
+    return int(np.argmin(half[:admitted]))
 
 
 def tuned(candidates: Mapping[float, ValueEstimate], level: float = LEVEL) -> Tuned:
@@ -101,5 +103,4 @@ def tuned_interval(found: Tuned, level: float) -> Interval:
 
 
 def _half_width(candidate: ValueEstimate, level: float) -> float:
-    own = interval_of(candidate, level)
-    return (own.upper - own.lower) / 2.0
+    return interval_of(replace(candidate, value=0.0), level).upper
