@@ -3,47 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nurture_rl.ope.appendices import (
+    Beside,
+    Tail,
+    by_segment,
+    harm_bounds,
+    lift_by_factor,
+    tails,
+)
 from nurture_rl.ope.by_period import PeriodValue, by_period, weeks_of
 from nurture_rl.ope.checks.check import check_log, check_target
-from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.checks.findings import LogChecks, Severity
+from nurture_rl.ope.diagnostics import require_exploration
 from nurture_rl.ope.estimators import cumulative_weights
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_questions, questions
 from nurture_rl.ope.evaluation import LOGGED, Evaluation, Json, plain
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.risk.harm import HarmBound
+from nurture_rl.ope.risk.lift import LiftDecomposition
+from nurture_rl.ope.risk.segments import SegmentValue
 from nurture_rl.ope.selection.compare import PolicyComparison, compare_policies
 from nurture_rl.ope.suite import Question
 from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.value_model import ValueDesign, value_design
 from nurture_rl.ope.verdict import Judgement, Verdict
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Beside:
-    """What stands beside a log and is not part of it."""
-
-    day: NDArray[np.datetime64] | None = None  # of each decision, [N]
-    segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)  # [E] each
-    harms: Mapping[str, FloatArray] = field(default_factory=dict)  # counts per decision, [N] each
-    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # level by action, [a]
-    features: tuple[str, ...] = ()  # names, [d]
-    actions: tuple[str, ...] = ()  # names, [a]
-
-    @property
-    def context(self) -> LogContext:
-        """The same as the checks of a log want it."""
-        week = None
-        if self.day is not None and not np.isnat(self.day).any():
-            # 1970-01-01 was a Thursday: three days after a Monday.
-            monday = (self.day.astype("datetime64[D]").astype(np.int64) + 3) // 7
-            week = monday - monday.min() + 1
-        return LogContext(week=week, feature_names=self.features, action_ids=self.actions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +49,10 @@ class Appraisal:
     comparison: PolicyComparison | None  # of the policies that the log carries
     weights: Mapping[str, WeightProfile]  # by policy
     weeks: Mapping[str, list[PeriodValue]]  # by policy, and "logged"
+    tails: Mapping[str, Tail]  # of the return per episode, by policy, and "logged"
+    harms: Mapping[str, Mapping[str, HarmBound]]  # by harm and policy, and "logged"
+    segments: Mapping[str, tuple[SegmentValue, ...]]  # of the candidate, by name of the labels
+    lift: LiftDecomposition | None  # of the candidate over the reference
     skipped: Mapping[str, str]  # parts that were not made, and why
 
     @property
@@ -121,32 +114,65 @@ def appraise(
     rivals = [name for name in policies if name not in (reference, config.rules)]
     together = config.level
     config = replace(config, level=simultaneous_level(together, max(1, len(rivals))))
-    context = beside.context
-    checks = check_log(log, context)
-    asked = questions(log, policies, rng, config)
-    target_checks = {
-        name: check_target(log, one.target, context, predictions=one.predictions)
+    checks = check_log(log, beside.context)
+    require_exploration(log, config.thresholds)
+    design = value_design(log, rng, config.value_model)
+    asked = questions(log, policies, design, config)
+    targets = {
+        name: check_target(log, one.target, beside.context, predictions=one.predictions)
         for name, one in asked.items()
     }
     evaluation = evaluate_questions(log, asked, reference, config)
-    evaluation = _withheld(evaluation, checks, target_checks)
-    weeks, skipped = _weeks(log, asked, beside, config.level)
+    evaluation = _withheld(evaluation, checks, targets)
+    chosen = candidate or best_of(evaluation, rivals)
+    case = _Case(log, asked, evaluation, chosen, beside, design, together)
+    weeks, skipped = _weeks(case)
+    told, refused = tails(log, case.carried, together)
+    parts, without = _segments(case)
+    lift = _lift(case)
+    skipped |= refused | without | ({"lift by factor": lift} if isinstance(lift, str) else {})
     return Appraisal(
         evaluation=evaluation,
-        candidate=candidate or best_of(evaluation, rivals),
+        candidate=chosen,
         rules=config.rules,
         margin=config.margin,
         candidates=len(rivals),
         checks=checks,
-        target_checks=target_checks,
-        comparison=_comparison(evaluation, together, config.preferred, rng),
+        target_checks=targets,
+        comparison=_comparison(case, config.preferred, rng),
         weights={
             name: weight_profile(cumulative_weights(log, question.target.taken)[:, -1])
             for name, question in asked.items()
         },
         weeks=weeks,
+        tails=told,
+        harms=harm_bounds(log, case.carried, beside.harms, together),
+        segments=parts,
+        lift=None if isinstance(lift, str) else lift,
         skipped=skipped,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """What the appendices are made from."""
+
+    log: EvaluationLog
+    asked: Mapping[str, Question]
+    evaluation: Evaluation
+    candidate: str
+    beside: Beside
+    design: ValueDesign
+    level: float  # over all candidates, segments or policies together
+
+    @property
+    def carried(self) -> dict[str, FloatArray]:
+        """Chances of the logged actions under the policies the log carries, and as logged."""
+        found = {LOGGED: self.log.propensity}
+        for name, one in self.asked.items():
+            if self.evaluation.policies[name].overlap.feasible:
+                found[name] = one.target.taken
+        return found
 
 
 def best_of(evaluation: Evaluation, rivals: list[str]) -> str:
@@ -177,28 +203,54 @@ def _withheld(
     return replace(evaluation, policies=policies)
 
 
-def _comparison(
-    evaluation: Evaluation, level: float, preferred: str, rng: np.random.Generator
-) -> PolicyComparison | None:
+def _comparison(case: _Case, preferred: str, rng: np.random.Generator) -> PolicyComparison | None:
     """All policies the log carries beside each other and the logging policy, by one estimator."""
-    carried = {LOGGED: evaluation.logged.estimate}
-    for name, policy in evaluation.policies.items():
-        if policy.overlap.feasible and preferred in policy.estimates:
-            carried[name] = policy.estimates[preferred].estimate
-    if len(carried) < 2:
+    evaluation = case.evaluation
+    estimates = {LOGGED: evaluation.logged.estimate}
+    for name in case.carried:
+        if name != LOGGED and preferred in evaluation.policies[name].estimates:
+            estimates[name] = evaluation.policies[name].estimates[preferred].estimate
+    if len(estimates) < 2:
         return None
-    reference = evaluation.reference if evaluation.reference in carried else LOGGED
-    return compare_policies(carried, reference, level, rng)
+    reference = evaluation.reference if evaluation.reference in estimates else LOGGED
+    return compare_policies(estimates, reference, case.level, rng)
 
 
-def _weeks(
-    log: EvaluationLog, asked: Mapping[str, Question], beside: Beside, level: float
-) -> tuple[dict[str, list[PeriodValue]], dict[str, str]]:
-    if beside.day is None:
+def _weeks(case: _Case) -> tuple[dict[str, list[PeriodValue]], dict[str, str]]:
+    day = case.beside.day
+    if day is None:
         return {}, {"weeks": "the log does not say when its decisions were made"}
-    if np.isnat(beside.day).any():
+    if np.isnat(day).any():
         return {}, {"weeks": "some decisions have no day"}
-    found = by_period(log, weeks_of(beside.day, log), asked, level)
-    if len(found["logged"]) < 2:
+    periods = weeks_of(day, case.log)
+    found = by_period(case.log, periods, case.asked, case.evaluation.level)
+    if len(found[LOGGED]) < 2:
         return {}, {"weeks": "fewer than two weeks have enough contacts"}
     return found, {}
+
+
+def _segments(case: _Case) -> tuple[dict[str, tuple[SegmentValue, ...]], dict[str, str]]:
+    evaluation = case.evaluation
+    policy = evaluation.policies[case.candidate]
+    if not case.beside.segments:
+        return {}, {"segments": "no labels to break the value down by were named"}
+    if case.candidate not in case.carried or policy.basis is None:
+        return {}, {"segments": f"the log does not carry {case.candidate!r}"}
+    base = evaluation.logged
+    if evaluation.reference != LOGGED:
+        base = evaluation.policies[evaluation.reference].estimates[policy.basis]
+    pair = (policy.estimates[policy.basis].estimate, base.estimate)
+    taken = case.asked[case.candidate].target.taken
+    return by_segment(case.log, pair, taken, case.beside.segments, case.level), {}
+
+
+def _lift(case: _Case) -> LiftDecomposition | str:
+    """The lift by factor, or why there is none."""
+    reference, table = case.evaluation.reference, case.log.logged_probabilities
+    for name in (case.candidate, reference):
+        if name not in case.carried:
+            return f"the log does not carry {name!r}"
+    if reference != LOGGED:
+        table = case.asked[reference].target.probabilities
+    asked = case.asked[case.candidate]
+    return lift_by_factor(asked, table, case.beside.factors, case.design, case.level)

@@ -17,7 +17,7 @@ from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.suite import ESTIMATORS, Question, answers
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
-from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
+from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
 
 # Estimators in which an outcome counts with its full importance weight.
@@ -67,22 +67,28 @@ def evaluate_policies(
         FitError: fewer than three contacts, or value model settings out of range.
         NurtureError: an unknown reference, rules or estimator, or a policy named "logged".
     """
-    return evaluate_questions(log, questions(log, policies, rng, config), reference, config)
+    require_exploration(log, config.thresholds)
+    design = value_design(log, rng, config.value_model)
+    return evaluate_questions(log, questions(log, policies, design, config), reference, config)
 
 
 def questions(
     log: EvaluationLog,
     policies: Mapping[str, TargetPolicy | Tabled],
-    rng: np.random.Generator,
+    design: ValueDesign,
     config: EvaluationConfig,
 ) -> dict[str, Question]:
     """What estimators may read about each policy: its probabilities and its value model's answers.
 
+    Args:
+        log: the decisions.
+        policies: by name.
+        design: of `value_design` on this log.
+        config: how many rows a policy is asked about at a time.
+
     Raises:
-        OverlapError, ProbabilityError, ShapeError, FitError: as `evaluate_policies`.
+        ProbabilityError, ShapeError: a policy's answer is no distribution over legal actions.
     """
-    require_exploration(log, config.thresholds)
-    design = value_design(log, rng, config.value_model)
     found = {}
     for name, policy in policies.items():
         target = target_on_log(log, policy, name, config.chunk_rows)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.report import ope_tables
 from nurture_rl.report.numbers import count
+from nurture_rl.report.ope_appendix import appendix_figures
 from nurture_rl.report.ope_figures import ope_figures
 from nurture_rl.report.ope_headline import ope_headline
 from nurture_rl.report.ope_sections import Part, sections
@@ -53,7 +54,7 @@ def ope_page(found: Json) -> str:
         subtitle=_subtitle(source),
         headline=ope_headline(source),
         provenance=words(source.log, "provenance"),
-        sections=sections(source, ope_figures(source)),
+        sections=sections(source, ope_figures(source) | appendix_figures(source)),
         run_facts=ope_tables.run_facts(source),
         command=words(found, "run", "command"),
         config=words(found, "run", "config"),

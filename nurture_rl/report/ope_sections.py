@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from nurture_rl.report import ope_tables
+from nurture_rl.report import ope_appendix, ope_tables
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.ope_source import OpeSource, role, rows
 from nurture_rl.report.source import listed, words
@@ -43,6 +43,8 @@ class Part:
     def blank(self) -> bool:
         """Whether there is nothing to show."""
         folded = self.folded or self.folded_table.rows
+        if self.table is not EMPTY and not self.table.rows:
+            return True
         return not (self.figure or self.table.rows or self.items or self.note or folded)
 
 
@@ -65,6 +67,9 @@ def sections(source: OpeSource, drawn: Mapping[str, bytes]) -> list[Section]:
         _estimators(source, drawn),
         _overlap(source, drawn),
         _weeks(source, drawn),
+        _segments(source, drawn),
+        _lift(source, drawn),
+        _risk(source),
         _refused(source),
         _intervals(source),
         _log(source),
@@ -191,6 +196,61 @@ def _weeks(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
         "Week by week",
         "",
         (Part(figure=figure), Part(table=ope_tables.periods(source))),
+    )
+
+
+def _segments(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
+    figure = _picture(
+        drawn,
+        "segments",
+        "Difference by segment",
+        "Forest plot: the candidate's difference to the reference in each segment",
+        "All intervals hold together, so a blue or red segment is no find of chance; grey ones "
+        "cannot be told apart from no difference. The dashed line is the difference over all "
+        "contacts.",
+    )
+    return Section(
+        "segments",
+        "For whom it is better",
+        "",
+        (Part(figure=figure), Part(table=ope_appendix.segments_table(source))),
+    )
+
+
+def _lift(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
+    figure = _picture(
+        drawn,
+        "lift",
+        "Lift by factor",
+        "Forest plot: each factor's share of the lift, and their sum",
+        "What each choice earns when it follows the candidate and the others stay with the "
+        "reference, averaged over all orders of unlocking them. The shares add up to the whole.",
+    )
+    return Section(
+        "lift",
+        "Which choices earn the difference",
+        "",
+        (Part(figure=figure), Part(table=ope_appendix.lift_table(source))),
+    )
+
+
+def _risk(source: OpeSource) -> Section:
+    return Section(
+        "risk",
+        "What can go wrong",
+        "",
+        (
+            Part(
+                table=ope_appendix.tails_table(source),
+                note="Weighted by whole episodes. A mean of the worst that rests on few episodes "
+                "is too sure of itself.",
+            ),
+            Part(
+                table=ope_appendix.harms_table(source),
+                note="A harm that was never seen is not ruled out: the bound is what the log "
+                "cannot exclude.",
+            ),
+        ),
     )
 
 

@@ -27,7 +27,9 @@ ESTIMATORS = {
 }
 METHODS = {
     "clustered-t": "t, clustered by contact",
+    "skewed-t": "t, clustered by contact and corrected for skewness",
     "clopper-pearson": "exact binomial",
+    "weighted-poisson": "weighted Poisson",
 }
 
 

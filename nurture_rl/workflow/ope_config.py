@@ -24,6 +24,7 @@ class OpeDataConfig(DataConfig):
     beside: str | None = None  # source `d3rlpy`: .npz with `propensity`, decision by decision
     actions: list[str] = field(default_factory=list)  # names; empty: as the log has them
     factors: dict[str, Any] = field(default_factory=dict)  # factor columns of each action
+    levels: dict[str, Any] = field(default_factory=dict)  # by factor: the level of each action
     unit: str = "reward"
     discount: float = 1.0  # per bin
     max_refused: float = 0.05  # largest share of rows that may be set aside, in [0, 1)

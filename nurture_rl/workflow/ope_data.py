@@ -45,7 +45,11 @@ def opened_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
         return journey_log(pipeline, run)
     admission = admit(foreign_rows(run), run.data.max_refused)
     policies = target_policies(run.targets, admission)
-    about = {"reference": run.ask.reference or "logged", "rules": run.ask.rules}
+    about = {
+        "reference": run.ask.reference or "logged",
+        "rules": run.ask.rules,
+        "levels": run.data.levels,
+    }
     return of_admission(admission, policies, about)
 
 
@@ -130,10 +134,11 @@ def quarantine_table(admission: OpenedLog) -> pa.Table:
 
 def _factors(journey: Journey) -> dict[str, tuple[str, ...]]:
     """The factors that a lift is broken down by, and each action's level, [a] each."""
-    found: dict[str, list[str]] = {"routing": [], "content": [], "offer": [], "timing": []}
+    found: dict[str, list[str]] = {"routing": [], "offer": [], "content": [], "timing": []}
     for action in ActionCatalog.of(journey).actions:
         message = action.message
-        found["routing"].append(action.routing)
+        pause = action.routing == "pause"
+        found["routing"].append(f"pause:{action.bins}" if pause else action.routing)
         found["content"].append("" if message is None else message.id)
         found["offer"].append("" if message is None else message.offer)
         found["timing"].append("" if message is None else str(action.slot))

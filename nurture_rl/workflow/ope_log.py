@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.admission import Admission, RefusedRow, reasons_counted
 from nurture_rl.ope.log import EvaluationLog, FloatArray, first_rows
 from nurture_rl.ope.targets import Tabled, TargetPolicy
@@ -43,7 +44,10 @@ def of_admission(
     Args:
         admission: the checked rows.
         policies: target policies, those given as columns included.
-        about: `reference` and `rules`.
+        about: `reference`, `rules` and `levels`, each action's level by factor.
+
+    Raises:
+        ConfigError: a factor that leaves an action out.
     """
     first = first_rows(admission.log)
     segments = {name: labels[first] for name, labels in admission.segments.items()}
@@ -55,7 +59,7 @@ def of_admission(
         reference=about["reference"],
         rules=about["rules"],
         actions=admission.meaning.actions,
-        factors={},
+        factors=_levels(about["levels"], admission.meaning.actions),
         features=admission.meaning.features,
         day=admission.day,
         segments=segments,
@@ -76,6 +80,17 @@ def of_admission(
     )
 
 
+def _levels(given: Mapping[str, Any], actions: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for factor, by_action in given.items():
+        known = {str(action): str(level) for action, level in by_action.items()}
+        lacking = [action for action in actions if action not in known]
+        if lacking:
+            raise ConfigError(f"data.levels.{factor}: expected a level of {', '.join(lacking)} too")
+        found[str(factor)] = tuple(known[action] for action in actions)
+    return found
+
+
 def few_levels(log: EvaluationLog, names: tuple[str, ...], most: int = 4) -> dict[str, Labels]:
     """Features that take few values at episodes' first decisions, as labels of the episodes.
 
@@ -91,8 +106,3 @@ def few_levels(log: EvaluationLog, names: tuple[str, ...], most: int = 4) -> dic
         if 2 <= levels.size <= LEVELS and len(found) < most:
             found[name] = np.array([f"{value:g}" for value in column], dtype=object)
     return found
-
-
-def with_policies(opened: OpenedLog, policies: Mapping[str, TargetPolicy | Tabled]) -> OpenedLog:
-    """The same log asked about other policies."""
-    return replace(opened, policies=policies)

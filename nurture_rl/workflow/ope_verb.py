@@ -23,7 +23,8 @@ from threadpoolctl import threadpool_limits
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.ope.appraisal import Appraisal, Beside, appraise
+from nurture_rl.ope.appendices import Beside
+from nurture_rl.ope.appraisal import Appraisal, appraise
 from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.ope.evaluation import plain
 from nurture_rl.ope.suite import ESTIMATORS

@@ -1,4 +1,4 @@
-"""The whole appraisal: one candidate, verdicts that checks withhold, and parts that are left out."""
+"""The whole appraisal: one candidate, verdicts that checks withhold, parts that are left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nurture_rl.ope.appraisal import Appraisal, Beside, appraise
+from nurture_rl.ope.appendices import Beside
+from nurture_rl.ope.appraisal import Appraisal, appraise
 from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.targets import Tabled

@@ -14,12 +14,13 @@ from nurture_rl.ope.evaluate import EvaluationConfig, questions
 from nurture_rl.ope.intervals import clustered_interval
 from nurture_rl.ope.log import take_episodes
 from nurture_rl.ope.targets import Tabled
-from nurture_rl.ope.value_model import ValuePredictions
+from nurture_rl.ope.value_model import ValueModelConfig, ValuePredictions, value_design
 from tests.unit.ope.log_makers import random_distribution, random_log
 
 LOG = random_log(0, [2] * 120)
 TARGET = random_distribution(np.random.default_rng(1), LOG.mask)
-ASKED = questions(LOG, {"new": Tabled(TARGET)}, np.random.default_rng(2), EvaluationConfig())
+DESIGN = value_design(LOG, np.random.default_rng(2), ValueModelConfig())
+ASKED = questions(LOG, {"new": Tabled(TARGET)}, DESIGN, EvaluationConfig())
 PERIODS = np.array(["b"] * 40 + ["a"] * 80)
 
 
@@ -61,8 +62,7 @@ def test_a_period_of_few_contacts_is_left_out() -> None:
 
 def test_contacts_are_counted_and_not_episodes() -> None:
     one = replace(LOG, cluster=np.arange(120) % (FEW - 1))
-    asked = questions(one, {}, np.random.default_rng(0), EvaluationConfig())
-    assert by_period(one, np.array(["a"] * 120), asked, 0.95) == {"logged": []}
+    assert by_period(one, np.array(["a"] * 120), {}, 0.95) == {"logged": []}
 
 
 def test_labels_of_another_length_are_refused() -> None:
