@@ -19,10 +19,10 @@ from nurture_rl.errors import NurtureError
 from nurture_rl.ope.diagnostics import OverlapThresholds
 from nurture_rl.ope.suite import ESTIMATORS
 from nurture_rl.ope.value_model import ValueModelConfig
+from nurture_rl.report.truth_figures import truth_scores, truth_values
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.truth_policies import target_policies, targets
-from nurture_rl.report.truth_figures import truth_scores, truth_values
 from nurture_rl.workflow.truth_study import Suite, TrueValues, TruthCell, TruthStudy
 from nurture_rl.workflow.truth_tables import all_scores, report, score_panels, value_panels
 

@@ -1,4 +1,4 @@
-"""Every estimator on logs of a world whose truth is known: what it says of policies, kept by log."""
+"""Every estimator on logs of a world of known truth: what it says of policies, kept by log."""
 
 from __future__ import annotations
 
