@@ -15,6 +15,7 @@ from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.suite import ESTIMATORS, Estimator, Question, answers
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
+from nurture_rl.report.truth_real_figure import KnownRow
 
 LEVEL = 0.95
 MODEL_ONLY = "dm"  # its interval leaves out the error of the model, so it counts for no verdict
@@ -72,9 +73,7 @@ class RealResult:
     def missed(self) -> tuple[str, ...]:
         """Estimators that use weights and whose intervals miss."""
         return tuple(
-            one.estimator
-            for one in self.answers
-            if not one.covered and one.estimator != MODEL_ONLY
+            one.estimator for one in self.answers if not one.covered and one.estimator != MODEL_ONLY
         )
 
     @property
@@ -212,6 +211,24 @@ def answer_table(result: RealResult) -> str:
     ]
     lines += [[name, "refused", reason] for name, reason in result.refusals.items()]
     return _table(["estimator", "value, 95 % interval", "holds the known value"], lines)
+
+
+def figure_rows(results: Sequence[RealResult], shown: Sequence[str]) -> list[KnownRow]:
+    """The cases relative to their known values, with some of the estimators."""
+    z = float(ndtri(0.5 + LEVEL / 2.0))
+    return [
+        KnownRow(
+            label=f"{one.data}: {one.logging} → {one.target}",
+            carried=one.feasible,
+            known_half=z * one.known.stderr / scale,
+            estimates=tuple(
+                (a.estimator, a.value / scale, a.lower / scale, a.upper / scale)
+                for a in one.answers
+                if a.estimator in shown
+            ),
+        )
+        for one, scale in ((one, one.known.value) for one in results)
+    ]
 
 
 def _answer(found: RealAnswer | None) -> str:

@@ -17,7 +17,14 @@ from nurture_rl.logs.adapters.open_bandit import (
     shares_by_position,
 )
 from nurture_rl.logs.adapters.upworthy import HeadlineTests, read_tests, split_impressions
-from nurture_rl.ope.log import EvaluationLog, FloatArray, evaluation_log, first_rows
+from nurture_rl.ope.log import (
+    BoolArray,
+    EvaluationLog,
+    FloatArray,
+    IntArray,
+    evaluation_log,
+    first_rows,
+)
 from nurture_rl.policies.policy import Policy, certain
 from nurture_rl.workflow.decisions import Decisions, held_out_log
 from nurture_rl.workflow.truth_real import Known, RealCase, matched_value, mean_of
@@ -138,17 +145,18 @@ def upworthy_cases(source: Path, rng: np.random.Generator) -> list[RealCase]:
         "loser of the other half": _by_test(tests, -rate),
     }
     log, test = headline_log(drawn, rate, rng)
+    weight = np.bincount(test, minlength=tests.n_tests).astype(np.float64)
     found = []
     for name, package in chosen.items():
         target = certain(tests.arm[package], log.n_actions)
-        truth = _rate_of(known, package, np.bincount(tests.test, weights=drawn.impressions))
+        truth = _rate_of(known, package, weight)
         found.append(RealCase("Upworthy", "even lot", name, log, target[test], truth))
     return found
 
 
 def headline_log(
     drawn: HeadlineTests, rate: FloatArray, rng: np.random.Generator
-) -> tuple[EvaluationLog, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+) -> tuple[EvaluationLog, IntArray]:
     """Drawn impressions as single decisions in random order, and the test of each, [n].
 
     Args:
@@ -185,16 +193,14 @@ def headline_log(
     return log, test
 
 
-def _by_test(tests: HeadlineTests, score: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _by_test(tests: HeadlineTests, score: FloatArray) -> IntArray:
     """The package of the highest score in each test, the first of equals, [T]."""
     order = np.lexsort((tests.arm, -score, tests.test))
     first = np.searchsorted(tests.test[order], np.arange(tests.n_tests))
     return np.asarray(order[first], np.int64)
 
 
-def _rate_of(
-    known: HeadlineTests, package: np.ndarray[tuple[int], np.dtype[np.int64]], weight: FloatArray
-) -> Known:
+def _rate_of(known: HeadlineTests, package: IntArray, weight: FloatArray) -> Known:
     """Click rate of one package a test, tests weighed as in the log."""
     share = weight / weight.sum()
     seen = np.maximum(known.impressions[package], 1)
@@ -228,7 +234,10 @@ def voter_cases(source: Path, rng: np.random.Generator) -> list[RealCase]:
 
 
 def voter_log(
-    voters: Voters, treatment: str, which: np.ndarray[tuple[int], np.dtype[np.bool_]], outcome: object
+    voters: Voters,
+    treatment: str,
+    which: BoolArray,
+    outcome: BoolArray,
 ) -> EvaluationLog:
     """Some voters with one treatment; its propensity is its share in the whole file."""
     treated = voters.treated[treatment]
@@ -240,7 +249,7 @@ def voter_log(
         mask=np.ones((n, 2), np.bool_),
         action=action,
         propensity=rows[np.arange(n), action],
-        reward=np.asarray(outcome)[which],
+        reward=outcome[which],
         episode=np.arange(n),
         step=np.zeros(n),
         cluster=np.arange(n),

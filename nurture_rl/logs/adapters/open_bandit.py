@@ -1,4 +1,4 @@
-"""The Open Bandit Dataset: clothes shown on a page by one of two policies, and whether one was clicked.
+"""The Open Bandit Dataset: clothes shown on a page by one of two policies, clicked or not.
 
 It has no journeys: an impression is a decision by itself, so this reads arrays, not raw tables.
 
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.adapters.common import BoolArray, FloatArray, IntArray, cells, read_csv
@@ -102,10 +104,10 @@ def shares_by_position(shown: Impressions) -> FloatArray:
     """
     count = np.zeros((POSITIONS, shown.n_items))
     np.add.at(count, (shown.position, shown.item), 1.0)
-    return count / count.sum(axis=1, keepdims=True)
+    return np.asarray(count / count.sum(axis=1, keepdims=True), np.float64)
 
 
-def _codes(values: np.ndarray) -> IntArray:  # type: ignore[type-arg]
+def _codes(values: NDArray[Any]) -> IntArray:
     """Distinct rows numbered from 0 in ascending order, [n]."""
     found = np.unique(values, axis=0, return_inverse=True)[1]
     return np.asarray(found.reshape(-1), np.int64)
