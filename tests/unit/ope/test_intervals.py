@@ -73,6 +73,18 @@ def test_exact_interval_at_no_and_full_success() -> None:
     assert binomial_interval(10, 10, 0.95, scale=2.0).upper == 2.0
 
 
+def test_exact_interval_of_three_in_ten_is_the_tabled_one() -> None:
+    found = binomial_interval(3, 10, 0.95)
+    assert (found.lower, found.upper) == pytest.approx((0.0667395, 0.6524529), abs=5e-8)
+
+
+def test_only_outcomes_that_the_target_matches_are_counted() -> None:
+    # Four rows match, one of them paid; of five others two paid.
+    log = bandit_log([0] * 4 + [1] * 5, [0.5] * 9, [5.0] + [0.0] * 3 + [5.0] * 2 + [0.0] * 3)
+    found = exact_ips_interval(log, np.array([1.0] * 4 + [0.0] * 5), 0.95)
+    assert found == binomial_interval(1, 9, 0.95, scale=10.0)
+
+
 def test_few_matched_outcomes_of_one_weight_get_the_exact_interval() -> None:
     # Weight 2 on the two matched rows, of which one paid 5: V = 2 * 5 * 1/4.
     log = bandit_log([0, 0, 1, 1], [0.5] * 4, [5.0, 0.0, 5.0, 0.0])

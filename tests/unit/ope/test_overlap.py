@@ -59,6 +59,13 @@ def test_ess_of_independent_steps_falls_by_the_second_moment_each_step() -> None
     assert found.feasible
 
 
+def test_the_logging_policy_itself_is_carried_in_full() -> None:
+    log = chain_log(400, 2)
+    found = overlap(log, measured(log, 0.5, 0.5), THRESHOLDS)
+    assert found.mean_weight_stderr.tolist() == [0.0, 0.0]
+    assert (found.ess, found.feasible) == (400.0, True)
+
+
 def test_second_moment_without_logged_rows_comes_from_the_ratios() -> None:
     log = replace(chain_log(400, 2), logged_probabilities=None)
     found = overlap(log, measured(log, 0.2, 0.8), THRESHOLDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,7 +43,7 @@ def test_verdict_is_where_the_interval_lies(value: float, half: float, verdict: 
 
 
 def test_an_interval_twice_the_difference_needs_four_times_the_contacts() -> None:
-    found = judged(difference(1.0, 2.0), measured(400.0), None)
+    found = judged(difference(2.0, 4.0), measured(400.0), None)
     assert found.contacts_needed == 1600
     assert "about 1600 contacts in all would settle" in found.reason
 
@@ -58,6 +60,11 @@ def test_a_clear_difference_without_overlap_is_not_believed() -> None:
     # 100 effective episodes wanted, 25 there: four times the 400 contacts.
     assert found.contacts_needed == 1600
     assert found.reason.startswith("the log does not carry the policy: as told")
+
+
+def test_one_episode_with_twice_the_weight_it_may_have_needs_twice_the_contacts() -> None:
+    heavy = replace(measured(400.0, feasible=False), max_weight_share=0.1)
+    assert judged(difference(2.0, 1.0), heavy, None).contacts_needed == 800
 
 
 def test_the_reference_needs_overlap_too() -> None:
