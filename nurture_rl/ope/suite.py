@@ -10,6 +10,14 @@ from nurture_rl.ope.estimators import ValueEstimate, dm, dr, ips, snips
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValuePredictions
+from nurture_rl.ope.weighting.mrdr import mrdr
+from nurture_rl.ope.weighting.self_normalised import sndr
+from nurture_rl.ope.weighting.tuning import (
+    tuned_clipped_ips,
+    tuned_dros,
+    tuned_mips,
+    tuned_switch_dr,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +36,14 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "snips": lambda asked: snips(asked.log, asked.target.taken),
     "dm": lambda asked: dm(asked.log, asked.predictions),
     "dr": lambda asked: dr(asked.log, asked.target.taken, asked.predictions),
+    "clipped_ips": lambda asked: tuned_clipped_ips(asked.log, asked.target.taken).estimate,
+    "sndr": lambda asked: sndr(asked.log, asked.target.taken, asked.predictions),
+    "switch_dr": lambda asked: (
+        tuned_switch_dr(asked.log, asked.target.taken, asked.predictions).estimate
+    ),
+    "dros": lambda asked: tuned_dros(asked.log, asked.target.taken, asked.predictions).estimate,
+    "mrdr": lambda asked: mrdr(asked.log, asked.target),
+    "mips": lambda asked: tuned_mips(asked.log, asked.target.probabilities).estimate,
 }
 
 
