@@ -8,15 +8,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nurture_rl.errors import NurtureError
+from nurture_rl.ope.bounds.choose import chosen_interval
+from nurture_rl.ope.bounds.outcomes import rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap, require_exploration
-from nurture_rl.ope.estimators import ValueEstimate, ips
+from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
-from nurture_rl.ope.intervals import exact_ips_interval, interval_of, paired_difference
+from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.suite import Question, answers
 from nurture_rl.ope.targets import TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import judge
+
+# Estimators in which an outcome counts with its full importance weight.
+FULLY_WEIGHTED = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,12 @@ def evaluate_policies(
     require_exploration(log, config.thresholds)
     design = value_design(log, rng, config.value_model)
     own = ips(log, log.propensity)
-    logged = _with_interval(log, "ips", own, log.propensity, config.level)
-    found = {
-        name: _evaluate_one(log, name, policy, design, config) for name, policy in policies.items()
-    }
-    against = found.get(reference)
+    interval = chosen_interval(own, config.level, rare_outcomes(log, log.propensity))
+    found: dict[str, PolicyEvaluation] = {}
+    taken: dict[str, FloatArray] = {LOGGED: log.propensity}
+    for name, policy in policies.items():
+        found[name], taken[name] = _evaluate_one(log, name, policy, design, config)
+    base = own if reference == LOGGED else found[reference].estimates["dr"].estimate
     return Evaluation(
         unit=log.unit,
         level=config.level,
@@ -73,10 +79,23 @@ def evaluate_policies(
         n_clusters=own.n_clusters,
         horizon=horizon(log),
         steps=np.unique(log.step),
-        logged=logged,
+        logged=Estimated(own, interval),
         logged_mix=action_mix(log, logged_one_hot(log.mask, log.action)),
         policies={
-            name: policy if name == reference else _compared(policy, against, own, log.unit, config)
+            name: policy
+            if name == reference
+            else _compared(
+                policy,
+                found.get(reference),
+                paired_difference(
+                    policy.estimates["dr"].estimate,
+                    base,
+                    config.level,
+                    rare_outcomes(log, taken[name], taken[reference]),
+                ),
+                log.unit,
+                config,
+            )
             for name, policy in found.items()
         },
     )
@@ -88,16 +107,20 @@ def _evaluate_one(
     policy: TargetPolicy,
     design: ValueDesign,
     config: EvaluationConfig,
-) -> PolicyEvaluation:
-    """One policy's estimates and diagnostics, not yet compared."""
+) -> tuple[PolicyEvaluation, FloatArray]:
+    """One policy's estimates and diagnostics, not yet compared, and its logged actions' chances."""
     target = target_on_log(log, policy, name, config.chunk_rows)
     predictions = fit_value(design, target.probabilities)
     found = answers(Question(log, target, predictions))
+    outcomes = rare_outcomes(log, target.taken)
     estimates = {
-        kind: _with_interval(log, kind, estimate, target.taken, config.level)
+        kind: Estimated(
+            estimate,
+            chosen_interval(estimate, config.level, outcomes if kind in FULLY_WEIGHTED else None),
+        )
         for kind, estimate in found.estimates.items()
     }
-    return PolicyEvaluation(
+    evaluation = PolicyEvaluation(
         name=name,
         estimates=estimates,
         refusals=found.refusals,
@@ -106,27 +129,19 @@ def _evaluate_one(
         difference=None,
         judgement=None,
     )
-
-
-def _with_interval(
-    log: EvaluationLog, kind: str, estimate: ValueEstimate, taken: FloatArray, level: float
-) -> Estimated:
-    exact = exact_ips_interval(log, taken, level) if kind == "ips" else None
-    return Estimated(estimate, exact or interval_of(estimate, level))
+    return evaluation, target.taken
 
 
 def _compared(
     policy: PolicyEvaluation,
     against: PolicyEvaluation | None,
-    own: ValueEstimate,
+    difference: Difference,
     unit: str,
     config: EvaluationConfig,
 ) -> PolicyEvaluation:
-    """The policy with its paired difference to the reference, or to the logging policy's mean."""
-    base = own if against is None else against.estimates["dr"].estimate
-    difference = paired_difference(policy.estimates["dr"].estimate, base, config.level)
-    found = None if against is None else against.overlap
-    verdict = judge(difference, policy.overlap, found, config.thresholds, unit)
+    """The policy with its paired difference to the reference, judged."""
+    overlap_there = None if against is None else against.overlap
+    verdict = judge(difference, policy.overlap, overlap_there, config.thresholds, unit)
     return replace(policy, difference=difference, judgement=verdict)
 
 

@@ -111,7 +111,7 @@ def test_a_deterministic_log_is_refused_with_a_plan() -> None:
         require_exploration(log, THRESHOLDS)
     message = str(refusal.value)
     assert "all 1000 decisions with a choice have propensity 1" in message
-    assert "always taken where legal: actions 1; legal but never taken: actions 0" in message
+    assert "always taken where legal: action 1; legal but never taken: action 0" in message
     # 100 looks at each of 2 actions in 1000 decisions: 2 * 100 / 1000.
     assert "at least 20% uniform exploration" in message
 
