@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from nurture_rl.ope.bounds.choose import chosen_interval
+from nurture_rl.ope.bounds.outcomes import rare_outcomes
 from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap
-from nurture_rl.ope.intervals import exact_ips_interval, interval_of
+from nurture_rl.ope.evaluate import FULLY_WEIGHTED
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.suite import ESTIMATORS, Estimator, Question, answers
 from nurture_rl.ope.targets import TargetOnLog
@@ -103,10 +105,11 @@ def ask(
     design = value_design(case.log, rng, ValueModelConfig())
     predictions = fit_value(design, case.probabilities)
     found = answers(Question(case.log, target, predictions), estimators)
+    outcomes = rare_outcomes(case.log, target.taken)
     told = []
     for name, estimate in found.estimates.items():
-        exact = exact_ips_interval(case.log, target.taken, LEVEL) if name == "ips" else None
-        interval = exact or interval_of(estimate, LEVEL)
+        rare = outcomes if name in FULLY_WEIGHTED else None
+        interval = chosen_interval(estimate, LEVEL, rare)
         held = _agrees(estimate.value, interval.lower, interval.upper, case.known)
         told.append(RealAnswer(name, estimate.value, interval.lower, interval.upper, held))
     return RealResult(

@@ -17,9 +17,11 @@ from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.errors import OverlapError
 from nurture_rl.logs.atomic import atomic_write_bytes
+from nurture_rl.ope.bounds.choose import chosen_interval
+from nurture_rl.ope.bounds.outcomes import rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap
 from nurture_rl.ope.estimators import ValueEstimate
-from nurture_rl.ope.intervals import interval_of
+from nurture_rl.ope.evaluate import FULLY_WEIGHTED
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.suite import Estimator, Question
 from nurture_rl.ope.targets import target_on_log
@@ -190,6 +192,7 @@ class TruthStudy:
     ) -> None:
         """Put one policy to every estimator, and say which one the log itself would choose."""
         carried = overlap(asked.log, asked.target, self.suite.thresholds)
+        outcomes = rare_outcomes(asked.log, asked.target.taken)
         estimates: dict[str, ValueEstimate] = {}
         rows: dict[str, TruthFinding] = {}
         for name, estimator in self.suite.estimators.items():
@@ -200,7 +203,8 @@ class TruthStudy:
                 refusals.append(TruthRefusal(policy, name, str(refusal)))
                 continue
             seconds = round(time.process_time() - began, 4)
-            interval = interval_of(estimate, LEVEL)
+            rare = outcomes if name in FULLY_WEIGHTED else None
+            interval = chosen_interval(estimate, LEVEL, rare)
             estimates[name] = estimate
             rows[name] = TruthFinding(
                 policy=policy,
