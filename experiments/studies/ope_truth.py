@@ -50,7 +50,7 @@ def studies(worlds: list[str] | None, folds: int, folder: Path) -> dict[str, Tru
         )
         assert isinstance(data, DataConfig)
         simulation = reference_simulation(load_journey(name))
-        chosen = targets(study["worlds"][name], study["explore"], study["thompson_contacts"])
+        chosen = targets(study, name)
         found[name] = TruthStudy(
             simulation=simulation,
             data=data,

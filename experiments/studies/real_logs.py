@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_rl.errors import NurtureError
+from nurture_rl.ope.suite import ESTIMATORS
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.report.truth_real_figure import known_values
 from nurture_rl.workflow.config import register_schema, settings
@@ -104,7 +105,7 @@ def main(arguments: list[str]) -> None:
         for source in given.sources:
             print(f"{source}: asking", file=sys.stderr, flush=True)
             for case in cases(source, given.seed):
-                results.append(ask(case, np.random.default_rng(given.seed)))
+                results.append(ask(case, np.random.default_rng(given.seed), ESTIMATORS))
     print("## All cases\n\n" + summary_table(results, given.shown))
     print("\n## Case by case")
     for one in results:

@@ -30,20 +30,28 @@ class Targets:
     as_described: tuple[str, ...]  # followed without a limit
     explore: float  # share of decisions of a trust region that follow the logging policy
     thompson_contacts: int  # in the log that the learned policy comes from
+    thompson_draws: int  # of its posterior, that vote on the best action
 
 
-def targets(entry: Mapping[str, Any], explore: float, thompson_contacts: int) -> Targets:
+def targets(study: Mapping[str, Any], world: str) -> Targets:
     """Read one world's entry of the study's configuration.
 
     Raises:
         ConfigError: a key is missing or means nothing.
     """
+    entry, thompson = study["worlds"][world], study["thompson"]
     if set(entry) != _KEYS:
         raise ConfigError(
             f"expected the keys {', '.join(sorted(_KEYS))} for a world, got {', '.join(entry)}"
         )
     near = {name: tuple(float(one) for one in ratios) for name, ratios in entry["near"].items()}
-    return Targets(near, tuple(entry["as_described"]), explore, thompson_contacts)
+    return Targets(
+        near=near,
+        as_described=tuple(entry["as_described"]),
+        explore=study["explore"],
+        thompson_contacts=thompson["contacts"],
+        thompson_draws=thompson["draws"],
+    )
 
 
 def target_policies(
@@ -70,7 +78,7 @@ def target_policies(
     wanted = {name: one for name, one in described.items() if name in _names(chosen)}
     known = contenders(wanted, logging, simulation)
     if THOMPSON in _names(chosen):
-        known[THOMPSON] = learned(simulation, known[LOGGING], chosen.thompson_contacts)
+        known[THOMPSON] = _learned(simulation, known[LOGGING], chosen)
     found = {LOGGING: known[LOGGING]}
     for name, ratios in chosen.near.items():
         for ratio in ratios:
@@ -79,9 +87,9 @@ def target_policies(
     return found | {name: known[name] for name in chosen.as_described}
 
 
-def learned(simulation: Simulation, logging: Policy, contacts: int) -> Policy:
-    """A linear Thompson policy fitted to its own log of so many contacts."""
-    log = reference_log(simulation, logging, contacts, LEARNING_SEED)
+def _learned(simulation: Simulation, logging: Policy, chosen: Targets) -> Policy:
+    """A linear Thompson policy fitted to a log of its own."""
+    log = reference_log(simulation, logging, chosen.thompson_contacts, LEARNING_SEED)
     return fit_linear_thompson(
         log.features,
         log.mask,
@@ -90,7 +98,7 @@ def learned(simulation: Simulation, logging: Policy, contacts: int) -> Policy:
         log.cluster[log.episode],
         simulation.catalog,
         np.random.default_rng(LEARNING_SEED),
-        LinearThompsonConfig(name=THOMPSON),
+        LinearThompsonConfig(name=THOMPSON, draws=chosen.thompson_draws),
     )
 
 
