@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ LEVEL = 0.95
 SELECTED = "selected"  # the estimator chosen on the log alone, listed among the others
 _CHUNK_ROWS = 65_536
 
-Selector = Callable[[Question, Mapping[str, ValueEstimate]], str]
+# From the estimates by name of each policy that a log carries to the estimator to trust.
+Selector = Callable[[Sequence[Mapping[str, ValueEstimate]]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Suite:
     """What is asked of a log."""
 
     estimators: Mapping[str, Estimator]
-    select: Selector | None
+    select: Selector
     value_model: ValueModelConfig
     thresholds: OverlapThresholds
 
@@ -165,12 +166,16 @@ class TruthStudy:
         model_seconds = time.process_time() - began
         findings: list[TruthFinding] = []
         refusals: list[TruthRefusal] = []
+        carried: list[Mapping[str, ValueEstimate]] = []
         for name, policy in self.policies.items():
             target = target_on_log(log, policy, name, _CHUNK_ROWS)
             began = time.process_time()
             predictions = fit_value(design, target.probabilities)
             model_seconds += time.process_time() - began
-            self._ask(name, Question(log, target, predictions), findings, refusals)
+            rows, estimates = self._ask(name, Question(log, target, predictions), refusals)
+            findings += rows
+            if rows and rows[0].feasible:
+                carried.append(estimates)
         return TruthCell(
             world=self.simulation.journey.name,
             size=size,
@@ -179,7 +184,7 @@ class TruthStudy:
             contacts=contacts,
             seed=seed,
             model_seconds=round(model_seconds, 2),
-            findings=tuple(findings),
+            findings=(*findings, *_selected(findings, self.suite.select, carried)),
             refusals=tuple(refusals),
         )
 
@@ -187,14 +192,13 @@ class TruthStudy:
         self,
         policy: str,
         asked: Question,
-        findings: list[TruthFinding],
         refusals: list[TruthRefusal],
-    ) -> None:
-        """Put one policy to every estimator, and say which one the log itself would choose."""
+    ) -> tuple[list[TruthFinding], dict[str, ValueEstimate]]:
+        """Put one policy to every estimator; who refuses is added to `refusals`."""
         carried = overlap(asked.log, asked.target, self.suite.thresholds)
         outcomes = rare_outcomes(asked.log, asked.target.taken)
         estimates: dict[str, ValueEstimate] = {}
-        rows: dict[str, TruthFinding] = {}
+        rows: list[TruthFinding] = []
         for name, estimator in self.suite.estimators.items():
             began = time.process_time()
             try:
@@ -206,24 +210,20 @@ class TruthStudy:
             rare = outcomes if name in FULLY_WEIGHTED else None
             interval = chosen_interval(estimate, LEVEL, rare)
             estimates[name] = estimate
-            rows[name] = TruthFinding(
-                policy=policy,
-                estimator=name,
-                chosen=None,
-                value=estimate.value,
-                lower=interval.lower,
-                upper=interval.upper,
-                ess=carried.ess,
-                feasible=carried.feasible,
-                seconds=seconds,
+            rows.append(
+                TruthFinding(
+                    policy=policy,
+                    estimator=name,
+                    chosen=None,
+                    value=estimate.value,
+                    lower=interval.lower,
+                    upper=interval.upper,
+                    ess=carried.ess,
+                    feasible=carried.feasible,
+                    seconds=seconds,
+                )
             )
-        findings += rows.values()
-        if self.suite.select is not None:
-            began = time.process_time()
-            chosen = self.suite.select(asked, estimates)
-            seconds = round(time.process_time() - began, 4)
-            found = replace(rows[chosen], estimator=SELECTED, chosen=chosen, seconds=seconds)
-            findings.append(found)
+        return rows, estimates
 
     def _kept(
         self, kind: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]
@@ -245,3 +245,21 @@ class TruthStudy:
             self.say(f"{name}: done in {seconds} s")
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))["result"]
         return found
+
+
+def _selected(
+    findings: Sequence[TruthFinding],
+    select: Selector,
+    carried: Sequence[Mapping[str, ValueEstimate]],
+) -> list[TruthFinding]:
+    """The findings of the estimator chosen for the log; none where it carries no policy."""
+    if not carried:
+        return []
+    began = time.process_time()
+    chosen = select(carried)
+    seconds = round((time.process_time() - began) / len(carried), 4)
+    return [
+        replace(one, estimator=SELECTED, chosen=chosen, seconds=seconds)
+        for one in findings
+        if one.estimator == chosen
+    ]

@@ -98,20 +98,18 @@ def selection_table(found: Sequence[Score]) -> str:
 
 
 def chosen_table(cells: Sequence[TruthCell]) -> str:
-    """How often each estimator was the selected one, over the policies that logs carry."""
+    """How often each estimator was the selected one of a log."""
     lines = []
     for size in sorted({cell.size for cell in cells}):
         picks = [
-            one.chosen
+            next(one.chosen or "" for one in cell.findings if one.estimator == SELECTED)
             for cell in cells
             if cell.size == size
-            for one in cell.findings
-            if one.estimator == SELECTED and one.feasible and one.chosen is not None
         ]
         counts = {name: picks.count(name) for name in sorted(set(picks), key=picks.count)[::-1]}
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         lines.append([f"{size:,}", str(len(picks)), told])
-    return _table(["decisions", "policies on logs", "selected estimators"], lines)
+    return _table(["decisions", "logs", "selected estimators"], lines)
 
 
 def policy_table(truth: TrueValues, cells: Sequence[TruthCell]) -> str:

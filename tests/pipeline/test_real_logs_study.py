@@ -1,4 +1,4 @@
-"""Real logs: what policies are known to have earned is recovered, or the log is said not to tell."""
+"""Real logs: what policies are known to have earned is recovered, or the log cannot tell."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from experiments.studies import real_logs
+from nurture_rl.ope.suite import ESTIMATORS
 from nurture_rl.workflow.truth_real import CANNOT_TELL, RECOVERED, RealResult, ask
 from tests.shared_data import ROOT, shared_data
 
-# A nominal 95 % interval of both values together misses one case in twenty: of the estimators that
-# can be asked of every log, so many of a data set's answers may miss at the recorded seed: none.
 WEIGHTED = ("ips", "snips", "dr")
 
 
@@ -21,7 +20,7 @@ def asked(source: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> dict[str
     monkeypatch.setenv("NURTURE_DATA", str(ROOT))
     monkeypatch.setattr(real_logs, "DATA", ROOT)
     rng = np.random.default_rng(0)
-    estimators = {name: real_logs.ESTIMATORS[name] for name in (*WEIGHTED, "dm")}
+    estimators = {name: ESTIMATORS[name] for name in (*WEIGHTED, "dm")}
     found = [ask(case, rng, estimators) for case in real_logs.cases(source, 0)]
     return {f"{one.data}: {one.target}": one for one in found}
 

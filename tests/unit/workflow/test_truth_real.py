@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nurture_rl.ope.estimators import ips
-from nurture_rl.ope.log import EvaluationLog, evaluation_log
+from nurture_rl.ope.log import EvaluationLog, FloatArray, evaluation_log
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.workflow.truth_real import (
     CANNOT_TELL,
@@ -81,7 +81,7 @@ def test_a_target_given_by_rows_is_the_target_asked_of_a_policy() -> None:
     rows = np.tile([0.4, 0.6], (50, 1))
 
     class Same:
-        def action_probabilities(self, features: object, mask: object, /) -> np.ndarray:  # type: ignore[type-arg]
+        def action_probabilities(self, features: object, mask: object, /) -> FloatArray:
             return rows
 
     given, asked = on_log(log, rows), target_on_log(log, Same(), "same", 50)
@@ -112,8 +112,8 @@ def test_a_case_is_recovered_missed_or_not_carried() -> None:
     assert ask(case(Known(0.6, 0.02), n=60), rng).verdict == CANNOT_TELL
 
 
-def _ones() -> np.ndarray:  # type: ignore[type-arg]
-    return (even_log(600, 2).action == 1).astype(np.float64)
+def _ones() -> FloatArray:
+    return np.asarray(even_log(600, 2).action == 1, np.float64)
 
 
 def test_two_measured_values_may_differ_by_both_errors() -> None:
