@@ -42,9 +42,9 @@ def least_error(estimates: Sequence[Mapping[str, ValueEstimate]]) -> str:
 
 
 def _error(name: str, estimates: Sequence[Mapping[str, ValueEstimate]]) -> float:
-    noise = np.mean([one[name].stderr ** 2 for one in estimates])
-    bias = np.mean([_excess(one[name], one[ANCHOR]) for one in estimates])
-    return float(noise + max(bias, 0.0))
+    noise = float(np.mean([one[name].stderr ** 2 for one in estimates]))
+    bias = float(np.mean([_excess(one[name], one[ANCHOR]) for one in estimates]))
+    return noise + max(bias, 0.0)
 
 
 def _excess(found: ValueEstimate, anchor: ValueEstimate) -> float:
