@@ -105,7 +105,7 @@ def test_tuning_keeps_what_shrinkage_is_for(sharper: float, most: float) -> None
     errors: dict[str, list[float]] = {"dr": [], "switch_dr": [], "dros": []}
     own = stated = plain = 0
     for _ in range(FEWER):
-        rows, every = rng.integers(0, n, n), np.arange(n)
+        rows = rng.integers(0, n, n)
         action = (rng.random((n, 1)) > logging[rows].cumsum(axis=1)).sum(axis=1).clip(max=a - 1)
         drawn = replace(
             log,
