@@ -119,7 +119,9 @@ def test_watching_every_contact_does_not_spoil_it() -> None:
 def test_before_any_contact_everything_is_possible() -> None:
     fresh = betting_sequence(0.95)
     assert (fresh.interval(UNIT).lower, fresh.interval(UNIT).upper) == (0.0, 1.0)
+    assert fresh.candidates.size == 1500
     assert (np.diff(fresh.candidates) > 0).all()
+    assert fresh.candidates[1] == pytest.approx(1e-4 * 1e4 ** (1 / 1000))
     assert fresh.candidates[0] == pytest.approx(1e-4)
     assert 0.99 < fresh.candidates[-1] < 1.0
     assert fresh.candidates[-1] == pytest.approx(1 - 1e-4)

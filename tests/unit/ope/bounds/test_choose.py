@@ -94,8 +94,8 @@ def test_the_same_value_with_another_error_is_not_the_bare_share() -> None:
     log = rare_log(400, 3)
     taken = only(log, 0)
     estimate = ips(log, taken)
-    noisy = replace(estimate, influence=estimate.influence + np.tile([1e-3, -1e-3], 200))
-    shifted = replace(estimate, value=estimate.value + 0.01)
+    noisy = replace(estimate, influence=estimate.influence + np.tile([1e-5, -1e-5], 200))
+    shifted = replace(estimate, value=estimate.value + 1e-8)
     for other in (noisy, shifted):
         found = chosen_interval(other, 0.95, rare_outcomes(log, taken))
         assert found.method == "weighted-poisson"

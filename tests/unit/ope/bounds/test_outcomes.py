@@ -76,6 +76,8 @@ def test_rewards_that_no_rare_one_rules_have_no_outcomes() -> None:
 def test_rare_outcomes_must_carry_half_of_the_squares() -> None:
     ruled = replace(sale_log(), reward=np.where(np.arange(40) < 1, 14.0, [2.0, -2.0] * 20))
     assert found_in(ruled, np.full(40, 0.5)).matched == 1  # 196 of 352 squared
+    cents = replace(ruled, reward=ruled.reward / 100)
+    assert found_in(cents, np.full(40, 0.5)).matched == 1
 
 
 def test_ten_percent_of_decisions_are_still_rare() -> None:
@@ -128,6 +130,12 @@ def test_one_weight_and_one_amount_are_an_exact_share() -> None:
     found = found_in(log, [1.0, 1.0, 0.0, 0.0])
     assert found.share == MatchedShare(1, 4, 10.0)
     assert not found.sparse
+
+
+def test_only_outcomes_that_the_target_matches_are_counted() -> None:
+    # Four rows match, one of them paid; of five others two paid.
+    log = bandit_log([0] * 4 + [1] * 5, [0.5] * 9, [5.0] + [0.0] * 3 + [5.0] * 2 + [0.0] * 3)
+    assert found_in(log, [1.0] * 4 + [0.0] * 5).share == MatchedShare(1, 9, 10.0)
 
 
 def test_unequal_weights_amounts_contacts_or_steps_are_no_share() -> None:

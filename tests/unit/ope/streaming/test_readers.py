@@ -15,7 +15,7 @@ from nurture_rl.ope.log import BoolArray, FloatArray
 from nurture_rl.ope.streaming.readers import ColumnReader, PolicyReader, contact_ids
 from nurture_rl.ope.streaming.rows import FAULTS
 
-COLUMNS = {
+COLUMNS: dict[str, list[Any]] = {
     "contact_id": [7, 8],
     "reward": [1.0, 2.0],
     "propensity": [0.5, 0.25],
@@ -38,7 +38,7 @@ class Uniform:
     """The same chance for every legal action."""
 
     def action_probabilities(self, features: NDArray[np.float32], mask: BoolArray, /) -> FloatArray:
-        return mask / mask.sum(axis=1, keepdims=True)
+        return np.asarray(mask / mask.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 class Careless:

@@ -65,22 +65,17 @@ def test_a_choice_on_one_log_is_not_carried_to_another() -> None:
 def test_every_candidate_is_the_estimator_with_that_parameter() -> None:
     log = random_log(1, [1] * 60)
     taken, model = random_target(2, log).taken, random_predictions(3, 60)
-    for found, plain, own in (
-        (tuned_clipped_ips(log, taken), ips(log, taken), lambda at: clipped_ips(log, taken, at)),
-        (
-            tuned_switch_dr(log, taken, model),
-            dr(log, taken, model),
-            lambda at: switch_dr(log, taken, model, at),
-        ),
-        (
-            tuned_dros(log, taken, model),
-            dr(log, taken, model),
-            lambda at: dros(log, taken, model, at),
-        ),
-    ):
-        assert found.estimate.value == own(found.parameter).value
-        assert found.least_biased.value == pytest.approx(plain.value)
-        assert len(found.considered) == 8
+    clipped, weighted = tuned_clipped_ips(log, taken), ips(log, taken)
+    assert clipped.chosen.value == clipped_ips(log, taken, clipped.parameter).value
+    assert clipped.least_biased.value == pytest.approx(weighted.value)
+    switched, robust = tuned_switch_dr(log, taken, model), dr(log, taken, model)
+    assert switched.chosen.value == switch_dr(log, taken, model, switched.parameter).value
+    assert switched.least_biased.value == pytest.approx(robust.value)
+    shrunken = tuned_dros(log, taken, model)
+    assert shrunken.chosen.value == dros(log, taken, model, shrunken.parameter).value
+    assert shrunken.least_biased.value == pytest.approx(robust.value)
+    assert clipped.considered == switched.considered == LARGEST_WEIGHTS
+    assert shrunken.considered == SHRINKAGES
 
 
 def test_one_value_leaves_no_choice() -> None:
