@@ -51,6 +51,11 @@ def target_on_log(
         )
         require_probabilities(answer, log.mask[rows], f"policy {name!r} from row {first}")
         target[rows] = answer
+    return on_logged_rows(log, target)
+
+
+def on_logged_rows(log: EvaluationLog, target: FloatArray) -> TargetOnLog:
+    """Set a target's probabilities on the logged rows, [N, a], against the log's own."""
     taken = target[np.arange(log.n_rows), log.action]
     second_moment, unsupported = (taken / log.propensity) ** 2, None
     if log.logged_probabilities is not None:
