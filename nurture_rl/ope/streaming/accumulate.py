@@ -110,10 +110,9 @@ def _in_parts(
         return list(pool.map(part, slices))
 
 
-def _grid(config: MomentsConfig) -> tuple[tuple[float, ...], ...]:
-    """Clips, taus and 1 / lams; as tuples their lengths are known when loops are compiled."""
-    bite = tuple(1.0 / lam for lam in config.lams)
-    return tuple(map(float, config.clips)), tuple(map(float, config.taus)), bite
+def _grid(config: MomentsConfig) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Clips, taus and 1 / lams."""
+    return np.array(config.clips), np.array(config.taus), 1.0 / np.array(config.lams)
 
 
 def _compiled_rows(rows: Rows, config: MomentsConfig) -> Moments:

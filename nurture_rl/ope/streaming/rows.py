@@ -73,9 +73,9 @@ def rows_of_log(log: EvaluationLog, taken: FloatArray, predictions: ValuePredict
 def faults(rows: Rows) -> FaultArray:
     """What is wrong with each row, the first thing found; 0 where nothing is, [n]."""
     p, t, nothing_wrong = rows.propensity, rows.taken, np.zeros(rows.reward.size, dtype=np.int8)
-    # One product says whether any number of a row is not finite: 0 times it is not 0.
-    finite = np.isfinite(0.0 * rows.reward + 0.0 * rows.q_logged + 0.0 * rows.value)
-    sound = finite & (p > 0.0) & (p <= 1.0 + TOLERANCE) & (t >= 0.0) & (t <= 1.0 + TOLERANCE)
+    sound = (p > 0.0) & (p <= 1.0 + TOLERANCE) & (t >= 0.0) & (t <= 1.0 + TOLERANCE)
+    for numbers in (rows.reward, rows.q_logged, rows.value):
+        sound &= np.isfinite(numbers)
     negative = [codes < 0 for codes in rows.groups.values()]
     if sound.all() and not any(codes.any() for codes in negative):
         return nothing_wrong
