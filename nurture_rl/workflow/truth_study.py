@@ -16,7 +16,6 @@ import numpy as np
 from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
 from nurture_rl import ope
-from nurture_rl.errors import OverlapError
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.outcomes import rare_outcomes
@@ -24,7 +23,7 @@ from nurture_rl.ope.diagnostics import OverlapThresholds, overlap
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.evaluate import FULLY_WEIGHTED
 from nurture_rl.ope.log import EvaluationLog
-from nurture_rl.ope.suite import Estimator, Question
+from nurture_rl.ope.suite import Estimator, Question, answers
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.policies.policy import Policy
@@ -203,12 +202,12 @@ class TruthStudy:
         rows: list[TruthFinding] = []
         for name, estimator in self.suite.estimators.items():
             began = time.process_time()
-            try:
-                estimate = estimator(asked)
-            except OverlapError as refusal:
-                refusals.append(TruthRefusal(policy, name, str(refusal)))
-                continue
+            answer = answers(asked, {name: estimator})
             seconds = round(time.process_time() - began, 4)
+            refusals += [TruthRefusal(policy, name, why) for why in answer.refusals.values()]
+            if name not in answer.estimates:
+                continue
+            estimate = answer.estimates[name]
             rare = outcomes if name in FULLY_WEIGHTED else None
             interval = chosen_interval(estimate, LEVEL, rare)
             estimates[name] = estimate
