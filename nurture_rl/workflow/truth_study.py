@@ -15,7 +15,7 @@ import numpy as np
 
 from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
-from nurture_rl.errors import OverlapError
+from nurture_rl import ope
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.outcomes import rare_outcomes
@@ -23,7 +23,7 @@ from nurture_rl.ope.diagnostics import OverlapThresholds, overlap
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.evaluate import FULLY_WEIGHTED
 from nurture_rl.ope.log import EvaluationLog
-from nurture_rl.ope.suite import Estimator, Question
+from nurture_rl.ope.suite import Estimator, Question, answers
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.policies.policy import Policy
@@ -31,7 +31,8 @@ from nurture_rl.workflow.collect import ingest, raw_log
 from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.decisions import held_out_log, load_decisions
 from nurture_rl.workflow.ranking import LOGGING
-from nurture_rl.workflow.stages import Say, Workshop, code_hash
+from nurture_rl.workflow.stages import Say, Workshop
+from nurture_rl.workflow.truth_selection import ANCHOR
 
 LOG_SEED = 4_000_000  # of the first log; every log has contacts of its own
 TRUTH_SEED = 900_007
@@ -139,7 +140,7 @@ class TruthStudy:
             "seed": seed,
             "estimators": list(self.suite.estimators),
             "value_model": asdict(self.suite.value_model),
-            "code": code_hash(),
+            "code": _sources_hash(Path(ope.__file__).parent),
         }
 
         def make() -> dict[str, Any]:
@@ -201,12 +202,12 @@ class TruthStudy:
         rows: list[TruthFinding] = []
         for name, estimator in self.suite.estimators.items():
             began = time.process_time()
-            try:
-                estimate = estimator(asked)
-            except OverlapError as refusal:
-                refusals.append(TruthRefusal(policy, name, str(refusal)))
-                continue
+            answer = answers(asked, {name: estimator})
             seconds = round(time.process_time() - began, 4)
+            refusals += [TruthRefusal(policy, name, why) for why in answer.refusals.values()]
+            if name not in answer.estimates:
+                continue
+            estimate = answer.estimates[name]
             rare = outcomes if name in FULLY_WEIGHTED else None
             interval = chosen_interval(estimate, LEVEL, rare)
             estimates[name] = estimate
@@ -247,19 +248,39 @@ class TruthStudy:
         return found
 
 
+def _sources_hash(folder: Path) -> str:
+    """Hash of a package's sources: answers of other estimators are not reused."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def _selected(
     findings: Sequence[TruthFinding],
     select: Selector,
     carried: Sequence[Mapping[str, ValueEstimate]],
 ) -> list[TruthFinding]:
-    """The findings of the estimator chosen for the log; none where it carries no policy."""
+    """The findings of the estimator chosen for the log; none where it carries no policy.
+
+    Their intervals are the doubly robust ones, widened to the chosen value where it lies outside:
+    a direct method may be the best guess, but its own interval leaves out the model's error.
+    """
     if not carried:
         return []
     began = time.process_time()
     chosen = select(carried)
     seconds = round((time.process_time() - began) / len(carried), 4)
+    anchors = {one.policy: one for one in findings if one.estimator == ANCHOR}
     return [
-        replace(one, estimator=SELECTED, chosen=chosen, seconds=seconds)
+        replace(
+            one,
+            estimator=SELECTED,
+            chosen=chosen,
+            lower=min(one.value, anchors[one.policy].lower),
+            upper=max(one.value, anchors[one.policy].upper),
+            seconds=seconds,
+        )
         for one in findings
-        if one.estimator == chosen
+        if one.estimator == chosen and one.policy in anchors
     ]
