@@ -110,10 +110,15 @@ def ips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
 
     Source: Precup, Sutton & Singh (2000), Eligibility Traces for Off-Policy Policy Evaluation.
     """
+    per_episode, final = weighted_returns(log, taken)
+    return mean_of_episodes(log, per_episode, effective_sample_size(final))
+
+
+def weighted_returns(log: EvaluationLog, taken: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What `ips` averages, sum_t g_et w_et r_et, and each episode's final weight, [E] each."""
     weights = cumulative_weights(log, taken)
     gains = as_panel(log, discount_from_start(log) * log.reward, 0.0)
-    per_episode = (weights * gains).sum(axis=1)
-    return mean_of_episodes(log, per_episode, effective_sample_size(weights[:, -1]))
+    return (weights * gains).sum(axis=1), weights[:, -1]
 
 
 def snips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
@@ -198,9 +203,16 @@ def dr(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) -> 
     Source: Jiang & Li (2016), Doubly Robust Off-policy Value Evaluation for Reinforcement
         Learning; horizon 1 is Dudik, Langford & Li (2011).
     """
+    per_episode, final = corrected_returns(log, taken, predictions)
+    return mean_of_episodes(log, per_episode, effective_sample_size(final))
+
+
+def corrected_returns(
+    log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions
+) -> tuple[FloatArray, FloatArray]:
+    """What `dr` averages, D_e0, and each episode's final weight, [E] each."""
     weights = cumulative_weights(log, taken)
-    corrected = corrected_values(log, taken / log.propensity, predictions)
-    return mean_of_episodes(log, corrected, effective_sample_size(weights[:, -1]))
+    return corrected_values(log, taken / log.propensity, predictions), weights[:, -1]
 
 
 def corrected_values(

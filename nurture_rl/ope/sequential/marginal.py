@@ -1,7 +1,7 @@
 """Marginal importance sampling: how much more often the target visits a cell than the log did.
 
-With c a cell (see `abstraction`), n_c its logged rows, rho the row's own ratio and g' the discount
-to the next row, the target's discounted mass flows forward through the log,
+With c a cell (see `abstraction`), n_c its logged rows, rho a row's own ratio, normalised to mean 1
+within its cell, and g' the discount to the next row, the target's discounted visits flow forward,
 
     omega_c = (starts in c + sum_{rows i before c} g'_i omega_{c_i} rho_i) / n_c
 
@@ -9,6 +9,8 @@ and a row weighs omega_c rho: its variance does not grow with the product of rat
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,11 +32,20 @@ from nurture_rl.ope.sequential.abstraction import Cells, bins_of
 from nurture_rl.ope.sequential.weighted import temporal_differences, value_ahead
 from nurture_rl.ope.value_model import ValuePredictions
 
+MAX_LOST = 0.02  # of the target's visits, to cells in which it takes no logged action
 
-def marginal_ratios(
-    log: EvaluationLog, ratio: FloatArray, cells: Cells, used: BoolArray
-) -> FloatArray:
-    """Discounted visits of the target to each cell over those of the log, omega, [S].
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Visits:
+    """The target's discounted visits to each cell, over the log's."""
+
+    omega: FloatArray  # [S]
+    mean_ratio: FloatArray  # of the rows learned from, in each cell, [S]
+    lost: float  # share of the visits that end in cells whose rows all have ratio 0
+
+
+def marginal_ratios(log: EvaluationLog, ratio: FloatArray, cells: Cells, used: BoolArray) -> Visits:
+    """Let the target's visits flow forward through the logged rows.
 
     Args:
         log: the logged decisions.
@@ -46,14 +57,21 @@ def marginal_ratios(
     rows = used[log.episode].astype(np.float64)
     arriving = np.zeros(log.n_rows)
     arriving[first_rows(log)[used]] = 1.0
-    omega = np.zeros(cells.count)
+    omega, mean_ratio, lost, total = np.zeros(cells.count), np.zeros(cells.count), 0.0, 0.0
     for now, span in bins_of(cells):
         here = cells.cell[now] - span.start
-        mass, size = (np.bincount(here, weights=part[now]) for part in (arriving, rows))
+        mass, size, weight = (
+            np.bincount(here, weights=part)
+            for part in (arriving[now], rows[now], rows[now] * ratio[now])
+        )
         omega[span] = mass / size.clip(min=1.0)
-        going = now[(onward[now] > 0.0) & (rows[now] > 0.0)]
-        arriving[going + 1] = onward[going] * ratio[going] * omega[cells.cell[going]]
-    return omega
+        mean_ratio[span] = weight / size.clip(min=1.0)
+        total += mass.sum()
+        lost += mass[weight <= 0.0].sum()
+        going = now[(onward[now] > 0.0) & (rows[now] > 0.0) & (ratio[now] > 0.0)]
+        own = ratio[going] / mean_ratio[cells.cell[going]]
+        arriving[going + 1] = onward[going] * own * omega[cells.cell[going]]
+    return Visits(omega, mean_ratio, float(lost / total))
 
 
 def smis(log: EvaluationLog, taken: FloatArray, cells: Cells) -> ValueEstimate:
@@ -63,7 +81,7 @@ def smis(log: EvaluationLog, taken: FloatArray, cells: Cells) -> ValueEstimate:
 
     Consistent where the cells are fine enough for the target (see `abstraction`), else biased by
     what they lump together: an action that only pays later, through something cells do not hold,
-    is missed. With one decision per episode it is `ips`.
+    is missed. With one decision per episode it is `snips` within each cell.
 
     Args:
         log: the logged decisions.
@@ -73,21 +91,28 @@ def smis(log: EvaluationLog, taken: FloatArray, cells: Cells) -> ValueEstimate:
     Returns:
         The estimate. Its error is that of the whole recursion: the same sum read backwards is the
         value v_c = mean over the cell of rho (r + g' v_c'), and a row's part in the error is
-        omega_c (rho (r + g' v_c') - v_c). `ess` is the effective share of rows, times episodes.
+        omega_c rho (r + g' v_c' - v_c). `ess` is the effective share of rows, times episodes.
 
     Raises:
-        OverlapError: the target leaves the log altogether at some bin.
+        OverlapError: in cells it often visits, the target takes none of the logged actions.
         ShapeError: `taken` is not [N].
 
     Source: Xie, Ma & Wang (2019), Towards Optimal Off-Policy Evaluation for Reinforcement
-        Learning with Marginalized Importance Sampling.
+        Learning with Marginalized Importance Sampling; ratios here are self-normalised.
     """
     ratio = _ratio(log, taken)
-    omega = marginal_ratios(log, ratio, cells, np.ones(log.n_episodes, dtype=np.bool_))
-    weights = omega[cells.cell] * ratio
-    _require_flow(log, cells, omega, ratio)
-    value = _cell_values(log, ratio, cells)
-    error = weights * (log.reward + value_ahead(log, value)) - omega[cells.cell] * value
+    found = marginal_ratios(log, ratio, cells, np.ones(log.n_episodes, dtype=np.bool_))
+    if found.lost > MAX_LOST:
+        raise OverlapError(
+            f"{found.lost:.1%} of the target's visits end in cells where it takes none of the "
+            f"logged actions, more than {MAX_LOST:.0%}; use coarser cells, compare the action "
+            "sets, or log with more exploration"
+        )
+    norm = found.mean_ratio[cells.cell]
+    own = np.divide(ratio, norm, out=np.zeros_like(ratio), where=norm > 0.0)
+    weights = found.omega[cells.cell] * own
+    value = _cell_values(log, own, cells)
+    error = weights * (log.reward + value_ahead(log, value) - value)
     per_episode = value[first_rows(log)] + np.bincount(log.episode, weights=error)
     return mean_of_episodes(log, per_episode, effective_episodes(log, weights))
 
@@ -127,6 +152,12 @@ def drl(
     return mean_of_episodes(log, per_episode, effective_episodes(log, weights))
 
 
+def effective_episodes(log: EvaluationLog, weights: FloatArray) -> float:
+    """Effective share of the rows under their discounted weights, [N], as a number of episodes."""
+    undiscounted = weights / discount_from_start(log)
+    return effective_sample_size(undiscounted) / log.n_rows * log.n_episodes
+
+
 def _cross_fitted(log: EvaluationLog, ratio: FloatArray, cells: Cells, n_folds: int) -> FloatArray:
     """omega of each row from other contacts' episodes, [N]."""
     names, contact = np.unique(log.cluster, return_inverse=True)
@@ -138,41 +169,25 @@ def _cross_fitted(log: EvaluationLog, ratio: FloatArray, cells: Cells, n_folds: 
     fold = contact % min(n_folds, names.size)
     omega = np.empty(log.n_rows)
     for held_out in np.unique(fold):
-        learned = marginal_ratios(log, ratio, cells, fold != held_out)
+        learned = marginal_ratios(log, ratio, cells, fold != held_out).omega
         rows = fold[log.episode] == held_out
         omega[rows] = learned[cells.cell[rows]]
     return omega
 
 
-def _cell_values(log: EvaluationLog, ratio: FloatArray, cells: Cells) -> FloatArray:
-    """The value of each cell by the backward form of the same recursion, at its rows, [N]."""
+def _cell_values(log: EvaluationLog, own: FloatArray, cells: Cells) -> FloatArray:
+    """The value of each row's cell by the backward form of the same recursion, [N]."""
     onward = continuation(log)
     value = np.zeros(log.n_rows)
     for now, span in reversed(bins_of(cells)):
         here = cells.cell[now] - span.start
         ahead = onward[now] * value[np.minimum(now + 1, log.n_rows - 1)]
-        gains = np.bincount(here, weights=ratio[now] * (log.reward[now] + ahead))
+        gains = np.bincount(here, weights=own[now] * (log.reward[now] + ahead))
         value[now] = (gains / np.bincount(here))[here]
     return value
-
-
-def effective_episodes(log: EvaluationLog, weights: FloatArray) -> float:
-    """Effective share of the rows under their weights, as a number of episodes."""
-    undiscounted = weights / discount_from_start(log)
-    return effective_sample_size(undiscounted) / log.n_rows * log.n_episodes
 
 
 def _ratio(log: EvaluationLog, taken: FloatArray) -> FloatArray:
     if taken.shape != (log.n_rows,):
         raise ShapeError(f"taken must be [{log.n_rows}], one per decision, got {taken.shape}")
     return taken / log.propensity
-
-
-def _require_flow(log: EvaluationLog, cells: Cells, omega: FloatArray, ratio: FloatArray) -> None:
-    for now, _ in bins_of(cells):
-        reached = omega[cells.cell[now]] > 0.0
-        if reached.any() and not (ratio[now][reached] > 0.0).any():
-            raise OverlapError(
-                f"at bin {log.step[now[0]]} the target policy takes none of the logged actions in "
-                "the cells it reaches; compare the action sets, or log with more exploration"
-            )
