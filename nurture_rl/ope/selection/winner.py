@@ -35,8 +35,8 @@ def correct_winner(
     """Correct the largest of several estimates for having been chosen.
 
     With Y ~ N(mu, S) and i the winner, Y_i given that i won and given Y_j - S_ij / S_ii Y_i is a
-    normal cut off at [L, U]. The hybrid also keeps it within c standard deviations s of mu_i, with c
-    from a simultaneous interval of small error b:
+    normal cut off at [L, U]. The hybrid also keeps it within c standard deviations s of mu_i, c
+    being the critical value of a simultaneous interval of small error b:
 
         F(Y_i; mu) = [Phi(Y_i) - Phi(L')] / [Phi(U') - Phi(L')],    each standardised by mu and s
         L' = max(L, mu - c s),    U' = min(U, mu + c s)
