@@ -48,6 +48,7 @@ def fitted_world(
         f"data.journey={journey}",
         f"data.contacts={contacts}",
         "data.logging=random",
+        "world.members=5",
         "+world.training.epochs=2",
         f"runs={runs}",
     ]

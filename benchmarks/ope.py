@@ -28,6 +28,7 @@ from benchmarks.ope_stream import JOBS, Passed, passed
 from benchmarks.ope_tables import Found, Side, markdown
 from benchmarks.peer_runs import Peer, Skipped, peer_json
 from benchmarks.timing import watched
+from nurture_rl.ope.bounds.bootstrap import BootstrapConfig
 from nurture_rl.ope.streaming.accumulate import COMPILED, Choices, moments_of_choices
 from nurture_rl.ope.streaming.bootstrap import bootstrap_values
 from nurture_rl.ope.streaming.estimates import PointValues, point_values, streamed_estimates
@@ -90,7 +91,7 @@ def _in_memory(given: argparse.Namespace, folder: Path, found: Found, say: Say) 
     def resampled() -> None:
         moments = moments_of_choices(choices, config, given.threads)
         streamed_estimates(moments)
-        bootstrap_values(moments, given.resamples, seed=0)
+        bootstrap_values(moments, BootstrapConfig(given.resamples))
 
     suite()
     say("ours")

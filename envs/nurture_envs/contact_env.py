@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -15,21 +12,17 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
-from torch import Tensor
 
-from nurture_envs.errors import ActionError, ShapeError
+from nurture_envs.errors import ActionError, ShapeError, SimulationError
 from nurture_envs.population import Population
-from nurture_envs.simulation import Simulation, Transition
-from nurture_envs.simulation_state import Decision, Rows, SimulationState
-from nurture_envs.worlds.draws import contact_keys, next_episode
+from nurture_envs.simulation import Simulation
+from nurture_envs.stepping import Crew, PlainPlayer, Player, Seen
+from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.world import World
 
 Observations = NDArray[np.float32]
 Actions = NDArray[np.int64]
 Info = dict[str, Any]
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 
 BLOCK = 32_768  # contacts: enough to outweigh the cost of calls, few enough for the cache
 _LARGEST = 1e6  # no count, recency or value of a contact comes near
@@ -83,7 +76,6 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             )
         self.simulation = Simulation(world, device, population, pessimism)
         self.num_envs = num_envs
-        self._compiled = _can_compile(self.simulation) if compiled is None else compiled
         self.autoreset = autoreset
         if not autoreset:
             self.metadata = {**self.metadata, "autoreset_mode": AutoresetMode.DISABLED}
@@ -94,9 +86,11 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self.single_action_space = Discrete(len(self.action_ids))
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._columns = [slice(i, min(i + block, num_envs)) for i in range(0, num_envs, block)]
-        self._blocks: list[tuple[SimulationState, Decision]] = []
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 and len(self._columns) > 1 else None
+        block = _whole_accounts(block, population)
+        columns = [slice(i, min(i + block, num_envs)) for i in range(0, num_envs, block)]
+        self._crew = Crew(min(threads, len(columns)))
+        self._player = _player(self.simulation, columns, autoreset, self._crew, compiled)
+        self._begun = False
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -113,98 +107,42 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
                 raise ShapeError(f"expected {self.num_envs} seeds, one per contact, got {seed!r}")
             keys = torch.cat([contact_keys(int(one or 0), 1) for one in seed])
             keys = keys.to(self.simulation.device)
-        shown = self._rows()
-
-        def start(columns: slice) -> tuple[SimulationState, Decision]:
-            state = self.simulation.begin(keys[columns])
-            if self._compiled:
-                state = self.simulation.packed(state)
-            return state, self.simulation.decision(state, shown.take(columns))
-
-        self._blocks = self._map(start, self._columns)
-        return _numpy(shown.features), _info(shown)
+        seen = self._player.begin(keys)
+        self._begun = True
+        return seen.features, _info(seen)
 
     def step(
         self, actions: Actions
     ) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], Info]:
         """Play one bin for every contact."""
-        if not self._blocks:
+        if not self._begun:
             raise ShapeError("step came before reset: call reset() first")
-        chosen = torch.as_tensor(np.asarray(actions), device=self.simulation.device).long()
+        chosen = self._checked(actions)
+        after = self._player.step(chosen)
+        info = _info(after.seen)
+        info["replaced"] = after.action != chosen
+        if after.refused is not None:
+            info["refused"] = after.refused
+        if after.final is not None:
+            info["final_obs"], info["final_info"] = after.final.features, _info(after.final)
+            info["_final_obs"] = info["_final_info"] = after.terminated | after.truncated
+        return after.seen.features, after.reward, after.terminated, after.truncated, info
+
+    def _checked(self, actions: Actions) -> Actions:
+        """Actions as whole numbers of the catalogue, [n]."""
+        chosen = np.asarray(actions)
         if chosen.shape != (self.num_envs,):
-            raise ShapeError(f"expected actions [{self.num_envs}], got {tuple(chosen.shape)}")
-        if int(chosen.min()) < 0 or int(chosen.max()) >= len(self.action_ids):
+            raise ShapeError(f"expected actions [{self.num_envs}], got {list(chosen.shape)}")
+        if not np.issubdtype(chosen.dtype, np.integer):
             raise ActionError(
-                f"expected actions in 0..{len(self.action_ids) - 1}, got {int(chosen.min())}.."
-                f"{int(chosen.max())}; take them from action_space"
+                f"expected whole numbers as actions, got {chosen.dtype}; take catalogue indices"
             )
-        last, shown = self._rows(), self._rows()
-        jobs = zip(self._blocks, self._columns, strict=True)
-
-        def play(job: tuple[tuple[SimulationState, Decision], slice]) -> _Played:
-            (state, decision), at = job
-            return self._play(state, decision, chosen[at], last.take(at), shown.take(at))
-
-        played = self._map(play, list(jobs))
-        self._blocks = [
-            (one.state, shown.take(at).decision())
-            for one, at in zip(played, self._columns, strict=True)
-        ]
-        ended = torch.cat([one.after.terminated for one in played])
-        cut = torch.cat([one.after.truncated for one in played])
-        info = _info(shown)
-        info["replaced"] = np.concatenate([one.replaced for one in played])
-        if self.simulation.population is not None:
-            refused = [one.after.refused for one in played if one.after.refused is not None]
-            info["refused"] = torch.cat(refused).cpu().numpy()
-        done = ended | cut
-        if self.autoreset and bool(done.any()):
-            info["final_obs"], info["final_info"] = _numpy(last.features), _info(last)
-            info["_final_obs"] = info["_final_info"] = done.cpu().numpy()
-        reward = torch.cat([one.after.reward for one in played])
-        return (
-            _numpy(shown.features),
-            reward.cpu().numpy().astype(np.float64),
-            ended.cpu().numpy(),
-            cut.cpu().numpy(),
-            info,
-        )
-
-    def _play(
-        self,
-        state: SimulationState,
-        decision: Decision,
-        action: Tensor,
-        last: Rows,
-        shown: Rows,
-    ) -> _Played:
-        """One bin of a block; writes what was known before and after new episodes began."""
-        after = self.simulation.step(state, decision, action)
-        replaced = (after.action != action).cpu().numpy()
-        state = after.state
-        self.simulation.decision(state, last)
-        pairs = list(zip(shown, last, strict=True))
-        for new, old in pairs:
-            new.copy_(old)
-        done = after.terminated | after.truncated
-        rows = torch.nonzero(done)[:, 0] if self.autoreset else done[:0]
-        if len(rows):
-            fresh = self.simulation.begin(next_episode(state.keys[rows]))
-            first = self.simulation.decision(fresh)
-            for new, begun in zip(shown, (first.features, first.mask, first.reasons), strict=True):
-                new.index_copy_(1, rows, begun.T)
-            state = self.simulation.renew(state, fresh, rows)
-        return _Played(after, state, replaced)
-
-    def _map(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
-        """Every job's result, on several threads where there are some; torch lets go of the GIL."""
-        if self._pool is None:
-            return [work(job) for job in jobs]
-        return list(self._pool.map(work, jobs))
-
-    def _rows(self) -> Rows:
-        """Room for what all contacts show."""
-        return Rows.of(len(self.feature_names), len(self.action_ids), self.num_envs, self.device)
+        if chosen.min() < 0 or chosen.max() >= len(self.action_ids):
+            raise ActionError(
+                f"expected actions in 0..{len(self.action_ids) - 1}, got {chosen.min()}.."
+                f"{chosen.max()}; take them from action_space"
+            )
+        return chosen.astype(np.int64, copy=False)
 
     @property
     def device(self) -> torch.device:
@@ -213,18 +151,7 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Let the threads go."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Played:
-    """One bin of a block."""
-
-    after: Transition
-    state: SimulationState  # with new episodes where old ones ended
-    replaced: NDArray[np.bool_]  # [n]: the action was not legal, or was refused
+        self._crew.leave()
 
 
 class ContactEnv(gymnasium.Env[Observations, np.int64]):
@@ -276,19 +203,46 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
         )
 
 
-def _numpy(features: Tensor) -> Observations:
-    return features.T.cpu().numpy()
+def _info(seen: Seen) -> Info:
+    return {"action_mask": seen.mask, "reasons": seen.reasons}
 
 
-def _info(rows: Rows) -> Info:
-    return {
-        "action_mask": rows.mask.T.cpu().numpy(),
-        "reasons": rows.reasons.T.cpu().numpy(),
-    }
+def _whole_accounts(block: int, population: Population | None) -> int:
+    """The block size that cuts no account in two."""
+    size = 1 if population is None else population.account_size
+    return max(size, block - block % size)
 
 
-def _can_compile(simulation: Simulation) -> bool:
-    return find_spec("numba") is not None and simulation.device.type == "cpu"
+def _player(
+    simulation: Simulation,
+    columns: list[slice],
+    autoreset: bool,
+    crew: Crew,
+    compiled: bool | None,
+) -> Player:
+    """Loops where they can play the simulation, torch elsewhere; `compiled` insists on either."""
+    reason = _against_loops(simulation)
+    if compiled and reason:
+        raise SimulationError(f"compiled loops cannot play this: {reason}; leave `compiled` out")
+    if compiled is not False and not reason:
+        from nurture_envs.loops.player import LoopPlayer
+        from nurture_envs.loops.tracing import UntraceableError
+
+        try:
+            return LoopPlayer(simulation, columns, autoreset, crew)
+        except UntraceableError:
+            if compiled:
+                raise
+    return PlainPlayer(simulation, columns, autoreset, crew)
+
+
+def _against_loops(simulation: Simulation) -> str:
+    """Why compiled loops cannot play a simulation, whatever its world; empty where they can."""
+    if find_spec("numba") is None:
+        return "numba is not installed, it comes with the extra `compiled`"
+    if simulation.device.type != "cpu":
+        return f"contacts live on {simulation.device}, not on a CPU"
+    return "pessimism asks every member about every bin" if simulation.pessimism else ""
 
 
 def _first(info: Info) -> Info:

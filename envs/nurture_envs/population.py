@@ -16,7 +16,7 @@ from nurture_envs.simulation_state import Company
 from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.world import Surroundings
 
-_LOTTERY = 32  # stream of the draw that decides who goes first
+LOTTERY = 32  # stream of the draw that decides who goes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def settle(
         `Reason` bits, [n] int32, 0 where the action stands.
     """
     refused = torch.zeros_like(sends, dtype=torch.int32)
-    luck = uniforms(keys, bins, _LOTTERY, 1)[0]
+    luck = uniforms(keys, bins, LOTTERY, 1)[0]
     if population.seller_capacity is not None:
         room = int(population.seller_capacity * len(keys) / 1000.0)
         refused += (calls & ~allocate(calls, luck, room)) * int(Reason.SELLER_CAPACITY)

@@ -6,13 +6,11 @@ callers see of them, [n, ...], are views of that storage.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.util import find_spec
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,10 +25,6 @@ from nurture_envs.running import Running, RunningState
 from nurture_envs.simulation_state import Decision, LateState, Rows, SimulationState, renewed
 from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.world import HasDisagreement, Surroundings, View, World
-
-if TYPE_CHECKING:
-    from nurture_envs.guardrails.compiled import CompiledRules
-    from nurture_envs.packed import Packed, PackedState
 
 _DELAYS = 31  # stream of the draws that say how late events are recorded
 _THURSDAY = 3.0  # 1970-01-01
@@ -83,15 +77,16 @@ class Simulation:
         self.spec = FeatureSpec.of(self.journey)
         late = [int(i) for i in torch.nonzero(world.delays[0] < 1.0)[:, 0]]
         sets = watched(self.journey.guardrails)
-        self._running = Running(self.spec, sets, late, self.device)
+        self.running = Running(self.spec, sets, late, self.device)
+        self.delay_stream = _DELAYS
         # Channels that may be recorded after their bin; first those that decisions read.
-        self.late = self._running.late + [c for c in late if c not in self._running.late]
+        self.late = self.running.late + [c for c in late if c not in self.running.late]
 
     def _tensor(self, values: Any, dtype: torch.dtype) -> Tensor:
         return torch.as_tensor(values, dtype=dtype, device=self.device)
 
     @cached_property
-    def _effects(self) -> tuple[list[int], Tensor]:
+    def effects(self) -> tuple[list[int], Tensor]:
         """Channels that actions make, and what every action adds to each, [channels, a]."""
         table = self._tensor(self.catalog.effects(self.journey), torch.float32).T
         rows = torch.nonzero(table.any(dim=1))[:, 0]
@@ -141,13 +136,13 @@ class Simulation:
         return state.anchor_us.to(torch.float64) + whole * period + offset
 
     @cached_property
-    def _late_rates(self) -> Tensor:
+    def late_rates(self) -> Tensor:
         """Chance that a late channel is known within d bins, [D, e, 1]."""
         delays = self.world.delays.to(self.device)[:, self.late]
         return torch.cumsum(delays, dim=0)[:-1, :, None]
 
     @cached_property
-    def _late_signals(self) -> list[int]:
+    def late_signals(self) -> list[int]:
         """Draw of each late channel: a count and its value are recorded together."""
         names = [self.journey.channels[c].removesuffix(".value") for c in self.late]
         return [list(dict.fromkeys(names)).index(name) for name in names]
@@ -161,10 +156,10 @@ class Simulation:
         return delays
 
     def _delays(self, keys: Tensor, bins: Tensor, count: int) -> Tensor:
-        draws = self._late_signals[:count]
+        draws = self.late_signals[:count]
         luck = uniforms(keys, bins, _DELAYS, max(draws) + 1)[draws]
         delays = torch.zeros_like(luck)
-        for known in self._late_rates[:, :count]:
+        for known in self.late_rates[:, :count]:
             delays.add_(luck >= known)
         return delays
 
@@ -173,8 +168,8 @@ class Simulation:
         start, n = self.world.start(keys), len(keys)
         remembered = sends_remembered(self.journey.guardrails)
         late = None
-        if self._running.late:
-            depth, shape = len(self._late_rates), (len(self._running.late), n)
+        if self.running.late:
+            depth, shape = len(self.late_rates), (len(self.running.late), n)
             nothing = [torch.zeros(shape, device=self.device) for _ in range(2 * depth)]
             late = LateState(tuple(nothing[:depth]), tuple(nothing[depth:]))
         company = None
@@ -183,7 +178,7 @@ class Simulation:
         return SimulationState(
             keys=keys,
             bins=torch.zeros(n, dtype=torch.int64, device=self.device),
-            past=self._running.begin(start.past),
+            past=self.running.begin(start.past),
             late=late,
             attributes=start.attributes,
             anchor_us=start.anchor_us,
@@ -198,31 +193,6 @@ class Simulation:
             company=company,
         )
 
-    def packed(self, state: SimulationState) -> SimulationState:
-        """Contacts at their first bin with their past laid out for compiled loops.
-
-        Every step then changes the past in place: what came before must not be stepped again.
-
-        Raises:
-            SimulationError: numba is not installed, or the contacts are not on a CPU.
-        """
-        if not isinstance(state.past, RunningState):
-            return state
-        return replace(state, past=self._packed.pack(state.past), late=None)
-
-    @cached_property
-    def _packed(self) -> Packed:
-        if find_spec("numba") is None or self.device.type != "cpu":
-            raise SimulationError(
-                f"compiled loops need numba and a CPU, got device {self.device}; install the extra "
-                "`compiled`, or play without it"
-            )
-        from nurture_envs.packed import Packed
-
-        read = len(self._running.late)
-        chances = self._late_rates[:, :read, 0].numpy().astype(np.float32)
-        return Packed(self._running, chances, self._late_signals[:read], _DELAYS)
-
     def renew(
         self, state: SimulationState, fresh: SimulationState, rows: Tensor
     ) -> SimulationState:
@@ -233,12 +203,8 @@ class Simulation:
             fresh: contacts at their first bin, k of them.
             rows: where they go, [k] i64.
         """
-        assert isinstance(fresh.past, RunningState)
-        after = renewed(state, fresh, rows)
-        if isinstance(state.past, RunningState):
-            return replace(after, past=self._running.renew(state.past, rows, fresh.past))
-        self._packed.renew(state.past, rows, fresh.past)
-        return after
+        past = self.running.renew(state.past, rows, fresh.past)
+        return replace(renewed(state, fresh, rows), past=past)
 
     def facts(self, state: SimulationState) -> GuardrailFacts:
         """What the guardrails see at the start of the bin; hours are local hours since 1970."""
@@ -254,7 +220,7 @@ class Simulation:
             now_hours=now_us / HOUR_US,
             midnight_hours=today * 24.0,
             today=today.to(torch.int64),
-            **standing(self.journey, lambda names: lags[self._running.last_row(names)]),
+            **standing(self.journey, lambda names: lags[self.running.last_row(names)]),
         )
 
     def decision(self, state: SimulationState, out: Rows | None = None) -> Decision:
@@ -264,23 +230,13 @@ class Simulation:
         if out is None:
             sizes = (len(self.spec.columns), len(self.catalog), len(state.keys))
             out = Rows.of(*sizes, self.device)
-        if isinstance(state.past, RunningState):
-            bins = state.bins.to(torch.float32)
-            rows = self._running.evaluate(state.past, bins, weekday, state.attributes)
-            torch.stack(rows, out=out.features)
-            mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
-            out.mask.copy_(mask.T)
-            out.reasons.copy_(reasons.T)
-        else:
-            self._packed.evaluate(state.past, state.bins, weekday, state.attributes, out.features)
-            self._rules(_in_numpy(facts), out.mask.numpy(), out.reasons.numpy())
+        bins = state.bins.to(torch.float32)
+        rows = self.running.evaluate(state.past, bins, weekday, state.attributes)
+        torch.stack(rows, out=out.features)
+        mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
+        out.mask.copy_(mask.T)
+        out.reasons.copy_(reasons.T)
         return out.decision()
-
-    @cached_property
-    def _rules(self) -> CompiledRules:
-        from nurture_envs.guardrails.compiled import CompiledRules
-
-        return CompiledRules(self.catalog, self.journey.guardrails)
 
     def step(self, state: SimulationState, decision: Decision, action: Tensor) -> Transition:
         """Play one bin.
@@ -295,7 +251,7 @@ class Simulation:
         view = View(decision.features.T, action, state.bins, state.anchor_us, state.latent, around)
         outcome = self.world.respond(view, state.keys)
         amounts = outcome.amounts
-        made, effects = self._effects
+        made, effects = self.effects
         for channel, effect in zip(made, effects.index_select(1, action), strict=True):
             amounts[channel] += effect
         ended = self._is("exit", action)
@@ -353,19 +309,16 @@ class Simulation:
 
     def _close(
         self, state: SimulationState, amounts: Tensor
-    ) -> tuple[RunningState | PackedState, LateState | None]:
+    ) -> tuple[RunningState, LateState | None]:
         """Close the bin: what is known now enters the past, what is late waits."""
-        if not isinstance(state.past, RunningState):
-            self._packed.close(state.past, amounts, state.keys, state.bins)
-            return state.past, None
         bins = state.bins.to(torch.float32)
         if state.late is None:
-            return self._running.close(state.past, amounts, bins), None
-        read = self._running.late
+            return self.running.close(state.past, amounts, bins), None
+        read = self.running.late
         delays = self._delays(state.keys, state.bins, len(read))
         told = amounts[read]
         known = state.late.known_now(told, delays)
-        past = self._running.close(state.past, amounts, bins, known)
+        past = self.running.close(state.past, amounts, bins, known)
         return past, state.late.after(told, delays)
 
     def _sends(self, state: SimulationState, action: Tensor) -> Tensor:
@@ -383,10 +336,3 @@ class Simulation:
                 until = torch.where(action == position, state.bins + bins, until)
         return until
 
-
-def _in_numpy(facts: GuardrailFacts) -> GuardrailFacts:
-    """The same facts as numpy arrays that share memory."""
-    parts = {field.name: getattr(facts, field.name) for field in fields(facts)}
-    return GuardrailFacts(
-        **{name: x.numpy() if isinstance(x, Tensor) else x for name, x in parts.items()}
-    )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nurture_envs.running import RunningState
 from nurture_envs.worlds.world import Surroundings
-
-if TYPE_CHECKING:
-    from nurture_envs.packed import PackedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ class SimulationState:
 
     keys: Tensor  # [n] i64
     bins: Tensor  # [n] i64
-    past: RunningState | PackedState
+    past: RunningState
     late: LateState | None
     attributes: Tensor  # [attribute columns, n] f32
     anchor_us: Tensor  # [n] i64

@@ -22,7 +22,7 @@ from nurture_rl.ope.estimators import (
     ValueEstimate,
     corrected_returns,
     effective_sample_size,
-    estimate_of,
+    estimate_from,
     weighted_returns,
 )
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray, first_rows
@@ -203,7 +203,7 @@ def _standing_in(
     error += (model - model.mean()) / log.n_episodes
     value = mean + float(model.mean())
     ess = effective_sample_size(weights * final)
-    return estimate_of(log, value, cluster_totals(log, error), ess)
+    return estimate_from(log, value, cluster_totals(log, error), ess)
 
 
 def _error_of_survival(followed: Followup, error: FloatArray) -> FloatArray:

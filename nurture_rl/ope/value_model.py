@@ -155,17 +155,20 @@ def _iterate(design: ValueDesign, onward: FloatArray, held_out: int) -> FloatArr
     factor, cross = design.factors[held_out], design.crosses[held_out]
     ends = design.cells(held_out)
     trained_on = design.order.size - (ends[-1] - ends[0])
-    # |factor theta|^2 is the sum of q^2 over the training rows, ridge included.
-    largest = design.reach * np.sqrt(trained_on)
-    theta = linalg.cho_solve((factor, False), cross)
+    # |factor theta|^2 is the sum of q^2 over the training rows, ridge included; as factor' factor
+    # theta = aim, it is theta . aim, which needs no product with the factor.
+    largest = design.reach**2 * trained_on
+    aim = cross
+    theta = linalg.cho_solve((factor, False), aim)
     for _ in range(design.backups - 1):
-        renewed = linalg.cho_solve((factor, False), cross + onward @ theta)
-        size = np.linalg.norm(factor @ renewed)
+        next_aim = cross + onward @ theta
+        renewed = linalg.cho_solve((factor, False), next_aim, check_finite=False)
+        size = renewed @ next_aim
         if size > largest:
             break
-        moved = np.linalg.norm(factor @ (renewed - theta))
-        theta = renewed
-        if moved <= SETTLED * size:
+        moved = (renewed - theta) @ (next_aim - aim)
+        theta, aim = renewed, next_aim
+        if moved <= SETTLED**2 * size:
             break
     return np.asarray(theta, dtype=np.float64)
 

@@ -13,7 +13,7 @@ from nurture_envs.guardrails.rules import GuardrailFacts, Reason, sends_remember
 from nurture_envs.journey import GuardrailSettings
 
 if TYPE_CHECKING:
-    from nurture_envs.rule_loops import Contacts, Tables
+    from nurture_envs.loops.rules import Contacts, Tables
 
 _ROW = {"pause": 0, "exit": 2, "escalate": 3}  # rows of the loops before those of the slots
 _SLOTS = 4
@@ -34,10 +34,10 @@ class CompiledRules:
     """
 
     def __init__(self, catalog: ActionCatalog, settings: GuardrailSettings) -> None:
-        from nurture_envs.rule_loops import write_rules
+        from nurture_envs.loops.rules import write_rules
 
         self._remembered = sends_remembered(settings)
-        self._tables = _tables(catalog, settings)
+        self._tables = tables_of(catalog, settings)
         self._write = write_rules
 
     def __call__(
@@ -78,7 +78,7 @@ class CompiledRules:
 
 
 def _contacts(facts: GuardrailFacts) -> Contacts:
-    from nurture_envs.rule_loops import Contacts
+    from nurture_envs.loops.rules import Contacts
 
     n = len(facts.now_hours)
 
@@ -130,8 +130,9 @@ def _flat(rows: NDArray[Any]) -> NDArray[Any]:
     return np.lib.stride_tricks.as_strided(rows, (length,), (rows.itemsize,))
 
 
-def _tables(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
-    from nurture_envs.rule_loops import NEVER_EXPIRES, Quiet, Tables, is_quiet
+def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
+    """A journey's rules and catalogue as loops read them."""
+    from nurture_envs.loops.rules import NEVER_EXPIRES, Quiet, Tables, is_quiet
 
     start, end = settings.quiet_hours or (0, 0)
     quiet = Quiet(start, end, *settings.unknown_zone_slack)

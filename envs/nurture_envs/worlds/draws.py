@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
@@ -69,6 +70,9 @@ def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tenso
         stream: which part of the model draws, so that parts do not share luck.
         count: draws per contact.
     """
+    if has_torch_function_unary(keys):  # a trace of what is done with the draws
+        traced: Tensor = handle_torch_function(uniforms, (keys,), keys, step, stream, count)
+        return traced
     bins = step if isinstance(step, Tensor) else torch.full_like(keys, step)
     compiled = _compiled() if keys.device.type == "cpu" else None
     if compiled is not None:
@@ -90,7 +94,7 @@ def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tenso
 def _compiled() -> Any:
     """The compiled loops, where numba is installed: the same draws, sooner."""
     found = find_spec("numba") is not None
-    return import_module("nurture_envs.compiled") if found else None
+    return import_module("nurture_envs.loops.draws") if found else None
 
 
 def normals(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:

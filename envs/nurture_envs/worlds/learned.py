@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,6 +23,10 @@ from nurture_envs.worlds.draws import START, contact_keys, uniforms
 from nurture_envs.worlds.heads import Heads, ResponseModel
 from nurture_envs.worlds.player import Player, blocks, extended, padded
 from nurture_envs.worlds.world import Outcome, Start, View
+
+if TYPE_CHECKING:
+    from nurture_envs.loops.binding import WorldLoops
+    from nurture_envs.simulation import Simulation
 
 _WHO, _MEMBER, _BIN = 11, 12, 13  # streams of luck
 _DRAWS = 64  # per chance that averages over the other heads
@@ -81,24 +86,33 @@ class LearnedWorld:
         object.__setattr__(self, "delays", self.delays.to(self.device, torch.float32))
 
     def member(self, k: int) -> LearnedWorld:
-        """The world of one member alone."""
+        """The world of one member alone.
+
+        Raises:
+            WorldError: there is no such member.
+        """
+        if not 0 <= k < len(self.members):
+            raise WorldError(
+                f"expected a member in 0..{len(self.members) - 1}, got {k}; this world has "
+                f"{len(self.members)}"
+            )
         return replace(self, members=(self.members[k],))
 
     @cached_property
-    def _player(self) -> Player:
+    def player(self) -> Player:
         return Player(self.members, self.device)
 
     @cached_property
-    def _amounts(self) -> tuple[AmountTables, ...]:
+    def amounts(self) -> tuple[AmountTables, ...]:
         return tuple(AmountTables.of(model, self.device) for model in self.members)
 
     @cached_property
-    def _heads(self) -> Heads:
+    def heads(self) -> Heads:
         return Heads.of(self.journey)
 
     @cached_property
     def _channels(self) -> Tensor:
-        heads = self._heads
+        heads = self.heads
         channels = heads.count_channels(self.journey) + heads.value_channels(self.journey)
         return torch.tensor(channels, device=self.device)
 
@@ -137,10 +151,10 @@ class LearnedWorld:
         self, view: View, keys: Tensor, rows: slice, amounts: Tensor, available: Tensor
     ) -> None:
         """Play some contacts' bin; writes their columns of `amounts` and `available`."""
-        sizes, tables = self._player.sizes, self._amounts[0]
+        sizes, tables = self.player.sizes, self.amounts[0]
         action, member = view.action[rows], view.latent["member"][rows]
         n, wide = len(action), padded(len(action))
-        out = self._player.outputs(view.features[:, rows], action, member)
+        out = self.player.outputs(view.features[:, rows], action, member)
         repeating = len(tables.repeating)
         reach = tables.reach
         luck = uniforms(
@@ -150,11 +164,11 @@ class LearnedWorld:
             sizes.counts + repeating + sizes.values + int(reach),
         )
         parts = torch.split(luck, [sizes.counts, repeating, sizes.values, int(reach)])
-        happened, _ = self._player.walk(out[: sizes.counts], parts[0])
+        happened, _ = self.player.walk(out[: sizes.counts], parts[0])
         made = [happened]
         if sizes.values:
             value = tables.values(out[sizes.counts :], parts[2], extended(action, wide))
-            made.append(value * happened[self._heads.source])
+            made.append(value * happened[self.heads.source])
         if repeating:
             counts = happened.index_select(0, tables.repeating) * tables.repeats(parts[1])
             happened.index_copy_(0, tables.repeating, counts)
@@ -162,6 +176,12 @@ class LearnedWorld:
         if reach:
             chance = tables.model.reachable[(view.bins[rows] + 1) % sizes.slots]
             available[rows] = parts[3][0, :n] < chance
+
+    def loops(self, simulation: Simulation) -> WorldLoops:
+        """The world's functions for compiled loops; needs numba."""
+        from nurture_envs.loops.networks import learned_loops
+
+        return learned_loops(self, simulation)
 
     def hazards(
         self, features: Tensor, action: Tensor, draws: int = _DRAWS, keys: Tensor | None = None
@@ -175,21 +195,21 @@ class LearnedWorld:
             keys: of the plays' luck, [n]; equal keys compare contacts or actions at equal luck.
         """
         luck = contact_keys(0, len(action), action.device) if keys is None else keys
-        return self._player.hazards(features, action, draws, luck)
+        return self.player.hazards(features, action, draws, luck)
 
     def expected_rewards(self, features: Tensor, action: Tensor) -> Tensor:
         """Reward that each member expects of the bin, [E, n], journey's unit, without costs."""
-        counts, n = self._player.sizes.counts, len(action)
+        counts, n = self.player.sizes.counts, len(action)
         chance = self.hazards(features, action, _FEW_DRAWS)
-        means = self._player.all_outputs(features, action)[:, counts:, :n]
+        means = self.player.all_outputs(features, action)[:, counts:, :n]
         weights = torch.zeros(len(self.journey.channels), device=chance.device)
         for channel, weight in self.journey.reward.weights:
             weights[self.journey.channel_index(channel)] = weight
         of_count, of_value = torch.split(weights[self._channels], [counts, means.shape[1]])
         found = []
-        for k, tables in enumerate(self._amounts):
+        for k, tables in enumerate(self.amounts):
             reward = (of_count * tables.mean_counts()) @ chance[k]
-            value = tables.mean_values(means[k], action) * chance[k][self._heads.source]
+            value = tables.mean_values(means[k], action) * chance[k][self.heads.source]
             found.append(reward + of_value @ value)
         return torch.stack(found)
 

@@ -39,9 +39,9 @@ class Player:
         self.members = len(models)
         with torch.no_grad():
             weights = stacked(models)
-            into, table, self._parts = first_layer(weights, first.embedding)
+            into, table, self.parts = first_layer(weights, first.embedding)
             last = torch.cat([weights["top"], weights["outer"]], dim=2)
-            counts, trunk = self.sizes.counts, self._parts[0]
+            counts, trunk = self.sizes.counts, self.parts[0]
             slope = torch.stack([m.slope for m in models])
             shift = torch.stack([m.shift for m in models])
             scale = torch.where(first.learned, slope, torch.zeros_like(slope))[:, :, None]
@@ -52,22 +52,22 @@ class Player:
             logits = torch.where(first.learned[:, None], logits, torch.logit(first.rates).T)
             table[:, rows] = logits.masked_fill(~first.possible.T, -torch.inf)
         width = self.sizes.hidden[-1]
-        self._into = into.to(device).unbind()
-        self._table = table.to(device).unbind()
-        self._top = last[:, :, :width].to(device).unbind()
-        self._outer = last[:, :, width:].to(device).unbind()
-        self._deeper = [
+        self.into = into.to(device).unbind()
+        self.table = table.to(device).unbind()
+        self.top = last[:, :, :width].to(device).unbind()
+        self.outer = last[:, :, width:].to(device).unbind()
+        self.deeper = [
             (w.to(device).unbind(), b.to(device)[:, :, None].unbind())
             for w, b in deeper_layers(weights)
         ]
-        self._mean = first.standard_mean[:, None].to(device)
-        self._over = (1.0 / first.standard_scale)[:, None].to(device)
+        self.mean = first.standard_mean[:, None].to(device)
+        self.over = (1.0 / first.standard_scale)[:, None].to(device)
         chain = torch.where(first.learned[:, None], first.chain, 0.0)
-        self._chain = [
+        self.chain = [
             row[:head].to(device) if bool(row[:head].any()) else None
             for head, row in enumerate(chain)
         ]
-        self._needs = _nearest(first.needs)
+        self.needs = _nearest(first.needs)
 
     def outputs(self, features: Tensor, action: Tensor, member: Tensor) -> Tensor:
         """Count logits before the chain, then value means, [H + V, n'] f32, n' >= n padded.
@@ -100,20 +100,20 @@ class Player:
         return torch.stack([self._network(k, x, actions) for k in range(self.members)])
 
     def _standard(self, features: Tensor) -> Tensor:
-        return torch.sub(features, self._mean).mul_(self._over).clamp_(-REACH, REACH)
+        return torch.sub(features, self.mean).mul_(self.over).clamp_(-REACH, REACH)
 
     def _network(self, k: int, x: Tensor, action: Tensor) -> Tensor:
         """Member k's outputs for standardised columns x [d, n], n a multiple of 64."""
-        trunk, outputs, _ = self._parts
-        moved = self._table[k].index_select(1, action)
-        across = self._into[k] @ x
+        trunk, outputs, _ = self.parts
+        moved = self.table[k].index_select(1, action)
+        across = self.into[k] @ x
         across[: trunk + outputs].add_(moved[: trunk + outputs])
         crossed = across[trunk + outputs :].mul_(moved[trunk + outputs :])
         hidden = across[:trunk].relu_()
-        for weight, bias in self._deeper:
+        for weight, bias in self.deeper:
             hidden = torch.addmm(bias[k], weight[k], hidden).relu_()
         out = across[trunk : trunk + outputs]
-        return out.addmm_(self._top[k], hidden).addmm_(self._outer[k], crossed)
+        return out.addmm_(self.top[k], hidden).addmm_(self.outer[k], crossed)
 
     def walk(self, logits: Tensor, luck: Tensor) -> tuple[Tensor, Tensor]:
         """Play the heads in order, each seeing what happened before it.
@@ -128,11 +128,11 @@ class Player:
         happened, chance = torch.empty_like(logits), torch.empty_like(logits)
         events, chances, draws = happened.unbind(), chance.unbind(), luck.unbind()
         for head, logit in enumerate(logits.unbind()):
-            seen = self._chain[head]
+            seen = self.chain[head]
             if seen is not None:
                 logit = torch.addmv(logit, happened[:head].T, seen)
             torch.sigmoid(logit, out=chances[head])
-            for earlier in self._needs[head]:
+            for earlier in self.needs[head]:
                 chances[head].mul_(events[earlier])
             torch.lt(draws[head], chances[head], out=events[head])
         return happened, chance

@@ -1,4 +1,4 @@
-"""Betting against candidate values: the tightest intervals that hold without approximation.
+"""Betting against candidate values: intervals of any weights that hold without approximation.
 
 A gambler bets on each contact that the value is larger than a candidate m. If m is the value the
 game is fair, so the gambler's capital exceeds 2/alpha, ever, with chance at most alpha/2. The
@@ -98,8 +98,8 @@ def betting_interval(seen: WeightedRewards, limits: Range, level: float) -> Inte
         capital(m) = prod_c [1 + min(lambda_c, 1/2m) (X_c - m)]
         lambda_c = sqrt(2 ln(2/alpha) / (C s^2_{c-1}))
 
-    Needs no bound on the weights, holds at every C, and is about as wide as the exact binomial
-    where that applies.
+    Needs no bound on the weights and holds at every C; at some dozens of outcomes it is 1.4 times
+    as wide as the exact binomial.
 
     Args:
         seen: weighted rewards of all contacts, in an order that does not depend on them.

@@ -64,8 +64,8 @@ def poisson_counts(contacts: IntArray, config: BootstrapConfig) -> NDArray[np.ui
     Source: Chamandy, Muralidharan, Najmi & Naidu (2012), Estimating Uncertainty for Massive Data
         Streams; the hash is the finaliser of Steele, Lea & Flood (2014), SplitMix.
     """
-    blocks = -(-config.replicates // LANES)
-    keys = np.arange(1, blocks + 1, dtype=np.uint64) * np.uint64(0xD1B54A32D192ED03)
+    firsts = np.arange(0, config.replicates, LANES, dtype=np.uint64)
+    keys = firsts * np.uint64(0xD1B54A32D192ED03)
     start = _mixed(np.array([config.seed], dtype=np.int64).astype(np.uint64))
     own = _mixed(np.asarray(contacts, dtype=np.int64).astype(np.uint64) ^ start)
     bits = _mixed(own[:, None] + keys).view(np.uint16)[:, : config.replicates]
@@ -175,7 +175,7 @@ def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _poisson_quantiles() -> NDArray[np.uint8]:
     """The Poisson(1) count at each of the 16-bit levels."""
-    levels = (np.arange(STEPS) + 0.5) / STEPS
+    levels = np.linspace(0.0, 1.0, STEPS, endpoint=False)
     return np.searchsorted(special.pdtr(np.arange(20), 1.0), levels).astype(np.uint8)
 
 

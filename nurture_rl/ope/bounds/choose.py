@@ -19,7 +19,7 @@ from nurture_rl.ope.log import FloatArray
 FEW_OUTCOMES = 200.0  # equally weighted outcomes below which a count is no mean yet
 SKEWED = 0.05  # skewness of the error from which plain t misses on one side
 FEW_DOF = 200.0  # degrees of freedom of the standard error below which it is itself uncertain
-SAME = 1e-9  # an estimate that differs by this share from its weighted outcomes is made of them
+SAME = 1e-9  # share of an estimate, or of its squared error, that is rounding
 
 
 def clustered_interval(value: float, stderr: float, n_clusters: int, level: float) -> Interval:
@@ -101,8 +101,8 @@ def chosen_for(
         )
     rest = value - outcomes.net
     remainder = influence - outcomes.influence()
-    size = max(abs(value), float(np.abs(influence).max()), outcomes.further_gain)
-    alone = abs(rest) <= SAME * size and float(np.abs(remainder).max()) <= SAME * size
+    square = float(remainder @ remainder)
+    alone = abs(rest) <= SAME * abs(value) and square <= SAME * float(influence @ influence)
     share = outcomes.share
     if share is not None and alone:
         found = binomial_interval(share.successes, share.trials, level, share.scale)

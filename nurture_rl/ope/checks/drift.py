@@ -6,7 +6,13 @@ import numpy as np
 
 from nurture_rl.ope.checks.context import LogContext, groups
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, graded
-from nurture_rl.ope.checks.grouped import contact_of_row, family_wise, normal_p
+from nurture_rl.ope.checks.grouped import (
+    FEWEST,
+    contact_of_row,
+    contacts_in,
+    family_wise,
+    normal_p,
+)
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
 
 ADVICE = {
@@ -50,7 +56,8 @@ def drift_findings(
     """Two-sample tests of every week against the others; none without weeks, or with one.
 
     Contexts are tested per feature and week together (Holm); a shift counts when it is sure and
-    at least `max_shift` standard deviations large. Weights are tested by `mean_weight_findings`.
+    at least `max_shift` standard deviations large. A week of fewer than 30 contacts is not asked.
+    Weights are tested by `mean_weight_findings`.
     """
     if context.week is None:
         return []
@@ -76,11 +83,13 @@ def _tested(
 ) -> tuple[FloatArray, FloatArray]:
     """Shifts in standard deviations and p-values, one after another by column and week."""
     shifts, p_values = [], []
+    enough = contacts_in(week, n_weeks, contact) >= FEWEST
     for column in values.T:
         shift, stderr = week_shifts(column, week, n_weeks, contact)
         spread = float(column.std())
         shifts.append(shift / spread if spread > 0.0 else np.zeros(n_weeks))
-        p_values.append(normal_p(shift, stderr) if spread > 0.0 else np.ones(n_weeks))
+        asked = enough & (spread > 0.0)
+        p_values.append(np.where(asked, normal_p(shift, stderr), 1.0))
     return np.concatenate(shifts), np.concatenate(p_values)
 
 

@@ -10,6 +10,7 @@ from scipy import special
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
 
 FEWEST = 30  # contacts behind a mean that is tested
+ROUNDING = 1e-6  # target and logged probabilities are stored this precisely
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,10 +23,10 @@ class GroupMeans:
 
     def p_values(self, expected: float | FloatArray = 0.0) -> FloatArray:
         """Two-sided p of each mean against what is due; 1 where contacts are too few to ask."""
-        distance = np.abs(self.mean - expected)
-        # Exact agreement and no spread is no evidence against anything.
+        distance = np.maximum(np.abs(self.mean - expected) - ROUNDING, 0.0)
+        # Agreement to within rounding and no spread is no evidence against anything.
         z = np.divide(distance, self.stderr, out=np.zeros_like(distance), where=self.stderr > 0.0)
-        z[(self.stderr == 0.0) & (distance > 1e-9)] = np.inf
+        z[(self.stderr == 0.0) & (distance > 0.0)] = np.inf
         tail = special.stdtr(np.maximum(self.contacts - 1, 1), -z)
         return np.where(self.contacts >= FEWEST, 2.0 * tail, 1.0)
 
@@ -61,6 +62,12 @@ def group_means(
         stderr=np.where(contacts > 1, stderr, np.inf),
         contacts=contacts.astype(np.int64),
     )
+
+
+def contacts_in(group: IntArray, n_groups: int, contact: IntArray) -> IntArray:
+    """Contacts with a row in each group, [G]."""
+    pairs = np.unique(np.stack([group, contact]), axis=1)
+    return np.bincount(pairs[0], minlength=n_groups).astype(np.int64)
 
 
 def normal_p(distance: FloatArray, stderr: FloatArray) -> FloatArray:

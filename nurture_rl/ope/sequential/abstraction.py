@@ -87,7 +87,7 @@ def value_cells(
 def feature_cells(
     log: EvaluationLog, rng: np.random.Generator, config: CellConfig | None = None
 ) -> Cells:
-    """Cells of similar features: k-means over standardised features, then cut by bin.
+    """Cells of similar features: k-means over features in units of their spread, then cut by bin.
 
     Args:
         log: the logged decisions.
@@ -100,10 +100,10 @@ def feature_cells(
     fine = _checked(config)
     features = log.features.astype(np.float64)
     spread = features.std(axis=0)
-    points = (features - features.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+    points = features / np.where(spread > 0.0, spread, 1.0)
     groups = max(1, min(fine.groups, log.n_rows // fine.min_rows))
     sample = points[rng.permutation(log.n_rows)[:SEED_ROWS]]
-    centres = _first_centres(sample, groups, rng)
+    centres = first_centres(sample, groups, rng)
     for _ in range(SETTLING_ROUNDS):
         nearest = _nearest(sample, centres)
         size = np.bincount(nearest, minlength=len(centres))
@@ -116,7 +116,7 @@ def feature_cells(
     return state_cells(log, _nearest(points, centres))
 
 
-def _first_centres(sample: FloatArray, groups: int, rng: np.random.Generator) -> FloatArray:
+def first_centres(sample: FloatArray, groups: int, rng: np.random.Generator) -> FloatArray:
     """Points far from one another: each drawn by its squared distance to those before."""
     centres = [sample[0]]
     away = ((sample - centres[0]) ** 2).sum(axis=1)

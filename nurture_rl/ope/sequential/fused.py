@@ -1,7 +1,7 @@
 """Four sequential estimators in one pass, from the target's and the model's whole rows.
 
-    dm   = mean v(x_e0)                         ips  = mean sum_t g_t w_t r_t
-    tis  = mean w_H sum_t g_t r_t               dr   = mean sum_t g_t (w_{t-1} v_t + w_t (r_t - q_t))
+    dm  = mean v(x_e0)                   ips = mean sum_t g_t w_t r_t
+    tis = mean w_H sum_t g_t r_t         dr  = mean sum_t g_t (w_{t-1} v_t + w_t (r_t - q_t))
 
 For bootstraps, sweeps over many policies and very long logs: compiled where numba is installed,
 and the same numbers by plain numpy where it is not.
@@ -68,7 +68,9 @@ def four_estimates(
         ("dr", found.corrected, ess),
     ):
         value = float(returns.mean())
-        influence = np.bincount(contact, weights=(returns - value) / log.n_episodes)
+        influence = np.bincount(contact, weights=(returns - value) / log.n_episodes).astype(
+            np.float64
+        )
         estimates[name] = ValueEstimate(
             value=value,
             stderr=clustered_stderr(influence),

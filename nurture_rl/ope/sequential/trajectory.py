@@ -12,18 +12,34 @@ from nurture_rl.errors import OverlapError
 from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.estimators import (
     ValueEstimate,
+    as_panel,
     cumulative_weights,
     effective_sample_size,
     estimate_from,
     mean_of_episodes,
 )
-from nurture_rl.ope.log import EvaluationLog, FloatArray, discount_from_start
+from nurture_rl.ope.log import (
+    EvaluationLog,
+    FloatArray,
+    continuation,
+    discount_from_start,
+    positions,
+)
 
 
 def discounted_returns(log: EvaluationLog) -> FloatArray:
     """Discounted sum of each episode's rewards, in the log's unit, [E]."""
     gains = discount_from_start(log) * log.reward
     return np.bincount(log.episode, weights=gains).astype(np.float64)
+
+
+def returns_to_go(log: EvaluationLog) -> FloatArray:
+    """Discounted sum of the rewards from each decision to its episode's end, worth there, [N]."""
+    gains = as_panel(log, log.reward, 0.0)
+    onward = as_panel(log, continuation(log), 0.0)
+    for t in range(gains.shape[1] - 2, -1, -1):
+        gains[:, t] += onward[:, t] * gains[:, t + 1]
+    return np.asarray(gains[log.episode, positions(log)], dtype=np.float64)
 
 
 def tis(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:

@@ -7,45 +7,25 @@ evaluated on one log: their values differ in a replicate by what the policies di
 
 from __future__ import annotations
 
-from math import exp, factorial
-
 import numpy as np
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.contact_hash import GOLDEN, mixed
-from nurture_rl.ope.intervals import Interval
+from nurture_rl.ope.bounds.bootstrap import BootstrapConfig, poisson_counts
+from nurture_rl.ope.bounds.interval import Interval
 from nurture_rl.ope.log import FloatArray
 from nurture_rl.ope.streaming.estimates import PointValues, point_values
 from nurture_rl.ope.streaming.moments import Moments
 
-# Chance of at most k, k = 0 .. 19; beyond lies less than 1e-18.
-_AT_MOST = np.cumsum([exp(-1.0) / factorial(k) for k in range(20)])
 
-
-def replicate_counts(n_buckets: int, replicates: int, seed: int) -> FloatArray:
-    """How often each bucket counts in each replicate, Poisson of mean 1, [R, B].
-
-    Args:
-        n_buckets: B.
-        replicates: R.
-        seed: another seed, other counts; >= 0.
-    """
-    own = mixed(np.array([seed], dtype=np.uint64))
-    replicate = mixed(np.arange(replicates, dtype=np.uint64) * GOLDEN + own)
-    bits = mixed(np.arange(n_buckets, dtype=np.uint64) + replicate[:, None])
-    luck = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return np.searchsorted(_AT_MOST, luck, side="right").astype(np.float64)
-
-
-def bootstrap_values(moments: Moments, replicates: int, seed: int) -> PointValues:
+def bootstrap_values(moments: Moments, config: BootstrapConfig) -> PointValues:
     """Values of every estimator in resamples of the log's contacts, each field [R] or [R, k].
 
     Source: Chamandy, Muralidharan, Najmi & Naidu (2012), Estimating Uncertainty for Massive Data
         Streams (Poisson weights); contacts are resampled whole as in Cameron, Gelbach & Miller
         (2008), Bootstrap-Based Improvements for Inference with Clustered Errors.
     """
-    counts = replicate_counts(moments.config.n_buckets, replicates, seed)
-    return point_values(counts @ moments.sums, moments.config)
+    counts = poisson_counts(np.arange(moments.config.n_buckets), config).T
+    return point_values(counts.astype(np.float64) @ moments.sums, moments.config)
 
 
 def percentile_interval(values: FloatArray, level: float) -> Interval:
@@ -63,4 +43,4 @@ def percentile_interval(values: FloatArray, level: float) -> Interval:
         )
     tail = (1.0 - level) / 2.0
     lower, upper = np.quantile(values, [tail, 1.0 - tail])
-    return Interval(float(lower), float(upper), level, "poisson-bootstrap")
+    return Interval(float(lower), float(upper), level, "poisson-percentile")

@@ -51,13 +51,13 @@ def _add(sums: Array, bounds: Array, grid: Any, weight: float, row: Any) -> int:
     sums[6] += correction
     sums[7] += score * score
     at = 8
-    for k in range(len(clips)):
+    for k in range(clips.size):
         sums[at + k] += (weight if weight < clips[k] else clips[k]) * reward
-    at += len(clips)
-    for k in range(len(taus)):
+    at += clips.size
+    for k in range(taus.size):
         sums[at + k] += correction if weight <= taus[k] else 0.0
-    at += len(taus)
-    for k in range(len(bite)):
+    at += taus.size
+    for k in range(bite.size):
         sums[at + k] += correction / (1.0 + weight * weight * bite[k])
     if weight > 0.0:
         _widen(bounds, 0, weight)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nurture_rl.errors import LogError, OverlapError
+from nurture_rl.ope.bounds.few import binomial_interval
+from nurture_rl.ope.bounds.interval import Interval
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate
-from nurture_rl.ope.intervals import FEW_OUTCOMES, Interval, binomial_interval
 from nurture_rl.ope.log import FloatArray
 from nurture_rl.ope.streaming.moments import (
     CORRECTION,
@@ -123,15 +124,14 @@ def streamed_estimates(moments: Moments) -> StreamedEstimates:
 
 
 def exact_streamed_interval(moments: Moments, level: float) -> Interval | None:
-    """Exact interval of IPS where it is a scaled share of few successes, else None.
+    """Exact interval of IPS where it is a scaled share of successes, else None.
 
-    As `exact_ips_interval`. Sums cannot tell how often a contact decided: ask only where each
-    decided once.
+    It is one where every matched action has one weight w and the reward is 0 or one amount b > 0:
+    then V = w b k / N with k matched outcomes. Sums cannot tell how often a contact decided: ask
+    only where each decided once.
     """
     weights, rewards = moments.bounds[OF_WEIGHT], moments.bounds[OF_REWARD]
-    one_weight, one_reward = weights[0] == weights[1], rewards[0] == rewards[1]
-    few = 0 <= moments.matched < FEW_OUTCOMES
-    if not (one_weight and one_reward and few and rewards[0] > 0.0):
+    if weights[0] != weights[1] or rewards[0] != rewards[1] or rewards[0] <= 0.0:
         return None
     scale = float(weights[0] * rewards[0])
     return binomial_interval(moments.matched, moments.n_rows, level, scale)

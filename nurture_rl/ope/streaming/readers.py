@@ -137,7 +137,7 @@ class PolicyReader:
         off = ~(np.abs(logged[every, place] - found.propensity) <= TOLERANCE)
         stray = ~(np.abs(logged.sum(axis=1) - 1.0) <= TOLERANCE) | ~(logged >= 0.0).all(axis=1)
         stray |= ((logged != 0.0) & ~mask).any(axis=1)
-        for reason, rows in ((_INCONSISTENT, off), (_NO_DISTRIBUTION, stray), (_ILLEGAL, illegal)):
+        for reason, rows in ((_ILLEGAL, illegal), (_NO_DISTRIBUTION, stray), (_INCONSISTENT, off)):
             wrong = np.where((wrong == 0) & rows, reason, wrong).astype(np.int8)
         if missing is not None:
             wrong[missing] = _NO_CONTACT

@@ -84,10 +84,10 @@ def coarsenings(action_factors: FloatArray, most: int) -> list[IntArray]:
     """
     a, k = action_factors.shape
     by_size = np.argsort(-(action_factors != 0.0).sum(axis=0), kind="stable")
-    kept = np.unique(np.linspace(0, k, min(most - 1, k + 1)).round().astype(np.int64))[::-1]
     found = [np.arange(a, dtype=np.int64)]
-    for m in kept:
+    for m in range(k, -1, -1):
         groups = factor_groups(action_factors, by_size[:m])
-        if groups.max() + 1 < found[-1].max() + 1:
+        if groups.max() < found[-1].max():
             found.append(groups)
-    return found
+    chosen = np.unique(np.linspace(0, len(found) - 1, most).round().astype(np.int64))
+    return [found[place] for place in chosen]

@@ -13,6 +13,7 @@ regression of y on z. No logging distribution is needed, and it holds for episod
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import linalg
@@ -126,38 +127,41 @@ def _design(log: EvaluationLog, target: TargetOnLog) -> _Design:
 
 def _sums(design: _Design, episodes: IntArray) -> RidgeSums:
     """Sums of [1, z] and y over some episodes, ascending."""
-    p = design.phi.source.size + 1
-    gram, cross, square = np.zeros((p, p)), np.zeros(p), 0.0
-    rows = np.flatnonzero(np.isin(design.log.episode, episodes))
-    starts = np.flatnonzero(np.append(True, np.diff(design.log.episode[rows]) != 0))
-    # Chunks end where episodes do; a longer episode is a chunk of its own.
-    ends = np.arange(CHUNK_ROWS, rows.size, CHUNK_ROWS)
-    edges = np.unique(starts[np.searchsorted(starts, ends, side="right") - 1])
-    for chunk in np.split(rows, edges[edges > 0]):
-        z, y = _episodes_of(design, chunk)
+    log, p = design.log, design.phi.source.size + 1
+    y = np.bincount(log.episode, weights=design.now * log.reward)
+    gram, cross = np.zeros((p, p)), np.zeros(p)
+    rows = np.flatnonzero(np.isin(log.episode, episodes))
+    begins = np.append(_begins(log, rows), rows.size)
+    # A chunk ends where an episode does, the first time it has rows enough.
+    ends = np.searchsorted(begins, np.arange(0, rows.size + CHUNK_ROWS, CHUNK_ROWS))
+    cuts = np.unique(begins[np.minimum(ends, begins.size - 1)])
+    for first, last in pairwise(cuts):
+        chunk = rows[first:last]
+        z = _episodes_of(design, chunk)
         gram += z.T @ z
-        cross += y @ z
-        square += float(y @ y)
-    return RidgeSums(gram, cross, square, episodes.size)
+        cross += y[np.unique(log.episode[chunk])] @ z
+    own = y[episodes]
+    return RidgeSums(gram, cross, float(own @ own), episodes.size)
 
 
-def _spread(episodes: IntArray, most: int) -> IntArray:
-    """All of them, or as many as allowed, evenly from first to last."""
-    if episodes.size <= most:
-        return episodes
-    return np.asarray(episodes[np.arange(most) * episodes.size // most], dtype=np.int64)
-
-
-def _episodes_of(design: _Design, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-    """[1, z] and y of the episodes that whole runs of rows make, [m, 1 + p] and [m]."""
+def _episodes_of(design: _Design, rows: IntArray) -> FloatArray:
+    """[1, z] of the episodes that whole runs of rows make, [m, 1 + p]."""
     log, phi, x = design.log, design.phi, design.x[rows]
     taken = x[:, phi.source] * phi.codes[log.action[rows]][:, phi.code]
     expected = phi.expected(x, design.target[rows])
     terms = design.now[rows, None] * taken - design.before[rows, None] * expected
-    starts = np.flatnonzero(np.append(True, np.diff(log.episode[rows]) != 0))
-    z = np.add.reduceat(terms, starts, axis=0)
-    y = np.add.reduceat(design.now[rows] * log.reward[rows], starts)
-    return np.hstack([np.ones((starts.size, 1)), z]), y
+    z = np.add.reduceat(terms, _begins(log, rows), axis=0)
+    return np.hstack([np.ones((len(z), 1)), z])
+
+
+def _begins(log: EvaluationLog, rows: IntArray) -> IntArray:
+    """Where in ascending rows another episode begins, 0 included."""
+    return np.unique(log.episode[rows], return_index=True)[1].astype(np.int64)
+
+
+def _spread(episodes: IntArray, most: int) -> IntArray:
+    """All of them, or as many as allowed, evenly from first to last."""
+    return episodes[np.unique(np.arange(most) * episodes.size // most)]
 
 
 def _fold_of_episode(log: EvaluationLog, config: MrdrConfig) -> IntArray:

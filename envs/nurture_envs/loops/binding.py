@@ -1,0 +1,216 @@
+"""What loops are handed: a journey's declarations as arrays, and a world's functions as loops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nurture_envs.actions import NOW
+from nurture_envs.clock import HOUR_US
+from nurture_envs.features import History
+from nurture_envs.guardrails.compiled import tables_of
+from nurture_envs.loops import emitting, play
+from nurture_envs.loops.past import Late, Sets
+from nurture_envs.loops.plan import columns_of, sets_of
+from nurture_envs.loops.tracing import Recorder, Traced, UntraceableError
+from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.world import Outcome, Start, Surroundings, View
+
+_KINDS = (torch.float32, torch.int64, torch.bool)  # of latents, in the order of their rows
+_ARRAYS = ("f", "q", "b")
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One of a world's functions as a loop over a tile."""
+
+    run: Any  # of `emitting.SIGNATURE`
+    model: play.Model
+    rows: dict[str, int]  # of scratch
+
+
+@dataclass(frozen=True, slots=True)
+class WorldLoops:
+    """A world's functions as loops, and how many latents of each kind its contacts have."""
+
+    start: Loop
+    answer: Loop
+    latents: tuple[int, int, int]  # floats, whole numbers, flags
+    known: int  # bins from before entry
+
+
+@runtime_checkable
+class HasLoops(Protocol):
+    """A world that brings loops of its own."""
+
+    def loops(self, simulation: Simulation) -> WorldLoops:
+        """Its functions for tiles."""
+        ...
+
+
+def journey_of(simulation: Simulation) -> play.Journey:
+    """The declarations of a simulation's journey."""
+    catalog, journey, running = simulation.catalog, simulation.journey, simulation.running
+    made, effects = simulation.effects
+    slots = np.where(catalog.slots == NOW, -1.0, catalog.slots * float(HOUR_US))
+    reward = journey.reward
+    read, rates = len(running.late), simulation.late_rates
+    kept = running.kept
+    late = Late(
+        _whole(running.late),
+        _whole([kept.index(c) if c in kept else -1 for c in running.late]),
+        _whole(simulation.late_signals[:read]),
+        np.ascontiguousarray(rates[:, :read, 0].numpy(), np.float32),
+        simulation.delay_stream,
+    )
+    index = journey.channel_index
+    settings = journey.guardrails
+    standing = [(0, settings.opt_out, -1), (1, settings.hard_bounce, -1)]
+    standing += [(2, (name,), back) for name, back in settings.conversation]
+    standing += [(3, settings.escalation_needs, -1)]
+    rows = [(kind, running.last_row(of), most) for kind, of, most in standing if of]
+    return play.Journey(
+        actions=play.Actions(
+            wait=catalog.wait,
+            sends=catalog.routed("send"),
+            calls=catalog.routed("escalate"),
+            leaves=catalog.routed("exit"),
+            pauses=np.where(catalog.pause_bins > 1, catalog.pause_bins, 0),
+            slots=slots,
+            made=_whole(made),
+            effects=np.ascontiguousarray(effects.numpy()).reshape(len(made), len(catalog)),
+        ),
+        worth=play.Worth(
+            channels=_whole([index(channel) for channel, _ in reward.weights]),
+            weights=np.array([weight for _, weight in reward.weights], np.float32),
+            send_cost=float(reward.send_cost),
+            call_cost=float(reward.escalate_cost),
+            terminals=_whole([index(name) for name in journey.terminals]),
+            talks=_whole([index(name) for name, _ in settings.conversation]),
+        ),
+        sets=Sets(*sets_of(running)),
+        late=late,
+        columns=columns_of(running),
+        rules=tables_of(catalog, settings),
+        standing=np.array(rows, np.int64).reshape(-1, 3),
+        intent=not settings.escalation_needs,
+        offsets=np.array(simulation.spec.clock.slots_hours, np.float64) * HOUR_US,
+        period=float(simulation.spec.clock.period_hours * HOUR_US),
+        horizon=simulation.spec.clock.horizon,
+    )
+
+
+def world_loops(simulation: Simulation) -> WorldLoops:
+    """The world's functions as loops.
+
+    Raises:
+        UntraceableError: the world is not made of operations along contacts.
+    """
+    world = simulation.world
+    if isinstance(world, HasLoops):
+        return world.loops(simulation)
+    recorder = Recorder()
+    start = world.start(recorder.input("q", play.KEY, torch.ones(1, dtype=torch.int64)))
+    begins = _Rows({"f": 0, "q": 1, "b": 0}, recorder)
+    kept, known = simulation.running.kept, len(start.past.ring)
+    numbers = [
+        begins.row("f", start.attributes),
+        known,
+        begins.row("f", start.past.ring[:, kept].reshape(known * len(kept), 1)),
+        begins.row("q", start.past.last),
+        begins.row("q", start.anchor_us),
+        *(begins.row("b", part) for part in (start.zone_known, start.consent, start.available)),
+    ]
+    latent = _ordered(start.latent)
+    numbers += [begins.row(_array(part), part) for part in latent.values()]
+    counts = [sum(_array(part) == array for part in latent.values()) for array in _ARRAYS]
+    return WorldLoops(
+        begins.loop(numbers), _answer(simulation, latent), (counts[0], counts[1], counts[2]), known
+    )
+
+
+def _answer(simulation: Simulation, latent: dict[str, Tensor]) -> Loop:
+    """The loop of `respond`, whose inputs are latents of that kind."""
+    recorder = Recorder()
+    places = {"f": play.SHARE + 1, "q": play.ANCHOR + 1, "b": 0}
+    known: dict[str, Tensor] = {}
+    for name, part in latent.items():
+        array = _array(part)
+        known[name] = recorder.input(array, places[array], _plain(part))
+        places[array] += 1
+
+    def row(array: str, at: int, dtype: torch.dtype) -> Tensor:
+        return recorder.input(array, at, torch.zeros(1, dtype=dtype))
+
+    reads, width = places["f"], len(simulation.spec.columns)
+    places["f"] += width
+    view = View(
+        features=recorder.input("f", reads, torch.zeros(width, 1)),
+        action=row("q", play.ACTION, torch.int64),
+        bins=row("q", play.BINS, torch.int64),
+        anchor_us=row("q", play.ANCHOR, torch.int64),
+        latent=known,
+        around=Surroundings(
+            *(row("f", at, torch.float32) for at in (play.SENDS, play.TALKS, play.SHARE))
+        ),
+    )
+    outcome = simulation.world.respond(view, row("q", play.KEY, torch.int64))
+    answers = _Rows(places, recorder)
+    numbers = [answers.row("f", outcome.amounts), answers.row("b", outcome.available)]
+    after = {name: outcome.latent.get(name, known[name]) for name in known}
+    for name, part in after.items():
+        stays = isinstance(part, Traced) and torch.equal(part.places, known[name].places)
+        numbers.append(-1 if stays else answers.row(_array(part), part))
+    used = answers.reads(range(reads, reads + width))
+    return answers.loop([reads if used else -1, *numbers])
+
+
+class _Rows:
+    """Rows of scratch for the results of a traced function."""
+
+    def __init__(self, taken: dict[str, int], recorder: Recorder) -> None:
+        self._next, self._recorder = dict(taken), recorder
+        self._results: list[tuple[str, int, int]] = []
+
+    def row(self, array: str, value: Tensor) -> int:
+        """The first of the rows a result goes to."""
+        kind = {"f": "float32", "q": "int64", "b": "bool"}[array]
+        first = self._next[array]
+        for place in self._recorder.places_of(value).reshape(-1).tolist():
+            self._results.append((array, self._next[array], self._recorder.cast(place, kind)))
+            self._next[array] += 1
+        return first
+
+    def reads(self, rows: range) -> bool:
+        """Whether results depend on any of these rows of floats."""
+        return emitting.Writer(self._recorder, self._next, self._results).reads("f", rows)
+
+    def loop(self, numbers: list[int]) -> Loop:
+        """The function, with the numbers of its rows."""
+        made = emitting.Writer(self._recorder, self._next, self._results).written()
+        model = play.Model(*made.constants, *made.tables, _whole(numbers))
+        return Loop(made.run, model, made.rows)
+
+
+def _ordered(latent: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Latents by kind."""
+    wrong = {name: part.dtype for name, part in latent.items() if part.dtype not in _KINDS}
+    if wrong:
+        raise UntraceableError(f"latents must be float32, int64 or bool, got {wrong}")
+    return {k: v for kind in _KINDS for k, v in latent.items() if v.dtype == kind}
+
+
+def _array(part: Tensor) -> str:
+    return _ARRAYS[_KINDS.index(part.dtype)]
+
+
+def _plain(part: Tensor) -> Tensor:
+    return torch.zeros(part.shape, dtype=part.dtype)
+
+
+def _whole(values: Any) -> Any:
+    return np.array(values, np.int64).reshape(-1)

@@ -1,0 +1,113 @@
+"""Plays an environment's contacts by compiled loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nurture_envs.loops import play
+from nurture_envs.loops.block import Block, Loops, padded
+from nurture_envs.recycling import Recycled
+from nurture_envs.simulation import Simulation
+from nurture_envs.stepping import Crew, Seen, Stepped
+
+_Memory = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16]]
+_Finals = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16], NDArray[np.bool_]]
+
+
+class LoopPlayer:
+    """Plays blocks of contacts by loops that hold no lock; see `stepping.PlainPlayer`.
+
+    Raises:
+        UntraceableError: the world cannot be written as loops.
+    """
+
+    def __init__(
+        self, simulation: Simulation, columns: Sequence[slice], autoreset: bool, crew: Crew
+    ) -> None:
+        self._loops = Loops(simulation)
+        self.autoreset, self._crew = autoreset, crew
+        self._columns, self._n = list(columns), columns[-1].stop
+        self._width, self._actions = len(simulation.spec.columns), len(simulation.catalog)
+        self._channels = len(simulation.journey.channels)
+        self._limited = simulation.population is not None
+        self._shown: Recycled[_Memory] = Recycled(self._memory)
+        self._final: Recycled[_Finals] = Recycled(self._finals)
+        self._blocks: list[Block] = []
+        self._before: play.Shown | None = None
+
+    def _memory(self) -> _Memory:
+        rows = padded(self._n)
+        return (
+            np.empty(self._width * rows, np.float32),
+            np.empty(self._actions * rows, np.bool_),
+            np.empty(self._actions * rows, np.int16),
+        )
+
+    def _finals(self) -> _Finals:
+        n = self._n if self.autoreset else 0
+        actions = (n, self._actions)
+        return (
+            np.zeros((n, self._width), np.float32),
+            np.zeros(actions, np.bool_),
+            np.zeros(actions, np.int16),
+            np.zeros(n, np.bool_),
+        )
+
+    def _next(self) -> play.Shown:
+        """Room for what is shown next; what was shown before becomes `_before`."""
+        return play.Shown(*self._shown.take(), padded(self._n))
+
+    def begin(self, keys: Tensor) -> Seen:
+        """Contacts at their first bin, one per key [n]."""
+        shown, numbers = self._next(), keys.numpy()
+
+        def start(at: slice) -> Block:
+            return Block.begin(self._loops, numbers[at], at.start, shown)
+
+        self._blocks = self._crew.map(start, self._columns)
+        self._before = shown
+        return self._seen(shown)
+
+    def step(self, action: NDArray[np.int64]) -> Stepped:
+        """One bin of every block."""
+        assert self._before is not None
+        before, shown, n = self._before, self._next(), self._n
+        final, result = play.Final(*self._final.take()), self._result(n)
+        chosen = np.ascontiguousarray(action)
+
+        def one(block: Block) -> int:
+            at = slice(block.column, block.column + block.n)
+            parts = (part[at] for part in result[:-1])
+            own = play.Result(*parts, np.zeros(self._channels))
+            return block.play(chosen[at], before, shown, final, self.autoreset, own)
+
+        ended = sum(self._crew.map(one, self._blocks))
+        self._before = shown
+        return Stepped(
+            self._seen(shown),
+            Seen(*final[:3]) if ended and self.autoreset else None,
+            result.reward,
+            result.terminated,
+            result.truncated,
+            result.action,
+            result.refused if self._limited else None,
+        )
+
+    def _result(self, n: int) -> play.Result:
+        return play.Result(
+            np.empty(n, np.int64),
+            np.empty(n, np.int32),
+            np.empty(n),
+            *(np.empty(n, np.bool_) for _ in range(4)),
+            np.empty(0),
+        )
+
+    def _seen(self, shown: play.Shown) -> Seen:
+        features, mask, reasons = (
+            part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]
+        )
+        return Seen(features, mask, reasons)
