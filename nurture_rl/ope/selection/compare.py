@@ -120,10 +120,9 @@ def _behind(
         ahead, stderr, out=np.where(ahead > 0.0, np.inf, -np.inf), where=stderr > 0
     )
     furthest, family = float(distance.max()), Family(level, two_sided=False)
-    if influences.shape[1] > 1:
-        alone, split = critical_bounds(len(apart), influences.shape[1], family)
-        if furthest <= alone or furthest > split:
-            return furthest, furthest <= alone
+    alone, split = critical_bounds(len(apart), influences.shape[1], family)
+    if furthest <= alone or furthest > split:
+        return furthest, furthest <= alone
     return furthest, furthest <= critical_value(apart, family, rng)
 
 

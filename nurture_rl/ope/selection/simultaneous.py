@@ -49,9 +49,9 @@ def critical_value(influences: FloatArray, family: Family, rng: np.random.Genera
     count, contacts = int(uncertain.sum()), influences.shape[1]
     if count == 0:
         return 0.0
-    if contacts < 2:
-        return float("inf")
     alone, split = critical_bounds(count, contacts, family)
+    if alone == split:
+        return alone
     drawn = correlated_t(correlation[np.ix_(uncertain, uncertain)], contacts - 1, family, rng)
     sized = np.abs(drawn) if family.two_sided else drawn
     quantile = np.quantile(sized.max(axis=1), family.level)
@@ -63,9 +63,11 @@ def critical_bounds(count: int, contacts: int, family: Family) -> tuple[float, f
 
     Args:
         count: statements made, k >= 1.
-        contacts: C >= 2.
+        contacts: C; one contact bounds nothing.
         family: level and sides.
     """
+    if contacts < 2:
+        return float("inf"), float("inf")
     from scipy import stats
 
     tails = 2.0 if family.two_sided else 1.0
