@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nurture_envs.loops import play
+from nurture_envs.loops import records
 from nurture_envs.loops.block import Block, Loops, padded
 from nurture_envs.recycling import Recycled
 from nurture_envs.simulation import Simulation
@@ -37,7 +37,7 @@ class LoopPlayer:
         self._shown: Recycled[_Memory] = Recycled(self._memory)
         self._final: Recycled[_Finals] = Recycled(self._finals)
         self._blocks: list[Block] = []
-        self._before: play.Shown | None = None
+        self._before: records.Shown | None = None
 
     def _memory(self) -> _Memory:
         rows = padded(self._n)
@@ -57,9 +57,9 @@ class LoopPlayer:
             np.zeros(n, np.bool_),
         )
 
-    def _next(self) -> play.Shown:
+    def _next(self) -> records.Shown:
         """Room for what is shown next; what was shown before becomes `_before`."""
-        return play.Shown(*self._shown.take(), padded(self._n))
+        return records.Shown(*self._shown.take(), padded(self._n))
 
     def begin(self, keys: Tensor) -> Seen:
         """Contacts at their first bin, one per key [n]."""
@@ -76,13 +76,13 @@ class LoopPlayer:
         """One bin of every block."""
         assert self._before is not None
         before, shown, n = self._before, self._next(), self._n
-        final, result = play.Final(*self._final.take()), self._result(n)
+        final, result = records.Final(*self._final.take()), self._result(n)
         chosen = np.ascontiguousarray(action)
 
         def one(block: Block) -> int:
             at = slice(block.column, block.column + block.n)
             parts = (part[at] for part in result[:-1])
-            own = play.Result(*parts, np.zeros(self._channels))
+            own = records.Result(*parts, np.zeros(self._channels))
             return block.play(chosen[at], before, shown, final, self.autoreset, own)
 
         ended = sum(self._crew.map(one, self._blocks))
@@ -97,8 +97,8 @@ class LoopPlayer:
             result.refused if self._limited else None,
         )
 
-    def _result(self, n: int) -> play.Result:
-        return play.Result(
+    def _result(self, n: int) -> records.Result:
+        return records.Result(
             np.empty(n, np.int64),
             np.empty(n, np.int32),
             np.empty(n),
@@ -106,7 +106,7 @@ class LoopPlayer:
             np.empty(0),
         )
 
-    def _seen(self, shown: play.Shown) -> Seen:
+    def _seen(self, shown: records.Shown) -> Seen:
         features, mask, reasons = (
             part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]
         )

@@ -277,14 +277,13 @@ def _made(recorder: Recorder, name: str, args: Any, given: Any, example: Tensor)
     return _elementwise(recorder, name, common, values, None)
 
 
-def _elementwise(
-    recorder: Recorder, name: str, common: str, values: Any, condition: Any
-) -> Tensor:
+def _elementwise(recorder: Recorder, name: str, common: str, values: Any, condition: Any) -> Tensor:
     kind = "bool" if name in _COMPARISONS else common
     rows = [recorder.places_of(value) for value in values]
     if condition is not None:
         rows.append(recorder.places_of(condition))
-    rows = list(torch.broadcast_tensors(*rows))
+    shape = torch.broadcast_shapes(*(row.shape for row in rows))
+    rows = [row.expand(shape) for row in rows]
     made = []
     for places in zip(*(row.reshape(-1).tolist() for row in rows), strict=True):
         cast = [recorder.cast(place, common) for place in places[: len(values)]]
