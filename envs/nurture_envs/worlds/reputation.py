@@ -40,7 +40,7 @@ class MailTotals:
         return cls(*(sums @ totals).unbind())
 
 
-def mail_sums(journey: Journey, device: torch.device | str) -> Tensor:
+def mail_sums(journey: Journey, device: torch.device | str = "cpu") -> Tensor:
     """Which channels each field of `MailTotals` adds up, [fields, c]: 1 where it does."""
     sums = torch.zeros((5, len(journey.channels)), device=device)
     kinds = (("sent",), ("hard_bounce",), (), ("complaint",), ("open", "click", "reply"))
