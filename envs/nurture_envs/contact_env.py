@@ -228,11 +228,11 @@ def _player(
     if compiled and reason:
         raise SimulationError(f"compiled loops cannot play this: {reason}; leave `compiled` out")
     if compiled is not False and not reason:
-        from nurture_envs.loops.player import LoopPlayer
+        from nurture_envs.loops.player import loop_player
         from nurture_envs.loops.tracing import UntraceableError
 
         try:
-            return LoopPlayer(simulation, columns, autoreset, crew)
+            return loop_player(simulation, columns, autoreset, crew)
         except UntraceableError:
             if compiled:
                 raise

@@ -10,25 +10,55 @@ from torch import Tensor
 
 from nurture_envs.loops import records
 from nurture_envs.loops.block import Block, Loops, padded
+from nurture_envs.loops.tracing import UntraceableError
 from nurture_envs.recycling import Recycled
 from nurture_envs.simulation import Simulation
-from nurture_envs.stepping import Crew, Seen, Stepped
+from nurture_envs.stepping import Crew, PlainPlayer, Seen, Stepped
+from nurture_envs.worlds.draws import contact_keys
+
+_FEW = 48  # contacts that show whether a trace is right
 
 _Memory = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16]]
 _Finals = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16], NDArray[np.bool_]]
 
 
-class LoopPlayer:
-    """Plays blocks of contacts by loops that hold no lock; see `stepping.PlainPlayer`.
+def loop_player(
+    simulation: Simulation, columns: Sequence[slice], autoreset: bool, crew: Crew
+) -> LoopPlayer:
+    """Loops for a simulation's contacts, once they have shown that they play its world.
 
     Raises:
         UntraceableError: the world cannot be written as loops.
     """
+    loops = Loops(simulation)
+    _require_alike(loops)
+    return LoopPlayer(loops, columns, autoreset, crew)
 
-    def __init__(
-        self, simulation: Simulation, columns: Sequence[slice], autoreset: bool, crew: Crew
-    ) -> None:
-        self._loops = Loops(simulation)
+
+def _require_alike(loops: Loops) -> None:
+    """A trace is of one contact: see that a few show by loops what they show by torch."""
+    some, crew, keys = [slice(0, _FEW)], Crew(1), contact_keys(0, _FEW)
+    players = (
+        PlainPlayer(loops.simulation, some, False, crew),
+        LoopPlayer(loops, some, False, crew),
+    )
+    plain, by_loops = (player.begin(keys) for player in players)
+    differ = (plain.features != by_loops.features).any(axis=1)
+    differ |= (plain.mask != by_loops.mask).any(axis=1)
+    after = [player.step(np.zeros(_FEW, np.int64)) for player in players]
+    differ |= (after[0].seen.features != after[1].seen.features).any(axis=1)
+    if differ.sum() > 1:  # one may have a chance within rounding of its draw
+        raise UntraceableError(
+            f"{differ.sum()} of {_FEW} contacts show something else by loops: the world must treat "
+            "contacts alike, however many there are"
+        )
+
+
+class LoopPlayer:
+    """Plays blocks of contacts by loops that hold no lock; see `stepping.PlainPlayer`."""
+
+    def __init__(self, loops: Loops, columns: Sequence[slice], autoreset: bool, crew: Crew) -> None:
+        self._loops, simulation = loops, loops.simulation
         self.autoreset, self._crew = autoreset, crew
         self._columns, self._n = list(columns), columns[-1].stop
         self._width, self._actions = len(simulation.spec.columns), len(simulation.catalog)

@@ -197,7 +197,12 @@ _NAMES = {
     "__rshift__": "rshift", "__invert__": "invert", "bitwise_not": "invert", "__neg__": "neg",
     "__abs__": "abs", "absolute": "abs", "rsub": "sub",
 }  # fmt: skip
-_REVERSED = {"__rsub__": "sub", "__rtruediv__": "true_divide", "__rlshift__": "lshift"}
+_REVERSED = {
+    "__rsub__": "sub",
+    "__rtruediv__": "true_divide",
+    "__rdiv__": "true_divide",
+    "__rlshift__": "lshift",
+}
 _MOVES = {"__getitem__", "unbind", "view", "reshape", "stack", "cat", "clone", "split"}
 _ASKED = {"__get__", "dim", "size", "numel", "__len__"}  # of shapes and types
 _CASTS = {"to", "long", "float", "double", "bool"}
@@ -292,11 +297,10 @@ def _elementwise(recorder: Recorder, name: str, common: str, values: Any, condit
 
 
 def _clamped(recorder: Recorder, name: str, args: Any, given: Any, example: Tensor) -> Tensor:
-    low, high = given.get("min"), given.get("max")
+    low = args[1] if len(args) > 1 else given.get("min")
+    high = args[2] if len(args) > 2 else given.get("max")
     if name == "relu":
         low = 0.0
-    else:
-        low, high = (*args[1:], low, high)[:2] if len(args) > 1 else (low, high)
     kind, places = _kind(example.dtype), args[0].places
     made = []
     for place in places.reshape(-1).tolist():

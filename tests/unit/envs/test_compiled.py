@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from nurture_envs.clock import DAY_US
 from nurture_envs.contact_env import ContactVectorEnv
 from nurture_envs.errors import SimulationError
+from nurture_envs.features import FeatureSpec, History
 from nurture_envs.population import Population
 from nurture_envs.worlds.draws import contact_keys, uniforms
 from nurture_envs.worlds.reference import reference_journeys, reference_world
+from nurture_envs.worlds.world import Outcome, Start, View
 from tests.unit.envs.scripted_world import ScriptedWorld
 from tests.unit.envs.toy_journey import toy
 
@@ -105,3 +110,35 @@ def test_a_world_that_is_no_loop_is_played_by_torch_unless_loops_are_insisted_on
 def test_an_accelerator_cannot_take_compiled_loops() -> None:
     with pytest.raises(SimulationError, match="contacts live on meta, not on a CPU"):
         ContactVectorEnv(reference_world("inbound_lead"), 3, device="meta", compiled=True)
+
+
+@dataclass(frozen=True)
+class CountedWorld(ScriptedWorld):
+    """Every second contact of a call is worth more: a trace of one contact cannot know that."""
+
+    def start(self, keys: Tensor) -> Start:
+        """Contacts whose consent depends on how many there are."""
+        n = keys.shape[0]
+        nobody = torch.zeros(n, dtype=torch.bool)
+        columns = len(FeatureSpec.of(self.journey).attribute_columns)
+        return Start(
+            attributes=torch.zeros((columns, n)),
+            past=History.of_bin(torch.zeros((len(self.journey.channels), n))),
+            anchor_us=torch.full((n,), 20_549 * DAY_US),
+            zone_known=~nobody,
+            consent=torch.arange(n) % 2 == 0,
+            available=~nobody,
+            latent={"steps": torch.zeros(n, dtype=torch.int64)},
+        )
+
+    def respond(self, view: View, keys: Tensor) -> Outcome:
+        """Nothing."""
+        nothing = torch.zeros((len(self.journey.channels), keys.shape[0]))
+        return Outcome(nothing, torch.ones(keys.shape[0], dtype=torch.bool), view.latent)
+
+
+def test_a_world_that_does_not_treat_contacts_alike_is_found_out() -> None:
+    world = CountedWorld(toy())
+    with pytest.raises(SimulationError, match="24 of 48 contacts show something else by loops"):
+        ContactVectorEnv(world, 3, compiled=True)
+    assert type(ContactVectorEnv(world, 3)._player).__name__ == "PlainPlayer"
