@@ -5,9 +5,11 @@
 #               PyTorch's CPU index to avoid that: make demo TORCH_ARGS="--index-url <CPU index>"
 #   DEMO_ARGS   Hydra overrides of the demo, e.g. DEMO_ARGS="data=hillstrom"
 #   TEST_ARGS   options of pytest, e.g. TEST_ARGS="-k journey"
+#   MUTANT_ARGS what `make mutants` changes, e.g. MUTANT_ARGS="nurture_rl/ope/bounds" for all operators of one room
 VENV ?= .venv
 DEMO_ARGS ?=
 TEST_ARGS ?= -n 2
+MUTANT_ARGS ?= --estimators
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -20,7 +22,7 @@ LOCK = requirements/lock-py311.txt
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint interop lock clean
+.PHONY: demo test lint mutants interop lock clean
 
 demo: $(VENV)/.ok-core
 	"$(PY)" experiments/pipeline.py $(DEMO_ARGS)
@@ -32,6 +34,10 @@ lint: $(VENV)/.ok-dev
 	"$(PY)" -m ruff check .
 	"$(PY)" -m ruff format --check .
 	"$(PY)" -m mypy
+
+# Turns round one sign of every estimator at a time; fails and prints those that no test notices.
+mutants: $(VENV)/.ok-dev
+	"$(PY)" tests/flip_signs.py $(MUTANT_ARGS)
 
 $(VENV)/.ok-venv:
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.timing import Rate, watched
 
@@ -63,27 +64,31 @@ def peer_rates(
         steps: of each run.
         say: is told of an install.
     """
+    printed = peer_json(peer, folder, (str(runs), str(steps)), say)
+    if isinstance(printed, Skipped):
+        return {peer.name: printed}
+    found, other = printed
+    return {
+        name: Rate(statistics.median(all_), min(all_), max(all_), len(all_), other)
+        for name, all_ in found.items()
+    }
+
+
+def peer_json(
+    peer: Peer, folder: Path, arguments: Sequence[str], say: Callable[[str], None]
+) -> tuple[dict[str, Any], float] | Skipped:
+    """What a peer's script prints last, and the share of the machine others used meanwhile."""
     python = folder / peer.name / "bin" / "python"
     try:
         if not (folder / peer.name / ".ok").is_file():
             say(f"installing {peer.name} into {folder / peer.name}")
             _install(peer, folder / peer.name)
-        command = [
-            str(python),
-            "-W",
-            "ignore",
-            str(HERE / "peers" / peer.script),
-            str(runs),
-            str(steps),
-        ]
+        script = str(HERE / "peers" / peer.script)
+        command = [str(python), "-W", "ignore", script, *arguments]
         printed, other = watched(lambda: _run(command, _RUN_SECONDS))
     except (OSError, subprocess.SubprocessError) as error:
-        return {peer.name: Skipped(_reason(error))}
-    found: dict[str, list[float]] = json.loads(printed.splitlines()[-1])
-    return {
-        name: Rate(statistics.median(all_), min(all_), max(all_), len(all_), other)
-        for name, all_ in found.items()
-    }
+        return Skipped(_reason(error))
+    return json.loads(printed.splitlines()[-1]), other
 
 
 def _install(peer: Peer, folder: Path) -> None:

@@ -25,6 +25,10 @@ class OverlapError(NurtureError):
     """The target policy takes actions that the log never could have shown."""
 
 
+class SameEstimateError(NurtureError):
+    """An estimator would only repeat what another one already says of this log."""
+
+
 class PropensityError(NurtureError):
     """A propensity is missing, zero, above one, or not what the logged distribution says."""
 
@@ -62,6 +66,7 @@ __all__ = [
     "OverlapError",
     "ProbabilityError",
     "PropensityError",
+    "SameEstimateError",
     "ShapeError",
     "TimeZoneError",
     "UnknownContactError",

@@ -8,14 +8,10 @@ policy logged, and outcomes are joined again from the events.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import zlib
-from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -24,12 +20,10 @@ import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.convert import canonical_objects, convert_column
+from nurture_rl.logs.csv_records import lines_of, read_csv_records
 from nurture_rl.logs.jsonl import read_jsonl
 from nurture_rl.logs.quarantine import BadLine, first_reason, quarantine_lines, sift
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, TableKind, raw_schema
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 OBJECT_COLUMNS = {TableKind.EVENTS: "properties", TableKind.CONTACTS: "attributes"}
@@ -90,20 +84,11 @@ def _find(path: Path, known: Sequence[str], kind: TableKind) -> Found:
     if name.endswith((".csv", ".csv.gz")):
         return _find_csv(path, known, kind)
     if name.endswith((".jsonl", ".jsonl.gz")):
-        table, extras, lines, bad = read_jsonl(_lines_of(path), kind)
+        table, extras, lines, bad = read_jsonl(lines_of(path), kind)
         return Found(table, extras, lines, bad)
     raise LogError(
         f"expected a file ending in one of {', '.join(SUFFIXES)}, got {name}; convert it"
     )
-
-
-def _lines_of(path: Path) -> Iterator[bytes]:
-    """The file's lines, unzipped, without a byte order mark."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for line in file:
-            yield line.removeprefix(BOM_UTF8)
-            break
-        yield from file
 
 
 def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> Found:
@@ -118,58 +103,15 @@ def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> Found:
 
 def _find_csv(path: Path, known: Sequence[str], kind: TableKind) -> Found:
     """Every cell as a string; a record's line is the one it starts on."""
-    undecodable: list[int] = []
-    reader = csv.reader(_decoded(_lines_of(path), undecodable), strict=True)
-    header = next(reader, [])
-    if len(set(header)) < len(header):
-        raise LogError(f"expected each column of {path.name} once, got the header {header}")
-    records, lines, bad = _records(reader, len(header), undecodable)
-    columns = list(zip(*records, strict=True)) if records else [()] * len(header)
-    cells = dict(zip(header, columns, strict=True))
-    table = pa.table({name: pa.array(cells[name], pa.string()) for name in header if name in known})
-    extra = [name for name in header if name not in known]
+    found = read_csv_records(path)
+    cells = {name: pa.array(values, pa.string()) for name, values in found.columns.items()}
+    table = pa.table({name: values for name, values in cells.items() if name in known})
+    extra = [name for name in found.columns if name not in known]
     extras: list[dict[str, object] | None] = []
     if extra and kind in OBJECT_COLUMNS:
-        rows = zip(*(cells[name] for name in extra), strict=True)
+        rows = zip(*(found.columns[name] for name in extra), strict=True)
         extras = [_given(dict(zip(extra, row, strict=True))) for row in rows]
-    return Found(table, extras, lines, bad)
-
-
-def _decoded(lines: Iterator[bytes], undecodable: list[int]) -> Iterator[str]:
-    """The text of each line; notes the 1-based numbers of lines that are not UTF-8."""
-    for number, line in enumerate(lines, 1):
-        try:
-            yield line.decode()
-        except UnicodeDecodeError:
-            undecodable.append(number)
-            yield line.decode("utf-8", errors="backslashreplace")
-
-
-def _records(
-    reader: Reader, width: int, undecodable: Sequence[int]
-) -> tuple[list[list[str]], list[int], list[BadLine]]:
-    """The records of `width` fields, the line each starts on, and the lines that are no record."""
-    records: list[list[str]] = []
-    lines: list[int] = []
-    bad: list[BadLine] = []
-    while True:
-        start = reader.line_num + 1
-        try:
-            record = next(reader, None)
-        except csv.Error as error:
-            swallowed = f"lines {start} to {reader.line_num}"
-            bad.append(BadLine(start, f"malformed: {error} in {swallowed}", swallowed))
-            continue
-        if record is None:
-            return records, lines, bad
-        if undecodable and undecodable[-1] >= start:
-            bad.append(BadLine(start, "malformed: not UTF-8", ",".join(record)))
-        elif len(record) == width:
-            records.append(record)
-            lines.append(start)
-        elif record:
-            reason = f"malformed: expected {width} fields, got {len(record)}"
-            bad.append(BadLine(start, reason, ",".join(record)))
+    return Found(table, extras, found.lines, found.bad)
 
 
 def _typed(found: Found, file: str, kind: TableKind) -> RawTable:

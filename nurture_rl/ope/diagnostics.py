@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nurture_rl.errors import OverlapError
+from nurture_rl.ope.checks import exploration
+from nurture_rl.ope.checks.context import LogContext
+from nurture_rl.ope.checks.feasibility import predicted_ess
 from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
 from nurture_rl.ope.estimators import as_panel, cumulative_weights, effective_sample_size
-from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
+from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.targets import TargetOnLog
 
 ROUNDING = 1e-6  # target and logged probabilities are stored this precisely
@@ -70,7 +72,7 @@ def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThreshol
         n_clusters=np.unique(log.cluster).size,
         ess=ess,
         ess_by_step=np.array([effective_sample_size(column) for column in weights.T]),
-        predicted_ess=_predicted_ess(log.n_episodes, moments),
+        predicted_ess=predicted_ess(log.n_episodes, moments),
         max_weight_share=share,
         mean_weight=mean,
         mean_weight_stderr=stderr,
@@ -82,32 +84,15 @@ def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThreshol
     )
 
 
-def require_exploration(log: EvaluationLog, thresholds: OverlapThresholds) -> None:
-    """Refuse a log whose decisions were never left to chance.
-
-    Rows with one legal action are ordinary and say nothing here.
+def require_exploration(
+    log: EvaluationLog, thresholds: OverlapThresholds, context: LogContext | None = None
+) -> None:
+    """Refuse a log whose decisions were never left to chance, with a plan of what to log.
 
     Raises:
         OverlapError: every free decision has propensity 1; the message holds an exploration plan.
     """
-    free = log.mask.sum(axis=1) > 1
-    if (log.propensity[free] < 1.0 - ROUNDING).any():
-        return
-    offered = log.mask[free].any(axis=0)
-    count = np.bincount(log.action[free], minlength=log.n_actions)
-    always = (count == log.mask[free].sum(axis=0)) & offered
-    legal = float(log.mask[free].sum(axis=1).mean()) if free.any() else float(log.n_actions)
-    decisions = int(free.sum())
-    # Uniform exploration must show each legal action as often as an estimate needs.
-    share = min(1.0, thresholds.min_ess * legal / max(decisions, 1))
-    raise OverlapError(
-        f"the log is deterministic: all {decisions} decisions with a choice have propensity 1, so "
-        f"it cannot say what another policy would earn (always taken where legal: "
-        f"{_listed(always)}; legal but never taken: {_listed(offered & (count == 0))}). "
-        f"Log again with at least {max(share, 0.01):.0%} uniform exploration over the legal "
-        "actions and write every propensity down: over as many decisions each is then seen about "
-        f"{thresholds.min_ess:.0f} times"
-    )
+    exploration.require_exploration(log, thresholds.min_ess, context)
 
 
 def _problems(
@@ -139,16 +124,3 @@ def _problems(
             f"{thresholds.max_support_gap:.0%}"
         )
     return problems
-
-
-def _predicted_ess(n_episodes: int, moments: FloatArray) -> float:
-    if (moments <= 0.0).any():
-        return 0.0
-    return float(min(n_episodes * np.exp(-np.log(moments).sum()), n_episodes))
-
-
-def _listed(chosen: BoolArray) -> str:
-    positions = np.flatnonzero(chosen)
-    shown = ", ".join(str(position) for position in positions[:10])
-    more = f" and {positions.size - 10} more" if positions.size > 10 else ""
-    return f"actions {shown}{more}" if positions.size else "none"

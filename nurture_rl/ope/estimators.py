@@ -110,10 +110,15 @@ def ips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
 
     Source: Precup, Sutton & Singh (2000), Eligibility Traces for Off-Policy Policy Evaluation.
     """
+    per_episode, final = weighted_returns(log, taken)
+    return mean_of_episodes(log, per_episode, effective_sample_size(final))
+
+
+def weighted_returns(log: EvaluationLog, taken: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What `ips` averages, sum_t g_et w_et r_et, and each episode's final weight, [E] each."""
     weights = cumulative_weights(log, taken)
     gains = as_panel(log, discount_from_start(log) * log.reward, 0.0)
-    per_episode = (weights * gains).sum(axis=1)
-    return _mean_of_episodes(log, per_episode, effective_sample_size(weights[:, -1]))
+    return (weights * gains).sum(axis=1), weights[:, -1]
 
 
 def snips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
@@ -152,7 +157,7 @@ def snips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
     # The denominators are random too: their noise enters through gains - by_step.
     per_episode = (weights / total * (gains - by_step)).sum(axis=1)
     ess = effective_sample_size(weights[:, -1])
-    return _estimate(log, float(by_step.sum()), cluster_totals(log, per_episode), ess)
+    return estimate_from(log, float(by_step.sum()), cluster_totals(log, per_episode), ess)
 
 
 def dm(log: EvaluationLog, predictions: ValuePredictions) -> ValueEstimate:
@@ -173,7 +178,7 @@ def dm(log: EvaluationLog, predictions: ValuePredictions) -> ValueEstimate:
     Source: Le, Voloshin & Yue (2019), Batch Policy Learning under Constraints (fitted Q
         evaluation); at horizon 1 the direct method of Dudik, Langford & Li (2011).
     """
-    return _mean_of_episodes(log, predictions.value[first_rows(log)], float(log.n_episodes))
+    return mean_of_episodes(log, predictions.value[first_rows(log)], float(log.n_episodes))
 
 
 def dr(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) -> ValueEstimate:
@@ -198,25 +203,43 @@ def dr(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) -> 
     Source: Jiang & Li (2016), Doubly Robust Off-policy Value Evaluation for Reinforcement
         Learning; horizon 1 is Dudik, Langford & Li (2011).
     """
+    per_episode, final = corrected_returns(log, taken, predictions)
+    return mean_of_episodes(log, per_episode, effective_sample_size(final))
+
+
+def corrected_returns(
+    log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions
+) -> tuple[FloatArray, FloatArray]:
+    """What `dr` averages, D_e0, and each episode's final weight, [E] each."""
     weights = cumulative_weights(log, taken)
-    ratio = as_panel(log, taken / log.propensity, 1.0)
-    onward = as_panel(log, continuation(log), 0.0)
+    return corrected_values(log, taken / log.propensity, predictions), weights[:, -1]
+
+
+def corrected_values(
+    log: EvaluationLog, ratio: FloatArray, predictions: ValuePredictions
+) -> FloatArray:
+    """The doubly robust recursion's D at each episode's first decision, [E]; `ratio` is [N]."""
     # Past an episode's end value, residual and weight of the next are 0, so D stays 0 there.
     value = as_panel(log, predictions.value, 0.0)
     residual = as_panel(log, log.reward - predictions.q_logged, 0.0)
+    rho, onward = as_panel(log, ratio, 1.0), as_panel(log, continuation(log), 0.0)
     corrected = np.zeros(log.n_episodes)
     for t in range(value.shape[1] - 1, -1, -1):
-        corrected = value[:, t] + ratio[:, t] * (residual[:, t] + onward[:, t] * corrected)
-    return _mean_of_episodes(log, corrected, effective_sample_size(weights[:, -1]))
+        corrected = value[:, t] + rho[:, t] * (residual[:, t] + onward[:, t] * corrected)
+    return corrected
 
 
-def _mean_of_episodes(log: EvaluationLog, per_episode: FloatArray, ess: float) -> ValueEstimate:
+def mean_of_episodes(log: EvaluationLog, per_episode: FloatArray, ess: float) -> ValueEstimate:
+    """The estimate that is a mean over episodes, [E]; contacts stay together in its error."""
     value = float(per_episode.mean())
     influence = cluster_totals(log, per_episode - value) / log.n_episodes
-    return _estimate(log, value, influence, ess)
+    return estimate_from(log, value, influence, ess)
 
 
-def _estimate(log: EvaluationLog, value: float, influence: FloatArray, ess: float) -> ValueEstimate:
+def estimate_from(
+    log: EvaluationLog, value: float, influence: FloatArray, ess: float
+) -> ValueEstimate:
+    """The estimate with the clustered error that its influence by contact says, [C]."""
     return ValueEstimate(
         value=value,
         stderr=clustered_stderr(influence),

@@ -8,15 +8,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nurture_rl.errors import NurtureError
+from nurture_rl.ope.bounds.choose import chosen_interval
+from nurture_rl.ope.bounds.outcomes import rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap, require_exploration
 from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.ope.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
-from nurture_rl.ope.intervals import exact_ips_interval, interval_of, paired_difference
+from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
-from nurture_rl.ope.suite import Question, answers
-from nurture_rl.ope.targets import TargetPolicy, action_mix, logged_one_hot, target_on_log
+from nurture_rl.ope.suite import ESTIMATORS, Question, answers
+from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
-from nurture_rl.ope.verdict import judge
+from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
+
+# Estimators in which an outcome counts with its full importance weight.
+FULLY_WEIGHTED = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr"})
+BASIC = ("ips", "snips", "dm", "dr")
+FALLBACKS = ("dr", "snips", "ips")  # where the preferred estimator has no answer for one of a pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +34,15 @@ class EvaluationConfig:
     thresholds: OverlapThresholds = field(default_factory=OverlapThresholds)
     value_model: ValueModelConfig = field(default_factory=ValueModelConfig)
     chunk_rows: int = 65_536  # rows a policy is asked about at a time
+    estimators: tuple[str, ...] = BASIC  # names of `suite.ESTIMATORS`
+    preferred: str = "dr"  # the estimator that differences and verdicts rest on
+    rules: str | None = None  # a simple policy among those evaluated, which may be enough
+    margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
 
 
 def evaluate_policies(
     log: EvaluationLog,
-    policies: Mapping[str, TargetPolicy],
+    policies: Mapping[str, TargetPolicy | Tabled],
     reference: str,
     rng: np.random.Generator,
     config: EvaluationConfig,
@@ -40,10 +51,11 @@ def evaluate_policies(
 
     Args:
         log: logged decisions; pass it through `as_single_decisions` for values per decision.
-        policies: the target policies by name; "logged" is reserved.
+        policies: the target policies by name, or their probabilities on the log's rows; "logged"
+            is reserved.
         reference: name of one of them, or "logged" for the logging policy's own mean.
         rng: deals contacts to the folds of the value model, nothing else.
-        config: level, thresholds and the value model's settings.
+        config: level, thresholds, estimators and the value model's settings.
 
     Returns:
         Estimates with intervals, overlap, action mix, paired difference and verdict per policy. An
@@ -53,17 +65,55 @@ def evaluate_policies(
         OverlapError: the log never left a decision to chance, or weights overflow.
         ProbabilityError, ShapeError: a policy's answer is no distribution over legal actions.
         FitError: fewer than three contacts, or value model settings out of range.
-        NurtureError: an unknown reference, or a policy named "logged".
+        NurtureError: an unknown reference, rules or estimator, or a policy named "logged".
     """
-    _require_names(policies, reference)
     require_exploration(log, config.thresholds)
     design = value_design(log, rng, config.value_model)
+    return evaluate_questions(log, questions(log, policies, design, config), reference, config)
+
+
+def questions(
+    log: EvaluationLog,
+    policies: Mapping[str, TargetPolicy | Tabled],
+    design: ValueDesign,
+    config: EvaluationConfig,
+) -> dict[str, Question]:
+    """What estimators may read about each policy: its probabilities and its value model's answers.
+
+    Args:
+        log: the decisions.
+        policies: by name.
+        design: of `value_design` on this log.
+        config: how many rows a policy is asked about at a time.
+
+    Raises:
+        ProbabilityError, ShapeError: a policy's answer is no distribution over legal actions.
+    """
+    found = {}
+    for name, policy in policies.items():
+        target = target_on_log(log, policy, name, config.chunk_rows)
+        found[name] = Question(log, target, fit_value(design, target.probabilities))
+    return found
+
+
+def evaluate_questions(
+    log: EvaluationLog,
+    asked: Mapping[str, Question],
+    reference: str,
+    config: EvaluationConfig,
+) -> Evaluation:
+    """`evaluate_policies` of questions that were prepared before, all on this log.
+
+    Raises:
+        OverlapError, NurtureError: as `evaluate_policies`.
+    """
+    _require_names(asked, reference, config)
     own = ips(log, log.propensity)
-    logged = _with_interval(log, "ips", own, log.propensity, config.level)
-    found = {
-        name: _evaluate_one(log, name, policy, design, config) for name, policy in policies.items()
-    }
-    against = found.get(reference)
+    logged = chosen_interval(own, config.level, rare_outcomes(log, log.propensity))
+    found = {name: _evaluate_one(name, question, config) for name, question in asked.items()}
+    taken = {name: question.target.taken for name, question in asked.items()}
+    rules = found.get(config.rules or "")
+    pair = _Pairing(log, taken, found.get(reference), rules, own, config)
     return Evaluation(
         unit=log.unit,
         level=config.level,
@@ -73,28 +123,26 @@ def evaluate_policies(
         n_clusters=own.n_clusters,
         horizon=horizon(log),
         steps=np.unique(log.step),
-        logged=logged,
+        logged=Estimated(own, logged),
         logged_mix=action_mix(log, logged_one_hot(log.mask, log.action)),
         policies={
-            name: policy if name == reference else _compared(policy, against, own, log.unit, config)
+            name: policy if name == reference else _compared(policy, pair)
             for name, policy in found.items()
         },
     )
 
 
-def _evaluate_one(
-    log: EvaluationLog,
-    name: str,
-    policy: TargetPolicy,
-    design: ValueDesign,
-    config: EvaluationConfig,
-) -> PolicyEvaluation:
+def _evaluate_one(name: str, question: Question, config: EvaluationConfig) -> PolicyEvaluation:
     """One policy's estimates and diagnostics, not yet compared."""
-    target = target_on_log(log, policy, name, config.chunk_rows)
-    predictions = fit_value(design, target.probabilities)
-    found = answers(Question(log, target, predictions))
+    log, target = question.log, question.target
+    asked = {kind: ESTIMATORS[kind] for kind in config.estimators}
+    found = answers(question, asked)
+    outcomes = rare_outcomes(log, target.taken)
     estimates = {
-        kind: _with_interval(log, kind, estimate, target.taken, config.level)
+        kind: Estimated(
+            estimate,
+            chosen_interval(estimate, config.level, outcomes if kind in FULLY_WEIGHTED else None),
+        )
         for kind, estimate in found.estimates.items()
     }
     return PolicyEvaluation(
@@ -103,37 +151,96 @@ def _evaluate_one(
         refusals=found.refusals,
         overlap=overlap(log, target, config.thresholds),
         action_mix=action_mix(log, target.probabilities),
+        basis=config.preferred if config.preferred in estimates else None,
         difference=None,
+        against_rules=None,
         judgement=None,
     )
 
 
-def _with_interval(
-    log: EvaluationLog, kind: str, estimate: ValueEstimate, taken: FloatArray, level: float
-) -> Estimated:
-    exact = exact_ips_interval(log, taken, level) if kind == "ips" else None
-    return Estimated(estimate, exact or interval_of(estimate, level))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pairing:
+    """What every policy is compared with."""
+
+    log: EvaluationLog
+    taken: Mapping[str, FloatArray]  # target probabilities of the logged actions, by policy
+    reference: PolicyEvaluation | None  # None: the logging policy's own mean
+    rules: PolicyEvaluation | None
+    own: ValueEstimate
+    config: EvaluationConfig
+
+    def difference(self, policy: PolicyEvaluation, kind: str, to: str) -> Difference:
+        """Paired difference of a policy to another, or to the logging policy, by one estimator."""
+        others = {one.name: one for one in (self.reference, self.rules) if one is not None}
+        base = self.own if to == LOGGED else others[to].estimates[kind].estimate
+        there = self.log.propensity if to == LOGGED else self.taken[to]
+        outcomes = None
+        if kind in FULLY_WEIGHTED:
+            outcomes = rare_outcomes(self.log, self.taken[policy.name], there)
+        mine = policy.estimates[kind].estimate
+        return paired_difference(mine, base, self.config.level, outcomes)
 
 
-def _compared(
-    policy: PolicyEvaluation,
-    against: PolicyEvaluation | None,
-    own: ValueEstimate,
-    unit: str,
-    config: EvaluationConfig,
-) -> PolicyEvaluation:
-    """The policy with its paired difference to the reference, or to the logging policy's mean."""
-    base = own if against is None else against.estimates["dr"].estimate
-    difference = paired_difference(policy.estimates["dr"].estimate, base, config.level)
-    found = None if against is None else against.overlap
-    verdict = judge(difference, policy.overlap, found, config.thresholds, unit)
-    return replace(policy, difference=difference, judgement=verdict)
+def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
+    """The policy with its paired differences to the reference and the rules, and the verdict."""
+    basis = _basis(policy, pair.reference, pair.config)
+    if basis is None:
+        return replace(policy, judgement=_no_answer(policy, pair.reference))
+    reference = pair.reference
+    difference = pair.difference(policy, basis, LOGGED if reference is None else reference.name)
+    bar = None
+    if pair.rules is not None and pair.rules.name != policy.name and basis in pair.rules.estimates:
+        over = pair.difference(policy, basis, pair.rules.name)
+        bar = RulesBar(pair.rules.name, over, pair.rules.overlap, pair.config.margin)
+    carried = None if reference is None else reference.overlap
+    return replace(
+        policy,
+        basis=basis,
+        difference=difference,
+        against_rules=None if bar is None else bar.difference,
+        judgement=judge(
+            difference, policy.overlap, carried, pair.config.thresholds, pair.log.unit, bar
+        ),
+    )
 
 
-def _require_names(policies: Mapping[str, TargetPolicy], reference: str) -> None:
+def _basis(
+    policy: PolicyEvaluation, reference: PolicyEvaluation | None, config: EvaluationConfig
+) -> str | None:
+    """The preferred estimator, or the first other that has an answer for both of the pair."""
+    for kind in (config.preferred, *FALLBACKS):
+        if kind in policy.estimates and (reference is None or kind in reference.estimates):
+            return kind
+    return None
+
+
+def _no_answer(policy: PolicyEvaluation, reference: PolicyEvaluation | None) -> Judgement:
+    refused = {**policy.refusals, **({} if reference is None else reference.refusals)}
+    why = "; ".join(f"{kind}: {reason}" for kind, reason in list(refused.items())[:2])
+    return Judgement(
+        Verdict.CANNOT_TELL_YET,
+        f"no estimator that differences may rest on has an answer for both policies ({why}); what "
+        "would settle it: a policy closer to the log",
+        None,
+    )
+
+
+def _require_names(
+    policies: Mapping[str, Question], reference: str, config: EvaluationConfig
+) -> None:
     if LOGGED in policies:
         raise NurtureError(f"the name {LOGGED!r} is the logging policy's own; rename the policy")
     if reference != LOGGED and reference not in policies:
         raise NurtureError(
             f"the reference must be {LOGGED!r} or one of {sorted(policies)}, got {reference!r}"
+        )
+    if config.rules is not None and config.rules not in policies:
+        raise NurtureError(
+            f"the rules must be one of the policies {sorted(policies)}, got {config.rules!r}"
+        )
+    unknown = sorted({*config.estimators, config.preferred} - set(ESTIMATORS))
+    if unknown or config.preferred not in config.estimators:
+        raise NurtureError(
+            f"estimators must be among {', '.join(ESTIMATORS)} and hold the preferred one, got "
+            f"{', '.join(config.estimators)} and {config.preferred!r} preferred"
         )

@@ -32,11 +32,13 @@ class PolicyEvaluation:
     """What the log says about one policy."""
 
     name: str
-    estimates: Mapping[str, Estimated]  # by estimator: ips, snips, dm, dr; refused ones are absent
+    estimates: Mapping[str, Estimated]  # by estimator; refused ones are absent
     refusals: Mapping[str, str]  # why an estimator gave no number, by estimator
     overlap: Overlap
     action_mix: FloatArray  # mean target probability by bin over the log's contexts, [S, a]
-    difference: Difference | None  # doubly robust, to the reference; None for the reference
+    basis: str | None  # estimator that differences and verdict rest on; None where it has no answer
+    difference: Difference | None  # to the reference, by `basis`; None for the reference
+    against_rules: Difference | None  # to the rules; None for them, or where there are none
     judgement: Judgement | None  # against the reference; None for the reference
 
 
@@ -58,13 +60,13 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Json]:
         """The evaluation as JSON values; unbounded and undefined numbers become null."""
-        plain = _plain(self)
-        assert isinstance(plain, dict)
-        return plain
+        found = plain(self)
+        assert isinstance(found, dict)
+        return found
 
 
-def _plain(value: object) -> Json:
-    """Records become objects, arrays lists, enums text; per-contact influences are left out."""
+def plain(value: object) -> Json:
+    """Any record as JSON values: arrays become lists, enums text, influences are left out."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
@@ -72,13 +74,15 @@ def _plain(value: object) -> Json:
     if isinstance(value, float):
         return float(value) if isfinite(value) else None
     if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value.tolist()]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     return {
-        field.name: _plain(getattr(value, field.name))
+        field.name: plain(getattr(value, field.name))
         for field in fields(value)  # type: ignore[arg-type]
         if field.name != "influence"
     }

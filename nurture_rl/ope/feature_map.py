@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nurture_rl.ope.log import FloatArray, IntArray
+from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,3 +60,13 @@ def feature_map(n_features: int, action_factors: FloatArray) -> FeatureMap:
     pairs += [(1 + i, 1 + a + j) for i in range(n_features) for j in range(k)]
     source, code = np.array(pairs, dtype=np.int64).T
     return FeatureMap(source, code, np.hstack([np.ones((a, 1)), np.eye(a), scaled]))
+
+
+def standardised(log: EvaluationLog) -> FloatArray:
+    """[1, features and bin, each of mean 0 and deviation 1 over the log], [N, 1 + d]."""
+    features = np.hstack([log.features.astype(np.float64), log.step[:, None].astype(np.float64)])
+    spread = features.std(axis=0)
+    # A constant column centres to 0 and stays there; rounding must not blow it up.
+    spread[spread <= 1e-9 * np.abs(features).max(axis=0, initial=0.0)] = np.inf
+    scaled = (features - features.mean(axis=0)) / spread
+    return np.hstack([np.ones((log.n_rows, 1)), scaled])

@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from nurture_rl.errors import OverlapError
+from nurture_rl.errors import OverlapError, SameEstimateError
 from nurture_rl.ope.estimators import ValueEstimate, dm, dr, ips, snips
-from nurture_rl.ope.log import EvaluationLog
+from nurture_rl.ope.log import EvaluationLog, horizon
+from nurture_rl.ope.sequential.abstraction import Cells, value_cells
+from nurture_rl.ope.sequential.dice import dice
+from nurture_rl.ope.sequential.fqe import fqe
+from nurture_rl.ope.sequential.magic import magic
+from nurture_rl.ope.sequential.marginal import drl, smis
+from nurture_rl.ope.sequential.weighted import wdr
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValuePredictions
+from nurture_rl.ope.weighting.mrdr import mrdr
+from nurture_rl.ope.weighting.self_normalised import sndr
+from nurture_rl.ope.weighting.tuning import (
+    tuned_clipped_ips,
+    tuned_dros,
+    tuned_mips,
+    tuned_switch_dr,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +42,24 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "snips": lambda asked: snips(asked.log, asked.target.taken),
     "dm": lambda asked: dm(asked.log, asked.predictions),
     "dr": lambda asked: dr(asked.log, asked.target.taken, asked.predictions),
+    "clipped_ips": lambda asked: tuned_clipped_ips(asked.log, asked.target.taken).estimate,
+    "sndr": lambda asked: _sndr(asked),
+    "switch_dr": lambda asked: (
+        tuned_switch_dr(asked.log, asked.target.taken, asked.predictions).estimate
+    ),
+    "dros": lambda asked: tuned_dros(asked.log, asked.target.taken, asked.predictions).estimate,
+    "mrdr": lambda asked: mrdr(asked.log, asked.target),
+    "mips": lambda asked: tuned_mips(asked.log, asked.target.probabilities).estimate,
+    "wdr": lambda asked: _wdr(asked),
+    "drl": lambda asked: _drl(asked),
+    "smis": lambda asked: smis(asked.log, asked.target.taken, _cells(asked)),
+    "magic": lambda asked: magic(asked.log, asked.target.taken, asked.predictions),
+}
+
+# Asked only by name: they train for minutes, or check the propensities by not using them.
+SLOW_ESTIMATORS: Mapping[str, Estimator] = {
+    "fqe": lambda asked: fqe(asked.log, asked.target.probabilities),
+    "dice": lambda asked: dice(asked.log, asked.target.probabilities, _cells(asked)),
 }
 
 
@@ -40,12 +72,34 @@ class Answers:
 
 
 def answers(asked: Question, estimators: Mapping[str, Estimator] = ESTIMATORS) -> Answers:
-    """Ask every estimator; one that refuses for want of overlap says why."""
+    """Ask every estimator; one that has no overlap, or nothing of its own to say, says why."""
     estimates: dict[str, ValueEstimate] = {}
     refusals: dict[str, str] = {}
     for name, estimator in estimators.items():
         try:
             estimates[name] = estimator(asked)
-        except OverlapError as refusal:
+        except (OverlapError, SameEstimateError) as refusal:
             refusals[name] = str(refusal)
     return Answers(estimates, refusals)
+
+
+def _sndr(asked: Question) -> ValueEstimate:
+    if horizon(asked.log) > 1:
+        raise SameEstimateError("the same as wdr where episodes have several decisions")
+    return sndr(asked.log, asked.target.taken, asked.predictions)
+
+
+def _wdr(asked: Question) -> ValueEstimate:
+    if horizon(asked.log) == 1:
+        raise SameEstimateError("the same as sndr where episodes have one decision")
+    return wdr(asked.log, asked.target.taken, asked.predictions)
+
+
+def _drl(asked: Question) -> ValueEstimate:
+    if horizon(asked.log) == 1:
+        raise SameEstimateError("the same as dr where episodes have one decision")
+    return drl(asked.log, asked.target.taken, asked.predictions, _cells(asked))
+
+
+def _cells(asked: Question) -> Cells:
+    return value_cells(asked.log, asked.predictions)

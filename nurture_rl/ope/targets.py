@@ -23,6 +23,13 @@ class TargetPolicy(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Tabled:
+    """A target policy that is known by its probabilities on the log's own rows alone."""
+
+    probabilities: FloatArray  # [N, a]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TargetOnLog:
     """A target policy's probabilities on the logged rows, and how they sit on the log's."""
 
@@ -33,9 +40,9 @@ class TargetOnLog:
 
 
 def target_on_log(
-    log: EvaluationLog, policy: TargetPolicy, name: str, chunk_rows: int
+    log: EvaluationLog, policy: TargetPolicy | Tabled, name: str, chunk_rows: int
 ) -> TargetOnLog:
-    """Ask a policy for its probabilities, a bounded number of rows at a time.
+    """Ask a policy for its probabilities, a bounded number of rows at a time, or take its table.
 
     Where the log holds the propensity alone, the second moment of a row's ratio is estimated by
     the square of the ratio it drew: noisy per row, right on average.
@@ -43,14 +50,16 @@ def target_on_log(
     Raises:
         ProbabilityError, ShapeError: the answer is no distribution over legal actions.
     """
-    target = np.empty((log.n_rows, log.n_actions))
-    for first in range(0, log.n_rows, chunk_rows):
-        rows = slice(first, first + chunk_rows)
-        answer = np.asarray(
-            policy.action_probabilities(log.features[rows], log.mask[rows]), dtype=np.float64
-        )
-        require_probabilities(answer, log.mask[rows], f"policy {name!r} from row {first}")
-        target[rows] = answer
+    if isinstance(policy, Tabled):
+        target = np.asarray(policy.probabilities, dtype=np.float64)
+        require_probabilities(target, log.mask, f"policy {name!r}")
+    else:
+        target = _asked(log, policy, name, chunk_rows)
+    return on_logged_rows(log, target)
+
+
+def on_logged_rows(log: EvaluationLog, target: FloatArray) -> TargetOnLog:
+    """Set a target's probabilities on the logged rows, [N, a], against the log's own."""
     taken = target[np.arange(log.n_rows), log.action]
     second_moment, unsupported = (taken / log.propensity) ** 2, None
     if log.logged_probabilities is not None:
@@ -60,6 +69,18 @@ def target_on_log(
         second_moment = np.einsum("na,na->n", spread, target)
         unsupported = np.asarray(np.where(chance, 0.0, target).sum(axis=1))
     return TargetOnLog(target, taken, second_moment, unsupported)
+
+
+def _asked(log: EvaluationLog, policy: TargetPolicy, name: str, chunk_rows: int) -> FloatArray:
+    target = np.empty((log.n_rows, log.n_actions))
+    for first in range(0, log.n_rows, chunk_rows):
+        rows = slice(first, first + chunk_rows)
+        answer = np.asarray(
+            policy.action_probabilities(log.features[rows], log.mask[rows]), dtype=np.float64
+        )
+        require_probabilities(answer, log.mask[rows], f"policy {name!r} from row {first}")
+        target[rows] = answer
+    return target
 
 
 def action_mix(log: EvaluationLog, probabilities: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import linalg
 
 from nurture_rl.errors import FitError, ShapeError
-from nurture_rl.ope.feature_map import FeatureMap, feature_map
+from nurture_rl.ope.feature_map import FeatureMap, feature_map, standardised
 from nurture_rl.ope.log import (
     EvaluationLog,
     FloatArray,
@@ -23,6 +23,7 @@ from nurture_rl.ope.log import (
     continuation,
     horizon,
 )
+from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled
 
 SETTLED = 1e-6  # a backup that moves q by less than this share of its size is the last
 BACKUPS_PER_STEP = 20  # tables are exact after one per step, smooth models settle more slowly
@@ -86,11 +87,11 @@ def value_design(
     place[order] = np.arange(order.size)
     cell = (fold * a + log.action)[order]
     starts = np.searchsorted(cell, np.arange(n_folds * a + 1)).astype(np.int64)
-    x, reward = _standardised(log)[order], log.reward[order]
+    x, reward = standardised(log)[order], log.reward[order]
     phi = feature_map(x.shape[1] - 1, log.action_factors)
     parts = [_part(phi, x, starts[f * a : (f + 1) * a + 1], reward) for f in range(n_folds)]
-    chosen = [_choose(parts, f, config.penalties) for f in range(n_folds)]
-    training = [_others(parts, (f,)) for f in range(n_folds)]
+    chosen = [best_penalty(parts, f, config.penalties) for f in range(n_folds)]
+    training = [pooled(parts, (f,)) for f in range(n_folds)]
     return ValueDesign(
         order=order,
         action=log.action[order],
@@ -99,7 +100,9 @@ def value_design(
         next_row=place[np.minimum(order + 1, order.size - 1)],
         onward=continuation(log)[order],
         feature_map=phi,
-        factors=tuple(_factor(part, ridge) for part, ridge in zip(training, chosen, strict=True)),
+        factors=tuple(
+            penalised_factor(part, ridge) for part, ridge in zip(training, chosen, strict=True)
+        ),
         crosses=tuple(part.cross for part in training),
         penalties=tuple(chosen),
         backups=1 if horizon(log) == 1 else BACKUPS_PER_STEP * horizon(log),
@@ -152,17 +155,20 @@ def _iterate(design: ValueDesign, onward: FloatArray, held_out: int) -> FloatArr
     factor, cross = design.factors[held_out], design.crosses[held_out]
     ends = design.cells(held_out)
     trained_on = design.order.size - (ends[-1] - ends[0])
-    # |factor theta|^2 is the sum of q^2 over the training rows, ridge included.
-    largest = design.reach * np.sqrt(trained_on)
-    theta = linalg.cho_solve((factor, False), cross)
+    # |factor theta|^2 is the sum of q^2 over the training rows, ridge included; as factor' factor
+    # theta = aim, it is theta . aim, which needs no product with the factor.
+    largest = design.reach**2 * trained_on
+    aim = cross
+    theta = linalg.cho_solve((factor, False), aim)
     for _ in range(design.backups - 1):
-        renewed = linalg.cho_solve((factor, False), cross + onward @ theta)
-        size = np.linalg.norm(factor @ renewed)
+        next_aim = cross + onward @ theta
+        renewed = linalg.cho_solve((factor, False), next_aim, check_finite=False)
+        size = renewed @ next_aim
         if size > largest:
             break
-        moved = np.linalg.norm(factor @ (renewed - theta))
-        theta = renewed
-        if moved <= SETTLED * size:
+        moved = (renewed - theta) @ (next_aim - aim)
+        theta, aim = renewed, next_aim
+        if moved <= SETTLED**2 * size:
             break
     return np.asarray(theta, dtype=np.float64)
 
@@ -184,55 +190,15 @@ def _onward(design: ValueDesign, target: FloatArray, fold: int) -> FloatArray:
     return total
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """Sums over a fold's rows that ridge regression of the reward needs; parts add up."""
-
-    gram: FloatArray  # sum of phi phi', [p, p]
-    cross: FloatArray  # sum of phi r, [p]
-    square: float  # sum of r^2
-    rows: int
-
-
-def _part(phi: FeatureMap, x: FloatArray, cells: IntArray, reward: FloatArray) -> _Part:
+def _part(phi: FeatureMap, x: FloatArray, cells: IntArray, reward: FloatArray) -> RidgeSums:
     slices = [slice(first, last) for first, last in pairwise(cells)]
     own = reward[cells[0] : cells[-1]]
-    return _Part(
+    return RidgeSums(
         gram=phi.gram(np.array([x[rows].T @ x[rows] for rows in slices])),
         cross=phi.cross(np.array([reward[rows] @ x[rows] for rows in slices])),
         square=float(own @ own),
         rows=own.size,
     )
-
-
-def _others(parts: list[_Part], left_out: tuple[int, ...]) -> _Part:
-    kept = [part for f, part in enumerate(parts) if f not in left_out]
-    return _Part(
-        gram=np.sum([part.gram for part in kept], axis=0),
-        cross=np.sum([part.cross for part in kept], axis=0),
-        square=sum(part.square for part in kept),
-        rows=sum(part.rows for part in kept),
-    )
-
-
-def _factor(part: _Part, penalty: float) -> FloatArray:
-    """Upper Cholesky factor of gram + penalty * rows on everything but the intercept."""
-    ridge = np.full(part.cross.size, penalty * part.rows)
-    ridge[0] = 0.0
-    return np.asarray(linalg.cholesky(part.gram + np.diag(ridge), lower=False))
-
-
-def _choose(parts: list[_Part], held_out: int, penalties: tuple[float, ...]) -> float:
-    """The ridge whose rewards, fitted without two folds, fit the second of them best."""
-    if len(penalties) == 1:
-        return penalties[0]
-    other = (held_out + 1) % len(parts)
-    training, check = _others(parts, (held_out, other)), parts[other]
-    losses = []
-    for penalty in penalties:
-        theta = linalg.cho_solve((_factor(training, penalty), False), training.cross)
-        losses.append(check.square - 2.0 * check.cross @ theta + theta @ check.gram @ theta)
-    return penalties[int(np.argmin(losses))]
 
 
 def _fold_of_row(
@@ -251,12 +217,3 @@ def _fold_of_row(
         )
     group = rng.permutation(names.size) % min(config.n_folds, names.size)
     return np.asarray(group[contact][log.episode], dtype=np.int64)
-
-
-def _standardised(log: EvaluationLog) -> FloatArray:
-    features = np.hstack([log.features.astype(np.float64), log.step[:, None].astype(np.float64)])
-    spread = features.std(axis=0)
-    # A constant column centres to 0 and stays there; rounding must not blow it up.
-    spread[spread <= 1e-9 * np.abs(features).max(axis=0, initial=0.0)] = np.inf
-    scaled = (features - features.mean(axis=0)) / spread
-    return np.hstack([np.ones((log.n_rows, 1)), scaled])

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil, isfinite
 
+from nurture_rl.errors import NurtureError
 from nurture_rl.ope.diagnostics import Overlap, OverlapThresholds
 from nurture_rl.ope.intervals import Difference
 
 
 class Verdict(StrEnum):
-    """What the log says about a policy against the reference."""
+    """What the log says about a policy against the reference, and against plain rules."""
 
     BETTER = "better"
     NOT_BETTER = "not_better"
     CANNOT_TELL_YET = "cannot_tell_yet"
+    RULES_ARE_ENOUGH = "rules_are_enough"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,46 +29,98 @@ class Judgement:
     contacts_needed: int | None  # roughly, in all; None when decided or out of reach
 
 
+@dataclass(frozen=True, slots=True)
+class RulesBar:
+    """The simple policy that a candidate must be worth more than."""
+
+    name: str
+    difference: Difference  # paired, candidate minus rules
+    overlap: Overlap  # of the log with the rules
+    margin: float  # a gain of no more than this is not worth a learned policy, >= 0, the log's unit
+
+
 def judge(
     difference: Difference,
     policy: Overlap,
     reference: Overlap | None,
     thresholds: OverlapThresholds,
     unit: str,
+    rules: RulesBar | None = None,
 ) -> Judgement:
-    """Judge a policy against the reference.
+    """Judge a policy against the reference, and against rules that might do as well.
 
     Args:
-        difference: paired doubly robust difference, policy minus reference.
+        difference: paired difference, policy minus reference.
         policy: how the log overlaps with the policy.
         reference: the same for the reference; None when it is the logging policy itself.
         thresholds: what the log must offer.
         unit: unit of the values, for the text.
+        rules: the rules and the policy's difference to them; None where there are none to compare
+            with, or the policy is the rules.
 
     Returns:
-        `better` when the interval lies above 0, `not_better` when no part of it does; in between,
-        or when the log does not carry the comparison, `cannot_tell_yet` with what would settle it.
+        `not_better` when no part of the interval of the difference lies above 0. Else
+        `rules_are_enough` when the interval of the difference to the rules lies at or below their
+        margin: whatever the policy gains over them is not worth having. Else `better` when all of
+        the interval lies above 0. In between, or when the log does not carry the comparison,
+        `cannot_tell_yet` with what would settle it.
+
+    Raises:
+        NurtureError: a negative or endless margin.
     """
+    if rules is not None and not 0.0 <= rules.margin < float("inf"):
+        raise NurtureError(
+            f"the margin over rules must be a number >= 0 {unit}, got {rules.margin}; at 0 the "
+            "rules are enough only where the policy is shown not to beat them"
+        )
     for who, found in (("the policy", policy), ("the reference", reference)):
         if found is not None and not found.feasible:
             return _infeasible(who, found, thresholds)
     low, high = difference.interval.lower, difference.interval.upper
-    numbers = (
-        f"difference to the reference {difference.value:+.4g} {unit} per episode, "
-        f"{difference.interval.level:.4g} interval {low:+.4g} to {high:+.4g}, "
-        f"{difference.n_clusters} contacts"
-    )
-    if low > 0.0:
-        return Judgement(Verdict.BETTER, f"{numbers}: all of it above 0", None)
+    numbers = _numbers("the reference", difference, unit)
     if high <= 0.0:
         return Judgement(Verdict.NOT_BETTER, f"{numbers}: none of it above 0", None)
+    if rules is not None and rules.overlap.feasible:
+        if rules.difference.interval.upper <= rules.margin:
+            return Judgement(Verdict.RULES_ARE_ENOUGH, _enough(rules, unit), None)
+        beside = f"; {_open(rules, unit)}"
+    else:
+        beside = "" if rules is None else f"; the log does not carry the rules {rules.name!r}"
+    if low > 0.0:
+        return Judgement(Verdict.BETTER, f"{numbers}: all of it above 0{beside}", None)
     needed = _contacts_for(difference)
     settle = (
         "the difference is too near 0 to size a sample"
         if needed is None
         else f"about {needed} contacts in all would settle a difference of this size"
     )
-    return Judgement(Verdict.CANNOT_TELL_YET, f"{numbers}: it holds 0; {settle}", needed)
+    return Judgement(Verdict.CANNOT_TELL_YET, f"{numbers}: it holds 0; {settle}{beside}", needed)
+
+
+def _numbers(other: str, difference: Difference, unit: str) -> str:
+    low, high = difference.interval.lower, difference.interval.upper
+    return (
+        f"difference to {other} {difference.value:+.4g} {unit} per episode, "
+        f"{100.0 * difference.interval.level:.4g} % interval {low:+.4g} to {high:+.4g}, "
+        f"{difference.n_clusters} contacts"
+    )
+
+
+def _enough(rules: RulesBar, unit: str) -> str:
+    numbers = _numbers(f"the rules {rules.name!r}", rules.difference, unit)
+    if rules.margin == 0.0:
+        return f"{numbers}: none of it above 0, so plain rules do as well"
+    return (
+        f"{numbers}: none of it above the margin of {rules.margin:g} {unit}, so plain rules do as "
+        "well for all that it matters"
+    )
+
+
+def _open(rules: RulesBar, unit: str) -> str:
+    numbers = _numbers(f"the rules {rules.name!r}", rules.difference, unit)
+    if rules.difference.interval.lower > rules.margin:
+        return f"{numbers}: more than rules can do"
+    return f"{numbers}: whether rules would do as well is open"
 
 
 def _infeasible(who: str, found: Overlap, thresholds: OverlapThresholds) -> Judgement:

@@ -9,6 +9,7 @@ from nurture_rl.errors import GateRefusal
 from nurture_rl.simulator.gap.verdict import Trust
 
 UNDECIDED = "cannot_tell_yet"  # the verdict of an evaluation that found no answer
+RULES = "rules_are_enough"  # the verdict of one that found no gain over plain rules worth having
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,12 @@ def _verdict(evidence: GateEvidence) -> Iterator[str]:
     if evidence.verdict == UNDECIDED:
         detail = f": {evidence.verdict_text.rstrip('.')}" if evidence.verdict_text else ""
         yield f"The off-policy evaluation cannot tell yet{detail}."
+    if evidence.verdict == RULES:
+        detail = f": {evidence.verdict_text.rstrip('.')}" if evidence.verdict_text else ""
+        yield (
+            f"Plain rules are enough{detail}; release them as they are, which needs no gate, or "
+            "lower the margin that a gain over them must exceed."
+        )
 
 
 def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[str]:

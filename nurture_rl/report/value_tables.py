@@ -37,6 +37,7 @@ VERDICTS = {
     "better": "better",
     "not_better": "not better",
     "cannot_tell_yet": "cannot tell yet",
+    "rules_are_enough": "rules are enough",
 }
 SHOWN_ACTIONS = 12
 

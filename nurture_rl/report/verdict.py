@@ -35,6 +35,12 @@ def headline(source: ReportInput) -> Headline:
     if words(_judgement(source, candidate), "verdict") in (None, "cannot_tell_yet"):
         return Headline("open", "Cannot tell yet", _undecided(source, candidate), reasons)
     known = _so_far(source, candidate)
+    if words(_judgement(source, candidate), "verdict") == "rules_are_enough":
+        sentence = (
+            f"Rules are enough: by the log, “{candidate}” gains nothing over plain rules that is "
+            f"worth having{known}."
+        )
+        return Headline("refused", "Rules are enough", sentence, reasons)
     if words(_judgement(source, candidate), "verdict") == "better":
         sentence = (
             f"Stay with “{reference}”: the log speaks for “{candidate}”{known}, but the rest of "

@@ -82,7 +82,8 @@ class ReleaseConfig:
 
     policy: str | None = None  # an unlearned policy to export as it is; None: the best learned one
     reference: str = "drip"  # the policy to beat; "logged" for the logging policy's own mean
-    margin: float = 0.0  # the journey's unit
+    rules: str | None = "rules"  # plain rules that may be enough, where they are evaluated
+    margin: float = 0.0  # a gain up to this is not worth a release, the journey's unit
     level: float = 0.95  # over all learned candidates together
     # What the reality gap must allow, one of WORLDS: `ranking`, or `training`, which then asks for
     # a lower bound in the worst of the world's members too. A world not to be trusted never passes.
@@ -135,8 +136,12 @@ def register_schema() -> None:
     ConfigStore.instance().store(name="run_schema", node=RunConfig)
 
 
-def settings(config: DictConfig) -> Settings:
+def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings:
     """Check a composed configuration before any work starts.
+
+    Args:
+        config: composed from `run_schema` or a schema made from it.
+        sources: what `data.source` may be.
 
     Raises:
         ConfigError: a value is missing, misspelt or of the wrong kind; names the key.
@@ -149,7 +154,7 @@ def settings(config: DictConfig) -> Settings:
         raise ConfigError(
             f"expected a configuration made from run_schema, got {type(run).__name__}"
         )
-    _require_among("data.source", run.data.source, SOURCES)
+    _require_among("data.source", run.data.source, sources)
     _require_among("release.world", run.release.world, WORLDS)
     if not 0.0 < run.data.held_out < 1.0:
         raise ConfigError(f"data.held_out must lie in (0, 1), got {run.data.held_out}")
@@ -184,6 +189,7 @@ def _require_ranges(run: RunConfig) -> None:
         ("simulation.truth_contacts", played.truth_contacts, played.truth_contacts >= 2),
         ("simulation.seeds", played.seeds, len(played.seeds) >= 1),
         ("release.level", run.release.level, 0.0 < run.release.level < 1.0),
+        ("release.margin", run.release.margin, 0.0 <= run.release.margin < math.inf),
         ("release.reference", run.release.reference, _is_known(run, run.release.reference)),
         ("threads", run.threads, run.threads >= 1),
         ("ppo", run.ppo, min(run.ppo.values(), default=1) >= 1),

@@ -154,14 +154,29 @@ def _known(decisions: Decisions, journey: Journey) -> BoolArray:
     return decisions.matured if journey.estimand == "per_decision" else _whole(decisions)
 
 
-def held_out_log(
-    decisions: Decisions, journey: Journey, reward: FloatArray | None = None
-) -> EvaluationLog:
-    """The held-out contacts' episodes for off-policy evaluation.
+def held_out_rows(decisions: Decisions, journey: Journey) -> BoolArray:
+    """Rows that off-policy evaluation may read, [N].
 
     Episodes whose horizon is not over are left out whole, also those that ended early: a running
     log would else keep the successes. Where every decision is judged by itself, only decisions
     that are not matured are left out.
+
+    Raises:
+        FitError: no held-out contact's outcome is known yet.
+    """
+    rows = decisions.held_out & _known(decisions, journey)
+    if not rows.any():
+        raise FitError(
+            "no held-out contact's episode is over, so nothing can be evaluated; wait for the "
+            "horizon to pass, or say until when the log is complete (data.complete_until)"
+        )
+    return np.asarray(rows)
+
+
+def held_out_log(
+    decisions: Decisions, journey: Journey, reward: FloatArray | None = None
+) -> EvaluationLog:
+    """The held-out contacts' episodes for off-policy evaluation, as `held_out_rows` chooses them.
 
     Args:
         decisions: of the whole log.
@@ -173,12 +188,7 @@ def held_out_log(
         PropensityError: a propensity is missing.
     """
     catalog = ActionCatalog.of(journey)
-    rows = decisions.held_out & _known(decisions, journey)
-    if not rows.any():
-        raise FitError(
-            "no held-out contact's episode is over, so nothing can be evaluated; wait for the "
-            "horizon to pass, or say until when the log is complete (data.complete_until)"
-        )
+    rows = held_out_rows(decisions, journey)
     kept = decisions.take(rows)
     _, first = np.unique(kept.episode, return_index=True)
     log = evaluation_log(

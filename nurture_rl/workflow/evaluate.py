@@ -68,7 +68,8 @@ def _judge(
     level = simultaneous_level(run.run.release.level, max(1, len(learned)))
     decisions = load_decisions(ingested, journey, run.run.data.held_out)
     workshop.say("  off-policy evaluation on the held-out contacts")
-    config = replace(run.evaluation, level=level)
+    rules = run.run.release.rules if run.run.release.rules in loaded else None
+    config = replace(run.evaluation, level=level, rules=rules, margin=run.run.release.margin)
     ope = _evaluate(decisions, journey, loaded, run, config)
     shown = {run.run.release.reference, *learned}
     compared = {name: policy for name, policy in loaded.items() if name in shown}
@@ -151,7 +152,7 @@ def _kpi(
     log = held_out_log(decisions, journey, decisions.amounts[:, columns].sum(axis=1))
     rng = np.random.default_rng(run.run.seed)
     found = evaluate_policies(
-        log, policies, run.run.release.reference, rng, replace(config, level=0.95)
+        log, policies, run.run.release.reference, rng, replace(config, level=0.95, rules=None)
     )
     rows = {}
     for name, policy in found.policies.items():

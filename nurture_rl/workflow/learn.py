@@ -40,15 +40,17 @@ def learned_policy(
     policy: PolicyConfig,
     config: LearnerConfig,
     ingested: Path,
-    world: Path,
+    world: Path | None,
     held_out: float,
     seed: int,
 ) -> Path:
     """The folder of a policy: `policy.json` and, where something is learned, `core/`.
 
-    `metrics.json` holds the training's numbers by step, for whoever tracks the run.
+    `metrics.json` holds the training's numbers by step, for whoever tracks the run. `world` is
+    None where nothing is trained in one.
     """
-    learns_from = {"ppo": world.name, "linear_thompson": ingested.name}.get(policy.learner)
+    source = {"ppo": world, "linear_thompson": ingested}.get(policy.learner)
+    learns_from = None if source is None else source.name
     inputs: dict[str, Any] = {
         "policy": asdict(policy),
         "from": learns_from,
@@ -62,6 +64,7 @@ def learned_policy(
         (out / "policy.json").write_text(json.dumps(asdict(policy), indent=1) + "\n", "utf-8")
         metrics: list[tuple[int, dict[str, float]]] = []
         if isinstance(config, PPOConfig):
+            assert world is not None, f"policy {policy.name} is trained in a world, none was given"
             simulation = learned_simulation(world, journey, policy.pessimism)
             save_actor(
                 train_ppo(simulation, config, seed, _telling(workshop, metrics)), out / "core"

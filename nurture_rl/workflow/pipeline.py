@@ -87,7 +87,7 @@ class Pipeline:
             run.policies[name],
             self.settings.learners[name],
             self.ingested,
-            self.world,
+            self.world if run.policies[name].learner == "ppo" else None,
             run.data.held_out,
             run.seed,
         )

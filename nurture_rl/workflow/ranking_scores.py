@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, spearmanr
 
 from nurture_rl.errors import ShapeError
+from nurture_rl.ope.selection.scores import rank_correlation, regret_at_k
 
 FloatArray = NDArray[np.float64]
 
@@ -67,15 +67,16 @@ def agreement(truth: Standings, believed: Standings, reference: str) -> Agreemen
         )
     best, chosen = int(truth.value.argmax()), int(believed.value.argmax())
     base = truth.names.index(reference)
-    regret = float(truth.value[best] - truth.value[chosen])
+    regret = regret_at_k(truth.value, believed.value, 1)
     gain = float(truth.value[best] - truth.value[base])
     off = believed.value - truth.value
     ordered, decided = _ordered(truth, believed.value)
+    spearman, kendall = rank_correlation(truth.value, believed.value)
     low, high = _range(believed)
     inside = (low <= truth.value) & (truth.value <= high)
     return Agreement(
-        spearman=_correlation(truth.value, believed.value, spearmanr),
-        kendall=_correlation(truth.value, believed.value, kendalltau),
+        spearman=spearman,
+        kendall=kendall,
         ordered=ordered,
         decided=decided,
         best=truth.names[best],
@@ -106,10 +107,3 @@ def _ordered(truth: Standings, value: FloatArray) -> tuple[float, int]:
     right = (value[:, None] > value) & told_apart
     decided = int(told_apart.sum())
     return float(right.sum() / decided) if decided else float("nan"), decided
-
-
-def _correlation(first: FloatArray, second: FloatArray, measure: object) -> float:
-    if np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
-        return float("nan")
-    assert callable(measure)
-    return float(measure(first, second).statistic)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from nurture_rl.errors import NurtureError, OverlapError, ProbabilityError
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
 from nurture_rl.ope.evaluation import Evaluation
 from nurture_rl.ope.log import EvaluationLog, FloatArray, as_single_decisions
-from nurture_rl.ope.targets import TargetPolicy
+from nurture_rl.ope.targets import Tabled, TargetPolicy
 from nurture_rl.ope.verdict import Verdict
 from tests.unit.ope.log_makers import random_log
 
@@ -163,3 +164,71 @@ def test_an_unknown_reference_and_a_reserved_name_are_refused() -> None:
         evaluated(LOG, {"late": Leaning(0.4)}, "drip")
     with pytest.raises(NurtureError, match="logging policy's own"):
         evaluated(LOG, {"logged": Leaning(0.4)})
+
+
+def configured(
+    log: EvaluationLog, policies: dict[str, TargetPolicy], **settings: Any
+) -> Evaluation:
+    config = EvaluationConfig(**settings)
+    return evaluate_policies(log, policies, "logged", np.random.default_rng(0), config)
+
+
+def test_a_policy_that_gains_little_over_rules_is_told_that_they_are_enough() -> None:
+    policies: dict[str, TargetPolicy] = {"late": Leaning(0.4), "rules": Leaning(0.38)}
+    found = configured(LOG, policies, rules="rules", margin=0.2).policies
+    late, plain = found["late"], found["rules"]
+    assert late.judgement is not None
+    assert late.judgement.verdict is Verdict.RULES_ARE_ENOUGH
+    assert late.against_rules is not None
+    values = {name: found[name].estimates["dr"].estimate.value for name in found}
+    assert late.against_rules.value == pytest.approx(values["late"] - values["rules"])
+    assert plain.against_rules is None
+    assert plain.judgement is not None
+    assert plain.judgement.verdict is Verdict.BETTER
+
+
+def test_estimators_are_those_asked_for_and_the_preferred_carries_the_difference() -> None:
+    policies: dict[str, TargetPolicy] = {"late": Leaning(0.4), "early": Leaning(-0.4)}
+    config = EvaluationConfig(estimators=("snips", "ips"), preferred="snips")
+    found = evaluate_policies(LOG, policies, "early", np.random.default_rng(0), config).policies
+    late = found["late"]
+    assert list(late.estimates) == ["snips", "ips"]
+    assert late.basis == "snips"
+    assert late.difference is not None
+    values = {name: found[name].estimates["snips"].estimate.value for name in found}
+    assert late.difference.value == pytest.approx(values["late"] - values["early"])
+
+
+def test_where_the_preferred_estimator_refuses_another_serves_and_is_named() -> None:
+    policies: dict[str, TargetPolicy] = {"last": Leaning(np.inf)}
+    shown = configured(half_shown_log(), policies, estimators=("snips", "ips"), preferred="snips")
+    assert shown.policies["last"].basis == "ips"
+    alone = configured(half_shown_log(), policies, estimators=("snips",), preferred="snips")
+    found = alone.policies["last"]
+    assert (found.basis, found.difference) == (None, None)
+    assert found.judgement is not None
+    assert found.judgement.verdict is Verdict.CANNOT_TELL_YET
+    assert "no estimator that differences may rest on" in found.judgement.reason
+
+
+def test_a_policy_known_by_its_table_alone_is_judged_like_any_other() -> None:
+    late = Leaning(0.4)
+    table = Tabled(late.action_probabilities(LOG.features, LOG.mask))
+    first = configured(LOG, {"late": late}).to_dict()
+    rng = np.random.default_rng(0)
+    second = evaluate_policies(LOG, {"late": table}, "logged", rng, EvaluationConfig()).to_dict()
+    assert first == second
+    with pytest.raises(ProbabilityError, match="policy 'late'"):
+        evaluate_policies(
+            LOG, {"late": Tabled(np.zeros(LOG.mask.shape))}, "logged", rng, EvaluationConfig()
+        )
+
+
+def test_unknown_rules_and_estimators_are_refused() -> None:
+    policies: dict[str, TargetPolicy] = {"late": Leaning(0.4)}
+    with pytest.raises(NurtureError, match=r"the rules must be one of the policies \['late'\]"):
+        configured(LOG, policies, rules="plain")
+    with pytest.raises(NurtureError, match="estimators must be among ips, snips"):
+        configured(LOG, policies, estimators=("dr", "guess"))
+    with pytest.raises(NurtureError, match="hold the preferred one, got ips and 'dr' preferred"):
+        configured(LOG, policies, estimators=("ips",))

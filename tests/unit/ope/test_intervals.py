@@ -9,8 +9,6 @@ from scipy import stats
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.intervals import (
-    binomial_interval,
-    exact_ips_interval,
     interval_of,
     paired_difference,
     simultaneous_level,
@@ -54,44 +52,6 @@ def test_estimates_on_different_contacts_have_no_paired_difference() -> None:
         paired_difference(ips(one, one.propensity), ips(other, other.propensity), 0.95)
 
 
-@pytest.mark.parametrize(("trials", "coverage"), [(1_000, 0.981), (10_000, 0.976)])
-def test_exact_interval_covers_a_rare_share_as_computed(trials: int, coverage: float) -> None:
-    share = 0.001
-    counts = np.arange(stats.binom.ppf(1 - 1e-9, trials, share) + 1).astype(int)
-    covers = [
-        found.lower <= share <= found.upper
-        for found in (binomial_interval(int(k), trials, 0.95) for k in counts)
-    ]
-    total = stats.binom.pmf(counts, trials, share) @ np.array(covers)
-    assert total == pytest.approx(coverage, abs=6e-4)
-
-
-def test_exact_interval_at_no_and_full_success() -> None:
-    assert binomial_interval(0, 10, 0.95).upper == pytest.approx(1 - 0.025**0.1)
-    assert binomial_interval(0, 10, 0.95).lower == 0.0
-    assert binomial_interval(10, 10, 0.95, scale=2.0).lower == pytest.approx(2 * 0.025**0.1)
-    assert binomial_interval(10, 10, 0.95, scale=2.0).upper == 2.0
-
-
-def test_few_matched_outcomes_of_one_weight_get_the_exact_interval() -> None:
-    # Weight 2 on the two matched rows, of which one paid 5: V = 2 * 5 * 1/4.
-    log = bandit_log([0, 0, 1, 1], [0.5] * 4, [5.0, 0.0, 5.0, 0.0])
-    found = exact_ips_interval(log, np.array([1.0, 1.0, 0.0, 0.0]), 0.95)
-    assert found == binomial_interval(1, 4, 0.95, scale=10.0)
-
-
-def test_unequal_weights_amounts_contacts_or_steps_have_no_exact_interval() -> None:
-    even = bandit_log([0, 0], [0.5, 0.5], [5.0, 0.0])
-    ones = np.ones(2)
-    assert exact_ips_interval(even, ones, 0.95) is not None
-    assert exact_ips_interval(bandit_log([0, 0], [0.5, 0.4], [5.0, 0.0]), ones, 0.95) is None
-    assert exact_ips_interval(bandit_log([0, 0], [0.5, 0.5], [5.0, 4.0]), ones, 0.95) is None
-    shared = bandit_log([0, 0], [0.5, 0.5], [5.0, 0.0], cluster=[1, 1])
-    assert exact_ips_interval(shared, ones, 0.95) is None
-    long = random_log(2, [2, 2])
-    assert exact_ips_interval(long, long.propensity, 0.95) is None
-
-
 def test_bonferroni_splits_the_error_evenly() -> None:
     assert simultaneous_level(0.95, 5) == pytest.approx(0.99)
 
@@ -100,8 +60,3 @@ def test_bonferroni_splits_the_error_evenly() -> None:
 def test_a_level_that_is_no_probability_is_refused(level: float) -> None:
     with pytest.raises(ShapeError, match=r"probability in \(0, 1\)"):
         simultaneous_level(level, 2)
-
-
-def test_more_successes_than_trials_are_refused() -> None:
-    with pytest.raises(ShapeError, match="got 3 of 2"):
-        binomial_interval(3, 2, 0.95)

@@ -59,6 +59,13 @@ def test_ess_of_independent_steps_falls_by_the_second_moment_each_step() -> None
     assert found.feasible
 
 
+def test_the_logging_policy_itself_is_carried_in_full() -> None:
+    log = chain_log(400, 2)
+    found = overlap(log, measured(log, 0.5, 0.5), THRESHOLDS)
+    assert found.mean_weight_stderr.tolist() == [0.0, 0.0]
+    assert (found.ess, found.feasible) == (400.0, True)
+
+
 def test_second_moment_without_logged_rows_comes_from_the_ratios() -> None:
     log = replace(chain_log(400, 2), logged_probabilities=None)
     found = overlap(log, measured(log, 0.2, 0.8), THRESHOLDS)
@@ -104,7 +111,7 @@ def test_a_deterministic_log_is_refused_with_a_plan() -> None:
         require_exploration(log, THRESHOLDS)
     message = str(refusal.value)
     assert "all 1000 decisions with a choice have propensity 1" in message
-    assert "always taken where legal: actions 1; legal but never taken: actions 0" in message
+    assert "always taken where legal: action 1; legal but never taken: action 0" in message
     # 100 looks at each of 2 actions in 1000 decisions: 2 * 100 / 1000.
     assert "at least 20% uniform exploration" in message
 

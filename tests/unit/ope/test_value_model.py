@@ -147,6 +147,47 @@ def test_an_iteration_beyond_what_rewards_could_reach_keeps_the_last_model_insid
     assert not np.allclose(fit_value(design, target).value, one_backup)
 
 
+def one_a_step(n_episodes: int, length: int) -> tuple[EvaluationLog, FloatArray]:
+    """Every decision pays 1, undiscounted; bins are one-hot, so backups are exact sums."""
+    log = random_log(15, [length] * n_episodes, discount=1.0)
+    log = replace(
+        log,
+        features=np.eye(length, dtype=np.float32)[log.step],
+        reward=np.ones(log.n_rows),
+    )
+    return log, random_distribution(np.random.default_rng(16), log.mask)
+
+
+def test_a_model_is_dropped_once_its_mean_square_exceeds_what_rewards_could_reach() -> None:
+    # After two backups q is 2 at the first decision and 1 at the last: root mean square 1.5811.
+    log, target = one_a_step(60, 2)
+    design = value_design(log, np.random.default_rng(0), EXACT)
+    below, above = replace(design, reach=1.58), replace(design, reach=1.5825)
+    assert fit_value(below, target).value == pytest.approx(1.0, abs=1e-5)
+    assert fit_value(above, target).value == pytest.approx(2.0 - log.step, abs=1e-5)
+
+
+def test_backups_end_when_the_model_moves_little_for_its_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # q goes 1, 1, 1 -> 2, 2, 1 -> 3, 2, 1: it moves by sqrt(2/9) = 0.47, then by sqrt(1/14) = 0.27.
+    log, target = one_a_step(60, 3)
+    design = value_design(log, np.random.default_rng(0), EXACT)
+    for settled, expected in ((0.48, [2.0, 2.0, 1.0]), (0.46, [3.0, 2.0, 1.0])):
+        monkeypatch.setattr("nurture_rl.ope.value_model.SETTLED", settled)
+        found = fit_value(design, target).value
+        assert found == pytest.approx(np.array(expected)[log.step], abs=1e-4)
+
+
+def test_where_a_feature_has_its_zero_changes_nothing_under_any_ridge() -> None:
+    log = random_log(9, [2] * 30)
+    target = random_distribution(np.random.default_rng(10), log.mask)
+    config = ValueModelConfig(n_folds=3, penalties=(1.0,))
+    moved = replace(log, features=log.features + np.float32(4.0))
+    expected = fitted(log, target, config).value
+    assert fitted(moved, target, config).value == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_constant_feature_changes_nothing() -> None:
     log = random_log(9, [2] * 30)
     target = random_distribution(np.random.default_rng(10), log.mask)
@@ -159,7 +200,7 @@ def test_a_constant_feature_changes_nothing() -> None:
     [
         ([2, 2], ValueModelConfig(), "at least 3 contacts, got 2"),
         ([1] * 9, ValueModelConfig(n_folds=2), "at least 3 folds"),
-        ([1] * 9, ValueModelConfig(penalties=(0.0,)), "positive penalties"),
+        ([1] * 9, ValueModelConfig(penalties=(0.0, 1.0)), "positive penalties"),
     ],
 )
 def test_what_cannot_be_cross_fitted_is_refused(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from nurture_rl.errors import NurtureError
 from nurture_rl.ope.diagnostics import Overlap, OverlapThresholds
 from nurture_rl.ope.intervals import Difference, Interval
-from nurture_rl.ope.verdict import Judgement, Verdict, judge
+from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
 
 
 def difference(value: float, half: float) -> Difference:
@@ -41,7 +44,7 @@ def test_verdict_is_where_the_interval_lies(value: float, half: float, verdict: 
 
 
 def test_an_interval_twice_the_difference_needs_four_times_the_contacts() -> None:
-    found = judged(difference(1.0, 2.0), measured(400.0), None)
+    found = judged(difference(2.0, 4.0), measured(400.0), None)
     assert found.contacts_needed == 1600
     assert "about 1600 contacts in all would settle" in found.reason
 
@@ -60,9 +63,83 @@ def test_a_clear_difference_without_overlap_is_not_believed() -> None:
     assert found.reason.startswith("the log does not carry the policy: as told")
 
 
+def test_one_episode_with_twice_the_weight_it_may_have_needs_twice_the_contacts() -> None:
+    heavy = replace(measured(400.0, feasible=False), max_weight_share=0.1)
+    assert judged(difference(2.0, 1.0), heavy, None).contacts_needed == 800
+
+
 def test_the_reference_needs_overlap_too() -> None:
     found = judged(difference(2.0, 1.0), measured(400.0), measured(0.0, feasible=False))
     assert found.verdict is Verdict.CANNOT_TELL_YET
     assert found.contacts_needed is None
     assert "does not carry the reference" in found.reason
     assert "logging that explores what this policy does" in found.reason
+
+
+def rules(value: float, half: float, margin: float, ess: float = 400.0) -> RulesBar:
+    return RulesBar("plain", difference(value, half), measured(ess, ess > 100.0), margin)
+
+
+def against(bar: RulesBar, found: Difference | None = None) -> Judgement:
+    asked = difference(2.0, 1.0) if found is None else found
+    return judge(asked, measured(400.0), None, OverlapThresholds(), "EUR", bar)
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "margin", "verdict"),
+    [
+        (-1.0, 0.5, 0.0, Verdict.RULES_ARE_ENOUGH),  # the rules beat it
+        (-1.0, 1.0, 0.0, Verdict.RULES_ARE_ENOUGH),  # it is not shown to gain anything
+        (0.2, 0.3, 0.5, Verdict.RULES_ARE_ENOUGH),  # whatever it gains is within the margin
+        (0.25, 0.25, 0.5, Verdict.RULES_ARE_ENOUGH),
+        (0.2, 0.31, 0.5, Verdict.BETTER),  # it may gain more than the margin
+        (0.2, 0.3, 0.0, Verdict.BETTER),
+        (2.0, 0.5, 0.5, Verdict.BETTER),
+    ],
+)
+def test_rules_are_enough_where_the_gain_over_them_is_within_the_margin(
+    value: float, half: float, margin: float, verdict: Verdict
+) -> None:
+    assert against(rules(value, half, margin)).verdict is verdict
+
+
+def test_rules_are_enough_says_over_what_and_by_how_much() -> None:
+    found = against(rules(0.2, 0.3, 0.5))
+    assert found.reason == (
+        "difference to the rules 'plain' +0.2 EUR per episode, 95 % interval -0.1 to +0.5, 400 "
+        "contacts: none of it above the margin of 0.5 EUR, so plain rules do as well for all that "
+        "it matters"
+    )
+    assert found.contacts_needed is None
+    assert against(rules(-1.0, 0.5, 0.0)).reason.endswith("above 0, so plain rules do as well")
+
+
+def test_better_says_what_is_known_of_the_rules() -> None:
+    assert "whether rules would do as well is open" in against(rules(0.2, 0.31, 0.5)).reason
+    assert "more than rules can do" in against(rules(2.0, 0.5, 0.5)).reason
+    assert "whether rules would do as well" in against(rules(1.0, 0.5, 0.5)).reason
+
+
+def test_rules_that_the_log_does_not_carry_settle_nothing() -> None:
+    found = against(rules(-1.0, 0.5, 0.0, ess=50.0))
+    assert found.verdict is Verdict.BETTER
+    assert found.reason.endswith("the log does not carry the rules 'plain'")
+
+
+def test_what_does_not_beat_the_reference_is_not_saved_by_rules() -> None:
+    found = against(rules(-1.0, 0.5, 0.0), difference(-2.0, 1.0))
+    assert found.verdict is Verdict.NOT_BETTER
+
+
+def test_an_open_difference_is_settled_by_rules_that_are_enough() -> None:
+    assert against(rules(-1.0, 0.5, 0.0), difference(1.0, 2.0)).verdict is Verdict.RULES_ARE_ENOUGH
+    found = against(rules(1.0, 2.0, 0.0), difference(1.0, 2.0))
+    assert found.verdict is Verdict.CANNOT_TELL_YET
+    assert found.contacts_needed == 1600
+    assert "whether rules would do as well is open" in found.reason
+
+
+@pytest.mark.parametrize("margin", [-0.1, float("inf"), float("nan")])
+def test_a_margin_is_a_number_that_is_not_negative(margin: float) -> None:
+    with pytest.raises(NurtureError, match="the margin over rules must be a number >= 0 EUR"):
+        against(rules(1.0, 0.5, margin))

@@ -1,0 +1,212 @@
+"""Foreign decisions at the door: what can be used becomes an evaluation log, the rest is named.
+
+Every door (tables, bandit feedback, episodes of other libraries) reads its source into
+`LoggedRows`; `admit` checks each row, sets aside what cannot be used with its place and reason, and
+refuses the whole where too much of it is bad.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_rl.errors import LogError, PropensityError
+from nurture_rl.interchange.row_checks import first_faults
+from nurture_rl.ope.log import EvaluationLog, evaluation_log
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+Texts = NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meaning:
+    """What the numbers of a log stand for."""
+
+    actions: tuple[str, ...]  # action k of the log, [a]
+    features: tuple[str, ...]  # columns of the context, [d]
+    factors: FloatArray  # factor columns of the actions, [a, k]
+    unit: str = "reward"  # of every reward
+    discount: float = 1.0  # per bin, in (0, 1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoggedRows:
+    """Decisions as a source gives them, before any check."""
+
+    source: str  # file or object, for messages
+    place: str  # what `line` counts: "line" or "row"
+    line: IntArray  # 1-based, [n]
+    meaning: Meaning
+    action: IntArray  # position among the actions, -1 for none of them, [n]
+    propensity: FloatArray  # NaN where missing, [n]
+    reward: FloatArray  # NaN where missing, [n]
+    contact: IntArray  # number of the contact, -1 where missing, [n]
+    episode: IntArray  # number of the episode, [n]
+    step: IntArray  # bin of the decision, [n]
+    features: FloatArray  # [n, d]
+    mask: BoolArray  # legal actions, [n, a]
+    logged: FloatArray | None = None  # the logging policy's distribution, [n, a]
+    terminal: BoolArray | None = None  # None: the last decision of each episode is, [n]
+    targets: Mapping[str, FloatArray] = field(default_factory=dict)  # by policy, [n, a] each
+    day: NDArray[np.datetime64] | None = None  # of the decision, [n]
+    segments: Mapping[str, Texts] = field(default_factory=dict)  # labels by name, [n] each
+    outcomes: Mapping[str, FloatArray] = field(default_factory=dict)  # beside the reward, [n] each
+    faults: Texts | None = None  # why a row could not be read, "" where it could, [n]
+    broken: tuple[RefusedRow, ...] = ()  # lines that are no row at all
+    notes: tuple[str, ...] = ()  # what was assumed
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row that was set aside."""
+
+    file: str
+    line: int  # 1-based
+    reason: str  # "<kind of problem>: <detail>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Admission:
+    """A foreign log, checked."""
+
+    source: str
+    log: EvaluationLog
+    meaning: Meaning
+    targets: Mapping[str, FloatArray]  # policies given by their probabilities, [N, a] each
+    day: NDArray[np.datetime64] | None  # of each decision, [N]
+    segments: Mapping[str, Texts]  # labels of each decision by name, [N] each
+    outcomes: Mapping[str, FloatArray]  # beside the reward, by name, [N] each
+    line: IntArray  # where each decision stands in the source, [N]
+    read: int  # rows of the source, refused ones included
+    refused: tuple[RefusedRow, ...]
+    notes: tuple[str, ...]
+    fingerprint: str  # SHA-256 of the admitted numbers
+
+
+def admit(rows: LoggedRows, max_refused: float) -> Admission:
+    """Check every row and make an evaluation log of the good ones.
+
+    A decision that cannot be used takes its whole episode with it: what is left of one would be
+    weighted as if nothing had been decided in between.
+
+    Args:
+        rows: the source's decisions.
+        max_refused: largest share of rows that may be set aside, in [0, 1).
+
+    Raises:
+        LogError: nothing to read, or a larger share than `max_refused` is bad.
+        PropensityError: the same, where most of what is bad is a propensity.
+    """
+    faults = first_faults(rows)
+    _break_episodes(rows, faults)
+    bad = np.flatnonzero(faults != "")
+    refused = rows.broken + tuple(
+        RefusedRow(rows.source, int(rows.line[i]), str(faults[i])) for i in bad
+    )
+    read = rows.line.size + len(rows.broken)
+    _require_share(rows, refused, read, max_refused)
+    kept = np.flatnonzero(faults == "")
+    kept = kept[np.lexsort((rows.step[kept], rows.episode[kept]))]
+    log = _log_of(rows, kept)
+    return Admission(
+        source=rows.source,
+        log=log,
+        meaning=rows.meaning,
+        targets={name: table[kept] for name, table in rows.targets.items()},
+        day=None if rows.day is None else rows.day[kept],
+        segments={name: labels[kept] for name, labels in rows.segments.items()},
+        outcomes={name: values[kept] for name, values in rows.outcomes.items()},
+        line=rows.line[kept],
+        read=read,
+        refused=tuple(sorted(refused, key=lambda row: row.line)),
+        notes=rows.notes,
+        fingerprint=log_fingerprint(log),
+    )
+
+
+def reasons_counted(refused: tuple[RefusedRow, ...]) -> list[tuple[str, int, RefusedRow]]:
+    """Kinds of problem, most frequent first, each with its count and first example."""
+    kinds = Counter(row.reason.split(":")[0] for row in refused)
+    first = {row.reason.split(":")[0]: row for row in sorted(refused, key=lambda r: -r.line)}
+    return [(kind, count, first[kind]) for kind, count in kinds.most_common()]
+
+
+def log_fingerprint(log: EvaluationLog) -> str:
+    """SHA-256 of a log's numbers, in hex."""
+    digest = hashlib.sha256()
+    for name in EvaluationLog.__slots__:
+        value = getattr(log, name)
+        digest.update(name.encode())
+        if isinstance(value, np.ndarray):
+            digest.update(f"{value.dtype.str} {value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+        else:
+            digest.update(repr(value).encode())
+    return digest.hexdigest()
+
+
+def _break_episodes(rows: LoggedRows, faults: Texts) -> None:
+    """Set aside what belongs to an episode with a bad row; a second copy of a row breaks none."""
+    bad = faults != ""
+    first_bad: dict[int, int] = {}
+    for i in np.flatnonzero(bad)[::-1]:
+        if not str(faults[i]).startswith("duplicate:"):
+            first_bad[int(rows.episode[i])] = int(i)
+    if not first_bad:
+        return
+    beside = np.flatnonzero(~bad & np.isin(rows.episode, list(first_bad)))
+    for i in beside:
+        other = first_bad[int(rows.episode[i])]
+        faults[i] = (
+            f"broken episode: its decision in {rows.place} {rows.line[other]} cannot be used "
+            f"({faults[other].split(':')[0]})"
+        )
+
+
+def _require_share(
+    rows: LoggedRows, refused: tuple[RefusedRow, ...], read: int, max_refused: float
+) -> None:
+    if read == 0:
+        raise LogError(f"{rows.source} holds no decision; expected one row per decision")
+    if len(refused) <= max_refused * read and len(refused) < read:
+        return
+    kinds = reasons_counted(refused)
+    told = "; ".join(
+        f"{count} with {kind} (first {rows.place} {row.line}: "
+        f"{row.reason.split(':', 1)[-1].strip()})"
+        for kind, count, row in kinds[:3]
+    )
+    error = PropensityError if kinds[0][0].endswith("propensity") else LogError
+    raise error(
+        f"{len(refused)} of {read} rows of {rows.source} cannot be used, more than "
+        f"{max_refused:.0%}: {told}; mend the log, or allow more by data.max_refused"
+    )
+
+
+def _log_of(rows: LoggedRows, kept: IntArray) -> EvaluationLog:
+    _, episode = np.unique(rows.episode[kept], return_inverse=True)
+    begins = np.append(True, np.diff(episode) != 0)
+    ends = np.append(begins[1:], True)
+    _, cluster = np.unique(rows.contact[kept][begins], return_inverse=True)
+    return evaluation_log(
+        features=rows.features[kept],
+        mask=rows.mask[kept],
+        action=rows.action[kept],
+        propensity=np.minimum(rows.propensity[kept], 1.0),
+        logged_probabilities=None if rows.logged is None else rows.logged[kept],
+        reward=rows.reward[kept],
+        episode=episode,
+        step=rows.step[kept],
+        cluster=cluster,
+        terminal=ends if rows.terminal is None else rows.terminal[kept],
+        action_factors=rows.meaning.factors,
+        discount=rows.meaning.discount,
+        unit=rows.meaning.unit,
+    )

@@ -1,0 +1,157 @@
+"""Cells of a foreign table as numbers, labels and days; a cell that cannot be read is a fault."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from nurture_rl.errors import LogError
+from nurture_rl.interchange.row_checks import set_fault
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+Texts = NDArray[np.object_]
+
+_TRUE, _FALSE = {"true", "1", "1.0", "yes", "t"}, {"false", "0", "0.0", "no", "f"}
+
+_NUMBERS = (
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_null,
+)
+
+
+class Cells:
+    """The columns of one table, read by name; problems gather in `faults`."""
+
+    def __init__(self, table: pa.Table, source: str) -> None:
+        self.table = table
+        self.source = source
+        self.faults: Texts = np.full(len(table), "", dtype=object)
+
+    def numbers(self, name: str) -> FloatArray:
+        """A column as numbers, NaN where the cell is empty, [n]."""
+        column = self._column(name)
+        kind = column.type
+        if any(is_kind(kind) for is_kind in _NUMBERS):
+            return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise LogError(
+                f"column {name!r} of {self.source} holds {kind}, expected numbers; convert it"
+            )
+        return self._parsed(name, column)
+
+    def truths(self, name: str) -> BoolArray:
+        """A column as booleans; true/false, 1/0 and yes/no are read, [n]."""
+        texts = self.labels(name)
+        lowered = np.array([text.lower() for text in texts], dtype=object)
+        yes = np.isin(lowered, list(_TRUE))
+        strange = ~yes & ~np.isin(lowered, list(_FALSE))
+        for i in np.flatnonzero(strange & (self.faults == "")):
+            self.faults[i] = f"unreadable cell: {name} is {texts[i]!r}, expected true or false"
+        return np.asarray(yes)
+
+    def labels(self, name: str) -> Texts:
+        """A column as texts, "" where empty; whole numbers lose their ".0", [n]."""
+        column = self._column(name)
+        if pa.types.is_floating(column.type):
+            values = column.to_numpy(zero_copy_only=False)
+            return np.array([_label(value) for value in values], dtype=object)
+        values = column.to_pylist()
+        return np.array(["" if value is None else str(value) for value in values], dtype=object)
+
+    def table_of(self, names: tuple[str, ...], width: int, what: str) -> FloatArray:
+        """One number per action: a column each, or one column of lists, [n, width].
+
+        Raises:
+            LogError: another number of columns than actions, or a column that holds no lists.
+        """
+        if len(names) == width and (width > 1 or not self._is_list(names[0])):
+            return np.column_stack([self.numbers(name) for name in names])
+        if len(names) != 1 or not self._is_list(names[0]):
+            raise LogError(
+                f"{what}: expected one column for each of the {width} actions or one column of "
+                f"lists, got {list(names)}; name them in the order of `actions`"
+            )
+        return self._lists(names[0], width)
+
+    def legal(self, names: tuple[str, ...], width: int) -> BoolArray:
+        """The legal actions: a column of truths each, or one column of lists, [n, width].
+
+        Raises:
+            LogError: as `table_of`.
+        """
+        if len(names) == width and not self._is_list(names[0]):
+            return np.column_stack([self.truths(name) for name in names])
+        return np.nan_to_num(self.table_of(names, width, "columns.mask")) > 0.0
+
+    def days(self, name: str) -> NDArray[np.datetime64]:
+        """A column of dates, times or ISO-8601 texts as days, [n]."""
+        column = self._column(name)
+        if pa.types.is_temporal(column.type):
+            micros = column.cast(pa.timestamp("us"), safe=False)
+            return np.asarray(micros.to_numpy(zero_copy_only=False)).astype("datetime64[D]")
+        found = np.full(len(column), np.datetime64("NaT"), dtype="datetime64[D]")
+        for i, text in enumerate(column.to_pylist()):
+            try:
+                found[i] = np.datetime64(datetime.fromisoformat(str(text)).date())
+            except ValueError:
+                if self.faults[i] == "":
+                    self.faults[i] = (
+                        f"unreadable cell: {name} is {text!r}, expected an ISO-8601 date or time"
+                    )
+        return found
+
+    def _column(self, name: str) -> Any:
+        return self.table[name].combine_chunks()
+
+    def _is_list(self, name: str) -> bool:
+        kind = self.table[name].type
+        return bool(
+            pa.types.is_list(kind)
+            or pa.types.is_large_list(kind)
+            or pa.types.is_fixed_size_list(kind)
+        )
+
+    def _parsed(self, name: str, column: Any) -> FloatArray:
+        texts = column.to_pylist()
+        try:
+            return np.array([text if text else "nan" for text in texts], dtype=np.float64)
+        except ValueError:
+            found = np.full(len(texts), np.nan)
+            for i, text in enumerate(texts):
+                try:
+                    found[i] = float(text) if text else np.nan
+                except ValueError:
+                    if self.faults[i] == "":
+                        self.faults[i] = f"unreadable cell: {name} is {text!r}, expected a number"
+            return found
+
+    def _lists(self, name: str, width: int) -> FloatArray:
+        rows = self._column(name).to_pylist()
+        lengths = np.array([-1 if row is None else len(row) for row in rows])
+        wrong = lengths != width
+        set_fault(
+            self.faults,
+            wrong,
+            f"unreadable cell: {name} has {{}} entries, expected {width}",
+            lengths,
+        )
+        found = np.full((len(rows), width), np.nan)
+        fits = np.flatnonzero(~wrong)
+        if fits.size:
+            found[fits] = np.array([rows[i] for i in fits], dtype=np.float64)
+        return found
+
+
+def _label(value: float) -> str:
+    if np.isnan(value):
+        return ""
+    return str(int(value)) if float(value).is_integer() else str(value)

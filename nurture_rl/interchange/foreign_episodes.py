@@ -1,0 +1,258 @@
+"""Episodes that another library recorded, as rows for `admit`.
+
+Minari keeps infos, so propensities can lie there; d3rlpy keeps none, so they come beside. Where
+they are nowhere, nothing stands in for them and the log is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nurture_rl.errors import LogError, PropensityError, ShapeError
+from nurture_rl.interchange.admission import LoggedRows, Meaning
+from nurture_rl.interchange.episodes import require_package
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForeignEpisode:
+    """One episode of T decisions as another library keeps it."""
+
+    observations: ArrayLike  # [T, d], or [T + 1, d] with what came after the last decision
+    actions: ArrayLike  # discrete, [T]
+    rewards: ArrayLike  # [T]
+    terminated: bool  # the world ended it; False: it was cut off
+    infos: Mapping[str, ArrayLike] = field(default_factory=dict)  # [T, ...] or [T + 1, ...] each
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodesMeaning:
+    """What foreign episodes do not say about themselves."""
+
+    propensity: str = "propensity"  # info with the logging probability of the action taken
+    mask: str = "action_mask"  # info with the legal actions; all are where it is missing
+    probabilities: str = "probabilities"  # info with the logging policy's distribution
+    contact: str = "contact"  # info that names the person; an episode each where it is missing
+    actions: tuple[str, ...] = ()  # names; empty: 0, 1, 2, ...
+    unit: str = "reward"
+    discount: float = 1.0  # per decision
+
+
+def read_episodes(
+    episodes: Iterable[ForeignEpisode], meaning: EpisodesMeaning, source: str
+) -> LoggedRows:
+    """Turn episodes into rows.
+
+    Args:
+        episodes: the recorded episodes.
+        meaning: names of infos, actions and the unit.
+        source: what to call them in messages.
+
+    Raises:
+        LogError: no episode.
+        PropensityError: an episode without propensities.
+        ShapeError: arrays that do not fit together, or actions that are not discrete.
+    """
+    parts: dict[str, list[NDArray[Any]]] = {}
+    ends: list[bool] = []
+    for number, one in enumerate(episodes):
+        for name, values in _rows_of(one, number, meaning, source).items():
+            parts.setdefault(name, []).append(values)
+        ends.append(bool(one.terminated))
+    if not ends:
+        raise LogError(f"{source} holds no episode")
+    lengths = np.array([len(one) for one in parts["action"]], dtype=np.int64)
+    columns = {name: np.concatenate(values) for name, values in parts.items()}
+    n = int(lengths.sum())
+    a = _n_actions(columns, meaning)
+    mask = columns["mask"] if len(parts.get("mask", ())) == len(ends) else np.ones((n, a), np.bool_)
+    logged = columns["logged"] if len(parts.get("logged", ())) == len(ends) else None
+    episode = np.repeat(np.arange(lengths.size, dtype=np.int64), lengths)
+    last = np.cumsum(lengths) - 1
+    terminal = np.zeros(n, dtype=np.bool_)
+    terminal[last] = ends
+    names = [f"observation_{k}" for k in range(columns["features"].shape[1])]
+    action = columns["action"]
+    return LoggedRows(
+        source=source,
+        place="decision",
+        line=np.arange(1, n + 1),
+        meaning=Meaning(
+            meaning.actions or tuple(map(str, range(a))),
+            tuple(names),
+            np.eye(a),
+            meaning.unit,
+            meaning.discount,
+        ),
+        action=np.where((action >= 0) & (action < a), action, -1),
+        propensity=columns["propensity"],
+        reward=columns["reward"],
+        contact=np.unique(columns["contact"], return_inverse=True)[1].reshape(-1),
+        episode=episode,
+        step=np.concatenate([np.arange(length) for length in lengths]).astype(np.int64),
+        features=columns["features"],
+        mask=mask,
+        logged=logged,
+        terminal=terminal,
+        notes=_notes(parts, len(ends)),
+    )
+
+
+def minari_episodes(data: Path) -> list[ForeignEpisode]:
+    """The episodes of any Minari data set, from its `data` folder.
+
+    Raises:
+        ConfigError: minari is not installed.
+        LogError: there is no data set.
+    """
+    storages = require_package("minari.dataset.minari_storage")
+    if not (data / "metadata.json").is_file():
+        raise LogError(
+            f"expected a Minari data set at {data}, there is no metadata.json; give the folder "
+            "`data` inside the data set's folder"
+        )
+    storage = storages.MinariStorage.read(data)
+    return [
+        ForeignEpisode(
+            observations=one["observations"],
+            actions=one["actions"],
+            rewards=one["rewards"],
+            terminated=bool(np.asarray(one["terminations"])[-1]),
+            infos=one.get("infos") or {},
+        )
+        for one in storage.get_episodes(range(storage.metadata["total_episodes"]))
+    ]
+
+
+def d3rlpy_episodes(path: Path, beside: Mapping[str, ArrayLike]) -> list[ForeignEpisode]:
+    """The episodes of an HDF5 file of d3rlpy, with infos that lie beside it.
+
+    Args:
+        path: what `ReplayBuffer.dump` wrote.
+        beside: propensity [N], and others by the name of their info, decision by decision.
+
+    Raises:
+        ConfigError: h5py is not installed.
+        LogError: there is no such file, or it is none of d3rlpy's.
+        ShapeError: what lies beside has another number of decisions.
+    """
+    h5py = require_package("h5py")
+    if not path.is_file():
+        raise LogError(f"expected an HDF5 file at {path}, there is none")
+    with h5py.File(path, "r") as file:
+        if "num_episodes" not in file:
+            raise LogError(f"{path.name} has no 'num_episodes'; expected what d3rlpy dumps")
+        found = [
+            {name: file[f"{name}_{k}"][()] for name in ("observations", "actions", "rewards")}
+            | {"terminated": bool(file[f"terminated_{k}"][()])}
+            for k in range(int(file["num_episodes"][()]))
+        ]
+    return dataset_episodes(found, beside)
+
+
+def dataset_episodes(
+    episodes: Sequence[Any], beside: Mapping[str, ArrayLike]
+) -> list[ForeignEpisode]:
+    """Episodes of a d3rlpy data set in memory (`dataset.episodes`), or mappings of its fields.
+
+    Raises:
+        ShapeError: what lies beside has another number of decisions.
+    """
+    fields = [
+        one if isinstance(one, Mapping) else {name: getattr(one, name) for name in _FIELDS}
+        for one in episodes
+    ]
+    lengths = [len(np.asarray(one["actions"])) for one in fields]
+    for name, values in beside.items():
+        if len(np.asarray(values)) != sum(lengths):
+            raise ShapeError(
+                f"{name!r} beside the episodes must have one row for each of their {sum(lengths)} "
+                f"decisions, got {len(np.asarray(values))}"
+            )
+    found, first = [], 0
+    for one, length in zip(fields, lengths, strict=True):
+        infos = {
+            name: np.asarray(values)[first : first + length] for name, values in beside.items()
+        }
+        found.append(ForeignEpisode(**{name: one[name] for name in _FIELDS}, infos=infos))
+        first += length
+    return found
+
+
+_FIELDS = ("observations", "actions", "rewards", "terminated")
+
+
+def _rows_of(
+    one: ForeignEpisode, number: int, meaning: EpisodesMeaning, source: str
+) -> dict[str, NDArray[Any]]:
+    """The columns of one episode, [T, ...] each."""
+    action = np.asarray(one.actions)
+    action = action.reshape(len(action), -1) if action.size else action.reshape(0, 1)
+    if action.shape[1] != 1 or not np.array_equal(action, np.round(action)):
+        raise ShapeError(
+            f"episode {number} of {source} has actions {np.asarray(one.actions).shape} that are "
+            "not one whole number per decision; off-policy evaluation here needs discrete actions"
+        )
+    action = action[:, 0].astype(np.int64)
+    length = action.size
+    observations = np.asarray(one.observations, dtype=np.float64)
+    rewards = np.asarray(one.rewards, dtype=np.float64).reshape(-1)
+    if observations.shape[0] not in (length, length + 1) or rewards.size != length:
+        raise ShapeError(
+            f"episode {number} of {source} has {length} actions, {observations.shape[0]} "
+            f"observations and {rewards.size} rewards; expected as many, or one observation more"
+        )
+    found: dict[str, NDArray[Any]] = {
+        "action": action,
+        "reward": rewards,
+        "features": observations[:length].reshape(length, -1),
+        "contact": np.full(length, f"episode {number}"),
+    }
+    infos = {name: np.asarray(values)[:length] for name, values in one.infos.items()}
+    if meaning.mask in infos:
+        found["mask"] = infos[meaning.mask].astype(np.bool_)
+    if meaning.probabilities in infos:
+        found["logged"] = infos[meaning.probabilities].astype(np.float64)
+    if meaning.contact in infos:
+        found["contact"] = infos[meaning.contact].reshape(-1).astype(np.str_)
+    if meaning.propensity in infos:
+        found["propensity"] = infos[meaning.propensity].astype(np.float64).reshape(-1)
+    elif "logged" in found:
+        found["propensity"] = found["logged"][np.arange(length), action]
+    else:
+        raise PropensityError(
+            f"episode {number} of {source} has no info {meaning.propensity!r} "
+            f"(it has {', '.join(infos) or 'none'}), so nobody knows how likely its actions were: "
+            "record the probability of every action in the infos, name the info that holds it, or "
+            "give the propensities beside the file (data.beside); 1 is no stand-in"
+        )
+    return found
+
+
+def _n_actions(columns: Mapping[str, NDArray[Any]], meaning: EpisodesMeaning) -> int:
+    if meaning.actions:
+        return len(meaning.actions)
+    for name in ("mask", "logged"):
+        if name in columns:
+            return int(columns[name].shape[1])
+    return int(columns["action"].max()) + 1
+
+
+def _notes(parts: Mapping[str, Sequence[Any]], episodes: int) -> tuple[str, ...]:
+    notes = []
+    if len(parts.get("mask", ())) < episodes:
+        notes.append("no mask was recorded: every action counts as legal in every decision")
+    if len(parts.get("logged", ())) < episodes:
+        notes.append(
+            "the log holds the propensity of the logged action alone: a target's mass on actions "
+            "the log gave no chance cannot be measured"
+        )
+    return tuple(notes)

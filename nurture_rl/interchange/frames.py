@@ -1,0 +1,243 @@
+"""Decisions in a plain table: CSV, Parquet or any data frame, with columns named by a mapping."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from nurture_envs.fields import hint
+from nurture_rl.errors import ConfigError, LogError
+from nurture_rl.interchange.admission import LoggedRows, Meaning, RefusedRow
+from nurture_rl.interchange.cells import Cells
+from nurture_rl.logs.csv_records import read_csv_records
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Texts = NDArray[np.object_]
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameColumns:
+    """How the columns of a table are called; None or empty where it has no such column."""
+
+    action: str
+    propensity: str
+    reward: str
+    contact: str
+    episode: str | None = None  # None: every row is an episode of one decision
+    step: str | None = None  # bin of the decision; needed with `episode`
+    decision: str | None = None  # id of the decision, by which copies are told
+    when: str | None = None  # day or time of the decision
+    terminal: str | None = None  # the world ended with this decision
+    features: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()  # a column per action, or one column of lists
+    logged_probabilities: tuple[str, ...] = ()  # likewise
+    segments: tuple[str, ...] = ()  # labels to break values down by
+    outcomes: tuple[str, ...] = ()  # harms counted beside the reward, such as complaints
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMeaning:
+    """What a table does not say about itself."""
+
+    actions: tuple[str, ...] = ()  # in the order of masks and policies; empty: those logged
+    factors: Mapping[str, Sequence[float]] = field(default_factory=dict)  # per action
+    unit: str = "reward"
+    discount: float = 1.0  # per bin
+    policies: Mapping[str, Sequence[str]] = field(default_factory=dict)  # columns per policy
+
+
+def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning) -> LoggedRows:
+    """Read a table into rows for `admit`.
+
+    Args:
+        source: a CSV (also gzipped) or Parquet file, an Arrow table, or a data frame that speaks
+            Arrow (pandas, polars and others do).
+        columns: what its columns are called.
+        meaning: the actions, the unit and target policies given as columns.
+
+    Raises:
+        LogError: the file cannot be read or lacks a column; names it and the nearest there is.
+        ConfigError: an episode without a step column, or factors that do not fit the actions.
+    """
+    table, line, place, broken, name = _table(source)
+    _require_columns(table, columns, meaning, name)
+    if columns.episode is not None and columns.step is None:
+        raise ConfigError(
+            f"columns.step: {name} has episodes ({columns.episode!r}), so name the column that "
+            "orders their decisions"
+        )
+    cells = Cells(table, name)
+    acted = cells.labels(columns.action)
+    actions = tuple(map(str, meaning.actions)) or _logged_actions(acted)
+    n, a = len(table), len(actions)
+    mask = np.ones((n, a), dtype=np.bool_)
+    if columns.mask:
+        mask = cells.legal(columns.mask, a)
+    logged = None
+    if columns.logged_probabilities:
+        logged = cells.table_of(columns.logged_probabilities, a, "columns.logged_probabilities")
+    position = {action: k for k, action in enumerate(actions)}
+    action = np.array([position.get(text, -1) for text in acted], dtype=np.int64)
+    for i in np.flatnonzero((action < 0) & (cells.faults == "")):
+        cells.faults[i] = f"unknown action: {acted[i]!r} is none of {', '.join(actions)}"
+    episode, step = _episodes(cells, columns, line)
+    return LoggedRows(
+        source=name,
+        place=place,
+        line=line,
+        meaning=Meaning(
+            actions, columns.features, _factors(meaning, actions), meaning.unit, meaning.discount
+        ),
+        action=action,
+        propensity=cells.numbers(columns.propensity),
+        reward=cells.numbers(columns.reward),
+        contact=_numbered(cells.labels(columns.contact)),
+        episode=episode,
+        step=step,
+        features=np.column_stack(
+            [np.zeros((n, 0)), *(cells.numbers(one) for one in columns.features)]
+        ),
+        mask=mask,
+        logged=logged,
+        terminal=None if columns.terminal is None else cells.truths(columns.terminal),
+        targets={
+            policy: cells.table_of(tuple(names), a, f"targets.{policy}.columns")
+            for policy, names in meaning.policies.items()
+        },
+        day=None if columns.when is None else cells.days(columns.when),
+        segments={label: cells.labels(label) for label in columns.segments},
+        outcomes={name: cells.numbers(name) for name in columns.outcomes},
+        faults=cells.faults,
+        broken=broken,
+        notes=_notes(columns, meaning, actions, table),
+    )
+
+
+def _table(
+    source: Path | Any,
+) -> tuple[pa.Table, IntArray, str, tuple[RefusedRow, ...], str]:
+    """The table, where its rows stand, what that counts, broken lines, and its name."""
+    if not isinstance(source, Path):
+        try:
+            table = source if isinstance(source, pa.Table) else pa.table(source)
+        except (TypeError, ValueError, pa.ArrowInvalid) as error:
+            raise LogError(
+                f"expected a table that Arrow can read, got {type(source).__name__}: {error}"
+            ) from error
+        return table, np.arange(1, len(table) + 1, dtype=np.int64), "row", (), "the data frame"
+    if not source.is_file():
+        raise LogError(f"expected a table at {source}, there is no such file; check data.path")
+    try:
+        if source.suffix == ".parquet":
+            table = pq.ParquetFile(source).read()
+            return table, np.arange(1, len(table) + 1, dtype=np.int64), "row", (), source.name
+        if source.name.endswith((".csv", ".csv.gz")):
+            found = read_csv_records(source)
+            cells = {name: pa.array(cells, pa.string()) for name, cells in found.columns.items()}
+            broken = tuple(RefusedRow(source.name, bad.line, bad.reason) for bad in found.bad)
+            lines = np.array(found.lines, dtype=np.int64)
+            return pa.table(cells), lines, "line", broken, source.name
+    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+        raise LogError(
+            f"expected {source.name} to be a whole, readable table, got: {error}; write it again"
+        ) from error
+    raise LogError(f"expected a file ending in one of {', '.join(SUFFIXES)}, got {source.name}")
+
+
+def _require_columns(
+    table: pa.Table, columns: FrameColumns, meaning: FrameMeaning, source: str
+) -> None:
+    asked: list[tuple[str, str]] = []
+    for one in fields(columns):
+        value = getattr(columns, one.name)
+        names = value if isinstance(value, tuple) else () if value is None else (value,)
+        asked += [(f"columns.{one.name}", name) for name in names]
+    asked += [
+        (f"targets.{policy}.columns", name)
+        for policy, names in meaning.policies.items()
+        for name in names
+    ]
+    for where, name in asked:
+        if name not in table.column_names:
+            near = hint(name, table.column_names)
+            raise LogError(
+                f"{source} has no column {name!r} ({where}){near or ''}; it has "
+                f"{', '.join(table.column_names)}"
+            )
+
+
+def _episodes(cells: Cells, columns: FrameColumns, line: IntArray) -> tuple[IntArray, IntArray]:
+    """Episode and step of each row; without episodes, rows of one decision id are copies."""
+    n = line.size
+    if columns.episode is not None and columns.step is not None:
+        step = cells.numbers(columns.step)
+        whole = np.isfinite(step) & (step == np.round(step))
+        for i in np.flatnonzero(~whole & (cells.faults == "")):
+            cells.faults[i] = f"bad step: {columns.step} is {step[i]:g}, expected a whole number"
+        return _numbered(cells.labels(columns.episode)), np.where(whole, step, 0).astype(np.int64)
+    alone = np.zeros(n, dtype=np.int64)
+    if columns.decision is not None:
+        return _numbered(cells.labels(columns.decision)), alone
+    return np.arange(n, dtype=np.int64), alone
+
+
+def _numbered(labels: Texts) -> IntArray:
+    """A number for each different label, -1 for an empty one, [n]."""
+    names, number = np.unique(labels.astype(str), return_inverse=True)
+    number = number.astype(np.int64)
+    return np.where(names[number] == "", -1, number) if names.size else number
+
+
+def _logged_actions(acted: Texts) -> tuple[str, ...]:
+    names = sorted({text for text in acted if text})
+    if all(name.lstrip("-").isdigit() for name in names):
+        names.sort(key=int)
+    return tuple(names)
+
+
+def _factors(meaning: FrameMeaning, actions: tuple[str, ...]) -> FloatArray:
+    if not meaning.factors:
+        return np.eye(len(actions))
+    given = {str(name): row for name, row in meaning.factors.items()}
+    lacking = [name for name in actions if name not in given]
+    widths = {len(row) for row in given.values()}
+    if lacking or len(widths) != 1:
+        raise ConfigError(
+            f"data.factors: expected one equally long row for each action, got lengths "
+            f"{sorted(widths)} and none for {lacking}"
+        )
+    return np.array([given[name] for name in actions], dtype=np.float64)
+
+
+def _notes(
+    columns: FrameColumns, meaning: FrameMeaning, actions: tuple[str, ...], table: pa.Table
+) -> tuple[str, ...]:
+    notes = []
+    if not meaning.actions:
+        notes.append(
+            f"the actions are the {len(actions)} that were logged ({', '.join(actions[:8])}"
+            f"{', ...' if len(actions) > 8 else ''}); name data.actions if there are others"
+        )
+    if not columns.mask:
+        notes.append("no mask was given: every action counts as legal in every decision")
+    if not columns.logged_probabilities:
+        notes.append(
+            "the log holds the propensity of the logged action alone: a target's mass on actions "
+            "the log gave no chance cannot be measured"
+        )
+    if columns.episode is None and columns.decision is None:
+        notes.append(
+            "neither episode nor decision id was named: every row counts as a decision of its "
+            "own, and copies of a row cannot be told from equal decisions"
+        )
+    return tuple(notes)

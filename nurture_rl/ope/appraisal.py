@@ -1,0 +1,256 @@
+"""Everything a log says about a set of policies: the evaluation, and what a sceptic asks next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nurture_rl.ope.appendices import (
+    Beside,
+    Tail,
+    by_segment,
+    harm_bounds,
+    lift_by_factor,
+    tails,
+)
+from nurture_rl.ope.by_period import PeriodValue, by_period, weeks_of
+from nurture_rl.ope.checks.check import check_log, check_target
+from nurture_rl.ope.checks.findings import LogChecks, Severity
+from nurture_rl.ope.diagnostics import require_exploration
+from nurture_rl.ope.estimators import cumulative_weights
+from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_questions, questions
+from nurture_rl.ope.evaluation import LOGGED, Evaluation, Json, plain
+from nurture_rl.ope.intervals import simultaneous_level
+from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.risk.harm import HarmBound
+from nurture_rl.ope.risk.lift import LiftDecomposition
+from nurture_rl.ope.risk.segments import SegmentValue
+from nurture_rl.ope.selection.compare import PolicyComparison, compare_policies
+from nurture_rl.ope.suite import Question
+from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.value_model import ValueDesign, value_design
+from nurture_rl.ope.verdict import Judgement, Verdict
+from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Appraisal:
+    """The evaluation and its appendices; a part that was not made is empty."""
+
+    evaluation: Evaluation
+    candidate: str  # the policy that the verdict is about
+    rules: str | None
+    margin: float  # a gain over the rules up to this is not worth having, the log's unit
+    candidates: int  # policies compared, whose intervals hold together
+    checks: LogChecks  # of the log
+    target_checks: Mapping[str, LogChecks]  # of each policy on it
+    comparison: PolicyComparison | None  # of the policies that the log carries
+    weights: Mapping[str, WeightProfile]  # by policy
+    weeks: Mapping[str, list[PeriodValue]]  # by policy, and "logged"
+    tails: Mapping[str, Tail]  # of the return per episode, by policy, and "logged"
+    harms: Mapping[str, Mapping[str, HarmBound]]  # by harm and policy, and "logged"
+    segments: Mapping[str, tuple[SegmentValue, ...]]  # of the candidate, by name of the labels
+    lift: LiftDecomposition | None  # of the candidate over the reference
+    skipped: Mapping[str, str]  # parts that were not made, and why
+
+    @property
+    def verdict(self) -> Verdict:
+        """The word on the candidate."""
+        judgement = self.evaluation.policies[self.candidate].judgement
+        return Verdict.CANNOT_TELL_YET if judgement is None else judgement.verdict
+
+    def to_dict(self) -> dict[str, Json]:
+        """The appraisal as JSON values."""
+        found = plain(self)
+        assert isinstance(found, dict)
+        return found | {"verdict": self.verdict.value, "settling": list(self.settling)}
+
+    @property
+    def settling(self) -> tuple[str, ...]:
+        """What would turn a "cannot tell yet" about the candidate into an answer."""
+        if self.verdict is not Verdict.CANNOT_TELL_YET:
+            return ()
+        plan, step = self.checks.exploration, self.target_checks[self.candidate].mixing
+        advised = [*self.checks.of(Severity.REFUSE)]
+        found = [f"{one.advice}." for one in advised if one.advice]
+        if step is not None and 0.0 < step.alpha < 1.0:
+            found.append(
+                f"Go {step.alpha:.1%} of the way from the logging policy to {self.candidate!r}: "
+                f"for that step the log is predicted to hold {step.predicted_ess:.0f} effective "
+                f"episodes, for {self.candidate!r} itself {step.full_ess:.3g}."
+            )
+        if plan is not None:
+            found.append(f"Explore: {plan.text}.")
+        return tuple(f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys(found))
+
+
+def appraise(
+    log: EvaluationLog,
+    policies: Mapping[str, TargetPolicy | Tabled],
+    reference: str,
+    rng: np.random.Generator,
+    config: EvaluationConfig,
+    beside: Beside,
+    candidate: str | None = None,
+) -> Appraisal:
+    """Evaluate policies on a log and look at the answer from every side.
+
+    Args:
+        log: the decisions.
+        policies: target policies by name.
+        reference: one of them, or "logged".
+        rng: deals contacts to folds.
+        config: `level` is meant for all candidates together and shared out among them.
+        beside: days, segments, harms and factors.
+        candidate: the policy the verdict is about; None for the best of those that are neither
+            reference nor rules: the one whose difference has the highest lower bound, which may be
+            picked after the fact because the bounds hold together.
+
+    Raises:
+        NurtureError: what `evaluate_policies` refuses.
+    """
+    rivals = [name for name in policies if name not in (reference, config.rules)]
+    together = config.level
+    config = replace(config, level=simultaneous_level(together, max(1, len(rivals))))
+    checks = check_log(log, beside.context)
+    require_exploration(log, config.thresholds)
+    design = value_design(log, rng, config.value_model)
+    asked = questions(log, policies, design, config)
+    targets = {
+        name: check_target(log, one.target, beside.context, predictions=one.predictions)
+        for name, one in asked.items()
+    }
+    evaluation = evaluate_questions(log, asked, reference, config)
+    evaluation = _withheld(evaluation, checks, targets)
+    chosen = candidate or best_of(evaluation, rivals)
+    case = _Case(log, asked, evaluation, chosen, beside, design, together)
+    weeks, skipped = _weeks(case)
+    told, refused = tails(log, case.carried, together)
+    parts, without = _segments(case)
+    lift = _lift(case)
+    skipped |= refused | without | ({"lift by factor": lift} if isinstance(lift, str) else {})
+    return Appraisal(
+        evaluation=evaluation,
+        candidate=chosen,
+        rules=config.rules,
+        margin=config.margin,
+        candidates=len(rivals),
+        checks=checks,
+        target_checks=targets,
+        comparison=_comparison(case, config.preferred, rng),
+        weights={
+            name: weight_profile(cumulative_weights(log, question.target.taken)[:, -1])
+            for name, question in asked.items()
+        },
+        weeks=weeks,
+        tails=told,
+        harms=harm_bounds(log, case.carried, beside.harms, together),
+        segments=parts,
+        lift=None if isinstance(lift, str) else lift,
+        skipped=skipped,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """What the appendices are made from."""
+
+    log: EvaluationLog
+    asked: Mapping[str, Question]
+    evaluation: Evaluation
+    candidate: str
+    beside: Beside
+    design: ValueDesign
+    level: float  # over all candidates, segments or policies together
+
+    @property
+    def carried(self) -> dict[str, FloatArray]:
+        """Chances of the logged actions under the policies the log carries, and as logged."""
+        found = {LOGGED: self.log.propensity}
+        for name, one in self.asked.items():
+            if self.evaluation.policies[name].overlap.feasible:
+                found[name] = one.target.taken
+        return found
+
+
+def best_of(evaluation: Evaluation, rivals: list[str]) -> str:
+    """The rival with the highest lower bound, those that the log carries first."""
+
+    def rank(name: str) -> tuple[bool, float]:
+        policy = evaluation.policies[name]
+        lower = -np.inf if policy.difference is None else policy.difference.interval.lower
+        return policy.overlap.feasible, lower
+
+    return max(rivals, key=rank)
+
+
+def _withheld(
+    evaluation: Evaluation, checks: LogChecks, targets: Mapping[str, LogChecks]
+) -> Evaluation:
+    """No verdict stands on a log, or for a policy, that its checks refuse."""
+    policies = {}
+    for name, policy in evaluation.policies.items():
+        refused = (*checks.of(Severity.REFUSE), *targets[name].of(Severity.REFUSE))
+        judged = policy.judgement
+        if refused and judged is not None and judged.verdict is not Verdict.CANNOT_TELL_YET:
+            why = "; ".join(one.sentence for one in refused)
+            judged = Judgement(
+                Verdict.CANNOT_TELL_YET, f"checks refuse a verdict: {why}", judged.contacts_needed
+            )
+        policies[name] = replace(policy, judgement=judged)
+    return replace(evaluation, policies=policies)
+
+
+def _comparison(case: _Case, preferred: str, rng: np.random.Generator) -> PolicyComparison | None:
+    """All policies the log carries beside each other and the logging policy, by one estimator."""
+    evaluation = case.evaluation
+    estimates = {LOGGED: evaluation.logged.estimate}
+    for name in case.carried:
+        if name != LOGGED and preferred in evaluation.policies[name].estimates:
+            estimates[name] = evaluation.policies[name].estimates[preferred].estimate
+    if len(estimates) < 2:
+        return None
+    reference = evaluation.reference if evaluation.reference in estimates else LOGGED
+    return compare_policies(estimates, reference, case.level, rng)
+
+
+def _weeks(case: _Case) -> tuple[dict[str, list[PeriodValue]], dict[str, str]]:
+    day = case.beside.day
+    if day is None:
+        return {}, {"weeks": "the log does not say when its decisions were made"}
+    if np.isnat(day).any():
+        return {}, {"weeks": "some decisions have no day"}
+    periods = weeks_of(day, case.log)
+    found = by_period(case.log, periods, case.asked, case.evaluation.level)
+    if len(found[LOGGED]) < 2:
+        return {}, {"weeks": "fewer than two weeks have enough contacts"}
+    return found, {}
+
+
+def _segments(case: _Case) -> tuple[dict[str, tuple[SegmentValue, ...]], dict[str, str]]:
+    evaluation = case.evaluation
+    policy = evaluation.policies[case.candidate]
+    if not case.beside.segments:
+        return {}, {"segments": "no labels to break the value down by were named"}
+    if case.candidate not in case.carried or policy.basis is None:
+        return {}, {"segments": f"the log does not carry {case.candidate!r}"}
+    base = evaluation.logged
+    if evaluation.reference != LOGGED:
+        base = evaluation.policies[evaluation.reference].estimates[policy.basis]
+    pair = (policy.estimates[policy.basis].estimate, base.estimate)
+    taken = case.asked[case.candidate].target.taken
+    return by_segment(case.log, pair, taken, case.beside.segments, case.level), {}
+
+
+def _lift(case: _Case) -> LiftDecomposition | str:
+    """The lift by factor, or why there is none."""
+    reference, table = case.evaluation.reference, case.log.logged_probabilities
+    for name in (case.candidate, reference):
+        if name not in case.carried:
+            return f"the log does not carry {name!r}"
+    if reference != LOGGED:
+        table = case.asked[reference].target.probabilities
+    asked = case.asked[case.candidate]
+    return lift_by_factor(asked, table, case.beside.factors, case.design, case.level)

@@ -1,0 +1,1 @@
+"""What a log can and cannot carry, asked before any number is made from it."""

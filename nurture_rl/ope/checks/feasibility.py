@@ -1,0 +1,125 @@
+"""How far trajectory weights carry: the effective sample falls with every decision."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nurture_rl.ope.checks.findings import (
+    CheckThresholds,
+    Finding,
+    MixingStep,
+    Severity,
+    graded,
+)
+from nurture_rl.ope.estimators import as_panel, effective_sample_size
+from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.targets import TargetOnLog
+
+HALVINGS = 60  # of the interval of mixing steps
+
+
+def predicted_ess(n_episodes: int, moments: FloatArray) -> float:
+    """Episodes the weighted log is worth when steps are independent: n / prod_t M_t, at most n.
+
+    Args:
+        n_episodes: n.
+        moments: second moment of the ratio at each step, M_t, [H]; 0 where nothing is matched.
+
+    Source: Owen, Monte Carlo theory, ch. 9.
+    """
+    if (moments <= 0.0).any():
+        return 0.0
+    return float(min(n_episodes * np.exp(-np.log(moments).sum()), n_episodes))
+
+
+def mixed_moments(moments: FloatArray, mass: FloatArray, alpha: float) -> FloatArray:
+    """Second moments of the ratio of (1 - alpha) logging + alpha target.
+
+        M(alpha) = (1 - alpha)^2 + 2 alpha (1 - alpha) S + alpha^2 M
+
+    Args:
+        moments: M of the target itself, [H].
+        mass: S, the target's mass where the log had any, [H]; 1 with full support.
+        alpha: how far toward the target, in [0, 1].
+    """
+    stay = 1.0 - alpha
+    return np.asarray(stay**2 + 2.0 * alpha * stay * mass + alpha**2 * moments)
+
+
+def largest_step(
+    n_episodes: int, moments: FloatArray, mass: FloatArray, thresholds: CheckThresholds
+) -> MixingStep:
+    """The largest step toward a target at which the log still carries trajectory weights.
+
+    It keeps the predicted effective sample size at `min_ess` or more, and the step's mass on
+    actions without a chance at `max_support_gap` or less. Found by bisection.
+
+    Args:
+        n_episodes: episodes of the log.
+        moments: second moment of the target's ratio at each step, [H].
+        mass: its mass where the log had any, at each step, [H].
+        thresholds: what must be kept.
+    """
+
+    def feasible(alpha: float) -> bool:
+        mixed = predicted_ess(n_episodes, mixed_moments(moments, mass, alpha))
+        unshown = alpha * float(1.0 - mass.min())
+        return mixed >= thresholds.min_ess and unshown <= thresholds.max_support_gap
+
+    low, high = 0.0, 1.0
+    if feasible(1.0):
+        low = 1.0
+    else:
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if feasible(middle) else (low, middle)
+    return MixingStep(
+        alpha=low,
+        predicted_ess=predicted_ess(n_episodes, mixed_moments(moments, mass, low)),
+        full_ess=predicted_ess(n_episodes, moments),
+        min_ess=thresholds.min_ess,
+        horizon=moments.size,
+    )
+
+
+def feasibility_findings(
+    log: EvaluationLog,
+    target: TargetOnLog,
+    weights: FloatArray,
+    thresholds: CheckThresholds,
+) -> tuple[list[Finding], MixingStep]:
+    """Effective sample size by decision, the predicted one, and the step that is feasible.
+
+    Args:
+        log: the logged decisions.
+        target: the target policy on them.
+        weights: cumulative weights, [E, H].
+        thresholds: what must be kept.
+    """
+    moments = as_panel(log, target.second_moment, 1.0).mean(axis=0)
+    shown = np.ones(log.n_rows) if target.unsupported is None else 1.0 - target.unsupported
+    step = largest_step(log.n_episodes, moments, as_panel(log, shown, 1.0).mean(axis=0), thresholds)
+    by_step = [effective_sample_size(column) for column in weights.T]
+    enough = [ess >= thresholds.min_ess for ess in by_step]
+    reached = enough.index(False) if False in enough else len(enough)
+    horizon, short = moments.size, step.full_ess < thresholds.min_ess
+    trajectory = Finding(
+        "trajectory-weights",
+        graded(short, Severity.REFUSE),
+        {"predicted_ess": step.full_ess, "horizon": float(horizon), "alpha": step.alpha},
+        f"over {horizon} decisions weights are predicted to leave {step.full_ess:.3g} of "
+        f"{log.n_episodes} episodes (mean second moment {moments.mean():.3g})",
+        f"the largest feasible step is {step.alpha:.1%} of the way from the logging policy to the "
+        f"target, worth {step.predicted_ess:.0f} episodes; or use a model-based estimate"
+        if short
+        else "",
+    )
+    cut = reached < horizon
+    by_horizon = Finding(
+        "ess-by-horizon",
+        graded(cut, Severity.WARN),
+        {"reached": float(reached), "horizon": float(horizon), "last": by_step[-1]},
+        f"the effective sample size holds for {reached} of {horizon} decisions",
+        f"cut the weights after {reached} decisions and take a model from there" if cut else "",
+    )
+    return [trajectory, by_horizon], step

@@ -1,0 +1,93 @@
+"""What the log lacks: decisions left to chance, and outcomes that are in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nurture_rl.ope.checks.context import LogContext, groups
+from nurture_rl.ope.checks.exploration import (
+    ExplorationPlan,
+    exploration_plan,
+    free_decisions,
+    left_to_chance,
+)
+from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, graded
+from nurture_rl.ope.log import EvaluationLog
+
+
+def propensity_values(log: EvaluationLog) -> Finding:
+    """How small propensities get; that they lie in (0, 1] and fit is guarded by the log itself."""
+    least, inverse = float(log.propensity.min()), float((1.0 / log.propensity).max())
+    return Finding(
+        "propensities",
+        Severity.OK,
+        {"least": least, "largest_inverse": inverse},
+        f"all {log.n_rows} propensities are present, in (0, 1] and of legal actions; the smallest "
+        f"is {least:.3g}",
+    )
+
+
+def exploration_finding(
+    log: EvaluationLog, context: LogContext, thresholds: CheckThresholds
+) -> tuple[Finding, ExplorationPlan | None]:
+    """Whether decisions were left to chance, in the whole log and in each week and by each logger.
+
+    Rows with one legal action are ordinary and say nothing here.
+    """
+    free, chance = free_decisions(log), left_to_chance(log)
+    share = float(chance[free].mean()) if free.any() else 0.0
+    certain = [
+        f"{kind} {name}"
+        for kind, column in (("week", context.week), ("logger", context.logger))
+        if column is not None
+        for name in _without_chance(column, free, chance)
+    ]
+    numbers = {"share": share, "free": float(free.sum()), "certain_parts": float(len(certain))}
+    if share > 0.0 and not certain:
+        sentence = f"{share:.1%} of the decisions with a choice were left to chance"
+        return Finding("exploration", Severity.OK, numbers, sentence), None
+    plan = exploration_plan(log, context, thresholds.min_ess, thresholds.half_width)
+    if share > 0.0:
+        sentence = f"nothing was left to chance in {', '.join(certain)}: these parts say nothing"
+        return Finding("exploration", Severity.WARN, numbers, sentence, plan.text), plan
+    sentence = f"the log is deterministic: none of {int(free.sum())} decisions was left to chance"
+    return Finding("exploration", Severity.REFUSE, numbers, sentence, plan.text), plan
+
+
+def censoring_finding(
+    log: EvaluationLog, context: LogContext, thresholds: CheckThresholds
+) -> Finding | None:
+    """Share of decisions whose outcome is not in yet; None where that is not known."""
+    if context.matured is None:
+        return None
+    share = float((~context.matured).mean())
+    severity = graded(share > thresholds.max_censored, Severity.WARN)
+    if share > thresholds.refuse_censored:
+        severity = Severity.REFUSE
+    open_by_action = [
+        float((~context.matured[log.action == a]).mean()) if (log.action == a).any() else 0.0
+        for a in range(log.n_actions)
+    ]
+    worst = int(np.argmax(open_by_action))
+    return Finding(
+        "censored",
+        severity,
+        {"share": share, "worst_action": open_by_action[worst]},
+        f"{share:.1%} of decisions have no outcome yet, most after {context.action(worst)} "
+        f"({open_by_action[worst]:.1%})",
+        "wait until the window has passed, leave these contacts out, or weight by the chance of "
+        "being seen; a missing outcome is no zero"
+        if severity is not Severity.OK
+        else "",
+    )
+
+
+def _without_chance(
+    column: np.ndarray[tuple[int], np.dtype[np.generic]],
+    free: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    chance: np.ndarray[tuple[int], np.dtype[np.bool_]],
+) -> list[str]:
+    names, place = groups(column)
+    choices = np.bincount(place[free], minlength=len(names))
+    drawn = np.bincount(place[free & chance], minlength=len(names))
+    return [names[g] for g in np.flatnonzero((choices > 0) & (drawn == 0))]

@@ -1,0 +1,89 @@
+"""Means by group with errors clustered by contact, and p-values of many tests at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+
+FEWEST = 30  # contacts behind a mean that is tested
+ROUNDING = 1e-6  # target and logged probabilities are stored this precisely
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupMeans:
+    """A number's mean in every group of rows."""
+
+    mean: FloatArray  # [G]; 0 where a group is empty
+    stderr: FloatArray  # clustered by contact, [G]; infinite below two contacts
+    contacts: IntArray  # with a row in the group, [G]
+
+    def p_values(self, expected: float | FloatArray = 0.0) -> FloatArray:
+        """Two-sided p of each mean against what is due; 1 where contacts are too few to ask."""
+        distance = np.maximum(np.abs(self.mean - expected) - ROUNDING, 0.0)
+        # Agreement to within rounding and no spread is no evidence against anything.
+        z = np.divide(distance, self.stderr, out=np.zeros_like(distance), where=self.stderr > 0.0)
+        z[(self.stderr == 0.0) & (distance > 0.0)] = np.inf
+        tail = special.stdtr(np.maximum(self.contacts - 1, 1), -z)
+        return np.where(self.contacts >= FEWEST, 2.0 * tail, 1.0)
+
+
+def contact_of_row(log: EvaluationLog) -> IntArray:
+    """Contact of every decision, numbered 0, 1, ..., [N]."""
+    _, contact = np.unique(log.cluster, return_inverse=True)
+    return np.asarray(contact[log.episode], dtype=np.int64)
+
+
+def group_means(
+    values: FloatArray, group: IntArray, n_groups: int, contact: IntArray
+) -> GroupMeans:
+    """Mean of a number by group of rows; contacts may have rows in several.
+
+    Args:
+        values: a number per row, [N].
+        group: group of each row in 0 .. G-1, [N].
+        n_groups: G.
+        contact: contact of each row, [N].
+    """
+    rows = np.bincount(group, minlength=n_groups)
+    mean = np.bincount(group, weights=values, minlength=n_groups) / np.maximum(rows, 1)
+    pair, place = np.unique(group * (int(contact.max()) + 1) + contact, return_inverse=True)
+    owner = pair // (int(contact.max()) + 1)
+    total = np.bincount(place, weights=values - mean[group])
+    contacts = np.bincount(owner, minlength=n_groups)
+    square = np.bincount(owner, weights=total**2, minlength=n_groups)
+    correction = contacts / np.maximum(contacts - 1, 1)
+    stderr = np.sqrt(correction * square) / np.maximum(rows, 1)
+    return GroupMeans(
+        mean=mean,
+        stderr=np.where(contacts > 1, stderr, np.inf),
+        contacts=contacts.astype(np.int64),
+    )
+
+
+def contacts_in(group: IntArray, n_groups: int, contact: IntArray) -> IntArray:
+    """Contacts with a row in each group, [G]."""
+    pairs = np.unique(np.stack([group, contact]), axis=1)
+    return np.bincount(pairs[0], minlength=n_groups).astype(np.int64)
+
+
+def normal_p(distance: FloatArray, stderr: FloatArray) -> FloatArray:
+    """Two-sided p of distances from 0 under a normal error; 1 where there is no error at all."""
+    z = np.divide(np.abs(distance), stderr, out=np.zeros_like(stderr), where=stderr > 0.0)
+    return np.asarray(2.0 * special.ndtr(-z))
+
+
+def family_wise(p_values: FloatArray) -> FloatArray:
+    """p-values that may be read one by one after many tests, whatever their dependence.
+
+    Source: Holm (1979), A Simple Sequentially Rejective Multiple Test Procedure.
+    """
+    order = np.argsort(p_values)
+    left = np.arange(p_values.size, 0, -1)
+    stepped = np.maximum.accumulate(np.minimum(p_values[order] * left, 1.0))
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = stepped
+    return adjusted

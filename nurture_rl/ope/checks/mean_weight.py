@@ -1,0 +1,127 @@
+"""Whether weights average 1 where they must: overall, by week, by action and by logging policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nurture_rl.ope.checks.context import LogContext, groups
+from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity
+from nurture_rl.ope.checks.grouped import contact_of_row, family_wise, group_means
+from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+
+ADVICE = (
+    "check which policy's probabilities were written down, in which catalogue order, and whether "
+    "the action that was sent is the one that was drawn"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ratios:
+    """Weights of single decisions under some policy, and what they must average to."""
+
+    ratio: FloatArray  # policy / propensity of the logged action, [N]
+    due: FloatArray  # the policy's mass where the log had any, expected value of the ratio, [N]
+    policy: FloatArray  # the policy's mass by action where the log had any, [N, a]
+
+
+def ratios_of(log: EvaluationLog, policy: FloatArray) -> Ratios:
+    """Weights of a policy, its mass on actions without a chance left out.
+
+    Args:
+        log: the logged decisions.
+        policy: probabilities on the logged rows, [N, a].
+    """
+    logged = log.logged_probabilities
+    shown = policy if logged is None else np.where(logged > 0.0, policy, 0.0)
+    taken = shown[np.arange(log.n_rows), log.action]
+    return Ratios(taken / log.propensity, shown.sum(axis=1), shown)
+
+
+def uniform_policy(log: EvaluationLog) -> FloatArray:
+    """Equal probability of the actions that had a chance, or that were legal if that is all known.
+
+    Its weights can be asked of any log, before any target policy.
+    """
+    logged = log.logged_probabilities
+    chance = log.mask if logged is None else logged > 0.0
+    return np.asarray(chance / chance.sum(axis=1, keepdims=True))
+
+
+def mean_weight_findings(
+    log: EvaluationLog, ratios: Ratios, context: LogContext, thresholds: CheckThresholds
+) -> list[Finding]:
+    """Test the mean weight overall and in every part of the log.
+
+    A single decision's weight has mean 1 whatever the horizon (less where the policy does what the
+    log never could). By action a, weight times [a taken] has the policy's mean probability of a.
+    Errors are clustered by contact, p-values are family-wise (Holm) within each kind of part.
+    """
+    contact = contact_of_row(log)
+    everything = np.zeros(log.n_rows, dtype=np.int64)
+    excess = ratios.ratio - ratios.due
+    parts: list[tuple[str, str, list[str], IntArray]] = [
+        ("mean-weight", "overall", ["all decisions"], everything)
+    ]
+    if context.week is not None:
+        parts.append(("mean-weight-week", "by week", *groups(context.week)))
+    if context.logger is not None:
+        parts.append(("mean-weight-logger", "by logging policy", *groups(context.logger)))
+    found = [
+        _finding(code, what, names, _tested(excess, place, len(names), contact), thresholds)
+        for code, what, names, place in parts
+    ]
+    by_action = [
+        _tested(
+            np.where(log.action == a, ratios.ratio, 0.0) - ratios.policy[:, a],
+            everything,
+            1,
+            contact,
+        )
+        for a in range(log.n_actions)
+    ]
+    names = [context.action(a) for a in range(log.n_actions)]
+    joined = (
+        np.concatenate([one[0] for one in by_action]),
+        np.concatenate([one[1] for one in by_action]),
+    )
+    found.append(_finding("mean-weight-action", "by action", names, joined, thresholds))
+    return found
+
+
+def _tested(
+    excess: FloatArray, place: IntArray, n_groups: int, contact: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    means = group_means(excess, place, n_groups, contact)
+    return means.mean, means.p_values()
+
+
+def _finding(
+    code: str,
+    what: str,
+    names: list[str],
+    tested: tuple[FloatArray, FloatArray],
+    thresholds: CheckThresholds,
+) -> Finding:
+    excess, p_values = tested
+    adjusted = family_wise(p_values)
+    worst = int(np.argmin(adjusted))
+    p = float(adjusted[worst])
+    severity = Severity.OK
+    if p < thresholds.warn_p:
+        severity = Severity.REFUSE if p < thresholds.refuse_p else Severity.WARN
+    numbers = {"excess": float(excess[worst]), "p": p, "parts": float(len(names))}
+    if severity is Severity.OK:
+        return Finding(
+            code, severity, numbers, f"mean weights {what} are what they must be (p {p:.2g})"
+        )
+    off = int((adjusted < thresholds.warn_p).sum())
+    return Finding(
+        code,
+        severity,
+        numbers,
+        f"mean weights {what} are off in {off} of {len(names)} parts, most in {names[worst]}: "
+        f"{excess[worst]:+.3f} where 0 is due (p {p:.1g})",
+        ADVICE,
+    )

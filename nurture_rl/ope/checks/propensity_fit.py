@@ -1,0 +1,99 @@
+"""A model of who did what: masked multinomial logistic regression, cross-fitted by contact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize
+
+from nurture_rl.errors import FitError
+from nurture_rl.ope.checks.grouped import contact_of_row
+from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class PropensityFit:
+    """How the model of the logging policy is fitted."""
+
+    folds: int = 3  # groups of contacts, at least 2
+    ridge: float = 1e-3  # penalty per row on every coefficient but the intercepts
+    most_rows: int = 10_000  # decisions used; contacts beyond are left out evenly
+    iterations: int = 100  # of L-BFGS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedPropensities:
+    """Action probabilities by a model that never saw the row's contact."""
+
+    rows: IntArray  # rows of the log, [m]
+    probabilities: FloatArray  # exactly 0 on masked actions, [m, a]
+
+
+def fit_propensities(log: EvaluationLog, config: PropensityFit) -> FittedPropensities:
+    """Fit the logging policy from contexts, masks and actions.
+
+        p(a|x) = exp(x . theta_a) / sum over legal b of exp(x . theta_b)
+
+    Folds go by contact, dealt in turn: nothing is drawn, so the answer is the log's alone.
+
+    Raises:
+        FitError: fewer contacts than folds, or fewer than 2 folds.
+    """
+    contact = contact_of_row(log)
+    n_contacts = int(contact.max()) + 1
+    if config.folds < 2 or n_contacts < config.folds:
+        raise FitError(
+            f"propensities are fitted without the contact they are for: expected at least 2 folds "
+            f"and as many contacts, got {config.folds} folds and {n_contacts} contacts"
+        )
+    every = max(-(-log.n_rows // config.most_rows), 1)
+    kept = contact % every == 0 if n_contacts >= config.folds * every else contact >= 0
+    rows = np.flatnonzero(kept)
+    x, mask, action = _design(log)[rows], log.mask[rows], log.action[rows]
+    # The place among the kept contacts, or every fold but one could be empty.
+    fold = np.unique(contact[rows], return_inverse=True)[1] % config.folds
+    probabilities = np.zeros(mask.shape)
+    for held_out in range(config.folds):
+        training, test = fold != held_out, fold == held_out
+        theta = _fit(x[training], mask[training], action[training], config)
+        probabilities[test] = masked_softmax(x[test] @ theta, mask[test])
+    return FittedPropensities(rows.astype(np.int64), probabilities)
+
+
+def masked_softmax(scores: FloatArray, mask: BoolArray) -> FloatArray:
+    """Probabilities in proportion to exp(score) over legal actions, exactly 0 elsewhere, [n, a]."""
+    legal = np.where(mask, scores, -np.inf)
+    raised = np.exp(legal - legal.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def _fit(x: FloatArray, mask: BoolArray, action: IntArray, config: PropensityFit) -> FloatArray:
+    shape = (x.shape[1], mask.shape[1])
+    taken = np.zeros(mask.shape)
+    taken[np.arange(action.size), action] = 1.0
+    penalty = np.full(shape, config.ridge)
+    penalty[0] = 1e-6  # intercepts are free, but an action never taken must not run away
+
+    def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+        theta = flat.reshape(shape)
+        chance = masked_softmax(x @ theta, mask)
+        likelihood = np.log(np.maximum(chance[np.arange(action.size), action], 1e-300)).mean()
+        gradient = x.T @ (chance - taken) / action.size + penalty * theta
+        value = 0.5 * float((penalty * theta**2).sum()) - float(likelihood)
+        return value, gradient.ravel()
+
+    start = np.zeros(shape[0] * shape[1])
+    found = optimize.minimize(
+        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": config.iterations}
+    )
+    return np.asarray(found.x, dtype=np.float64).reshape(shape)
+
+
+def _design(log: EvaluationLog) -> FloatArray:
+    """Intercept, standardised features and the bin, [N, 2 + d]."""
+    features = np.hstack([log.features.astype(np.float64), log.step[:, None].astype(np.float64)])
+    spread = features.std(axis=0)
+    spread[spread <= 1e-9 * np.abs(features).max(axis=0, initial=0.0)] = np.inf
+    scaled = (features - features.mean(axis=0)) / spread
+    return np.hstack([np.ones((log.n_rows, 1)), scaled])

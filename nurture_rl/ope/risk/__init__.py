@@ -1,0 +1,1 @@
+"""What the mean hides: tails, harm, segments, and which part of a policy earns its lift."""

@@ -1,0 +1,1 @@
+"""Choosing: among estimators, and among many policies without fooling oneself."""

@@ -1,0 +1,160 @@
+"""Many policies on one log: which are better than the reference, which may be the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nurture_rl.errors import NurtureError, ShapeError
+from nurture_rl.ope.clusters import clustered_stderr
+from nurture_rl.ope.estimators import ValueEstimate
+from nurture_rl.ope.intervals import Interval
+from nurture_rl.ope.log import FloatArray
+from nurture_rl.ope.selection.simultaneous import Family, critical_value
+from nurture_rl.ope.selection.winner import Winner, correct_winner
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One policy among the others; its intervals cover together with all policies'."""
+
+    name: str
+    value: float  # in the log's unit, per episode
+    interval: Interval  # of the value, simultaneous over policies; method "max-t"
+    difference: float  # to the reference
+    difference_interval: Interval  # simultaneous over policies; method "max-t"
+    behind: float  # standard errors behind the policy that beats it most clearly, <= 0: none does
+    may_be_best: bool  # no policy beats it beyond chance
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyComparison:
+    """Policies by falling estimate, those that may be the best, and what the winner is worth."""
+
+    level: float
+    reference: str
+    policies: tuple[Compared, ...]  # the reference among them, with a difference of exactly 0
+    best_set: tuple[
+        str, ...
+    ]  # holds the truly best policy with chance `level`, by falling estimate
+    winner: str
+    winner_value: Winner
+    reason: str
+
+
+def compare_policies(
+    estimates: Mapping[str, ValueEstimate],
+    reference: str,
+    level: float,
+    rng: np.random.Generator,
+) -> PolicyComparison:
+    """Compare policies that were estimated on the same contacts.
+
+    Args:
+        estimates: one estimator's answer for each policy on one log.
+        reference: the policy that differences are taken to; one of `estimates`.
+        level: chance that all intervals of a kind cover, that `best_set` holds the best policy,
+            and that the winner's interval covers; in (0, 1).
+        rng: draws the critical values.
+
+    Returns:
+        The comparison. A policy stays in `best_set` unless some other one's estimate lies further
+        above it than the largest of chance differences would, so the truly best one is left out at
+        most with chance 1 - level, however many there are.
+
+    Raises:
+        NurtureError: fewer than two policies, or a reference that is not among them.
+        ShapeError: estimates from different contacts, or a level outside (0, 1).
+
+    Source: Hsu (1984), Constrained Simultaneous Confidence Intervals for Multiple Comparisons with
+        the Best; the winner as in Andrews, Kitagawa & McCloskey (2024).
+    """
+    names = _require_policies(estimates, reference)
+    values = np.array([estimates[name].value for name in names])
+    influences = np.stack([estimates[name].influence for name in names])
+    base = names.index(reference)
+    apart = influences - influences[base]
+    family = Family(level)
+    own = critical_value(influences, family, rng)
+    contrast = critical_value(apart, family, rng)
+    winner = correct_winner(values, influences, level, rng)
+    compared = []
+    for place in np.argsort(-values, kind="stable"):
+        behind, may_be_best = _behind(values, influences, int(place), level, rng)
+        difference = float(values[place] - values[base])
+        compared.append(
+            Compared(
+                name=names[place],
+                value=float(values[place]),
+                interval=_around(float(values[place]), influences[place], own, level),
+                difference=difference,
+                difference_interval=_around(difference, apart[place], contrast, level),
+                behind=behind,
+                may_be_best=may_be_best,
+            )
+        )
+    best = tuple(one.name for one in compared if one.may_be_best)
+    return PolicyComparison(
+        level=level,
+        reference=reference,
+        policies=tuple(compared),
+        best_set=best,
+        winner=names[winner.place],
+        winner_value=winner,
+        reason=_reason(names[winner.place], best, len(names), winner),
+    )
+
+
+def _behind(
+    values: FloatArray, influences: FloatArray, place: int, level: float, rng: np.random.Generator
+) -> tuple[float, bool]:
+    """How clearly another policy beats one, and whether chance alone could do it."""
+    others = np.arange(values.size) != place
+    ahead = values[others] - values[place]
+    apart = influences[others] - influences[place]
+    stderr = np.array([clustered_stderr(row) for row in apart])
+    # A policy that decides alike has no error left: ahead of it by 0 is no distance.
+    distance = np.divide(
+        ahead, stderr, out=np.where(ahead > 0.0, np.inf, -np.inf), where=stderr > 0
+    )
+    furthest = float(distance.max())
+    limit = critical_value(apart, Family(level, two_sided=False), rng)
+    return furthest, furthest <= limit
+
+
+def _around(value: float, influence: FloatArray, critical: float, level: float) -> Interval:
+    spread = clustered_stderr(influence)
+    half = critical * spread if np.isfinite(spread) else np.inf
+    return Interval(value - half, value + half, level, "max-t")
+
+
+def _reason(winner: str, best: tuple[str, ...], count: int, worth: Winner) -> str:
+    alone = f"{winner!r} beats each of the {count - 1} others beyond chance"
+    several = (
+        f"{len(best)} of {count} policies cannot be told from the best ({', '.join(best)}); "
+        f"{winner!r} looks best"
+    )
+    return (
+        f"{alone if len(best) == 1 else several}; its estimate {worth.naive:.4g} is "
+        f"{worth.corrected:.4g} once its having been chosen is taken out, "
+        f"{worth.interval.level:.4g} interval {worth.interval.lower:.4g} to "
+        f"{worth.interval.upper:.4g}"
+    )
+
+
+def _require_policies(estimates: Mapping[str, ValueEstimate], reference: str) -> tuple[str, ...]:
+    names = tuple(estimates)
+    if len(names) < 2 or reference not in names:
+        raise NurtureError(
+            f"expected two or more policies with {reference!r} among them, got {list(names)}; "
+            "estimate the reference on the same log"
+        )
+    if len({estimates[name].influence.shape for name in names}) > 1:
+        counts = {name: estimates[name].n_clusters for name in names}
+        raise ShapeError(
+            f"a comparison needs the same contacts for all policies, got {counts}; estimate all "
+            "of them on one log"
+        )
+    return names

@@ -1,0 +1,1 @@
+"""Estimators made for several decisions per episode."""

@@ -1,0 +1,141 @@
+"""Contexts lumped into cells: one bin of the episode and one group of contexts each.
+
+Marginal estimators weigh cells instead of histories. They are consistent where, for the target
+policy, a cell is as good as the contexts in it: either cells are Markov, or the value of following
+the target is the same throughout each cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from nurture_rl.errors import FitError, ShapeError
+from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.value_model import ValuePredictions
+
+SETTLING_ROUNDS = 25  # of k-means; cells need not be optimal, only tight
+SEED_ROWS = 20_000  # centres are placed on so many rows at most
+
+
+@dataclass(frozen=True, slots=True)
+class CellConfig:
+    """How fine cells are."""
+
+    groups: int = 20  # of contexts per bin, at least 1
+    min_rows: int = 50  # a bin is cut into fewer groups rather than into smaller ones
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """The cell of each row; cells are numbered by bin, so an episode only moves up."""
+
+    cell: IntArray  # [N]
+    count: int  # cells, S
+    order: IntArray  # rows by bin, [N]
+    starts: IntArray  # where each bin's rows begin in `order`, and N, [B + 1]
+
+
+def bins_of(cells: Cells) -> list[tuple[IntArray, slice]]:
+    """Rows and cells of each bin, bins ascending."""
+    parts = []
+    for first, last in pairwise(cells.starts):
+        rows = cells.order[first:last]
+        inside = cells.cell[rows]
+        parts.append((rows, slice(int(inside.min()), int(inside.max()) + 1)))
+    return parts
+
+
+def state_cells(log: EvaluationLog, state: IntArray) -> Cells:
+    """Cells of a known discrete state, [N]: one per bin and state.
+
+    Raises:
+        ShapeError: `state` is not [N].
+    """
+    if state.shape != (log.n_rows,):
+        raise ShapeError(f"state must be [{log.n_rows}], one per decision, got {state.shape}")
+    _, label = np.unique(state, return_inverse=True)
+    width = int(label.max()) + 1
+    bins, place = np.unique(log.step, return_inverse=True)
+    names, cell = np.unique(place * width + label, return_inverse=True)
+    order = np.argsort(place, kind="stable").astype(np.int64)
+    starts = np.searchsorted(place[order], np.arange(bins.size + 1)).astype(np.int64)
+    return Cells(cell.astype(np.int64), names.size, order, starts)
+
+
+def value_cells(
+    log: EvaluationLog, predictions: ValuePredictions, config: CellConfig | None = None
+) -> Cells:
+    """Cells of equally many rows by the model's value of following the target, bin by bin.
+
+    Lumping contexts of equal value loses nothing for the value of that target, so a model that
+    only ranks contexts well is enough.
+    """
+    fine = _checked(config)
+    state = np.zeros(log.n_rows, dtype=np.int64)
+    order = np.lexsort((predictions.value, log.step))
+    bins = np.append(0, np.flatnonzero(np.diff(log.step[order])) + 1)
+    for first, last in zip(bins, np.append(bins[1:], order.size), strict=True):
+        rows = last - first
+        groups = max(1, min(fine.groups, rows // fine.min_rows))
+        state[order[first:last]] = np.arange(rows) * groups // rows
+    return state_cells(log, state)
+
+
+def feature_cells(
+    log: EvaluationLog, rng: np.random.Generator, config: CellConfig | None = None
+) -> Cells:
+    """Cells of similar features: k-means over features in units of their spread, then cut by bin.
+
+    Args:
+        log: the logged decisions.
+        rng: places the first centres, nothing else.
+        config: how fine; groups are of the whole log here.
+
+    Source: Lloyd (1982), Least Squares Quantization in PCM; centres as in Arthur & Vassilvitskii
+        (2007), k-means++.
+    """
+    fine = _checked(config)
+    features = log.features.astype(np.float64)
+    spread = features.std(axis=0)
+    points = features / np.where(spread > 0.0, spread, 1.0)
+    groups = max(1, min(fine.groups, log.n_rows // fine.min_rows))
+    sample = points[rng.permutation(log.n_rows)[:SEED_ROWS]]
+    centres = first_centres(sample, groups, rng)
+    for _ in range(SETTLING_ROUNDS):
+        nearest = _nearest(sample, centres)
+        size = np.bincount(nearest, minlength=len(centres))
+        sums = [np.bincount(nearest, weights=column, minlength=size.size) for column in sample.T]
+        # A centre that lost all its points stays where it is.
+        moved = np.where(size > 0, np.array(sums) / size.clip(min=1), centres.T).T
+        if np.array_equal(moved, centres):
+            break
+        centres = moved
+    return state_cells(log, _nearest(points, centres))
+
+
+def first_centres(sample: FloatArray, groups: int, rng: np.random.Generator) -> FloatArray:
+    """Points far from one another: each drawn by its squared distance to those before."""
+    centres = [sample[0]]
+    away = ((sample - centres[0]) ** 2).sum(axis=1)
+    while len(centres) < groups and away.sum() > 0.0:
+        centres.append(sample[rng.choice(len(sample), p=away / away.sum())])
+        away = np.minimum(away, ((sample - centres[-1]) ** 2).sum(axis=1))
+    return np.array(centres)
+
+
+def _nearest(points: FloatArray, centres: FloatArray) -> IntArray:
+    """The closest centre of each point; the point's own square is the same for all of them."""
+    score = (centres**2).sum(axis=1) - 2.0 * points @ centres.T
+    return np.asarray(np.argmin(score, axis=1), dtype=np.int64)
+
+
+def _checked(config: CellConfig | None) -> CellConfig:
+    fine = CellConfig() if config is None else config
+    if fine.groups < 1 or fine.min_rows < 1:
+        raise FitError(
+            f"cells need at least one group and one row each, got {fine.groups} and {fine.min_rows}"
+        )
+    return fine

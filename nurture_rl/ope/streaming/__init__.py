@@ -1,0 +1,1 @@
+"""One-step decisions in one pass through bounded memory: sums that add up, and all they tell."""

@@ -1,0 +1,84 @@
+"""The first thing an off-policy report says: the verdict, why, and what would settle it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nurture_rl.report.numbers import count
+from nurture_rl.report.ope_source import OpeSource, estimator_name, feasible
+from nurture_rl.report.source import listed, number, words
+
+BADGES = {
+    "better": ("released", "Better"),
+    "not_better": ("refused", "Not better"),
+    "cannot_tell_yet": ("open", "Cannot tell yet"),
+    "rules_are_enough": ("refused", "Rules are enough"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpeHeadline:
+    """The verdict as page, Markdown and terminal show it."""
+
+    kind: str  # released, refused or open; the badge's colour
+    badge: str
+    sentence: str
+    reasons: tuple[str, ...]
+    settles: tuple[str, ...]  # what would turn the answer into a firm one
+
+
+def ope_headline(source: OpeSource) -> OpeHeadline:
+    """Say what the log carries."""
+    kind, badge = BADGES.get(source.verdict, BADGES["cannot_tell_yet"])
+    return OpeHeadline(kind, badge, _sentence(source), _reasons(source), settling(source))
+
+
+def _sentence(source: OpeSource) -> str:
+    name, reference = source.candidate, _against(source)
+    gain = f"{source.difference(name).shown(signed=True)} {source.unit} {source.per}"
+    if source.verdict == "better":
+        return f"“{name}” earns more than {reference}: {gain}."
+    if source.verdict == "not_better":
+        return f"“{name}” does not earn more than {reference}: {gain}."
+    if source.verdict == "rules_are_enough":
+        over = source.difference(name, "against_rules").shown(signed=True)
+        margin = number(source.appraisal, "margin") or 0.0
+        worth = f", where {margin:g} {source.unit} would be worth having" if margin else ""
+        return (
+            f"“{source.rules}” is enough: over it “{name}” gains {over} {source.unit} "
+            f"{source.per}{worth}."
+        )
+    if not feasible(source, name):
+        return (
+            f"This log does not say what “{name}” would earn: too few logged contacts were treated "
+            "the way it would treat them."
+        )
+    return f"This log does not say whether “{name}” earns more than {reference}: {gain}."
+
+
+def _reasons(source: OpeSource) -> tuple[str, ...]:
+    reason = words(source.policy(source.candidate), "judgement", "reason")
+    basis = source.basis(source.candidate)
+    found = [] if reason is None else [f"{reason[0].upper()}{reason[1:]}."]
+    if basis is not None:
+        candidates = int(number(source.appraisal, "candidates") or 1)
+        together = (
+            f"; the {candidates} candidates' intervals hold together" if candidates > 1 else ""
+        )
+        found.append(f"By the {estimator_name(basis)} estimator{together}.")
+    return tuple(found)
+
+
+def settling(source: OpeSource) -> tuple[str, ...]:
+    """What would settle an open verdict, most concrete first."""
+    found = []
+    needed = number(source.policy(source.candidate), "judgement", "contacts_needed")
+    if needed is not None:
+        now = number(source.evaluation, "n_clusters")
+        found.append(f"About {count(needed)} contacts in all; this log has {count(now)}.")
+    found += [str(line) for line in listed(source.appraisal, "settling")]
+    return tuple(found)
+
+
+def _against(source: OpeSource) -> str:
+    return "what was logged" if source.reference == "logged" else f"“{source.reference}”"

@@ -1,0 +1,121 @@
+"""The off-policy report: one HTML file, Markdown without pictures, and everything as JSON."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from nurture_rl.logs.atomic import atomic_write_bytes
+from nurture_rl.report import ope_tables
+from nurture_rl.report.numbers import count
+from nurture_rl.report.ope_appendix import appendix_figures
+from nurture_rl.report.ope_figures import ope_figures
+from nurture_rl.report.ope_headline import ope_headline
+from nurture_rl.report.ope_sections import Part, sections
+from nurture_rl.report.ope_source import OpeSource
+from nurture_rl.report.source import Json, mapping, number, words
+from nurture_rl.report.tables import Table
+
+FILES = ("ope.html", "ope.md", "ope.json")
+
+
+def write_ope_report(found: Json, out: Path) -> tuple[Path, ...]:
+    """Write `ope.html`, `ope.md` and `ope.json` to the folder `out`, each whole or not at all.
+
+    Args:
+        found: `title`, `appraisal` (of `Appraisal.to_dict`), `log` and `run`, as JSON values.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    texts = (ope_page(found), ope_markdown(found), json.dumps(found, indent=1) + "\n")
+    for name, text in zip(FILES, texts, strict=True):
+        atomic_write_bytes(out / name, text.encode("utf-8"))
+    return tuple(out / name for name in FILES)
+
+
+def ope_page(found: Json) -> str:
+    """The page; nothing is asked from outside."""
+    source = OpeSource(found)
+    here = resources.files("nurture_rl.report")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(here.joinpath("ope_page.html.j2").read_text("utf-8"))
+    return template.render(
+        style=Markup(here.joinpath("report.css").read_text("utf-8")),
+        breakable=Markup("_<wbr>"),
+        title=_title(source),
+        subtitle=_subtitle(source),
+        headline=ope_headline(source),
+        provenance=words(source.log, "provenance"),
+        sections=sections(source, ope_figures(source) | appendix_figures(source)),
+        run_facts=ope_tables.run_facts(source),
+        command=words(found, "run", "command"),
+        config=words(found, "run", "config"),
+    )
+
+
+def ope_markdown(found: Json) -> str:
+    """The same without pictures."""
+    source = OpeSource(found)
+    headline = ope_headline(source)
+    lines = [f"# {_title(source)}", "", _subtitle(source), ""]
+    lines += [f"**{headline.badge}.** {headline.sentence}", ""]
+    lines += [f"- {reason}" for reason in headline.reasons]
+    if headline.settles:
+        lines += ["", "What would settle it:", "", *(f"- {line}" for line in headline.settles)]
+    provenance = words(source.log, "provenance")
+    lines += ["", provenance] if provenance else []
+    for section in sections(source, {}):
+        lines += ["", f"## {section.title}"]
+        lines += ["", section.lead] if section.lead else []
+        for part in section.parts:
+            lines += _part(part)
+    lines += ["", "## This report, to make it again", ""]
+    command = words(found, "run", "command")
+    lines += ["```", command, "```"] if command else []
+    lines += _grid(ope_tables.run_facts(source))
+    return "\n".join(lines) + "\n"
+
+
+def _title(source: OpeSource) -> str:
+    return words(source.found, "title") or "Off-policy evaluation"
+
+
+def _subtitle(source: OpeSource) -> str:
+    found = source.evaluation
+    parts = [
+        words(source.log, "source"),
+        f"{count(number(found, 'n_decisions'))} decisions of "
+        f"{count(number(found, 'n_clusters'))} contacts",
+        f"{len(mapping(found, 'policies'))} target policies",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _part(part: Part) -> list[str]:
+    lines = [*_grid(part.table), *_grid(part.folded_table)]
+    lines += ["", *(f"- {item}" for item in part.items)] if part.items else []
+    return lines + (["", part.note] if part.note else [])
+
+
+def _grid(table: Table) -> list[str]:
+    if not table.rows:
+        return []
+    aligned = [
+        ":---" if place == 0 or place in table.texts else "---:"
+        for place in range(len(table.columns))
+    ]
+    lines = ["", f"**{table.caption}**", ""]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in (table.columns, aligned, *table.rows)]
+    return lines
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,86 @@
+"""The typed configuration of an off-policy evaluation: a run's settings and what is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
+
+from nurture_rl.errors import ConfigError
+from nurture_rl.workflow.config import SOURCES, DataConfig, RunConfig, Settings, settings
+
+FOREIGN = ("frame", "obp", "minari", "d3rlpy")  # logs that have no journey
+
+
+@dataclass
+class OpeDataConfig(DataConfig):
+    """Where the log comes from, and what it does not say about itself."""
+
+    columns: dict[str, Any] = field(default_factory=dict)  # settings of `FrameColumns`
+    feedback: dict[str, Any] = field(default_factory=dict)  # settings of `FeedbackMeaning`
+    infos: dict[str, Any] = field(default_factory=dict)  # settings of `EpisodesMeaning`
+    beside: str | None = None  # source `d3rlpy`: .npz with `propensity`, decision by decision
+    actions: list[str] = field(default_factory=list)  # names; empty: as the log has them
+    factors: dict[str, Any] = field(default_factory=dict)  # factor columns of each action
+    levels: dict[str, Any] = field(default_factory=dict)  # by factor: the level of each action
+    unit: str = "reward"
+    discount: float = 1.0  # per bin
+    max_refused: float = 0.05  # largest share of rows that may be set aside, in [0, 1)
+
+
+@dataclass
+class AskConfig:
+    """What the log is asked."""
+
+    candidate: str | None = None  # the policy the verdict is about; None: the best of the others
+    reference: str | None = None  # None: release.reference on a journey's log, else "logged"
+    rules: str | None = None  # None: release.rules on a journey's log, else there are none
+    margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
+    level: float = 0.95  # over all candidates together
+    estimators: list[str] = field(default_factory=lambda: ["all"])  # names, or all that there are
+
+
+@dataclass
+class OpeConfig(RunConfig):
+    """A run's settings, a log, target policies, and what is asked of them."""
+
+    data: OpeDataConfig = field(default_factory=OpeDataConfig)
+    targets: dict[str, Any] = field(default_factory=dict)  # of logs without a journey, by name
+    ask: AskConfig = field(default_factory=AskConfig)
+
+
+def register_ope_schema() -> None:
+    """Make the schema known to Hydra as `ope_schema`."""
+    ConfigStore.instance().store(name="ope_schema", node=OpeConfig)
+
+
+def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
+    """Check a composed configuration before any work starts.
+
+    Raises:
+        ConfigError: a value is missing, misspelt or of the wrong kind; names the key.
+    """
+    checked = settings(config, (*SOURCES, *FOREIGN))
+    run = checked.run
+    if not isinstance(run, OpeConfig):
+        raise ConfigError(f"expected a configuration made from ope_schema, got {type(run)}")
+    checks = [
+        ("data.max_refused", run.data.max_refused, 0.0 <= run.data.max_refused < 1.0),
+        ("data.discount", run.data.discount, 0.0 < run.data.discount <= 1.0),
+        ("ask.level", run.ask.level, 0.0 < run.ask.level < 1.0),
+        ("ask.margin", run.ask.margin, run.ask.margin >= 0.0),
+        ("ask.estimators", run.ask.estimators, len(run.ask.estimators) > 0),
+    ]
+    for name, value, good in checks:
+        if not good:
+            raise ConfigError(
+                f"{name}: {value!r} cannot be worked with; see docs/off-policy-evaluation.md"
+            )
+    if run.data.source in FOREIGN and run.data.source != "obp" and not run.targets:
+        raise ConfigError(
+            "targets: a log without a journey needs target policies, such as "
+            "targets.new.columns=[p_a,p_b] or targets.new.always=a"
+        )
+    return checked, run

@@ -1,0 +1,209 @@
+"""Opening the log of an evaluation: a journey's held-out contacts, or another program's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pyarrow as pa
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import Journey
+from nurture_rl.errors import ConfigError, LogError
+from nurture_rl.interchange.admission import Admission, LoggedRows, admit
+from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback_file
+from nurture_rl.interchange.foreign_episodes import (
+    EpisodesMeaning,
+    d3rlpy_episodes,
+    minari_episodes,
+    read_episodes,
+)
+from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
+from nurture_rl.logs.schema import QUARANTINE
+from nurture_rl.ope.log import FloatArray, first_rows
+from nurture_rl.workflow.config import record
+from nurture_rl.workflow.decisions import held_out_log, held_out_rows, load_decisions
+from nurture_rl.workflow.learn import load_policy
+from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig
+from nurture_rl.workflow.ope_log import Labels, OpenedLog, few_levels, of_admission
+from nurture_rl.workflow.ope_targets import columns_of, target_policies
+from nurture_rl.workflow.pipeline import Pipeline
+
+HARMS = {"unsubscribe": "unsubscribes", "complaint": "complaints", "hard_bounce": "hard bounces"}
+
+
+def opened_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
+    """The log a configuration names, checked, with its target policies.
+
+    Raises:
+        NurtureError: what the doors refuse, naming rows, columns and settings.
+    """
+    if run.data.source not in FOREIGN:
+        return journey_log(pipeline, run)
+    admission = admit(foreign_rows(run), run.data.max_refused)
+    policies = target_policies(run.targets, admission)
+    about = {
+        "reference": run.ask.reference or "logged",
+        "rules": run.ask.rules,
+        "levels": run.data.levels,
+    }
+    return of_admission(admission, policies, about)
+
+
+def foreign_rows(run: OpeConfig) -> LoggedRows:
+    """The rows of another program's log, before they are checked.
+
+    Raises:
+        NurtureError: the source cannot be read, or lacks what cannot be done without.
+    """
+    data = run.data
+    path = Path(data.path or "")
+    actions = tuple(map(str, data.actions))
+    shared = {"actions": list(actions), "unit": data.unit}
+    if data.source == "frame":
+        meaning = FrameMeaning(
+            actions, data.factors, data.unit, data.discount, columns_of(run.targets)
+        )
+        return read_frame(path, record(FrameColumns, data.columns, "data.columns"), meaning)
+    if data.source == "obp":
+        feedback = record(FeedbackMeaning, data.feedback | shared, "data.feedback")
+        return read_feedback_file(path, feedback)
+    infos = record(EpisodesMeaning, data.infos | shared | {"discount": data.discount}, "data.infos")
+    if data.source == "minari":
+        return read_episodes(minari_episodes(path), infos, str(data.path))
+    return read_episodes(d3rlpy_episodes(path, _beside(data.beside)), infos, path.name)
+
+
+def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
+    """The held-out contacts of a journey's log and the pipeline's policies.
+
+    Raises:
+        NurtureError: no held-out contact's outcome is known yet, or a propensity is missing.
+    """
+    journey, release = pipeline.journey, run.release
+    decisions = load_decisions(pipeline.ingested, journey, run.data.held_out)
+    rows = held_out_rows(decisions, journey)
+    log = held_out_log(decisions, journey)
+    policies = {name: load_policy(folder, journey) for name, folder in pipeline.policies.items()}
+    rules = run.ask.rules or release.rules
+    return OpenedLog(
+        log=log,
+        policies=policies,
+        reference=run.ask.reference or release.reference,
+        rules=rules if rules in policies else None,
+        actions=ActionCatalog.of(journey).ids,
+        factors=_factors(journey),
+        features=FeatureSpec.of(journey).columns,
+        day=decisions.when[rows].astype("datetime64[D]"),
+        segments=_segments(journey, log.features[first_rows(log)])
+        or few_levels(log, FeatureSpec.of(journey).columns),
+        harms=_harms(journey, decisions.amounts[rows]),
+        facts={
+            "source": f"{run.data.name}: {journey.title}",
+            "read": decisions.action.size,
+            "kept": log.n_rows,
+            "refused": 0,
+            "reasons": [],
+            "notes": [
+                f"{decisions.action.size - int(rows.sum())} decisions belong to contacts that "
+                "policies were trained on, or to outcomes that are not known yet"
+            ],
+            "fingerprint": pipeline.ingested.name,
+            "provenance": journey.provenance,
+            "journey": journey.name,
+            "estimand": journey.estimand,
+        },
+    )
+
+
+def quarantine_table(admission: OpenedLog) -> pa.Table:
+    """The rows that were set aside, in the contract's quarantine columns."""
+    refused = admission.refused
+    columns = [
+        [row.file for row in refused],
+        [row.line for row in refused],
+        ["decisions"] * len(refused),
+        [row.reason for row in refused],
+        [""] * len(refused),
+    ]
+    return pa.table(columns, schema=QUARANTINE)
+
+
+def _factors(journey: Journey) -> dict[str, tuple[str, ...]]:
+    """The factors that a lift is broken down by, and each action's level, [a] each."""
+    found: dict[str, list[str]] = {"routing": [], "offer": [], "content": [], "timing": []}
+    for action in ActionCatalog.of(journey).actions:
+        message = action.message
+        pause = action.routing == "pause"
+        found["routing"].append(f"pause:{action.bins}" if pause else action.routing)
+        found["content"].append("" if message is None else message.id)
+        found["offer"].append("" if message is None else message.offer)
+        found["timing"].append("" if message is None else str(action.slot))
+    return {name: tuple(levels) for name, levels in found.items() if len(set(levels)) > 1}
+
+
+def _segments(journey: Journey, first: Any) -> dict[str, Labels]:
+    """The attributes with named levels, as labels of the episodes."""
+    spec, found = FeatureSpec.of(journey), {}
+    for feature in journey.features:
+        if feature.kind == "attribute" and 2 <= len(feature.levels) <= 12:
+            columns = [spec.column(name) for name in spec.names(feature)]
+            held = first[:, columns]
+            names = np.array([*feature.levels, "other"], dtype=object)
+            place = np.where(held.max(axis=1) > 0.0, held.argmax(axis=1), len(feature.levels))
+            found[feature.name] = names[place]
+    return found
+
+
+def _harms(journey: Journey, amounts: FloatArray) -> dict[str, FloatArray]:
+    found: dict[str, FloatArray] = {}
+    for kind, name in HARMS.items():
+        columns = [
+            journey.channel_index(signal.name) for signal in journey.signals if signal.type == kind
+        ]
+        if columns:
+            found[name] = amounts[:, columns].sum(axis=1)
+    return found
+
+
+def _beside(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        with np.load(Path(path), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, BadZipFile, OSError, AttributeError) as error:
+        raise LogError(
+            f"data.beside: expected an .npz file of plain arrays, got: {error}"
+        ) from error
+
+
+def require_policies(opened: OpenedLog, candidate: str | None) -> None:
+    """Guard the names an evaluation is asked about.
+
+    Raises:
+        ConfigError: a name that no target policy has, or nothing left to judge.
+    """
+    known = list(opened.policies)
+    asked = [("ask.reference", opened.reference), ("ask.rules", opened.rules)]
+    for where, name in (*asked, ("ask.candidate", candidate)):
+        if name is not None and name not in known and (where, name) != ("ask.reference", "logged"):
+            raise ConfigError(f"{where}: expected one of {', '.join(known)}, got {name!r}")
+    if candidate is None and not set(known) - {opened.reference, opened.rules}:
+        raise ConfigError(
+            "targets: nothing is left to judge beside the reference and the rules; name a target "
+            "policy, or the candidate by ask.candidate"
+        )
+
+
+__all__ = [
+    "Admission",
+    "foreign_rows",
+    "journey_log",
+    "opened_log",
+    "quarantine_table",
+    "require_policies",
+]

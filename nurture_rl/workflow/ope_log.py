@@ -1,0 +1,108 @@
+"""The log an evaluation reads, whatever it came from, and what stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_rl.errors import ConfigError
+from nurture_rl.interchange.admission import Admission, RefusedRow, reasons_counted
+from nurture_rl.ope.log import EvaluationLog, FloatArray, first_rows
+from nurture_rl.ope.targets import Tabled, TargetPolicy
+
+Labels = NDArray[np.object_]
+LEVELS = 8  # most groups of a feature that is broken down by
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedLog:
+    """A log and its target policies, ready to be judged."""
+
+    log: EvaluationLog
+    policies: Mapping[str, TargetPolicy | Tabled]
+    reference: str  # a policy's name, or "logged"
+    rules: str | None
+    actions: tuple[str, ...]  # [a]
+    factors: Mapping[str, tuple[str, ...]]  # level of each action by factor, [a] each
+    features: tuple[str, ...]  # [d]
+    day: NDArray[np.datetime64] | None  # of each decision, [N]
+    segments: Mapping[str, Labels]  # label of each episode by name, [E] each
+    harms: Mapping[str, FloatArray]  # count of each harm per decision, by name, [N] each
+    facts: Mapping[str, Any]  # about the source, for the report
+    refused: tuple[RefusedRow, ...] = field(default=())
+
+
+def of_admission(
+    admission: Admission, policies: Mapping[str, TargetPolicy | Tabled], about: Mapping[str, Any]
+) -> OpenedLog:
+    """A foreign log, with the policies it is asked about.
+
+    Args:
+        admission: the checked rows.
+        policies: target policies, those given as columns included.
+        about: `reference`, `rules` and `levels`, each action's level by factor.
+
+    Raises:
+        ConfigError: a factor that leaves an action out.
+    """
+    first = first_rows(admission.log)
+    segments = {name: labels[first] for name, labels in admission.segments.items()}
+    if not segments:
+        segments = few_levels(admission.log, admission.meaning.features)
+    return OpenedLog(
+        log=admission.log,
+        policies=policies,
+        reference=about["reference"],
+        rules=about["rules"],
+        actions=admission.meaning.actions,
+        factors=_levels(about["levels"], admission.meaning.actions),
+        features=admission.meaning.features,
+        day=admission.day,
+        segments=segments,
+        harms=admission.outcomes,
+        facts={
+            "source": admission.source,
+            "read": admission.read,
+            "kept": admission.log.n_rows,
+            "refused": len(admission.refused),
+            "reasons": [
+                {"kind": kind, "rows": count, "line": row.line, "example": row.reason}
+                for kind, count, row in reasons_counted(admission.refused)
+            ],
+            "notes": list(admission.notes),
+            "fingerprint": admission.fingerprint,
+        },
+        refused=admission.refused,
+    )
+
+
+def _levels(given: Mapping[str, Any], actions: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for factor, by_action in given.items():
+        known = {str(action): str(level) for action, level in by_action.items()}
+        lacking = [action for action in actions if action not in known]
+        if lacking:
+            raise ConfigError(f"data.levels.{factor}: expected a level of {', '.join(lacking)} too")
+        found[str(factor)] = tuple(known[action] for action in actions)
+    return found
+
+
+def few_levels(log: EvaluationLog, names: tuple[str, ...], most: int = 4) -> dict[str, Labels]:
+    """Features that take few values at episodes' first decisions, as labels of the episodes.
+
+    Args:
+        log: the decisions.
+        names: of the features, [d].
+        most: features that are kept, the first ones.
+    """
+    first = log.features[first_rows(log)]
+    found: dict[str, Labels] = {}
+    for name, column in zip(names, first.T, strict=True):
+        levels = np.unique(column)
+        if 2 <= levels.size <= LEVELS and len(found) < most:
+            found[name] = np.array([f"{value:g}" for value in column], dtype=object)
+    return found

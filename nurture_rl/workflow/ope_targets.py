@@ -1,0 +1,153 @@
+"""Target policies of a log without a journey: from columns, files, or one line of a description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_envs.fields import hint
+from nurture_rl.errors import ConfigError
+from nurture_rl.interchange.admission import Admission
+from nurture_rl.ope.targets import Tabled, TargetPolicy, target_on_log
+from nurture_rl.policies.policy import normalised
+from nurture_rl.release.onnx_policy import OnnxPolicy
+
+FloatArray = NDArray[np.float64]
+KINDS = ("columns", "always", "probabilities", "uniform", "file", "toward")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighted:
+    """Fixed weights over the actions, shared out among the legal ones of each decision."""
+
+    weights: FloatArray  # >= 0, [a]
+
+    def action_probabilities(
+        self, features: NDArray[np.float32], mask: NDArray[np.bool_], /
+    ) -> FloatArray:
+        """Each legal action's share of the legal weight; alike where none has any, [n, a]."""
+        dead = (self.weights * mask).sum(axis=1) <= 0.0
+        return normalised(np.where(dead[:, None], 1.0, self.weights), mask)
+
+
+def columns_of(targets: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The columns of the policies that are given as columns, by policy.
+
+    Raises:
+        ConfigError: a description of no known kind.
+    """
+    found = {}
+    for name, spec in targets.items():
+        kind, value = _kind(name, spec)
+        if kind == "columns":
+            found[name] = (value,) if isinstance(value, str) else tuple(map(str, value))
+    return found
+
+
+def target_policies(
+    targets: Mapping[str, Any], admission: Admission
+) -> dict[str, TargetPolicy | Tabled]:
+    """Every policy a configuration describes.
+
+    `columns`: probability columns of the table. `always`: one action where it is legal.
+    `probabilities`: weights by action. `uniform: true`. `file`: an ONNX graph from features [n, d]
+    and mask [n, a] to probabilities. `toward: {policy: NAME, share: s}`: the logging policy with a
+    step of size s toward another target; needs the whole logged distribution.
+
+    Raises:
+        ConfigError: a description that cannot be followed; names the policy.
+        BundleError: a file that is no such graph.
+    """
+    found: dict[str, TargetPolicy | Tabled] = {
+        name: Tabled(table) for name, table in admission.targets.items()
+    }
+    later: dict[str, Any] = {}
+    for name, spec in targets.items():
+        kind, value = _kind(name, spec)
+        if kind == "toward":
+            later[name] = value
+        elif kind != "columns":
+            found[name] = _built(name, kind, value, admission)
+    for name, value in later.items():
+        found[name] = _toward(name, value, found, admission)
+    return {name: found[name] for name in (*admission.targets, *targets) if name in found}
+
+
+def _kind(name: str, spec: Any) -> tuple[str, Any]:
+    if isinstance(spec, str):
+        spec = {"uniform": True} if spec == "uniform" else {"always": spec}
+    if not isinstance(spec, Mapping) or len(spec) != 1 or next(iter(spec)) not in KINDS:
+        given = list(spec) if isinstance(spec, Mapping) else spec
+        near = hint(str(given[0]), KINDS) if isinstance(given, list) and given else ""
+        raise ConfigError(
+            f"targets.{name}: expected exactly one of {', '.join(KINDS)}, got {given!r}{near}"
+        )
+    return str(next(iter(spec))), next(iter(spec.values()))
+
+
+def _built(name: str, kind: str, value: Any, admission: Admission) -> TargetPolicy:
+    actions = admission.meaning.actions
+    if kind == "uniform":
+        return Weighted(np.ones(len(actions)))
+    if kind == "always":
+        return Weighted(_weights(name, {str(value): 1.0}, actions))
+    if kind == "probabilities":
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"targets.{name}.probabilities: expected weights by action")
+        return Weighted(_weights(name, value, actions))
+    path = Path(str(value))
+    if path.suffix != ".onnx" or not path.is_file():
+        raise ConfigError(
+            f"targets.{name}.file: expected an ONNX file of a graph from features and mask to "
+            f"probabilities, got {value!r}; a policy in another form goes in as columns"
+        )
+    policy = OnnxPolicy.load(path.read_bytes(), name)
+    shape = (admission.log.features.shape[1], admission.log.n_actions)
+    if (policy.n_features, policy.n_actions) != shape:
+        raise ConfigError(
+            f"targets.{name}.file: the graph takes {policy.n_features} features and "
+            f"{policy.n_actions} actions, the log has {shape[0]} and {shape[1]}; name the features "
+            "and actions it was trained with, in its order"
+        )
+    return policy
+
+
+def _weights(name: str, given: Mapping[Any, Any], actions: tuple[str, ...]) -> FloatArray:
+    weights = {str(action): float(weight) for action, weight in given.items()}
+    for action, weight in weights.items():
+        if action not in actions:
+            raise ConfigError(
+                f"targets.{name}: {action!r} is none of the log's actions "
+                f"{', '.join(actions)}{hint(action, actions)}"
+            )
+        if not 0.0 <= weight < np.inf:
+            raise ConfigError(
+                f"targets.{name}: the weight of {action!r} must be >= 0, got {weight}"
+            )
+    return np.array([weights.get(action, 0.0) for action in actions])
+
+
+def _toward(
+    name: str, value: Any, found: Mapping[str, TargetPolicy | Tabled], admission: Admission
+) -> Tabled:
+    log = admission.log
+    if not isinstance(value, Mapping) or set(value) != {"policy", "share"}:
+        raise ConfigError(f"targets.{name}.toward: expected policy and share, got {value!r}")
+    if value["policy"] not in found or not 0.0 <= float(value["share"]) <= 1.0:
+        raise ConfigError(
+            f"targets.{name}.toward: expected a policy among {', '.join(found)} and a share in "
+            f"[0, 1], got {dict(value)}"
+        )
+    if log.logged_probabilities is None:
+        raise ConfigError(
+            f"targets.{name}.toward: a step from the logging policy needs its whole distribution; "
+            "name data.columns.logged_probabilities"
+        )
+    share = float(value["share"])
+    goal = target_on_log(log, found[value["policy"]], str(value["policy"]), 65_536).probabilities
+    return Tabled((1.0 - share) * log.logged_probabilities + share * goal)

@@ -1,0 +1,185 @@
+"""The verb `ope`: what a log says about target policies, as a report and an exit code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pyarrow import csv
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+
+from nurture_rl.errors import ConfigError
+from nurture_rl.logs.atomic import atomic_folder
+from nurture_rl.ope.appendices import Beside
+from nurture_rl.ope.appraisal import Appraisal, appraise
+from nurture_rl.ope.evaluate import EvaluationConfig
+from nurture_rl.ope.evaluation import plain
+from nurture_rl.ope.suite import ESTIMATORS
+from nurture_rl.ope.verdict import Verdict
+from nurture_rl.report.ope_headline import ope_headline
+from nurture_rl.report.ope_page import write_ope_report
+from nurture_rl.report.ope_source import OpeSource
+from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
+from nurture_rl.workflow.ope_data import opened_log, quarantine_table, require_policies
+from nurture_rl.workflow.ope_log import OpenedLog
+from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.stages import code_hash
+
+EXIT_CODES = {
+    Verdict.BETTER: 0,
+    Verdict.NOT_BETTER: 3,
+    Verdict.CANNOT_TELL_YET: 4,
+    Verdict.RULES_ARE_ENOUGH: 5,
+}
+REFUSED = 2  # bad settings, bad data, or a log that cannot be evaluated
+_PACKAGES = ("nurture-rl", "numpy", "scipy", "pyarrow", "mlflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What the verb made."""
+
+    verdict: Verdict
+    folder: Path  # ope.html, ope.md, ope.json and quarantine.csv
+    exit_code: int
+
+
+def run_ope(config: DictConfig) -> Finished:
+    """Evaluate the target policies of a configuration and write the report.
+
+    Raises:
+        NurtureError: bad settings, bad data, or a log that no policy can be evaluated on.
+    """
+    checked, run = ope_settings(config)
+    torch.set_num_threads(run.threads)
+    console = Console(highlight=False, soft_wrap=True)
+    say = partial(console.print, markup=False)
+    root = Path(run.runs).resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
+    tags = {"verb": "ope", "data": run.data.name, "journey": run.data.journey}
+    name = f"ope {run.data.name} seed {run.seed}"
+    with threadpool_limits(run.threads):
+        opened = opened_log(Pipeline(checked, say), run)
+        require_policies(opened, run.ask.candidate)
+        tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
+        with tracking as tracked:
+            say(f"{opened.log.n_rows} decisions of {opened.facts['source']} are read")
+            appraisal = _appraised(opened, run, checked.evaluation)
+            document = _document(opened, appraisal, checked.plain, run)
+            folder = root / "ope" / str(document["run"]["settings_hash"])
+            with atomic_folder(folder) as partial_folder:
+                write_ope_report(document, partial_folder)
+                csv.write_csv(quarantine_table(opened), partial_folder / "quarantine.csv")
+            _track(tracked, opened, appraisal, folder)
+    _tell(say, document, folder)
+    return Finished(appraisal.verdict, folder, EXIT_CODES[appraisal.verdict])
+
+
+def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appraisal:
+    config = replace(
+        base,
+        level=run.ask.level,
+        estimators=_estimators(run.ask.estimators),
+        rules=opened.rules,
+        margin=run.ask.margin,
+    )
+    beside = Beside(
+        day=opened.day,
+        segments=opened.segments,
+        harms=opened.harms,
+        factors=opened.factors,
+        features=opened.features,
+        actions=opened.actions,
+    )
+    rng = np.random.default_rng(run.seed)
+    return appraise(
+        opened.log, opened.policies, opened.reference, rng, config, beside, run.ask.candidate
+    )
+
+
+def _estimators(asked: list[str]) -> tuple[str, ...]:
+    names = tuple(ESTIMATORS) if asked == ["all"] else tuple(asked)
+    unknown = [name for name in names if name not in ESTIMATORS]
+    if unknown or "dr" not in names:
+        raise ConfigError(
+            f"ask.estimators: expected dr and others of {', '.join(ESTIMATORS)}, or all; got "
+            f"{', '.join(names)}"
+        )
+    return names
+
+
+def _document(
+    opened: OpenedLog, appraisal: Appraisal, settings: Mapping[str, Any], run: OpeConfig
+) -> dict[str, Any]:
+    """Everything the report shows, as JSON values."""
+    text = json.dumps([settings, opened.facts["fingerprint"]], sort_keys=True, default=str)
+    log = opened.log
+    return {
+        "title": f"What the log says about “{appraisal.candidate}”",
+        "appraisal": appraisal.to_dict(),
+        "log": {
+            **{key: plain(value) for key, value in opened.facts.items()},
+            "actions": list(opened.actions),
+            "features": list(opened.features),
+            "discount": log.discount,
+            "logged_probabilities": log.logged_probabilities is not None,
+        },
+        "run": {
+            "seed": run.seed,
+            "started_at": datetime.now(UTC).isoformat(timespec="minutes"),
+            "versions": {name: version(name) for name in _PACKAGES},
+            "command": shlex.join(["python", *sys.argv]),
+            "settings_hash": hashlib.sha256(text.encode()).hexdigest()[:16],
+            "code_hash": code_hash(),
+            "config": OmegaConf.to_yaml(OmegaConf.create(dict(settings))),
+        },
+    }
+
+
+def _track(tracked: Run, opened: OpenedLog, appraisal: Appraisal, folder: Path) -> None:
+    tracked.tag("verdict", appraisal.verdict.value)
+    tracked.tag("candidate", appraisal.candidate)
+    facts = opened.facts
+    tracked.dataset("log", str(facts["fingerprint"]), opened.log.n_rows, str(facts["source"]))
+    for name, policy in appraisal.evaluation.policies.items():
+        numbers = {"ess": policy.overlap.ess}
+        for kind, estimated in policy.estimates.items():
+            numbers[kind] = estimated.estimate.value
+            numbers[f"{kind}.lower"] = estimated.interval.lower
+            numbers[f"{kind}.upper"] = estimated.interval.upper
+        if policy.difference is not None:
+            numbers["difference"] = policy.difference.value
+        known = {key: value for key, value in numbers.items() if np.isfinite(value)}
+        tracked.metrics(0, {f"ope.{name}.{key}": value for key, value in known.items()})
+    tracked.artifact(folder, "ope")
+
+
+def _tell(say: Any, document: Mapping[str, Any], folder: Path) -> None:
+    """The verdict first."""
+    headline = ope_headline(OpeSource(document))
+    say(f"\n{headline.badge.upper()}: {headline.sentence}")
+    for reason in headline.reasons:
+        say(f"  {reason}")
+    for line in headline.settles:
+        say(f"  to settle it: {line}")
+    refused = document["log"]["refused"]
+    if refused:
+        say(
+            f"  {refused} of {document['log']['read']} rows were set aside: quarantine.csv says why"
+        )
+    say(f"  report: {folder / 'ope.html'}")

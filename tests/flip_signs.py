@@ -1,0 +1,370 @@
+"""Flip one sign of a module at a time and show what its tests miss.
+
+    python tests/flip_signs.py [--estimators] [modules or packages ...]
+
+Every change is a mutant; a mutant that its tests let pass is printed as a survivor, and the exit
+code is then 1. Files are never touched: a fork of a process that has already collected the tests
+puts the changed code into the living function, and runs them until the first failure. Changes
+that this cannot reach (module level, or results that tests compute while they are imported) are
+imported afresh in a fork that has not seen the module yet.
+
+Tests of `nurture_rl/ope/PKG/NAME.py` are `tests/unit/ope/PKG/test_NAME.py`, and where there is
+no such file all files of that folder that import the module.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[0] = str(ROOT)  # not this folder: its names are no packages
+
+from tests.mutants import Mutant, mutants_of  # noqa: E402
+
+PACKAGE = ROOT / "nurture_rl" / "ope"
+TESTS = ROOT / "tests" / "unit" / "ope"
+ESTIMATES = "ValueEstimate"  # what an estimator returns
+WARM = ("numpy", "scipy.linalg", "scipy.optimize", "scipy.special", "scipy.stats")
+PATIENCE = (5.0, 10.0)  # CPU seconds for a mutant: these, and so many times the unchanged tests
+MEMORY = 8 * 2**30  # bytes a mutant may ask for
+
+
+@dataclass(frozen=True, slots=True)
+class Excuse:
+    """A mutant that no test can tell from the module, and why."""
+
+    path: str  # from the root
+    original: str  # as printed
+    changed: str  # as printed
+    reason: str
+
+
+EXCUSES: tuple[Excuse, ...] = (
+    Excuse(
+        path="nurture_rl/ope/value_model.py",
+        original="held_out + 1",
+        changed="held_out - 1",
+        reason="any other fold may choose the penalty",
+    ),
+    Excuse(
+        path="nurture_rl/ope/value_model.py",
+        original="np.abs(features).max(axis=0, initial=0.0)",
+        changed="np.abs(features).min(axis=0, initial=0.0)",
+        reason="the float64 mean of a constant float32 column is exact below 2^29 rows",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A module, its mutants and the tests that must notice them."""
+
+    path: Path
+    tests: tuple[Path, ...]
+    mutants: tuple[Mutant, ...]
+
+    @property
+    def name(self) -> str:
+        """Dotted name of the module."""
+        return ".".join(self.path.relative_to(ROOT).with_suffix("").parts)
+
+    def text(self, mutant: Mutant) -> str:
+        """file:line:column original → changed."""
+        where = f"{self.path.relative_to(ROOT)}:{mutant.line}:{mutant.column}"
+        return f"{where}  {mutant.original}  →  {mutant.changed}"
+
+
+class Broken(Exception):
+    """The tests cannot judge mutants at all; the message says why."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run every mutant of the named modules; 1 when one survives or cannot be judged."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("modules", nargs="*", type=Path, help="default: all of nurture_rl/ope")
+    parser.add_argument(
+        "--estimators",
+        action="store_true",
+        help="only signs and factors, in modules that estimate and those of the room they import",
+    )
+    given = parser.parse_args(arguments)
+    os.chdir(ROOT)
+    _warm_up()
+    paths = sorted(set(_modules(given.modules or [PACKAGE])))
+    if given.estimators and not given.modules:
+        paths = sorted(_estimating(paths).intersection(paths))
+    total, survivors, broken = 0, 0, 0
+    for path in paths:
+        subject = _subject(path, given.estimators)
+        if not subject.mutants:
+            continue
+        started = time.monotonic()
+        try:
+            alive = list(_survivors(subject))
+        except Broken as reason:
+            broken += 1
+            print(f"{path.relative_to(ROOT)}: {reason}", flush=True)
+            continue
+        for mutant in alive:
+            print(subject.text(mutant), flush=True)
+        total, survivors = total + len(subject.mutants), survivors + len(alive)
+        print(
+            f"{path.relative_to(ROOT)}: {len(subject.mutants)} mutants, {len(alive)} survived, "
+            f"{time.monotonic() - started:.0f} s",
+            flush=True,
+        )
+    print(f"{total} mutants, {total - survivors} killed, {survivors} survived")
+    return int(survivors > 0 or broken > 0)
+
+
+def _warm_up() -> None:
+    """Import what every test needs once, before any fork."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"  # forks share no threads
+    # Compiled code that numba keeps on disk knows nothing of a changed sign.
+    os.environ["NUMBA_DISABLE_JIT"] = "1"
+    for name in WARM:
+        importlib.import_module(name)
+
+
+def _modules(given: Sequence[Path]) -> Iterator[Path]:
+    for path in (path.resolve() for path in given):
+        if not path.exists() or PACKAGE not in (path, *path.parents):
+            raise SystemExit(f"expected a module or folder in {PACKAGE.relative_to(ROOT)}: {path}")
+        yield from path.rglob("*.py") if path.is_dir() else [path]
+
+
+def _estimating(paths: Sequence[Path]) -> set[Path]:
+    """Modules with a function that returns an estimate, and those of the room they import."""
+    trees = {path: ast.parse(path.read_text()) for path in paths}
+    chosen = {
+        path
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and node.returns is not None
+        and ESTIMATES in ast.unparse(node.returns)
+    }
+    imported = {
+        ROOT.joinpath(*str(node.module).split(".")).with_suffix(".py")
+        for path in chosen
+        for node in ast.walk(trees[path])
+        if isinstance(node, ast.ImportFrom)
+    }
+    return chosen | imported
+
+
+def _subject(path: Path, arithmetic_only: bool) -> Subject:
+    shown = str(path.relative_to(ROOT))
+    mutants = mutants_of(path.read_text(), str(path))
+    excuses = [excuse for excuse in EXCUSES if excuse.path == shown]
+    known = {(mutant.original, mutant.changed) for mutant in mutants}
+    for excuse in excuses:
+        if (excuse.original, excuse.changed) not in known:
+            raise SystemExit(f"{shown}: nothing to excuse at {excuse.original!r}; drop the excuse")
+    excused = {(excuse.original, excuse.changed) for excuse in excuses}
+    kept = tuple(
+        mutant
+        for mutant in mutants
+        if (mutant.arithmetic or not arithmetic_only)
+        and (mutant.original, mutant.changed) not in excused
+    )
+    return Subject(path, _tests_of(path), kept)
+
+
+def _tests_of(path: Path) -> tuple[Path, ...]:
+    folder = TESTS / path.parent.relative_to(PACKAGE)
+    own = folder / f"test_{path.name}"
+    if own.exists():
+        return (own,)
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    files = sorted(folder.glob("test_*.py"))
+    return tuple(file for file in files if f"from {name} import" in file.read_text())
+
+
+def _survivors(subject: Subject) -> Iterator[Mutant]:
+    """Mutants that pass, first by swapping code in a collected session, then imported afresh."""
+    if not subject.tests:
+        raise Broken(f"no test file for its {len(subject.mutants)} mutants")
+    readable, writable = os.pipe()
+    session = os.fork()
+    if session == 0:
+        os.close(readable)
+        _silence()
+        code = pytest.main(_pytest_arguments(subject), plugins=[_Swaps(subject, writable)])
+        os._exit(int(code))
+    os.close(writable)
+    with os.fdopen(readable) as lines:
+        found = [json.loads(line) for line in lines]
+    os.waitpid(session, 0)
+    if not found or "alive" not in found[-1]:
+        raise Broken(found[-1]["broken"] if found else "its tests cannot be collected")
+    limit, alive = found[-1]["limit"] + PATIENCE[0], found[-1]["alive"]
+    if alive and _child(partial(_afresh, subject, None), limit)[0] != 0:
+        raise Broken("its tests pass when collected once, but not when run alone")
+    for place in alive:
+        mutant = subject.mutants[place]
+        if _child(partial(_afresh, subject, mutant), limit)[0] == 0:
+            yield mutant
+
+
+def _pytest_arguments(subject: Subject) -> list[str]:
+    quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
+    return [*quiet, "--import-mode=importlib", *(str(test) for test in subject.tests)]
+
+
+class _Swaps:
+    """A pytest plugin: after collection, one fork per mutant instead of one run."""
+
+    def __init__(self, subject: Subject, writable: int) -> None:
+        self.subject, self.report = subject, os.fdopen(writable, "w")
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = list(session.items)
+        code, seconds = _child(lambda: _run(session, items), None)
+        if session.testsfailed or code != 0:
+            self._say({"broken": "its tests fail, or there are none, without any change"})
+            return True
+        limit = PATIENCE[0] + PATIENCE[1] * seconds
+        module = importlib.import_module(self.subject.name)
+        alive = []
+        for place, mutant in enumerate(self.subject.mutants):
+            function = _living(module, mutant)
+            if function is None:
+                alive.append(place)
+                continue
+            changed = _code_of(mutant.code, function.__code__)
+
+            def swapped(function: FunctionType = function, changed: CodeType = changed) -> int:
+                function.__code__ = changed
+                return _run(session, items)
+
+            code, _ = _child(swapped, limit)
+            if code == 0:
+                alive.append(place)
+            elif 1 <= code <= len(items):
+                items.insert(0, items.pop(code - 1))  # what killed one may kill the next
+        self._say({"alive": alive, "limit": limit})
+        return True
+
+    def _say(self, found: dict[str, object]) -> None:
+        self.report.write(json.dumps(found) + "\n")
+        self.report.flush()
+
+
+def _run(session: pytest.Session, items: Sequence[pytest.Item]) -> int:
+    """Run tests until one fails; its number from 1, at most 200, or 0 when all pass."""
+    for place, item in enumerate(items):
+        following = items[place + 1] if place + 1 < len(items) else None
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            return min(place + 1, 200)
+    return 0 if items else 255
+
+
+def _child(work: Callable[[], int], cpu_seconds: float | None) -> tuple[int, float]:
+    """Run something in a fork: its exit code, or -1 when it was stopped, and its CPU seconds."""
+    sys.stdout.flush()
+    process = os.fork()
+    if process == 0:
+        code = 255
+        try:
+            _silence()
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if cpu_seconds is not None:
+                most = int(cpu_seconds) + 1
+                resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+                resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            code = work()
+        finally:
+            os._exit(code)
+    _, status, used = os.wait4(process, 0)
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
+    return code, used.ru_utime + used.ru_stime
+
+
+def _silence() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
+def _living(module: ModuleType, mutant: Mutant) -> FunctionType | None:
+    """The function whose code a mutant changes, where one can put code into it."""
+    found: object = module
+    for name in mutant.owner:
+        found = vars(found).get(name) if isinstance(found, (ModuleType, type)) else None
+    if isinstance(found, (classmethod, staticmethod)):
+        found = found.__func__
+    if isinstance(found, property):
+        found = found.fget
+    found = inspect.unwrap(found) if callable(found) else None
+    if not isinstance(found, FunctionType) or found.__code__.co_firstlineno != mutant.first_line:
+        return None
+    return found
+
+
+def _code_of(module: CodeType, original: CodeType) -> CodeType:
+    """The changed counterpart of a function's code."""
+    waiting = [module]
+    while waiting:
+        code = waiting.pop()
+        same = code.co_qualname == original.co_qualname
+        if same and code.co_firstlineno == original.co_firstlineno:
+            return code
+        waiting += [part for part in code.co_consts if isinstance(part, CodeType)]
+    raise LookupError(f"no code of {original.co_qualname}")
+
+
+class _Shadow(SourceFileLoader):
+    """Loads changed code under the module's own name and file."""
+
+    def __init__(self, name: str, path: str, code: CodeType) -> None:
+        super().__init__(name, path)
+        self.code = code
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.code
+
+
+@dataclass(frozen=True, slots=True)
+class _Finder:
+    """Stands before the ordinary finders and answers for one module."""
+
+    name: str
+    path: str
+    code: CodeType
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name != self.name:
+            return None
+        loader = _Shadow(name, self.path, self.code)
+        return importlib.util.spec_from_file_location(name, self.path, loader=loader)
+
+
+def _afresh(subject: Subject, mutant: Mutant | None) -> int:
+    """Import the mutant in place of its module and run the tests; 0 when they pass."""
+    if mutant is not None:
+        sys.meta_path.insert(0, _Finder(subject.name, str(subject.path), mutant.code))
+    return int(pytest.main([*_pytest_arguments(subject), "--maxfail=1"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

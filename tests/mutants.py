@@ -1,0 +1,198 @@
+"""One-sign changes of a module's source: what could be wrong with it and still run.
+
+A mutant is the module with a single operator turned round. Annotations, raised messages and
+formatted strings are left alone: no number comes from them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType
+
+ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+}
+COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.GtE,
+    ast.GtE: ast.Lt,
+    ast.Gt: ast.LtE,
+    ast.LtE: ast.Gt,
+}
+NAMES = {
+    "min": "max",
+    "minimum": "maximum",
+    "argmin": "argmax",
+    "fmin": "fmax",
+    "nanmin": "nanmax",
+    "amin": "amax",
+}
+NAMES |= {other: name for name, other in NAMES.items()}
+ARITHMETIC_NAMES = {"add": "subtract", "multiply": "divide"}
+ARITHMETIC_NAMES |= {other: name for name, other in ARITHMETIC_NAMES.items()}
+SHOWN = 72  # characters of an expression that are printed
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One changed operator of a module."""
+
+    line: int
+    column: int
+    original: str  # the expression as written, on one line
+    changed: str  # the same after the change
+    arithmetic: bool  # a sign or factor, not a comparison or a choice of the larger
+    owner: tuple[str, ...]  # function or class and method it lies in; () at module level
+    first_line: int  # of the owner's code, 0 at module level
+    code: CodeType  # of the whole changed module
+
+
+def mutants_of(source: str, path: str) -> list[Mutant]:
+    """Every mutant of a module, in the order of its lines."""
+    tree = ast.parse(source, path)
+    found: list[Mutant] = []
+    for owner, node in _sites(tree):
+        for arithmetic, apply in _changes(node):
+            before = ast.unparse(node)
+            undo = apply()
+            original, changed = _around_change(before, ast.unparse(node))
+            ast.fix_missing_locations(node)
+            code = compile(tree, path, "exec")
+            undo()
+            names = tuple(part.name for part in owner)
+            found.append(
+                Mutant(
+                    line=node.lineno,
+                    column=node.col_offset + 1,
+                    original=original,
+                    changed=changed,
+                    arithmetic=arithmetic,
+                    owner=names,
+                    first_line=_first_line(owner[-1]) if owner else 0,
+                    code=code,
+                )
+            )
+    return sorted(found, key=lambda mutant: (mutant.line, mutant.column))
+
+
+Owner = tuple[ast.FunctionDef | ast.ClassDef, ...]
+Site = ast.expr | ast.AugAssign
+
+
+def _sites(tree: ast.Module) -> Iterator[tuple[Owner, Site]]:
+    """Expressions that may be changed, with the outermost function whose code holds them."""
+    stack: list[tuple[Owner, ast.AST]] = [((), tree)]
+    while stack:
+        owner, node = stack.pop()
+        if isinstance(node, (ast.Raise, ast.JoinedStr, ast.arguments)):
+            # Defaults are evaluated where the function is defined, not in its code.
+            if isinstance(node, ast.arguments):
+                stack += [
+                    ((), default) for default in (*node.defaults, *node.kw_defaults) if default
+                ]
+            continue
+        if isinstance(node, (ast.expr, ast.AugAssign)):
+            yield owner, node
+        for name, value in ast.iter_fields(node):
+            if name in ("annotation", "returns", "decorator_list"):
+                continue
+            inside = _inside(owner, node) if name == "body" else owner
+            children = value if isinstance(value, list) else [value]
+            stack += [(inside, child) for child in children if isinstance(child, ast.AST)]
+
+
+def _inside(owner: Owner, node: ast.AST) -> Owner:
+    """The owner of a node's body: functions inside functions belong to the outer one's code."""
+    if isinstance(node, ast.ClassDef) and not owner:
+        return (node,)
+    if isinstance(node, ast.FunctionDef) and not (owner and isinstance(owner[-1], ast.FunctionDef)):
+        return (*owner, node)
+    return owner
+
+
+class _Change:
+    """Sets a field of a node; calling it gives the way back."""
+
+    def __init__(self, node: ast.AST, name: str, value: object) -> None:
+        self.node, self.name, self.value = node, name, value
+
+    def __call__(self) -> _Change:
+        before = getattr(self.node, self.name)
+        setattr(self.node, self.name, self.value)
+        return _Change(self.node, self.name, before)
+
+
+def _changes(node: Site) -> Iterator[tuple[bool, _Change]]:
+    """Whether it is arithmetic, and how to do it, for each change of one node."""
+    if isinstance(node, (ast.BinOp, ast.AugAssign)):
+        operator = type(node.op)
+        if isinstance(node.op, ast.Pow) and isinstance(node, ast.BinOp):
+            yield True, _Change(node, "right", _negated(node.right))
+        elif operator in ARITHMETIC and not _joins_text(node):
+            yield True, _Change(node, "op", ARITHMETIC[operator]())
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield True, _Change(node, "op", ast.UAdd())
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert):
+        yield False, _Change(node, "operand", ast.UnaryOp(ast.Invert(), node.operand))
+    elif isinstance(node, ast.Compare):
+        for place, comparison in enumerate(node.ops):
+            if type(comparison) in COMPARISONS:
+                ops = list(node.ops)
+                ops[place] = COMPARISONS[type(comparison)]()
+                yield False, _Change(node, "ops", ops)
+    elif isinstance(node, ast.Call):
+        called = node.func
+        name = "attr" if isinstance(called, ast.Attribute) else "id"
+        value = getattr(called, name, None)
+        if value in NAMES:
+            yield False, _Change(called, name, NAMES[value])
+        elif value in ARITHMETIC_NAMES and _of_numpy(called):
+            yield True, _Change(called, name, ARITHMETIC_NAMES[value])
+
+
+def _of_numpy(called: ast.expr) -> bool:
+    """`np.add` adds, the `add` of a set does not."""
+    return (
+        isinstance(called, ast.Attribute)
+        and isinstance(called.value, ast.Name)
+        and called.value.id == "np"
+    )
+
+
+def _negated(exponent: ast.expr) -> ast.expr:
+    if isinstance(exponent, ast.UnaryOp) and isinstance(exponent.op, ast.USub):
+        return exponent.operand
+    return ast.copy_location(ast.UnaryOp(ast.USub(), exponent), exponent)
+
+
+def _joins_text(node: ast.BinOp | ast.AugAssign) -> bool:
+    sides = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.value,)
+    return any(
+        isinstance(side, ast.JoinedStr)
+        or (isinstance(side, ast.Constant) and isinstance(side.value, str))
+        for side in sides
+    )
+
+
+def _first_line(owner: ast.FunctionDef | ast.ClassDef) -> int:
+    """Where Python says the code begins: at the first decorator."""
+    return min([owner.lineno, *(decorator.lineno for decorator in owner.decorator_list)])
+
+
+def _around_change(before: str, after: str) -> tuple[str, str]:
+    """Both texts on one line, cut to what surrounds the place where they part."""
+    before, after = " ".join(before.split()), " ".join(after.split())
+    pairs = enumerate(zip(before, after, strict=False))
+    parting = next((place for place, (one, other) in pairs if one != other), 0)
+    first = max(0, parting - SHOWN // 2)
+
+    def cut(text: str) -> str:
+        piece = text[first : first + SHOWN]
+        return f"{'…' if first else ''}{piece}{'…' if first + SHOWN < len(text) else ''}"
+
+    return cut(before), cut(after)

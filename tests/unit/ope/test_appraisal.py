@@ -1,0 +1,93 @@
+"""The whole appraisal: one candidate, verdicts that checks withhold, parts that are left out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nurture_rl.ope.appendices import Beside
+from nurture_rl.ope.appraisal import Appraisal, appraise
+from nurture_rl.ope.evaluate import EvaluationConfig
+from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.targets import Tabled
+from nurture_rl.ope.verdict import Verdict
+from tests.unit.ope.log_makers import random_log
+
+LOG = random_log(0, [1] * 2000, discount=1.0)
+DAYS = np.datetime64("2026-03-02") + (np.arange(2000) % 21).astype("timedelta64[D]")
+
+
+def leaning(log: EvaluationLog, tilt: float) -> Tabled:
+    """The logging policy, leaning toward later actions, which pay more, by `tilt`."""
+    assert log.logged_probabilities is not None
+    raw: FloatArray = log.logged_probabilities * np.exp(tilt * np.arange(log.n_actions))
+    return Tabled(raw / raw.sum(axis=1, keepdims=True))
+
+
+POLICIES = {"late": leaning(LOG, 0.8), "early": leaning(LOG, -0.8), "rules": leaning(LOG, 0.4)}
+
+
+def appraised(
+    log: EvaluationLog = LOG,
+    beside: Beside | None = None,
+    candidate: str | None = None,
+    margin: float = 0.0,
+) -> Appraisal:
+    config = EvaluationConfig(rules="rules", margin=margin)
+    known = Beside() if beside is None else beside
+    rng = np.random.default_rng(0)
+    return appraise(log, POLICIES, "logged", rng, config, known, candidate)
+
+
+def test_the_candidate_is_the_one_with_the_highest_lower_bound() -> None:
+    found = appraised()
+    assert (found.candidate, found.verdict, found.candidates) == ("late", Verdict.BETTER, 2)
+    assert appraised(candidate="early").verdict is Verdict.NOT_BETTER
+
+
+def test_the_level_is_shared_among_the_candidates() -> None:
+    assert appraised().evaluation.level == pytest.approx(0.975)
+
+
+def test_a_margin_as_wide_as_the_gain_makes_rules_enough() -> None:
+    assert appraised(margin=1.0).verdict is Verdict.RULES_ARE_ENOUGH
+
+
+def test_propensities_that_are_wrong_withhold_every_verdict() -> None:
+    wrong = replace(
+        LOG, propensity=np.minimum(2.0 * LOG.propensity, 1.0), logged_probabilities=None
+    )
+    found = appraised(wrong)
+    assert found.verdict is Verdict.CANNOT_TELL_YET
+    judgement = found.evaluation.policies["early"].judgement
+    assert judgement is not None
+    assert judgement.verdict is Verdict.CANNOT_TELL_YET
+    assert found.settling
+
+
+def test_weeks_need_days() -> None:
+    assert appraised().skipped["weeks"] == "the log does not say when its decisions were made"
+    found = appraised(beside=Beside(day=DAYS))
+    assert [row.period for row in found.weeks["late"]] == ["2026-03-02", "2026-03-09", "2026-03-16"]
+    assert found.checks.find("mean-weight-week") is not None
+    holes = DAYS.copy()
+    holes[5] = np.datetime64("NaT")
+    assert appraised(beside=Beside(day=holes)).skipped["weeks"] == "some decisions have no day"
+
+
+def test_policies_stand_beside_each_other_and_the_log() -> None:
+    found = appraised().comparison
+    assert found is not None
+    assert {one.name for one in found.policies} == {"logged", *POLICIES}
+    assert found.winner == "late"
+
+
+def test_the_appraisal_is_plain_json() -> None:
+    plain = json.loads(json.dumps(appraised(beside=Beside(day=DAYS)).to_dict(), allow_nan=False))
+    assert plain["verdict"] == "better"
+    assert plain["settling"] == []
+    assert plain["weights"]["late"]["unused"] == 0.0
+    assert plain["checks"]["findings"][0]["severity"] == "ok"

@@ -1,0 +1,59 @@
+"""Ridge regression from sums: equal to the normal equations, and the penalty that predicts best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import linalg
+
+from nurture_rl.ope.log import FloatArray
+from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled
+
+
+def part(seed: int, rows: int, noise: float = 1.0) -> RidgeSums:
+    phi, y = data(seed, rows, noise)
+    return RidgeSums(phi.T @ phi, y @ phi, float(y @ y), rows)
+
+
+def data(seed: int, rows: int, noise: float) -> tuple[FloatArray, FloatArray]:
+    rng = np.random.default_rng(seed)
+    phi = np.column_stack([np.ones(rows), rng.normal(size=(rows, 6))])
+    return phi, 5.0 + phi[:, 1] + noise * rng.normal(size=rows)
+
+
+def test_the_factor_is_that_of_the_penalised_normal_equations() -> None:
+    own = part(0, 30)
+    factor = penalised_factor(own, 0.2)
+    penalty = np.diag([0.0, *[0.2 * 30] * 6])
+    assert factor.T @ factor == pytest.approx(own.gram + penalty)
+    assert np.tril(factor, -1) == pytest.approx(0.0)
+
+
+def test_pooled_sums_leave_folds_out() -> None:
+    parts = [part(seed, 10 + seed) for seed in range(4)]
+    found = pooled(parts, (1, 3))
+    assert found.rows == 10 + 12
+    assert found.gram == pytest.approx(parts[0].gram + parts[2].gram)
+    assert found.cross == pytest.approx(parts[0].cross + parts[2].cross)
+    assert found.square == pytest.approx(parts[0].square + parts[2].square)
+
+
+@pytest.mark.parametrize("held_out", [0, 2])
+def test_the_penalty_is_that_of_least_squared_error_on_the_next_fold(held_out: int) -> None:
+    folds = [data(seed, 12, 4.0) for seed in range(3)]
+    parts = [part(seed, 12, 4.0) for seed in range(3)]
+    penalties = (1e-6, 0.1, 0.5, 1.0, 3.0, 100.0)
+    other = (held_out + 1) % 3
+    training = parts[3 - held_out - other]
+    phi, y = folds[other]
+    losses = []
+    for penalty in penalties:
+        theta = linalg.solve(
+            training.gram + np.diag([0.0, *[penalty * 12] * 6]), training.cross, assume_a="pos"
+        )
+        losses.append(((y - phi @ theta) ** 2).sum())
+    assert best_penalty(parts, held_out, penalties) == penalties[int(np.argmin(losses))]
+
+
+def test_one_penalty_leaves_no_choice() -> None:
+    assert best_penalty([part(0, 9)], 0, (7.0,)) == 7.0

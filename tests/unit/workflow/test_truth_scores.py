@@ -1,0 +1,108 @@
+"""Scores of estimators against a truth, worked by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isnan
+
+import pytest
+
+from nurture_rl.errors import ShapeError
+from nurture_rl.workflow.ranking import LOGGING
+from nurture_rl.workflow.truth_scores import Choice, choose, holds, scores
+from nurture_rl.workflow.truth_study import TrueValues, TruthCell, TruthFinding
+
+TRUTH = TrueValues(
+    value={LOGGING: 10.0, "a": 14.0, "b": 12.0, "c": 6.0},
+    stderr={LOGGING: 0.0, "a": 0.0, "b": 0.0, "c": 0.0},
+    decisions_per_contact=5.0,
+)
+FINDING = TruthFinding(
+    policy="a",
+    estimator="dr",
+    chosen=None,
+    value=12.0,
+    lower=11.0,
+    upper=14.5,
+    ess=200.0,
+    feasible=True,
+    seconds=0.5,
+)
+
+
+def cell(*findings: TruthFinding) -> TruthCell:
+    return TruthCell(
+        world="w",
+        size=50,
+        replicate=1,
+        decisions=51,
+        contacts=10,
+        seed=1,
+        model_seconds=1.0,
+        findings=findings,
+        refusals=(),
+    )
+
+
+def of(policy: str, value: float, feasible: bool = True) -> TruthFinding:
+    return replace(
+        FINDING, policy=policy, value=value, lower=value - 1, upper=value + 1, feasible=feasible
+    )
+
+
+def test_an_interval_holds_a_truth_on_its_own_side() -> None:
+    assert holds(FINDING, TRUTH)  # 14 is 2 above, the upper end is 2.5 above
+    assert not holds(replace(FINDING, upper=13.9), TRUTH)
+    assert not holds(replace(FINDING, value=16.0, lower=14.1, upper=99.0), TRUTH)
+    assert holds(replace(FINDING, value=16.0, lower=14.0, upper=16.1), TRUTH)
+
+
+def test_a_noisy_truth_moves_the_end_out_in_quadrature() -> None:
+    # Off by 2, reach 1.2: the truth's 1.96 s must be at least 1.6, so s at least 0.8163.
+    short = replace(FINDING, upper=13.2)
+    assert not holds(short, replace(TRUTH, stderr={**TRUTH.stderr, "a": 0.81}))
+    assert holds(short, replace(TRUTH, stderr={**TRUTH.stderr, "a": 0.82}))
+
+
+def test_the_choice_costs_what_the_best_earns_more() -> None:
+    names = ["a", "b", "c"]
+    # b is taken for the best: 14 - 12 of a gain of 14 - 10.
+    assert choose({"a": 11.0, "b": 13.0}, TRUTH, names) == Choice("b", 2.0, 0.5)
+    # Everything looks worse than the logging policy, which is known without evaluation.
+    assert choose({"a": 9.0, "b": 8.0}, TRUTH, names) == Choice(LOGGING, 4.0, 1.0)
+    # What is believed of the logging policy counts where it is given.
+    assert choose({"a": 9.0, LOGGING: 8.0}, TRUTH, names) == Choice("a", 0.0, 0.0)
+    # Nothing better than the logging policy could be chosen: no gain, no share.
+    assert choose({"c": 11.0}, TRUTH, ["c"]) == Choice("c", 4.0, 0.0)
+    with pytest.raises(ShapeError, match="expected values of b alone"):
+        choose({"a": 1.0}, TRUTH, ["b"])
+
+
+def test_a_score_by_hand() -> None:
+    found = scores(cell(of("a", 13.5), of("b", 14.5), of("c", 6.5, feasible=False)), TRUTH)
+    assert len(found) == 1
+    one = found[0]
+    assert (one.estimator, one.asked, one.answered, one.carried) == ("dr", 4, 3, 2)
+    assert one.error == pytest.approx((0.5 + 2.5 + 0.5) / (14 + 12 + 6))
+    assert one.carried_error == pytest.approx((0.5 + 2.5) / (14 + 12))
+    assert (one.covered, one.covered_else) == (1, 1)
+    assert one.spearman == pytest.approx(0.5)  # ranks 2, 3, 1 against 3, 2, 1
+    assert isnan(one.carried_spearman)  # of two policies there is no order to speak of
+    assert one.choice == Choice("b", 2.0, 0.5)
+    assert one.carried_choice == Choice("b", 2.0, 0.5)
+    assert one.seconds == 0.5
+
+
+def test_only_policies_that_a_log_carries_are_chosen_among_those() -> None:
+    found = scores(cell(of("a", 20.0, feasible=False), of("b", 11.0), of("c", 3.0)), TRUTH)[0]
+    assert found.choice == Choice("a", 0.0, 0.0)
+    assert found.carried_choice == Choice("b", 0.0, 0.0)  # the best that could be chosen
+
+
+def test_each_estimator_is_scored_by_itself_and_a_refused_policy_can_not_be_chosen() -> None:
+    other = replace(of("b", 30.0), estimator="ips", seconds=1.5)
+    found = scores(cell(of("a", 13.0), of("b", 12.0), other), TRUTH)
+    assert [one.estimator for one in found] == ["dr", "ips"]
+    assert [one.answered for one in found] == [2, 1]
+    assert found[1].carried_choice.regret == pytest.approx(2.0)  # a could have been chosen
+    assert found[1].seconds == 1.5
