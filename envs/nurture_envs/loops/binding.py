@@ -162,7 +162,9 @@ def _answer(simulation: Simulation, latent: dict[str, Tensor]) -> Loop:
     numbers = [answers.row("f", outcome.amounts), answers.row("b", outcome.available)]
     after = {name: outcome.latent.get(name, known[name]) for name in known}
     for name, part in after.items():
-        stays = isinstance(part, Traced) and torch.equal(part.places, known[name].places)
+        stays = isinstance(part, Traced) and torch.equal(
+            part.places, recorder.places_of(known[name])
+        )
         numbers.append(-1 if stays else answers.row(_array(part), part))
     used = answers.reads(range(reads, reads + width))
     return answers.loop([reads if used else -1, *numbers])

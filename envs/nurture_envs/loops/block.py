@@ -59,9 +59,11 @@ class Loops:
             waiting=np.zeros(late, np.float32),
             due=np.zeros(late, np.int8),
         )
+        whole: Any = [np.zeros(width, np.int64) for _ in range(4)]
+        flag: Any = [np.zeros(width, np.bool_) for _ in range(3)]
         return records.State(
-            *(np.zeros(width, np.int64) for _ in range(4)),
-            *(np.zeros(width, np.bool_) for _ in range(3)),
+            *whole,
+            *flag,
             np.zeros((sends_remembered(simulation.journey.guardrails), width)),
             np.zeros((len(simulation.spec.attribute_columns), width), np.float32),
             np.zeros((floats, width), np.float32),
@@ -82,8 +84,8 @@ class Loops:
     def _made(self) -> tuple[records.Scratch, records.Shown]:
         width, loops = records.WIDTH, (self.world.start, self.world.answer)
         rows = {array: max(1, *(loop.rows.get(array, 1) for loop in loops)) for array in "fqbd"}
-        facts = [np.zeros(width, np.uint8) for _ in range(8)]
-        hours = [np.zeros(width) for _ in range(2)]
+        facts: Any = [np.zeros(width, np.uint8) for _ in range(8)]
+        hours: Any = [np.zeros(width) for _ in range(2)]
         fresh = self._fresh()
         scratch = records.Scratch(
             np.zeros(rows["f"] * width, np.float32),

@@ -319,7 +319,7 @@ def compiled(source: str) -> Any:
         sys.modules[name] = module  # where numba looks when it takes loops from the disk
         module.__file__ = str(path)
     exec(compile(text, str(path or "<world>"), "exec"), vars(module))
-    make = numba.cfunc(SIGNATURE, nopython=True, cache=path is not None, error_model="numpy")
+    make = numba.cfunc(SIGNATURE, cache=path is not None, error_model="numpy")
     return make(module.run)
 
 

@@ -21,7 +21,8 @@ class _Table:
     """Numbers of one kind behind each other."""
 
     def __init__(self, dtype: Any, first: int = 0) -> None:
-        self._dtype, self._parts, self._next = dtype, [], first
+        self._dtype, self._next = dtype, first
+        self._parts: list[NDArray[Any]] = []
 
     def put(self, values: Any) -> int:
         """Where the values begin."""

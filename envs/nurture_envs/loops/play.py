@@ -170,6 +170,26 @@ def _forget_last(final: Final, first: int, size: int) -> None:
 
 
 @_jit
+def _read(before: Shown, column: int, columns: int, rows: Floats, size: int) -> None:
+    """Copy what a tile was shown into rows of scratch."""
+    for k in range(columns):
+        at = k * before.stride + column
+        copy(before.features[at : at + size], rows[k * WIDTH :])
+    _fill(rows, columns, size)
+
+
+@_jit
+def _ended(result: Result, first: int, size: int, ended: Wholes) -> int:
+    """Write which contacts' episodes are over; says how many are."""
+    count = np.int64(0)
+    for i in range(first, first + size):
+        if result.terminated[i] | result.truncated[i]:
+            ended[count] = i
+            count += 1
+    return count
+
+
+@_jit
 def play(
     answer: Any, answers: Model, start: Any, starts: Model, state: State, clock: int,
     journey: Journey, n: int, share: float, scratch: Scratch, fresh_shown: Shown, before: Shown,
@@ -202,10 +222,7 @@ def play(
         size = min(WIDTH, n - first)
         _ask(state, share, result.action, first, size, scratch)
         if reads >= 0:
-            for k in range(journey.columns.shape[0]):
-                at = k * before.stride + column + first
-                copy(before.features[at : at + size], f[(reads + k) * WIDTH :])
-            _fill(f[reads * WIDTH :], journey.columns.shape[0], size)
+            _read(before, column + first, journey.columns.shape[0], f[reads * WIDTH :], size)
         answer(f, scratch.wholes, scratch.flags, scratch.doubles, answers.floats,
                answers.doubles, answers.float_table, answers.whole_table, size)  # fmt: skip
         remember(state, latents, first, size, scratch)
@@ -216,19 +233,14 @@ def play(
                   first, size, scratch.spare)  # fmt: skip
         _act(state, journey, first, size, result)
         decide(state, clock + 1, journey, first, size, scratch, shown, column + first)
-        count = np.int64(0)
-        for i in range(first, first + size):
-            if result.terminated[i] | result.truncated[i]:
-                scratch.ended[count] = i
-                count += 1
+        count = _ended(result, first, size, scratch.ended)
         over += count
         if autoreset:
             _forget_last(final, column + first, size)
-            if count > 0:
-                _keep_last(shown, column, scratch.ended, count, final)
-                for i in range(count):
-                    key = next_key(state.keys[scratch.ended[i]])
-                    scratch.wholes[KEY * WIDTH + i] = key
-                restart(start, starts, state, clock + 1, journey, scratch.ended, count, scratch,
-                         fresh_shown, shown, column)  # fmt: skip
+        if autoreset and count > 0:
+            _keep_last(shown, column, scratch.ended, count, final)
+            for i in range(count):
+                scratch.wholes[KEY * WIDTH + i] = next_key(state.keys[scratch.ended[i]])
+            restart(start, starts, state, clock + 1, journey, scratch.ended, count, scratch,
+                    fresh_shown, shown, column)  # fmt: skip
     return over

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +112,7 @@ class LoopPlayer:
 
         def one(block: Block) -> int:
             at = slice(block.column, block.column + block.n)
-            parts = (part[at] for part in result[:-1])
+            parts: Any = [part[at] for part in result[:-1]]
             own = records.Result(*parts, np.zeros(self._channels))
             return block.play(chosen[at], before, shown, final, self.autoreset, own)
 
@@ -128,16 +129,15 @@ class LoopPlayer:
         )
 
     def _result(self, n: int) -> records.Result:
+        flags: Any = [np.empty(n, np.bool_) for _ in range(4)]
         return records.Result(
             np.empty(n, np.int64),
             np.empty(n, np.int32),
             np.empty(n),
-            *(np.empty(n, np.bool_) for _ in range(4)),
+            *flags,
             np.empty(0),
         )
 
     def _seen(self, shown: records.Shown) -> Seen:
-        features, mask, reasons = (
-            part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]
-        )
-        return Seen(features, mask, reasons)
+        parts: Any = [part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]]
+        return Seen(*parts)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -287,7 +288,7 @@ def _elementwise(recorder: Recorder, name: str, common: str, values: Any, condit
     rows = [recorder.places_of(value) for value in values]
     if condition is not None:
         rows.append(recorder.places_of(condition))
-    shape = torch.broadcast_shapes(*(row.shape for row in rows))
+    shape = np.broadcast_shapes(*(tuple(row.shape) for row in rows))
     rows = [row.expand(shape) for row in rows]
     made = []
     for places in zip(*(row.reshape(-1).tolist() for row in rows), strict=True):

@@ -45,14 +45,15 @@ def differences(
     for _ in range(BINS):
         draws = rng.random(infos[0]["action_mask"].shape) * infos[0]["action_mask"]
         action = draws.argmax(axis=1)
-        plain, loops = ([*env.step(action)] for env in envs)
+        steps: list[list[Any]] = [[*env.step(action)] for env in envs]
+        plain, loops = steps
         infos = [plain[-1], loops[-1]]
         assert infos[0].keys() == infos[1].keys()
         for one, other in zip(_parts(plain), _parts(loops), strict=True):
             assert (one.dtype, one.shape) == (other.dtype, other.shape)
             differs |= (one != other).reshape(N, -1).any(axis=1)
         ended += int((plain[2] | plain[3]).sum())
-    return differs, _latent_gap(*(env._player for env in envs), differs), ended
+    return differs, _latent_gap(envs[0]._player, envs[1]._player, differs), ended
 
 
 def _parts(step: list[Any]) -> list[NDArray[Any]]:

@@ -95,7 +95,7 @@ def test_actions_that_are_no_whole_numbers_are_refused() -> None:
     env = ContactVectorEnv(WORLD, 2)
     env.reset(seed=0)
     with pytest.raises(ActionError, match="whole numbers as actions, got float64"):
-        env.step(np.array([0.0, 1.0]))  # type: ignore[arg-type]
+        env.step(np.array([0.0, 1.0]))
 
 
 def test_blocks_cut_no_account_in_two() -> None:

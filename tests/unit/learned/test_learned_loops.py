@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from nurture_envs.contact_env import ContactVectorEnv
 from nurture_envs.worlds.heads import ResponseModel
 from nurture_envs.worlds.learned import LearnedWorld
 from nurture_envs.worlds.world import declared_delays
-from tests.unit.learned.test_learned_world import JOURNEY, model, scrambled, starts
+from tests.unit.learned.test_learned_world import JOURNEY, model, scrambled
+from tests.unit.simulator.lamp_shop import starts
 
 pytest.importorskip("numba", reason="the extra `compiled` is not installed")
 
@@ -83,7 +86,8 @@ def test_a_learned_world_shows_the_same_by_loops(name: str) -> None:
 def test_rows_do_not_depend_on_members_block_or_neighbours() -> None:
     world = WORLDS["three members"]
     whole, few = ContactVectorEnv(world, 900), ContactVectorEnv(world, 31, block=8)
-    one, other = whole.reset(seed=5), few.reset(seed=5)
+    one: Any = whole.reset(seed=5)
+    other: Any = few.reset(seed=5)
     for _ in range(10):
         np.testing.assert_array_equal(one[0][:31], other[0])
         wait = np.full(900, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def inputs() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def looped(function: Function) -> np.ndarray:  # type: ignore[type-arg]
+def looped(function: Function) -> Any:
     """The function's values by loops, [n] or [k, n] as doubles."""
     recorder = Recorder()
     one = torch.ones(1, dtype=torch.int64)
@@ -48,7 +49,7 @@ def looped(function: Function) -> np.ndarray:  # type: ignore[type-arg]
     results = [("d", row, recorder.cast(place, "float64")) for row, place in enumerate(places)]
     written = Writer(recorder, {"f": 1, "q": 2, "b": 1, "d": len(places)}, results).written()
     x, k, flag, keys = inputs()
-    scratch = {
+    scratch: Any = {
         "f": np.zeros(written.rows["f"] * WIDTH, np.float32),
         "q": np.zeros(written.rows["q"] * WIDTH, np.int64),
         "b": np.zeros(written.rows["b"] * WIDTH, np.bool_),
@@ -61,11 +62,11 @@ def looped(function: Function) -> np.ndarray:  # type: ignore[type-arg]
     return scratch["d"].reshape(-1, WIDTH)[: len(places), :N]
 
 
-def _called(run, f, q, b, d, cf, cd, tf, tq):  # type: ignore[no-untyped-def]
+def _called(run: Any, f: Any, q: Any, b: Any, d: Any, cf: Any, cd: Any, tf: Any, tq: Any) -> None:
     import numba
 
     @numba.njit
-    def call(run, f, q, b, d, cf, cd, tf, tq, n):  # type: ignore[no-untyped-def]
+    def call(run, f, q, b, d, cf, cd, tf, tq, n):  # type: ignore[no-untyped-def,untyped-decorator]
         run(f, q, b, d, cf, cd, tf, tq, n)
 
     call(run, f, q, b, d, cf, cd, tf, tq, N)
