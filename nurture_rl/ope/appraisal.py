@@ -139,7 +139,7 @@ def appraise(
         candidates=len(rivals),
         checks=checks,
         target_checks=targets,
-        comparison=_comparison(case, config.preferred, rng),
+        comparison=_comparison(case, rng),
         weights={
             name: weight_profile(cumulative_weights(log, question.target.taken)[:, -1])
             for name, question in asked.items()
@@ -203,9 +203,9 @@ def _withheld(
     return replace(evaluation, policies=policies)
 
 
-def _comparison(case: _Case, preferred: str, rng: np.random.Generator) -> PolicyComparison | None:
+def _comparison(case: _Case, rng: np.random.Generator) -> PolicyComparison | None:
     """All policies the log carries beside each other and the logging policy, by one estimator."""
-    evaluation = case.evaluation
+    evaluation, preferred = case.evaluation, case.evaluation.preferred
     estimates = {LOGGED: evaluation.logged.estimate}
     for name in case.carried:
         if name != LOGGED and preferred in evaluation.policies[name].estimates:
