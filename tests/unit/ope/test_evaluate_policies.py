@@ -236,7 +236,7 @@ def test_unknown_rules_and_estimators_are_refused() -> None:
 
 def test_left_to_choose_the_verdict_rests_on_the_consistent_estimator_that_errs_least() -> None:
     policies: dict[str, TargetPolicy] = {"late": Leaning(0.4), "last": Leaning(np.inf)}
-    kinds = ("ips", "snips", "dm", "dr", "sndr")
+    kinds = ("ips", "snips", "dm", "dr", "wdr")
     found = configured(LOG, policies, estimators=kinds, preferred=AUTO)
     assert found.selection is not None
     errors = {one.name: one.mse for one in found.selection.ranking}
