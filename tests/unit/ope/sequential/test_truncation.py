@@ -114,6 +114,9 @@ def test_first_decisions_by_hand() -> None:
         # rewards in [1, 4], half a decision's worth at bin 1
         assert found.least == 0.0
         assert found.most == pytest.approx(0.8 * 0.5 * 4.0)
+    signed = truncated_ips(replace(log, reward=np.array([1.0, 4.0, -2.0])), taken, 1)
+    assert signed.least == pytest.approx(0.8 * 0.5 * -2.0)
+    assert signed.most == pytest.approx(0.8 * 0.5 * 4.0)
     ranged = truncated_ips(log, taken, 1, reward_range=(-10.0, -2.0))
     assert ranged.least == pytest.approx(-4.0)
     assert ranged.most == 0.0
@@ -121,7 +124,7 @@ def test_first_decisions_by_hand() -> None:
 
 def test_the_rest_counts_bins_up_to_the_last_of_the_log() -> None:
     log, taken = two_episodes()
-    late: IntArray = np.array([0, 3, 0])
+    late: IntArray = np.array([7, 10, 2])
     found = truncated_ips(replace(log, step=late), taken, 1)
     assert found.most == pytest.approx(0.8 * 4.0 * (0.5 + 0.25 + 0.125))
 
