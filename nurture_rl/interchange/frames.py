@@ -171,7 +171,7 @@ def _require_columns(
         if name not in table.column_names:
             near = hint(name, table.column_names)
             raise LogError(
-                f"{source} has no column {name!r} ({where}){near or ''}; it has "
+                f"{source} has no column {name!r} ({where}){near}; known columns: "
                 f"{', '.join(table.column_names)}"
             )
 
