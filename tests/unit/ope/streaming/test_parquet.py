@@ -20,6 +20,9 @@ from nurture_rl.ope.streaming.readers import ColumnReader
 from nurture_rl.ope.streaming.rows import FaultArray, Rows, rows_of_log
 from tests.unit.ope.streaming.makers import SMALL, decided
 
+# Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
+pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in scalar")
+
 CONFIG = StreamConfig(moments=SMALL, batch_rows=7, workers=1, compiled=False)
 
 
