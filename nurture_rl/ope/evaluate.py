@@ -16,15 +16,16 @@ from nurture_rl.ope.evaluation import LOGGED, Estimated, Evaluation, PolicyEvalu
 from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.selection.choice import EstimatorChoice
-from nurture_rl.ope.selection.paired import CONSISTENT, rank_by_pairing
+from nurture_rl.ope.selection.paired import rank_by_pairing
 from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS, Answers, Question, answers
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
 
-# Estimators in which an outcome counts with its full importance weight.
+# Estimators in which an outcome counts with its full importance weight: right propensities make
+# them right, whatever the model and however much of a contact's state the features leave out.
 FULLY_WEIGHTED = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr"})
-AUTO = "auto"  # in place of a preferred estimator: the consistent one with the smallest error
+AUTO = "auto"  # in place of a preferred estimator: the fully weighted one that errs least
 EVERY_ESTIMATOR = {**ESTIMATORS, **SLOW_ESTIMATORS}
 BASIC = ("ips", "snips", "dm", "dr")
 FALLBACKS = ("dr", "snips", "ips")  # where the preferred estimator has no answer for one of a pair
@@ -117,7 +118,7 @@ def evaluate_questions(
     found = {name: _evaluate_one(name, question, config) for name, question in asked.items()}
     selection = None if config.preferred != AUTO else _selection(found, config)
     if config.preferred == AUTO:
-        config = replace(config, preferred=_consistent(selection))
+        config = replace(config, preferred=_most_exact(selection))
     found = {name: replace(one, basis=_basis(one, None, config)) for name, one in found.items()}
     taken = {name: question.target.taken for name, question in asked.items()}
     rules = found.get(config.rules or "")
@@ -223,13 +224,13 @@ def _selection(
         estimates = {kind: one.estimate for kind, one in policy.estimates.items()}
         if policy.overlap.feasible and "dr" in estimates:
             asked.append((Answers(estimates, policy.refusals), estimates["dr"]))
-    return rank_by_pairing(asked, config.estimators, CONSISTENT) if asked else None
+    return rank_by_pairing(asked, config.estimators, FULLY_WEIGHTED) if asked else None
 
 
-def _consistent(selection: EstimatorChoice | None) -> str:
-    """The best-ranked estimator whose interval holds: bias is in none of them."""
+def _most_exact(selection: EstimatorChoice | None) -> str:
+    """The best-ranked estimator whose interval holds: no model and no state is trusted by it."""
     ranked = () if selection is None else selection.ranking
-    return next((one.name for one in ranked if one.name in CONSISTENT), "dr")
+    return next((one.name for one in ranked if one.name in FULLY_WEIGHTED), "dr")
 
 
 def _basis(

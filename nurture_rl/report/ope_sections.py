@@ -162,8 +162,9 @@ def _estimators(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
             Part(
                 table=ope_tables.selection(source),
                 note="Bias is bounded by the distance to the doubly robust estimate. A verdict "
-                "rests on an estimator without bias in large logs, whose interval therefore holds: "
-                "the one of them that errs least.",
+                "rests on the estimator that errs least among those that weight every outcome in "
+                "full: they trust neither a model nor that the features hold all of a contact's "
+                "state.",
             ),
         ),
     )
