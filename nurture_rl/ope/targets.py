@@ -55,6 +55,11 @@ def target_on_log(
         require_probabilities(target, log.mask, f"policy {name!r}")
     else:
         target = _asked(log, policy, name, chunk_rows)
+    return on_logged_rows(log, target)
+
+
+def on_logged_rows(log: EvaluationLog, target: FloatArray) -> TargetOnLog:
+    """Set a target's probabilities on the logged rows, [N, a], against the log's own."""
     taken = target[np.arange(log.n_rows), log.action]
     second_moment, unsupported = (taken / log.propensity) ** 2, None
     if log.logged_probabilities is not None:

@@ -110,7 +110,7 @@ def tails_table(source: OpeSource) -> Table:
     for name, tail in found.items():
         share = number(tail, "share") or share
         quantiles = rows(tail, "quantiles")
-        heads = [f"{100.0 * (number(one, 'share') or 0.0):g} % quantile" for one in quantiles]
+        heads = [f"{_whole_percent(number(one, 'share'))} quantile" for one in quantiles]
         worst = Bounded(number(tail, "cvar"), *_ends(mapping(tail, "cvar_interval")))
         lines.append(
             (
@@ -120,7 +120,12 @@ def tails_table(source: OpeSource) -> Table:
                 *(shown(number(one, "value")) for one in quantiles),
             )
         )
-    columns = ("Policy", f"Mean of the worst {100.0 * share:g} %", "Episodes it rests on", *heads)
+    columns = (
+        "Policy",
+        f"Mean of the worst {_whole_percent(share)}",
+        "Episodes it rests on",
+        *heads,
+    )
     return Table(f"Return of an episode, {source.unit}", columns, tuple(lines))
 
 
@@ -162,6 +167,11 @@ def _ends(interval: Json) -> tuple[float | None, float | None]:
 def _tone(verdict: str | None) -> str:
     tones = {"better": drawing.BLUE, "worse": drawing.VERMILION}
     return tones.get(verdict or "", drawing.GREY)
+
+
+def _whole_percent(share: float | None) -> str:
+    """A share that does not break between number and sign."""
+    return f"{100.0 * (share or 0.0):g}\N{NO-BREAK SPACE}%"
 
 
 def _p(value: float | None) -> str:

@@ -205,9 +205,9 @@ def _segments(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
         "segments",
         "Difference by segment",
         "Forest plot: the candidate's difference to the reference in each segment",
-        "All intervals hold together, so a blue or red segment is no find of chance; grey ones "
-        "cannot be told apart from no difference. The dashed line is the difference over all "
-        "contacts.",
+        "Blue: better, red: worse, both by p-values corrected for all segments; grey: no "
+        "difference can be told. All intervals hold together. The dashed line is the difference "
+        "over all contacts.",
     )
     return Section(
         "segments",
@@ -224,7 +224,8 @@ def _lift(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
         "Lift by factor",
         "Forest plot: each factor's share of the lift, and their sum",
         "What each choice earns when it follows the candidate and the others stay with the "
-        "reference, averaged over all orders of unlocking them. The shares add up to the whole.",
+        "reference, averaged over all orders of unlocking them. The shares add up to the whole, "
+        "which is the doubly robust difference of the two policies.",
     )
     return Section(
         "lift",

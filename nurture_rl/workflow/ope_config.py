@@ -78,7 +78,7 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
             raise ConfigError(
                 f"{name}: {value!r} cannot be worked with; see docs/off-policy-evaluation.md"
             )
-    if run.data.source in FOREIGN and not run.targets:
+    if run.data.source in FOREIGN and run.data.source != "obp" and not run.targets:
         raise ConfigError(
             "targets: a log without a journey needs target policies, such as "
             "targets.new.columns=[p_a,p_b] or targets.new.always=a"

@@ -15,7 +15,7 @@ from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.estimators import as_panel, cumulative_weights
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, discount_from_start, horizon
 
-RARE_SHARE = 0.1  # of all decisions, at most, have a rare outcome
+RARE_SHARE = 0.2  # of all episodes, at most, have a rare outcome
 RARE_FACTOR = 5.0  # a rare outcome is at least so many times the mean size of a reward
 RARE_VARIATION = 0.5  # of the sum of squared rewards, at least, is in the rare outcomes
 
@@ -76,7 +76,7 @@ def rare_outcomes(
     Returns:
         The outcomes, or None where rewards are neither ruled by rare ones nor a plain share.
     """
-    rare = _rare(log.reward)
+    rare = _rare(log)
     weights = cumulative_weights(log, taken)
     share = _share(log, weights) if against is None else None
     if rare is None and share is None:
@@ -101,14 +101,13 @@ def rare_outcomes(
     )
 
 
-def _rare(reward: FloatArray) -> BoolArray | None:
-    size = np.abs(reward)
+def _rare(log: EvaluationLog) -> BoolArray | None:
+    size = np.abs(log.reward)
     rare = size > RARE_FACTOR * size.mean()
-    total = float(reward @ reward)
-    if not rare.any() or rare.mean() > RARE_SHARE:
+    if not rare.any() or np.unique(log.episode[rare]).size > RARE_SHARE * log.n_episodes:
         return None
-    within = float(reward[rare] @ reward[rare])
-    return rare if within >= RARE_VARIATION * total else None
+    within = float(log.reward[rare] @ log.reward[rare])
+    return rare if within >= RARE_VARIATION * float(log.reward @ log.reward) else None
 
 
 def _share(log: EvaluationLog, weights: FloatArray) -> MatchedShare | None:

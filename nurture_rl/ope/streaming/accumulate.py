@@ -58,8 +58,7 @@ def sound_moments(
     """`moments_of` for rows that were checked already."""
     n = rows.contact.size
     part = _compiled_rows if compiled else chunk_moments
-    size = -(-n // threads) if compiled else CHUNK_ROWS
-    found = _in_parts(lambda index: part(rows.take(index), config), n, size, threads)
+    found = _in_parts(lambda index: part(rows.take(index), config), n, compiled, threads)
     by = {name: _by_code(rows, codes) for name, codes in rows.groups.items()}
     return replace(merged(*found), by=by)
 
@@ -91,8 +90,7 @@ def moments_of_choices(
     plain = Rows(choices.contact, nothing, choices.propensity, choices.reward, nothing, nothing)
     require_sound(plain)
     part = _compiled_choices if compiled else _plain_choices
-    size = -(-n // threads) if compiled else CHUNK_ROWS
-    found = _in_parts(lambda index: part(choices, config, index), n, size, threads)
+    found = _in_parts(lambda index: part(choices, config, index), n, compiled, threads)
     total = merged(*found)
     if not np.isfinite(total.sums).all():
         raise ShapeError("q holds numbers that are not finite; predict every action of every row")
@@ -100,14 +98,13 @@ def moments_of_choices(
 
 
 def _in_parts(
-    part: Callable[[slice], Moments], n: int, size: int, threads: int
+    part: Callable[[slice], Moments], n: int, compiled: bool, threads: int
 ) -> Sequence[Moments]:
-    """Sums of consecutive parts in their order, at least one."""
-    slices = [slice(first, min(first + size, n)) for first in range(0, max(n, 1), max(size, 1))]
-    if threads == 1 or len(slices) == 1:
-        return [part(index) for index in slices]
+    """Sums of consecutive parts in their order, at least one: one per thread, or small chunks."""
+    size = max(n // threads, 1) if compiled else CHUNK_ROWS
+    firsts = range(0, max(n, 1), size)
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(part, slices))
+        return list(pool.map(part, (slice(first, min(first + size, n)) for first in firsts)))
 
 
 def _grid(config: MomentsConfig) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -114,10 +114,6 @@ def _summed(
     groups: list[_Group], reader: Reader, config: StreamConfig
 ) -> Iterator[tuple[_Group, Part]]:
     """Sums of row groups in their order; few are in flight at a time."""
-    if config.workers == 1:
-        for group in groups:
-            yield group, _sum_group(group, reader, config)
-        return
     waiting = iter(groups)
     flight: deque[tuple[_Group, Future[Part]]] = deque()
     with ThreadPoolExecutor(config.workers) as pool:
@@ -193,5 +189,5 @@ def _require_few(done: Progress, total: int, share: float) -> None:
 def _progress_line(done: Progress, total: int, rate: float) -> str:
     return (
         f"{done.rows_read:,} of {total:,} decisions ({done.rows_read / total:.0%}), "
-        f"{rate / 1e6:.1f} M/s, {done.bad_row.size:,} set aside"
+        f"{rate:,.0f}/s, {done.bad_row.size:,} set aside"
     )

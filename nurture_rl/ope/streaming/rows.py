@@ -27,6 +27,7 @@ FAULTS = (
     "logged probabilities are no distribution over the legal actions",
     "propensity is not what the logged probabilities say",
 )
+_FIRST_FAULT, _GROUP_FAULT = 2, 7
 FaultArray = NDArray[np.int8]  # positions in FAULTS; 0 where a row can be used
 
 
@@ -72,22 +73,21 @@ def rows_of_log(log: EvaluationLog, taken: FloatArray, predictions: ValuePredict
 
 def faults(rows: Rows) -> FaultArray:
     """What is wrong with each row, the first thing found; 0 where nothing is, [n]."""
-    p, t, nothing_wrong = rows.propensity, rows.taken, np.zeros(rows.reward.size, dtype=np.int8)
-    sound = (p > 0.0) & (p <= 1.0 + TOLERANCE) & (t >= 0.0) & (t <= 1.0 + TOLERANCE)
-    for numbers in (rows.reward, rows.q_logged, rows.value):
-        sound &= np.isfinite(numbers)
-    negative = [codes < 0 for codes in rows.groups.values()]
-    if sound.all() and not any(codes.any() for codes in negative):
-        return nothing_wrong
+    p, t = rows.propensity, rows.taken
     checks = [
         np.isnan(p),
         ~((p > 0.0) & (p <= 1.0 + TOLERANCE)),
         ~np.isfinite(rows.reward),
         ~((t >= 0.0) & (t <= 1.0 + TOLERANCE)),
         ~(np.isfinite(rows.q_logged) & np.isfinite(rows.value)),
-        np.any(negative, axis=0) if negative else np.zeros(p.size, dtype=np.bool_),
+        *(codes < 0 for codes in rows.groups.values()),
     ]
-    return np.select(checks, list(range(2, 8)), nothing_wrong).astype(np.int8)
+    found = np.zeros(p.size, dtype=np.int8)
+    for place, bad in enumerate(checks):
+        if bad.any():
+            reason = min(_FIRST_FAULT + place, _GROUP_FAULT)
+            found = np.where((found == 0) & bad, reason, found).astype(np.int8)
+    return found
 
 
 def require_sound(rows: Rows) -> None:

@@ -17,7 +17,8 @@ UNIT = Range(0.0, 1.0)
 def batch(seed: int, n: int, chance: float = 0.3) -> WeightedRewards:
     """Weights 5 or 0 by chance 1/5, rewards 1 or 0."""
     rng = np.random.default_rng(seed)
-    weight, reward = 5.0 * (rng.random(n) < 0.2), (rng.random(n) < chance).astype(float)
+    weight = np.where(rng.random(n) < 0.2, 5.0, 0.0)
+    reward = np.where(rng.random(n) < chance, 1.0, 0.0)
     return weighted_rewards(weight, reward, np.arange(n), UNIT)
 
 

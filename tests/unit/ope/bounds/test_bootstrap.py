@@ -107,7 +107,7 @@ def test_the_studentised_interval_divides_each_error_by_its_own() -> None:
     ratio = a.sum() / b.sum()
 
     def error(weights: np.ndarray) -> tuple[float, float]:
-        own = (weights @ a) / (weights @ b)
+        own = float((weights @ a) / (weights @ b))
         return own, float(np.sqrt(weights @ (a - own * b) ** 2) / (weights @ b))
 
     drawn = [error(row) for row in poisson_counts(names, CONFIG).T.astype(np.float64)]

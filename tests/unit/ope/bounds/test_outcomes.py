@@ -67,8 +67,6 @@ def test_frequent_small_costs_are_no_outcomes() -> None:
 def test_rewards_that_no_rare_one_rules_have_no_outcomes() -> None:
     ones = np.full(40, 0.5)
     assert rare_outcomes(replace(sale_log(), reward=np.linspace(1.0, 2.0, 40)), ones) is None
-    frequent = replace(sale_log(), reward=np.where(np.arange(40) < 5, 7.0 + np.arange(40), 0.0))
-    assert rare_outcomes(frequent, ones) is None  # 12 % of decisions
     noisy = replace(sale_log(), reward=np.where(np.arange(40) < 1, 11.0, [2.0, -2.0] * 20))
     assert rare_outcomes(noisy, ones) is None  # 121 of 277 squared
 
@@ -80,10 +78,14 @@ def test_rare_outcomes_must_carry_half_of_the_squares() -> None:
     assert found_in(cents, np.full(40, 0.5)).matched == 1
 
 
-def test_ten_percent_of_decisions_are_still_rare() -> None:
-    # 4 of 40 decisions at 10 and 11: each is more than five times the mean size.
-    edge = replace(sale_log(), reward=np.where(np.arange(40) < 4, 10.0 + np.arange(40) % 2, 0.0))
-    assert found_in(edge, np.full(40, 0.5)).matched == 4
+def test_what_comes_in_every_fifth_episode_is_rare_and_oftener_is_not() -> None:
+    # Two decisions an episode, so one in ten of them pays.
+    log = replace(random_log(0, [2] * 20), reward=np.where(np.arange(40) % 10 == 0, 9.0, 0.0))
+    assert found_in(log, log.propensity).matched == 4
+    oftener = replace(log, reward=np.where(np.arange(40) % 8 == 0, 9.0, 0.0))
+    assert rare_outcomes(oftener, log.propensity) is None
+    twice = replace(log, reward=np.where(np.isin(np.arange(40), [0, 1, 2, 3, 8, 9]), 9.0, 0.0))
+    assert found_in(twice, log.propensity).matched == 6
 
 
 def test_a_difference_weighs_by_the_difference_and_swaps_gains_for_losses() -> None:

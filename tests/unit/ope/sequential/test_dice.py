@@ -12,6 +12,7 @@ from nurture_rl.ope.log import EvaluationLog, FloatArray, evaluation_log
 from nurture_rl.ope.sequential.abstraction import Cells, state_cells
 from nurture_rl.ope.sequential.dice import correction, dice
 from nurture_rl.ope.sequential.marginal import effective_episodes
+from nurture_rl.ope.sequential.weighted import value_ahead
 from tests.unit.ope.log_makers import random_log
 from tests.unit.ope.sequential.small_logs import random_target, repeated
 from tests.unit.ope.sequential.worlds import draw, everywhere, exact_value, graph
@@ -77,6 +78,25 @@ def test_the_estimate_and_its_error_by_hand() -> None:
     assert found.ess == pytest.approx(effective_episodes(log, weights))
 
 
+def test_lent_visits_have_their_part_in_the_error() -> None:
+    log = random_log(6, [2] * 40 + [1] * 40)
+    rng = np.random.default_rng(7)
+    action = np.where(np.arange(log.n_rows) == 5, 1, np.where(log.step == 0, log.action, 0))
+    log = replace(log, action=action, mask=np.ones_like(log.mask), reward=rng.normal(size=120))
+    # Of the second decisions one shows action 1 and none action 2, which the target hardly takes.
+    target = np.tile([0.55, 0.43, 0.02], (log.n_rows, 1))
+    cells = state_cells(log, np.zeros(log.n_rows, dtype=np.int64))
+    found = correction(log, target, cells)
+    assert 0.0 < found.lent.sum() < 0.02 * (found.zeta + found.lent).sum()
+    outcome = log.reward + value_ahead(log, found.value)
+    error = found.zeta * (outcome - found.q[cells.cell, log.action])
+    error += found.lent * (outcome - found.mean[cells.cell])
+    whole = found.value[log.step == 0] + np.bincount(log.episode, weights=error)
+    estimate = dice(log, target, cells)
+    assert estimate.value == pytest.approx(whole.mean())
+    assert estimate.influence == pytest.approx((whole - whole.mean()) / 80)
+
+
 def test_influence_is_the_derivative_of_the_value() -> None:
     log = random_log(3, [2, 1, 3, 2, 2, 3, 3, 3, 2, 3])
     log = replace(log, mask=np.ones_like(log.mask))
@@ -88,9 +108,7 @@ def test_influence_is_the_derivative_of_the_value() -> None:
     after = correction(heavier, target[rows], state_cells(heavier, state[rows]))
     gain = after.value[heavier.step == 0].mean() - before.value[log.step == 0].mean()
     cells = state_cells(log, state)
-    outcome = log.reward + 0.9 * np.append(before.value[1:], 0.0) * (
-        np.diff(log.episode, append=99) == 0
-    )
+    outcome = log.reward + value_ahead(log, before.value)
     error = before.zeta * (outcome - before.q[cells.cell, log.action])
     error += before.lent * (outcome - before.mean[cells.cell])
     own = log.episode == 2

@@ -11,9 +11,9 @@ import pytest
 from nurture_rl.errors import ActionError, LogError, ProbabilityError, ShapeError
 from nurture_rl.ope.streaming import accumulate
 from nurture_rl.ope.streaming.accumulate import Choices, moments_of, moments_of_choices
-from nurture_rl.ope.streaming.moments import Moments, merged
+from nurture_rl.ope.streaming.moments import Moments, MomentsConfig, merged
 from nurture_rl.ope.streaming.plain import chunk_moments
-from nurture_rl.ope.streaming.rows import rows_of_log
+from nurture_rl.ope.streaming.rows import Rows, rows_of_log
 from tests.unit.ope.streaming.makers import SMALL, decided, some_rows
 
 numba_or_not = pytest.mark.parametrize(
@@ -48,6 +48,26 @@ def test_parts_and_threads_change_nothing(
     require_same(moments_of(rows, SMALL, threads, compiled), chunk_moments(rows, SMALL))
     whole = moments_of_choices(choices(2, 100), SMALL, 1, compiled)
     require_same(moments_of_choices(choices(2, 100), SMALL, threads, compiled), whole)
+
+
+@pytest.mark.parametrize(
+    ("compiled", "threads", "parts"), [(False, 1, 4), (True, 1, 1), (True, 2, 2)]
+)
+def test_chunks_are_small_in_numpy_and_one_per_thread_when_compiled(
+    compiled: bool, threads: int, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def counted(rows: Rows, config: MomentsConfig) -> Moments:
+        seen.append(rows.contact.size)
+        return chunk_moments(rows, config)
+
+    monkeypatch.setattr(accumulate, "CHUNK_ROWS", 30)
+    monkeypatch.setattr(accumulate, "_compiled_rows", counted)
+    monkeypatch.setattr(accumulate, "chunk_moments", counted)
+    moments_of(some_rows(0, 100), SMALL, threads, compiled)
+    assert len(seen) == parts
+    assert sum(seen) == 100
 
 
 @numba_or_not

@@ -156,13 +156,22 @@ def test_progress_of_another_table_or_reader_is_refused(tmp_path: Path) -> None:
         stream_parquet(tmp_path / "t.parquet", ColumnReader(), kept)
 
 
-def test_progress_is_said_after_every_row_group(tmp_path: Path) -> None:
+def test_progress_is_said_after_every_row_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pq.write_table(table(6, 30)[0], tmp_path / "t.parquet", row_group_size=10)
+    kept = replace(CONFIG, progress=tmp_path / "progress.npz", batch_rows=10)
+    with pytest.raises(OSError, match="the disk is gone"):
+        stream_parquet(tmp_path / "t.parquet", Breaks(1, []), kept)
+    clock = iter([100.0, 102.0, 105.0])
+    monkeypatch.setattr("nurture_rl.ope.streaming.parquet.time.perf_counter", lambda: next(clock))
     said: list[str] = []
-    stream_parquet(tmp_path / "t.parquet", ColumnReader(), CONFIG, said.append)
-    assert [line.split(" decisions")[0] for line in said] == ["10 of 30", "20 of 30", "30 of 30"]
-    assert "(33%)" in said[0]
-    assert all(float(line.split("), ")[1].split(" M/s")[0]) >= 0.0 for line in said)
+    stream_parquet(tmp_path / "t.parquet", Breaks(None, []), kept, said.append)
+    # Rates count what was read since the stream went on.
+    assert said == [
+        "20 of 30 decisions (67%), 5/s, 0 set aside",
+        "30 of 30 decisions (100%), 4/s, 0 set aside",
+    ]
 
 
 def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
