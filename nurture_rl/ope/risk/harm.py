@@ -49,7 +49,7 @@ def harm_bound(
         Gamma^-1(level; shape (y + m)^2 / (v + m^2), scale (v + m^2) / (y + m))
 
     which is the exact Poisson bound when weights are equal, and -m log(1 - level) at no event.
-    A rate per exposure divides by the exposure's lower bound, for which a tenth of the error is kept.
+    A rate per exposure divides by the exposure's lower bound, for which a tenth of the error stays.
 
     Args:
         log: the logged decisions.
