@@ -73,7 +73,7 @@ EXCUSES: tuple[Excuse, ...] = (
         path="nurture_rl/ope/sequential/fused.py",
         original="log.step.max() - log.step.min()",
         changed="log.step.max() + log.step.min()",
-        reason="bins count from 0, so the table of discounts is as long or longer, never read there",
+        reason="bins count from 0: the table of discounts is as long or longer, never read there",
     ),
 )
 
