@@ -47,6 +47,7 @@ OBP = Peer(
         ("pingouin", "pyyaml", "tqdm", "mypy-extensions", "numpy<2", "pandas<2.3", "scipy<1.14"),
         ("--no-deps", "--ignore-requires-python", "obp==0.5.7", "pyieoe"),  # its pins are too old
     ),
+    seconds=900,
 )
 
 

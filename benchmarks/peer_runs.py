@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.timing import Rate, watched
 
 HERE = Path(__file__).resolve().parent
-_INSTALL_SECONDS, _RUN_SECONDS = 900, 300
+_INSTALL_SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Peer:
     name: str
     script: str
     installs: tuple[tuple[str, ...], ...]  # one pip call each, in order
+    seconds: int = 300  # after which a run is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def peer_json(
             _install(peer, folder / peer.name)
         script = str(HERE / "peers" / peer.script)
         command = [str(python), "-W", "ignore", script, *arguments]
-        printed, other = watched(lambda: _run(command, _RUN_SECONDS))
+        printed, other = watched(lambda: _run(command, peer.seconds))
     except (OSError, subprocess.SubprocessError) as error:
         return Skipped(_reason(error))
     return json.loads(printed.splitlines()[-1]), other

@@ -73,15 +73,7 @@ def read_feedback(
     position = _positions(feedback, n)
     tables = {name: _distribution(table, name, n, a, position) for name, table in _all(targets)}
     keep, context, notes = _shown(position, context, meaning, source)
-    contact = feedback.get("contact")
-    if contact is None:
-        who = np.arange(n, dtype=np.int64)
-        notes.append(
-            "bandit feedback names no contact: rounds count as independent, so intervals are too "
-            "narrow where one person was seen several times; add the key 'contact'"
-        )
-    else:
-        who = np.unique(np.asarray(contact).astype(str), return_inverse=True)[1].reshape(-1)
+    who = _contacts(feedback, n, notes)
     whole = np.isfinite(action.astype(np.float64)) & (action >= 0) & (action < a)
     width = context.shape[1] - int(np.asarray(feedback["context"]).shape[1])
     names = [f"context_{k}" for k in range(context.shape[1] - width)]
@@ -148,6 +140,20 @@ def _require_keys(feedback: Mapping[str, Any], source: str) -> None:
                 f"{source} has no key {name!r}{hint(name, list(feedback))}; it has "
                 f"{', '.join(map(str, feedback))}"
             )
+
+
+def _contacts(feedback: Mapping[str, Any], n: int, notes: list[str]) -> IntArray:
+    """The contact of each round, [n]; notes where each round counts as one."""
+    if feedback.get("contact") is None:
+        notes.append(
+            "bandit feedback names no contact: rounds count as independent, so intervals are too "
+            "narrow where one person was seen several times; add the key 'contact'"
+        )
+        return np.arange(n, dtype=np.int64)
+    labels = np.asarray(feedback["contact"]).astype(str).reshape(-1)
+    if labels.size != n:
+        raise ShapeError(f"'contact' must be [{n}] like 'action', got [{labels.size}]")
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
 def _column(feedback: Mapping[str, Any], name: str, n: int) -> FloatArray:

@@ -77,8 +77,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
             "orders their decisions"
         )
     cells = Cells(table, name)
-    acted = cells.labels(columns.action)
-    actions = tuple(map(str, meaning.actions)) or _logged_actions(acted)
+    actions, action = _actions(cells, columns, meaning)
     n, a = len(table), len(actions)
     mask = np.ones((n, a), dtype=np.bool_)
     if columns.mask:
@@ -86,10 +85,6 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
     logged = None
     if columns.logged_probabilities:
         logged = cells.table_of(columns.logged_probabilities, a, "columns.logged_probabilities")
-    position = {action: k for k, action in enumerate(actions)}
-    action = np.array([position.get(text, -1) for text in acted], dtype=np.int64)
-    for i in np.flatnonzero((action < 0) & (cells.faults == "")):
-        cells.faults[i] = f"unknown action: {acted[i]!r} is none of {', '.join(actions)}"
     episode, step = _episodes(cells, columns, line)
     return LoggedRows(
         source=name,
@@ -171,9 +166,22 @@ def _require_columns(
         if name not in table.column_names:
             near = hint(name, table.column_names)
             raise LogError(
-                f"{source} has no column {name!r} ({where}){near or ''}; it has "
+                f"{source} has no column {name!r} ({where}){near}; known columns: "
                 f"{', '.join(table.column_names)}"
             )
+
+
+def _actions(
+    cells: Cells, columns: FrameColumns, meaning: FrameMeaning
+) -> tuple[tuple[str, ...], IntArray]:
+    """The log's actions, and the position of each row's among them, -1 for none, [n]."""
+    acted = cells.labels(columns.action)
+    actions = tuple(map(str, meaning.actions)) or _logged_actions(acted)
+    position = {action: k for k, action in enumerate(actions)}
+    action = np.array([position.get(text, -1) for text in acted], dtype=np.int64)
+    for i in np.flatnonzero((action < 0) & (cells.faults == "")):
+        cells.faults[i] = f"unknown action: {acted[i]!r} is none of {', '.join(actions)}"
+    return actions, action
 
 
 def _episodes(cells: Cells, columns: FrameColumns, line: IntArray) -> tuple[IntArray, IntArray]:

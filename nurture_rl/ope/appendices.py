@@ -129,7 +129,7 @@ def by_segment(
     found = {}
     for name, labels in segments.items():
         rows = labels.astype(np.str_)[log.episode]
-        asked = Segmented(log, taken, *pair, contact_labels(log, rows))
+        asked = Segmented(log, taken, *pair, contact_labels(log, rows.tolist()))
         found[name] = value_by_segment(asked, config)
     return found
 

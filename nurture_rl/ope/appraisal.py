@@ -126,31 +126,7 @@ def appraise(
     evaluation = _withheld(evaluation, checks, targets)
     chosen = candidate or best_of(evaluation, rivals)
     case = _Case(log, asked, evaluation, chosen, beside, design, together)
-    weeks, skipped = _weeks(case)
-    told, refused = tails(log, case.carried, together)
-    parts, without = _segments(case)
-    lift = _lift(case)
-    skipped |= refused | without | ({"lift by factor": lift} if isinstance(lift, str) else {})
-    return Appraisal(
-        evaluation=evaluation,
-        candidate=chosen,
-        rules=config.rules,
-        margin=config.margin,
-        candidates=len(rivals),
-        checks=checks,
-        target_checks=targets,
-        comparison=_comparison(case, config.preferred, rng),
-        weights={
-            name: weight_profile(cumulative_weights(log, question.target.taken)[:, -1])
-            for name, question in asked.items()
-        },
-        weeks=weeks,
-        tails=told,
-        harms=harm_bounds(log, case.carried, beside.harms, together),
-        segments=parts,
-        lift=None if isinstance(lift, str) else lift,
-        skipped=skipped,
-    )
+    return _with_appendices(case, config, len(rivals), (checks, targets), rng)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,6 +149,40 @@ class _Case:
             if self.evaluation.policies[name].overlap.feasible:
                 found[name] = one.target.taken
         return found
+
+
+def _with_appendices(
+    case: _Case,
+    config: EvaluationConfig,
+    candidates: int,
+    checked: tuple[LogChecks, dict[str, LogChecks]],
+    rng: np.random.Generator,
+) -> Appraisal:
+    weeks, skipped = _weeks(case)
+    told, refused = tails(case.log, case.carried, case.level)
+    parts, without = _segments(case)
+    lift = _lift(case)
+    skipped |= refused | without | ({"lift by factor": lift} if isinstance(lift, str) else {})
+    return Appraisal(
+        evaluation=case.evaluation,
+        candidate=case.candidate,
+        rules=config.rules,
+        margin=config.margin,
+        candidates=candidates,
+        checks=checked[0],
+        target_checks=checked[1],
+        comparison=_comparison(case, rng),
+        weights={
+            name: weight_profile(cumulative_weights(case.log, question.target.taken)[:, -1])
+            for name, question in case.asked.items()
+        },
+        weeks=weeks,
+        tails=told,
+        harms=harm_bounds(case.log, case.carried, case.beside.harms, case.level),
+        segments=parts,
+        lift=None if isinstance(lift, str) else lift,
+        skipped=skipped,
+    )
 
 
 def best_of(evaluation: Evaluation, rivals: list[str]) -> str:
@@ -203,9 +213,9 @@ def _withheld(
     return replace(evaluation, policies=policies)
 
 
-def _comparison(case: _Case, preferred: str, rng: np.random.Generator) -> PolicyComparison | None:
+def _comparison(case: _Case, rng: np.random.Generator) -> PolicyComparison | None:
     """All policies the log carries beside each other and the logging policy, by one estimator."""
-    evaluation = case.evaluation
+    evaluation, preferred = case.evaluation, case.evaluation.preferred
     estimates = {LOGGED: evaluation.logged.estimate}
     for name in case.carried:
         if name != LOGGED and preferred in evaluation.policies[name].estimates:

@@ -15,13 +15,18 @@ from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.ope.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
 from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
-from nurture_rl.ope.suite import ESTIMATORS, Question, answers
+from nurture_rl.ope.selection.choice import EstimatorChoice
+from nurture_rl.ope.selection.paired import rank_by_pairing
+from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS, Answers, Question, answers
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
 
-# Estimators in which an outcome counts with its full importance weight.
+# Estimators in which an outcome counts with its full importance weight: right propensities make
+# them right, whatever the model and however much of a contact's state the features leave out.
 FULLY_WEIGHTED = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr"})
+AUTO = "auto"  # in place of a preferred estimator: the fully weighted one that errs least
+EVERY_ESTIMATOR = {**ESTIMATORS, **SLOW_ESTIMATORS}
 BASIC = ("ips", "snips", "dm", "dr")
 FALLBACKS = ("dr", "snips", "ips")  # where the preferred estimator has no answer for one of a pair
 
@@ -34,8 +39,8 @@ class EvaluationConfig:
     thresholds: OverlapThresholds = field(default_factory=OverlapThresholds)
     value_model: ValueModelConfig = field(default_factory=ValueModelConfig)
     chunk_rows: int = 65_536  # rows a policy is asked about at a time
-    estimators: tuple[str, ...] = BASIC  # names of `suite.ESTIMATORS`
-    preferred: str = "dr"  # the estimator that differences and verdicts rest on
+    estimators: tuple[str, ...] = BASIC  # names, also of slow ones
+    preferred: str = "dr"  # the estimator that differences and verdicts rest on, or AUTO
     rules: str | None = None  # a simple policy among those evaluated, which may be enough
     margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
 
@@ -111,6 +116,10 @@ def evaluate_questions(
     own = ips(log, log.propensity)
     logged = chosen_interval(own, config.level, rare_outcomes(log, log.propensity))
     found = {name: _evaluate_one(name, question, config) for name, question in asked.items()}
+    selection = None if config.preferred != AUTO else _selection(found, config)
+    if config.preferred == AUTO:
+        config = replace(config, preferred=_most_exact(selection))
+    found = {name: replace(one, basis=_basis(one, None, config)) for name, one in found.items()}
     taken = {name: question.target.taken for name, question in asked.items()}
     rules = found.get(config.rules or "")
     pair = _Pairing(log, taken, found.get(reference), rules, own, config)
@@ -129,13 +138,15 @@ def evaluate_questions(
             name: policy if name == reference else _compared(policy, pair)
             for name, policy in found.items()
         },
+        preferred=config.preferred,
+        selection=selection,
     )
 
 
 def _evaluate_one(name: str, question: Question, config: EvaluationConfig) -> PolicyEvaluation:
     """One policy's estimates and diagnostics, not yet compared."""
     log, target = question.log, question.target
-    asked = {kind: ESTIMATORS[kind] for kind in config.estimators}
+    asked = {kind: EVERY_ESTIMATOR[kind] for kind in config.estimators}
     found = answers(question, asked)
     outcomes = rare_outcomes(log, target.taken)
     estimates = {
@@ -151,7 +162,7 @@ def _evaluate_one(name: str, question: Question, config: EvaluationConfig) -> Po
         refusals=found.refusals,
         overlap=overlap(log, target, config.thresholds),
         action_mix=action_mix(log, target.probabilities),
-        basis=config.preferred if config.preferred in estimates else None,
+        basis=None,
         difference=None,
         against_rules=None,
         judgement=None,
@@ -204,6 +215,24 @@ def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
     )
 
 
+def _selection(
+    found: Mapping[str, PolicyEvaluation], config: EvaluationConfig
+) -> EstimatorChoice | None:
+    """The estimators by their error over the policies that the log carries."""
+    asked = []
+    for policy in found.values():
+        estimates = {kind: one.estimate for kind, one in policy.estimates.items()}
+        if policy.overlap.feasible and "dr" in estimates:
+            asked.append((Answers(estimates, policy.refusals), estimates["dr"]))
+    return rank_by_pairing(asked, config.estimators, FULLY_WEIGHTED) if asked else None
+
+
+def _most_exact(selection: EstimatorChoice | None) -> str:
+    """The best-ranked estimator whose interval holds: no model and no state is trusted by it."""
+    ranked = () if selection is None else selection.ranking
+    return next((one.name for one in ranked if one.name in FULLY_WEIGHTED), "dr")
+
+
 def _basis(
     policy: PolicyEvaluation, reference: PolicyEvaluation | None, config: EvaluationConfig
 ) -> str | None:
@@ -238,9 +267,10 @@ def _require_names(
         raise NurtureError(
             f"the rules must be one of the policies {sorted(policies)}, got {config.rules!r}"
         )
-    unknown = sorted({*config.estimators, config.preferred} - set(ESTIMATORS))
-    if unknown or config.preferred not in config.estimators:
+    preferred = "dr" if config.preferred == AUTO else config.preferred
+    unknown = sorted({*config.estimators, preferred} - set(EVERY_ESTIMATOR))
+    if unknown or preferred not in config.estimators:
         raise NurtureError(
-            f"estimators must be among {', '.join(ESTIMATORS)} and hold the preferred one, got "
-            f"{', '.join(config.estimators)} and {config.preferred!r} preferred"
+            f"estimators must be among {', '.join(EVERY_ESTIMATOR)} and hold the preferred one, "
+            f"got {', '.join(config.estimators)} and {preferred!r} preferred"
         )

@@ -12,6 +12,7 @@ from nurture_rl.ope.diagnostics import Overlap
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.intervals import Difference, Interval
 from nurture_rl.ope.log import FloatArray, IntArray
+from nurture_rl.ope.selection.choice import EstimatorChoice
 from nurture_rl.ope.verdict import Judgement
 
 LOGGED = "logged"  # the name of the logging policy itself, whose value is the log's own mean
@@ -57,6 +58,8 @@ class Evaluation:
     logged: Estimated  # the logging policy's own value
     logged_mix: FloatArray  # share of each logged action by bin, [S, a]
     policies: Mapping[str, PolicyEvaluation]
+    preferred: str  # the estimator that differences and verdicts rest on where it has an answer
+    selection: EstimatorChoice | None  # how it was chosen; None where it was named
 
     def to_dict(self) -> dict[str, Json]:
         """The evaluation as JSON values; unbounded and undefined numbers become null."""

@@ -27,6 +27,8 @@ from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pool
 
 SETTLED = 1e-6  # a backup that moves q by less than this share of its size is the last
 BACKUPS_PER_STEP = 20  # tables are exact after one per step, smooth models settle more slowly
+LEAP_DOUBLINGS = 4  # backups are made 2^4 at a time where there may be many
+LEAST_BACKUPS_TO_LEAP = 100
 CHUNK_ROWS = 4096  # rows whose features are written out at a time
 
 
@@ -151,26 +153,56 @@ def fit_value(design: ValueDesign, target: FloatArray) -> ValuePredictions:
 
 
 def _iterate(design: ValueDesign, onward: FloatArray, held_out: int) -> FloatArray:
-    """Backups of one fold's model from the training rows' sums; returns theta, [p]."""
+    """Backups of one fold's model from the training rows' sums; returns theta, [p].
+
+    With R the factor of the Gram and y = R theta, whose square is the sum of q^2 over the training
+    rows (ridge included), a backup is y <- b + M y. Many of them at once are as good and move far
+    less memory: b + M b and M M make two, and so on by doubling.
+    """
     factor, cross = design.factors[held_out], design.crosses[held_out]
     ends = design.cells(held_out)
-    trained_on = design.order.size - (ends[-1] - ends[0])
-    # |factor theta|^2 is the sum of q^2 over the training rows, ridge included; as factor' factor
-    # theta = aim, it is theta . aim, which needs no product with the factor.
-    largest = design.reach**2 * trained_on
-    aim = cross
-    theta = linalg.cho_solve((factor, False), aim)
-    for _ in range(design.backups - 1):
-        next_aim = cross + onward @ theta
-        renewed = linalg.cho_solve((factor, False), next_aim, check_finite=False)
-        size = renewed @ next_aim
+    largest = design.reach * np.sqrt(design.order.size - (ends[-1] - ends[0]))
+    first = _lower_solved(factor, cross)
+    if design.backups == 1:
+        return np.asarray(linalg.solve_triangular(factor, first, check_finite=False))
+    # M = R^-T onward R^-1, from two triangular solutions.
+    once = _lower_solved(factor, _lower_solved(factor, onward).T).T
+    doublings = LEAP_DOUBLINGS if design.backups > LEAST_BACKUPS_TO_LEAP else 0
+    added, matrix = first, once
+    for _ in range(doublings):
+        added, matrix = added + matrix @ added, matrix @ matrix
+    leaps = (design.backups - 1) // 2**doublings
+    reached, settled = _backed_up(first, added, matrix, (leaps, largest))
+    if not settled:  # the last leap may have gone too far: walk
+        reached, _ = _backed_up(reached, first, once, (2**doublings, largest))
+    return np.asarray(linalg.solve_triangular(factor, reached, check_finite=False))
+
+
+def _backed_up(
+    start: FloatArray, added: FloatArray, matrix: FloatArray, limits: tuple[int, float]
+) -> tuple[FloatArray, bool]:
+    """y <- added + matrix y until it settles; the last y inside the limits, and whether it did.
+
+    Limits are the number of renewals and the largest size.
+    """
+    most, largest = limits
+    reached = start
+    for _ in range(most):
+        renewed = added + matrix @ reached
+        size = np.linalg.norm(renewed)
         if size > largest:
-            break
-        moved = (renewed - theta) @ (next_aim - aim)
-        theta, aim = renewed, next_aim
-        if moved <= SETTLED**2 * size:
-            break
-    return np.asarray(theta, dtype=np.float64)
+            return reached, False
+        moved = np.linalg.norm(renewed - reached)
+        reached = renewed
+        if moved <= SETTLED * size:
+            return reached, True
+    return reached, False
+
+
+def _lower_solved(factor: FloatArray, right: FloatArray) -> FloatArray:
+    """R'^-1 right for an upper factor R."""
+    found = linalg.solve_triangular(factor, right, trans="T", check_finite=False)
+    return np.asarray(found, dtype=np.float64)
 
 
 def _onward(design: ValueDesign, target: FloatArray, fold: int) -> FloatArray:

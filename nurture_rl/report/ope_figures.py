@@ -56,12 +56,9 @@ def policies(source: OpeSource) -> bytes | None:
         lines.append(
             Row(
                 role(source, name),
-                source.value(name),
-                drawing.BLUE if trusted else drawing.GREY,
-                "o" if trusted else "v",
+                source.value(name) if trusted else Bounded(None),
                 strong=name == source.candidate,
-                sets_axis=trusted,
-                note="" if source.value(name).value is not None else "no estimate",
+                note="" if trusted else "the log does not carry it",
             )
         )
     axis = f"{source.unit} {source.per}"

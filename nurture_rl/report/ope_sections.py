@@ -95,9 +95,8 @@ def _values(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
         "policies",
         "Value by policy",
         "Forest plot: each policy's value with its interval",
-        "Each policy's value by the estimator its verdict rests on, with its interval. Grey: the "
-        "log does not carry the policy, so the number stands for nothing. An arrow: the interval "
-        "goes on beyond the axis.",
+        "Each policy's value by the estimator its verdict rests on, with its interval. What the "
+        "log does not carry gets no number here; below, every estimator's attempt is shown.",
     )
     return Section(
         "values",
@@ -160,6 +159,13 @@ def _estimators(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
             Part(figure=known[0] if known else None),
             Part(folded=tuple(known[1:]), folded_title="The same for the other policies"),
             Part(table=ope_tables.estimates(source)),
+            Part(
+                table=ope_tables.selection(source),
+                note="Bias is bounded by the distance to the doubly robust estimate. A verdict "
+                "rests on the estimator that errs least among those that weight every outcome in "
+                "full: they trust neither a model nor that the features hold all of a contact's "
+                "state.",
+            ),
         ),
     )
 

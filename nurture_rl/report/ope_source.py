@@ -141,7 +141,7 @@ def role(source: OpeSource, name: str) -> str:
         ("reference", source.reference),
         ("rules", source.rules or ""),
     ]
-    found = [mark for mark, policy in marks if policy == name]
+    found = [mark for mark, policy in marks if policy == name and mark != name]
     return f"{name} ({', '.join(found)})" if found else name
 
 

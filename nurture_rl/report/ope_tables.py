@@ -28,12 +28,15 @@ def values(source: OpeSource) -> Table:
     for name in source.policies:
         over = source.difference(name, "against_rules").shown(signed=True)
         verdict = words(source.policy(name), "judgement", "verdict")
+        carried = feasible(source, name) and (
+            source.reference == "logged" or feasible(source, source.reference)
+        )
         lines.append(
             (
                 role(source, name),
-                source.value(name).shown(),
-                source.difference(name).shown(signed=True),
-                *((over,) if source.rules else ()),
+                source.value(name).shown() if feasible(source, name) else "not carried",
+                source.difference(name).shown(signed=True) if carried else MISSING,
+                *((over if carried else MISSING,) if source.rules else ()),
                 count(number(source.policy(name), "overlap", "ess")),
                 "the reference"
                 if name == source.reference
@@ -272,3 +275,17 @@ def run_facts(source: OpeSource) -> Table:
     ]
     lines = tuple((name, str(text)) for name, text in pairs if text is not None)
     return Table("This run", ("Fact", "Value"), lines, frozenset({1}))
+
+
+def selection(source: OpeSource) -> Table:
+    """What each estimator is thought to err on the policies that the log carries."""
+    lines = []
+    for row in rows(source.evaluation, "selection", "ranking"):
+        name = words(row, "name") or ""
+        mark = " *" if name == words(source.evaluation, "preferred") else ""
+        sizes = [number(row, key) for key in ("mse", "bias_squared", "variance")]
+        roots = [None if size is None else max(size, 0.0) ** 0.5 for size in sizes]
+        lines.append((f"{estimator_name(name)}{mark}", *(shown(root) for root in roots)))
+    columns = ("Estimator", "Error", "Bias, at most", "Standard error")
+    caption = f"Estimators by what they err, {source.unit} {source.per}; * the verdict rests on it"
+    return Table(caption, columns, tuple(lines))

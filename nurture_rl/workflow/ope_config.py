@@ -39,7 +39,8 @@ class AskConfig:
     rules: str | None = None  # None: release.rules on a journey's log, else there are none
     margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
     level: float = 0.95  # over all candidates together
-    estimators: list[str] = field(default_factory=lambda: ["all"])  # names, or all that there are
+    estimators: list[str] = field(default_factory=lambda: ["all"])  # names, or all quick ones
+    basis: str = "auto"  # the estimator the verdict rests on, or the one with the smallest error
 
 
 @dataclass

@@ -13,7 +13,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.interchange.admission import Admission, LoggedRows, admit
+from nurture_rl.interchange.admission import LoggedRows, admit
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback_file
 from nurture_rl.interchange.foreign_episodes import (
     EpisodesMeaning,
@@ -22,7 +22,6 @@ from nurture_rl.interchange.foreign_episodes import (
     read_episodes,
 )
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
-from nurture_rl.logs.schema import QUARANTINE
 from nurture_rl.ope.log import FloatArray, first_rows
 from nurture_rl.workflow.config import record
 from nurture_rl.workflow.decisions import held_out_log, held_out_rows, load_decisions
@@ -119,17 +118,16 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
     )
 
 
-def quarantine_table(admission: OpenedLog) -> pa.Table:
-    """The rows that were set aside, in the contract's quarantine columns."""
-    refused = admission.refused
-    columns = [
-        [row.file for row in refused],
-        [row.line for row in refused],
-        ["decisions"] * len(refused),
-        [row.reason for row in refused],
-        [""] * len(refused),
-    ]
-    return pa.table(columns, schema=QUARANTINE)
+def quarantine_table(opened: OpenedLog) -> pa.Table:
+    """The rows that were set aside: file, line (1-based; the row in Parquet) and reason."""
+    refused = opened.refused
+    return pa.table(
+        {
+            "file": pa.array([row.file for row in refused], pa.string()),
+            "line": pa.array([row.line for row in refused], pa.int64()),
+            "reason": pa.array([row.reason for row in refused], pa.string()),
+        }
+    )
 
 
 def _factors(journey: Journey) -> dict[str, tuple[str, ...]]:
@@ -197,13 +195,3 @@ def require_policies(opened: OpenedLog, candidate: str | None) -> None:
             "targets: nothing is left to judge beside the reference and the rules; name a target "
             "policy, or the candidate by ask.candidate"
         )
-
-
-__all__ = [
-    "Admission",
-    "foreign_rows",
-    "journey_log",
-    "opened_log",
-    "quarantine_table",
-    "require_policies",
-]

@@ -27,7 +27,7 @@ from nurture_rl.ope.appendices import Beside
 from nurture_rl.ope.appraisal import Appraisal, appraise
 from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.ope.evaluation import plain
-from nurture_rl.ope.suite import ESTIMATORS
+from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.ope.verdict import Verdict
 from nurture_rl.report.ope_headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report
@@ -97,6 +97,7 @@ def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> App
         estimators=_estimators(run.ask.estimators),
         rules=opened.rules,
         margin=run.ask.margin,
+        preferred=run.ask.basis,
     )
     beside = Beside(
         day=opened.day,
@@ -114,10 +115,11 @@ def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> App
 
 def _estimators(asked: list[str]) -> tuple[str, ...]:
     names = tuple(ESTIMATORS) if asked == ["all"] else tuple(asked)
-    unknown = [name for name in names if name not in ESTIMATORS]
+    known = {**ESTIMATORS, **SLOW_ESTIMATORS}
+    unknown = [name for name in names if name not in known]
     if unknown or "dr" not in names:
         raise ConfigError(
-            f"ask.estimators: expected dr and others of {', '.join(ESTIMATORS)}, or all; got "
+            f"ask.estimators: expected dr and others of {', '.join(known)}, or all; got "
             f"{', '.join(names)}"
         )
     return names

@@ -22,7 +22,7 @@ from nurture_rl.ope.clusters import clustered_stderr
 
 FloatArray = NDArray[np.float64]
 
-UNSEEN = 1e-10  # chance of matched counts left out of the sums
+UNSEEN = 1e-7  # chance of matched counts left out of the sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from nurture_rl.workflow.ope_verb import Finished, run_ope
 
 ROOT = Path(__file__).parents[2]
 register_ope_schema()
+EVEN = "probabilities={b: 2, a: 1, none: 2}"  # earns what chance does, by another mix
 
 
 def rows(n: int = 1500, seed: int = 0) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def test_a_better_policy_leaves_a_report_a_tracked_run_and_zero(tmp_path: Path) 
     ("settings", "verdict", "code"),
     [
         (["ask.candidate=shy", "+targets.shy=none"], Verdict.NOT_BETTER, 3),
-        (["ask.candidate=bold", "ask.reference=plain"], Verdict.CANNOT_TELL_YET, 4),
+        (["ask.candidate=even", f"+targets.even.{EVEN}"], Verdict.CANNOT_TELL_YET, 4),
         (["ask.candidate=bold", "ask.rules=plain", "ask.margin=0.3"], Verdict.RULES_ARE_ENOUGH, 5),
     ],
 )
@@ -208,3 +209,33 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "log.parquet").unlink()
     with pytest.raises(LogError, match=r"there is no such file; check data\.path"):
         evaluated(settings)
+
+
+def test_a_journeys_log_brings_its_policies_segments_harms_and_factors(tmp_path: Path) -> None:
+    found = evaluated(
+        [
+            "experiment=small",
+            "data.contacts=600",
+            f"runs={tmp_path / 'runs'}",
+            "ask.candidate=linear_thompson",
+            "ask.estimators=[dr]",
+            "+policies.near={name: near, spec: {kind: mixture, policy: '${data.logging}', "
+            "other: {kind: rules}, share: 0.02}}",
+            "ask.reference=near",
+        ]
+    )
+    told = json.loads((found.folder / "ope.json").read_text("utf-8"))
+    appraisal, log = told["appraisal"], told["log"]
+    assert set(appraisal["evaluation"]["policies"]) >= {"drip", "linear_thompson", "rules", "near"}
+    assert appraisal["rules"] == "rules"
+    assert appraisal["harms"].keys() >= {"unsubscribes", "complaints"}
+    assert log["provenance"].startswith("SYNTHETIC")
+    assert "SYNTHETIC" in (found.folder / "ope.html").read_text("utf-8")
+    if "linear_thompson" in appraisal["tails"]:
+        assert appraisal["segments"].keys() == {"industry", "form_topic"}
+        assert [one["name"] for one in appraisal["lift"]["shares"]] == [
+            "routing",
+            "offer",
+            "content",
+            "timing",
+        ]

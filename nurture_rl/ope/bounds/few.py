@@ -77,14 +77,17 @@ def weighted_poisson(totals: FloatArray, further: float, level: float) -> Part:
             f"{further:g}; give gains and losses apart"
         )
     tail = (1.0 - level) / 2.0
-    mean, variance = float(totals.sum()), float(totals @ totals)
-    lower = upper = 0.0
+    unit = max(float(totals.max(initial=0.0)), further)
+    if unit == 0.0:
+        return Part(0.0, 0.0, 0.0)
+    scaled, more = totals / unit, further / unit  # squares of huge weights stay finite
+    mean, variance = float(scaled.sum()), float(scaled @ scaled)
+    lower = 0.0
     if mean > 0.0:
         lower = variance / mean * float(special.gammaincinv(mean**2 / variance, tail))
-    if further > 0.0:
-        above, spread = mean + further, variance + further**2
-        upper = spread / above * float(special.gammainccinv(above**2 / spread, tail))
-    return Part(mean, lower, upper)
+    above, spread = mean + more, variance + more**2
+    upper = spread / above * float(special.gammainccinv(above**2 / spread, tail))
+    return Part(unit * mean, unit * lower, unit * upper)
 
 
 def sum_of_parts(gained: Part, lost: Part, rest: Part) -> Part:

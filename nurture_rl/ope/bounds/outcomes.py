@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nurture_rl.ope.clusters import cluster_totals
-from nurture_rl.ope.estimators import as_panel, cumulative_weights
+from nurture_rl.ope.estimators import as_panel, cumulative_weights, effective_sample_size
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, discount_from_start, horizon
 
 RARE_SHARE = 0.2  # of all episodes, at most, have a rare outcome
@@ -45,9 +45,7 @@ class Outcomes:
     @property
     def effective(self) -> float:
         """Equally weighted outcomes worth as much: (sum y)^2 / sum y^2."""
-        totals = np.concatenate([self.gained, self.lost])
-        square = float(totals @ totals)
-        return float(totals.sum() ** 2 / square) if square > 0.0 else 0.0
+        return effective_sample_size(np.concatenate([self.gained, self.lost]))
 
     @property
     def net(self) -> float:
@@ -128,8 +126,11 @@ def _further(weights: FloatArray, amounts: FloatArray) -> float:
     Per step the mean square of the weights under the target, sum w^3 / sum w over all episodes,
     times the squared amounts of that step's outcomes. Negative entries count as 0.
     """
-    weights, amounts = np.maximum(weights, 0.0), np.maximum(amounts, 0.0)
-    total = weights.sum(axis=0)
-    square = (weights**3).sum(axis=0) / np.where(total > 0.0, total, 1.0)
+    largest = float(weights.max())
+    if largest <= 0.0:
+        return 0.0
+    scaled, amounts = np.maximum(weights, 0.0) / largest, np.maximum(amounts, 0.0)
+    total = scaled.sum(axis=0)
+    square = (scaled**3).sum(axis=0) / np.where(total > 0.0, total, 1.0)
     count = np.count_nonzero(amounts)
-    return float(np.sqrt(square @ (amounts**2).sum(axis=0) / max(count, 1)))
+    return largest * float(np.sqrt(square @ (amounts**2).sum(axis=0) / max(count, 1)))

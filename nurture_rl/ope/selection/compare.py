@@ -12,7 +12,7 @@ from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.intervals import Interval
 from nurture_rl.ope.log import FloatArray
-from nurture_rl.ope.selection.simultaneous import Family, critical_value
+from nurture_rl.ope.selection.simultaneous import Family, critical_bounds, critical_value
 from nurture_rl.ope.selection.winner import Winner, correct_winner
 
 
@@ -119,9 +119,11 @@ def _behind(
     distance = np.divide(
         ahead, stderr, out=np.where(ahead > 0.0, np.inf, -np.inf), where=stderr > 0
     )
-    furthest = float(distance.max())
-    limit = critical_value(apart, Family(level, two_sided=False), rng)
-    return furthest, furthest <= limit
+    furthest, family = float(distance.max()), Family(level, two_sided=False)
+    alone, split = critical_bounds(len(apart), influences.shape[1], family)
+    if furthest <= alone or furthest > split:
+        return furthest, furthest <= alone
+    return furthest, furthest <= critical_value(apart, family, rng)
 
 
 def _around(value: float, influence: FloatArray, critical: float, level: float) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,15 +72,33 @@ def select_by_pairing(
         question = Question(log, on_logged_rows(log, probabilities), predictions)
         judge = dr(log, question.target.taken, predictions)
         asked.append((answers(question, estimators), judge))
+    return rank_by_pairing(asked, tuple(estimators), config.consistent)
+
+
+def rank_by_pairing(
+    asked: Sequence[tuple[Answers, ValueEstimate]],
+    names: Sequence[str],
+    consistent: frozenset[str],
+) -> EstimatorChoice:
+    """`select_by_pairing` of answers that were given before.
+
+    Args:
+        asked: for each target, every estimator's answer and the doubly robust one, on one log.
+        names: the candidates, in order of preference among equals.
+        consistent: which of them have no bias in large logs.
+
+    Raises:
+        OverlapError: no estimator gave a number for every target.
+    """
     refusals: dict[str, str] = {}
     for found, _ in asked:
         refusals.update(found.refusals)
     scores = []
-    for name in estimators:
+    for name in names:
         if name in refusals:
             continue
         bias = 0.0
-        if name not in config.consistent:
+        if name not in consistent:
             bounds = [_bias_bound(found.estimates[name], judge) for found, judge in asked]
             bias = float(np.mean(np.square(bounds)))
         variance = float(np.mean([found.estimates[name].stderr ** 2 for found, _ in asked]))

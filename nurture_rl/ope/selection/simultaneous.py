@@ -49,16 +49,30 @@ def critical_value(influences: FloatArray, family: Family, rng: np.random.Genera
     count, contacts = int(uncertain.sum()), influences.shape[1]
     if count == 0:
         return 0.0
-    if contacts < 2:
-        return float("inf")
-    from scipy import stats
-
-    tails = 2.0 if family.two_sided else 1.0
-    alone, split = stats.t.isf((1.0 - family.level) / tails / np.array([1, count]), contacts - 1)
+    alone, split = critical_bounds(count, contacts, family)
+    if alone == split:
+        return alone
     drawn = correlated_t(correlation[np.ix_(uncertain, uncertain)], contacts - 1, family, rng)
     sized = np.abs(drawn) if family.two_sided else drawn
     quantile = np.quantile(sized.max(axis=1), family.level)
     return float(np.clip(quantile, alone, split))
+
+
+def critical_bounds(count: int, contacts: int, family: Family) -> tuple[float, float]:
+    """Critical value of one statement alone, and Bonferroni's of `count`: between them lies any.
+
+    Args:
+        count: statements made, k >= 1.
+        contacts: C; one contact bounds nothing.
+        family: level and sides.
+    """
+    if contacts < 2:
+        return float("inf"), float("inf")
+    from scipy import stats
+
+    tails = 2.0 if family.two_sided else 1.0
+    alone, split = stats.t.isf((1.0 - family.level) / tails / np.array([1, count]), contacts - 1)
+    return float(alone), float(split)
 
 
 def correlated_t(

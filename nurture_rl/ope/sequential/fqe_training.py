@@ -113,8 +113,13 @@ def train(
 def goals(buffer: Buffer, following: Network, rows: Tensor) -> Tensor:
     """Reward and worth of what follows, r + discount v(x'), of each row; shaped like `rows`."""
     # Past the last row of an episode nothing counts, so its next row may be any.
-    after = (rows + 1).clamp_(max=len(buffer.reward) - 1)
-    ahead = values(buffer, following, after.flatten()).view_as(rows)
+    last = len(buffer.reward) - 1
+    after = (rows + 1).clamp_(max=last)
+    if rows.numel() > last:  # each row comes up more than once: work it out once
+        every = torch.arange(last + 1, device=rows.device)
+        ahead = values(buffer, following, every)[after]
+    else:
+        ahead = values(buffer, following, after.flatten()).view_as(rows)
     return torch.addcmul(buffer.reward[rows], buffer.onward[rows], ahead)
 
 

@@ -119,7 +119,7 @@ def _compiled_rows(rows: Rows, config: MomentsConfig) -> Moments:
     columns = (rows.taken, rows.propensity, rows.reward, rows.q_logged, rows.value)
     shift = shift_of(config.n_buckets)
     matched = add_rows(new.sums, new.bounds, _grid(config), shift, rows.contact, columns)
-    return replace(new, matched=matched)
+    return replace(new, matched=int(matched))
 
 
 def _compiled_choices(choices: Choices, config: MomentsConfig, index: slice) -> Moments:
@@ -137,7 +137,7 @@ def _compiled_choices(choices: Choices, config: MomentsConfig, index: slice) -> 
     matched, wrong = add_choices(new.sums, new.bounds, _grid(config), shift, contact, given)
     if wrong >= 0:
         _refuse(index.start + wrong)
-    return replace(new, matched=matched)
+    return replace(new, matched=int(matched))
 
 
 def _plain_choices(choices: Choices, config: MomentsConfig, index: slice) -> Moments:

@@ -42,7 +42,7 @@ class MrdrConfig:
 
     n_folds: int = 5  # groups of contacts, at least 3
     penalties: tuple[float, ...] = (1e-4, 1e-2, 1e-1, 1.0, 10.0, 1000.0)  # ridge per episode, > 0
-    most_episodes: int = 50_000  # a fold's model reads at most its share of them
+    most_episodes: int = 20_000  # a fold's model reads at most its share of them
 
 
 def mrdr(

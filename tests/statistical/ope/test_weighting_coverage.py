@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.intervals import Interval, interval_of
 from nurture_rl.ope.targets import TargetOnLog
-from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
+from nurture_rl.ope.value_model import (
+    ValueModelConfig,
+    ValuePredictions,
+    fit_value,
+    value_design,
+)
 from nurture_rl.ope.weighting.mrdr import MrdrConfig, mrdr
 from nurture_rl.ope.weighting.self_normalised import sndr
 from nurture_rl.ope.weighting.tuning import tuned_clipped_ips, tuned_dros, tuned_switch_dr
 from tests.statistical.ope.contact_world import draw_log, exact_value
+from tests.statistical.ope.test_classification_bandits import base_log, problem
 
-REDRAWS = 600
+REDRAWS, FEWER = 600, 300
 # 570 expected; four binomial standard deviations is 21.
 FEWEST, MOST = 549, 591
 MODEL = ValueModelConfig(n_folds=3, penalties=(1e-3,))
@@ -84,3 +92,39 @@ def test_tuning_does_not_make_a_clipped_estimate_worse() -> None:
         plain.append(found.least_biased.value - truth)
         clipped.append(found.estimate.value - truth)
     assert np.mean(np.square(clipped)) < 1.1 * np.mean(np.square(plain))
+
+
+@pytest.mark.parametrize(("sharper", "most"), [(1.0, 1.0), (2.5, 0.8), (4.0, 0.5)])
+def test_tuning_keeps_what_shrinkage_is_for(sharper: float, most: float) -> None:
+    """Tuned error over that of DR as the log explores less, contexts redrawn: what docs quote."""
+    pytest.importorskip("sklearn")
+    given = problem("digits")
+    logging = given.logging**sharper
+    logging /= logging.sum(axis=1, keepdims=True)
+    log, rng, (n, a) = base_log(given), np.random.default_rng(30), logging.shape
+    errors: dict[str, list[float]] = {"dr": [], "switch_dr": [], "dros": []}
+    own = stated = plain = 0
+    for _ in range(FEWER):
+        rows = rng.integers(0, n, n)
+        action = (rng.random((n, 1)) > logging[rows].cumsum(axis=1)).sum(axis=1).clip(max=a - 1)
+        drawn = replace(
+            log,
+            logged_probabilities=logging[rows],
+            action=action,
+            propensity=logging[rows, action],
+            reward=given.reward[rows, action],
+        )
+        model = ValuePredictions(given.q[rows, action], (given.target * given.q).sum(axis=1)[rows])
+        taken = given.target[rows, action]
+        switched, shrunken = (tune(drawn, taken, model) for tune in (tuned_switch_dr, tuned_dros))
+        errors["dr"].append(shrunken.least_biased.value - given.truth)
+        errors["switch_dr"].append(switched.estimate.value - given.truth)
+        errors["dros"].append(shrunken.estimate.value - given.truth)
+        own += covers(interval_of(shrunken.chosen, 0.95), given.truth)
+        stated += covers(interval_of(shrunken.estimate, 0.95), given.truth)
+        plain += covers(interval_of(shrunken.least_biased, 0.95), given.truth)
+    size = {name: float(np.sqrt(np.mean(np.square(found)))) for name, found in errors.items()}
+    assert size["switch_dr"] < most * size["dr"]
+    assert size["dros"] < most * size["dr"]
+    assert stated >= plain
+    assert own < 0.88 * FEWER

@@ -130,6 +130,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         ({"reward": [1.0]}, r"'reward' must be \[4\]"),
         ({"context": np.zeros(4)}, r"must be \[4, d\]"),
         ({"position": [0]}, r"'position' must be \[4\]"),
+        ({"contact": ["ann"]}, r"'contact' must be \[4\]"),
         ({"action_context": np.zeros((2, 1))}, r"must be \[3, k\]"),
     ):
         with pytest.raises(ShapeError, match=words):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +15,7 @@ from nurture_rl.errors import ConfigError, LogError, PropensityError
 from nurture_rl.interchange.admission import Admission, admit, reasons_counted
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
 
+pd = pytest.importorskip("pandas")
 COLUMNS = FrameColumns(action="arm", propensity="p", reward="paid", contact="who")
 EPISODES = replace(COLUMNS, episode="visit", step="day", features=("size",))
 MEANING = FrameMeaning(unit="EUR")

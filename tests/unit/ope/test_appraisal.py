@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nurture_rl.ope.appendices import Beside
-from nurture_rl.ope.appraisal import Appraisal, appraise
+from nurture_rl.ope.appraisal import Appraisal, appraise, best_of
 from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.targets import Tabled
@@ -91,3 +91,47 @@ def test_the_appraisal_is_plain_json() -> None:
     assert plain["settling"] == []
     assert plain["weights"]["late"]["unused"] == 0.0
     assert plain["checks"]["findings"][0]["severity"] == "ok"
+
+
+def far(log: EvaluationLog) -> Tabled:
+    """Always the last legal action."""
+    last = np.where(log.mask, np.arange(log.n_actions), -1)
+    return Tabled((last == last.max(axis=1, keepdims=True)).astype(np.float64))
+
+
+def test_a_policy_too_far_away_is_told_how_large_a_step_the_log_carries() -> None:
+    long = random_log(1, [8] * 400, discount=1.0)
+    rng, config = np.random.default_rng(0), EvaluationConfig()
+    found = appraise(long, {"far": far(long)}, "logged", rng, config, Beside())
+    assert found.verdict is Verdict.CANNOT_TELL_YET
+    step = found.target_checks["far"].mixing
+    assert step is not None
+    assert 0.0 < step.alpha < 1.0
+    (told,) = [line for line in found.settling if line.startswith("Go ")]
+    assert told.startswith(f"Go {step.alpha:.1%} of the way from the logging policy to 'far'")
+    assert found.skipped["segments"] == "no labels to break the value down by were named"
+    assert found.skipped["lift by factor"] == "the log does not carry 'far'"
+
+
+def test_a_policy_that_the_log_carries_whole_is_told_of_no_step() -> None:
+    near = appraise(
+        LOG,
+        {"near": leaning(LOG, 0.01)},
+        "logged",
+        np.random.default_rng(0),
+        EvaluationConfig(),
+        Beside(),
+    )
+    assert near.verdict is Verdict.CANNOT_TELL_YET
+    step = near.target_checks["near"].mixing
+    assert step is not None
+    assert step.alpha == 1.0
+    assert not [line for line in near.settling if line.startswith("Go ")]
+
+
+def test_a_rival_without_a_difference_comes_last() -> None:
+    evaluation = appraised().evaluation
+    bare = replace(evaluation.policies["late"], difference=None)
+    policies = {**evaluation.policies, "late": bare}
+    assert best_of(replace(evaluation, policies=policies), ["late", "early"]) == "early"
+    assert best_of(evaluation, ["early", "late"]) == "late"

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nurture_rl.errors import NurtureError, OverlapError, ProbabilityError
-from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.ope.evaluate import AUTO, EvaluationConfig, evaluate_policies
 from nurture_rl.ope.evaluation import Evaluation
 from nurture_rl.ope.log import EvaluationLog, FloatArray, as_single_decisions
 from nurture_rl.ope.targets import Tabled, TargetPolicy
@@ -232,3 +232,28 @@ def test_unknown_rules_and_estimators_are_refused() -> None:
         configured(LOG, policies, estimators=("dr", "guess"))
     with pytest.raises(NurtureError, match="hold the preferred one, got ips and 'dr' preferred"):
         configured(LOG, policies, estimators=("ips",))
+
+
+def test_left_to_choose_the_verdict_rests_on_the_fully_weighted_estimator_that_errs_least() -> None:
+    policies: dict[str, TargetPolicy] = {"late": Leaning(0.4), "last": Leaning(np.inf)}
+    kinds = ("ips", "snips", "dm", "dr", "wdr", "drl")
+    found = configured(LOG, policies, estimators=kinds, preferred=AUTO)
+    assert found.selection is not None
+    errors = {one.name: one.mse for one in found.selection.ranking}
+    assert set(errors) == set(kinds)
+    assert found.preferred == min(("ips", "snips", "dr", "wdr"), key=errors.__getitem__)
+    assert found.policies["late"].basis == found.preferred
+
+
+def test_only_what_the_log_carries_tells_what_estimators_err() -> None:
+    first: dict[str, TargetPolicy] = {"first": Leaning(-49.0)}
+    both = configured(half_shown_log(), {**first, "last": Leaning(np.inf)}, preferred=AUTO)
+    alone = configured(half_shown_log(), first, preferred=AUTO)
+    assert both.selection is not None
+    assert alone.selection is not None
+    assert both.selection.ranking == alone.selection.ranking
+
+
+def test_where_the_log_carries_nothing_the_verdict_rests_on_doubly_robust() -> None:
+    found = configured(half_shown_log(), {"last": Leaning(np.inf)}, preferred=AUTO)
+    assert (found.selection, found.preferred) == (None, "dr")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nurture_rl.errors import FitError, ShapeError
+from nurture_rl.ope import value_model
 from nurture_rl.ope.feature_map import feature_map
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, evaluation_log
 from nurture_rl.ope.value_model import (
@@ -186,6 +187,49 @@ def test_where_a_feature_has_its_zero_changes_nothing_under_any_ridge() -> None:
     moved = replace(log, features=log.features + np.float32(4.0))
     expected = fitted(log, target, config).value
     assert fitted(moved, target, config).value == pytest.approx(expected, rel=1e-5)
+
+
+def long_log() -> tuple[EvaluationLog, FloatArray]:
+    """Thirty decisions an episode, every one worth about as much: values take long to settle."""
+    log = random_log(15, [30] * 12, discount=1.0)
+    return log, random_distribution(np.random.default_rng(16), log.mask)
+
+
+def test_many_backups_at_once_are_as_many_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, target = long_log()
+    config = ValueModelConfig(n_folds=3, penalties=(1.0,))
+    design = value_design(log, np.random.default_rng(0), config)
+    assert design.backups == 600
+    leaping = fit_value(design, target)
+    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_LEAP", 600)
+    walking = fit_value(design, target)
+    assert leaping.value == pytest.approx(walking.value, rel=1e-3)
+    # Leaps of 16 settle closer; one by one the same q comes out in the end.
+    monkeypatch.setattr(value_model, "SETTLED", 1e-12)
+    patient = fit_value(replace(design, backups=600 * 20), target)
+    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_LEAP", 100)
+    assert fit_value(design, target).value == pytest.approx(patient.value, rel=1e-6)
+    counted = fit_value(replace(design, backups=129), target)
+    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_LEAP", 600)
+    # 128 backups after the first are 8 leaps of 16; a walk of 16 follows as nothing settled.
+    assert counted.value == pytest.approx(
+        fit_value(replace(design, backups=144), target).value, rel=1e-9
+    )
+
+
+def test_a_leap_too_far_ends_where_steps_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, target = long_log()
+    config = ValueModelConfig(n_folds=3, penalties=(1e-3,))
+    design = value_design(log, np.random.default_rng(0), config)
+    tight = replace(design, reach=12.0)
+    leaping = fit_value(tight, target)
+    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_LEAP", 600)
+    walking = fit_value(tight, target)
+    assert leaping.value == pytest.approx(walking.value, rel=1e-9)
+    assert not np.allclose(fit_value(design, target).value, walking.value, rtol=0.1)
+    assert not np.allclose(
+        fit_value(replace(design, backups=1), target).value, walking.value, rtol=0.1
+    )
 
 
 def test_a_constant_feature_changes_nothing() -> None:

@@ -59,6 +59,15 @@ def test_unequal_weights_have_the_gamma_interval() -> None:
     assert found.upper == pytest.approx(stats.gamma.ppf(0.975, 100 / 30, scale=3.0))
 
 
+def test_weights_of_any_size_have_one_interval() -> None:
+    totals = np.array([1.0, 2.0, 3.0])
+    plain, huge = weighted_poisson(totals, 4.0, 0.95), weighted_poisson(totals * 1e200, 4e200, 0.95)
+    assert huge.lower == pytest.approx(1e200 * plain.lower)
+    assert huge.upper == pytest.approx(1e200 * plain.upper)
+    heavy = weighted_poisson(totals, 0.0, 0.95)
+    assert heavy.upper == pytest.approx(stats.gamma.ppf(0.975, 36 / 14, scale=14 / 6))
+
+
 def test_no_outcome_bounds_the_value_by_what_could_have_come() -> None:
     found = weighted_poisson(np.zeros(9), 2.0, 0.95)
     assert (found.value, found.lower) == (0.0, 0.0)

@@ -43,6 +43,14 @@ def test_a_further_outcome_weighs_what_the_target_would_meet() -> None:
     assert found.further_loss == pytest.approx(weight * 80.0 / 40.0)
 
 
+def test_huge_weights_overflow_nothing() -> None:
+    log = replace(sale_log(), propensity=np.full(40, 1e-160), logged_probabilities=None)
+    found = found_in(log, [0.25, 0.75] * 20)
+    plain = found_in(sale_log(), [0.25, 0.75] * 20)
+    assert found.further_gain == pytest.approx(plain.further_gain * 0.5e160)
+    assert found.effective == pytest.approx(plain.effective)
+
+
 def test_outcomes_that_no_weight_reaches_still_size_the_next() -> None:
     found = found_in(sale_log(), np.arange(40) == 5)
     assert (found.matched, found.effective, found.net) == (0, 0.0, 0.0)

@@ -61,6 +61,24 @@ def test_pseudo_weights_resemble_the_real_ones() -> None:
     assert gap < 0.1 * unshifted
 
 
+def test_factors_of_actions_bring_the_pseudo_weights_nearer() -> None:
+    log, target = asked_log(13, 200)
+    logged = log.logged_probabilities
+    assert logged is not None
+    weight = np.divide(target, logged, out=np.zeros_like(target), where=logged > 0.0)
+
+    def gap(factors: FloatArray) -> float:
+        rho = acceptance(logged, target, factors, np.random.default_rng(0), PasIfConfig())
+        pseudo = rho / (1.0 - rho) * 0.8 / 0.2
+        return float((logged * (pseudo - weight) ** 2).sum(axis=1).mean())
+
+    place = np.arange(3.0)[:, None]
+    alone, known = gap(np.ones((3, 1))), gap(place)
+    assert known < 0.999 * alone
+    assert gap(1000.0 * place) == pytest.approx(known, rel=1e-6)
+    assert gap(np.hstack([place, np.zeros((3, 1))])) == pytest.approx(known, rel=1e-6)
+
+
 def test_the_slope_of_the_gap_is_its_difference_quotient() -> None:
     rng = np.random.default_rng(3)
     log, target = asked_log(3, 40)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +116,9 @@ def test_first_decisions_by_hand() -> None:
         # rewards in [1, 4], half a decision's worth at bin 1
         assert found.least == 0.0
         assert found.most == pytest.approx(0.8 * 0.5 * 4.0)
+    signed = truncated_ips(replace(log, reward=np.array([1.0, 4.0, -2.0])), taken, 1)
+    assert signed.least == pytest.approx(0.8 * 0.5 * -2.0)
+    assert signed.most == pytest.approx(0.8 * 0.5 * 4.0)
     ranged = truncated_ips(log, taken, 1, reward_range=(-10.0, -2.0))
     assert ranged.least == pytest.approx(-4.0)
     assert ranged.most == 0.0
@@ -121,7 +126,7 @@ def test_first_decisions_by_hand() -> None:
 
 def test_the_rest_counts_bins_up_to_the_last_of_the_log() -> None:
     log, taken = two_episodes()
-    late: IntArray = np.array([0, 3, 0])
+    late: IntArray = np.array([7, 10, 2])
     found = truncated_ips(replace(log, step=late), taken, 1)
     assert found.most == pytest.approx(0.8 * 4.0 * (0.5 + 0.25 + 0.125))
 
@@ -157,3 +162,15 @@ def test_dead_weights_cannot_say_who_goes_on() -> None:
     log, _ = two_episodes()
     with pytest.raises(OverlapError, match="all weights are 0 at decision 0"):
         truncated_ips(log, np.zeros(3), 1)
+
+
+def test_the_documented_table_is_computed() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "ope-sequential.md").read_text("utf-8")
+    lines = [line for line in page.splitlines() if re.match(r"\| \d+, ", line)]
+    assert len(lines) == 4
+    shares = (0.5, 0.1, 0.1, 0.05)
+    for line, share in zip(lines, shares, strict=True):
+        name, *numbers = (cell.strip() for cell in line.strip("|").split("|"))
+        moment = mixed_second_moment(int(name.split(",")[0]), share)
+        left = [effective_by_horizon(1e6, moment, h) for h in (1, 5, 10, 20, 60)]
+        assert numbers == [f"{moment:.4g}", *(f"{ess:.3g}" for ess in left)]

@@ -16,6 +16,9 @@ from nurture_rl.ope.streaming.plain import chunk_moments
 from nurture_rl.ope.streaming.rows import Rows, rows_of_log
 from tests.unit.ope.streaming.makers import SMALL, decided, some_rows
 
+# Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
+pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in scalar")
+
 numba_or_not = pytest.mark.parametrize(
     "compiled",
     [

@@ -14,6 +14,9 @@ from nurture_rl.ope.streaming.moments import MomentsConfig, merged
 from nurture_rl.ope.streaming.rows import rows_of_log
 from tests.unit.ope.streaming.makers import SMALL, by_bucket, decided, some_rows
 
+# Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
+pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in scalar")
+
 CONFIG = MomentsConfig(n_buckets=256, clips=(np.inf, 1.0), taus=(1.0,), lams=(1.0,))
 
 

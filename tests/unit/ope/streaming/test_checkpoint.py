@@ -12,6 +12,9 @@ from nurture_rl.ope.streaming.accumulate import moments_of
 from nurture_rl.ope.streaming.checkpoint import Progress, load_progress, save_progress
 from tests.unit.ope.streaming.makers import SMALL, some_rows
 
+# Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
+pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in scalar")
+
 
 def progress() -> Progress:
     rows = some_rows(0, 30)

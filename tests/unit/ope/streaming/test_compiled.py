@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,15 +16,11 @@ from nurture_rl.ope.streaming.plain import chunk_moments
 from nurture_rl.ope.streaming.rows import Rows, rows_of_log
 from tests.unit.ope.streaming.makers import SMALL, decided, some_rows
 
+# Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
+pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in scalar")
+
 GRID = (np.array(SMALL.clips), np.array(SMALL.taus), 1.0 / np.array(SMALL.lams))
 SHIFT = shift_of(SMALL.n_buckets)
-
-
-@pytest.fixture(autouse=True)
-def _wrapping_sums() -> Iterator[None]:
-    """Hashes wrap around; the interpreter, where loops run uncompiled, would warn of it."""
-    with np.errstate(over="ignore"):
-        yield
 
 
 def summed(rows: Rows) -> Moments:

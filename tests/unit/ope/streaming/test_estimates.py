@@ -27,6 +27,9 @@ from nurture_rl.ope.weighting.tuning import tuned_clipped_ips, tuned_dros, tuned
 from tests.unit.ope.log_makers import bandit_log
 from tests.unit.ope.streaming.makers import SMALL, by_bucket, decided, some_rows
 
+# Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
+pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in scalar")
+
 
 def require_equal(found: ValueEstimate, expected: ValueEstimate) -> None:
     assert found.value == pytest.approx(expected.value, rel=1e-9)

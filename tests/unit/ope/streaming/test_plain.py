@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,11 @@ def test_every_column_by_hand() -> None:
     assert found.sums.sum() == pytest.approx((found.sums[first] + found.sums[second]).sum())
     assert found.bounds == pytest.approx(np.array([[0.5, 4], [-4, 3], [-2, 4], [-3, 5]]))
     assert found.matched == 1
+
+
+def test_outcomes_are_matched_where_weight_and_reward_are_above_zero() -> None:
+    paid = replace(ROWS, reward=np.array([1.0, 2.0, 3.0]))
+    assert chunk_moments(paid, CONFIG).matched == 2
 
 
 def test_a_weight_equal_to_the_threshold_is_used() -> None:

@@ -74,24 +74,24 @@ def test_one_contact_says_nothing_against_the_least_biased() -> None:
 
 
 def test_the_tuned_interval_contains_the_least_biased_one_and_no_more() -> None:
-    found = tuned({np.inf: candidate(0.0, 1.0), 10.0: candidate(0.5, 0.3)})
+    found = tuned({np.inf: candidate(7.0, 1.0), 10.0: candidate(7.5, 0.3)})
     assert found.parameter == 10.0
     assert found.considered == (np.inf, 10.0)
     own = interval_of(found.estimate, 0.95)
-    assert (own.lower, own.upper) == pytest.approx((-1.0, 2.0))
-    below = tuned({np.inf: candidate(0.0, 1.0), 10.0: candidate(-0.5, 0.3)})
+    assert (own.lower, own.upper) == pytest.approx((6.0, 9.0))
+    below = tuned({np.inf: candidate(7.0, 1.0), 10.0: candidate(6.5, 0.3)})
     own = interval_of(below.estimate, 0.95)
-    assert (own.lower, own.upper) == pytest.approx((-2.0, 1.0))
+    assert (own.lower, own.upper) == pytest.approx((5.0, 8.0))
 
 
 def test_the_tuned_estimate_has_the_chosen_value_and_the_stretched_error() -> None:
-    found = tuned({np.inf: candidate(0.0, 1.0), 10.0: candidate(0.5, 0.3)})
-    assert found.estimate.value == 0.5
+    found = tuned({np.inf: candidate(7.0, 1.0), 10.0: candidate(7.5, 0.3)})
+    assert found.estimate.value == 7.5
     assert found.estimate.stderr == pytest.approx(1.5 * found.least_biased.stderr)
     assert found.estimate.influence == pytest.approx(1.5 * found.least_biased.influence)
     assert found.chosen.stderr == pytest.approx(0.3 * found.least_biased.stderr)
-    assert found.chosen.value == 0.5
-    assert found.least_biased.value == 0.0
+    assert found.chosen.value == 7.5
+    assert found.least_biased.value == 7.0
 
 
 def test_without_any_error_the_first_candidate_stands_as_it_is() -> None:
