@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +138,16 @@ def device_steps(world: World, n: int, steps: int, device: str) -> Callable[[], 
 
 
 def state_bytes(world: World, n: int) -> int:
-    """Bytes of everything the simulation carries from bin to bin for n contacts."""
-    simulation = Simulation(world, world_device(world), SHARED)
+    """Bytes of everything that n contacts carry from bin to bin, where the world's arrays lie."""
+    device = world_device(world)
+    simulation = Simulation(world, device, SHARED)
+    if device == "cpu" and find_spec("numba") is not None:
+        from nurture_envs.loops.block import Loops
+
+        return sum(part.nbytes for part in _leaves(Loops(simulation).state(n)))
     found = {
         part.untyped_storage().data_ptr(): part.untyped_storage().nbytes()
-        for part in _tensors(simulation.packed(simulation.begin(contact_keys(1, n))))
+        for part in _leaves(simulation.begin(contact_keys(1, n, device)))
     }
     return sum(found.values())
 
@@ -151,15 +157,15 @@ def world_device(world: World) -> str:
     return str(world.delays.device)
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Tensor | np.ndarray):
         yield value
     elif is_dataclass(value):
         for field in fields(value):
-            yield from _tensors(getattr(value, field.name))
+            yield from _leaves(getattr(value, field.name))
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _tensors(part)
+            yield from _leaves(part)
     elif isinstance(value, tuple | list):
         for part in value:
-            yield from _tensors(part)
+            yield from _leaves(part)

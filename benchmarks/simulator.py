@@ -167,7 +167,7 @@ def arguments(given: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--peer-steps", type=int, default=5000)
-    parser.add_argument("--flat", type=int, nargs="*", default=[1_000, 10_000, 100_000, 1_000_000])
+    parser.add_argument("--flat", type=int, nargs="*", default=[1_000, 10_000, 65_536, 1_000_000])
     parser.add_argument("--gpu-contacts", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path, help="JSON file")
     return parser.parse_args(given)

@@ -44,10 +44,13 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     `observation @ weights` needs no copy.
 
     Contacts are played in blocks of `block`, `threads` of them at a time (with torch's own threads
-    set to 1), by compiled loops where numba is installed (`compiled`: None), with the same result
-    bit for bit. A population lives in one block: larger environments hold several.
+    set to 1). Where numba is installed, whole bins are compiled loops (`compiled`: None) for worlds
+    that treat contacts alike: the same events, draws and features, but that a chance within
+    rounding of its draw may fall the other way. A population lives in one block, which cuts no
+    account in two: larger environments hold several.
     An episode that ends restarts within the same step; the last observation and info are then in
-    `info["final_obs"]` and `info["final_info"]`.
+    `info["final_obs"]` and `info["final_info"]`, whose rows of other contacts are 0.
+    What was handed out is never written again while anybody holds it.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
@@ -225,11 +228,11 @@ def _player(
     if compiled and reason:
         raise SimulationError(f"compiled loops cannot play this: {reason}; leave `compiled` out")
     if compiled is not False and not reason:
-        from nurture_envs.loops.player import LoopPlayer
+        from nurture_envs.loops.player import loop_player
         from nurture_envs.loops.tracing import UntraceableError
 
         try:
-            return LoopPlayer(simulation, columns, autoreset, crew)
+            return loop_player(simulation, columns, autoreset, crew)
         except UntraceableError:
             if compiled:
                 raise

@@ -127,5 +127,4 @@ def lived_on(company: Company, sends: Tensor, talks: Tensor, share: Tensor) -> C
 def _of_others(account: Tensor, mark: Tensor) -> Tensor:
     """How many others of the same account are marked, [n] f32."""
     value = mark.to(torch.float32)
-    accounts = int(account[-1]) + 1 if len(account) else 0
-    return value.new_zeros(accounts).index_add_(0, account, value)[account] - value
+    return torch.zeros_like(value).index_add_(0, account, value)[account] - value

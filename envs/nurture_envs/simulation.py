@@ -335,4 +335,3 @@ class Simulation:
             if bins > 1:
                 until = torch.where(action == position, state.bins + bins, until)
         return until
-

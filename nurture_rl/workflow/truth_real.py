@@ -20,7 +20,6 @@ from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.report.truth_real_figure import KnownRow
 
 LEVEL = 0.95
-MODEL_ONLY = "dm"  # its interval leaves out the error of the model, so it counts for no verdict
 RECOVERED, MISSED, CANNOT_TELL = "recovered", "missed", "cannot tell"
 
 
@@ -73,14 +72,19 @@ class RealResult:
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Estimators that use weights and whose intervals miss."""
+        """Fully weighted estimators whose intervals miss.
+
+        The others trade bias for noise, and their intervals do not promise to hold the bias.
+        """
         return tuple(
-            one.estimator for one in self.answers if not one.covered and one.estimator != MODEL_ONLY
+            one.estimator
+            for one in self.answers
+            if not one.covered and one.estimator in FULLY_WEIGHTED
         )
 
     @property
     def verdict(self) -> str:
-        """RECOVERED where the log carries the target and no weighted interval misses."""
+        """RECOVERED where the log carries the target and no fully weighted interval misses."""
         if not self.feasible:
             return CANNOT_TELL
         return MISSED if self.missed else RECOVERED

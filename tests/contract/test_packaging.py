@@ -22,7 +22,7 @@ from tests.contract.source_tree import (
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OUR_NAMES = {"nurture_rl", "nurture_envs", "tests", "experiments"}
 # Loaded only when an extra is asked for, and guarded where it is imported.
-OPTIONAL = {"numba", "psycopg", "psycopg_pool", "ray"}
+OPTIONAL = {"llvmlite", "numba", "psycopg", "psycopg_pool", "ray"}
 
 
 def normal(requirement: str) -> str:

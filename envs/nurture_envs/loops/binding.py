@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,14 +11,13 @@ from torch import Tensor
 
 from nurture_envs.actions import NOW
 from nurture_envs.clock import HOUR_US
-from nurture_envs.features import History
 from nurture_envs.guardrails.compiled import tables_of
-from nurture_envs.loops import emitting, play
+from nurture_envs.loops import emitting, records
 from nurture_envs.loops.past import Late, Sets
 from nurture_envs.loops.plan import columns_of, sets_of
 from nurture_envs.loops.tracing import Recorder, Traced, UntraceableError
 from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.world import Outcome, Start, Surroundings, View
+from nurture_envs.worlds.world import Surroundings, View
 
 _KINDS = (torch.float32, torch.int64, torch.bool)  # of latents, in the order of their rows
 _ARRAYS = ("f", "q", "b")
@@ -29,7 +28,7 @@ class Loop:
     """One of a world's functions as a loop over a tile."""
 
     run: Any  # of `emitting.SIGNATURE`
-    model: play.Model
+    model: records.Model
     rows: dict[str, int]  # of scratch
 
 
@@ -52,7 +51,7 @@ class HasLoops(Protocol):
         ...
 
 
-def journey_of(simulation: Simulation) -> play.Journey:
+def journey_of(simulation: Simulation) -> records.Journey:
     """The declarations of a simulation's journey."""
     catalog, journey, running = simulation.catalog, simulation.journey, simulation.running
     made, effects = simulation.effects
@@ -73,8 +72,8 @@ def journey_of(simulation: Simulation) -> play.Journey:
     standing += [(2, (name,), back) for name, back in settings.conversation]
     standing += [(3, settings.escalation_needs, -1)]
     rows = [(kind, running.last_row(of), most) for kind, of, most in standing if of]
-    return play.Journey(
-        actions=play.Actions(
+    return records.Journey(
+        actions=records.Actions(
             wait=catalog.wait,
             sends=catalog.routed("send"),
             calls=catalog.routed("escalate"),
@@ -84,7 +83,7 @@ def journey_of(simulation: Simulation) -> play.Journey:
             made=_whole(made),
             effects=np.ascontiguousarray(effects.numpy()).reshape(len(made), len(catalog)),
         ),
-        worth=play.Worth(
+        worth=records.Worth(
             channels=_whole([index(channel) for channel, _ in reward.weights]),
             weights=np.array([weight for _, weight in reward.weights], np.float32),
             send_cost=float(reward.send_cost),
@@ -114,7 +113,7 @@ def world_loops(simulation: Simulation) -> WorldLoops:
     if isinstance(world, HasLoops):
         return world.loops(simulation)
     recorder = Recorder()
-    start = world.start(recorder.input("q", play.KEY, torch.ones(1, dtype=torch.int64)))
+    start = world.start(recorder.input("q", records.KEY, torch.ones(1, dtype=torch.int64)))
     begins = _Rows({"f": 0, "q": 1, "b": 0}, recorder)
     kept, known = simulation.running.kept, len(start.past.ring)
     numbers = [
@@ -136,7 +135,7 @@ def world_loops(simulation: Simulation) -> WorldLoops:
 def _answer(simulation: Simulation, latent: dict[str, Tensor]) -> Loop:
     """The loop of `respond`, whose inputs are latents of that kind."""
     recorder = Recorder()
-    places = {"f": play.SHARE + 1, "q": play.ANCHOR + 1, "b": 0}
+    places = {"f": records.SHARE + 1, "q": records.ANCHOR + 1, "b": 0}
     known: dict[str, Tensor] = {}
     for name, part in latent.items():
         array = _array(part)
@@ -150,20 +149,22 @@ def _answer(simulation: Simulation, latent: dict[str, Tensor]) -> Loop:
     places["f"] += width
     view = View(
         features=recorder.input("f", reads, torch.zeros(width, 1)),
-        action=row("q", play.ACTION, torch.int64),
-        bins=row("q", play.BINS, torch.int64),
-        anchor_us=row("q", play.ANCHOR, torch.int64),
+        action=row("q", records.ACTION, torch.int64),
+        bins=row("q", records.BINS, torch.int64),
+        anchor_us=row("q", records.ANCHOR, torch.int64),
         latent=known,
         around=Surroundings(
-            *(row("f", at, torch.float32) for at in (play.SENDS, play.TALKS, play.SHARE))
+            *(row("f", at, torch.float32) for at in (records.SENDS, records.TALKS, records.SHARE))
         ),
     )
-    outcome = simulation.world.respond(view, row("q", play.KEY, torch.int64))
+    outcome = simulation.world.respond(view, row("q", records.KEY, torch.int64))
     answers = _Rows(places, recorder)
     numbers = [answers.row("f", outcome.amounts), answers.row("b", outcome.available)]
     after = {name: outcome.latent.get(name, known[name]) for name in known}
     for name, part in after.items():
-        stays = isinstance(part, Traced) and torch.equal(part.places, known[name].places)
+        stays = isinstance(part, Traced) and torch.equal(
+            part.places, recorder.places_of(known[name])
+        )
         numbers.append(-1 if stays else answers.row(_array(part), part))
     used = answers.reads(range(reads, reads + width))
     return answers.loop([reads if used else -1, *numbers])
@@ -192,7 +193,7 @@ class _Rows:
     def loop(self, numbers: list[int]) -> Loop:
         """The function, with the numbers of its rows."""
         made = emitting.Writer(self._recorder, self._next, self._results).written()
-        model = play.Model(*made.constants, *made.tables, _whole(numbers))
+        model = records.Model(*made.constants, *made.tables, _whole(numbers))
         return Loop(made.run, model, made.rows)
 
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from nurture_envs.guardrails.rules import sends_remembered
-from nurture_envs.loops import limits, play
-from nurture_envs.loops.binding import Loop, WorldLoops, journey_of, world_loops
+from nurture_envs.loops import beginning, limits, play, records
+from nurture_envs.loops.binding import WorldLoops, journey_of, world_loops
 from nurture_envs.loops.past import NEVER, Past
 from nurture_envs.loops.rules import Contacts
 from nurture_envs.population import LOTTERY, HasReputation, Population
@@ -43,7 +43,7 @@ class Loops:
         self.journey = journey_of(simulation)
         self._rooms = threading.local()
 
-    def state(self, n: int) -> play.State:
+    def state(self, n: int) -> records.State:
         """Room for n contacts."""
         simulation, width = self.simulation, padded(n)
         running, journey = simulation.running, self.journey
@@ -59,9 +59,11 @@ class Loops:
             waiting=np.zeros(late, np.float32),
             due=np.zeros(late, np.int8),
         )
-        return play.State(
-            *(np.zeros(width, np.int64) for _ in range(4)),
-            *(np.zeros(width, np.bool_) for _ in range(3)),
+        whole: Any = [np.zeros(width, np.int64) for _ in range(4)]
+        flag: Any = [np.zeros(width, np.bool_) for _ in range(3)]
+        return records.State(
+            *whole,
+            *flag,
             np.zeros((sends_remembered(simulation.journey.guardrails), width)),
             np.zeros((len(simulation.spec.attribute_columns), width), np.float32),
             np.zeros((floats, width), np.float32),
@@ -72,20 +74,20 @@ class Loops:
             past,
         )
 
-    def room(self) -> tuple[play.Scratch, play.Shown]:
+    def room(self) -> tuple[records.Scratch, records.Shown]:
         """Scratch memory of the thread that asks."""
         if not hasattr(self._rooms, "made"):
             self._rooms.made = self._made()
-        made: tuple[play.Scratch, play.Shown] = self._rooms.made
+        made: tuple[records.Scratch, records.Shown] = self._rooms.made
         return made
 
-    def _made(self) -> tuple[play.Scratch, play.Shown]:
-        width, loops = play.WIDTH, (self.world.start, self.world.answer)
+    def _made(self) -> tuple[records.Scratch, records.Shown]:
+        width, loops = records.WIDTH, (self.world.start, self.world.answer)
         rows = {array: max(1, *(loop.rows.get(array, 1) for loop in loops)) for array in "fqbd"}
-        facts = [np.zeros(width, np.uint8) for _ in range(8)]
-        hours = [np.zeros(width) for _ in range(2)]
+        facts: Any = [np.zeros(width, np.uint8) for _ in range(8)]
+        hours: Any = [np.zeros(width) for _ in range(2)]
         fresh = self._fresh()
-        scratch = play.Scratch(
+        scratch = records.Scratch(
             np.zeros(rows["f"] * width, np.float32),
             np.zeros(rows["q"] * width, np.int64),
             np.zeros(rows["b"] * width, np.bool_),
@@ -97,16 +99,16 @@ class Loops:
             fresh,
         )
         columns, actions = len(self.simulation.spec.columns), len(self.simulation.catalog)
-        return scratch, play.Shown(
+        return scratch, records.Shown(
             np.zeros(columns * width, np.float32),
             np.zeros(actions * width, np.bool_),
             np.zeros(actions * width, np.int16),
             width,
         )
 
-    def _fresh(self) -> play.State:
+    def _fresh(self) -> records.State:
         """A tile of contacts at their first bin; their rings hold what is known before entry."""
-        width, made = play.WIDTH, self.state(play.WIDTH)
+        width, made = records.WIDTH, self.state(records.WIDTH)
 
         def cut(part: NDArray[Any]) -> NDArray[Any]:
             return np.ascontiguousarray(part[..., :width])
@@ -116,7 +118,7 @@ class Loops:
         past = past._replace(ring=np.zeros((known, past.ring.shape[1], width), np.float32))
         parts = {name: cut(part) for name, part in made._asdict().items() if name != "past"}
         parts["sends"][:] = -np.inf
-        return play.State(**parts, past=past)
+        return records.State(**parts, past=past)
 
 
 @dataclass(slots=True)
@@ -126,13 +128,15 @@ class Block:
     loops: Loops
     column: int  # of the first contact among all
     n: int
-    state: play.State
+    state: records.State
     clock: int = 0
     share: float = 1.0
     volume: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @classmethod
-    def begin(cls, loops: Loops, keys: NDArray[np.int64], column: int, shown: play.Shown) -> Block:
+    def begin(
+        cls, loops: Loops, keys: NDArray[np.int64], column: int, shown: records.Shown
+    ) -> Block:
         """Contacts at their first bin; writes what they are shown."""
         block = cls(loops, column, len(keys), loops.state(len(keys)))
         block.state.keys[: len(keys)] = keys
@@ -141,7 +145,7 @@ class Block:
             floor = population.volume_floor * block.n / 1000.0
             block.volume = np.full(population.trailing_bins, floor, np.float32)
         start, (scratch, fresh) = loops.world.start, loops.room()
-        play.begin_all(
+        beginning.begin_all(
             start.run, start.model, block.state, loops.journey, block.n, scratch, fresh, shown,
             column,
         )  # fmt: skip
@@ -150,11 +154,11 @@ class Block:
     def play(
         self,
         chosen: NDArray[np.int64],
-        before: play.Shown,
-        shown: play.Shown,
-        final: play.Final,
+        before: records.Shown,
+        shown: records.Shown,
+        final: records.Final,
         autoreset: bool,
-        result: play.Result,
+        result: records.Result,
     ) -> int:
         """Play a bin; says how many episodes ended.
 
@@ -183,7 +187,7 @@ class Block:
             self._live_on(population, result)
         return ended
 
-    def _live_on(self, population: Population, result: play.Result) -> None:
+    def _live_on(self, population: Population, result: records.Result) -> None:
         """The company after a bin; see `population.lived_on`."""
         size = population.account_size
         if size > 1:

@@ -22,12 +22,10 @@ import torch
 from numpy.typing import NDArray
 
 from nurture_envs.loops import draws, maths
-from nurture_envs.loops.play import LANES, WIDTH
+from nurture_envs.loops.records import LANES, WIDTH
 from nurture_envs.loops.signature import SIGNATURE
 from nurture_envs.loops.tracing import Node, Recorder
 
-WIDTH = 512  # contacts of a row of scratch
-LANES = 32
 _TOGETHER = 400  # operations of one loop at most
 
 _APART = {"table", "log", "log1p", "special_ndtri"}
@@ -95,9 +93,10 @@ class Writer:
         loops = [self._loop(group, groups[at + 1 :]) for at, group in enumerate(groups)]
         body += [line for loop in loops for line in loop]
         body += self._result_lines()
-        head = [
-            f"c{at} = cf[{at}]" for at in self.constants["float32"].values()
-        ] + [f"e{at} = cd[{at}]" for at in self.constants["float64"].values()]
+        head = ["size = (size + LANES - 1) // LANES * LANES"]
+        head += [f"c{at} = cf[{at}]" for at in self.constants["float32"].values()] + [
+            f"e{at} = cd[{at}]" for at in self.constants["float64"].values()
+        ]
         lines = ["def run(f, q, b, d, cf, cd, tf, tq, size):", *(f"    {x}" for x in head + body)]
         return "\n".join(lines) + "\n"
 
@@ -134,12 +133,14 @@ class Writer:
             at = of_step.arguments[1] * WIDTH if of_step.op == "input" else -1
             fixed = 0 if of_step.op == "input" else of_step.arguments[0]
             lines.append(
-                f"begin_draws(q, {key_row * WIDTH}, {at}, {fixed}, {stream}, {base * WIDTH}, size)"
+                f"begin_draws(q, {_number(key_row * WIDTH)}, {_number(at)}, {_number(fixed)}, "
+                f"{_number(stream)}, {_number(base * WIDTH)}, size)"
             )
             for pair in sorted({index // 2 for index in found}):
                 high, low = self._new_row("float32"), self._new_row("float32")
                 lines.append(
-                    f"draw_pair(q, {base * WIDTH}, {pair}, f, {high * WIDTH}, {low * WIDTH}, size)"
+                    f"draw_pair(q, {_number(base * WIDTH)}, {_number(pair)}, f, "
+                    f"{_number(high * WIDTH)}, {_number(low * WIDTH)}, size)"
                 )
                 for index, row in ((2 * pair, high), (2 * pair + 1, low)):
                     if index in found:
@@ -225,6 +226,11 @@ class Writer:
         )
 
 
+def _number(value: int) -> str:
+    """A whole number that is no literal: of literals numba compiles a callee for each."""
+    return f"np.int64({value})"
+
+
 def _looped(lines: list[str]) -> list[str]:
     head = [
         "for at in range(np.uintp(0), np.uintp(size), np.uintp(LANES)):",
@@ -296,7 +302,7 @@ _HEAD = f"""import numpy as np
 from nurture_envs.loops.draws import begin_draws, draw_pair
 from nurture_envs.loops.maths import {", ".join(_MATHS)}
 
-LANES = 32
+LANES = {LANES}
 
 """
 
@@ -313,7 +319,7 @@ def compiled(source: str) -> Any:
         sys.modules[name] = module  # where numba looks when it takes loops from the disk
         module.__file__ = str(path)
     exec(compile(text, str(path or "<world>"), "exec"), vars(module))
-    make = numba.cfunc(SIGNATURE, nopython=True, cache=path is not None, error_model="numpy")
+    make = numba.cfunc(SIGNATURE, cache=path is not None, error_model="numpy")
     return make(module.run)
 
 

@@ -22,9 +22,7 @@ _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
 @_jit
-def choose(
-    mask: Flags, stride: int, column: int, chosen: Wholes, wait: int, action: Wholes
-) -> int:
+def choose(mask: Flags, stride: int, column: int, chosen: Wholes, wait: int, action: Wholes) -> int:
     """Write the actions that are done; says how many of the chosen are no actions at all.
 
     Args:
@@ -65,8 +63,8 @@ def settle(
     n = action.shape[0]
     for i in range(n):
         refused[i] = 0
-    _limit(keys, bins, stream, kinds[0], rooms[0], _CALLS, wait, action, refused)
-    _limit(keys, bins, stream, kinds[1], rooms[1], _SENDS, wait, action, refused)
+    _limit(keys, bins, stream, kinds[0], rooms[0], np.int64(_CALLS), wait, action, refused)
+    _limit(keys, bins, stream, kinds[1], rooms[1], np.int64(_SENDS), wait, action, refused)
 
 
 @_jit
@@ -86,7 +84,8 @@ def _limit(
         if asks[action[i]]:
             who[asking], luck[asking] = i, draw(keys[i], bins[i], stream, 0)
             asking += 1
-    least, above = np.float32(2.0), 0
+    above = 0
+    least: Any = np.float32(2.0)
     if room > 0:
         least = _at_rank(luck.copy(), asking - room)
         for k in range(asking):
@@ -101,7 +100,7 @@ def _limit(
 
 
 @_jit
-def _at_rank(values: Floats, rank: int) -> float:
+def _at_rank(values: Floats, rank: int) -> Any:
     """The value that stands at `rank` when all are in ascending order; reorders `values`.
 
     Source: Hoare (1961), Algorithm 65: Find.

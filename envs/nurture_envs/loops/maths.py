@@ -26,8 +26,7 @@ _PI_1, _PI_2 = np.float32(6.28125), np.float32(1.9350051879882812e-3)
 _PI_3 = np.float32(3.0199159819e-07)
 
 
-@intrinsic
-def _as_float(context: Any, bits: Any) -> Any:
+def _float_of(context: Any, bits: Any) -> Any:
     """The float32 with these 32 bits."""
 
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -36,14 +35,19 @@ def _as_float(context: Any, bits: Any) -> Any:
     return types.float32(types.int32), code
 
 
-@intrinsic
-def pick(context: Any, condition: Any, yes: Any, no: Any) -> Any:
+_as_float: Any = intrinsic(_float_of)
+
+
+def _pick(context: Any, condition: Any, yes: Any, no: Any) -> Any:
     """`yes if condition else no` without a branch; both are worked out."""
 
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.select(*arguments)
 
     return yes(types.boolean, yes, yes), code
+
+
+pick: Any = intrinsic(_pick)
 
 
 @inlined
@@ -118,7 +122,7 @@ def _polynomial(*coefficients: float) -> Any:
     table = np.array(coefficients, np.float64)
 
     @numba.njit(nogil=True, error_model="numpy")
-    def value(x: float) -> float:
+    def value(x: float) -> Any:
         total = table[0]
         for at in range(1, len(table)):
             total = total * x + table[at]
@@ -172,7 +176,7 @@ _TAIL = 0.13533528323661269189  # e^-2
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def ndtri(y: float) -> float:
+def ndtri(y: float) -> Any:
     """The standard normal quantile of y in [2^-25, 1 - 2^-25].
 
     Source: Cephes Mathematical Library, ndtri; the far tail's third pair of polynomials is not

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.loops.draws import begin_draws, draw, draw_pair
 from nurture_envs.loops.maths import exp, sigmoid
-from nurture_envs.loops.play import ACTION, BINS, KEY, WIDTH
+from nurture_envs.loops.records import ACTION, BINS, KEY, WIDTH
 from nurture_envs.loops.signature import SIGNATURE
 
 Floats = NDArray[np.float32]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nurture_envs.loops import network, play
+from nurture_envs.loops import network, records
 from nurture_envs.loops.binding import Loop, WorldLoops
 from nurture_envs.loops.tracing import UntraceableError
 from nurture_envs.simulation import Simulation
@@ -21,7 +21,8 @@ class _Table:
     """Numbers of one kind behind each other."""
 
     def __init__(self, dtype: Any, first: int = 0) -> None:
-        self._dtype, self._parts, self._next = dtype, [], first
+        self._dtype, self._next = dtype, first
+        self._parts: list[NDArray[Any]] = []
 
     def put(self, values: Any) -> int:
         """Where the values begin."""
@@ -41,16 +42,20 @@ def learned_loops(world: LearnedWorld, simulation: Simulation) -> WorldLoops:
     Raises:
         UntraceableError: the hidden layers differ in width.
     """
-    return WorldLoops(_start(world, simulation), _answer(world, simulation), (0, 1, 0), _known(world))
+    return WorldLoops(
+        _start(world, simulation), _answer(world, simulation), (0, 1, 0), _known(world)
+    )
 
 
 def _known(world: LearnedWorld) -> int:
     return int(world.starts.ring.shape[1])
 
 
-def _model(floats: NDArray[np.float32], wholes: NDArray[np.int64], rows: list[int]) -> play.Model:
+def _model(
+    floats: NDArray[np.float32], wholes: NDArray[np.int64], rows: list[int]
+) -> records.Model:
     nothing = np.zeros(1, np.float32)
-    return play.Model(nothing, np.zeros(1), floats, wholes, np.array(rows, np.int64))
+    return records.Model(nothing, np.zeros(1), floats, wholes, np.array(rows, np.int64))
 
 
 def _start(world: LearnedWorld, simulation: Simulation) -> Loop:
@@ -73,16 +78,16 @@ def _start(world: LearnedWorld, simulation: Simulation) -> Loop:
 
 def _answer(world: LearnedWorld, simulation: Simulation) -> Loop:
     sizes, player, tables = world.members[0].sizes, world.player, world.amounts[0]
-    if len(set(sizes.hidden)) != 1 or sizes.hidden[0] % _FOUR or sizes.rank % _FOUR:
+    if len(set(sizes.hidden)) != 1 or sizes.hidden[0] % _FOUR:
         raise UntraceableError(
-            f"loops play networks of equally wide layers and a rank of whole fours, got layers "
-            f"{sizes.hidden} and rank {sizes.rank}"
+            f"loops play networks whose layers are equally wide, in whole fours, got layers "
+            f"{sizes.hidden}"
         )
     model, heads = tables.model, world.heads
     floats, wholes = _Table(np.float32), _Table(np.int64, network.HEADER)
     outputs, trunk = _up(sizes.counts + sizes.values), sizes.hidden[0]
     channels = len(simulation.journey.channels)
-    reads = play.SHARE + 1
+    reads = records.SHARE + 1
     links = [(h, j, w) for h, row in enumerate(player.chain) if row is not None
              for j, w in enumerate(row.tolist()) if w != 0.0]  # fmt: skip
     needs = [(h, j) for h, row in enumerate(player.needs) for j in row]
@@ -93,19 +98,20 @@ def _answer(world: LearnedWorld, simulation: Simulation) -> Loop:
     repeating = tables.repeating
     laid = network.Sizes(
         features=_up(sizes.features), actions=sizes.actions, members=len(world.members),
-        trunk=trunk, deeper=len(sizes.hidden) - 1, outputs=outputs, rank=sizes.rank,
+        trunk=trunk, deeper=len(sizes.hidden) - 1, outputs=outputs, rank=_up(sizes.rank),
         counts=sizes.counts, values=sizes.values, repeating=len(repeating),
         reach=int(tables.reach), quantiles=sizes.quantiles, slots=sizes.slots, reads=reads,
         read=sizes.features, amounts=reads + sizes.features, channels=channels, available=0,
-        latent=play.ANCHOR + 1, room=reads + sizes.features + channels,
-        whole_room=play.ANCHOR + 2,
+        latent=records.ANCHOR + 1, room=reads + sizes.features + channels,
+        whole_room=records.ANCHOR + 2,
         mean=floats.put(player.mean), over=floats.put(player.over),
-        into=floats.put(_spread(torch.stack(player.into), player.parts, 2, _up(sizes.features))),
-        table=floats.put(_spread(torch.stack(player.table), player.parts, 2, sizes.actions)),
+        into=floats.put(_spread(torch.stack(player.into), player.parts, _up(sizes.features))),
+        table=floats.put(_spread(torch.stack(player.table), player.parts, sizes.actions)),
         layers=floats.put(_layers(player.deeper)),
         last=floats.put(_last(player.top, player.outer, outputs)),
         links=floats.put([w for _, _, w in links]), link_count=len(links),
-        again=floats.put(torch.log(model.repeat[repeating])), most=floats.put(model.most[repeating]),
+        again=floats.put(torch.log(model.repeat[repeating])),
+        most=floats.put(model.most[repeating]),
         of_values=floats.put(values), residuals=floats.put(model.residuals),
         prices=floats.put(model.prices), reachable=floats.put(model.reachable),
         count_channels=wholes.put(heads.count_channels(simulation.journey)),
@@ -123,13 +129,13 @@ def _answer(world: LearnedWorld, simulation: Simulation) -> Loop:
 
 def _rows(laid: network.Sizes) -> dict[str, int]:
     """Rows of scratch: what the tile reads and writes, and room for its columns."""
-    columns = play.WIDTH + network.GROUP * laid.members
+    columns = records.WIDTH + network.GROUP * laid.members
     draws = laid.counts + laid.repeating + laid.values + laid.reach
     units = laid.trunk + laid.outputs + laid.rank
     rows = laid.features + units + 2 * laid.trunk + laid.counts + draws + 1
     return {
-        "f": laid.room + -(-rows * columns // play.WIDTH),
-        "q": laid.whole_room + -(-5 * columns // play.WIDTH),
+        "f": laid.room + -(-rows * columns // records.WIDTH),
+        "q": laid.whole_room + -(-5 * columns // records.WIDTH),
         "b": 1,
     }
 
@@ -138,13 +144,14 @@ def _up(width: int) -> int:
     return -(-width // _FOUR) * _FOUR
 
 
-def _spread(weights: torch.Tensor, parts: tuple[int, int, int], dim: int, width: int) -> Any:
-    """Weights [E, trunk + outputs + rank, .], outputs and the last dimension filled up."""
+def _spread(weights: torch.Tensor, parts: tuple[int, int, int], width: int) -> Any:
+    """Weights [E, trunk + outputs + rank, .], outputs, rank and last dimension filled up."""
     trunk, outputs, rank = torch.split(weights, list(parts), dim=1)
     fill = torch.nn.functional.pad
     outputs = fill(outputs, (0, 0, 0, _up(parts[1]) - parts[1]))
+    rank = fill(rank, (0, 0, 0, _up(parts[2]) - parts[2]))
     joined = torch.cat([trunk, outputs, rank], dim=1)
-    return fill(joined, (0, width - joined.shape[dim]))
+    return fill(joined, (0, width - joined.shape[2]))
 
 
 def _layers(deeper: list[Any]) -> Any:
@@ -158,4 +165,6 @@ def _layers(deeper: list[Any]) -> Any:
 
 def _last(top: Any, outer: Any, outputs: int) -> Any:
     joined = torch.cat([torch.stack(list(top)), torch.stack(list(outer))], dim=2)
+    rank = outer[0].shape[1]
+    joined = torch.nn.functional.pad(joined, (0, _up(rank) - rank))
     return torch.nn.functional.pad(joined, (0, 0, 0, outputs - joined.shape[1]))

@@ -3,32 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nurture_envs.loops import play
+from nurture_envs.loops import records
 from nurture_envs.loops.block import Block, Loops, padded
+from nurture_envs.loops.tracing import UntraceableError
 from nurture_envs.recycling import Recycled
 from nurture_envs.simulation import Simulation
-from nurture_envs.stepping import Crew, Seen, Stepped
+from nurture_envs.stepping import Crew, PlainPlayer, Seen, Stepped
+from nurture_envs.worlds.draws import contact_keys
+
+_FEW = 48  # contacts that show whether a trace is right
 
 _Memory = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16]]
 _Finals = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16], NDArray[np.bool_]]
 
 
-class LoopPlayer:
-    """Plays blocks of contacts by loops that hold no lock; see `stepping.PlainPlayer`.
+def loop_player(
+    simulation: Simulation, columns: Sequence[slice], autoreset: bool, crew: Crew
+) -> LoopPlayer:
+    """Loops for a simulation's contacts, once they have shown that they play its world.
 
     Raises:
         UntraceableError: the world cannot be written as loops.
     """
+    loops = Loops(simulation)
+    _require_alike(loops)
+    return LoopPlayer(loops, columns, autoreset, crew)
 
-    def __init__(
-        self, simulation: Simulation, columns: Sequence[slice], autoreset: bool, crew: Crew
-    ) -> None:
-        self._loops = Loops(simulation)
+
+def _require_alike(loops: Loops) -> None:
+    """A trace is of one contact: see that a few show by loops what they show by torch."""
+    some, crew, keys = [slice(0, _FEW)], Crew(1), contact_keys(0, _FEW)
+    players = (
+        PlainPlayer(loops.simulation, some, False, crew),
+        LoopPlayer(loops, some, False, crew),
+    )
+    plain, by_loops = (player.begin(keys) for player in players)
+    differ = (plain.features != by_loops.features).any(axis=1)
+    differ |= (plain.mask != by_loops.mask).any(axis=1)
+    after = [player.step(np.zeros(_FEW, np.int64)) for player in players]
+    differ |= (after[0].seen.features != after[1].seen.features).any(axis=1)
+    if differ.sum() > 1:  # one may have a chance within rounding of its draw
+        raise UntraceableError(
+            f"{differ.sum()} of {_FEW} contacts show something else by loops: the world must treat "
+            "contacts alike, however many there are"
+        )
+
+
+class LoopPlayer:
+    """Plays blocks of contacts by loops that hold no lock; see `stepping.PlainPlayer`."""
+
+    def __init__(self, loops: Loops, columns: Sequence[slice], autoreset: bool, crew: Crew) -> None:
+        self._loops, simulation = loops, loops.simulation
         self.autoreset, self._crew = autoreset, crew
         self._columns, self._n = list(columns), columns[-1].stop
         self._width, self._actions = len(simulation.spec.columns), len(simulation.catalog)
@@ -37,7 +68,7 @@ class LoopPlayer:
         self._shown: Recycled[_Memory] = Recycled(self._memory)
         self._final: Recycled[_Finals] = Recycled(self._finals)
         self._blocks: list[Block] = []
-        self._before: play.Shown | None = None
+        self._before: records.Shown | None = None
 
     def _memory(self) -> _Memory:
         rows = padded(self._n)
@@ -57,9 +88,9 @@ class LoopPlayer:
             np.zeros(n, np.bool_),
         )
 
-    def _next(self) -> play.Shown:
+    def _next(self) -> records.Shown:
         """Room for what is shown next; what was shown before becomes `_before`."""
-        return play.Shown(*self._shown.take(), padded(self._n))
+        return records.Shown(*self._shown.take(), padded(self._n))
 
     def begin(self, keys: Tensor) -> Seen:
         """Contacts at their first bin, one per key [n]."""
@@ -76,13 +107,13 @@ class LoopPlayer:
         """One bin of every block."""
         assert self._before is not None
         before, shown, n = self._before, self._next(), self._n
-        final, result = play.Final(*self._final.take()), self._result(n)
+        final, result = records.Final(*self._final.take()), self._result(n)
         chosen = np.ascontiguousarray(action)
 
         def one(block: Block) -> int:
             at = slice(block.column, block.column + block.n)
-            parts = (part[at] for part in result[:-1])
-            own = play.Result(*parts, np.zeros(self._channels))
+            parts: Any = [part[at] for part in result[:-1]]
+            own = records.Result(*parts, np.zeros(self._channels))
             return block.play(chosen[at], before, shown, final, self.autoreset, own)
 
         ended = sum(self._crew.map(one, self._blocks))
@@ -97,17 +128,16 @@ class LoopPlayer:
             result.refused if self._limited else None,
         )
 
-    def _result(self, n: int) -> play.Result:
-        return play.Result(
+    def _result(self, n: int) -> records.Result:
+        flags: Any = [np.empty(n, np.bool_) for _ in range(4)]
+        return records.Result(
             np.empty(n, np.int64),
             np.empty(n, np.int32),
             np.empty(n),
-            *(np.empty(n, np.bool_) for _ in range(4)),
+            *flags,
             np.empty(0),
         )
 
-    def _seen(self, shown: play.Shown) -> Seen:
-        features, mask, reasons = (
-            part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]
-        )
-        return Seen(features, mask, reasons)
+    def _seen(self, shown: records.Shown) -> Seen:
+        parts: Any = [part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]]
+        return Seen(*parts)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -197,7 +198,12 @@ _NAMES = {
     "__rshift__": "rshift", "__invert__": "invert", "bitwise_not": "invert", "__neg__": "neg",
     "__abs__": "abs", "absolute": "abs", "rsub": "sub",
 }  # fmt: skip
-_REVERSED = {"__rsub__": "sub", "__rtruediv__": "true_divide", "__rlshift__": "lshift"}
+_REVERSED = {
+    "__rsub__": "sub",
+    "__rtruediv__": "true_divide",
+    "__rdiv__": "true_divide",
+    "__rlshift__": "lshift",
+}
 _MOVES = {"__getitem__", "unbind", "view", "reshape", "stack", "cat", "clone", "split"}
 _ASKED = {"__get__", "dim", "size", "numel", "__len__"}  # of shapes and types
 _CASTS = {"to", "long", "float", "double", "bool"}
@@ -277,14 +283,13 @@ def _made(recorder: Recorder, name: str, args: Any, given: Any, example: Tensor)
     return _elementwise(recorder, name, common, values, None)
 
 
-def _elementwise(
-    recorder: Recorder, name: str, common: str, values: Any, condition: Any
-) -> Tensor:
+def _elementwise(recorder: Recorder, name: str, common: str, values: Any, condition: Any) -> Tensor:
     kind = "bool" if name in _COMPARISONS else common
     rows = [recorder.places_of(value) for value in values]
     if condition is not None:
         rows.append(recorder.places_of(condition))
-    rows = list(torch.broadcast_tensors(*rows))
+    shape = np.broadcast_shapes(*(tuple(row.shape) for row in rows))
+    rows = [row.expand(shape) for row in rows]
     made = []
     for places in zip(*(row.reshape(-1).tolist() for row in rows), strict=True):
         cast = [recorder.cast(place, common) for place in places[: len(values)]]
@@ -293,11 +298,10 @@ def _elementwise(
 
 
 def _clamped(recorder: Recorder, name: str, args: Any, given: Any, example: Tensor) -> Tensor:
-    low, high = given.get("min"), given.get("max")
+    low = args[1] if len(args) > 1 else given.get("min")
+    high = args[2] if len(args) > 2 else given.get("max")
     if name == "relu":
         low = 0.0
-    else:
-        low, high = (*args[1:], low, high)[:2] if len(args) > 1 else (low, high)
     kind, places = _kind(example.dtype), args[0].places
     made = []
     for place in places.reshape(-1).tolist():

@@ -90,8 +90,11 @@ def hour_surface(
         draws: plays of a bin that a chance is the mean of.
 
     Raises:
-        WorldError: the journey does not send the message.
+        WorldError: the journey does not send the message, or there is no such hour.
     """
+    wrong = [hour for hour in hours if not 0.0 <= hour < 24.0]
+    if wrong or not hours:
+        raise WorldError(f"expected local hours in [0, 24), got {list(hours)}; name some of those")
     catalog = ActionCatalog.of(world.journey)
     sends = [i for i, a in enumerate(catalog.actions) if a.message and a.message.id == message]
     if not sends:

@@ -34,6 +34,7 @@ from nurture_envs.worlds.effects import (
 )
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness, recorded_late
+from nurture_envs.worlds.reputation import ReputationParams
 from nurture_envs.worlds.world import Outcome, Start, View
 
 TOPICS = ("security", "integration", "pricing", "product")
@@ -52,6 +53,7 @@ class InboundLeadParams:
 
     mail: MailParams = field(default_factory=MailParams)
     account: AccountParams = field(default_factory=AccountParams)
+    reputation: ReputationParams = field(default_factory=ReputationParams)
     ready_mean: float = 0.35  # readiness at entry
     ready_spread: float = 0.7
     size_gain: float = 0.25  # readiness per standard deviation of log company size

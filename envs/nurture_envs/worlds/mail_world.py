@@ -14,6 +14,12 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.effects import MailParams
 from nurture_envs.worlds.mailings import MailActions
+from nurture_envs.worlds.reputation import (
+    MailTotals,
+    ReputationParams,
+    mail_sums,
+    next_inbox_share,
+)
 
 
 class HasMail(Protocol):
@@ -22,6 +28,11 @@ class HasMail(Protocol):
     @property
     def mail(self) -> MailParams:
         """How people and machines treat it."""
+        ...
+
+    @property
+    def reputation(self) -> ReputationParams:
+        """What it does to its sender."""
         ...
 
 
@@ -56,6 +67,14 @@ class MailWorld:
     @cached_property
     def _mail(self) -> MailActions:
         return MailActions.of(self.journey, self.topics, self.params.mail, self.device)
+
+    @cached_property
+    def _sums(self) -> Tensor:
+        return mail_sums(self.journey, self.device)
+
+    def next_inbox_share(self, share: Tensor, totals: Tensor) -> Tensor:
+        """The sender's inbox share after a bin that brought these channel sums, [c]."""
+        return next_inbox_share(share, MailTotals.of(totals, self._sums), self.params.reputation)
 
     def _attributes(self, columns: Mapping[str, Tensor]) -> Tensor:
         """Attribute columns by name, encoded as the feature spec orders them, [columns, n] f32."""

@@ -35,7 +35,7 @@ from nurture_envs.worlds.effects import (
 )
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness, recorded_late
-from nurture_envs.worlds.reputation import MailTotals, ReputationParams, next_inbox_share
+from nurture_envs.worlds.reputation import ReputationParams
 from nurture_envs.worlds.world import Outcome, Start, View
 
 TOPICS = ("news", "story", "offer", "preference")
@@ -183,10 +183,6 @@ class ReEngagementWorld(MailWorld):
         }
         everybody = torch.ones_like(mailing.sent)
         return Outcome(channel_sums(self._channels, events), everybody, after)
-
-    def next_inbox_share(self, share: Tensor, totals: Tensor) -> Tensor:
-        """The sender's inbox share after a bin that brought these channel sums, [c]."""
-        return next_inbox_share(share, MailTotals.of(totals, self.journey), self.params.reputation)
 
     def _visit(
         self, latent: dict[str, Tensor], answers: MailAnswers, mailing: Mailing, u: Tensor

@@ -35,25 +35,23 @@ class MailTotals:
     engaged: Tensor  # human opens, clicks and replies
 
     @classmethod
-    def of(cls, amounts: Tensor, journey: Journey) -> MailTotals:
-        """From the channel sums of all contacts of the sender, [c]."""
+    def of(cls, totals: Tensor, sums: Tensor) -> MailTotals:
+        """From the channel sums of all contacts of the sender, [c], and `mail_sums`."""
+        return cls(*(sums @ totals).unbind())
 
-        def total(*types: str) -> Tensor:
-            rows = [
-                journey.channel_index(signal.name)
-                for signal in journey.signals
-                if signal.type in types and not signal.is_machine and signal.topic != SPAM_TRAP
-            ]
-            return amounts[rows].sum()
 
-        traps = [journey.channel_index(s.name) for s in journey.signals if s.topic == SPAM_TRAP]
-        return cls(
-            sent=total("sent"),
-            bounced=total("hard_bounce"),
-            trapped=amounts[traps].sum(),
-            complained=total("complaint"),
-            engaged=total("open", "click", "reply"),
-        )
+def mail_sums(journey: Journey, device: torch.device | str = "cpu") -> Tensor:
+    """Which channels each field of `MailTotals` adds up, [fields, c]: 1 where it does."""
+    sums = torch.zeros((5, len(journey.channels)), device=device)
+    kinds = (("sent",), ("hard_bounce",), (), ("complaint",), ("open", "click", "reply"))
+    for signal in journey.signals:
+        channel = journey.channel_index(signal.name)
+        if signal.topic == SPAM_TRAP:
+            sums[2, channel] = 1.0
+        elif not signal.is_machine:
+            for row, types in enumerate(kinds):
+                sums[row, channel] = float(signal.type in types)
+    return sums
 
 
 def next_inbox_share(share: Tensor, totals: MailTotals, params: ReputationParams) -> Tensor:

@@ -35,6 +35,7 @@ from nurture_envs.worlds.effects import (
 )
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness, recorded_late
+from nurture_envs.worlds.reputation import ReputationParams
 from nurture_envs.worlds.world import Outcome, Start, View
 
 OBJECTIONS = ("pricing", "security", "integration", "roi")
@@ -70,6 +71,7 @@ class StalledOpportunityParams:
 
     mail: MailParams = field(default_factory=_mail)
     account: AccountParams = field(default_factory=AccountParams)
+    reputation: ReputationParams = field(default_factory=ReputationParams)
     no_shows: float = 0.4  # share that enters by a demo nobody came to
     stalled_days: float = 14.0  # mean days without a next step at the entry of the others
     ready_mean: float = 0.0  # readiness at entry

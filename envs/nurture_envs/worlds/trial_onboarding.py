@@ -37,7 +37,7 @@ from nurture_envs.worlds.effects import (
 )
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness, recorded_late
-from nurture_envs.worlds.reputation import MailTotals, ReputationParams, next_inbox_share
+from nurture_envs.worlds.reputation import ReputationParams
 from nurture_envs.worlds.world import Outcome, Start, View
 
 TOPICS = ("data", "team", "reports", "automation", "pricing")
@@ -221,10 +221,6 @@ class TrialOnboardingWorld(MailWorld):
                 "interest": shifted_interest(latent["interest"], chance, len(MILESTONES), u),
             }
         )
-
-    def next_inbox_share(self, share: Tensor, totals: Tensor) -> Tensor:
-        """The sender's inbox share after a bin that brought these channel sums, [c]."""
-        return next_inbox_share(share, MailTotals.of(totals, self.journey), self.params.reputation)
 
     def _use(
         self, view: View, mailing: Mailing, answers: MailAnswers, u: Tensor

@@ -50,8 +50,9 @@ def group_means(
     """
     rows = np.bincount(group, minlength=n_groups)
     mean = np.bincount(group, weights=values, minlength=n_groups) / np.maximum(rows, 1)
-    pair, place = np.unique(group * (int(contact.max()) + 1) + contact, return_inverse=True)
-    owner = pair // (int(contact.max()) + 1)
+    width = int(contact.max()) + 1
+    pair, place = np.unique(group * width + contact, return_inverse=True)
+    owner = pair // width
     total = np.bincount(place, weights=values - mean[group])
     contacts = np.bincount(owner, minlength=n_groups)
     square = np.bincount(owner, weights=total**2, minlength=n_groups)

@@ -94,6 +94,6 @@ def _design(log: EvaluationLog) -> FloatArray:
     """Intercept, standardised features and the bin, [N, 2 + d]."""
     features = np.hstack([log.features.astype(np.float64), log.step[:, None].astype(np.float64)])
     spread = features.std(axis=0)
-    spread[spread <= 1e-9 * np.abs(features).max(axis=0, initial=0.0)] = np.inf
+    spread[np.ptp(features, axis=0) == 0.0] = np.inf  # a constant column centres to 0
     scaled = (features - features.mean(axis=0)) / spread
     return np.hstack([np.ones((log.n_rows, 1)), scaled])

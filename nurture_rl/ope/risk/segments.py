@@ -69,7 +69,7 @@ class SegmentValue:
     reason: str
 
 
-def contact_labels(log: EvaluationLog, label: Sequence[str]) -> NDArray[np.str_]:
+def contact_labels(log: EvaluationLog, label: Sequence[str] | NDArray[np.str_]) -> NDArray[np.str_]:
     """The label of each contact's first decision, contacts in ascending order, [C].
 
     Raises:

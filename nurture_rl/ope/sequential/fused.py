@@ -94,7 +94,8 @@ def episode_returns(log: EvaluationLog, target: FloatArray, q: FloatArray) -> Ep
     worth = np.float64(log.discount) ** np.arange(log.step.max() - log.step.min() + 1)
     out = np.empty((5, log.n_episodes))
     rows = (log.action, log.propensity, log.reward, log.step)
-    loops.fill_returns(target, q, rows, worth, first, out)
+    with np.errstate(over="ignore", invalid="ignore"):  # heard where the loops run uncompiled
+        loops.fill_returns(target, q, rows, worth, first, out)
     if not np.isfinite(out).all():
         raise OverlapError(
             "importance weights or values exceed floating point; the target is too far from the "

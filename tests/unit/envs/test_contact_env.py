@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.contact_env import ContactEnv, ContactVectorEnv
 from nurture_envs.errors import ActionError, ShapeError
+from nurture_envs.population import Population
 from nurture_envs.worlds.reference import reference_world
 
 WORLD = reference_world("stalled_opportunity")
@@ -88,3 +89,40 @@ def test_a_population_is_asked_for_when_the_environment_is_made() -> None:
     env.reset(seed=0)
     *_, info = env.step(np.zeros(50, np.int64))
     assert info["refused"].shape == (50,)
+
+
+def test_actions_that_are_no_whole_numbers_are_refused() -> None:
+    env = ContactVectorEnv(WORLD, 2)
+    env.reset(seed=0)
+    with pytest.raises(ActionError, match="whole numbers as actions, got float64"):
+        env.step(np.array([0.0, 1.0]))
+
+
+def test_blocks_cut_no_account_in_two() -> None:
+    population = Population(account_size=4)
+    env = ContactVectorEnv(WORLD, 22, population=population, block=10)
+    whole = ContactVectorEnv(WORLD, 22, population=population, block=8)
+    env.reset(seed=1)
+    whole.reset(seed=1)
+    for action in (0, 0, 0):
+        one, other = (each.step(np.full(22, action)) for each in (env, whole))
+        np.testing.assert_array_equal(one[0], other[0])
+    assert [block.n for block in env._player._blocks] == [8, 8, 6]  # type: ignore[attr-defined]
+
+
+def test_last_observations_are_0_where_no_episode_ended() -> None:
+    env = ContactVectorEnv(WORLD, N)
+    _, info = env.reset(seed=8)
+    leave, stay = env.action_ids.index("exit"), env.action_ids.index("pause:1")
+    actions = np.where(np.arange(N) % 9 == 0, leave, stay)
+    observation, _, ended, cut, info = env.step(actions)
+    over = ended | cut
+    assert 0 < over.sum() < N
+    np.testing.assert_array_equal(info["_final_obs"], over)
+    assert not info["final_obs"][~over].any()
+    assert info["final_obs"][over].any(axis=1).all()
+    assert (info["final_obs"][over] != observation[over]).any()
+    assert not info["final_info"]["action_mask"][~over].any()
+    observation, *_, info = env.step(np.full(N, stay))
+    if "final_obs" in info:
+        assert not info["final_obs"][~info["_final_obs"]].any()

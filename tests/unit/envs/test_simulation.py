@@ -45,7 +45,7 @@ def feature(simulation: Simulation, state: SimulationState, name: str) -> list[f
 
 def last_seen(simulation: Simulation, state: SimulationState, channel: str) -> int:
     """Bin in which the toy's stage signal or click is known to have happened last."""
-    row = simulation._running.last_row([channel])
+    row = simulation.running.last_row([channel])
     return int(state.past.last[row, 0])
 
 

@@ -10,6 +10,7 @@ import torch
 
 from nurture_envs.errors import WorldError
 from nurture_envs.journey_file import load_journey, parse_journey
+from nurture_envs.population import HasReputation
 from nurture_envs.worlds.draws import population_keys
 from nurture_envs.worlds.effects import (
     AccountParams,
@@ -26,7 +27,13 @@ from nurture_envs.worlds.effects import (
 from nurture_envs.worlds.inbound_lead import TOPICS, InboundLeadWorld
 from nurture_envs.worlds.mailings import MailActions
 from nurture_envs.worlds.recording import Lateness, recorded_late
-from nurture_envs.worlds.reputation import MailTotals, ReputationParams, next_inbox_share
+from nurture_envs.worlds.reference import reference_journeys, reference_world
+from nurture_envs.worlds.reputation import (
+    MailTotals,
+    ReputationParams,
+    mail_sums,
+    next_inbox_share,
+)
 from nurture_envs.worlds.world import declared_delays
 from nurture_envs.worlds.zones import (
     DEFAULT_ZONE,
@@ -224,7 +231,7 @@ def test_totals_tell_humans_from_machines_and_traps_from_mail() -> None:
         "replied_question": 1.0,
     }.items():
         amounts[JOURNEY.channel_index(channel)] = count
-    found = MailTotals.of(amounts, JOURNEY)
+    found = MailTotals.of(amounts, mail_sums(JOURNEY))
     assert [found.sent, found.bounced, found.complained, found.engaged] == [10.0, 2.0, 1.0, 7.0]
     assert found.trapped == 0.0
 
@@ -235,3 +242,24 @@ def test_a_journey_with_more_messages_than_a_contact_remembers_is_refused() -> N
     large = parse_journey({**JOURNEY.resolved, "messages": more})
     with pytest.raises(WorldError, match="remembers 8 messages"):
         MailActions.of(large, TOPICS, MailParams(), "cpu")
+
+
+@pytest.mark.parametrize("journey", reference_journeys())
+def test_every_worlds_sender_pays_for_bounces_and_complaints(journey: str) -> None:
+    world = reference_world(journey)
+    assert isinstance(world, HasReputation)
+    channels = world.journey.channels
+    sent = [s.name for s in world.journey.signals if s.type == "sent"]
+
+    def share_after(**counts: float) -> float:
+        totals = torch.zeros(len(channels))
+        totals[channels.index(sent[0])] = 100.0
+        for name, count in counts.items():
+            totals[channels.index(name)] = count
+        return float(world.next_inbox_share(torch.tensor(0.8), totals))
+
+    clean = share_after()
+    assert share_after(bounced=5.0) == pytest.approx(clean - 0.8 * 5.0 / 100.0)
+    assert share_after(complained=1.0) == pytest.approx(clean - 0.8 * 20.0 / 100.0)
+    assert share_after(opened=10.0) == pytest.approx(clean + 0.2 * 0.3 * 10.0 / 100.0)
+    assert share_after(opened_by_machine=10.0) == clean

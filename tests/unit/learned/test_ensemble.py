@@ -99,3 +99,9 @@ def test_members_of_different_tables_are_refused() -> None:
 def test_delays_of_other_channels_are_refused() -> None:
     with pytest.raises(WorldError, match=r"delays must be \[bins, 8 channels\], got \(1, 3\)"):
         LearnedWorld(JOURNEY, (buyer(0.2),), starts(JOURNEY), torch.ones(1, 3))
+
+
+@pytest.mark.parametrize("k", [-1, 2, 9])
+def test_a_member_that_does_not_exist_is_refused(k: int) -> None:
+    with pytest.raises(WorldError, match=rf"a member in 0\.\.1, got {k}"):
+        ensemble(0.1, 0.2).member(k)

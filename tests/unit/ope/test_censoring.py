@@ -56,7 +56,7 @@ def test_strata_have_their_own_survival() -> None:
 def test_followup_reads_ages_and_endings() -> None:
     log = random_log(0, [3, 1, 2])
     ended = np.array([False, False, True, False, False, True])
-    log = replace(log, terminal=ended, step=np.array([0, 2, 3, 4, 0, 1]))
+    log = replace(log, terminal=ended, step=np.array([5, 7, 8, 4, 2, 3]))
     age = np.array([9, 7, 6, 0, 3, 2])
     found = followup(log, age, horizon=5, settle=1)
     assert found.age.tolist() == [10, 1, 4]

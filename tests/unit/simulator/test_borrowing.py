@@ -107,3 +107,9 @@ def test_a_message_that_the_journey_lacks_is_refused() -> None:
 
 def test_heads_are_in_the_order_these_tests_assume() -> None:
     assert Heads.of(mail_shop()).counts == ("opened", "clicked", "left", "bought")
+
+
+@pytest.mark.parametrize("hours", [[30.0], [9.0, -1.0], []])
+def test_hours_outside_a_day_are_refused(hours: list[float]) -> None:
+    with pytest.raises(WorldError, match=r"local hours in \[0, 24\)"):
+        hour_surface(fitted(), contacts(), "lamps_a", hours)

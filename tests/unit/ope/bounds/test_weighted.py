@@ -39,6 +39,11 @@ def test_what_would_break_the_bound_is_refused(weight: float, reward: float, lim
         weighted_rewards(np.array([weight]), np.array([reward]), np.array([0]), limits)
 
 
+def test_one_negative_weight_among_others_is_refused() -> None:
+    with pytest.raises(ShapeError, match="weights >= 0"):
+        weighted_rewards(np.array([1.0, -0.1]), np.zeros(2), np.arange(2), Range(0.0, 1.0))
+
+
 def test_columns_of_unequal_length_are_refused() -> None:
     for shapes in ((2, 3, 2), (2, 2, 3), (0, 0, 0)):
         with pytest.raises(ShapeError):

@@ -12,6 +12,7 @@ from nurture_rl.ope.checks.check import check_log, check_target
 from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.checks.findings import CheckThresholds, Severity
 from nurture_rl.ope.checks.propensity_fit import PropensityFit
+from nurture_rl.ope.estimators import cumulative_weights, effective_sample_size
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValuePredictions
@@ -147,6 +148,16 @@ def test_a_target_too_far_is_refused_with_the_feasible_step() -> None:
     assert found.severity is Severity.REFUSE
     assert found.mixing is not None
     assert 0.0 < found.mixing.alpha < 1.0
+
+
+def test_the_effective_sample_is_that_of_whole_episodes() -> None:
+    log = random_log(3, [3] * 200)
+    chances = np.tile([0.1, 0.1, 0.8], (600, 1)) * log.mask
+    chances /= chances.sum(axis=1, keepdims=True)
+    found = check_target(log, on_log(log, chances)).find("ess")
+    weights = cumulative_weights(log, chances[np.arange(600), log.action])
+    assert found is not None
+    assert found.numbers["ess"] == pytest.approx(effective_sample_size(weights[:, 2]))
 
 
 def test_weights_that_overflow_are_a_finding_not_a_crash() -> None:

@@ -53,6 +53,13 @@ def test_a_narrower_interval_takes_more_looks() -> None:
     assert wide.looks == pytest.approx(100.0)
 
 
+def test_looks_follow_the_spread_of_rewards() -> None:
+    log = replace(fixed_log(400), reward=3.0 * fixed_log(400).reward)
+    plan = exploration_plan(log, LogContext(), min_looks=100, half_width=0.3)
+    assert plan.contacts == 3842
+    assert plan.half_width == pytest.approx(0.3, rel=1e-3)
+
+
 def test_the_scarcest_action_sets_the_plan() -> None:
     log = replace(
         random_log(0, [1] * 1000, n_actions=3),

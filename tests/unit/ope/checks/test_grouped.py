@@ -64,7 +64,7 @@ def test_contacts_are_counted_once_a_group() -> None:
 
 
 def test_normal_p_of_two_standard_errors() -> None:
-    p = normal_p(np.array([-2.0, 1.0]), np.array([1.0, 0.0]))
+    p = normal_p(np.array([-1.0, 1.0]), np.array([0.5, 0.0]))
     assert p == pytest.approx([2 * stats.norm.sf(2.0), 1.0])
 
 

@@ -36,6 +36,7 @@ def test_hill_index_by_hand() -> None:
 def test_equal_or_absent_tails_have_every_moment() -> None:
     assert hill_index(np.ones(100), 10) == np.inf
     assert hill_index(np.array([3.0, 0.0, 0.0]), 2) == np.inf
+    assert hill_index(np.array([3.0, 2.0, 0.0]), 2) == np.inf
 
 
 def test_top_mass_counts_at_least_one() -> None:

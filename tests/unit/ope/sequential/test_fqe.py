@@ -62,7 +62,7 @@ def test_the_whole_distribution_of_the_next_decision_counts() -> None:
 def test_what_is_forbidden_next_counts_nothing() -> None:
     """Negative control: with mass on the masked action the answer is another one."""
     log = two_step_log((1.0, 0.0), (True, False))
-    legal = np.where(log.mask.all(axis=1)[:, None], 0.5, [[1.0, 0.0]])
+    legal = np.where(log.mask.sum(axis=1, keepdims=True) == 2, 0.5, [[1.0, 0.0]])
     right = fit_fqe(log, legal, CLOSE).predictions.value[::2]
     assert right == pytest.approx(0.5, abs=0.02)
     leaking = fit_fqe(log, np.full((800, 2), 0.5), CLOSE).predictions.value[::2]

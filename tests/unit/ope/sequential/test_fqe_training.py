@@ -187,6 +187,18 @@ def test_no_more_first_decisions_are_watched_than_needed(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(fqe_training, "values", counted)
     monkeypatch.setattr(fqe_training, "START_ROWS", 4)
-    config = FqeConfig(hidden=(4,), batch=8, refresh=2, max_steps=2, check_every=1)
+    config = FqeConfig(hidden=(4,), batch=4, refresh=2, max_steps=2, check_every=1)
     train(small_buffer(), np.arange(14), np.arange(14), config, 0)
-    assert seen == [16, 4]
+    assert seen == [8, 4]
+
+
+def test_goals_of_more_rows_than_the_log_has_are_the_same() -> None:
+    buffer = small_buffer()
+    network = small_network(buffer)
+    rows = torch.arange(14).repeat(3).view(3, 14)
+    one_by_one = torch.stack([goals(buffer, network, row[:7]) for row in rows])
+    assert torch.allclose(goals(buffer, network, rows)[:, :7], one_by_one, atol=1e-6)
+    q = forward(network, buffer.features)[-1]
+    value = torch.cat([(buffer.target * q).sum(dim=1)[1:], torch.zeros(1)])
+    expected = buffer.reward + buffer.onward * value
+    assert torch.allclose(goals(buffer, network, rows), expected.expand(3, 14), atol=1e-6)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,3 +162,15 @@ def test_dead_weights_cannot_say_who_goes_on() -> None:
     log, _ = two_episodes()
     with pytest.raises(OverlapError, match="all weights are 0 at decision 0"):
         truncated_ips(log, np.zeros(3), 1)
+
+
+def test_the_documented_table_is_computed() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "ope-sequential.md").read_text("utf-8")
+    lines = [line for line in page.splitlines() if re.match(r"\| \d+, ", line)]
+    assert len(lines) == 4
+    shares = (0.5, 0.1, 0.1, 0.05)
+    for line, share in zip(lines, shares, strict=True):
+        name, *numbers = (cell.strip() for cell in line.strip("|").split("|"))
+        moment = mixed_second_moment(int(name.split(",")[0]), share)
+        left = [effective_by_horizon(1e6, moment, h) for h in (1, 5, 10, 20, 60)]
+        assert numbers == [f"{moment:.4g}", *(f"{ess:.3g}" for ess in left)]

@@ -10,20 +10,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
+from nurture_rl.ope.log import BoolArray, FloatArray
 from nurture_rl.ope.streaming.accumulate import moments_of
 from nurture_rl.ope.streaming.estimates import streamed_estimates
 from nurture_rl.ope.streaming.moments import Moments
 from nurture_rl.ope.streaming.parquet import StreamConfig, stream_parquet
-from nurture_rl.ope.streaming.readers import ColumnReader
+from nurture_rl.ope.streaming.readers import ColumnReader, PolicyReader
 from nurture_rl.ope.streaming.rows import FaultArray, Rows, rows_of_log
+from nurture_rl.ope.value_model import ValuePredictions
 from tests.unit.ope.streaming.makers import SMALL, decided
 
 # Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
 pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in scalar")
 
 CONFIG = StreamConfig(moments=SMALL, batch_rows=7, workers=1, compiled=False)
+
+
+class Uniform:
+    """The same chance for every legal action."""
+
+    def action_probabilities(self, features: NDArray[np.float32], mask: BoolArray, /) -> FloatArray:
+        return np.asarray(mask / mask.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def table(seed: int, n: int) -> tuple[pa.Table, Rows]:
@@ -75,6 +85,32 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     found = stream_parquet(tmp_path, ColumnReader(), loose)
     require_same(found.moments, moments_of(rows.take(np.delete(np.arange(60), 27)), SMALL))
     assert found.quarantine().to_pylist() == [{"row": 27, "reason": "no propensity"}]
+
+
+def test_a_decision_table_is_streamed_with_a_policy(tmp_path: Path) -> None:
+    log, _, _ = decided(8, 40)
+    assert log.logged_probabilities is not None
+    ids = ("wait", "send", "call")
+    decisions = pa.table(
+        {
+            "contact_id": [f"contact {number}" for number in log.cluster],
+            "action": [ids[at] for at in log.action],
+            "propensity": log.propensity,
+            "probabilities": log.logged_probabilities.tolist(),
+            "mask": log.mask.tolist(),
+            "features": log.features.tolist(),
+            "reward": log.reward,
+        }
+    )
+    pq.write_table(decisions, tmp_path / "t.parquet", row_group_size=15)
+    uniform = log.mask / log.mask.sum(axis=1, keepdims=True)
+    taken, nothing = uniform[np.arange(40), log.action], np.zeros(40)
+    expected = moments_of(rows_of_log(log, taken, ValuePredictions(nothing, nothing)), SMALL)
+    reader = PolicyReader(Uniform(), ids, "uniform")
+    found = stream_parquet(tmp_path / "t.parquet", reader, CONFIG).moments
+    # Other buckets than those of numbered contacts, the same decisions.
+    assert found.sums.sum(axis=0) == pytest.approx(expected.sums.sum(axis=0))
+    assert found.bounds == pytest.approx(expected.bounds)
 
 
 def test_bad_rows_are_set_aside_with_number_and_reason(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""What contacts are shown at the start of a bin: features, legal actions, and why not others."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from nurture_envs.loops.past import features_of
+from nurture_envs.loops.records import DAY_US, HOUR_US, Journey, Scratch, Shown, State
+from nurture_envs.loops.rules import Contacts, write_rules
+
+_EVER = np.float32(500_000.0)  # bins; the lag of what never happened lies beyond it
+
+_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+@_jit
+def _facts(
+    state: State, clock: int, journey: Journey, first: int, size: int, scratch: Scratch
+) -> None:
+    """What guardrails need to know of a tile, and its weekdays; see `Simulation.facts`."""
+    facts, slots = scratch.facts, journey.offsets.shape[0]
+    for i in range(size):
+        at = first + i
+        whole = np.floor(np.float64(state.bins[at]) / slots)
+        slot = state.bins[at] - np.int64(whole) * slots
+        now = np.float64(state.anchor[at]) + whole * journey.period + journey.offsets[slot]
+        today = np.floor(now / DAY_US)
+        facts.now_hours[i] = now / HOUR_US
+        facts.midnight_hours[i] = today * 24.0
+        facts.today[i] = np.int64(today)
+        day = today + 3.0  # 1970-01-01 was a Thursday
+        scratch.weekday[i] = np.float32(day - 7.0 * np.floor(day / 7.0))
+    for i in range(size):
+        at = first + i
+        facts.consent[i] = state.consent[at]
+        facts.available[i] = state.available[at]
+        facts.zone_known[i] = state.zone[at]
+        facts.paused[i] = state.bins[at] < state.paused[at]
+        facts.opted_out[i], facts.hard_bounced[i] = 0, 0
+        facts.conversation[i], facts.intent[i] = 0, journey.intent
+    for row in range(journey.standing.shape[0]):
+        kind, time, most = journey.standing[row]
+        last = state.past.last[time, first : first + size]
+        reach = _EVER if most < 0 else np.float32(most)
+        target = facts.intent
+        if kind == 0:
+            target = facts.opted_out
+        elif kind == 1:
+            target = facts.hard_bounced
+        elif kind == 2:
+            target = facts.conversation
+        for i in range(size):
+            lag = np.float32(state.bins[first + i]) - last[i]
+            target[i] |= np.uint8(lag <= reach)
+
+
+@_jit
+def decide(
+    state: State, clock: int, journey: Journey, first: int, size: int, scratch: Scratch,
+    shown: Shown, column: int,
+) -> None:  # fmt: skip
+    """Write what a tile is shown, from `column` of `shown` on."""
+    _facts(state, clock, journey, first, size, scratch)
+    now, facts = scratch.spare[0, :size], scratch.facts
+    for i in range(size):
+        now[i] = np.float32(state.bins[first + i])
+    features_of(
+        state.past, clock, journey.sets, journey.columns, state.attributes, now,
+        scratch.weekday[:size], first, shown.features[column:], shown.stride,
+    )  # fmt: skip
+    tile = Contacts(
+        facts.consent[:size], facts.opted_out[:size], facts.hard_bounced[:size],
+        facts.conversation[:size], facts.intent[:size], facts.paused[:size],
+        facts.available[:size], facts.zone_known[:size], facts.now_hours[:size],
+        facts.midnight_hours[:size], facts.today[:size],
+    )  # fmt: skip
+    sends = state.sends.reshape(-1)[first:]
+    latest = (sends, state.sends.shape[1], state.sends.shape[0])
+    mask, reasons = (shown.mask[column:], shown.stride), (shown.reasons[column:], shown.stride)
+    write_rules(tile, latest, journey.rules, mask, reasons)
