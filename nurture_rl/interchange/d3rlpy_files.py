@@ -23,7 +23,7 @@ from nurture_rl.interchange.episodes import Episodes, Subject, rebuilt, require_
 
 _VERSION = "2.1"  # of d3rlpy's layout
 _COLUMNS = ("observations", "actions", "rewards", "terminated")
-_GROUP = "nurture_rl"
+GROUP = "nurture_rl"  # ours, beside what d3rlpy reads
 
 
 def write_d3rlpy(episodes: Episodes, path: Path) -> Path:
@@ -41,7 +41,7 @@ def write_d3rlpy(episodes: Episodes, path: Path) -> Path:
     try:
         with h5py.File(name, "w") as file:
             _write_episodes(file, episodes)
-            _write_group(file.create_group(_GROUP), episodes)
+            _write_group(file.create_group(GROUP), episodes)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -60,13 +60,13 @@ def read_d3rlpy(path: Path) -> Episodes:
     if not path.is_file():
         raise LogError(f"expected an HDF5 file at {path}, there is none")
     with h5py.File(path, "r") as file:
-        if _GROUP not in file:
+        if GROUP not in file:
             raise LogError(
-                f"{path} has no group {_GROUP!r} with masks and propensities; only files "
+                f"{path} has no group {GROUP!r} with masks and propensities; only files "
                 "written by nurture_rl can be read back"
             )
-        columns: dict[str, NDArray[Any]] = {key: value[()] for key, value in file[_GROUP].items()}
-        subject = Subject.from_plain(json.loads(file[_GROUP].attrs["subject"]))
+        columns: dict[str, NDArray[Any]] = {key: value[()] for key, value in file[GROUP].items()}
+        subject = Subject.from_plain(json.loads(file[GROUP].attrs["subject"]))
         episodes = range(int(file["num_episodes"][()]))
         features = [file[f"observations_{number}"][()] for number in episodes]
         actions = [file[f"actions_{number}"][:, 0] for number in episodes]

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nurture_rl.errors import LogError, PropensityError, ShapeError
 from nurture_rl.interchange.admission import LoggedRows, Meaning
+from nurture_rl.interchange.d3rlpy_files import GROUP as OURS
 from nurture_rl.interchange.episodes import require_package
 
 FloatArray = NDArray[np.float64]
@@ -135,8 +136,10 @@ def minari_episodes(data: Path) -> list[ForeignEpisode]:
 def d3rlpy_episodes(path: Path, beside: Mapping[str, ArrayLike]) -> list[ForeignEpisode]:
     """The episodes of an HDF5 file of d3rlpy, with infos that lie beside it.
 
+    A file that `write_d3rlpy` made holds them itself.
+
     Args:
-        path: what `ReplayBuffer.dump` wrote.
+        path: what `ReplayBuffer.dump` wrote, or `write_d3rlpy`.
         beside: propensity [N], and others by the name of their info, decision by decision.
 
     Raises:
@@ -150,12 +153,13 @@ def d3rlpy_episodes(path: Path, beside: Mapping[str, ArrayLike]) -> list[Foreign
     with h5py.File(path, "r") as file:
         if "num_episodes" not in file:
             raise LogError(f"{path.name} has no 'num_episodes'; expected what d3rlpy dumps")
+        own = {name: file[OURS][name][()] for name in _OURS if OURS in file}
         found = [
             {name: file[f"{name}_{k}"][()] for name in ("observations", "actions", "rewards")}
             | {"terminated": bool(file[f"terminated_{k}"][()])}
             for k in range(int(file["num_episodes"][()]))
         ]
-    return dataset_episodes(found, beside)
+    return dataset_episodes(found, {_OURS[name]: values for name, values in own.items()} | beside)
 
 
 def dataset_episodes(
@@ -187,6 +191,13 @@ def dataset_episodes(
     return found
 
 
+# What our own files keep beside d3rlpy's arrays, and the infos it stands for.
+_OURS = {
+    "propensity": "propensity",
+    "mask": "action_mask",
+    "probabilities": "probabilities",
+    "contact": "contact",
+}
 _FIELDS = ("observations", "actions", "rewards", "terminated")
 
 
@@ -219,7 +230,7 @@ def _rows_of(
     infos = {name: np.asarray(values)[:length] for name, values in one.infos.items()}
     if meaning.mask in infos:
         found["mask"] = infos[meaning.mask].astype(np.bool_)
-    if meaning.probabilities in infos:
+    if meaning.probabilities in infos and not np.isnan(infos[meaning.probabilities]).all():
         found["logged"] = infos[meaning.probabilities].astype(np.float64)
     if meaning.contact in infos:
         found["contact"] = infos[meaning.contact].reshape(-1).astype(np.str_)

@@ -31,12 +31,13 @@ def values(source: OpeSource) -> Table:
         carried = feasible(source, name) and (
             source.reference == "logged" or feasible(source, source.reference)
         )
+        told = feasible(source, name) and feasible(source, source.rules or "")
         lines.append(
             (
                 role(source, name),
                 source.value(name).shown() if feasible(source, name) else "not carried",
                 source.difference(name).shown(signed=True) if carried else MISSING,
-                *((over if carried else MISSING,) if source.rules else ()),
+                *((over if told else MISSING,) if source.rules else ()),
                 count(number(source.policy(name), "overlap", "ess")),
                 "the reference"
                 if name == source.reference

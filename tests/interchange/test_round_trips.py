@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 from nurture_envs.journey_file import load_journey
-from nurture_rl.errors import LogError, ShapeError
+from nurture_rl.errors import LogError, PropensityError, ShapeError
+from nurture_rl.interchange.admission import admit
 from nurture_rl.interchange.d3rlpy_files import read_d3rlpy, write_d3rlpy
+from nurture_rl.interchange.foreign_episodes import (
+    EpisodesMeaning,
+    d3rlpy_episodes,
+    minari_episodes,
+    read_episodes,
+)
 from nurture_rl.interchange.minari_files import read_minari, write_minari
 from nurture_rl.interchange.played import played_episodes
 from nurture_rl.policies.references import NoContact
@@ -139,3 +146,34 @@ def test_d3rlpy_loads_the_file_and_trains_on_it(tmp_path: Path) -> None:
     assert found["action_size"] == 3
     assert found["trained"]
     assert sys.executable != python
+
+
+def test_what_was_written_is_evaluated_like_any_foreign_episodes(tmp_path: Path) -> None:
+    meaning = EpisodesMeaning(discount=0.5, unit="EUR")
+    wanted = small_log()
+    data = write_minari(small_episodes(), tmp_path, "toy-v0")
+    path = write_d3rlpy(small_episodes(), tmp_path / "toy.h5")
+    for episodes in (minari_episodes(data), d3rlpy_episodes(path, {})):
+        log = admit(read_episodes(episodes, meaning, "toy"), 0.0).log
+        for name in ("action", "propensity", "mask", "logged_probabilities", "terminal", "step"):
+            np.testing.assert_array_equal(getattr(log, name), getattr(wanted, name), err_msg=name)
+        np.testing.assert_allclose(log.reward, wanted.reward, atol=1e-6)
+        assert log.cluster[0] != log.cluster[1]
+
+
+def test_foreign_files_without_propensities_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "bare.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("num_episodes", data=1)
+        file.create_dataset("observations_0", data=np.zeros((2, 1)))
+        file.create_dataset("actions_0", data=np.array([[0], [1]]))
+        file.create_dataset("rewards_0", data=np.zeros((2, 1)))
+        file.create_dataset("terminated_0", data=True)
+    with pytest.raises(PropensityError, match=r"episode 0 of bare.h5 has no info 'propensity'"):
+        read_episodes(d3rlpy_episodes(path, {}), EpisodesMeaning(), path.name)
+    given = d3rlpy_episodes(path, {"propensity": [0.5, 0.25]})
+    assert read_episodes(given, EpisodesMeaning(), path.name).propensity.tolist() == [0.5, 0.25]
+    with pytest.raises(LogError, match="there is none"):
+        d3rlpy_episodes(tmp_path / "none.h5", {})
+    with pytest.raises(LogError, match=r"there is no metadata.json"):
+        minari_episodes(tmp_path)
