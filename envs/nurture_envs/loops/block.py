@@ -61,7 +61,7 @@ class Loops:
         )
         whole: Any = [np.zeros(width, np.int64) for _ in range(4)]
         flag: Any = [np.zeros(width, np.bool_) for _ in range(3)]
-        return records.State(
+        parts: list[Any] = [
             *whole,
             *flag,
             np.zeros((sends_remembered(simulation.journey.guardrails), width)),
@@ -72,7 +72,8 @@ class Loops:
             np.zeros(width, np.float32),
             np.zeros(width, np.float32),
             past,
-        )
+        ]
+        return records.State._make(parts)
 
     def room(self) -> tuple[records.Scratch, records.Shown]:
         """Scratch memory of the thread that asks."""
@@ -92,7 +93,7 @@ class Loops:
             np.zeros(rows["q"] * width, np.int64),
             np.zeros(rows["b"] * width, np.bool_),
             np.zeros(rows["d"] * width),
-            Contacts(*facts, *hours, np.zeros(width, np.int64)),
+            Contacts._make([*facts, *hours, np.zeros(width, np.int64)]),
             np.zeros(width, np.float32),
             np.zeros((2, width), np.float32),
             np.zeros(width, np.int64),

@@ -113,7 +113,7 @@ class LoopPlayer:
         def one(block: Block) -> int:
             at = slice(block.column, block.column + block.n)
             parts: Any = [part[at] for part in result[:-1]]
-            own = records.Result(*parts, np.zeros(self._channels))
+            own = records.Result._make([*parts, np.zeros(self._channels)])
             return block.play(chosen[at], before, shown, final, self.autoreset, own)
 
         ended = sum(self._crew.map(one, self._blocks))
@@ -130,13 +130,14 @@ class LoopPlayer:
 
     def _result(self, n: int) -> records.Result:
         flags: Any = [np.empty(n, np.bool_) for _ in range(4)]
-        return records.Result(
+        parts: list[Any] = [
             np.empty(n, np.int64),
             np.empty(n, np.int32),
             np.empty(n),
             *flags,
             np.empty(0),
-        )
+        ]
+        return records.Result._make(parts)
 
     def _seen(self, shown: records.Shown) -> Seen:
         parts: Any = [part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nurture_rl.errors import OverlapError, ShapeError
+from nurture_rl.ope.bounds.interval import require_level
 from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.estimators import cumulative_weights, mean_of_episodes
 from nurture_rl.ope.log import EvaluationLog, FloatArray, positions
@@ -48,16 +49,14 @@ def harm_bound(
         Gamma^-1(level; shape (y + m)^2 / (v + m^2), scale (v + m^2) / (y + m))
 
     which is the exact Poisson bound when weights are equal, and -m log(1 - level) at no event.
-    A rate per exposure divides by the lower bound of the exposure, for which a tenth of the error
-    is kept.
+    A rate per exposure divides by the exposure's lower bound, for which a tenth of the error stays.
 
     Args:
         log: the logged decisions.
         taken: target probability of each logged action, [N].
         events: events that belong to each decision, >= 0, [N].
         level: stated coverage, in (0, 1).
-        exposure: what the rate is per, such as 1 where an email was sent, >= 0, [N]; None means
-            per episode.
+        exposure: what the rate is per, such as emails sent, >= 0, [N]; None: per episode.
 
     Raises:
         ShapeError: events or exposure that are not one number >= 0 per decision, or a level
@@ -68,8 +67,7 @@ def harm_bound(
         units as in compound Poisson sums.
     """
     _require_counts(log, "events", events)
-    if not 0.0 < level < 1.0:
-        raise ShapeError(f"a level is a probability in (0, 1), got {level}; write 95 % as 0.95")
+    require_level(level)
     weights = cumulative_weights(log, taken)[log.episode, positions(log)]
     if weights.max() <= 0.0:
         raise OverlapError(

@@ -76,9 +76,8 @@ def compare_policies(
     influences = np.stack([estimates[name].influence for name in names])
     base = names.index(reference)
     apart = influences - influences[base]
-    family = Family(level)
-    own = critical_value(influences, family, rng)
-    contrast = critical_value(apart, family, rng)
+    own = critical_value(influences, Family(level), rng)
+    contrast = critical_value(apart, Family(level), rng)
     winner = correct_winner(values, influences, level, rng)
     compared = []
     for place in np.argsort(-values, kind="stable"):

@@ -66,7 +66,7 @@ def _called(run: Any, f: Any, q: Any, b: Any, d: Any, cf: Any, cd: Any, tf: Any,
     import numba
 
     @numba.njit
-    def call(run, f, q, b, d, cf, cd, tf, tq, n):  # type: ignore[no-untyped-def,untyped-decorator]
+    def call(run, f, q, b, d, cf, cd, tf, tq, n):  # type: ignore[no-untyped-def]
         run(f, q, b, d, cf, cd, tf, tq, n)
 
     call(run, f, q, b, d, cf, cd, tf, tq, N)
