@@ -50,7 +50,8 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     account in two: larger environments hold several.
     An episode that ends restarts within the same step; the last observation and info are then in
     `info["final_obs"]` and `info["final_info"]`, whose rows of other contacts are 0.
-    What was handed out is never written again while anybody holds it.
+    What was handed out is never written again while anybody holds it. Observations are read again
+    in the next step by worlds that answer by features: change a copy, not what was handed out.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
@@ -99,9 +100,9 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, Info]:
         """Start n fresh contacts; without a seed, from the environment's own generator."""
-        if isinstance(seed, int):
-            super().reset(seed=seed)
-            keys = contact_keys(seed, self.num_envs, self.simulation.device)
+        if isinstance(seed, int | np.integer):
+            super().reset(seed=int(seed))
+            keys = contact_keys(int(seed), self.num_envs, self.simulation.device)
         elif seed is None:
             drawn = self.np_random.integers(0, 2**31)
             keys = contact_keys(int(drawn), self.num_envs, self.simulation.device)
@@ -112,7 +113,7 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             keys = keys.to(self.simulation.device)
         seen = self._player.begin(keys)
         self._begun = True
-        return seen.features, _info(seen)
+        return seen.features, _info(seen, seen.mask.copy(order="K"))
 
     def step(
         self, actions: Actions
@@ -122,12 +123,14 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             raise ShapeError("step came before reset: call reset() first")
         chosen = self._checked(actions)
         after = self._player.step(chosen)
-        info = _info(after.seen)
+        # Its own mask the environment keeps to itself: no one can make an action legal.
+        info = _info(after.seen, after.seen.mask.copy(order="K"))
         info["replaced"] = after.action != chosen
         if after.refused is not None:
             info["refused"] = after.refused
         if after.final is not None:
-            info["final_obs"], info["final_info"] = after.final.features, _info(after.final)
+            info["final_obs"] = after.final.features
+            info["final_info"] = _info(after.final, after.final.mask)
             info["_final_obs"] = info["_final_info"] = after.terminated | after.truncated
         return after.seen.features, after.reward, after.terminated, after.truncated, info
 
@@ -206,8 +209,8 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
         )
 
 
-def _info(seen: Seen) -> Info:
-    return {"action_mask": seen.mask, "reasons": seen.reasons}
+def _info(seen: Seen, mask: NDArray[np.bool_]) -> Info:
+    return {"action_mask": mask, "reasons": seen.reasons}
 
 
 def _whole_accounts(block: int, population: Population | None) -> int:

@@ -58,7 +58,12 @@ class Crew:
     """Threads that work through the blocks of an environment; one: the caller's own."""
 
     def __init__(self, threads: int) -> None:
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def __reduce__(self) -> tuple[type[Crew], tuple[int]]:
+        """Copies have threads of their own."""
+        return Crew, (self._threads,)
 
     def map(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
         """Every job's result, in order."""

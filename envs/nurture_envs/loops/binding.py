@@ -16,6 +16,7 @@ from nurture_envs.loops import emitting, records
 from nurture_envs.loops.past import Late, Sets
 from nurture_envs.loops.plan import columns_of, sets_of
 from nurture_envs.loops.tracing import Recorder, Traced, UntraceableError
+from nurture_envs.loops.watching import traced_call
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.world import Surroundings, View
 
@@ -113,7 +114,8 @@ def world_loops(simulation: Simulation) -> WorldLoops:
     if isinstance(world, HasLoops):
         return world.loops(simulation)
     recorder = Recorder()
-    start = world.start(recorder.input("q", records.KEY, torch.ones(1, dtype=torch.int64)))
+    keys = recorder.input("q", records.KEY, torch.ones(1, dtype=torch.int64))
+    start = traced_call(world.start, keys)
     begins = _Rows({"f": 0, "q": 1, "b": 0}, recorder)
     kept, known = simulation.running.kept, len(start.past.ring)
     numbers = [
@@ -157,14 +159,13 @@ def _answer(simulation: Simulation, latent: dict[str, Tensor]) -> Loop:
             *(row("f", at, torch.float32) for at in (records.SENDS, records.TALKS, records.SHARE))
         ),
     )
-    outcome = simulation.world.respond(view, row("q", records.KEY, torch.int64))
+    before = {name: recorder.places_of(part).clone() for name, part in known.items()}
+    outcome = traced_call(simulation.world.respond, view, row("q", records.KEY, torch.int64))
     answers = _Rows(places, recorder)
     numbers = [answers.row("f", outcome.amounts), answers.row("b", outcome.available)]
     after = {name: outcome.latent.get(name, known[name]) for name in known}
     for name, part in after.items():
-        stays = isinstance(part, Traced) and torch.equal(
-            part.places, recorder.places_of(known[name])
-        )
+        stays = isinstance(part, Traced) and torch.equal(part.places, before[name])
         numbers.append(-1 if stays else answers.row(_array(part), part))
     used = answers.reads(range(reads, reads + width))
     return answers.loop([reads if used else -1, *numbers])

@@ -43,6 +43,14 @@ class Loops:
         self.journey = journey_of(simulation)
         self._rooms = threading.local()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Loops:
+        """Itself: nothing of it changes but the rooms that threads keep to themselves."""
+        return self
+
+    def __reduce__(self) -> tuple[type[Loops], tuple[Simulation]]:
+        """Compiled loops do not travel; they are taken from the disk or made again."""
+        return Loops, (self.simulation,)
+
     def state(self, n: int) -> records.State:
         """Room for n contacts."""
         simulation, width = self.simulation, padded(n)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 from nurture_envs.loops import draws, maths
 from nurture_envs.loops.records import LANES, WIDTH
 from nurture_envs.loops.signature import SIGNATURE
-from nurture_envs.loops.tracing import Node, Recorder
+from nurture_envs.loops.tracing import Node, Recorder, UntraceableError
 
 _TOGETHER = 400  # operations of one loop at most
 
@@ -204,7 +206,9 @@ class Writer:
             return _cast(values[0], source, node.kind)
         if node.op == "where":
             return f"pick({values[2]}, {values[0]}, {values[1]})"
-        form = _FORMS.get((node.op, node.kind)) or _FORMS[node.op, ""]
+        form = _FORMS.get((node.op, node.kind)) or _FORMS.get((node.op, ""))
+        if form is None:
+            raise UntraceableError(f"cannot be written as a loop: {node.op} of {node.kind}")
         return form.format(*values)
 
     def _offset(self, number: int, array: str) -> int:
@@ -319,18 +323,22 @@ def compiled(source: str) -> Any:
         sys.modules[name] = module  # where numba looks when it takes loops from the disk
         module.__file__ = str(path)
     exec(compile(text, str(path or "<world>"), "exec"), vars(module))
-    make = numba.cfunc(SIGNATURE, cache=path is not None, error_model="numpy")
-    return make(module.run)
+    try:
+        return numba.cfunc(SIGNATURE, cache=path is not None, error_model="numpy")(module.run)
+    except (EOFError, pickle.UnpicklingError):  # what numba kept is broken
+        return numba.cfunc(SIGNATURE, error_model="numpy")(module.run)
 
 
 def _kept(source: str) -> Path | None:
     """Where a text is kept for numba to keep its compiled loops beside; None: nowhere."""
     needed = [Path(str(module.__file__)).read_text("utf-8") for module in (maths, draws)]
     name = hashlib.sha256("\n".join([source, *needed]).encode()).hexdigest()[:24]
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     path = Path(home) / "nurture_envs" / f"world_{name}.py"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _own(path.parent):
+            return None
         if not path.is_file():
             unfinished = path.with_suffix(f".{os.getpid()}")
             unfinished.write_text(source, "utf-8")
@@ -338,3 +346,15 @@ def _kept(source: str) -> Path | None:
     except OSError:
         return None
     return path
+
+
+def _own(folder: Path) -> bool:
+    """Whether nobody else can put compiled loops there, which are run as they are found."""
+    if not hasattr(os, "getuid"):
+        return True
+    for place in (folder, folder / "__pycache__"):
+        if place.exists():
+            known = place.stat()
+            if known.st_uid != os.getuid() or known.st_mode & stat.S_IWOTH:
+                return False
+    return True

@@ -17,7 +17,8 @@ from nurture_envs.simulation import Simulation
 from nurture_envs.stepping import Crew, PlainPlayer, Seen, Stepped
 from nurture_envs.worlds.draws import contact_keys
 
-_FEW = 48  # contacts that show whether a trace is right
+_FEW, _BINS = 200, 6  # contacts and bins that show whether a trace is right
+_ROUNDED = 2  # of them may have a chance within rounding of its draw
 
 _Memory = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16]]
 _Finals = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16], NDArray[np.bool_]]
@@ -40,19 +41,33 @@ def _require_alike(loops: Loops) -> None:
     """A trace is of one contact: see that a few show by loops what they show by torch."""
     some, crew, keys = [slice(0, _FEW)], Crew(1), contact_keys(0, _FEW)
     players = (
-        PlainPlayer(loops.simulation, some, False, crew),
-        LoopPlayer(loops, some, False, crew),
+        PlainPlayer(loops.simulation, some, True, crew),
+        LoopPlayer(loops, some, True, crew),
     )
-    plain, by_loops = (player.begin(keys) for player in players)
-    differ = (plain.features != by_loops.features).any(axis=1)
-    differ |= (plain.mask != by_loops.mask).any(axis=1)
-    after = [player.step(np.zeros(_FEW, np.int64)) for player in players]
-    differ |= (after[0].seen.features != after[1].seen.features).any(axis=1)
-    if differ.sum() > 1:  # one may have a chance within rounding of its draw
+    seen = [player.begin(keys) for player in players]
+    luck, differ = np.random.default_rng(0), np.zeros(_FEW, np.bool_)
+    for _ in range(_BINS):
+        differ |= _differ(seen[0], seen[1])
+        action = (luck.random(seen[0].mask.shape) * seen[0].mask).argmax(axis=1)
+        plain, by_loops = (player.step(action) for player in players)
+        for name in ("reward", "terminated", "truncated", "action"):
+            differ |= getattr(plain, name) != getattr(by_loops, name)
+        if plain.final is not None and by_loops.final is not None:
+            differ |= _differ(plain.final, by_loops.final)
+        seen = [plain.seen, by_loops.seen]
+    differ |= _differ(seen[0], seen[1])
+    if differ.sum() > _ROUNDED:
         raise UntraceableError(
             f"{differ.sum()} of {_FEW} contacts show something else by loops: the world must treat "
             "contacts alike, however many there are"
         )
+
+
+def _differ(one: Seen, other: Seen) -> NDArray[np.bool_]:
+    """Which contacts are shown something else, [n]."""
+    pairs = ((one.features, other.features), (one.mask, other.mask), (one.reasons, other.reasons))
+    differ: NDArray[np.bool_] = np.logical_or.reduce([(a != b).any(axis=1) for a, b in pairs])
+    return differ
 
 
 class LoopPlayer:

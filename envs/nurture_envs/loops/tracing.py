@@ -122,23 +122,43 @@ class Traced(torch.Tensor):
         """Do to the example what torch would do, and note what that is."""
         given = kwargs or {}
         with torch._C.DisableTorchFunctionSubclass():
-            recorder = next(_traced(args)).recorder
+            name = _NAMES.get(getattr(func, "__name__", ""), getattr(func, "__name__", ""))
+            if _has_tensor(tuple(given.values())):
+                raise UntraceableError(f"cannot be written as a loop: {name}, tensors by keyword")
+            recorder = next(traced_among(args)).recorder
             if func is uniforms:
                 return _draws(recorder, *args)
-            example = func(*map(_example, _deep(args)), **given)
-            name = _NAMES.get(getattr(func, "__name__", ""), getattr(func, "__name__", ""))
             if name == "__setitem__":
-                args[0].places[args[1]] = recorder.places_of(
-                    _cast_all(recorder, args[2], args[0].dtype)
-                )
-                return None
+                return _set(recorder, *args)
+            example = func(*map(_example, _deep(args)), **given)
             if not _has_tensor(example):
                 if name not in _ASKED:
                     raise UntraceableError(f"cannot be written as a loop: {name}, of one contact")
                 return example
             if name in _MOVES:
-                return _moved(recorder, func, args, given, example)
+                moved = _moved(recorder, func, args, given, example)
+                return _along_contacts(name, moved)
+            if not isinstance(example, Tensor):
+                raise UntraceableError(f"cannot be written as a loop: {name}, of several results")
             return recorder.traced(example, _made(recorder, name, args, given, example))
+
+
+def _along_contacts(name: str, moved: Any) -> Any:
+    """Results whose last dimension is still that of contacts."""
+    for one in moved if isinstance(moved, tuple) else (moved,):
+        if one.places.dim() == 0:
+            raise UntraceableError(f"cannot be written as a loop: {name}, of one contact")
+    return moved
+
+
+def _set(recorder: Recorder, target: Tensor, index: Any, value: Any) -> None:
+    """Elements that are set; views of the same memory see it, as torch's do."""
+    where = index if isinstance(index, tuple) else (index,)
+    if not isinstance(target, Traced) or _has_tensor(where):
+        raise UntraceableError(
+            "cannot be written as a loop: setting elements of a constant, or where a tensor says"
+        )
+    target.places[index] = recorder.places_of(_cast_all(recorder, value, target.dtype))
 
 
 def _deep(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -146,12 +166,12 @@ def _deep(args: tuple[Any, ...]) -> tuple[Any, ...]:
                  for a in args)  # fmt: skip
 
 
-def _traced(args: tuple[Any, ...]) -> Any:
+def traced_among(args: tuple[Any, ...]) -> Any:
     for one in args:
         if isinstance(one, Traced):
             yield one
         elif isinstance(one, list | tuple):
-            yield from _traced(tuple(one))
+            yield from traced_among(tuple(one))
 
 
 def _example(value: Any) -> Any:
@@ -190,16 +210,17 @@ OPERATIONS = {
 }  # fmt: skip
 _COMPARISONS = {"lt", "gt", "le", "ge", "eq", "ne"}
 _NAMES = {
-    "__add__": "add", "__radd__": "add", "__iadd__": "add", "__sub__": "sub", "__mul__": "mul",
+    "__add__": "add", "__radd__": "add", "__sub__": "sub", "__mul__": "mul",
     "__rmul__": "mul", "__truediv__": "true_divide", "div": "true_divide",
     "__floordiv__": "floor_divide", "__mod__": "remainder", "__lt__": "lt", "__gt__": "gt",
     "__le__": "le", "__ge__": "ge", "__eq__": "eq", "__ne__": "ne", "__and__": "and",
     "__rand__": "and", "__or__": "or", "__ror__": "or", "__xor__": "xor", "__lshift__": "lshift",
     "__rshift__": "rshift", "__invert__": "invert", "bitwise_not": "invert", "__neg__": "neg",
-    "__abs__": "abs", "absolute": "abs", "rsub": "sub",
+    "__abs__": "abs", "absolute": "abs",
 }  # fmt: skip
 _REVERSED = {
     "__rsub__": "sub",
+    "rsub": "sub",
     "__rtruediv__": "true_divide",
     "__rdiv__": "true_divide",
     "__rlshift__": "lshift",
@@ -210,8 +231,18 @@ _CASTS = {"to", "long", "float", "double", "bool"}
 
 
 def _draws(recorder: Recorder, keys: Traced, step: Any, stream: int, count: int) -> Traced:
+    """Draws, whose loops read keys and bins as they are handed over."""
     key = int(recorder.places_of(keys)[0])
     bins = int(recorder.places_of(step).reshape(-1)[0])
+    whole = recorder.nodes[bins].kind == "int64"
+    if (
+        not whole
+        or recorder.nodes[key].op != "input"
+        or (recorder.nodes[bins].op not in ("input", "constant"))
+    ):
+        raise UntraceableError(
+            "expected draws by a contact's own key, at its bin or at a fixed step"
+        )
     made = [recorder.add("uniform", "float32", key, bins, stream, k) for k in range(count)]
     return recorder.traced(torch.full((count, 1), 0.5), torch.tensor(made)[:, None])
 
@@ -219,9 +250,11 @@ def _draws(recorder: Recorder, keys: Traced, step: Any, stream: int, count: int)
 def _moved(recorder: Recorder, func: Any, args: Any, given: Any, example: Any) -> Any:
     """Elements in other places; a view as another type is a cast."""
     if func is torch.Tensor.view and isinstance(args[1], torch.dtype):
+        if args[0].dtype != torch.bool:
+            raise UntraceableError(f"cannot be written as a loop: {args[0].dtype} as {args[1]}")
         return recorder.traced(example, _cast_all(recorder, args[0], args[1]).places)
     if any(isinstance(one, Traced) for one in args[1:]):  # a place that depends on the contact
-        return recorder.traced(example, _looked_up(recorder, args[0], args[1]))
+        return recorder.traced(example, _looked_up(recorder, args[0], args[1], wraps=True))
 
     def places(value: Any) -> Any:
         if isinstance(value, Traced):
@@ -232,10 +265,10 @@ def _moved(recorder: Recorder, func: Any, args: Any, given: Any, example: Any) -
             return [places(one) for one in value]
         return value
 
-    moved = func(*map(places, args), **given)
+    moved = func(*map(places, args), **given)  # views of places where torch makes views
     if isinstance(moved, Tensor):
-        return recorder.traced(example, moved.clone())
-    return tuple(recorder.traced(e, m.clone()) for e, m in zip(example, moved, strict=True))
+        return recorder.traced(example, moved)
+    return tuple(recorder.traced(e, m) for e, m in zip(example, moved, strict=True))
 
 
 def _cast_all(recorder: Recorder, value: Any, dtype: torch.dtype) -> Traced:
@@ -246,15 +279,29 @@ def _cast_all(recorder: Recorder, value: Any, dtype: torch.dtype) -> Traced:
     return recorder.traced(example, torch.tensor(cast).reshape(places.shape))
 
 
-def _looked_up(recorder: Recorder, table: Tensor, place: Traced) -> Tensor:
+def _looked_up(recorder: Recorder, table: Tensor, place: Traced, wraps: bool = False) -> Tensor:
+    """Elements of a table; places below 0 count from its end where it `wraps`."""
     if isinstance(table, Traced) or table.dim() != 1:
         raise UntraceableError("expected a table of one dimension that no contact changes")
-    number = recorder.table(table)
-    found = [
-        recorder.add("table", _kind(table.dtype), number, one)
-        for one in place.places.reshape(-1).tolist()
-    ]
+    if place.dtype == torch.bool:
+        raise UntraceableError("cannot be written as a loop: elements where a condition holds")
+    number, size = recorder.table(table), len(table)
+    places = place.places.reshape(-1).tolist()
+    if wraps:
+        places = [_wrapped(recorder, one, size) for one in places]
+    found = [recorder.add("table", _kind(table.dtype), number, one) for one in places]
     return torch.tensor(found).reshape(place.places.shape)
+
+
+def _wrapped(recorder: Recorder, place: int, size: int) -> int:
+    """A place that may lie below 0, kept inside the table."""
+    whole = [recorder.constant(number, "int64") for number in (0, size, size - 1)]
+    below = recorder.add("lt", "bool", place, whole[0])
+    from_end = recorder.add("add", "int64", place, whole[1])
+    moved = recorder.add("where", "int64", from_end, place, below)
+    return recorder.add(
+        "minimum", "int64", recorder.add("maximum", "int64", moved, whole[0]), whole[2]
+    )
 
 
 def _made(recorder: Recorder, name: str, args: Any, given: Any, example: Tensor) -> Tensor:
@@ -262,7 +309,8 @@ def _made(recorder: Recorder, name: str, args: Any, given: Any, example: Tensor)
     if name == "index_select":
         return _looked_up(recorder, args[0], args[2])
     if name in _CASTS:
-        return _cast_all(recorder, args[0], example.dtype).places
+        same = example.dtype == args[0].dtype  # torch gives the same memory then
+        return args[0].places if same else _cast_all(recorder, args[0], example.dtype).places
     if name in ("zeros_like", "ones_like", "full_like"):
         kind = _kind(example.dtype)
         made = [recorder.constant(one, kind) for one in example.reshape(-1).tolist()]
@@ -275,6 +323,8 @@ def _made(recorder: Recorder, name: str, args: Any, given: Any, example: Tensor)
     name = _REVERSED.get(name, name)
     if name not in OPERATIONS or given:
         raise UntraceableError(f"cannot be written as a loop: {name}({given})")
+    if example.dtype in (torch.uint8, torch.int32):  # which wrap around sooner than loops do
+        raise UntraceableError(f"cannot be written as a loop: {name} of {example.dtype}")
     if name == "where":
         return _elementwise(recorder, name, _kind(example.dtype), values[1:], values[0])
     common = _kind(example.dtype)
@@ -302,6 +352,8 @@ def _clamped(recorder: Recorder, name: str, args: Any, given: Any, example: Tens
     high = args[2] if len(args) > 2 else given.get("max")
     if name == "relu":
         low = 0.0
+    if _has_tensor((low, high)) or not isinstance(args[0], Traced):
+        raise UntraceableError("expected numbers as bounds; take torch.minimum and torch.maximum")
     kind, places = _kind(example.dtype), args[0].places
     made = []
     for place in places.reshape(-1).tolist():
@@ -316,7 +368,7 @@ def _clamped(recorder: Recorder, name: str, args: Any, given: Any, example: Tens
 
 def _counted_below(recorder: Recorder, args: Any, given: Any) -> Tensor:
     """How many of a few sorted numbers are at most each element."""
-    if not given.get("right") or args[0].dim() != 1:
+    if not given.get("right") or args[0].dim() != 1 or isinstance(args[0], Traced):
         raise UntraceableError("expected searchsorted of one row of edges with right=True")
     made = []
     for place in args[1].places.reshape(-1).tolist():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import pickle
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,7 +129,7 @@ class CountedWorld(ScriptedWorld):
             past=History.of_bin(torch.zeros((len(self.journey.channels), n))),
             anchor_us=torch.full((n,), 20_549 * DAY_US),
             zone_known=~nobody,
-            consent=torch.arange(n) % 2 == 0,
+            consent=torch.ones(n).cumsum(0) % 2 == 1,
             available=~nobody,
             latent={"steps": torch.zeros(n, dtype=torch.int64)},
         )
@@ -140,6 +142,71 @@ class CountedWorld(ScriptedWorld):
 
 def test_a_world_that_does_not_treat_contacts_alike_is_found_out() -> None:
     world = CountedWorld(toy())
-    with pytest.raises(SimulationError, match="24 of 48 contacts show something else by loops"):
+    with pytest.raises(SimulationError, match="168 of 200 contacts show something else by loops"):
         ContactVectorEnv(world, 3, compiled=True)
     assert type(ContactVectorEnv(world, 3)._player).__name__ == "PlainPlayer"
+
+
+@dataclass(frozen=True)
+class LateWorld(CountedWorld):
+    """Contacts are treated alike at first; from the third bin on every second one leaves."""
+
+    def start(self, keys: Tensor) -> Start:
+        """All contacts alike."""
+        start = CountedWorld.start(self, keys)
+        return replace(start, consent=start.zone_known)
+
+    def respond(self, view: View, keys: Tensor) -> Outcome:
+        """Depends on how many contacts there are, late."""
+        outcome = CountedWorld.respond(self, view, keys)
+        row = [torch.zeros(keys.shape[0]) for _ in self.journey.channels]
+        many = 1.0 if keys.shape[0] > 1 else 0.0
+        row[self.journey.channel_index("clicked")] = (view.bins >= 2).float() * many
+        return replace(outcome, amounts=torch.stack(row))
+
+
+def test_a_world_that_differs_only_later_is_found_out() -> None:
+    with pytest.raises(SimulationError, match="193 of 200 contacts show something else by loops"):
+        ContactVectorEnv(LateWorld(toy()), 3, compiled=True)
+
+
+@dataclass(frozen=True)
+class MarkingWorld(CountedWorld):
+    """Writes into the latents that it is handed."""
+
+    def start(self, keys: Tensor) -> Start:
+        """All contacts alike."""
+        start = CountedWorld.start(self, keys)
+        return replace(start, consent=start.zone_known)
+
+    def respond(self, view: View, keys: Tensor) -> Outcome:
+        """Clicks count the bins."""
+        steps = view.latent["steps"]
+        row = [torch.zeros(keys.shape[0]) for _ in self.journey.channels]
+        row[self.journey.channel_index("clicked")] = steps.float()
+        steps[:] = steps + 1
+        return Outcome(torch.stack(row), ~torch.zeros_like(keys).bool(), view.latent)
+
+
+def test_latents_that_are_set_in_place_are_remembered() -> None:
+    env = ContactVectorEnv(MarkingWorld(toy()), 3, compiled=True)
+    env.reset(seed=0)
+    wait = np.full(3, env.action_ids.index("pause:1"))
+    for _ in range(2):
+        env.step(wait)
+    block: Any = env._player
+    np.testing.assert_array_equal(block._blocks[0].state.wholes[0, :3], 2)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_copied_environment_goes_on_by_itself(compiled: bool, threads: int) -> None:
+    world = reference_world("inbound_lead")
+    env = ContactVectorEnv(world, 6, block=3, threads=threads, compiled=compiled)
+    env.reset(seed=2)
+    copies = [deepcopy(env), pickle.loads(pickle.dumps(env))]
+    wait = np.full(6, env.action_ids.index("pause:1"))
+    for _ in range(4):
+        observation = env.step(wait)[0]
+        for one in copies:
+            np.testing.assert_array_equal(one.step(wait)[0], observation)

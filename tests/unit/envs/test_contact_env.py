@@ -126,3 +126,20 @@ def test_last_observations_are_0_where_no_episode_ended() -> None:
     observation, *_, info = env.step(np.full(N, stay))
     if "final_obs" in info:
         assert not info["final_obs"][~info["_final_obs"]].any()
+
+
+@pytest.mark.parametrize("compiled", [False, None])
+def test_writing_into_a_mask_makes_nothing_legal(compiled: bool | None) -> None:
+    env = ContactVectorEnv(WORLD, N, compiled=compiled)
+    _, info = env.reset(seed=1)
+    for _ in range(3):
+        legal = info["action_mask"].copy()
+        info["action_mask"][:] = True
+        info = env.step(np.zeros(N, np.int64))[-1]
+        np.testing.assert_array_equal(info["replaced"], ~legal[:, 0])
+    assert not legal[:, 0].all()
+
+
+def test_a_seed_of_numpy_is_a_seed() -> None:
+    env = ContactVectorEnv(WORLD, 3)
+    np.testing.assert_array_equal(env.reset(seed=np.int64(4))[0], env.reset(seed=4)[0])  # type: ignore[arg-type]
