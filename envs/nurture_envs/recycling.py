@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Arrays = TypeVar("Arrays", bound="tuple[Any, ...]")
 
+_SPARE = 2  # that wait to be handed out; what more was let go of goes back to the system
 _OWN = 3  # references to an array that its tuple and the count itself hold
 
 
@@ -26,11 +27,13 @@ class Recycled(Generic[Arrays]):
 
     def take(self) -> Arrays:
         """Arrays that nobody else holds; what they contain is left from before."""
-        for arrays in self._all:
-            if _free(arrays):
-                return arrays
-        self._all.append(self._make())
-        return self._all[-1]
+        free = [arrays for arrays in self._all if _free(arrays)]
+        let_go = {id(arrays) for arrays in free[_SPARE:]}
+        self._all = [arrays for arrays in self._all if id(arrays) not in let_go]
+        if not free:
+            self._all.append(self._make())
+            return self._all[-1]
+        return free[0]
 
 
 def _free(arrays: tuple[NDArray[Any], ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,16 @@ def test_a_held_view_keeps_its_memory(part: int) -> None:
     assert place(memory.take()) != first
     del view
     assert place(memory.take()) == first
+
+
+def test_memory_of_a_long_hold_is_let_go() -> None:
+    memory = pool()
+    held = [[*memory.take()] for _ in range(20)]
+    watched = [weakref.ref(arrays[0]) for arrays in held]
+    assert len({place((arrays[0],)) for arrays in held}) == 20
+    del held
+    memory.take()
+    assert sum(one() is not None for one in watched) == 2
 
 
 def test_a_tensor_over_a_view_keeps_its_memory() -> None:
