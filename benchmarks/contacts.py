@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,11 +20,7 @@ from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import contact_keys, next_episode
 from nurture_envs.worlds.reference import reference_world
 from nurture_envs.worlds.world import World
-from nurture_rl.simulator.store import load_learned_world
-from nurture_rl.workflow.config import register_schema, settings
-from nurture_rl.workflow.pipeline import Pipeline
 
-ROOT = Path(__file__).resolve().parents[1]
 BURN_IN = 20  # steps before the clock runs: contacts are then spread over their episodes
 # A seller answers two calls a bin per 1,000 contacts; mail may double against its weekly mean.
 SHARED = Population(account_size=4, seller_capacity=2.0, volume_growth=2.0)
@@ -35,28 +29,6 @@ SHARED = Population(account_size=4, seller_capacity=2.0, volume_growth=2.0)
 def known_world(journey: str, device: str = "cpu") -> World:
     """The reference world of a shipped journey."""
     return reference_world(journey, device)
-
-
-def fitted_world(
-    journey: str, contacts: int, runs: Path, say: Callable[[str], None], device: str = "cpu"
-) -> World:
-    """An ensemble fitted to a small log of the reference world; kept under `runs`.
-
-    The fit is short: how fast a world answers does not depend on how well it was fitted.
-    """
-    register_schema()
-    overrides = [
-        f"data.journey={journey}",
-        f"data.contacts={contacts}",
-        "data.logging=random",
-        "world.members=5",
-        "+world.training.epochs=2",
-        f"runs={runs}",
-    ]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        checked = settings(compose("fit_world", overrides=overrides))
-    pipeline = Pipeline(checked, say)
-    return load_learned_world(pipeline.world / "world", pipeline.journey, device)
 
 
 def legal_actions(mask: NDArray[np.bool_], luck: np.random.Generator) -> NDArray[np.int64]:

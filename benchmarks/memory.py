@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.contacts import ROOT, SHARED, known_world, legal_actions
+from benchmarks.contacts import SHARED, known_world, legal_actions
 from benchmarks.timing import peak_bytes, resident_bytes
 from nurture_envs.contact_env import ContactVectorEnv
 
+ROOT = Path(__file__).resolve().parents[1]
 _STEPS = 5
 
 

@@ -21,8 +21,9 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from benchmarks import contacts, gymnasium_envs, limits
+from benchmarks.fitted import fitted_world
 from benchmarks.memory import bytes_per_contact
-from benchmarks.peer_runs import PEERS, Skipped, peer_rates
+from benchmarks.peer_runs import PEERS, peer_rates
 from benchmarks.tables import Findings, markdown, write_json
 from benchmarks.timing import Rate, Work, rate
 from nurture_envs.actions import ActionCatalog
@@ -46,7 +47,6 @@ def run(given: argparse.Namespace, say: Say) -> Findings:
             found.others |= peer_rates(peer, _KEPT, given.runs, given.peer_steps, say)
         _flatness(given, world, found, say)
         _limits(given, world, found, say)
-        _gpu(given, found, say)
     return found
 
 
@@ -86,7 +86,7 @@ def _ours(given: argparse.Namespace, world: World, found: Findings, say: Say) ->
     timed("reference world, contacts alone", world, population=None)
     timed("reference world, without compiled loops", world, compiled=False)
     if given.learned:
-        fitted = contacts.fitted_world(given.journey, given.learned, _KEPT / "world", say)
+        fitted = fitted_world(given.journey, given.learned, _KEPT / "world", say)
         timed("learned world", fitted)
         members = getattr(fitted, "members", ())
         found.about["members of the learned world, one drawn per episode"] = len(members)
@@ -136,24 +136,6 @@ def _limits(given: argparse.Namespace, world: World, found: Findings, say: Say) 
             found.limits[f"share of that reached, {name}"] = figure.median * least / bandwidth
 
 
-def _gpu(given: argparse.Namespace, found: Findings, say: Say) -> None:
-    name = f"reference world on the GPU, {given.gpu_contacts:,} contacts"
-    if not torch.cuda.is_available():
-        found.ours[name] = Skipped("this machine has no GPU that torch can use")
-        return
-    say(name)
-    world = contacts.known_world(given.journey, "cuda")
-    work = contacts.device_steps(world, given.gpu_contacts, given.steps, "cuda")
-    work()
-    found.ours[name] = found_rate = rate(work, given.runs)
-    spec = FeatureSpec.of(world.journey)
-    state = contacts.state_bytes(world, given.gpu_contacts) / given.gpu_contacts
-    least = limits.least_bytes(state, len(spec.columns), len(ActionCatalog.of(world.journey)))
-    bandwidth = limits.cuda_bandwidth()
-    found.limits["GPU memory, bytes/s copied"] = bandwidth
-    found.limits["share of the GPU's memory limit reached"] = found_rate.median * least / bandwidth
-
-
 def arguments(given: list[str]) -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -168,7 +150,6 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--peer-steps", type=int, default=5000)
     parser.add_argument("--flat", type=int, nargs="*", default=[1_000, 10_000, 65_536, 1_000_000])
-    parser.add_argument("--gpu-contacts", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path, help="JSON file")
     return parser.parse_args(given)
 

@@ -159,7 +159,8 @@ def d3rlpy_episodes(path: Path, beside: Mapping[str, ArrayLike]) -> list[Foreign
             | {"terminated": bool(file[f"terminated_{k}"][()])}
             for k in range(int(file["num_episodes"][()]))
         ]
-    return dataset_episodes(found, {_OURS[name]: values for name, values in own.items()} | beside)
+    inside = {_OURS[name]: values for name, values in own.items()}
+    return dataset_episodes(found, {**inside, **beside})
 
 
 def dataset_episodes(

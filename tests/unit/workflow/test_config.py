@@ -15,6 +15,7 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow.config import Settings, record, register_schema, settings
 from nurture_rl.workflow.interchange import register_interchange_schema
+from nurture_rl.workflow.ope_config import register_ope_schema
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 ROOTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
@@ -25,6 +26,7 @@ def hydra() -> Iterator[None]:
     GlobalHydra.instance().clear()
     register_schema()
     register_interchange_schema()
+    register_ope_schema()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield
 
