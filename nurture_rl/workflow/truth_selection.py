@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nurture_rl.ope.selection.paired import CONSISTENT
+from nurture_rl.ope.suite import FULLY_WEIGHTED
 from nurture_rl.workflow.truth_study import TruthFinding
 
 
@@ -18,7 +18,7 @@ def narrowest(findings: Sequence[TruthFinding]) -> str | None:
     direct method, would always be the narrowest and are no candidates; nor is one that did not
     answer for every such policy. None where the log carries no policy.
     """
-    carried = [one for one in findings if one.feasible and one.estimator in CONSISTENT]
+    carried = [one for one in findings if one.feasible and one.estimator in FULLY_WEIGHTED]
     policies = {one.policy for one in carried}
     widths: dict[str, list[float]] = {}
     for one in carried:
