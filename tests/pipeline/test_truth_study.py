@@ -128,14 +128,15 @@ def test_a_tiny_study_prints_its_tables_draws_its_figures_and_is_resumed(
     main(["--worlds", "inbound_lead", *size, *where])
     first = capsys.readouterr()
     assert "in the decision table" in first.err
-    for name in ESTIMATORS:
+    several = set(ESTIMATORS) - {"sndr"}  # which is wdr where there are several decisions
+    for name in several:
         assert f"| 1,500 | 1 | {name} |" in first.out
     for policy in some:
         assert f"| {policy} |" in first.out
     for figure in ("ope-truth-scores.png", "ope-truth-values.png"):
         assert (tmp_path / figure).read_bytes()[:4] == b"\x89PNG"
     numbers = json.loads((tmp_path / "j.json").read_text("utf-8"))
-    assert set(ESTIMATORS) <= {one["estimator"] for one in numbers["scores"]}
+    assert several <= {one["estimator"] for one in numbers["scores"]}
     main(["--worlds", "inbound_lead", *size, *where])
     again = capsys.readouterr()
     assert again.err == ""
