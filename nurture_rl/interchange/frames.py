@@ -164,7 +164,13 @@ def _require_columns(
     ]
     for where, name in asked:
         if name not in table.column_names:
+            if not table.column_names:
+                raise LogError(f"{source} is empty; expected a line that names its columns")
             near = hint(name, table.column_names)
+            if len(table.column_names) == 1 and any(
+                mark in table.column_names[0] for mark in ";\t|"
+            ):
+                near += "; cells must be set apart by commas"
             raise LogError(
                 f"{source} has no column {name!r} ({where}){near}; known columns: "
                 f"{', '.join(table.column_names)}"

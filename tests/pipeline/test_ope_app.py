@@ -143,6 +143,7 @@ def test_propensities_that_are_wrong_withhold_the_verdict(tmp_path: Path) -> Non
     ("setting", "words"),
     [
         ("ask.candidate=bald", r"ask.candidate: expected one of bold, plain, got 'bald'"),
+        ("+ask={candidate: bold, reference: bold}", r"nothing beats itself"),
         ("ask.estimators=[guess]", r"ask.estimators: expected dr and others of ips"),
         ("ask.level=1.5", r"ask.level: 1.5 cannot be worked with"),
         ("data.max_refused=1", r"data.max_refused: 1.0 cannot be worked with"),
