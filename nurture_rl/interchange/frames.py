@@ -22,6 +22,7 @@ from nurture_rl.logs.csv_records import read_csv_records
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Texts = NDArray[np.object_]
+LAST_STEP = 2**53  # whole numbers beyond it are not told apart
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
@@ -195,7 +196,7 @@ def _episodes(cells: Cells, columns: FrameColumns, line: IntArray) -> tuple[IntA
     n = line.size
     if columns.episode is not None and columns.step is not None:
         step = cells.numbers(columns.step)
-        whole = np.isfinite(step) & (step == np.round(step))
+        whole = (np.abs(step) <= LAST_STEP) & (step == np.round(step))
         for i in np.flatnonzero(~whole & (cells.faults == "")):
             cells.faults[i] = f"bad step: {columns.step} is {step[i]:g}, expected a whole number"
         return _numbered(cells.labels(columns.episode)), np.where(whole, step, 0).astype(np.int64)
