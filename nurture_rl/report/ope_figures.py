@@ -71,7 +71,7 @@ def estimators(source: OpeSource, name: str, figure: str) -> bytes | None:
     policy = source.policy(name)
     basis = source.basis(name)
     kinds = list(dict.fromkeys([*mapping(policy, "estimates"), *mapping(policy, "refusals")]))
-    lines = []
+    lines, trusted = [], believed(source, name)
     for kind in kinds:
         refused = kind in mapping(policy, "refusals")
         chosen = kind == basis
@@ -79,9 +79,9 @@ def estimators(source: OpeSource, name: str, figure: str) -> bytes | None:
             Row(
                 estimator_name(kind),
                 Bounded(None) if refused else source.estimate(name, kind),
-                drawing.BLUE if chosen else drawing.SKY,
+                drawing.GREY if not trusted else drawing.BLUE if chosen else drawing.SKY,
                 "o" if chosen else "s",
-                strong=chosen,
+                strong=chosen and trusted,
                 sets_axis=chosen,
                 note="refused" if refused else "",
             )
