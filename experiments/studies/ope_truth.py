@@ -23,7 +23,6 @@ from nurture_rl.report.truth_figures import truth_scores, truth_values
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.truth_policies import target_policies, targets
-from nurture_rl.workflow.truth_selection import least_error
 from nurture_rl.workflow.truth_study import Suite, TrueValues, TruthCell, TruthStudy
 from nurture_rl.workflow.truth_tables import all_scores, report, score_panels, value_panels
 
@@ -40,7 +39,7 @@ def studies(worlds: list[str] | None, folds: int, folder: Path) -> dict[str, Tru
     """
     study = _read("study/ope_truth")
     described = _read("study/ranking")
-    suite = Suite(ESTIMATORS, least_error, ValueModelConfig(n_folds=folds), OverlapThresholds())
+    suite = Suite(ESTIMATORS, ValueModelConfig(n_folds=folds), OverlapThresholds())
     found = {}
     for name in worlds or list(study["worlds"]):
         policies = described[name]["policies"]

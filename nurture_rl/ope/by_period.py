@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.errors import ShapeError
+from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.estimators import ValueEstimate, dr, ips
-from nurture_rl.ope.intervals import Interval, interval_of
+from nurture_rl.ope.intervals import Interval
 from nurture_rl.ope.log import EvaluationLog, first_rows, take_episodes
 from nurture_rl.ope.suite import Question
 from nurture_rl.ope.value_model import ValuePredictions
@@ -94,5 +95,5 @@ def _value(part: EvaluationLog, rows: NDArray[np.bool_], asked: Question) -> Val
 
 
 def _of(period: str, estimate: ValueEstimate, level: float) -> PeriodValue:
-    interval = interval_of(estimate, level)
+    interval = chosen_interval(estimate, level)
     return PeriodValue(period, estimate.value, interval, estimate.n_episodes, estimate.n_clusters)

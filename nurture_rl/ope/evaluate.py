@@ -17,14 +17,18 @@ from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.selection.choice import EstimatorChoice
 from nurture_rl.ope.selection.paired import rank_by_pairing
-from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS, Answers, Question, answers
+from nurture_rl.ope.suite import (
+    ESTIMATORS,
+    FULLY_WEIGHTED,
+    SLOW_ESTIMATORS,
+    Answers,
+    Question,
+    answers,
+)
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
 
-# Estimators in which an outcome counts with its full importance weight: right propensities make
-# them right, whatever the model and however much of a contact's state the features leave out.
-FULLY_WEIGHTED = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr"})
 AUTO = "auto"  # in place of a preferred estimator: the fully weighted one that errs least
 EVERY_ESTIMATOR = {**ESTIMATORS, **SLOW_ESTIMATORS}
 BASIC = ("ips", "snips", "dm", "dr")

@@ -62,6 +62,10 @@ SLOW_ESTIMATORS: Mapping[str, Estimator] = {
     "dice": lambda asked: dice(asked.log, asked.target.probabilities, _cells(asked)),
 }
 
+# Estimators in which an outcome counts with its full importance weight: right propensities make
+# them right, whatever the model and however much of a contact's state the features leave out.
+FULLY_WEIGHTED = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr"})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:

@@ -12,9 +12,8 @@ from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.outcomes import rare_outcomes
 from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap
-from nurture_rl.ope.evaluate import FULLY_WEIGHTED
 from nurture_rl.ope.log import EvaluationLog, FloatArray
-from nurture_rl.ope.suite import ESTIMATORS, Estimator, Question, answers
+from nurture_rl.ope.suite import ESTIMATORS, FULLY_WEIGHTED, Estimator, Question, answers
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.report.truth_real_figure import KnownRow

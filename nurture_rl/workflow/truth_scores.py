@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,12 @@ from scipy.stats import spearmanr
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.workflow.ranking import LOGGING
+from nurture_rl.workflow.truth_selection import narrowest
 from nurture_rl.workflow.truth_study import LEVEL, TrueValues, TruthCell, TruthFinding
 
 FloatArray = NDArray[np.float64]
+
+SELECTED = "selected"  # the estimator chosen on the log alone, listed after the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,11 @@ class Score:
 
 
 def scores(cell: TruthCell, truth: TrueValues) -> list[Score]:
-    """Score every estimator of one log, in the order of its findings."""
+    """Score every estimator of one log in the order of its findings, and the selected one."""
     names = dict.fromkeys(one.estimator for one in cell.findings)
-    return [_score(cell, truth, name) for name in names]
+    found = [_score(cell, truth, name) for name in names]
+    chosen = narrowest(cell.findings)
+    return found + [replace(one, estimator=SELECTED) for one in found if one.estimator == chosen]
 
 
 def holds(found: TruthFinding, truth: TrueValues) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,8 @@ from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.outcomes import rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap
-from nurture_rl.ope.estimators import ValueEstimate
-from nurture_rl.ope.evaluate import FULLY_WEIGHTED
 from nurture_rl.ope.log import EvaluationLog
-from nurture_rl.ope.suite import Estimator, Question, answers
+from nurture_rl.ope.suite import FULLY_WEIGHTED, Estimator, Question, answers
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.policies.policy import Policy
@@ -32,16 +30,11 @@ from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.decisions import held_out_log, load_decisions
 from nurture_rl.workflow.ranking import LOGGING
 from nurture_rl.workflow.stages import Say, Workshop
-from nurture_rl.workflow.truth_selection import ANCHOR
 
 LOG_SEED = 4_000_000  # of the first log; every log has contacts of its own
 TRUTH_SEED = 900_007
 LEVEL = 0.95
-SELECTED = "selected"  # the estimator chosen on the log alone, listed among the others
 _CHUNK_ROWS = 65_536
-
-# From the estimates by name of each policy that a log carries to the estimator to trust.
-Selector = Callable[[Sequence[Mapping[str, ValueEstimate]]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +51,7 @@ class TruthFinding:
     """What one estimator says of one policy on one log."""
 
     policy: str
-    estimator: str  # a name of the suite, or SELECTED
-    chosen: str | None  # of SELECTED: the estimator it was
+    estimator: str  # a name of the suite
     value: float  # journey's unit per episode
     lower: float
     upper: float
@@ -97,7 +89,6 @@ class Suite:
     """What is asked of a log."""
 
     estimators: Mapping[str, Estimator]
-    select: Selector
     value_model: ValueModelConfig
     thresholds: OverlapThresholds
 
@@ -167,16 +158,12 @@ class TruthStudy:
         model_seconds = time.process_time() - began
         findings: list[TruthFinding] = []
         refusals: list[TruthRefusal] = []
-        carried: list[Mapping[str, ValueEstimate]] = []
         for name, policy in self.policies.items():
             target = target_on_log(log, policy, name, _CHUNK_ROWS)
             began = time.process_time()
             predictions = fit_value(design, target.probabilities)
             model_seconds += time.process_time() - began
-            rows, estimates = self._ask(name, Question(log, target, predictions), refusals)
-            findings += rows
-            if rows and rows[0].feasible:
-                carried.append(estimates)
+            findings += self._ask(name, Question(log, target, predictions), refusals)
         return TruthCell(
             world=self.simulation.journey.name,
             size=size,
@@ -185,7 +172,7 @@ class TruthStudy:
             contacts=contacts,
             seed=seed,
             model_seconds=round(model_seconds, 2),
-            findings=(*findings, *_selected(findings, self.suite.select, carried)),
+            findings=tuple(findings),
             refusals=tuple(refusals),
         )
 
@@ -194,11 +181,10 @@ class TruthStudy:
         policy: str,
         asked: Question,
         refusals: list[TruthRefusal],
-    ) -> tuple[list[TruthFinding], dict[str, ValueEstimate]]:
+    ) -> list[TruthFinding]:
         """Put one policy to every estimator; who refuses is added to `refusals`."""
         carried = overlap(asked.log, asked.target, self.suite.thresholds)
         outcomes = rare_outcomes(asked.log, asked.target.taken)
-        estimates: dict[str, ValueEstimate] = {}
         rows: list[TruthFinding] = []
         for name, estimator in self.suite.estimators.items():
             began = time.process_time()
@@ -210,12 +196,10 @@ class TruthStudy:
             estimate = answer.estimates[name]
             rare = outcomes if name in FULLY_WEIGHTED else None
             interval = chosen_interval(estimate, LEVEL, rare)
-            estimates[name] = estimate
             rows.append(
                 TruthFinding(
                     policy=policy,
                     estimator=name,
-                    chosen=None,
                     value=estimate.value,
                     lower=interval.lower,
                     upper=interval.upper,
@@ -224,7 +208,7 @@ class TruthStudy:
                     seconds=seconds,
                 )
             )
-        return rows, estimates
+        return rows
 
     def _kept(
         self, kind: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]
@@ -254,33 +238,3 @@ def _sources_hash(folder: Path) -> str:
     for path in sorted(folder.rglob("*.py")):
         digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _selected(
-    findings: Sequence[TruthFinding],
-    select: Selector,
-    carried: Sequence[Mapping[str, ValueEstimate]],
-) -> list[TruthFinding]:
-    """The findings of the estimator chosen for the log; none where it carries no policy.
-
-    Their intervals are the doubly robust ones, widened to the chosen value where it lies outside:
-    a direct method may be the best guess, but its own interval leaves out the model's error.
-    """
-    if not carried:
-        return []
-    began = time.process_time()
-    chosen = select(carried)
-    seconds = round((time.process_time() - began) / len(carried), 4)
-    anchors = {one.policy: one for one in findings if one.estimator == ANCHOR}
-    return [
-        replace(
-            one,
-            estimator=SELECTED,
-            chosen=chosen,
-            lower=min(one.value, anchors[one.policy].lower),
-            upper=max(one.value, anchors[one.policy].upper),
-            seconds=seconds,
-        )
-        for one in findings
-        if one.estimator == chosen and one.policy in anchors
-    ]

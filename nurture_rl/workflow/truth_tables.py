@@ -8,8 +8,9 @@ import numpy as np
 
 from nurture_rl.report.truth_figures import ScorePanel, ValuePanel
 from nurture_rl.workflow.ranking import LOGGING
-from nurture_rl.workflow.truth_scores import Score, scores
-from nurture_rl.workflow.truth_study import SELECTED, TrueValues, TruthCell
+from nurture_rl.workflow.truth_scores import SELECTED, Score, scores
+from nurture_rl.workflow.truth_selection import narrowest
+from nurture_rl.workflow.truth_study import TrueValues, TruthCell
 
 Truths = Mapping[str, TrueValues]
 
@@ -101,11 +102,8 @@ def chosen_table(cells: Sequence[TruthCell]) -> str:
     """How often each estimator was the selected one of a log."""
     lines = []
     for size in sorted({cell.size for cell in cells}):
-        picks = [
-            next(one.chosen or "" for one in cell.findings if one.estimator == SELECTED)
-            for cell in cells
-            if cell.size == size
-        ]
+        chosen = [narrowest(cell.findings) for cell in cells if cell.size == size]
+        picks = [name or "none" for name in chosen]
         counts = {name: picks.count(name) for name in sorted(set(picks), key=picks.count)[::-1]}
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         lines.append([f"{size:,}", str(len(picks)), told])

@@ -20,7 +20,7 @@ from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.coverage import reference_log
 from nurture_rl.workflow.ranking import LOGGING
 from nurture_rl.workflow.truth_policies import Targets, target_policies, targets
-from nurture_rl.workflow.truth_study import SELECTED, TruthStudy
+from nurture_rl.workflow.truth_study import TruthStudy
 
 WORLDS = ("inbound_lead", "stalled_opportunity", "trial_onboarding", "re_engagement")
 QUICK = {name: ESTIMATORS[name] for name in ("ips", "dr")}
@@ -33,7 +33,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> TruthStudy:
     return replace(
         found,
         policies={name: found.policies[name] for name in SOME},
-        suite=replace(found.suite, estimators=QUICK, select=lambda estimates: "ips"),
+        suite=replace(found.suite, estimators=QUICK),
     )
 
 
@@ -82,13 +82,10 @@ def test_a_cell_asks_every_policy_and_estimator_and_is_resumed(study: TruthStudy
     cell = one.cell(1500, 2, truth)
     assert abs(cell.decisions - 1500) < 300
     assert [(f.policy, f.estimator) for f in cell.findings] == [
-        *((policy, name) for policy in SOME for name in ("ips", "dr")),
-        *((policy, SELECTED) for policy in SOME),
+        (policy, name) for policy in SOME for name in ("ips", "dr")
     ]
     for found in cell.findings:
         assert found.lower <= found.value <= found.upper
-        if found.estimator == SELECTED:
-            assert found.chosen == "ips"
     own = next(f for f in cell.findings if f.policy == LOGGING and f.estimator == "ips")
     log = one.log(cell.contacts, cell.seed)
     assert own.value == pytest.approx(log.reward.sum() / log.n_episodes)
@@ -113,7 +110,6 @@ def test_an_estimator_that_refuses_is_told_with_its_reason(study: TruthStudy) ->
     cell = one.cell(600, 1, one.truth(60))
     assert [(r.policy, r.estimator) for r in cell.refusals] == [(LOGGING, "none")]
     assert "weights are 0" in cell.refusals[0].reason
-    # 46 contacts carry no policy at all, so nothing is chosen.
     assert {f.estimator for f in cell.findings} == {"ips", "dr"}
 
 
@@ -132,14 +128,15 @@ def test_a_tiny_study_prints_its_tables_draws_its_figures_and_is_resumed(
     main(["--worlds", "inbound_lead", *size, *where])
     first = capsys.readouterr()
     assert "in the decision table" in first.err
-    for name in ESTIMATORS:
+    several = set(ESTIMATORS) - {"sndr"}  # which is wdr where there are several decisions
+    for name in several:
         assert f"| 1,500 | 1 | {name} |" in first.out
     for policy in some:
         assert f"| {policy} |" in first.out
     for figure in ("ope-truth-scores.png", "ope-truth-values.png"):
         assert (tmp_path / figure).read_bytes()[:4] == b"\x89PNG"
     numbers = json.loads((tmp_path / "j.json").read_text("utf-8"))
-    assert set(ESTIMATORS) <= {one["estimator"] for one in numbers["scores"]}
+    assert several <= {one["estimator"] for one in numbers["scores"]}
     main(["--worlds", "inbound_lead", *size, *where])
     again = capsys.readouterr()
     assert again.err == ""

@@ -121,16 +121,17 @@ def _share(log: EvaluationLog, weights: FloatArray) -> MatchedShare | None:
 
 
 def _further(weights: FloatArray, amounts: FloatArray) -> float:
-    """Root mean square of weight times amount over the outcomes a target would meet.
+    """What one more outcome would weigh, by weights and amounts as they make up a target's value.
 
-    Per step the mean square of the weights under the target, sum w^3 / sum w over all episodes,
-    times the squared amounts of that step's outcomes. Negative entries count as 0.
+    The root of the mean square of the weights under the target, sum w^3 / sum w over all episodes
+    of a step, times the mean square of the amounts by their own size, sum b^3 / sum b over the
+    outcomes: the payment that did not turn up is a large one more often than payments are large.
+    Negative entries count as 0.
     """
-    largest = float(weights.max())
-    if largest <= 0.0:
+    largest, most = float(weights.max()), float(amounts.max())
+    if largest <= 0.0 or most <= 0.0:
         return 0.0
-    scaled, amounts = np.maximum(weights, 0.0) / largest, np.maximum(amounts, 0.0)
+    scaled, paid = np.maximum(weights, 0.0) / largest, np.maximum(amounts, 0.0) / most
     total = scaled.sum(axis=0)
     square = (scaled**3).sum(axis=0) / np.where(total > 0.0, total, 1.0)
-    count = np.count_nonzero(amounts)
-    return largest * float(np.sqrt(square @ (amounts**2).sum(axis=0) / max(count, 1)))
+    return largest * most * float(np.sqrt(square @ (paid**3).sum(axis=0) / paid.sum()))

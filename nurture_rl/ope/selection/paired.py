@@ -12,18 +12,16 @@ from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate, dr
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.selection.choice import EstimatorChoice, EstimatorScore, choose
-from nurture_rl.ope.suite import Answers, Estimator, Question, answers
+from nurture_rl.ope.suite import FULLY_WEIGHTED, Answers, Estimator, Question, answers
 from nurture_rl.ope.targets import on_logged_rows
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
-
-CONSISTENT = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr", "drl"})
 
 
 @dataclass(frozen=True, slots=True)
 class PairedConfig:
     """What is known of the estimators before the log is seen."""
 
-    consistent: frozenset[str] = CONSISTENT  # no bias in large logs with right propensities
+    consistent: frozenset[str] = FULLY_WEIGHTED  # no bias in large logs, right propensities given
     value_model: ValueModelConfig = field(default_factory=ValueModelConfig)
 
 

@@ -13,6 +13,7 @@ from nurture_rl.ope.estimators import ValueEstimate, estimate_from
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.sequential.weighted import PartialHorizons, partial_horizons
 from nurture_rl.ope.value_model import ValuePredictions
+from nurture_rl.ope.weighting.slope import reaching_over
 
 TRUSTED = 0.5  # level of the interval of WDR from which a partial horizon's bias is read
 
@@ -41,8 +42,9 @@ def magic(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) 
         predictions: a cross-fitted value model's answers on the log.
 
     Returns:
-        The estimate. Its error takes the shares as given and knows no bias of the model: where
-        most of the share lies on the model, read its interval as too narrow.
+        The estimate. The noise of the blend knows no bias of the model, so the error is that of
+        WDR, stretched until its 95 % interval contains WDR's: the value may be the better one,
+        the certainty is not.
 
     Raises:
         OverlapError, ShapeError, ProbabilityError: as `partial_horizons`.
@@ -52,7 +54,8 @@ def magic(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) 
     """
     found = partial_horizons(log, taken, predictions)
     shares = blend(found).shares
-    return estimate_from(log, float(shares @ found.values), found.influence @ shares, found.ess)
+    unbiased = estimate_from(log, float(found.values[-1]), found.influence[:, -1], found.ess)
+    return reaching_over(unbiased, float(shares @ found.values))
 
 
 def blend(found: PartialHorizons) -> Blend:

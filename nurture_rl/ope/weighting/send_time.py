@@ -8,7 +8,7 @@ density at t_i,
     m_i = integral over the window of K((s - tau_i) / h) / h ds
 
 m is 1 inside the window and less near its ends, where a part of the kernel falls outside. K is
-Epanechnikov's. Bias grows like h^2, variance like 1/(n h).
+Epanechnikov's. Bias grows like h^2, at the window's ends like h; variance like 1/(n h).
 """
 
 from __future__ import annotations

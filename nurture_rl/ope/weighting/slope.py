@@ -87,15 +87,23 @@ def tuned(candidates: Mapping[float, ValueEstimate]) -> Tuned:
     parameters, estimates = tuple(candidates), tuple(candidates.values())
     at = slope(estimates)
     first, chosen = estimates[0], estimates[at]
-    half = _half_width(first.influence)
-    stretch = 1.0 + abs(chosen.value - first.value) / half if half > 0.0 else 1.0
-    estimate = replace(
-        first,
-        value=chosen.value,
-        stderr=stretch * first.stderr,
-        influence=stretch * first.influence,
-    )
+    estimate = reaching_over(first, chosen.value)
     return Tuned(estimate, chosen, first, parameters[at], parameters)
+
+
+def reaching_over(unbiased: ValueEstimate, value: float) -> ValueEstimate:
+    """A value chosen for its small error, with the unbiased estimate's error stretched to match.
+
+    The 95 % interval around `value` contains that of `unbiased`, and covers whenever that one does.
+    """
+    half = _half_width(unbiased.influence)
+    stretch = 1.0 + abs(value - unbiased.value) / half if half > 0.0 else 1.0
+    return replace(
+        unbiased,
+        value=value,
+        stderr=stretch * unbiased.stderr,
+        influence=stretch * unbiased.influence,
+    )
 
 
 def _half_width(influence: FloatArray) -> float:

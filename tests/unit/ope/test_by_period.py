@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from nurture_rl.errors import ShapeError
+from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.by_period import FEW, by_period, weeks_of
 from nurture_rl.ope.estimators import dr, ips
 from nurture_rl.ope.evaluate import EvaluationConfig, questions
-from nurture_rl.ope.intervals import clustered_interval
 from nurture_rl.ope.log import take_episodes
 from nurture_rl.ope.targets import Tabled
 from nurture_rl.ope.value_model import ValueModelConfig, ValuePredictions, value_design
@@ -42,7 +42,7 @@ def test_a_period_holds_its_own_episodes_with_the_whole_logs_model() -> None:
     first = found["new"][0]
     assert first.value == pytest.approx(wanted.value)
     assert (first.n_episodes, first.n_clusters) == (80, 80)
-    assert first.interval == clustered_interval(wanted.value, wanted.stderr, 80, 0.9)
+    assert first.interval == chosen_interval(wanted, 0.9)
     assert found["logged"][0].value == pytest.approx(ips(part, part.propensity).value)
 
 
@@ -51,6 +51,13 @@ def test_periods_weighted_by_their_episodes_make_the_whole() -> None:
     whole = dr(LOG, ASKED["new"].target.taken, ASKED["new"].predictions).value
     mean = sum(row.value * row.n_episodes for row in found["new"]) / 120
     assert mean == pytest.approx(whole)
+
+
+def test_a_week_that_few_contacts_rule_gets_a_lopsided_interval() -> None:
+    skewed = replace(LOG, reward=np.where(np.arange(240) % 80 == 0, 50.0, 0.0))
+    row = by_period(skewed, PERIODS, {}, 0.95)["logged"][0]
+    assert row.interval.method == "skewed-t"
+    assert row.interval.upper - row.value > row.value - row.interval.lower
 
 
 def test_a_period_of_few_contacts_is_left_out() -> None:

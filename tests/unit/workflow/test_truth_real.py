@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nurture_rl.ope.estimators import ips
-from nurture_rl.ope.evaluate import FULLY_WEIGHTED
 from nurture_rl.ope.log import EvaluationLog, FloatArray, evaluation_log
+from nurture_rl.ope.suite import FULLY_WEIGHTED
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.workflow.truth_real import (
     CANNOT_TELL,

@@ -9,7 +9,7 @@ import pytest
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.workflow.ranking import LOGGING
-from nurture_rl.workflow.truth_scores import Choice, choose, holds, scores
+from nurture_rl.workflow.truth_scores import SELECTED, Choice, choose, holds, scores
 from nurture_rl.workflow.truth_study import TrueValues, TruthCell, TruthFinding
 
 TRUTH = TrueValues(
@@ -20,7 +20,6 @@ TRUTH = TrueValues(
 FINDING = TruthFinding(
     policy="a",
     estimator="dr",
-    chosen=None,
     value=12.0,
     lower=11.0,
     upper=14.5,
@@ -80,7 +79,6 @@ def test_the_choice_costs_what_the_best_earns_more() -> None:
 
 def test_a_score_by_hand() -> None:
     found = scores(cell(of("a", 13.5), of("b", 14.5), of("c", 6.5, feasible=False)), TRUTH)
-    assert len(found) == 1
     one = found[0]
     assert (one.estimator, one.asked, one.answered, one.carried) == ("dr", 4, 3, 2)
     assert one.error == pytest.approx((0.5 + 2.5 + 0.5) / (14 + 12 + 6))
@@ -102,7 +100,8 @@ def test_only_policies_that_a_log_carries_are_chosen_among_those() -> None:
 def test_each_estimator_is_scored_by_itself_and_a_refused_policy_can_not_be_chosen() -> None:
     other = replace(of("b", 30.0), estimator="ips", seconds=1.5)
     found = scores(cell(of("a", 13.0), of("b", 12.0), other), TRUTH)
-    assert [one.estimator for one in found] == ["dr", "ips"]
-    assert [one.answered for one in found] == [2, 1]
+    assert [one.estimator for one in found] == ["dr", "ips", SELECTED]
+    assert [one.answered for one in found] == [2, 1, 2]
+    assert replace(found[2], estimator="dr") == found[0]  # ips left a policy out
     assert found[1].carried_choice.regret == pytest.approx(2.0)  # a could have been chosen
     assert found[1].seconds == 1.5

@@ -1,66 +1,37 @@
-"""The estimator chosen on a log: the least noise, unless its bias can be told from noise."""
+"""The estimator chosen on a log is the narrowest of those that promise no bias."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-
-from nurture_rl.errors import FitError
-from nurture_rl.ope.estimators import ValueEstimate
-from nurture_rl.ope.log import FloatArray
-from nurture_rl.workflow.truth_selection import least_error
-
-SPREAD = np.array([1.0, -1.0, 1.0, -1.0])  # s.e. of one unit: sqrt(4 / 3 * 4) = 2.309
+from nurture_rl.workflow.truth_selection import narrowest
+from nurture_rl.workflow.truth_study import TruthFinding
 
 
-def estimate(value: float, stderr: float, influence: FloatArray) -> ValueEstimate:
-    return ValueEstimate(value, stderr, 4, 4, 4.0, influence)
+def found(
+    estimator: str, policy: str, lower: float, upper: float, feasible: bool = True
+) -> TruthFinding:
+    middle = (lower + upper) / 2.0
+    return TruthFinding(policy, estimator, middle, lower, upper, 200.0, feasible, 0.1)
 
 
-def policy(distance: float, model_stderr: float = 0.1) -> dict[str, ValueEstimate]:
-    return {
-        "dm": estimate(10.0 + distance, model_stderr, 0.0 * SPREAD),
-        "dr": estimate(10.0, 2.309, SPREAD),
-    }
+def test_squared_widths_are_averaged_over_policies() -> None:
+    # Widths 1 and 5 against 4 and 3.5: 13 against 14.1, though 3 against 3.75 on average.
+    ips = [found("ips", "a", 0.0, 1.0), found("ips", "b", 2.0, 7.0)]
+    dr = [found("dr", "a", 0.0, 4.0), found("dr", "b", 1.0, 4.5)]
+    assert narrowest([*ips, *dr]) == "ips"
+    # 1 and 5.5 against 4 and 3.5: 15.6 against 14.1, though the widths' mean is still smaller.
+    assert narrowest([ips[0], found("ips", "b", 2.0, 7.5), *dr]) == "dr"
 
 
-def test_a_distance_within_noise_is_no_bias() -> None:
-    # The distance 2 is within the s.e. of the difference, 2.309: error 0.01 against 5.33.
-    assert least_error([policy(2.0)]) == "dm"
-    assert least_error([policy(-2.0)]) == "dm"
+def test_a_model_alone_is_no_candidate_however_narrow() -> None:
+    assert narrowest([found("dm", "a", 1.0, 1.1), found("dr", "a", 0.0, 9.0)]) == "dr"
 
 
-def test_a_distance_beyond_noise_is_bias() -> None:
-    # 3.27^2 - 5.33 = 5.36 and 3.25^2 - 5.33 = 5.23, against 5.33 of the doubly robust one.
-    assert least_error([policy(3.27)]) == "dr"
-    assert least_error([policy(3.25)]) == "dm"
-    assert least_error([policy(-3.27)]) == "dr"
+def test_policies_that_the_log_does_not_carry_say_nothing() -> None:
+    wide = found("dr", "far", 0.0, 99.0, feasible=False)
+    assert narrowest([wide, found("dr", "a", 0.0, 1.0), found("ips", "a", 0.0, 2.0)]) == "dr"
+    assert narrowest([wide]) is None
 
 
-def test_noise_of_its_own_counts() -> None:
-    assert least_error([policy(2.0, model_stderr=2.4)]) == "dr"
-
-
-def test_policies_are_pooled_before_bias_is_cut_at_zero() -> None:
-    # One far and one near: (16 - 5.33 + 0 - 5.33) / 2 = 2.67 is less than 5.33.
-    assert least_error([policy(4.0), policy(0.0)]) == "dm"
-    # Two far ones: 10.67.
-    assert least_error([policy(4.0), policy(-4.0)]) == "dr"
-
-
-def test_shared_noise_is_no_excuse() -> None:
-    # Both err alike, so a distance of 0.5 is bias; but the other's smaller noise pays for it.
-    same = {"snips": estimate(10.5, 2.2, SPREAD), **policy(9.0)}
-    assert least_error([same]) == "snips"  # 2.2^2 + 0.25 = 5.09
-    assert least_error([{**same, "snips": estimate(10.8, 2.2, SPREAD)}]) == "dr"  # 4.84 + 0.64
-
-
-def test_an_estimator_that_did_not_answer_everywhere_is_not_chosen() -> None:
-    assert least_error([policy(0.0), {"dr": policy(0.0)["dr"]}]) == "dr"
-
-
-def test_nothing_to_choose_from_is_refused() -> None:
-    with pytest.raises(FitError, match="got 0 policies"):
-        least_error([])
-    with pytest.raises(FitError, match="'dr'"):
-        least_error([{"dm": policy(0.0)["dm"]}])
+def test_an_estimator_that_left_a_policy_out_is_no_candidate() -> None:
+    whole = [found("dr", "a", 0.0, 9.0), found("dr", "b", 0.0, 9.0)]
+    assert narrowest([found("snips", "a", 0.0, 1.0), *whole]) == "dr"

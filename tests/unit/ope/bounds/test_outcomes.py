@@ -134,6 +134,18 @@ def test_steps_are_discounted_and_weighted_up_to_their_outcome() -> None:
     assert found.further_gain == pytest.approx(8.0 * 0.5 * np.sqrt(square) / 10)
 
 
+def test_a_further_outcome_is_sized_by_what_amounts_bring_in() -> None:
+    # Sales of 20 and 80: the large one brings four fifths, so that its square counts four times.
+    reward = np.where(np.arange(40) == 0, 20.0, np.where(np.arange(40) == 1, 80.0, 0.0))
+    log = replace(sale_log(), reward=reward)
+    even = found_in(log, np.full(40, 0.5))
+    assert even.further_gain == pytest.approx(np.sqrt(0.2 * 20.0**2 + 0.8 * 80.0**2) / 40)
+    assert even.further_loss == 0.0
+    # Weights 1/2 and 3/2 have mean square (1/8 + 27/8) / 2 under the target.
+    uneven = found_in(log, [0.25, 0.75] * 20)
+    assert uneven.further_gain == pytest.approx(np.sqrt(1.75) * even.further_gain)
+
+
 def test_one_weight_and_one_amount_are_an_exact_share() -> None:
     # Weight 2 on the two matched rows, of which one paid 5: V = 2 * 5 * 1/4.
     log = bandit_log([0, 0, 1, 1], [0.5] * 4, [5.0, 0.0, 5.0, 0.0])

@@ -57,6 +57,13 @@ def test_the_bound_of_the_direct_method_is_its_distance_and_one_error_more() -> 
     assert found.mse == pytest.approx(bound**2 + one.stderr**2)
 
 
+def test_what_trusts_cells_or_a_model_has_a_bias_to_show() -> None:
+    trusting = {"drl", "smis", "dm", "magic"}
+    found = scores({name: ESTIMATORS[name] for name in ("drl", "smis", "dm", "magic", "wdr")}, 2)
+    assert {name for name, score in found.items() if score.bias_squared > 0.0} == trusting
+    assert found["wdr"].bias_squared == 0.0
+
+
 def test_what_is_declared_consistent_has_no_bias_to_show() -> None:
     log, target = asked_log(0, 40)
     trusting = replace(CONFIG, consistent=frozenset({"off"}))

@@ -177,6 +177,30 @@ def test_the_following_network_goes_its_share_of_the_way() -> None:
     assert torch.allclose(half.flat, (first + whole.flat) / 2.0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("watched", "steps"),
+    [
+        ([1.0, 1.0, 1.0, 1.0], 4),  # the first look settles nothing: three calm ones follow
+        ([1.0, 1.1, 1.0, 1.1, 1.0, 1.0, 1.0, 1.0], 8),  # a move either way starts anew
+        ([-1.0, 1.0, -1.0, -1.0, -1.0, -1.0], 6),
+        ([-1.0, -1.0, -1.0, -1.0], 4),
+    ],
+)
+def test_training_ends_after_so_many_settled_looks_in_a_row(
+    monkeypatch: pytest.MonkeyPatch, watched: list[float], steps: int
+) -> None:
+    looks = iter([*watched, *[5.0, -5.0] * 10])
+
+    def told(buffer: Buffer, network: fqe_training.Network, rows: Tensor) -> Tensor:
+        # Goals ask for values too: of all rows, more than the one that is watched.
+        return torch.tensor([next(looks)]) if len(rows) == 1 else torch.zeros(len(rows))
+
+    monkeypatch.setattr(fqe_training, "values", told)
+    config = FqeConfig(hidden=(4,), batch=4, refresh=1, max_steps=12, check_every=1, settled=0.02)
+    _, taken = train(small_buffer(), np.arange(14), np.array([0]), config, least_steps=0)
+    assert taken == steps
+
+
 def test_no_more_first_decisions_are_watched_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     plain = fqe_training.values

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nurture_rl.errors import ShapeError
+from nurture_rl.ope.intervals import interval_of
 from nurture_rl.ope.log import FloatArray
 from nurture_rl.ope.sequential.magic import blend, magic, simplex_minimum
-from nurture_rl.ope.sequential.weighted import PartialHorizons, partial_horizons
+from nurture_rl.ope.sequential.weighted import PartialHorizons, partial_horizons, wdr
+from nurture_rl.ope.value_model import ValuePredictions
 from tests.unit.ope.log_makers import random_log
 from tests.unit.ope.sequential.small_logs import random_predictions, random_taken
 
@@ -70,16 +74,38 @@ def test_a_model_inside_the_interval_takes_all_and_one_far_outside_nothing() -> 
     assert far == pytest.approx([0.0, 0.0, 1.0], abs=1e-6)
 
 
-def test_the_estimate_is_the_blend_of_values_and_of_errors() -> None:
+def test_the_estimate_is_the_blend_and_its_interval_reaches_over_that_of_the_weights() -> None:
     log = random_log(1, [2, 3, 1, 2, 3, 3])
     taken, model = random_taken(2, log), random_predictions(3, log.n_rows)
     found = partial_horizons(log, taken, model)
-    shares = blend(found).shares
-    estimate = magic(log, taken, model)
-    assert estimate.value == pytest.approx(shares @ found.values)
-    assert estimate.influence == pytest.approx(found.influence @ shares)
+    estimate, unbiased = magic(log, taken, model), wdr(log, taken, model)
+    assert estimate.value == pytest.approx(blend(found).shares @ found.values)
     assert estimate.ess == pytest.approx(found.ess)
     assert found.values.min() <= estimate.value <= found.values.max()
+    assert estimate.influence / estimate.stderr == pytest.approx(
+        unbiased.influence / unbiased.stderr
+    )
+    own, other = interval_of(estimate, 0.95), interval_of(unbiased, 0.95)
+    assert estimate.value != pytest.approx(unbiased.value)
+    near = min((own.lower, other.lower), (own.upper, other.upper), key=lambda ends: np.ptp(ends))
+    assert near[0] == pytest.approx(near[1])
+    assert own.lower <= other.lower + 1e-9
+    assert own.upper >= other.upper - 1e-9
+
+
+def test_the_interval_covers_where_nearly_all_share_lies_on_a_model_that_errs() -> None:
+    covered, shares = 0, []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        log = random_log(seed, [1] * 100, cluster=np.arange(100) // 2)
+        log = replace(log, reward=rng.normal(size=100) * 3.0)
+        model = ValuePredictions(np.full(100, 0.5), np.full(100, 0.5))  # the truth is 0
+        taken = random_taken(seed, log)
+        shares.append(blend(partial_horizons(log, taken, model)).shares[0])
+        interval = interval_of(magic(log, taken, model), 0.95)
+        covered += interval.lower <= 0.0 <= interval.upper
+    assert np.mean(shares) > 0.3
+    assert covered >= 54
 
 
 def test_one_contact_still_has_a_value() -> None:
