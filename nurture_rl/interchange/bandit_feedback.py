@@ -63,18 +63,23 @@ def read_feedback(
         ConfigError: an unknown way to read positions.
     """
     _require_keys(feedback, source)
-    action = np.asarray(feedback["action"]).reshape(-1)
-    n, a = action.size, int(feedback["n_actions"])
+    action, sizes = np.asarray(feedback["action"]).reshape(-1), np.asarray(feedback["n_actions"])
+    if sizes.size != 1 or sizes.dtype.kind not in "iuf" or action.dtype.kind not in "iuf":
+        raise LogError(
+            f"expected one number of actions, and actions by number, in {source}, got n_actions "
+            f"{sizes.tolist()!r} and action of {action.dtype}; number the actions from 0"
+        )
+    n, a = action.size, int(sizes.item())
     reward = _column(feedback, "reward", n)
     pscore = _column(feedback, "pscore", n)
-    context = np.asarray(feedback["context"], dtype=np.float64)
+    context = _floats(feedback["context"], "context")
     if context.ndim != 2 or context.shape[0] != n:
         raise ShapeError(f"context of {source} must be [{n}, d], got {context.shape}")
     position = _positions(feedback, n)
     tables = {name: _distribution(table, name, n, a, position) for name, table in _all(targets)}
     keep, context, notes = _shown(position, context, meaning, source)
     who = _contacts(feedback, n, notes)
-    whole = np.isfinite(action.astype(np.float64)) & (action >= 0) & (action < a)
+    whole = (action >= 0) & (action < a) & (action == np.floor(action))
     width = context.shape[1] - int(np.asarray(feedback["context"]).shape[1])
     names = [f"context_{k}" for k in range(context.shape[1] - width)]
     names += [f"position_{k}" for k in np.unique(position)] if width else []
@@ -157,7 +162,7 @@ def _contacts(feedback: Mapping[str, Any], n: int, notes: list[str]) -> IntArray
 
 
 def _column(feedback: Mapping[str, Any], name: str, n: int) -> FloatArray:
-    values = np.asarray(feedback[name], dtype=np.float64)
+    values = _floats(feedback[name], name)
     if values.shape != (n,):
         raise ShapeError(f"{name!r} must be [{n}] like 'action', got {values.shape}")
     return values
@@ -167,10 +172,21 @@ def _positions(feedback: Mapping[str, Any], n: int) -> IntArray:
     found = feedback.get("position")
     if found is None:
         return np.zeros(n, dtype=np.int64)
-    position = np.asarray(found)
+    position = _floats(found, "position")
     if position.shape != (n,):
         raise ShapeError(f"'position' must be [{n}] like 'action', got {position.shape}")
+    if not ((position >= 0.0) & (position == np.floor(position)) & (position < np.inf)).all():
+        raise LogError(
+            "expected whole numbers from 0 in 'position'; leave it out if there are none"
+        )
     return position.astype(np.int64)
+
+
+def _floats(given: ArrayLike, name: str) -> FloatArray:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise LogError(f"expected numbers in {name!r}: {error}") from error
 
 
 def _shown(
@@ -206,7 +222,7 @@ def _shown(
 
 def _distribution(table: ArrayLike, name: str, n: int, a: int, position: IntArray) -> FloatArray:
     """A target's probabilities at each round's own position, [n, a]."""
-    found = np.asarray(table, dtype=np.float64)
+    found = _floats(table, f"the distribution of policy {name!r}")
     if found.shape == (n, a):
         return found
     if found.ndim == 3 and found.shape[:2] == (n, a):
@@ -228,7 +244,7 @@ def _action_context(feedback: Mapping[str, Any], a: int, source: str) -> FloatAr
     given = feedback.get("action_context")
     if given is None:
         return np.eye(a)
-    factors = np.asarray(given, dtype=np.float64)
+    factors = _floats(given, "action_context")
     if factors.ndim != 2 or factors.shape[0] != a:
         raise ShapeError(f"action_context of {source} must be [{a}, k], got {factors.shape}")
     return factors

@@ -22,6 +22,7 @@ from nurture_rl.logs.csv_records import read_csv_records
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Texts = NDArray[np.object_]
+LAST_STEP = 2**53  # whole numbers beyond it are not told apart
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
@@ -164,7 +165,13 @@ def _require_columns(
     ]
     for where, name in asked:
         if name not in table.column_names:
+            if not table.column_names:
+                raise LogError(f"{source} is empty; expected a line that names its columns")
             near = hint(name, table.column_names)
+            if len(table.column_names) == 1 and any(
+                mark in table.column_names[0] for mark in ";\t|"
+            ):
+                near += "; cells must be set apart by commas"
             raise LogError(
                 f"{source} has no column {name!r} ({where}){near}; known columns: "
                 f"{', '.join(table.column_names)}"
@@ -189,7 +196,7 @@ def _episodes(cells: Cells, columns: FrameColumns, line: IntArray) -> tuple[IntA
     n = line.size
     if columns.episode is not None and columns.step is not None:
         step = cells.numbers(columns.step)
-        whole = np.isfinite(step) & (step == np.round(step))
+        whole = (np.abs(step) <= LAST_STEP) & (step == np.round(step))
         for i in np.flatnonzero(~whole & (cells.faults == "")):
             cells.faults[i] = f"bad step: {columns.step} is {step[i]:g}, expected a whole number"
         return _numbered(cells.labels(columns.episode)), np.where(whole, step, 0).astype(np.int64)

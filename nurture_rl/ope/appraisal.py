@@ -34,6 +34,8 @@ from nurture_rl.ope.value_model import ValueDesign, value_design
 from nurture_rl.ope.verdict import Judgement, Verdict
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
 
+SMALLEST_STEP = 0.001  # toward a policy that is worth advising
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Appraisal:
@@ -75,7 +77,9 @@ class Appraisal:
         plan, step = self.checks.exploration, self.target_checks[self.candidate].mixing
         advised = [*self.checks.of(Severity.REFUSE)]
         found = [f"{one.advice}." for one in advised if one.advice]
-        if step is not None and 0.0 < step.alpha < 1.0:
+        unseen = self.target_checks[self.candidate].find("mean-weight")
+        seen = unseen is None or unseen.severity is not Severity.REFUSE
+        if step is not None and SMALLEST_STEP <= step.alpha < 1.0 and seen:
             found.append(
                 f"Go {step.alpha:.1%} of the way from the logging policy to {self.candidate!r}: "
                 f"for that step the log is predicted to hold {step.predicted_ess:.0f} effective "
@@ -115,7 +119,7 @@ def appraise(
     together = config.level
     config = replace(config, level=simultaneous_level(together, max(1, len(rivals))))
     checks = check_log(log, beside.context)
-    require_exploration(log, config.thresholds)
+    require_exploration(log, config.thresholds, beside.context)
     design = value_design(log, rng, config.value_model)
     asked = questions(log, policies, design, config)
     targets = {
@@ -186,12 +190,18 @@ def _with_appendices(
 
 
 def best_of(evaluation: Evaluation, rivals: list[str]) -> str:
-    """The rival with the highest lower bound, those that the log carries first."""
+    """The rival with the highest lower bound, first those carried that no check refuses.
 
-    def rank(name: str) -> tuple[bool, float]:
+    A withheld verdict has a decided interval, and "cannot tell yet" all the same.
+    """
+
+    def rank(name: str) -> tuple[bool, bool, float]:
         policy = evaluation.policies[name]
-        lower = -np.inf if policy.difference is None else policy.difference.interval.lower
-        return policy.overlap.feasible, lower
+        interval = None if policy.difference is None else policy.difference.interval
+        lower = -np.inf if interval is None else interval.lower
+        open_ = policy.judgement is None or policy.judgement.verdict is Verdict.CANNOT_TELL_YET
+        withheld = open_ and interval is not None and not interval.lower <= 0.0 < interval.upper
+        return policy.overlap.feasible, not withheld, lower
 
     return max(rivals, key=rank)
 

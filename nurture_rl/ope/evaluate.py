@@ -208,14 +208,13 @@ def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
         over = pair.difference(policy, basis, pair.rules.name)
         bar = RulesBar(pair.rules.name, over, pair.rules.overlap, pair.config.margin)
     carried = None if reference is None else reference.overlap
+    unit = f"{pair.log.unit} per {'decision' if horizon(pair.log) == 1 else 'episode'}"
     return replace(
         policy,
         basis=basis,
         difference=difference,
         against_rules=None if bar is None else bar.difference,
-        judgement=judge(
-            difference, policy.overlap, carried, pair.config.thresholds, pair.log.unit, bar
-        ),
+        judgement=judge(difference, policy.overlap, carried, pair.config.thresholds, unit, bar),
     )
 
 

@@ -54,7 +54,7 @@ def judge(
         policy: how the log overlaps with the policy.
         reference: the same for the reference; None when it is the logging policy itself.
         thresholds: what the log must offer.
-        unit: unit of the values, for the text.
+        unit: of the values and what they are counted over, such as "EUR per episode".
         rules: the rules and the policy's difference to them; None where there are none to compare
             with, or the policy is the rules.
 
@@ -77,6 +77,13 @@ def judge(
         if found is not None and not found.feasible:
             return _infeasible(who, found, thresholds)
     low, high = difference.interval.lower, difference.interval.upper
+    if not (isfinite(low) and isfinite(high)):
+        return Judgement(
+            Verdict.CANNOT_TELL_YET,
+            "the difference to the reference has no interval: the rewards leave the range of "
+            "floating point numbers; state them in a larger unit",
+            None,
+        )
     numbers = _numbers("the reference", difference, unit)
     if high <= 0.0:
         return Judgement(Verdict.NOT_BETTER, f"{numbers}: none of it above 0", None)
@@ -100,7 +107,7 @@ def judge(
 def _numbers(other: str, difference: Difference, unit: str) -> str:
     low, high = difference.interval.lower, difference.interval.upper
     return (
-        f"difference to {other} {difference.value:+.4g} {unit} per episode, "
+        f"difference to {other} {difference.value:+.4g} {unit}, "
         f"{100.0 * difference.interval.level:.4g} % interval {low:+.4g} to {high:+.4g}, "
         f"{difference.n_clusters} contacts"
     )

@@ -126,7 +126,7 @@ def tails_table(source: OpeSource) -> Table:
         "Episodes it rests on",
         *heads,
     )
-    return Table(f"Return of an episode, {source.unit}", columns, tuple(lines))
+    return Table(f"Return, {source.unit} {source.per}", columns, tuple(lines))
 
 
 def harms_table(source: OpeSource) -> Table:
@@ -144,7 +144,14 @@ def harms_table(source: OpeSource) -> Table:
                     count(number(bound, "observed")),
                 )
             )
-    columns = ("Harm", "Policy", "Rate per episode", "At most", "Level", "Contacts it was seen in")
+    columns = (
+        "Harm",
+        "Policy",
+        f"Rate {source.per}",
+        "At most",
+        "Level",
+        "Contacts it was seen in",
+    )
     return Table("Rare harms, bounded from above", columns, tuple(lines), frozenset({1}))
 
 

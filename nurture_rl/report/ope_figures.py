@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from nurture_rl.report import drawing
 from nurture_rl.report.numbers import Bounded, shortened
-from nurture_rl.report.ope_source import OpeSource, estimator_name, feasible, role
+from nurture_rl.report.ope_source import OpeSource, believed, estimator_name, feasible, role
 from nurture_rl.report.ope_weight_figures import weeks, weights
 from nurture_rl.report.source import mapping
 
@@ -52,13 +52,14 @@ def policies(source: OpeSource) -> bytes | None:
     """Every policy's value by the estimator its verdict rests on."""
     lines = []
     for name in source.policies:
-        trusted = feasible(source, name)
+        trusted = believed(source, name)
+        lack = "a check refuses" if feasible(source, name) else "the log does not carry it"
         lines.append(
             Row(
                 role(source, name),
                 source.value(name) if trusted else Bounded(None),
                 strong=name == source.candidate,
-                note="" if trusted else "the log does not carry it",
+                note="" if trusted else lack,
             )
         )
     axis = f"{source.unit} {source.per}"
@@ -70,7 +71,7 @@ def estimators(source: OpeSource, name: str, figure: str) -> bytes | None:
     policy = source.policy(name)
     basis = source.basis(name)
     kinds = list(dict.fromkeys([*mapping(policy, "estimates"), *mapping(policy, "refusals")]))
-    lines = []
+    lines, trusted = [], believed(source, name)
     for kind in kinds:
         refused = kind in mapping(policy, "refusals")
         chosen = kind == basis
@@ -78,9 +79,9 @@ def estimators(source: OpeSource, name: str, figure: str) -> bytes | None:
             Row(
                 estimator_name(kind),
                 Bounded(None) if refused else source.estimate(name, kind),
-                drawing.BLUE if chosen else drawing.SKY,
+                drawing.GREY if not trusted else drawing.BLUE if chosen else drawing.SKY,
                 "o" if chosen else "s",
-                strong=chosen,
+                strong=chosen and trusted,
                 sets_axis=chosen,
                 note="refused" if refused else "",
             )

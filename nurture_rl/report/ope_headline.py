@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nurture_rl.report.numbers import count
-from nurture_rl.report.ope_source import OpeSource, estimator_name, feasible
+from nurture_rl.report.ope_source import OpeSource, estimator_name, feasible, refusing
 from nurture_rl.report.source import listed, number, words
 
 BADGES = {
@@ -47,6 +47,13 @@ def _sentence(source: OpeSource) -> str:
         return (
             f"“{source.rules}” is enough: over it “{name}” gains {over} {source.unit} "
             f"{source.per}{worth}."
+        )
+    refused = {words(one, "code") for one in refusing(source, name)}
+    few = not refused or refused & {"ess", "weight-share", "trajectory-weights", "weight-overflow"}
+    if refused and (not few or "mean-weight" in refused):
+        return (
+            f"This log cannot be believed about “{name}”: what was asked of it first failed, see "
+            "the checks that refuse."
         )
     if not feasible(source, name):
         return (

@@ -144,7 +144,8 @@ def _estimators(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
             f"estimators-{name}",
             role(source, name),
             f"Forest plot: the value of {name} by every estimator",
-            "Dark: the estimator the verdict rests on; its interval sets the axis. Estimators that "
+            "Dark: the estimator the verdict rests on; its interval sets the axis. All grey: not "
+            "to be believed, the log does not carry the policy or a check refuses. Estimators that "
             "weight differently and still agree are evidence; where they part, believe none "
             "of them before the overlap below is understood.",
         )

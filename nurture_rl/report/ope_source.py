@@ -145,6 +145,18 @@ def role(source: OpeSource, name: str) -> str:
     return f"{name} ({', '.join(found)})" if found else name
 
 
+def refusing(source: OpeSource, name: str) -> list[Json]:
+    """The findings that withhold the verdict on a policy: about the log, and about the policy."""
+    found = rows(source.appraisal, "checks", "findings")
+    found += rows(source.appraisal, "target_checks", name, "findings")
+    return [one for one in found if words(one, "severity") == "refuse"]
+
+
+def believed(source: OpeSource, name: str) -> bool:
+    """Whether the log carries the policy and no check refuses."""
+    return feasible(source, name) and not refusing(source, name)
+
+
 def feasible(source: OpeSource, name: str) -> bool:
     """Whether the log carries the policy."""
     return pick(source.policy(name), "overlap", "feasible") is True

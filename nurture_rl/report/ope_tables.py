@@ -6,6 +6,7 @@ from nurture_rl.report.numbers import MISSING, Bounded, count, moment, percent, 
 from nurture_rl.report.ope_source import (
     METHODS,
     OpeSource,
+    believed,
     estimator_name,
     feasible,
     interval_at,
@@ -28,14 +29,15 @@ def values(source: OpeSource) -> Table:
     for name in source.policies:
         over = source.difference(name, "against_rules").shown(signed=True)
         verdict = words(source.policy(name), "judgement", "verdict")
-        carried = feasible(source, name) and (
-            source.reference == "logged" or feasible(source, source.reference)
+        carried = believed(source, name) and (
+            source.reference == "logged" or believed(source, source.reference)
         )
-        told = feasible(source, name) and feasible(source, source.rules or "")
+        told = believed(source, name) and believed(source, source.rules or "")
+        lack = "withheld" if feasible(source, name) else "not carried"
         lines.append(
             (
                 role(source, name),
-                source.value(name).shown() if feasible(source, name) else "not carried",
+                source.value(name).shown() if believed(source, name) else lack,
                 source.difference(name).shown(signed=True) if carried else MISSING,
                 *((over if told else MISSING,) if source.rules else ()),
                 count(number(source.policy(name), "overlap", "ess")),
@@ -95,12 +97,17 @@ def estimates(source: OpeSource) -> Table:
         cells = []
         for name in source.policies:
             answer = source.estimate(name, kind).shown()
+            if not believed(source, name):
+                answer = f"({answer})"
             refused = kind in mapping(source.policy(name), "refusals")
             cells.append(
                 "refused" if refused else answer + (" *" if source.basis(name) == kind else "")
             )
         lines.append((estimator_name(kind), *cells))
-    caption = f"Every estimator's answer, {source.unit} {source.per}; * the verdict rests on it"
+    caption = (
+        f"Every estimator's answer, {source.unit} {source.per}; * the verdict rests on it; "
+        "(in brackets) not to be believed: the log does not carry the policy, or a check refuses"
+    )
     return Table(caption, ("Estimator", *source.policies), tuple(lines))
 
 

@@ -190,6 +190,11 @@ def require_policies(opened: OpenedLog, candidate: str | None) -> None:
     for where, name in (*asked, ("ask.candidate", candidate)):
         if name is not None and name not in known and (where, name) != ("ask.reference", "logged"):
             raise ConfigError(f"{where}: expected one of {', '.join(known)}, got {name!r}")
+    if candidate is not None and candidate == opened.reference:
+        raise ConfigError(
+            f"ask.candidate: {candidate!r} is the reference as well, and nothing beats itself; "
+            "name another candidate, or another ask.reference"
+        )
     if candidate is None and not set(known) - {opened.reference, opened.rules}:
         raise ConfigError(
             "targets: nothing is left to judge beside the reference and the rules; name a target "

@@ -118,7 +118,10 @@ def _built(name: str, kind: str, value: Any, admission: Admission) -> TargetPoli
 
 
 def _weights(name: str, given: Mapping[Any, Any], actions: tuple[str, ...]) -> FloatArray:
-    weights = {str(action): float(weight) for action, weight in given.items()}
+    weights = {
+        str(action): _number(f"targets.{name}: the weight of {str(action)!r}", weight)
+        for action, weight in given.items()
+    }
     for action, weight in weights.items():
         if action not in actions:
             raise ConfigError(
@@ -132,13 +135,20 @@ def _weights(name: str, given: Mapping[Any, Any], actions: tuple[str, ...]) -> F
     return np.array([weights.get(action, 0.0) for action in actions])
 
 
+def _number(what: str, value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ConfigError(f"{what} must be a number, got {value!r}")
+
+
 def _toward(
     name: str, value: Any, found: Mapping[str, TargetPolicy | Tabled], admission: Admission
 ) -> Tabled:
     log = admission.log
     if not isinstance(value, Mapping) or set(value) != {"policy", "share"}:
         raise ConfigError(f"targets.{name}.toward: expected policy and share, got {value!r}")
-    if value["policy"] not in found or not 0.0 <= float(value["share"]) <= 1.0:
+    share = _number(f"targets.{name}.toward: the share", value["share"])
+    if value["policy"] not in found or not 0.0 <= share <= 1.0:
         raise ConfigError(
             f"targets.{name}.toward: expected a policy among {', '.join(found)} and a share in "
             f"[0, 1], got {dict(value)}"
@@ -148,6 +158,5 @@ def _toward(
             f"targets.{name}.toward: a step from the logging policy needs its whole distribution; "
             "name data.columns.logged_probabilities"
         )
-    share = float(value["share"])
     goal = target_on_log(log, found[value["policy"]], str(value["policy"]), 65_536).probabilities
     return Tabled((1.0 - share) * log.logged_probabilities + share * goal)

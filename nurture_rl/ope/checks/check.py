@@ -16,6 +16,7 @@ from nurture_rl.ope.checks.findings import CheckThresholds, Finding, LogChecks, 
 from nurture_rl.ope.checks.gaps import (
     censoring_finding,
     exploration_finding,
+    outcome_finding,
     propensity_values,
 )
 from nurture_rl.ope.checks.grouped import contact_of_row
@@ -55,7 +56,7 @@ def check_log(
     require_valid(log)
     require_fit(log, known)
     explored, plan = exploration_finding(log, known, limits)
-    found: list[Finding | None] = [propensity_values(log), explored]
+    found: list[Finding | None] = [propensity_values(log), outcome_finding(log), explored]
     if explored.severity is not Severity.REFUSE:
         found += mean_weight_findings(log, ratios_of(log, uniform_policy(log)), known, limits)
         found.append(propensity_finding(log, limits))

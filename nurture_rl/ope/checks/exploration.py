@@ -118,6 +118,11 @@ def require_exploration(
     free = free_decisions(log)
     if left_to_chance(log)[free].any():
         return
+    if not free.any():
+        raise OverlapError(
+            "no decision of the log had a choice: each allowed one action alone, so every policy "
+            "earns what was logged; name the actions that could have been taken"
+        )
     known = context or LogContext()
     offered = log.mask[free].any(axis=0)
     count = np.bincount(log.action[free], minlength=log.n_actions)

@@ -54,6 +54,26 @@ def exploration_finding(
     return Finding("exploration", Severity.REFUSE, numbers, sentence, plan.text), plan
 
 
+def outcome_finding(log: EvaluationLog) -> Finding:
+    """Whether rewards differ at all: a log that saw one value alone tells no policies apart.
+
+    The spread of such a log is 0 and so is the width of every interval, which says nothing about
+    rewards that did not happen to come.
+    """
+    least, most = float(log.reward.min()), float(log.reward.max())
+    if least < most:
+        sentence = f"rewards differ, from {least:.4g} to {most:.4g} {log.unit}"
+        return Finding("outcomes", Severity.OK, {"least": least, "most": most}, sentence)
+    return Finding(
+        "outcomes",
+        Severity.REFUSE,
+        {"least": least, "most": most},
+        f"every reward of the {log.n_rows} decisions is {least:.4g} {log.unit}, so no policy can "
+        "be told from another",
+        "check that outcomes were joined to their decisions, or log until some differ",
+    )
+
+
 def censoring_finding(
     log: EvaluationLog, context: LogContext, thresholds: CheckThresholds
 ) -> Finding | None:

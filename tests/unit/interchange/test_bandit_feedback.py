@@ -81,6 +81,7 @@ def test_a_missing_key_is_named(key: str) -> None:
         ({"pscore": [0.5, np.nan, 0.25, 0.25]}, "missing propensity: 1 is no stand-in for it"),
         ({"action": [0, 3, 1, 2]}, "unknown action: it is none of the log's actions"),
         ({"action": [0, -1, 1, 2]}, "unknown action: it is none of the log's actions"),
+        ({"action": [0, 1.5, 1, 2]}, "unknown action: it is none of the log's actions"),
         ({"reward": [1, np.nan, 0, 1]}, "missing reward: expected a finite number"),
         ({"context": [[1.0], [np.inf], [3.0], [4.0]]}, "missing feature: 'context_0'"),
     ],
@@ -160,3 +161,19 @@ def test_pickled_and_broken_files_are_refused(tmp_path: Path) -> None:
             read_feedback_file(tmp_path / name, MEANING)
     with pytest.raises(LogError, match="there is no such file"):
         read_feedback_file(tmp_path / "none.npz", MEANING)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"action": ["a", "b", "a", "b"]}, "number the actions from 0"),
+        ({"n_actions": [3, 3]}, "expected one number of actions"),
+        ({"reward": ["yes", "no", "no", "yes"]}, "expected numbers in 'reward'"),
+        ({"position": [0.0, np.nan, 0.0, 0.0]}, "expected whole numbers from 0 in 'position'"),
+        ({"position": [0, -1, 0, 0]}, "expected whole numbers from 0 in 'position'"),
+        ({"position": [0, 0.5, 0, 0]}, "expected whole numbers from 0 in 'position'"),
+    ],
+)
+def test_arrays_of_another_kind_are_named(changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(LogError, match=words):
+        read(feedback(**changed))

@@ -315,3 +315,20 @@ def test_numbers_are_those_of_the_table() -> None:
     rng = np.random.default_rng(0)
     paid = rng.normal(size=8)
     np.testing.assert_array_equal(read(table(paid=paid)).log.reward, paid)
+
+
+def test_an_empty_file_and_another_delimiter_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("")
+    with pytest.raises(LogError, match=r"log.csv is empty; expected a line that names its columns"):
+        read_frame(path, COLUMNS, MEANING)
+    path.write_text("who;arm;p;paid\nann;mail;0.5;1\n")
+    with pytest.raises(LogError, match="cells must be set apart by commas"):
+        read_frame(path, COLUMNS, MEANING)
+
+
+def test_a_step_too_large_to_tell_apart_is_set_aside() -> None:
+    days = [0, 1, 0, 1, 0, 1, 0, 1e300]
+    refused = read(table(day=days), EPISODES).refused
+    assert [row.line for row in refused] == [7, 8]
+    assert refused[1].reason.startswith("bad step: day is 1e+300")

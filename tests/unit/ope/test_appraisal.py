@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nurture_rl.errors import OverlapError
 from nurture_rl.ope.appendices import Beside
 from nurture_rl.ope.appraisal import Appraisal, appraise, best_of
 from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.targets import Tabled
-from nurture_rl.ope.verdict import Verdict
+from nurture_rl.ope.verdict import Judgement, Verdict
 from tests.unit.ope.log_makers import random_log
 
 LOG = random_log(0, [1] * 2000, discount=1.0)
@@ -135,3 +136,48 @@ def test_a_rival_without_a_difference_comes_last() -> None:
     policies = {**evaluation.policies, "late": bare}
     assert best_of(replace(evaluation, policies=policies), ["late", "early"]) == "early"
     assert best_of(evaluation, ["early", "late"]) == "late"
+
+
+def test_a_rival_whose_verdict_is_withheld_comes_after_one_with_a_verdict() -> None:
+    evaluation = appraised().evaluation
+    best = evaluation.policies["late"]
+    withheld = replace(best, judgement=Judgement(Verdict.CANNOT_TELL_YET, "checks refuse", None))
+    policies = {**evaluation.policies, "late": withheld}
+    assert best_of(replace(evaluation, policies=policies), ["late", "early"]) == "early"
+
+
+def test_a_reason_counts_what_the_log_counts() -> None:
+    late = appraised().evaluation.policies["late"].judgement
+    assert late is not None
+    assert f"{LOG.unit} per decision, " in late.reason
+    pairs = random_log(0, [2] * 1000, discount=1.0)
+    config, rng = EvaluationConfig(), np.random.default_rng(0)
+    found = appraise(pairs, {"late": leaning(pairs, 0.8)}, "logged", rng, config, Beside())
+    judgement = found.evaluation.policies["late"].judgement
+    assert judgement is not None
+    assert f"{LOG.unit} per episode, " in judgement.reason
+
+
+def test_rewards_that_never_differ_withhold_the_verdict() -> None:
+    found = appraised(replace(LOG, reward=np.zeros(LOG.n_rows)))
+    assert found.verdict is Verdict.CANNOT_TELL_YET
+
+
+def test_a_deterministic_log_is_refused_with_the_names_of_its_actions() -> None:
+    sure = replace(LOG, propensity=np.ones(LOG.n_rows), logged_probabilities=None)
+    names = tuple(f"mail {k}" for k in range(LOG.n_actions))
+    with pytest.raises(OverlapError, match="mail 0"):
+        appraised(sure, Beside(actions=names))
+
+
+def test_no_step_is_advised_toward_what_was_never_logged() -> None:
+    blind = replace(LOG, logged_probabilities=None)
+    never = np.where(np.arange(LOG.n_actions)[None] == blind.action[:, None], 0.0, LOG.mask)
+    others = never.sum(axis=1) > 0.0
+    never[~others] = LOG.mask[~others]
+    target = Tabled(never / never.sum(axis=1, keepdims=True))
+    config = EvaluationConfig()
+    rng = np.random.default_rng(0)
+    found = appraise(blind, {"never": target}, "logged", rng, config, Beside())
+    assert found.verdict is Verdict.CANNOT_TELL_YET
+    assert not [line for line in found.settling if line.startswith("Go ")]

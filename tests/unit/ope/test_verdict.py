@@ -24,7 +24,7 @@ def measured(ess: float, feasible: bool = True) -> Overlap:
 
 
 def judged(found: Difference, policy: Overlap, reference: Overlap | None) -> Judgement:
-    return judge(found, policy, reference, OverlapThresholds(), "EUR")
+    return judge(found, policy, reference, OverlapThresholds(), "EUR per episode")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,13 @@ def test_verdict_is_where_the_interval_lies(value: float, half: float, verdict: 
     found = judged(difference(value, half), measured(400.0), None)
     assert found.verdict is verdict
     assert f"{value:+.4g} EUR per episode" in found.reason
+
+
+@pytest.mark.parametrize("half", [float("nan"), float("inf")])
+def test_an_interval_that_has_no_ends_decides_nothing(half: float) -> None:
+    found = judged(difference(1.0, half), measured(400.0), None)
+    assert (found.verdict, found.contacts_needed) == (Verdict.CANNOT_TELL_YET, None)
+    assert "has no interval" in found.reason
 
 
 def test_an_interval_twice_the_difference_needs_four_times_the_contacts() -> None:
@@ -82,7 +89,7 @@ def rules(value: float, half: float, margin: float, ess: float = 400.0) -> Rules
 
 def against(bar: RulesBar, found: Difference | None = None) -> Judgement:
     asked = difference(2.0, 1.0) if found is None else found
-    return judge(asked, measured(400.0), None, OverlapThresholds(), "EUR", bar)
+    return judge(asked, measured(400.0), None, OverlapThresholds(), "EUR per episode", bar)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +114,8 @@ def test_rules_are_enough_says_over_what_and_by_how_much() -> None:
     found = against(rules(0.2, 0.3, 0.5))
     assert found.reason == (
         "difference to the rules 'plain' +0.2 EUR per episode, 95 % interval -0.1 to +0.5, 400 "
-        "contacts: none of it above the margin of 0.5 EUR, so plain rules do as well for all that "
-        "it matters"
+        "contacts: none of it above the margin of 0.5 EUR per episode, so plain rules do as "
+        "well for all that it matters"
     )
     assert found.contacts_needed is None
     assert against(rules(-1.0, 0.5, 0.0)).reason.endswith("above 0, so plain rules do as well")

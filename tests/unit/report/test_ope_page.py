@@ -14,6 +14,7 @@ import pytest
 from nurture_rl.report.ope_headline import ope_headline
 from nurture_rl.report.ope_page import ope_markdown, ope_page, write_ope_report
 from nurture_rl.report.ope_source import OpeSource
+from nurture_rl.report.ope_tables import values
 from tests.unit.report.ope_sample import document
 
 SECTIONS = [
@@ -151,3 +152,25 @@ def test_the_files_are_written_whole(tmp_path: Path) -> None:
     assert json.loads(made[2].read_text("utf-8")) == document()
     assert made[0].read_text("utf-8") == page()
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_numbers_that_are_not_to_be_believed_stand_in_brackets() -> None:
+    text = ope_markdown(document())
+    part = text[text.index("## What every estimator says") : text.index("## Whether the log")]
+    header = next(line for line in part.splitlines() if line.startswith("| Estimator |"))
+    place = [cell.strip() for cell in header.split("|")].index("wild")
+    lines = [line for line in part.splitlines() if line.startswith("| weighting |")]
+    cells = [cell.strip() for cell in lines[0].split("|")]
+    assert cells[place].startswith("(")
+    assert not any(cell.startswith("(") for cell in cells[1:place])
+
+
+def test_a_check_that_refuses_takes_the_number_from_headline_table_and_figure() -> None:
+    found = judged("cannot_tell_yet")
+    bad = {"code": "propensity-likelihood", "severity": "refuse", "sentence": "wrong", "advice": ""}
+    found["appraisal"]["checks"]["findings"].append(bad)
+    source = OpeSource(found)
+    assert "cannot be believed" in ope_headline(source).sentence
+    rows = {row[0].split(" ")[0]: row for row in values(source).rows}
+    assert rows["late_<b>"][1] == "withheld"
+    assert rows["wild"][1] == "not carried"

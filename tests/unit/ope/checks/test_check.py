@@ -63,6 +63,7 @@ def test_an_honest_log_passes_every_check() -> None:
     found = check_log(replace(LOG, reward=np.tile([0.0, 1.0], N // 2)), context)
     assert {one.code for one in found.findings} == {
         "propensities",
+        "outcomes",
         "exploration",
         "mean-weight",
         "mean-weight-week",
@@ -84,6 +85,7 @@ def test_checks_without_their_column_are_left_out() -> None:
     codes = {one.code for one in check_log(replace(LOG, logged_probabilities=None)).findings}
     assert codes == {
         "propensities",
+        "outcomes",
         "exploration",
         "mean-weight",
         "mean-weight-action",
@@ -97,7 +99,7 @@ def test_a_deterministic_log_is_refused_before_anything_is_fitted() -> None:
     found = check_log(log)
     assert found.severity is Severity.REFUSE
     assert found.exploration is not None
-    assert {one.code for one in found.findings} == {"propensities", "exploration"}
+    assert {one.code for one in found.findings} == {"propensities", "outcomes", "exploration"}
 
 
 def test_a_log_of_too_few_contacts_is_not_fitted() -> None:

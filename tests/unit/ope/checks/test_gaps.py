@@ -9,7 +9,12 @@ import pytest
 
 from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.checks.findings import CheckThresholds, Severity
-from nurture_rl.ope.checks.gaps import censoring_finding, exploration_finding, propensity_values
+from nurture_rl.ope.checks.gaps import (
+    censoring_finding,
+    exploration_finding,
+    outcome_finding,
+    propensity_values,
+)
 from nurture_rl.ope.log import EvaluationLog
 from tests.unit.ope.log_makers import bandit_log
 
@@ -27,6 +32,16 @@ def test_the_smallest_propensity_is_told() -> None:
     assert found.severity is Severity.OK
     assert (found.numbers["least"], found.numbers["largest_inverse"]) == (0.125, 8.0)
     assert "smallest is 0.125" in found.sentence
+
+
+def test_rewards_that_never_differ_tell_no_policies_apart() -> None:
+    found = outcome_finding(bandit_log([0, 1], [0.5, 0.5], [0.0, 0.0]))
+    assert found.severity is Severity.REFUSE
+    assert "every reward of the 2 decisions is 0" in found.sentence
+    assert found.advice
+    varied = outcome_finding(bandit_log([0, 1], [0.5, 0.5], [2.0, -1.0]))
+    assert varied.severity is Severity.OK
+    assert (varied.numbers["least"], varied.numbers["most"]) == (-1.0, 2.0)
 
 
 def test_chance_everywhere_needs_no_plan() -> None:
