@@ -63,13 +63,8 @@ def read_feedback(
         ConfigError: an unknown way to read positions.
     """
     _require_keys(feedback, source)
-    action, sizes = np.asarray(feedback["action"]).reshape(-1), np.asarray(feedback["n_actions"])
-    if sizes.size != 1 or sizes.dtype.kind not in "iuf" or action.dtype.kind not in "iuf":
-        raise LogError(
-            f"expected one number of actions, and actions by number, in {source}, got n_actions "
-            f"{sizes.tolist()!r} and action of {action.dtype}; number the actions from 0"
-        )
-    n, a = action.size, int(sizes.item())
+    action, a = _numbered(feedback, source)
+    n = action.size
     reward = _column(feedback, "reward", n)
     pscore = _column(feedback, "pscore", n)
     context = _floats(feedback["context"], "context")
@@ -105,6 +100,17 @@ def read_feedback(
         segments={"position": position[keep].astype(str).astype(object)} if width else {},
         notes=tuple(notes),
     )
+
+
+def _numbered(feedback: Mapping[str, Any], source: str) -> tuple[NDArray[Any], int]:
+    """The logged actions, [n], and how many there are to choose from."""
+    action, sizes = np.asarray(feedback["action"]).reshape(-1), np.asarray(feedback["n_actions"])
+    if sizes.size != 1 or sizes.dtype.kind not in "iuf" or action.dtype.kind not in "iuf":
+        raise LogError(
+            f"expected one number of actions, and actions by number, in {source}, got n_actions "
+            f"{sizes.tolist()!r} and action of {action.dtype}; number the actions from 0"
+        )
+    return action, int(sizes.item())
 
 
 def read_feedback_file(path: Path, meaning: FeedbackMeaning) -> LoggedRows:

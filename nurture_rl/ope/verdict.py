@@ -96,12 +96,14 @@ def judge(
     if low > 0.0:
         return Judgement(Verdict.BETTER, f"{numbers}: all of it above 0{beside}", None)
     needed = _contacts_for(difference)
-    settle = (
-        "the difference is too near 0 to size a sample"
-        if needed is None
-        else f"about {needed} contacts in all would settle a difference of this size"
-    )
-    return Judgement(Verdict.CANNOT_TELL_YET, f"{numbers}: it holds 0; {settle}{beside}", needed)
+    reason = f"{numbers}: it holds 0; {_settles(needed)}{beside}"
+    return Judgement(Verdict.CANNOT_TELL_YET, reason, needed)
+
+
+def _settles(needed: int | None) -> str:
+    if needed is None:
+        return "the difference is too near 0 to size a sample"
+    return f"about {needed} contacts in all would settle a difference of this size"
 
 
 def _numbers(other: str, difference: Difference, unit: str) -> str:
