@@ -8,7 +8,7 @@
 #   MUTANT_ARGS what `make mutants` changes, e.g. MUTANT_ARGS="nurture_rl/ope/bounds" for all operators of one room
 VENV ?= .venv
 DEMO_ARGS ?=
-TEST_ARGS ?= -n 2
+TEST_ARGS ?= -n 2 --dist worksteal
 MUTANT_ARGS ?= --estimators
 
 ifndef PYTHON
