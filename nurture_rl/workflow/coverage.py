@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from nurture_envs.rollout import play, returns
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import population_keys
+from nurture_rl.ope.bounds.outcomes import rare_outcomes
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
 from nurture_rl.ope.evaluation import PolicyEvaluation
-from nurture_rl.ope.intervals import paired_difference
+from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
+from nurture_rl.ope.targets import target_on_log
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy, Spec
 from nurture_rl.workflow.config import DataConfig
@@ -151,8 +153,16 @@ def findings(
     rng = np.random.default_rng(number)
     found = evaluate_policies(log, policies, reference, rng, config)
     rows = [row for one in found.policies.values() for row in _of_policy(one, number)]
-    pairs = combinations(found.policies.values(), 2)
-    return rows + [_of_pair(second, first, number, config.level) for first, second in pairs]
+    taken = {
+        name: target_on_log(log, policy, name, config.chunk_rows).taken
+        for name, policy in policies.items()
+    }
+    for first, second in combinations(found.policies.values(), 2):
+        outcomes = rare_outcomes(log, taken[second.name], taken[first.name])
+        mine, other = second.estimates["dr"].estimate, first.estimates["dr"].estimate
+        difference = paired_difference(mine, other, config.level, outcomes)
+        rows.append(_of_pair(second, first, number, difference))
+    return rows
 
 
 def _of_policy(found: PolicyEvaluation, number: int) -> list[Finding]:
@@ -176,10 +186,8 @@ def _of_policy(found: PolicyEvaluation, number: int) -> list[Finding]:
 
 
 def _of_pair(
-    policy: PolicyEvaluation, against: PolicyEvaluation, number: int, level: float
+    policy: PolicyEvaluation, against: PolicyEvaluation, number: int, difference: Difference
 ) -> Finding:
-    first, second = policy.estimates["dr"].estimate, against.estimates["dr"].estimate
-    difference = paired_difference(first, second, level)
     overlaps = (policy.overlap, against.overlap)
     return Finding(
         contacts=policy.overlap.n_clusters,
