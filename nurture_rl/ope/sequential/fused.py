@@ -91,7 +91,7 @@ def episode_returns(log: EvaluationLog, target: FloatArray, q: FloatArray) -> Ep
     if loops is None:
         return _plain_returns(log, target, q)
     first = np.append(first_rows(log), log.n_rows)
-    worth = np.float64(log.discount) ** np.arange(log.step.max() - log.step.min() + 1)
+    worth = np.float64(log.discount) ** np.arange(np.ptp(log.step) + 1)
     out = np.empty((5, log.n_episodes))
     rows = (log.action, log.propensity, log.reward, log.step)
     with np.errstate(over="ignore", invalid="ignore"):  # heard where the loops run uncompiled
