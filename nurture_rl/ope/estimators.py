@@ -77,6 +77,23 @@ def cumulative_weights(log: EvaluationLog, taken: FloatArray) -> FloatArray:
     return np.asarray(weights, dtype=np.float64)
 
 
+def weight_totals(log: EvaluationLog, weights: FloatArray) -> FloatArray:
+    """Sum of the weights [E, H] at each step, what self-normalised estimators divide by, [H].
+
+    Raises:
+        OverlapError: all weights of some step are 0.
+    """
+    total = weights.sum(axis=0)
+    dead = np.flatnonzero(total <= 0.0)
+    if dead.size:
+        raise OverlapError(
+            f"all {log.n_episodes} importance weights are 0 from decision {dead[0]} of the "
+            "episodes on: the target policy never does what was logged; compare the action sets, "
+            "or log with more exploration"
+        )
+    return np.asarray(total, dtype=np.float64)
+
+
 def effective_sample_size(weights: FloatArray) -> float:
     """(sum w)^2 / sum w^2: equally weighted episodes worth as much, in [0, E].
 
@@ -144,14 +161,7 @@ def snips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:
         Learning; per decision as in Precup, Sutton & Singh (2000).
     """
     weights = cumulative_weights(log, taken)
-    total = weights.sum(axis=0)
-    dead = np.flatnonzero(total <= 0.0)
-    if dead.size:
-        raise OverlapError(
-            f"all {log.n_episodes} importance weights are 0 from decision {dead[0]} of the "
-            "episodes on: the target policy never does what was logged; compare the action sets, "
-            "or log with more exploration"
-        )
+    total = weight_totals(log, weights)
     gains = as_panel(log, discount_from_start(log) * log.reward, 0.0)
     by_step = (weights * gains).sum(axis=0) / total
     # The denominators are random too: their noise enters through gains - by_step.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from nurture_rl.errors import FitError
 from nurture_rl.ope.log import FloatArray
 
 
@@ -19,6 +20,24 @@ class RidgeSums:
     cross: FloatArray  # sum of phi r, [p]
     square: float  # sum of r^2
     rows: int
+
+
+def require_folds(n_folds: int, penalties: Sequence[float], n_contacts: int) -> None:
+    """Refuse folds among which no penalty can be chosen for a contact the model never saw.
+
+    Raises:
+        FitError: fewer than three folds or contacts, or penalties that are not positive.
+    """
+    if n_folds < 3 or not penalties or min(penalties) <= 0.0:
+        raise FitError(
+            f"the value model needs at least 3 folds and positive penalties, got {n_folds} "
+            f"and {penalties}; two folds leave no third to choose the penalty on"
+        )
+    if n_contacts < 3:
+        raise FitError(
+            f"the value model is fitted without the contact it predicts and needs at least 3 "
+            f"contacts, got {n_contacts}; evaluate a longer log"
+        )
 
 
 def pooled(parts: Sequence[RidgeSums], left_out: tuple[int, ...]) -> RidgeSums:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import linalg
 
-from nurture_rl.errors import FitError, ShapeError
+from nurture_rl.errors import ShapeError
 from nurture_rl.ope.feature_map import FeatureMap, feature_map, standardised
 from nurture_rl.ope.log import (
     EvaluationLog,
@@ -23,7 +23,7 @@ from nurture_rl.ope.log import (
     continuation,
     horizon,
 )
-from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled
+from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled, require_folds
 
 SETTLED = 1e-6  # a backup that moves q by less than this share of its size is the last
 BACKUPS_PER_STEP = 20  # tables are exact after one per step, smooth models settle more slowly
@@ -236,16 +236,7 @@ def _part(phi: FeatureMap, x: FloatArray, cells: IntArray, reward: FloatArray) -
 def _fold_of_row(
     log: EvaluationLog, rng: np.random.Generator, config: ValueModelConfig
 ) -> IntArray:
-    if config.n_folds < 3 or not config.penalties or min(config.penalties) <= 0.0:
-        raise FitError(
-            f"the value model needs at least 3 folds and positive penalties, got {config.n_folds} "
-            f"and {config.penalties}; two folds leave no third to choose the penalty on"
-        )
     names, contact = np.unique(log.cluster, return_inverse=True)
-    if names.size < 3:
-        raise FitError(
-            f"the value model is fitted without the contact it predicts and needs at least 3 "
-            f"contacts, got {names.size}; evaluate a longer log"
-        )
+    require_folds(config.n_folds, config.penalties, names.size)
     group = rng.permutation(names.size) % min(config.n_folds, names.size)
     return np.asarray(group[contact][log.episode], dtype=np.int64)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nurture_rl.errors import OverlapError
 from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.estimators import (
     ValueEstimate,
@@ -23,6 +22,7 @@ from nurture_rl.ope.estimators import (
     cumulative_weights,
     effective_sample_size,
     estimate_from,
+    weight_totals,
 )
 from nurture_rl.ope.log import (
     EvaluationLog,
@@ -68,14 +68,7 @@ def partial_horizons(
         ShapeError, ProbabilityError: as `cumulative_weights`.
     """
     weights = cumulative_weights(log, taken)
-    total = weights.sum(axis=0)
-    dead = np.flatnonzero(total <= 0.0)
-    if dead.size:
-        raise OverlapError(
-            f"all {log.n_episodes} importance weights are 0 from decision {dead[0]} of the "
-            "episodes on: the target policy never does what was logged; compare the action sets, "
-            "or log with more exploration"
-        )
+    total = weight_totals(log, weights)
     gains = as_panel(log, discount_from_start(log) * temporal_differences(log, predictions), 0.0)
     by_step = (weights * gains).sum(axis=0) / total
     start = predictions.value[first_rows(log)]

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import linalg
 
-from nurture_rl.errors import FitError, ShapeError
+from nurture_rl.errors import ShapeError
 from nurture_rl.ope.contact_hash import mixed
 from nurture_rl.ope.estimators import ValueEstimate, cumulative_weights, dr
 from nurture_rl.ope.feature_map import FeatureMap, feature_map, standardised
@@ -29,7 +29,7 @@ from nurture_rl.ope.log import (
     discount_from_start,
     positions,
 )
-from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled
+from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled, require_folds
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValuePredictions
 
@@ -165,16 +165,7 @@ def _spread(episodes: IntArray, most: int) -> IntArray:
 
 
 def _fold_of_episode(log: EvaluationLog, config: MrdrConfig) -> IntArray:
-    if config.n_folds < 3 or not config.penalties or min(config.penalties) <= 0.0:
-        raise FitError(
-            f"the model needs at least 3 folds and positive penalties, got {config.n_folds} and "
-            f"{config.penalties}; two folds leave no third to choose the penalty on"
-        )
     names, contact = np.unique(log.cluster, return_inverse=True)
-    if names.size < 3:
-        raise FitError(
-            f"the model is fitted without the contact it predicts and needs at least 3 contacts, "
-            f"got {names.size}; evaluate a longer log"
-        )
+    require_folds(config.n_folds, config.penalties, names.size)
     rank = np.argsort(np.argsort(mixed(names.astype(np.uint64))))
     return np.asarray((rank % min(config.n_folds, names.size))[contact], dtype=np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from nurture_rl.errors import OverlapError
 from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.estimators import (
     ValueEstimate,
@@ -12,6 +11,7 @@ from nurture_rl.ope.estimators import (
     cumulative_weights,
     effective_sample_size,
     estimate_from,
+    weight_totals,
 )
 from nurture_rl.ope.log import EvaluationLog, FloatArray, discount_from_start
 from nurture_rl.ope.value_model import ValuePredictions
@@ -44,14 +44,7 @@ def sndr(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) -
         Evaluation (weighted doubly robust).
     """
     weights = cumulative_weights(log, taken)
-    total = weights.sum(axis=0)
-    dead = np.flatnonzero(total <= 0.0)
-    if dead.size:
-        raise OverlapError(
-            f"all {log.n_episodes} importance weights are 0 from decision {dead[0]} of the "
-            "episodes on: residuals of the target's actions were never seen; compare the action "
-            "sets, or log with more exploration"
-        )
+    total = weight_totals(log, weights)
     worth = discount_from_start(log)
     value = as_panel(log, worth * predictions.value, 0.0)
     residual = as_panel(log, worth * (log.reward - predictions.q_logged), 0.0)

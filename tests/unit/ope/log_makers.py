@@ -73,3 +73,22 @@ def random_distribution(rng: np.random.Generator, mask: NDArray[np.bool_]) -> Fl
     """Random probabilities over the legal actions, [n, a]."""
     raw = mask * rng.uniform(0.2, 1.0, size=mask.shape)
     return np.asarray(raw / raw.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def two_episodes() -> tuple[EvaluationLog, FloatArray]:
+    """Ratios 2, 1/2 with rewards 1, 4; then an episode of one decision, ratio 1/2, reward 2."""
+    log = evaluation_log(
+        features=np.zeros((3, 1)),
+        mask=np.ones((3, 2)),
+        action=[0, 0, 0],
+        propensity=[0.25, 0.5, 0.5],
+        reward=[1.0, 4.0, 2.0],
+        episode=[0, 0, 1],
+        step=[0, 1, 0],
+        cluster=[0, 1],
+        terminal=[False, False, True],
+        action_factors=np.eye(2),
+        discount=0.5,
+        unit="EUR",
+    )
+    return log, np.array([0.5, 0.25, 0.25])

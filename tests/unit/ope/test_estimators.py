@@ -9,9 +9,9 @@ import pytest
 
 from nurture_rl.errors import OverlapError, ProbabilityError, ShapeError
 from nurture_rl.ope.estimators import dm, dr, effective_sample_size, ips, snips
-from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, evaluation_log
+from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
 from nurture_rl.ope.value_model import ValuePredictions
-from tests.unit.ope.log_makers import bandit_log, random_distribution, random_log
+from tests.unit.ope.log_makers import bandit_log, random_distribution, random_log, two_episodes
 
 FRAUD = bandit_log(
     action=[0, 1, 0, 1, 1, 0],
@@ -19,25 +19,6 @@ FRAUD = bandit_log(
     reward=[0.0, 20.0, 10.0, 20.0, -20.0, -10.0],
 )
 FRAUD_TAKEN = np.array([0.1, 0.9, 0.9, 0.9, 0.9, 0.9])
-
-
-def two_episodes() -> tuple[EvaluationLog, FloatArray]:
-    """Ratios 2, 1/2 with rewards 1, 4; then an episode of one decision, ratio 1/2, reward 2."""
-    log = evaluation_log(
-        features=np.zeros((3, 1)),
-        mask=np.ones((3, 2)),
-        action=[0, 0, 0],
-        propensity=[0.25, 0.5, 0.5],
-        reward=[1.0, 4.0, 2.0],
-        episode=[0, 0, 1],
-        step=[0, 1, 0],
-        cluster=[0, 1],
-        terminal=[False, False, True],
-        action_factors=np.eye(2),
-        discount=0.5,
-        unit="EUR",
-    )
-    return log, np.array([0.5, 0.25, 0.25])
 
 
 def predicted(seed: int, n_rows: int) -> ValuePredictions:

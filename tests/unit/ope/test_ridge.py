@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import linalg
 
+from nurture_rl.errors import FitError
 from nurture_rl.ope.log import FloatArray
-from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled
+from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled, require_folds
 
 
 def part(seed: int, rows: int, noise: float = 1.0) -> RidgeSums:
@@ -57,3 +58,23 @@ def test_the_penalty_is_that_of_least_squared_error_on_the_next_fold(held_out: i
 
 def test_one_penalty_leaves_no_choice() -> None:
     assert best_penalty([part(0, 9)], 0, (7.0,)) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("folds", "penalties", "contacts", "said"),
+    [
+        (2, (1.0,), 9, "at least 3 folds and positive penalties, got 2"),
+        (3, (), 9, "positive penalties"),
+        (3, (1.0, 0.0), 9, "positive penalties"),
+        (3, (1.0,), 2, "at least 3 contacts, got 2"),
+    ],
+)
+def test_too_little_to_choose_a_penalty_on_is_refused(
+    folds: int, penalties: tuple[float, ...], contacts: int, said: str
+) -> None:
+    with pytest.raises(FitError, match=said):
+        require_folds(folds, penalties, contacts)
+
+
+def test_three_of_each_are_enough() -> None:
+    require_folds(3, (1e-6, 1.0), 3)

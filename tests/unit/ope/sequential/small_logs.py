@@ -6,28 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, evaluation_log, take_episodes
+from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, take_episodes
 from nurture_rl.ope.value_model import ValuePredictions
 from tests.unit.ope.log_makers import random_distribution
-
-
-def two_episodes() -> tuple[EvaluationLog, FloatArray]:
-    """Ratios 2, 1/2 with rewards 1, 4; then an episode of one decision, ratio 1/2, reward 2."""
-    log = evaluation_log(
-        features=np.zeros((3, 1)),
-        mask=np.ones((3, 2)),
-        action=[0, 0, 0],
-        propensity=[0.25, 0.5, 0.5],
-        reward=[1.0, 4.0, 2.0],
-        episode=[0, 0, 1],
-        step=[0, 1, 0],
-        cluster=[0, 1],
-        terminal=[False, False, True],
-        action_factors=np.eye(2),
-        discount=0.5,
-        unit="EUR",
-    )
-    return log, np.array([0.5, 0.25, 0.25])
 
 
 def random_target(seed: int, log: EvaluationLog) -> FloatArray:

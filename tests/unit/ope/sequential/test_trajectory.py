@@ -10,8 +10,8 @@ import pytest
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.estimators import ips, snips
 from nurture_rl.ope.sequential.trajectory import discounted_returns, returns_to_go, sntis, tis
-from tests.unit.ope.log_makers import random_log
-from tests.unit.ope.sequential.small_logs import random_taken, two_episodes
+from tests.unit.ope.log_makers import random_log, two_episodes
+from tests.unit.ope.sequential.small_logs import random_taken
 
 
 def test_returns_by_hand() -> None:

@@ -21,8 +21,8 @@ from nurture_rl.ope.sequential.truncation import (
     truncated_snips,
 )
 from nurture_rl.ope.targets import TargetOnLog
-from tests.unit.ope.log_makers import random_log
-from tests.unit.ope.sequential.small_logs import random_taken, two_episodes
+from tests.unit.ope.log_makers import random_log, two_episodes
+from tests.unit.ope.sequential.small_logs import random_taken
 from tests.unit.ope.sequential.worlds import World, draw, everywhere
 
 

@@ -18,12 +18,11 @@ from nurture_rl.ope.sequential.weighted import (
 )
 from nurture_rl.ope.value_model import ValuePredictions
 from nurture_rl.ope.weighting.self_normalised import sndr
-from tests.unit.ope.log_makers import random_log
+from tests.unit.ope.log_makers import random_log, two_episodes
 from tests.unit.ope.sequential.small_logs import (
     random_predictions,
     random_taken,
     repeated,
-    two_episodes,
 )
 
 MODEL = ValuePredictions(q_logged=np.array([1.0, 3.0, 2.0]), value=np.array([3.0, 2.0, 1.0]))

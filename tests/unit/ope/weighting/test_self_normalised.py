@@ -9,10 +9,10 @@ import pytest
 
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.estimators import dr, snips
-from nurture_rl.ope.log import EvaluationLog, evaluation_log, take_episodes
+from nurture_rl.ope.log import EvaluationLog, take_episodes
 from nurture_rl.ope.value_model import ValuePredictions
 from nurture_rl.ope.weighting.self_normalised import sndr
-from tests.unit.ope.log_makers import bandit_log, random_log
+from tests.unit.ope.log_makers import bandit_log, random_log, two_episodes
 from tests.unit.ope.weighting.makers import random_predictions, random_target
 
 
@@ -29,24 +29,11 @@ def test_by_hand() -> None:
 
 
 def test_two_steps_by_hand() -> None:
-    log = evaluation_log(
-        features=np.zeros((3, 1)),
-        mask=np.ones((3, 2)),
-        action=[0, 0, 0],
-        propensity=[0.25, 0.5, 0.5],
-        reward=[1.0, 4.0, 2.0],
-        episode=[0, 0, 1],
-        step=[0, 1, 0],
-        cluster=[0, 1],
-        terminal=[False, False, True],
-        action_factors=np.eye(2),
-        discount=0.5,
-        unit="EUR",
-    )
+    log, taken = two_episodes()
     model = ValuePredictions(np.array([0.5, 3.0, 1.0]), np.array([3.0, 2.0, 1.0]))
     # Shares 2/2.5, 0.5/2.5 at the first step, 1/1.5 and the ended episode's 0.5/1.5 at the second.
     expected = 2.0 + 0.8 * 0.5 + 0.2 * 1.0 + 0.5 * (0.8 * 2.0 + 1 / 1.5 * 1.0)
-    assert sndr(log, np.array([0.5, 0.25, 0.25]), model).value == pytest.approx(expected)
+    assert sndr(log, taken, model).value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("lengths", [[1] * 9, [3, 1, 4, 2]])
