@@ -59,12 +59,8 @@ $(VENV)/.ok-dev: $(VENV)/.ok-core
 	@touch "$@"
 
 # d3rlpy needs an older Gymnasium than ours, so it reads our files in an environment of its own.
-interop: $(VENV)/.ok-interop build/d3rlpy/.ok
+interop: $(VENV)/.ok-dev build/d3rlpy/.ok
 	NURTURE_D3RLPY_PYTHON="$(CURDIR)/build/d3rlpy/bin/python" "$(PY)" -m pytest tests/interchange $(TEST_ARGS)
-
-$(VENV)/.ok-interop: $(VENV)/.ok-dev
-	PYTHONWARNINGS=ignore $(PIP) install -q -c $(LOCK) -e '.[interop]'
-	@touch "$@"
 
 build/d3rlpy/.ok:
 	"$(PYTHON)" -m venv build/d3rlpy
