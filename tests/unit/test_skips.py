@@ -61,5 +61,5 @@ def test_brackets_of_parameters_are_no_classes_of_letters() -> None:
 
 
 def test_a_line_without_a_reason_is_refused() -> None:
-    with pytest.raises(ValueError, match="line 1: expected 'test id - reason', got 'a.py'"):
+    with pytest.raises(ValueError, match=r"line 1: expected 'test id - reason', got 'a\.py'"):
         allowed_patterns("a.py\n")
