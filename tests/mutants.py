@@ -70,15 +70,18 @@ def mutants_of(source: str, path: str, values: bool = False) -> list[Mutant]:
         values: also change values inside functions; defaults of settings are nobody's claim.
     """
     tree = ast.parse(source, path)
+    statement = _statements(tree)
     found: list[Mutant] = []
     for owner, node in _sites(tree):
         changes = [*_changes(node)]
         if values and owner and isinstance(owner[-1], ast.FunctionDef):
             changes += [(False, change) for change in _values(node, _fields_read(owner[-1]))]
         for arithmetic, apply in changes:
-            before = ast.unparse(node)
+            # A number alone says nothing: it is shown in its statement.
+            shown = statement[node] if isinstance(node, ast.Constant) else node
+            before = ast.unparse(shown)
             undo = apply()
-            original, changed = _around_change(before, ast.unparse(node))
+            original, changed = _around_change(before, ast.unparse(shown))
             ast.fix_missing_locations(node)
             code = compile(tree, path, "exec")
             undo()
@@ -96,6 +99,15 @@ def mutants_of(source: str, path: str, values: bool = False) -> list[Mutant]:
                 )
             )
     return sorted(found, key=lambda mutant: (mutant.line, mutant.column))
+
+
+def _statements(tree: ast.Module) -> dict[ast.AST, ast.AST]:
+    """The innermost statement that holds each node."""
+    inside: dict[ast.AST, ast.AST] = {}
+    for statement in ast.walk(tree):  # outer statements come before those in them
+        if isinstance(statement, ast.stmt):
+            inside |= dict.fromkeys(ast.walk(statement), statement)
+    return inside
 
 
 Owner = tuple[ast.FunctionDef | ast.ClassDef, ...]
