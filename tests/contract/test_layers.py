@@ -40,7 +40,7 @@ LIGHT = [
     "nurture_rl.serving",
     "nurture_rl.release.bundle",
 ]
-HEAVY = ["torch", "mlflow", "matplotlib"]
+HEAVY = ["torch", "mlflow", "matplotlib", "numba"]
 MODULES = modules_of("nurture_rl", "nurture_envs")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ class TwoMails:
         return table
 
 
-@lru_cache(maxsize=None)
+@cache
 def played(journey: str, targeted: bool, days: tuple[int, int] = (0, 7)) -> Returns:
     simulation = Simulation(reference_world(journey))
     policy = TwoMails(simulation.catalog, simulation.spec, targeted, days)

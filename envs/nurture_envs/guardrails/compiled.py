@@ -30,7 +30,7 @@ class CompiledRules:
         settings: the journey's hard limits.
 
     Raises:
-        ModuleNotFoundError: numba is missing; it comes with the extra `compiled`.
+        ModuleNotFoundError: numba is not installed.
     """
 
     def __init__(self, catalog: ActionCatalog, settings: GuardrailSettings) -> None:

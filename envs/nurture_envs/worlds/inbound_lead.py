@@ -97,7 +97,6 @@ NULL_LEAD_PARAMS = InboundLeadParams(
         tolerance_spread=0.0,
     ),
     account=AccountParams(send_fatigue=0.0, talk_gain=0.0, talk_damp=0.0),
-    reputation=ReputationParams(bounce_loss=0.0, trap_loss=0.0, complaint_loss=0.0),
     ready_spread=0.0,
     size_gain=0.0,
     software_gain=0.0,

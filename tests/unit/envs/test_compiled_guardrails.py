@@ -22,8 +22,6 @@ from nurture_envs.journey_file import load_journey, shipped_journeys
 from tests.unit.envs.test_guardrails import many_facts
 from tests.unit.envs.toy_journey import toy
 
-pytest.importorskip("numba", reason="the extra `compiled` is not installed")
-
 SLOTS: dict[str, Any] = {"actions__slots": [9, 10, 16, "now"]}
 TOYS = {
     "toy": toy(),

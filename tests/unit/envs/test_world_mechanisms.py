@@ -184,17 +184,17 @@ def test_no_reference_world_records_an_event_later_than_its_journey_declares(jou
     bins = torch.arange(world.delays.shape[0])[:, None]
     latest = torch.where(world.delays > 0.0, bins, 0).max(dim=0).values
     declared = torch.tensor(world.journey.delays)
-    late = [name for name, more in zip(world.journey.channels, latest > declared) if more]
+    late = [
+        name for name, more in zip(world.journey.channels, latest > declared, strict=True) if more
+    ]
     assert late == []
 
 
 def test_a_journey_that_declares_less_than_the_world_takes_is_refused() -> None:
     signals = JOURNEY.resolved["signals"]
     booked = signals["meeting_booked"] | {"delay_bins": 1}
-    hasty = parse_journey(
-        {**JOURNEY.resolved, "signals": signals | {"meeting_booked": booked}}
-    )
-    with pytest.raises(WorldError, match="'meeting_booked' is known at most 1 .* up to 4 bins"):
+    hasty = parse_journey({**JOURNEY.resolved, "signals": signals | {"meeting_booked": booked}})
+    with pytest.raises(WorldError, match=r"'meeting_booked' is known at most 1 .* up to 4 bins"):
         _ = InboundLeadWorld(hasty).delays
     at_once = replace(InboundLeadParams(), meetings_late=Lateness())
     assert InboundLeadWorld(hasty, at_once).delays[0, hasty.channel_index("meeting_booked")] == 1.0
