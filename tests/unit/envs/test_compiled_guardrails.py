@@ -45,7 +45,10 @@ def picked(now: GuardrailFacts, rows: Any) -> GuardrailFacts:
     """The facts of some contacts; bools that hold for everybody stay."""
     parts = {f.name: getattr(now, f.name) for f in fields(GuardrailFacts)}
     return GuardrailFacts(
-        **{name: part if isinstance(part, bool) else part[rows] for name, part in parts.items()}
+        **{
+            name: part if part is None or isinstance(part, bool) else part[rows]
+            for name, part in parts.items()
+        }
     )
 
 
