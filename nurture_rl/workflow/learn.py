@@ -116,7 +116,7 @@ def _fit_bandit(
         rows.mask,
         rows.action,
         earned,
-        rows.contact,
+        rows.cluster,
         ActionCatalog.of(journey),
         np.random.default_rng(seed),
         config,
