@@ -176,11 +176,11 @@ class Rules:
         """The kind alone where the rules belong to the journey, else every rule."""
         if self.listed is not None:
             return {"kind": self.listed}
-        rules = [_described(rule) for rule in self.rules]
+        rules = [described_rule(rule) for rule in self.rules]
         return {"kind": "rules", "rules": rules, "otherwise": self.otherwise}
 
 
-def _described(rule: Rule) -> Spec:
+def described_rule(rule: Rule) -> Spec:
     """A rule as a journey file writes it."""
     when = {c.column: f"{c.operator} {_number(c.threshold)}" for c in rule.when}
     return {"when": when, "do": rule.action}

@@ -11,7 +11,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.collect import ingest, raw_log
-from nurture_rl.workflow.config import Settings
+from nurture_rl.workflow.config import IN_THE_WORLD, Settings
 from nurture_rl.workflow.evaluate import evaluation
 from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.learn import learned_policy
@@ -87,7 +87,7 @@ class Pipeline:
             run.policies[name],
             self.settings.learners[name],
             self.ingested,
-            self.world if run.policies[name].learner == "ppo" else None,
+            self.world if run.policies[name].learner in IN_THE_WORLD else None,
             run.data.held_out,
             run.seed,
         )
