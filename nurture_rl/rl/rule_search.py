@@ -131,7 +131,7 @@ class _Search:
     def held_against(self, best: _Candidate, other: _Candidate, dial: str | None) -> _Candidate:
         """The other where it gains more than one standard error, else the best so far."""
         before, after = self.play(best), self.play(other)
-        if before is None or after is None:
+        if before is None or after is None or after is before:  # one program written twice
             return best
         gain, stderr = float((after - before).mean()), _stderr(after - before)
         kept = gain > stderr
