@@ -61,7 +61,9 @@ def policy_table(records: Sequence[SeedRecord]) -> str:
         less = "" if name == reference else spread([row.difference for row in rows], "{:+.1f}")
         lines.append(
             [
-                f"`{name}`" if len(rows) == len(records) else f"`{name}` ({len(rows)} seeds)",
+                f"`{name}`"
+                if len(rows) == len(records)
+                else f"`{name}` (in {len(rows)} of {len(records)})",
                 spread([row.truth for row in rows], "{:.1f}"),
                 less,
                 spread([row.world for row in rows], "{:.1f}"),
@@ -78,7 +80,7 @@ def gate_sentence(records: Sequence[SeedRecord]) -> str:
     bar = found[0].bar
     than = f" and not truly worse than `{bar}`" if bar else ""
     return (
-        f"In {len(found)} seeds the gate passed {passed} times, {right} of them rightly: the "
+        f"The gate passed in {passed} of {len(found)} seeds, rightly in {right}: rightly where the "
         f"released policy is truly better than `{records[0].reference}`{than}."
     )
 

@@ -129,7 +129,7 @@ def test_the_tables_give_mean_and_range_over_seeds_and_count_verdicts() -> None:
     )
     assert lines[2] == ("| `drip` | 36.0 (36.0 to 36.0) |  | 32.0 (32.0 to 32.0) | the reference |")
     page = report([record(), replace(other, seed=1), record(2, passed=False)])
-    assert "In 3 seeds the gate passed 2 times, 1 of them rightly" in page
+    assert "The gate passed in 2 of 3 seeds, rightly in 1:" in page
     gate = gate_table([record(), replace(other, seed=1), record(2, False, None)]).splitlines()
     assert gate[2].endswith("| `ppo` | passed, rightly | 52.0 | better | no worse than `expert` |")
     assert gate[3].endswith("| `ppo` | passed, wrongly | 45.0 | better | worse than `expert` |")
@@ -138,5 +138,5 @@ def test_the_tables_give_mean_and_range_over_seeds_and_count_verdicts() -> None:
 
 def test_a_policy_that_some_seeds_lack_says_in_how_many_it_was() -> None:
     few = {name: one for name, one in record().policies.items() if name != "expert"}
-    assert "`expert` (1 seeds)" in policy_table([record(), replace(record(1), policies=few)])
+    assert "`expert` (in 1 of 2)" in policy_table([record(), replace(record(1), policies=few)])
     assert asdict(record())["gate"]["candidate"] == "ppo"
