@@ -172,6 +172,7 @@ class Journey:
     supporting: tuple[Kpi, Kpi]
     drip: tuple[tuple[int, str], ...]  # (bin, action id), the fixed program this one replaces
     rules: tuple[Rule, ...]
+    expert: tuple[Rule, ...]  # what a thoughtful person would run instead; empty: nobody wrote it
     resolved: Mapping[str, Any]  # the file with inheritance worked out, as plain data
 
     @property

@@ -9,9 +9,10 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.fields import Fields, hint
 from nurture_envs.journey import Journey
+from nurture_envs.journey_file import read_rules
 from nurture_rl.policies.composition import Floor, Mixture, TrustRegion
 from nurture_rl.policies.policy import Policy, PolicyError, Spec
-from nurture_rl.policies.program import Drip, Rules
+from nurture_rl.policies.program import DRIP, Drip, Rules
 from nurture_rl.policies.references import RANDOM_WEIGHTS, Always, Fixed, NoContact, Random
 
 
@@ -111,8 +112,18 @@ def _drip(f: Fields, context: PolicyContext) -> Policy:
 
 
 def _rules(f: Fields, context: PolicyContext) -> Policy:
+    if "rules" not in f.data:
+        _require_read(f)
+        return Rules.of(context.journey, context.catalog, context.feature_spec)
+    rules = read_rules(f, "rules")
+    otherwise = f.text("otherwise", DRIP)
     _require_read(f)
-    return Rules.of(context.journey, context.catalog, context.feature_spec)
+    return Rules.written(rules, otherwise, context.journey, context.catalog, context.feature_spec)
+
+
+def _expert(f: Fields, context: PolicyContext) -> Policy:
+    _require_read(f)
+    return Rules.expert(context.journey, context.catalog, context.feature_spec)
 
 
 def _mixture(f: Fields, context: PolicyContext) -> Policy:
@@ -164,6 +175,7 @@ def _model(f: Fields, context: PolicyContext) -> Policy:
 _BUILDERS: Mapping[str, Callable[[Fields, PolicyContext], Policy]] = {
     "always": _always,
     "drip": _drip,
+    "expert": _expert,
     "explore": _explore,
     "fixed": _fixed,
     "floor": _floor,

@@ -16,11 +16,14 @@ from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import ConfigError, TimeZoneError
 from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.rl.ppo import PPOConfig
+from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
 
 Record = TypeVar("Record")
-LEARNERS = ("none", "linear_thompson", "ppo")
+LEARNERS = ("none", "linear_thompson", "ppo", "tuned_rules")
+IN_THE_WORLD = ("ppo", "tuned_rules")  # learners that play in the learned world
+LearnerConfig = LinearThompsonConfig | PPOConfig | TunedRulesConfig | None
 SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
 WORLDS = ("ranking", "training")
 
@@ -110,6 +113,7 @@ class RunConfig:
     world: dict[str, Any] = field(default_factory=dict)  # settings of `WorldConfig`
     gap: dict[str, Any] = field(default_factory=dict)  # settings of `GapConfig`
     ppo: dict[str, int] = field(default_factory=dict)  # what `policy/ppo` reads: size of training
+    tuned: dict[str, int] = field(default_factory=dict)  # what `policy/tuned_rules` reads
     policies: dict[str, PolicyConfig] = field(default_factory=dict)
     policy: PolicyConfig | None = None  # one more policy: what a sweep varies
     evaluation: dict[str, Any] = field(default_factory=dict)  # settings of `EvaluationConfig`
@@ -127,7 +131,7 @@ class Settings:
     world: WorldConfig
     gap: GapConfig
     evaluation: EvaluationConfig
-    learners: Mapping[str, LinearThompsonConfig | PPOConfig | None]  # by policy
+    learners: Mapping[str, LearnerConfig]  # by policy
     plain: Mapping[str, Any]  # the whole configuration as plain data, for records
 
 
@@ -193,6 +197,7 @@ def _require_ranges(run: RunConfig) -> None:
         ("release.reference", run.release.reference, _is_known(run, run.release.reference)),
         ("threads", run.threads, run.threads >= 1),
         ("ppo", run.ppo, min(run.ppo.values(), default=1) >= 1),
+        ("tuned", run.tuned, min(run.tuned.values(), default=1) >= 1),
     ]
     for name, value, good in checks:
         if not good:
@@ -209,20 +214,22 @@ def _is_known(run: RunConfig, reference: str) -> bool:
     return not run.policies or reference in run.policies or reference == "logged"
 
 
-def _learner(name: str, policy: PolicyConfig) -> LinearThompsonConfig | PPOConfig | None:
+def _learner(name: str, policy: PolicyConfig) -> LearnerConfig:
     _require_among(f"policies.{name}.learner", policy.learner, LEARNERS)
     if not 0.0 <= policy.pessimism < math.inf:
         raise ConfigError(f"policies.{name}.pessimism: must be >= 0, got {policy.pessimism}")
-    if policy.pessimism and policy.learner != "ppo":
+    if policy.pessimism and policy.learner not in IN_THE_WORLD:
         raise ConfigError(
-            f"policies.{name}.pessimism: only ppo is trained in the learned world, got "
-            f"{policy.learner!r}; leave it at 0"
+            f"policies.{name}.pessimism: only {' and '.join(IN_THE_WORLD)} are trained in the "
+            f"learned world, got {policy.learner!r}; leave it at 0"
         )
     where = f"policies.{name}.fit"
     if policy.learner == "linear_thompson":
         return record(LinearThompsonConfig, {"name": "core", **policy.fit}, where)
     if policy.learner == "ppo":
         return record(PPOConfig, {"name": "core", **policy.fit}, where)
+    if policy.learner == "tuned_rules":
+        return record(TunedRulesConfig, policy.fit, where)
     return None
 
 

@@ -11,7 +11,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.collect import ingest, raw_log
-from nurture_rl.workflow.config import Settings
+from nurture_rl.workflow.config import IN_THE_WORLD, Settings
 from nurture_rl.workflow.evaluate import evaluation
 from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.learn import learned_policy
@@ -68,16 +68,29 @@ class Pipeline:
 
     @cached_property
     def policies(self) -> Mapping[str, Path]:
-        """Every configured policy, trained where it learns.
+        """Every configured policy that the journey has a program for, trained where it learns.
 
         Raises:
-            ConfigError: two policies share a name.
+            ConfigError: two policies share a name, or the policy to export or to beat is the expert
+                of a journey without one.
         """
         run = self.settings.run
         for name, policy in run.policies.items():
             if policy.name != name:
                 raise ConfigError(f"policies.{name}.name: expected {name!r}, got {policy.name!r}")
-        return {name: self._policy(name) for name in run.policies}
+        return {name: self._policy(name) for name in run.policies if self._is_there(name)}
+
+    def _is_there(self, name: str) -> bool:
+        """Everybody but the expert of a journey that has none; who is left out is named."""
+        run = self.settings.run
+        if self.journey.expert or run.policies[name].spec not in ("expert", {"kind": "expert"}):
+            return True
+        missing = f"journey {self.journey.name!r} lists no rules under `expert`"
+        for key in ("policy", "reference"):
+            if getattr(run.release, key) == name:
+                raise ConfigError(f"release.{key}: {missing}; write them or name another policy")
+        self.say(f"policy-{name}: left out, {missing}")
+        return False
 
     def _policy(self, name: str) -> Path:
         run = self.settings.run
@@ -87,7 +100,7 @@ class Pipeline:
             run.policies[name],
             self.settings.learners[name],
             self.ingested,
-            self.world if run.policies[name].learner == "ppo" else None,
+            self.world if run.policies[name].learner in IN_THE_WORLD else None,
             run.data.held_out,
             run.seed,
         )

@@ -30,6 +30,7 @@ DESIGN = {"send:welcome@09": 0.6, "pause:1": 0.4}
 EXAMPLES: dict[str, Any] = {
     "always": {"kind": "always", "action": "send:pricing_guide@15"},
     "drip": {"kind": "drip"},
+    "expert": {"kind": "expert"},
     "explore": {"kind": "explore", "base": "drip", "share": 0.3},
     "fixed": {"kind": "fixed", "probabilities": DESIGN},
     "floor": {"kind": "floor", "policy": "drip", "epsilon": 0.01},
