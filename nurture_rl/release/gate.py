@@ -11,10 +11,13 @@ from nurture_rl.simulator.gap.verdict import Trust
 UNDECIDED = "cannot_tell_yet"  # the verdict of an evaluation that found no answer
 RULES = "rules_are_enough"  # the verdict of one that found no gain over plain rules worth having
 
+_LOG, _SIMULATOR = "on held-out logs", "in the simulator"
+_WORST = "in the ensemble's worst quantile"
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Value of the candidate less that of the reference policy, with its interval."""
+    """Value of the candidate less that of another policy, with its interval."""
 
     value: float  # the journey's unit, per episode
     lower: float
@@ -33,6 +36,16 @@ class WorldJudgement:
 
 
 @dataclass(frozen=True, slots=True)
+class BarEvidence:
+    """The candidate less a program that learned nothing and may be enough."""
+
+    name: str
+    logged: Difference | None  # None: the log cannot judge the program
+    simulated: Difference
+    worst: Difference  # in the worst quantile of the ensemble
+
+
+@dataclass(frozen=True, slots=True)
 class GateEvidence:
     """What two independent judges say of a candidate, in plain numbers."""
 
@@ -48,6 +61,7 @@ class GateEvidence:
     verdict: str  # of the off-policy evaluation
     verdict_text: str
     world: WorldJudgement | None = None  # None: the simulator was not held against a log
+    bar: BarEvidence | None = None  # None: no program to be compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +80,26 @@ class GateDecision:
 
     passed: bool
     reasons: tuple[str, ...]
+    rules_enough: bool = False  # refused because it is not shown to beat the bar
 
 
 def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
-    """Let a candidate through when both judges put it above the reference policy.
+    """Let a candidate through when both judges put it above the reference policy and the bar.
 
     A simulator that must not be trusted is no judge, so nothing passes by it. One that may be
-    trusted only as an ensemble carries a release by the ensemble's worst quantile, not by its mean.
+    trusted only as an ensemble carries a release by the ensemble's worst quantile, not by its mean;
+    so does any where the log cannot judge the bar.
 
     Args:
         evidence: bounds that already hold simultaneously for all candidates compared.
         config: the margin and the confidence required.
     """
-    reasons = (*_overlap(evidence), *_verdict(evidence), *_world(evidence, config))
-    reasons += tuple(_bound("on held-out logs", evidence.logged, evidence, config))
-    reasons += tuple(_bound("in the simulator", evidence.simulated, evidence, config))
-    return GateDecision(not reasons, reasons)
+    below = tuple(_bar(evidence, config))
+    reasons = (*_overlap(evidence), *_verdict(evidence), *below, *_world(evidence, config))
+    reasons += tuple(_bound(_LOG, evidence.logged, evidence, config))
+    reasons += tuple(_bound(_SIMULATOR, evidence.simulated, evidence, config))
+    enough = evidence.verdict == RULES or (bool(below) and _may_speak(evidence.world, config))
+    return GateDecision(not reasons, tuple(dict.fromkeys(reasons)), enough)
 
 
 def require_passed(decision: GateDecision) -> None:
@@ -137,12 +155,38 @@ def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[str]:
             f"the ensemble's worst quantile was not given: {found.sentence}"
         )
     elif found.trust is Trust.TRAINING and found.worst is not None:
-        yield from _bound("in the ensemble's worst quantile", found.worst, evidence, config)
+        yield from _bound(_WORST, found.worst, evidence, config)
+
+
+def _may_speak(world: WorldJudgement | None, config: GateConfig) -> bool:
+    """Whether a refusal may rest on the simulator."""
+    if world is None:
+        return not config.judged_world
+    return world.trust is Trust.RANKING or (world.trust is Trust.TRAINING and not config.ranking)
+
+
+def _bar(evidence: GateEvidence, config: GateConfig) -> Iterator[str]:
+    """What keeps a candidate below the bar; only a simulator that may speak is heard."""
+    bar, world = evidence.bar, evidence.world
+    if bar is None:
+        return
+    if bar.logged is not None:
+        yield from _bound(_LOG, bar.logged, evidence, config, bar.name)
+    if not _may_speak(world, config):
+        return
+    yield from _bound(_SIMULATOR, bar.simulated, evidence, config, bar.name)
+    if bar.logged is None or (world is not None and world.trust is Trust.TRAINING):
+        yield from _bound(_WORST, bar.worst, evidence, config, bar.name)
 
 
 def _bound(
-    where: str, found: Difference, evidence: GateEvidence, config: GateConfig
+    where: str,
+    found: Difference,
+    evidence: GateEvidence,
+    config: GateConfig,
+    other: str | None = None,
 ) -> Iterator[str]:
+    """What a bound lacks; `other` is what the candidate was compared with, else the reference."""
     unit, percent = evidence.unit, f"{100 * found.level:.4g} %"
     if not found.level >= config.level:
         yield (
@@ -151,7 +195,8 @@ def _bound(
         )
     if not found.lower > config.margin:  # a bound that is not a number must not pass either
         yield (
-            f"{evidence.candidate} less {evidence.reference} {where} is {found.value:+.4g} {unit} "
-            f"per episode with a {percent} interval of [{found.lower:+.4g}, {found.upper:+.4g}]; "
-            f"the lower bound must lie above {config.margin:+.4g} {unit}."
+            f"{evidence.candidate} less {other or evidence.reference} {where} is "
+            f"{found.value:+.4g} {unit} per episode with a {percent} interval of "
+            f"[{found.lower:+.4g}, {found.upper:+.4g}]; the lower bound must lie above "
+            f"{config.margin:+.4g} {unit}."
         )

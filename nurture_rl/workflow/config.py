@@ -18,6 +18,7 @@ from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
+from nurture_rl.workflow.bar import EXPERT, RULES
 
 Record = TypeVar("Record")
 LEARNERS = ("none", "linear_thompson", "ppo")
@@ -82,7 +83,9 @@ class ReleaseConfig:
 
     policy: str | None = None  # an unlearned policy to export as it is; None: the best learned one
     reference: str = "drip"  # the policy to beat; "logged" for the logging policy's own mean
-    rules: str | None = "rules"  # plain rules that may be enough, where they are evaluated
+    # A program that may be enough: every candidate must be shown to earn more. A run without it
+    # takes the journey's `rules`; None: no bar.
+    rules: str | None = "expert"
     margin: float = 0.0  # a gain up to this is not worth a release, the journey's unit
     level: float = 0.95  # over all learned candidates together
     # What the reality gap must allow, one of WORLDS: `ranking`, or `training`, which then asks for
@@ -191,6 +194,7 @@ def _require_ranges(run: RunConfig) -> None:
         ("release.level", run.release.level, 0.0 < run.release.level < 1.0),
         ("release.margin", run.release.margin, 0.0 <= run.release.margin < math.inf),
         ("release.reference", run.release.reference, _is_known(run, run.release.reference)),
+        ("release.rules", run.release.rules, _is_bar(run, run.release.rules)),
         ("threads", run.threads, run.threads >= 1),
         ("ppo", run.ppo, min(run.ppo.values(), default=1) >= 1),
     ]
@@ -206,7 +210,20 @@ def _require_ranges(run: RunConfig) -> None:
 
 
 def _is_known(run: RunConfig, reference: str) -> bool:
-    return not run.policies or reference in run.policies or reference == "logged"
+    return not run.policies or reference in _named(run) or reference == "logged"
+
+
+def _named(run: RunConfig) -> dict[str, PolicyConfig]:
+    """The run's policies with the one that a sweep varies."""
+    return run.policies | ({} if run.policy is None else {run.policy.name: run.policy})
+
+
+def _is_bar(run: RunConfig, name: str | None) -> bool:
+    """No bar, one that a journey may lack, or a policy that learns nothing."""
+    if name in (None, EXPERT, RULES) or not run.policies:
+        return True
+    named = _named(run)
+    return name in named and named[name].learner == "none"
 
 
 def _learner(name: str, policy: PolicyConfig) -> LinearThompsonConfig | PPOConfig | None:
