@@ -21,7 +21,7 @@ from nurture_rl.workflow.decisions import Decisions
 from nurture_rl.workflow.evaluate import Worlds, judgements
 from tests.unit.workflow.judged_by_hand import settings_of
 
-JOURNEY = load_journey("inbound_lead")
+JOURNEY = replace(load_journey("inbound_lead"), supporting=())
 CONTEXT = PolicyContext(JOURNEY, ActionCatalog.of(JOURNEY), FeatureSpec.of(JOURNEY))
 MAIL = {"kind": "fixed", "probabilities": {"send:welcome@09": 0.5, "pause:1": 0.5}}
 CALL = {"kind": "fixed", "probabilities": {"escalate": 0.2, "pause:1": 0.8}}
@@ -40,24 +40,27 @@ def policies() -> dict[str, Policy]:
 
 def run() -> Settings:
     """Three that learned, one of which acts as the log does; played for two seeds."""
-    base = settings_of("simulation.contacts=6", "simulation.seeds=[3,8]", "data.logging=random")
+    played = ("simulation.contacts=6", "simulation.seeds=[3,8]", "data.logging=random")
+    base = settings_of(*played, "+evaluation.value_model={n_folds: 3}")
     learned = {"mail", "call", "double"}
     named = {
         name: PolicyConfig(name, "linear_thompson" if name in learned else "none", spec)
         for name, spec in SPECS.items()
     }
-    played = replace(base.run.simulation, truth_contacts=7)
-    changed = replace(base.run, policies=named, simulation=played)
+    fewer = replace(base.run.simulation, truth_contacts=7)
+    changed = replace(base.run, policies=named, simulation=fewer)
     return replace(base, run=changed)
 
 
 def log() -> Decisions:
-    """Forty contacts mailed at random, all of them held out but the first."""
-    data = played_data(reference_simulation(JOURNEY), build_policy("random", CONTEXT), 40, 1)
+    """Two days of thirty contacts mailed at random, all of them held out but the first."""
+    random = build_policy("random", CONTEXT)
+    data = played_data(reference_simulation(JOURNEY), random, 30, 1)
+    order = np.lexsort((data.step, data.cluster))
+    data = data.take(order[data.step[order] < 2])
     n = len(data.action)
     assert data.mask is not None
-    table = build_policy("random", CONTEXT).action_probabilities(data.features, data.mask)
-    last = np.append(data.episode[1:] != data.episode[:-1], True)
+    table = random.action_probabilities(data.features, data.mask)
     return Decisions(
         features=data.features,
         mask=data.mask,
@@ -66,14 +69,14 @@ def log() -> Decisions:
         probabilities=table,
         reward=data.amounts.sum(axis=1),
         amounts=data.amounts,
-        episode=data.episode,
+        episode=np.unique(data.cluster, return_inverse=True)[1],
         step=data.step,
-        contact=data.episode,
-        terminal=last,
+        contact=data.cluster,
+        terminal=np.append(data.cluster[1:] != data.cluster[:-1], True),
         matured=np.ones(n, bool),
         complete=np.ones(n, bool),
         available=np.ones(n, bool),
-        held_out=data.episode > 0,
+        held_out=data.cluster > 0,
         age=np.full(n, 20),
         event_delay=np.full(data.amounts.shape, -1),
         when=np.full(n, 20_000),
@@ -83,7 +86,7 @@ def log() -> Decisions:
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
     world = reference_simulation(JOURNEY)
-    worlds = Worlds([world, world], [world])
+    worlds = Worlds([world], [world])
     return judgements(log(), JOURNEY, policies(), worlds, run(), lambda line: None)
 
 
