@@ -43,7 +43,8 @@ class DataConfig:
     journey: str = MISSING  # a shipped journey's name, or a path
     path: str | None = None  # folder of a data set, or of raw tables for source `folder`
     contacts: int = 0  # reference: contacts that enter
-    logging: Any = None  # description of the logging policy
+    # Description of the logging policy; `logged` (or None): fitted to the log's own probabilities.
+    logging: Any = None
     trust: TrustConfig = field(default_factory=TrustConfig)
     default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
     complete_until: str | None = None  # ISO-8601 with zone; None: the last record of the log

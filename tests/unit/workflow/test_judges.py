@@ -5,24 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
-from nurture_envs.journey_file import load_journey
 from nurture_envs.rollout import returns
-from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
-from nurture_rl.simulator.played import played_data
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import PolicyConfig, Settings
 from nurture_rl.workflow.decisions import Decisions
 from nurture_rl.workflow.evaluate import Worlds, judgements
 from tests.unit.workflow.judged_by_hand import settings_of
+from tests.unit.workflow.small_log import CONTEXT, JOURNEY, logged_by
 
-JOURNEY = replace(load_journey("inbound_lead"), supporting=())
-CONTEXT = PolicyContext(JOURNEY, ActionCatalog.of(JOURNEY), FeatureSpec.of(JOURNEY))
 MAIL = {"kind": "fixed", "probabilities": {"send:welcome@09": 0.5, "pause:1": 0.5}}
 CALL = {"kind": "fixed", "probabilities": {"escalate": 0.2, "pause:1": 0.8}}
 SPECS: dict[str, Any] = {
@@ -53,34 +47,8 @@ def run() -> Settings:
 
 
 def log() -> Decisions:
-    """Two days of thirty contacts mailed at random, all of them held out but the first."""
-    random = build_policy("random", CONTEXT)
-    data = played_data(reference_simulation(JOURNEY), random, 30, 1)
-    order = np.lexsort((data.step, data.cluster))
-    data = data.take(order[data.step[order] < 2])
-    n = len(data.action)
-    assert data.mask is not None
-    table = random.action_probabilities(data.features, data.mask)
-    return Decisions(
-        features=data.features,
-        mask=data.mask,
-        action=data.action,
-        propensity=table[np.arange(n), data.action],
-        probabilities=table,
-        reward=data.amounts.sum(axis=1),
-        amounts=data.amounts,
-        episode=np.unique(data.cluster, return_inverse=True)[1],
-        step=data.step,
-        contact=data.cluster,
-        terminal=np.append(data.cluster[1:] != data.cluster[:-1], True),
-        matured=np.ones(n, bool),
-        complete=np.ones(n, bool),
-        available=np.ones(n, bool),
-        held_out=data.cluster > 0,
-        age=np.full(n, 20),
-        event_delay=np.full(data.amounts.shape, -1),
-        when=np.full(n, 20_000),
-    )
+    """Two days of thirty contacts mailed at random."""
+    return logged_by(build_policy("random", CONTEXT), contacts=30, bins=2)
 
 
 @pytest.fixture(scope="module")
