@@ -17,7 +17,7 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.composition import Mixture
 from nurture_rl.policies.policy import BoolArray, Policy, PolicyError
-from nurture_rl.policies.softmax import Seen, fit_softmax
+from nurture_rl.simulator.softmax_fit import Seen, fit_softmax
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import Decisions, load_decisions
 from nurture_rl.workflow.stages import Workshop

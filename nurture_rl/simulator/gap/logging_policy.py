@@ -8,8 +8,9 @@ import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.rollout import ActsOnArrays
-from nurture_rl.policies.softmax import Seen, Softmax, fit_softmax
+from nurture_rl.policies.softmax import Softmax
 from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
+from nurture_rl.simulator.softmax_fit import Seen, fit_softmax
 
 _ROWS = 20_000  # enough for a softmax regression of any catalogue
 
