@@ -94,10 +94,13 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
         evidence: bounds that already hold simultaneously for all candidates compared.
         config: the margin and the confidence required.
     """
-    below = tuple(_bar(evidence, config))
+    heard = _heard_on_the_bar(evidence, config)
+    below = [one for told in heard for one in _above(*told, evidence, config)]
     reasons = (*_overlap(evidence), *_verdict(evidence), *below, *_world(evidence, config))
-    reasons += tuple(_bound(_LOG, evidence.logged, evidence, config))
-    reasons += tuple(_bound(_SIMULATOR, evidence.simulated, evidence, config))
+    for where, found in ((_LOG, evidence.logged), (_SIMULATOR, evidence.simulated)):
+        reasons += tuple(_bound(where, found, evidence, config))
+    for where, found, _ in heard:
+        reasons += tuple(_sure(where, found, config))
     enough = evidence.verdict == RULES or (bool(below) and _may_speak(evidence.world, config))
     return GateDecision(not reasons, tuple(dict.fromkeys(reasons)), enough)
 
@@ -165,38 +168,45 @@ def _may_speak(world: WorldJudgement | None, config: GateConfig) -> bool:
     return world.trust is Trust.RANKING or (world.trust is Trust.TRAINING and not config.ranking)
 
 
-def _bar(evidence: GateEvidence, config: GateConfig) -> Iterator[str]:
-    """What keeps a candidate below the bar; only a simulator that may speak is heard."""
+def _heard_on_the_bar(
+    evidence: GateEvidence, config: GateConfig
+) -> list[tuple[str, Difference, str]]:
+    """Who says what of the candidate against the bar; only a simulator that may speak is heard."""
     bar, world = evidence.bar, evidence.world
     if bar is None:
-        return
-    if bar.logged is not None:
-        yield from _bound(_LOG, bar.logged, evidence, config, bar.name)
+        return []
+    heard = [] if bar.logged is None else [(_LOG, bar.logged, bar.name)]
     if not _may_speak(world, config):
-        return
-    yield from _bound(_SIMULATOR, bar.simulated, evidence, config, bar.name)
+        return heard
+    heard.append((_SIMULATOR, bar.simulated, bar.name))
     if bar.logged is None or (world is not None and world.trust is Trust.TRAINING):
-        yield from _bound(_WORST, bar.worst, evidence, config, bar.name)
+        heard.append((_WORST, bar.worst, bar.name))
+    return heard
 
 
 def _bound(
-    where: str,
-    found: Difference,
-    evidence: GateEvidence,
-    config: GateConfig,
-    other: str | None = None,
+    where: str, found: Difference, evidence: GateEvidence, config: GateConfig
 ) -> Iterator[str]:
-    """What a bound lacks; `other` is what the candidate was compared with, else the reference."""
-    unit, percent = evidence.unit, f"{100 * found.level:.4g} %"
+    """What a bound on the gain over the reference lacks."""
+    yield from _sure(where, found, config)
+    yield from _above(where, found, evidence.reference, evidence, config)
+
+
+def _sure(where: str, found: Difference, config: GateConfig) -> Iterator[str]:
     if not found.level >= config.level:
         yield (
-            f"The interval {where} holds with {percent} confidence, "
+            f"The interval {where} holds with {100 * found.level:.4g} % confidence, "
             f"{100 * config.level:.4g} % are required."
         )
+
+
+def _above(
+    where: str, found: Difference, other: str, evidence: GateEvidence, config: GateConfig
+) -> Iterator[str]:
     if not found.lower > config.margin:  # a bound that is not a number must not pass either
+        unit = evidence.unit
         yield (
-            f"{evidence.candidate} less {other or evidence.reference} {where} is "
-            f"{found.value:+.4g} {unit} per episode with a {percent} interval of "
-            f"[{found.lower:+.4g}, {found.upper:+.4g}]; the lower bound must lie above "
-            f"{config.margin:+.4g} {unit}."
+            f"{evidence.candidate} less {other} {where} is {found.value:+.4g} {unit} per episode "
+            f"with a {100 * found.level:.4g} % interval of [{found.lower:+.4g}, "
+            f"{found.upper:+.4g}]; the lower bound must lie above {config.margin:+.4g} {unit}."
         )

@@ -26,7 +26,7 @@ OWN = "logged"  # a description that stands for the policy that made the log
 _PROGRAMS = ("expert", "rules", "drip", "no_contact")
 _PARTS = ("policy", "other", "base", "with", "anchor")  # where a description holds another one
 _ROWS = 20_000  # enough for a softmax regression of any catalogue
-_FIRST_ROWS = 4_000  # enough to see whether a program is followed
+_CLOSE = 1e-3  # share of decisions up to which a softmax alone is the logging policy
 _RARELY = 0.02  # share of decisions that a program must at least have had everywhere
 NEAR, FAR = 0.01, 0.05  # share of decisions in which a description may part from the log
 
@@ -151,21 +151,27 @@ def _distance(policy: Policy, decisions: Decisions, rows: BoolArray) -> float | 
     chosen = np.flatnonzero(rows)[:_ROWS]
     if not chosen.size:
         return None
-    told = policy.action_probabilities(decisions.features[chosen], decisions.mask[chosen])
-    return float(0.5 * np.abs(told - decisions.probabilities[chosen]).sum(axis=1).mean())
+    table = decisions.probabilities[chosen]
+    return _apart(policy, Seen(decisions.features[chosen], decisions.mask[chosen], table))
 
 
 def _fitted(decisions: Decisions, context: PolicyContext, rng: np.random.Generator) -> Policy:
-    """A softmax on the features, mixed with the program that the log most surely followed."""
-    rows = np.flatnonzero(~decisions.held_out)
-    rows = rng.permutation(rows)[:_ROWS]
+    """A softmax on the features; where that is far, mixed with the program the log follows."""
+    rows = rng.permutation(np.flatnonzero(~decisions.held_out))[:_ROWS]
     seen = _seen(decisions, rows, len(context.catalog))
-    first = Seen(seen.features[:_FIRST_ROWS], seen.mask[:_FIRST_ROWS], seen.target[:_FIRST_ROWS])
-    program = _followed(first, context)
+    plain = fit_softmax(seen, context.catalog).policy
+    program = None if _apart(plain, seen) <= _CLOSE else _followed(seen, context)
     if program is None:
-        return fit_softmax(seen, context.catalog).policy
+        return plain
     fit = fit_softmax(seen, context.catalog, program.action_probabilities(seen.features, seen.mask))
-    return Mixture(fit.policy, program, fit.share)
+    mixed = Mixture(fit.policy, program, fit.share)
+    return min((plain, mixed), key=lambda policy: _apart(policy, seen))
+
+
+def _apart(policy: Policy, seen: Seen) -> float:
+    """Mean total variation distance."""
+    told = policy.action_probabilities(seen.features, seen.mask)
+    return float(0.5 * np.abs(told - seen.target).sum(axis=1).mean())
 
 
 def _followed(seen: Seen, context: PolicyContext) -> Policy | None:
