@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nurture_rl.release.bundle import load_bundle
+from nurture_rl.workflow import verbs
 from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import release
@@ -217,3 +219,42 @@ def test_a_candidate_not_shown_above_the_bar_leaves_the_bar_to_be_served(
 def test_nothing_changed_is_released_again(loop: Pipeline, tmp_path: Path) -> None:
     made, _ = asked_again(loop, tmp_path, lambda found, gap: None)  # negative control
     assert made["passed"]
+
+
+class Tracked:
+    """Stands in for the run that is tracked."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+
+    def artifact(self, path: Path, folder: str) -> None:
+        assert path.is_file()
+
+    def tag(self, name: str, value: str) -> None:
+        self.tags[name] = value
+
+    def bundle(self, path: Path, name: str) -> str:
+        return f"models:/{name}"
+
+
+def test_the_end_says_first_that_rules_are_enough_and_how_to_serve_them(
+    loop: Pipeline, tmp_path: Path
+) -> None:
+    _, bundle = asked_again(loop, tmp_path, bar_in_the_world)
+    ended = SimpleNamespace(settings=loop.settings, ingested=loop.ingested, released=bundle.parent)
+    tracked = Tracked()
+    made = verbs._export(ended, tracked)  # type: ignore[arg-type]
+    assert list(made)[:2] == ["gate", "verdict"]
+    assert tracked.tags["gate"] == made["gate"] == "refused, rules are enough"
+    assert made["verdict"].startswith("Rules are enough")
+    assert str(bundle) in made["serve it with"]
+
+
+def test_a_refusal_for_another_reason_ends_with_nothing_to_serve(
+    loop: Pipeline, tmp_path: Path
+) -> None:
+    _, bundle = asked_again(loop, tmp_path, no_trust)
+    ended = SimpleNamespace(settings=loop.settings, ingested=loop.ingested, released=bundle.parent)
+    made = verbs._export(ended, Tracked())  # type: ignore[arg-type]
+    assert made["gate"] == "refused"
+    assert not {"verdict", "bundle", "serve it with"} & set(made)
