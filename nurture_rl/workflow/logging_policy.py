@@ -165,7 +165,7 @@ def _fitted(decisions: Decisions, context: PolicyContext, rng: np.random.Generat
         return plain
     fit = fit_softmax(seen, context.catalog, program.action_probabilities(seen.features, seen.mask))
     mixed = Mixture(fit.policy, program, fit.share)
-    return min((plain, mixed), key=lambda policy: _apart(policy, seen))
+    return mixed if _apart(mixed, seen) < _apart(plain, seen) else plain
 
 
 def _apart(policy: Policy, seen: Seen) -> float:

@@ -77,11 +77,13 @@ Findings = dict[str, Any]
 
 
 def by_log(found: Findings, name: str = CANDIDATE) -> Findings:
-    return dict(found["ope"]["policies"])[name]
+    policy: Findings = found["ope"]["policies"][name]
+    return policy
 
 
 def in_world(found: Findings) -> Findings:
-    return dict(found["simulator"]["policies"])[CANDIDATE]
+    policy: Findings = found["simulator"]["policies"][CANDIDATE]
+    return policy
 
 
 def distrusted(gap: Findings, trust: str) -> None:

@@ -13,6 +13,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.journey_file import load_journey
 from nurture_rl.logs.adapters.common import (
+    BoolArray,
     DecisionRows,
     EventRows,
     contact_table,
@@ -45,7 +46,7 @@ def write_log(out: Path, customers: int, seed: int = 0) -> Path:
     decision = joined(contact, ":0")
     start = np.full(n, START_US)
 
-    def some(kind: str, hours: int, rows: object) -> EventRows:
+    def some(kind: str, hours: int, rows: BoolArray) -> EventRows:
         return EventRows(
             kind=kind,
             type=kind,
