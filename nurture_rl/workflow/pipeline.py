@@ -15,6 +15,7 @@ from nurture_rl.workflow.config import IN_THE_WORLD, Settings
 from nurture_rl.workflow.evaluate import evaluation
 from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.learn import learned_policy
+from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Say, Workshop
 from nurture_rl.workflow.world import learned_world
@@ -49,6 +50,23 @@ class Pipeline:
         return ingest(self.workshop, self.settings.run.data, self.journey, self.raw)
 
     @cached_property
+    def logging(self) -> LoggingPolicy:
+        """The policy that made the log; a reference world's is known, for it was made with it.
+
+        Raises:
+            ConfigError: the configured one did not make this log.
+        """
+        data = self.settings.run.data
+        if data.source == "reference":
+            return LoggingPolicy(data.logging, 0.0, "the log was made by the configured policy")
+        return logging_policy(self.workshop, self.journey, self.settings, self.ingested)
+
+    @cached_property
+    def resolved(self) -> Settings:
+        """The settings with the log's own policy wherever they leave it to the log."""
+        return with_logging(self.settings, self.logging.description)
+
+    @cached_property
     def world(self) -> Path:
         """The learned world."""
         run = self.settings.run
@@ -64,7 +82,7 @@ class Pipeline:
     @cached_property
     def gap(self) -> Path:
         """How far the learned world is from the held-out contacts."""
-        return gap_report(self.workshop, self.journey, self.settings, self.ingested, self.world)
+        return gap_report(self.workshop, self.journey, self.resolved, self.ingested, self.world)
 
     @cached_property
     def policies(self) -> Mapping[str, Path]:
@@ -74,7 +92,7 @@ class Pipeline:
             ConfigError: two policies share a name, or the policy to export or to beat is the expert
                 of a journey without one.
         """
-        run = self.settings.run
+        run = self.resolved.run
         for name, policy in run.policies.items():
             if policy.name != name:
                 raise ConfigError(f"policies.{name}.name: expected {name!r}, got {policy.name!r}")
@@ -93,7 +111,7 @@ class Pipeline:
         return False
 
     def _policy(self, name: str) -> Path:
-        run = self.settings.run
+        run = self.resolved.run
         return learned_policy(
             self.workshop,
             self.journey,
@@ -109,7 +127,7 @@ class Pipeline:
     def evaluated(self) -> Path:
         """Both judges' findings."""
         return evaluation(
-            self.workshop, self.journey, self.settings, self.ingested, self.world, self.policies
+            self.workshop, self.journey, self.resolved, self.ingested, self.world, self.policies
         )
 
     @cached_property
