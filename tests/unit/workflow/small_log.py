@@ -49,6 +49,7 @@ def logged_by(policy: Policy, contacts: int = 60, bins: int = 14) -> Decisions:
         episode=np.unique(data.cluster, return_inverse=True)[1],
         step=data.step,
         contact=data.cluster,
+        cluster=data.cluster,
         terminal=np.append(data.cluster[1:] != data.cluster[:-1], True),
         matured=np.ones(n, bool),
         complete=np.ones(n, bool),
