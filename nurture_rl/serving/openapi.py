@@ -58,8 +58,13 @@ def _operation(name: str, summary: str, body: type, answer: type) -> dict[str, A
             "400": _response(
                 "The body is not as described; the detail names the path", wire.Problem
             ),
+            "408": _response("The body did not come in time", wire.Problem),
             "413": _response("The body is too large", wire.Problem),
-            "503": _response("The store cannot be written", wire.Problem),
+            "503": _response(
+                "The store cannot be written, or the server is busy: then `Retry-After` says how "
+                "many seconds to wait",
+                wire.Problem,
+            ),
         },
     }
 

@@ -74,6 +74,14 @@ class Store:
             [Statement("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("touched", "")])]
         )
 
+    def remember(self, mark: str) -> None:
+        """Keep a mark for as long as the store lasts."""
+        self._writer.write([Statement("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(mark, "")])])
+
+    def remembers(self, mark: str) -> bool:
+        """Whether the mark was kept."""
+        return bool(self._read("SELECT 1 FROM meta WHERE name = ?", (mark,)))
+
     def put_contacts(self, contacts: Sequence[Contact]) -> None:
         """Add contacts, or replace those of the same id."""
         self._writer.write([Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts])])
