@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 import time
@@ -20,7 +21,7 @@ from nurture_envs.clock import require_zone
 from nurture_envs.errors import NurtureError
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.serving.app import create_app
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
 
 REFUSED = 2  # exit code when the bundle, the store or the log cannot be used
@@ -45,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         asyncio.run(_serve(create_app(service), given.host, given.port))
     finally:
         service.store.close()
+    if service.store.lost:
+        print(f"nurture-serve: {service.store.lost}", file=sys.stderr)
+        return REFUSED
     return 0
 
 
@@ -59,6 +63,14 @@ def _parser() -> ArgumentParser:
         "--default-zone", default="Europe/Berlin", help="zone of contacts who have none"
     )
     parser.add_argument(
+        "--unknown-zone-slack",
+        type=int,
+        nargs=2,
+        default=EVERYWHERE,
+        metavar=("LOW", "HIGH"),
+        help="hours by which such a contact's zone may be off; unsaid: anywhere on earth",
+    )
+    parser.add_argument(
         "--simulated-clock", action="store_true", help="let requests say what time it is"
     )
     return parser
@@ -71,8 +83,19 @@ def _service(given: Namespace) -> Service:
     if given.logs is not None:
         contacts, events = store.load_log(given.logs)
         print(f"loaded {contacts} contacts and {events} new events from {given.logs}")
-    settings = ServerSettings(given.default_zone, given.simulated_clock, _microseconds_now)
+    settings = ServerSettings(
+        given.default_zone,
+        given.simulated_clock,
+        _microseconds_now,
+        unknown_zone_slack=tuple(given.unknown_zone_slack),
+    )
+    store.when_lost(_stop)
     return Service(bundle, store, settings)
+
+
+def _stop() -> None:
+    """End this process as an operator would."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _microseconds_now() -> int:
