@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
+from uuid import uuid4
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, get, post, put
@@ -13,8 +16,10 @@ from litestar.exceptions import HTTPException
 from nurture_envs.errors import NurtureError
 from nurture_rl.serving import wire
 from nurture_rl.serving.decide import FAIL_CLOSED
+from nurture_rl.serving.intake import raw_text, read_rows, readable_contact
+from nurture_rl.serving.ledger import Settled
 from nurture_rl.serving.openapi import document
-from nurture_rl.serving.records import Answer, Refusal
+from nurture_rl.serving.records import Answer, Quarantined, Refusal
 from nurture_rl.serving.service import Ask, Service
 from nurture_rl.serving.traffic import Bodies, Busy, Lane, Limits, Pulse
 
@@ -94,13 +99,13 @@ def _decide(service: Service, body: bytes) -> Steps:
                 "--simulated-clock - at `$.now`"
             )
         now_us = wire.microseconds(request.now, "$.now")
-    asks, catalog = wire.asks_of(request), service.bundle.catalog
+    asks = wire.asks_of(request)
     out: list[wire.DecisionOut | wire.ErrorOut] = []
     for start in range(0, len(asks), _STEP_ROWS):
         if start:
             yield None
         answers = _part(service, asks[start : start + _STEP_ROWS], now_us, first=not start)
-        out += [wire.answer_out(answer, catalog) for answer in answers]
+        out += [wire.answer_out(answer, service.catalogs) for answer in answers]
     if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
         names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
         yield _problem(404, "unknown contact", f"no contact asked for is known: {names}")
@@ -122,15 +127,34 @@ def _part(
 
 def _add_events(service: Service, body: bytes) -> Steps:
     request = _events_in.decode(body)
-    simulated = service.settings.simulated_clock
-    good, rejected = wire.check_rows(
-        request.events, None if simulated else service.settings.clock()
-    )
-    stored = service.append_events(
-        [event.contact_id for event in good],
-        lambda us: [wire.event_of(event, None if simulated else us) for event in good],
-    )
-    yield _json(_encode(wire.EventsOut(stored, len(good) - stored, rejected)))
+    settings, forbidding = service.settings, service.forbidding
+    now_us, found = settings.clock(), request.events
+    good, rejected = read_rows(found, forbidding, now_us, settings.simulated_clock)
+    kept = [_kept(now_us, found[row.row], row.reason) for row in rejected]
+    kept += [_kept(now_us, row.raw, "; ".join(row.notes)) for row in good if row.notes]
+
+    def taken(settled: Settled, at_us: int) -> list[Quarantined]:
+        positions = (*settled.renamed, *settled.conflicting)
+        return [_kept(at_us, good[position].raw, _TAKEN) for position in positions]
+
+    added = service.append_events([row.event for row in good], kept, taken)
+    conflicting = [good[position].position for position in added.settled.conflicting]
+    rejected += [wire.RejectedRow(row, _TAKEN, False) for row in conflicting]
+    notes = {row.position: list(row.notes) for row in good}
+    for position in added.settled.renamed:
+        notes[good[position].position].append(f"{_TAKEN}; stored under another")
+    mended = [wire.MendedRow(row, found) for row, found in notes.items() if found]
+    rejected.sort(key=lambda row: row.row)
+    overlooked = any(row.may_forbid_mail for row in rejected)
+    out = wire.EventsOut(rejected, mended, added.stored, added.repeated)
+    yield _json(_encode(out), 422 if overlooked else 200)
+
+
+_TAKEN = "event_id is taken by an event with other content - at `$.event_id`"
+
+
+def _kept(now_us: int, row: dict[str, Any], reason: str) -> Quarantined:
+    return Quarantined(now_us, "/v1/events", readable_contact(row), reason, raw_text(row))
 
 
 def _put_contacts(service: Service, body: bytes) -> Steps:
@@ -182,6 +206,21 @@ def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Body:
     return _problem(503, "store not available", f"nothing was decided or stored: {error}")
 
 
+def _too_deep(_: Request[Any, Any, Any], error: Exception) -> Body:
+    detail = "lists and objects lie too deeply in each other; nothing was stored or decided"
+    return _problem(400, "bad request", f"{detail}: leave the deeper ones out")
+
+
+def _failed(request: Request[Any, Any, Any], error: Exception) -> Body:
+    """What nobody foresaw: the caller gets a name to ask for, the operator the whole story."""
+    name = uuid4().hex[:12]
+    print(f"nurture-serve: request {name} ({request.method} {request.url.path}):", file=sys.stderr)
+    traceback.print_exception(error, file=sys.stderr)
+    sys.stderr.flush()
+    detail = f"nothing was decided or stored; the server's log has the cause under {name}"
+    return _problem(500, "not foreseen", detail)
+
+
 _HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     msgspec.DecodeError: _bad_request,  # ValidationError is one too
     UnicodeDecodeError: _bad_request,
@@ -189,4 +228,6 @@ _HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     HTTPException: _refused,
     sqlite3.IntegrityError: _conflict,
     sqlite3.Error: _unavailable,
+    RecursionError: _too_deep,
+    Exception: _failed,
 }

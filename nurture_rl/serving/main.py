@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import sqlite3
@@ -22,7 +23,7 @@ from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.listening import Listener, bind
 from nurture_rl.serving.preload import load_once
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
 
 REFUSED = 2  # exit code when the bundle, the store or the log cannot be used
@@ -37,9 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with bind(given.host, given.port) as bound, closing(Store(given.store)) as store:
             if given.logs is not None:
                 print(_loaded(store, given.logs), flush=True)
-            settings = ServerSettings(given.default_zone, given.simulated_clock, _microseconds_now)
-            app = create_app(Service(bundle, store, settings))
+            store.when_lost(_stop)
+            app = create_app(Service(bundle, store, _settings(given)))
             asyncio.run(_serve(app, bound, _greeting(bundle, given)))
+            if store.lost:
+                raise store.lost
     except (NurtureError, OSError, sqlite3.Error) as error:
         print(f"nurture-serve: {error}", file=sys.stderr)
         return REFUSED
@@ -55,6 +58,14 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--logs", type=Path, help="ingested log whose contacts and events to load")
     parser.add_argument(
         "--default-zone", default="Europe/Berlin", help="zone of contacts who have none"
+    )
+    parser.add_argument(
+        "--unknown-zone-slack",
+        type=int,
+        nargs=2,
+        default=EVERYWHERE,
+        metavar=("LOW", "HIGH"),
+        help="hours by which such a contact's zone may be off; unsaid: anywhere on earth",
     )
     parser.add_argument(
         "--simulated-clock", action="store_true", help="let requests say what time it is"
@@ -75,6 +86,21 @@ def _greeting(bundle: Bundle, given: Namespace) -> str:
         f"serving policy {bundle.policy_id} of journey {bundle.journey.name} on "
         f"http://{given.host}:{given.port} (OpenAPI at /schema), decisions into {given.store}"
     )
+
+
+def _settings(given: Namespace) -> ServerSettings:
+    low, high = given.unknown_zone_slack
+    return ServerSettings(
+        given.default_zone,
+        given.simulated_clock,
+        _microseconds_now,
+        unknown_zone_slack=(low, high),
+    )
+
+
+def _stop() -> None:
+    """End this process as an operator would."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _microseconds_now() -> int:

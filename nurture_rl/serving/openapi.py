@@ -24,6 +24,9 @@ def document() -> dict[str, Any]:
     decisions["responses"]["404"] = _response("No contact asked for is known", wire.Problem)
     decisions["responses"]["409"] = _response("A request_id was used meanwhile", wire.Problem)
     events = _operation("add_events", "Report events", wire.EventsIn, wire.EventsOut)
+    events["responses"]["422"] = _response(
+        "A rejected row may forbid mail: no client may overlook it", wire.EventsOut
+    )
     contacts = _operation(
         "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
     )

@@ -61,7 +61,7 @@ def test_the_answer_is_the_librarys_decision(bundle: Bundle, tmp_path: Path) -> 
     with TestClient(create_app(served)) as client:
         (found,) = ask(client, {"contact_id": "ada", "request_id": "r"}).json()["decisions"]
         stored = served.store.decisions(["r"])["r"]
-    out = answer_out(stored, bundle.catalog)
+    out = answer_out(stored, served.catalogs)
     assert {"kind": "decision", **{name: getattr(out, name) for name in out.__struct_fields__}} == (
         found
     )
@@ -105,25 +105,27 @@ def test_the_time_needs_a_zone_and_a_plausible_year(simulated: Client) -> None:
 
 
 def test_events_are_stored_once_and_bad_rows_named(client: Client) -> None:
-    good = {"event_id": "e", "contact_id": "ada", "type": "unsubscribe", "occurred_at": ISO}
+    good = {"event_id": "e", "contact_id": "ada", "type": "click", "occurred_at": ISO}
     rows = [
         good,
-        {**good, "event_id": "f", "type": "unsubscribed"},
+        {**good, "event_id": "f", "type": "clicks"},
         {**good, "event_id": "g", "occurred_at": "2027-03-01T00:00:00"},
         {**good, "event_id": "h", "value": "9"},
         {**good, "event_id": "i", "occurred_at": "2027-03-02T00:00:00Z"},
+        {**good, "event_id": "j", "colour": "red"},
         good,
+        {**good, "type": "open"},
     ]
     answer = client.post("/v1/events", json={"events": rows}).json()
     assert (answer["stored"], answer["repeated"]) == (1, 1)
-    assert [row["row"] for row in answer["rejected"]] == [1, 2, 3, 4]
+    assert [row["row"] for row in answer["rejected"]] == [1, 2, 3, 4, 5, 7]
     reasons = [row["reason"] for row in answer["rejected"]]
-    assert "nearest known is 'unsubscribe'" in reasons[0]
+    assert "nearest known is 'click'" in reasons[0]
     assert "$.occurred_at" in reasons[1]
     assert "$.value" in reasons[2]
     assert "has happened" in reasons[3]
-    (error,) = ask(client, {"contact_id": "ada"}).json()["decisions"]
-    assert error["code"] == "episode_over"
+    assert "colour" in reasons[4]
+    assert "taken" in reasons[5]
 
 
 def test_an_event_is_recorded_when_this_server_learns_of_it(bundle: Bundle, tmp_path: Path) -> None:
