@@ -68,6 +68,7 @@ class Judge:
             if word is None:
                 self.counts["other answers"] += 1
                 self.counts["sends"] += sends
+                self.counts[f"other: {row.get('code') or row.get('action', '').split(':')[0]}"] += 1
                 continue
             self.counts["answers where mail is forbidden"] += 1
             if sends:

@@ -12,6 +12,7 @@ from tests.fuzzing.promise import Meaning
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
+_WIDE = {ord("0") + digit: ord("０") + digit for digit in range(10)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", None)
@@ -53,7 +54,7 @@ class Person:
 
     def spelled(self, rng: random.Random) -> str:
         """The id as one of many systems writes it."""
-        form = rng.randrange(8)
+        form = rng.randrange(12)
         if form == 0:
             return f" {self.name}  "
         if form == 1:
@@ -61,7 +62,13 @@ class Person:
         if form == 2:
             return unicodedata.normalize("NFD", self.name)
         if form == 3:
-            return unicodedata.normalize("NFD", self.name.lower()) + "\t"
+            return unicodedata.normalize("NFD", self.name.lower()) + "\u00a0"
+        if form == 4:
+            return self.name.translate(_WIDE)
+        if form == 5:
+            return self.name.replace("/", "/\u200b")
+        if form == 6 and rng.random() < 0.05:
+            return self.name + "\t"
         return self.name
 
 

@@ -29,7 +29,9 @@ from tests.pipeline.running_server import RunningServer, running
 from tests.unit.release.bundles import CREATED, card
 
 START_US = 1_803_859_200_000_000  # Monday 2027-03-01 08:00 UTC
-_LOOSE = {"frequency_caps": [{"max": 4, "hours": 72}], "min_gap_hours": 10}
+_LOOSE = {"frequency_caps": [{"max": 6, "hours": 72}], "min_gap_hours": 6, "quiet_hours": [21, 8]}
+_DAILY = {"period_hours": 24, "slots_hours": [0], "periods": 40}
+_SLOTS = [9, 12, 15, 18, 20]
 _MAILS = {"kind": "random", "weights": {"send": 0.85, "pause": 0.14, "escalate": 0.01}}
 
 
@@ -55,6 +57,8 @@ def write_bundles(folder: Path) -> list[Path]:
     ):
         plain = json.loads(json.dumps(load_journey(name).resolved, default=str))
         plain["guardrails"] |= _LOOSE
+        plain |= {"clock": _DAILY, "drip": {}, "rules": []}
+        plain["actions"]["slots"] = _SLOTS
         for message in plain["messages"].values():
             message["expires"] = "2199-12-31"
         if change == "more":

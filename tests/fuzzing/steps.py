@@ -24,7 +24,7 @@ from tests.fuzzing.rows import (
 from tests.fuzzing.servers import START_US
 
 NOBODY = -1  # a row about no person
-_LIVE, _GONE, _RECENT = 40, 200, 300
+_LIVE, _GONE, _RECENT = 80, 300, 300
 _BUNDLES = 3
 _MINUTE_US = 60_000_000
 # Mostly the day goes on; clocks are also set back by an hour or a week, and ahead by weeks.
@@ -90,11 +90,11 @@ class Story:
         kinds: list[Callable[[], Step]] = [self._decide, self._report, self._contacts]
         while True:
             draw = self._rng.random()
-            if draw < 0.20:
+            if draw < 0.30:
                 rare = self._rng.random() < 0.03
                 self._clock_us += self._rng.choice(_RARE_JUMPS_US if rare else _JUMPS_US)
                 self._clock_us = max(START_US, self._clock_us)
-            elif draw < 0.206:
+            elif draw < 0.305:
                 yield Step(self._clock_us, bundle=self._rng.randrange(_BUNDLES))
             else:
                 (make,) = self._rng.choices(kinds, [0.56, 0.30, 0.14])
@@ -117,7 +117,7 @@ class Story:
 
     def _contacts(self) -> Step:
         rng, put = self._rng, []
-        for _ in range(rng.randint(1, 3)):
+        for _ in range(rng.randint(1, 8)):
             if rng.random() < 0.6:
                 self._gone.append(self._live.pop(rng.randrange(len(self._live))))
                 put.append(self._born())
@@ -133,7 +133,7 @@ class Story:
     def _decide(self) -> Step:
         rng = self._rng
         asked: list[tuple[Row, int]] = []
-        for _ in range(rng.choice((1, 2, 4, 8, 16))):
+        for _ in range(rng.choice((1, 4, 8, 16, 32))):
             person, draw = self._somebody(), rng.random()
             row: Row = {"contact_id": person.spelled(rng)}
             if draw < 0.22 and person.asked:
@@ -161,7 +161,7 @@ class Story:
 
     def _report(self) -> Step:
         rng, told = self._rng, []
-        for _ in range(rng.choice((1, 1, 2, 4))):
+        for _ in range(rng.choice((1, 2, 4, 8))):
             draw = rng.random()
             if draw < 0.12 and self._recent:
                 told.append(rng.choice(self._recent))  # delivered again

@@ -230,7 +230,7 @@ def _inside(hour: Array, hours: tuple[int, int]) -> Array:
 
 def reason_names(bits: int) -> list[str]:
     """Readable names of a union of reasons, e.g. `['minimum_gap', 'quiet_hours']`."""
-    return [str(reason.name).lower() for reason in Reason if bits & reason]
+    return [name for bit, name in _NAMES if bits & bit]
 
 
 def sends_remembered(settings: GuardrailSettings) -> int:
