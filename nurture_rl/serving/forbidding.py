@@ -15,7 +15,7 @@ _ALWAYS = FORBIDDING_TYPES | {"reply", "sent", "escalated"}
 class Forbidding:
     """The events after which a journey sends less than before."""
 
-    types: frozenset[str]
+    types: frozenset[str] = _ALWAYS
 
     @classmethod
     def of(cls, journey: Journey) -> Forbidding:

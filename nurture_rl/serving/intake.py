@@ -230,6 +230,8 @@ def _mended(
     recorded = _converted(row.get("recorded_at"), Moment)
     if recorded is not None and recorded >= occurred:
         cells["recorded_at"] = recorded
+    elif row.get("recorded_at") is not None:
+        notes.append("recorded_at cannot be read, or lies before occurred_at: left out")
     for field in _FIELDS:
         if field.name in row and field.name not in _READ_APART:
             if _is_readable(row[field.name], field):

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import LogError
 from nurture_rl.serving import opening, rows
+from nurture_rl.serving.forbidding import Forbidding
+from nurture_rl.serving.ledger import settle
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Contact, Decision, Event, Quarantined
@@ -144,7 +146,7 @@ class Store(StoreReader):
             New contacts and new events.
 
         Raises:
-            LogError: the folder is not what ingest writes.
+            LogError: the folder is not what ingest writes, or two contacts of it would be one.
         """
         for name in ("contacts.parquet", "events.parquet"):
             if not (folder / name).is_file():
@@ -155,6 +157,7 @@ class Store(StoreReader):
             known = [
                 Contact(**{**row, "attributes": json.loads(row["attributes"])}) for row in found
             ]
+            self._require_told_apart(known, folder)
             added = [Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in known])]
             contacts += self._writer.write(added)[0]
         for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
@@ -162,5 +165,19 @@ class Store(StoreReader):
             for name in ("occurred_at", "recorded_at"):
                 columns[f"{name[:-3]}_us"] = columns.pop(name).cast("int64")
             cells = [columns[name].to_pylist() for name in Event.__slots__]
-            events += self.append_events([Event(*row) for row in zip(*cells, strict=True)])
+            told = [Event(*row) for row in zip(*cells, strict=True)]
+            stored = self.events_of_ids([event.event_id for event in told])
+            events += self.append_events(settle(told, stored, Forbidding()).fresh)
         return contacts, events
+
+    def _require_told_apart(self, contacts: Sequence[Contact], folder: Path) -> None:
+        ids = [contact.contact_id for contact in contacts]
+        known = {key: found.spelling or key for key, found in self.contacts(ids).items()}
+        for name in ids:
+            other = known.setdefault(contact_key(name), name)
+            if other != name:
+                raise LogError(
+                    f"expected contact ids that differ in more than case and space, got {other!r} "
+                    f"and {name!r}, in {folder} or loaded before: the server would take them for "
+                    "one person; use ids that differ, such as a CRM's long form"
+                )
