@@ -18,8 +18,9 @@ from nurture_rl.serving import wire
 from nurture_rl.serving.decide import FAIL_CLOSED
 from nurture_rl.serving.intake import raw_text, read_rows, readable_contact
 from nurture_rl.serving.ledger import Settled
+from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
-from nurture_rl.serving.records import Answer, Quarantined, Refusal
+from nurture_rl.serving.records import Answer, Decision, Quarantined, Refusal
 from nurture_rl.serving.service import Ask, Service
 from nurture_rl.serving.traffic import Bodies, Busy, Lane, Limits, Pulse
 
@@ -99,17 +100,33 @@ def _decide(service: Service, body: bytes) -> Steps:
                 "--simulated-clock - at `$.now`"
             )
         now_us = wire.microseconds(request.now, "$.now")
-    asks = wire.asks_of(request)
-    out: list[wire.DecisionOut | wire.ErrorOut] = []
-    for start in range(0, len(asks), _STEP_ROWS):
-        if start:
-            yield None
-        answers = _part(service, asks[start : start + _STEP_ROWS], now_us, first=not start)
-        out += [wire.answer_out(answer, service.catalogs) for answer in answers]
+    asks, answers = wire.asks_of(request), list[Answer]()
+    with service.watched() as told:
+        for start in range(0, len(asks), _STEP_ROWS):
+            if start:
+                yield None
+            answers += _part(service, asks[start : start + _STEP_ROWS], now_us, first=not start)
+        _up_to_date(service, answers, told, now_us)
+    out = [wire.answer_out(answer, service.catalogs) for answer in answers]
     if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
         names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
         yield _problem(404, "unknown contact", f"no contact asked for is known: {names}")
     yield _json(_encode(wire.DecisionsOut(out)))
+
+
+def _up_to_date(
+    service: Service, answers: list[Answer], told: set[str], now_us: int | None
+) -> None:
+    """Ask again for decisions about whose contact something was acknowledged since."""
+    old = [
+        (i, Ask(answer.contact_id, answer.decision_id))
+        for i, answer in enumerate(answers)
+        if isinstance(answer, Decision) and contact_key(answer.contact_id) in told
+    ]
+    if old:
+        found = service.decide([ask for _, ask in old], now_us)
+        for (i, _), answer in zip(old, found, strict=True):
+            answers[i] = answer
 
 
 def _part(

@@ -87,6 +87,8 @@ class Service:
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
+        self._watching: list[set[str]] = []
+        self._watch = threading.Lock()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
         """Decide for each contact; decisions are on disk when this returns.
@@ -116,6 +118,22 @@ class Service:
         """Add or replace contacts."""
         with self._locked([contact.contact_id for contact in contacts]):
             self.store.put_contacts(contacts)
+            self._tell([contact.contact_id for contact in contacts])
+
+    @contextmanager
+    def watched(self) -> Iterator[set[str]]:
+        """The keys of contacts about whom something is acknowledged while the block runs.
+
+        Whoever decides in parts looks here before answering: an early part may be out of date.
+        """
+        told: set[str] = set()
+        with self._watch:
+            self._watching.append(told)
+        try:
+            yield told
+        finally:
+            with self._watch:
+                self._watching = [other for other in self._watching if other is not told]
 
     def append_events(
         self,
@@ -142,7 +160,15 @@ class Service:
             stored = self.store.events_of_ids([event.event_id for event in events])
             settled = settle(events, stored, self.forbidding)
             added = self.store.append_events(settled.fresh, [*quarantined, *kept(settled, now_us)])
+            self._tell([event.contact_id for event in events])
         return Appended(added, len(events) - len(settled.conflicting) - added, settled)
+
+    def _tell(self, contact_ids: Sequence[str]) -> None:
+        with self._watch:
+            if self._watching:
+                names = {contact_key(name) for name in contact_ids}
+                for told in self._watching:
+                    told |= names
 
     def _settled(
         self, asks: Sequence[Ask], answers: list[Answer | None]

@@ -37,6 +37,9 @@ class Reason(IntFlag):
     VOLUME_RAMP = 16384
 
 
+_NAMES = tuple((int(reason), str(reason.name).lower()) for reason in Reason)
+
+
 @dataclass(frozen=True, slots=True)
 class GuardrailFacts:
     """What the guardrails need to know of each contact at this moment."""

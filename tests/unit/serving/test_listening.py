@@ -56,7 +56,7 @@ def test_a_port_that_another_would_share_is_taken(taken: int) -> None:
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "", "a" * 80, "203.0.113.7"])
 def test_a_host_that_is_not_this_machine_is_refused(host: str, free: int) -> None:
-    with pytest.raises(ListenError, match="host|cannot listen"):
+    with pytest.raises(ListenError, match=r"host|cannot listen"):
         bind(host, free)
 
 

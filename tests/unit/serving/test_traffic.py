@@ -1,4 +1,4 @@
-"""A server takes on what it can do: slow bodies end, long requests take turns, health never waits."""
+"""A server takes on what it can do: slow bodies end, long requests take turns, health is prompt."""
 
 from __future__ import annotations
 
