@@ -11,6 +11,7 @@ always tells one story. The store lies in memory where the machine lets it.
 from __future__ import annotations
 
 import itertools
+import logging
 import sys
 import tempfile
 import time
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--process", action="store_true", help="real servers over HTTP")
     parser.add_argument("--mail-only", action="store_true", help="let other failures pass")
     given = parser.parse_args()
+    logging.disable(logging.CRITICAL)  # the server warns of every decision that it takes back
     place = str(_MEMORY) if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=place) as name, known_luck(given.seed):
         folder = Path(name)
