@@ -17,13 +17,26 @@ import pyarrow.parquet as pq
 from nurture_envs.errors import NurtureError
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.logs.schema import TABLES, TableKind
+from nurture_rl.logs.schema import DECISIONS, TABLES, UTC_TIME, TableKind
 from nurture_rl.serving import rows
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.wire import iso
 
 FORMATS = ("parquet", "csv")
+# What a decision needs to be replayed beside the columns of the decisions table; ingest ignores it.
+REPLAYED = pa.schema(
+    [
+        pa.field("seed", pa.int64(), nullable=False),  # with the decision's id it gives its luck
+        pa.field("reasons", pa.list_(pa.int64()), nullable=False),  # guardrails' bits, per action
+        pa.field("send_at", UTC_TIME),  # when a send leaves; null for other actions
+        pa.field("note", pa.string()),  # why the policy was not followed
+    ]
+)
+_SCHEMAS: Mapping[TableKind, pa.Schema] = {
+    **TABLES,
+    TableKind.DECISIONS: pa.schema([*DECISIONS, *REPLAYED]),
+}
 _MARKER = ".nurture_rl_export"  # a folder without it is not ours to replace
 
 Cells = dict[str, Any]
@@ -56,7 +69,7 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
     with atomic_folder(out) as partial:
         for kind in TableKind:
             blocks = _blocks(store, kind)
-            counts[str(kind)] = write(partial / f"{kind}.{form}", TABLES[kind], blocks)
+            counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
         (partial / _MARKER).write_text("made by nurture_rl.serving.export; replaced by the next\n")
     return ExportSummary(counts)
 
@@ -102,6 +115,7 @@ def _blocks(store: StoreReader, kind: TableKind) -> Iterator[list[Cells]]:
     for block in store.scan(str(kind)):
         for cells in (found := [_CELLS[kind](row) for row in block]):
             cells["contact_id"] = spelled.get(cells["contact_id"], cells["contact_id"])
+            cells["seed"] = store.seed
         yield found
 
 
@@ -123,6 +137,7 @@ def _decision(row: rows.Row) -> Cells:
     cells: Cells = {name: getattr(decision, name) for name in Decision.__slots__}
     cells["anchor"] = cells.pop("anchor_us")
     cells["decided_at"] = cells.pop("decided_us")
+    cells["send_at"] = cells.pop("scheduled_us")
     cells["deferred"] = False  # every acknowledged decision is meant to be carried out
     return cells
 

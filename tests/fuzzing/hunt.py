@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,7 +123,8 @@ def smallest(
 def _breaks(
     steps: Sequence[Step], person: int, fresh: Callable[[], Server], mail_only: bool
 ) -> bool:
-    found, _ = play(fresh(), steps, Judge(mail_only=mail_only))
+    with closing(fresh()) as server:
+        found, _ = play(server, steps, Judge(mail_only=mail_only))
     return found is not None and found.person == person
 
 

@@ -46,6 +46,9 @@ class Server(Protocol):
     def restart(self, bundle: int) -> None:
         """Stop, and start with another bundle on the same store."""
 
+    def close(self) -> None:
+        """Stop for good."""
+
 
 def write_bundles(folder: Path) -> list[Path]:
     """Two releases of one journey and another journey, whose policies mail whenever they may."""
@@ -89,13 +92,17 @@ class InProcess:
 
     def restart(self, bundle: int) -> None:
         """Stop, and start with another bundle on the same store."""
-        self.close()
+        self._stop()
         self._store = Store(self._path)
         settings = ServerSettings("Europe/Berlin", False, lambda: self.clock_us, seed=11)
         self._app = create_app(Service(self._bundles[bundle], self._store, settings))
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Stop for good."""
+        self._stop()
+        self._loop.close()
+
+    def _stop(self) -> None:
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -156,7 +163,7 @@ class Process:
         self._server = self._stack.enter_context(started)
 
     def close(self) -> None:
-        """End the process."""
+        """Stop for good."""
         self._stack.close()
 
     def ask(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
@@ -202,7 +209,8 @@ class Stubborn(InProcess):
         if path == "/v1/decisions" and status == 200:
             asks, found = json.loads(body)["contacts"], answer["decisions"]
             for position, ask in enumerate(asks):
-                if (name := ask.get("request_id")) is not None:
+                name = f"{ask.get('request_id')} {ask['contact_id']}"
+                if "request_id" in ask:
                     found[position] = self._given.setdefault(name, found[position])
         return status, answer
 
