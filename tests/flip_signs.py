@@ -1,6 +1,6 @@
-"""Flip one sign of a module at a time and show what its tests miss.
+"""Change one sign or value of a module at a time and show what its tests miss.
 
-    python tests/flip_signs.py [--estimators] [modules or packages ...]
+    python tests/flip_signs.py [--estimators] [--values] [--sample N] [modules or packages ...]
 
 Every change is a mutant; a mutant that its tests let pass is printed as a survivor, and the exit
 code is then 1. Files are never touched: a fork of a process that has already collected the tests
@@ -9,7 +9,10 @@ that this cannot reach (module level, or results that tests compute while they a
 imported afresh in a fork that has not seen the module yet.
 
 Tests of `nurture_rl/ope/PKG/NAME.py` are `tests/unit/ope/PKG/test_NAME.py`, and where there is
-no such file all files of that folder that import the module.
+no such file all files of that folder that import the module. Tests of another room's module are
+those that import it, its own file first, and only those of its room where there are any; where no
+test does, those that import a module that imports it. Tests that fail without any change, as some
+do without compiled code, are left out and counted.
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ import importlib.util
 import inspect
 import json
 import os
+import random
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -38,9 +42,21 @@ sys.path[0] = str(ROOT)  # not this folder: its names are no packages
 
 from tests.mutants import Mutant, mutants_of  # noqa: E402
 
-PACKAGE = ROOT / "nurture_rl" / "ope"
-TESTS = ROOT / "tests" / "unit" / "ope"
+OPE = ROOT / "nurture_rl" / "ope"
+OPE_TESTS = ROOT / "tests" / "unit" / "ope"
+ROOMS = (
+    *(
+        ROOT / "nurture_rl" / room
+        for room in ("bandits", "policies", "release", "rl", "serving", "simulator", "workflow")
+    ),
+    ROOT / "envs" / "nurture_envs" / "guardrails",
+)
+# Recorded studies are judged by what they recorded; compiled loops by the plain ones.
+LEFT_OUT = ("compiled", "confounding", "coverage", "hours", "ranking", "rare_", "skewed_", "truth_")
 ESTIMATES = "ValueEstimate"  # what an estimator returns
+_TESTED = sorted((ROOT / "tests" / "unit").rglob("test_*.py"))
+_TESTED += [ROOT / "tests" / "pipeline" / "test_ope_app.py"]
+_SOURCES = [*(ROOT / "nurture_rl").rglob("*.py"), *(ROOT / "envs" / "nurture_envs").rglob("*.py")]
 WARM = ("numpy", "scipy.linalg", "scipy.optimize", "scipy.special", "scipy.stats")
 PATIENCE = (5.0, 10.0)  # CPU seconds for a mutant: these, and so many times the unchanged tests
 MEMORY = 8 * 2**30  # bytes a mutant may ask for
@@ -69,6 +85,12 @@ EXCUSES: tuple[Excuse, ...] = (
         changed="np.abs(features).min(axis=0, initial=0.0)",
         reason="the float64 mean of a constant float32 column is exact below 2^29 rows",
     ),
+    Excuse(
+        path="nurture_rl/policies/references.py",
+        original="weights[weightless, catalog.wait] = 1.0",
+        changed="weights[weightless, catalog.wait] = 2.0",
+        reason="weights are divided by their sum: any weight of the only action is certainty",
+    ),
 )
 
 
@@ -83,7 +105,7 @@ class Subject:
     @property
     def name(self) -> str:
         """Dotted name of the module."""
-        return ".".join(self.path.relative_to(ROOT).with_suffix("").parts)
+        return _module_name(self.path)
 
     def text(self, mutant: Mutant) -> str:
         """file:line:column original → changed."""
@@ -100,6 +122,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("modules", nargs="*", type=Path, help="default: all of nurture_rl/ope")
     parser.add_argument(
+        "--rooms", action="store_true", help="the rooms beside nurture_rl/ope, studies left out"
+    )
+    parser.add_argument("--values", action="store_true", help="change values as well as signs")
+    parser.add_argument("--sample", type=int, help="so many of the mutants, drawn by --seed")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument(
         "--estimators",
         action="store_true",
         help="only signs and factors, in modules that estimate and those of the room they import",
@@ -107,27 +135,33 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     os.chdir(ROOT)
     _warm_up()
-    paths = sorted(set(_modules(given.modules or [PACKAGE])))
+    paths = sorted(set(_modules(given.modules or (ROOMS if given.rooms else [OPE]))))
+    if given.rooms:
+        paths = [path for path in paths if not path.stem.startswith(LEFT_OUT)]
     if given.estimators and not given.modules:
         paths = sorted(_estimating(paths).intersection(paths))
+    subjects = [_subject(path, given.estimators, given.values) for path in paths]
+    if given.sample is not None:
+        subjects = _sampled(subjects, given.sample, given.seed)
     total, survivors, broken = 0, 0, 0
-    for path in paths:
-        subject = _subject(path, given.estimators)
+    for subject in subjects:
+        path = subject.path
         if not subject.mutants:
             continue
         started = time.monotonic()
         try:
-            alive = list(_survivors(subject))
+            found = _survivors(subject)
         except Broken as reason:
             broken += 1
             print(f"{path.relative_to(ROOT)}: {reason}", flush=True)
             continue
-        for mutant in alive:
+        for mutant in found.alive:
             print(subject.text(mutant), flush=True)
-        total, survivors = total + len(subject.mutants), survivors + len(alive)
+        total, survivors = total + len(subject.mutants), survivors + len(found.alive)
+        unsound = f", {found.left_out} of its tests left out" if found.left_out else ""
         print(
-            f"{path.relative_to(ROOT)}: {len(subject.mutants)} mutants, {len(alive)} survived, "
-            f"{time.monotonic() - started:.0f} s",
+            f"{path.relative_to(ROOT)}: {len(subject.mutants)} mutants, "
+            f"{len(found.alive)} survived{unsound}, {time.monotonic() - started:.0f} s",
             flush=True,
         )
     print(f"{total} mutants, {total - survivors} killed, {survivors} survived")
@@ -146,8 +180,9 @@ def _warm_up() -> None:
 
 def _modules(given: Sequence[Path]) -> Iterator[Path]:
     for path in (path.resolve() for path in given):
-        if not path.exists() or PACKAGE not in (path, *path.parents):
-            raise SystemExit(f"expected a module or folder in {PACKAGE.relative_to(ROOT)}: {path}")
+        if not path.exists() or not {OPE, *ROOMS}.intersection((path, *path.parents)):
+            rooms = ", ".join(str(room.relative_to(ROOT)) for room in (OPE, *ROOMS))
+            raise SystemExit(f"expected a module or folder in one of {rooms}: {path}")
         yield from path.rglob("*.py") if path.is_dir() else [path]
 
 
@@ -171,11 +206,28 @@ def _estimating(paths: Sequence[Path]) -> set[Path]:
     return chosen | imported
 
 
-def _subject(path: Path, arithmetic_only: bool) -> Subject:
+def _sampled(subjects: Sequence[Subject], size: int, seed: int) -> list[Subject]:
+    """The subjects with so many of their mutants, drawn over all of them alike."""
+    everyone = [(place, mutant) for place, one in enumerate(subjects) for mutant in one.mutants]
+    drawn = random.Random(seed).sample(range(len(everyone)), min(size, len(everyone)))
+    kept: list[list[Mutant]] = [[] for _ in subjects]
+    for number in sorted(drawn):
+        place, mutant = everyone[number]
+        kept[place].append(mutant)
+    print(f"{len(drawn)} of {len(everyone)} mutants, drawn with seed {seed}", flush=True)
+    return [replace(one, mutants=tuple(left)) for one, left in zip(subjects, kept, strict=True)]
+
+
+def _module_name(path: Path) -> str:
+    names = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(names[1:] if names[0] == "envs" else names)
+
+
+def _subject(path: Path, arithmetic_only: bool, values: bool) -> Subject:
     shown = str(path.relative_to(ROOT))
-    mutants = mutants_of(path.read_text(), str(path))
+    mutants = mutants_of(path.read_text(), str(path), values)
     excuses = [excuse for excuse in EXCUSES if excuse.path == shown]
-    known = {(mutant.original, mutant.changed) for mutant in mutants}
+    known = {(mutant.original, mutant.changed) for mutant in mutants_of(path.read_text(), "", True)}
     for excuse in excuses:
         if (excuse.original, excuse.changed) not in known:
             raise SystemExit(f"{shown}: nothing to excuse at {excuse.original!r}; drop the excuse")
@@ -190,16 +242,51 @@ def _subject(path: Path, arithmetic_only: bool) -> Subject:
 
 
 def _tests_of(path: Path) -> tuple[Path, ...]:
-    folder = TESTS / path.parent.relative_to(PACKAGE)
+    if OPE not in path.parents:
+        return _importing(path)
+    folder = OPE_TESTS / path.parent.relative_to(OPE)
     own = folder / f"test_{path.name}"
     if own.exists():
         return (own,)
-    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     files = sorted(folder.glob("test_*.py"))
-    return tuple(file for file in files if f"from {name} import" in file.read_text())
+    return tuple(file for file in files if _module_name(path) in _imports(file))
 
 
-def _survivors(subject: Subject) -> Iterator[Mutant]:
+def _importing(path: Path) -> tuple[Path, ...]:
+    """Tests that import a module, or else a module that does; its own test file first."""
+    users = {_module_name(path)}
+    room = next(room.name for room in ROOMS if room in path.parents)
+    for _ in range(3):
+        found = [test for test in _TESTED if users & _imports(test)]
+        near = [test for test in found if room in test.parts]
+        if found:
+            own = f"test_{path.name}"
+            return tuple(sorted(near or found, key=lambda test: (test.name != own, test)))
+        users |= {_module_name(other) for other in _SOURCES if users & _imports(other)}
+    return ()
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """Modules that a file imports from, by their dotted names."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return frozenset(
+        name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module
+        for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Survivors:
+    """What the tests of a module let pass."""
+
+    alive: tuple[Mutant, ...]
+    left_out: int  # tests that fail without any change
+
+
+def _survivors(subject: Subject) -> Survivors:
     """Mutants that pass, first by swapping code in a collected session, then imported afresh."""
     if not subject.tests:
         raise Broken(f"no test file for its {len(subject.mutants)} mutants")
@@ -216,13 +303,19 @@ def _survivors(subject: Subject) -> Iterator[Mutant]:
     os.waitpid(session, 0)
     if not found or "alive" not in found[-1]:
         raise Broken(found[-1]["broken"] if found else "its tests cannot be collected")
-    limit, alive = found[-1]["limit"] + PATIENCE[0], found[-1]["alive"]
-    if alive and _child(partial(_afresh, subject, None), limit)[0] != 0:
+    limit, alive, unsound = (
+        found[-1]["limit"] + PATIENCE[0],
+        found[-1]["alive"],
+        found[-1]["unsound"],
+    )
+    if alive and _child(partial(_afresh, subject, None, unsound), limit)[0] != 0:
         raise Broken("its tests pass when collected once, but not when run alone")
-    for place in alive:
-        mutant = subject.mutants[place]
-        if _child(partial(_afresh, subject, mutant), limit)[0] == 0:
-            yield mutant
+    left = [
+        mutant
+        for mutant in (subject.mutants[place] for place in alive)
+        if _child(partial(_afresh, subject, mutant, unsound), limit)[0] == 0
+    ]
+    return Survivors(tuple(left), len(unsound))
 
 
 def _pytest_arguments(subject: Subject) -> list[str]:
@@ -237,7 +330,8 @@ class _Swaps:
         self.subject, self.report = subject, os.fdopen(writable, "w")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        items = list(session.items)
+        items = _sound(session, list(session.items))
+        unsound = [item.nodeid for item in session.items if item not in items]
         code, seconds = _child(lambda: _run(session, items), None)
         if session.testsfailed or code != 0:
             self._say({"broken": "its tests fail, or there are none, without any change"})
@@ -261,7 +355,7 @@ class _Swaps:
                 alive.append(place)
             elif 1 <= code <= len(items):
                 items.insert(0, items.pop(code - 1))  # what killed one may kill the next
-        self._say({"alive": alive, "limit": limit})
+        self._say({"alive": alive, "limit": limit, "unsound": unsound})
         return True
 
     def _say(self, found: dict[str, object]) -> None:
@@ -277,6 +371,26 @@ def _run(session: pytest.Session, items: Sequence[pytest.Item]) -> int:
         if session.testsfailed:
             return min(place + 1, 200)
     return 0 if items else 255
+
+
+def _sound(session: pytest.Session, items: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests that pass without any change."""
+    readable, writable = os.pipe()
+
+    def run_all() -> int:
+        for place, item in enumerate(items):
+            failed = session.testsfailed
+            following = items[place + 1] if place + 1 < len(items) else None
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed > failed:
+                os.write(writable, f"{place}\n".encode())
+        return 0
+
+    _child(run_all, None)
+    os.close(writable)
+    with os.fdopen(readable) as lines:
+        failing = {int(line) for line in lines}
+    return [item for place, item in enumerate(items) if place not in failing]
 
 
 def _child(work: Callable[[], int], cpu_seconds: float | None) -> tuple[int, float]:
@@ -359,11 +473,12 @@ class _Finder:
         return importlib.util.spec_from_file_location(name, self.path, loader=loader)
 
 
-def _afresh(subject: Subject, mutant: Mutant | None) -> int:
+def _afresh(subject: Subject, mutant: Mutant | None, left_out: Sequence[str]) -> int:
     """Import the mutant in place of its module and run the tests; 0 when they pass."""
     if mutant is not None:
         sys.meta_path.insert(0, _Finder(subject.name, str(subject.path), mutant.code))
-    return int(pytest.main([*_pytest_arguments(subject), "--maxfail=1"]))
+    without = [f"--deselect={test}" for test in left_out]
+    return int(pytest.main([*_pytest_arguments(subject), "--maxfail=1", *without]))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""One-sign changes of a module's source: what could be wrong with it and still run.
+"""One-place changes of a module's source: what could be wrong with it and still run.
 
-A mutant is the module with a single operator turned round. Annotations, raised messages and
-formatted strings are left alone: no number comes from them.
+A mutant is the module with a single operator turned round. On request also a single value changed:
+a number, a truth value, a condition, one field of a record read for another. Annotations, raised
+messages and formatted strings are left alone: no number comes from them.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
 
@@ -35,6 +36,14 @@ NAMES = {
 NAMES |= {other: name for name, other in NAMES.items()}
 ARITHMETIC_NAMES = {"add": "subtract", "multiply": "divide"}
 ARITHMETIC_NAMES |= {other: name for name, other in ARITHMETIC_NAMES.items()}
+CONDITIONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
 SHOWN = 72  # characters of an expression that are printed
 
 
@@ -46,21 +55,33 @@ class Mutant:
     column: int
     original: str  # the expression as written, on one line
     changed: str  # the same after the change
-    arithmetic: bool  # a sign or factor, not a comparison or a choice of the larger
+    arithmetic: bool  # a sign or factor, not a comparison, a choice of the larger or a value
     owner: tuple[str, ...]  # function or class and method it lies in; () at module level
     first_line: int  # of the owner's code, 0 at module level
     code: CodeType  # of the whole changed module
 
 
-def mutants_of(source: str, path: str) -> list[Mutant]:
-    """Every mutant of a module, in the order of its lines."""
+def mutants_of(source: str, path: str, values: bool = False) -> list[Mutant]:
+    """Every mutant of a module, in the order of its lines.
+
+    Args:
+        source: of the module.
+        path: its file, for messages.
+        values: also change values inside functions; defaults of settings are nobody's claim.
+    """
     tree = ast.parse(source, path)
+    statement = _statements(tree)
     found: list[Mutant] = []
     for owner, node in _sites(tree):
-        for arithmetic, apply in _changes(node):
-            before = ast.unparse(node)
+        changes = [*_changes(node)]
+        if values and owner and isinstance(owner[-1], ast.FunctionDef):
+            changes += [(False, change) for change in _values(node, _fields_read(owner[-1]))]
+        for arithmetic, apply in changes:
+            # A number alone says nothing: it is shown in its statement.
+            shown = statement[node] if isinstance(node, ast.Constant) else node
+            before = ast.unparse(shown)
             undo = apply()
-            original, changed = _around_change(before, ast.unparse(node))
+            original, changed = _around_change(before, ast.unparse(shown))
             ast.fix_missing_locations(node)
             code = compile(tree, path, "exec")
             undo()
@@ -78,6 +99,15 @@ def mutants_of(source: str, path: str) -> list[Mutant]:
                 )
             )
     return sorted(found, key=lambda mutant: (mutant.line, mutant.column))
+
+
+def _statements(tree: ast.Module) -> dict[ast.AST, ast.AST]:
+    """The innermost statement that holds each node."""
+    inside: dict[ast.AST, ast.AST] = {}
+    for statement in ast.walk(tree):  # outer statements come before those in them
+        if isinstance(statement, ast.stmt):
+            inside |= dict.fromkeys(ast.walk(statement), statement)
+    return inside
 
 
 Owner = tuple[ast.FunctionDef | ast.ClassDef, ...]
@@ -153,6 +183,50 @@ def _changes(node: Site) -> Iterator[tuple[bool, _Change]]:
             yield False, _Change(called, name, NAMES[value])
         elif value in ARITHMETIC_NAMES and _of_numpy(called):
             yield True, _Change(called, name, ARITHMETIC_NAMES[value])
+
+
+def _values(node: Site, fields: Mapping[str, Sequence[str]]) -> Iterator[_Change]:
+    """Other values in the place of one node's."""
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, bool):
+            yield _Change(node, "value", not node.value)
+        elif isinstance(node.value, int):
+            yield _Change(node, "value", node.value + 1)
+        elif isinstance(node.value, float):
+            yield _Change(node, "value", 2.0 * node.value if node.value else 1.0)
+    elif isinstance(node, ast.BoolOp):
+        yield _Change(node, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And())
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield _Change(node, "operand", ast.UnaryOp(ast.Not(), node.operand))
+    elif isinstance(node, ast.Compare):
+        for place, comparison in enumerate(node.ops):
+            if type(comparison) in CONDITIONS:
+                ops = list(node.ops)
+                ops[place] = CONDITIONS[type(comparison)]()
+                yield _Change(node, "ops", ops)
+    elif isinstance(node, ast.Subscript) and _field(node) is not None:
+        names = fields[ast.unparse(node.value)]
+        other = names[(names.index(str(_field(node))) + 1) % len(names)]
+        if len(names) > 1:
+            yield _Change(node, "slice", ast.Constant(other))
+
+
+def _field(node: ast.Subscript) -> str | None:
+    """The name in `record["name"]`, where it is read."""
+    key = node.slice
+    named = isinstance(key, ast.Constant) and isinstance(key.value, str)
+    return str(key.value) if named and isinstance(node.ctx, ast.Load) else None  # type: ignore[attr-defined]
+
+
+def _fields_read(function: ast.FunctionDef) -> dict[str, list[str]]:
+    """Names read from each record of a function, in order."""
+    found: dict[str, list[str]] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Subscript) and (name := _field(node)) is not None:
+            names = found.setdefault(ast.unparse(node.value), [])
+            if name not in names:
+                names.append(name)
+    return found
 
 
 def _of_numpy(called: ast.expr) -> bool:

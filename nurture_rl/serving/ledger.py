@@ -34,8 +34,9 @@ def settle(events: Sequence[Event], stored: Mapping[str, Event], forbidding: For
     renamed: list[int] = []
     conflicting: list[int] = []
     for position, event in enumerate(events):
-        before = seen.setdefault(event.event_id, event)
-        if before is event:
+        before = seen.get(event.event_id)
+        if before is None:
+            seen[event.event_id] = event
             fresh.append(event)
         elif _content(before) == _content(event):
             continue

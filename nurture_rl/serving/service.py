@@ -13,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 
 from nurture_envs.clock import DAY_US, local_microseconds
+from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import decide
 from nurture_rl.serving.forbidding import Forbidding
@@ -49,6 +50,15 @@ class ServerSettings:
     # Hours by which the zone of a contact without one may be off the default zone. The journey's
     # own figure belongs to the zone its author had in mind, which nothing says is this one.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
+
+    def __post_init__(self) -> None:
+        low, high = self.unknown_zone_slack
+        if not low <= 0 <= high:
+            raise NurtureError(
+                f"expected --unknown-zone-slack as hours back (<= 0) and ahead (>= 0), got {low} "
+                f"and {high}; give -1 6 for zones from one hour behind the default zone's to six "
+                "ahead"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +160,9 @@ class Service:
             quarantined: rows to keep beside them.
             kept: further ones, for ids that turn out to be taken.
         """
-        with self._locked([event.contact_id for event in events]):
+        # Ids too: an opt-out must not meet another contact's event of the same id unseen.
+        names = [name for event in events for name in (event.contact_id, event.event_id)]
+        with self._locked(names):
             now_us = self.settings.clock()
             if not self.settings.simulated_clock:
                 events = [
@@ -287,11 +299,10 @@ class Service:
         return Episode(f"{self.bundle.journey.name}:{contact.contact_id}:{day}", anchor_us)
 
     @contextmanager
-    def _locked(self, contact_ids: Sequence[str]) -> Iterator[None]:
-        """Hold these contacts' locks; always taken in one order, so nobody waits in a circle."""
-        stripes = sorted(
-            {zlib.crc32(contact_key(name).encode()) % _STRIPES for name in contact_ids}
-        )
+    def _locked(self, names: Sequence[str]) -> Iterator[None]:
+        """Hold the locks of these contacts and events, in one order, so nobody waits in a circle."""
+        keys = {contact_key(name) for name in names}
+        stripes = sorted({zlib.crc32(key.encode()) % _STRIPES for key in keys})
         with ExitStack() as stack:
             for stripe in stripes:
                 stack.enter_context(self._locks[stripe])

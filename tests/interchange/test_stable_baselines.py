@@ -18,7 +18,7 @@ checker = pytest.importorskip("stable_baselines3.common.env_checker")
 callbacks = pytest.importorskip("stable_baselines3.common.callbacks")
 
 ENV_ID = "nurture_envs/InboundLead-v0"
-STEPS, CONTACTS = 6144, 1500
+STEPS, CONTACTS = 6144, 6000  # a few EUR more must be four standard errors
 
 
 class Watch(callbacks.BaseCallback):  # type: ignore[misc,name-defined]

@@ -10,6 +10,8 @@ import urllib.error
 from http.client import HTTPException
 from pathlib import Path
 
+import pytest
+
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.store import Store
 from tests.pipeline.running_server import RunningServer, running
@@ -68,6 +70,15 @@ def test_a_restarted_server_gives_the_same_decision_again(tmp_path: Path) -> Non
             answers.append(server.send("POST", "/v1/decisions", ask))
         assert server.process.returncode == 0  # stopped when told, not killed
     assert answers[0] == answers[1]
+
+
+def test_a_store_deleted_while_served_ends_the_server(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "bundle")
+    with running(tmp_path / "bundle", tmp_path / "store.db") as server:
+        (tmp_path / "store.db").unlink()
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            server.send("PUT", "/v1/contacts", {"contacts": [{"contact_id": "ada"}]})
+        assert server.process.wait(timeout=20) == 2
 
 
 def test_a_refused_bundle_is_one_clear_error_and_exit_code_2(tmp_path: Path) -> None:

@@ -58,6 +58,33 @@ def test_a_choice_is_turned_round_but_is_no_arithmetic(
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("return True", [("return True", "return False")]),
+        ("x = a + 7", [("a + 7", "a - 7"), ("x = a + 7", "x = a + 8")]),
+        ("return 0.5", [("return 0.5", "return 1.0")]),
+        ("return 0.0", [("return 0.0", "return 1.0")]),
+        ("return a and b", [("a and b", "a or b")]),
+        ("return not a", [("not a", "not not a")]),
+        ("return a is None", [("a is None", "a is not None")]),
+        ("return a == b", [("a == b", "a != b")]),
+        ("return a in b", [("a in b", "a not in b")]),
+        ('return a["x"], a["y"]', [("a['x']", "a['y']"), ("a['y']", "a['x']")]),
+        ('return a["x"], b["y"]', []),
+    ],
+)
+def test_values_are_changed_on_request(body: str, expected: list[tuple[str, str]]) -> None:
+    source = f"def f(a, b):\n    {body}\n"
+    found = [(one.original, one.changed) for one in mutants_of(source, "m.py", values=True)]
+    assert found == expected
+
+
+def test_defaults_of_settings_are_no_values_to_change() -> None:
+    source = "LIMIT = 3\nclass C:\n    size: int = 4\ndef f(a=5):\n    return a\n"
+    assert mutants_of(source, "m.py", values=True) == []
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "raise ValueError(a - b)",
@@ -96,6 +123,20 @@ def test_a_long_expression_is_cut_around_the_change() -> None:
     assert f"{'a' * 9} + {'b' * 9}" in mutant.changed
     assert mutant.original.startswith("…")
     assert mutant.original.endswith("…")
+
+
+def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() -> None:
+    asked = ["--values", "--sample", "2", "--seed", "1", "nurture_rl/bandits/returns.py"]
+    run = subprocess.run(
+        [sys.executable, "tests/flip_signs.py", *asked],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ", drawn with seed 1\n" in run.stdout, run.stdout + run.stderr
+    assert "nurture_rl/bandits/returns.py: 2 mutants, 0 survived" in run.stdout
+    assert run.returncode == 0
 
 
 def test_a_module_whose_tests_notice_every_sign_has_no_survivor() -> None:

@@ -140,6 +140,26 @@ def test_an_unknown_kind_deep_inside_is_named_by_its_key() -> None:
         ({"kind": "explore", "base": "drip", "share": 2}, r"policy\.share: .* got 2"),
         ({"kind": "explore", "base": "drip", "share": 0.1, "wiht": "rules"}, "did you mean 'with'"),
         ({"kind": "floor", "policy": "drip", "epsilon": 0.2}, r"policy\.epsilon: .* got 0\.2"),
+        (
+            {"kind": "mixture", "policy": "drip", "other": "rules", "share": 1.5},
+            r"policy\.share: .* got 1\.5",
+        ),
+        ({"kind": "explore", "base": "drip", "share": 1.5}, r"policy\.share: .* got 1\.5"),
+        (
+            {"kind": "trust_region", "policy": "drip", "anchor": "random", "max_ratio": 0.5},
+            r"policy\.max_ratio: .* got 0\.5",
+        ),
+        (
+            {
+                "kind": "trust_region",
+                "policy": "drip",
+                "anchor": "random",
+                "max_ratio": 2,
+                "explore": 1.5,
+            },
+            r"policy\.explore: .* got 1\.5",
+        ),
+        ({"kind": "floor", "policy": "drip", "epsilon": 0.1}, r"policy\.epsilon: .* got 0\.1"),
         ({"kind": "always"}, r"policy\.action: .* missing"),
         ({"kind": "fixed"}, r"policy\.probabilities: .* missing"),
         ({"kind": "random", "weights": {"send": "much"}}, r"weights\.send: .* 'much'"),
@@ -150,6 +170,13 @@ def test_an_unknown_kind_deep_inside_is_named_by_its_key() -> None:
 def test_a_missing_misspelt_or_impossible_value_is_named(spec: Spec, message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         build_policy(spec, CONTEXT)
+
+
+def test_a_trust_region_of_no_named_exploration_explores_nothing() -> None:
+    spec = {"kind": "trust_region", "policy": "drip", "anchor": "random", "max_ratio": 1}
+    assert build_policy(spec, CONTEXT).spec()["explore"] == 0.0
+    spec["max_ratio"] = 1.5
+    assert build_policy(spec, CONTEXT).spec()["max_ratio"] == 1.5
 
 
 def test_an_action_of_another_catalogue_is_refused() -> None:

@@ -140,6 +140,16 @@ def test_the_floor_leaves_a_forced_row_alone() -> None:
     assert with_floor(np.array([[0.0, 1.0, 0.0]]), mask, 0.2).tolist() == [[0.0, 1.0, 0.0]]
 
 
+def test_each_row_counts_its_own_legal_actions() -> None:
+    mask = np.array([[True, True, True], [True, False, False], [True, True, False]])
+    rows = with_floor(np.tile([1.0, 0.0, 0.0], (3, 1)), mask, 0.2)
+    assert rows == pytest.approx(np.array([[0.6, 0.2, 0.2], [1.0, 0.0, 0.0], [0.8, 0.2, 0.0]]))
+
+
+def test_a_floor_of_no_rows_is_no_row_whatever_the_floor() -> None:
+    assert with_floor(np.zeros((0, 3)), np.ones((0, 3), bool), 1.5).shape == (0, 3)
+
+
 def test_a_floor_that_more_than_fills_a_row_is_refused() -> None:
     with pytest.raises(PolicyError, match=r"0\.4 on each of 3 legal .* at most 0\.333"):
         with_floor(np.full((1, 3), 1 / 3), OPEN, 0.4)

@@ -100,8 +100,23 @@ def test_sampled_shares_match_the_probabilities() -> None:
 def test_uniforms_outside_the_unit_interval_are_refused() -> None:
     with pytest.raises(ProbabilityError, match=r"\[0, 1\]"):
         sample_actions(np.array([[1.0]]), np.array([np.nan]))
+    with pytest.raises(ProbabilityError, match=r"\[0, 1\]"):
+        sample_actions(np.array([[1.0]]), np.array([1.5]))
     with pytest.raises(ShapeError, match="uniforms"):
         sample_actions(np.array([[1.0]]), np.zeros(2))
+
+
+def test_the_highest_uniform_draws_the_last_possible_action() -> None:
+    rows = np.array([[0.0, 0.4, 0.6, 0.0], [0.5, 0.5, 0.0, 0.0]])
+    assert sample_actions(rows, np.ones(2)).tolist() == [2, 1]
+
+
+def test_a_row_that_sums_to_less_than_one_by_rounding_keeps_its_shares() -> None:
+    # Half of 0.98 is 0.49: just inside the first action; half of 1 would be past it.
+    assert sample_actions(np.array([[0.495, 0.485]]), np.array([0.5])).tolist() == [0]
+    assert sample_actions(np.array([[0.485, 0.495]]), np.array([0.5])).tolist() == [1]
+    assert sample_actions(np.array([[0.505, 0.505]]), np.array([0.5])).tolist() == [1]
+    assert sample_actions(np.array([[0.4, 0.1, 0.3]]), np.array([0.55])).tolist() == [1]
 
 
 def test_certain_puts_everything_on_one_action() -> None:

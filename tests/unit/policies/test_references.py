@@ -66,6 +66,14 @@ def test_random_hands_the_weight_of_a_masked_kind_to_the_legal_kinds() -> None:
     assert (row[~mask[0]] == 0.0).all()
 
 
+def test_random_shares_a_kind_by_what_is_legal_in_each_row() -> None:
+    mask = all_legal(INBOUND, 2)
+    mask[1, 1:10] = False  # one send of ten is left
+    rows = DEFAULT_RANDOM.action_probabilities(features(INBOUND, 2), mask)
+    assert rows[0, 0] == pytest.approx(0.044)
+    assert rows[1, 0] == pytest.approx(0.44)
+
+
 def test_random_waits_where_only_weightless_kinds_are_legal() -> None:
     rows = Random(CATALOG, (("send", 1.0),)).action_probabilities(
         features(INBOUND, 1), without(INBOUND, 1, *CATALOG.ids[:10])
@@ -101,6 +109,8 @@ def test_fixed_waits_where_none_of_its_actions_is_legal() -> None:
 def test_fixed_refuses_probabilities_that_forget_an_action() -> None:
     with pytest.raises(PolicyError, match=r"sum to 1, got 0\.66"):
         Fixed(CATALOG, (("pause:1", 0.33), ("exit", 0.33)))
+    with pytest.raises(PolicyError, match=r"sum to 1, got 0\.97"):
+        Fixed(CATALOG, (("pause:1", 0.64), ("exit", 0.33)))
 
 
 def test_drip_follows_its_schedule_and_waits_between() -> None:
