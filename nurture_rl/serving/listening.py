@@ -91,7 +91,7 @@ class Listener(Server):
         holder: Any = (
             SocketHolder  # whose stub hides how it is made: descriptor, Unix socket, backlog
         )
-        self._shd = holder(self._bound.fileno(), False, _BACKLOG)
+        self._shd = holder(self._bound.detach(), False, _BACKLOG)  # which closes it
 
 
 def _refused(host: str, port: int, error: OSError) -> ListenError:

@@ -25,6 +25,8 @@ from nurture_rl.release.parity import normal_states
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
+from tests.fuzzing.promise import said
+from tests.fuzzing.rows import written
 from tests.pipeline.running_server import RunningServer, running
 from tests.unit.release.bundles import CREATED, card
 
@@ -168,11 +170,13 @@ class Process:
 
     def ask(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         """Status and decoded answer of a request; one for decisions says what time it is."""
+        found, now = json.loads(body), written(self.clock_us, random.Random(0))
         if path == "/v1/decisions":
-            from tests.fuzzing.rows import written
-
-            said = {**json.loads(body), "now": written(self.clock_us, random.Random(0))}
-            body = json.dumps(said).encode()
+            found["now"] = now
+        for row in found.get("events", ()):
+            if row.get("type") == "snoozed" and (said(row) or self.clock_us) <= self.clock_us:
+                row["recorded_at"] = now  # its days count from then; the server cannot know it
+        body = json.dumps(found).encode()
         assert self._server is not None
         request = urllib.request.Request(self._server.url + path, body, method=method)
         try:
