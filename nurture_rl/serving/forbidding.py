@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nurture_envs.journey import Journey
-from nurture_envs.stops import FORBIDDING_TYPES, forbids, say_of
+from nurture_envs.stops import FORBIDDING_TYPES, STOPPING_REPLIES
 
 # Their sends fill caps, their calls and their answers begin conversations.
 _ALWAYS = FORBIDDING_TYPES | {"reply", "sent", "escalated"}
@@ -28,4 +28,4 @@ class Forbidding:
 
     def may(self, kind: str | None, reply_class: str | None) -> bool:
         """Whether an event of this type and reply class may forbid mail."""
-        return kind in self.types or forbids(say_of(kind or "", reply_class))
+        return kind in self.types or reply_class in STOPPING_REPLIES

@@ -300,7 +300,7 @@ class Service:
 
     @contextmanager
     def _locked(self, names: Sequence[str]) -> Iterator[None]:
-        """Hold the locks of these contacts and events, in one order, so nobody waits in a circle."""
+        """Hold these contacts and events; always locked in one order, so no circle waits."""
         keys = {contact_key(name) for name in names}
         stripes = sorted({zlib.crc32(key.encode()) % _STRIPES for key in keys})
         with ExitStack() as stack:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -147,21 +146,23 @@ def test_many_threads_asking_for_one_contact_get_one_decision(served: Service) -
 def test_an_opt_out_does_not_hide_behind_an_event_that_comes_at_once(
     served: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = served.store.events_of_ids
+    read, asked, other_done = served.store.events_of_ids, threading.Event(), threading.Event()
 
     def slow(ids: Sequence[str]) -> dict[str, Event]:
         found = read(ids)
-        time.sleep(0.05)
+        if not asked.is_set():
+            asked.set()
+            other_done.wait(0.2)  # time for the other event to come in between
         return found
 
     monkeypatch.setattr(served.store, "events_of_ids", slow)
-    words = [event("open", MIDNIGHT, "bob", event_id="e")]
-    words.append(event("unsubscribe", MIDNIGHT, "ada", event_id="e"))
-    threads = [threading.Thread(target=served.append_events, args=([word],)) for word in words]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    word = event("unsubscribe", MIDNIGHT, "ada", event_id="e")
+    speaker = threading.Thread(target=served.append_events, args=([word],))
+    speaker.start()
+    asked.wait()
+    served.append_events([event("open", MIDNIGHT, "bob", event_id="e")])
+    other_done.set()
+    speaker.join()
     assert [found.type for found in served.store.events(["ada"])["ada"]] == ["unsubscribe"]
 
 

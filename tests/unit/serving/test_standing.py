@@ -123,4 +123,5 @@ def test_keys_keep_what_tells_ids_apart() -> None:
     assert len({contact_key(name) for name in names}) == len(names)
     assert contact_key("zoe\u0308") == contact_key("ZOË") == "zoë"
     assert contact_key(contact_key("ﬁꜰ İ")) == contact_key("ﬁꜰ İ")
-    assert contact_key(" \u200b\0") == ""
+    assert contact_key(" \u200b\0") == contact_key("  ") == ""
+    assert contact_key(" Lead-7@X.org ") == contact_key(" Lead-7@X.org\u200b ") == "lead-7@x.org"
