@@ -56,7 +56,7 @@ def decode_json(name: str, data: bytes) -> Any:
     """
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{name}: expected JSON, got: {error}; {_AGAIN}") from error
 
 

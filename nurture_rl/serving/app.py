@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable
-from typing import Any
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+from uuid import uuid4
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, get, post, put
@@ -13,10 +15,19 @@ from litestar.exceptions import HTTPException
 
 from nurture_envs.errors import NurtureError
 from nurture_rl.serving import wire
+from nurture_rl.serving.decide import FAIL_CLOSED
+from nurture_rl.serving.intake import raw_text, read_rows, readable_contact
+from nurture_rl.serving.ledger import Settled
+from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
-from nurture_rl.serving.service import Service
+from nurture_rl.serving.records import Answer, Decision, Quarantined, Refusal
+from nurture_rl.serving.service import Ask, Service
+from nurture_rl.serving.traffic import Bodies, Busy, Lane, Limits, Pulse
 
-_MAX_BODY = 32 * 1024 * 1024  # bytes; 10,000 events of 3 kB
+_STEP_ROWS = 128  # decided at a time, so that a long request lets others in between
+_SMALL_THREADS = 16  # they mostly wait for the disk
+_BULK_THREADS = 2
+_LIMITS = Limits()
 _PROBLEM = "application/problem+json"
 
 _encode = msgspec.json.Encoder().encode
@@ -27,31 +38,45 @@ _contacts_in = msgspec.json.Decoder(wire.ContactsIn, strict=True)
 Body = Response[bytes]
 
 
-def create_app(service: Service) -> Litestar:
+Steps = Iterator[Body | None]
+
+
+def create_app(service: Service, limits: Limits = _LIMITS) -> Litestar:
     """The application: decisions, events, contacts, health and its own description.
 
     Whoever opened the store closes it, after the server has stopped.
     """
     description = _encode(document())
+    bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
+    small = Lane("small", _SMALL_THREADS, limits.small_requests)
+    bulk = Lane("bulk", _BULK_THREADS, limits.bulk_requests)
+
+    async def answered(
+        request: Request[Any, Any, Any], steps: Callable[[Service, bytes], Steps]
+    ) -> Body:
+        async with bodies.read(request.stream()) as body:
+            lane = bulk if len(body) > limits.bulk_bytes else small
+            return await lane.run(steps(service, body))
+
+    def busy(_: Request[Any, Any, Any], __: Exception) -> Body:
+        text = "the server has as much to do as it takes on, and did nothing; ask again"
+        return _problem(503, "busy", text, {"retry-after": str(limits.retry_seconds)})
 
     @post("/v1/decisions", status_code=200)
     async def decisions(request: Request[Any, Any, Any]) -> Body:
-        body = await request.body()
-        return await asyncio.to_thread(_decide, service, body)
+        return await answered(request, _decide)
 
     @post("/v1/events", status_code=200)
     async def events(request: Request[Any, Any, Any]) -> Body:
-        body = await request.body()
-        return await asyncio.to_thread(_add_events, service, body)
+        return await answered(request, _add_events)
 
     @put("/v1/contacts", status_code=200)
     async def contacts(request: Request[Any, Any, Any]) -> Body:
-        body = await request.body()
-        return await asyncio.to_thread(_put_contacts, service, body)
+        return await answered(request, _put_contacts)
 
     @get("/healthz")
     async def health() -> Body:
-        return await asyncio.to_thread(_health, service)
+        return _health(service, await pulse.healthy())
 
     @get("/schema")
     async def schema() -> Body:
@@ -60,12 +85,12 @@ def create_app(service: Service) -> Litestar:
     return Litestar(
         [decisions, events, contacts, health, schema],
         openapi_config=None,
-        request_max_body_size=_MAX_BODY,
-        exception_handlers=_HANDLERS,
+        request_max_body_size=limits.body_bytes,
+        exception_handlers={**_HANDLERS, Busy: busy},
     )
 
 
-def _decide(service: Service, body: bytes) -> Body:
+def _decide(service: Service, body: bytes) -> Steps:
     request = _decisions_in.decode(body)
     now_us = None
     if request.now is not None:
@@ -75,54 +100,110 @@ def _decide(service: Service, body: bytes) -> Body:
                 "--simulated-clock - at `$.now`"
             )
         now_us = wire.microseconds(request.now, "$.now")
-    answers = service.decide(wire.asks_of(request), now_us)
-    catalog = service.bundle.catalog
-    out = [wire.answer_out(answer, catalog) for answer in answers]
+    asks, answers = wire.asks_of(request), list[Answer]()
+    with service.watched() as told:
+        for start in range(0, len(asks), _STEP_ROWS):
+            if start:
+                yield None
+            answers += _part(service, asks[start : start + _STEP_ROWS], now_us, first=not start)
+        _up_to_date(service, answers, told, now_us)
+    out = [wire.answer_out(answer, service.catalogs) for answer in answers]
     if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
         names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
-        return _problem(404, "unknown contact", f"no contact asked for is known: {names}")
-    return _json(_encode(wire.DecisionsOut(out)))
+        yield _problem(404, "unknown contact", f"no contact asked for is known: {names}")
+    yield _json(_encode(wire.DecisionsOut(out)))
 
 
-def _add_events(service: Service, body: bytes) -> Body:
+def _up_to_date(
+    service: Service, answers: list[Answer], told: set[str], now_us: int | None
+) -> None:
+    """Ask again for decisions about whose contact something was acknowledged since."""
+    old = [
+        (i, Ask(answer.contact_id, answer.decision_id))
+        for i, answer in enumerate(answers)
+        if isinstance(answer, Decision) and contact_key(answer.contact_id) in told
+    ]
+    if old:
+        found = service.decide([ask for _, ask in old], now_us)
+        for (i, _), answer in zip(old, found, strict=True):
+            answers[i] = answer
+
+
+def _part(
+    service: Service, asks: Sequence[Ask], now_us: int | None, first: bool
+) -> Sequence[Answer]:
+    """The answers of one step. What earlier steps decided stands, so a later one only refuses."""
+    try:
+        return service.decide(asks, now_us)
+    except sqlite3.Error as error:
+        if first:
+            raise
+        text = f"the store refused, so nothing was decided: {error}; ask again"
+        return [Refusal(ask.contact_id, FAIL_CLOSED, text) for ask in asks]
+
+
+def _add_events(service: Service, body: bytes) -> Steps:
     request = _events_in.decode(body)
-    simulated = service.settings.simulated_clock
-    good, rejected = wire.check_rows(
-        request.events, None if simulated else service.settings.clock()
-    )
-    stored = service.append_events(
-        [event.contact_id for event in good],
-        lambda us: [wire.event_of(event, None if simulated else us) for event in good],
-    )
-    return _json(_encode(wire.EventsOut(stored, len(good) - stored, rejected)))
+    settings, forbidding = service.settings, service.forbidding
+    now_us, found = settings.clock(), request.events
+    good, rejected = read_rows(found, forbidding, now_us, settings.simulated_clock)
+    kept = [_kept(now_us, found[row.row], row.reason) for row in rejected]
+    kept += [_kept(now_us, row.raw, "; ".join(row.notes)) for row in good if row.notes]
+
+    def taken(settled: Settled, at_us: int) -> list[Quarantined]:
+        positions = (*settled.renamed, *settled.conflicting)
+        return [_kept(at_us, good[position].raw, _TAKEN) for position in positions]
+
+    added = service.append_events([row.event for row in good], kept, taken)
+    conflicting = [good[position].position for position in added.settled.conflicting]
+    rejected += [wire.RejectedRow(row, _TAKEN, False) for row in conflicting]
+    notes = {row.position: list(row.notes) for row in good}
+    for position in added.settled.renamed:
+        notes[good[position].position].append(f"{_TAKEN}; stored under another")
+    mended = [wire.MendedRow(row, found) for row, found in notes.items() if found]
+    rejected.sort(key=lambda row: row.row)
+    overlooked = any(row.may_forbid_mail for row in rejected)
+    out = wire.EventsOut(rejected, mended, added.stored, added.repeated)
+    yield _json(_encode(out), 422 if overlooked else 200)
 
 
-def _put_contacts(service: Service, body: bytes) -> Body:
+_TAKEN = "event_id is taken by an event with other content - at `$.event_id`"
+
+
+def _kept(now_us: int, row: dict[str, Any], reason: str) -> Quarantined:
+    return Quarantined(now_us, "/v1/events", readable_contact(row), reason, raw_text(row))
+
+
+def _put_contacts(service: Service, body: bytes) -> Steps:
     contacts = wire.contacts_of(_contacts_in.decode(body))
     service.put_contacts(contacts)
-    return _json(_encode(wire.ContactsOut(len(contacts))))
+    yield _json(_encode(wire.ContactsOut(len(contacts))))
 
 
-def _health(service: Service) -> Body:
-    bundle = service.bundle
+def _writable(service: Service) -> bool:
     try:
         service.store.touch()
     except sqlite3.Error:
-        health = wire.Health(
-            "store not writable", bundle.policy_id, bundle.journey.name, bundle.catalog.hash
-        )
-        return _json(_encode(health), 503)
-    health = wire.Health("ok", bundle.policy_id, bundle.journey.name, bundle.catalog.hash)
-    return _json(_encode(health))
+        return False
+    return True
+
+
+def _health(service: Service, writable: bool) -> Body:
+    bundle = service.bundle
+    status: Literal["ok", "store not writable"] = "ok" if writable else "store not writable"
+    health = wire.Health(status, bundle.policy_id, bundle.journey.name, bundle.catalog.hash)
+    return _json(_encode(health), 200 if writable else 503)
 
 
 def _json(content: bytes, status: int = 200) -> Body:
     return Response(content, status_code=status, media_type=MediaType.JSON)
 
 
-def _problem(status: int, title: str, detail: str) -> Body:
+def _problem(
+    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Body:
     content = _encode(wire.Problem(title, status, detail))
-    return Response(content, status_code=status, media_type=_PROBLEM)
+    return Response(content, status_code=status, media_type=_PROBLEM, headers=headers)
 
 
 def _bad_request(_: Request[Any, Any, Any], error: Exception) -> Body:
@@ -142,6 +223,21 @@ def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Body:
     return _problem(503, "store not available", f"nothing was decided or stored: {error}")
 
 
+def _too_deep(_: Request[Any, Any, Any], error: Exception) -> Body:
+    detail = "lists and objects lie too deeply in each other; nothing was stored or decided"
+    return _problem(400, "bad request", f"{detail}: leave the deeper ones out")
+
+
+def _failed(request: Request[Any, Any, Any], error: Exception) -> Body:
+    """What nobody foresaw: the caller gets a name to ask for, the operator the whole story."""
+    name = uuid4().hex[:12]
+    print(f"nurture-serve: request {name} ({request.method} {request.url.path}):", file=sys.stderr)
+    traceback.print_exception(error, file=sys.stderr)
+    sys.stderr.flush()
+    detail = f"nothing was decided or stored; the server's log has the cause under {name}"
+    return _problem(500, "not foreseen", detail)
+
+
 _HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     msgspec.DecodeError: _bad_request,  # ValidationError is one too
     UnicodeDecodeError: _bad_request,
@@ -149,4 +245,6 @@ _HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     HTTPException: _refused,
     sqlite3.IntegrityError: _conflict,
     sqlite3.Error: _unavailable,
+    RecursionError: _too_deep,
+    Exception: _failed,
 }

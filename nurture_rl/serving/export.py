@@ -17,13 +17,27 @@ import pyarrow.parquet as pq
 from nurture_envs.errors import NurtureError
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.logs.schema import TABLES, TableKind
+from nurture_rl.logs.schema import DECISIONS, TABLES, UTC_TIME, TableKind
 from nurture_rl.serving import rows
+from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.store import Store
 from nurture_rl.serving.wire import iso
 
 FORMATS = ("parquet", "csv")
+# What a decision needs to be replayed beside the columns of the decisions table; ingest ignores it.
+REPLAYED = pa.schema(
+    [
+        pa.field("seed", pa.int64(), nullable=False),  # with the decision's id it gives its luck
+        pa.field("reasons", pa.list_(pa.int64()), nullable=False),  # guardrails' bits, per action
+        pa.field("send_at", UTC_TIME),  # when a send leaves; null for other actions
+        pa.field("note", pa.string()),  # why the policy was not followed
+    ]
+)
+_SCHEMAS: Mapping[TableKind, pa.Schema] = {
+    **TABLES,
+    TableKind.DECISIONS: pa.schema([*DECISIONS, *REPLAYED]),
+}
+_MARKER = ".nurture_rl_export"  # a folder without it is not ours to replace
 
 Cells = dict[str, Any]
 
@@ -35,26 +49,28 @@ class ExportSummary:
     counts: Mapping[str, int]
 
 
-def export_log(store: Store, out: Path, form: str = "parquet") -> ExportSummary:
+def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSummary:
     """Write events, contacts and decisions as a raw log; whole or not at all.
 
     Args:
         store: what was served.
-        out: the folder to make; an older one there is replaced.
+        out: the folder to make; an earlier export there is replaced, and nothing else ever is.
         form: one of FORMATS.
 
     Raises:
-        LogError: an unknown format.
+        LogError: an unknown format, or something else lies at `out`.
         OSError: the disk refuses.
     """
     if form not in FORMATS:
         raise LogError(f"expected a format among {', '.join(FORMATS)}, got {form!r}")
+    _require_free(out)
     write = _write_parquet if form == "parquet" else _write_csv
     counts: dict[str, int] = {}
     with atomic_folder(out) as partial:
         for kind in TableKind:
             blocks = _blocks(store, kind)
-            counts[str(kind)] = write(partial / f"{kind}.{form}", TABLES[kind], blocks)
+            counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
+        (partial / _MARKER).write_text("made by nurture_rl.serving.export; replaced by the next\n")
     return ExportSummary(counts)
 
 
@@ -69,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"no store at {given.store}; give the path the server runs with", file=sys.stderr)
         return 2
     try:
-        store = Store(given.store)
+        store = StoreReader(given.store)
         try:
             summary = export_log(store, given.out, given.format)
         finally:
@@ -82,9 +98,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _blocks(store: Store, kind: TableKind) -> Iterator[list[Cells]]:
+def _require_free(out: Path) -> None:
+    if not (out.exists() or out.is_symlink()):
+        return
+    own = {f"{kind}.{form}" for kind in TableKind for form in FORMATS} | {_MARKER}
+    inside = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.is_symlink() or _MARKER not in inside or not inside <= own:
+        raise LogError(
+            f"expected nothing, or an earlier export and nothing beside it, at {out}; it stays as "
+            "it is: give the path of a folder that does not exist"
+        )
+
+
+def _blocks(store: StoreReader, kind: TableKind) -> Iterator[list[Cells]]:
+    spelled = store.spellings()
     for block in store.scan(str(kind)):
-        yield [_CELLS[kind](row) for row in block]
+        for cells in (found := [_CELLS[kind](row) for row in block]):
+            cells["contact_id"] = spelled.get(cells["contact_id"], cells["contact_id"])
+            cells["seed"] = store.seed
+        yield found
 
 
 def _event(row: rows.Row) -> Cells:
@@ -97,7 +129,7 @@ def _event(row: rows.Row) -> Cells:
 
 def _contact(row: rows.Row) -> Cells:
     names = TABLES[TableKind.CONTACTS].names
-    return dict(zip(names, row, strict=True)) | {"consent": bool(row[4])}
+    return dict(zip(names, row[: len(names)], strict=True)) | {"consent": bool(row[4])}
 
 
 def _decision(row: rows.Row) -> Cells:
@@ -105,6 +137,7 @@ def _decision(row: rows.Row) -> Cells:
     cells: Cells = {name: getattr(decision, name) for name in Decision.__slots__}
     cells["anchor"] = cells.pop("anchor_us")
     cells["decided_at"] = cells.pop("decided_us")
+    cells["send_at"] = cells.pop("scheduled_us")
     cells["deferred"] = False  # every acknowledged decision is meant to be carried out
     return cells
 

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds, set_forward_hours
-from nurture_envs.features import FeatureSpec, FeatureState, state_from_events
+from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_events
 from nurture_envs.guardrails import GuardrailFacts, lags_of, standing
 from nurture_envs.guardrails.rules import sends_remembered
 from nurture_envs.journey import Journey
 from nurture_envs.signals import EventColumns, channel_rows, classify
+from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.records import Contact, ContactView, Event
+from nurture_rl.serving.standing import standing_of
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -44,12 +46,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class _Events:
-    """The events known by the moment of their contact's decision; all [m]."""
+    """All events of the contacts; all [m]."""
 
     events: list[Event]
     row: IntArray  # position of the contact
     local_us: IntArray
     bins: IntArray
+    known: BoolArray  # happened and recorded by the moment of their contact's decision
+    counts: BoolArray  # for guardrails: known, or acknowledged whatever the clock says
+    lifted: BoolArray  # against mail, and taken back by consent since
 
 
 def known(
@@ -61,8 +66,10 @@ def known(
 ) -> Known:
     """What is known of each contact.
 
-    An event is known once it has happened and was recorded. A planned send counts as a send at
-    its time until a known `sent` event names its decision.
+    For features an event is known once it has happened and was recorded. Guardrails count what
+    forbids mail from its acknowledgement on, whatever its times: see `standing_of`. A planned send
+    counts as a send at its time until a `sent` event names its decision, an escalation from its
+    decision on.
 
     Args:
         journey: whose signals, clock and guardrails.
@@ -78,12 +85,23 @@ def known(
     anchor_us = np.array([view.episode.anchor_us for view in views], np.int64)
     local_us = local_microseconds(now_us, zones)
     bins = spec.clock.bin_of(local_us, anchor_us)
-    events = _known_events(spec, views, now_us, zones, anchor_us)
-    past, last = _past(journey, spec, events, bins)
+    words = [standing_of(view.events) for view in views]
+    lifted = [word.lifted for word in words]
+    events = _events(spec, views, lifted, now_us, zones, anchor_us)
+    past, last, ended = _past(journey, spec, events, bins)
+    _count_calls(journey, spec, views, zones, last)
     midnight_us = local_us - local_us % DAY_US
+    stated = np.array([view.contact.consent for view in views], np.bool_)
+    withdrawn = np.array([word.withdrawn for word in words], np.bool_)
+    snoozed = np.array([word.snoozed_until_us for word in words], np.int64) > now_us
+    signals = standing(journey, lags_of(journey, last, bins))
+    opted_out = np.array([word.opted_out for word in words], np.bool_)
+    signals["opted_out"] = signals["opted_out"] | opted_out | withdrawn
+    bounced = np.array([word.bounced for word in words], np.bool_)
+    signals["hard_bounced"] = signals["hard_bounced"] | bounced
     facts = GuardrailFacts(
-        consent=_consent(views, events),
-        paused=bins < np.array([view.episode.paused_until for view in views], np.int64),
+        consent=stated & ~withdrawn,
+        paused=snoozed | (bins < np.array([view.episode.paused_until for view in views], np.int64)),
         available=_available(journey, views),
         zone_known=np.array([_zone_known(view.contact) for view in views], np.bool_),
         sends_hours=_sends(journey, views, events, local_us - now_us),
@@ -91,38 +109,45 @@ def known(
         midnight_hours=midnight_us / HOUR_US,
         today=midnight_us // DAY_US,
         set_forward=set_forward_hours(now_us, local_us, zones),
-        **standing(journey, lags_of(journey, last, bins)),
+        **signals,
     )
     attributes = spec.encode_attributes([view.contact.attributes for view in views])
-    ended = _ended_by(journey, last)
-    return Known(bins, anchor_us, local_us, zones, past, attributes, facts, ended)
+    over = _ended_by(journey, ended)
+    return Known(bins, anchor_us, local_us, zones, past, attributes, facts, over)
 
 
-def _known_events(
+def _events(
     spec: FeatureSpec,
     views: Sequence[ContactView],
+    lifted: Sequence[frozenset[str]],
     now_us: IntArray,
     zones: NDArray[np.str_],
     anchor_us: IntArray,
 ) -> _Events:
-    moments = now_us.tolist()
-    kept = [
-        (event, row)
-        for row, view in enumerate(views)
-        for event in view.events
-        if max(event.occurred_us, event.recorded_us) <= moments[row]
-    ]
+    kept = [(event, row) for row, view in enumerate(views) for event in view.events]
     events = [event for event, _ in kept]
     rows = np.array([row for _, row in kept], np.int64)
     occurred = np.array([event.occurred_us for event in events], np.int64)
+    recorded = np.array([event.recorded_us for event in events], np.int64)
+    known = np.maximum(occurred, recorded) <= now_us[rows]
+    certain = np.array([view.acknowledged for view in views], np.bool_)[rows]
+    against = [forbids(say_of(event.type, event.reply_class)) for event in events]
     local = local_microseconds(occurred, zones[rows])
-    return _Events(events, rows, local, spec.clock.bin_of(local, anchor_us[rows]))
+    return _Events(
+        events,
+        rows,
+        local,
+        spec.clock.bin_of(local, anchor_us[rows]),
+        known,
+        known | certain | np.array(against, np.bool_),
+        np.array([event.event_id in lifted[row] for event, row in kept], np.bool_),
+    )
 
 
 def _past(
     journey: Journey, spec: FeatureSpec, events: _Events, bins: IntArray
-) -> tuple[FeatureState, NDArray[np.int32]]:
-    """The past of completed bins, and the last bin of each channel with the current one, [n, c]."""
+) -> tuple[FeatureState, NDArray[np.int32], NDArray[np.int32]]:
+    """The past of completed bins; the last bin of each channel for guardrails and for endings."""
     found = events.events
     columns = EventColumns(
         *([getattr(event, name) for event in found] for name in EventColumns.__slots__)
@@ -131,12 +156,41 @@ def _past(
     value = np.array([np.nan if event.value is None else event.value for event in found])
     rows = channel_rows(signal, value, journey)
     contact, happened = events.row[rows.event], events.bins[rows.event]
-    lag = bins[contact] - happened
-    past = state_from_events(spec, contact, lag, rows.channel, rows.amount, bins)
-    last = past.last.copy()
-    now = lag < 1
-    np.maximum.at(last, (contact[now], rows.channel[now]), happened[now].astype(np.int32))
-    return past, last
+    known = events.known[rows.event]
+    past = state_from_events(
+        spec,
+        contact[known],
+        (bins[contact] - happened)[known],
+        rows.channel[known],
+        rows.amount[known],
+        bins,
+    )
+
+    def last(counted: BoolArray) -> NDArray[np.int32]:
+        table = np.full((len(bins), len(spec.channels)), NEVER, np.int32)
+        at = (contact[counted], rows.channel[counted])
+        np.maximum.at(table, at, happened[counted].astype(np.int32))
+        return table
+
+    counts = events.counts[rows.event]
+    return past, last(counts & ~events.lifted[rows.event]), last(counts)
+
+
+def _count_calls(
+    journey: Journey,
+    spec: FeatureSpec,
+    views: Sequence[ContactView],
+    zones: NDArray[np.str_],
+    last: NDArray[np.int32],
+) -> None:
+    """Let every decided escalation count as the signal that its event will be."""
+    channels = [journey.channel_index(s.name) for s in journey.signals if s.type == "escalated"]
+    rows = np.array([row for row, view in enumerate(views) for _ in view.calls], np.int64)
+    called = np.array([call.at_us for view in views for call in view.calls], np.int64)
+    anchors = np.array([view.episode.anchor_us for view in views], np.int64)[rows]
+    bins = spec.clock.bin_of(local_microseconds(called, zones[rows]), anchors).astype(np.int32)
+    for channel in channels:
+        np.maximum.at(last, (rows, np.full_like(rows, channel)), bins)
 
 
 def _ended_by(journey: Journey, last: NDArray[np.int32]) -> tuple[str, ...]:
@@ -147,19 +201,6 @@ def _ended_by(journey: Journey, last: NDArray[np.int32]) -> tuple[str, ...]:
     return tuple(
         journey.terminals[first[row]] if seen[row].any() else "" for row in range(len(last))
     )
-
-
-def _consent(views: Sequence[ContactView], events: _Events) -> BoolArray:
-    """Mail needs the contact's own consent, and no later word that took it back."""
-    latest: dict[int, tuple[int, int, bool]] = {}
-    for row, event in zip(events.row.tolist(), events.events, strict=True):
-        if event.type in ("consent_given", "consent_withdrawn"):
-            # At one and the same time the withdrawal wins: True sorts after False.
-            word = (event.occurred_us, event.recorded_us, event.type == "consent_withdrawn")
-            latest[row] = max(latest.get(row, word), word)
-    withdrawn = [latest.get(row, (0, 0, False))[2] for row in range(len(views))]
-    stated = [view.contact.consent for view in views]
-    return np.array(stated, np.bool_) & ~np.array(withdrawn, np.bool_)
 
 
 def _available(journey: Journey, views: Sequence[ContactView]) -> BoolArray:

@@ -24,6 +24,9 @@ def document() -> dict[str, Any]:
     decisions["responses"]["404"] = _response("No contact asked for is known", wire.Problem)
     decisions["responses"]["409"] = _response("A request_id was used meanwhile", wire.Problem)
     events = _operation("add_events", "Report events", wire.EventsIn, wire.EventsOut)
+    events["responses"]["422"] = _response(
+        "A rejected row may forbid mail: no client may overlook it", wire.EventsOut
+    )
     contacts = _operation(
         "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
     )
@@ -58,8 +61,13 @@ def _operation(name: str, summary: str, body: type, answer: type) -> dict[str, A
             "400": _response(
                 "The body is not as described; the detail names the path", wire.Problem
             ),
+            "408": _response("The body did not come in time", wire.Problem),
             "413": _response("The body is too large", wire.Problem),
-            "503": _response("The store cannot be written", wire.Problem),
+            "503": _response(
+                "The store cannot be written, or the server is busy: then `Retry-After` says how "
+                "many seconds to wait",
+                wire.Problem,
+            ),
         },
     }
 

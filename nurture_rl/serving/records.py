@@ -17,6 +17,18 @@ class Contact:
     zone_confidence: float  # in [0, 1]
     consent: bool
     attributes: Mapping[str, Any]
+    spelling: str | None = None  # of the id as it came; None: just as `contact_id`
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row that was refused or mended, as it came."""
+
+    received_us: int  # microseconds since 1970 UTC
+    door: str  # the path it came in by
+    contact_id: str | None  # as far as it can be read
+    reason: str
+    raw: str  # JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +64,8 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedSend:
-    """A decision to send; it counts as a send until a `sent` event names it."""
+class Planned:
+    """A decision to send or to escalate: it counts from the decision on, reported or not."""
 
     decision_id: str
     at_us: int  # microseconds since 1970 UTC
@@ -65,10 +77,12 @@ class ContactView:
 
     decision_id: str  # of the decision asked for
     contact: Contact
-    events: tuple[Event, ...]
+    events: tuple[Event, ...]  # in the order in which they were acknowledged
     episode: Episode
-    sends: tuple[PlannedSend, ...]
+    sends: tuple[Planned, ...]  # each until a `sent` event names it
+    calls: tuple[Planned, ...] = ()  # escalations
     available: bool | None = None  # None: nobody said
+    acknowledged: bool = False  # every event was, before this moment, whatever its times say
 
 
 @dataclass(frozen=True, slots=True)

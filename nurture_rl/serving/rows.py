@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.serving.records import Contact, Decision, Event
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.records import Contact, Decision, Event, Quarantined
 
 Row = tuple[Any, ...]
 
@@ -15,7 +16,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS contacts (
   contact_id TEXT PRIMARY KEY, account_id TEXT, time_zone TEXT, zone_confidence REAL NOT NULL,
-  consent INTEGER NOT NULL, attributes TEXT NOT NULL) STRICT;
+  consent INTEGER NOT NULL, attributes TEXT NOT NULL, spelling TEXT) STRICT;
 CREATE TABLE IF NOT EXISTS events (
   event_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, occurred_us INTEGER NOT NULL,
   recorded_us INTEGER NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL, message_id TEXT,
@@ -33,7 +34,14 @@ CREATE TABLE IF NOT EXISTS decisions (
   policy_id TEXT NOT NULL, arm TEXT NOT NULL, catalog TEXT NOT NULL, scheduled_us INTEGER,
   note TEXT, UNIQUE (episode_id, step)) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_of_contact ON decisions (contact_id);
+CREATE TABLE IF NOT EXISTS catalogs (hash TEXT PRIMARY KEY, ids TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS withdrawals (
+  decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS quarantine (
+  received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
+  raw TEXT NOT NULL) STRICT;
 """
+_LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
 
 def _insert(table: str, count: int, rest: str) -> str:
@@ -42,43 +50,56 @@ def _insert(table: str, count: int, rest: str) -> str:
 
 PUT_CONTACT = _insert(
     "contacts",
-    6,
+    7,
     "ON CONFLICT (contact_id) DO UPDATE SET account_id = excluded.account_id, "
     "time_zone = excluded.time_zone, zone_confidence = excluded.zone_confidence, "
-    "consent = excluded.consent, attributes = excluded.attributes",
+    "consent = excluded.consent, attributes = excluded.attributes, spelling = excluded.spelling",
 )
-ADD_CONTACT = _insert("contacts", 6, "ON CONFLICT (contact_id) DO NOTHING")
+ADD_CONTACT = _insert("contacts", 7, "ON CONFLICT (contact_id) DO NOTHING")
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
 ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
 ADD_DECISION = _insert("decisions", 18, "")
+ADD_CATALOG = _insert("catalogs", 2, "ON CONFLICT (hash) DO NOTHING")
+ADD_WITHDRAWAL = _insert("withdrawals", 3, "ON CONFLICT (decision_id) DO NOTHING")
+ADD_QUARANTINED = _insert("quarantine", 5, "")
 
 
 def contact_row(contact: Contact) -> Row:
-    """A contact as its table has it."""
+    """A contact as its table has it: under its key, with the spelling where that differs."""
+    key = contact_key(contact.contact_id)
+    spelling = contact.spelling or (None if contact.contact_id == key else contact.contact_id)
     return (
-        contact.contact_id,
+        key,
         contact.account_id,
         contact.time_zone,
         contact.zone_confidence,
         contact.consent,
         json.dumps(dict(contact.attributes)),
+        spelling,
     )
 
 
 def contact_of(row: Row) -> Contact:
     """The contact of a row."""
-    return Contact(row[0], row[1], row[2], row[3], bool(row[4]), json.loads(row[5]))
+    return Contact(row[0], row[1], row[2], row[3], bool(row[4]), json.loads(row[5]), row[6])
 
 
 def event_row(event: Event) -> Row:
     """An event as its table has it."""
-    return tuple(getattr(event, name) for name in Event.__slots__)
+    cells = tuple(getattr(event, name) for name in Event.__slots__)
+    return (cells[0], contact_key(event.contact_id), *cells[2:])
 
 
 def event_of(row: Row) -> Event:
     """The event of a row."""
     cells = dict(zip(Event.__slots__, row, strict=True))
     return Event(**{**cells, "is_machine": bool(cells["is_machine"])})
+
+
+def quarantine_row(found: Quarantined) -> Row:
+    """A refused or mended row as its table has it."""
+    raw = found.raw[:_LONGEST_RAW].replace("\0", "")
+    return (found.received_us, found.door, found.contact_id, found.reason, raw)
 
 
 def decision_row(decision: Decision) -> Row:
@@ -89,6 +110,7 @@ def decision_row(decision: Decision) -> Row:
         "mask": np.array(decision.mask, np.bool_).tobytes(),
         "reasons": np.array(decision.reasons, np.int64).tobytes(),
         "features": None if features is None else np.array(features, np.float32).tobytes(),
+        "contact_id": contact_key(decision.contact_id),
     }
     return tuple(
         packed[name] if name in packed else getattr(decision, name) for name in Decision.__slots__

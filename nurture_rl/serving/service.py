@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import numpy as np
 
 from nurture_envs.clock import DAY_US, local_microseconds
+from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import decide
+from nurture_rl.serving.forbidding import Forbidding
+from nurture_rl.serving.ledger import Settled, settle
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.recheck import recheck
 from nurture_rl.serving.records import (
     Answer,
     Contact,
@@ -21,11 +27,16 @@ from nurture_rl.serving.records import (
     Decision,
     Episode,
     Event,
+    Planned,
+    Quarantined,
     Refusal,
 )
 from nurture_rl.serving.store import Store
 
+_log = logging.getLogger(__name__)
+
 _STRIPES = 64
+EVERYWHERE = (-12, 14)  # hours: whatever the default zone, every zone on earth
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,18 @@ class ServerSettings:
     simulated_clock: bool  # requests may say what time it is
     clock: Callable[[], int]  # microseconds since 1970 UTC
     seed: int | None = None  # None: the store's own
+    # Hours by which the zone of a contact without one may be off the default zone. The journey's
+    # own figure belongs to the zone its author had in mind, which nothing says is this one.
+    unknown_zone_slack: tuple[int, int] = EVERYWHERE
+
+    def __post_init__(self) -> None:
+        low, high = self.unknown_zone_slack
+        if not low <= 0 <= high:
+            raise NurtureError(
+                f"expected --unknown-zone-slack as hours back (<= 0) and ahead (>= 0), got {low} "
+                f"and {high}; give -1 6 for zones from one hour behind the default zone's to six "
+                "ahead"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +70,15 @@ class Ask:
     available: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of events; positions count in what was given."""
+
+    stored: int
+    repeated: int
+    settled: Settled
+
+
 class Service:
     """A bundle deciding over a store.
 
@@ -56,11 +88,17 @@ class Service:
     """
 
     def __init__(self, bundle: Bundle, store: Store, settings: ServerSettings) -> None:
-        self.bundle = bundle
+        slack = replace(bundle.journey.guardrails, unknown_zone_slack=settings.unknown_zone_slack)
+        self.bundle = replace(bundle, journey=replace(bundle.journey, guardrails=slack))
         self.store = store
+        store.keep_catalog(bundle.catalog)
+        self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
+        self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
+        self._watching: list[set[str]] = []
+        self._watch = threading.Lock()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
         """Decide for each contact; decisions are on disk when this returns.
@@ -75,7 +113,8 @@ class Service:
         with self._locked([ask.contact_id for ask in asks]):
             now_us = self.settings.clock() if now_us is None else now_us
             answers: list[Answer | None] = [None] * len(asks)
-            pending = self._settled(asks, answers)
+            pending, again = self._settled(asks, answers)
+            self._say_again(asks, again, answers, now_us)
             views = self._views([asks[i] for i in pending], now_us)
             found = decide(self.bundle, views, now_us, self.seed, self.settings.default_zone)
             for i, answer in zip(pending, found, strict=True):
@@ -89,38 +128,86 @@ class Service:
         """Add or replace contacts."""
         with self._locked([contact.contact_id for contact in contacts]):
             self.store.put_contacts(contacts)
+            self._tell([contact.contact_id for contact in contacts])
 
-    def append_events(self, contact_ids: Sequence[str], make: Callable[[int], list[Event]]) -> int:
+    @contextmanager
+    def watched(self) -> Iterator[set[str]]:
+        """The keys of contacts about whom something is acknowledged while the block runs.
+
+        Whoever decides in parts looks here before answering: an early part may be out of date.
+        """
+        told: set[str] = set()
+        with self._watch:
+            self._watching.append(told)
+        try:
+            yield told
+        finally:
+            with self._watch:
+                self._watching = [other for other in self._watching if other is not told]
+
+    def append_events(
+        self,
+        events: Sequence[Event],
+        quarantined: Sequence[Quarantined] = (),
+        kept: Callable[[Settled, int], Sequence[Quarantined]] = lambda settled, now_us: (),
+    ) -> Appended:
         """Add events as of the moment the lock is held.
 
+        On the server's own clock an event is recorded at that moment, and none has happened later.
+
         Args:
-            contact_ids: of the events that `make` will give.
-            make: events as recorded at a moment, microseconds.
+            events: recorded when their sender says.
+            quarantined: rows to keep beside them.
+            kept: further ones, for ids that turn out to be taken.
+        """
+        # Ids too: an opt-out must not meet another contact's event of the same id unseen.
+        names = [name for event in events for name in (event.contact_id, event.event_id)]
+        with self._locked(names):
+            now_us = self.settings.clock()
+            if not self.settings.simulated_clock:
+                events = [
+                    replace(event, occurred_us=min(event.occurred_us, now_us), recorded_us=now_us)
+                    for event in events
+                ]
+            stored = self.store.events_of_ids([event.event_id for event in events])
+            settled = settle(events, stored, self.forbidding)
+            added = self.store.append_events(settled.fresh, [*quarantined, *kept(settled, now_us)])
+            self._tell([event.contact_id for event in events])
+        return Appended(added, len(events) - len(settled.conflicting) - added, settled)
+
+    def _tell(self, contact_ids: Sequence[str]) -> None:
+        with self._watch:
+            if self._watching:
+                names = {contact_key(name) for name in contact_ids}
+                for told in self._watching:
+                    told |= names
+
+    def _settled(
+        self, asks: Sequence[Ask], answers: list[Answer | None]
+    ) -> tuple[list[int], dict[int, Decision]]:
+        """Answer what needs no decision.
 
         Returns:
-            How many were new.
+            The positions that need one, one per contact, and the decisions asked for again.
         """
-        with self._locked(contact_ids):
-            return self.store.append_events(make(self.settings.clock()))
-
-    def _settled(self, asks: Sequence[Ask], answers: list[Answer | None]) -> list[int]:
-        """Answer what needs no decision; returns the positions that do, one per contact."""
         stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
         exist = self.store.contacts([ask.contact_id for ask in asks])
         pending: list[int] = []
+        again: dict[int, Decision] = {}
         decided: dict[str, str | None] = {}  # contact -> request id of its ask in this batch
         taken: dict[str | None, str] = {}  # request id -> contact
         for i, ask in enumerate(asks):
-            contact, request = ask.contact_id, ask.request_id
+            contact, request = contact_key(ask.contact_id), ask.request_id
             before = stored.get(request) if request else None
             owner = before.contact_id if before else taken.get(request, contact)
             if contact not in exist:
-                answers[i] = Refusal(contact, "unknown_contact", f"no contact {contact!r} is known")
+                text = f"no contact {ask.contact_id!r} is known"
+                answers[i] = Refusal(contact, "unknown_contact", text)
             elif owner != contact:
                 text = f"request_id {request!r} belongs to another contact's decision"
                 answers[i] = Refusal(contact, "request_id_taken", text)
             elif before is not None:
-                answers[i] = before
+                again[i] = before
             elif contact not in decided:
                 decided[contact] = request
                 if request is not None:
@@ -129,37 +216,78 @@ class Service:
             elif request is None or decided[contact] != request:
                 text = "this request asks for the contact twice; one decision is made per bin"
                 answers[i] = Refusal(contact, "already_decided", text)
-        return pending
+        return pending, again
+
+    def _say_again(
+        self,
+        asks: Sequence[Ask],
+        again: Mapping[int, Decision],
+        answers: list[Answer | None],
+        now_us: int,
+    ) -> None:
+        """Answer with recorded decisions, as far as they may still be carried out."""
+        if not again:
+            return
+        views = self._views([asks[i] for i in again], now_us)
+        pairs = [
+            (
+                decision,
+                replace(
+                    view,
+                    sends=_without(view.sends, decision.decision_id),
+                    calls=_without(view.calls, decision.decision_id),
+                ),
+            )
+            for decision, view in zip(again.values(), views, strict=True)
+        ]
+        found = recheck(self.bundle, pairs, now_us, self.settings.default_zone)
+        refused: list[tuple[str, str]] = []
+        for i, answer in zip(again, found, strict=True):
+            answers[i] = answer
+            if isinstance(answer, Refusal):
+                refused.append((again[i].decision_id, answer.message))
+                _log.warning("contact %r: %s", answer.contact_id, answer.message)
+        if refused:
+            self.store.withdraw(refused, now_us)
 
     @staticmethod
     def _repeated(asks: Sequence[Ask], answers: Sequence[Answer | None]) -> list[Answer]:
-        """Give an ask that repeats another's request id within a batch the other's answer."""
+        """Give an ask that repeats another's request id within a batch the other's answer.
+
+        Every answer names its contact as the ask does.
+        """
         given = {
-            (ask.contact_id, ask.request_id): answer
+            (contact_key(ask.contact_id), ask.request_id): answer
             for ask, answer in zip(asks, answers, strict=True)
             if answer is not None
         }
-        return [
-            given[ask.contact_id, ask.request_id] if answer is None else answer
+        found = [
+            given[contact_key(ask.contact_id), ask.request_id] if answer is None else answer
             for ask, answer in zip(asks, answers, strict=True)
+        ]
+        return [
+            replace(answer, contact_id=ask.contact_id)
+            for ask, answer in zip(asks, found, strict=True)
         ]
 
     def _views(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:
-        ids = [ask.contact_id for ask in asks]
+        ids = [contact_key(ask.contact_id) for ask in asks]
         journey, store = self.bundle.journey.name, self.store
-        contacts, events, sends = store.contacts(ids), store.events(ids), store.sends(ids)
+        contacts, events = store.contacts(ids), store.events(ids)
+        sends, calls = store.planned(ids)
         episodes = store.episodes(ids, journey, self.bundle.catalog)
         return [
             ContactView(
                 decision_id=ask.request_id or str(uuid4()),
-                contact=contacts[ask.contact_id],
-                events=events.get(ask.contact_id, ()),
-                episode=episodes.get(ask.contact_id)
-                or self._opened(contacts[ask.contact_id], now_us),
-                sends=sends.get(ask.contact_id, ()),
+                contact=contacts[name],
+                events=events.get(name, ()),
+                episode=episodes.get(name) or self._opened(contacts[name], now_us),
+                sends=sends.get(name, ()),
+                calls=calls.get(name, ()),
                 available=ask.available,
+                acknowledged=not self.settings.simulated_clock,
             )
-            for ask in asks
+            for name, ask in zip(ids, asks, strict=True)
         ]
 
     def _opened(self, contact: Contact, now_us: int) -> Episode:
@@ -171,10 +299,15 @@ class Service:
         return Episode(f"{self.bundle.journey.name}:{contact.contact_id}:{day}", anchor_us)
 
     @contextmanager
-    def _locked(self, contact_ids: Sequence[str]) -> Iterator[None]:
-        """Hold these contacts' locks; always taken in one order, so nobody waits in a circle."""
-        stripes = sorted({zlib.crc32(name.encode()) % _STRIPES for name in contact_ids})
+    def _locked(self, names: Sequence[str]) -> Iterator[None]:
+        """Hold these contacts and events; always locked in one order, so no circle waits."""
+        keys = {contact_key(name) for name in names}
+        stripes = sorted({zlib.crc32(key.encode()) % _STRIPES for key in keys})
         with ExitStack() as stack:
             for stripe in stripes:
                 stack.enter_context(self._locks[stripe])
             yield
+
+
+def _without(planned: Sequence[Planned], decision_id: str) -> tuple[Planned, ...]:
+    return tuple(one for one in planned if one.decision_id != decision_id)

@@ -4,65 +4,69 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
-import threading
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.errors import LogError, NurtureError
-from nurture_rl.serving import rows
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, PlannedSend
+from nurture_rl.errors import LogError
+from nurture_rl.serving import opening, rows
+from nurture_rl.serving.forbidding import Forbidding
+from nurture_rl.serving.ledger import settle
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.records import Contact, Decision, Event, Quarantined
 from nurture_rl.serving.writer import GroupCommit, Statement
 
-_VERSION = "1"
-_BLOCK = 50_000  # rows read from a log or the database at a time
+_BLOCK = 50_000  # rows read from a log at a time
 
 
-class StoreError(NurtureError):
-    """The store cannot be opened, or it is another version's."""
-
-
-class Store:
+class Store(StoreReader):
     """One process writes it; what its methods acknowledge survives a kill or a power cut."""
 
     def __init__(self, path: Path) -> None:
-        """Open the store, making it where there is none.
+        """Open the store, making it where there is none, and keep everybody else from writing it.
 
         Raises:
-            StoreError: the file is no store of this version, or cannot be written.
+            StoreError: the file is no store of this version, cannot be written, or another process
+                writes it.
         """
-        self.path = path
+        opening.require_own(path)
+        self._claim = opening.claim(path)
         try:
-            self._writer = GroupCommit(_connect(path))
-            self._reader = _connect(path)
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"expected a store that can be written at {path}, got: {error}; "
-                "give another path or mend its permissions"
-            ) from error
-        self._reading = threading.Lock()
-        meta = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
-        fresh = [("version", _VERSION), ("seed", str(secrets.randbits(48)))]
-        self._writer.write([Statement(meta, fresh)])
-        found: dict[str, str] = dict(self._read("SELECT name, value FROM meta"))
-        if found["version"] != _VERSION:
-            self.close()
-            raise StoreError(
-                f"expected a store of version {_VERSION} at {path}, got {found['version']}; "
-                "serve it with the version that made it, or give a new path"
-            )
-        self.seed = int(found["seed"])  # of all decisions logged here
+            opening.make(path, secrets.randbits(48))
+            super().__init__(path)
+        except BaseException:
+            self._claim.release()
+            raise
+        self.lost: opening.StoreLost | None = None
+        self._tell_lost: Callable[[], None] = lambda: None
+        self._writer = GroupCommit(opening.connect(path), self._require_file)
+        self._whereabouts = opening.Whereabouts(path.resolve())
+        self._require_there = self._require_file
 
     def close(self) -> None:
         """Commit what waits and let go of the file."""
         self._writer.close()
-        self._reader.close()
+        super().close()
+        self._claim.release()
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call this, from any thread, when the file is found gone from its path.
+
+        Nothing is acknowledged from then on, and `lost` says why.
+        """
+        self._tell_lost = tell
+
+    def _require_file(self) -> None:
+        try:
+            self._whereabouts.require_there()
+        except opening.StoreLost as error:
+            first, self.lost = self.lost is None, error
+            if first:
+                self._tell_lost()
+            raise
 
     def touch(self) -> None:
         """Prove that the store can be written.
@@ -74,17 +78,47 @@ class Store:
             [Statement("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("touched", "")])]
         )
 
+    def remember(self, mark: str) -> None:
+        """Keep a mark for as long as the store lasts."""
+        self._writer.write([Statement("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(mark, "")])])
+
+    def remembers(self, mark: str) -> bool:
+        """Whether the mark was kept."""
+        return bool(self._read("SELECT 1 FROM meta WHERE name = ?", (mark,)))
+
+    def keep_catalog(self, catalog: ActionCatalog) -> None:
+        """Remember a catalogue's ids, so that its decisions can be read under any later one."""
+        row = (catalog.hash, json.dumps(list(catalog.ids)))
+        self._writer.write([Statement(rows.ADD_CATALOG, [row])])
+
+    def withdraw(self, refused: Sequence[tuple[str, str]], at_us: int) -> None:
+        """Note decisions that were asked for again and may not be carried out any more.
+
+        Args:
+            refused: id and reason of each.
+            at_us: when.
+        """
+        noted = [(decision_id, at_us, reason) for decision_id, reason in refused]
+        self._writer.write([Statement(rows.ADD_WITHDRAWAL, noted)])
+
     def put_contacts(self, contacts: Sequence[Contact]) -> None:
         """Add contacts, or replace those of the same id."""
         self._writer.write([Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts])])
 
-    def append_events(self, events: Sequence[Event]) -> int:
-        """Add events; ids already there are left as they are.
+    def append_events(
+        self, events: Sequence[Event], quarantined: Sequence[Quarantined] = ()
+    ) -> int:
+        """Add events, and keep rows that were refused or mended; ids already there stay as is.
 
         Returns:
-            How many were new.
+            How many events were new.
         """
-        added = self._writer.write([Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events])])
+        added = self._writer.write(
+            [
+                Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
+                Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
+            ]
+        )
         return added[0]
 
     def append_decisions(self, decisions: Sequence[Decision]) -> None:
@@ -93,71 +127,15 @@ class Store:
         Raises:
             sqlite3.IntegrityError: an id or a bin has its decision already; none was added.
         """
-        episodes = [(d.episode_id, d.contact_id, d.journey, d.anchor_us) for d in decisions]
+        episodes = [
+            (d.episode_id, contact_key(d.contact_id), d.journey, d.anchor_us) for d in decisions
+        ]
         self._writer.write(
             [
                 Statement(rows.ADD_EPISODE, episodes),
                 Statement(rows.ADD_DECISION, [rows.decision_row(d) for d in decisions]),
             ]
         )
-
-    def contacts(self, ids: Sequence[str]) -> dict[str, Contact]:
-        """The contacts of these ids that exist."""
-        found = self._among("contacts", "contact_id", ids)
-        return {row[0]: rows.contact_of(row) for row in found}
-
-    def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
-        """All events of these contacts."""
-        grouped: dict[str, list[Event]] = defaultdict(list)
-        for row in self._among("events", "contact_id", ids):
-            grouped[row[1]].append(rows.event_of(row))
-        return {contact: tuple(events) for contact, events in grouped.items()}
-
-    def decisions(self, decision_ids: Sequence[str]) -> dict[str, Decision]:
-        """The decisions of these ids that exist."""
-        found = self._among("decisions", "decision_id", decision_ids)
-        return {row[0]: rows.decision_of(row) for row in found}
-
-    def episodes(
-        self, ids: Sequence[str], journey: str, catalog: ActionCatalog
-    ) -> dict[str, Episode]:
-        """The open or ended episode of each of these contacts, with what was decided in it."""
-        found = self._among(
-            "episodes", "contact_id", ids, "episode_id, contact_id, anchor_us", journey
-        )
-        episodes = {contact: Episode(episode, anchor) for episode, contact, anchor in found}
-        pauses = {action.id: action.bins for action in catalog.actions}
-        columns = "contact_id, step, action"
-        for contact, step, action in self._among("decisions", "contact_id", ids, columns, journey):
-            before = episodes[contact]
-            bins = pauses.get(action, 0)
-            until = step + bins if bins > 1 else 0
-            episodes[contact] = replace(
-                before,
-                last_step=max(step, -1 if before.last_step is None else before.last_step),
-                paused_until=max(before.paused_until, until),
-                exited=before.exited or action == "exit",
-            )
-        return episodes
-
-    def sends(self, ids: Sequence[str]) -> dict[str, tuple[PlannedSend, ...]]:
-        """Every decision to send that was made for these contacts, in any journey."""
-        grouped: dict[str, list[PlannedSend]] = defaultdict(list)
-        columns = "contact_id, decision_id, scheduled_us"
-        for contact, decision_id, at_us in self._among("decisions", "contact_id", ids, columns):
-            if at_us is not None:
-                grouped[contact].append(PlannedSend(decision_id, at_us))
-        return {contact: tuple(sends) for contact, sends in grouped.items()}
-
-    def scan(self, table: str) -> Iterator[list[rows.Row]]:
-        """All rows of a table in the order they came, in blocks, as of the first block."""
-        reader = _connect(self.path)
-        try:
-            cursor = reader.execute(f"SELECT * FROM {table} ORDER BY rowid")
-            while block := cursor.fetchmany(_BLOCK):
-                yield block
-        finally:
-            reader.close()
 
     def load_log(self, folder: Path) -> tuple[int, int]:
         """Take in the contacts and events of an ingested log; what is already there stays.
@@ -168,7 +146,7 @@ class Store:
             New contacts and new events.
 
         Raises:
-            LogError: the folder is not what ingest writes.
+            LogError: the folder is not what ingest writes, or two contacts of it would be one.
         """
         for name in ("contacts.parquet", "events.parquet"):
             if not (folder / name).is_file():
@@ -179,6 +157,7 @@ class Store:
             known = [
                 Contact(**{**row, "attributes": json.loads(row["attributes"])}) for row in found
             ]
+            self._require_told_apart(known, folder)
             added = [Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in known])]
             contacts += self._writer.write(added)[0]
         for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
@@ -186,31 +165,19 @@ class Store:
             for name in ("occurred_at", "recorded_at"):
                 columns[f"{name[:-3]}_us"] = columns.pop(name).cast("int64")
             cells = [columns[name].to_pylist() for name in Event.__slots__]
-            events += self.append_events([Event(*row) for row in zip(*cells, strict=True)])
+            told = [Event(*row) for row in zip(*cells, strict=True)]
+            stored = self.events_of_ids([event.event_id for event in told])
+            events += self.append_events(settle(told, stored, Forbidding()).fresh)
         return contacts, events
 
-    def _among(
-        self,
-        table: str,
-        key: str,
-        values: Sequence[str],
-        columns: str = "*",
-        journey: str | None = None,
-    ) -> list[rows.Row]:
-        sql = f"SELECT {columns} FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
-        given: tuple[Any, ...] = (json.dumps(list(values)),)
-        if journey is not None:
-            sql, given = f"{sql} AND journey = ?", (*given, journey)
-        return self._read(f"{sql} ORDER BY rowid", given)
-
-    def _read(self, sql: str, given: tuple[Any, ...] = ()) -> list[rows.Row]:
-        with self._reading:
-            return self._reader.execute(sql, given).fetchall()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(rows.TABLES)
-    return connection
+    def _require_told_apart(self, contacts: Sequence[Contact], folder: Path) -> None:
+        ids = [contact.contact_id for contact in contacts]
+        known = {key: found.spelling or key for key, found in self.contacts(ids).items()}
+        for name in ids:
+            other = known.setdefault(contact_key(name), name)
+            if other != name:
+                raise LogError(
+                    f"expected contact ids that differ in more than case and space, got {other!r} "
+                    f"and {name!r}, in {folder} or loaded before: the server would take them for "
+                    "one person; use ids that differ, such as a CRM's long form"
+                )

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import msgspec
 
-from nurture_envs.actions import ActionCatalog
 from nurture_envs.errors import NurtureError
 from nurture_envs.guardrails import reason_names
-from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES
-from nurture_rl.serving.records import Answer, Contact, Decision, Event
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.records import Answer, Contact, Decision
 from nurture_rl.serving.service import Ask
 
 MAX_ROWS = 10_000  # of one request
@@ -23,7 +20,8 @@ MAX_ROWS = 10_000  # of one request
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _ZONES = frozenset(available_timezones())
-_SKEW_US = 300_000_000  # 5 minutes by which a sender's clock may run ahead
+_MAX_DEPTH = 16  # of lists and objects in each other
+_MAX_BYTES = 16_384  # of one contact's attributes, or of one event's properties, as JSON
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO-8601 with Z or an offset")]
@@ -82,6 +80,8 @@ class ErrorOut(msgspec.Struct, frozen=True, tag_field="kind", tag="error"):
         "out_of_order",
         "request_id_taken",
         "fail_closed",
+        "withdrawn",
+        "expired",
     ]
     message: str
 
@@ -123,14 +123,23 @@ class RejectedRow(msgspec.Struct, frozen=True):
 
     row: int  # from 0
     reason: str
+    may_forbid_mail: bool  # send it again in a form that can be read, or stop mail yourself
+
+
+class MendedRow(msgspec.Struct, frozen=True):
+    """A row that may forbid mail, stored as far as it could be read."""
+
+    row: int  # from 0
+    notes: list[str]
 
 
 class EventsOut(msgspec.Struct, frozen=True):
-    """What became of the events sent."""
+    """What became of the events sent. Answered with 422 when a rejected one may forbid mail."""
 
+    rejected: list[RejectedRow]
+    mended: list[MendedRow]
     stored: int
     repeated: int  # ids that were there already
-    rejected: list[RejectedRow]
 
 
 class ContactIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,6 +193,47 @@ def microseconds(moment: datetime, path: str) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def require_id(name: str, path: str, contact: bool = False) -> None:
+    """Check an id.
+
+    Raises:
+        RequestError: it is empty, longer than 200 characters, or holds control characters.
+    """
+    left = contact_key(name) if contact else name
+    if not left or len(name) > 200 or any(ord(sign) < 32 or ord(sign) == 127 for sign in name):
+        raise RequestError(
+            f"expected an id of 1 to 200 characters that can be seen, got {name[:200]!r} - at "
+            f"`{path}`"
+        )
+
+
+def require_flat(value: Any, path: str) -> None:
+    """Check how deeply lists and objects lie in each other, and how much they hold.
+
+    Raises:
+        RequestError: too deep, or too large.
+    """
+    level, depth = [value], 0
+    while level := [inner for found in level for inner in _inside(found)]:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise RequestError(
+                f"expected at most {_MAX_DEPTH} lists or objects in each other; leave the deeper "
+                f"ones out - at `{path}`"
+            )
+    if depth and len(msgspec.json.encode(value)) > _MAX_BYTES:
+        raise RequestError(
+            f"expected at most {_MAX_BYTES} bytes of JSON; keep what features read and leave the "
+            f"rest out - at `{path}`"
+        )
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
 def iso(us: int | None) -> str | None:
     """ISO-8601 of microseconds since 1970 UTC."""
     if us is None:
@@ -192,16 +242,31 @@ def iso(us: int | None) -> str | None:
 
 
 def asks_of(request: DecisionsIn) -> list[Ask]:
-    """The asks of a request."""
+    """The asks of a request.
+
+    Raises:
+        RequestError: an id cannot be one.
+    """
+    for i, found in enumerate(request.contacts):
+        require_id(found.contact_id, f"$.contacts[{i}].contact_id", contact=True)
+        if found.request_id is not None:
+            require_id(found.request_id, f"$.contacts[{i}].request_id")
     return [Ask(c.contact_id, c.request_id, c.available) for c in request.contacts]
 
 
-def answer_out(answer: Answer, catalog: ActionCatalog) -> DecisionOut | ErrorOut:
-    """An answer as it goes over the wire: actions by id, never by position."""
+def answer_out(answer: Answer, catalogs: Mapping[str, Sequence[str]]) -> DecisionOut | ErrorOut:
+    """An answer as it goes over the wire: actions by id, never by position.
+
+    Args:
+        answer: a decision of this release or of an earlier one, or a refusal.
+        catalogs: the action ids of every catalogue, by its hash; a decision of an unknown one
+            names its own action alone.
+    """
     if not isinstance(answer, Decision):
         return ErrorOut(answer.contact_id, answer.code, answer.message)  # type: ignore[arg-type]
-    probable = zip(catalog.ids, answer.probabilities, strict=True)
-    reasons = zip(catalog.ids, answer.reasons, strict=True)
+    ids = catalogs.get(answer.catalog, ())
+    probable = zip(ids, answer.probabilities, strict=bool(ids))
+    reasons = zip(ids, answer.reasons, strict=bool(ids))
     return DecisionOut(
         decision_id=answer.decision_id,
         contact_id=answer.contact_id,
@@ -212,7 +277,11 @@ def answer_out(answer: Answer, catalog: ActionCatalog) -> DecisionOut | ErrorOut
         action=answer.action,
         propensity=answer.propensity,
         scheduled_at=iso(answer.scheduled_us),
-        probabilities={action: p for action, p in probable if p > 0.0},
+        probabilities=(
+            {action: p for action, p in probable if p > 0.0}
+            if ids
+            else {answer.action: answer.propensity}
+        ),
         blocked={action: reason_names(bits) for action, bits in reasons if bits},
         policy_id=answer.policy_id,
         arm=answer.arm,
@@ -225,12 +294,23 @@ def contacts_of(request: ContactsIn) -> list[Contact]:
     """The contacts of a request.
 
     Raises:
-        RequestError: a zone is unknown.
+        RequestError: a zone is unknown, an id cannot be one, attributes are too large, or two ids
+            differ in case or space alone.
     """
+    spelled: dict[str, str] = {}
+    for i, found in enumerate(request.contacts):
+        other = spelled.setdefault(contact_key(found.contact_id), found.contact_id)
+        if other != found.contact_id:
+            raise RequestError(
+                f"expected ids that differ in more than case and space, got {other!r} and "
+                f"{found.contact_id!r}, which name one contact - at `$.contacts[{i}].contact_id`"
+            )
     return [_contact(found, f"$.contacts[{i}]") for i, found in enumerate(request.contacts)]
 
 
 def _contact(found: ContactIn, path: str) -> Contact:
+    require_id(found.contact_id, f"{path}.contact_id", contact=True)
+    require_flat(found.attributes, f"{path}.attributes")
     confidence = found.zone_confidence
     if found.time_zone is not None and found.time_zone not in _ZONES:
         raise RequestError(
@@ -247,89 +327,3 @@ def _contact(found: ContactIn, path: str) -> Contact:
         found.consent,
         found.attributes,
     )
-
-
-def event_in(row: dict[str, Any]) -> EventIn:
-    """Check one row of events.
-
-    Raises:
-        RequestError: it names the path in the row.
-    """
-    try:
-        event = msgspec.json.decode(json.dumps(row), type=EventIn, strict=True)
-    except msgspec.ValidationError as error:
-        raise RequestError(str(error)) from error
-    for name, word, known in (
-        ("type", event.type, EVENT_TYPES),
-        ("reply_class", event.reply_class, REPLY_CLASSES),
-    ):
-        if word is not None and word not in known:
-            near = get_close_matches(word, sorted(known), n=1, cutoff=0.0)[0]
-            raise RequestError(
-                f"unknown {name} {word!r}, nearest known is {near!r} - at `$.{name}`"
-            )
-    for name, moment in (("occurred_at", event.occurred_at), ("recorded_at", event.recorded_at)):
-        if moment is not None:
-            microseconds(moment, f"$.{name}")
-    if event.recorded_at is not None and event.recorded_at < event.occurred_at:
-        raise RequestError("recorded before it occurred - at `$.recorded_at`")
-    return event
-
-
-def event_of(event: EventIn, received_us: int | None) -> Event:
-    """The record of a checked event.
-
-    Args:
-        event: the row.
-        received_us: when it came in; None on a simulated clock, which trusts `recorded_at`.
-    """
-    occurred = microseconds(event.occurred_at, "$.occurred_at")
-    stated = microseconds(event.recorded_at or event.occurred_at, "$.recorded_at")
-    return Event(
-        event_id=event.event_id,
-        contact_id=event.contact_id,
-        occurred_us=occurred,
-        recorded_us=stated if received_us is None else max(occurred, received_us),
-        type=event.type,
-        source=event.source,
-        message_id=event.message_id,
-        decision_id=event.decision_id,
-        topic=event.topic,
-        page_category=event.page_category,
-        reply_class=event.reply_class,
-        stage=event.stage,
-        value=event.value,
-        is_machine=event.is_machine,
-        properties=json.dumps(event.properties, sort_keys=True),
-    )
-
-
-def check_rows(
-    rows: Sequence[dict[str, Any]], now_us: int | None
-) -> tuple[list[EventIn], list[RejectedRow]]:
-    """The usable rows, and the others with their reason.
-
-    Args:
-        rows: as they came.
-        now_us: the server's time, which no event may be far ahead of; None on a simulated clock.
-    """
-    good: list[EventIn] = []
-    rejected: list[RejectedRow] = []
-    for position, row in enumerate(rows):
-        try:
-            event = event_in(row)
-            if now_us is not None:
-                _require_past(event, now_us)
-        except RequestError as error:
-            rejected.append(RejectedRow(position, str(error)))
-        else:
-            good.append(event)
-    return good, rejected
-
-
-def _require_past(event: EventIn, now_us: int) -> None:
-    if microseconds(event.occurred_at, "$.occurred_at") > now_us + _SKEW_US:
-        raise RequestError(
-            f"expected an event that has happened, got {event.occurred_at.isoformat()}, after the "
-            f"server's {iso(now_us)} - at `$.occurred_at`"
-        )

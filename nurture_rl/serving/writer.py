@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -34,8 +34,18 @@ class _Job:
 class GroupCommit:
     """The only writer of a database; a thread of its own that commits for everybody waiting."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, require_there: Callable[[], None] | None = None
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            connection: to the database.
+            require_there: raises sqlite3.Error when what was committed is lost all the same; then
+                nothing of it is acknowledged.
+        """
         self._connection = connection
+        self._require_there = require_there
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._door = threading.Lock()  # nothing may enter the queue behind its end
         self._closed = False
@@ -91,6 +101,8 @@ class GroupCommit:
                 if counts is not None:
                     done.append((job, counts))
             self._connection.execute("COMMIT")
+            if self._require_there is not None:
+                self._require_there()
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
+from contextlib import ExitStack
 from http.client import HTTPException
 from pathlib import Path
+
+import pytest
 
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.store import Store
@@ -70,6 +74,15 @@ def test_a_restarted_server_gives_the_same_decision_again(tmp_path: Path) -> Non
     assert answers[0] == answers[1]
 
 
+def test_a_store_deleted_while_served_ends_the_server(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "bundle")
+    with running(tmp_path / "bundle", tmp_path / "store.db") as server:
+        (tmp_path / "store.db").unlink()
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            server.send("PUT", "/v1/contacts", {"contacts": [{"contact_id": "ada"}]})
+        assert server.process.wait(timeout=20) == 2
+
+
 def test_a_refused_bundle_is_one_clear_error_and_exit_code_2(tmp_path: Path) -> None:
     small_bundle(tmp_path / "bundle")
     path = tmp_path / "bundle" / "policy.json"
@@ -81,6 +94,23 @@ def test_a_refused_bundle_is_one_clear_error_and_exit_code_2(tmp_path: Path) -> 
     assert found.stderr.startswith("nurture-serve: policy.json: expected SHA-256")
     assert "Traceback" not in found.stderr
     assert not (tmp_path / "store.db").exists()
+
+
+def test_silent_connections_and_a_second_server_do_not_disturb_the_first(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "bundle")
+    with running(tmp_path / "bundle", tmp_path / "store.db", "--host", "localhost") as server:
+        port = server.url.rpartition(":")[2]
+        with ExitStack() as stack:
+            for _ in range(200):
+                stack.enter_context(socket.create_connection(("localhost", int(port))))
+            assert server.send("GET", "/healthz")["status"] == "ok"
+        command = [sys.executable, "-m", "nurture_rl.serving.main", str(tmp_path / "bundle")]
+        command += ["--store", str(tmp_path / "other.db"), "--port", port]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode == 2
+    assert second.stderr.startswith(f"nurture-serve: cannot listen on port {port} of 127.0.0.1")
+    assert second.stderr.count("\n") == 1
+    assert not (tmp_path / "other.db").exists()
 
 
 def test_the_server_loads_without_training_libraries() -> None:

@@ -37,6 +37,9 @@ class Reason(IntFlag):
     VOLUME_RAMP = 16384
 
 
+_NAMES = tuple((int(reason), str(reason.name).lower()) for reason in Reason)
+
+
 @dataclass(frozen=True, slots=True)
 class GuardrailFacts:
     """What the guardrails need to know of each contact at this moment."""
@@ -235,7 +238,7 @@ def _inside(hour: Array, hours: tuple[int, int]) -> Array:
 
 def reason_names(bits: int) -> list[str]:
     """Readable names of a union of reasons, e.g. `['minimum_gap', 'quiet_hours']`."""
-    return [str(reason.name).lower() for reason in Reason if bits & reason]
+    return [name for bit, name in _NAMES if bits & bit]
 
 
 def sends_remembered(settings: GuardrailSettings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from litestar.testing import TestClient
 from nurture_envs.clock import DAY_US
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.records import Decision
+from nurture_rl.serving.service import Service
+from nurture_rl.serving.traffic import Limits
 from nurture_rl.serving.wire import answer_out
-from tests.unit.serving.contacts import MIDNIGHT, Clock, service
+from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
 Client = TestClient[Litestar]
 ISO = "2027-03-01T00:00:00+01:00"
@@ -61,7 +65,7 @@ def test_the_answer_is_the_librarys_decision(bundle: Bundle, tmp_path: Path) -> 
     with TestClient(create_app(served)) as client:
         (found,) = ask(client, {"contact_id": "ada", "request_id": "r"}).json()["decisions"]
         stored = served.store.decisions(["r"])["r"]
-    out = answer_out(stored, bundle.catalog)
+    out = answer_out(stored, served.catalogs)
     assert {"kind": "decision", **{name: getattr(out, name) for name in out.__struct_fields__}} == (
         found
     )
@@ -105,25 +109,27 @@ def test_the_time_needs_a_zone_and_a_plausible_year(simulated: Client) -> None:
 
 
 def test_events_are_stored_once_and_bad_rows_named(client: Client) -> None:
-    good = {"event_id": "e", "contact_id": "ada", "type": "unsubscribe", "occurred_at": ISO}
+    good = {"event_id": "e", "contact_id": "ada", "type": "click", "occurred_at": ISO}
     rows = [
         good,
-        {**good, "event_id": "f", "type": "unsubscribed"},
+        {**good, "event_id": "f", "type": "clicks"},
         {**good, "event_id": "g", "occurred_at": "2027-03-01T00:00:00"},
         {**good, "event_id": "h", "value": "9"},
         {**good, "event_id": "i", "occurred_at": "2027-03-02T00:00:00Z"},
+        {**good, "event_id": "j", "colour": "red"},
         good,
+        {**good, "type": "open"},
     ]
     answer = client.post("/v1/events", json={"events": rows}).json()
     assert (answer["stored"], answer["repeated"]) == (1, 1)
-    assert [row["row"] for row in answer["rejected"]] == [1, 2, 3, 4]
+    assert [row["row"] for row in answer["rejected"]] == [1, 2, 3, 4, 5, 7]
     reasons = [row["reason"] for row in answer["rejected"]]
-    assert "nearest known is 'unsubscribe'" in reasons[0]
+    assert "nearest known is 'click'" in reasons[0]
     assert "$.occurred_at" in reasons[1]
     assert "$.value" in reasons[2]
     assert "has happened" in reasons[3]
-    (error,) = ask(client, {"contact_id": "ada"}).json()["decisions"]
-    assert error["code"] == "episode_over"
+    assert "colour" in reasons[4]
+    assert "taken" in reasons[5]
 
 
 def test_an_event_is_recorded_when_this_server_learns_of_it(bundle: Bundle, tmp_path: Path) -> None:
@@ -158,3 +164,88 @@ def test_health_and_description_say_what_is_served(client: Client, bundle: Bundl
     missing = client.get("/nothing")
     assert missing.status_code == 404
     assert missing.headers["content-type"] == "application/problem+json"
+
+
+def many(count: int) -> list[dict[str, Any]]:
+    return [{"contact_id": f"c{i}", "request_id": f"r{i}"} for i in range(count)]
+
+
+@pytest.fixture
+def crowd(bundle: Bundle, tmp_path: Path) -> Iterator[tuple[Client, Service]]:
+    """A server that knows 300 contacts, at an hour when mail may go."""
+    served = service(bundle, tmp_path / "crowd.db", Clock())
+    served.store.put_contacts([contact(f"c{i}") for i in range(300)])
+    with TestClient(create_app(served)) as found:
+        yield found, served
+
+
+def test_a_long_request_is_answered_like_many_short_ones(
+    crowd: tuple[Client, Service], bundle: Bundle, tmp_path: Path
+) -> None:
+    asks = many(300)
+    asks[290] = asks[3]  # across steps: the same answer
+    asks[291] = {"contact_id": "c4", "request_id": "other"}
+    found = ask(crowd[0], *asks).json()["decisions"]
+    assert [row["contact_id"] for row in found] == [row["contact_id"] for row in asks]
+    assert found[290] == found[3]
+    assert found[291]["code"] == "already_decided"
+    alone = service(bundle, tmp_path / "alone.db", Clock())
+    alone.store.put_contacts([contact("c200")])
+    with TestClient(create_app(alone)) as client:
+        assert ask(client, asks[200]).json()["decisions"] == [found[200]]
+
+
+def test_an_opt_out_between_the_steps_of_a_request_is_heeded(
+    crowd: tuple[Client, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, served = crowd
+    plain, sent = served.decide, list[str]()
+
+    def decide(asks: Any, now_us: int | None = None) -> Any:
+        answers = plain(asks, now_us)
+        if not sent:
+            sent.extend(
+                answer.contact_id
+                for answer in answers
+                if isinstance(answer, Decision) and answer.action.startswith("send:")
+            )
+            for name in sent:
+                served.append_events([event("unsubscribe", MIDNIGHT, name)])
+        return answers
+
+    monkeypatch.setattr(served, "decide", decide)
+    found = {row["contact_id"]: row for row in ask(client, *many(300)).json()["decisions"]}
+    assert len(sent) > 10
+    assert {found[name]["kind"] for name in sent} == {"error"}
+
+
+def test_what_earlier_steps_decided_is_told_though_the_store_fails_later(
+    crowd: tuple[Client, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, served = crowd
+    plain, calls = served.store.append_decisions, list[int]()
+
+    def append(decisions: Any) -> None:
+        calls.append(len(decisions))
+        if len(calls) > 1:
+            raise sqlite3.OperationalError("disk full")
+        plain(decisions)
+
+    monkeypatch.setattr(served.store, "append_decisions", append)
+    found = ask(client, *many(300)).json()["decisions"]
+    assert {row["kind"] for row in found[: calls[0]]} == {"decision"}
+    assert {row.get("code") for row in found[calls[0] :]} == {"fail_closed"}
+    assert "disk full" in found[-1]["message"]
+    assert ask(client, *many(2)).status_code == 200  # told again from the store
+
+
+def test_more_than_a_server_takes_on_is_told_when_to_come_back(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    served = service(bundle, tmp_path / "busy.db", Clock())
+    limits = Limits(bulk_bytes=200, bulk_requests=0, retry_seconds=7)
+    with TestClient(create_app(served, limits)) as client:
+        answer = ask(client, *many(20))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+        assert answer.json()["title"] == "busy"
+        assert ask(client, {"contact_id": "ada"}).status_code == 200

@@ -75,6 +75,35 @@ def test_an_exported_and_ingested_log_loads_into_a_fresh_store(
     fresh.close()
 
 
+def test_an_export_replaces_nothing_but_an_export(
+    served: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, notes = tmp_path / "store.db", tmp_path / "work"
+    notes.mkdir()
+    (notes / "events.csv").write_text("mine")
+    for out in (store, tmp_path, notes):
+        assert main([str(store), str(out)]) == 2
+        assert "it stays as it is" in capsys.readouterr().err
+    assert (notes / "events.csv").read_text() == "mine"
+    assert main([str(store), str(tmp_path / "out")]) == 0
+    assert main([str(store), str(tmp_path / "out"), "--format", "csv"]) == 0
+    assert not (tmp_path / "out" / "events.parquet").exists()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert main([str(store), str(tmp_path / "out")]) == 2
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert len(served.store.contacts(["ada"])) == 1
+
+
+def test_exported_ids_are_spelled_as_they_came(served: Service, tmp_path: Path) -> None:
+    served.store.put_contacts([contact("Eve")])
+    served.store.append_events([event("click", MIDNIGHT, "EVE ")])
+    served.decide([Ask("eve")])
+    export_log(served.store, tmp_path / "raw")
+    for name in ("contacts", "events", "decisions"):
+        ids = pq.read_table(tmp_path / "raw" / f"{name}.parquet")["contact_id"].to_pylist()
+        assert [found for found in ids if found.lower() == "eve"] == ["Eve"]
+
+
 def test_the_command_writes_the_folder_or_says_what_is_wrong(
     served: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

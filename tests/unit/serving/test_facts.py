@@ -12,7 +12,7 @@ from nurture_envs.features import FeatureSpec, evaluate
 from nurture_envs.guardrails import legal_actions, reason_names
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.facts import Known, known
-from nurture_rl.serving.records import ContactView, Episode, PlannedSend
+from nurture_rl.serving.records import ContactView, Episode, Planned
 from tests.unit.release.bundles import journey
 from tests.unit.serving.contacts import MIDNIGHT, MIDNIGHT_LOCAL, ZONE, contact, event, view
 
@@ -56,11 +56,12 @@ def test_features_read_completed_bins_and_guardrails_read_now(bundle: Bundle) ->
 
 
 def test_an_event_recorded_later_is_not_known_yet(bundle: Bundle) -> None:
-    late = event("unsubscribe", NOON_3 - DAY_US, recorded_us=NOON_3 + 1)
-    assert "opted_out" not in blocked(at(NOON_3, view(late)), bundle, "send:welcome@15")
+    late = event("reply", NOON_3 - HOUR_US, recorded_us=NOON_3 + 1, reply_class="question")
+    assert "sales_conversation" not in blocked(at(NOON_3, view(late)), bundle, "send:welcome@15")
     found = at(NOON_3 + 1, view(late))
-    assert "opted_out" in blocked(found, bundle, "send:welcome@15")
-    assert found.ended_by == ("unsubscribed",)
+    assert "sales_conversation" in blocked(found, bundle, "send:welcome@15")
+    told = view(late, acknowledged=True)  # on the server's own clock nothing is known before
+    assert "sales_conversation" in blocked(at(NOON_3, told), bundle, "send:welcome@15")
 
 
 def test_a_terminal_signal_before_the_anchor_does_not_end_the_episode() -> None:
@@ -71,7 +72,7 @@ def test_a_terminal_signal_before_the_anchor_does_not_end_the_episode() -> None:
 
 def test_a_planned_send_counts_until_a_sent_event_names_it() -> None:
     nine = MIDNIGHT + 2 * DAY_US + 9 * HOUR_US
-    planned = view(sends=(PlannedSend("d-0", nine),))
+    planned = view(sends=(Planned("d-0", nine),))
     local_nine = (MIDNIGHT_LOCAL + 2 * DAY_US) / HOUR_US + 9
     assert at(NOON_3, planned).facts.sends_hours.tolist()[0][0] == local_nine
     sent = event("sent", nine + 60_000_000, decision_id="d-0", topic="product")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nurture_envs.clock import DAY_US
+from nurture_rl.errors import NurtureError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import decide
-from nurture_rl.serving.records import Answer, Decision, Refusal
-from nurture_rl.serving.service import Ask, Service
+from nurture_rl.serving.records import Answer, Decision, Event, Refusal
+from nurture_rl.serving.service import Ask, ServerSettings, Service
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, event, service, view
 
 
@@ -56,7 +58,12 @@ def test_the_service_decides_what_the_library_decides(served: Service, bundle: B
     assert found.episode_id == "inbound_lead:ada:2027-03-01"
 
 
-def test_the_same_request_id_gives_the_stored_decision(served: Service, clock: Clock) -> None:
+def test_the_same_request_id_gives_the_stored_decision(
+    bundle: Bundle, tmp_path: Path, clock: Clock
+) -> None:
+    context = PolicyContext(bundle.journey, bundle.catalog, bundle.feature_spec)
+    waiting = replace(bundle, policy=build_policy("always:pause:1", context))
+    served = service(waiting, tmp_path / "store.db", clock)
     first = served.decide([Ask("ada", "r-1"), Ask("bob", "r-2")])
     clock.now_us += DAY_US
     assert served.decide([Ask("bob", "r-2"), Ask("ada", "r-1")]) == first[::-1]
@@ -134,3 +141,32 @@ def test_many_threads_asking_for_one_contact_get_one_decision(served: Service) -
         thread.join()
     assert sum(isinstance(answer, Decision) for answer in found) == 1
     assert {_code(a) for a in found if isinstance(a, Refusal)} == {"already_decided"}
+
+
+def test_an_opt_out_does_not_hide_behind_an_event_that_comes_at_once(
+    served: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, asked, other_done = served.store.events_of_ids, threading.Event(), threading.Event()
+
+    def slow(ids: Sequence[str]) -> dict[str, Event]:
+        found = read(ids)
+        if not asked.is_set():
+            asked.set()
+            other_done.wait(0.2)  # time for the other event to come in between
+        return found
+
+    monkeypatch.setattr(served.store, "events_of_ids", slow)
+    word = event("unsubscribe", MIDNIGHT, "ada", event_id="e")
+    speaker = threading.Thread(target=served.append_events, args=([word],))
+    speaker.start()
+    asked.wait()
+    served.append_events([event("open", MIDNIGHT, "bob", event_id="e")])
+    other_done.set()
+    speaker.join()
+    assert [found.type for found in served.store.events(["ada"])["ada"]] == ["unsubscribe"]
+
+
+def test_hours_of_an_unknown_zone_lie_around_the_default_zone() -> None:
+    for slack in ((1, 6), (-6, -1)):
+        with pytest.raises(NurtureError, match="--unknown-zone-slack"):
+            ServerSettings(ZONE, False, Clock(), unknown_zone_slack=slack)

@@ -11,8 +11,9 @@ import pytest
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import decide
+from nurture_rl.serving.opening import StoreError
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.store import Store, StoreError
+from nurture_rl.serving.store import Store
 from nurture_rl.serving.writer import GroupCommit, Statement
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact, event, view
 
@@ -105,5 +106,5 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE meta SET value = '9' WHERE name = 'version'")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match=r"version 1 at .*, got 9"):
+    with pytest.raises(StoreError, match=r"version 2 at .*, got 9"):
         Store(tmp_path / "other.db")

@@ -1,0 +1,289 @@
+"""Rows of events as they come: read strictly, and what may forbid mail as far as it can be read.
+
+Nothing that may forbid mail is dropped: it is stored with what was mended, or refused out loud.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES
+from nurture_rl.serving.forbidding import Forbidding
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.records import Event
+from nurture_rl.serving.wire import (
+    EventIn,
+    Moment,
+    RejectedRow,
+    RequestError,
+    iso,
+    microseconds,
+    require_flat,
+    require_id,
+)
+
+_SKEW_US = 300_000_000  # 5 minutes by which a sender's clock may run ahead
+_FIELDS = msgspec.structs.fields(EventIn)
+_NAMES = frozenset(field.name for field in _FIELDS)
+_READ_APART = ("event_id", "contact_id", "occurred_at", "recorded_at", "type", "reply_class")
+
+# Other systems' words for what forbids mail.
+_TYPES = {
+    **dict.fromkeys(
+        (
+            *("unsubscribed", "unsub", "opt_out", "optout", "opted_out", "list_unsubscribe"),
+            *("group_unsubscribe", "do_not_contact", "do_not_mail", "unsubscribe_request"),
+        ),
+        "unsubscribe",
+    ),
+    **dict.fromkeys(
+        ("complained", "spam_complaint", "spam_report", "spamreport", "spam", "marked_as_spam"),
+        "complaint",
+    ),
+    **dict.fromkeys(("hard_bounced", "hardbounce", "permanent_bounce"), "hard_bounce"),
+    **dict.fromkeys(("consent_revoked", "consent_withdrawal"), "consent_withdrawn"),
+    "snooze": "snoozed",
+    "replied": "reply",
+}
+_REPLIES = {
+    **dict.fromkeys(
+        ("unsubscribe", "unsubscribed", "opt_out", "optout", "stop", "unsubscribe_requested"),
+        "unsubscribe_request",
+    ),
+    "not_interested": "negative",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRow:
+    """A row that became an event."""
+
+    position: int  # in the request, from 0
+    event: Event  # recorded when the row says; on its own clock the server knows better
+    raw: dict[str, Any]
+    notes: tuple[str, ...]  # what was mended
+
+
+def read_rows(
+    rows: Sequence[dict[str, Any]], forbidding: Forbidding, now_us: int, simulated: bool
+) -> tuple[list[ReadRow], list[RejectedRow]]:
+    """The usable rows, and the others with their reason.
+
+    Args:
+        rows: as they came.
+        forbidding: which events may forbid mail.
+        now_us: the server's time, which no event may be far ahead of on its own clock.
+        simulated: whether requests say what time it is.
+    """
+    good: list[ReadRow] = []
+    refused: list[RejectedRow] = []
+    for position, row in enumerate(rows):
+        try:
+            event, notes = _read(row, forbidding, now_us, simulated)
+        except RequestError as error:
+            refused.append(RejectedRow(position, str(error), may_forbid(row, forbidding)))
+        else:
+            good.append(ReadRow(position, event, row, notes))
+    return good, refused
+
+
+def may_forbid(row: dict[str, Any], forbidding: Forbidding) -> bool:
+    """False only where it is plain that a row says nothing against mail."""
+    kind, reply = _words(row)
+    if kind is None or (reply is None and row.get("reply_class") is not None):
+        return True
+    return forbidding.may(kind, reply)
+
+
+def raw_text(row: dict[str, Any]) -> str:
+    """A row as JSON; a field that is nested too deeply is only named."""
+    kept: dict[str, Any] = {}
+    for name, value in row.items():
+        try:
+            require_flat(value, name)
+            kept[name] = value
+        except RequestError as error:
+            kept[name] = str(error)
+    return msgspec.json.encode(kept, order="deterministic").decode()
+
+
+def readable_contact(row: dict[str, Any]) -> str | None:
+    """The contact a row names, as it would be stored."""
+    found = row.get("contact_id")
+    return contact_key(found)[:200] if isinstance(found, str) else None
+
+
+def _read(
+    row: dict[str, Any], forbidding: Forbidding, now_us: int, simulated: bool
+) -> tuple[Event, tuple[str, ...]]:
+    try:
+        found = _strict(row)
+        if not simulated:
+            _require_past(found, now_us)
+        return _event_of(found), ()
+    except RequestError:
+        kind, reply = _words(row)
+        if not forbidding.may(kind, reply):
+            raise
+        notes: list[str] = []
+        found = _strict(_mended(row, (kind or "reply", reply), now_us, notes))
+        if not simulated and microseconds(found.occurred_at, "$.occurred_at") > now_us:
+            notes.append(f"occurred_at lies after the server's {iso(now_us)}: counted from now on")
+        return _event_of(found), tuple(notes)
+
+
+def _strict(row: dict[str, Any]) -> EventIn:
+    for name, value in row.items():
+        require_flat(value, f"$.{name}")
+    try:
+        event = msgspec.convert(row, EventIn, strict=True)
+    except msgspec.ValidationError as error:
+        raise RequestError(str(error)) from error
+    require_id(event.event_id, "$.event_id")
+    require_id(event.contact_id, "$.contact_id", contact=True)
+    for name, word, known in (
+        ("type", event.type, EVENT_TYPES),
+        ("reply_class", event.reply_class, REPLY_CLASSES),
+    ):
+        if word is not None and word not in known:
+            near = get_close_matches(word, sorted(known), n=1, cutoff=0.0)[0]
+            raise RequestError(
+                f"unknown {name} {word!r}, nearest known is {near!r} - at `$.{name}`"
+            )
+    for name, moment in (("occurred_at", event.occurred_at), ("recorded_at", event.recorded_at)):
+        if moment is not None:
+            microseconds(moment, f"$.{name}")
+    if event.recorded_at is not None and event.recorded_at < event.occurred_at:
+        raise RequestError("recorded before it occurred - at `$.recorded_at`")
+    return event
+
+
+def _require_past(event: EventIn, now_us: int) -> None:
+    if microseconds(event.occurred_at, "$.occurred_at") > now_us + _SKEW_US:
+        raise RequestError(
+            f"expected an event that has happened, got {event.occurred_at.isoformat()}, after the "
+            f"server's {iso(now_us)} - at `$.occurred_at`"
+        )
+
+
+def _event_of(event: EventIn) -> Event:
+    return Event(
+        event_id=event.event_id,
+        contact_id=event.contact_id,
+        occurred_us=microseconds(event.occurred_at, "$.occurred_at"),
+        recorded_us=microseconds(event.recorded_at or event.occurred_at, "$.recorded_at"),
+        type=event.type,
+        source=event.source,
+        message_id=event.message_id,
+        decision_id=event.decision_id,
+        topic=event.topic,
+        page_category=event.page_category,
+        reply_class=event.reply_class,
+        stage=event.stage,
+        value=event.value,
+        is_machine=event.is_machine,
+        properties=msgspec.json.encode(event.properties, order="deterministic").decode(),
+    )
+
+
+def _words(row: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Type and reply class in our own words, as far as they can be told."""
+    kind, reply = _plain(row.get("type")), _plain(row.get("reply_class"))
+    kind, reply = _TYPES.get(kind, kind), _REPLIES.get(reply, reply)
+    return kind if kind in EVENT_TYPES else None, reply if reply in REPLY_CLASSES else None
+
+
+def _plain(word: Any) -> str:
+    return re.sub(r"[\s_-]+", "_", contact_key(word)) if isinstance(word, str) else ""
+
+
+def _mended(
+    row: dict[str, Any], words: tuple[str, str | None], now_us: int, notes: list[str]
+) -> dict[str, Any]:
+    """A row against mail with all that can be read of it, and a note for all that cannot."""
+    kind, reply = words
+    if reply is None and row.get("reply_class") is not None:
+        raise RequestError(
+            f"unknown reply_class {row['reply_class']!r}; known are "
+            f"{', '.join(sorted(REPLY_CLASSES))} - at `$.reply_class`"
+        )
+    cells: dict[str, Any] = {"type": kind, "contact_id": row.get("contact_id")}
+    if kind != row.get("type"):
+        notes.append(f"type {row.get('type')!r} read as {kind!r}")
+    if reply is not None:
+        cells["reply_class"] = reply
+        if reply != row["reply_class"]:
+            notes.append(f"reply_class {row['reply_class']!r} read as {reply!r}")
+    if isinstance(cells["contact_id"], int) and not isinstance(cells["contact_id"], bool):
+        cells["contact_id"] = str(cells["contact_id"])
+        notes.append("contact_id is a number: read as its digits")
+    cells["event_id"] = _name_of(row, notes)
+    cells["occurred_at"] = occurred = _moment_of(row, now_us, notes)
+    recorded = _converted(row.get("recorded_at"), Moment)
+    if recorded is not None and recorded >= occurred:
+        cells["recorded_at"] = recorded
+    elif row.get("recorded_at") is not None:
+        notes.append("recorded_at cannot be read, or lies before occurred_at: left out")
+    for field in _FIELDS:
+        if field.name in row and field.name not in _READ_APART:
+            if _is_readable(row[field.name], field):
+                cells[field.name] = row[field.name]
+            else:
+                notes.append(f"{field.name} cannot be read: left out")
+    if extra := sorted(set(row) - _NAMES):
+        notes.append(f"unknown fields left out: {', '.join(extra)[:200]}")
+    return cells
+
+
+def _name_of(row: dict[str, Any], notes: list[str]) -> str:
+    name = row.get("event_id")
+    try:
+        if isinstance(name, str):
+            require_id(name, "$.event_id")
+            return name
+    except RequestError:
+        pass
+    digest = hashlib.blake2b(raw_text(row).encode(), digest_size=16).hexdigest()
+    notes.append("event_id missing or unusable: named by its content")
+    return f"unnamed:{digest}"
+
+
+def _moment_of(row: dict[str, Any], now_us: int, notes: list[str]) -> datetime:
+    found = _converted(row.get("occurred_at"), datetime)
+    now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now_us)
+    if isinstance(found, datetime):
+        if found.tzinfo is None:
+            notes.append("occurred_at has no offset: read as UTC")
+            found = found.replace(tzinfo=UTC)
+        try:
+            microseconds(found, "$.occurred_at")
+        except RequestError:
+            found = None
+    if not isinstance(found, datetime):
+        notes.append("occurred_at missing or unreadable: counted as happening now")
+        return now
+    return found
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    try:
+        return None if value is None else msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError:
+        return None
+
+
+def _is_readable(value: Any, field: msgspec.structs.FieldInfo) -> bool:
+    try:
+        require_flat(value, field.name)
+        msgspec.convert(value, field.type, strict=True)
+    except (RequestError, msgspec.ValidationError):
+        return False
+    return True

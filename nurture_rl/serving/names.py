@@ -1,0 +1,20 @@
+"""The one form in which contact ids are compared, whatever door they come in by."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_INVISIBLE = ("Cc", "Cf")  # control and format characters: NUL, zero-width space, marks of order
+
+
+def contact_key(name: str) -> str:
+    """The id without surrounding space, case, invisible characters and Unicode variants.
+
+    `"d4 "`, `"D4"` and a full-width `"Ｄ４"` are one contact: an opt-out must not miss because one
+    system writes ids in capitals. Ids that differ in case alone (such as Salesforce's of 15
+    characters) cannot be told apart; use their long form.
+    """
+    if name.isascii() and name.isprintable():
+        return name.lower().strip()  # the same, ten times faster
+    seen = "".join(sign for sign in name if unicodedata.category(sign) not in _INVISIBLE)
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).strip()

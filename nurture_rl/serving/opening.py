@@ -1,0 +1,194 @@
+"""Opening a store's file: whose it is, that nobody else writes it, and from which version it came.
+
+Another program's database is never touched. One process at a time writes a store: two would give
+each contact two locks, and two mails.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from nurture_rl.errors import NurtureError
+from nurture_rl.serving import rows
+from nurture_rl.serving.names import contact_key
+
+VERSION = "2"
+_APPLICATION = 0x4E555254  # "NURT", where SQLite keeps whose file it is
+_FIRST_TABLES = frozenset({"meta", "contacts", "events", "episodes", "decisions"})  # of version 1
+
+_TO_VERSION_2 = """
+ALTER TABLE contacts RENAME TO contacts_1;
+CREATE TABLE contacts (
+  contact_id TEXT PRIMARY KEY, account_id TEXT, time_zone TEXT, zone_confidence REAL NOT NULL,
+  consent INTEGER NOT NULL, attributes TEXT NOT NULL, spelling TEXT) STRICT;
+INSERT OR REPLACE INTO contacts
+  SELECT contact_key(contact_id), account_id, time_zone, zone_confidence, consent, attributes,
+    nullif(contact_id, contact_key(contact_id))
+  FROM contacts_1 ORDER BY consent DESC, rowid;
+DROP TABLE contacts_1;
+UPDATE events SET contact_id = contact_key(contact_id);
+UPDATE decisions SET contact_id = contact_key(contact_id);
+UPDATE OR IGNORE episodes SET contact_id = contact_key(contact_id);
+UPDATE meta SET value = '2' WHERE name = 'version';
+"""
+
+
+class StoreError(NurtureError):
+    """The store cannot be opened, or it is another version's."""
+
+
+class StoreLost(sqlite3.OperationalError):
+    """The store's file is gone from its path: what is written now would be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write a store, held until the process ends or lets go."""
+
+    descriptor: int
+
+    def release(self) -> None:
+        """Let others write."""
+        os.close(self.descriptor)
+
+
+def claim(path: Path) -> Claim:
+    """Take the store for this process alone; the lock dies with the process, however it ends.
+
+    Raises:
+        StoreError: another process has it, or the lock file cannot be made.
+    """
+    real = path.resolve()
+    lock = real.with_name(f"{real.name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise StoreError(
+            f"expected a store that can be written at {path}, got: {error}; "
+            "give another path or mend its permissions"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreError(
+            f"expected a store that nobody else writes at {path}, but another server has it: two "
+            "would mail one contact twice; stop the other one, or give this one a store of its own"
+        ) from error
+    return Claim(descriptor)
+
+
+def require_own(path: Path) -> None:
+    """Look at a file without touching it.
+
+    Raises:
+        StoreError: it is something else, or of a version that cannot be read.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as found:
+            (application,) = found.execute("PRAGMA application_id").fetchone()
+            names = found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {name for (name,) in names}
+            version = None
+            if tables >= _FIRST_TABLES:
+                asked = "SELECT value FROM meta WHERE name = 'version'"
+                (version,) = found.execute(asked).fetchone() or (None,)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    if (tables and version is None) or application not in (0, _APPLICATION):
+        raise StoreError(
+            f"expected a store of this server at {path}, got another program's database with the "
+            f"tables {', '.join(sorted(tables)[:5])}; nothing was written: give another path"
+        )
+    if version not in (None, "1", VERSION):
+        raise StoreError(
+            f"expected a store of version {VERSION} at {path}, got {version}; "
+            "serve it with the version that made it, or give a new path"
+        )
+
+
+def make(path: Path, fresh_seed: int) -> None:
+    """Make the tables where there are none, and bring a store of version 1 up to date.
+
+    Args:
+        path: of the store.
+        fresh_seed: of all decisions of a new store; an old one keeps its own.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    try:
+        with closing(connect(path)) as store:
+            store.create_function("contact_key", 1, contact_key, deterministic=True)
+            asked = "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"
+            old = store.execute(asked).fetchone()[0] and store.execute(
+                "SELECT value FROM meta WHERE name = 'version'"
+            ).fetchone() == ("1",)
+            steps = _TO_VERSION_2 if old else ""
+            about = (
+                f"INSERT INTO meta VALUES ('version', '{VERSION}'), ('seed', '{fresh_seed}') "
+                f"ON CONFLICT DO NOTHING; PRAGMA application_id = {_APPLICATION};"
+            )
+            store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}COMMIT;")
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that writes durably."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write."""
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=10.0,
+    )
+
+
+class Whereabouts:
+    """Notices when the file at a path is no longer the one that was opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened = self._found()
+
+    def require_there(self) -> None:
+        """Prove that what is written goes where the next start will read.
+
+        Raises:
+            StoreLost: the file was deleted, moved or replaced.
+        """
+        if self._found() != self._opened:
+            raise StoreLost(
+                f"the store at {self._path} was deleted or replaced while it was served; bring it "
+                "back from a copy and start again"
+            )
+
+    def _found(self) -> tuple[tuple[int, int], ...] | None:
+        try:
+            files = [self._path.stat(), self._path.with_name(f"{self._path.name}-wal").stat()]
+        except OSError:
+            return None
+        return tuple((file.st_dev, file.st_ino) for file in files)
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> StoreError:
+    return StoreError(
+        f"expected a store that can be written at {path}, got: {error}; "
+        "give another path or mend its permissions"
+    )

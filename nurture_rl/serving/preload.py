@@ -1,0 +1,66 @@
+"""Taking a log into a store once, however often a server is started with it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nurture_rl.errors import LogError
+from nurture_rl.logs.schema import TABLES, TableKind
+from nurture_rl.serving.store import Store
+
+_KINDS = (TableKind.CONTACTS, TableKind.EVENTS)
+
+
+def load_once(store: Store, folder: Path) -> tuple[int, int] | None:
+    """Take in the contacts and events of an ingested log, unless the store has had this content.
+
+    What was loaded is remembered by its bytes, and only once all of it is in: a log that changed,
+    or one whose loading was cut short, is read again.
+
+    Returns:
+        New contacts and new events, or None where this very log was loaded before.
+
+    Raises:
+        LogError: the folder is not what ingest writes; names the file.
+    """
+    mark = f"log {_fingerprint(folder)}"
+    if store.remembers(mark):
+        return None
+    try:
+        for kind in _KINDS:
+            _require_columns(folder / f"{kind}.parquet", TABLES[kind])
+        counts = store.load_log(folder)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        first = str(error).splitlines()[0]
+        raise LogError(f"{folder}: {first}; give a folder that ingest wrote") from error
+    store.remember(mark)
+    return counts
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for kind in _KINDS:
+        path = folder / f"{kind}.parquet"
+        if not path.is_file():
+            raise LogError(f"expected {path.name} in {folder}; give a folder that ingest wrote")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _require_columns(path: Path, schema: pa.Schema) -> None:
+    found = pq.read_schema(path)
+    wrong = [
+        f"{field.name} {found.field(field.name).type if field.name in found.names else 'missing'}"
+        for field in schema
+        if field.name not in found.names or found.field(field.name).type != field.type
+    ]
+    if wrong:
+        raise LogError(
+            f"{path}: expected the columns that ingest writes, got {', '.join(wrong)}; "
+            "ingest the log first"
+        )

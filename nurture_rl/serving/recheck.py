@@ -1,0 +1,87 @@
+"""Decisions asked for again: what was decided stays, whether it may still be done is asked anew."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from nurture_envs.guardrails import legal_actions, reason_names
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.facts import known
+from nurture_rl.serving.records import Answer, ContactView, Decision, Refusal
+
+_log = logging.getLogger(__name__)
+
+Pair = tuple[Decision, ContactView]
+
+
+def recheck(bundle: Bundle, pairs: Sequence[Pair], now_us: int, default_zone: str) -> list[Answer]:
+    """Say again what was decided, where it may still be done now.
+
+    Nothing but a send or a call can do harm late, so that every other decision is given as it is.
+    A send or a call is good for its bin, in the journey that made it, as long as nothing forbids
+    it; the decision's own reservation does not count against it.
+
+    Args:
+        bundle: what is served now.
+        pairs: each decision with its contact as known now, without the decision's reservation.
+        now_us: the moment, microseconds since 1970 UTC.
+        default_zone: zone of contacts who have none.
+
+    Returns:
+        The decision, or a refusal that says why it must not be carried out any more.
+    """
+    asked = [i for i, (decision, _) in enumerate(pairs) if _acts(decision)]
+    against = _against(bundle, [pairs[i] for i in asked], now_us, default_zone)
+    found = dict(zip(asked, against, strict=True))
+    answers: list[Answer] = []
+    for i, (decision, _) in enumerate(pairs):
+        code, why = found.get(i) or ("", "")
+        if code:
+            text = (
+                f"decision {decision.decision_id!r} was {decision.action} and must not be carried "
+                f"out any more: {why}; send nothing, and ask anew without this request_id"
+            )
+            answers.append(Refusal(decision.contact_id, code, text))
+        else:
+            answers.append(decision)
+    return answers
+
+
+def _acts(decision: Decision) -> bool:
+    return decision.scheduled_us is not None or decision.action == "escalate"
+
+
+def _against(
+    bundle: Bundle, pairs: Sequence[Pair], now_us: int, default_zone: str
+) -> list[tuple[str, str] | None]:
+    if not pairs:
+        return []
+    views = [view for _, view in pairs]
+    moments = np.full(len(pairs), now_us, np.int64)
+    try:
+        facts = known(bundle.journey, bundle.feature_spec, views, moments, default_zone)
+        _, reasons = legal_actions(facts.facts, bundle.catalog, bundle.journey.guardrails)
+    except Exception as error:  # one contact's broken record must not stop the others
+        if len(pairs) > 1:
+            return [_against(bundle, [pair], now_us, default_zone)[0] for pair in pairs]
+        _log.exception("facts of a contact could not be worked out")
+        return [("fail_closed", f"{type(error).__name__}: {error}")]
+    found: list[tuple[str, str] | None] = []
+    for row, (decision, view) in enumerate(pairs):
+        ids, step = bundle.catalog.ids, int(facts.bins[row])
+        if decision.journey != bundle.journey.name:
+            found.append(("withdrawn", f"it was made in journey {decision.journey}"))
+        elif decision.action not in ids:
+            found.append(("withdrawn", "this release has no such action"))
+        elif facts.ended_by[row] or view.episode.exited:
+            found.append(("withdrawn", f"the episode ended ({facts.ended_by[row] or 'exit'})"))
+        elif names := reason_names(int(reasons[row, bundle.catalog.index(decision.action)])):
+            found.append(("withdrawn", ", ".join(names)))
+        elif step != decision.step or view.episode.episode_id != decision.episode_id:
+            found.append(("expired", f"it was good for bin {decision.step}, this is bin {step}"))
+        else:
+            found.append(None)
+    return found

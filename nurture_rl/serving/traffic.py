@@ -1,0 +1,129 @@
+"""How much a server takes on at once: bodies in time, work in turns, health without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from litestar.exceptions import ClientException
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server takes on; whoever asks for more is told to come back."""
+
+    body_bytes: int = 32 * 1024 * 1024  # of one request: 10,000 events of 3 kB
+    body_seconds: float = 15.0  # from the headers to the last byte of the body
+    bodies_bytes: int = 256 * 1024 * 1024  # of all requests at once
+    bulk_bytes: int = 16 * 1024  # a longer body waits among the bulky ones
+    small_requests: int = 512  # read and not yet answered
+    bulk_requests: int = 4
+    known_seconds: float = 0.25  # health waits this long for the store before it says what it knows
+    silent_seconds: float = 10.0  # a store that says nothing for so long counts as lost
+    retry_seconds: int = 5  # what a client is told to wait
+
+
+class Busy(Exception):
+    """More was asked at once than the server takes on; nothing was done."""
+
+
+class SlowBody(ClientException):
+    """A body that did not come in time; nothing was done."""
+
+    status_code = 408
+
+
+class Bodies:
+    """The bodies in memory. Belongs to one event loop."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._bytes = 0
+
+    @asynccontextmanager
+    async def read(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Read a body; its bytes count until the block ends.
+
+        Raises:
+            SlowBody: it did not come within `body_seconds`.
+            Busy: with it more than `bodies_bytes` would lie in memory.
+        """
+        parts: list[bytes] = []
+        held = 0
+        try:
+            try:
+                async with asyncio.timeout(self._limits.body_seconds):
+                    async for part in stream:
+                        if self._bytes + len(part) > self._limits.bodies_bytes:
+                            raise Busy
+                        self._bytes += len(part)
+                        held += len(part)
+                        parts.append(part)
+            except TimeoutError as error:
+                text = (
+                    f"the body did not come within {self._limits.body_seconds:g} s; send it again"
+                )
+                raise SlowBody(text) from error
+            yield b"".join(parts)
+        finally:
+            self._bytes -= held
+
+
+class Lane:
+    """Threads for one kind of request. Belongs to one event loop."""
+
+    def __init__(self, name: str, threads: int, most: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._most = most
+        self._inside = 0
+
+    async def run(self, steps: Iterator[Answer | None]) -> Answer:
+        """Take steps until one gives an answer; between two steps others have their turn.
+
+        Raises:
+            Busy: as many as the lane holds are inside.
+        """
+        if self._inside >= self._most:
+            raise Busy
+        self._inside += 1
+        try:
+            loop = asyncio.get_running_loop()
+            while (answer := await loop.run_in_executor(self._pool, next, steps)) is None:
+                pass
+            return answer
+        finally:
+            self._inside -= 1
+
+
+class Pulse:
+    """Whether the store can be written, known without waiting for who writes now."""
+
+    def __init__(self, beat: Callable[[], bool], limits: Limits) -> None:
+        """`beat` proves it by a write of its own."""
+        self._beat, self._limits = beat, limits
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="pulse")
+        self._running: asyncio.Future[bool] | None = None
+        self._began = 0.0
+        self._last: bool | None = None  # what the latest beat said
+
+    async def healthy(self) -> bool:
+        """What the store says now or, where it is busy, what it said last."""
+        loop = asyncio.get_running_loop()
+        if self._running is None or self._running.done():
+            self._running = loop.run_in_executor(self._pool, self._beat)
+            self._began = loop.time()
+        limits = self._limits
+        patience = limits.silent_seconds if self._last is None else limits.known_seconds
+        running = self._running
+        done, _ = await asyncio.wait([running], timeout=patience)
+        if done:
+            self._last = running.result()
+        elif loop.time() - self._began > limits.silent_seconds:
+            self._last = False
+        return bool(self._last)

@@ -1,0 +1,73 @@
+"""A short hunt for mail after a word against it, and servers that break the promise: all caught.
+
+The long hunt: `python tests/fuzz_server.py --operations 1000000`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.fuzzing.hunt import Breach, Judge, play, smallest
+from tests.fuzzing.servers import (
+    Forgetful,
+    InProcess,
+    Literal,
+    Stubborn,
+    known_luck,
+    write_bundles,
+)
+from tests.fuzzing.steps import Step, Story
+
+Make = Callable[[Sequence[Path], Path], InProcess]
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two releases of a journey and another journey."""
+    return write_bundles(tmp_path_factory.mktemp("bundles"))
+
+
+def hunt(server: InProcess, seed: int, operations: int) -> tuple[Breach | None, list[Step], Judge]:
+    judge = Judge()
+    with known_luck(seed):
+        breach, played = play(server, Story(seed).steps(), judge, operations)
+    server.close()
+    return breach, played, judge
+
+
+def test_no_answer_says_send_after_an_acknowledged_word_against_mail(
+    bundles: list[Path], tmp_path: Path
+) -> None:
+    breach, played, judge = hunt(InProcess(bundles, tmp_path / "store.db"), 7, 2000)
+    assert breach is None
+    counts = judge.counts
+    assert counts["sends"] >= 0.1 * counts["other answers"]
+    assert counts["answers where mail is forbidden"] > 200
+    assert counts["restarts"] >= 1
+    assert {step.path for step in played} == {"", "/v1/contacts", "/v1/decisions", "/v1/events"}
+
+
+@pytest.mark.parametrize("broken", [Forgetful, Stubborn, Literal])
+def test_a_server_that_breaks_the_promise_is_caught_and_the_story_made_short(
+    bundles: list[Path], tmp_path: Path, broken: Make
+) -> None:
+    breach, played, _ = hunt(broken(bundles, tmp_path / "store.db"), 0, 4000)
+    assert breach is not None
+    assert "send:" in breach.text
+    stores = iter(range(10_000))
+
+    def fresh() -> InProcess:
+        return broken(bundles, tmp_path / f"again-{next(stores)}.db")
+
+    story = smallest(played, breach, fresh)
+    assert len(story) <= 6
+    assert breach.person in {person for step in story for person in step.people}
+
+
+def test_one_seed_tells_one_story(bundles: list[Path], tmp_path: Path) -> None:
+    first, _, once = hunt(InProcess(bundles, tmp_path / "once.db"), 3, 300)
+    second, _, twice = hunt(InProcess(bundles, tmp_path / "twice.db"), 3, 300)
+    assert (first, once.counts) == (second, twice.counts)

@@ -1,0 +1,170 @@
+"""A store has one writer, is found again where it was, and nobody else's file is touched."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from litestar.testing import TestClient
+
+from nurture_rl.errors import LogError
+from nurture_rl.logs.schema import CONTACTS, EVENTS
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.app import create_app
+from nurture_rl.serving.opening import StoreError, StoreLost
+from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.store import Store
+from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
+
+# What version 1 made.
+_VERSION_1 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE contacts (
+  contact_id TEXT PRIMARY KEY, account_id TEXT, time_zone TEXT, zone_confidence REAL NOT NULL,
+  consent INTEGER NOT NULL, attributes TEXT NOT NULL) STRICT;
+CREATE TABLE events (
+  event_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, occurred_us INTEGER NOT NULL,
+  recorded_us INTEGER NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL, message_id TEXT,
+  decision_id TEXT, topic TEXT, page_category TEXT, reply_class TEXT, stage TEXT, value REAL,
+  is_machine INTEGER NOT NULL, properties TEXT NOT NULL) STRICT;
+CREATE TABLE episodes (
+  episode_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, journey TEXT NOT NULL,
+  anchor_us INTEGER NOT NULL, UNIQUE (contact_id, journey)) STRICT;
+CREATE TABLE decisions (
+  decision_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, journey TEXT NOT NULL,
+  episode_id TEXT NOT NULL, anchor_us INTEGER NOT NULL, step INTEGER NOT NULL,
+  decided_us INTEGER NOT NULL, action TEXT NOT NULL, propensity REAL NOT NULL,
+  probabilities BLOB NOT NULL, mask BLOB NOT NULL, reasons BLOB NOT NULL, features BLOB,
+  policy_id TEXT NOT NULL, arm TEXT NOT NULL, catalog TEXT NOT NULL, scheduled_us INTEGER,
+  note TEXT, UNIQUE (episode_id, step)) STRICT;
+INSERT INTO meta VALUES ('version', '1'), ('seed', '77');
+INSERT INTO contacts VALUES ('D4', NULL, 'Europe/Berlin', 1.0, 1, '{"a": 1}');
+INSERT INTO contacts VALUES ('d4', NULL, 'Europe/Berlin', 1.0, 0, '{}');
+INSERT INTO contacts VALUES ('Eve', NULL, NULL, 0.0, 1, '{}');
+INSERT INTO events VALUES ('e', 'EVE', 1, 1, 'unsubscribe', 's', NULL, NULL, NULL, NULL, NULL,
+  NULL, NULL, 0, '{}');
+INSERT INTO episodes VALUES ('x', 'Eve', 'j', 0);
+"""
+
+
+def test_a_store_has_one_writer_even_in_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = Store(path)
+    with pytest.raises(StoreError, match="another server has it"):
+        Store(path)
+    (tmp_path / "link.db").symlink_to(path)
+    code = "import sys, pathlib; from nurture_rl.serving.store import Store; "
+    code += "Store(pathlib.Path(sys.argv[1]))"
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "link.db")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "another server has it" in found.stderr
+    store.close()
+    Store(path).close()
+
+
+def test_a_store_can_be_read_beside_its_writer(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    store.append_events([event("open", MIDNIGHT)])
+    with closing(StoreReader(tmp_path / "store.db")) as reader:
+        assert len(reader.events(["ada"])["ada"]) == 1
+        assert reader.seed == store.seed
+    store.close()
+
+
+def test_another_programs_database_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE orders (id INTEGER)")
+        other.commit()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="another program's database with the tables orders"):
+        Store(path)
+    with pytest.raises(StoreError, match="another program's database"):
+        StoreReader(path)
+    assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_a_store_of_version_1_is_brought_up_to_date_with_all_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(_VERSION_1)
+    with pytest.raises(StoreError, match="start the server on it once"):
+        StoreReader(path)
+    store = Store(path)
+    found = store.contacts(["D4", "eve"])
+    assert (found["d4"].consent, found["eve"].spelling) == (False, "Eve")
+    assert [word.type for word in store.events(["eve"])["eve"]] == ["unsubscribe"]
+    assert store.seed == 77
+    store.close()
+    with closing(StoreReader(path)) as again:
+        assert again.contacts(["D4"]) == {"d4": found["d4"]}
+
+
+@pytest.mark.parametrize("gone", ["store.db", "store.db-wal"])
+def test_a_store_deleted_while_served_acknowledges_nothing(
+    bundle: Bundle, tmp_path: Path, gone: str
+) -> None:
+    served = service(bundle, tmp_path / "store.db", Clock())
+    told: list[int] = []
+    served.store.when_lost(lambda: told.append(1))
+    row = {
+        "event_id": "e",
+        "contact_id": "ada",
+        "type": "click",
+        "occurred_at": "2026-03-01T00:00:00Z",
+    }
+    with TestClient(create_app(served)) as client:
+        (tmp_path / gone).unlink()
+        answer = client.post("/v1/events", json={"events": [row]})
+        assert answer.status_code == 503
+        assert "deleted or replaced" in answer.json()["detail"]
+        asked = client.post("/v1/decisions", json={"contacts": [{"contact_id": "ada"}]})
+        assert asked.status_code == 503
+        assert client.get("/healthz").status_code == 503
+    assert told == [1]
+    assert isinstance(served.store.lost, StoreLost)
+
+
+def test_a_store_replaced_by_a_copy_acknowledges_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = Store(path)
+    (tmp_path / "copy.db").write_bytes(path.read_bytes())
+    (tmp_path / "copy.db").replace(path)
+    with pytest.raises(StoreLost, match="replaced"):
+        store.put_contacts([contact("ada")])
+
+
+def test_a_log_whose_contacts_differ_in_case_alone_is_refused(tmp_path: Path) -> None:
+    row = {"contact_id": "AbC", "zone_confidence": 0.0, "consent": True, "attributes": "{}"}
+    rows = [row, {**row, "contact_id": "abc", "consent": False}]
+    pq.write_table(pa.Table.from_pylist(rows, CONTACTS), tmp_path / "contacts.parquet")
+    pq.write_table(EVENTS.empty_table(), tmp_path / "events.parquet")
+    with closing(Store(tmp_path / "store.db")) as store:
+        with pytest.raises(LogError, match="'AbC' and 'abc'"):
+            store.load_log(tmp_path)
+        assert store.contacts(["abc"]) == {}
+
+
+def test_an_opt_out_in_a_log_counts_under_a_taken_id(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "store.db")) as store:
+        word = event("unsubscribe", MIDNIGHT, event_id="e")
+        store.append_events([event("open", MIDNIGHT, event_id="e")])
+        cells = {name: getattr(word, name) for name in word.__slots__}
+        cells |= {"occurred_at": cells.pop("occurred_us"), "recorded_at": cells.pop("recorded_us")}
+        pq.write_table(CONTACTS.empty_table(), tmp_path / "contacts.parquet")
+        pq.write_table(pa.Table.from_pylist([cells], EVENTS), tmp_path / "events.parquet")
+        assert store.load_log(tmp_path) == (0, 1)
+        assert store.load_log(tmp_path) == (0, 0)
+        kinds = [found.type for found in store.events(["ada"])["ada"]]
+        assert kinds == ["open", "unsubscribe"]

@@ -1,0 +1,113 @@
+"""A server takes on what it can do: slow bodies end, long requests take turns, health is prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+
+from nurture_rl.serving.traffic import Bodies, Busy, Lane, Limits, Pulse, SlowBody
+
+LIMITS = Limits(bodies_bytes=10, body_seconds=5.0, known_seconds=0.05, silent_seconds=0.3)
+
+
+async def parts(*given: bytes) -> AsyncIterator[bytes]:
+    for part in given:
+        yield part
+
+
+async def never_ending() -> AsyncIterator[bytes]:
+    yield b"{"
+    await asyncio.sleep(60)
+
+
+async def read(bodies: Bodies, stream: AsyncIterator[bytes]) -> bytes:
+    async with bodies.read(stream) as body:
+        return body
+
+
+def test_a_body_that_does_not_come_in_time_is_given_up() -> None:
+    bodies = Bodies(replace(LIMITS, body_seconds=0.02))
+    with pytest.raises(SlowBody, match=r"within 0\.02 s; send it again"):
+        asyncio.run(read(bodies, never_ending()))
+
+
+def test_bodies_in_memory_are_limited_together_and_let_go_of_afterwards() -> None:
+    bodies = Bodies(LIMITS)
+
+    async def scene() -> None:
+        async with bodies.read(parts(b"123", b"456")) as body:
+            assert body == b"123456"
+            with pytest.raises(Busy):
+                await read(bodies, parts(b"78", b"901"))
+            assert await read(bodies, parts(b"78", b"90")) == b"7890"
+        assert await read(bodies, parts(b"1234567890")) == b"1234567890"
+
+    asyncio.run(scene())
+
+
+def test_long_work_lets_other_work_in_between_its_steps() -> None:
+    order: list[str] = []
+
+    def steps(name: str, count: int) -> Iterator[str | None]:
+        for _ in range(count):
+            order.append(name)
+            yield None
+        yield name
+
+    async def scene() -> list[str]:
+        lane = Lane("test", threads=1, most=2)
+        return list(await asyncio.gather(lane.run(steps("a", 3)), lane.run(steps("b", 3))))
+
+    assert asyncio.run(scene()) == ["a", "b"]
+    assert order == ["a", "b"] * 3
+
+
+def test_more_than_a_lane_holds_is_turned_away_and_its_failures_free_it() -> None:
+    async def scene() -> None:
+        lane, gate = Lane("test", threads=2, most=1), threading.Event()
+
+        def held() -> Iterator[int | None]:
+            gate.wait(10)
+            raise ValueError("broken")
+            yield 1
+
+        running = asyncio.create_task(lane.run(held()))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await lane.run(iter([1]))
+        gate.set()
+        with pytest.raises(ValueError, match="broken"):
+            await running
+        assert await lane.run(iter([None, 1])) == 1
+
+    asyncio.run(scene())
+
+
+def test_health_says_what_it_knows_of_a_busy_store_and_gives_a_silent_one_up() -> None:
+    gate, busy = threading.Event(), threading.Event()
+
+    def beat() -> bool:
+        if busy.is_set():
+            gate.wait(10)
+        return True
+
+    async def scene() -> None:
+        pulse = Pulse(beat, LIMITS)
+        assert await pulse.healthy()
+        busy.set()
+        assert await pulse.healthy()  # busy, yet well a moment ago
+        await asyncio.sleep(LIMITS.silent_seconds)
+        assert not await pulse.healthy()
+        gate.set()
+        await asyncio.sleep(0.1)
+        assert await pulse.healthy()
+
+    asyncio.run(scene())
+
+
+def test_health_of_a_store_that_refuses_is_known_at_once() -> None:
+    assert not asyncio.run(Pulse(lambda: False, LIMITS).healthy())
