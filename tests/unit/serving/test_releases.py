@@ -23,7 +23,8 @@ from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact
 
 def _release(bundle: Bundle, action: str, **changes: Any) -> Bundle:
     """A bundle that always does one thing, its journey changed."""
-    found = parse_journey({**load_journey("inbound_lead").resolved, **changes})
+    programs: dict[str, Any] = {"expert": []}  # they name messages that a release may rename
+    found = parse_journey({**load_journey("inbound_lead").resolved, **programs, **changes})
     catalog, features = ActionCatalog.of(found), FeatureSpec.of(found)
     policy = build_policy(f"always:{action}", PolicyContext(found, catalog, features))
     return replace(bundle, journey=found, catalog=catalog, feature_spec=features, policy=policy)

@@ -1,0 +1,180 @@
+"""What is changed and which tests must notice: modules, their mutants, their tests, excuses."""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from tests.mutants import Mutant, mutants_of
+
+ROOT = Path(__file__).resolve().parents[1]
+OPE = ROOT / "nurture_rl" / "ope"
+OPE_TESTS = ROOT / "tests" / "unit" / "ope"
+ROOMS = (
+    *(
+        ROOT / "nurture_rl" / room
+        for room in ("bandits", "policies", "release", "rl", "serving", "simulator", "workflow")
+    ),
+    ROOT / "envs" / "nurture_envs" / "guardrails",
+)
+# Recorded studies are judged by what they recorded; compiled loops by the plain ones.
+LEFT_OUT = ("compiled", "confounding", "coverage", "hours", "ranking", "rare_", "skewed_", "truth_")
+ESTIMATES = "ValueEstimate"  # what an estimator returns
+_TESTED = sorted((ROOT / "tests" / "unit").rglob("test_*.py"))
+_TESTED += [ROOT / "tests" / "pipeline" / "test_ope_app.py"]
+_SOURCES = [*(ROOT / "nurture_rl").rglob("*.py"), *(ROOT / "envs" / "nurture_envs").rglob("*.py")]
+
+
+@dataclass(frozen=True, slots=True)
+class Excuse:
+    """A mutant that no test can tell from the module, and why."""
+
+    path: str  # from the root
+    original: str  # as printed
+    changed: str  # as printed
+    reason: str
+
+
+EXCUSES: tuple[Excuse, ...] = (
+    Excuse(
+        path="nurture_rl/ope/ridge.py",
+        original="held_out + 1",
+        changed="held_out - 1",
+        reason="any other fold may choose the penalty",
+    ),
+    Excuse(
+        path="nurture_rl/ope/feature_map.py",
+        original="np.abs(features).max(axis=0, initial=0.0)",
+        changed="np.abs(features).min(axis=0, initial=0.0)",
+        reason="the float64 mean of a constant float32 column is exact below 2^29 rows",
+    ),
+    Excuse(
+        path="nurture_rl/policies/references.py",
+        original="weights[weightless, catalog.wait] = 1.0",
+        changed="weights[weightless, catalog.wait] = 2.0",
+        reason="weights are divided by their sum: any weight of the only action is certainty",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A module, its mutants and the tests that must notice them."""
+
+    path: Path
+    tests: tuple[Path, ...]
+    mutants: tuple[Mutant, ...]
+
+    @property
+    def name(self) -> str:
+        """Dotted name of the module."""
+        return module_name(self.path)
+
+    def text(self, mutant: Mutant) -> str:
+        """file:line:column original → changed."""
+        where = f"{self.path.relative_to(ROOT)}:{mutant.line}:{mutant.column}"
+        return f"{where}  {mutant.original}  →  {mutant.changed}"
+
+
+def modules_in(given: Sequence[Path]) -> Iterator[Path]:
+    for path in (path.resolve() for path in given):
+        if not path.exists() or not {OPE, *ROOMS}.intersection((path, *path.parents)):
+            rooms = ", ".join(str(room.relative_to(ROOT)) for room in (OPE, *ROOMS))
+            raise SystemExit(f"expected a module or folder in one of {rooms}: {path}")
+        yield from path.rglob("*.py") if path.is_dir() else [path]
+
+
+def estimating(paths: Sequence[Path]) -> set[Path]:
+    """Modules with a function that returns an estimate, and those of the room they import."""
+    trees = {path: ast.parse(path.read_text()) for path in paths}
+    chosen = {
+        path
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and node.returns is not None
+        and ESTIMATES in ast.unparse(node.returns)
+    }
+    imported = {
+        ROOT.joinpath(*str(node.module).split(".")).with_suffix(".py")
+        for path in chosen
+        for node in ast.walk(trees[path])
+        if isinstance(node, ast.ImportFrom)
+    }
+    return chosen | imported
+
+
+def sampled(subjects: Sequence[Subject], size: int, seed: int) -> list[Subject]:
+    """The subjects with so many of their mutants, drawn over all of them alike."""
+    everyone = [(place, mutant) for place, one in enumerate(subjects) for mutant in one.mutants]
+    drawn = random.Random(seed).sample(range(len(everyone)), min(size, len(everyone)))
+    kept: list[list[Mutant]] = [[] for _ in subjects]
+    for number in sorted(drawn):
+        place, mutant = everyone[number]
+        kept[place].append(mutant)
+    print(f"{len(drawn)} of {len(everyone)} mutants, drawn with seed {seed}", flush=True)
+    return [replace(one, mutants=tuple(left)) for one, left in zip(subjects, kept, strict=True)]
+
+
+def module_name(path: Path) -> str:
+    names = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(names[1:] if names[0] == "envs" else names)
+
+
+def subject_of(path: Path, arithmetic_only: bool, values: bool) -> Subject:
+    shown = str(path.relative_to(ROOT))
+    mutants = mutants_of(path.read_text(), str(path), values)
+    excuses = [excuse for excuse in EXCUSES if excuse.path == shown]
+    known = {(mutant.original, mutant.changed) for mutant in mutants_of(path.read_text(), "", True)}
+    for excuse in excuses:
+        if (excuse.original, excuse.changed) not in known:
+            raise SystemExit(f"{shown}: nothing to excuse at {excuse.original!r}; drop the excuse")
+    excused = {(excuse.original, excuse.changed) for excuse in excuses}
+    kept = tuple(
+        mutant
+        for mutant in mutants
+        if (mutant.arithmetic or not arithmetic_only)
+        and (mutant.original, mutant.changed) not in excused
+    )
+    return Subject(path, _tests_of(path), kept)
+
+
+def _tests_of(path: Path) -> tuple[Path, ...]:
+    if OPE not in path.parents:
+        return _importing(path)
+    folder = OPE_TESTS / path.parent.relative_to(OPE)
+    own = folder / f"test_{path.name}"
+    if own.exists():
+        return (own,)
+    files = sorted(folder.glob("test_*.py"))
+    return tuple(file for file in files if module_name(path) in _imports(file))
+
+
+def _importing(path: Path) -> tuple[Path, ...]:
+    """Tests that import a module, or else a module that does; its own test file first."""
+    users = {module_name(path)}
+    room = next(room.name for room in ROOMS if room in path.parents)
+    for _ in range(3):
+        found = [test for test in _TESTED if users & _imports(test)]
+        near = [test for test in found if room in test.parts]
+        if found:
+            own = f"test_{path.name}"
+            return tuple(sorted(near or found, key=lambda test: (test.name != own, test)))
+        users |= {module_name(other) for other in _SOURCES if users & _imports(other)}
+    return ()
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """Modules that a file imports from, by their dotted names."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return frozenset(
+        name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module
+        for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    )
