@@ -19,6 +19,7 @@ class Release:
     seed: int
     candidate: str | None
     passed: bool
+    enough: str | None  # the plain program that the gate released instead, where none passed
     better: bool | None  # the candidate than the reference; None: there is no candidate
     worse: bool | None  # the candidate than the bar; None: no candidate, or no bar
     bar: str | None
@@ -38,11 +39,14 @@ def release_of(record: SeedRecord) -> Release:
     candidate = record.gate.get("candidate")
     bar = next((name for name in BARS if name in record.policies), None)
     passed = bool(record.gate.get("passed", False))
+    exported = record.gate.get("exported")
+    enough = None if passed or not isinstance(exported, str) else exported
     chosen = record.policies.get(candidate) if isinstance(candidate, str) else None
     if chosen is None:
-        return Release(record.seed, candidate, passed, None, None, bar)
+        return Release(record.seed, candidate, passed, enough, None, None, bar)
     worse = None if bar is None else chosen.truth_upper < record.policies[bar].truth_lower
-    return Release(record.seed, candidate, passed, chosen.difference_lower > 0.0, worse, bar)
+    better = chosen.difference_lower > 0.0
+    return Release(record.seed, candidate, passed, enough, better, worse, bar)
 
 
 def report(records: Sequence[SeedRecord]) -> str:
@@ -79,9 +83,13 @@ def gate_sentence(records: Sequence[SeedRecord]) -> str:
     passed, right = sum(one.passed for one in found), sum(one.right for one in found)
     bar = found[0].bar
     than = f" and not truly worse than `{bar}`" if bar else ""
+    enough = sum(one.enough is not None for one in found)
+    instead = (
+        f" In {enough} more it found a plain program enough and released that." if enough else ""
+    )
     return (
         f"The gate passed in {passed} of {len(found)} seeds, rightly in {right}: rightly where the "
-        f"released policy is truly better than `{records[0].reference}`{than}."
+        f"released policy is truly better than `{records[0].reference}`{than}.{instead}"
     )
 
 
@@ -97,13 +105,19 @@ def gate_table(records: Sequence[SeedRecord]) -> str:
                 str(record.seed),
                 record.trust.replace("_", " "),
                 f"`{one.candidate}`" if one.candidate else "none",
-                ("passed, " + ("rightly" if one.right else "wrongly")) if one.passed else "refused",
+                _answer(one),
                 f"{chosen.truth:.1f}" if chosen else "",
                 _said(one.better, "better", "not better"),
                 _said(one.worse, f"worse than `{one.bar}`", f"no worse than `{one.bar}`"),
             ]
         )
     return markdown_table(head, lines)
+
+
+def _answer(one: Release) -> str:
+    if one.passed:
+        return "passed, rightly" if one.right else "passed, wrongly"
+    return f"refused, `{one.enough}` is enough" if one.enough else "refused"
 
 
 def _said(answer: bool | None, yes: str, no: str) -> str:

@@ -99,3 +99,15 @@ def test_where_every_decision_is_judged_by_itself_so_are_the_rules() -> None:
     ]
     assert values[0] == pytest.approx(2 * values[1])  # two decisions an episode
     assert values[0] > 0
+
+
+def test_luck_within_one_standard_error_turns_nothing() -> None:
+    # A day later the same mail earns the same; only the draws of that day differ.
+    expert = [{"when": {"day": "== 1"}, "do": "send:red@now"}]
+    within = searched(seed=0, config=replace(CONFIG, plays=2), expert=expert)
+    (trial,) = within.trials[:1]
+    assert 0.0 < trial.gain <= trial.gain_stderr
+    assert (trial.base, trial.kept, within.base) == ("drip", False, "expert")
+    beyond = searched(seed=11, config=replace(CONFIG, plays=2), expert=expert)
+    assert beyond.trials[0].gain > beyond.trials[0].gain_stderr
+    assert beyond.base == "drip"

@@ -23,6 +23,7 @@ def hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     register_schema()
     register_ope_schema()
     monkeypatch.setattr(Pipeline, "_policy", lambda self, name: Path(name))
+    monkeypatch.setattr(Pipeline, "resolved", property(lambda self: self.settings))  # reads no log
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield
 

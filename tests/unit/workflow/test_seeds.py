@@ -136,6 +136,15 @@ def test_the_tables_give_mean_and_range_over_seeds_and_count_verdicts() -> None:
     assert gate[4] == "| 2 | trust for ranking | none | refused |  |  |  |"
 
 
+def test_a_plain_program_that_was_enough_is_told_apart_from_a_refusal() -> None:
+    gate = {"candidate": "ppo", "passed": False, "exported": "expert"}
+    enough = replace(record(), gate=gate)
+    assert "refused, `expert` is enough" in gate_table([enough])
+    assert "in 0 of 2 seeds" in report([enough, record(1, passed=False)])
+    assert "In 1 more it found a plain program enough" in report([enough, record(1, passed=False)])
+    assert "plain program" not in report([replace(record(), gate={**gate, "passed": True})])
+
+
 def test_a_policy_that_some_seeds_lack_says_in_how_many_it_was() -> None:
     few = {name: one for name, one in record().policies.items() if name != "expert"}
     assert "`expert` (in 1 of 2)" in policy_table([record(), replace(record(1), policies=few)])
