@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,12 +37,12 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
         "data.complete_until=2026-03-01T00:00:00Z",
         f"runs={root / 'runs'}",
         "experiment=small",
-        "~policies.ppo",
         "world.members=4",
         "world.training.epochs=6",
         "+world.training={batch: 256, learning_rate: 0.01, prior_precision: 1.0}",
     )
-    return Pipeline(run, lambda line: None)
+    few = {name: run.run.policies[name] for name in ("drip", BAR, CANDIDATE)}
+    return Pipeline(replace(run, run=replace(run.run, policies=few)), lambda line: None)
 
 
 def read(path: Path) -> Any:
