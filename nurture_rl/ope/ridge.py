@@ -63,7 +63,7 @@ def penalised_factor(part: RidgeSums, penalty: float) -> FloatArray:
         return np.asarray(linalg.cholesky(part.gram + np.diag(ridge), lower=False))
     except (np.linalg.LinAlgError, ValueError) as error:
         raise FitError(
-            f"the sums over {part.rows} rows cannot be solved for a ridge of {penalty:g} ({error}): "
+            f"sums over {part.rows} rows cannot be solved for a ridge of {penalty:g} ({error}): "
             "features or weights differ in size by more than floating point holds; stay closer to "
             "the logging policy, or scale the features"
         ) from error

@@ -11,7 +11,6 @@ from nurture_rl.errors import NurtureError
 from nurture_rl.ope.diagnostics import Overlap, OverlapThresholds, weights_off
 from nurture_rl.ope.intervals import SAME_POLICY, Difference
 
-
 POWER = 0.8  # chance that as many contacts as are advised show a difference of the size seen
 
 

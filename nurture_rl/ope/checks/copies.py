@@ -1,0 +1,85 @@
+"""Decisions that stand in the log again under another contact, and count twice.
+
+Contacts with the same features drew their actions apart from each other, so that of all pairs
+of them no more act alike than chance has it:
+
+    E 1[a_i = a_j] = sum_a pi_i(a) pi_j(a) <= E (p_i + p_j) / 2
+
+with p the propensity of what was drawn. Copies are alike in action, propensity and reward as well.
+However coarse features and rewards are, honest rows keep to this bound.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity
+from nurture_rl.ope.checks.grouped import FEWEST, contact_of_row
+from nurture_rl.ope.contact_hash import mixed
+from nurture_rl.ope.log import EvaluationLog, IntArray
+
+FEW = 0.02  # share of decisions that are copies, up to which they are worth a warning alone
+ADVICE = (
+    "keep one copy of each decision, or give the copies of a person one contact: copies make "
+    "errors too small by the root of their number"
+)
+
+
+def copies_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Finding | None:
+    """Whether decisions are repeated under several contacts more often than draws allow.
+
+    Contacts are grouped by bin, mask and features; a group's score is its pairs of copies less
+    what the propensities allow, over its size, and scores of groups are independent. Where fewer
+    than 30 groups hold two contacts, features are too coarse, or too fine, to tell: None.
+    """
+    rows = _first_of_contacts(log)
+    drawn = log.propensity[rows] < 1.0 - 1e-6
+    rows = rows[drawn]
+    group = _labels(log, rows, outcome=False)
+    size = np.bincount(group)
+    if (size > 1).sum() < FEWEST:
+        return None
+    copy = _labels(log, rows, outcome=True)
+    alike = np.bincount(copy)
+    first = np.unique(copy, return_index=True)[1]
+    pairs = np.bincount(group[first], weights=alike * (alike - 1) / 2.0, minlength=size.size)
+    allowed = np.bincount(group, weights=log.propensity[rows]) * (size - 1) / 2.0
+    score = ((pairs - allowed) / np.maximum(size, 1))[size > 1]
+    repeated = int((alike - 1).sum())
+    spread = float(np.sqrt(score @ score))
+    z = float(score.sum()) / spread if spread > 0.0 else 0.0
+    p = float(special.stdtr(score.size - 1, -z))
+    share = repeated / log.n_rows
+    severity = Severity.OK
+    if p < thresholds.refuse_p:
+        severity = Severity.REFUSE if share > FEW else Severity.WARN
+    many = severity is not Severity.OK
+    return Finding(
+        "copies",
+        severity,
+        {"repeated": float(repeated), "share": share, "p": p},
+        f"{repeated} of {log.n_rows} decisions repeat another contact's in features, action, "
+        f"propensity and reward, {'more than' if many else 'no more than'} independent draws "
+        f"{'explain' if many else 'allow'} (p {p:.1g})",
+        ADVICE if many else "",
+    )
+
+
+def _first_of_contacts(log: EvaluationLog) -> IntArray:
+    """One row of each contact in each group: a contact may well repeat itself."""
+    everything = np.arange(log.n_rows, dtype=np.int64)
+    group = _labels(log, everything, outcome=False)
+    pair = np.stack([group, contact_of_row(log)], axis=1)
+    return np.sort(np.unique(pair, axis=0, return_index=True)[1]).astype(np.int64)
+
+
+def _labels(log: EvaluationLog, rows: IntArray, outcome: bool) -> IntArray:
+    """Number of each row's kind: its context, or its context with what was done and earned."""
+    columns = [*log.features.T, *log.mask.T, log.step]
+    columns += [log.action, log.propensity, log.reward] if outcome else []
+    key = np.zeros(rows.size, dtype=np.uint64)
+    for column in columns:
+        number = column[rows].astype(np.float64) + 0.0  # -0 and 0 are one number
+        key = mixed(key ^ number.view(np.uint64))
+    return np.unique(key, return_inverse=True)[1].astype(np.int64)
