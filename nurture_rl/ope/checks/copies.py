@@ -12,11 +12,12 @@ However coarse features and rewards are, honest rows keep to this bound.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity
 from nurture_rl.ope.checks.grouped import FEWEST, contact_of_row
-from nurture_rl.ope.contact_hash import mixed
+from nurture_rl.ope.kinds import kinds
 from nurture_rl.ope.log import EvaluationLog, IntArray
 
 FEW = 0.02  # share of decisions that are copies, up to which they are worth a warning alone
@@ -36,11 +37,11 @@ def copies_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Finding |
     rows = _first_of_contacts(log)
     drawn = log.propensity[rows] < 1.0 - 1e-6
     rows = rows[drawn]
-    group = _labels(log, rows, outcome=False)
+    group = kinds(_context(log, rows))
     size = np.bincount(group)
     if (size > 1).sum() < FEWEST:
         return None
-    copy = _labels(log, rows, outcome=True)
+    copy = kinds([*_context(log, rows), *_answer(log, rows)])
     alike = np.bincount(copy)
     first = np.unique(copy, return_index=True)[1]
     pairs = np.bincount(group[first], weights=alike * (alike - 1) / 2.0, minlength=size.size)
@@ -69,17 +70,16 @@ def copies_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Finding |
 def _first_of_contacts(log: EvaluationLog) -> IntArray:
     """One row of each contact in each group: a contact may well repeat itself."""
     everything = np.arange(log.n_rows, dtype=np.int64)
-    group = _labels(log, everything, outcome=False)
+    group = kinds(_context(log, everything))
     pair = np.stack([group, contact_of_row(log)], axis=1)
     return np.sort(np.unique(pair, axis=0, return_index=True)[1]).astype(np.int64)
 
 
-def _labels(log: EvaluationLog, rows: IntArray, outcome: bool) -> IntArray:
-    """Number of each row's kind: its context, or its context with what was done and earned."""
-    columns = [*log.features.T, *log.mask.T, log.step]
-    columns += [log.action, log.propensity, log.reward] if outcome else []
-    key = np.zeros(rows.size, dtype=np.uint64)
-    for column in columns:
-        number = column[rows].astype(np.float64) + 0.0  # -0 and 0 are one number
-        key = mixed(key ^ number.view(np.uint64))
-    return np.unique(key, return_inverse=True)[1].astype(np.int64)
+def _context(log: EvaluationLog, rows: IntArray) -> list[NDArray[np.generic]]:
+    """What was known when the actions were drawn, [m] each."""
+    return [*log.features[rows].T, *log.mask[rows].T, log.step[rows]]
+
+
+def _answer(log: EvaluationLog, rows: IntArray) -> list[NDArray[np.generic]]:
+    """What was done and came of it, [m] each."""
+    return [log.action[rows], log.propensity[rows], log.reward[rows]]
