@@ -202,6 +202,9 @@ def _with_appendices(
     told, refused = tails(case.log, case.carried, case.level)
     parts, without = _segments(case)
     lift = _lift(case)
+    comparison = _comparison(case, rng)
+    if comparison is None:
+        skipped["comparison"] = "no target policy is left whose numbers are to be believed"
     skipped |= refused | without | ({"lift by factor": lift} if isinstance(lift, str) else {})
     return Appraisal(
         evaluation=case.evaluation,
@@ -211,7 +214,7 @@ def _with_appendices(
         candidates=candidates,
         checks=checked[0],
         target_checks=checked[1],
-        comparison=_comparison(case, rng),
+        comparison=comparison,
         weights=_profiles(case),
         weeks=weeks,
         tails=told,

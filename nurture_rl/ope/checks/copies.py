@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity
+from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p
 from nurture_rl.ope.checks.grouped import FEWEST, contact_of_row
 from nurture_rl.ope.kinds import kinds
 from nurture_rl.ope.log import EvaluationLog, IntArray
@@ -52,9 +52,9 @@ def copies_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Finding |
     z = float(score.sum()) / spread if spread > 0.0 else 0.0
     p = float(special.stdtr(score.size - 1, -z))
     share = repeated / log.n_rows
-    severity = Severity.OK
-    if p < thresholds.refuse_p:
-        severity = Severity.REFUSE if share > FEW else Severity.WARN
+    severity = by_p(p, thresholds)
+    if severity is Severity.REFUSE and share <= FEW:
+        severity = Severity.WARN
     many = severity is not Severity.OK
     return Finding(
         "copies",
