@@ -148,6 +148,7 @@ def evaluate_questions(
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _evaluate_one(name: str, question: Question, config: EvaluationConfig) -> PolicyEvaluation:
     """One policy's estimates and diagnostics, not yet compared."""
     log, target = question.log, question.target

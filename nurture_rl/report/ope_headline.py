@@ -39,9 +39,7 @@ def _sentence(source: OpeSource) -> str:
     if source.verdict == "better":
         return f"“{name}” earns more than {reference}: {gain}."
     if source.verdict == "not_better" and same_policy(source, name):
-        return (
-            f"“{name}” is no other policy than {reference}: the two act alike, so none earns more."
-        )
+        return f"“{name}” is no other policy than {reference}: the two act alike."
     if source.verdict == "not_better":
         return f"“{name}” does not earn more than {reference}: {gain}."
     if source.verdict == "rules_are_enough":
@@ -91,11 +89,9 @@ def settling(source: OpeSource) -> tuple[str, ...]:
     needed = number(source.policy(source.candidate), "judgement", "contacts_needed")
     if needed is not None:
         now = number(source.evaluation, "n_clusters")
-        power = (
-            " would show such a difference with 80 % power"
-            if feasible(source, source.candidate)
-            else ""
-        )
+        # Where overlap is short contacts are counted for their weights, not for a difference.
+        seen = feasible(source, source.candidate)
+        power = " would show such a difference with 80 % power" if seen else ""
         found.append(f"About {count(needed)} contacts in all{power}; this log has {count(now)}.")
     found += [str(line) for line in listed(source.appraisal, "settling")]
     return tuple(found)

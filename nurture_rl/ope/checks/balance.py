@@ -111,7 +111,8 @@ def _finding(
     a, worst = np.unravel_index(int(np.argmin(adjusted)), adjusted.shape)
     p, shift = float(adjusted[a, worst]), float(shifts[a, worst])
     severity = by_p(p, thresholds)
-    off = np.flatnonzero(adjusted.min(axis=0) < thresholds.warn_p)
+    bar = thresholds.refuse_p if severity is Severity.REFUSE else thresholds.warn_p
+    off = np.flatnonzero(adjusted.min(axis=0) < bar)
     numbers = {"p": p, "shift": shift, "features": float(off.size)}
     if severity is Severity.OK:
         sentence = f"features are alike under all actions, given the propensities (p {p:.2g})"

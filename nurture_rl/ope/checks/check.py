@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.checks.agreement import agreement_finding
 from nurture_rl.ope.checks.balance import balance_finding
@@ -76,6 +78,7 @@ def check_log(
     return LogChecks(tuple(one for one in found if one is not None), exploration=plan)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # weights of a far policy are found below
 def check_target(
     log: EvaluationLog,
     target: TargetOnLog,

@@ -67,6 +67,6 @@ def test_too_small_a_sample_is_not_asked() -> None:
     target = on_logged_rows(log, log.mask / log.mask.sum(axis=1, keepdims=True))
     silent = ValuePredictions(np.zeros(99), np.zeros(99))
     assert agreement_finding(log, target, silent, LIMITS) is None
+    far, rare = replace(target, taken=np.ones(99)), replace(log, propensity=np.full(99, 5e-324))
     with pytest.raises(OverlapError):
-        far = replace(target, taken=np.ones(99))
-        agreement_finding(replace(log, propensity=np.full(99, 5e-324)), far, silent, LIMITS)
+        agreement_finding(rare, far, silent, LIMITS)

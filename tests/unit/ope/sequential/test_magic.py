@@ -53,6 +53,11 @@ def test_a_programme_that_is_none_is_refused(matrix: FloatArray) -> None:
         simplex_minimum(matrix)
 
 
+def test_errors_beyond_floating_point_are_the_estimators_own_failure() -> None:
+    with pytest.raises(FitError, match="leave the range of floating point"):
+        simplex_minimum(np.full((2, 2), np.nan))
+
+
 def three_horizons(model: float, halfway: float, weights: float = 5.0) -> PartialHorizons:
     """A model of no spread, something between, and weights of standard error 2 about 5."""
     spread = np.array([1.0, -1.0, 1.0, -1.0]) * np.sqrt(3 / 4)
