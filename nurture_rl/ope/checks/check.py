@@ -71,8 +71,9 @@ def check_log(
         config = fit or PropensityFit()
         if int(contact_of_row(log).max()) + 1 >= config.folds:
             fitted = fit_propensities(log, config)
-            found += [likelihood_finding(log, fitted, limits), fit_finding(log, fitted, limits)]
         found.append(balance_finding(log, known, limits, fitted))
+        if fitted is not None:
+            found += [likelihood_finding(log, fitted, limits), fit_finding(log, fitted, limits)]
     found.append(censoring_finding(log, known, limits))
     found += drift_findings(log, known, limits)
     return LogChecks(tuple(one for one in found if one is not None), exploration=plan)
