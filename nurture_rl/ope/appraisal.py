@@ -338,8 +338,8 @@ def _alike_contacts(case: _Case) -> BoolArray:
         if base != LOGGED:
             other = case.asked[base].target.probabilities
         assert other is not None
-        rows = alike(mine.probabilities, other).all(axis=1)
-    apart = np.bincount(case.log.episode, weights=~rows)
+        rows = np.asarray(alike(mine.probabilities, other).all(axis=1))
+    apart = np.bincount(case.log.episode, weights=~rows).astype(np.float64)
     return np.asarray(cluster_totals(case.log, apart) == 0.0)
 
 

@@ -119,7 +119,7 @@ def _behind(
         ahead, stderr, out=np.where(ahead > 0.0, np.inf, -np.inf), where=stderr > 0
     )
     furthest, family = float(distance.max()), Family(level, two_sided=False)
-    alone, split = critical_bounds(*errors.shape, family)
+    alone, split = critical_bounds(len(errors), errors.shape[1], family)
     if furthest <= alone or furthest > split:
         return furthest, furthest <= alone
     return furthest, furthest <= critical_value(errors, family, rng)
