@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from nurture_rl.ope.bounds.skewed import skewed_p
 from nurture_rl.ope.checks.balance import balance_finding
 from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity
@@ -150,3 +152,18 @@ def test_no_more_than_five_features_are_named() -> None:
     assert found.sentence.count("'feature") == 6
     five = asked(replace(log, features=leaking[:, :5]))
     assert "more depends" not in five.sentence
+
+
+def test_p_is_that_of_the_ranks_with_one_more_contact_at_either_end() -> None:
+    log = steered(7, n=300)
+    log = replace(log, features=log.features[:, 1:])
+    assert log.logged_probabilities is not None
+    ranks = (stats.rankdata(log.features[:, 0]) - 0.5) / 300 - 0.5
+    assert ranks.sum() == pytest.approx(0.0, abs=1e-12)
+    expected = []
+    for a in range(3):
+        draw = (log.action == a) - log.logged_probabilities[:, a]
+        totals, largest = draw * ranks, 0.5 * np.abs(draw).max()
+        error = np.append(totals - totals.mean(), [largest, -largest])
+        expected.append(skewed_p(float(totals.sum()), error))
+    assert asked(log).numbers["p"] == pytest.approx(min(1.0, 3.0 * min(expected)), rel=1e-9)
