@@ -20,11 +20,12 @@ from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p
 from nurture_rl.ope.checks.grouped import FEWEST, contact_of_row, family_wise
 from nurture_rl.ope.checks.propensity_fit import FittedPropensities
-from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
 from nurture_rl.ope.ties import settled
 
 NEARLY = 0.9  # correlation with the reward from which a feature is as good as the outcome
 SHOWN = 5  # features named
+MOST_ROWS = 20_000  # asked; contacts beyond are left out evenly
 SHARE_SEEN = 0.05  # fitted chance of an action from which rows are asked about it
 ADVICE = (
     "leave {names} out of the features, or take what was known before the decision: what a "
@@ -59,18 +60,24 @@ def balance_finding(
     if not places or (log.logged_probabilities is None and fitted is None):
         return None
     contact = contact_of_row(log)
+    kept = np.asarray(contact % -(-log.n_rows // MOST_ROWS) == 0)
+    if log.logged_probabilities is None and fitted is not None:
+        kept = np.isin(np.arange(log.n_rows), fitted.rows)
+    ranks = np.zeros((log.n_rows, len(places)))
+    ranks[kept] = _ranks(log.features[kept][:, places])
     p_values = np.ones((log.n_actions, len(places)))
     shifts = np.zeros_like(p_values)
     for a in range(log.n_actions):
-        rows, draw = _draws(log, a, fitted)
+        rows, draw = _draws(log, a, kept, fitted)
         taken = log.action[rows] == a
         if np.unique(contact[rows[taken]]).size < FEWEST:
             continue
-        ranks = _ranks(log.features[rows][:, places])
-        gather = sparse.csr_matrix((np.ones(rows.size), (contact[rows], np.arange(rows.size))))
-        totals = gather @ (draw[:, None] * ranks)
-        shifts[a] = totals.sum(axis=0) / np.abs(draw[taken]).sum()
-        p_values[a] = [_p(column, 0.5 * float(np.abs(draw).max())) for column in totals.T]
+        centred = ranks[rows] - ranks[rows].mean(axis=0)
+        place = np.unique(contact[rows], return_inverse=True)[1]
+        gather = sparse.csr_matrix((np.ones(rows.size), (place, np.arange(rows.size))))
+        totals = np.ascontiguousarray((gather @ (draw[:, None] * centred)).T)
+        shifts[a] = totals.sum(axis=1) / np.abs(draw[taken]).sum()
+        p_values[a] = [_p(own, 0.5 * float(np.abs(draw).max())) for own in totals]
     return _finding(log, context, thresholds, (places, shifts, p_values))
 
 
@@ -80,11 +87,11 @@ def _ranks(features: NDArray[np.float32]) -> FloatArray:
 
 
 def _draws(
-    log: EvaluationLog, a: int, fitted: FittedPropensities | None
+    log: EvaluationLog, a: int, kept: BoolArray, fitted: FittedPropensities | None
 ) -> tuple[IntArray, FloatArray]:
     """Rows in which an action had a chance, [m], and what the draw made of it, of mean 0, [m]."""
     if log.logged_probabilities is not None:
-        rows = np.flatnonzero(log.logged_probabilities[:, a] > 0.0)
+        rows = np.flatnonzero(kept & (log.logged_probabilities[:, a] > 0.0))
         return rows, (log.action[rows] == a) - log.logged_probabilities[rows, a]
     assert fitted is not None
     rows = fitted.rows[fitted.probabilities[:, a] >= SHARE_SEEN]
