@@ -12,7 +12,7 @@ from nurture_rl.errors import OverlapError, ShapeError
 from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.intervals import Interval, simultaneous_level
-from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
 from nurture_rl.ope.risk.factors import factors_of
 from nurture_rl.ope.risk.harm import HarmBound, harm_bound
 from nurture_rl.ope.risk.lift import LiftDecomposition, decompose_lift, doubly_robust
@@ -24,7 +24,7 @@ from nurture_rl.ope.risk.segments import (
     contact_labels,
     value_by_segment,
 )
-from nurture_rl.ope.suite import Question
+from nurture_rl.ope.suite import FAILURES, Question
 from nurture_rl.ope.value_model import ValueDesign
 
 
@@ -115,6 +115,7 @@ def by_segment(
     taken: FloatArray,
     segments: Mapping[str, NDArray[np.object_]],
     level: float,
+    alike: BoolArray | None = None,
 ) -> dict[str, tuple[SegmentValue, ...]]:
     """A policy's value and difference by segment; all statements hold together.
 
@@ -124,12 +125,13 @@ def by_segment(
         taken: the policy's probability of each logged action, [N].
         segments: labels of the episodes, by name, [E] each; a contact has its first episode's.
         level: chance that all intervals of all names cover, in (0, 1).
+        alike: contacts with whom both act alike, [C]; None: not known.
     """
     config = SegmentConfig(level=simultaneous_level(level, max(1, len(segments))))
     found = {}
     for name, labels in segments.items():
         rows = labels.astype(np.str_)[log.episode]
-        asked = Segmented(log, taken, *pair, contact_labels(log, rows.tolist()))
+        asked = Segmented(log, taken, *pair, contact_labels(log, rows.tolist()), alike)
         found[name] = value_by_segment(asked, config)
     return found
 
@@ -159,4 +161,7 @@ def lift_by_factor(
     except ShapeError as refusal:
         return str(refusal)
     value_of = doubly_robust(asked.log, design)
-    return decompose_lift(asked.target.probabilities, reference, chain, value_of, level)
+    try:
+        return decompose_lift(asked.target.probabilities, reference, chain, value_of, level)
+    except FAILURES as refusal:  # a hybrid may lie further from the log than either policy
+        return str(refusal)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nurture_rl.errors import OverlapError
 from nurture_rl.ope.appendices import (
     Beside,
     Tail,
@@ -17,24 +18,29 @@ from nurture_rl.ope.appendices import (
 )
 from nurture_rl.ope.by_period import PeriodValue, by_period, weeks_of
 from nurture_rl.ope.checks.check import check_log, check_target
-from nurture_rl.ope.checks.findings import LogChecks, Severity
+from nurture_rl.ope.checks.findings import Finding, LogChecks, Severity
+from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.diagnostics import require_exploration
 from nurture_rl.ope.estimators import cumulative_weights
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_questions, questions
-from nurture_rl.ope.evaluation import LOGGED, Evaluation, Json, plain
-from nurture_rl.ope.intervals import simultaneous_level
-from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.evaluation import LOGGED, Evaluation, Json, PolicyEvaluation, plain
+from nurture_rl.ope.intervals import SAME_POLICY, simultaneous_level
+from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
 from nurture_rl.ope.risk.harm import HarmBound
 from nurture_rl.ope.risk.lift import LiftDecomposition
 from nurture_rl.ope.risk.segments import SegmentValue
 from nurture_rl.ope.selection.compare import PolicyComparison, compare_policies
 from nurture_rl.ope.suite import Question
 from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.ties import alike
 from nurture_rl.ope.value_model import ValueDesign, value_design
 from nurture_rl.ope.verdict import Judgement, Verdict
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
 
+REFUSE = Severity.REFUSE
 SMALLEST_STEP = 0.001  # toward a policy that is worth advising
+# Findings of too little overlap: more contacts, or a policy closer to the log, mend them.
+TOO_FAR = frozenset({"ess", "weight-share", "trajectory-weights", "weight-overflow", "support-gap"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,11 +81,10 @@ class Appraisal:
         if self.verdict is not Verdict.CANNOT_TELL_YET:
             return ()
         plan, step = self.checks.exploration, self.target_checks[self.candidate].mixing
-        advised = [*self.checks.of(Severity.REFUSE)]
+        advised = wrong(self.evaluation.reference, self.candidate, self.checks, self.target_checks)
         found = [f"{one.advice}." for one in advised if one.advice]
-        unseen = self.target_checks[self.candidate].find("mean-weight")
-        seen = unseen is None or unseen.severity is not Severity.REFUSE
-        if step is not None and SMALLEST_STEP <= step.alpha < 1.0 and seen:
+        # How far the log carries a policy is read off weights that must not be wrong.
+        if step is not None and SMALLEST_STEP <= step.alpha < 1.0 and not advised:
             found.append(
                 f"Go {step.alpha:.1%} of the way from the logging policy to {self.candidate!r}: "
                 f"for that step the log is predicted to hold {step.predicted_ess:.0f} effective "
@@ -126,11 +131,35 @@ def appraise(
         name: check_target(log, one.target, beside.context, predictions=one.predictions)
         for name, one in asked.items()
     }
-    evaluation = evaluate_questions(log, asked, reference, config)
+    known = config
+    if config.rules is not None and wrong(LOGGED, config.rules, checks, targets):
+        known = replace(config, rules=None)  # a bar that nobody may believe is none
+    evaluation = evaluate_questions(log, asked, reference, known)
     evaluation = _withheld(evaluation, checks, targets)
     chosen = candidate or best_of(evaluation, rivals)
-    case = _Case(log, asked, evaluation, chosen, beside, design, together)
+    refused = tuple(
+        name for name, found in targets.items() if (*checks.of(REFUSE), *found.of(REFUSE))
+    )
+    case = _Case(log, asked, evaluation, chosen, beside, design, together, refused)
     return _with_appendices(case, config, len(rivals), (checks, targets), rng)
+
+
+def wrong(
+    reference: str, name: str, checks: LogChecks, targets: Mapping[str, LogChecks]
+) -> tuple[Finding, ...]:
+    """What makes numbers about a policy wrong, not only too few: of the log, it, and its reference.
+
+    Args:
+        reference: the policy it is compared with, or "logged".
+        name: the policy.
+        checks: of the log.
+        targets: of each policy on it.
+    """
+    found = list(checks.of(REFUSE))
+    for one in dict.fromkeys((name, reference)):
+        refused = () if one == LOGGED else targets[one].of(REFUSE)
+        found += [finding for finding in refused if finding.code not in TOO_FAR]
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,15 +173,22 @@ class _Case:
     beside: Beside
     design: ValueDesign
     level: float  # over all candidates, segments or policies together
+    refused: tuple[str, ...]  # policies whose numbers a check withholds
 
     @property
     def carried(self) -> dict[str, FloatArray]:
-        """Chances of the logged actions under the policies the log carries, and as logged."""
+        """Chances of the logged actions under the policies to be believed, and as logged."""
         found = {LOGGED: self.log.propensity}
         for name, one in self.asked.items():
-            if self.evaluation.policies[name].overlap.feasible:
+            if self.evaluation.policies[name].overlap.feasible and name not in self.refused:
                 found[name] = one.target.taken
         return found
+
+    def lack(self, name: str) -> str:
+        """Why a policy is not among them."""
+        if self.evaluation.policies[name].overlap.feasible:
+            return f"a check refuses what rests on {name!r}"
+        return f"the log does not carry {name!r}"
 
 
 def _with_appendices(
@@ -166,6 +202,9 @@ def _with_appendices(
     told, refused = tails(case.log, case.carried, case.level)
     parts, without = _segments(case)
     lift = _lift(case)
+    comparison = _comparison(case, rng)
+    if comparison is None:
+        skipped["comparison"] = "no target policy is left whose numbers are to be believed"
     skipped |= refused | without | ({"lift by factor": lift} if isinstance(lift, str) else {})
     return Appraisal(
         evaluation=case.evaluation,
@@ -175,11 +214,8 @@ def _with_appendices(
         candidates=candidates,
         checks=checked[0],
         target_checks=checked[1],
-        comparison=_comparison(case, rng),
-        weights={
-            name: weight_profile(cumulative_weights(case.log, question.target.taken)[:, -1])
-            for name, question in case.asked.items()
-        },
+        comparison=comparison,
+        weights=_profiles(case),
         weeks=weeks,
         tails=told,
         harms=harm_bounds(case.log, case.carried, case.beside.harms, case.level),
@@ -192,16 +228,18 @@ def _with_appendices(
 def best_of(evaluation: Evaluation, rivals: list[str]) -> str:
     """The rival with the highest lower bound, first those carried that no check refuses.
 
-    A withheld verdict has a decided interval, and "cannot tell yet" all the same.
+    A withheld verdict has a decided interval, and "cannot tell yet" all the same. One that is the
+    reference itself hides no other.
     """
 
-    def rank(name: str) -> tuple[bool, bool, float]:
+    def rank(name: str) -> tuple[bool, bool, bool, float]:
         policy = evaluation.policies[name]
         interval = None if policy.difference is None else policy.difference.interval
         lower = -np.inf if interval is None else interval.lower
         open_ = policy.judgement is None or policy.judgement.verdict is Verdict.CANNOT_TELL_YET
         withheld = open_ and interval is not None and not interval.lower <= 0.0 < interval.upper
-        return policy.overlap.feasible, not withheld, lower
+        alike = policy.difference is not None and policy.difference.none
+        return policy.overlap.feasible, not withheld, not alike, lower
 
     return max(rivals, key=rank)
 
@@ -211,16 +249,36 @@ def _withheld(
 ) -> Evaluation:
     """No verdict stands on a log, or for a policy, that its checks refuse."""
     policies = {}
+    reference = evaluation.policies.get(evaluation.reference)
     for name, policy in evaluation.policies.items():
-        refused = (*checks.of(Severity.REFUSE), *targets[name].of(Severity.REFUSE))
-        judged = policy.judgement
-        if refused and judged is not None and judged.verdict is not Verdict.CANNOT_TELL_YET:
-            why = "; ".join(one.sentence for one in refused)
-            judged = Judgement(
-                Verdict.CANNOT_TELL_YET, f"checks refuse a verdict: {why}", judged.contacts_needed
-            )
+        found, judged = wrong(evaluation.reference, name, checks, targets), policy.judgement
+        pair = (policy,) if reference is None else (policy, reference)
+        if not found and all(one.overlap.feasible for one in pair):
+            # Too little overlap withholds what looked decided; elsewhere the judgement says it.
+            found = tuple(one for part in pair for one in targets[part.name].of(REFUSE))
+        if found and judged is not None and not _one_policy(policy):
+            why = "; ".join(dict.fromkeys(one.sentence for one in found))
+            reason = f"checks refuse a verdict: {why}"
+            judged = Judgement(Verdict.CANNOT_TELL_YET, reason, None)
         policies[name] = replace(policy, judgement=judged)
     return replace(evaluation, policies=policies)
+
+
+def _one_policy(policy: PolicyEvaluation) -> bool:
+    """Whether it acts as the reference does, which holds on any log."""
+    return policy.difference is not None and policy.difference.interval.method == SAME_POLICY
+
+
+def _profiles(case: _Case) -> dict[str, WeightProfile]:
+    """How the weights of each policy are spread, where they can be written down."""
+    found = {}
+    for name, question in case.asked.items():
+        try:
+            weights = cumulative_weights(case.log, question.target.taken)
+        except OverlapError:
+            continue
+        found[name] = weight_profile(weights[:, -1])
+    return found
 
 
 def _comparison(case: _Case, rng: np.random.Generator) -> PolicyComparison | None:
@@ -243,7 +301,8 @@ def _weeks(case: _Case) -> tuple[dict[str, list[PeriodValue]], dict[str, str]]:
     if np.isnat(day).any():
         return {}, {"weeks": "some decisions have no day"}
     periods = weeks_of(day, case.log)
-    found = by_period(case.log, periods, case.asked, case.evaluation.level)
+    asked = {name: one for name, one in case.asked.items() if name in case.carried}
+    found = by_period(case.log, periods, asked, case.evaluation.level)
     if len(found[LOGGED]) < 2:
         return {}, {"weeks": "fewer than two weeks have enough contacts"}
     return found, {}
@@ -254,14 +313,34 @@ def _segments(case: _Case) -> tuple[dict[str, tuple[SegmentValue, ...]], dict[st
     policy = evaluation.policies[case.candidate]
     if not case.beside.segments:
         return {}, {"segments": "no labels to break the value down by were named"}
-    if case.candidate not in case.carried or policy.basis is None:
-        return {}, {"segments": f"the log does not carry {case.candidate!r}"}
+    for name in (case.candidate, evaluation.reference):
+        if name not in case.carried:
+            return {}, {"segments": case.lack(name)}
+    if policy.basis is None:
+        return {}, {"segments": f"no estimator has an answer for {case.candidate!r}"}
     base = evaluation.logged
     if evaluation.reference != LOGGED:
         base = evaluation.policies[evaluation.reference].estimates[policy.basis]
     pair = (policy.estimates[policy.basis].estimate, base.estimate)
     taken = case.asked[case.candidate].target.taken
-    return by_segment(case.log, pair, taken, case.beside.segments, case.level), {}
+    # The candidate may have been picked: what is said of it holds together with the others'.
+    level, alike = evaluation.level, _alike_contacts(case)
+    return by_segment(case.log, pair, taken, case.beside.segments, level, alike), {}
+
+
+def _alike_contacts(case: _Case) -> BoolArray:
+    """Contacts with whom candidate and reference act alike, in ascending order, [C]."""
+    mine, base = case.asked[case.candidate].target, case.evaluation.reference
+    if base == LOGGED and case.log.logged_probabilities is None:
+        rows = alike(mine.taken, case.log.propensity)
+    else:
+        other = case.log.logged_probabilities
+        if base != LOGGED:
+            other = case.asked[base].target.probabilities
+        assert other is not None
+        rows = np.asarray(alike(mine.probabilities, other).all(axis=1))
+    apart = np.bincount(case.log.episode, weights=~rows).astype(np.float64)
+    return np.asarray(cluster_totals(case.log, apart) == 0.0)
 
 
 def _lift(case: _Case) -> LiftDecomposition | str:
@@ -269,8 +348,8 @@ def _lift(case: _Case) -> LiftDecomposition | str:
     reference, table = case.evaluation.reference, case.log.logged_probabilities
     for name in (case.candidate, reference):
         if name not in case.carried:
-            return f"the log does not carry {name!r}"
+            return case.lack(name)
     if reference != LOGGED:
         table = case.asked[reference].target.probabilities
-    asked = case.asked[case.candidate]
-    return lift_by_factor(asked, table, case.beside.factors, case.design, case.level)
+    asked, level = case.asked[case.candidate], case.evaluation.level
+    return lift_by_factor(asked, table, case.beside.factors, case.design, level)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nurture_rl.errors import OverlapError
 from nurture_rl.ope.checks import exploration
 from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.checks.feasibility import predicted_ess
 from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
 from nurture_rl.ope.estimators import as_panel, cumulative_weights, effective_sample_size
-from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.targets import TargetOnLog
 
 ROUNDING = 1e-6  # target and logged probabilities are stored this precisely
@@ -47,16 +48,18 @@ class Overlap:
 def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThresholds) -> Overlap:
     """Measure the weights of a target policy and hold them against thresholds.
 
-    Raises:
-        OverlapError: the weights leave the range of floating point numbers.
+    Weights beyond floating point leave no effective episode.
 
     Source: Owen, Monte Carlo theory, ch. 9; for independent steps with second moment M the ESS
         falls like E M^-H.
     """
-    weights = cumulative_weights(log, target.taken)
+    try:
+        weights = cumulative_weights(log, target.taken)
+    except OverlapError as refusal:
+        return _beyond(log, target, str(refusal))
     final = weights[:, -1]
     moments = as_panel(log, target.second_moment, 1.0).mean(axis=0)
-    gap = None if target.unsupported is None else float(target.unsupported.mean())
+    gap = _gap(target)
     ess = effective_sample_size(final)
     share = float(final.max() / final.sum()) if ess > 0.0 else 1.0
     mean = weights.mean(axis=0)
@@ -84,6 +87,11 @@ def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThreshol
     )
 
 
+def weights_off(found: Overlap, thresholds: OverlapThresholds) -> BoolArray:
+    """At which decisions the mean weight is further from 1 than its error allows, [H]."""
+    return _off(found.mean_weight, found.mean_weight_stderr, thresholds)
+
+
 def require_exploration(
     log: EvaluationLog, thresholds: OverlapThresholds, context: LogContext | None = None
 ) -> None:
@@ -93,6 +101,33 @@ def require_exploration(
         OverlapError: every free decision has propensity 1; the message holds an exploration plan.
     """
     exploration.require_exploration(log, thresholds.min_ess, context)
+
+
+def _beyond(log: EvaluationLog, target: TargetOnLog, reason: str) -> Overlap:
+    """The overlap of a policy whose weights cannot be written down: none."""
+    nothing = np.zeros(horizon(log))
+    return Overlap(
+        n_episodes=log.n_episodes,
+        n_clusters=np.unique(log.cluster).size,
+        ess=0.0,
+        ess_by_step=nothing,
+        predicted_ess=0.0,
+        max_weight_share=1.0,
+        mean_weight=np.full(nothing.size, np.nan),
+        mean_weight_stderr=np.full(nothing.size, np.nan),
+        support_gap=_gap(target),
+        feasible=False,
+        reason=reason,
+    )
+
+
+def _gap(target: TargetOnLog) -> float | None:
+    return None if target.unsupported is None else float(target.unsupported.mean())
+
+
+def _off(mean: FloatArray, stderr: FloatArray, thresholds: OverlapThresholds) -> BoolArray:
+    limit = thresholds.max_mean_weight_z * stderr + ROUNDING
+    return np.asarray(np.abs(mean - 1.0) > limit, dtype=np.bool_)
 
 
 def _problems(
@@ -111,7 +146,7 @@ def _problems(
             f"one episode carries {share:.1%} of all weight, more than "
             f"{thresholds.max_weight_share:.0%}"
         )
-    off = np.abs(mean - 1.0) > thresholds.max_mean_weight_z * stderr + ROUNDING
+    off = _off(mean, stderr, thresholds)
     if off.any():
         t = int(np.flatnonzero(off)[0])
         problems.append(

@@ -58,7 +58,7 @@ def cumulative_weights(log: EvaluationLog, taken: FloatArray) -> FloatArray:
     Raises:
         ShapeError: `taken` is not [N].
         ProbabilityError: an entry outside [0, 1].
-        OverlapError: a product leaves the range of floating point numbers.
+        OverlapError: a product, or their sum, leaves the range of floating point numbers.
     """
     if taken.shape != (log.n_rows,):
         raise ShapeError(f"taken must be [{log.n_rows}], one per decision, got {taken.shape}")
@@ -69,7 +69,8 @@ def cumulative_weights(log: EvaluationLog, taken: FloatArray) -> FloatArray:
         )
     with np.errstate(over="ignore", invalid="ignore"):
         weights = np.cumprod(as_panel(log, taken / log.propensity, 1.0), axis=1, dtype=np.float64)
-    if not np.isfinite(weights).all():
+        known = np.isfinite(weights.sum(axis=0)).all()
+    if not known:
         raise OverlapError(
             f"importance weights over {horizon(log)} decisions exceed floating point; the target "
             "is too far from the logging policy for weights, stay closer or shorten the episodes"

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nurture_rl.errors import NurtureError
+from nurture_rl.errors import NurtureError, OverlapError
 from nurture_rl.ope.bounds.choose import chosen_interval
-from nurture_rl.ope.bounds.outcomes import rare_outcomes
+from nurture_rl.ope.bounds.outcomes import Outcomes, rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap, require_exploration
 from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.ope.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
-from nurture_rl.ope.intervals import Difference, paired_difference
+from nurture_rl.ope.intervals import SAME_POLICY, Difference, no_difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.selection.choice import EstimatorChoice
 from nurture_rl.ope.selection.paired import rank_by_pairing
@@ -26,13 +26,14 @@ from nurture_rl.ope.suite import (
     answers,
 )
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
+from nurture_rl.ope.ties import alike
 from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
 
-AUTO = "auto"  # in place of a preferred estimator: the fully weighted one that errs least
+AUTO = "auto"  # in place of a preferred estimator: `FALLBACKS` in their order, fixed beforehand
 EVERY_ESTIMATOR = {**ESTIMATORS, **SLOW_ESTIMATORS}
 BASIC = ("ips", "snips", "dm", "dr")
-FALLBACKS = ("dr", "snips", "ips")  # where the preferred estimator has no answer for one of a pair
+FALLBACKS = ("dr", "snips", "ips")  # in this order, where the preferred one has no answer for both
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def evaluate_policies(
         estimator that has no answer for a policy is absent there, with its reason in `refusals`.
 
     Raises:
-        OverlapError: the log never left a decision to chance, or weights overflow.
+        OverlapError: the log never left a decision to chance.
         ProbabilityError, ShapeError: a policy's answer is no distribution over legal actions.
         FitError: fewer than three contacts, or value model settings out of range.
         NurtureError: an unknown reference, rules or estimator, or a policy named "logged".
@@ -122,11 +123,11 @@ def evaluate_questions(
     found = {name: _evaluate_one(name, question, config) for name, question in asked.items()}
     selection = None if config.preferred != AUTO else _selection(found, config)
     if config.preferred == AUTO:
-        config = replace(config, preferred=_most_exact(selection))
+        # Whichever happens to vary least on this log would make its interval too narrow.
+        config = replace(config, preferred=FALLBACKS[0])
     found = {name: replace(one, basis=_basis(one, None, config)) for name, one in found.items()}
-    taken = {name: question.target.taken for name, question in asked.items()}
     rules = found.get(config.rules or "")
-    pair = _Pairing(log, taken, found.get(reference), rules, own, config)
+    pair = _Pairing(log, asked, found.get(reference), rules, own, config)
     return Evaluation(
         unit=log.unit,
         level=config.level,
@@ -147,12 +148,13 @@ def evaluate_questions(
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _evaluate_one(name: str, question: Question, config: EvaluationConfig) -> PolicyEvaluation:
     """One policy's estimates and diagnostics, not yet compared."""
     log, target = question.log, question.target
     asked = {kind: EVERY_ESTIMATOR[kind] for kind in config.estimators}
     found = answers(question, asked)
-    outcomes = rare_outcomes(log, target.taken)
+    outcomes = _outcomes(log, target.taken) if found.estimates else None
     estimates = {
         kind: Estimated(
             estimate,
@@ -178,35 +180,54 @@ class _Pairing:
     """What every policy is compared with."""
 
     log: EvaluationLog
-    taken: Mapping[str, FloatArray]  # target probabilities of the logged actions, by policy
+    asked: Mapping[str, Question]  # by policy
     reference: PolicyEvaluation | None  # None: the logging policy's own mean
     rules: PolicyEvaluation | None
     own: ValueEstimate
     config: EvaluationConfig
 
-    def difference(self, policy: PolicyEvaluation, kind: str, to: str) -> Difference:
-        """Paired difference of a policy to another, or to the logging policy, by one estimator."""
+    def same(self, name: str, to: str) -> bool:
+        """Whether a policy acts like another, or like the logging policy, in every decision."""
+        mine = self.asked[name].target
+        if to != LOGGED:
+            return bool(alike(mine.probabilities, self.asked[to].target.probabilities).all())
+        if self.log.logged_probabilities is None:
+            return bool(alike(mine.taken, self.log.propensity).all())
+        return bool(alike(mine.probabilities, self.log.logged_probabilities).all())
+
+    def difference(self, policy: PolicyEvaluation, kind: str | None, to: str) -> Difference | None:
+        """Paired difference of a policy to another, or to the logging policy, by one estimator.
+
+        None where no estimator is named and the two are not one policy.
+        """
+        if self.same(policy.name, to):
+            reason = f"acting alike in all {self.log.n_rows} decisions"
+            return no_difference(self.config.level, self.own.n_clusters, SAME_POLICY, reason)
+        if kind is None:
+            return None
         others = {one.name: one for one in (self.reference, self.rules) if one is not None}
         base = self.own if to == LOGGED else others[to].estimates[kind].estimate
-        there = self.log.propensity if to == LOGGED else self.taken[to]
+        there = self.log.propensity if to == LOGGED else self.asked[to].target.taken
         outcomes = None
         if kind in FULLY_WEIGHTED:
-            outcomes = rare_outcomes(self.log, self.taken[policy.name], there)
+            outcomes = _outcomes(self.log, self.asked[policy.name].target.taken, there)
         mine = policy.estimates[kind].estimate
         return paired_difference(mine, base, self.config.level, outcomes)
 
 
 def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
     """The policy with its paired differences to the reference and the rules, and the verdict."""
-    basis = _basis(policy, pair.reference, pair.config)
-    if basis is None:
-        return replace(policy, judgement=_no_answer(policy, pair.reference))
     reference = pair.reference
+    basis = _basis(policy, reference, pair.config)
     difference = pair.difference(policy, basis, LOGGED if reference is None else reference.name)
+    if difference is None:
+        return replace(policy, judgement=_no_answer(policy, reference))
     bar = None
-    if pair.rules is not None and pair.rules.name != policy.name and basis in pair.rules.estimates:
-        over = pair.difference(policy, basis, pair.rules.name)
-        bar = RulesBar(pair.rules.name, over, pair.rules.overlap, pair.config.margin)
+    if pair.rules is not None and pair.rules.name != policy.name:
+        shared = basis if basis in pair.rules.estimates else None
+        over = pair.difference(policy, shared, pair.rules.name)
+        if over is not None:
+            bar = RulesBar(pair.rules.name, over, pair.rules.overlap, pair.config.margin)
     carried = None if reference is None else reference.overlap
     unit = f"{pair.log.unit} per {'decision' if horizon(pair.log) == 1 else 'episode'}"
     return replace(
@@ -230,16 +251,20 @@ def _selection(
     return rank_by_pairing(asked, config.estimators, FULLY_WEIGHTED) if asked else None
 
 
-def _most_exact(selection: EstimatorChoice | None) -> str:
-    """The best-ranked estimator whose interval holds: no model and no state is trusted by it."""
-    ranked = () if selection is None else selection.ranking
-    return next((one.name for one in ranked if one.name in FULLY_WEIGHTED), "dr")
+def _outcomes(
+    log: EvaluationLog, taken: FloatArray, against: FloatArray | None = None
+) -> Outcomes | None:
+    """`rare_outcomes`, or None where weights leave the range of floating point numbers."""
+    try:
+        return rare_outcomes(log, taken, against)
+    except OverlapError:
+        return None
 
 
 def _basis(
     policy: PolicyEvaluation, reference: PolicyEvaluation | None, config: EvaluationConfig
 ) -> str | None:
-    """The preferred estimator, or the first other that has an answer for both of the pair."""
+    """The preferred estimator, or the next in the stated order that has an answer for both."""
     for kind in (config.preferred, *FALLBACKS):
         if kind in policy.estimates and (reference is None or kind in reference.estimates):
             return kind

@@ -59,7 +59,7 @@ class Evaluation:
     logged_mix: FloatArray  # share of each logged action by bin, [S, a]
     policies: Mapping[str, PolicyEvaluation]
     preferred: str  # the estimator that differences and verdicts rest on where it has an answer
-    selection: EstimatorChoice | None  # how it was chosen; None where it was named
+    selection: EstimatorChoice | None  # what estimators err here; None where one was named
 
     def to_dict(self) -> dict[str, Json]:
         """The evaluation as JSON values; unbounded and undefined numbers become null."""

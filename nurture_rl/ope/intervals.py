@@ -11,6 +11,7 @@ from nurture_rl.ope.bounds.interval import Interval, require_level
 from nurture_rl.ope.bounds.outcomes import Outcomes
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate
+from nurture_rl.ope.ties import apart
 
 __all__ = [
     "Difference",
@@ -18,9 +19,14 @@ __all__ = [
     "binomial_interval",
     "clustered_interval",
     "interval_of",
+    "no_difference",
     "paired_difference",
     "simultaneous_level",
 ]
+
+
+SAME = "same"  # method of an interval of width 0: two estimates are one number
+SAME_POLICY = "same-policy"  # the same, since two policies act alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,11 @@ class Difference:
     stderr: float
     interval: Interval
     n_clusters: int
+
+    @property
+    def none(self) -> bool:
+        """Whether the two are one but for rounding."""
+        return self.value == 0.0 and self.stderr == 0.0
 
 
 def interval_of(estimate: ValueEstimate, level: float) -> Interval:
@@ -44,7 +55,8 @@ def paired_difference(
     """Difference of two estimates made from the same log, contact by contact.
 
     Errors the two share cancel, so it is tighter than the two intervals suggest. The interval is
-    chosen as for a single estimate, by the tail of the differences between contacts.
+    chosen as for a single estimate, by the tail of the differences between contacts. What is
+    rounding in value or error is exactly 0.
 
     Args:
         first: one policy's estimate.
@@ -61,10 +73,29 @@ def paired_difference(
             f"a paired difference needs the same contacts, got {first.n_clusters} and "
             f"{second.n_clusters}; estimate both policies on one log"
         )
-    influence = first.influence - second.influence
-    value = first.value - second.value
+    value, influence = apart(first, second)
+    if value == 0.0 and not influence.any():
+        return no_difference(
+            level, first.n_clusters, SAME, "the two estimates are one number but for rounding"
+        )
     interval = chosen_for(value, influence, level, outcomes)
     return Difference(value, clustered_stderr(influence), interval, first.n_clusters)
+
+
+def no_difference(level: float, n_clusters: int, method: str, reason: str) -> Difference:
+    """The difference of two policies that are one: exactly 0, and known.
+
+    Args:
+        level: stated coverage, in (0, 1).
+        n_clusters: contacts of the log.
+        method: `SAME` or `SAME_POLICY`.
+        reason: by what they are one.
+
+    Raises:
+        ShapeError: a level outside (0, 1).
+    """
+    require_level(level)
+    return Difference(0.0, 0.0, Interval(0.0, 0.0, level, method, reason), n_clusters)
 
 
 def simultaneous_level(level: float, comparisons: int) -> float:

@@ -52,20 +52,44 @@ def pooled(parts: Sequence[RidgeSums], left_out: tuple[int, ...]) -> RidgeSums:
 
 
 def penalised_factor(part: RidgeSums, penalty: float) -> FloatArray:
-    """Upper Cholesky factor of gram + penalty * rows on everything but the intercept."""
+    """Upper Cholesky factor of gram + penalty * rows on everything but the intercept.
+
+    Raises:
+        FitError: sums that differ in size by more than floating point can hold.
+    """
     ridge = np.full(part.cross.size, penalty * part.rows)
     ridge[0] = 0.0
-    return np.asarray(linalg.cholesky(part.gram + np.diag(ridge), lower=False))
+    try:
+        return np.asarray(linalg.cholesky(part.gram + np.diag(ridge), lower=False))
+    except (np.linalg.LinAlgError, ValueError) as error:
+        raise FitError(
+            f"sums over {part.rows} rows cannot be solved for a ridge of {penalty:g} ({error}): "
+            "features or weights differ in size by more than floating point holds; stay closer to "
+            "the logging policy, or scale the features"
+        ) from error
 
 
 def best_penalty(parts: Sequence[RidgeSums], held_out: int, penalties: tuple[float, ...]) -> float:
-    """The ridge whose rewards, fitted without two folds, fit the second of them best."""
+    """The ridge whose rewards, fitted without two folds, fit the second of them best.
+
+    One that is too small to be solved for is passed over.
+
+    Raises:
+        FitError: none can be solved for.
+    """
     if len(penalties) == 1:
         return penalties[0]
     other = (held_out + 1) % len(parts)
     training, check = pooled(parts, (held_out, other)), parts[other]
-    losses = []
+    losses: dict[float, float] = {}
     for penalty in penalties:
-        theta = linalg.cho_solve((penalised_factor(training, penalty), False), training.cross)
-        losses.append(check.square - 2.0 * check.cross @ theta + theta @ check.gram @ theta)
-    return penalties[int(np.argmin(losses))]
+        try:
+            factor = penalised_factor(training, penalty)
+        except FitError as error:
+            refusal = error
+            continue
+        theta = linalg.cho_solve((factor, False), training.cross)
+        losses[penalty] = check.square - 2.0 * check.cross @ theta + theta @ check.gram @ theta
+    if not losses:
+        raise refusal
+    return min(losses, key=losses.__getitem__)

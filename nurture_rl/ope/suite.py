@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
-from nurture_rl.errors import OverlapError, SameEstimateError
+import numpy as np
+
+from nurture_rl.errors import FitError, OverlapError, SameEstimateError
 from nurture_rl.ope.estimators import ValueEstimate, dm, dr, ips, snips
 from nurture_rl.ope.log import EvaluationLog, horizon
 from nurture_rl.ope.sequential.abstraction import Cells, value_cells
@@ -67,6 +70,10 @@ SLOW_ESTIMATORS: Mapping[str, Estimator] = {
 FULLY_WEIGHTED = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr"})
 
 
+# What one policy's weights or model may come to; it is no other policy's or estimator's business.
+FAILURES = (OverlapError, SameEstimateError, FitError, ArithmeticError, np.linalg.LinAlgError)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
     """Estimates by name, and why the others gave no number."""
@@ -76,14 +83,23 @@ class Answers:
 
 
 def answers(asked: Question, estimators: Mapping[str, Estimator] = ESTIMATORS) -> Answers:
-    """Ask every estimator; one that has no overlap, or nothing of its own to say, says why."""
+    """Ask every estimator; one without overlap, a number, or anything of its own says why."""
     estimates: dict[str, ValueEstimate] = {}
     refusals: dict[str, str] = {}
     for name, estimator in estimators.items():
         try:
-            estimates[name] = estimator(asked)
-        except (OverlapError, SameEstimateError) as refusal:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                found = estimator(asked)
+        except FAILURES as refusal:
             refusals[name] = str(refusal)
+            continue
+        if isfinite(found.value) and np.isfinite(found.influence).all():
+            estimates[name] = found
+        else:
+            refusals[name] = (
+                "its weights or rewards leave the range of floating point numbers; stay closer to "
+                "the logging policy, or state rewards in a larger unit"
+            )
     return Answers(estimates, refusals)
 
 

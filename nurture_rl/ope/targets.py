@@ -61,11 +61,13 @@ def target_on_log(
 def on_logged_rows(log: EvaluationLog, target: FloatArray) -> TargetOnLog:
     """Set a target's probabilities on the logged rows, [N, a], against the log's own."""
     taken = target[np.arange(log.n_rows), log.action]
-    second_moment, unsupported = (taken / log.propensity) ** 2, None
+    with np.errstate(over="ignore"):  # a square that is infinite is that of no overlap
+        second_moment, unsupported = (taken / log.propensity) ** 2, None
     if log.logged_probabilities is not None:
         logged = log.logged_probabilities
         chance = logged > 0.0
-        spread = np.divide(target, logged, out=np.zeros_like(target), where=chance)
+        with np.errstate(over="ignore"):
+            spread = np.divide(target, logged, out=np.zeros_like(target), where=chance)
         second_moment = np.einsum("na,na->n", spread, target)
         unsupported = np.asarray(np.where(chance, 0.0, target).sum(axis=1))
     return TargetOnLog(target, taken, second_moment, unsupported)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil, isfinite
+from statistics import NormalDist
 
 from nurture_rl.errors import NurtureError
-from nurture_rl.ope.diagnostics import Overlap, OverlapThresholds
-from nurture_rl.ope.intervals import Difference
+from nurture_rl.ope.diagnostics import Overlap, OverlapThresholds, weights_off
+from nurture_rl.ope.intervals import SAME_POLICY, Difference
+
+POWER = 0.8  # chance that as many contacts as are advised show a difference of the size seen
 
 
 class Verdict(StrEnum):
@@ -26,7 +29,7 @@ class Judgement:
 
     verdict: Verdict
     reason: str
-    contacts_needed: int | None  # roughly, in all; None when decided or out of reach
+    contacts_needed: int | None  # in all, at `POWER`; None when decided or out of reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ def judge(
             with, or the policy is the rules.
 
     Returns:
-        `not_better` when no part of the interval of the difference lies above 0. Else
+        `not_better` when no part of the interval of the difference lies above 0, above all where
+        the two are one policy. Else
         `rules_are_enough` when the interval of the difference to the rules lies at or below their
         margin: whatever the policy gains over them is not worth having. Else `better` when all of
         the interval lies above 0. In between, or when the log does not carry the comparison,
@@ -73,6 +77,10 @@ def judge(
             f"the margin over rules must be a number >= 0 {unit}, got {rules.margin}; at 0 the "
             "rules are enough only where the policy is shown not to beat them"
         )
+    numbers = _numbers("the reference", difference, unit)
+    if difference.interval.method == SAME_POLICY:
+        why = difference.interval.reason
+        return Judgement(Verdict.NOT_BETTER, f"{numbers}: the same policy, {why}", None)
     for who, found in (("the policy", policy), ("the reference", reference)):
         if found is not None and not found.feasible:
             return _infeasible(who, found, thresholds)
@@ -84,7 +92,9 @@ def judge(
             "floating point numbers; state them in a larger unit",
             None,
         )
-    numbers = _numbers("the reference", difference, unit)
+    if difference.none:
+        reason = f"{numbers}: the same policy to this log, which tells the two apart in nothing"
+        return Judgement(Verdict.NOT_BETTER, reason, None)
     if high <= 0.0:
         return Judgement(Verdict.NOT_BETTER, f"{numbers}: none of it above 0", None)
     if rules is not None and rules.overlap.feasible:
@@ -103,7 +113,10 @@ def judge(
 def _settles(needed: int | None) -> str:
     if needed is None:
         return "the difference is too near 0 to size a sample"
-    return f"about {needed} contacts in all would settle a difference of this size"
+    return (
+        f"about {needed} contacts in all would settle a difference of this size with "
+        f"{100.0 * POWER:.0f} % power"
+    )
 
 
 def _numbers(other: str, difference: Difference, unit: str) -> str:
@@ -133,6 +146,10 @@ def _open(rules: RulesBar, unit: str) -> str:
 
 
 def _infeasible(who: str, found: Overlap, thresholds: OverlapThresholds) -> Judgement:
+    if weights_off(found, thresholds).any():
+        # Wrong propensities stay wrong, however many contacts are logged with them.
+        why = f"the log does not carry {who}: {found.reason}"
+        return Judgement(Verdict.CANNOT_TELL_YET, why, None)
     factor = max(
         thresholds.min_ess / found.ess if found.ess > 0.0 else float("inf"),
         found.max_weight_share / thresholds.max_weight_share,
@@ -151,9 +168,16 @@ def _infeasible(who: str, found: Overlap, thresholds: OverlapThresholds) -> Judg
 
 
 def _contacts_for(difference: Difference) -> int | None:
-    """Contacts at which the interval is as narrow as the difference is large: C (half/diff)^2."""
+    """Contacts that show a difference of this size with the stated power.
+
+        C [half / diff (1 + z_power / z_level)]^2
+
+    At C (half / diff)^2 the interval just touches 0, and half of all logs would stay open.
+    """
     half = (difference.interval.upper - difference.interval.lower) / 2.0
     if difference.value == 0.0 or not isfinite(half):
         return None
-    factor = (half / difference.value) ** 2
+    normal = NormalDist()
+    more = normal.inv_cdf(POWER) / normal.inv_cdf(0.5 + difference.interval.level / 2.0)
+    factor = (half / difference.value * (1.0 + more)) ** 2
     return ceil(difference.n_clusters * factor) if factor < 1e6 else None

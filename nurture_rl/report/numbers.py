@@ -9,6 +9,8 @@ from math import floor, log10
 from nurture_rl.report.source import number
 
 MISSING = "–"
+DECIMALS = 6  # at most; what needs more is told by its power of ten
+NO_WIDTH = 1e-9  # of the numbers' size: an interval narrower than that is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +22,22 @@ class Bounded:
     upper: float | None = None
 
     def shown(self, signed: bool = False) -> str:
-        """`12.3 [10.1, 14.5]`, with two digits of the interval's width."""
+        """`12.3 [10.1, 14.5]`, with two digits of the interval's width, six decimals at most."""
         if self.value is None:
             return MISSING
         if self.lower is None or self.upper is None:
             return shown(self.value, signed=signed)
-        width = self.upper - self.lower
-        places = None if width <= 0.0 else max(0, 1 - floor(log10(width)))
+        places = _places(self.value, self.lower, self.upper)
         value, low, high = (shown(x, places, signed) for x in (self.value, self.lower, self.upper))
         return f"{value} [{low}, {high}]"
+
+
+def _places(value: float, lower: float, upper: float) -> int | None:
+    """Decimals that show two digits of the width; None: each number shows its own digits."""
+    size, width = max(abs(value), abs(lower), abs(upper)), upper - lower
+    if width <= NO_WIDTH * size or size < 0.1**DECIMALS:
+        return None
+    return min(max(0, 1 - floor(log10(width))), DECIMALS)
 
 
 def bounded(source: object, *path: str) -> Bounded:
@@ -37,13 +46,18 @@ def bounded(source: object, *path: str) -> Bounded:
 
 
 def shown(value: float | None, places: int | None = None, signed: bool = False) -> str:
-    """A number with three significant digits, or with `places` decimals."""
+    """A number with three significant digits, or with `places` decimals; 0 has no sign."""
     if value is None:
         return MISSING
+    plus, size = "+" if signed else "", abs(value)
     if places is None:
-        size = abs(value)
-        places = 0 if size >= 100.0 or size == 0.0 else min(2 - floor(log10(size)), 6)
-    return f"{value:{'+' if signed else ''},.{places}f}".replace("-", "\u2212")
+        if 0.0 < size < 0.1**DECIMALS:
+            mantissa, power = f"{value:{plus}.1e}".split("e")
+            return f"{mantissa}e{int(power)}".replace("-", "\u2212")
+        places = 0 if size >= 100.0 or size == 0.0 else min(2 - floor(log10(size)), DECIMALS)
+    if float(f"{size:.{places}f}") == 0.0:
+        return f"{0.0:.{places}f}"
+    return f"{value:{plus},.{places}f}".replace("-", "\u2212")
 
 
 def count(value: float | None) -> str:

@@ -11,7 +11,12 @@ from nurture_rl.report.ope_source import OpeSource, role, rows
 from nurture_rl.report.source import Json, mapping, number, words
 from nurture_rl.report.tables import Table
 
-SEGMENT_VERDICTS = {"better": "better", "worse": "worse", "cannot_tell": "cannot tell"}
+SEGMENT_VERDICTS = {
+    "better": "better",
+    "worse": "worse",
+    "cannot_tell": "cannot tell",
+    "same": "act alike",
+}
 
 
 def appendix_figures(source: OpeSource) -> dict[str, bytes]:

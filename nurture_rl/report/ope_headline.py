@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nurture_rl.report.numbers import count
-from nurture_rl.report.ope_source import OpeSource, estimator_name, feasible, refusing
+from nurture_rl.report.ope_source import OpeSource, estimator_name, feasible, refusing, same_policy
 from nurture_rl.report.source import listed, number, words
 
 BADGES = {
@@ -38,6 +38,8 @@ def _sentence(source: OpeSource) -> str:
     gain = f"{source.difference(name).shown(signed=True)} {source.unit} {source.per}"
     if source.verdict == "better":
         return f"“{name}” earns more than {reference}: {gain}."
+    if source.verdict == "not_better" and same_policy(source, name):
+        return f"“{name}” is no other policy than {reference}: the two act alike."
     if source.verdict == "not_better":
         return f"“{name}” does not earn more than {reference}: {gain}."
     if source.verdict == "rules_are_enough":
@@ -67,7 +69,7 @@ def _reasons(source: OpeSource) -> tuple[str, ...]:
     reason = words(source.policy(source.candidate), "judgement", "reason")
     basis = source.basis(source.candidate)
     found = [] if reason is None else [f"{reason[0].upper()}{reason[1:]}."]
-    if basis is not None:
+    if basis is not None and not withheld(source) and not same_policy(source, source.candidate):
         candidates = int(number(source.appraisal, "candidates") or 1)
         together = (
             f"; the {candidates} candidates' intervals hold together" if candidates > 1 else ""
@@ -76,13 +78,21 @@ def _reasons(source: OpeSource) -> tuple[str, ...]:
     return tuple(found)
 
 
+def withheld(source: OpeSource) -> bool:
+    """Whether a check, of the log, the candidate or the reference, withholds the verdict."""
+    return bool(refusing(source, source.candidate) or refusing(source, source.reference))
+
+
 def settling(source: OpeSource) -> tuple[str, ...]:
     """What would settle an open verdict, most concrete first."""
     found = []
     needed = number(source.policy(source.candidate), "judgement", "contacts_needed")
     if needed is not None:
         now = number(source.evaluation, "n_clusters")
-        found.append(f"About {count(needed)} contacts in all; this log has {count(now)}.")
+        # Where overlap is short contacts are counted for their weights, not for a difference.
+        seen = feasible(source, source.candidate)
+        power = " would show such a difference with 80 % power" if seen else ""
+        found.append(f"About {count(needed)} contacts in all{power}; this log has {count(now)}.")
     found += [str(line) for line in listed(source.appraisal, "settling")]
     return tuple(found)
 

@@ -163,9 +163,8 @@ def _estimators(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
             Part(
                 table=ope_tables.selection(source),
                 note="Bias is bounded by the distance to the doubly robust estimate. A verdict "
-                "rests on the estimator that errs least among those that weight every outcome in "
-                "full: they trust neither a model nor that the features hold all of a contact's "
-                "state.",
+                "rests on an estimator that was named before the log was seen, whichever errs "
+                "least here: the one that happens to vary least would be too sure of itself.",
             ),
         ),
     )

@@ -30,7 +30,12 @@ METHODS = {
     "skewed-t": "t, clustered by contact and corrected for skewness",
     "clopper-pearson": "exact binomial",
     "weighted-poisson": "weighted Poisson",
+    "same": "none: one number but for rounding",
+    "same-policy": "none: the two act alike",
 }
+
+
+SAME = ("same", "same-policy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,11 @@ def refusing(source: OpeSource, name: str) -> list[Json]:
 def believed(source: OpeSource, name: str) -> bool:
     """Whether the log carries the policy and no check refuses."""
     return feasible(source, name) and not refusing(source, name)
+
+
+def same_policy(source: OpeSource, name: str) -> bool:
+    """Whether the policy and the reference are one to this log."""
+    return words(source.policy(name), "difference", "interval", "method") in SAME
 
 
 def feasible(source: OpeSource, name: str) -> bool:

@@ -223,10 +223,7 @@ def periods(source: OpeSource) -> Table:
     for name in names:
         for row in rows(found, name):
             week = words(row, "period") or ""
-            interval = (number(row, "interval", "lower"), number(row, "interval", "upper"))
-            by_week.setdefault(week, {})[name] = (
-                f"{shown(number(row, 'value'))} [{shown(interval[0])}, {shown(interval[1])}]"
-            )
+            by_week.setdefault(week, {})[name] = interval_at(row).shown()
             sizes[week] = number(row, "n_clusters")
     lines = tuple(
         (week, count(sizes[week]), *(cells.get(name, MISSING) for name in names))

@@ -92,8 +92,9 @@ def _undecided(source: ReportInput, candidate: str) -> str:
     needed = number(_judgement(source, candidate), "contacts_needed")
     if not _only_the_log_is_missing(source, candidate):
         needed = None
-    more = "" if needed is None else f"; about {count(needed)} contacts would settle it"
     feasible = pick(source.evaluation, "ope", "policies", candidate, "overlap", "feasible")
+    power = "" if feasible is False else " with 80 % power"
+    more = "" if needed is None else f"; about {count(needed)} contacts would settle it{power}"
     known = _UNSEEN if feasible is False else _so_far(source, candidate)
     return (
         f"Stay with “{source.reference}” for now: this log does not say whether “{candidate}” "

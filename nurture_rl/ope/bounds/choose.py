@@ -15,11 +15,11 @@ from nurture_rl.ope.bounds.skewed import skewed_interval, tail_of
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.log import FloatArray
+from nurture_rl.ope.ties import negligible
 
 FEW_OUTCOMES = 200.0  # equally weighted outcomes below which a count is no mean yet
 SKEWED = 0.05  # skewness of the error from which plain t misses on one side
 FEW_DOF = 200.0  # degrees of freedom of the standard error below which it is itself uncertain
-SAME = 1e-9  # share of an estimate, or of its squared error, that is rounding
 
 
 def clustered_interval(value: float, stderr: float, n_clusters: int, level: float) -> Interval:
@@ -101,8 +101,8 @@ def chosen_for(
         )
     rest = value - outcomes.net
     remainder = influence - outcomes.influence()
-    square = float(remainder @ remainder)
-    alone = abs(rest) <= SAME * abs(value) and square <= SAME * float(influence @ influence)
+    size = float(np.abs(influence).sum())
+    alone = bool(negligible(rest, value) & negligible(np.abs(remainder).sum(), size))
     share = outcomes.share
     if share is not None and alone:
         found = binomial_interval(share.successes, share.trials, level, share.scale)

@@ -14,6 +14,7 @@ import numpy as np
 from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.estimators import as_panel, cumulative_weights, effective_sample_size
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, discount_from_start, horizon
+from nurture_rl.ope.ties import one_value
 
 RARE_SHARE = 0.2  # of all episodes, at most, have a rare outcome
 RARE_FACTOR = 5.0  # a rare outcome is at least so many times the mean size of a reward
@@ -113,8 +114,10 @@ def _share(log: EvaluationLog, weights: FloatArray) -> MatchedShare | None:
     if horizon(log) > 1 or np.unique(log.cluster).size < log.n_episodes:
         return None
     weight = weights[:, 0]
-    levels, amounts = np.unique(weight[weight > 0.0]), np.unique(log.reward[log.reward != 0.0])
-    if levels.size != 1 or amounts.size != 1 or amounts[0] < 0.0:
+    levels, amounts = weight[weight > 0.0], log.reward[log.reward != 0.0]
+    if levels.size == 0 or amounts.size == 0 or amounts[0] < 0.0:
+        return None
+    if not (one_value(levels) and one_value(amounts)):
         return None
     matched = int(((weight > 0.0) & (log.reward > 0.0)).sum())
     return MatchedShare(matched, log.n_episodes, float(levels[0] * amounts[0]))

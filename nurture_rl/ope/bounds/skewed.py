@@ -86,6 +86,29 @@ def skewed_interval(value: float, influence: FloatArray, level: float) -> Interv
     return Interval(lower, upper, level, "skewed-t")
 
 
+def skewed_p(value: float, influence: FloatArray) -> float:
+    """Two-sided chance of a value so far from 0 where 0 is due: the p of `skewed_interval`.
+
+        q = g/6 + [(1 + g T/3)^3 - 1] / g,    T = value / stderr,    g = skewness of the error
+
+    Args:
+        value: the estimate.
+        influence: its error split by contact, [C].
+
+    Returns:
+        The p; 1 with one contact, and where the value is 0.
+    """
+    if influence.size < 2 or value == 0.0:
+        return 1.0
+    stderr = clustered_stderr(influence)
+    if stderr == 0.0:
+        return 0.0
+    tail, reached = tail_of(influence), value / stderr
+    g = tail.skewness
+    quantile = reached if abs(g) < 1e-6 else g / 6.0 + ((1.0 + g * reached / 3.0) ** 3 - 1.0) / g
+    return 2.0 * float(special.stdtr(tail.dof, -abs(quantile)))
+
+
 def _straightened(quantile: float, skewness: float) -> float:
     if abs(skewness) < 1e-6:
         return quantile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, graded
+from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p, graded
 from nurture_rl.ope.checks.grouped import contact_of_row, family_wise, group_means
 from nurture_rl.ope.checks.propensity_fit import FittedPropensities
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, continuation
@@ -43,9 +43,7 @@ def likelihood_finding(
     mean, stderr = float(means.mean[0]), float(means.stderr[0])
     z = mean / stderr if stderr > 0.0 else 0.0
     p = float(special.ndtr(-z))
-    severity = graded(p < thresholds.warn_p, Severity.WARN)
-    if p < thresholds.refuse_p:
-        severity = Severity.REFUSE
+    severity = by_p(p, thresholds)
     better = severity is not Severity.OK
     return Finding(
         "propensity-likelihood",
@@ -94,9 +92,7 @@ def propensity_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Findi
     adjusted = family_wise(means.p_values())
     worst = int(np.argmin(adjusted))
     p, gap = float(adjusted[worst]), float(means.mean[worst])
-    severity = graded(p < thresholds.warn_p, Severity.WARN)
-    if p < thresholds.refuse_p:
-        severity = Severity.REFUSE
+    severity = by_p(p, thresholds)
     said = float(predicted[place == worst].mean()) if (place == worst).any() else 0.0
     return Finding(
         "propensity-calibration",

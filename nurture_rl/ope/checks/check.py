@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nurture_rl.errors import OverlapError
+from nurture_rl.ope.checks.agreement import agreement_finding
+from nurture_rl.ope.checks.balance import balance_finding
 from nurture_rl.ope.checks.calibration import (
     fit_finding,
     likelihood_finding,
     propensity_finding,
     value_finding,
 )
+from nurture_rl.ope.checks.codes import codes_finding
 from nurture_rl.ope.checks.context import LogContext, require_fit
+from nurture_rl.ope.checks.copies import copies_finding
 from nurture_rl.ope.checks.drift import drift_findings
 from nurture_rl.ope.checks.feasibility import feasibility_findings
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, LogChecks, Severity
@@ -56,19 +62,24 @@ def check_log(
     require_valid(log)
     require_fit(log, known)
     explored, plan = exploration_finding(log, known, limits)
-    found: list[Finding | None] = [propensity_values(log), outcome_finding(log), explored]
+    found: list[Finding | None] = [propensity_values(log), outcome_finding(log)]
+    found += [codes_finding(log, known), copies_finding(log, limits), explored]
     if explored.severity is not Severity.REFUSE:
         found += mean_weight_findings(log, ratios_of(log, uniform_policy(log)), known, limits)
         found.append(propensity_finding(log, limits))
+        fitted = None
         config = fit or PropensityFit()
         if int(contact_of_row(log).max()) + 1 >= config.folds:
             fitted = fit_propensities(log, config)
+        found.append(balance_finding(log, known, limits, fitted))
+        if fitted is not None:
             found += [likelihood_finding(log, fitted, limits), fit_finding(log, fitted, limits)]
     found.append(censoring_finding(log, known, limits))
     found += drift_findings(log, known, limits)
     return LogChecks(tuple(one for one in found if one is not None), exploration=plan)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # weights of a far policy are found below
 def check_target(
     log: EvaluationLog,
     target: TargetOnLog,
@@ -83,7 +94,8 @@ def check_target(
         target: the policy on its rows, from `target_on_log`.
         context: weeks, loggers and names, where known.
         thresholds: when to warn and when to refuse.
-        predictions: a cross-fitted value model's answers, to have its calibration checked.
+        predictions: a cross-fitted value model's answers, to have its calibration checked and
+            estimates with and without features compared.
 
     Returns:
         The findings, and the largest step toward the target that the log carries.
@@ -104,6 +116,8 @@ def check_target(
         found += tail_findings(weights[:, -1], limits)
         feasible, step = feasibility_findings(log, target, weights, limits)
         found += feasible
+        if predictions is not None:
+            found.append(agreement_finding(log, target, predictions, limits))
     found += mean_weight_findings(log, ratios_of(log, target.probabilities), known, limits)
     if predictions is not None:
         found.append(value_finding(log, predictions, limits))

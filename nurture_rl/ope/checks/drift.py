@@ -14,6 +14,7 @@ from nurture_rl.ope.checks.grouped import (
     normal_p,
 )
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.ties import one_value
 
 ADVICE = {
     "drift-context": "evaluate on the latest weeks too; the policy will meet their contacts",
@@ -86,7 +87,7 @@ def _tested(
     enough = contacts_in(week, n_weeks, contact) >= FEWEST
     for column in values.T:
         shift, stderr = week_shifts(column, week, n_weeks, contact)
-        spread = float(column.std())
+        spread = 0.0 if one_value(column) else float(column.std())
         shifts.append(shift / spread if spread > 0.0 else np.zeros(n_weeks))
         asked = enough & (spread > 0.0)
         p_values.append(np.where(asked, normal_p(shift, stderr), 1.0))

@@ -43,7 +43,9 @@ def mixed_moments(moments: FloatArray, mass: FloatArray, alpha: float) -> FloatA
         alpha: how far toward the target, in [0, 1].
     """
     stay = 1.0 - alpha
-    return np.asarray(stay**2 + 2.0 * alpha * stay * mass + alpha**2 * moments)
+    # Moments may be infinite, and no step at all is none toward them either.
+    reached = alpha**2 * moments if alpha > 0.0 else 0.0
+    return np.asarray(stay**2 + 2.0 * alpha * stay * mass + reached)
 
 
 def largest_step(

@@ -83,6 +83,13 @@ class CheckThresholds:
     half_width: float | None = None  # wanted of each action's mean reward, for exploration plans
 
 
+def by_p(p: float, thresholds: CheckThresholds) -> Severity:
+    """How bad a family-wise p is."""
+    if p < thresholds.refuse_p:
+        return Severity.REFUSE
+    return graded(p < thresholds.warn_p, Severity.WARN)
+
+
 def graded(failed: bool, severity: Severity) -> Severity:
     """`severity` when the check failed, else ok."""
     return severity if failed else Severity.OK

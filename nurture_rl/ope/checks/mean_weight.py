@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nurture_rl.ope.checks.context import LogContext, groups
-from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity
+from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p
 from nurture_rl.ope.checks.grouped import contact_of_row, family_wise, group_means
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
 
@@ -86,7 +86,8 @@ def mean_weight_findings(
         np.concatenate([one[0] for one in by_action]),
         np.concatenate([one[1] for one in by_action]),
     )
-    found.append(_finding("mean-weight-action", "by action", names, joined, thresholds))
+    due = ratios.policy.mean(axis=0)
+    found.append(_finding("mean-weight-action", "by action", names, joined, thresholds, due))
     return found
 
 
@@ -103,25 +104,28 @@ def _finding(
     names: list[str],
     tested: tuple[FloatArray, FloatArray],
     thresholds: CheckThresholds,
+    due: FloatArray | None = None,
 ) -> Finding:
     excess, p_values = tested
     adjusted = family_wise(p_values)
     worst = int(np.argmin(adjusted))
     p = float(adjusted[worst])
-    severity = Severity.OK
-    if p < thresholds.warn_p:
-        severity = Severity.REFUSE if p < thresholds.refuse_p else Severity.WARN
+    severity = by_p(p, thresholds)
     numbers = {"excess": float(excess[worst]), "p": p, "parts": float(len(names))}
     if severity is Severity.OK:
         return Finding(
             code, severity, numbers, f"mean weights {what} are what they must be (p {p:.2g})"
         )
     off = int((adjusted < thresholds.warn_p).sum())
+    cause = ""
+    if due is not None:
+        numbers["factor"] = float(due[worst] / max(due[worst] + excess[worst], 1e-300))
+        cause = f": its propensity is {numbers['factor']:.2g} times how often it was taken"
     return Finding(
         code,
         severity,
         numbers,
         f"mean weights {what} are off in {off} of {len(names)} parts, most in {names[worst]}: "
-        f"{excess[worst]:+.3f} where 0 is due (p {p:.1g})",
+        f"{excess[worst]:+.3f} where 0 is due (p {p:.1g}){cause}",
         ADVICE,
     )

@@ -15,6 +15,7 @@ from nurture_rl.ope.bounds.interval import require_level
 from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.estimators import cumulative_weights, mean_of_episodes
 from nurture_rl.ope.log import EvaluationLog, FloatArray, positions
+from nurture_rl.ope.ties import one_value
 
 EXPOSURE_SHARE = 0.1  # of the error, for not knowing how much exposure the target brings
 
@@ -105,13 +106,12 @@ def _upper_sum(
     from scipy import stats
 
     matched = weights > 0.0
-    distinct = np.unique(weights[matched])
     alone = per_contact.size == log.n_episodes
     most = np.bincount(log.episode, weights=matched * events).max()
-    if alone and distinct.size == 1 and most <= 1.0 and np.isin(events, (0.0, 1.0)).all():
+    if alone and one_value(weights[matched]) and most <= 1.0 and np.isin(events, (0.0, 1.0)).all():
         count, trials = int((matched * events).sum()), log.n_episodes
         chance = stats.beta.isf(error, count + 1, trials - count) if count < trials else 1.0
-        return float(distinct[0] * trials * chance), "clopper-pearson"
+        return float(weights.max() * trials * chance), "clopper-pearson"
     largest = max(float(weights.max()), float(per_contact.max()))
     total, square = float(per_contact.sum()), float(per_contact @ per_contact)
     scale = (square + largest**2) / (total + largest)

@@ -15,6 +15,7 @@ from nurture_rl.ope.estimators import ValueEstimate, dr
 from nurture_rl.ope.intervals import Difference, Interval, clustered_interval, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.risk.factors import Factors, hybrid
+from nurture_rl.ope.ties import apart
 from nurture_rl.ope.value_model import ValueDesign, fit_value
 
 MOST_FACTORS = 6  # 2^k policies are evaluated
@@ -133,6 +134,4 @@ def _gain(
     values: dict[Follows, ValueEstimate], follows: Follows, j: int
 ) -> tuple[float, FloatArray]:
     """What unlocking factor j adds, with its influence."""
-    with_j = values[(*follows[:j], True, *follows[j + 1 :])]
-    without = values[follows]
-    return with_j.value - without.value, with_j.influence - without.influence
+    return apart(values[(*follows[:j], True, *follows[j + 1 :])], values[follows])

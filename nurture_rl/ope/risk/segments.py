@@ -21,8 +21,9 @@ from nurture_rl.errors import ShapeError
 from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate, cumulative_weights, effective_sample_size
 from nurture_rl.ope.intervals import Interval, clustered_interval
-from nurture_rl.ope.log import EvaluationLog, FloatArray, first_rows
+from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, first_rows
 from nurture_rl.ope.selection.simultaneous import holm
+from nurture_rl.ope.ties import settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Segmented:
     policy: ValueEstimate
     reference: ValueEstimate
     segment: NDArray[np.str_]  # of each contact, contacts in ascending order, [C]
+    alike: BoolArray | None = None  # contacts with whom both act alike, [C]; None: not known
 
 
 class SegmentVerdict(StrEnum):
@@ -50,6 +52,7 @@ class SegmentVerdict(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     CANNOT_TELL = "cannot_tell"
+    SAME = "same"  # both act alike there
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +131,21 @@ class _Part:
     difference: float
     stderr: float
 
+    @property
+    def same(self) -> bool:
+        """Whether policy and reference are one here."""
+        return self.difference == 0.0 and self.stderr == 0.0
+
 
 def _parts(asked: Segmented) -> list[_Part]:
     _require_contacts(asked)
     log = asked.log
     names, member = np.unique(asked.segment, return_inverse=True)
     episodes = cluster_totals(log, np.ones(log.n_episodes))
-    own = _brought(asked.policy, episodes)
-    apart = own - _brought(asked.reference, episodes)
+    own, other = _brought(asked.policy, episodes), _brought(asked.reference, episodes)
+    apart, size = own - other, np.abs(own) + np.abs(other)
+    if asked.alike is not None:
+        apart = np.where(_same_segments(asked.alike, member)[member], 0.0, apart)
     _, contact = np.unique(log.cluster, return_inverse=True)
     weights = cumulative_weights(log, asked.taken)[:, -1]
     parts = []
@@ -144,6 +154,9 @@ def _parts(asked: Segmented) -> list[_Part]:
         count = episodes[inside].sum()
         difference = apart[inside].sum() / count
         influence = (apart[inside] - difference * episodes[inside]) / count
+        difference, influence = settled(
+            float(difference), influence, float(size[inside].sum() / count)
+        )
         parts.append(
             _Part(
                 name=str(name),
@@ -151,11 +164,16 @@ def _parts(asked: Segmented) -> list[_Part]:
                 n_contacts=int(inside.sum()),
                 ess=effective_sample_size(weights[inside[contact]]),
                 value=float(own[inside].sum() / count),
-                difference=float(difference),
+                difference=difference,
                 stderr=clustered_stderr(influence),
             )
         )
     return parts
+
+
+def _same_segments(alike: BoolArray, member: NDArray[np.intp]) -> BoolArray:
+    """Segments in which both act alike with every contact, by number."""
+    return np.asarray(np.bincount(member, weights=~alike) == 0.0, dtype=np.bool_)
 
 
 def _brought(estimate: ValueEstimate, episodes: FloatArray) -> FloatArray:
@@ -175,6 +193,9 @@ def _p_value(part: _Part) -> float:
 
 
 def _judged(part: _Part, p_value: float, each: float, config: SegmentConfig) -> SegmentValue:
+    if part.same:
+        none = Interval(0.0, 0.0, config.level, "same")
+        return _told(part, none, 1.0, SegmentVerdict.SAME, "both act alike here: no difference")
     found = clustered_interval(part.difference, part.stderr, part.n_contacts, each)
     interval = Interval(found.lower, found.upper, config.level, "sidak-t")
     verdict = SegmentVerdict.CANNOT_TELL
@@ -220,10 +241,11 @@ def _told(
 
 def _require_contacts(asked: Segmented) -> None:
     contacts = np.unique(asked.log.cluster).size
-    shapes = (asked.segment.shape, asked.policy.influence.shape, asked.reference.influence.shape)
+    shapes = [asked.segment.shape, asked.policy.influence.shape, asked.reference.influence.shape]
+    shapes += [] if asked.alike is None else [asked.alike.shape]
     if any(shape != (contacts,) for shape in shapes):
         raise ShapeError(
-            f"segments and both influences must be one per contact, [{contacts}], got "
+            f"segments, influences and what is alike must be one per contact, [{contacts}], got "
             f"{', '.join(str(shape) for shape in shapes)}; estimate on this log and label its "
             "contacts in ascending order, as `contact_labels` does"
         )

@@ -14,6 +14,7 @@ from nurture_rl.ope.intervals import Interval
 from nurture_rl.ope.log import FloatArray
 from nurture_rl.ope.selection.simultaneous import Family, critical_bounds, critical_value
 from nurture_rl.ope.selection.winner import Winner, correct_winner
+from nurture_rl.ope.ties import apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +75,21 @@ def compare_policies(
     names = _require_policies(estimates, reference)
     values = np.array([estimates[name].value for name in names])
     influences = np.stack([estimates[name].influence for name in names])
-    base = names.index(reference)
-    apart = influences - influences[base]
     own = critical_value(influences, Family(level), rng)
-    contrast = critical_value(apart, Family(level), rng)
+    gaps = [apart(estimates[name], estimates[reference]) for name in names]
+    contrast = critical_value(np.stack([error for _, error in gaps]), Family(level), rng)
     winner = correct_winner(values, influences, level, rng)
     compared = []
     for place in np.argsort(-values, kind="stable"):
-        behind, may_be_best = _behind(values, influences, int(place), level, rng)
-        difference = float(values[place] - values[base])
+        behind, may_be_best = _behind(estimates, names[place], level, rng)
+        difference, error = gaps[place]
         compared.append(
             Compared(
                 name=names[place],
                 value=float(values[place]),
                 interval=_around(float(values[place]), influences[place], own, level),
                 difference=difference,
-                difference_interval=_around(difference, apart[place], contrast, level),
+                difference_interval=_around(difference, error, contrast, level),
                 behind=behind,
                 may_be_best=may_be_best,
             )
@@ -107,22 +107,22 @@ def compare_policies(
 
 
 def _behind(
-    values: FloatArray, influences: FloatArray, place: int, level: float, rng: np.random.Generator
+    estimates: Mapping[str, ValueEstimate], name: str, level: float, rng: np.random.Generator
 ) -> tuple[float, bool]:
     """How clearly another policy beats one, and whether chance alone could do it."""
-    others = np.arange(values.size) != place
-    ahead = values[others] - values[place]
-    apart = influences[others] - influences[place]
-    stderr = np.array([clustered_stderr(row) for row in apart])
+    gaps = [apart(other, estimates[name]) for rival, other in estimates.items() if rival != name]
+    ahead = np.array([difference for difference, _ in gaps])
+    errors = np.stack([error for _, error in gaps])
+    stderr = np.array([clustered_stderr(row) for row in errors])
     # A policy that decides alike has no error left: ahead of it by 0 is no distance.
     distance = np.divide(
         ahead, stderr, out=np.where(ahead > 0.0, np.inf, -np.inf), where=stderr > 0
     )
     furthest, family = float(distance.max()), Family(level, two_sided=False)
-    alone, split = critical_bounds(len(apart), influences.shape[1], family)
+    alone, split = critical_bounds(len(errors), errors.shape[1], family)
     if furthest <= alone or furthest > split:
         return furthest, furthest <= alone
-    return furthest, furthest <= critical_value(apart, family, rng)
+    return furthest, furthest <= critical_value(errors, family, rng)
 
 
 def _around(value: float, influence: FloatArray, critical: float, level: float) -> Interval:

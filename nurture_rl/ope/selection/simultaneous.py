@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.log import FloatArray
-
-NOTHING = 1e-12  # a correlation or influence of this relative size is rounding
+from nurture_rl.ope.ties import negligible
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def correlations(influences: FloatArray) -> FloatArray:
     """Correlation of estimates by their influences, [k, k]; 0 with what is known exactly."""
     products = influences @ influences.T
     spread = np.sqrt(np.diag(products))
-    known = spread <= NOTHING * spread.max(initial=0.0)
+    known = negligible(spread, spread.max(initial=0.0))
     scale = np.where(known, np.inf, spread)
     found = np.asarray(products / scale[:, None] / scale, dtype=np.float64)
     np.fill_diagonal(found, np.where(known, 0.0, 1.0))

@@ -14,6 +14,7 @@ from nurture_rl.errors import ShapeError
 from nurture_rl.ope.intervals import Interval
 from nurture_rl.ope.log import FloatArray
 from nurture_rl.ope.selection.simultaneous import Family, critical_value
+from nurture_rl.ope.ties import negligible, settled
 
 PROJECTED = 0.1  # share of the error that the simultaneous interval inside the hybrid takes
 BISECTIONS = 60  # halve the bracket to rounding
@@ -65,17 +66,39 @@ def correct_winner(
     contacts = influences.shape[1]
     place = int(values.argmax())
     naive = float(values[place])
-    covariance = influences @ influences[place] * (contacts / max(contacts - 1, 1))
-    spread = float(np.sqrt(covariance[place]))
-    if spread == 0.0 or not np.isfinite(bound):
-        infinite = 0.0 if spread == 0.0 else np.inf
+    values, influences, first = _others(values, influences, place)
+    covariance = influences @ influences[first] * (contacts / max(contacts - 1, 1))
+    spread = float(np.sqrt(covariance[first]))
+    sure = bool(negligible(np.abs(influences[first]).sum(), abs(naive)))
+    if sure or spread == 0.0 or not np.isfinite(bound):
+        infinite = 0.0 if sure or spread == 0.0 else np.inf
         known = Interval(naive - infinite, naive + infinite, level, "hybrid")
         return Winner(place, naive, naive, known)
-    low, high = cut_off(values, covariance, place)
+    low, high = cut_off(values, covariance, first)
     held = _Held(naive, spread, low, high, bound)
     tail = (1.0 - level - beta) / (1.0 - beta) / 2.0
     interval = Interval(held.solve(1.0 - tail), held.solve(tail), level, "hybrid")
     return Winner(place, naive, held.solve(0.5), interval)
+
+
+def _others(
+    values: FloatArray, influences: FloatArray, place: int
+) -> tuple[FloatArray, FloatArray, int]:
+    """The estimates without those that are one with the winner but for rounding.
+
+    A twin wins and loses with the winner, and says nothing about how much luck that took.
+
+    Returns:
+        Values, influences, and where the winner is among them.
+    """
+    size = np.abs(values) + np.abs(influences).sum(axis=1)
+    kept = [
+        other
+        for other in range(values.size)
+        if other == place
+        or settled(0.0, influences[other] - influences[place], size[other] + size[place])[1].any()
+    ]
+    return values[kept], influences[kept], kept.index(place)
 
 
 def cut_off(values: FloatArray, covariance: FloatArray, place: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from nurture_rl.errors import FitError, ShapeError
+from nurture_rl.ope.kinds import contexts
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
 from nurture_rl.ope.value_model import ValuePredictions
 
@@ -26,6 +27,7 @@ class CellConfig:
 
     groups: int = 20  # of contexts per bin, at least 1
     min_rows: int = 50  # a bin is cut into fewer groups rather than into smaller ones
+    whole_rows: int = 10  # a bin of so many rows a context, on average, is not lumped by value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,16 +73,20 @@ def value_cells(
     """Cells of equally many rows by the model's value of following the target, bin by bin.
 
     Lumping contexts of equal value loses nothing for the value of that target, so a model that
-    only ranks contexts well is enough.
+    only ranks contexts well is enough. Where a bin holds few contexts each is a cell of its own:
+    groups of equally many rows would lump parts of several, and an equal share of each is not how
+    the target comes to them.
     """
     fine = _checked(config)
     state = np.zeros(log.n_rows, dtype=np.int64)
-    order = np.lexsort((predictions.value, log.step))
+    order, context = np.lexsort((predictions.value, log.step)), contexts(log)
     bins = np.append(0, np.flatnonzero(np.diff(log.step[order])) + 1)
     for first, last in zip(bins, np.append(bins[1:], order.size), strict=True):
         rows = last - first
-        groups = max(1, min(fine.groups, rows // fine.min_rows))
-        state[order[first:last]] = np.arange(rows) * groups // rows
+        own, group = np.unique(context[order[first:last]], return_inverse=True)
+        if own.size * fine.whole_rows > rows:
+            group = np.arange(rows) * max(1, min(fine.groups, rows // fine.min_rows)) // rows
+        state[order[first:last]] = group
     return state_cells(log, state)
 
 
@@ -134,8 +140,9 @@ def _nearest(points: FloatArray, centres: FloatArray) -> IntArray:
 
 def _checked(config: CellConfig | None) -> CellConfig:
     fine = CellConfig() if config is None else config
-    if fine.groups < 1 or fine.min_rows < 1:
+    if min(fine.groups, fine.min_rows, fine.whole_rows) < 1:
         raise FitError(
-            f"cells need at least one group and one row each, got {fine.groups} and {fine.min_rows}"
+            f"cells need at least one group and one row each, got {fine.groups}, {fine.min_rows} "
+            f"and {fine.whole_rows}"
         )
     return fine

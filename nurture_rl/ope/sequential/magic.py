@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from scipy import optimize
 
-from nurture_rl.errors import ShapeError
+from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.ope.estimators import ValueEstimate, estimate_from
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.sequential.weighted import PartialHorizons, partial_horizons
@@ -77,12 +77,18 @@ def simplex_minimum(matrix: FloatArray) -> FloatArray:
     non-negative least squares, solved exactly by an active set.
 
     Raises:
-        ShapeError: `matrix` is not square and finite.
+        ShapeError: `matrix` is not square.
+        FitError: an entry that is not finite.
 
     Source: Lawson & Hanson (1974), Solving Least Squares Problems, ch. 23.
     """
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
-        raise ShapeError(f"expected a finite square matrix, got shape {matrix.shape}")
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ShapeError(f"expected a square matrix, got shape {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise FitError(
+            "the errors to be blended leave the range of floating point numbers; stay closer to "
+            "the logging policy, or state rewards in a larger unit"
+        )
     size = float(np.diag(matrix).max())
     if size <= 0.0:
         return np.full(len(matrix), 1.0 / len(matrix))

@@ -234,15 +234,16 @@ def test_unknown_rules_and_estimators_are_refused() -> None:
         configured(LOG, policies, estimators=("ips",))
 
 
-def test_left_to_choose_the_verdict_rests_on_the_fully_weighted_estimator_that_errs_least() -> None:
+def test_left_to_choose_the_verdict_rests_on_doubly_robust_whichever_varies_least() -> None:
     policies: dict[str, TargetPolicy] = {"late": Leaning(0.4), "last": Leaning(np.inf)}
     kinds = ("ips", "snips", "dm", "dr", "wdr", "drl")
     found = configured(LOG, policies, estimators=kinds, preferred=AUTO)
     assert found.selection is not None
     errors = {one.name: one.mse for one in found.selection.ranking}
     assert set(errors) == set(kinds)
-    assert found.preferred == min(("ips", "snips", "dr", "wdr"), key=errors.__getitem__)
-    assert found.policies["late"].basis == found.preferred
+    assert min(errors, key=errors.__getitem__) != "dr"
+    assert found.preferred == "dr"
+    assert found.policies["late"].basis == "dr"
 
 
 def test_only_what_the_log_carries_tells_what_estimators_err() -> None:
@@ -257,3 +258,82 @@ def test_only_what_the_log_carries_tells_what_estimators_err() -> None:
 def test_where_the_log_carries_nothing_the_verdict_rests_on_doubly_robust() -> None:
     found = configured(half_shown_log(), {"last": Leaning(np.inf)}, preferred=AUTO)
     assert (found.selection, found.preferred) == (None, "dr")
+
+
+def hopeless() -> tuple[EvaluationLog, dict[str, Tabled]]:
+    """A log whose first two decisions were all but impossible, one policy that makes them."""
+    rare = LOG.propensity.copy()
+    rare[:2] = 1e-200
+    log = replace(LOG, propensity=rare, mask=np.ones_like(LOG.mask), logged_probabilities=None)
+    taken = np.zeros(log.mask.shape)
+    taken[np.arange(log.n_rows), log.action] = 1.0
+    near = np.full(log.mask.shape, 1.0 / 3.0)
+    near[:2] = (1.0 - taken[:2]) / 2.0
+    return log, {"far": Tabled(taken), "near": Tabled(near)}
+
+
+@pytest.mark.parametrize("reference", ["logged", "near"])
+def test_weights_beyond_floating_point_are_one_policys_own_affair(reference: str) -> None:
+    log, policies = hopeless()
+    kinds = ("ips", "snips", "dm", "dr", "wdr", "drl", "smis", "mrdr", "magic", "switch_dr")
+    config, rng = EvaluationConfig(estimators=kinds), np.random.default_rng(0)
+    found = evaluate_policies(log, policies, reference, rng, config)
+    json.dumps(found.to_dict(), allow_nan=False)
+    lost = found.policies["far"]
+    assert lost.judgement is not None
+    assert lost.judgement.verdict is Verdict.CANNOT_TELL_YET
+    assert lost.judgement.contacts_needed is None
+    assert not lost.overlap.feasible
+    assert (lost.overlap.ess, lost.overlap.max_weight_share) == (0.0, 1.0)
+    assert "exceed floating point" in lost.overlap.reason
+    assert {"ips", "snips", "dr"} <= set(lost.refusals)
+    near = found.policies["near"]
+    assert near.estimates["dr"].interval.lower > -np.inf
+    assert near.refusals.keys() <= {"smis"}
+    assert near.overlap.ess > 100.0
+
+
+def test_a_reference_beyond_floating_point_leaves_others_their_values() -> None:
+    log, policies = hopeless()
+    found = evaluate_policies(log, policies, "far", np.random.default_rng(0), EvaluationConfig())
+    judgement = found.policies["near"].judgement
+    assert judgement is not None
+    assert judgement.verdict is Verdict.CANNOT_TELL_YET
+
+
+def test_a_policy_that_is_the_reference_is_the_same_policy_by_any_estimator() -> None:
+    late = Leaning(0.4)
+    table = late.action_probabilities(LOG.features, LOG.mask)
+    dusty = table * (1.0 + 1e-15 * np.arange(3))
+    policies: dict[str, Any] = {"late": late, "again": Tabled(dusty / dusty.sum(axis=1)[:, None])}
+    found = evaluated(LOG, policies, "late").policies["again"]
+    assert found.difference is not None
+    assert found.judgement is not None
+    assert (found.difference.value, found.difference.stderr) == (0.0, 0.0)
+    assert found.judgement.verdict is Verdict.NOT_BETTER
+    assert "the same policy, acting alike in all 3000 decisions" in found.judgement.reason
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_logging_policy_itself_is_told_as_such(whole: bool) -> None:
+    assert LOG.logged_probabilities is not None
+    own = Tabled(LOG.logged_probabilities)
+    log = LOG if whole else replace(LOG, logged_probabilities=None)
+    rng = np.random.default_rng(0)
+    found = evaluate_policies(log, {"own": own}, "logged", rng, EvaluationConfig()).policies["own"]
+    assert found.difference is not None
+    assert found.difference.none
+    moved = LOG.logged_probabilities * (1.0 + 0.001 * np.arange(3))
+    other = {"own": Tabled(moved / moved.sum(axis=1, keepdims=True))}
+    near = evaluate_policies(log, other, "logged", rng, EvaluationConfig()).policies["own"]
+    assert near.difference is not None
+    assert not near.difference.none
+
+
+def test_a_policy_that_is_the_rules_is_enough_by_them() -> None:
+    policies: dict[str, TargetPolicy] = {"late": Leaning(0.4), "plain": Leaning(0.4)}
+    found = configured(LOG, policies, rules="plain").policies["late"]
+    assert found.judgement is not None
+    assert found.judgement.verdict is Verdict.RULES_ARE_ENOUGH
+    assert found.against_rules is not None
+    assert found.against_rules.none

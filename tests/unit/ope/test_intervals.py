@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,11 +11,13 @@ from scipy import stats
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.intervals import (
+    SAME,
     interval_of,
+    no_difference,
     paired_difference,
     simultaneous_level,
 )
-from tests.unit.ope.log_makers import bandit_log, random_log
+from tests.unit.ope.log_makers import bandit_log, random_distribution, random_log
 
 
 def test_interval_of_a_mean_is_the_textbook_t_interval() -> None:
@@ -60,3 +64,25 @@ def test_bonferroni_splits_the_error_evenly() -> None:
 def test_a_level_that_is_no_probability_is_refused(level: float) -> None:
     with pytest.raises(ShapeError, match=r"probability in \(0, 1\)"):
         simultaneous_level(level, 2)
+
+
+def test_a_policy_written_twice_is_no_other_policy() -> None:
+    rng = np.random.default_rng(5)
+    log = random_log(5, [1] * 200)
+    chance = random_distribution(rng, log.mask)[np.arange(200), log.action]
+    first, second = ips(log, chance), ips(log, chance * (1.0 + 2e-16 * rng.integers(-1, 2, 200)))
+    assert (first.value, first.influence.tolist()) != (second.value, second.influence.tolist())
+    found = paired_difference(first, second, 0.9)
+    assert found == no_difference(0.9, 200, SAME, found.interval.reason)
+    assert found.none
+    assert (found.interval.lower, found.interval.upper, found.interval.level) == (0.0, 0.0, 0.9)
+
+
+def test_a_sure_difference_is_one() -> None:
+    log = random_log(6, [1] * 50)
+    own = ips(log, log.propensity)
+    found = paired_difference(replace(own, value=own.value + 1.0), own, 0.95)
+    assert found.value == pytest.approx(1.0)
+    assert (found.stderr, found.none) == (0.0, False)
+    with pytest.raises(ShapeError, match="a level is a probability"):
+        no_difference(95.0, 9, SAME, "")

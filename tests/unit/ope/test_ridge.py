@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import linalg
@@ -78,3 +80,20 @@ def test_too_little_to_choose_a_penalty_on_is_refused(
 
 def test_three_of_each_are_enough() -> None:
     require_folds(3, (1e-6, 1.0), 3)
+
+
+def test_a_ridge_too_small_for_its_sums_is_passed_over() -> None:
+    """Sums in which rounding left a square below 0, by more than a small ridge adds."""
+    parts = [part(seed, 40) for seed in range(4)]
+    worn = [replace(one, gram=one.gram - np.diag([0.0, 1e3, *[0.0] * 5])) for one in parts]
+    with pytest.raises(FitError, match="sums over 40 rows cannot be solved for a ridge of 1e-06"):
+        penalised_factor(worn[0], 1e-6)
+    assert best_penalty(worn, 0, (1e-6, 1e3)) == 1e3
+    with pytest.raises(FitError, match="cannot be solved for a ridge of 1e-07"):
+        best_penalty(worn, 0, (1e-6, 1e-7))
+
+
+def test_sums_beyond_floating_point_are_refused() -> None:
+    own = part(0, 30)
+    with pytest.raises(FitError, match="stay closer to the logging policy"):
+        penalised_factor(RidgeSums(own.gram * np.inf, own.cross, own.square, 30), 0.1)

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from nurture_rl.errors import NurtureError
 from nurture_rl.ope.diagnostics import Overlap, OverlapThresholds
-from nurture_rl.ope.intervals import Difference, Interval
+from nurture_rl.ope.intervals import SAME, SAME_POLICY, Difference, Interval, no_difference
 from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
+
+ONE = np.ones(1)
 
 
 def difference(value: float, half: float) -> Difference:
@@ -50,10 +53,52 @@ def test_an_interval_that_has_no_ends_decides_nothing(half: float) -> None:
     assert "has no interval" in found.reason
 
 
-def test_an_interval_twice_the_difference_needs_four_times_the_contacts() -> None:
+def test_advised_contacts_show_the_difference_in_four_logs_of_five() -> None:
     found = judged(difference(2.0, 4.0), measured(400.0), None)
-    assert found.contacts_needed == 1600
-    assert "about 1600 contacts in all would settle" in found.reason
+    # An interval twice the difference: four times the contacts would leave half of all logs open.
+    expected = 1600.0 * (1.0 + stats.norm.ppf(0.8) / stats.norm.ppf(0.975)) ** 2
+    assert found.contacts_needed == np.ceil(expected) == 3270
+    assert "about 3270 contacts in all would settle a difference of this size with 80 % power" in (
+        found.reason
+    )
+    stderr = 4.0 / stats.norm.ppf(0.975) * np.sqrt(400.0 / expected)
+    assert stats.norm.sf(stats.norm.ppf(0.975) - 2.0 / stderr) == pytest.approx(0.8)
+
+
+def test_contacts_beyond_reach_are_not_advised() -> None:
+    found = judged(difference(1e-3, 1.0), measured(400.0), None)
+    assert found.contacts_needed is None
+
+
+def test_a_narrower_level_needs_more_contacts_for_one_width() -> None:
+    wide = difference(2.0, 4.0)
+    lower = replace(wide, interval=replace(wide.interval, level=0.5))
+    assert judged(lower, measured(400.0), None).contacts_needed == np.ceil(
+        1600.0 * (1.0 + stats.norm.ppf(0.8) / stats.norm.ppf(0.75)) ** 2
+    )
+
+
+@pytest.mark.parametrize("feasible", [True, False])
+def test_two_policies_that_act_alike_are_one_whatever_the_overlap(feasible: bool) -> None:
+    same = no_difference(0.95, 400, SAME_POLICY, "acting alike in all 9 decisions")
+    found = judged(same, measured(400.0, feasible), measured(400.0, feasible))
+    assert (found.verdict, found.contacts_needed) == (Verdict.NOT_BETTER, None)
+    assert found.reason.endswith("the same policy, acting alike in all 9 decisions")
+
+
+def test_estimates_that_are_one_need_overlap_to_say_anything() -> None:
+    same = no_difference(0.95, 400, SAME, "one number")
+    assert judged(same, measured(400.0), None).verdict is Verdict.NOT_BETTER
+    assert judged(same, measured(9.0, False), None).verdict is Verdict.CANNOT_TELL_YET
+
+
+def test_wrong_weights_are_not_mended_by_more_contacts() -> None:
+    wrong = replace(
+        measured(25.0, False), mean_weight=np.array([0.5]), mean_weight_stderr=0.01 * ONE
+    )
+    found = judged(difference(2.0, 1.0), wrong, None)
+    assert (found.verdict, found.contacts_needed) == (Verdict.CANNOT_TELL_YET, None)
+    assert found.reason.endswith("the policy: as told")
 
 
 def test_a_difference_of_nothing_cannot_be_sized() -> None:
@@ -142,7 +187,7 @@ def test_an_open_difference_is_settled_by_rules_that_are_enough() -> None:
     assert against(rules(-1.0, 0.5, 0.0), difference(1.0, 2.0)).verdict is Verdict.RULES_ARE_ENOUGH
     found = against(rules(1.0, 2.0, 0.0), difference(1.0, 2.0))
     assert found.verdict is Verdict.CANNOT_TELL_YET
-    assert found.contacts_needed == 1600
+    assert found.contacts_needed == 3270
     assert "whether rules would do as well is open" in found.reason
 
 

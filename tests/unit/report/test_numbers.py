@@ -24,6 +24,12 @@ from nurture_rl.report.source import ReportInput, number, numbers
         (Bounded(1234.5, 900.0, 1600.0), "1,234 [900, 1,600]"),
         (Bounded(-0.5, -1.25, 0.25), "−0.5 [−1.2, 0.2]"),
         (Bounded(2.0, 2.0, 2.0), "2.00 [2.00, 2.00]"),
+        (Bounded(-0.150000000000005, -0.15000000000001, -0.15), "−0.150 [−0.150, −0.150]"),
+        (Bounded(5.123456789, 5.12345671, 5.12345683), "5.123457 [5.123457, 5.123457]"),
+        (Bounded(4e-16, 3.9e-16, 4.1e-16), "4.0e−16 [3.9e−16, 4.1e−16]"),
+        (Bounded(-3e-9, -4e-9, 2e-9), "−3.0e−9 [−4.0e−9, 2.0e−9]"),
+        (Bounded(0.0, -0.001, 0.2), "0.00 [0.00, 0.20]"),
+        (Bounded(0.0, 0.0, 0.0), "0 [0, 0]"),
         (Bounded(12.3456, None, 14.52), "12.3"),
         (Bounded(None, 1.0, 2.0), "–"),
     ],
@@ -34,11 +40,21 @@ def test_an_interval_sets_the_digits(bounded: Bounded, text: str) -> None:
 
 def test_a_difference_shows_its_sign() -> None:
     assert Bounded(1.5, 0.5, 2.5).shown(signed=True) == "+1.5 [+0.5, +2.5]"
+    assert Bounded(4e-16, 3.9e-16, 4.1e-16).shown(signed=True).startswith("+4.0e−16 [")
+    assert Bounded(0.0, 0.0, 0.0).shown(signed=True) == "0 [0, 0]"
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (0.01234, "0.0123"), (5.678, "5.68"), (123.4, "123"), (-98765.4, "−98,765")],
+    [
+        (0.0, "0"),
+        (0.01234, "0.0123"),
+        (5.678, "5.68"),
+        (123.4, "123"),
+        (-98765.4, "−98,765"),
+        (2e-6, "0.000002"),
+        (-1.23e-7, "−1.2e−7"),
+    ],
 )
 def test_a_bare_number_has_three_digits(value: float, text: str) -> None:
     assert shown(value) == text

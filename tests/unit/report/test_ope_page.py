@@ -90,7 +90,8 @@ def test_what_would_settle_it_is_said_where_it_is_open() -> None:
     open_["appraisal"]["settling"] = ["Explore: log 3 contacts."]
     found = ope_headline(OpeSource(open_))
     assert found.settles == (
-        "About 5,000 contacts in all; this log has 900.",
+        "About 5,000 contacts in all would show such a difference with 80 % power; "
+        "this log has 900.",
         "Explore: log 3 contacts.",
     )
     assert "What would settle it" in ope_page(open_)
@@ -174,3 +175,22 @@ def test_a_check_that_refuses_takes_the_number_from_headline_table_and_figure() 
     rows = {row[0].split(" ")[0]: row for row in values(source).rows}
     assert rows["late_<b>"][1] == "withheld"
     assert rows["wild"][1] == "not carried"
+
+
+def test_a_policy_that_is_the_reference_is_said_to_be_no_other() -> None:
+    same = judged("not_better")
+    policies = same["appraisal"]["evaluation"]["policies"]
+    policies["late_<b>"]["difference"]["interval"]["method"] = "same-policy"
+    found = ope_headline(OpeSource(same))
+    assert (
+        found.sentence == "“late_<b>” is no other policy than what was logged: the two act alike."
+    )
+    assert not [reason for reason in found.reasons if "estimator" in reason]
+
+
+def test_what_a_check_withholds_rests_on_no_estimator() -> None:
+    refused = judged("cannot_tell_yet")
+    assert [one for one in ope_headline(OpeSource(refused)).reasons if "estimator" in one]
+    finding = {"code": "balance", "severity": "refuse", "sentence": "'leak'", "advice": ""}
+    refused["appraisal"]["checks"]["findings"].append(finding)
+    assert not [one for one in ope_headline(OpeSource(refused)).reasons if "estimator" in one]

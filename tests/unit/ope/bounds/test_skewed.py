@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.skewed import skewed_interval, tail_of
+from nurture_rl.ope.bounds.skewed import skewed_interval, skewed_p, tail_of
+from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.log import FloatArray
 
 
@@ -96,3 +97,27 @@ def test_one_contact_is_unbounded_and_a_level_of_95_is_refused() -> None:
     assert (found.lower, found.upper) == (-np.inf, np.inf)
     with pytest.raises(ShapeError, match=r"95 % as 0\.95"):
         skewed_interval(3.0, np.zeros(4), 95.0)
+
+
+@pytest.mark.parametrize("value", [2.0, -2.0, 0.4])
+def test_p_is_the_level_at_which_the_interval_touches_0(value: float) -> None:
+    influence = np.random.default_rng(8).exponential(size=60)
+    influence -= influence.mean()
+    influence /= 8.0
+    p = skewed_p(value, influence)
+    found = skewed_interval(value, influence, 1.0 - p)
+    near = found.lower if value > 0.0 else found.upper
+    assert near == pytest.approx(0.0, abs=1e-9)
+    assert p == pytest.approx(skewed_p(-value, -influence))
+
+
+def test_p_without_skewness_is_that_of_t() -> None:
+    influence = np.tile([1.0, -1.0], 50)
+    expected = 2.0 * stats.t.sf(1.5, 99)
+    assert skewed_p(1.5 * clustered_stderr(influence), influence) == pytest.approx(expected)
+
+
+def test_p_where_nothing_is_uncertain() -> None:
+    assert skewed_p(0.0, np.zeros(9)) == 1.0
+    assert skewed_p(1.0, np.zeros(9)) == 0.0
+    assert skewed_p(1.0, np.ones(1)) == 1.0

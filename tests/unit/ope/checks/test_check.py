@@ -64,6 +64,8 @@ def test_an_honest_log_passes_every_check() -> None:
     assert {one.code for one in found.findings} == {
         "propensities",
         "outcomes",
+        "missing-codes",
+        "balance",
         "exploration",
         "mean-weight",
         "mean-weight-week",
@@ -86,6 +88,8 @@ def test_checks_without_their_column_are_left_out() -> None:
     assert codes == {
         "propensities",
         "outcomes",
+        "missing-codes",
+        "balance",
         "exploration",
         "mean-weight",
         "mean-weight-action",
@@ -99,7 +103,8 @@ def test_a_deterministic_log_is_refused_before_anything_is_fitted() -> None:
     found = check_log(log)
     assert found.severity is Severity.REFUSE
     assert found.exploration is not None
-    assert {one.code for one in found.findings} == {"propensities", "outcomes", "exploration"}
+    known = {"propensities", "outcomes", "missing-codes", "exploration"}
+    assert {one.code for one in found.findings} == known
 
 
 def test_a_log_of_too_few_contacts_is_not_fitted() -> None:
@@ -137,6 +142,7 @@ def test_a_value_model_and_weeks_are_checked_where_given() -> None:
     assert {one.code for one in found.findings} == TARGETED | {
         "mean-weight-week",
         "value-calibration",
+        "estimators-agree",
     }
     bad = found.find("value-calibration")
     assert bad is not None

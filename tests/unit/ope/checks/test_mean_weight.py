@@ -113,3 +113,17 @@ def test_a_doubt_warns_and_certainty_refuses() -> None:
     found = mean_weight_findings(log, ratios, LogContext(), LIMITS)[0]
     assert found.severity is Severity.WARN
     assert 1e-4 < found.numbers["p"] < 0.01
+
+
+def test_a_propensity_that_is_twice_the_frequency_is_said_to_be() -> None:
+    log = drawn_log(2000, [0.25, 0.25, 0.5])
+    doubled = np.where(log.action == 1, 0.5, log.propensity)
+    found = checked(
+        replace(log, propensity=doubled, logged_probabilities=None),
+        LogContext(action_ids=("none", "letter", "visit")),
+    )["mean-weight-action"]
+    assert found.severity is Severity.REFUSE
+    share = float((log.action == 1).mean())
+    assert found.numbers["factor"] == pytest.approx(0.5 / share)
+    assert "most in letter" in found.sentence
+    assert f"its propensity is {0.5 / share:.2g} times how often it was taken" in found.sentence

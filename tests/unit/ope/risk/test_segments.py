@@ -143,7 +143,7 @@ def test_a_policy_that_decides_alike_is_not_told_from_the_reference() -> None:
     log, _ = drawn(5)
     own = ips(log, log.propensity)
     found = value_by_segment(asked(log, log.propensity, own, NAMES), EASY)
-    assert [(one.p_value, one.verdict) for one in found] == [(1.0, SegmentVerdict.CANNOT_TELL)] * 2
+    assert [(one.p_value, one.verdict) for one in found] == [(1.0, SegmentVerdict.SAME)] * 2
 
 
 def test_a_sure_difference_needs_no_test() -> None:
@@ -191,3 +191,38 @@ def test_a_level_that_is_no_probability_is_refused(level: float) -> None:
         value_by_segment(
             asked(log, taken, ips(log, taken), NAMES), SegmentConfig(min_ess=1.0, level=level)
         )
+
+
+def half_alike(seed: int) -> Segmented:
+    """The policy acts as the reference in segment a, but for rounding, and otherwise in b."""
+    rng = np.random.default_rng(seed)
+    n = 300
+    log = bandit_log(list(rng.integers(2, size=n)), [0.5] * n, list(rng.normal(5.0, 2.0, size=n)))
+    segment = np.where(np.arange(n) < 150, "a", "b")
+    reference = np.full(n, 0.35)
+    dust = 1.0 - 2.2e-16
+    taken = np.where(segment == "a", reference * dust, 0.8)
+    return Segmented(log, taken, ips(log, taken), ips(log, reference), segment)
+
+
+def test_where_both_act_alike_no_rounding_makes_a_verdict() -> None:
+    for seed in range(5):
+        a, b = value_by_segment(half_alike(seed), EASY)
+        assert (a.verdict, a.p_value) == (SegmentVerdict.SAME, 1.0)
+        assert (a.difference, a.stderr) == (0.0, 0.0)
+        assert a.interval is not None
+        assert (a.interval.lower, a.interval.upper, a.interval.level) == (0.0, 0.0, 0.95)
+        assert b.verdict is SegmentVerdict.BETTER
+
+
+def test_contacts_who_meet_no_other_policy_are_told_beforehand() -> None:
+    found = three_segments(0.0)
+    alike = found.segment != "b"
+    alike[0] = False  # one contact of a meets another policy: a is no segment of none
+    a, b, c = value_by_segment(replace(found, alike=alike), EASY)
+    assert [one.verdict is SegmentVerdict.SAME for one in (a, b, c)] == [False, False, True]
+    assert c.difference == 0.0
+    bare = value_by_segment(found, EASY)
+    assert (a.difference, b.stderr) == (bare[0].difference, bare[1].stderr)
+    with pytest.raises(ShapeError, match="what is alike must be one per contact"):
+        value_by_segment(replace(found, alike=alike[:-1]), EASY)

@@ -102,3 +102,14 @@ def test_estimates_of_different_contacts_are_refused() -> None:
     mixed = {"a": estimate_of(0.0, np.zeros(3)), "b": estimate_of(0.0, np.zeros(4))}
     with pytest.raises(ShapeError, match="same contacts for all policies"):
         compare_policies(mixed, "a", 0.95, np.random.default_rng(0))
+
+
+def test_a_policy_written_twice_beats_nobody() -> None:
+    estimates = estimates_of(np.array([5.0, 0.0]), np.eye(2))
+    own = estimates["p0"]
+    twin = estimate_of(own.value + 8e-15, own.influence * (1.0 + 1e-15))
+    found = compare_policies({"p0": own, "twin": twin}, "p0", 0.95, np.random.default_rng(0))
+    assert found.best_set == ("twin", "p0")
+    for one in found.policies:
+        interval = one.difference_interval
+        assert (one.difference, interval.lower, interval.upper) == (0.0, 0.0, 0.0)

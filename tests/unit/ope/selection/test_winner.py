@@ -117,3 +117,27 @@ def test_the_winner_of_equals_is_overstated_and_its_correction_is_not() -> None:
 def test_values_without_their_influences_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"values must be \[k\] with influences"):
         correct_winner(np.zeros(2), np.zeros((3, 9)), 0.95, np.random.default_rng(0))
+
+
+def test_a_twin_of_the_winner_changes_nothing() -> None:
+    values, influences = np.array([2.0, 1.5, 0.0]), influences_of(np.eye(3), 400)
+    alone = correct_winner(values, influences, 0.95, np.random.default_rng(0))
+    for first in (True, False):
+        dust = np.array([2.0 - 4e-16]) if first else np.array([2.0])
+        twin = influences[:1] * (1.0 + 3e-16)
+        order = [1, 0, 2, 3] if first else [0, 1, 2, 3]
+        found = correct_winner(
+            np.concatenate([values[:1], dust, values[1:]])[order],
+            np.concatenate([influences[:1], twin, influences[1:]])[order],
+            0.95,
+            np.random.default_rng(0),
+        )
+        assert found.corrected == pytest.approx(alone.corrected, abs=0.02)
+        assert found.interval.lower == pytest.approx(alone.interval.lower, abs=0.02)
+        assert found.naive == 2.0
+
+
+def test_an_error_of_rounding_is_none() -> None:
+    values, influences = np.array([2.0, 1.0]), 1e-16 * influences_of(np.eye(2), 400)
+    found = correct_winner(values, influences, 0.95, np.random.default_rng(0))
+    assert (found.corrected, found.interval.lower, found.interval.upper) == (2.0, 2.0, 2.0)
