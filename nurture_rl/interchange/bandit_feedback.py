@@ -115,6 +115,8 @@ def _numbered(feedback: Mapping[str, Any], source: str) -> tuple[NDArray[Any], i
             f"expected one number of actions, and actions by number, in {source}, got n_actions "
             f"{sizes.tolist()!r} and action of {action.dtype}; number the actions from 0"
         )
+    if not sizes.item() >= 1:
+        raise LogError(f"expected at least one action in {source}, got n_actions {sizes.item()}")
     return action, int(sizes.item())
 
 

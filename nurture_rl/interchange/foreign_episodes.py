@@ -172,10 +172,11 @@ def dataset_episodes(
     ]
     lengths = [len(np.asarray(one["actions"])) for one in fields]
     for name, values in beside.items():
-        if len(np.asarray(values)) != sum(lengths):
+        shape = np.shape(values)
+        if shape[:1] != (sum(lengths),):
             raise ShapeError(
                 f"{name!r} beside the episodes must have one row for each of their {sum(lengths)} "
-                f"decisions, got {len(np.asarray(values))}"
+                f"decisions, got {shape[0] if shape else 'a single value'}"
             )
     found, first = [], 0
     for one, length in zip(fields, lengths, strict=True):
@@ -258,9 +259,19 @@ def _rows_of(
         )
     action = action[:, 0].astype(np.int64)
     length = action.size
-    observations = np.asarray(one.observations, dtype=np.float64)
-    rewards = np.asarray(one.rewards, dtype=np.float64).reshape(-1)
-    if observations.shape[0] not in (length, length + 1) or rewards.size != length:
+    try:
+        observations = np.asarray(one.observations, dtype=np.float64)
+        rewards = np.asarray(one.rewards, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(
+            f"episode {number} of {source} has observations or rewards that are no arrays of "
+            f"numbers ({error}); flatten them into one array"
+        ) from error
+    if (
+        observations.shape[:1] == ()
+        or observations.shape[0] not in (length, length + 1)
+        or rewards.size != length
+    ):
         raise ShapeError(
             f"episode {number} of {source} has {length} actions, {observations.shape[0]} "
             f"observations and {rewards.size} rewards; expected as many, or one observation more"
@@ -273,13 +284,15 @@ def _rows_of(
     }
     infos = {name: np.asarray(values)[:length] for name, values in one.infos.items()}
     if meaning.mask in infos:
-        found["mask"] = infos[meaning.mask].astype(np.bool_)
-    if meaning.probabilities in infos and not np.isnan(infos[meaning.probabilities]).all():
-        found["logged"] = infos[meaning.probabilities].astype(np.float64)
+        found["mask"] = _numbers(infos, meaning.mask, number, source) > 0.0
+    if meaning.probabilities in infos:
+        logged = _numbers(infos, meaning.probabilities, number, source)
+        if not np.isnan(logged).all():
+            found["logged"] = logged
     if meaning.contact in infos:
         found["contact"] = labels(infos[meaning.contact].reshape(-1))
     if meaning.propensity in infos:
-        found["propensity"] = infos[meaning.propensity].astype(np.float64).reshape(-1)
+        found["propensity"] = _numbers(infos, meaning.propensity, number, source).reshape(-1)
     elif "logged" in found:
         found["propensity"] = found["logged"][np.arange(length), action]
     else:
@@ -290,6 +303,16 @@ def _rows_of(
             "give the propensities beside the file (data.beside); 1 is no stand-in"
         )
     return found
+
+
+def _numbers(infos: Mapping[str, NDArray[Any]], name: str, number: int, source: str) -> FloatArray:
+    try:
+        return infos[name].astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(
+            f"episode {number} of {source} has an info {name!r} that holds no numbers ({error}); "
+            "record numbers"
+        ) from error
 
 
 def _n_actions(columns: Mapping[str, NDArray[Any]], meaning: EpisodesMeaning) -> int:

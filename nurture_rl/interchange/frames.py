@@ -151,7 +151,8 @@ def _table(
             return pa.table(cells), lines, "line", broken, source.name
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise LogError(
-            f"expected {source.name} to be a whole, readable table, got: {error}; write it again"
+            f"expected {source.name} to be a whole, readable table, got: "
+            f"{' '.join(str(error).split())}; write it again"
         ) from error
     raise LogError(f"expected a file ending in one of {', '.join(SUFFIXES)}, got {source.name}")
 
@@ -239,6 +240,11 @@ def _factors(meaning: FrameMeaning, actions: tuple[str, ...]) -> FloatArray:
     if not meaning.factors:
         return np.eye(len(actions))
     given = {str(name): row for name, row in meaning.factors.items()}
+    for name, row in given.items():
+        if not isinstance(row, Sequence) or not all(isinstance(one, int | float) for one in row):
+            raise ConfigError(
+                f"data.factors.{name}: expected a list of numbers such as [1, 0], got {row!r}"
+            )
     lacking = [name for name in actions if name not in given]
     widths = {len(row) for row in given.values()}
     if lacking or len(widths) != 1:

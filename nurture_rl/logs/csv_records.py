@@ -76,6 +76,8 @@ def _require_text(start: bytes, path: Path) -> None:
     for mark, what in _NO_TEXT.items():
         if start.startswith(mark):
             raise LogError(f"expected {path.name} to be text in UTF-8, it is {what}")
+    if b"\0" in start:
+        raise LogError(f"expected {path.name} to be text in UTF-8, its first line is binary")
 
 
 def _decoded(lines: Iterator[bytes], undecodable: list[int]) -> Iterator[str]:

@@ -62,7 +62,11 @@ def foreign_rows(run: OpeConfig) -> LoggedRows:
         NurtureError: the source cannot be read, or lacks what cannot be done without.
     """
     data = run.data
-    path = Path(data.path or "")
+    if not data.path:
+        raise ConfigError(
+            "data.path: expected where the log lies, got none; name its file or folder"
+        )
+    path = Path(data.path)
     actions, missing = tuple(map(str, data.actions)), tuple(data.missing)
     shared = {"actions": list(actions), "unit": data.unit, "missing": list(missing)}
     if data.source == "frame":

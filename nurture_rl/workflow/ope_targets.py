@@ -65,6 +65,11 @@ def columns_of(targets: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     for name, spec in targets.items():
         kind, value = _kind(name, spec)
         if kind == "columns":
+            if not isinstance(value, str | list | tuple) or not value:
+                raise ConfigError(
+                    f"targets.{name}.columns: expected a column of each action's probability, or "
+                    f"one of lists, got {value!r}"
+                )
             found[name] = (value,) if isinstance(value, str) else tuple(map(str, value))
     return found
 
