@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nurture_rl.logs.precision import FINEST, match_tolerance, row_decimals, written_decimals
+from nurture_rl.logs.precision import (
+    COARSEST,
+    FINEST,
+    match_tolerance,
+    row_decimals,
+    written_decimals,
+)
 from nurture_rl.ope.checks.context import LogContext, groups
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity
 from nurture_rl.ope.checks.grouped import contact_of_row, family_wise, group_means
@@ -39,7 +45,8 @@ def ratios_of(log: EvaluationLog, policy: FloatArray) -> Ratios:
     shown = policy if logged is None else np.where(logged > 0.0, policy, 0.0)
     taken = shown[np.arange(log.n_rows), log.action]
     ratio = taken / log.propensity
-    decimals = row_decimals(written_decimals(log.propensity))
+    # Whoever writes 0.5 for a half does not round: fewer decimals excuse no more than four do.
+    decimals = np.maximum(row_decimals(written_decimals(log.propensity)), COARSEST)
     rounding = ratio * match_tolerance(decimals, np.full_like(decimals, FINEST)) / log.propensity
     return Ratios(ratio, shown.sum(axis=1), shown, rounding)
 
