@@ -46,6 +46,20 @@ def said(path: Path) -> str:
         ("a.parquet", b"", "Parquet file size is 0 bytes"),
         ("a.xlsx", CSV, "expected a file ending in one of .parquet, .csv, .csv.gz"),
     ],
+    ids=[
+        "gzip",
+        "no gzip",
+        "parquet",
+        "zip",
+        "utf-16",
+        "binary",
+        "open quote",
+        "header",
+        "column twice",
+        "no parquet",
+        "empty",
+        "suffix",
+    ],
 )
 def test_a_table_that_is_something_else_says_what_it_is(
     tmp_path: Path, name: str, content: bytes, words: str
