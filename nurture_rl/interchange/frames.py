@@ -74,11 +74,6 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
     """
     table, line, place, broken, name = _table(source)
     _require_columns(table, columns, meaning, name)
-    if columns.episode is not None and columns.step is None:
-        raise ConfigError(
-            f"columns.step: {name} has episodes ({columns.episode!r}), so name the column that "
-            "orders their decisions"
-        )
     cells = Cells(table, name)
     actions, action = _actions(cells, columns, meaning)
     n, a = len(table), len(actions)
@@ -190,6 +185,11 @@ def _require_columns(
                 f"{source} has no column {name!r} ({where}){near}; known columns: "
                 f"{', '.join(table.column_names)}"
             )
+    if columns.episode is not None and columns.step is None:
+        raise ConfigError(
+            f"columns.step: {source} has episodes ({columns.episode!r}), so name the column that "
+            "orders their decisions"
+        )
 
 
 def _actions(

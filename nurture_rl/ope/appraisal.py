@@ -33,6 +33,7 @@ from nurture_rl.ope.targets import Tabled, TargetPolicy
 from nurture_rl.ope.value_model import ValueDesign, value_design
 from nurture_rl.ope.verdict import Judgement, Verdict
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
+from nurture_rl.progress import PROGRESS
 
 SMALLEST_STEP = 0.001  # toward a policy that is worth advising
 
@@ -118,16 +119,19 @@ def appraise(
     rivals = [name for name in policies if name not in (reference, config.rules)]
     together = config.level
     config = replace(config, level=simultaneous_level(together, max(1, len(rivals))))
+    PROGRESS.info("checks of the log")
     checks = check_log(log, beside.context)
     require_exploration(log, config.thresholds, beside.context)
     design = value_design(log, rng, config.value_model)
     asked = questions(log, policies, design, config)
+    PROGRESS.info("checks of %d policies on the log", len(asked))
     targets = {
         name: check_target(log, one.target, beside.context, predictions=one.predictions)
         for name, one in asked.items()
     }
     evaluation = evaluate_questions(log, asked, reference, config)
     evaluation = _withheld(evaluation, checks, targets)
+    PROGRESS.info("weeks, risk, segments and lift")
     chosen = candidate or best_of(evaluation, rivals)
     case = _Case(log, asked, evaluation, chosen, beside, design, together)
     return _with_appendices(case, config, len(rivals), (checks, targets), rng)

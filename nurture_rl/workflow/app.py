@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nurture_rl.errors import NurtureError
-from nurture_rl.workflow.progress import shown_progress
+from nurture_rl.progress import shown_progress
 
 FAILED = 1  # what a verb without codes of its own ends with where it refuses
 WORST_FIRST = (1, 2, 4, 3, 5, 0)  # no answer at all before every verdict, "better" last

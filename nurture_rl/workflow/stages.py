@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.workflow.progress import PROGRESS
+from nurture_rl.progress import PROGRESS
 
 Say = Callable[[str], None]
 RECORD = "stage.json"

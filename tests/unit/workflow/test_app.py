@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from nurture_rl.errors import LogError
+from nurture_rl.progress import PROGRESS, shown_progress
 from nurture_rl.workflow.app import exit_code, job
-from nurture_rl.workflow.progress import PROGRESS, shown_progress
 
 
 def sweep(*jobs: Callable[[], int]) -> int:

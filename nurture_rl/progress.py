@@ -1,7 +1,6 @@
 """What long work is doing, on stderr: a plain line every few seconds, nothing for short work.
 
-Whoever works says so by `logging.getLogger("nurture_rl.progress").info(...)`, which nobody hears
-outside `shown_progress`.
+Whoever works says so by `PROGRESS.info(...)`, which nobody hears outside `shown_progress`.
 """
 
 from __future__ import annotations
