@@ -117,7 +117,9 @@ def test_a_policy_too_far_from_the_log_leaves_the_others_their_answer(runs: Path
         "+targets.near.columns=[near_wait,near_send]",
     )
     assert found.verdict("far") == "cannot_tell_yet"
-    assert found.policy("near")["difference"] is not None
+    # One contact's weight under `near` is 1e310, beyond 64 bits as well: said of it alone.
+    assert found.policy("near")["judgement"]["reason"]
+    assert (runs / "ope").is_dir()
 
 
 def test_one_policy_written_twice_does_not_differ_from_itself(runs: Path) -> None:
@@ -130,8 +132,11 @@ def test_one_policy_written_twice_does_not_differ_from_itself(runs: Path) -> Non
         "+targets.s.columns=[s_a,s_b]",
         "ask.reference=s",
     )
-    assert found.code not in (0, 3)
-    assert found.policy("q")["difference"]["value"] == 0.0
+    difference = found.policy("q")["difference"]
+    ends = (difference["interval"]["lower"], difference["interval"]["upper"])
+    assert (difference["value"], *ends) == (0.0, 0.0, 0.0)
+    assert found.verdict("q") != "better"
+    assert "the two act alike" in found.text
     assert "000000000" not in found.text
 
 
@@ -171,8 +176,8 @@ def test_a_code_for_missing_is_named_with_the_setting_that_sets_it_aside(runs: P
     named = asked(runs, "code_for_missing.csv", *log)
     assert named.code == 4
     assert "data.missing=[-999]" in named.text
-    lines = faulty_log("code_for_missing.csv").read_text("utf-8").splitlines()
-    coded = sum(line.endswith(",-999") for line in lines)
+    coded = faulty_log("code_for_missing.csv").read_text("utf-8").count(",-999.0")
+    assert coded > 0
     without = asked(runs, "code_for_missing.csv", *log, "data.missing=[-999]")
     (reason,) = without.told["log"]["reasons"]
     assert (reason["kind"], reason["rows"]) == ("missing reward", coded)
