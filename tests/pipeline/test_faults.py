@@ -51,7 +51,7 @@ class Answer:
     def interval(self, name: str) -> tuple[float, float, float]:
         found = self.policy(name)["difference"]
         ends = found["interval"]
-        return tuple(round(one, 3) for one in (found["value"], ends["lower"], ends["upper"]))  # type: ignore[return-value]
+        return tuple(round(one, 3) for one in (found["value"], ends["lower"], ends["upper"]))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,6 @@ def test_a_policy_too_far_from_the_log_leaves_the_others_their_answer(runs: Path
     assert found.verdict("far") == "cannot_tell_yet"
     # One contact's weight under `near` is 1e310, beyond 64 bits as well: said of it alone.
     assert found.policy("near")["judgement"]["reason"]
-    assert (runs / "ope").is_dir()
 
 
 def test_one_policy_written_twice_does_not_differ_from_itself(runs: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.interchange import episodes
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback_file
 from nurture_rl.interchange.episodes import require_package
 from nurture_rl.interchange.foreign_episodes import d3rlpy_episodes, minari_episodes
@@ -112,7 +112,7 @@ def test_a_missing_library_is_named_as_it_is_installed(monkeypatch: pytest.Monke
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}", name="minari")
 
-    monkeypatch.setattr(episodes.importlib, "import_module", absent)
+    monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(ConfigError) as refusal:
         require_package("minari.dataset.minari_storage")
     assert str(refusal.value) == (

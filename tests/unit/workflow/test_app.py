@@ -33,7 +33,7 @@ def refuse() -> int:
     [((0, 0), 0), ((0, 3), 3), ((5, 0), 5), ((5, 3), 3), ((4, 3), 4), ((4, 2, 0), 2), ((), 0)],
 )
 def test_a_sweep_ends_with_the_worst_code_of_its_jobs(codes: tuple[int, ...], worst: int) -> None:
-    assert sweep(*(lambda code=code: code for code in codes)) == worst  # type: ignore[misc]
+    assert sweep(*(lambda code=code: code for code in codes)) == worst
 
 
 def test_a_refused_job_is_one_line_and_the_others_are_done(
