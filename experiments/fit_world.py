@@ -1,12 +1,13 @@
 """Fit a simulated world to the log and judge its calibration."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from nurture_rl.errors import NurtureError
+from nurture_rl.workflow.app import exit_code, job
 from nurture_rl.workflow.config import register_schema
 from nurture_rl.workflow.verbs import run_verb
 
@@ -20,11 +21,8 @@ register_schema()
 )
 def main(config: DictConfig) -> None:
     """Entry point of Hydra."""
-    try:
-        run_verb(config, "fit_world")
-    except (NurtureError, OSError) as error:
-        sys.exit(f"fit_world: {error}")
+    job("fit_world", partial(run_verb, config, "fit_world"))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

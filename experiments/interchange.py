@@ -1,12 +1,13 @@
 """Write episodes for other libraries: a Minari data set, or a file that d3rlpy reads."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from nurture_rl.errors import NurtureError
+from nurture_rl.workflow.app import exit_code, job
 from nurture_rl.workflow.interchange import register_interchange_schema, run_interchange
 
 register_interchange_schema()
@@ -19,11 +20,8 @@ register_interchange_schema()
 )
 def main(config: DictConfig) -> None:
     """Entry point of Hydra."""
-    try:
-        run_interchange(config)
-    except (NurtureError, OSError) as error:
-        sys.exit(f"interchange: {error}")
+    job("interchange", partial(run_interchange, config))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

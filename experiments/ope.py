@@ -1,12 +1,13 @@
 """Say what a log tells about target policies: a report, and an exit code for scripts."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from nurture_rl.errors import NurtureError
+from nurture_rl.workflow.app import exit_code, job
 from nurture_rl.workflow.ope_config import register_ope_schema
 from nurture_rl.workflow.ope_verb import REFUSED, run_ope
 
@@ -19,14 +20,9 @@ register_ope_schema()
     config_name="ope",
 )
 def main(config: DictConfig) -> None:
-    """Entry point of Hydra; exits with a code of `EXIT_CODES`, or `REFUSED`."""
-    try:
-        code = run_ope(config).exit_code
-    except (NurtureError, OSError) as error:
-        print(f"ope: {error}", file=sys.stderr)
-        code = REFUSED
-    sys.exit(code)
+    """Entry point of Hydra; ends with the worst code of its jobs, of `EXIT_CODES` or `REFUSED`."""
+    job("ope", partial(run_ope, config), lambda made: made.exit_code, REFUSED)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

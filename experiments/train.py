@@ -1,12 +1,13 @@
 """Train policies; `--multirun` sweeps over policies and seeds."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from nurture_rl.errors import NurtureError
+from nurture_rl.workflow.app import exit_code, job
 from nurture_rl.workflow.config import register_schema
 from nurture_rl.workflow.verbs import run_verb
 
@@ -20,11 +21,8 @@ register_schema()
 )
 def main(config: DictConfig) -> None:
     """Entry point of Hydra."""
-    try:
-        run_verb(config, "train")
-    except (NurtureError, OSError) as error:
-        sys.exit(f"train: {error}")
+    job("train", partial(run_verb, config, "train"))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_rl.errors import LogError, PropensityError
+from nurture_rl.errors import ConfigError, LogError, PropensityError, ShapeError
+from nurture_rl.interchange.rounding import whole_rows
 from nurture_rl.interchange.row_checks import first_faults
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
 
@@ -34,6 +35,7 @@ class Meaning:
     factors: FloatArray  # factor columns of the actions, [a, k]
     unit: str = "reward"  # of every reward
     discount: float = 1.0  # per bin, in (0, 1]
+    missing: tuple[float, ...] = ()  # numbers that the log writes where it has none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,12 +100,15 @@ def admit(rows: LoggedRows, max_refused: float) -> Admission:
 
     Args:
         rows: the source's decisions.
-        max_refused: largest share of rows that may be set aside, in [0, 1).
+        max_refused: largest share of rows that may be set aside, in [0, 1].
 
     Raises:
+        ConfigError: an action or a feature that is named twice.
+        ShapeError: masks or distributions over another number of actions than are named.
         LogError: nothing to read, or a larger share than `max_refused` is bad.
         PropensityError: the same, where most of what is bad is a propensity.
     """
+    _require_meaning(rows)
     faults = first_faults(rows)
     _break_episodes(rows, faults)
     bad = np.flatnonzero(faults != "")
@@ -114,6 +119,7 @@ def admit(rows: LoggedRows, max_refused: float) -> Admission:
     _require_share(rows, refused, read, max_refused)
     kept = np.flatnonzero(faults == "")
     kept = kept[np.lexsort((rows.step[kept], rows.episode[kept]))]
+    rows = whole_rows(rows, kept)
     log = _log_of(rows, kept)
     return Admission(
         source=rows.source,
@@ -150,6 +156,26 @@ def log_fingerprint(log: EvaluationLog) -> str:
         else:
             digest.update(repr(value).encode())
     return digest.hexdigest()
+
+
+def _require_meaning(rows: LoggedRows) -> None:
+    """Names that stand for one thing each, and as many actions as tables have columns."""
+    a = len(rows.meaning.actions)
+    for what, names in (("action", rows.meaning.actions), ("feature", rows.meaning.features)):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise ConfigError(
+                f"expected each {what} of {rows.source} once, got {', '.join(map(repr, twice))} "
+                f"more than once among {', '.join(names)}; name each one once"
+            )
+    tables = {"mask": rows.mask, **rows.targets}
+    tables |= {} if rows.logged is None else {"logged distribution": rows.logged}
+    for name, table in tables.items():
+        if table.shape[1:] != (a,):
+            raise ShapeError(
+                f"{a} actions are named for {rows.source} ({', '.join(rows.meaning.actions)}), "
+                f"but {name!r} has {table.shape[1]} columns; name every action once, in its order"
+            )
 
 
 def _break_episodes(rows: LoggedRows, faults: Texts) -> None:

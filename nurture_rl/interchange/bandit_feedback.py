@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from nurture_envs.fields import hint
 from nurture_rl.errors import ConfigError, LogError, PropensityError, ShapeError
 from nurture_rl.interchange.admission import LoggedRows, Meaning
+from nurture_rl.interchange.containers import npz_arrays
+from nurture_rl.interchange.missing import labels, numbered_ids
+from nurture_rl.interchange.row_checks import set_fault
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -40,6 +42,7 @@ class FeedbackMeaning:
     position: int | None = None  # keep the decisions of this position alone
     unit: str = "reward"
     actions: tuple[str, ...] = field(default=())  # names; empty: 0, 1, 2, ...
+    missing: tuple[float, ...] = field(default=())  # numbers that stand for missing, such as -999
 
 
 def read_feedback(
@@ -70,10 +73,10 @@ def read_feedback(
     context = _floats(feedback["context"], "context")
     if context.ndim != 2 or context.shape[0] != n:
         raise ShapeError(f"context of {source} must be [{n}, d], got {context.shape}")
-    position = _positions(feedback, n)
+    position, faults = _positions(feedback, n)
     tables = {name: _distribution(table, name, n, a, position) for name, table in _all(targets)}
     keep, context, notes = _shown(position, context, meaning, source)
-    who = _contacts(feedback, n, notes)
+    who = _contacts(feedback, n, notes, meaning.missing)
     whole = (action >= 0) & (action < a) & (action == np.floor(action))
     width = context.shape[1] - int(np.asarray(feedback["context"]).shape[1])
     names = [f"context_{k}" for k in range(context.shape[1] - width)]
@@ -87,6 +90,7 @@ def read_feedback(
             tuple(names),
             _action_context(feedback, a, source),
             meaning.unit,
+            missing=meaning.missing,
         ),
         action=np.where(whole, action, -1).astype(np.int64)[keep],
         propensity=pscore[keep],
@@ -98,6 +102,7 @@ def read_feedback(
         mask=np.ones((n, a), dtype=np.bool_)[keep],
         targets={name: table[keep] for name, table in tables.items()},
         segments={"position": position[keep].astype(str).astype(object)} if width else {},
+        faults=faults[keep],
         notes=tuple(notes),
     )
 
@@ -110,6 +115,8 @@ def _numbered(feedback: Mapping[str, Any], source: str) -> tuple[NDArray[Any], i
             f"expected one number of actions, and actions by number, in {source}, got n_actions "
             f"{sizes.tolist()!r} and action of {action.dtype}; number the actions from 0"
         )
+    if not sizes.item() >= 1:
+        raise LogError(f"expected at least one action in {source}, got n_actions {sizes.item()}")
     return action, int(sizes.item())
 
 
@@ -119,16 +126,7 @@ def read_feedback_file(path: Path, meaning: FeedbackMeaning) -> LoggedRows:
     Raises:
         LogError: no such file, no .npz file, or arrays of Python objects in it.
     """
-    if not path.is_file():
-        raise LogError(f"expected bandit feedback at {path}, there is no such file")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-    except (ValueError, BadZipFile, OSError, AttributeError) as error:
-        raise LogError(
-            f"expected {path.name} to be an .npz file of plain arrays, got: {error}; write it with "
-            "numpy.savez and leave out keys that are None"
-        ) from error
+    found = npz_arrays(path, "bandit feedback")
     targets = {
         name.removeprefix(TARGET).lstrip("_") or "target": table
         for name, table in found.items()
@@ -153,18 +151,20 @@ def _require_keys(feedback: Mapping[str, Any], source: str) -> None:
             )
 
 
-def _contacts(feedback: Mapping[str, Any], n: int, notes: list[str]) -> IntArray:
-    """The contact of each round, [n]; notes where each round counts as one."""
+def _contacts(
+    feedback: Mapping[str, Any], n: int, notes: list[str], missing: tuple[float, ...]
+) -> IntArray:
+    """The contact of each round, -1 where it is missing, [n]; notes where each counts as one."""
     if feedback.get("contact") is None:
         notes.append(
             "bandit feedback names no contact: rounds count as independent, so intervals are too "
             "narrow where one person was seen several times; add the key 'contact'"
         )
         return np.arange(n, dtype=np.int64)
-    labels = np.asarray(feedback["contact"]).astype(str).reshape(-1)
-    if labels.size != n:
-        raise ShapeError(f"'contact' must be [{n}] like 'action', got [{labels.size}]")
-    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    names = labels(np.asarray(feedback["contact"]).reshape(-1))
+    if names.size != n:
+        raise ShapeError(f"'contact' must be [{n}] like 'action', got [{names.size}]")
+    return numbered_ids(names, missing)
 
 
 def _column(feedback: Mapping[str, Any], name: str, n: int) -> FloatArray:
@@ -174,18 +174,21 @@ def _column(feedback: Mapping[str, Any], name: str, n: int) -> FloatArray:
     return values
 
 
-def _positions(feedback: Mapping[str, Any], n: int) -> IntArray:
-    found = feedback.get("position")
+def _positions(feedback: Mapping[str, Any], n: int) -> tuple[IntArray, NDArray[np.object_]]:
+    """The position of each round, and why a round's cannot be read, "" where it can, [n] each."""
+    found, faults = feedback.get("position"), np.full(n, "", dtype=object)
     if found is None:
-        return np.zeros(n, dtype=np.int64)
+        return np.zeros(n, dtype=np.int64), faults
     position = _floats(found, "position")
     if position.shape != (n,):
         raise ShapeError(f"'position' must be [{n}] like 'action', got {position.shape}")
-    if not ((position >= 0.0) & (position == np.floor(position)) & (position < np.inf)).all():
+    good = (position >= 0.0) & (position == np.floor(position)) & (position < np.inf)
+    if not good.any():
         raise LogError(
             "expected whole numbers from 0 in 'position'; leave it out if there are none"
         )
-    return position.astype(np.int64)
+    set_fault(faults, ~good, "bad position: {} is no whole number from 0", position)
+    return np.where(good, position, position[good][0]).astype(np.int64), faults
 
 
 def _floats(given: ArrayLike, name: str) -> FloatArray:

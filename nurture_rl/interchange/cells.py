@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
+from nurture_rl.interchange.missing import labels, numbered_ids
 from nurture_rl.interchange.row_checks import set_fault
 
 FloatArray = NDArray[np.float64]
@@ -26,6 +28,7 @@ _NUMBERS = (
     pa.types.is_decimal,
     pa.types.is_null,
 )
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
 class Cells:
@@ -41,8 +44,9 @@ class Cells:
         column = self._column(name)
         kind = column.type
         if any(is_kind(kind) for is_kind in _NUMBERS):
-            return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            wide = column.cast(pa.float64(), safe=False)
+            return np.asarray(wide.to_numpy(zero_copy_only=False))
+        if not any(is_text(kind) for is_text in _TEXTS):
             raise LogError(
                 f"column {name!r} of {self.source} holds {kind}, expected numbers; convert it"
             )
@@ -60,12 +64,11 @@ class Cells:
 
     def labels(self, name: str) -> Texts:
         """A column as texts, "" where empty; whole numbers lose their ".0", [n]."""
-        column = self._column(name)
-        if pa.types.is_floating(column.type):
-            values = column.to_numpy(zero_copy_only=False)
-            return np.array([_label(value) for value in values], dtype=object)
-        values = column.to_pylist()
-        return np.array(["" if value is None else str(value) for value in values], dtype=object)
+        return labels(self._column(name).to_pylist())
+
+    def ids(self, name: str, missing: Sequence[float] = ()) -> IntArray:
+        """A column of ids as numbers, -1 where a cell names nobody, [n]."""
+        return numbered_ids(self.labels(name), missing)
 
     def table_of(self, names: tuple[str, ...], width: int, what: str) -> FloatArray:
         """One number per action: a column each, or one column of lists, [n, width].
@@ -95,7 +98,7 @@ class Cells:
     def days(self, name: str) -> NDArray[np.datetime64]:
         """A column of dates, times or ISO-8601 texts as days, [n]."""
         column = self._column(name)
-        if pa.types.is_temporal(column.type):
+        if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
             micros = column.cast(pa.timestamp("us"), safe=False)
             return np.asarray(micros.to_numpy(zero_copy_only=False)).astype("datetime64[D]")
         found = np.full(len(column), np.datetime64("NaT"), dtype="datetime64[D]")
@@ -110,7 +113,10 @@ class Cells:
         return found
 
     def _column(self, name: str) -> Any:
-        return self.table[name].combine_chunks()
+        column = self.table[name].combine_chunks()
+        if pa.types.is_dictionary(column.type):  # categories of a data frame
+            column = column.cast(column.type.value_type)
+        return column
 
     def _is_list(self, name: str) -> bool:
         kind = self.table[name].type
@@ -146,12 +152,12 @@ class Cells:
         )
         found = np.full((len(rows), width), np.nan)
         fits = np.flatnonzero(~wrong)
-        if fits.size:
-            found[fits] = np.array([rows[i] for i in fits], dtype=np.float64)
+        for i in fits:
+            try:
+                found[i] = np.array(rows[i], dtype=np.float64)
+            except (TypeError, ValueError):
+                if self.faults[i] == "":
+                    self.faults[i] = (
+                        f"unreadable cell: {name} is {rows[i]!r}, expected {width} numbers"
+                    )
         return found
-
-
-def _label(value: float) -> str:
-    if np.isnan(value):
-        return ""
-    return str(int(value)) if float(value).is_integer() else str(value)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
+from nurture_rl.interchange.containers import hdf5_file
 from nurture_rl.interchange.episodes import Episodes, Subject, rebuilt, require_package
 
 _VERSION = "2.1"  # of d3rlpy's layout
@@ -54,12 +55,9 @@ def read_d3rlpy(path: Path) -> Episodes:
 
     Raises:
         ConfigError: h5py is not installed.
-        LogError: there is no such file, or another program made it.
+        LogError: there is no such file, it is damaged, or another program made it.
     """
-    h5py = require_package("h5py")
-    if not path.is_file():
-        raise LogError(f"expected an HDF5 file at {path}, there is none")
-    with h5py.File(path, "r") as file:
+    with hdf5_file(path) as file:
         if GROUP not in file:
             raise LogError(
                 f"{path} has no group {GROUP!r} with masks and propensities; only files "

@@ -170,15 +170,21 @@ def rebuilt(
 
 
 def require_package(name: str) -> Any:
-    """Import a library of the `interop` extra.
+    """Import a library of the `interop` extra, or a module inside it.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: it is not installed, or of a version that has no such module.
     """
+    package = name.partition(".")[0]
+    extra = 'pip install "nurture-rl[interop]"'
     try:
         return importlib.import_module(name)
     except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == package:
+            raise ConfigError(
+                f"this needs the package {package!r}, which is not installed; {extra}"
+            ) from error
         raise ConfigError(
-            f"this needs the package {name!r}, which is not installed ({error}); "
-            'pip install "nurture-rl[interop]"'
+            f"the installed package {package!r} cannot be used ({error}); install the version "
+            f"that goes with this one: {extra}"
         ) from error

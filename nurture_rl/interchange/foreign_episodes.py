@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nurture_rl.errors import LogError, PropensityError, ShapeError
-from nurture_rl.interchange.admission import LoggedRows, Meaning
+from nurture_rl.errors import LogError, NurtureError, PropensityError, ShapeError
+from nurture_rl.interchange.admission import LoggedRows, Meaning, RefusedRow
+from nurture_rl.interchange.containers import hdf5_file, minari_records
 from nurture_rl.interchange.d3rlpy_files import GROUP as OURS
-from nurture_rl.interchange.episodes import require_package
+from nurture_rl.interchange.missing import labels, numbered_ids
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -45,12 +46,13 @@ class EpisodesMeaning:
     actions: tuple[str, ...] = ()  # names; empty: 0, 1, 2, ...
     unit: str = "reward"
     discount: float = 1.0  # per decision
+    missing: tuple[float, ...] = ()  # numbers that stand for missing, such as -999
 
 
 def read_episodes(
     episodes: Iterable[ForeignEpisode], meaning: EpisodesMeaning, source: str
 ) -> LoggedRows:
-    """Turn episodes into rows.
+    """Turn episodes into rows; an episode that cannot be read is set aside with its decisions.
 
     Args:
         episodes: the recorded episodes.
@@ -59,17 +61,15 @@ def read_episodes(
 
     Raises:
         LogError: no episode.
-        PropensityError: an episode without propensities.
-        ShapeError: arrays that do not fit together, or actions that are not discrete.
+        PropensityError: no episode can be read, the first for want of propensities.
+        ShapeError: likewise, for arrays that do not fit together or actions that are not discrete.
     """
-    parts: dict[str, list[NDArray[Any]]] = {}
-    ends: list[bool] = []
+    read = _Read()
     for number, one in enumerate(episodes):
-        for name, values in _rows_of(one, number, meaning, source).items():
-            parts.setdefault(name, []).append(values)
-        ends.append(bool(one.terminated))
-    if not ends:
-        raise LogError(f"{source} holds no episode")
+        read.take(one, number, meaning, source)
+    if not read.ends:
+        raise read.first_error or LogError(f"{source} holds no episode")
+    parts, ends = read.parts, read.ends
     lengths = np.array([len(one) for one in parts["action"]], dtype=np.int64)
     columns = {name: np.concatenate(values) for name, values in parts.items()}
     n = int(lengths.sum())
@@ -85,24 +85,28 @@ def read_episodes(
     return LoggedRows(
         source=source,
         place="decision",
-        line=np.arange(1, n + 1),
+        line=np.concatenate(
+            [first + np.arange(length) for first, length in zip(read.lines, lengths, strict=True)]
+        ),
         meaning=Meaning(
             meaning.actions or tuple(map(str, range(a))),
             tuple(names),
             np.eye(a),
             meaning.unit,
             meaning.discount,
+            meaning.missing,
         ),
         action=np.where((action >= 0) & (action < a), action, -1),
         propensity=columns["propensity"],
         reward=columns["reward"],
-        contact=np.unique(columns["contact"], return_inverse=True)[1].reshape(-1),
+        contact=numbered_ids(columns["contact"], meaning.missing),
         episode=episode,
         step=np.concatenate([np.arange(length) for length in lengths]).astype(np.int64),
         features=columns["features"],
         mask=mask,
         logged=logged,
         terminal=terminal,
+        broken=tuple(read.broken),
         notes=_notes(parts, len(ends)),
     )
 
@@ -112,24 +116,18 @@ def minari_episodes(data: Path) -> list[ForeignEpisode]:
 
     Raises:
         ConfigError: minari is not installed.
-        LogError: there is no data set.
+        LogError: there is no data set, or it is damaged.
     """
-    storages = require_package("minari.dataset.minari_storage")
-    if not (data / "metadata.json").is_file():
-        raise LogError(
-            f"expected a Minari data set at {data}, there is no metadata.json; give the folder "
-            "`data` inside the data set's folder"
-        )
-    storage = storages.MinariStorage.read(data)
+    _, records = minari_records(data)
     return [
         ForeignEpisode(
             observations=one["observations"],
             actions=one["actions"],
             rewards=one["rewards"],
-            terminated=bool(np.asarray(one["terminations"])[-1]),
+            terminated=bool(np.asarray(one["terminations"]).reshape(-1)[-1:].any()),
             infos=one.get("infos") or {},
         )
-        for one in storage.get_episodes(range(storage.metadata["total_episodes"]))
+        for one in records
     ]
 
 
@@ -147,10 +145,7 @@ def d3rlpy_episodes(path: Path, beside: Mapping[str, ArrayLike]) -> list[Foreign
         LogError: there is no such file, or it is none of d3rlpy's.
         ShapeError: what lies beside has another number of decisions.
     """
-    h5py = require_package("h5py")
-    if not path.is_file():
-        raise LogError(f"expected an HDF5 file at {path}, there is none")
-    with h5py.File(path, "r") as file:
+    with hdf5_file(path) as file:
         if "num_episodes" not in file:
             raise LogError(f"{path.name} has no 'num_episodes'; expected what d3rlpy dumps")
         own = {name: file[OURS][name][()] for name in _OURS if OURS in file}
@@ -177,10 +172,11 @@ def dataset_episodes(
     ]
     lengths = [len(np.asarray(one["actions"])) for one in fields]
     for name, values in beside.items():
-        if len(np.asarray(values)) != sum(lengths):
+        shape = np.shape(values)
+        if shape[:1] != (sum(lengths),):
             raise ShapeError(
                 f"{name!r} beside the episodes must have one row for each of their {sum(lengths)} "
-                f"decisions, got {len(np.asarray(values))}"
+                f"decisions, got {shape[0] if shape else 'a single value'}"
             )
     found, first = [], 0
     for one, length in zip(fields, lengths, strict=True):
@@ -202,22 +198,80 @@ _OURS = {
 _FIELDS = ("observations", "actions", "rewards", "terminated")
 
 
+class _Read:
+    """What was read of the episodes so far, column by column, and what had to be set aside."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, list[NDArray[Any]]] = {}
+        self.ends: list[bool] = []
+        self.lines: list[int] = []  # of each good episode's first decision, 1-based
+        self.broken: list[RefusedRow] = []
+        self.first_error: NurtureError | None = None
+        self._next = 1
+        self._widths: dict[str, tuple[int, ...]] = {}
+
+    def take(self, one: ForeignEpisode, number: int, meaning: EpisodesMeaning, source: str) -> None:
+        """Add an episode, or set all of its decisions aside with the reason."""
+        size = max(1, len(np.atleast_1d(np.asarray(one.actions))))
+        first, self._next = self._next, self._next + size
+        try:
+            found = _rows_of(one, number, meaning, source)
+            self._require_alike(found, number, source)
+        except (PropensityError, ShapeError) as error:
+            self.first_error = self.first_error or error
+            kind = "missing propensity" if isinstance(error, PropensityError) else "bad episode"
+            reason = f"{kind}: {error}"
+            self.broken += [RefusedRow(source, first + k, reason) for k in range(size)]
+            return
+        for name, values in found.items():
+            self.parts.setdefault(name, []).append(values)
+        self.ends.append(bool(one.terminated))
+        self.lines.append(first)
+
+    def _require_alike(self, found: Mapping[str, NDArray[Any]], number: int, source: str) -> None:
+        """Columns as wide as those of the episodes before."""
+        for name, values in found.items():
+            known = self._widths.setdefault(name, values.shape[1:])
+            if known != values.shape[1:]:
+                raise ShapeError(
+                    f"episode {number} of {source} has {name} [T, {_told(values.shape[1:])}] where "
+                    f"others have [T, {_told(known)}]; record all episodes alike"
+                )
+
+
+def _told(width: tuple[int, ...]) -> str:
+    return ", ".join(map(str, width))
+
+
 def _rows_of(
     one: ForeignEpisode, number: int, meaning: EpisodesMeaning, source: str
 ) -> dict[str, NDArray[Any]]:
     """The columns of one episode, [T, ...] each."""
     action = np.asarray(one.actions)
     action = action.reshape(len(action), -1) if action.size else action.reshape(0, 1)
-    if action.shape[1] != 1 or not np.array_equal(action, np.round(action)):
+    if action.size == 0:
+        raise ShapeError(f"episode {number} of {source} has no decision; leave it out")
+    numeric = action.dtype.kind in "biuf"
+    if action.shape[1] != 1 or not numeric or not np.array_equal(action, np.round(action)):
         raise ShapeError(
             f"episode {number} of {source} has actions {np.asarray(one.actions).shape} that are "
             "not one whole number per decision; off-policy evaluation here needs discrete actions"
         )
     action = action[:, 0].astype(np.int64)
     length = action.size
-    observations = np.asarray(one.observations, dtype=np.float64)
-    rewards = np.asarray(one.rewards, dtype=np.float64).reshape(-1)
-    if observations.shape[0] not in (length, length + 1) or rewards.size != length:
+    try:
+        observations = np.asarray(one.observations, dtype=np.float64)
+        rewards = np.asarray(one.rewards, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(
+            f"episode {number} of {source} has observations or rewards that are no arrays of "
+            f"numbers ({error}); flatten them into one array"
+        ) from error
+    if (
+        observations.shape[:1] == ()
+        or observations.shape[0] not in (length, length + 1)
+        or rewards.size != length
+    ):
         raise ShapeError(
             f"episode {number} of {source} has {length} actions, {observations.shape[0]} "
             f"observations and {rewards.size} rewards; expected as many, or one observation more"
@@ -226,17 +280,19 @@ def _rows_of(
         "action": action,
         "reward": rewards,
         "features": observations[:length].reshape(length, -1),
-        "contact": np.full(length, f"episode {number}"),
+        "contact": np.full(length, f"episode {number}", dtype=object),
     }
     infos = {name: np.asarray(values)[:length] for name, values in one.infos.items()}
     if meaning.mask in infos:
-        found["mask"] = infos[meaning.mask].astype(np.bool_)
-    if meaning.probabilities in infos and not np.isnan(infos[meaning.probabilities]).all():
-        found["logged"] = infos[meaning.probabilities].astype(np.float64)
+        found["mask"] = _numbers(infos, meaning.mask, number, source) > 0.0
+    if meaning.probabilities in infos:
+        logged = _numbers(infos, meaning.probabilities, number, source)
+        if not np.isnan(logged).all():
+            found["logged"] = logged
     if meaning.contact in infos:
-        found["contact"] = infos[meaning.contact].reshape(-1).astype(np.str_)
+        found["contact"] = labels(infos[meaning.contact].reshape(-1))
     if meaning.propensity in infos:
-        found["propensity"] = infos[meaning.propensity].astype(np.float64).reshape(-1)
+        found["propensity"] = _numbers(infos, meaning.propensity, number, source).reshape(-1)
     elif "logged" in found:
         found["propensity"] = found["logged"][np.arange(length), action]
     else:
@@ -247,6 +303,16 @@ def _rows_of(
             "give the propensities beside the file (data.beside); 1 is no stand-in"
         )
     return found
+
+
+def _numbers(infos: Mapping[str, NDArray[Any]], name: str, number: int, source: str) -> FloatArray:
+    try:
+        return infos[name].astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(
+            f"episode {number} of {source} has an info {name!r} that holds no numbers ({error}); "
+            "record numbers"
+        ) from error
 
 
 def _n_actions(columns: Mapping[str, NDArray[Any]], meaning: EpisodesMeaning) -> int:
@@ -262,7 +328,13 @@ def _notes(parts: Mapping[str, Sequence[Any]], episodes: int) -> tuple[str, ...]
     notes = []
     if len(parts.get("mask", ())) < episodes:
         notes.append("no mask was recorded: every action counts as legal in every decision")
-    if len(parts.get("logged", ())) < episodes:
+    told = len(parts.get("logged", ()))
+    if 0 < told < episodes:
+        notes.append(
+            f"{told} of {episodes} episodes hold the logging policy's distribution, so none of "
+            "them is used"
+        )
+    if told < episodes:
         notes.append(
             "the log holds the propensity of the logged action alone: a target's mass on actions "
             "the log gave no chance cannot be measured"

@@ -17,6 +17,7 @@ from nurture_envs.fields import hint
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.interchange.admission import LoggedRows, Meaning, RefusedRow
 from nurture_rl.interchange.cells import Cells
+from nurture_rl.interchange.containers import require_file
 from nurture_rl.logs.csv_records import read_csv_records
 
 FloatArray = NDArray[np.float64]
@@ -55,6 +56,7 @@ class FrameMeaning:
     unit: str = "reward"
     discount: float = 1.0  # per bin
     policies: Mapping[str, Sequence[str]] = field(default_factory=dict)  # columns per policy
+    missing: tuple[float, ...] = ()  # numbers that stand for missing, such as -999
 
 
 def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning) -> LoggedRows:
@@ -72,11 +74,6 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
     """
     table, line, place, broken, name = _table(source)
     _require_columns(table, columns, meaning, name)
-    if columns.episode is not None and columns.step is None:
-        raise ConfigError(
-            f"columns.step: {name} has episodes ({columns.episode!r}), so name the column that "
-            "orders their decisions"
-        )
     cells = Cells(table, name)
     actions, action = _actions(cells, columns, meaning)
     n, a = len(table), len(actions)
@@ -86,18 +83,23 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
     logged = None
     if columns.logged_probabilities:
         logged = cells.table_of(columns.logged_probabilities, a, "columns.logged_probabilities")
-    episode, step = _episodes(cells, columns, line)
+    episode, step = _episodes(cells, columns, line, meaning.missing)
     return LoggedRows(
         source=name,
         place=place,
         line=line,
         meaning=Meaning(
-            actions, columns.features, _factors(meaning, actions), meaning.unit, meaning.discount
+            actions,
+            columns.features,
+            _factors(meaning, actions),
+            meaning.unit,
+            meaning.discount,
+            meaning.missing,
         ),
         action=action,
         propensity=cells.numbers(columns.propensity),
         reward=cells.numbers(columns.reward),
-        contact=_numbered(cells.labels(columns.contact)),
+        contact=cells.ids(columns.contact, meaning.missing),
         episode=episode,
         step=step,
         features=np.column_stack(
@@ -131,8 +133,7 @@ def _table(
                 f"expected a table that Arrow can read, got {type(source).__name__}: {error}"
             ) from error
         return table, np.arange(1, len(table) + 1, dtype=np.int64), "row", (), "the data frame"
-    if not source.is_file():
-        raise LogError(f"expected a table at {source}, there is no such file; check data.path")
+    require_file(source, "a table", "data.path")
     try:
         if source.suffix == ".parquet":
             table = pq.ParquetFile(source).read()
@@ -143,9 +144,10 @@ def _table(
             broken = tuple(RefusedRow(source.name, bad.line, bad.reason) for bad in found.bad)
             lines = np.array(found.lines, dtype=np.int64)
             return pa.table(cells), lines, "line", broken, source.name
-    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise LogError(
-            f"expected {source.name} to be a whole, readable table, got: {error}; write it again"
+            f"expected {source.name} to be a whole, readable table, got: "
+            f"{' '.join(str(error).split())}; write it again"
         ) from error
     raise LogError(f"expected a file ending in one of {', '.join(SUFFIXES)}, got {source.name}")
 
@@ -158,12 +160,19 @@ def _require_columns(
         value = getattr(columns, one.name)
         names = value if isinstance(value, tuple) else () if value is None else (value,)
         asked += [(f"columns.{one.name}", name) for name in names]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"columns.{one.name}: expected each column once, got {list(names)}")
     asked += [
         (f"targets.{policy}.columns", name)
         for policy, names in meaning.policies.items()
         for name in names
     ]
     for where, name in asked:
+        if table.column_names.count(name) > 1:
+            raise LogError(
+                f"{source} has {table.column_names.count(name)} columns {name!r} ({where}); give "
+                "each column a name of its own"
+            )
         if name not in table.column_names:
             if not table.column_names:
                 raise LogError(f"{source} is empty; expected a line that names its columns")
@@ -176,6 +185,11 @@ def _require_columns(
                 f"{source} has no column {name!r} ({where}){near}; known columns: "
                 f"{', '.join(table.column_names)}"
             )
+    if columns.episode is not None and columns.step is None:
+        raise ConfigError(
+            f"columns.step: {source} has episodes ({columns.episode!r}), so name the column that "
+            "orders their decisions"
+        )
 
 
 def _actions(
@@ -183,7 +197,14 @@ def _actions(
 ) -> tuple[tuple[str, ...], IntArray]:
     """The log's actions, and the position of each row's among them, -1 for none, [n]."""
     acted = cells.labels(columns.action)
+    if acted.size == 0:
+        raise LogError(f"{cells.source} holds no decision; expected one row per decision")
     actions = tuple(map(str, meaning.actions)) or _logged_actions(acted)
+    if not actions:
+        raise LogError(
+            f"expected actions in column {columns.action!r} of {cells.source}, got none in any of "
+            f"its {acted.size} rows; name the column that holds them by data.columns.action"
+        )
     position = {action: k for k, action in enumerate(actions)}
     action = np.array([position.get(text, -1) for text in acted], dtype=np.int64)
     for i in np.flatnonzero((action < 0) & (cells.faults == "")):
@@ -191,7 +212,9 @@ def _actions(
     return actions, action
 
 
-def _episodes(cells: Cells, columns: FrameColumns, line: IntArray) -> tuple[IntArray, IntArray]:
+def _episodes(
+    cells: Cells, columns: FrameColumns, line: IntArray, missing: tuple[float, ...]
+) -> tuple[IntArray, IntArray]:
     """Episode and step of each row; without episodes, rows of one decision id are copies."""
     n = line.size
     if columns.episode is not None and columns.step is not None:
@@ -199,18 +222,11 @@ def _episodes(cells: Cells, columns: FrameColumns, line: IntArray) -> tuple[IntA
         whole = (np.abs(step) <= LAST_STEP) & (step == np.round(step))
         for i in np.flatnonzero(~whole & (cells.faults == "")):
             cells.faults[i] = f"bad step: {columns.step} is {step[i]:g}, expected a whole number"
-        return _numbered(cells.labels(columns.episode)), np.where(whole, step, 0).astype(np.int64)
+        return cells.ids(columns.episode, missing), np.where(whole, step, 0).astype(np.int64)
     alone = np.zeros(n, dtype=np.int64)
     if columns.decision is not None:
-        return _numbered(cells.labels(columns.decision)), alone
+        return cells.ids(columns.decision, missing), alone
     return np.arange(n, dtype=np.int64), alone
-
-
-def _numbered(labels: Texts) -> IntArray:
-    """A number for each different label, -1 for an empty one, [n]."""
-    names, number = np.unique(labels.astype(str), return_inverse=True)
-    number = number.astype(np.int64)
-    return np.where(names[number] == "", -1, number) if names.size else number
 
 
 def _logged_actions(acted: Texts) -> tuple[str, ...]:
@@ -224,6 +240,11 @@ def _factors(meaning: FrameMeaning, actions: tuple[str, ...]) -> FloatArray:
     if not meaning.factors:
         return np.eye(len(actions))
     given = {str(name): row for name, row in meaning.factors.items()}
+    for name, row in given.items():
+        if not isinstance(row, Sequence) or not all(isinstance(one, int | float) for one in row):
+            raise ConfigError(
+                f"data.factors.{name}: expected a list of numbers such as [1, 0], got {row!r}"
+            )
     lacking = [name for name in actions if name not in given]
     widths = {len(row) for row in given.values()}
     if lacking or len(widths) != 1:

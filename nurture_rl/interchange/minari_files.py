@@ -19,6 +19,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError, ShapeError
+from nurture_rl.interchange.containers import minari_records
 from nurture_rl.interchange.episodes import Episodes, Subject, rebuilt, require_package
 from nurture_rl.logs.atomic import atomic_folder
 
@@ -77,16 +78,9 @@ def read_minari(data: Path) -> Episodes:
 
     Raises:
         ConfigError: minari is not installed.
-        LogError: there is no data set, or another program made it.
+        LogError: there is no data set, it is damaged, or another program made it.
     """
-    storages = require_package("minari.dataset.minari_storage")
-    if not (data / "metadata.json").is_file():
-        raise LogError(
-            f"expected a Minari data set at {data}, there is no metadata.json; give the folder "
-            "`data` inside the data set's folder"
-        )
-    storage = storages.MinariStorage.read(data)
-    metadata = storage.metadata
+    metadata, records = minari_records(data)
     if _KEY not in metadata:
         raise LogError(
             f"the data set at {data} does not say which journey its columns belong to "
@@ -94,7 +88,7 @@ def read_minari(data: Path) -> Episodes:
         )
     parts: dict[str, list[NDArray[Any]]] = {}
     final, lengths = [], []
-    for one in storage.get_episodes(range(metadata["total_episodes"])):
+    for one in records:
         infos, length = one["infos"], len(one["rewards"])
         found = {name: infos[name][:length] for name in _INFOS}
         found["features"] = one["observations"][:length]

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.interchange.rounding import sums_to_one
+from nurture_rl.logs.precision import (
+    match_tolerance,
+    row_decimals,
+    table_decimals,
+    written_decimals,
+)
 from nurture_rl.ope.log_checks import TOLERANCE
 
 if TYPE_CHECKING:
@@ -24,7 +31,7 @@ def first_faults(rows: LoggedRows) -> Texts:
     """The first problem of each row as "<kind>: <detail>", "" where there is none, [n]."""
     n = rows.line.size
     faults = np.full(n, "", dtype=object) if rows.faults is None else rows.faults.copy()
-    for checks in (_values, _choices, _distributions):
+    for checks in (_codes, _values, _choices, _distributions):
         for bad, text, values in checks(rows):
             set_fault(faults, bad, text, values)
     _repeats(rows, faults)
@@ -34,7 +41,23 @@ def first_faults(rows: LoggedRows) -> Texts:
 def set_fault(faults: Texts, bad: BoolArray, text: str, values: NDArray[Any] | None = None) -> None:
     """Note a problem in rows that have none yet; {} in the text is the row's value."""
     for i in np.flatnonzero(bad & (faults == "")):
-        faults[i] = text if values is None else text.replace("{}", f"{values[i]:g}", 1)
+        faults[i] = text if values is None else text.replace("{}", f"{values[i]:.9g}", 1)
+
+
+def _codes(rows: LoggedRows) -> Iterator[Finding]:
+    """Numbers that the log's owner says stand for missing."""
+    codes = list(rows.meaning.missing)
+    if not codes:
+        return
+    columns = [("propensity", "propensity", rows.propensity), ("reward", "reward", rows.reward)]
+    columns += [("outcome", f"outcome {name!r}", values) for name, values in rows.outcomes.items()]
+    columns += [
+        ("feature", f"feature {name!r}", rows.features[:, column])
+        for column, name in enumerate(rows.meaning.features)
+    ]
+    for kind, name, values in columns:
+        text = f"missing {kind}: {name} is {{}}, which stands for missing (data.missing)"
+        yield np.isin(values, codes), text, values
 
 
 def _values(rows: LoggedRows) -> Iterator[Finding]:
@@ -69,7 +92,10 @@ def _distributions(rows: LoggedRows) -> Iterator[Finding]:
         yield from _distribution(rows.logged, rows.mask, "logged distribution")
         here = np.arange(rows.line.size)
         stated = rows.logged[here, np.maximum(rows.action, 0)]
-        off = ~(np.abs(stated - rows.propensity) <= TOLERANCE)
+        allowed = match_tolerance(
+            table_decimals(rows.logged), row_decimals(written_decimals(rows.propensity))
+        )
+        off = ~(np.abs(stated - rows.propensity) <= allowed)
         yield (
             off,
             "contradicting propensity: the logged distribution says {} for this action",
@@ -91,7 +117,7 @@ def _distribution(table: FloatArray, mask: BoolArray, name: str) -> Iterator[Fin
         None,
     )
     total = table.sum(axis=1)
-    yield ~(np.abs(total - 1.0) <= TOLERANCE), f"bad {name}: it sums to {{}}, not to 1", total
+    yield ~sums_to_one(table), f"bad {name}: it sums to {{}}, not to 1", total
 
 
 def _repeats(rows: LoggedRows, faults: Texts) -> None:

@@ -16,6 +16,15 @@ from nurture_rl.logs.quarantine import BadLine
 if TYPE_CHECKING:
     from _csv import Reader
 
+# How files begin that are often named .csv or .jsonl by mistake.
+_NO_TEXT = {
+    b"\x1f\x8b": "gzipped; name it so: add .gz",
+    b"PAR1": "Parquet; name it so: .parquet",
+    b"PK\x03\x04": "a zip archive or a spreadsheet; save the table itself as CSV",
+    b"\xff\xfe": "in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "in UTF-16; save it as UTF-8",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class CsvRecords:
@@ -27,15 +36,20 @@ class CsvRecords:
 
 
 def read_csv_records(path: Path) -> CsvRecords:
-    """Read a CSV file, also gzipped; every cell is a string.
+    """Read a CSV file, also gzipped; every cell is a string, lines end in LF, CRLF or CR.
 
     Raises:
-        LogError: the header names a column twice.
+        LogError: it is no text, its header cannot be read or names a column twice.
         OSError, EOFError, zlib.error: the file cannot be read.
     """
     undecodable: list[int] = []
     reader = csv.reader(_decoded(lines_of(path), undecodable), strict=True)
-    header = next(reader, [])
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise LogError(
+            f"expected the first line of {path.name} to name its columns, got: {error}; mend it"
+        ) from error
     if len(set(header)) < len(header):
         raise LogError(f"expected each column of {path.name} once, got the header {header}")
     records, lines, bad = _records(reader, len(header), undecodable)
@@ -44,12 +58,26 @@ def read_csv_records(path: Path) -> CsvRecords:
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
-    """The file's lines, unzipped, without a byte order mark."""
+    """The file's lines, unzipped, without a byte order mark; they end in LF, CRLF or CR.
+
+    Raises:
+        LogError: the file begins as no text in UTF-8 does.
+    """
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         for line in file:
-            yield line.removeprefix(BOM_UTF8)
+            _require_text(line, path)
+            yield from line.removeprefix(BOM_UTF8).splitlines(keepends=True)
             break
-        yield from file
+        for line in file:
+            yield from line.splitlines(keepends=True) if b"\r" in line else (line,)
+
+
+def _require_text(start: bytes, path: Path) -> None:
+    for mark, what in _NO_TEXT.items():
+        if start.startswith(mark):
+            raise LogError(f"expected {path.name} to be text in UTF-8, it is {what}")
+    if b"\0" in start:
+        raise LogError(f"expected {path.name} to be text in UTF-8, its first line is binary")
 
 
 def _decoded(lines: Iterator[bytes], undecodable: list[int]) -> Iterator[str]:

@@ -36,6 +36,7 @@ from nurture_rl.ope.ties import alike
 from nurture_rl.ope.value_model import ValueDesign, value_design
 from nurture_rl.ope.verdict import Judgement, Verdict
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
+from nurture_rl.progress import PROGRESS
 
 REFUSE = Severity.REFUSE
 SMALLEST_STEP = 0.001  # toward a policy that is worth advising
@@ -123,10 +124,12 @@ def appraise(
     rivals = [name for name in policies if name not in (reference, config.rules)]
     together = config.level
     config = replace(config, level=simultaneous_level(together, max(1, len(rivals))))
+    PROGRESS.info("checks of the log")
     checks = check_log(log, beside.context)
     require_exploration(log, config.thresholds, beside.context)
     design = value_design(log, rng, config.value_model)
     asked = questions(log, policies, design, config)
+    PROGRESS.info("checks of %d policies on the log", len(asked))
     targets = {
         name: check_target(log, one.target, beside.context, predictions=one.predictions)
         for name, one in asked.items()
@@ -136,6 +139,7 @@ def appraise(
         known = replace(config, rules=None)  # a bar that nobody may believe is none
     evaluation = evaluate_questions(log, asked, reference, known)
     evaluation = _withheld(evaluation, checks, targets)
+    PROGRESS.info("weeks, risk, segments and lift")
     chosen = candidate or best_of(evaluation, rivals)
     refused = tuple(
         name for name, found in targets.items() if (*checks.of(REFUSE), *found.of(REFUSE))

@@ -29,6 +29,7 @@ from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_
 from nurture_rl.ope.ties import alike
 from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
 from nurture_rl.ope.verdict import Judgement, RulesBar, Verdict, judge
+from nurture_rl.progress import PROGRESS
 
 AUTO = "auto"  # in place of a preferred estimator: `FALLBACKS` in their order, fixed beforehand
 EVERY_ESTIMATOR = {**ESTIMATORS, **SLOW_ESTIMATORS}
@@ -101,6 +102,7 @@ def questions(
     """
     found = {}
     for name, policy in policies.items():
+        PROGRESS.info("the value model of policy %r", name)
         target = target_on_log(log, policy, name, config.chunk_rows)
         found[name] = Question(log, target, fit_value(design, target.probabilities))
     return found
@@ -120,7 +122,10 @@ def evaluate_questions(
     _require_names(asked, reference, config)
     own = ips(log, log.propensity)
     logged = chosen_interval(own, config.level, rare_outcomes(log, log.propensity))
-    found = {name: _evaluate_one(name, question, config) for name, question in asked.items()}
+    found = {}
+    for place, (name, question) in enumerate(asked.items(), 1):
+        about = f"policy {name!r} ({place} of {len(asked)})"
+        found[name] = _evaluate_one(name, question, config, about)
     selection = None if config.preferred != AUTO else _selection(found, config)
     if config.preferred == AUTO:
         # Whichever happens to vary least on this log would make its interval too narrow.
@@ -149,11 +154,13 @@ def evaluate_questions(
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _evaluate_one(name: str, question: Question, config: EvaluationConfig) -> PolicyEvaluation:
+def _evaluate_one(
+    name: str, question: Question, config: EvaluationConfig, about: str
+) -> PolicyEvaluation:
     """One policy's estimates and diagnostics, not yet compared."""
     log, target = question.log, question.target
     asked = {kind: EVERY_ESTIMATOR[kind] for kind in config.estimators}
-    found = answers(question, asked)
+    found = answers(question, asked, about)
     outcomes = _outcomes(log, target.taken) if found.estimates else None
     estimates = {
         kind: Estimated(

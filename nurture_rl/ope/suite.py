@@ -27,6 +27,7 @@ from nurture_rl.ope.weighting.tuning import (
     tuned_mips,
     tuned_switch_dr,
 )
+from nurture_rl.progress import PROGRESS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,11 +83,20 @@ class Answers:
     refusals: Mapping[str, str]
 
 
-def answers(asked: Question, estimators: Mapping[str, Estimator] = ESTIMATORS) -> Answers:
-    """Ask every estimator; one without overlap, a number, or anything of its own says why."""
+def answers(
+    asked: Question, estimators: Mapping[str, Estimator] = ESTIMATORS, about: str = "a policy"
+) -> Answers:
+    """Ask every estimator; one without overlap, a number, or anything of its own says why.
+
+    Args:
+        asked: the log and the policy.
+        estimators: by name.
+        about: what the policy is called where progress is shown.
+    """
     estimates: dict[str, ValueEstimate] = {}
     refusals: dict[str, str] = {}
     for name, estimator in estimators.items():
+        PROGRESS.info("%s of %s", name, about)
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 found = estimator(asked)

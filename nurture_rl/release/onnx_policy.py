@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from nurture_rl.errors import BundleError
+from nurture_rl.errors import BundleError, ProbabilityError
 from nurture_rl.policies.policy import (
     BoolArray,
     FeatureArray,
@@ -18,6 +18,7 @@ from nurture_rl.policies.policy import (
 )
 
 _INPUTS = ("features", "mask")
+_ROUNDING = 1e-5  # of probability: what 32 bits leave behind in a sum
 
 
 class OnnxPolicy:
@@ -54,14 +55,56 @@ class OnnxPolicy:
                 f"expected a graph with inputs features [n, d] and mask [n, a], got {shapes}; "
                 "export it with export_onnx"
             )
-        return cls(session, name, int(shapes["features"][1]), int(shapes["mask"][1]))
+        widths = [shapes[name][1] for name in _INPUTS]
+        if not all(isinstance(width, int) for width in widths) or len(session.get_outputs()) != 1:
+            raise BundleError(
+                f"expected a graph with one output and fixed numbers of features and actions, got "
+                f"{len(session.get_outputs())} outputs and inputs {shapes}; export it with "
+                "export_onnx"
+            )
+        return cls(session, name, *widths)
 
     def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
-        """What the graph says, summing to 1 in float64, exactly 0 where masked, [n, a]."""
+        """What the graph says, summing to 1 in float64, exactly 0 where masked, [n, a].
+
+        Raises:
+            BundleError: the graph cannot be run on these inputs.
+            ProbabilityError: it gives no probabilities, such as logits.
+        """
         require_batch(features, mask, self.n_actions)
         inputs = {"features": np.ascontiguousarray(features, np.float32), "mask": mask}
-        (table,) = self.session.run(None, inputs)
-        return normalised(np.asarray(table, np.float64), mask)
+        try:
+            (answer,) = self.session.run(None, inputs)
+            table = np.asarray(answer, np.float64)
+        except Exception as error:  # the runtime's own exceptions share no public base
+            raise BundleError(
+                f"policy {self.name!r}: its graph cannot be run on float32 features and a boolean "
+                f"mask: {error}; export it with export_onnx"
+            ) from error
+        self._require_distributions(table, mask)
+        return normalised(table, mask)
+
+    def _require_distributions(self, table: FloatArray, mask: BoolArray) -> None:
+        """Nothing but what 32 bits leave behind is cleaned away; logits are no probabilities."""
+        if table.shape != mask.shape:
+            raise ProbabilityError(
+                f"policy {self.name!r}: expected a graph of probabilities {mask.shape}, got "
+                f"{table.shape}; give each action one"
+            )
+        total = table.sum(axis=1)
+        faults = (
+            (~(table >= 0.0).all(axis=1), "has an entry that is negative or not a number"),
+            ((table * ~mask > _ROUNDING).any(axis=1), "puts probability on a masked action"),
+            (~(np.abs(total - 1.0) <= _ROUNDING), "does not sum to 1"),
+        )
+        for bad, fault in faults:
+            if bad.any():
+                row = int(bad.argmax())
+                raise ProbabilityError(
+                    f"policy {self.name!r}: expected a graph of probabilities that sum to 1 over "
+                    f"the legal actions, but row {row} of {len(mask)} {fault} (sum "
+                    f"{total[row]:.6g}); end the graph with a softmax over the legal actions"
+                )
 
     def spec(self) -> Spec:
         """The name the bundle's composition calls it by."""

@@ -9,8 +9,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from nurture_rl.errors import ConfigError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +42,11 @@ def tracking_uri(uri: str | None, root: Path) -> str:
 
 
 def open_store(uri: str) -> MlflowClient:
-    """A client of the store, which is created when it is a file that does not exist."""
+    """A client of the store, which is created when it is a file that does not exist.
+
+    Raises:
+        ConfigError: what is there is no store of this version of MLflow, or nobody answers.
+    """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read while mlflow is imported
     # It announces the tables of every new file.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -51,12 +58,49 @@ def open_store(uri: str) -> MlflowClient:
         client.search_experiments(max_results=1)  # makes the tables of a new file
         return client
 
-    if not uri.startswith(SQLITE):
-        return patiently(connect)
-    path = Path(uri.removeprefix(SQLITE))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path.with_name(f"{path.name}.lock")):
-        return patiently(connect)
+    try:
+        if not uri.startswith(SQLITE):
+            return patiently(connect)
+        path = Path(uri.removeprefix(SQLITE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _require_store(path)
+        with _alone(path.with_name(f"{path.name}.lock")):
+            return patiently(connect)
+    except (ConfigError, OSError):
+        raise
+    except Exception as error:  # MLflow, SQLAlchemy and Alembic share no base
+        raise ConfigError(
+            f"tracking_uri: expected a store of MLflow {version('mlflow')} at {uri}, got: "
+            f"{_first_sentence(error)}; name another by tracking_uri, or bring this one up to date "
+            f"with: mlflow db upgrade {uri}"
+        ) from error
+
+
+def _require_store(path: Path) -> None:
+    """No tables are made in a file that holds something else; nor is one asked eight times."""
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        return
+    what = "a folder"
+    if path.is_file():
+        what = "a file that is no SQLite database"
+        try:
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as found:
+                rows = found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+                tables = {name for (name,) in rows}
+            if not tables or "alembic_version" in tables:
+                return
+            what = f"the SQLite database of something else (tables {', '.join(sorted(tables)[:3])})"
+        except sqlite3.OperationalError:
+            return  # held by another process; MLflow waits for its turn
+        except sqlite3.DatabaseError:
+            pass
+    raise ConfigError(
+        f"tracking_uri: expected a store of MLflow at {path}, got {what}; name another file"
+    )
+
+
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).partition(". ")[0]
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -27,6 +28,7 @@ IN_THE_WORLD = ("ppo", "tuned_rules")  # learners that play in the learned world
 LearnerConfig = LinearThompsonConfig | PPOConfig | TunedRulesConfig | None
 SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
 WORLDS = ("ranking", "training")
+_PLAIN = (str, int, float, bool)
 
 
 @dataclass
@@ -52,6 +54,8 @@ class DataConfig:
     default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
     complete_until: str | None = None  # ISO-8601 with zone; None: the last record of the log
     held_out: float = 0.5  # share of contacts kept for evaluation, in (0, 1)
+    # Largest share of a log's rows that may be set aside, in [0, 1]; beyond it the log is refused.
+    max_refused: float = 0.1
     weighting: str = "none"  # what `world.weighting` reads; "propensity" for confounded logs
     rollout_contacts: int = 2048  # played side by side in training; fewer where episodes are long
 
@@ -189,7 +193,11 @@ def _require_ranges(run: RunConfig) -> None:
         ConfigError: names the first of them.
     """
     played, data = run.simulation, run.data
+    for name, seeds in (("seed", [run.seed]), ("simulation.seeds", played.seeds)):
+        for seed in seeds:
+            require_seed(name, seed)
     checks = [
+        ("data.max_refused", data.max_refused, 0.0 <= data.max_refused <= 1.0),
         ("data.contacts", data.contacts, data.source != "reference" or data.contacts >= 10),
         ("data.trust.max_ratio", data.trust.max_ratio, data.trust.max_ratio >= 1.0),
         ("data.trust.explore", data.trust.explore, 0.0 <= data.trust.explore <= 1.0),
@@ -213,6 +221,16 @@ def _require_ranges(run: RunConfig) -> None:
         require_zone(data.default_zone)
     except TimeZoneError as error:
         raise ConfigError(f"data.default_zone: {error}") from error
+
+
+def require_seed(where: str, seed: int) -> None:
+    """Guard a number that generators are seeded with.
+
+    Raises:
+        ConfigError: it is below 0, or beyond what every generator takes.
+    """
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"{where}: expected a whole number from 0 to 2^63 - 1, got {seed}")
 
 
 def _is_known(run: RunConfig, reference: str) -> bool:
@@ -274,15 +292,38 @@ def record(cls: type[Record], values: Mapping[str, Any], where: str) -> Record:
 
 def _as_kind(kind: Any, value: Any, where: str) -> Any:
     """The value as the record wants it; whole numbers may stand for floats, lists for tuples."""
-    if isinstance(value, list):
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if value is None and type(None) in kinds:
+        return None
+    kind = next(one for one in kinds if one is not type(None))
+    if get_origin(kind) is tuple:
+        return _as_tuple(get_args(kind), value, where)
+    if isinstance(value, list) and kind not in _PLAIN:
         return tuple(value)
     wrong = (
-        kind is float and (isinstance(value, bool) or not isinstance(value, (int, float)))
-    ) or (kind is int and (isinstance(value, bool) or not isinstance(value, int)))
-    wrong = wrong or (kind is str and not isinstance(value, str))
+        (kind is float and (isinstance(value, bool) or not isinstance(value, int | float)))
+        or (kind is int and (isinstance(value, bool) or not isinstance(value, int)))
+        or (kind in (str, bool) and not isinstance(value, kind))
+    )
     if wrong:
-        raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}")
+        raise ConfigError(f"{where}: expected {kind.__name__}, got {_shown(value)}")
     return float(value) if kind is float else value
+
+
+def _as_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    """A list as a tuple; numbers may stand for names in it."""
+    if not isinstance(value, list | tuple):
+        example = "" if isinstance(value, Mapping) or value is None else f" such as [{value}]"
+        raise ConfigError(f"{where}: expected a list{example}, got {_shown(value)}")
+    if kinds[1:] != (...,):
+        return tuple(value)
+    names = kinds[0] is str
+    plain = [str(one) if names and type(one) in (int, float) else one for one in value]
+    return tuple(_as_kind(kinds[0], one, where) for one in plain)
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else repr(value)
 
 
 def _require_among(where: str, value: str, among: tuple[str, ...]) -> None:

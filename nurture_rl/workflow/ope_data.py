@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.interchange.admission import LoggedRows, admit
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback_file
+from nurture_rl.interchange.containers import npz_arrays
 from nurture_rl.interchange.foreign_episodes import (
     EpisodesMeaning,
     d3rlpy_episodes,
@@ -29,7 +30,7 @@ from nurture_rl.workflow.decisions import held_out_log, held_out_rows, load_deci
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig
 from nurture_rl.workflow.ope_log import Labels, OpenedLog, few_levels, of_admission
-from nurture_rl.workflow.ope_targets import columns_of, target_policies
+from nurture_rl.workflow.ope_targets import columns_of, target_policies, where_undefined
 from nurture_rl.workflow.pipeline import Pipeline
 
 HARMS = {"unsubscribe": "unsubscribes", "complaint": "complaints", "hard_bounce": "hard bounces"}
@@ -45,6 +46,7 @@ def opened_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
         return journey_log(pipeline, run)
     admission = admit(foreign_rows(run), run.data.max_refused)
     policies = target_policies(run.targets, admission)
+    admission = replace(admission, notes=admission.notes + where_undefined(policies, admission))
     about = {
         "reference": run.ask.reference or "logged",
         "rules": run.ask.rules,
@@ -60,12 +62,16 @@ def foreign_rows(run: OpeConfig) -> LoggedRows:
         NurtureError: the source cannot be read, or lacks what cannot be done without.
     """
     data = run.data
-    path = Path(data.path or "")
-    actions = tuple(map(str, data.actions))
-    shared = {"actions": list(actions), "unit": data.unit}
+    if not data.path:
+        raise ConfigError(
+            "data.path: expected where the log lies, got none; name its file or folder"
+        )
+    path = Path(data.path)
+    actions, missing = tuple(map(str, data.actions)), tuple(data.missing)
+    shared = {"actions": list(actions), "unit": data.unit, "missing": list(missing)}
     if data.source == "frame":
         meaning = FrameMeaning(
-            actions, data.factors, data.unit, data.discount, columns_of(run.targets)
+            actions, data.factors, data.unit, data.discount, columns_of(run.targets), missing
         )
         return read_frame(path, record(FrameColumns, data.columns, "data.columns"), meaning)
     if data.source == "obp":
@@ -172,12 +178,9 @@ def _beside(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        with np.load(Path(path), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, BadZipFile, OSError, AttributeError) as error:
-        raise LogError(
-            f"data.beside: expected an .npz file of plain arrays, got: {error}"
-        ) from error
+        return npz_arrays(Path(path), "what lies beside the episodes")
+    except LogError as error:
+        raise LogError(f"data.beside: {error}") from error
 
 
 def require_policies(opened: OpenedLog, candidate: str | None) -> None:

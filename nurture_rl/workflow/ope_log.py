@@ -83,6 +83,10 @@ def of_admission(
 def _levels(given: Mapping[str, Any], actions: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     found = {}
     for factor, by_action in given.items():
+        if not isinstance(by_action, Mapping):
+            raise ConfigError(
+                f"data.levels.{factor}: expected the level of each action, got {by_action!r}"
+            )
         known = {str(action): str(level) for action, level in by_action.items()}
         lacking = [action for action in actions if action not in known]
         if lacking:

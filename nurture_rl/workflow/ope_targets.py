@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from nurture_envs.fields import hint
 from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.admission import Admission
+from nurture_rl.interchange.rounding import sums_to_one
 from nurture_rl.ope.targets import Tabled, TargetPolicy, target_on_log
 from nurture_rl.policies.policy import normalised
 from nurture_rl.release.onnx_policy import OnnxPolicy
 
 FloatArray = NDArray[np.float64]
-KINDS = ("columns", "always", "probabilities", "uniform", "file", "toward")
+KINDS = ("columns", "always", "probabilities", "weights", "uniform", "file", "toward")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +32,27 @@ class Weighted:
         self, features: NDArray[np.float32], mask: NDArray[np.bool_], /
     ) -> FloatArray:
         """Each legal action's share of the legal weight; alike where none has any, [n, a]."""
-        dead = (self.weights * mask).sum(axis=1) <= 0.0
+        dead = self.undefined(mask)
         return normalised(np.where(dead[:, None], 1.0, self.weights), mask)
+
+    def undefined(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The rows in which no action with any weight is legal, [n]."""
+        return np.asarray((self.weights * mask).sum(axis=1) <= 0.0)
+
+
+def where_undefined(
+    policies: Mapping[str, TargetPolicy | Tabled], admission: Admission
+) -> tuple[str, ...]:
+    """A note for each policy that has rows in which it takes all legal actions alike."""
+    notes = []
+    for name, policy in policies.items():
+        rows = policy.undefined(admission.log.mask).sum() if isinstance(policy, Weighted) else 0
+        if rows:
+            notes.append(
+                f"in {rows} of {admission.log.n_rows} decisions no action of policy {name!r} is "
+                "legal: there it takes the legal ones alike"
+            )
+    return tuple(notes)
 
 
 def columns_of(targets: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -45,6 +65,11 @@ def columns_of(targets: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     for name, spec in targets.items():
         kind, value = _kind(name, spec)
         if kind == "columns":
+            if not isinstance(value, str | list | tuple) or not value:
+                raise ConfigError(
+                    f"targets.{name}.columns: expected a column of each action's probability, or "
+                    f"one of lists, got {value!r}"
+                )
             found[name] = (value,) if isinstance(value, str) else tuple(map(str, value))
     return found
 
@@ -55,7 +80,8 @@ def target_policies(
     """Every policy a configuration describes.
 
     `columns`: probability columns of the table. `always`: one action where it is legal.
-    `probabilities`: weights by action. `uniform: true`. `file`: an ONNX graph from features [n, d]
+    `probabilities` by action, which sum to 1; `weights` by action, which need not; both are shared
+    out among the legal ones. `uniform: true`. `file`: an ONNX graph from features [n, d]
     and mask [n, a] to probabilities. `toward: {policy: NAME, share: s}`: the logging policy with a
     step of size s toward another target; needs the whole logged distribution.
 
@@ -93,13 +119,21 @@ def _kind(name: str, spec: Any) -> tuple[str, Any]:
 def _built(name: str, kind: str, value: Any, admission: Admission) -> TargetPolicy:
     actions = admission.meaning.actions
     if kind == "uniform":
+        if value is not True:
+            raise ConfigError(f"targets.{name}.uniform: expected true, got {value!r}")
         return Weighted(np.ones(len(actions)))
     if kind == "always":
         return Weighted(_weights(name, {str(value): 1.0}, actions))
-    if kind == "probabilities":
+    if kind in ("probabilities", "weights"):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"targets.{name}.probabilities: expected weights by action")
-        return Weighted(_weights(name, value, actions))
+            raise ConfigError(f"targets.{name}.{kind}: expected {kind} by action, got {value!r}")
+        weights = _weights(name, value, actions)
+        if kind == "probabilities" and not sums_to_one(weights[None, :])[0]:
+            raise ConfigError(
+                f"targets.{name}.probabilities: expected probabilities that sum to 1, got a sum of "
+                f"{weights.sum():.6g}; name every action's share, or say weights= for weights"
+            )
+        return Weighted(weights)
     path = Path(str(value))
     if path.suffix != ".onnx" or not path.is_file():
         raise ConfigError(
@@ -132,6 +166,11 @@ def _weights(name: str, given: Mapping[Any, Any], actions: tuple[str, ...]) -> F
             raise ConfigError(
                 f"targets.{name}: the weight of {action!r} must be >= 0, got {weight}"
             )
+    if not any(weights.values()):
+        raise ConfigError(
+            f"targets.{name}: expected an action with a weight above 0, got {dict(given)}; a "
+            "policy takes some action"
+        )
     return np.array([weights.get(action, 0.0) for action in actions])
 
 

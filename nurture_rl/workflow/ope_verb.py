@@ -29,6 +29,7 @@ from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.ope.evaluation import plain
 from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.ope.verdict import Verdict
+from nurture_rl.progress import PROGRESS
 from nurture_rl.report.ope_headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report
 from nurture_rl.report.ope_source import OpeSource
@@ -76,11 +77,13 @@ def run_ope(config: DictConfig) -> Finished:
     with threadpool_limits(run.threads):
         opened = opened_log(Pipeline(checked, say), run)
         require_policies(opened, run.ask.candidate)
+        PROGRESS.info("opening the store of runs")
         tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
         with tracking as tracked:
             say(f"{opened.log.n_rows} decisions of {opened.facts['source']} are read")
             appraisal = _appraised(opened, run, checked.evaluation)
             document = _document(opened, appraisal, checked.plain, run)
+            PROGRESS.info("drawing the report")
             folder = root / "ope" / str(document["run"]["settings_hash"])
             with atomic_folder(folder) as partial_folder:
                 write_ope_report(document, partial_folder)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.logs.atomic import atomic_folder
+from nurture_rl.progress import PROGRESS
 
 Say = Callable[[str], None]
 RECORD = "stage.json"
@@ -41,6 +42,7 @@ class Workshop:
             self.say(f"{name}: unchanged, using {folder.name}")
             return folder
         self.say(f"{name}: working")
+        PROGRESS.info("%s", name)
         began = time.monotonic()
         with atomic_folder(folder) as partial:
             build(partial)

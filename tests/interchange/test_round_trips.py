@@ -101,7 +101,7 @@ def test_an_id_minari_would_not_read_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_ours_or_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="there is no metadata"):
         read_minari(tmp_path)
-    with pytest.raises(LogError, match="there is none"):
+    with pytest.raises(LogError, match="there is no such file"):
         read_d3rlpy(tmp_path / "nothing.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file.create_dataset("num_episodes", data=0)
@@ -173,7 +173,7 @@ def test_foreign_files_without_propensities_are_refused_by_name(tmp_path: Path) 
         read_episodes(d3rlpy_episodes(path, {}), EpisodesMeaning(), path.name)
     given = d3rlpy_episodes(path, {"propensity": [0.5, 0.25]})
     assert read_episodes(given, EpisodesMeaning(), path.name).propensity.tolist() == [0.5, 0.25]
-    with pytest.raises(LogError, match="there is none"):
+    with pytest.raises(LogError, match="there is no such file"):
         d3rlpy_episodes(tmp_path / "none.h5", {})
     with pytest.raises(LogError, match=r"there is no metadata.json"):
         minari_episodes(tmp_path)

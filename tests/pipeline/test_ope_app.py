@@ -24,7 +24,7 @@ from nurture_rl.workflow.ope_verb import Finished, run_ope
 
 ROOT = Path(__file__).parents[2]
 register_ope_schema()
-EVEN = "probabilities={b: 2, a: 1, none: 2}"  # earns what chance does, by another mix
+EVEN = "weights={b: 2, a: 1, none: 2}"  # earns what chance does, by another mix
 
 
 def rows(n: int = 1500, seed: int = 0) -> dict[str, Any]:
@@ -54,8 +54,8 @@ def asked(folder: Path, columns: dict[str, Any], *overrides: str) -> list[str]:
         "data.columns.contact=who",
         "data.columns.when=day",
         "data.columns.features=[size]",
-        "+targets.bold.probabilities={b: 3, a: 1, none: 1}",
-        "+targets.plain.probabilities={b: 2.9, a: 1.1, none: 1}",
+        "+targets.bold.weights={b: 3, a: 1, none: 1}",
+        "+targets.plain.weights={b: 2.9, a: 1.1, none: 1}",
         *overrides,
     ]
 
@@ -144,10 +144,17 @@ def test_propensities_that_are_wrong_withhold_the_verdict(tmp_path: Path) -> Non
         ("ask={candidate: bold, reference: bold}", r"nothing beats itself"),
         ("ask.estimators=[guess]", r"ask.estimators: expected dr and others of ips"),
         ("ask.level=1.5", r"ask.level: 1.5 cannot be worked with"),
-        ("data.max_refused=1", r"data.max_refused: 1.0 cannot be worked with"),
+        ("data.max_refused=1.5", r"data.max_refused: 1.5 cannot be worked with"),
         ("+data.columns.rewrad=x", r"data.columns.rewrad: no such setting; did you mean 'reward'"),
         ("+targets.odd.alwyas=a", r"targets.odd: expected exactly one of columns, always"),
         ("+targets.odd.always=c", r"targets.odd: 'c' is none of the log's actions a, b, none"),
+        ("+targets.odd.columns=null", r"targets.odd.columns: expected a column of each action's"),
+        ("+data.factors={a: 1, b: 2, none: 3}", r"data.factors.a: expected a list of numbers"),
+        ("+data.levels={content: x}", r"data.levels.content: expected the level of each action"),
+        ("data.columns.features=size", r"features: expected a list such as \[size\], got 'size'"),
+        ("data.columns.features=[size,size]", r"columns.features: expected each column once"),
+        ("data.columns.action=null", r"data.columns.action: expected str, got null"),
+        ("seed=-1", r"seed: expected a whole number from 0 to 2\^63 - 1, got -1"),
         ("+targets.odd.probabilities={a: much}", r"weight of 'a' must be a number, got 'much'"),
         ("+targets.odd.toward={policy: bold, share: half}", r"the share must be a number"),
         ("+targets.odd.file=x.onnx", r"targets.odd.file: expected an ONNX file"),

@@ -21,9 +21,16 @@ class GroupMeans:
     stderr: FloatArray  # clustered by contact, [G]; infinite below two contacts
     contacts: IntArray  # with a row in the group, [G]
 
-    def p_values(self, expected: float | FloatArray = 0.0) -> FloatArray:
-        """Two-sided p of each mean against what is due; 1 where contacts are too few to ask."""
-        distance = np.maximum(np.abs(self.mean - expected) - ROUNDING, 0.0)
+    def p_values(
+        self, expected: float | FloatArray = 0.0, rounding: float | FloatArray = ROUNDING
+    ) -> FloatArray:
+        """Two-sided p of each mean against what is due; 1 where contacts are too few to ask.
+
+        Args:
+            expected: what is due.
+            rounding: how far the mean may lie from it by the precision of what is written, >= 0.
+        """
+        distance = np.maximum(np.abs(self.mean - expected) - np.maximum(rounding, ROUNDING), 0.0)
         # Agreement to within rounding and no spread is no evidence against anything.
         z = np.divide(distance, self.stderr, out=np.zeros_like(distance), where=self.stderr > 0.0)
         z[(self.stderr == 0.0) & (distance > 0.0)] = np.inf

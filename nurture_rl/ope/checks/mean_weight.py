@@ -6,6 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nurture_rl.logs.precision import (
+    COARSEST,
+    FINEST,
+    match_tolerance,
+    row_decimals,
+    written_decimals,
+)
 from nurture_rl.ope.checks.context import LogContext, groups
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p
 from nurture_rl.ope.checks.grouped import contact_of_row, family_wise, group_means
@@ -24,6 +31,7 @@ class Ratios:
     ratio: FloatArray  # policy / propensity of the logged action, [N]
     due: FloatArray  # the policy's mass where the log had any, expected value of the ratio, [N]
     policy: FloatArray  # the policy's mass by action where the log had any, [N, a]
+    rounding: FloatArray  # of the ratio, from the decimals the propensity is written with, [N]
 
 
 def ratios_of(log: EvaluationLog, policy: FloatArray) -> Ratios:
@@ -36,7 +44,11 @@ def ratios_of(log: EvaluationLog, policy: FloatArray) -> Ratios:
     logged = log.logged_probabilities
     shown = policy if logged is None else np.where(logged > 0.0, policy, 0.0)
     taken = shown[np.arange(log.n_rows), log.action]
-    return Ratios(taken / log.propensity, shown.sum(axis=1), shown)
+    ratio = taken / log.propensity
+    # Whoever writes 0.5 for a half does not round: fewer decimals excuse no more than four do.
+    decimals = np.maximum(row_decimals(written_decimals(log.propensity)), COARSEST)
+    rounding = ratio * match_tolerance(decimals, np.full_like(decimals, FINEST)) / log.propensity
+    return Ratios(ratio, shown.sum(axis=1), shown, rounding)
 
 
 def uniform_policy(log: EvaluationLog) -> FloatArray:
@@ -69,12 +81,19 @@ def mean_weight_findings(
     if context.logger is not None:
         parts.append(("mean-weight-logger", "by logging policy", *groups(context.logger)))
     found = [
-        _finding(code, what, names, _tested(excess, place, len(names), contact), thresholds)
+        _finding(
+            code,
+            what,
+            names,
+            _tested(excess, ratios.rounding, place, len(names), contact),
+            thresholds,
+        )
         for code, what, names, place in parts
     ]
     by_action = [
         _tested(
             np.where(log.action == a, ratios.ratio, 0.0) - ratios.policy[:, a],
+            np.where(log.action == a, ratios.rounding, 0.0),
             everything,
             1,
             contact,
@@ -92,10 +111,13 @@ def mean_weight_findings(
 
 
 def _tested(
-    excess: FloatArray, place: IntArray, n_groups: int, contact: IntArray
+    excess: FloatArray, rounding: FloatArray, place: IntArray, n_groups: int, contact: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     means = group_means(excess, place, n_groups, contact)
-    return means.mean, means.p_values()
+    rows = np.maximum(np.bincount(place, minlength=n_groups), 1)
+    # Rounding errs alike in every row of a constant propensity, so it does not average out.
+    allowed = np.bincount(place, weights=rounding, minlength=n_groups) / rows
+    return means.mean, means.p_values(rounding=allowed)
 
 
 def _finding(

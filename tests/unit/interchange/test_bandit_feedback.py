@@ -169,11 +169,16 @@ def test_pickled_and_broken_files_are_refused(tmp_path: Path) -> None:
         ({"action": ["a", "b", "a", "b"]}, "number the actions from 0"),
         ({"n_actions": [3, 3]}, "expected one number of actions"),
         ({"reward": ["yes", "no", "no", "yes"]}, "expected numbers in 'reward'"),
-        ({"position": [0.0, np.nan, 0.0, 0.0]}, "expected whole numbers from 0 in 'position'"),
-        ({"position": [0, -1, 0, 0]}, "expected whole numbers from 0 in 'position'"),
-        ({"position": [0, 0.5, 0, 0]}, "expected whole numbers from 0 in 'position'"),
+        ({"position": [np.nan] * 4}, "expected whole numbers from 0 in 'position'"),
     ],
 )
 def test_arrays_of_another_kind_are_named(changed: dict[str, Any], words: str) -> None:
     with pytest.raises(LogError, match=words):
         read(feedback(**changed))
+
+
+@pytest.mark.parametrize("bad", [np.nan, -1.0, 0.5])
+def test_a_round_without_a_position_is_set_aside_alone(bad: float) -> None:
+    found = read(feedback(position=[0.0, bad, 0.0, 0.0]))
+    assert [(row.line, row.reason.split(":")[0]) for row in found.refused] == [(2, "bad position")]
+    assert found.log.n_rows == 3

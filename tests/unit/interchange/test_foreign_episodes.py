@@ -54,12 +54,21 @@ def test_episodes_become_a_log_with_masks_contacts_and_ends() -> None:
 
 def test_without_propensities_the_episode_is_named_and_nothing_stands_in() -> None:
     bare = episode(infos={"action_mask": [[1, 1, 0], [1, 1, 1], [0, 0, 0]]})
-    with pytest.raises(PropensityError) as refusal:
-        read_episodes([episode(), bare], MEANING, "toy-v0")
-    assert str(refusal.value).startswith(
-        "episode 1 of toy-v0 has no info 'propensity' (it has action_mask), so nobody knows"
-    )
+    words = r"^episode 0 of toy-v0 has no info 'propensity' \(it has action_mask\), so nobody knows"
+    with pytest.raises(PropensityError, match=words) as refusal:
+        read_episodes([bare], MEANING, "toy-v0")
     assert "record the probability of every action in the infos" in str(refusal.value)
+
+
+def test_an_episode_without_propensities_is_set_aside_among_others_that_have_them() -> None:
+    bare = episode(infos={"action_mask": [[1, 1, 0], [1, 1, 1], [0, 0, 0]]})
+    rows = read_episodes([bare, episode(), episode()], MEANING, "toy-v0")
+    found = admit(rows, 0.5)
+    assert [row.line for row in found.refused] == [1, 2]
+    assert found.refused[0].reason.startswith("missing propensity: episode 0 of toy-v0 has no info")
+    assert (found.read, found.line.tolist()) == (6, [3, 4, 5, 6])
+    with pytest.raises(PropensityError, match="2 of 6 rows of toy-v0 cannot be used"):
+        admit(rows, 0.1)
 
 
 def test_propensities_may_have_another_name_or_come_from_the_distribution() -> None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx.parser
 import pytest
 import torch
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_rl.bandits.linear_thompson import LinearThompsonFit, LinearThompsonPolicy
-from nurture_rl.errors import BundleError
+from nurture_rl.errors import BundleError, ProbabilityError
 from nurture_rl.release import onnx_export
 from nurture_rl.release.bundle import load_bundle, write_bundle
 from nurture_rl.release.onnx_export import export_onnx, parity
@@ -115,3 +116,49 @@ def test_a_bundle_with_a_learned_core_loads_and_guards_its_model(
     path.write_bytes(bytes(data))
     with pytest.raises(BundleError, match=r"model\.onnx"):
         load_bundle(tmp_path / "bundle")
+
+
+def graph(answer: str, width: int | str = 2) -> bytes:
+    """A graph of features [n, 2] and mask [n, width] that answers with an ONNX expression."""
+    text = f"""<ir_version: 8, opset_import: ["" : 17]>
+    agraph (float[n, 2] features, bool[n, {width}] mask) => (float[n, 2] probabilities) {{
+        {answer}
+    }}"""
+    return onnx.parser.parse_model(text).SerializeToString()  # type: ignore[no-any-return]
+
+
+FEATURES = np.array([[1.0, 2.0], [0.25, 0.75]], np.float32)
+ALL = np.ones((2, 2), np.bool_)
+
+
+def test_a_graph_of_probabilities_is_cleaned_of_32_bits_alone() -> None:
+    policy = OnnxPolicy.load(graph("probabilities = Softmax <axis = 1> (features)"), "new")
+    table = policy.action_probabilities(FEATURES, ALL)
+    assert np.abs(table.sum(axis=1) - 1.0).max() <= 1e-15
+    assert table[1] == pytest.approx([0.377541, 0.622459], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("probabilities = Identity (features)", r"'new'.*row 0 of 2 does not sum to 1 \(sum 3\)"),
+        ("probabilities = Neg (features)", "row 0 of 2 has an entry that is negative"),
+        ("probabilities = Log (features)", "row 1 of 2 has an entry that is negative"),
+        ("probabilities = Sub (features, features)", r"does not sum to 1 \(sum 0\)"),
+    ],
+)
+def test_what_is_no_probability_is_not_divided_by_its_sum(answer: str, words: str) -> None:
+    policy = OnnxPolicy.load(graph(answer), "new")
+    with pytest.raises(ProbabilityError, match=words):
+        policy.action_probabilities(FEATURES, ALL)
+
+
+def test_a_graph_that_ignores_the_mask_is_refused() -> None:
+    policy = OnnxPolicy.load(graph("probabilities = Softmax <axis = 1> (features)"), "new")
+    with pytest.raises(ProbabilityError, match="puts probability on a masked action"):
+        policy.action_probabilities(FEATURES, np.array([[True, False], [True, True]]))
+
+
+def test_a_graph_of_any_number_of_actions_is_refused_when_it_is_loaded() -> None:
+    with pytest.raises(BundleError, match="fixed numbers of features and actions"):
+        OnnxPolicy.load(graph("probabilities = Identity (features)", "k"), "new")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nurture_rl.errors import ConfigError
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.tracking.store import ATTEMPTS, open_store, patiently, tracking_uri
@@ -225,3 +229,37 @@ def test_values_and_names_fit_the_limits_and_say_what_was_cut() -> None:
     assert cut("short", 5) == "short"
     assert clean_name("send:welcome@09/<b>") == "send:welcome_09/_b_"
     assert len(clean_name("n" * 300)) == 250
+
+
+def foreign(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        for statement in statements:
+            file.execute(statement)
+        file.commit()
+
+
+def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    foreign(tmp_path / "shop.db", "CREATE TABLE orders (id)")
+    (tmp_path / "note.db").write_text("hello " * 100)
+    (tmp_path / "folder.db").mkdir()
+    before = (tmp_path / "shop.db").read_bytes()
+    for name, what in [
+        ("shop.db", r"the SQLite database of something else \(tables orders\)"),
+        ("note.db", "a file that is no SQLite database"),
+        ("folder.db", "a folder"),
+    ]:
+        with pytest.raises(ConfigError, match=f"tracking_uri: .*{name}, got {what}"):
+            open_store(f"sqlite:///{tmp_path / name}")
+    assert (tmp_path / "shop.db").read_bytes() == before
+
+
+def test_a_store_of_another_schema_is_one_line_that_says_what_to_do(
+    store: str, tmp_path: Path
+) -> None:
+    open_store(store)
+    path = tmp_path / "old.db"
+    shutil.copy(store.removeprefix("sqlite:///"), path)
+    foreign(path, "UPDATE alembic_version SET version_num = 'deadbeef'")
+    with pytest.raises(ConfigError, match=r"found version deadbeef.*mlflow db upgrade") as refusal:
+        open_store(f"sqlite:///{path}")
+    assert "\n" not in str(refusal.value)

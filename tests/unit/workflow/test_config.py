@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,46 @@ def test_seed_zero_is_a_seed_and_a_missing_one_is_refused() -> None:
     assert composed("seed=0").run.seed == 0
     with pytest.raises(ConfigError, match="seed"):
         composed("seed=???")
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_no_verb_takes_a_seed_below_zero(root: str) -> None:
+    with pytest.raises(ConfigError, match="seed: expected a whole number from 0"):
+        composed("seed=-1", root=root)
+    with pytest.raises(ConfigError, match=r"simulation\.seeds: expected a whole number from 0"):
+        composed("simulation.seeds=[1,-2]", root=root)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Settings of several kinds."""
+
+    names: tuple[str, ...] = ()
+    day: str | None = None
+    share: float = 0.0
+    quick: bool = False
+
+
+def test_settings_are_of_their_kind() -> None:
+    made = record(Taken, {"names": ["a", 1], "day": None, "share": 1, "quick": True}, "x")
+    assert made == Taken(("a", "1"), None, 1.0, True)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"names": "large"}, r"x\.names: expected a list such as \[large\], got 'large'"),
+        ({"names": None}, r"x\.names: expected a list, got null"),
+        ({"names": [None]}, r"x\.names: expected str, got null"),
+        ({"day": ["monday"]}, r"x\.day: expected str, got \['monday'\]"),
+        ({"share": None}, r"x\.share: expected float, got null"),
+        ({"share": [1.0]}, r"x\.share: expected float, got \[1\.0\]"),
+        ({"quick": "yes"}, r"x\.quick: expected bool, got 'yes'"),
+    ],
+)
+def test_a_setting_of_another_kind_is_told(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        record(Taken, values, "x")
 
 
 def test_a_misspelt_setting_of_a_learner_is_named_with_what_was_meant() -> None:

@@ -127,3 +127,18 @@ def test_a_propensity_that_is_twice_the_frequency_is_said_to_be() -> None:
     assert found.numbers["factor"] == pytest.approx(0.5 / share)
     assert "most in letter" in found.sentence
     assert f"its propensity is {0.5 / share:.2g} times how often it was taken" in found.sentence
+
+
+@pytest.mark.parametrize("decimals", [4, 6, 9])
+def test_thirds_are_right_with_however_many_decimals_they_are_written(decimals: int) -> None:
+    log = drawn_log(900, [1.0 / 3.0] * 3)
+    written = np.full(900, round(1.0 / 3.0, decimals))
+    log = replace(log, propensity=written, logged_probabilities=None)
+    found = checked(log, LogContext())
+    assert {one.severity for one in found.values()} == {Severity.OK}
+
+
+def test_a_propensity_that_no_rounding_explains_is_still_refused() -> None:
+    log = replace(drawn_log(900, [1.0 / 3.0] * 3), logged_probabilities=None)
+    found = checked(replace(log, propensity=np.full(900, 0.3343)), LogContext())
+    assert found["mean-weight"].severity is Severity.REFUSE

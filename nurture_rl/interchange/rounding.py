@@ -1,0 +1,65 @@
+"""Distributions that were rounded when they were written: made whole again, and said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_rl.logs.precision import sum_tolerance, table_decimals
+from nurture_rl.ope.log_checks import TOLERANCE
+
+if TYPE_CHECKING:
+    from nurture_rl.interchange.admission import LoggedRows
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+
+def sums_to_one(table: FloatArray) -> BoolArray:
+    """Whether each row's sum is 1 within the precision its table is written with, [n]."""
+    some = (table != 0.0).sum(axis=1)
+    allowed = sum_tolerance(table_decimals(table), np.maximum(some, 1))
+    return np.asarray(np.abs(table.sum(axis=1) - 1.0) <= allowed)
+
+
+def whole_rows(rows: LoggedRows, kept: IntArray) -> LoggedRows:
+    """The rows with their distributions divided by their sums, where rounding left them beside 1.
+
+    A propensity is what the logged distribution says of its action. Rows that are not kept stay
+    as they are.
+
+    Args:
+        rows: decisions that were checked.
+        kept: positions of the good ones.
+    """
+    notes = list(rows.notes)
+    logged, propensity = rows.logged, rows.propensity
+    if logged is not None:
+        logged = _whole(logged, kept, "the logged distributions", notes)
+        propensity = propensity.copy()
+        propensity[kept] = logged[kept, rows.action[kept]]
+    targets = {
+        name: _whole(table, kept, f"the distributions of policy {name!r}", notes)
+        for name, table in rows.targets.items()
+    }
+    return replace(rows, logged=logged, propensity=propensity, targets=targets, notes=tuple(notes))
+
+
+def _whole(table: FloatArray, kept: IntArray, name: str, notes: list[str]) -> FloatArray:
+    total = table[kept].sum(axis=1)
+    off = np.abs(total - 1.0) > TOLERANCE
+    if not off.any():
+        return table
+    worst = total[np.argmax(np.abs(total - 1.0))]
+    notes.append(
+        f"{name} are written with {int(table_decimals(table).max())} decimals and do not sum to 1 "
+        f"in {int(off.sum())} of {kept.size} rows (furthest {worst:.6g}): each was divided by its "
+        "sum"
+    )
+    found = table.copy()
+    found[kept] = table[kept] / total[:, None]
+    return found
