@@ -26,7 +26,7 @@ class CsvRecords:
     bad: list[BadLine]  # lines that are no record
 
 
-def read_csv_records(path: Path) -> CsvRecords:
+def read_csv_records(path: Path, delimiter: str = ",") -> CsvRecords:
     """Read a CSV file, also gzipped; every cell is a string.
 
     Raises:
@@ -34,7 +34,7 @@ def read_csv_records(path: Path) -> CsvRecords:
         OSError, EOFError, zlib.error: the file cannot be read.
     """
     undecodable: list[int] = []
-    reader = csv.reader(_decoded(lines_of(path), undecodable), strict=True)
+    reader = csv.reader(_decoded(lines_of(path), undecodable), strict=True, delimiter=delimiter)
     header = next(reader, [])
     if len(set(header)) < len(header):
         raise LogError(f"expected each column of {path.name} once, got the header {header}")

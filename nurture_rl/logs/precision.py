@@ -61,12 +61,13 @@ def sum_tolerance(decimals: IntArray, entries: ArrayLike) -> FloatArray:
         decimals: of each row, as `row_decimals` gives them, [n].
         entries: numbers that were rounded and added up in each row, [n] or one number.
     """
-    return np.clip(_half(decimals) * np.asarray(entries), FLOOR, SUM_CAP) + _SLACK
+    error = _half(decimals) * np.asarray(entries)
+    return np.asarray(np.clip(error, FLOOR, SUM_CAP) + _SLACK)
 
 
 def match_tolerance(first: IntArray, second: IntArray) -> FloatArray:
     """How far two writings of one probability may lie apart, given the decimals of each, [n]."""
-    return np.clip(_half(first) + _half(second), FLOOR, MATCH_CAP) + _SLACK
+    return np.asarray(np.clip(_half(first) + _half(second), FLOOR, MATCH_CAP) + _SLACK)
 
 
 def _half(decimals: IntArray) -> FloatArray:
