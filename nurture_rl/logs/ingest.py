@@ -20,8 +20,8 @@ from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
-from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
 from nurture_rl.logs.places import places
+from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
 from nurture_rl.logs.schema import QUARANTINE, TABLES, TableKind, raw_schema
 from nurture_rl.logs.stray import sift_strays
 from nurture_rl.logs.summary import IngestSummary, TableCount, count_table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US
@@ -31,7 +32,7 @@ def sift_strays(
         events: checked events.
         decisions: checked decisions.
         journey: whose log it is; None for a horizon that is not known.
-        now_us: UTC instant of the reading, microseconds; None where the log keeps a time of its own.
+        now_us: UTC instant of the reading, microseconds; None where the log keeps its own time.
     """
     known = _microseconds(events, "occurred_at", "recorded_at")
     decided = _supporting(decisions, journey)
@@ -47,7 +48,7 @@ def sift_strays(
         late = reason_where(
             pa.array(future), f"stray time: it lies after the reading at {_told(now_us)} UTC"
         )
-        reasons = pa.compute.coalesce(reasons, late)
+        reasons = pc.coalesce(reasons, late)
     return RawTable(*sift(events, TableKind.EVENTS, reasons))
 
 

@@ -50,8 +50,11 @@ class DataConfig:
     logging: Any = None
     trust: TrustConfig = field(default_factory=TrustConfig)
     default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
-    complete_until: str | None = None  # ISO-8601 with zone; None: the last record of the log
+    # ISO-8601; without a zone it is `default_zone`'s, a day is its start; None: the last record
+    complete_until: str | None = None
     held_out: float = 0.5  # share of contacts kept for evaluation, in (0, 1)
+    # Largest share of a log's rows that may be set aside, in [0, 1]; beyond it the log is refused.
+    max_refused: float = 0.1
     weighting: str = "none"  # what `world.weighting` reads; "propensity" for confounded logs
     rollout_contacts: int = 2048  # played side by side in training; fewer where episodes are long
 
@@ -190,6 +193,7 @@ def _require_ranges(run: RunConfig) -> None:
     """
     played, data = run.simulation, run.data
     checks = [
+        ("data.max_refused", data.max_refused, 0.0 <= data.max_refused <= 1.0),
         ("data.contacts", data.contacts, data.source != "reference" or data.contacts >= 10),
         ("data.trust.max_ratio", data.trust.max_ratio, data.trust.max_ratio >= 1.0),
         ("data.trust.explore", data.trust.explore, 0.0 <= data.trust.explore <= 1.0),

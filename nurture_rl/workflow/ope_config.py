@@ -27,7 +27,6 @@ class OpeDataConfig(DataConfig):
     levels: dict[str, Any] = field(default_factory=dict)  # by factor: the level of each action
     unit: str = "reward"
     discount: float = 1.0  # per bin
-    max_refused: float = 0.05  # largest share of rows that may be set aside, in [0, 1)
 
 
 @dataclass
@@ -68,7 +67,6 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
     if not isinstance(run, OpeConfig):
         raise ConfigError(f"expected a configuration made from ope_schema, got {type(run)}")
     checks = [
-        ("data.max_refused", run.data.max_refused, 0.0 <= run.data.max_refused < 1.0),
         ("data.discount", run.data.discount, 0.0 < run.data.discount <= 1.0),
         ("ask.level", run.ask.level, 0.0 < run.ask.level < 1.0),
         ("ask.margin", run.ask.margin, run.ask.margin >= 0.0),
