@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nurture_envs.features import FeatureSpec
-from nurture_envs.features.spec import attribute_number, is_given
 from nurture_envs.journey import Journey
+from nurture_rl.features.attributes import unreadable_numbers
 from nurture_rl.features.bins import Contacts, early_decisions, index_contacts, times_of
 
 BoolArray = NDArray[np.bool_]
@@ -119,7 +119,7 @@ def _findings(
     )
     yield _listed(named.contact_id, known.contacts)
     yield _listed(named.episode_id, known.episodes)
-    yield _listed(named.contact_id, dict(_attributes(about, journey)))
+    yield _listed(named.contact_id, dict(unreadable_numbers(about, journey)))
     yield _torn(decisions, named)
     yield _early(decisions, about, named, journey)
 
@@ -127,21 +127,6 @@ def _findings(
 def _listed(names: Texts, reasons: Mapping[str, str]) -> Finding:
     bad = np.isin(names.astype(str), list(reasons)) if reasons else np.zeros(len(names), bool)
     return bad, lambda row: reasons[names[row]]
-
-
-def _attributes(about: Contacts, journey: Journey) -> Iterator[tuple[str, str]]:
-    """Contacts with an attribute that should be a number and cannot be read as one."""
-    numbers = [f for f in journey.features if f.kind == "attribute" and not f.levels]
-    for place, attributes in enumerate(about.attributes):
-        for feature in numbers:
-            value = attributes.get(feature.attribute)
-            if is_given(value) and attribute_number(value) is None:
-                who = str(about.ids[place].as_py())
-                yield (
-                    who,
-                    f"bad attribute: {feature.attribute!r} of contact {who!r} is {value!r}; write "
-                    "a number that 32 bits hold, or leave it out",
-                )
 
 
 def _torn(decisions: pa.Table, named: _Named) -> Finding:

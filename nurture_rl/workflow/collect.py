@@ -21,6 +21,8 @@ from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.features import DecisionTable, decision_table
+from nurture_rl.features.attributes import unknown_levels
+from nurture_rl.features.bins import index_contacts
 from nurture_rl.features.starts import start_states
 from nurture_rl.features.usable import after_the_end, unusable
 from nurture_rl.logs.adapters import heartsteps, hillstrom, starbucks_offers
@@ -154,9 +156,11 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
     share = np.array([held_out_share(name) for name in starts.pop("cluster")])
     np.savez(out / "starts.npz", held_out=share, **starts)  # type: ignore[arg-type]
     lone = lone_end(events, decisions, journey) if as_of_us is None else None
-    notes = [*summary.notes, *([lone] if lone else [])]
-    for note in [*([lone] if lone else []), *_on_signals(made)]:
+    strange = unknown_levels(index_contacts(contacts, table), journey)
+    found = [*([lone] if lone else []), *strange]
+    for note in [*found, *_on_signals(made)]:
         workshop.say(f"  {note}")
+    notes = [*summary.notes, *found]
     _write_json(out / "notes.json", _with_limits(raw / "notes.json", notes))
     _write_json(
         out / "decisions.json",

@@ -18,7 +18,7 @@ from nurture_envs.errors import JourneyError
 from nurture_envs.journey import Feature, Journey
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_TRUTHS = {"true": True, "false": False}
+_TRUTHS = ("true", "false")
 _LARGEST = float(np.finfo(np.float32).max)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -107,19 +107,14 @@ class FeatureSpec:
 
 
 def attribute_number(value: Any) -> float | None:
-    """The number an attribute says, also as text or true/false; None where it says none.
+    """The number an attribute says, also as text; None where it says none.
 
-    What 32 bits cannot hold is none.
+    What 32 bits cannot hold is none, and so are true and false.
     """
-    if isinstance(value, str):
-        value = value.strip()
-        if value.lower() in _TRUTHS:
-            value = _TRUTHS[value.lower()]
-        elif _NUMBER.fullmatch(value):
-            value = float(value)
-    if isinstance(value, (bool, int, float, np.number)) and abs(value) <= _LARGEST:
-        return float(value)
-    return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if fits and abs(value) <= _LARGEST else None
 
 
 def is_given(value: Any) -> bool:
