@@ -23,9 +23,10 @@ _REQUIRED = {
     TableKind.CONTACTS: (),
     TableKind.DECISIONS: (
         *("decision_id", "anchor", "step", "decided_at", "action", "probabilities"),
-        *("journey", "episode_id", "mask", "policy_id", "arm", "catalog"),
     ),
 }
+# What `complete_decisions` fills: without a journey, or beside a gap above, it may still lack.
+_FILLED = ("journey", "episode_id", "mask", "policy_id", "arm", "catalog")
 _ABSENT: dict[TableKind, dict[str, str | bool]] = {
     TableKind.EVENTS: {"source": "unknown", "is_machine": False, "properties": "{}"},
     TableKind.CONTACTS: {"consent": False, "attributes": "{}"},
@@ -113,14 +114,15 @@ def _common_reasons(rows: pa.Table, kind: TableKind) -> list[pa.Array]:
     good = np.asarray(pc.match_substring_regex(keys.flatten(), _KEY))
     malformed[np.asarray(pc.list_parent_indices(keys))[~good.astype(bool)]] = True
     return [
-        _missing_fields(rows, kind),
+        _missing_fields(rows, _REQUIRED[kind], nobody),
+        _missing_fields(rows, _FILLED if kind is TableKind.DECISIONS else (), None),
         reason_where(nobody, "missing contact: neither contact_id nor keys names anybody"),
         reason_where(pa.array(malformed), "malformed key: each key must read kind:value"),
     ]
 
 
-def _missing_fields(rows: pa.Table, kind: TableKind) -> pa.Array:
-    names = _REQUIRED[kind]
+def _missing_fields(rows: pa.Table, names: Sequence[str], nobody: pa.Array | None) -> pa.Array:
+    """The fields that each row lacks, all at once; who is named too where something else lacks."""
     if not names:
         return pa.nulls(len(rows), pa.string())
     told = [
@@ -128,7 +130,8 @@ def _missing_fields(rows: pa.Table, kind: TableKind) -> pa.Array:
         for name in names
     ]
     listed = pc.utf8_rtrim(pc.binary_join_element_wise(*told, ""), characters=", ")
-    return reason_where(pc.not_equal(listed, ""), "missing required field: ", listed)
+    who = "" if nobody is None else pc.if_else(nobody, pa.scalar("contact_id, "), pa.scalar(""))
+    return reason_where(pc.not_equal(listed, ""), "missing required field: ", who, listed)
 
 
 def _filled(rows: pa.Table, kind: TableKind) -> pa.Table:

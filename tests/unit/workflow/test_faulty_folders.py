@@ -90,7 +90,7 @@ def test_a_log_does_not_end_where_one_stamp_in_2099_says(tmp_path: Path) -> None
 
 
 def test_a_log_of_which_two_fifths_are_unusable_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LogError, match="1026 with unknown action.*data.max_refused"):
+    with pytest.raises(LogError, match=r"1026 with unknown action.*data\.max_refused"):
         read(faulty_folder("two_fifths_refused"), tmp_path)
 
 
