@@ -27,6 +27,7 @@ from nurture_rl.ope.log import FloatArray, first_rows
 from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import record
 from nurture_rl.workflow.decisions import held_out_log, held_out_rows, load_decisions
+from nurture_rl.workflow.journey_targets import journey_targets
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig
 from nurture_rl.workflow.ope_log import Labels, OpenedLog, few_levels, of_admission
@@ -90,6 +91,10 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
     rows = held_out_rows(decisions, journey)
     log = held_out_log(decisions, journey)
     policies = {name: load_policy(folder, journey) for name, folder in pipeline.policies.items()}
+    described = journey_targets(run.targets, journey)
+    if twice := sorted(set(described) & set(policies)):
+        raise ConfigError(f"targets.{twice[0]}: the run has a policy of that name; give another")
+    policies |= described
     bar = bar_of(run.ask.rules or release.rules, policies)
     tables = pipeline.ingested / "tables"
     refused = refused_facts(tables)
