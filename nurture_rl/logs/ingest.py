@@ -192,17 +192,22 @@ def _require_usable(checked: _Checked, folder: Path, out: Path) -> None:
     buffer = io.BytesIO()
     pq.write_table(checked.quarantine, buffer)
     atomic_write_bytes(path, buffer.getvalue())
-    found = "; ".join(_told(count) for count in counts)
+    found = "; ".join(_told(count, checked.quarantine) for count in counts)
     raise LogError(
         f"expected at least one usable event and one usable contact in {folder}, got {found}; "
         f"the refused rows and their reasons are in {path}"
     )
 
 
-def _told(count: TableCount) -> str:
-    reasons = ", ".join(f"{rows} × {reason}" for reason, rows in count.reasons.items())
+def _told(count: TableCount, quarantine: pa.Table) -> str:
+    """How much of a table is usable, and why the rest is not, with one example."""
     where = ", ".join(count.files) or "no file"
-    return f"{count.kept} of {count.read} {count.table} ({where}{': ' if reasons else ''}{reasons})"
+    told = f"{count.kept} of {count.read} {count.table} ({where}"
+    if count.reasons:
+        own = quarantine.filter(pc.equal(quarantine["table"], count.table))
+        reasons = ", ".join(f"{rows} × {reason}" for reason, rows in count.reasons.items())
+        told += f": {reasons}; the first: {own['reason'][0].as_py()}"
+    return f"{told})"
 
 
 def _counts(checked: _Checked) -> tuple[TableCount, ...]:

@@ -80,8 +80,9 @@ def raw_log(workshop: Workshop, data: DataConfig, journey: Journey, seed: int) -
     source = Path(data.path)
     if not source.is_dir():
         raise LogError(f"expected the folder of {data.source!r} at {source}, it is not there")
-    inputs = {"source": data.source, "content": folder_hash(source), "journey": journey.resolved}
-    return workshop.stage("raw", inputs, lambda out: _adapt(data, source, seed, out))
+    content = folder_hash(source)
+    inputs = {"source": data.source, "content": content, "journey": journey.resolved}
+    return workshop.stage("raw", inputs, lambda out: _adapt(data, content, seed, out))
 
 
 def raw_tables(data: DataConfig, raw: Path) -> Path:
@@ -104,14 +105,25 @@ def _emit(workshop: Workshop, data: DataConfig, journey: Journey, seed: int, out
     _write_json(out / "notes.json", _REFERENCE_NOTES)
 
 
-def _adapt(data: DataConfig, source: Path, seed: int, out: Path) -> None:
+def _adapt(data: DataConfig, content: str, seed: int, out: Path) -> None:
     notes: dict[str, Any] = {}
+    source = Path(str(data.path))
     if data.source != "folder":
         found = ADAPTERS[data.source](source, out / "tables", np.random.default_rng(seed))
         notes = asdict(found)
-    else:
-        notes = {"content": folder_hash(source)}
+        _require_unchanged(source, content)
     _write_json(out / "notes.json", notes)
+    _write_json(out / "source.json", {"content": content})
+
+
+def _require_unchanged(source: Path, content: str) -> None:
+    """Guard a stage that is named by what its source held when it was looked at.
+
+    Raises:
+        LogError: it holds something else by now.
+    """
+    if folder_hash(source) != content:
+        raise LogError(f"{source} changed while it was read; run again when it is whole")
 
 
 def ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path) -> Path:
@@ -240,8 +252,8 @@ def _checked_tables(
             raise
         kept = _keep_quarantine(workshop, written, tables.parent.name)
         raise LogError(str(refusal).replace(str(written), str(kept))) from refusal
-    if live and folder_hash(folder) != json.loads((raw / "notes.json").read_text())["content"]:
-        raise LogError(f"{folder} changed while it was read; run again when it is whole")
+    if live:
+        _require_unchanged(folder, json.loads((raw / "source.json").read_text("utf-8"))["content"])
     return summary
 
 
@@ -262,10 +274,8 @@ def _no_decisions(workshop: Workshop, summary: IngestSummary, tables: Path, out:
             "probabilities and mask, or let the policy server log them"
         )
     kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
-    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in read.reasons.items())
-    return (
-        f"all {read.read} decisions were refused ({reasons}); file, line and reason are in {kept}"
-    )
+    found = told([row for row in refusals(tables) if row.table == "decisions"])
+    return f"all {read.read} decisions were refused: {found}; file, line and reason are in {kept}"
 
 
 def complete_until(data: DataConfig, say: Say) -> int | None:

@@ -288,3 +288,27 @@ def test_an_attribute_at_none_of_its_levels_is_said(tmp_path: Path) -> None:
         row["attributes"] = {"plan": "gold"}
     assert any("'plan' of 20 contacts is at none of its levels free, team" in line
                for line in read(tmp_path, shop).said)  # fmt: skip
+
+
+def test_columns_that_no_decision_has_are_named_on_the_screen(tmp_path: Path) -> None:
+    shop = Shop()
+    for row in shop.decisions.values():
+        del row["step"], row["probabilities"]
+    with pytest.raises(LogError, match=r"100 with missing required field .*: step, probabilities"):
+        read(tmp_path, shop)
+
+
+def test_a_folder_that_changes_while_it_is_read_makes_no_stage(tmp_path: Path) -> None:
+    journey = shop_journey()
+    folder = Shop().write(tmp_path / "log")
+    data = DataConfig(name="shop", source="folder", journey="shop", path=str(folder))
+
+    def meddle(line: str) -> None:
+        if "decisions: 100 rows" in line:
+            (folder / "events_2.jsonl").write_text("")
+
+    workshop = Workshop(tmp_path / "runs", meddle)
+    raw = raw_log(workshop, data, journey, 0)
+    with pytest.raises(LogError, match="changed while it was read"):
+        ingest(workshop, data, journey, raw)
+    assert not list((tmp_path / "runs" / "stages").glob("ingest-*"))
