@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(os.environ.get("NURTURE_FAULTS", Path(__file__).parents[2] / "shared" / "faults"))
+from tests.shared_data import ROOT as DATA
+
+ROOT = Path(os.environ.get("NURTURE_FAULTS", DATA.parent / "faults"))
+
+
+def faulty_log(name: str) -> Path:
+    """One faulty table of decisions; skips the calling test when it is not there."""
+    file = ROOT / "ope" / name
+    if not file.is_file():
+        pytest.skip(f"faulty log {name!r} is not at {ROOT}; set NURTURE_FAULTS to its folder")
+    return file
 
 
 def faulty_folder(name: str) -> Path:
