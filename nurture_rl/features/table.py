@@ -142,5 +142,5 @@ def _share_equal(decisions: pa.Table, features: NDArray[np.float32]) -> float | 
     same = np.flatnonzero(lengths == features.shape[1])
     rows = carried[same]
     values = np.asarray(pc.list_flatten(logged.take(pa.array(rows))), np.float32)
-    equal = values.reshape(len(rows), -1).view(np.int32) == features[rows].view(np.int32)
+    equal = values.reshape(features[rows].shape).view(np.int32) == features[rows].view(np.int32)
     return float(equal.all(axis=1).sum() / len(carried))

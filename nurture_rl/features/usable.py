@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.features.attributes import unreadable_numbers
-from nurture_rl.features.bins import Contacts, early_decisions, index_contacts, times_of
+from nurture_rl.features.bins import (
+    Contacts,
+    bins_at_decision,
+    early_decisions,
+    index_contacts,
+    times_of,
+)
 
 BoolArray = NDArray[np.bool_]
 Texts = NDArray[np.object_]
@@ -31,6 +37,7 @@ class KnownBad:
 
     episodes: Mapping[str, str] = field(default_factory=dict)  # by episode id
     contacts: Mapping[str, str] = field(default_factory=dict)  # by contact id
+    unplaced: int = 0  # decisions that were refused and name nobody
 
 
 def unusable(
@@ -121,7 +128,9 @@ def _findings(
     yield _listed(named.episode_id, known.episodes)
     yield _listed(named.contact_id, dict(unreadable_numbers(about, journey)))
     yield _torn(decisions, named)
-    yield _early(decisions, about, named, journey)
+    if known.unplaced:
+        yield _holes(decisions, named, known.unplaced)
+    yield from _untimely(decisions, about, named, journey)
 
 
 def _listed(names: Texts, reasons: Mapping[str, str]) -> Finding:
@@ -145,17 +154,51 @@ def _torn(decisions: pa.Table, named: _Named) -> Finding:
     )
 
 
-def _early(decisions: pa.Table, about: Contacts, named: _Named, journey: Journey) -> Finding:
-    """All decisions of a contact that was once decided for before the bin began."""
-    times = times_of(decisions, about)
-    early = early_decisions(times, FeatureSpec.of(journey))
-    count = np.bincount(times.contact, weights=early, minlength=len(about.ids))
+def _holes(decisions: pa.Table, named: _Named, unplaced: int) -> Finding:
+    """Episodes that lack a bin, where lines that could not be read may have held it."""
+    episode, _ = _codes(named.episode_id)
+    step = np.asarray(decisions["step"])
+    bins = np.unique(np.stack([episode, step]), axis=1)[0]
+    last = np.zeros(episode.max(initial=-1) + 1, np.int64)
+    np.maximum.at(last, episode, step)
+    lacking = np.bincount(bins, minlength=len(last)) < last + 1
     return (
+        lacking[episode],
+        lambda row: (
+            f"broken episode: {named.who(row)} belongs to one that lacks a bin, and {unplaced} "
+            "lines of decisions could not be read"
+        ),
+    )
+
+
+def _untimely(
+    decisions: pa.Table, about: Contacts, named: _Named, journey: Journey
+) -> Iterator[Finding]:
+    """Decisions of no bin of the journey, made before their bin, or a whole horizon after it."""
+    times, horizon = times_of(decisions, about), journey.clock.horizon
+    yield (
+        times.step >= horizon,
+        lambda row: (
+            f"{AFTER_END}: {named.who(row)} is for bin {times.step[row]} of a journey whose last "
+            f"is {horizon - 1}"
+        ),
+    )
+    inside = times.step < horizon
+    early = inside & early_decisions(times, FeatureSpec.of(journey))
+    count = np.bincount(times.contact, weights=early, minlength=len(about.ids))
+    yield (
         (count > 0)[times.contact],
         lambda row: (
             f"early decisions: {named.who(row)} is one of a contact that was decided for before "
             f"the bin began, as clocks go in {about.zones[times.contact[row]]}, so that features "
             "would know the future; has the contact moved? check anchor, step and time_zone"
+        ),
+    )
+    yield (
+        inside & (bins_at_decision(times, journey.clock) - times.step > horizon),
+        lambda row: (
+            f"late decision: {named.who(row)} was made more than {horizon} bins after its own; "
+            "check anchor, step and decided_at"
         ),
     )
 
@@ -190,7 +233,7 @@ def _break_episodes(named: _Named, reasons: Texts) -> None:
     """Set aside what belongs to an episode with a decision that cannot be used."""
     causes: dict[str, str] = {}
     for row in np.flatnonzero(reasons != ""):
-        if not reasons[row].startswith((TWICE, "other journey")):
+        if not reasons[row].startswith((*HARMLESS, "other journey")):
             causes.setdefault(named.episode_id[row], reasons[row].split(":")[0])
     beside = (reasons == "") & _listed(named.episode_id, causes)[0]
     for row in np.flatnonzero(beside):

@@ -16,6 +16,7 @@ from nurture_rl.logs.schema import TableKind
 from nurture_rl.logs.vocabulary import SHIPPED_WORDS, Vocabulary
 
 UNKNOWN_TYPE = "unknown event type"
+LARGEST_VALUE = 2.0**43  # of an event: sums on the grid of 1/1024 are exact below it
 _ADVICE = "; what a signal of the journey names is known"
 _KEY = r"^[^:]+:."
 _REQUIRED = {
@@ -53,6 +54,10 @@ def check_events(rows: pa.Table, words: Vocabulary = SHIPPED_WORDS) -> RawTable:
         reason_where(
             _column(pc.less(rows["recorded_at"], rows["occurred_at"])),
             "recorded before it occurred: recorded_at must not be earlier than occurred_at",
+        ),
+        reason_where(
+            _column(pc.greater(pc.abs(rows["value"]), LARGEST_VALUE)),
+            f"absurd value: sums cannot hold more than {LARGEST_VALUE:.0f} exactly",
         ),
     ]
     return RawTable(*sift(rows, TableKind.EVENTS, first_reason(reasons)))

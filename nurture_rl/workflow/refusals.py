@@ -21,7 +21,7 @@ from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKi
 
 # What takes nothing away from the rest: second copies, what came after an end, strangers' words.
 _TAKES_NOTHING = (*HARMLESS, "redelivered", UNKNOWN_TYPE, "shared keys only")
-_COPIES = ("redelivered", "duplicate decision_id")
+_SAME = ("episode_id", "step", "action")  # of two rows of one decision id
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,17 @@ def known_bad(tables: Path, decisions: pa.Table, max_refused: float) -> KnownBad
     contact_of = {row["key"]: row["contact_id"] for row in people if row["contact_id"]}
     named = pq.read_table(tables / "places.parquet").filter(pc.field("table") == "contacts")
     present = set(named["id"].to_pylist())
+    kept = decisions.select(["decision_id", *_SAME]).to_pylist()
+    twin_of = {row["decision_id"]: row for row in kept}
     episodes, contacts = _without_propensity(decisions, max_refused), dict[str, str]()
+    unplaced = 0
     for row in _quarantined(tables):
-        raw = json.loads(row["raw"])
-        whose = _contact(raw, contact_of) if isinstance(raw, dict) else None
-        kind = row["reason"].split(":")[0]
+        raw = _row(row["raw"])
+        whose = _contact(raw, contact_of)
         where = f"{row['file']}, line {row['line']} ({row['reason']})"
         if row["table"] == TableKind.CONTACTS and whose is not None and whose not in present:
             contacts[whose] = f"bad contact: {whose!r} is known from nowhere but {where}"
-        if row["table"] != TableKind.DECISIONS or not isinstance(raw, dict) or kind in _COPIES:
+        if row["table"] != TableKind.DECISIONS or _is_copy(row["reason"], raw, twin_of):
             continue
         if raw.get("episode_id"):
             told = f"broken episode: a decision of {raw['episode_id']!r} is refused in {where}"
@@ -65,7 +67,19 @@ def known_bad(tables: Path, decisions: pa.Table, max_refused: float) -> KnownBad
         elif whose is not None:
             told = f"broken episode: a decision of contact {whose!r} is refused in {where}"
             contacts.setdefault(whose, told)
-    return KnownBad(episodes, contacts)
+        else:
+            unplaced += 1
+    return KnownBad(episodes, contacts, unplaced)
+
+
+def _is_copy(reason: str, raw: Mapping[str, Any], twin_of: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a refused decision says what a kept one of its id says, so that nothing is lost."""
+    if reason.startswith("redelivered"):
+        return True
+    if not reason.startswith("duplicate decision_id"):
+        return False
+    twin = twin_of.get(str(raw.get("decision_id")))
+    return twin is not None and all(raw.get(name) == twin[name] for name in _SAME)
 
 
 def settle(tables: Path, reasons: Mapping[str, str]) -> None:
@@ -187,6 +201,16 @@ def _without_propensity(decisions: pa.Table, max_refused: float) -> dict[str, st
 def _quarantined(tables: Path) -> Iterator[dict[str, Any]]:
     table = pq.read_table(tables / "quarantine.parquet", schema=QUARANTINE)
     yield from table.to_pylist()
+
+
+def _row(text: str) -> dict[str, Any]:
+    """The refused row as far as it can be read: an unreadable line may still be an object."""
+    try:
+        found = json.loads(text)
+        found = json.loads(found) if isinstance(found, str) else found
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _contact(raw: Mapping[str, Any], contact_of: Mapping[str, str]) -> str | None:

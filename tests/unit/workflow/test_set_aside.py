@@ -312,3 +312,66 @@ def test_a_folder_that_changes_while_it_is_read_makes_no_stage(tmp_path: Path) -
     with pytest.raises(LogError, match="changed while it was read"):
         ingest(workshop, data, journey, raw)
     assert not list((tmp_path / "runs" / "stages").glob("ingest-*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"decided_at": "9999-12-31T23:59:00Z"}, "impossible time"),
+        ({"decided_at": "2030-01-01T00:00:00Z"}, "late decision"),
+        ({"probabilities": {"pause:1": "half"}}, "wrong type"),
+    ],
+)
+def test_one_absurd_cell_of_a_decision_costs_its_episode(
+    tmp_path: Path, changes: Row, kind: str
+) -> None:
+    shop = Shop()
+    shop.decisions["c03", 2] |= changes
+    shop.contacts["c03"]["time_zone"] = "Asia/Tokyo"
+    found = read(tmp_path, shop)
+    assert found.ids == EVERYTHING - of("c03")
+    assert found.kinds[kind] == 1
+
+
+def test_an_id_given_twice_costs_the_episode_whose_decision_is_dropped(tmp_path: Path) -> None:
+    shop = Shop()
+    shop.decisions["c03", 2]["decision_id"] = "c04.2"
+    found = read(tmp_path, shop)
+    assert found.ids == EVERYTHING - of("c03", 2) - of("c04") | {"c04.2"}
+
+
+def test_a_line_that_says_nothing_costs_the_episode_that_lacks_a_bin(tmp_path: Path) -> None:
+    folder = Shop().write(tmp_path / "log")
+    path = folder / "decisions.jsonl"
+    lines = path.read_text().splitlines()
+    lines[17] = "### c03.2"
+    path.write_text("\n".join(lines))
+    assert Read(tmp_path, folder).ids == EVERYTHING - of("c03")
+
+
+def test_a_bin_that_nobody_decided_is_no_fault_of_a_whole_log(tmp_path: Path) -> None:
+    shop = Shop()
+    del shop.decisions["c03", 2]
+    assert read(tmp_path, shop).ids == EVERYTHING - of("c03", 2)
+
+
+def test_a_decision_beyond_the_horizon_is_cut_off(tmp_path: Path) -> None:
+    shop = Shop()
+    shop.more = [decision("c03", BINS, decided_at="2026-03-07T08:00:00Z")]
+    found = read(tmp_path, shop)
+    assert (found.ids, found.kinds) == (EVERYTHING, {"after the end": 1})
+
+
+def test_an_absurd_value_of_an_event_spoils_no_feature(tmp_path: Path) -> None:
+    shop = Shop()
+    shop.events[3]["value"] = 1e39
+    found = read(tmp_path, shop)
+    assert (found.ids, found.kinds) == (EVERYTHING, {"absurd value": 1})
+    assert found.reward == 38.0
+
+
+def test_logged_features_of_another_width_are_not_equal(tmp_path: Path) -> None:
+    shop = Shop()
+    shop.decisions["c03", 2]["features"] = [1.0]
+    out = read(tmp_path, shop).out
+    assert json.loads((out / "decisions.json").read_text())["logged_features_equal"] == 0.0
