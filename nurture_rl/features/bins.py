@@ -21,6 +21,7 @@ from nurture_rl.errors import LeakageError, LogError
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 _ATTRIBUTE_KINDS = ("attribute", "calendar")  # read nothing of the past
 
@@ -65,6 +66,7 @@ class BinnedLog:
     times: DecisionTimes  # n decisions
     events: SignalEvents
     unmatched: Mapping[str, int]  # event type -> events that are no signal of the journey
+    silent: tuple[str, ...] = ()  # signals that no event is
 
 
 def bin_log(
@@ -81,8 +83,8 @@ def bin_log(
         TimeZoneError: a contact's zone is unknown.
     """
     known = index_contacts(contacts, decisions, default_zone)
-    happened, unmatched = signal_events(events, known, journey)
-    return BinnedLog(known, decision_times(decisions, known), happened, unmatched)
+    happened, unmatched, silent = signal_events(events, known, journey)
+    return BinnedLog(known, decision_times(decisions, known), happened, unmatched, silent)
 
 
 def index_contacts(contacts: pa.Table, decisions: pa.Table, default_zone: str = "UTC") -> Contacts:
@@ -108,24 +110,32 @@ def decision_times(decisions: pa.Table, contacts: Contacts) -> DecisionTimes:
         LogError: an episode has two contacts or two anchors.
         TimeZoneError: a contact's zone is unknown.
     """
-    contact = _integers(pc.index_in(_flat(decisions["contact_id"]), value_set=contacts.ids))
-    episode_ids = _flat(decisions["episode_id"]).dictionary_encode()
-    episode = _integers(episode_ids.indices)
-    anchor = _integers(decisions["anchor"])
-    _, first = np.unique(episode, return_index=True)
-    torn = (contact != contact[first][episode]) | (anchor != anchor[first][episode])
+    times = times_of(decisions, contacts)
+    _, first = np.unique(times.episode, return_index=True)
+    contact, anchor = times.contact, times.anchor_us
+    torn = (contact != contact[first][times.episode]) | (anchor != anchor[first][times.episode])
     if torn.any():
-        row = int(np.flatnonzero(torn)[0])
+        one = decisions.slice(int(np.flatnonzero(torn)[0]), 1).to_pylist()[0]
         raise LogError(
             f"expected one contact and one anchor per episode, got two for episode "
-            f"{episode_ids.dictionary[int(episode[row])].as_py()!r} (row {row}); "
+            f"{one['episode_id']!r} (decision {one['decision_id']!r}); "
             "give each pass through the journey its own episode_id"
         )
+    return times
+
+
+def times_of(decisions: pa.Table, contacts: Contacts) -> DecisionTimes:
+    """The times of the decisions as they stand, whole episodes or not.
+
+    Raises:
+        TimeZoneError: a contact's zone is unknown.
+    """
+    contact = _integers(pc.index_in(_flat(decisions["contact_id"]), value_set=contacts.ids))
     decided = _integers(decisions["decided_at"])
     return DecisionTimes(
         contact=contact,
-        episode=episode,
-        anchor_us=anchor,
+        episode=_integers(_flat(decisions["episode_id"]).dictionary_encode().indices),
+        anchor_us=_integers(decisions["anchor"]),
         step=_integers(decisions["step"]),
         decided_us=decided,
         decided_local_us=_local(decided, contact, contacts),
@@ -134,14 +144,15 @@ def decision_times(decisions: pa.Table, contacts: Contacts) -> DecisionTimes:
 
 def signal_events(
     events: pa.Table, contacts: Contacts, journey: Journey
-) -> tuple[SignalEvents, dict[str, int]]:
+) -> tuple[SignalEvents, dict[str, int], tuple[str, ...]]:
     """Classify the events and put them on their contact's clock.
 
     An event is known once it is both recorded and past: a record stamped before its event, as
     skewed clocks make it, tells nothing early.
 
     Returns:
-        The events of signals and decided contacts, and per event type how many were no signal.
+        The events of signals and decided contacts, per event type how many were no signal, and
+        the signals that no event is.
     """
     signal = classify(
         EventColumns(*(_strings(events[name]) for name in EventColumns.__slots__)), journey.signals
@@ -160,25 +171,39 @@ def signal_events(
         signal=signal[rows],
         value=grid(value[rows]),
     )
-    return kept, dict(sorted(unmatched.items()))
+    count = np.bincount(signal[signal != NO_SIGNAL], minlength=len(journey.signals))
+    silent = tuple(s.name for s, seen in zip(journey.signals, count, strict=True) if not seen)
+    return kept, dict(sorted(unmatched.items())), silent
 
 
-def require_completed_bins(times: DecisionTimes, spec: FeatureSpec) -> None:
+def early_decisions(times: DecisionTimes, spec: FeatureSpec) -> BoolArray:
+    """Decisions made before their own bin began, whose features would know the future, [n].
+
+    Features read the bins before the decision's; were one of those still open at the decision, it
+    would hold events that had not happened yet. Features that read no past cannot leak.
+    """
+    if all(feature.kind in _ATTRIBUTE_KINDS for feature in spec.features):
+        return np.zeros(len(times.step), bool)
+    return np.asarray(bins_at_decision(times, spec.clock) < times.step)
+
+
+def require_completed_bins(log: BinnedLog, spec: FeatureSpec) -> None:
     """Refuse decisions made before their own bin began.
 
     Raises:
-        LeakageError: features read the bins before the decision's; were one of those still open
-            at the decision, it would hold events that had not happened yet.
+        LeakageError: see `early_decisions`.
     """
-    reading = [f.name for f in spec.features if f.kind not in _ATTRIBUTE_KINDS]
-    early = np.flatnonzero(bins_at_decision(times, spec.clock) < times.step)
-    if not reading or not len(early):
+    times = log.times
+    early = np.flatnonzero(early_decisions(times, spec))
+    if not len(early):
         return
     row = int(early[0])
+    reading = next(f.name for f in spec.features if f.kind not in _ATTRIBUTE_KINDS)
     starts = times.anchor_us[row] + spec.clock.start_us(times.step[row])
     raise LeakageError(
-        f"feature {reading[0]!r} of decision {row} would use events up to {_wall(starts)} local "
-        f"time, when its bin {times.step[row]} begins, after the decision at "
+        f"feature {reading!r} of a decision for contact "
+        f"{log.contacts.ids[int(times.contact[row])].as_py()!r} would use events up to "
+        f"{_wall(starts)} local time, when its bin {times.step[row]} begins, after the decision at "
         f"{_wall(times.decided_local_us[row])}; {len(early)} decisions are like this: "
         "check anchor, step and time zone"
     )

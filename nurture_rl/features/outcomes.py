@@ -177,10 +177,10 @@ def _routings(decisions: pa.Table, journey: Journey) -> NDArray[np.str_]:
     taken = decisions["action"].to_pylist()
     unknown = sorted(set(taken) - set(routing))
     if unknown:
-        row = taken.index(unknown[0])
+        which = decisions["decision_id"][taken.index(unknown[0])].as_py()
         raise ActionError(
-            f"expected actions of journey {journey.name!r}, got {unknown[0]!r} in decision row "
-            f"{row} ({len(unknown)} unknown ids); load the journey version that made this log"
+            f"expected actions of journey {journey.name!r}, got {unknown[0]!r} in decision "
+            f"{which!r} ({len(unknown)} unknown ids); load the journey version that made this log"
         )
     return np.array([routing[action] for action in taken], dtype="U8")
 
@@ -194,8 +194,9 @@ def _available(decisions: pa.Table, journey: Journey) -> BoolArray:
     masks: list[list[bool]] = decisions["mask"].to_pylist()
     wrong = next((row for row, mask in enumerate(masks) if len(mask) not in (0, len(sends))), None)
     if wrong is not None:
+        which = decisions["decision_id"][wrong].as_py()
         raise ActionError(
-            f"expected a mask of {len(sends)} actions, got {len(masks[wrong])} in decision row "
-            f"{wrong}; load the journey version that made this log"
+            f"expected a mask of {len(sends)} actions, got {len(masks[wrong])} in decision "
+            f"{which!r}; load the journey version that made this log"
         )
     return np.array([not mask or bool(np.any(np.array(mask) & sends)) for mask in masks], bool)

@@ -70,7 +70,7 @@ def feature_matrix(log: BinnedLog, spec: FeatureSpec) -> NDArray[np.float32]:
     Raises:
         LeakageError: a decision was made before its own bin began.
     """
-    require_completed_bins(log.times, spec)
+    require_completed_bins(log, spec)
     times, events = log.times, log.events
     encoded = spec.encode_attributes(log.contacts.attributes)[times.contact]
     event_table = pa.table({name: getattr(events, name) for name in SignalEvents.__slots__})

@@ -26,6 +26,7 @@ class DecisionTable:
     feature_columns: tuple[str, ...]
     logged_features_equal: float | None  # share of logged vectors recomputed bit for bit, [0, 1]
     unmatched_events: dict[str, int]  # event type -> events that are no signal of the journey
+    silent_signals: tuple[str, ...]  # signals that no event of the whole log is
 
 
 def decision_table(
@@ -68,6 +69,7 @@ def decision_table(
         feature_columns=spec.columns,
         logged_features_equal=_share_equal(decisions, features),
         unmatched_events=dict(log.unmatched),
+        silent_signals=log.silent,
     )
 
 
@@ -140,5 +142,5 @@ def _share_equal(decisions: pa.Table, features: NDArray[np.float32]) -> float | 
     same = np.flatnonzero(lengths == features.shape[1])
     rows = carried[same]
     values = np.asarray(pc.list_flatten(logged.take(pa.array(rows))), np.float32)
-    equal = values.reshape(len(rows), -1).view(np.int32) == features[rows].view(np.int32)
+    equal = values.reshape(features[rows].shape).view(np.int32) == features[rows].view(np.int32)
     return float(equal.all(axis=1).sum() / len(carried))

@@ -12,17 +12,22 @@ import pyarrow.compute as pc
 
 from nurture_rl.logs.quarantine import first_reason, reason_where, sift
 from nurture_rl.logs.readers import RawTable
-from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES, TableKind
+from nurture_rl.logs.schema import TableKind
+from nurture_rl.logs.vocabulary import SHIPPED_WORDS, Vocabulary
 
+UNKNOWN_TYPE = "unknown event type"
+LARGEST_VALUE = 2.0**43  # of an event: sums on the grid of 1/1024 are exact below it
+_ADVICE = "; what a signal of the journey names is known"
 _KEY = r"^[^:]+:."
 _REQUIRED = {
     TableKind.EVENTS: ("event_id", "type", "occurred_at"),
     TableKind.CONTACTS: (),
     TableKind.DECISIONS: (
-        *("decision_id", "journey", "episode_id", "anchor", "step", "decided_at", "action"),
-        *("probabilities", "mask", "policy_id", "arm", "catalog"),
+        *("decision_id", "anchor", "step", "decided_at", "action", "probabilities"),
     ),
 }
+# What `complete_decisions` fills: without a journey, or beside a gap above, it may still lack.
+_FILLED = ("journey", "episode_id", "mask", "policy_id", "arm", "catalog")
 _ABSENT: dict[TableKind, dict[str, str | bool]] = {
     TableKind.EVENTS: {"source": "unknown", "is_machine": False, "properties": "{}"},
     TableKind.CONTACTS: {"consent": False, "attributes": "{}"},
@@ -30,21 +35,29 @@ _ABSENT: dict[TableKind, dict[str, str | bool]] = {
 }
 
 
-def check_events(rows: pa.Table) -> RawTable:
+def check_events(rows: pa.Table, words: Vocabulary = SHIPPED_WORDS) -> RawTable:
     """Keep events that name who, what and when; fill what may be left out.
 
     A missing `recorded_at` is the time of the event itself, a missing `source` is "unknown",
     `is_machine` false, `properties` empty.
+
+    Args:
+        rows: events of `raw_schema`, [n].
+        words: the types and reply classes that are known.
     """
     recorded = pc.coalesce(rows["recorded_at"], rows["occurred_at"])
     rows = _replace(_filled(rows, TableKind.EVENTS), "recorded_at", recorded)
     reasons = [
         *_common_reasons(rows, TableKind.EVENTS),
-        unknown_word(rows, "type", EVENT_TYPES, "unknown event type"),
-        unknown_word(rows, "reply_class", REPLY_CLASSES, "unknown reply class"),
+        unknown_word(rows, "type", words.event_types, UNKNOWN_TYPE, _ADVICE),
+        unknown_word(rows, "reply_class", words.reply_classes, "unknown reply class", _ADVICE),
         reason_where(
             _column(pc.less(rows["recorded_at"], rows["occurred_at"])),
             "recorded before it occurred: recorded_at must not be earlier than occurred_at",
+        ),
+        reason_where(
+            _column(pc.greater(pc.abs(rows["value"]), LARGEST_VALUE)),
+            f"absurd value: sums cannot hold more than {LARGEST_VALUE:.0f} exactly",
         ),
     ]
     return RawTable(*sift(rows, TableKind.EVENTS, first_reason(reasons)))
@@ -78,7 +91,7 @@ def check_decision_fields(rows: pa.Table) -> RawTable:
 
 
 def unknown_word(
-    rows: pa.Table, name: str, known: frozenset[str] | set[str], what: str
+    rows: pa.Table, name: str, known: frozenset[str] | set[str], what: str, advice: str = ""
 ) -> pa.Array:
     """A reason for each word outside the vocabulary, with the nearest known one."""
     words = _column(rows[name])
@@ -90,7 +103,7 @@ def unknown_word(
     hint = pa.array(nearest, pa.string()).take(
         pc.index_in(words, value_set=pa.array(strange, pa.string()))
     )
-    return reason_where(unknown, f"{what}: '", words, "', nearest known is '", hint, "'")
+    return reason_where(unknown, f"{what}: '", words, "', nearest known is '", hint, f"'{advice}")
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
@@ -98,11 +111,7 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 
 def _common_reasons(rows: pa.Table, kind: TableKind) -> list[pa.Array]:
-    """Required fields, somebody named, keys of the right form."""
-    reasons = [
-        reason_where(_column(rows[name].is_null()), f"missing required field: {name}")
-        for name in _REQUIRED[kind]
-    ]
+    """Required fields (all that lack at once), somebody named, keys of the right form."""
     keys = _column(rows["keys"])
     count = pc.fill_null(pc.list_value_length(keys), 0)
     nobody = pc.and_(_column(rows["contact_id"].is_null()), pc.equal(count, 0))
@@ -110,10 +119,24 @@ def _common_reasons(rows: pa.Table, kind: TableKind) -> list[pa.Array]:
     good = np.asarray(pc.match_substring_regex(keys.flatten(), _KEY))
     malformed[np.asarray(pc.list_parent_indices(keys))[~good.astype(bool)]] = True
     return [
-        *reasons,
+        _missing_fields(rows, _REQUIRED[kind], nobody),
+        _missing_fields(rows, _FILLED if kind is TableKind.DECISIONS else (), None),
         reason_where(nobody, "missing contact: neither contact_id nor keys names anybody"),
         reason_where(pa.array(malformed), "malformed key: each key must read kind:value"),
     ]
+
+
+def _missing_fields(rows: pa.Table, names: Sequence[str], nobody: pa.Array | None) -> pa.Array:
+    """The fields that each row lacks, all at once; who is named too where something else lacks."""
+    if not names:
+        return pa.nulls(len(rows), pa.string())
+    told = [
+        pc.if_else(_column(rows[name].is_null()), pa.scalar(f"{name}, "), pa.scalar(""))
+        for name in names
+    ]
+    listed = pc.utf8_rtrim(pc.binary_join_element_wise(*told, ""), characters=", ")
+    who = "" if nobody is None else pc.if_else(nobody, pa.scalar("contact_id, "), pa.scalar(""))
+    return reason_where(pc.not_equal(listed, ""), "missing required field: ", who, listed)
 
 
 def _filled(rows: pa.Table, kind: TableKind) -> pa.Table:

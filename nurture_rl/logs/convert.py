@@ -20,6 +20,7 @@ from nurture_rl.logs.schema import UTC_TIME, WALL_TIME
 _CLOCK = r"[1-9]\d{3}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
 _ZONED = rf"^{_CLOCK}(Z|[+-]\d{{2}}(:?\d{{2}})?)$"
 _NAIVE = rf"^([1-9]\d{{3}}-\d{{2}}-\d{{2}}|{_CLOCK})$"
+YEARS = (1900, 2199)  # clocks of no zone can be asked for much before or after
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INTEGER = r"^[+-]?\d{1,18}$"
 _SORTED = msgspec.json.Encoder(order="sorted")
@@ -98,6 +99,17 @@ def _wrong_cells(name: str, text: pa.Array, values: pa.Array, expected: str) -> 
 
 
 def _to_time(name: str, found: pa.Array, target: pa.DataType) -> Converted:
+    read = _read_time(name, found, target)
+    year = pc.year(read.values.cast(WALL_TIME))
+    far = pc.or_(pc.less(year, YEARS[0]), pc.greater(year, YEARS[1]))
+    told = read.values.cast(pa.string())
+    reason = reason_where(
+        far, f"impossible time: {name} ", told, f" is not of the years {YEARS[0]} to {YEARS[1]}"
+    )
+    return Converted(read.values, pc.coalesce(read.reasons, reason))
+
+
+def _read_time(name: str, found: pa.Array, target: pa.DataType) -> Converted:
     zoned = target == UTC_TIME
     if pa.types.is_timestamp(found.type):
         if zoned and found.type.tz is None:

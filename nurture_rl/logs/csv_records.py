@@ -35,7 +35,7 @@ class CsvRecords:
     bad: list[BadLine]  # lines that are no record
 
 
-def read_csv_records(path: Path) -> CsvRecords:
+def read_csv_records(path: Path, delimiter: str = ",") -> CsvRecords:
     """Read a CSV file, also gzipped; every cell is a string, lines end in LF, CRLF or CR.
 
     Raises:
@@ -43,7 +43,7 @@ def read_csv_records(path: Path) -> CsvRecords:
         OSError, EOFError, zlib.error: the file cannot be read.
     """
     undecodable: list[int] = []
-    reader = csv.reader(_decoded(lines_of(path), undecodable), strict=True)
+    reader = csv.reader(_decoded(lines_of(path), undecodable), strict=True, delimiter=delimiter)
     try:
         header = next(reader, [])
     except csv.Error as error:

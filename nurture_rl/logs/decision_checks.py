@@ -9,11 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nurture_rl.logs.precision import (
+    FLOOR,
+    match_tolerance,
+    row_decimals,
+    sum_tolerance,
+    written_decimals,
+)
 from nurture_rl.logs.quarantine import first_reason, reason_where, sift
 from nurture_rl.logs.readers import RawTable
 from nurture_rl.logs.schema import TableKind
-
-TOLERANCE = 1e-6  # of probability: what logs in 32 bits lose
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -28,6 +33,7 @@ class _Lottery:
     row: IntArray  # decision of each entry, [entries]
     probability: FloatArray  # [entries]
     legal: BoolArray  # [entries]
+    decimals: IntArray  # how precisely each decision's probabilities were written, [n]
 
 
 def check_decisions(
@@ -35,7 +41,9 @@ def check_decisions(
 ) -> RawTable:
     """Keep decisions whose probabilities, mask, action and propensity agree with one another.
 
-    A missing propensity is no fault: it stays null.
+    A missing propensity is no fault: it stays null. Numbers are held against one another as closely
+    as they were written; a distribution kept with few decimals is brought back to a sum of 1, with
+    the propensity as the taken action's probability.
 
     Args:
         rows: decisions with every required field, [n].
@@ -48,7 +56,8 @@ def check_decisions(
     )
     kept = shape.rows.combine_chunks()
     values = RawTable(*sift(kept, TableKind.DECISIONS, _value_reasons(kept, action_ids)))
-    return RawTable(values.rows, pa.concat_tables([shape.quarantine, values.quarantine]))
+    rows = _settled(values.rows.combine_chunks(), action_ids)
+    return RawTable(rows, pa.concat_tables([shape.quarantine, values.quarantine]))
 
 
 def _shape_reasons(
@@ -82,6 +91,7 @@ def _shape_reasons(
 def _value_reasons(rows: pa.Table, action_ids: tuple[str, ...] | None) -> pa.Array:
     lottery = _lottery(rows)
     n = len(rows)
+    entries = np.bincount(lottery.row, weights=lottery.legal, minlength=n)
     total = np.bincount(lottery.row, weights=lottery.probability, minlength=n)
     negative = np.bincount(lottery.row, weights=lottery.probability < 0, minlength=n) > 0
     outside = (lottery.probability > 0) & ~lottery.legal
@@ -90,7 +100,7 @@ def _value_reasons(rows: pa.Table, action_ids: tuple[str, ...] | None) -> pa.Arr
     unfit = pc.or_(pc.less_equal(propensity, 0.0), pc.greater(propensity, 1.0))
     reasons = [
         reason_where(
-            pa.array(~(np.abs(total - 1.0) <= TOLERANCE)),
+            pa.array(~(np.abs(total - 1.0) <= sum_tolerance(lottery.decimals, entries))),
             "probabilities do not sum to 1: they sum to ",
             pa.array(total).cast(pa.string()),
         ),
@@ -114,7 +124,8 @@ def _action_reasons(
     propensity = _cells(rows, "propensity")
     chosen = lottery.probability[entry]
     logged = np.asarray(propensity.fill_null(float("nan")))
-    differs = np.abs(logged - chosen) > TOLERANCE  # never true of a missing propensity
+    allowed = match_tolerance(row_decimals(written_decimals(logged)), lottery.decimals)
+    differs = np.abs(logged - chosen) > allowed  # never true of a missing propensity
     return [
         reason_where(
             pa.array(~lottery.legal[entry]), "illegal action: its mask forbids '", action, "'"
@@ -129,14 +140,52 @@ def _action_reasons(
     ]
 
 
+def _settled(rows: pa.Table, action_ids: tuple[str, ...] | None) -> pa.Table:
+    """The rows with every distribution that rounding left off by more than `FLOOR` put right."""
+    lottery = _lottery(rows)
+    n, wanted = len(rows), lottery.probability.copy()
+    fixed = np.zeros(wanted.size, dtype=bool)  # entries that stand for the propensity
+    if action_ids is not None and n:
+        logged = np.asarray(_cells(rows, "propensity").fill_null(float("nan")))
+        index = pc.index_in(_cells(rows, "action"), value_set=pa.array(action_ids, pa.string()))
+        taken = (lottery.starts + np.asarray(index))[np.isfinite(logged)]
+        fixed[taken] = True
+        wanted[taken] = logged[np.isfinite(logged)]
+    kept = np.bincount(lottery.row, weights=wanted * fixed, minlength=n)
+    rest = np.bincount(lottery.row, weights=wanted * ~fixed, minlength=n)
+    scale = np.divide(1.0 - kept, rest, out=np.ones(n), where=rest > 0.0)
+    wanted = np.where(fixed, wanted, wanted * scale[lottery.row])
+    total = np.bincount(lottery.row, weights=lottery.probability, minlength=n)
+    moved = np.bincount(
+        lottery.row, weights=np.abs(wanted - lottery.probability) * fixed, minlength=n
+    )
+    off = (np.abs(total - 1.0) > FLOOR) | (moved > FLOOR)
+    if not off.any():
+        return rows
+    column = _cells(rows, "probabilities")
+    values = np.where(off[lottery.row], wanted, lottery.probability)
+    ends = np.append(lottery.starts, lottery.row.size)
+    lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(values))
+    return rows.set_column(
+        rows.schema.get_field_index("probabilities"),
+        rows.schema.field("probabilities"),
+        lists.cast(column.type),
+    )
+
+
 def _lottery(rows: pa.Table) -> _Lottery:
     probabilities = _cells(rows, "probabilities")
     lengths = np.asarray(pc.list_value_length(probabilities)).astype(np.int64)
+    row = np.repeat(np.arange(len(rows)), lengths)
+    probability = np.asarray(probabilities.flatten())
+    most = np.zeros(len(rows), np.int64)
+    np.maximum.at(most, row, written_decimals(probability))
     return _Lottery(
         starts=np.cumsum(lengths) - lengths,
-        row=np.repeat(np.arange(len(rows)), lengths),
-        probability=np.asarray(probabilities.flatten()),
+        row=row,
+        probability=probability,
         legal=np.asarray(_cells(rows, "mask").flatten()).astype(np.bool_),
+        decimals=row_decimals(most),
     )
 
 

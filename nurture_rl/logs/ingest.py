@@ -11,17 +11,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nurture_envs.journey import Journey
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes
 from nurture_rl.logs.checks import check_contacts, check_decision_fields, check_events
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
+from nurture_rl.logs.decision_defaults import complete_decisions
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.places import places
 from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
 from nurture_rl.logs.schema import QUARANTINE, TABLES, TableKind, raw_schema
+from nurture_rl.logs.stray import sift_strays
 from nurture_rl.logs.summary import IngestSummary, TableCount, count_table
 from nurture_rl.logs.unify import Unified, identity_table, unify
+from nurture_rl.logs.vocabulary import words_of
 
 MAX_KEY_DEGREE = 50  # distinct keys; people have a few devices, a kiosk has hundreds of visitors
 
@@ -33,12 +38,23 @@ _ORDER = {
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How a folder is read."""
+
+    action_ids: tuple[str, ...] | None  # the catalogue in order; None: not checked against it
+    catalog_hash: str | None  # None accepts any
+    journey: Journey | None = None  # words, horizon and name; None: the shipped words alone
+    now_us: int | None = None  # UTC instant of the reading; None: the log keeps its own time
+
+
+@dataclass(frozen=True, slots=True)
 class _Checked:
     """Every table's usable rows, and the quarantine of all tables."""
 
     rows: Mapping[TableKind, pa.Table]
     quarantine: pa.Table
     files: Mapping[TableKind, tuple[str, ...]]
+    notes: tuple[str, ...]
 
 
 def ingest_folder(
@@ -47,13 +63,17 @@ def ingest_folder(
     action_ids: tuple[str, ...] | None,
     catalog_hash: str | None,
     progress: Callable[[str], None],
+    *,
+    journey: Journey | None = None,
+    now_us: int | None = None,
 ) -> IngestSummary:
     """Read, check, unify and write the log of a folder.
 
-    Reads `events*`, `contacts*` and `decisions*` files (.parquet, .csv, .jsonl, the last two also
-    .gz); decisions may be absent. Writes events, contacts, decisions, identity and quarantine as
-    Parquet and `summary.json` into `out`, which replaces an older `out` only when all is written.
-    The tables do not depend on the order of the input's rows, nor on rows delivered twice.
+    Reads `events*`, `contacts*` and `decisions*` files (.parquet, .csv, .tsv, .jsonl, all but the
+    first also .gz); decisions may be absent, and every other file is named. Writes events,
+    contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
+    which replaces an older `out` only when all is written. The tables do not depend on the order
+    of the input's rows, nor on rows delivered twice.
 
     Args:
         folder: where the raw files lie.
@@ -61,16 +81,20 @@ def ingest_folder(
         action_ids: the catalogue's actions in order; None leaves decisions unchecked against it.
         catalog_hash: the catalogue's hash; None accepts any.
         progress: told one line per step.
+        journey: whose log it is: its signals' words are known beside the shipped ones, its horizon
+            says how long a log may be silent, its name fills what decisions leave out.
+        now_us: UTC instant of the reading, microseconds, where events after it are impossible.
 
     Raises:
         LogError: a file cannot be read, or no usable event or contact is left; in the latter
             case the quarantine is written to `<out>.quarantine.parquet`.
     """
-    checked = _read_and_check(folder, action_ids, catalog_hash, progress)
+    reading = Reading(action_ids, catalog_hash, journey, now_us)
+    checked = _read_and_check(folder, reading, progress)
     _require_usable(checked, folder, out)
     unified = unify(checked.rows, MAX_KEY_DEGREE)
     quarantine = _sorted_quarantine([checked.quarantine, unified.quarantine])
-    checked = _Checked(unified.rows, quarantine, checked.files)
+    checked = _Checked(unified.rows, quarantine, checked.files, checked.notes)
     _require_usable(checked, folder, out)
     tables, added = _final_tables(unified)
     summary = _summarise(checked, tables, unified, added)
@@ -82,32 +106,57 @@ def ingest_folder(
         for kind, table in tables.items():
             pq.write_table(table, partial / f"{kind}.parquet", compression="zstd")
         pq.write_table(identity_table(unified.identities), partial / "identity.parquet")
+        pq.write_table(places(unified.rows), partial / "places.parquet")
         pq.write_table(quarantine, partial / "quarantine.parquet")
         (partial / "summary.json").write_bytes(summary.to_json())
     return summary
 
 
-def _read_and_check(
-    folder: Path,
-    action_ids: tuple[str, ...] | None,
-    catalog_hash: str | None,
-    progress: Callable[[str], None],
-) -> _Checked:
+def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], None]) -> _Checked:
     rows: dict[TableKind, pa.Table] = {}
     files: dict[TableKind, tuple[str, ...]] = {}
-    refused: list[pa.Table] = []
+    refused: dict[TableKind, list[pa.Table]] = {}
+    notes: list[str] = []
     for kind in TableKind:
         paths = _files_of(folder, kind)
         files[kind] = tuple(path.name for path in paths)
-        raw = [read_raw(path, kind) for path in paths]
+        raw = [read_raw(path, kind, reading.action_ids) for path in paths]
         found = pa.concat_tables([raw_schema(kind).empty_table(), *(part.rows for part in raw)])
-        steps = _check(found.combine_chunks(), kind, action_ids, catalog_hash)
+        found = found.combine_chunks()
+        if kind is TableKind.DECISIONS:
+            completed = complete_decisions(found, reading.journey, reading.catalog_hash)
+            found, notes = completed.rows, [*notes, *completed.notes]
+        steps = _check(found, kind, reading)
         rows[kind] = steps[-1].rows
-        bad = [part.quarantine for part in (*raw, *steps)]
-        refused += bad
-        count = sum(map(len, bad))
-        progress(f"{kind}: {len(rows[kind]) + count} rows in {len(paths)} files, {count} refused")
-    return _Checked(rows, _sorted_quarantine(refused), files)
+        refused[kind] = [part.quarantine for part in (*raw, *steps)]
+    near = sift_strays(
+        rows[TableKind.EVENTS], rows[TableKind.DECISIONS], reading.journey, reading.now_us
+    )
+    rows[TableKind.EVENTS] = near.rows
+    refused[TableKind.EVENTS].append(near.quarantine)
+    for kind in TableKind:
+        count = sum(map(len, refused[kind]))
+        progress(
+            f"{kind}: {len(rows[kind]) + count} rows in {len(files[kind])} files, {count} refused"
+        )
+    unread = _unread(folder, files)
+    if unread:
+        notes.append(f"not read, as no table's file is called so: {', '.join(unread)}")
+    for note in notes:
+        progress(note)
+    everything = [part for parts in refused.values() for part in parts]
+    return _Checked(rows, _sorted_quarantine(everything), files, tuple(notes))
+
+
+def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
+    """What else lies in the folder, hidden files apart."""
+    read = {name for names in files.values() for name in names}
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in found
+        if path.name not in read and not path.name.startswith(".")
+    ]
 
 
 def _files_of(folder: Path, kind: TableKind) -> list[Path]:
@@ -117,17 +166,15 @@ def _files_of(folder: Path, kind: TableKind) -> list[Path]:
     )
 
 
-def _check(
-    rows: pa.Table, kind: TableKind, action_ids: tuple[str, ...] | None, catalog_hash: str | None
-) -> list[RawTable]:
+def _check(rows: pa.Table, kind: TableKind, reading: Reading) -> list[RawTable]:
     """Each check's result in order; the last holds the usable rows."""
     if kind is TableKind.CONTACTS:
         return [check_contacts(rows)]
     if kind is TableKind.EVENTS:
-        steps = [check_events(rows)]
+        steps = [check_events(rows, words_of(reading.journey))]
     else:
         steps = [check_decision_fields(rows)]
-        steps.append(check_decisions(steps[-1].rows, action_ids, catalog_hash))
+        steps.append(check_decisions(steps[-1].rows, reading.action_ids, reading.catalog_hash))
     return [*steps, drop_duplicates(steps[-1].rows, kind)]
 
 
@@ -145,17 +192,22 @@ def _require_usable(checked: _Checked, folder: Path, out: Path) -> None:
     buffer = io.BytesIO()
     pq.write_table(checked.quarantine, buffer)
     atomic_write_bytes(path, buffer.getvalue())
-    found = "; ".join(_told(count) for count in counts)
+    found = "; ".join(_told(count, checked.quarantine) for count in counts)
     raise LogError(
         f"expected at least one usable event and one usable contact in {folder}, got {found}; "
         f"the refused rows and their reasons are in {path}"
     )
 
 
-def _told(count: TableCount) -> str:
-    reasons = ", ".join(f"{rows} × {reason}" for reason, rows in count.reasons.items())
+def _told(count: TableCount, quarantine: pa.Table) -> str:
+    """How much of a table is usable, and why the rest is not, with one example."""
     where = ", ".join(count.files) or "no file"
-    return f"{count.kept} of {count.read} {count.table} ({where}{': ' if reasons else ''}{reasons})"
+    told = f"{count.kept} of {count.read} {count.table} ({where}"
+    if count.reasons:
+        own = quarantine.filter(pc.equal(quarantine["table"], count.table))
+        reasons = ", ".join(f"{rows} × {reason}" for reason, rows in count.reasons.items())
+        told += f": {reasons}; the first: {own['reason'][0].as_py()}"
+    return f"{told})"
 
 
 def _counts(checked: _Checked) -> tuple[TableCount, ...]:
@@ -197,5 +249,6 @@ def _summarise(
         missing_propensity=tables[TableKind.DECISIONS]["propensity"].null_count,
         first_at=span["min"].as_py().isoformat(),
         last_at=span["max"].as_py().isoformat(),
+        notes=checked.notes,
         fingerprint=fingerprint({kind.value: table for kind, table in tables.items()}),
     )

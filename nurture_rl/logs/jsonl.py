@@ -14,6 +14,7 @@ from nurture_rl.logs.schema import TableKind, raw_schema
 _SORTED = msgspec.json.Encoder(order="sorted")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _JSON_OBJECTS = ("properties", "attributes")
+_BY_ACTION = {"probabilities": float, "mask": bool}  # lists, or objects by action id
 
 
 def read_jsonl(
@@ -63,6 +64,9 @@ def _python_type(field: pa.Field) -> Any:
     kind = field.type
     if field.name in _JSON_OBJECTS:
         return dict[str, object] | str | None
+    if field.name in _BY_ACTION:
+        item = _BY_ACTION[field.name]
+        return list[item] | dict[str, item] | None  # type: ignore[valid-type]
     if pa.types.is_list(kind):
         return list[_scalar(kind.value_type)] | None  # type: ignore[misc]
     return _scalar(kind) | None
@@ -107,8 +111,14 @@ def _table(rows: list[tuple[object, ...]], kind: TableKind) -> pa.Table:
         if field.name in _JSON_OBJECTS:
             column = tuple(_text(cell) for cell in column)
         text = pa.types.is_timestamp(field.type)
+        if field.name in _BY_ACTION and any(isinstance(cell, dict) for cell in column):
+            text, column = True, tuple(None if cell is None else _json(cell) for cell in column)
         arrays.append(pa.array(column, pa.string() if text else field.type))
     return pa.table(arrays, names=[field.name for field in fields])
+
+
+def _json(cell: object) -> str:
+    return msgspec.json.encode(cell).decode()
 
 
 def _text(cell: object) -> object:

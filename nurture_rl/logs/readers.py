@@ -19,13 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
+from nurture_rl.logs.by_action import BY_ACTION, lists_by_action
 from nurture_rl.logs.convert import canonical_objects, convert_column
 from nurture_rl.logs.csv_records import lines_of, read_csv_records
 from nurture_rl.logs.jsonl import read_jsonl
 from nurture_rl.logs.quarantine import BadLine, first_reason, quarantine_lines, sift
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, TableKind, raw_schema
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
+TEXT_SUFFIXES = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}  # → what parts cells
+SUFFIXES = (".parquet", *TEXT_SUFFIXES, ".jsonl", ".jsonl.gz")
 OBJECT_COLUMNS = {TableKind.EVENTS: "properties", TableKind.CONTACTS: "attributes"}
 _SORTED = msgspec.json.Encoder(order="sorted")
 
@@ -50,12 +52,14 @@ class Found:
     bad: list[BadLine]
 
 
-def read_raw(path: Path, kind: TableKind) -> RawTable:
-    """Read a Parquet, CSV or JSONL file (the last two also gzipped) of one table.
+def read_raw(path: Path, kind: TableKind, actions: Sequence[str] | None = None) -> RawTable:
+    """Read a Parquet, CSV, TSV or JSONL file (all but the first also gzipped) of one table.
 
     Args:
         path: the file; its suffix tells the format.
         kind: the table it holds.
+        actions: the catalogue's ids in order, by which decisions may write probabilities and masks;
+            None takes lists alone.
 
     Returns:
         Rows whose every cell has the contract's type, and the quarantine of the others. A line is
@@ -73,7 +77,7 @@ def read_raw(path: Path, kind: TableKind) -> RawTable:
             "write it again, or take it out of the folder"
         ) from error
     unreadable = quarantine_lines(path.name, kind, found.bad)
-    typed = _typed(found, path.name, kind)
+    typed = _typed(found, path.name, kind, actions)
     return RawTable(typed.rows, pa.concat_tables([unreadable, typed.quarantine]))
 
 
@@ -81,7 +85,7 @@ def _find(path: Path, known: Sequence[str], kind: TableKind) -> Found:
     name = path.name
     if name.endswith(".parquet"):
         return _find_parquet(path, known, kind)
-    if name.endswith((".csv", ".csv.gz")):
+    if name.endswith(tuple(TEXT_SUFFIXES)):
         return _find_csv(path, known, kind)
     if name.endswith((".jsonl", ".jsonl.gz")):
         table, extras, lines, bad = read_jsonl(lines_of(path), kind)
@@ -103,7 +107,8 @@ def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> Found:
 
 def _find_csv(path: Path, known: Sequence[str], kind: TableKind) -> Found:
     """Every cell as a string; a record's line is the one it starts on."""
-    found = read_csv_records(path)
+    delimiter = next(part for end, part in TEXT_SUFFIXES.items() if path.name.endswith(end))
+    found = read_csv_records(path, delimiter)
     cells = {name: pa.array(values, pa.string()) for name, values in found.columns.items()}
     table = pa.table({name: values for name, values in cells.items() if name in known})
     extra = [name for name in found.columns if name not in known]
@@ -114,7 +119,7 @@ def _find_csv(path: Path, known: Sequence[str], kind: TableKind) -> Found:
     return Found(table, extras, found.lines, found.bad)
 
 
-def _typed(found: Found, file: str, kind: TableKind) -> RawTable:
+def _typed(found: Found, file: str, kind: TableKind, actions: Sequence[str] | None) -> RawTable:
     """Convert every column, merge the extras, and quarantine rows with a cell that does not fit."""
     n = len(found.lines)
     asis = found.table.combine_chunks()
@@ -126,6 +131,10 @@ def _typed(found: Found, file: str, kind: TableKind) -> RawTable:
             columns[field.name] = place[field.name]
             continue
         cells = _cells(asis, field.name, n)
+        if field.name in BY_ACTION and kind is TableKind.DECISIONS and actions is not None:
+            listed = lists_by_action(field.name, cells, actions)
+            cells = listed.values
+            reasons.append(listed.reasons)
         if field.name == OBJECT_COLUMNS.get(kind):
             converted = canonical_objects(field.name, cells)
         else:

@@ -38,6 +38,7 @@ class IngestSummary:
     missing_propensity: int  # kept decisions whose propensity is null
     first_at: str | None  # ISO-8601, UTC, of the earliest kept event
     last_at: str | None  # of the latest
+    notes: tuple[str, ...]  # what was assumed, and what lay in the folder unread
     fingerprint: str  # SHA-256 of the events, contacts and decisions
 
     def to_json(self) -> bytes:

@@ -52,7 +52,8 @@ class DataConfig:
     logging: Any = None
     trust: TrustConfig = field(default_factory=TrustConfig)
     default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
-    complete_until: str | None = None  # ISO-8601 with zone; None: the last record of the log
+    # ISO-8601; without a zone it is `default_zone`'s, a day is its start; None: the last record
+    complete_until: str | None = None
     held_out: float = 0.5  # share of contacts kept for evaluation, in (0, 1)
     # Largest share of a log's rows that may be set aside, in [0, 1]; beyond it the log is refused.
     max_refused: float = 0.1

@@ -48,7 +48,7 @@ class OpeConfig(RunConfig):
     """A run's settings, a log, target policies, and what is asked of them."""
 
     data: OpeDataConfig = field(default_factory=OpeDataConfig)
-    targets: dict[str, Any] = field(default_factory=dict)  # of logs without a journey, by name
+    targets: dict[str, Any] = field(default_factory=dict)  # policies described here, by name
     ask: AskConfig = field(default_factory=AskConfig)
 
 

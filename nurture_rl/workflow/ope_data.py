@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.interchange.admission import LoggedRows, admit
+from nurture_rl.interchange.admission import LoggedRows, RefusedRow, admit
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback_file
 from nurture_rl.interchange.containers import npz_arrays
 from nurture_rl.interchange.foreign_episodes import (
@@ -27,11 +28,13 @@ from nurture_rl.ope.log import FloatArray, first_rows
 from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import record
 from nurture_rl.workflow.decisions import held_out_log, held_out_rows, load_decisions
+from nurture_rl.workflow.journey_targets import journey_targets
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig
 from nurture_rl.workflow.ope_log import Labels, OpenedLog, few_levels, of_admission
 from nurture_rl.workflow.ope_targets import columns_of, target_policies, where_undefined
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.refusals import refusals, refused_facts
 
 HARMS = {"unsubscribe": "unsubscribes", "complaint": "complaints", "hard_bounce": "hard bounces"}
 
@@ -94,7 +97,14 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
     rows = held_out_rows(decisions, journey)
     log = held_out_log(decisions, journey)
     policies = {name: load_policy(folder, journey) for name, folder in pipeline.policies.items()}
+    described = journey_targets(run.targets, journey)
+    if twice := sorted(set(described) & set(policies)):
+        raise ConfigError(f"targets.{twice[0]}: the run has a policy of that name; give another")
+    policies |= described
     bar = bar_of(run.ask.rules or release.rules, policies)
+    tables = pipeline.ingested / "tables"
+    refused = refused_facts(tables)
+    said = json.loads((pipeline.ingested / "decisions.json").read_text("utf-8"))["notes"]
     return OpenedLog(
         log=log,
         policies=policies,
@@ -109,19 +119,20 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
         harms=_harms(journey, decisions.amounts[rows]),
         facts={
             "source": f"{run.data.name}: {journey.title}",
-            "read": decisions.action.size,
+            **refused,
             "kept": log.n_rows,
-            "refused": 0,
-            "reasons": [],
             "notes": [
                 f"{decisions.action.size - int(rows.sum())} decisions belong to contacts that "
-                "policies were trained on, or to outcomes that are not known yet"
+                "policies were trained on, or to outcomes that are not known yet",
+                *refused["notes"],
+                *said,
             ],
             "fingerprint": pipeline.ingested.name,
             "provenance": journey.provenance,
             "journey": journey.name,
             "estimand": journey.estimand,
         },
+        refused=tuple(RefusedRow(row.file, row.line, row.reason) for row in refusals(tables)),
     )
 
 

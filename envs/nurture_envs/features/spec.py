@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,6 +17,9 @@ from nurture_envs.clock import Clock
 from nurture_envs.errors import JourneyError
 from nurture_envs.journey import Feature, Journey
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_TRUTHS = ("true", "false")
+_LARGEST = float(np.finfo(np.float32).max)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -77,7 +81,8 @@ class FeatureSpec:
     def encode_attributes(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
         """Numbers of the attribute columns, [n, attribute columns].
 
-        A level nobody declared, or none, is all zeros; a missing number takes its default.
+        A level nobody declared, or none, is all zeros; a number that is missing or cannot be read
+        takes its default. Numbers and truths may be written as text.
         """
         encoded = np.zeros((len(rows), len(self.attribute_columns)), np.float32)
         start = 0
@@ -87,7 +92,8 @@ class FeatureSpec:
             values = [row.get(feature.attribute) for row in rows]
             if feature.levels:
                 for offset, level in enumerate(feature.levels):
-                    encoded[:, start + offset] = [str(value) == level for value in values]
+                    wanted = _level(level)
+                    encoded[:, start + offset] = [_level(value) == wanted for value in values]
             else:
                 encoded[:, start] = [_number(value, feature.default) for value in values]
             start += len(self.names(feature))
@@ -100,7 +106,31 @@ class FeatureSpec:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
+def attribute_number(value: Any) -> float | None:
+    """The number an attribute says, also as text; None where it says none.
+
+    What 32 bits cannot hold is none, and so are true and false.
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if fits and abs(value) <= _LARGEST else None
+
+
+def is_given(value: Any) -> bool:
+    """Whether an attribute says anything at all; null and empty text do not."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def _level(value: Any) -> str:
+    """The level an attribute says: whole numbers without a point, truths as True and False."""
+    if isinstance(value, str) and value.lower() in _TRUTHS:
+        return value.capitalize()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
 def _number(value: Any, default: float) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value):
-        return float(value)
-    return default
+    found = attribute_number(value)
+    return default if found is None else found

@@ -111,6 +111,13 @@ def test_attributes_are_levels_or_numbers_with_a_default() -> None:
         assert values("size", 1, [], missing) == [3.5]
 
 
+def test_an_attribute_says_the_same_however_it_is_written() -> None:
+    for text in ("12", " 12.0", "+1.2e1"):
+        assert values("size", 1, [], {"size": text}) == [12.0]
+    for beyond in (1e39, "1e39", "-1e400", 10**400, "0x10", "1_000", "12,5"):
+        assert values("size", 1, [], {"size": beyond}) == [3.5]
+
+
 def test_the_stage_is_the_one_entered_last_and_the_later_of_a_tie() -> None:
     assert values("stage", 5, [(1, "warm", 1.0)]) == [1.0, 0.0]
     assert values("stage", 5, [(1, "warm", 1.0), (3, "hot", 1.0)]) == [0.0, 1.0]

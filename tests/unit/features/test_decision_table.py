@@ -123,7 +123,7 @@ def test_a_decision_before_its_own_bin_is_refused_as_leakage() -> None:
     ]
     with pytest.raises(LeakageError) as refusal:
         _table(decisions)
-    assert "feature 'views' of decision 1" in str(refusal.value)
+    assert "feature 'views' of a decision for contact 'ann'" in str(refusal.value)
     assert "up to 2026-03-04 00:00 local time" in str(refusal.value)
     assert "after the decision at 2026-03-03 18:30" in str(refusal.value)
 
@@ -159,7 +159,7 @@ def test_one_episode_has_one_contact_and_one_anchor(second: dict[str, Any]) -> N
         _decided("ann", 0, "2026-03-02 09:00", episode_id="e"),
         _decided("ann", 1, "2026-03-03 09:00", episode_id="e") | second,
     ]
-    with pytest.raises(LogError, match=r"got two for episode 'e' \(row 1\)"):
+    with pytest.raises(LogError, match=r"got two for episode 'e' \(decision 'd1'\)"):
         _table(decisions)
 
 

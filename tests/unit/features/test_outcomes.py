@@ -172,12 +172,12 @@ def test_a_contact_is_out_of_reach_when_no_send_was_open() -> None:
     reach = replace(JOURNEY, guardrails=replace(JOURNEY.guardrails, availability=True))
     assert _column(_table(decisions, [], reach), "available") == [True, False, True]
     assert len(ActionCatalog.of(reach)) == 4
-    with pytest.raises(ActionError, match="mask of 4 actions, got 2 in decision row 0"):
+    with pytest.raises(ActionError, match="mask of 4 actions, got 2 in decision 'd0'"):
         _table([_decided(0, mask=[True, True])], [], reach)
 
 
 def test_an_action_of_another_catalogue_is_refused() -> None:
-    with pytest.raises(ActionError, match="'send:bye@now' in decision row 1"):
+    with pytest.raises(ActionError, match="'send:bye@now' in decision 'd1'"):
         _table([_decided(0), _decided(1, action="send:bye@now")], [])
 
 

@@ -130,7 +130,10 @@ def test_every_known_event_type_passes_and_an_unknown_one_names_the_nearest(tmp_
     raw = read_raw(lines(tmp_path / "events.jsonl", rows), TableKind.EVENTS)
     assert len(check_events(raw.rows).rows) == len(EVENT_TYPES)
     ((_, reason),) = refused(checked_event(tmp_path, type="page_veiw"))
-    assert reason == "unknown event type: 'page_veiw', nearest known is 'page_view'"
+    assert reason == (
+        "unknown event type: 'page_veiw', nearest known is 'page_view'; what a signal of the "
+        "journey names is known"
+    )
 
 
 def test_a_time_without_a_zone_is_never_taken_for_utc(tmp_path: Path) -> None:

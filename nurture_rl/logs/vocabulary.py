@@ -1,0 +1,30 @@
+"""The words a log may use: the shipped ones, and those that the journey's signals name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nurture_envs.journey import Journey
+from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Words of the events table that mean something."""
+
+    event_types: frozenset[str] = EVENT_TYPES
+    reply_classes: frozenset[str] = REPLY_CLASSES
+
+
+SHIPPED_WORDS = Vocabulary()
+
+
+def words_of(journey: Journey | None) -> Vocabulary:
+    """The shipped words and those of the journey's own signals."""
+    if journey is None:
+        return SHIPPED_WORDS
+    own_types = {signal.type for signal in journey.signals}
+    own_replies = {signal.reply_class for signal in journey.signals} - {None}
+    return Vocabulary(
+        EVENT_TYPES | own_types, REPLY_CLASSES | {str(reply) for reply in own_replies}
+    )
