@@ -154,7 +154,7 @@ def _strict(row: dict[str, Any]) -> EventIn:
         ("reply_class", event.reply_class, REPLY_CLASSES),
     ):
         if word is not None and word not in known:
-            near = get_close_matches(word, sorted(known), n=1, cutoff=0.0)[0]
+            near = get_close_matches(word, sorted(known), cutoff=0.0)[0]
             raise RequestError(
                 f"unknown {name} {word!r}, nearest known is {near!r} - at `$.{name}`"
             )

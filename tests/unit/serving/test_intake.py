@@ -39,7 +39,13 @@ def notes(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def test_a_whole_row_is_read_as_it_is() -> None:
-    cells = {"source": "web", "message_id": "m", "decision_id": "d", "topic": "t", "stage": "s"}
+    cells: dict[str, Any] = {
+        "source": "web",
+        "message_id": "m",
+        "decision_id": "d",
+        "topic": "t",
+        "stage": "s",
+    }
     cells |= {
         "page_category": "p",
         "value": 2,
@@ -66,6 +72,7 @@ def test_a_whole_row_is_read_as_it_is() -> None:
         ({"value": "9"}, "$.value"),
         ({"colour": "red"}, "colour"),
         ({"contact_id": 7}, "$.contact_id"),
+        ({"contact_id": "\u200b"}, "$.contact_id"),
         ({"event_id": "a\x1f"}, "$.event_id"),
         ({"event_id": "a\x7f"}, "$.event_id"),
     ],
@@ -151,6 +158,9 @@ def test_other_systems_words_for_no_are_understood(
 ) -> None:
     found = event({**ROW, **cells})
     assert (found.type, found.reply_class) == (kind, reply)
+    told = [note.partition(" ")[0] for note in notes({**ROW, **cells})]
+    wanted = {"type": kind, "reply_class": reply}
+    assert told == [name for name in cells if cells[name] != wanted[name]]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +193,7 @@ def test_raw_rows_are_kept_whole_but_for_what_lies_too_deep() -> None:
     assert "16 lists or objects" in raw_text({"a": deep})
     assert readable_contact({"contact_id": " ADA"}) == "ada"
     assert readable_contact({"contact_id": 7}) is None
+    assert readable_contact({"contact_id": "x" * 300}) == "x" * 200
 
 
 def test_depth_size_and_ids_have_limits() -> None:

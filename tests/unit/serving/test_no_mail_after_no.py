@@ -77,7 +77,7 @@ def test_words_stop_mail_in_every_shipped_journey(
     bundle: Bundle, tmp_path: Path, journey: str
 ) -> None:
     server = Server(bundle, tmp_path / "store.db", journey)
-    words = (
+    words: tuple[dict[str, Any], ...] = (
         {"kind": "reply", "reply_class": "unsubscribe_request"},
         {"kind": "reply", "reply_class": "negative"},
         {"kind": "snoozed"},
@@ -236,7 +236,7 @@ def test_the_same_opt_out_reported_twice_is_one(server: Server) -> None:
     "word", [{"kind": "reply", "reply_class": "negative"}, {"kind": "consent_withdrawn"}]
 )
 def test_only_consent_given_later_takes_a_word_back(
-    server: Server, word: dict[str, str], back: str
+    server: Server, word: dict[str, Any], back: str
 ) -> None:
     server.say(**word)
     server.say(back, at_us=-1_000_000)  # given before, reported after

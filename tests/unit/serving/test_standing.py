@@ -104,7 +104,7 @@ def test_an_id_stands_for_one_event() -> None:
     found = settle([again, other, word, same, later, new, new], stored, Forbidding())
     ids = [event.event_id for event in found.fresh]
     assert ids[2] == "n"
-    assert (ids[0][:2], ids[1][:2]) == ("e#", "u#")
+    assert (ids[0][:2], ids[1][:2], len(ids[0])) == ("e#", "u#", 18)  # 16 hexadecimal digits
     assert len({*ids}) == len(ids) == 3
     assert (found.renamed, found.conflicting) == ((2, 4), (1,))
     repeat = settle([word], {**stored, ids[0]: found.fresh[0]}, Forbidding())
