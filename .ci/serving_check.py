@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-ABSENT = ["torch", "mlflow", "matplotlib", "scipy", "gymnasium", "duckdb", "ibis"]
+ABSENT = ["torch", "numba", "mlflow", "matplotlib", "scipy", "gymnasium", "duckdb", "ibis"]
 START_SECONDS = 60.0  # a cold import on a busy machine
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.timing import Work
+from nurture_envs.compiling import against_numba
 from nurture_envs.contact_env import BLOCK, ContactVectorEnv
 from nurture_envs.population import Population
 from nurture_envs.simulation import Simulation
@@ -68,6 +68,13 @@ def contact_steps(
     return run
 
 
+def player_of(
+    world: World, population: Population | None = SHARED, compiled: bool | None = None
+) -> str:
+    """Who plays such contacts: compiled loops, or torch and why."""
+    return ContactVectorEnv(world, 1, population=population, compiled=compiled).player
+
+
 def restart_share(world: World, n: int, steps: int) -> float:
     """Share of the timed contact-steps after which a new contact begins."""
     env, luck = ContactVectorEnv(world, n, population=SHARED), np.random.default_rng(0)
@@ -113,7 +120,7 @@ def state_bytes(world: World, n: int) -> int:
     """Bytes of everything that n contacts carry from bin to bin, where the world's arrays lie."""
     device = world_device(world)
     simulation = Simulation(world, device, SHARED)
-    if device == "cpu" and find_spec("numba") is not None:
+    if device == "cpu" and not against_numba():
         from nurture_envs.loops.block import Loops
 
         return sum(part.nbytes for part in _leaves(Loops(simulation).state(n)))

@@ -81,6 +81,7 @@ def _ours(given: argparse.Namespace, world: World, found: Findings, say: Say) ->
             played, given.contacts, given.steps, threads=given.threads, **shared
         )
         found.ours[name] = rate(steps, given.runs)
+        found.about[f"played by, {name}"] = contacts.player_of(played, **shared)
 
     timed("reference world", world)
     timed("reference world, contacts alone", world, population=None)

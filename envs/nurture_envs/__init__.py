@@ -15,6 +15,7 @@ if find_spec("gymnasium") is not None:
         "trial_onboarding",
         "re_engagement",
         "renewal",
+        "null_lead",
     ):
         gymnasium.register(
             id=f"nurture_envs/{_journey.title().replace('_', '')}-v0",

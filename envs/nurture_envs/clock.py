@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nurture_envs.errors import ShapeError, TimeZoneError
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -108,6 +109,32 @@ def local_microseconds(utc_us: IntArray, zones: NDArray[np.str_]) -> IntArray:
 def utc_microseconds(local_us: IntArray, zones: NDArray[np.str_]) -> IntArray:
     """UTC instants of local wall times, [n]; the first of two when clocks go back."""
     return _shift(local_us, zones, _offset_at_local, sign=-1)
+
+
+def set_forward_hours(
+    now_us: IntArray, local_us: IntArray, zones: NDArray[np.str_]
+) -> FloatArray | None:
+    """Hours by which clocks are set forward between now and each whole hour of today.
+
+    Args:
+        now_us: instants, [n], microseconds since 1970 UTC.
+        local_us: the same on the local wall clock, [n].
+        zones: IANA zone names, [n].
+
+    Returns:
+        [n, 24], negative where clocks go back; None where none of them is set today.
+
+    Raises:
+        TimeZoneError: a zone name is unknown.
+    """
+    midnight = np.asarray(local_us) - np.asarray(local_us) % DAY_US
+    ends = [utc_microseconds(midnight + days * DAY_US, zones) for days in (0, 1)]
+    if (ends[1] - ends[0] == DAY_US).all():
+        return None
+    hours = midnight[:, None] + np.arange(24) * HOUR_US
+    then = utc_microseconds(hours.ravel(), np.repeat(zones, 24)).reshape(-1, 24)
+    passed = then - np.asarray(now_us)[:, None]
+    return np.asarray((hours - np.asarray(local_us)[:, None] - passed) / HOUR_US)
 
 
 def _shift(times: IntArray, zones: NDArray[np.str_], offset: Any, sign: int) -> IntArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import gymnasium
@@ -13,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from nurture_envs.compiling import against_numba, warn_of_slow_path
 from nurture_envs.errors import ActionError, ShapeError, SimulationError
 from nurture_envs.population import Population
 from nurture_envs.simulation import Simulation
@@ -44,9 +44,10 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     `observation @ weights` needs no copy.
 
     Contacts are played in blocks of `block`, `threads` of them at a time (with torch's own threads
-    set to 1). Where numba is installed, whole bins are compiled loops (`compiled`: None) for worlds
-    that treat contacts alike: the same events, draws and features, but that a chance within
-    rounding of its draw may fall the other way. A population lives in one block, which cuts no
+    set to 1). On a CPU whole bins are compiled loops (`compiled`: None) for worlds that treat
+    contacts alike: the same events, draws and features, but that a chance within rounding of its
+    draw may fall the other way. Where torch must play instead, a `SlowPathWarning` says so once a
+    process and cause, and `player` names the cause. A population lives in one block, which cuts no
     account in two: larger environments hold several.
     An episode that ends restarts within the same step; the last observation and info are then in
     `info["final_obs"]` and `info["final_info"]`, whose rows of other contacts are 0.
@@ -93,7 +94,9 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         block = _whole_accounts(block, population)
         columns = [slice(i, min(i + block, num_envs)) for i in range(0, num_envs, block)]
         self._crew = Crew(min(threads, len(columns)))
-        self._player = _player(self.simulation, columns, autoreset, self._crew, compiled)
+        self._player, self.player = _player(
+            self.simulation, columns, autoreset, self._crew, compiled
+        )
         self._begun = False
 
     def reset(
@@ -174,6 +177,7 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
         self.action_space = self._many.single_action_space
         self.feature_names = self._many.feature_names
         self.action_ids = self._many.action_ids
+        self.player = self._many.player
         self._mask: NDArray[np.bool_] | None = None
 
     def reset(
@@ -225,30 +229,36 @@ def _player(
     autoreset: bool,
     crew: Crew,
     compiled: bool | None,
-) -> Player:
-    """Loops where they can play the simulation, torch elsewhere; `compiled` insists on either."""
-    reason = _against_loops(simulation)
+) -> tuple[Player, str]:
+    """Loops where they can play the simulation, torch elsewhere; `compiled` insists on either.
+
+    Also who plays, in words: torch with the reason why it does.
+    """
+    reason = "asked for" if compiled is False else _against_loops(simulation)
     if compiled and reason:
         raise SimulationError(f"compiled loops cannot play this: {reason}; leave `compiled` out")
-    if compiled is not False and not reason:
+    if not reason:
         from nurture_envs.loops.player import loop_player
         from nurture_envs.loops.tracing import UntraceableError
 
         try:
-            return loop_player(simulation, columns, autoreset, crew)
-        except UntraceableError:
+            return loop_player(simulation, columns, autoreset, crew), "compiled loops"
+        except UntraceableError as error:
             if compiled:
                 raise
-    return PlainPlayer(simulation, columns, autoreset, crew)
+            reason = str(error)
+    if compiled is None:
+        warn_of_slow_path("contacts are played by torch", reason)
+    return PlainPlayer(simulation, columns, autoreset, crew), f"torch: {reason}"
 
 
 def _against_loops(simulation: Simulation) -> str:
     """Why compiled loops cannot play a simulation, whatever its world; empty where they can."""
-    if find_spec("numba") is None:
-        return "numba is not installed, it comes with the extra `compiled`"
     if simulation.device.type != "cpu":
         return f"contacts live on {simulation.device}, not on a CPU"
-    return "pessimism asks every member about every bin" if simulation.pessimism else ""
+    if simulation.pessimism:
+        return "pessimism asks every member about every bin"
+    return against_numba()
 
 
 def _first(info: Info) -> Info:

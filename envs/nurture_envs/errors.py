@@ -42,3 +42,7 @@ class SimulationError(NurtureError):
 
 class WorldError(NurtureError):
     """A world was asked for something its journey does not have."""
+
+
+class SlowPathWarning(UserWarning):
+    """Something is done without compiled loops, several times slower; the text says why."""

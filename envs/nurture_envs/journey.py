@@ -28,7 +28,7 @@ class Signal:
     is_machine: bool | None = None
     valued: bool = False  # the sum of `value` is kept beside the count
     by_action: bool = False  # made by the action itself, not by the contact
-    delay_bins: int = 0  # bins until the log knows of it
+    delay_bins: int = 0  # bins by which the log may know of it later, at most
 
     def filters(self) -> dict[str, str | bool]:
         """The columns this signal pins, with the value each must have."""
@@ -172,6 +172,7 @@ class Journey:
     supporting: tuple[Kpi, Kpi]
     drip: tuple[tuple[int, str], ...]  # (bin, action id), the fixed program this one replaces
     rules: tuple[Rule, ...]
+    expert: tuple[Rule, ...]  # what a thoughtful person would run instead; empty: nobody wrote it
     resolved: Mapping[str, Any]  # the file with inheritance worked out, as plain data
 
     @property
@@ -186,6 +187,6 @@ class Journey:
 
     @property
     def delays(self) -> tuple[int, ...]:
-        """Bins until each channel is known, in channel order."""
+        """Bins by which each channel may be known late, at most, in channel order."""
         by_name = {signal.name: signal.delay_bins for signal in self.signals}
         return tuple(by_name[channel.removesuffix(".value")] for channel in self.channels)

@@ -129,7 +129,8 @@ def _journey(f: Fields) -> Journey:
         north_star=north_star,
         supporting=(supporting[0], supporting[1]),
         drip=tuple(_drip(f.mapping("drip", {}))),
-        rules=tuple(_rule(i, rule, f.problems) for i, rule in enumerate(f.items("rules", []))),
+        rules=read_rules(f, "rules"),
+        expert=read_rules(f, "expert"),
         resolved=f.data,
     )
     f.finish()
@@ -325,8 +326,15 @@ def _drip(f: Fields) -> list[tuple[int, str]]:
     return sorted(plan)
 
 
-def _rule(index: int, value: Any, problems: list[str]) -> Rule:
-    f = Fields(_as_mapping(value), f"rules[{index}]", problems)
+def read_rules(f: Fields, name: str) -> tuple[Rule, ...]:
+    """The list under a key, each `{when: {column: ">= 2"}, do: action}`; problems go to `f`."""
+    return tuple(
+        _rule(Fields(_as_mapping(value), f.key(f"{name}[{i}]"), f.problems))
+        for i, value in enumerate(f.items(name, []))
+    )
+
+
+def _rule(f: Fields) -> Rule:
     when = f.mapping("when")
     conditions = []
     for column in when.data:
@@ -366,9 +374,9 @@ def _cross_checks(journey: Journey) -> list[str]:
         problems.append("features: expected at least one")
     ids = ActionCatalog.of(journey).ids
     actions = [(f"drip.{bin_}", action) for bin_, action in journey.drip]
-    actions += [
-        (f"rules[{i}].do", r.action) for i, r in enumerate(journey.rules) if r.action != "drip"
-    ]
+    programs = (("rules", journey.rules), ("expert", journey.expert))
+    rules = [(f"{key}[{i}]", rule) for key, listed in programs for i, rule in enumerate(listed)]
+    actions += [(f"{key}.do", rule.action) for key, rule in rules if rule.action != "drip"]
     problems += [
         f"{key}: no action is called {action!r}{hint(action, ids)}"
         for key, action in actions
@@ -376,8 +384,8 @@ def _cross_checks(journey: Journey) -> list[str]:
     ]
     columns = FeatureSpec.of(journey).columns
     problems += [
-        f"rules[{i}].when.{c.column}: no feature column is called that{hint(c.column, columns)}"
-        for i, rule in enumerate(journey.rules)
+        f"{key}.when.{c.column}: no feature column is called that{hint(c.column, columns)}"
+        for key, rule in rules
         for c in rule.when
         if c.column not in columns
     ]

@@ -29,7 +29,7 @@ def start_states(
         default_zone: where contacts of unknown zone live.
 
     Returns:
-        Arrays over episodes [m]: `contact_id`, `attributes`, `ring`, `last`, `anchor_us`,
+        Arrays over episodes [m]: `cluster`, `attributes`, `ring`, `last`, `anchor_us`,
         `zone_known`, `consent`, `available`.
     """
     spec = FeatureSpec.of(journey)
@@ -48,7 +48,7 @@ def start_states(
     about = _contact_columns(contacts, first)
     attributes = spec.encode_attributes([log.contacts.attributes[c] for c in times.contact])
     return {
-        "contact_id": np.asarray(first["contact_id"].to_pylist(), str),
+        "cluster": np.asarray(first["cluster"].to_pylist(), str),
         "attributes": attributes,
         "ring": past.ring,
         "last": past.last,

@@ -62,11 +62,31 @@ def decision_table(
         as_of_us = _last_recorded(events)
     followed = outcomes_of(decisions, log, journey, as_of_us)
     return DecisionTable(
-        table=_with_columns(decisions, features, followed).sort_by(_ORDER),
+        table=_with_columns(decisions, features, followed)
+        .append_column("cluster", clusters_of(decisions["contact_id"], contacts))
+        .sort_by(_ORDER),
         feature_columns=spec.columns,
         logged_features_equal=_share_equal(decisions, features),
         unmatched_events=dict(log.unmatched),
     )
+
+
+def clusters_of(contact_ids: pa.ChunkedArray, contacts: pa.Table) -> pa.Array:
+    """What is independent of each other: a contact's account where it has one, else the contact.
+
+    Colleagues of a buying group talk to each other; splits and intervals take an account whole.
+
+    Args:
+        contact_ids: contacts of the decisions, [n].
+        contacts: the checked table.
+
+    Returns:
+        Names, [n]: `account:` and the account's id, or the contact's own id.
+    """
+    ids = contact_ids.combine_chunks()
+    rows = pc.index_in(ids, value_set=contacts["contact_id"].combine_chunks())
+    account = pc.take(contacts["account_id"].combine_chunks(), rows)
+    return pc.coalesce(pc.binary_join_element_wise("account", account, ":"), ids)
 
 
 def _last_recorded(events: pa.Table) -> int:

@@ -27,7 +27,7 @@ class EvaluationLog:
     reward: FloatArray  # reward of the decision, in `unit`, [N]
     episode: IntArray  # 0 .. E-1 without gaps, non-decreasing, [N]
     step: IntArray  # bin of the decision, increasing inside an episode, [N]
-    cluster: IntArray  # contact of each episode, [E]
+    cluster: IntArray  # account of each episode, or its contact where there is none, [E]
     terminal: BoolArray  # nothing follows because the world ended, [N]
     action_factors: FloatArray  # factor columns of the catalogue, [a, k]
     discount: float  # per bin, in (0, 1]

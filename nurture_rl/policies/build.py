@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.fields import Fields, hint
 from nurture_envs.journey import Journey
+from nurture_envs.journey_file import read_rules
 from nurture_rl.policies.composition import Floor, Mixture, TrustRegion
-from nurture_rl.policies.policy import Policy, PolicyError, Spec
-from nurture_rl.policies.program import Drip, Rules
+from nurture_rl.policies.policy import FloatArray, Policy, PolicyError, Spec
+from nurture_rl.policies.program import DRIP, Drip, Rules
 from nurture_rl.policies.references import RANDOM_WEIGHTS, Always, Fixed, NoContact, Random
+from nurture_rl.policies.softmax import Softmax
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,8 +115,18 @@ def _drip(f: Fields, context: PolicyContext) -> Policy:
 
 
 def _rules(f: Fields, context: PolicyContext) -> Policy:
+    if "rules" not in f.data:
+        _require_read(f)
+        return Rules.of(context.journey, context.catalog, context.feature_spec)
+    rules = read_rules(f, "rules")
+    otherwise = f.text("otherwise", DRIP)
     _require_read(f)
-    return Rules.of(context.journey, context.catalog, context.feature_spec)
+    return Rules.written(rules, otherwise, context.journey, context.catalog, context.feature_spec)
+
+
+def _expert(f: Fields, context: PolicyContext) -> Policy:
+    _require_read(f)
+    return Rules.expert(context.journey, context.catalog, context.feature_spec)
 
 
 def _mixture(f: Fields, context: PolicyContext) -> Policy:
@@ -135,6 +149,27 @@ def _trust_region(f: Fields, context: PolicyContext) -> Policy:
     explore = f.number("explore", 0.0, low=0.0, high=1.0)
     _require_read(f)
     return TrustRegion(policy, anchor, max_ratio, explore)
+
+
+def _softmax(f: Fields, context: PolicyContext) -> Policy:
+    mean, scale, weights = (_numbers(f, name) for name in ("mean", "scale", "weights"))
+    crowding = f.number("crowding")
+    _require_read(f)
+    if mean.shape != (len(context.feature_spec.columns),):
+        raise PolicyError(
+            f"{f.key('mean')}: expected {len(context.feature_spec.columns)} numbers, one per "
+            f"feature column, got {mean.shape}; fit it on this journey's log"
+        )
+    return Softmax(context.catalog, mean, scale, weights, crowding)
+
+
+def _numbers(f: Fields, name: str) -> FloatArray:
+    f.seen.add(name)
+    try:
+        return np.array(f.data[name], np.float64)
+    except (KeyError, TypeError, ValueError):
+        f.problem(name, f"expected numbers, got {f.data.get(name)!r:.60}")
+        return np.zeros(0)
 
 
 def _floor(f: Fields, context: PolicyContext) -> Policy:
@@ -164,6 +199,7 @@ def _model(f: Fields, context: PolicyContext) -> Policy:
 _BUILDERS: Mapping[str, Callable[[Fields, PolicyContext], Policy]] = {
     "always": _always,
     "drip": _drip,
+    "expert": _expert,
     "explore": _explore,
     "fixed": _fixed,
     "floor": _floor,
@@ -172,5 +208,6 @@ _BUILDERS: Mapping[str, Callable[[Fields, PolicyContext], Policy]] = {
     "no_contact": _no_contact,
     "random": _random,
     "rules": _rules,
+    "softmax": _softmax,
     "trust_region": _trust_region,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from nurture_rl.policies.policy import (
     require_batch,
 )
 from nurture_rl.policies.references import or_wait
+
+DRIP = "drip"  # a rule's action: what the schedule does
 
 COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
@@ -78,42 +80,86 @@ class Drip:
 
 @dataclass(frozen=True)
 class Rules:
-    """The journey's rules, first legal match wins; the drip where none matches."""
+    """Readable rules, first legal match wins, and what to do where none matches."""
 
     catalog: ActionCatalog
     rules: tuple[Rule, ...]
     columns: tuple[str, ...]  # names of the feature columns, in order
-    drip: Drip
+    otherwise: str  # where no rule matches: an action id, or "drip"
+    drip: Drip | None  # the schedule; None where neither a rule nor `otherwise` asks for it
+    listed: str | None = None  # the journey's key that holds the rules; None: the spec holds them
 
     @classmethod
     def of(cls, journey: Journey, catalog: ActionCatalog, features: FeatureSpec) -> Rules:
-        """The rules a journey declares.
+        """The rules a journey declares, over its drip.
 
         Raises:
             JourneyError: a condition names no feature column.
             PolicyError: as `Drip.of`.
         """
-        for rule in journey.rules:
+        program = cls.written(journey.rules, "drip", journey, catalog, features)
+        return replace(program, listed="rules")
+
+    @classmethod
+    def expert(cls, journey: Journey, catalog: ActionCatalog, features: FeatureSpec) -> Rules:
+        """What a thoughtful person would run, as the journey declares it; waits where none matches.
+
+        Raises:
+            PolicyError: the journey has no `expert`, or as `Drip.of` where a rule follows the drip.
+            JourneyError: a condition names no feature column.
+        """
+        if not journey.expert:
+            raise PolicyError(
+                f"journey {journey.name!r} has no expert program; list its rules under "
+                "`expert` in the journey file, or compare with `rules`"
+            )
+        program = cls.written(journey.expert, "pause:1", journey, catalog, features)
+        return replace(program, listed="expert")
+
+    @classmethod
+    def written(
+        cls,
+        rules: tuple[Rule, ...],
+        otherwise: str,
+        journey: Journey,
+        catalog: ActionCatalog,
+        features: FeatureSpec,
+    ) -> Rules:
+        """Rules that stand in the description itself.
+
+        Raises:
+            ActionError: an action that the catalogue does not have.
+            JourneyError: a condition names no feature column.
+            PolicyError: as `Drip.of` where a rule follows the drip.
+        """
+        for rule in rules:
             for condition in rule.when:
                 features.column(condition.column)
-        drip = Drip.of(journey, catalog, features)
-        return cls(catalog, journey.rules, features.columns, drip)
+        actions = {*(rule.action for rule in rules), otherwise}
+        catalog.indices(sorted(actions - {DRIP}))
+        drip = Drip.of(journey, catalog, features) if DRIP in actions else None
+        return cls(catalog, rules, features.columns, otherwise, drip)
 
     def chosen(self, features: FeatureArray, mask: BoolArray) -> IntArray:
         """The action of each row, [n]; a rule whose action is masked is passed over."""
-        fallback = self.drip.chosen(features, mask)
-        action = fallback.copy()
+        action = self._taken(self.otherwise, features, mask)
         open_ = np.ones(len(mask), np.bool_)
         for rule in self.rules:
             fits = open_.copy()
             for condition in rule.when:
                 fits &= self._holds(condition, features)
-            if rule.action != "drip":
-                index = self.catalog.index(rule.action)
-                fits &= mask[:, index]
-                action[fits] = index
+            if rule.action != DRIP:
+                fits &= mask[:, self.catalog.index(rule.action)]
+            action[fits] = self._taken(rule.action, features, mask)[fits]
             open_ &= ~fits
         return action
+
+    def _taken(self, action_id: str, features: FeatureArray, mask: BoolArray) -> IntArray:
+        """The action where it is legal, else `pause:1`, [n]."""
+        if action_id == DRIP and self.drip is not None:
+            return self.drip.chosen(features, mask)
+        wanted = np.full(len(mask), self.catalog.index(action_id), np.int64)
+        return or_wait(wanted, mask, self.catalog)
 
     def _holds(self, condition: Condition, features: FeatureArray) -> BoolArray:
         column = features[:, self.columns.index(condition.column)]
@@ -127,5 +173,19 @@ class Rules:
         return certain(self.chosen(features, mask), len(self.catalog))
 
     def spec(self) -> Spec:
-        """The kind alone: the rules belong to the journey."""
-        return {"kind": "rules"}
+        """The kind alone where the rules belong to the journey, else every rule."""
+        if self.listed is not None:
+            return {"kind": self.listed}
+        rules = [described_rule(rule) for rule in self.rules]
+        return {"kind": "rules", "rules": rules, "otherwise": self.otherwise}
+
+
+def described_rule(rule: Rule) -> Spec:
+    """A rule as a journey file writes it."""
+    when = {c.column: f"{c.operator} {_number(c.threshold)}" for c in rule.when}
+    return {"when": when, "do": rule.action}
+
+
+def _number(value: float) -> str:
+    """The shortest text that reads back as the very number."""
+    return str(int(value)) if value.is_integer() else repr(value)

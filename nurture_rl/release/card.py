@@ -7,6 +7,8 @@ from typing import Any
 
 from nurture_rl.release.gate import Difference, GateDecision, GateEvidence, WorldJudgement
 
+_HEAD = ("| judge | difference | interval | confidence |", "| --- | --- | --- | --- |")
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyCard:
@@ -19,6 +21,7 @@ class PolicyCard:
     decision: GateDecision | None
     supports: tuple[str, ...]  # what the log can answer
     limits: tuple[str, ...]  # what it cannot, and where the policy should not be used
+    first: str = ""  # what must be known before anything else; empty where nothing is
 
 
 def card_data(card: PolicyCard) -> dict[str, Any]:
@@ -28,7 +31,8 @@ def card_data(card: PolicyCard) -> dict[str, Any]:
 
 def card_markdown(card: PolicyCard) -> str:
     """The card as a page."""
-    lines = [f"# {card.title}", "", f"Data: {card.provenance}."]
+    lines = [f"# {card.title}", "", *((card.first, "") if card.first else ())]
+    lines += [f"Data: {card.provenance}."]
     lines += [f"Data fingerprint: `{card.data_fingerprint}`."] if card.data_fingerprint else []
     lines += ["", "## Evidence", ""]
     lines += _evidence(card.evidence)
@@ -47,14 +51,31 @@ def _evidence(evidence: GateEvidence | None) -> list[str]:
     return [
         f"{evidence.candidate} less {evidence.reference}, {evidence.unit} per episode:",
         "",
-        "| judge | difference | interval | confidence |",
-        "| --- | --- | --- | --- |",
+        *_HEAD,
         _row("held-out logs (doubly robust)", evidence.logged),
         _row("simulator", evidence.simulated),
         *_world_rows(evidence.world),
         "",
+        *_bar_rows(evidence),
         f"Effective sample size {evidence.effective_sample_size:.1f} among {evidence.contacts} "
         f"held-out contacts; verdict `{evidence.verdict}`. {evidence.verdict_text}".rstrip(),
+    ]
+
+
+def _bar_rows(evidence: GateEvidence) -> list[str]:
+    """The candidate against the program that may be enough."""
+    bar = evidence.bar
+    if bar is None:
+        return ["It was held against no program that may be enough.", ""]
+    logged = "| held-out logs | the log cannot judge it | | |"
+    return [
+        f"{evidence.candidate} less {bar.name}, the program that may be enough:",
+        "",
+        *_HEAD,
+        logged if bar.logged is None else _row("held-out logs", bar.logged),
+        _row("simulator", bar.simulated),
+        _row("worst of its members", bar.worst),
+        "",
     ]
 
 

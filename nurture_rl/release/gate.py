@@ -11,10 +11,13 @@ from nurture_rl.simulator.gap.verdict import Trust
 UNDECIDED = "cannot_tell_yet"  # the verdict of an evaluation that found no answer
 RULES = "rules_are_enough"  # the verdict of one that found no gain over plain rules worth having
 
+_LOG, _SIMULATOR = "on held-out logs", "in the simulator"
+_WORST = "in the ensemble's worst quantile"
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Value of the candidate less that of the reference policy, with its interval."""
+    """Value of the candidate less that of another policy, with its interval."""
 
     value: float  # the journey's unit, per episode
     lower: float
@@ -33,6 +36,16 @@ class WorldJudgement:
 
 
 @dataclass(frozen=True, slots=True)
+class BarEvidence:
+    """The candidate less a program that learned nothing and may be enough."""
+
+    name: str
+    logged: Difference | None  # None: the log cannot judge the program
+    simulated: Difference
+    worst: Difference  # in the worst quantile of the ensemble
+
+
+@dataclass(frozen=True, slots=True)
 class GateEvidence:
     """What two independent judges say of a candidate, in plain numbers."""
 
@@ -48,6 +61,7 @@ class GateEvidence:
     verdict: str  # of the off-policy evaluation
     verdict_text: str
     world: WorldJudgement | None = None  # None: the simulator was not held against a log
+    bar: BarEvidence | None = None  # None: no program to be compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +80,29 @@ class GateDecision:
 
     passed: bool
     reasons: tuple[str, ...]
+    rules_enough: bool = False  # refused because it is not shown to beat the bar
 
 
 def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
-    """Let a candidate through when both judges put it above the reference policy.
+    """Let a candidate through when both judges put it above the reference policy and the bar.
 
     A simulator that must not be trusted is no judge, so nothing passes by it. One that may be
-    trusted only as an ensemble carries a release by the ensemble's worst quantile, not by its mean.
+    trusted only as an ensemble carries a release by the ensemble's worst quantile, not by its mean;
+    so does any where the log cannot judge the bar.
 
     Args:
         evidence: bounds that already hold simultaneously for all candidates compared.
         config: the margin and the confidence required.
     """
-    reasons = (*_overlap(evidence), *_verdict(evidence), *_world(evidence, config))
-    reasons += tuple(_bound("on held-out logs", evidence.logged, evidence, config))
-    reasons += tuple(_bound("in the simulator", evidence.simulated, evidence, config))
-    return GateDecision(not reasons, reasons)
+    heard = _heard_on_the_bar(evidence, config)
+    below = [one for told in heard for one in _above(*told, evidence, config)]
+    reasons = (*_overlap(evidence), *_verdict(evidence), *below, *_world(evidence, config))
+    for where, found in ((_LOG, evidence.logged), (_SIMULATOR, evidence.simulated)):
+        reasons += tuple(_bound(where, found, evidence, config))
+    for where, found, _ in heard:
+        reasons += tuple(_sure(where, found, config))
+    enough = evidence.verdict == RULES or (bool(below) and _may_speak(evidence.world, config))
+    return GateDecision(not reasons, tuple(dict.fromkeys(reasons)), enough)
 
 
 def require_passed(decision: GateDecision) -> None:
@@ -137,21 +158,55 @@ def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[str]:
             f"the ensemble's worst quantile was not given: {found.sentence}"
         )
     elif found.trust is Trust.TRAINING and found.worst is not None:
-        yield from _bound("in the ensemble's worst quantile", found.worst, evidence, config)
+        yield from _bound(_WORST, found.worst, evidence, config)
+
+
+def _may_speak(world: WorldJudgement | None, config: GateConfig) -> bool:
+    """Whether a refusal may rest on the simulator."""
+    if world is None:
+        return not config.judged_world
+    return world.trust is Trust.RANKING or (world.trust is Trust.TRAINING and not config.ranking)
+
+
+def _heard_on_the_bar(
+    evidence: GateEvidence, config: GateConfig
+) -> list[tuple[str, Difference, str]]:
+    """Who says what of the candidate against the bar; only a simulator that may speak is heard."""
+    bar, world = evidence.bar, evidence.world
+    if bar is None:
+        return []
+    heard = [] if bar.logged is None else [(_LOG, bar.logged, bar.name)]
+    if not _may_speak(world, config):
+        return heard
+    heard.append((_SIMULATOR, bar.simulated, bar.name))
+    if bar.logged is None or (world is not None and world.trust is Trust.TRAINING):
+        heard.append((_WORST, bar.worst, bar.name))
+    return heard
 
 
 def _bound(
     where: str, found: Difference, evidence: GateEvidence, config: GateConfig
 ) -> Iterator[str]:
-    unit, percent = evidence.unit, f"{100 * found.level:.4g} %"
+    """What a bound on the gain over the reference lacks."""
+    yield from _sure(where, found, config)
+    yield from _above(where, found, evidence.reference, evidence, config)
+
+
+def _sure(where: str, found: Difference, config: GateConfig) -> Iterator[str]:
     if not found.level >= config.level:
         yield (
-            f"The interval {where} holds with {percent} confidence, "
+            f"The interval {where} holds with {100 * found.level:.4g} % confidence, "
             f"{100 * config.level:.4g} % are required."
         )
+
+
+def _above(
+    where: str, found: Difference, other: str, evidence: GateEvidence, config: GateConfig
+) -> Iterator[str]:
     if not found.lower > config.margin:  # a bound that is not a number must not pass either
+        unit = evidence.unit
         yield (
-            f"{evidence.candidate} less {evidence.reference} {where} is {found.value:+.4g} {unit} "
-            f"per episode with a {percent} interval of [{found.lower:+.4g}, {found.upper:+.4g}]; "
-            f"the lower bound must lie above {config.margin:+.4g} {unit}."
+            f"{evidence.candidate} less {other} {where} is {found.value:+.4g} {unit} per episode "
+            f"with a {100 * found.level:.4g} % interval of [{found.lower:+.4g}, "
+            f"{found.upper:+.4g}]; the lower bound must lie above {config.margin:+.4g} {unit}."
         )

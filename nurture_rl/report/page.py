@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from nurture_rl.logs.atomic import atomic_write_bytes
-from nurture_rl.report import ensemble, tables, value_tables, verdict
+from nurture_rl.report import bar_table, ensemble, tables, value_tables, verdict
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.figures import figures
 from nurture_rl.report.gap_page import gap_section
@@ -43,6 +43,9 @@ def render(source: ReportInput) -> str:
         breakable=Markup("_<wbr>"),
         title=source.title,
         headline=verdict.headline(source),
+        about_bar=bar_table.about_bar(source),
+        against_bar=bar_table.against_bar(source),
+        left_out=bar_table.left_out(source),
         provenance=words(source.journey, "provenance"),
         journey=words(source.journey, "title") or words(source.journey, "name") or "",
         subtitle=_subtitle(source),

@@ -22,8 +22,8 @@ class ReportInput:
     run: Json  # seed, started_at, versions, command, fingerprints, config (YAML text)
     data: Json  # ingest (an IngestSummary), notes (AdapterNotes), contacts_train, ...
     calibration: Sequence[Json]  # of HeadCalibration, one per head
-    evaluation: Json  # ope, kpis, simulator, truth, actions, routing, reference, candidate
-    gate: Json | None  # passed, reasons, policy_id
+    evaluation: Json  # ope, kpis, simulator, truth, actions, routing, reference, bar, candidate
+    gate: Json | None  # verdict, passed, reasons, exported, judged, left_out, policy_id
     gap: Json | None = None  # of GapReport: the learned world against held-out contacts
 
     @property

@@ -88,7 +88,7 @@ def values(source: ReportInput) -> Table:
     truth = bool(mapping(source.evaluation, "truth", "policies"))
     less = f"less {source.reference}"
     columns = ["Policy", "By the log", less, "In the simulator", less]
-    columns += ["In truth", "Verdict"] if truth else ["Verdict"]
+    columns += ["In truth", "Verdict of the log"] if truth else ["Verdict of the log"]
     blanks = (MISSING,) * (len(columns) - 2)
     rows = [("as logged", logged_value(source).shown(), *blanks)]
     rows += [_value_row(source, name, truth) for name in source.policies]

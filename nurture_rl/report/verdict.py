@@ -32,15 +32,11 @@ def headline(source: ReportInput) -> Headline:
         return Headline("open", "Cannot tell yet", sentence, reasons)
     if pick(source.gate, "passed") is True:
         return Headline("released", "Released", _release(source, candidate), reasons)
+    if words(source.gate, "verdict") == "rules_are_enough":
+        return Headline("refused", "Rules are enough", _enough(source), reasons)
     if words(_judgement(source, candidate), "verdict") in (None, "cannot_tell_yet"):
         return Headline("open", "Cannot tell yet", _undecided(source, candidate), reasons)
     known = _so_far(source, candidate)
-    if words(_judgement(source, candidate), "verdict") == "rules_are_enough":
-        sentence = (
-            f"Rules are enough: by the log, “{candidate}” gains nothing over plain rules that is "
-            f"worth having{known}."
-        )
-        return Headline("refused", "Rules are enough", sentence, reasons)
     if words(_judgement(source, candidate), "verdict") == "better":
         sentence = (
             f"Stay with “{reference}”: the log speaks for “{candidate}”{known}, but the rest of "
@@ -52,6 +48,16 @@ def headline(source: ReportInput) -> Headline:
             f"{known}."
         )
     return Headline("refused", "Refused", sentence, reasons)
+
+
+def _enough(source: ReportInput) -> str:
+    bar = words(source.evaluation, "bar", "name")
+    served = words(source.gate, "exported")
+    bundle = "" if served is None else f" The bundle holds “{served}”."
+    return (
+        f"Rules are enough: no learned policy is shown to earn more than “{bar}”, a program that "
+        f"learned nothing.{bundle}"
+    )
 
 
 def logged_difference(source: ReportInput, name: str) -> Bounded:
@@ -84,6 +90,8 @@ def _release(source: ReportInput, candidate: str) -> str:
 
 def _undecided(source: ReportInput, candidate: str) -> str:
     needed = number(_judgement(source, candidate), "contacts_needed")
+    if not _only_the_log_is_missing(source, candidate):
+        needed = None
     more = "" if needed is None else f"; about {count(needed)} contacts would settle it"
     feasible = pick(source.evaluation, "ope", "policies", candidate, "overlap", "feasible")
     known = _UNSEEN if feasible is False else _so_far(source, candidate)
@@ -91,6 +99,14 @@ def _undecided(source: ReportInput, candidate: str) -> str:
         f"Stay with “{source.reference}” for now: this log does not say whether “{candidate}” "
         f"earns more{known}{more}."
     )
+
+
+def _only_the_log_is_missing(source: ReportInput, candidate: str) -> bool:
+    """More contacts settle nothing where the world may not speak, or speaks against it."""
+    if words(source.gap, "verdict", "trust") == "do_not_trust":
+        return False
+    lower = world_difference(source, "simulator", candidate).lower
+    return lower is None or lower > 0.0
 
 
 def _so_far(source: ReportInput, candidate: str) -> str:

@@ -1,7 +1,8 @@
 """What is known of contacts at a moment: the past for features, the present for guardrails.
 
 A pure function of journey, contacts, events, planned sends and the moment. Wall-clock hours count
-from 1970 in the contact's zone, as in the simulator.
+from 1970 in the contact's zone, as in the simulator; since a send count the hours that have passed,
+also where clocks were set in between.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds
+from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds, set_forward_hours
 from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_events
 from nurture_envs.guardrails import GuardrailFacts, lags_of, standing
 from nurture_envs.guardrails.rules import sends_remembered
@@ -103,10 +104,11 @@ def known(
         paused=snoozed | (bins < np.array([view.episode.paused_until for view in views], np.int64)),
         available=_available(journey, views),
         zone_known=np.array([_zone_known(view.contact) for view in views], np.bool_),
-        sends_hours=_sends(journey, views, events, zones),
+        sends_hours=_sends(journey, views, events, local_us - now_us),
         now_hours=local_us / HOUR_US,
         midnight_hours=midnight_us / HOUR_US,
         today=midnight_us // DAY_US,
+        set_forward=set_forward_hours(now_us, local_us, zones),
         **signals,
     )
     attributes = spec.encode_attributes([view.contact.attributes for view in views])
@@ -212,9 +214,13 @@ def _zone_known(contact: Contact) -> bool:
 
 
 def _sends(
-    journey: Journey, views: Sequence[ContactView], events: _Events, zones: NDArray[np.str_]
+    journey: Journey, views: Sequence[ContactView], events: _Events, shift_us: IntArray
 ) -> FloatArray:
-    """The latest sends, made or planned, local hours since 1970, latest first, [n, k]."""
+    """The latest sends, made or planned, latest first, [n, k] hours since 1970.
+
+    On the wall clock as it is set now, which is `shift_us` [n] ahead of UTC: the hours between two
+    of them, or between one and now, are those that have passed.
+    """
     sent = [i for i, event in enumerate(events.events) if event.type == "sent"]
     reported = {(int(events.row[i]), events.events[i].decision_id) for i in sent}
     planned = [
@@ -226,8 +232,8 @@ def _sends(
     planned_row = np.array([row for row, _ in planned], np.int64)
     planned_us = np.array([at_us for _, at_us in planned], np.int64)
     rows = np.concatenate([events.row[sent], planned_row])
-    local = [events.local_us[sent], local_microseconds(planned_us, zones[planned_row])]
-    hours = np.concatenate(local) / HOUR_US
+    sent_us = np.array([events.events[i].occurred_us for i in sent], np.int64)
+    hours = (np.concatenate([sent_us, planned_us]) + shift_us[rows]) / HOUR_US
     order = np.lexsort((-hours, rows))
     rows, hours = rows[order], hours[order]
     rank = np.arange(len(rows)) - np.searchsorted(rows, rows)

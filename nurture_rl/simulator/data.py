@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 
 _FEWEST_CONTACTS = 10  # below, a part of the split would hold a single contact
 _ROWS = ("action", "matured", "cluster", "step", "available")
-_OPTIONAL_ROWS = ("propensity", "weight", "when", "age")
+_OPTIONAL_ROWS = ("propensity", "weight", "when", "age", "episode")
 _BY_ACTION = ("mask", "probabilities")
 _BY_CHANNEL = ("exposure", "event_delay")
 _ROW_ARRAYS = ("features", "amounts", *_ROWS, *_OPTIONAL_ROWS, *_BY_ACTION, *_BY_CHANNEL)
@@ -33,7 +33,7 @@ class WorldData:
     action: IntArray  # [N], position in the catalogue
     amounts: FloatArray  # [N, c], channel sums of the bin, in `journey.channels` order
     matured: BoolArray  # [N], the bin was observed for as long as the journey's delays say
-    cluster: IntArray  # [N], contact of each decision
+    cluster: IntArray  # [N], contact of each decision, or its account: what is independent
     step: IntArray  # [N], bin of each decision
     available: BoolArray  # [N], the contact could be reached in the bin
     starts: StartTable  # first decisions of the episodes that new contacts are drawn from
@@ -46,6 +46,7 @@ class WorldData:
     when: IntArray | None = None  # [N], calendar day of the decision, days since 1970
     age: IntArray | None = None  # [N], whole bins passed since the decision's; -1: still open
     event_delay: IntArray | None = None  # [N, c], bins until the event was known; -1: no event
+    episode: IntArray | None = None  # [N]; None: an episode begins where a step falls
 
     def take(self, rows: IntArray | BoolArray) -> WorldData:
         """Some of the rows; starts and delays stay."""

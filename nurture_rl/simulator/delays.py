@@ -83,7 +83,7 @@ def reverse_product_limit(
 
 
 def declared(journey: Journey) -> RecordingDelays:
-    """Every event known exactly as late as its signal declares."""
+    """Every event known as late as its signal declares: the latest that it can be."""
     late = np.array(journey.delays)
     chance = (np.arange(late.max() + 1)[:, None] == late).astype(np.float64)
     nothing = np.zeros(len(late), np.int64)

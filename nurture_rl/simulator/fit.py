@@ -58,7 +58,7 @@ class WorldConfig:
     device: str = "cpu"
     training: TrainingConfig = field(default_factory=TrainingConfig)
     weighting: str = "none"  # of logged decisions, or "propensity": see `training_data`
-    delays: str = "fitted"  # how late records are, or "declared": as the journey says
+    delays: str = "fitted"  # how late records are, or "declared": the latest that the journey says
 
 
 @dataclass(frozen=True, slots=True, eq=False)

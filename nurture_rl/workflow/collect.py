@@ -137,7 +137,7 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
     )
     pq.write_table(made.table, out / "decision_table.parquet")
     starts = start_states(events, contacts, made.table, journey, data.default_zone)
-    share = np.array([held_out_share(name) for name in starts.pop("contact_id")])
+    share = np.array([held_out_share(name) for name in starts.pop("cluster")])
     np.savez(out / "starts.npz", held_out=share, **starts)  # type: ignore[arg-type]
     (out / "notes.json").write_bytes((raw / "notes.json").read_bytes())
     _write_json(

@@ -16,11 +16,15 @@ from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import ConfigError, TimeZoneError
 from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.rl.ppo import PPOConfig
+from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
+from nurture_rl.workflow.bar import EXPERT, RULES
 
 Record = TypeVar("Record")
-LEARNERS = ("none", "linear_thompson", "ppo")
+LEARNERS = ("none", "linear_thompson", "ppo", "tuned_rules")
+IN_THE_WORLD = ("ppo", "tuned_rules")  # learners that play in the learned world
+LearnerConfig = LinearThompsonConfig | PPOConfig | TunedRulesConfig | None
 SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
 WORLDS = ("ranking", "training")
 
@@ -42,7 +46,8 @@ class DataConfig:
     journey: str = MISSING  # a shipped journey's name, or a path
     path: str | None = None  # folder of a data set, or of raw tables for source `folder`
     contacts: int = 0  # reference: contacts that enter
-    logging: Any = None  # description of the logging policy
+    # Description of the logging policy; `logged` (or None): fitted to the log's own probabilities.
+    logging: Any = None
     trust: TrustConfig = field(default_factory=TrustConfig)
     default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
     complete_until: str | None = None  # ISO-8601 with zone; None: the last record of the log
@@ -82,7 +87,9 @@ class ReleaseConfig:
 
     policy: str | None = None  # an unlearned policy to export as it is; None: the best learned one
     reference: str = "drip"  # the policy to beat; "logged" for the logging policy's own mean
-    rules: str | None = "rules"  # plain rules that may be enough, where they are evaluated
+    # A program that may be enough: every candidate must be shown to earn more. A run without it
+    # takes the journey's `rules`; None: no bar.
+    rules: str | None = "expert"
     margin: float = 0.0  # a gain up to this is not worth a release, the journey's unit
     level: float = 0.95  # over all learned candidates together
     # What the reality gap must allow, one of WORLDS: `ranking`, or `training`, which then asks for
@@ -110,6 +117,7 @@ class RunConfig:
     world: dict[str, Any] = field(default_factory=dict)  # settings of `WorldConfig`
     gap: dict[str, Any] = field(default_factory=dict)  # settings of `GapConfig`
     ppo: dict[str, int] = field(default_factory=dict)  # what `policy/ppo` reads: size of training
+    tuned: dict[str, int] = field(default_factory=dict)  # what `policy/tuned_rules` reads
     policies: dict[str, PolicyConfig] = field(default_factory=dict)
     policy: PolicyConfig | None = None  # one more policy: what a sweep varies
     evaluation: dict[str, Any] = field(default_factory=dict)  # settings of `EvaluationConfig`
@@ -127,7 +135,7 @@ class Settings:
     world: WorldConfig
     gap: GapConfig
     evaluation: EvaluationConfig
-    learners: Mapping[str, LinearThompsonConfig | PPOConfig | None]  # by policy
+    learners: Mapping[str, LearnerConfig]  # by policy
     plain: Mapping[str, Any]  # the whole configuration as plain data, for records
 
 
@@ -191,8 +199,10 @@ def _require_ranges(run: RunConfig) -> None:
         ("release.level", run.release.level, 0.0 < run.release.level < 1.0),
         ("release.margin", run.release.margin, 0.0 <= run.release.margin < math.inf),
         ("release.reference", run.release.reference, _is_known(run, run.release.reference)),
+        ("release.rules", run.release.rules, _is_bar(run, run.release.rules)),
         ("threads", run.threads, run.threads >= 1),
         ("ppo", run.ppo, min(run.ppo.values(), default=1) >= 1),
+        ("tuned", run.tuned, min(run.tuned.values(), default=1) >= 1),
     ]
     for name, value, good in checks:
         if not good:
@@ -206,23 +216,38 @@ def _require_ranges(run: RunConfig) -> None:
 
 
 def _is_known(run: RunConfig, reference: str) -> bool:
-    return not run.policies or reference in run.policies or reference == "logged"
+    return not run.policies or reference in _named(run) or reference == "logged"
 
 
-def _learner(name: str, policy: PolicyConfig) -> LinearThompsonConfig | PPOConfig | None:
+def _named(run: RunConfig) -> dict[str, PolicyConfig]:
+    """The run's policies with the one that a sweep varies."""
+    return run.policies | ({} if run.policy is None else {run.policy.name: run.policy})
+
+
+def _is_bar(run: RunConfig, name: str | None) -> bool:
+    """No bar, one that a journey may lack, or a policy that learns nothing."""
+    if name in (None, EXPERT, RULES) or not run.policies:
+        return True
+    named = _named(run)
+    return name in named and named[name].learner == "none"
+
+
+def _learner(name: str, policy: PolicyConfig) -> LearnerConfig:
     _require_among(f"policies.{name}.learner", policy.learner, LEARNERS)
     if not 0.0 <= policy.pessimism < math.inf:
         raise ConfigError(f"policies.{name}.pessimism: must be >= 0, got {policy.pessimism}")
-    if policy.pessimism and policy.learner != "ppo":
+    if policy.pessimism and policy.learner not in IN_THE_WORLD:
         raise ConfigError(
-            f"policies.{name}.pessimism: only ppo is trained in the learned world, got "
-            f"{policy.learner!r}; leave it at 0"
+            f"policies.{name}.pessimism: only {' and '.join(IN_THE_WORLD)} are trained in the "
+            f"learned world, got {policy.learner!r}; leave it at 0"
         )
     where = f"policies.{name}.fit"
     if policy.learner == "linear_thompson":
         return record(LinearThompsonConfig, {"name": "core", **policy.fit}, where)
     if policy.learner == "ppo":
         return record(PPOConfig, {"name": "core", **policy.fit}, where)
+    if policy.learner == "tuned_rules":
+        return record(TunedRulesConfig, policy.fit, where)
     return None
 
 

@@ -37,11 +37,12 @@ class Decisions:
     episode: IntArray  # [N], contiguous from 0
     step: IntArray  # [N]
     contact: IntArray  # [N], position among the log's contacts
+    cluster: IntArray  # [N], position among accounts, and contacts without one: see `clusters_of`
     terminal: BoolArray  # [N]
     matured: BoolArray  # [N], all of the bin is known
     complete: BoolArray  # [N], all of the episode's horizon is known
     available: BoolArray  # [N]
-    held_out: BoolArray  # [N], the contact is kept for evaluation
+    held_out: BoolArray  # [N], the contact, with its account, is kept for evaluation
     age: IntArray  # [N], whole bins passed since the decision's; -1: open or never carried out
     event_delay: IntArray  # [N, c], bins until an outcome was known; -1: no event
     when: IntArray  # [N], local day of the decision, days since 1970
@@ -54,7 +55,10 @@ class Decisions:
 
 
 def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisions:
-    """Read a decision table; contacts are dealt to evaluation by a hash of their id."""
+    """Read a decision table; accounts, and contacts without one, are dealt by a hash of their id.
+
+    Colleagues of an account are on one side: what one of them does bears on the others.
+    """
     table = pq.read_table(ingested / "decision_table.parquet").combine_chunks()
     n, catalog = len(table), ActionCatalog.of(journey)
 
@@ -65,7 +69,8 @@ def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisio
         flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return np.asarray(flat, dtype).reshape(n, -1)
 
-    names, contact = np.unique(column("contact_id").astype(str), return_inverse=True)
+    contact = np.unique(column("contact_id").astype(str), return_inverse=True)[1]
+    names, cluster = np.unique(column("cluster").astype(str), return_inverse=True)
     kept = np.array([held_out_share(name) < held_out for name in names])
     episode = np.unique(column("episode_id").astype(str), return_inverse=True)[1]
     order = np.lexsort((column("step"), episode))
@@ -82,11 +87,12 @@ def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisio
         episode=episode.astype(np.int64),
         step=column("step").astype(np.int64),
         contact=contact.astype(np.int64),
+        cluster=cluster.astype(np.int64),
         terminal=column("terminal").astype(bool),
         matured=column("matured").astype(bool),
         complete=column("complete").astype(bool),
         available=column("available").astype(bool),
-        held_out=kept[contact],
+        held_out=kept[cluster],
         age=column("age").astype(np.int64),
         event_delay=lists("event_delay", np.int64),
         when=began_us // DAY_US,
@@ -94,12 +100,15 @@ def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisio
     return replace(found, **{name: getattr(found, name)[order] for name in Decisions.__slots__})
 
 
-def held_out_share(contact_id: str) -> float:
-    """A number in [0, 1) that depends on the id alone, so a contact stays on its side.
+def held_out_share(cluster: str) -> float:
+    """A number in [0, 1) that depends on the name alone, so a contact stays on its side.
 
-    Contacts whose number is below `data.held_out` are kept for evaluation.
+    Contacts whose number, or whose account's, is below `data.held_out` are kept for evaluation.
+
+    Args:
+        cluster: see `clusters_of`.
     """
-    return int(hashlib.sha256(f"held out|{contact_id}".encode()).hexdigest()[:12], 16) / 16.0**12
+    return int(hashlib.sha256(f"held out|{cluster}".encode()).hexdigest()[:12], 16) / 16.0**12
 
 
 def training_rows(decisions: Decisions) -> Decisions:
@@ -200,7 +209,7 @@ def held_out_log(
         reward=kept.reward if reward is None else reward[rows],
         episode=kept.episode,
         step=kept.step,
-        cluster=np.unique(kept.contact[first], return_inverse=True)[1],
+        cluster=np.unique(kept.cluster[first], return_inverse=True)[1],
         terminal=kept.terminal,
         action_factors=catalog.factors,
         discount=journey.reward.discount if reward is None else 1.0,

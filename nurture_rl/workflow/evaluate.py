@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,21 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey, Kpi
 from nurture_envs.simulation import Simulation
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.ope.evaluation import LOGGED
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.ope.verdict import Verdict
-from nurture_rl.policies.policy import Policy
+from nurture_rl.policies.policy import FloatArray, Policy
 from nurture_rl.simulator.store import load_learned_world
+from nurture_rl.workflow.bar import bar_of, field_of
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import Decisions, held_out_log, load_decisions
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.simulated import judged
-from nurture_rl.workflow.stages import Workshop
+from nurture_rl.workflow.stages import Say, Workshop
 
 _TRUTH_SEED = 900_001  # contacts nobody was trained on
+_COMPARED = 20_000  # decisions in which policies are looked at for being one and the same
 
 
 def evaluation(
@@ -64,36 +67,50 @@ def _judge(
     policies: Mapping[str, Path],
 ) -> dict[str, Any]:
     loaded = {name: load_policy(folder, journey) for name, folder in policies.items()}
-    learned = [name for name, policy in run.run.policies.items() if policy.learner != "none"]
-    level = simultaneous_level(run.run.release.level, max(1, len(learned)))
     decisions = load_decisions(ingested, journey, run.run.data.held_out)
-    workshop.say("  off-policy evaluation on the held-out contacts")
-    rules = run.run.release.rules if run.run.release.rules in loaded else None
-    config = replace(run.evaluation, level=level, rules=rules, margin=run.run.release.margin)
-    ope = _evaluate(decisions, journey, loaded, run, config)
-    shown = {run.run.release.reference, *learned}
-    compared = {name: policy for name, policy in loaded.items() if name in shown}
+    truth = [reference_simulation(journey)] if run.run.data.source == "reference" else None
+    worlds = Worlds(_members(world, journey), truth)
+    return judgements(decisions, journey, loaded, worlds, run, workshop.say)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Worlds:
+    """Where policies are played."""
+
+    members: Sequence[Simulation]  # of the learned world, each by itself
+    truth: Sequence[Simulation] | None  # None: nobody knows it
+
+
+def judgements(
+    decisions: Decisions,
+    journey: Journey,
+    policies: Mapping[str, Policy],
+    worlds: Worlds,
+    run: Settings,
+    say: Say,
+) -> dict[str, Any]:
+    """What both judges find, and the truth where it is known, as plain data.
+
+    Every bound that the gate reads holds for all candidates together.
+    """
+    asked = run.run.release
+    bar = bar_of(asked.rules, policies)
+    learned = [name for name in policies if run.run.policies[name].learner != "none"]
+    field = field_of(learned, (asked.reference, bar.name), _tables(decisions, policies))
+    level = simultaneous_level(asked.level, max(1, len(field.candidates)))
+    say("  off-policy evaluation on the held-out contacts")
+    config = replace(run.evaluation, level=level, rules=bar.name, margin=asked.margin)
+    ope = _evaluate(decisions, journey, policies, run, config)
+    shown = {asked.reference, *learned, bar.name}
+    compared = {name: policy for name, policy in policies.items() if name in shown}
     kpis = [_kpi(decisions, journey, compared, run, config, kpi) for kpi in _kpis(journey)]
-    workshop.say("  the same policies in every member of the learned world")
-    simulator = judged(
-        _members(world, journey),
-        loaded,
-        run,
-        run.run.simulation.seeds,
-        run.run.simulation.contacts,
-        level,
-    )
+    played = run.run.simulation
+    say("  the same policies in every member of the learned world")
+    simulator = judged(worlds.members, policies, run, played.seeds, played.contacts, level)
     truth = None
-    if run.run.data.source == "reference":
-        workshop.say("  the same policies in the true reference world")
-        truth = judged(
-            [reference_simulation(journey)],
-            loaded,
-            run,
-            [_TRUTH_SEED],
-            run.run.simulation.truth_contacts,
-            0.95,
-        )
+    if worlds.truth is not None:
+        say("  the same policies in the true reference world")
+        truth = judged(worlds.truth, policies, run, [_TRUTH_SEED], played.truth_contacts, 0.95)
     catalog = ActionCatalog.of(journey)
     return {
         "ope": ope,
@@ -102,8 +119,10 @@ def _judge(
         "truth": truth,
         "actions": list(catalog.ids),
         "routing": [action.routing for action in catalog.actions],
-        "reference": run.run.release.reference,
-        "candidates": _ranked(simulator, learned),
+        "reference": asked.reference,
+        "bar": asdict(bar),
+        "candidates": list(field.candidates),
+        "left_out": dict(field.left_out),
         "contacts": {
             "training": len(np.unique(decisions.contact[~decisions.held_out])),
             "held_out": len(np.unique(decisions.contact[decisions.held_out])),
@@ -111,15 +130,21 @@ def _judge(
     }
 
 
+def _tables(decisions: Decisions, policies: Mapping[str, Policy]) -> dict[str, FloatArray]:
+    """What each policy does in the same held-out contexts, the logging policy where it is known."""
+    rows = np.flatnonzero(decisions.held_out)[:_COMPARED]
+    features, mask = decisions.features[rows], decisions.mask[rows]
+    tables = {
+        name: policy.action_probabilities(features, mask) for name, policy in policies.items()
+    }
+    logged = decisions.probabilities[rows]
+    return tables | ({LOGGED: logged} if np.isfinite(logged).all() else {})
+
+
 def _members(world: Path, journey: Journey) -> list[Simulation]:
     """Every member of a stage's world by itself."""
     learned = load_learned_world(world / "world", journey)
     return [Simulation(learned.member(k)) for k in range(len(learned.members))]
-
-
-def _ranked(simulator: Mapping[str, Any], learned: list[str]) -> list[str]:
-    """The learned policies, the simulator's favourite first."""
-    return sorted(learned, key=lambda name: -float(simulator["policies"][name]["value"]))
 
 
 def _kpis(journey: Journey) -> list[tuple[str, Kpi]]:

@@ -156,7 +156,7 @@ def logged_episodes(
         reward=kept.reward,
         episode=kept.episode,
         step=kept.step,
-        cluster=kept.contact[first],
+        cluster=kept.cluster[first],
         terminal=kept.terminal,
         action_factors=catalog.factors,
         discount=journey.reward.discount,

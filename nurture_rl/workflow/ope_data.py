@@ -23,6 +23,7 @@ from nurture_rl.interchange.foreign_episodes import (
 )
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
 from nurture_rl.ope.log import FloatArray, first_rows
+from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import record
 from nurture_rl.workflow.decisions import held_out_log, held_out_rows, load_decisions
 from nurture_rl.workflow.learn import load_policy
@@ -87,12 +88,12 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
     rows = held_out_rows(decisions, journey)
     log = held_out_log(decisions, journey)
     policies = {name: load_policy(folder, journey) for name, folder in pipeline.policies.items()}
-    rules = run.ask.rules or release.rules
+    bar = bar_of(run.ask.rules or release.rules, policies)
     return OpenedLog(
         log=log,
         policies=policies,
         reference=run.ask.reference or release.reference,
-        rules=rules if rules in policies else None,
+        rules=bar.name,
         actions=ActionCatalog.of(journey).ids,
         factors=_factors(journey),
         features=FeatureSpec.of(journey).columns,

@@ -11,10 +11,11 @@ from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.collect import ingest, raw_log
-from nurture_rl.workflow.config import Settings
+from nurture_rl.workflow.config import IN_THE_WORLD, Settings
 from nurture_rl.workflow.evaluate import evaluation
 from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.learn import learned_policy
+from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Say, Workshop
 from nurture_rl.workflow.world import learned_world
@@ -49,6 +50,23 @@ class Pipeline:
         return ingest(self.workshop, self.settings.run.data, self.journey, self.raw)
 
     @cached_property
+    def logging(self) -> LoggingPolicy:
+        """The policy that made the log; a reference world's is known, for it was made with it.
+
+        Raises:
+            ConfigError: the configured one did not make this log.
+        """
+        data = self.settings.run.data
+        if data.source == "reference":
+            return LoggingPolicy(data.logging, 0.0, "the log was made by the configured policy")
+        return logging_policy(self.workshop, self.journey, self.settings, self.ingested)
+
+    @cached_property
+    def resolved(self) -> Settings:
+        """The settings with the log's own policy wherever they leave it to the log."""
+        return with_logging(self.settings, self.logging.description)
+
+    @cached_property
     def world(self) -> Path:
         """The learned world."""
         run = self.settings.run
@@ -64,30 +82,43 @@ class Pipeline:
     @cached_property
     def gap(self) -> Path:
         """How far the learned world is from the held-out contacts."""
-        return gap_report(self.workshop, self.journey, self.settings, self.ingested, self.world)
+        return gap_report(self.workshop, self.journey, self.resolved, self.ingested, self.world)
 
     @cached_property
     def policies(self) -> Mapping[str, Path]:
-        """Every configured policy, trained where it learns.
+        """Every configured policy that the journey has a program for, trained where it learns.
 
         Raises:
-            ConfigError: two policies share a name.
+            ConfigError: two policies share a name, or the policy to export or to beat is the expert
+                of a journey without one.
         """
-        run = self.settings.run
+        run = self.resolved.run
         for name, policy in run.policies.items():
             if policy.name != name:
                 raise ConfigError(f"policies.{name}.name: expected {name!r}, got {policy.name!r}")
-        return {name: self._policy(name) for name in run.policies}
+        return {name: self._policy(name) for name in run.policies if self._is_there(name)}
+
+    def _is_there(self, name: str) -> bool:
+        """Everybody but the expert of a journey that has none; who is left out is named."""
+        run = self.settings.run
+        if self.journey.expert or run.policies[name].spec not in ("expert", {"kind": "expert"}):
+            return True
+        missing = f"journey {self.journey.name!r} lists no rules under `expert`"
+        for key in ("policy", "reference"):
+            if getattr(run.release, key) == name:
+                raise ConfigError(f"release.{key}: {missing}; write them or name another policy")
+        self.say(f"policy-{name}: left out, {missing}")
+        return False
 
     def _policy(self, name: str) -> Path:
-        run = self.settings.run
+        run = self.resolved.run
         return learned_policy(
             self.workshop,
             self.journey,
             run.policies[name],
             self.settings.learners[name],
             self.ingested,
-            self.world if run.policies[name].learner == "ppo" else None,
+            self.world if run.policies[name].learner in IN_THE_WORLD else None,
             run.data.held_out,
             run.seed,
         )
@@ -96,7 +127,7 @@ class Pipeline:
     def evaluated(self) -> Path:
         """Both judges' findings."""
         return evaluation(
-            self.workshop, self.journey, self.settings, self.ingested, self.world, self.policies
+            self.workshop, self.journey, self.resolved, self.ingested, self.world, self.policies
         )
 
     @cached_property

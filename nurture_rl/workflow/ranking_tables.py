@@ -50,7 +50,7 @@ def order_table(truths: Truths, cells: Sequence[Cell]) -> str:
                 _spread(own, lambda one: one.relative_regret, "{:.0%}"),
             ]
         )
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def value_table(truths: Truths, cells: Sequence[Cell]) -> str:
@@ -77,7 +77,7 @@ def value_table(truths: Truths, cells: Sequence[Cell]) -> str:
                 f"{np.mean([cell.fit_seconds for cell in fits]):.0f}",
             ]
         )
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def part_table(truth: Standings, cells: Sequence[Cell]) -> str:
@@ -87,7 +87,7 @@ def part_table(truth: Standings, cells: Sequence[Cell]) -> str:
         own = [cell.believed.part - truth.part for cell in cells if cell.contacts == contacts]
         error = np.abs(np.mean(own, axis=0)).mean(axis=0)
         lines.append([f"{contacts:,}", *(f"{one:.2f}" for one in error)])
-    return _table(["contacts", *truth.parts], lines)
+    return markdown_table(["contacts", *truth.parts], lines)
 
 
 def policy_table(truth: Standings, cells: Sequence[Cell]) -> str:
@@ -105,7 +105,7 @@ def policy_table(truth: Standings, cells: Sequence[Cell]) -> str:
         line.append("" if row == base else f"{gap:+.2f} ± {noise:.2f}")
         lines.append(line + [f"{value[n][row]:.1f} (rank {rank[n][row]})" for n in sizes])
     head = ["rank", "policy", "EUR per episode ± s.e.", f"minus {REFERENCE}"]
-    return _table(head + [f"from {n:,} contacts" for n in sizes], lines)
+    return markdown_table(head + [f"from {n:,} contacts" for n in sizes], lines)
 
 
 def ranking_figure(truths: Truths, cells: Sequence[Cell]) -> bytes:
@@ -150,14 +150,18 @@ def _sizes(cells: Iterable[Cell]) -> list[int]:
 
 
 def _spread(found: Sequence[Agreement], take: Callable[[Agreement], float], form: str) -> str:
+    return spread([take(one) for one in found], form)
+
+
+def spread(values: Sequence[float], form: str) -> str:
     """Mean, and the range where there are several."""
-    values = np.array([take(one) for one in found])
-    mean = form.format(values.mean())
+    mean = form.format(np.mean(values))
     if len(values) == 1:
         return mean
-    return f"{mean} ({form.format(values.min())} to {form.format(values.max())})"
+    return f"{mean} ({form.format(min(values))} to {form.format(max(values))})"
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     rows = [head, ["---"] * len(head), *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,25 +18,22 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.release.bundle import BundleContent, load_bundle, write_bundle
 from nurture_rl.release.card import PolicyCard
-from nurture_rl.release.gate import (
-    Difference,
-    GateConfig,
-    GateDecision,
-    GateEvidence,
-    WorldJudgement,
-    gate,
-)
+from nurture_rl.release.gate import RULES, GateConfig, GateDecision, GateEvidence, gate
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import random_states
 from nurture_rl.simulator.gap.verdict import Trust
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import load_decisions
-from nurture_rl.workflow.evaluate import verdict_of
+from nurture_rl.workflow.evidence import evidence_on, in_order
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.learn import load_core, load_policy
 from nurture_rl.workflow.stages import Workshop
 
+# What came of a release, beside `RULES`.
+RELEASED, REFUSED, AS_IT_IS = "released", "refused", "as_it_is"
 _PARITY_STATES = 64
+
+Judged = Sequence[tuple[GateEvidence, GateDecision]]
 
 
 def release(
@@ -60,49 +57,84 @@ def release(
 
     def build(out: Path) -> None:
         found = json.loads((judged / "evaluation.json").read_text("utf-8"))
-        verdict = read_gap(gap)["verdict"]
-        record: dict[str, Any] = {"candidate": None, "passed": False, "policy_id": None}
-        record |= {"asked": run.run.release.policy is None, "asks_of_world": run.run.release.world}
+        record: dict[str, Any] = {
+            "verdict": REFUSED,
+            "candidate": None,
+            "exported": None,
+            "passed": False,
+            "policy_id": None,
+            "asked": run.run.release.policy is None,
+            "asks_of_world": run.run.release.world,
+            "bar": found["bar"],
+            "left_out": found["left_out"],
+            "judged": [],
+        }
         if run.run.release.policy is not None:
-            record |= _as_it_is(out, journey, run, ingested, policies)
+            record |= _as_it_is(run)
+            card = _card(journey, ingested, record["exported"])
         elif not found["candidates"]:
-            record["reasons"] = ["no learned policy was evaluated, so there is nothing to release"]
+            record["reasons"] = [_nobody(found["left_out"])]
         else:
-            evidence, decision = _best(found, verdict, journey, run)
-            candidate = evidence.candidate
-            record |= {"candidate": candidate, "passed": decision.passed}
-            record["reasons"] = list(decision.reasons)
-            if decision.passed:
-                card = _card(journey, ingested, candidate, evidence, decision)
-                record["policy_id"] = _bundle(
-                    out, journey, run, ingested, policies[candidate], card
-                )
+            asked = judged_candidates(found, read_gap(gap)["verdict"], journey, run)
+            record |= outcome(asked, found)
+            card = _judged_card(journey, ingested, record, asked)
+        if record["exported"] is not None:
+            record["policy_id"] = _bundle(
+                out, journey, run, ingested, policies[record["exported"]], card
+            )
         (out / "gate.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
     return workshop.stage("release", inputs, build)
 
 
-def _best(
+def judged_candidates(
     found: Mapping[str, Any], verdict: Mapping[str, Any], journey: Journey, run: Settings
-) -> tuple[GateEvidence, GateDecision]:
-    """The simulator's favourite of those that pass, or its favourite with what speaks against it.
+) -> Judged:
+    """The gate's answer on every candidate, the one to prefer first.
 
     Every bound holds for all candidates together, so the best of them may be picked afterwards.
     """
-    names = found["candidates"]
-    level = simultaneous_level(run.run.release.level, len(names))
-    asks = run.run.release
+    asks, names = run.run.release, in_order(found, Trust(verdict["trust"]))
+    level = simultaneous_level(asks.level, len(names))
     config = GateConfig(asks.margin, level, judged_world=True, ranking=asks.world == "ranking")
-    asked = []
-    for name in names:
-        evidence = _evidence(found, verdict, name, journey, run)
-        asked.append((evidence, gate(evidence, config)))
-    return next((pair for pair in asked if pair[1].passed), asked[0])
+    evidence = [evidence_on(name, found, verdict, journey, run) for name in names]
+    return [(one, gate(one, config)) for one in evidence]
 
 
-def _as_it_is(
-    out: Path, journey: Journey, run: Settings, ingested: Path, policies: Mapping[str, Path]
-) -> dict[str, Any]:
+def outcome(asked: Judged, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What is released: the first that passes, the bar where it is enough, else nothing."""
+    evidence, decision = next((pair for pair in asked if pair[1].passed), asked[0])
+    record: dict[str, Any] = {
+        "verdict": REFUSED,
+        "exported": None,
+        "candidate": evidence.candidate,
+        "passed": decision.passed,
+        "reasons": list(decision.reasons),
+        "judged": [
+            {"name": one.candidate, "passed": answer.passed, "reasons": list(answer.reasons)}
+            for one, answer in asked
+        ],
+    }
+    bar = found["bar"]["name"]
+    if decision.passed:
+        return record | {"verdict": RELEASED, "exported": evidence.candidate}
+    if bar is not None and all(answer.rules_enough for _, answer in asked):
+        enough = (
+            f"Rules are enough: no learned policy is shown to earn more than `{bar}`, so the "
+            f"bundle holds `{bar}`."
+        )
+        return record | {"verdict": RULES, "exported": bar, "sentence": enough}
+    return record
+
+
+def _nobody(left_out: Mapping[str, str]) -> str:
+    if not left_out:
+        return "no learned policy was evaluated, so there is nothing to release"
+    why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+    return f"no learned policy is a candidate, so there is nothing to release ({why})"
+
+
+def _as_it_is(run: Settings) -> dict[str, Any]:
     """Export a policy that learned nothing: business as usual has nothing to prove.
 
     Raises:
@@ -115,88 +147,38 @@ def _as_it_is(
             f"release.policy: expected one of {', '.join(unlearned)}, got {name!r}; learned "
             "policies are released by the gate alone"
         )
-    card = _card(journey, ingested, name, None, None)
     return {
+        "verdict": AS_IT_IS,
         "candidate": name,
+        "exported": name,
         "passed": True,
         "reasons": ["exported as it is: the policy learned nothing, so the gate was not asked"],
-        "policy_id": _bundle(out, journey, run, ingested, policies[name], card),
     }
 
 
-def world_judgement(
-    verdict: Mapping[str, Any], played: Mapping[str, Any], level: float
-) -> WorldJudgement:
-    """What the gate hears of the world: all causes but mere symptoms, and the worst member.
-
-    Args:
-        verdict: of the reality gap, as plain data.
-        played: the candidate's row in the simulator.
-        level: confidence of the worst member's bounds.
-    """
-    roots = [one for one in verdict["causes"] if not one["symptom"]]
-    worst = played["worst"]
-    return WorldJudgement(
-        trust=Trust(verdict["trust"]),
-        cause=", ".join(dict.fromkeys(one["cause"] for one in roots)) or None,
-        sentence=" ".join(one["sentence"] for one in roots) or verdict["sentence"],
-        worst=Difference(
-            worst["difference"], worst["difference_lower"], worst["difference_upper"], level
-        ),
-    )
-
-
-def _evidence(
-    found: Mapping[str, Any],
-    verdict: Mapping[str, Any],
-    candidate: str,
-    journey: Journey,
-    run: Settings,
-) -> GateEvidence:
-    policy = found["ope"]["policies"][candidate]
-    logged, overlap = policy["difference"], policy["overlap"]
-    played = found["simulator"]["policies"][candidate]
-    return GateEvidence(
-        candidate=candidate,
-        reference=run.run.release.reference,
-        unit=journey.reward.unit,
-        logged=Difference(
-            logged["value"],
-            logged["interval"]["lower"],
-            logged["interval"]["upper"],
-            found["ope"]["level"],
-        ),
-        simulated=Difference(
-            played["difference"],
-            played["difference_lower"],
-            played["difference_upper"],
-            played["level"],
-        ),
-        overlap_feasible=overlap["feasible"],
-        overlap_text=overlap["reason"],
-        effective_sample_size=overlap["ess"],
-        contacts=found["ope"]["n_clusters"],
-        verdict=verdict_of(found, candidate),
-        verdict_text=policy["judgement"]["reason"],
-        world=world_judgement(verdict, played, played["level"]),
-    )
-
-
-def _card(
-    journey: Journey,
-    ingested: Path,
-    policy: str,
-    evidence: GateEvidence | None,
-    decision: GateDecision | None,
+def _judged_card(
+    journey: Journey, ingested: Path, record: Mapping[str, Any], asked: Judged
 ) -> PolicyCard:
+    """The card of the candidate, or of the bar that is enough."""
+    evidence, decision = next(pair for pair in asked if pair[0].candidate == record["candidate"])
+    name = record["exported"] or evidence.candidate
+    return replace(
+        _card(journey, ingested, name),
+        first=record.get("sentence", ""),
+        evidence=evidence,
+        decision=decision,
+    )
+
+
+def _card(journey: Journey, ingested: Path, policy: str) -> PolicyCard:
     summary = json.loads((ingested / "tables" / "summary.json").read_text("utf-8"))
     notes = json.loads((ingested / "notes.json").read_text("utf-8"))
     return PolicyCard(
         title=f"{journey.title}: {policy}",
         provenance=journey.provenance,
         data_fingerprint=summary["fingerprint"],
-        evidence=evidence,
-        decision=decision,
+        evidence=None,
+        decision=None,
         supports=tuple(notes.get("supports", ())),
         limits=tuple(notes.get("limits", ())),
     )

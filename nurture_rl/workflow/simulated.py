@@ -19,6 +19,7 @@ from nurture_envs.simulation import Simulation
 from nurture_rl.ope.evaluation import LOGGED
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
+from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import Settings
 
 FloatArray = NDArray[np.float64]
@@ -56,7 +57,7 @@ def judged(
     contacts: int,
     level: float,
 ) -> dict[str, Any]:
-    """Every policy on the same contacts and luck, and its paired difference to the reference.
+    """Every policy on the same contacts and luck, less the reference and less the bar, paired.
 
     `logged` is the logging policy, where it is known: beside the mean of the log it shows how far
     the world can be trusted.
@@ -64,7 +65,7 @@ def judged(
     Args:
         simulations: the members of a world; one for a world that is not an ensemble.
         policies: by name.
-        run: names the reference and the logging policy.
+        run: names the reference, the bar and the logging policy.
         seeds: of the contacts.
         contacts: per seed.
         level: confidence of the differences.
@@ -79,7 +80,11 @@ def judged(
         for name, policy in everybody.items()
     }
     base = played.get(run.run.release.reference)
+    bar = bar_of(run.run.release.rules, policies).name
     rows = {name: summary(journey, found, base or found, level) for name, found in played.items()}
+    for name in played:
+        over = None if bar in (None, name) else less(played[name], played[str(bar)], level)
+        rows[name]["over_bar"] = over
     logged = rows.pop(LOGGED, None)
     return {
         "contacts": contacts,
@@ -130,38 +135,50 @@ def collected(found: Sequence[Sequence[Returns]], journey: Journey) -> Played:
 
 def summary(journey: Journey, found: Played, base: Played, level: float) -> dict[str, Any]:
     """One policy's row: pooled over members, by member, and in the worst of them."""
-    value, gap = found.value, found.value - base.value
-    mean, less = bound(value, 0.95), bound(gap, level)
-    alone = [bound(one[None], level) for one in gap]
+    value, gap = found.value, less(found, base, level)
+    mean = bound(value, 0.95)
     kpis = [
         float(found.amounts[:, [journey.channel_index(name) for name in kpi.of]].sum(axis=1).mean())
         for kpi in (journey.north_star, *journey.supporting)
     ]
-    worst = alone[_worst([one.value for one in alone])]
     return {
         "value": mean.value,
         "lower": mean.lower,
         "upper": mean.upper,
         "between": mean.between,
-        "difference": less.value,
-        "difference_lower": less.lower,
-        "difference_upper": less.upper,
-        "difference_between": less.between,
+        "difference": gap["value"],
+        "difference_lower": gap["lower"],
+        "difference_upper": gap["upper"],
+        "difference_between": gap["between"],
         "level": level,
-        "by_member": {
-            "value": value.mean(axis=1).tolist(),
-            "difference": gap.mean(axis=1).tolist(),
-        },
+        "by_member": {"value": value.mean(axis=1).tolist(), "difference": gap["by_member"]},
         "worst": {
             "value": float(np.sort(value.mean(axis=1))[_rank(len(value))]),
-            "difference": worst.value,
-            "difference_lower": worst.lower,
-            "difference_upper": worst.upper,
+            "difference": gap["worst"]["value"],
+            "difference_lower": gap["worst"]["lower"],
+            "difference_upper": gap["worst"]["upper"],
         },
         "by_seed": [float(part.mean()) for part in np.split(value, found.seeds, axis=1)],
         "kpis": kpis,
         "action_mix": found.action_mix.tolist(),
         "reasons": dict(found.reasons),
+    }
+
+
+def less(found: Played, base: Played, level: float) -> dict[str, Any]:
+    """One policy less another on the same contacts and luck: pooled, by member, in the worst."""
+    gap = found.value - base.value
+    pooled = bound(gap, level)
+    alone = [bound(one[None], level) for one in gap]
+    worst = alone[_worst([one.value for one in alone])]
+    return {
+        "value": pooled.value,
+        "lower": pooled.lower,
+        "upper": pooled.upper,
+        "between": pooled.between,
+        "level": level,
+        "by_member": gap.mean(axis=1).tolist(),
+        "worst": {"value": worst.value, "lower": worst.lower, "upper": worst.upper},
     }
 
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from nurture_rl.errors import PropensityError
+from nurture_rl.release.gate import RULES
 from nurture_rl.report.figures import figures
 from nurture_rl.report.page import write_report
 from nurture_rl.report.source import ReportInput
@@ -27,6 +28,7 @@ from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 
 _PACKAGES = ("nurture-rl", "torch", "numpy", "gymnasium", "mlflow", "duckdb")
 
@@ -143,14 +145,23 @@ def _evaluate(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     return {"evaluation": pipeline.evaluated / "evaluation.json"}
 
 
+_GATE_ANSWERS = {
+    RELEASED: "passed",
+    REFUSED: "refused",
+    RULES: "refused, rules are enough",
+    AS_IT_IS: "not asked",
+}
+
+
 def _export(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     decided = _read(pipeline.released / "gate.json")
     tracked.artifact(pipeline.released / "gate.json", "release")
-    answer = "passed" if decided["passed"] else "refused"
-    answer = answer if decided["asked"] else "not asked"
+    answer = _GATE_ANSWERS[decided["verdict"]]
     tracked.tag("gate", answer)
     made: dict[str, Any] = {"gate": answer}
+    made |= {"verdict": decided["sentence"]} if "sentence" in decided else {}
     made |= {f"  because ({i + 1})": reason for i, reason in enumerate(decided["reasons"])}
+    made |= {f"  left out, {name}": reason for name, reason in decided["left_out"].items()}
     bundle = pipeline.released / "bundle"
     if bundle.is_dir():
         made["mlflow_model"] = tracked.bundle(bundle, "policy")

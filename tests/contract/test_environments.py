@@ -18,6 +18,7 @@ IDS = [
     "nurture_envs/TrialOnboarding-v0",
     "nurture_envs/ReEngagement-v0",
     "nurture_envs/Renewal-v0",
+    "nurture_envs/NullLead-v0",
 ]
 
 

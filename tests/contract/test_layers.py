@@ -14,8 +14,8 @@ ORDER = [
     ["nurture_rl.identity"],
     ["nurture_rl.logs"],
     ["nurture_rl.features"],
-    ["nurture_rl.simulator"],
     ["nurture_rl.policies"],
+    ["nurture_rl.simulator"],
     ["nurture_rl.bandits", "nurture_rl.rl"],
     ["nurture_rl.ope"],
     ["nurture_rl.interchange"],
@@ -40,7 +40,7 @@ LIGHT = [
     "nurture_rl.serving",
     "nurture_rl.release.bundle",
 ]
-HEAVY = ["torch", "mlflow", "matplotlib"]
+HEAVY = ["torch", "mlflow", "matplotlib", "numba"]
 MODULES = modules_of("nurture_rl", "nurture_envs")
 
 

@@ -13,7 +13,14 @@ from nurture_rl.workflow.config import register_schema, settings
 from nurture_rl.workflow.pipeline import Pipeline
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SMALL = ("experiment=small", "ppo.iterations=2", "ppo.n_contacts=16", "simulation.seeds=[1]")
+SMALL = (
+    "experiment=small",
+    "ppo.iterations=2",
+    "ppo.n_contacts=16",
+    "tuned.plays=2",
+    "tuned.contacts=16",
+    "simulation.seeds=[1]",
+)
 
 
 @dataclass(frozen=True)

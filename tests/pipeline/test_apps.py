@@ -17,6 +17,8 @@ TINY = [
     "data.contacts=200",
     "ppo.iterations=1",
     "ppo.n_contacts=64",
+    "tuned.plays=2",
+    "tuned.contacts=64",
     "simulation.contacts=64",
     "simulation.truth_contacts=64",
 ]

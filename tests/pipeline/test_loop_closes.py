@@ -65,6 +65,7 @@ def test_served_decisions_and_their_outcomes_train_the_next_policy(tmp_path: Pat
         assert read(newest(runs, "release") / "gate.json")["candidate"] in (
             "linear_thompson",
             "ppo",
+            "tuned_rules",
         )
 
 

@@ -56,7 +56,7 @@ def test_a_real_log_reaches_a_gate_that_gives_reasons(
     source: str, request: pytest.FixtureRequest
 ) -> None:
     done: Finished = request.getfixturevalue(source)
-    assert done.gate["candidate"] in ("linear_thompson", "ppo")
+    assert done.gate["candidate"] in ("linear_thompson", "ppo", "tuned_rules")
     assert done.gate["passed"] is (not done.gate["reasons"])
     assert done.gate["passed"] is (done.pipeline.released / "bundle").is_dir()
     assert done.notes["supports"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 STUDIES = Path(__file__).parents[2] / "experiments" / "studies"
-# The fewest contacts that are drawn: the first draw imports numba, where it is installed.
+# The fewest contacts that are drawn: the first draw imports numba.
 CONFOUNDING = ["--contacts", "40", "--seeds", "1"]
 RANKING = ["--journeys", "inbound_lead", "--contacts", "60", "--logs", "1", "--members", "1"]
 RANKING += ["--truth-contacts", "40", "--played", "40", "--out"]

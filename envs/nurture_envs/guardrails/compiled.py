@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
-from nurture_envs.errors import ShapeError
+from nurture_envs.errors import ShapeError, SimulationError
 from nurture_envs.guardrails.rules import GuardrailFacts, Reason, sends_remembered
 from nurture_envs.journey import GuardrailSettings
 
@@ -30,7 +30,7 @@ class CompiledRules:
         settings: the journey's hard limits.
 
     Raises:
-        ModuleNotFoundError: numba is missing; it comes with the extra `compiled`.
+        ModuleNotFoundError: numba is not installed.
     """
 
     def __init__(self, catalog: ActionCatalog, settings: GuardrailSettings) -> None:
@@ -52,7 +52,13 @@ class CompiledRules:
 
         Raises:
             ShapeError: arrays do not belong together, or an output's rows are not contiguous.
+            SimulationError: clocks are set on the way, as no simulated clock is.
         """
+        if facts.set_forward is not None:
+            raise SimulationError(
+                "compiled guardrails are for clocks that nobody sets, got `set_forward`; ask "
+                "`legal_actions`"
+            )
         n = len(facts.now_hours)
         shape = (len(self._tables.action_kinds), n)
         mask_step = _checked_step(mask, shape, np.bool_)

@@ -52,10 +52,13 @@ class GuardrailFacts:
     paused: Array  # [n] bool: inside a pause chosen before
     available: Array  # [n] bool
     zone_known: Array  # [n] bool
-    sends_hours: Array  # [n, k] f64: latest sends, hours on the scale of `now_hours`; -inf: none
+    sends_hours: Array  # [n, k] f64: `now_hours` less the hours since the latest sends; -inf: none
     now_hours: Array  # [n] f64: the moment of the decision
     midnight_hours: Array  # [n] f64: local midnight before it, same scale
     today: Array  # [n] i64: local day, days since 1970
+    # [n, 24] f64: hours by which clocks are set forward between now and each hour of today; None:
+    # they are not
+    set_forward: Array = None
 
 
 def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[str, Array]:
@@ -174,9 +177,10 @@ class _Rules:
         if slot not in self._slots:
             facts, now = self.facts, slot == NOW
             hour = facts.now_hours - facts.midnight_hours if now else float(slot)
+            passed = hour if now or facts.set_forward is None else hour - facts.set_forward[:, slot]
             found = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
-            found = found + self.bits(hour < self.capped, Reason.FREQUENCY_CAP)
-            found = found + self.bits(hour < self.gapped, Reason.MINIMUM_GAP)
+            found = found + self.bits(passed < self.capped, Reason.FREQUENCY_CAP)
+            found = found + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
             if not now:
                 found = found + self.bits(
                     facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED
@@ -187,7 +191,8 @@ class _Rules:
     def _spacing(self) -> tuple[Array, Array]:
         """Hours after midnight before which caps and the minimum gap forbid mail, each [n].
 
-        A cap of m sends in h hours is full until h hours after the m-th latest send.
+        A cap of m sends in h hours is full until h hours after the m-th latest send. Hours are
+        those that pass, whatever clocks show: see `GuardrailFacts.set_forward`.
         """
         sends = self.facts.sends_hours
         since = _descending([sends[:, k] for k in range(sends.shape[1])], self.xp)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from nurture_envs.compiling import against_numba, warn_of_slow_path
 
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
@@ -92,9 +93,12 @@ def uniforms(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tenso
 
 @lru_cache
 def _compiled() -> Any:
-    """The compiled loops, where numba is installed: the same draws, sooner."""
-    found = find_spec("numba") is not None
-    return import_module("nurture_envs.loops.draws") if found else None
+    """The compiled loops, where numba can be had: the same draws, sooner."""
+    reason = against_numba()
+    if reason:
+        warn_of_slow_path("luck is drawn by torch", reason)
+        return None
+    return import_module("nurture_envs.loops.draws")
 
 
 def normals(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:

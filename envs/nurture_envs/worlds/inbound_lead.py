@@ -81,6 +81,37 @@ class InboundLeadParams:
     meetings_late: Lateness = field(default_factory=lambda: Lateness(mean=0.3, latest=4))
 
 
+# Nobody differs, no hour or topic counts: a mail is a mail, and a call is worth about its price.
+NULL_LEAD_PARAMS = InboundLeadParams(
+    mail=MailParams(
+        unreachable=0.0,
+        proxy_share=0.0,
+        gateway_share=0.0,
+        topic_pull=0.0,
+        hour_pull=0.0,
+        weekdays=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        repeat_drag=0.0,
+        fatigue_drag=0.0,
+        leave_fatigue=0.0,
+        leave_irrelevant=0.0,
+        tolerance_spread=0.0,
+    ),
+    account=AccountParams(send_fatigue=0.0, talk_gain=0.0, talk_damp=0.0),
+    ready_spread=0.0,
+    size_gain=0.0,
+    software_gain=0.0,
+    cooling=0.0,
+    topic_gain=0.0,
+    other_gain=0.0,
+    interest_shift=0.0,
+    form_says=0.0,
+    view_interest=0.0,
+    called_from=-0.44,
+    no_consent=0.0,
+    zone_unknown=0.0,
+)
+
+
 @dataclass(frozen=True)
 class InboundLeadWorld(MailWorld):
     """Inbound leads, one bin a day; see the module text for the mechanism."""

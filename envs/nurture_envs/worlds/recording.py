@@ -21,6 +21,11 @@ class Lateness:
     shape: float = 1.0  # 1 is geometric; larger bunches around the mean
     latest: int = 6  # bins; no record comes later
 
+    @property
+    def last(self) -> int:
+        """The longest delay that has a chance, bins."""
+        return self.latest if self.mean > 0.0 else 0
+
     def chances(self) -> list[float]:
         """Chance of each delay 0 .. latest, [latest + 1], given that it is at most `latest`."""
         if self.mean == 0.0:
@@ -39,7 +44,8 @@ def recorded_late(journey: Journey, lateness: Mapping[str, Lateness]) -> Tensor:
     Channels that are not named are known as late as the journey declares.
 
     Raises:
-        WorldError: the journey has no such channel.
+        WorldError: the journey has no such channel, or declares a shorter delay for one: its log
+            would pass for complete before it is.
     """
     unknown = sorted(set(lateness) - set(journey.channels))
     if unknown:
@@ -47,6 +53,14 @@ def recorded_late(journey: Journey, lateness: Mapping[str, Lateness]) -> Tensor:
             f"expected channels of journey {journey.name!r}, got {unknown}; "
             "name the signals whose records come late"
         )
+    for channel, late in lateness.items():
+        declared, known = journey.delays[journey.channel_index(channel)], late.last
+        if known > declared:
+            raise WorldError(
+                f"journey {journey.name!r} declares that {channel!r} is known at most {declared} "
+                f"bins late, this world records it up to {known} bins late; declare "
+                f"`delay_bins: {known}`, or a world that is sooner"
+            )
     last = max([*journey.delays, *(late.latest for late in lateness.values())])
     delays = torch.zeros(last + 1, len(journey.channels))
     for column, (channel, declared) in enumerate(

@@ -10,7 +10,7 @@ import torch
 from nurture_envs.errors import WorldError
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
-from nurture_envs.worlds.inbound_lead import InboundLeadWorld
+from nurture_envs.worlds.inbound_lead import NULL_LEAD_PARAMS, InboundLeadWorld
 from nurture_envs.worlds.re_engagement import ReEngagementWorld
 from nurture_envs.worlds.stalled_opportunity import StalledOpportunityWorld
 from nurture_envs.worlds.trial_onboarding import TrialOnboardingParams, TrialOnboardingWorld
@@ -55,12 +55,17 @@ def _renewal(journey: Journey, device: Device) -> World:
     return TrialOnboardingWorld(journey, RENEWAL_PARAMS, device)
 
 
+def _null_lead(journey: Journey, device: Device) -> World:
+    return InboundLeadWorld(journey, NULL_LEAD_PARAMS, device)
+
+
 _WORLDS: dict[str, Callable[[Journey, Device], World]] = {
     "inbound_lead": _inbound_lead,
     "stalled_opportunity": _stalled_opportunity,
     "trial_onboarding": _trial_onboarding,
     "re_engagement": _re_engagement,
     "renewal": _renewal,
+    "null_lead": _null_lead,
 }
 
 

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from nurture_envs.compiling import against_numba, warn_of_slow_path
 from nurture_rl.errors import OverlapError, ShapeError
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import (
@@ -116,6 +116,9 @@ def _plain_returns(log: EvaluationLog, target: FloatArray, q: FloatArray) -> Epi
 
 @lru_cache
 def _compiled() -> Any:
-    """The compiled loops, where numba is installed."""
-    found = find_spec("numba") is not None
-    return import_module("nurture_rl.ope.sequential.fused_loops") if found else None
+    """The compiled loops, where numba can be had."""
+    reason = against_numba()
+    if reason:
+        warn_of_slow_path("sequential estimators run in numpy", reason)
+        return None
+    return import_module("nurture_rl.ope.sequential.fused_loops")

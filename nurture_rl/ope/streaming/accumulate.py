@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from nurture_envs.compiling import against_numba, warn_of_slow_path
 from nurture_rl.errors import ActionError, ProbabilityError, ShapeError
 from nurture_rl.ope.contact_hash import HashArray, shift_of
 from nurture_rl.ope.log import FloatArray, IntArray
@@ -56,6 +57,7 @@ def sound_moments(
     rows: Rows, config: MomentsConfig, threads: int = 1, compiled: bool = COMPILED
 ) -> Moments:
     """`moments_of` for rows that were checked already."""
+    _tell_if_slow()
     n = rows.contact.size
     part = _compiled_rows if compiled else chunk_moments
     found = _in_parts(lambda index: part(rows.take(index), config), n, compiled, threads)
@@ -89,12 +91,18 @@ def moments_of_choices(
     nothing = np.broadcast_to(0.0, n)
     plain = Rows(choices.contact, nothing, choices.propensity, choices.reward, nothing, nothing)
     require_sound(plain)
+    _tell_if_slow()
     part = _compiled_choices if compiled else _plain_choices
     found = _in_parts(lambda index: part(choices, config, index), n, compiled, threads)
     total = merged(*found)
     if not np.isfinite(total.sums).all():
         raise ShapeError("q holds numbers that are not finite; predict every action of every row")
     return total
+
+
+def _tell_if_slow() -> None:
+    if not COMPILED:
+        warn_of_slow_path("decisions are summed up by numpy", against_numba())
 
 
 def _in_parts(

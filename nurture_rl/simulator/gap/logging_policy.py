@@ -5,89 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.rollout import ActsOnArrays
-from nurture_rl.simulator.gap.trajectories import BoolArray, FloatArray, Trajectories
+from nurture_rl.policies.softmax import Softmax
+from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
+from nurture_rl.simulator.softmax_fit import Seen, fit_softmax
 
 _ROWS = 20_000  # enough for a softmax regression of any catalogue
-_PRIOR = 1.0  # precision of its weights
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EstimatedPolicy:
-    """A softmax regression on the features over the legal actions.
-
-    An action's logit falls by `crowding` times the logarithm of the number of legal actions of its
-    routing: 0 is a plain softmax, 1 a policy that first draws a routing and then an action of it.
-    """
-
-    mean: FloatArray  # [d]
-    scale: FloatArray  # [d]
-    weights: FloatArray  # [d + 1, a], the intercept last
-    crowding: float
-    same: BoolArray  # [a, a], actions of one routing
-
-    def action_probabilities(
-        self, features: NDArray[np.float32], mask: NDArray[np.bool_]
-    ) -> FloatArray:
-        """Probability of every action, 0 where masked, [n, a]."""
-        x = (features - self.mean) / self.scale
-        logits = x @ self.weights[:-1] + self.weights[-1]
-        logits = logits - self.crowding * np.log(np.maximum(mask @ self.same, 1))
-        logits = np.where(mask, logits, -np.inf)
-        chance = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(chance / chance.sum(axis=1, keepdims=True))
-
-
-def estimate_policy(
-    log: Trajectories, catalog: ActionCatalog, rng: np.random.Generator
-) -> EstimatedPolicy:
+def estimate_policy(log: Trajectories, catalog: ActionCatalog, rng: np.random.Generator) -> Softmax:
     """Project the logged distributions on the features: what the policy does where it is seen.
 
-    The targets are the logged probabilities where they are known, else the actions taken. Penalised
-    maximum likelihood by L-BFGS.
+    The targets are the logged probabilities where they are known, else the actions taken.
     """
     n = len(log.action)
     rows = rng.choice(n, _ROWS, replace=False) if n > _ROWS else np.arange(n)
-    x = log.features[rows].astype(np.float64)
-    spread = x.std(axis=0)
-    mean, scale = x.mean(axis=0), np.where(spread > 1e-6, spread, 1.0)
-    same = np.array([[a.routing == b.routing for b in catalog.actions] for a in catalog.actions])
     target = np.eye(len(catalog))[log.action[rows]]
     if log.probabilities is not None:
         target = log.probabilities[rows]
-    mask = log.mask[rows] | (target > 0.0)
-    design = np.concatenate([(x - mean) / scale, np.ones((len(rows), 1))], axis=1)
-    crowd = np.log(np.maximum(mask @ same, 1))
-    weights, crowding = _fit(design, target, mask, crowd)
-    return EstimatedPolicy(mean, scale, weights, crowding, same)
-
-
-def _fit(
-    x: FloatArray, target: FloatArray, mask: BoolArray, crowd: FloatArray
-) -> tuple[FloatArray, float]:
-    """Weights [d + 1, a] and crowding of least penalised cross-entropy."""
-    n, shape = len(x), (x.shape[1], target.shape[1])
-    penalised = np.append(np.ones(shape[0] - 1), 0.0)[:, None] * _PRIOR / n
-
-    def objective(parameters: FloatArray) -> tuple[float, FloatArray]:
-        weights = parameters[:-1].reshape(shape)
-        logits = np.where(mask, x @ weights - parameters[-1] * crowd, -np.inf)
-        logits = logits - logits.max(axis=1, keepdims=True)
-        chance = np.exp(logits)
-        total = chance.sum(axis=1, keepdims=True)
-        told = np.where(mask, logits - np.log(total), 0.0)
-        loss = -(target * told).sum() / n + 0.5 * (penalised * weights**2).sum()
-        off = (chance / total - target) / n
-        slope = np.append(x.T @ off + penalised * weights, -(off * crowd).sum())
-        return float(loss), slope
-
-    start = np.append(np.zeros(shape), 0.5)
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    return found.x[:-1].reshape(shape), float(found.x[-1])
+    return fit_softmax(Seen(log.features[rows], log.mask[rows], target), catalog).policy
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,7 +30,7 @@ class Trajectories:
     event_delay: IntArray | None  # [N, c], bins until the event was known; -1: no event
     step: IntArray  # [N], bin of the episode
     episode: IntArray  # [N], from 0, without gaps
-    contact: IntArray  # [N], from 0, without gaps: what intervals are clustered by
+    contact: IntArray  # [N], from 0, without gaps: what intervals are clustered by, see `WorldData`
     when: IntArray | None  # [N], calendar day, days since 1970
     weight: FloatArray  # [N], of everything that happened until then; 1 unless reweighted
 
@@ -112,9 +112,7 @@ def whole_episodes(data: WorldData, journey: Journey) -> Trajectories:
             "or check the filters that made the log"
         )
     order = np.argsort(data.cluster, kind="stable")
-    cluster, step = data.cluster[order], data.step[order]
-    fresh = np.append(True, (np.diff(cluster) != 0) | (np.diff(step) <= 0))
-    episode = np.cumsum(fresh) - 1
+    episode = _episodes(data.take(order))
     kept = order[_whole(data, journey, order, episode)[episode]]
     if not kept.size:
         raise FitError(
@@ -133,7 +131,7 @@ def whole_episodes(data: WorldData, journey: Journey) -> Trajectories:
         amounts=parts.amounts,
         event_delay=parts.event_delay,
         step=parts.step,
-        episode=_renumbered(parts.cluster, parts.step),
+        episode=_episodes(parts),
         contact=np.unique(parts.cluster, return_inverse=True)[1].astype(np.int64),
         when=parts.when,
         weight=np.ones(len(kept)),
@@ -162,9 +160,15 @@ def _known(probabilities: FloatArray | None) -> FloatArray | None:
     return probabilities
 
 
-def _renumbered(cluster: IntArray, step: IntArray) -> IntArray:
-    fresh = np.append(True, (np.diff(cluster) != 0) | (np.diff(step) <= 0))
-    return np.asarray(np.cumsum(fresh) - 1)
+def _episodes(data: WorldData) -> IntArray:
+    """The episodes of decisions in their order, numbered from 0, [N].
+
+    Where the log does not number them, one begins with another contact, or where a step falls.
+    """
+    fresh = (np.diff(data.cluster) != 0) | (np.diff(data.step) <= 0)
+    if data.episode is not None:
+        fresh |= np.diff(data.episode) != 0
+    return np.asarray(np.cumsum(np.append(True, fresh)) - 1)
 
 
 def _starts(groups: IntArray) -> IntArray:

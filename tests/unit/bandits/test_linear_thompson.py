@@ -30,6 +30,7 @@ TWO = ActionCatalog.of(
         actions={"slots": [9], "pauses": [1]},
         drip={},
         rules=[],
+        expert=[],
     )
 )
 FIT = LinearThompsonFit(100, 50, 1.0, 1.0, 1.0, 1.0, 1.0)

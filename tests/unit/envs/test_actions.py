@@ -36,7 +36,7 @@ def test_actions_come_as_sends_by_message_and_slot_then_pauses_then_escalate_and
 
 
 def test_escalate_and_exit_are_there_only_when_the_journey_has_them() -> None:
-    ids = catalog(actions={"slots": ["now"], "pauses": [1]}, drip={}, rules=[]).ids
+    ids = catalog(actions={"slots": ["now"], "pauses": [1]}, drip={}, rules=[], expert=[]).ids
     assert ids == ("send:red@now", "send:blue@now", "pause:1")
 
 
@@ -89,7 +89,10 @@ def test_a_message_expires_on_its_day_and_everything_else_never() -> None:
     ],
 )
 def test_the_hash_changes_with_ids_order_and_factors(changes: dict[str, Any]) -> None:
-    assert catalog(**changes, drip={}, rules=[]).hash != catalog(drip={}, rules=[]).hash
+    assert (
+        catalog(**changes, drip={}, rules=[], expert=[]).hash
+        != catalog(drip={}, rules=[], expert=[]).hash
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,6 @@ from nurture_envs.journey_file import load_journey, shipped_journeys
 from tests.unit.envs.test_guardrails import many_facts
 from tests.unit.envs.toy_journey import toy
 
-pytest.importorskip("numba", reason="the extra `compiled` is not installed")
-
 SLOTS: dict[str, Any] = {"actions__slots": [9, 10, 16, "now"]}
 TOYS = {
     "toy": toy(),
@@ -47,7 +45,10 @@ def picked(now: GuardrailFacts, rows: Any) -> GuardrailFacts:
     """The facts of some contacts; bools that hold for everybody stay."""
     parts = {f.name: getattr(now, f.name) for f in fields(GuardrailFacts)}
     return GuardrailFacts(
-        **{name: part if isinstance(part, bool) else part[rows] for name, part in parts.items()}
+        **{
+            name: part if part is None or isinstance(part, bool) else part[rows]
+            for name, part in parts.items()
+        }
     )
 
 

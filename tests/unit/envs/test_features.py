@@ -175,6 +175,7 @@ LATE = toy(
         "ever_warm": {"kind": "ever", "of": ["warm"]},
     },
     rules=[],
+    expert=[],
 )
 
 

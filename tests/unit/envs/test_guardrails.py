@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
+from nurture_envs.errors import SimulationError
 from nurture_envs.features import NEVER
 from nurture_envs.guardrails import (
     GuardrailFacts,
@@ -23,6 +24,7 @@ from nurture_envs.guardrails import (
     reason_names,
     standing,
 )
+from nurture_envs.guardrails.compiled import CompiledRules
 from nurture_envs.guardrails.rules import sends_remembered
 from nurture_envs.journey import Journey
 from tests.unit.envs.toy_journey import toy
@@ -234,6 +236,11 @@ def many_facts(draw: st.DrawFn) -> GuardrailFacts:
     )
 
 
+def stated(now: GuardrailFacts) -> dict[str, Any]:
+    facts = {f.name: getattr(now, f.name) for f in fields(GuardrailFacts)}
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
 @given(many_facts())
 def test_waiting_a_bin_is_always_legal(now: GuardrailFacts) -> None:
     mask, reasons = legal_actions(now, CATALOG, JOURNEY.guardrails)
@@ -243,7 +250,7 @@ def test_waiting_a_bin_is_always_legal(now: GuardrailFacts) -> None:
 
 @given(many_facts())
 def test_numpy_and_torch_forbid_the_same_for_the_same_reasons(now: GuardrailFacts) -> None:
-    tensors = {f.name: torch.as_tensor(getattr(now, f.name)) for f in fields(GuardrailFacts)}
+    tensors = {name: torch.as_tensor(fact) for name, fact in stated(now).items()}
     mask, reasons = legal_actions(now, CATALOG, JOURNEY.guardrails)
     torch_mask, torch_reasons = legal_actions(
         GuardrailFacts(**tensors), CATALOG, JOURNEY.guardrails
@@ -256,6 +263,24 @@ def test_numpy_and_torch_forbid_the_same_for_the_same_reasons(now: GuardrailFact
 @given(many_facts())
 def test_a_row_does_not_depend_on_its_neighbours(now: GuardrailFacts) -> None:
     mask, _ = legal_actions(now, CATALOG, JOURNEY.guardrails)
-    third = {f.name: getattr(now, f.name)[2:3] for f in fields(GuardrailFacts)}
+    third = {name: fact[2:3] for name, fact in stated(now).items()}
     alone, _ = legal_actions(GuardrailFacts(**third), CATALOG, JOURNEY.guardrails)
     np.testing.assert_array_equal(alone[0], mask[2])
+
+
+@pytest.mark.parametrize(
+    "sent_at, forward, wanted", [(-15.5, 0.0, set()), (-15.5, 1.0, {"send:red@09", "send:blue@09"})]
+)
+def test_an_hour_that_clocks_skip_before_a_slot_has_not_passed_then(
+    sent_at: float, forward: float, wanted: set[str]
+) -> None:
+    now = facts(sends_hours=sent(sent_at, NEVER_SENT), hour=8.75, set_forward=[forward] * 24)
+    held = {action for action, why in forbidden(now).items() if Reason.MINIMUM_GAP in why}
+    assert held == wanted  # of mail at once no clock makes a difference
+
+
+def test_compiled_rules_know_no_clocks_that_are_set() -> None:
+    now = facts(set_forward=[0.0] * 24)
+    mask, reasons = np.zeros((len(CATALOG), 1), np.bool_), np.zeros((len(CATALOG), 1), np.int16)
+    with pytest.raises(SimulationError, match="clocks that nobody sets"):
+        CompiledRules(CATALOG, JOURNEY.guardrails)(now, mask, reasons)

@@ -159,7 +159,7 @@ def test_a_contact_alone_is_surrounded_by_nothing() -> None:
 
 def test_the_environment_says_what_the_population_refused() -> None:
     population = Population(seller_capacity=100.0)
-    env = ContactVectorEnv(ScriptedWorld(FREE), 10, population=population)
+    env = ContactVectorEnv(ScriptedWorld(FREE), 10, population=population, compiled=False)
     env.reset(seed=0)
     *_, info = env.step(np.full(10, env.action_ids.index("escalate")))
     assert sorted(info["refused"].tolist()) == [0] + [int(Reason.SELLER_CAPACITY)] * 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from math import exp
 
@@ -24,7 +25,7 @@ from nurture_envs.worlds.effects import (
     staleness,
     talk_effect,
 )
-from nurture_envs.worlds.inbound_lead import TOPICS, InboundLeadWorld
+from nurture_envs.worlds.inbound_lead import TOPICS, InboundLeadParams, InboundLeadWorld
 from nurture_envs.worlds.mailings import MailActions
 from nurture_envs.worlds.recording import Lateness, recorded_late
 from nurture_envs.worlds.reference import reference_journeys, reference_world
@@ -163,9 +164,9 @@ def test_geometric_lateness_falls_by_the_same_factor_a_bin() -> None:
 def test_channels_that_are_not_named_keep_their_declared_delay() -> None:
     table = recorded_late(JOURNEY, {"became_mql": Lateness(mean=1.0, latest=3)})
     mql, sql = (JOURNEY.channel_index(f"became_{stage}") for stage in ("mql", "sql"))
-    assert table.shape == (4, len(JOURNEY.channels))
-    assert table[:, mql].tolist() == pytest.approx([8 / 15, 4 / 15, 2 / 15, 1 / 15])
-    assert table[:, sql].tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert table.shape == (5, len(JOURNEY.channels))
+    assert table[:, mql].tolist() == pytest.approx([8 / 15, 4 / 15, 2 / 15, 1 / 15, 0.0])
+    assert table[:, sql].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
     assert torch.equal(recorded_late(JOURNEY, {}), declared_delays(JOURNEY))
     late = InboundLeadWorld(JOURNEY).delays
     torch.testing.assert_close(late.sum(dim=0), torch.ones(len(JOURNEY.channels)))
@@ -175,6 +176,28 @@ def test_channels_that_are_not_named_keep_their_declared_delay() -> None:
 def test_lateness_of_an_unknown_channel_is_refused() -> None:
     with pytest.raises(WorldError, match=r"got \['signed'\]"):
         recorded_late(JOURNEY, {"signed": Lateness(1.0)})
+
+
+@pytest.mark.parametrize("journey", reference_journeys())
+def test_no_reference_world_records_an_event_later_than_its_journey_declares(journey: str) -> None:
+    world = reference_world(journey)
+    bins = torch.arange(world.delays.shape[0])[:, None]
+    latest = torch.where(world.delays > 0.0, bins, 0).max(dim=0).values
+    declared = torch.tensor(world.journey.delays)
+    late = [
+        name for name, more in zip(world.journey.channels, latest > declared, strict=True) if more
+    ]
+    assert late == []
+
+
+def test_a_journey_that_declares_less_than_the_world_takes_is_refused() -> None:
+    signals = JOURNEY.resolved["signals"]
+    booked = signals["meeting_booked"] | {"delay_bins": 1}
+    hasty = parse_journey({**JOURNEY.resolved, "signals": signals | {"meeting_booked": booked}})
+    with pytest.raises(WorldError, match=r"'meeting_booked' is known at most 1 .* up to 4 bins"):
+        _ = InboundLeadWorld(hasty).delays
+    at_once = replace(InboundLeadParams(), meetings_late=Lateness())
+    assert InboundLeadWorld(hasty, at_once).delays[0, hasty.channel_index("meeting_booked")] == 1.0
 
 
 def totals(**counts: float) -> MailTotals:

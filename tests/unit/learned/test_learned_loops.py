@@ -15,8 +15,6 @@ from nurture_envs.worlds.world import declared_delays
 from tests.unit.learned.test_learned_world import JOURNEY, model, scrambled
 from tests.unit.simulator.lamp_shop import starts
 
-pytest.importorskip("numba", reason="the extra `compiled` is not installed")
-
 N, BINS = 1_200, 25
 
 

@@ -36,6 +36,10 @@ INBOUND = parse_journey(
             {"when": {"unanswered_sends": ">= 3"}, "do": "pause:3"},
             {"when": {"clicked_pricing": ">= 1"}, "do": "send:book_a_call@09"},
         ],
+        "expert": [
+            {"when": {"form_topic=pricing": ">= 1"}, "do": "send:pricing_guide@15"},
+            {"when": {"ever_asked": ">= 1", "days_since_escalation": ">= 14"}, "do": "escalate"},
+        ],
     }
 )
 

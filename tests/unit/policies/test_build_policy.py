@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
 from nurture_rl.errors import ActionError
 from nurture_rl.policies.build import build_policy, known_kinds
 from nurture_rl.policies.policy import (
@@ -26,10 +27,12 @@ from tests.unit.policies.planted_journeys import INBOUND, context_of
 
 CATALOG = ActionCatalog.of(INBOUND)
 DESIGN = {"send:welcome@09": 0.6, "pause:1": 0.4}
+COLUMNS = len(FeatureSpec.of(INBOUND).columns)
 
 EXAMPLES: dict[str, Any] = {
     "always": {"kind": "always", "action": "send:pricing_guide@15"},
     "drip": {"kind": "drip"},
+    "expert": {"kind": "expert"},
     "explore": {"kind": "explore", "base": "drip", "share": 0.3},
     "fixed": {"kind": "fixed", "probabilities": DESIGN},
     "floor": {"kind": "floor", "policy": "drip", "epsilon": 0.01},
@@ -38,6 +41,13 @@ EXAMPLES: dict[str, Any] = {
     "no_contact": {"kind": "no_contact"},
     "random": {"kind": "random", "weights": {"send": 1.0, "pause": 3.0}},
     "rules": {"kind": "rules"},
+    "softmax": {
+        "kind": "softmax",
+        "mean": [0.5] * COLUMNS,
+        "scale": [2.0] * COLUMNS,
+        "weights": [[0.01 * k * a for a in range(len(CATALOG))] for k in range(COLUMNS + 1)],
+        "crowding": 0.5,
+    },
     "trust_region": {
         "kind": "trust_region",
         "policy": {"kind": "model", "name": "first"},

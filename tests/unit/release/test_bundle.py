@@ -16,6 +16,7 @@ from nurture_rl.release.bundle import load_bundle, write_bundle
 from nurture_rl.release.pyfunc import _load_pyfunc
 from tests.unit.release.bundles import CREATED, content, small_bundle
 
+TRUSTED = {"kind": "trust_region", "max_ratio": 4.0, "explore": 0.05, "anchor": "random"}
 FILES = ("manifest.json", "journey.json", "policy.json", "parity.json", "card.json", "card.md")
 
 
@@ -38,6 +39,29 @@ def test_a_loaded_bundle_decides_like_the_written_one(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "bundle").iterdir()) == sorted(FILES)
     assert loaded.journey.name == "inbound_lead"
     assert loaded.card["title"] == "A test policy"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"kind": "expert"},
+        {
+            "kind": "rules",
+            "rules": [{"when": {"company_size": ">= 2.5"}, "do": "send:pricing_guide@15"}],
+            "otherwise": "pause:3",
+        },
+    ],
+)
+def test_programs_of_rules_are_exported_without_a_model(tmp_path: Path, spec: Any) -> None:
+    composed = {**TRUSTED, "policy": spec}
+    written = write_bundle(tmp_path / "bundle", content(composed), CREATED)
+    loaded = load_bundle(tmp_path / "bundle")
+    states = content().states
+    found = loaded.policy.action_probabilities(states.features, states.mask)
+    expected = written.policy.action_probabilities(states.features, states.mask)
+    assert np.array_equal(found, expected)
+    assert loaded.policy.spec()["policy"] == spec
+    assert "model.onnx" not in {path.name for path in (tmp_path / "bundle").iterdir()}
 
 
 def test_the_policy_id_follows_from_what_decides_and_from_nothing_else(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def eight_decisions() -> Decisions:
         episode=contact.copy(),
         step=np.array([0, 2, 0, 1, 0, 1, 0, 1]),
         contact=contact,
+        cluster=contact,
         terminal=np.zeros(n, bool),
         matured=~open_bin,
         complete=~open_bin,

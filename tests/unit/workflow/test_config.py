@@ -96,6 +96,7 @@ def test_an_unknown_source_and_an_impossible_share_are_refused() -> None:
         "data.trust.max_ratio=0.2",
         "data.default_zone=Mars/Base",
         "ppo.iterations=0",
+        "tuned.plays=0",
         "policies.ppo.pessimism=-1.0",
         "policies.drip.pessimism=0.5",
         "release.world=blindly",

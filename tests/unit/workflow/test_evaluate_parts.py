@@ -1,4 +1,4 @@
-"""What the simulator says of a policy, by hand, and how candidates are ranked."""
+"""What the simulator says of a policy, by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from scipy.stats import t
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_envs.rollout import Returns
-from nurture_rl.workflow.evaluate import _ranked
 from nurture_rl.workflow.simulated import bound, collected, summary
 
 
@@ -130,10 +129,3 @@ def test_the_worst_of_up_to_ten_members_is_the_lowest() -> None:
 def test_the_worst_of_many_members_is_their_tenth_from_below() -> None:
     means = [float(k) for k in range(21)]
     assert members(*means)["worst"]["value"] == 2.0  # 2 of 20 steps
-
-
-def test_learned_policies_are_ranked_by_their_simulated_value() -> None:
-    values = {"drip": 9.0, "ppo": 3.0, "linear_thompson": 4.0}
-    judged = {"policies": {name: {"value": value} for name, value in values.items()}}
-    assert _ranked(judged, ["ppo", "linear_thompson"]) == ["linear_thompson", "ppo"]
-    assert _ranked(judged, []) == []

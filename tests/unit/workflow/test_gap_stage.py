@@ -23,9 +23,9 @@ from nurture_rl.simulator.gap.verdict import Trust
 from nurture_rl.simulator.played import played_data
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings, register_schema, settings
+from nurture_rl.workflow.evidence import world_judgement
 from nurture_rl.workflow.gap import known_logging, read_gap
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.release import world_judgement
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 JOURNEY = load_journey("inbound_lead")

@@ -39,6 +39,7 @@ def decisions() -> Decisions:
         episode=data.cluster,
         step=data.step,
         contact=data.cluster,
+        cluster=data.cluster,
         terminal=np.zeros(n, bool),
         matured=data.matured,
         complete=data.matured,

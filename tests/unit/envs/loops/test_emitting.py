@@ -11,8 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-pytest.importorskip("numba", reason="the extra `compiled` is not installed")
-
 from nurture_envs.loops.emitting import Writer, compiled
 from nurture_envs.loops.records import WIDTH
 from nurture_envs.loops.tracing import Recorder, UntraceableError

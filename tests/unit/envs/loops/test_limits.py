@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("numba", reason="the extra `compiled` is not installed")
-
 from nurture_envs.loops import limits
 from nurture_envs.population import LOTTERY, Population, lived_on, settle, together
 from nurture_envs.worlds.draws import contact_keys

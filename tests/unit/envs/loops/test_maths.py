@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-numba = pytest.importorskip("numba", reason="the extra `compiled` is not installed")
-
-from nurture_envs.loops import maths  # noqa: E402 (needs numba)
+from nurture_envs.loops import maths
 
 Floats = NDArray[np.float32]
 

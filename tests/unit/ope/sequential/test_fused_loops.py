@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
-
-if find_spec("numba") is None:
-    pytest.skip("numba is not installed", allow_module_level=True)
 
 from nurture_rl.ope.sequential.fused_loops import fill_returns
 

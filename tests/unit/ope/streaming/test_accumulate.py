@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -19,13 +18,7 @@ from tests.unit.ope.streaming.makers import SMALL, decided, some_rows
 # Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
 pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in scalar")
 
-numba_or_not = pytest.mark.parametrize(
-    "compiled",
-    [
-        False,
-        pytest.param(True, marks=pytest.mark.skipif(not find_spec("numba"), reason="no numba")),
-    ],
-)
+numba_or_not = pytest.mark.parametrize("compiled", [False, True])
 
 
 def choices(seed: int, n: int) -> Choices:

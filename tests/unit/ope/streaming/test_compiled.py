@@ -7,8 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("numba")
-
 from nurture_rl.ope.contact_hash import shift_of
 from nurture_rl.ope.streaming.compiled import add_choices, add_rows
 from nurture_rl.ope.streaming.moments import Moments, no_moments

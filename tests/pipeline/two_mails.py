@@ -1,0 +1,81 @@
+"""A log of one decision a customer, in which who last bought when decides which mail works.
+
+Neither the drip nor the journey's rules look at that, so a policy that learns is truly better.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.clock import DAY_US, HOUR_US
+from nurture_envs.journey_file import load_journey
+from nurture_rl.logs.adapters.common import (
+    BoolArray,
+    DecisionRows,
+    EventRows,
+    contact_table,
+    decision_table,
+    event_table,
+    joined,
+    write_tables,
+)
+
+JOURNEY = "hillstrom"
+START_US = int(np.datetime64("2026-01-05T00:00", "us").astype(np.int64))
+RIGHT, WRONG, NONE = 0.9, 0.1, 0.1  # chance of a visit after the right mail, the other, none
+
+
+def write_log(out: Path, customers: int, seed: int = 0) -> Path:
+    """Raw tables: a third of the customers to each mail, a third to none."""
+    journey, rng = load_journey(JOURNEY), np.random.default_rng(seed)
+    catalog = ActionCatalog.of(journey)
+    n = customers
+    contact = joined("customer-", np.array([f"{k:05d}" for k in range(n)]))
+    chosen = rng.integers(0, len(catalog), n)
+    recency, mens, womens = rng.integers(1, 13, n), rng.integers(0, 2, n), rng.integers(0, 2, n)
+    mail = np.array([name.removeprefix("send:").removesuffix("@now") for name in catalog.ids])[
+        chosen
+    ]
+    right = np.where(recency > 6, "womens_email", "mens_email")
+    sent = mail != "pause:1"
+    chance = np.where(mail == right, RIGHT, np.where(sent, WRONG, NONE))
+    visits = rng.random(n) < chance
+    decision = joined(contact, ":0")
+    start = np.full(n, START_US)
+
+    def some(kind: str, hours: int, rows: BoolArray) -> EventRows:
+        return EventRows(
+            kind=kind,
+            type=kind,
+            decision=decision[rows],
+            contact=contact[rows],
+            occurred_us=start[rows] + hours * HOUR_US,
+            recorded_us=start[rows] + (hours * HOUR_US if kind == "sent" else 14 * DAY_US),
+            message_id=np.where(sent, mail, "")[rows],
+            topic=np.char.replace(mail[rows], "_email", "") if kind == "sent" else None,
+        )
+
+    columns = {"recency": recency, "mens": mens, "womens": womens}
+    attributes = [
+        dict(zip(columns, map(int, row), strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
+    rows = DecisionRows(
+        id=decision,
+        contact=contact,
+        anchor_us=start,
+        step=np.zeros(n, np.int64),
+        decided_us=start,
+        chosen=chosen,
+        probabilities=np.full((n, len(catalog)), 1 / len(catalog)),
+        mask=np.ones((n, len(catalog)), np.bool_),
+    )
+    events = [
+        event_table(part, JOURNEY) for part in (some("sent", 0, sent), some("visit", 1, visits))
+    ]
+    contacts = contact_table(contact, np.full(n, "UTC"), attributes)
+    write_tables(out, events, contacts, decision_table(journey, rows))
+    return out

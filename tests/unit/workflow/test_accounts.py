@@ -1,0 +1,106 @@
+"""Colleagues of one account are one piece of evidence: one side of a split, one cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nurture_envs.actions import ActionCatalog
+from nurture_rl.features.starts import start_states
+from nurture_rl.features.table import clusters_of, decision_table
+from nurture_rl.ope.estimators import ValueEstimate, ips
+from nurture_rl.simulator.gap.trajectories import whole_episodes
+from nurture_rl.workflow.decisions import Decisions, held_out_log, load_decisions
+from nurture_rl.workflow.world import world_data
+from tests.unit.features.small_journey import shop_journey
+from tests.unit.features.small_log import at, contacts_table, decisions_table, events_table
+from tests.unit.simulator.lamp_shop import starts
+
+ACCOUNTS, COLLEAGUES, STEPS = 40, 3, 2
+JOURNEY = shop_journey()
+
+
+@lru_cache(maxsize=2)
+def tables(known: bool = True) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Events, contacts and decisions; whoever is of an account buys what its colleagues buy."""
+    n = len(ActionCatalog.of(JOURNEY))
+    contacts, decisions, events = [], [], []
+    for account in range(ACCOUNTS):
+        for colleague in range(COLLEAGUES):
+            name = f"c{account:02d}.{colleague}"
+            home = f"a{account:02d}" if known else None
+            contacts.append({"contact_id": name, "account_id": home, "time_zone": "UTC"})
+            for step in range(STEPS):
+                when = at(f"2026-03-0{2 + step} 09:00")
+                even = {"probabilities": [1 / n] * n, "mask": [True] * n, "propensity": 1 / n}
+                row = {"contact_id": name, "anchor": datetime(2026, 3, 2), "step": step}
+                decisions.append({**row, "decided_at": when, **even})
+            bought = {"type": "purchase", "value": float(account % 7), "occurred_at": when}
+            events.append({"contact_id": name, **bought})
+    return events_table(events), contacts_table(contacts), decisions_table(decisions)
+
+
+def decided(folder: Path, known: bool = True, held_out: float = 0.5) -> Decisions:
+    """The log as the workflow reads it, long after."""
+    until = int(at("2026-06-01 00:00").timestamp()) * 1_000_000
+    made = decision_table(*tables(known), JOURNEY, as_of_us=until).table
+    pq.write_table(made, folder / "decision_table.parquet")
+    return load_decisions(folder, JOURNEY, held_out)
+
+
+def test_an_account_lies_whole_on_one_side_and_counts_once(tmp_path: Path) -> None:
+    found = decided(tmp_path)
+    assert len(np.unique(found.contact)) == ACCOUNTS * COLLEAGUES
+    assert len(np.unique(found.cluster)) == ACCOUNTS
+    sides = {(int(c), bool(h)) for c, h in zip(found.cluster, found.held_out, strict=True)}
+    assert len(sides) == ACCOUNTS
+    assert {side for _, side in sides} == {False, True}
+    log = held_out_log(found, JOURNEY)
+    assert log.n_episodes == COLLEAGUES * len(np.unique(log.cluster))
+
+
+def test_starting_states_are_dealt_by_account_too() -> None:
+    events, contacts, decisions = tables()
+    made = decision_table(events, contacts, decisions, JOURNEY).table
+    found = start_states(events, contacts, made, JOURNEY, "UTC")["cluster"]
+    assert len(found) == ACCOUNTS * COLLEAGUES
+    assert sorted(set(found)) == [f"account:a{number:02d}" for number in range(ACCOUNTS)]
+
+
+def test_a_contact_without_account_stands_for_itself_under_its_own_name() -> None:
+    contacts = contacts_table(
+        [{"contact_id": "ada", "account_id": "x"}, {"contact_id": "bo"}, {"contact_id": "cy"}]
+    )
+    found = clusters_of(pa.chunked_array([["bo", "cy", "ada", "bo"]]), contacts)
+    assert found.to_pylist() == ["bo", "cy", "account:x", "bo"]
+
+
+def test_colleagues_who_do_the_same_do_not_narrow_an_interval(tmp_path: Path) -> None:
+    def estimate(known: bool) -> ValueEstimate:
+        log = held_out_log(decided(tmp_path, known, held_out=1.0), JOURNEY)
+        assert log.n_episodes == ACCOUNTS * COLLEAGUES
+        return ips(log, log.propensity)  # the logging policy's own value
+
+    colleagues, strangers = estimate(known=True), estimate(known=False)
+    assert colleagues.value == strangers.value == pytest.approx(2.8, abs=0.5)
+    assert colleagues.stderr / strangers.stderr == pytest.approx(np.sqrt(COLLEAGUES), rel=0.01)
+
+
+def test_the_reality_gap_keeps_the_episodes_of_colleagues_apart(tmp_path: Path) -> None:
+    found = decided(tmp_path)
+    # One leaves at once and the other is first decided for a bin later: no step falls.
+    kept = (found.contact == 0) & (found.step == 0) | (found.contact == 1) & (found.step == 1)
+    two = found.take(kept)
+    assert (two.cluster == two.cluster[0]).all()
+    left = two.amounts.copy()
+    left[:, JOURNEY.channel_index("left")] = 1.0
+    data = world_data(replace(two, amounts=left), starts(JOURNEY, 2))
+    assert whole_episodes(data, JOURNEY).episodes == 2
+    assert whole_episodes(replace(data, episode=None), JOURNEY).episodes == 1

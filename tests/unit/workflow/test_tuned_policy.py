@@ -1,0 +1,95 @@
+"""Tuned rules in a folder: plain rules in the place of a model, and how they were found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nurture_envs.simulation import Simulation
+from nurture_rl.rl.rule_search import TunedRulesConfig
+from nurture_rl.workflow import learn
+from nurture_rl.workflow.config import PolicyConfig
+from nurture_rl.workflow.stages import Workshop
+from tests.unit.rl.wishing_shop import WishingWorld, wishing_shop
+
+CORE = {"kind": "model", "name": "core"}
+LOGGING = {"kind": "explore", "base": {"kind": "drip"}, "share": 0.35}
+COMPOSED = {
+    "kind": "trust_region",
+    "max_ratio": 4.0,
+    "explore": 0.05,
+    "policy": CORE,
+    "anchor": LOGGING,
+}
+
+
+@pytest.fixture
+def worlds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Every world that was asked for; each is the planted one."""
+    asked: list[tuple[Any, ...]] = []
+
+    def planted(*given: Any) -> Simulation:
+        asked.append(given)
+        return Simulation(WishingWorld(wishing_shop()))
+
+    monkeypatch.setattr(learn, "learned_simulation", planted)
+    return asked
+
+
+def folder(root: Path, spec: Any, seed: int = 0, pessimism: float = 0.0) -> Path:
+    policy = PolicyConfig(name="tuned_rules", learner="tuned_rules", spec=spec, pessimism=pessimism)
+    return learn.learned_policy(
+        Workshop(root, lambda line: None),
+        wishing_shop(),
+        policy,
+        TunedRulesConfig(plays=8, contacts=64),
+        Path("ingested"),
+        Path("world"),
+        0.5,
+        seed,
+    )
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def test_the_folder_holds_the_rules_themselves_and_no_model(
+    worlds: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    made = folder(tmp_path, COMPOSED)
+    saved, search = read(made / "policy.json")["spec"], read(made / "search.json")
+    assert saved == {**COMPOSED, "policy": search["program"]}
+    assert search["program"]["kind"] == "rules"
+    assert learn.load_core(made, wishing_shop()) is None
+    assert [given[0] for given in worlds] == [Path("world")]
+
+
+def test_the_saved_policy_decides_by_the_rules_that_were_found(
+    worlds: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    policy = learn.load_policy(folder(tmp_path, CORE), wishing_shop())
+    assert policy.spec() == read(folder(tmp_path, CORE) / "search.json")["program"]
+
+
+def test_the_search_is_told_dial_by_dial_and_play_by_play(
+    worlds: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    made = folder(tmp_path, CORE)
+    search, metrics = read(made / "search.json"), read(made / "metrics.json")
+    assert {dial["name"] for dial in search["dials"]} == {"call", "rest"}
+    assert {trial["dial"] for trial in search["trials"]} >= {None, "call"}
+    assert [step for step, _ in metrics] == list(range(8))
+    assert metrics[-1][1]["best"] == max(values["value"] for _, values in metrics)
+
+
+def test_another_seed_or_pessimism_is_another_search(
+    worlds: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    made = {folder(tmp_path, CORE), folder(tmp_path, CORE, seed=1)}
+    made.add(folder(tmp_path, CORE, pessimism=0.7))
+    assert len(made) == 3
+    assert [given[2] for given in worlds] == [0.0, 0.0, 0.7]
