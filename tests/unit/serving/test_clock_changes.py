@@ -13,7 +13,7 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails import legal_actions, reason_names
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.facts import known
-from nurture_rl.serving.records import Episode, PlannedSend
+from nurture_rl.serving.records import Episode, Planned
 from tests.unit.release.bundles import journey
 from tests.unit.serving.contacts import contact, event, view
 
@@ -47,7 +47,7 @@ def reasons_against(
         *events,
         contact=contact(time_zone=zone),
         episode=Episode("e-1", start - start % (24 * HOUR_US)),
-        sends=tuple(PlannedSend(f"d-{us}", us) for us in at) if planned else (),
+        sends=tuple(Planned(f"d-{us}", us) for us in at) if planned else (),
     )
     found = known(
         JOURNEY, FeatureSpec.of(JOURNEY), [known_of], np.array([utc_us(now)]), "Europe/Berlin"
