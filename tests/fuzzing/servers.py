@@ -62,7 +62,7 @@ def write_bundles(folder: Path) -> list[Path]:
     ):
         plain = json.loads(json.dumps(load_journey(name).resolved, default=str))
         plain["guardrails"] |= _LOOSE
-        plain |= {"clock": _DAILY, "drip": {}, "rules": []}
+        plain |= {"clock": _DAILY, "drip": {}, "rules": [], "expert": []}
         plain["actions"]["slots"] = _SLOTS
         for message in plain["messages"].values():
             message["expires"] = "2199-12-31"

@@ -63,7 +63,7 @@ def test_a_release_with_renamed_and_more_messages_says_again_what_was_decided(
     messages = _renamed()
     messages["news"] = messages["security_brief"]
     drip = {0: "send:hello@09", 7: "send:book_a_call@09"}
-    new = _release(bundle, "pause:1", messages=messages, drip=drip)
+    new = _release(bundle, "pause:1", messages=messages, drip=drip, expert=[])
     assert len(new.catalog) != len(old.catalog)
     again, fresh = releases.ask(new, "ada", "bob")
     assert again == before
@@ -75,7 +75,7 @@ def test_a_send_that_a_release_no_longer_has_is_withdrawn(bundle: Bundle, tmp_pa
     (before,) = releases.ask(_release(bundle, "send:welcome@09"), "ada")
     assert before["action"] == "send:welcome@09"
     drip = {0: "send:hello@09", 7: "send:book_a_call@09"}
-    new = _release(bundle, "pause:1", messages=_renamed(), drip=drip)
+    new = _release(bundle, "pause:1", messages=_renamed(), drip=drip, expert=[])
     again, _ = releases.ask(new, "ada", "bob")
     assert again["code"] == "withdrawn"
     assert "no such action" in again["message"]
@@ -95,7 +95,7 @@ def test_a_pause_outlives_the_release_that_could_choose_it(bundle: Bundle, tmp_p
     releases.clock.now_us += DAY_US
     options = {"slots": [9, 15], "pauses": [1], "escalate": True, "exit": True}
     rules = [{"when": {"day": ">= 0"}, "do": "pause:1"}]
-    new = _release(bundle, "send:welcome@09", actions=options, rules=rules)
+    new = _release(bundle, "send:welcome@09", actions=options, rules=rules, expert=[])
     served = Service(new, releases.store, ServerSettings(ZONE, False, releases.clock, seed=1))
     with TestClient(create_app(served)) as client:
         body = {"contacts": [{"contact_id": "ada"}]}
