@@ -298,7 +298,8 @@ def test_the_summary_accounts_for_every_row(tmp_path: Path) -> None:
 
 
 def test_an_empty_log_is_refused_and_its_quarantine_kept(tmp_path: Path) -> None:
-    with pytest.raises(LogError, match=r"0 of 1 events \(events.jsonl: 1 × unknown event type; the first: "):
+    words = r"0 of 1 events \(events.jsonl: 1 × unknown event type; the first: "
+    with pytest.raises(LogError, match=words):
         ingest(tmp_path, [{**EVENT_ROWS[0], "type": "clik"}])
     assert not (tmp_path / "log").exists()
     (row,) = pq.read_table(tmp_path / "log.quarantine.parquet").to_pylist()

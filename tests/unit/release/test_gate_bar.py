@@ -83,8 +83,9 @@ def test_a_gain_over_the_bar_within_the_margin_is_not_worth_a_release(lower: flo
 
 def test_bounds_on_the_bar_must_hold_at_the_level_asked_for() -> None:
     bar = BarEvidence("expert", GOOD, GOOD, GOOD)
-    sure = {"logged": replace(GOOD, level=0.999), "simulated": replace(GOOD, level=0.999)}
-    decision = gate(replace(evidence(), bar=bar, **sure), GateConfig(level=0.99))
+    sure = replace(GOOD, level=0.999)
+    held_to = replace(evidence(), bar=bar, logged=sure, simulated=sure)
+    decision = gate(held_to, GateConfig(level=0.99))
     assert "on held-out logs holds with 97.5 % confidence, 99 % are required" in decision.reasons[0]
 
 

@@ -68,7 +68,7 @@ def read(folder: Path, runs: Path, max_refused: float = 0.1) -> Read:
     )
 
 
-BASE = (2525, 6931.0, 2411, 105, pytest.approx(39.6714, abs=5e-5))
+BASE: tuple[Any, ...] = (2525, 6931.0, 2411, 105, pytest.approx(39.6714, abs=5e-5))
 
 
 def test_the_unharmed_log_is_read_whole(tmp_path: Path) -> None:
