@@ -14,7 +14,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from nurture_envs.journey_file import load_journey
+from nurture_envs.journey import Journey
+from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.errors import LogError
 from nurture_rl.workflow.collect import ingest, raw_log
 from nurture_rl.workflow.config import DataConfig
@@ -22,7 +23,20 @@ from nurture_rl.workflow.decisions import held_out_log, load_decisions
 from nurture_rl.workflow.stages import Workshop
 from tests.shared_faults import faulty_folder
 
-JOURNEY = load_journey("inbound_lead")
+DELAYS = {"became_mql": 1, "became_sql": 1}  # bins, under which the values below were worked out
+
+
+def with_delays(journey: Journey) -> Journey:
+    """The journey that waits for these signals alone before it calls an episode complete."""
+    data = dict(journey.resolved)
+    data["signals"] = {
+        name: dict(signal) | {"delay_bins": DELAYS.get(name, 0)}
+        for name, signal in data["signals"].items()
+    }
+    return parse_journey(data)
+
+
+JOURNEY = with_delays(load_journey("inbound_lead"))
 
 
 @dataclass(frozen=True)
