@@ -64,7 +64,7 @@ class RuleFamily:
         rest = tuple(message.id for message in self._messages)
         mails = (Dial(f"mail:{topic}", f"mail for who told {topic}", m) for topic, m in self._told)
         dials = (
-            Dial("call", "calls: as the base, never, or one from this bin on", calls),
+            Dial("call", "calls: as the base, never, or from this bin while none is known", calls),
             Dial("rest", "mail for whom no rule mails", (None, *rest)),
             *mails,
             Dial("gap", "bins between two mails", (None, *(g for g in gaps if 2 <= g <= longest))),
@@ -175,13 +175,16 @@ class RuleFamily:
         return (1, 2, 3) if self._unanswered else ()
 
     def _call_once(self, bin_: int) -> Mapping[str, str]:
-        """From a bin on, as long as nobody was called; in that bin alone where none can know."""
+        """From a bin on, as long as no call is known of: `ever` knows for good, `recency` forgets.
+
+        In that bin alone where no feature knows.
+        """
         known = self._counting("recency", "escalated")
         ever = self._counting("ever", "escalated")
-        if known is not None:
-            return {self._bin: f">= {bin_}", known.name: f">= {known.window}"}
         if ever is not None:
             return {self._bin: f">= {bin_}", ever.name: "< 1"}
+        if known is not None:
+            return {self._bin: f">= {bin_}", known.name: f">= {known.window}"}
         return {self._bin: f"== {bin_}"}
 
     def _counting(self, kind: str, signal_type: str) -> Feature | None:

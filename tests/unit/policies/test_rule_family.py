@@ -59,6 +59,12 @@ def test_a_call_is_made_in_its_bin_alone_where_nobody_can_know_of_it_later() -> 
     assert rules(toy(), "drip", call=2)[0] == {"when": {"bin": "== 2"}, "do": "escalate"}
 
 
+def test_a_call_is_made_once_for_good_where_a_feature_never_forgets_it() -> None:
+    features = {**INBOUND.resolved["features"], "was_called": {"kind": "ever", "of": ["escalated"]}}
+    once = {"when": {"day": ">= 5", "was_called": "< 1"}, "do": "escalate"}
+    assert rules(changed(features=features), "told", call=5)[0] == once
+
+
 def test_breaks_stand_before_the_first_mail_and_behind_what_comes_earlier() -> None:
     gap = {"when": {"days_since_send": "< 3"}, "do": "pause:1"}
     patience = {"when": {"unanswered_sends": ">= 2"}, "do": "pause:3"}
