@@ -24,6 +24,10 @@ _STOPS: tuple[dict[str, Any], ...] = (
     {"type": "consent_withdrawn"},
     {"type": "reply", "reply_class": "unsubscribe_request"},
     {"type": "reply", "reply_class": "negative"},
+    {"type": "reply", "replyClass": "unsubscribe_request"},
+    {"type": "reply", "reply_class": "leave me alone"},
+    {"type": "click", "event": "unsubscribe"},
+    {"type": "gone away"},
 )
 _CONSENTS: tuple[dict[str, Any], ...] = ({"type": "consent_given"}, {"type": "resubscribe"})
 _NOISE: tuple[dict[str, Any], ...] = (
