@@ -57,7 +57,7 @@ def test_no_answer_says_send_after_an_acknowledged_word_against_mail(
 def test_a_server_that_breaks_the_promise_is_caught_and_the_story_made_short(
     bundles: list[Path], tmp_path: Path, broken: Make
 ) -> None:
-    breach, played, _ = hunt(broken(bundles, tmp_path / "store.db"), 0, 4000, mail_only=True)
+    breach, played, _ = hunt(broken(bundles, tmp_path / "store.db"), 0, 12_000, mail_only=True)
     assert breach is not None
     assert "send:" in breach.text
     stores = iter(range(10_000))
