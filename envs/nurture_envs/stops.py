@@ -6,7 +6,9 @@ interested" has said no, and only a yes of their own takes that back.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from functools import lru_cache
 
 SNOOZE_DAYS = 30  # of a `snoozed` event that names no number of days as its value
 LONGEST_SNOOZE_DAYS = 36_500
@@ -33,12 +35,49 @@ _OF_TYPE = {
 }
 STOPPING_REPLIES = frozenset({"unsubscribe_request", "negative"})
 
+# Other systems' words, plainly written, and ours for them. A journey whose signals use one of them
+# as a type of its own cannot make it mean less.
+OTHER_TYPES = {
+    **dict.fromkeys(
+        (
+            *("unsubscribed", "unsub", "opt_out", "optout", "opted_out", "list_unsubscribe"),
+            *("group_unsubscribe", "do_not_contact", "do_not_mail", "unsubscribe_request"),
+        ),
+        "unsubscribe",
+    ),
+    **dict.fromkeys(
+        ("complained", "spam_complaint", "spam_report", "spamreport", "spam", "marked_as_spam"),
+        "complaint",
+    ),
+    **dict.fromkeys(("hard_bounced", "hardbounce", "permanent_bounce"), "hard_bounce"),
+    **dict.fromkeys(("consent_revoked", "consent_withdrawal"), "consent_withdrawn"),
+    "snooze": "snoozed",
+    "replied": "reply",
+}
+OTHER_REPLIES = {
+    **dict.fromkeys(
+        ("unsubscribe", "unsubscribed", "opt_out", "optout", "stop", "unsubscribe_requested"),
+        "unsubscribe_request",
+    ),
+    "not_interested": "negative",
+}
 
+
+def plain(word: str) -> str:
+    """A word in small letters, its parts joined by underscores."""
+    return re.sub(r"[\s_-]+", "_", word.strip().lower())
+
+
+@lru_cache(maxsize=4096)
 def say_of(kind: str, reply_class: str | None) -> Say | None:
     """What an event of this type and reply class says about mail; None: nothing."""
-    if reply_class in STOPPING_REPLIES:
+    reply = plain(reply_class or "")
+    if OTHER_REPLIES.get(reply, reply) in STOPPING_REPLIES:
         return Say.STOP
-    return _OF_TYPE.get(kind)
+    name = plain(kind)
+    found = _OF_TYPE.get(kind) or _OF_TYPE.get(OTHER_TYPES.get(name, name))
+    # A word for mail counts only as it is written here.
+    return None if found is Say.CONSENT and kind not in _OF_TYPE else found
 
 
 def forbids(say: Say | None) -> bool:

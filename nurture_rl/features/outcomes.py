@@ -50,7 +50,10 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
     none. An event of a contact with overlapping episodes counts in each.
 
     `complete` does not look at how an episode went: one that ended early counts as complete no
-    sooner than one that did not, or a running log would keep successes and leave out the rest.
+    sooner than one that did not, or a running log would keep successes and leave out the rest. Nor
+    does it look at what was carried out: a send is withdrawn because somebody opted out, and a log
+    without the episodes in which that happened would hardly know an opt-out. What was not carried
+    out costs nothing.
 
     Args:
         decisions: `action` and `mask` as in the decisions table, [n].
@@ -68,6 +71,7 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
     for name, weight in reward.weights:
         weights[journey.channel_index(name)] = weight
     price = reward.send_cost * (routing == "send") + reward.escalate_cost * (routing == "escalate")
+    price = price * ~deferred_of(decisions)
     ending = [journey.channel_index(name) for name in journey.terminals]
     return Outcomes(
         channels=channels,
@@ -82,6 +86,13 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
         age=_age(log.times, log.contacts, journey, as_of_us),
         event_delay=event_delay,
     )
+
+
+def deferred_of(decisions: pa.Table) -> BoolArray:
+    """Decisions that were chosen and not carried out, [n]; false where the table does not say."""
+    if "deferred" not in decisions.column_names:
+        return np.zeros(decisions.num_rows, bool)
+    return np.asarray(decisions["deferred"].to_pylist(), bool)
 
 
 def _sums(log: BinnedLog, journey: Journey, exits: BoolArray) -> tuple[FloatArray, IntArray]:

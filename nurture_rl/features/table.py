@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.features.bins import bin_log
-from nurture_rl.features.outcomes import Outcomes, outcomes_of
+from nurture_rl.features.outcomes import Outcomes, deferred_of, outcomes_of
 from nurture_rl.features.query import feature_matrix
 
 _ORDER = [("episode_id", "ascending"), ("step", "ascending"), ("decided_at", "ascending")]
@@ -106,28 +106,22 @@ def _with_columns(
     sums = pa.array(followed.channels.ravel())
     late = followed.event_delay.astype(np.int32).ravel()
     offsets = pa.array(np.arange(n + 1) * width, pa.int32())
-    carried_out = ~_deferred(decisions)
+    # A world learns what follows from mail that went; a policy is judged by all that it chose.
+    age = np.where(deferred_of(decisions), -1, followed.age)
     added = {
         "features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1]),
         "outcomes": pa.ListArray.from_arrays(offsets, sums),
         "reward": pa.array(followed.reward),
-        "matured": pa.array(followed.matured & carried_out),
-        "complete": pa.array(followed.complete & carried_out),
+        "matured": pa.array(followed.matured),
+        "complete": pa.array(followed.complete),
         "terminal": pa.array(followed.terminal),
         "available": pa.array(followed.available),
-        "age": pa.array(np.where(carried_out, followed.age, -1).astype(np.int32)),
+        "age": pa.array(age.astype(np.int32)),
         "event_delay": pa.ListArray.from_arrays(offsets, pa.array(late)),
     }
     for name, column in added.items():
         decisions = decisions.append_column(name, column)
     return decisions
-
-
-def _deferred(decisions: pa.Table) -> NDArray[np.bool_]:
-    """Decisions that were chosen but never carried out: nothing followed from them."""
-    if "deferred" not in decisions.column_names:
-        return np.zeros(len(decisions), bool)
-    return np.asarray(decisions["deferred"].to_pylist(), bool)
 
 
 def _share_equal(decisions: pa.Table, features: NDArray[np.float32]) -> float | None:

@@ -24,6 +24,7 @@ from nurture_rl.serving.records import Answer, Decision, Quarantined, Refusal
 from nurture_rl.serving.service import Ask, Service
 from nurture_rl.serving.traffic import Bodies, Busy, Lane, Limits, Pulse
 
+_LOOKS = 5  # at what was acknowledged meanwhile: a crowd that never falls silent holds nobody up
 _STEP_ROWS = 128  # decided at a time, so that a long request lets others in between
 _SMALL_THREADS = 16  # they mostly wait for the disk
 _BULK_THREADS = 2
@@ -101,31 +102,45 @@ def _decide(service: Service, body: bytes) -> Steps:
             )
         now_us = wire.microseconds(request.now, "$.now")
     asks, answers = wire.asks_of(request), list[Answer]()
-    with service.watched() as told:
+    with service.watched() as news:
         for start in range(0, len(asks), _STEP_ROWS):
             if start:
                 yield None
             answers += _part(service, asks[start : start + _STEP_ROWS], now_us, first=not start)
-        _up_to_date(service, answers, told, now_us)
+        found = _answered(service, request, answers)
+        for _ in range(_LOOKS):
+            if not (old := _out_of_date(answers, news())):
+                break
+            _ask_again(service, answers, old, now_us)
+            found = _answered(service, request, answers)
+    yield found
+
+
+def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Answer]) -> Body:
     out = [wire.answer_out(answer, service.catalogs) for answer in answers]
     if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
         names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
-        yield _problem(404, "unknown contact", f"no contact asked for is known: {names}")
-    yield _json(_encode(wire.DecisionsOut(out)))
+        return _problem(404, "unknown contact", f"no contact asked for is known: {names}")
+    return _json(_encode(wire.DecisionsOut(out)))
 
 
-def _up_to_date(
-    service: Service, answers: list[Answer], told: set[str], now_us: int | None
-) -> None:
-    """Ask again for decisions about whose contact something was acknowledged since."""
-    old = [
-        (i, Ask(answer.contact_id, answer.decision_id))
+def _out_of_date(answers: Sequence[Answer], told: set[str]) -> list[int]:
+    """Positions of decisions about whose contact something was acknowledged since."""
+    return [
+        i
         for i, answer in enumerate(answers)
         if isinstance(answer, Decision) and contact_key(answer.contact_id) in told
     ]
-    if old:
-        found = service.decide([ask for _, ask in old], now_us)
-        for (i, _), answer in zip(old, found, strict=True):
+
+
+def _ask_again(
+    service: Service, answers: list[Answer], old: Sequence[int], now_us: int | None
+) -> None:
+    for start in range(0, len(old), _STEP_ROWS):
+        part = old[start : start + _STEP_ROWS]
+        decided = [answer for i in part if isinstance(answer := answers[i], Decision)]
+        asks = [Ask(decision.contact_id, decision.decision_id) for decision in decided]
+        for i, answer in zip(part, _part(service, asks, now_us, first=False), strict=True):
             answers[i] = answer
 
 

@@ -111,11 +111,13 @@ def _require_free(out: Path) -> None:
 
 
 def _blocks(store: StoreReader, kind: TableKind) -> Iterator[list[Cells]]:
-    spelled = store.spellings()
+    spelled, undone = store.spellings(), store.not_carried_out()
     for block in store.scan(str(kind)):
         for cells in (found := [_CELLS[kind](row) for row in block]):
             cells["contact_id"] = spelled.get(cells["contact_id"], cells["contact_id"])
             cells["seed"] = store.seed
+            if kind is TableKind.DECISIONS:
+                cells["deferred"] = cells["decision_id"] in undone
         yield found
 
 
@@ -138,7 +140,6 @@ def _decision(row: rows.Row) -> Cells:
     cells["anchor"] = cells.pop("anchor_us")
     cells["decided_at"] = cells.pop("decided_us")
     cells["send_at"] = cells.pop("scheduled_us")
-    cells["deferred"] = False  # every acknowledged decision is meant to be carried out
     return cells
 
 

@@ -1,11 +1,12 @@
-"""Which events may forbid mail, so that none of them is ever refused in silence."""
+"""The words of a journey's events, and which of them may forbid mail: none is lost in silence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from nurture_envs.journey import Journey
-from nurture_envs.stops import FORBIDDING_TYPES, STOPPING_REPLIES
+from nurture_envs.stops import FORBIDDING_TYPES, forbids, say_of
+from nurture_rl.logs.vocabulary import SHIPPED_WORDS, Vocabulary, words_of
 
 # Their sends fill caps, their calls and their answers begin conversations.
 _ALWAYS = FORBIDDING_TYPES | {"reply", "sent", "escalated"}
@@ -16,16 +17,18 @@ class Forbidding:
     """The events after which a journey sends less than before."""
 
     types: frozenset[str] = _ALWAYS
+    words: Vocabulary = SHIPPED_WORDS  # whatever else may come
 
     @classmethod
     def of(cls, journey: Journey) -> Forbidding:
-        """What stops mail in every journey, and what the guardrails of this one read."""
-        settings = journey.guardrails
-        names = {*settings.opt_out, *settings.hard_bounce}
+        """What stops mail in every journey, what guardrails of this one read, and what ends it."""
+        settings, words = journey.guardrails, words_of(journey)
+        names = {*settings.opt_out, *settings.hard_bounce, *journey.terminals}
         names |= {name for name, _ in settings.conversation}
         read = {signal.type for signal in journey.signals if signal.name in names}
-        return cls(_ALWAYS | read)
+        own = {kind for kind in words.event_types if forbids(say_of(kind, None))}
+        return cls(_ALWAYS | read | own, words)
 
     def may(self, kind: str | None, reply_class: str | None) -> bool:
         """Whether an event of this type and reply class may forbid mail."""
-        return kind in self.types or reply_class in STOPPING_REPLIES
+        return kind in self.types or forbids(say_of(kind or "", reply_class))

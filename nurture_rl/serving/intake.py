@@ -6,8 +6,7 @@ Nothing that may forbid mail is dropped: it is stored with what was mended, or r
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -15,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES
+from nurture_envs.stops import OTHER_REPLIES, OTHER_TYPES, forbids, plain, say_of
+from nurture_rl.logs.vocabulary import Vocabulary
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Event
@@ -35,32 +35,6 @@ _FIELDS = msgspec.structs.fields(EventIn)
 _NAMES = frozenset(field.name for field in _FIELDS)
 _READ_APART = ("event_id", "contact_id", "occurred_at", "recorded_at", "type", "reply_class")
 
-# Other systems' words for what forbids mail.
-_TYPES = {
-    **dict.fromkeys(
-        (
-            *("unsubscribed", "unsub", "opt_out", "optout", "opted_out", "list_unsubscribe"),
-            *("group_unsubscribe", "do_not_contact", "do_not_mail", "unsubscribe_request"),
-        ),
-        "unsubscribe",
-    ),
-    **dict.fromkeys(
-        ("complained", "spam_complaint", "spam_report", "spamreport", "spam", "marked_as_spam"),
-        "complaint",
-    ),
-    **dict.fromkeys(("hard_bounced", "hardbounce", "permanent_bounce"), "hard_bounce"),
-    **dict.fromkeys(("consent_revoked", "consent_withdrawal"), "consent_withdrawn"),
-    "snooze": "snoozed",
-    "replied": "reply",
-}
-_REPLIES = {
-    **dict.fromkeys(
-        ("unsubscribe", "unsubscribed", "opt_out", "optout", "stop", "unsubscribe_requested"),
-        "unsubscribe_request",
-    ),
-    "not_interested": "negative",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ReadRow:
@@ -79,7 +53,7 @@ def read_rows(
 
     Args:
         rows: as they came.
-        forbidding: which events may forbid mail.
+        forbidding: which events there are, and which of them may forbid mail.
         now_us: the server's time, which no event may be far ahead of on its own clock.
         simulated: whether requests say what time it is.
     """
@@ -97,10 +71,10 @@ def read_rows(
 
 def may_forbid(row: dict[str, Any], forbidding: Forbidding) -> bool:
     """False only where it is plain that a row says nothing against mail."""
-    kind, reply = _words(row)
+    kind, reply = _words(row, forbidding.words)
     if kind is None or (reply is None and row.get("reply_class") is not None):
         return True
-    return forbidding.may(kind, reply)
+    return forbidding.may(kind, reply) or bool(_misplaced(row))
 
 
 def raw_text(row: dict[str, Any]) -> str:
@@ -125,22 +99,24 @@ def _read(
     row: dict[str, Any], forbidding: Forbidding, now_us: int, simulated: bool
 ) -> tuple[Event, tuple[str, ...]]:
     try:
-        found = _strict(row)
+        found = _strict(row, forbidding.words)
         if not simulated:
             _require_past(found, now_us)
         return _event_of(found), ()
     except RequestError:
-        kind, reply = _words(row)
+        kind, reply = _words(row, forbidding.words)
         if not forbidding.may(kind, reply):
             raise
         notes: list[str] = []
-        found = _strict(_mended(row, (kind or "reply", reply), now_us, notes))
+        _require_plain(row, (kind, reply), forbidding.words)
+        mended = _mended(row, (kind or "reply", reply), now_us, notes)
+        found = _strict(mended, forbidding.words)
         if not simulated and microseconds(found.occurred_at, "$.occurred_at") > now_us:
             notes.append(f"occurred_at lies after the server's {iso(now_us)}: counted from now on")
         return _event_of(found), tuple(notes)
 
 
-def _strict(row: dict[str, Any]) -> EventIn:
+def _strict(row: dict[str, Any], words: Vocabulary) -> EventIn:
     for name, value in row.items():
         require_flat(value, f"$.{name}")
     try:
@@ -150,8 +126,8 @@ def _strict(row: dict[str, Any]) -> EventIn:
     require_id(event.event_id, "$.event_id")
     require_id(event.contact_id, "$.contact_id", contact=True)
     for name, word, known in (
-        ("type", event.type, EVENT_TYPES),
-        ("reply_class", event.reply_class, REPLY_CLASSES),
+        ("type", event.type, words.event_types),
+        ("reply_class", event.reply_class, words.reply_classes),
     ):
         if word is not None and word not in known:
             near = get_close_matches(word, sorted(known), cutoff=0.0)[0]
@@ -194,15 +170,57 @@ def _event_of(event: EventIn) -> Event:
     )
 
 
-def _words(row: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Type and reply class in our own words, as far as they can be told."""
-    kind, reply = _plain(row.get("type")), _plain(row.get("reply_class"))
-    kind, reply = _TYPES.get(kind, kind), _REPLIES.get(reply, reply)
-    return kind if kind in EVENT_TYPES else None, reply if reply in REPLY_CLASSES else None
+def _words(row: dict[str, Any], words: Vocabulary) -> tuple[str | None, str | None]:
+    """Type and reply class in words of the journey or our own, as far as they can be told."""
+    return (
+        _word(row.get("type"), words.event_types, OTHER_TYPES),
+        _word(row.get("reply_class"), words.reply_classes, OTHER_REPLIES),
+    )
 
 
-def _plain(word: Any) -> str:
-    return re.sub(r"[\s_-]+", "_", contact_key(word)) if isinstance(word, str) else ""
+def _word(given: Any, known: frozenset[str], others: Mapping[str, str]) -> str | None:
+    if not isinstance(given, str):
+        return None
+    if given in known:
+        return given
+    found = plain(contact_key(given))
+    ours = {plain(word): word for word in sorted(known)}
+    return ours.get(found) or ours.get(others.get(found, ""))
+
+
+def _misplaced(row: dict[str, Any]) -> list[str]:
+    """Unknown fields whose value is a word against mail, such as `"replyClass": "negative"`."""
+    extra = {name: row[name] for name in sorted(set(row) - _NAMES)}
+    return [name for name, word in extra.items() if isinstance(word, str) and _forbids(word)]
+
+
+def _forbids(word: str) -> bool:
+    said = contact_key(word)
+    return forbids(say_of(said, None)) or forbids(say_of("", said))
+
+
+def _require_plain(
+    row: dict[str, Any], found: tuple[str | None, str | None], words: Vocabulary
+) -> None:
+    """Refuse what may be a word against mail in a place where nobody reads it."""
+    kind, reply = found
+    if reply is None and row.get("reply_class") is not None:
+        raise RequestError(
+            f"unknown reply_class {row['reply_class']!r}; known are "
+            f"{', '.join(sorted(words.reply_classes))} - at `$.reply_class`"
+        )
+    extra = sorted(set(row) - _NAMES)
+    if kind == "reply" and reply is None and extra:
+        raise RequestError(
+            f"unknown fields {', '.join(extra)[:200]} of a reply without a reply_class; give what "
+            "was answered as reply_class, and the rest inside properties - at `$.reply_class`"
+        )
+    if not forbids(say_of(kind or "", reply)) and (against := _misplaced(row)):
+        name = against[0][:200]
+        raise RequestError(
+            f"unknown field {name} says {row[name][:200]!r}, which type and reply_class do not; "
+            f"say it there - at `$.{name}`"
+        )
 
 
 def _mended(
@@ -210,11 +228,6 @@ def _mended(
 ) -> dict[str, Any]:
     """A row against mail with all that can be read of it, and a note for all that cannot."""
     kind, reply = words
-    if reply is None and row.get("reply_class") is not None:
-        raise RequestError(
-            f"unknown reply_class {row['reply_class']!r}; known are "
-            f"{', '.join(sorted(REPLY_CLASSES))} - at `$.reply_class`"
-        )
     cells: dict[str, Any] = {"type": kind, "contact_id": row.get("contact_id")}
     if kind != row.get("type"):
         notes.append(f"type {row.get('type')!r} read as {kind!r}")

@@ -122,6 +122,19 @@ class StoreReader:
         found = self._read("SELECT hash, ids FROM catalogs")
         return {name: tuple(json.loads(ids)) for name, ids in found}
 
+    def withdrawn(self, decision_ids: Sequence[str]) -> dict[str, str]:
+        """Those of these decisions that were taken back, with the reason."""
+        columns = "decision_id, reason"
+        return dict(self._among("withdrawals", "decision_id", decision_ids, columns))
+
+    def not_carried_out(self) -> frozenset[str]:
+        """Decisions that were taken back, and that no event names as done all the same."""
+        asked = (
+            "SELECT decision_id FROM withdrawals WHERE decision_id NOT IN "
+            "(SELECT decision_id FROM events WHERE decision_id IS NOT NULL)"
+        )
+        return frozenset(found for (found,) in self._read(asked))
+
     def quarantined(self) -> list[Quarantined]:
         """Every row that was refused or mended, in the order they came."""
         found = self._read("SELECT received_us, door, contact_id, reason, raw FROM quarantine")

@@ -131,16 +131,24 @@ class Service:
             self._tell([contact.contact_id for contact in contacts])
 
     @contextmanager
-    def watched(self) -> Iterator[set[str]]:
-        """The keys of contacts about whom something is acknowledged while the block runs.
+    def watched(self) -> Iterator[Callable[[], set[str]]]:
+        """Gives the keys of contacts about whom what may forbid mail was acknowledged since last.
 
-        Whoever decides in parts looks here before answering: an early part may be out of date.
+        Whoever decides looks here until nothing is new before answering: what was decided first
+        may be out of date.
         """
         told: set[str] = set()
+
+        def news() -> set[str]:
+            with self._watch:
+                found = set(told)
+                told.clear()
+            return found
+
         with self._watch:
             self._watching.append(told)
         try:
-            yield told
+            yield news
         finally:
             with self._watch:
                 self._watching = [other for other in self._watching if other is not told]
@@ -172,7 +180,8 @@ class Service:
             stored = self.store.events_of_ids([event.event_id for event in events])
             settled = settle(events, stored, self.forbidding)
             added = self.store.append_events(settled.fresh, [*quarantined, *kept(settled, now_us)])
-            self._tell([event.contact_id for event in events])
+            against = [e for e in events if self.forbidding.may(e.type, e.reply_class)]
+            self._tell([event.contact_id for event in against])
         return Appended(added, len(events) - len(settled.conflicting) - added, settled)
 
     def _tell(self, contact_ids: Sequence[str]) -> None:
@@ -241,6 +250,14 @@ class Service:
             for decision, view in zip(again.values(), views, strict=True)
         ]
         found = recheck(self.bundle, pairs, now_us, self.settings.default_zone)
+        # What was taken back once stays so: the export says that it was never carried out.
+        before = self.store.withdrawn([decision.decision_id for decision, _ in pairs])
+        found = [
+            Refusal(answer.contact_id, "withdrawn", before[answer.decision_id])
+            if isinstance(answer, Decision) and answer.decision_id in before
+            else answer
+            for answer in found
+        ]
         refused: list[tuple[str, str]] = []
         for i, answer in zip(again, found, strict=True):
             answers[i] = answer

@@ -9,9 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fuzzing.promise import Promise
+from tests.fuzzing.promise import Meaning, Promise
 from tests.fuzzing.servers import Server
 from tests.fuzzing.steps import NOBODY, Step
+
+_AGAINST = (Meaning.STOP, Meaning.BOUNCE, Meaning.SNOOZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +43,29 @@ class Judge:
             for person, row in zip(step.people, rows, strict=True):
                 self.promise.put(person, bool(row.get("consent", False)), step.clock_us)
         elif step.path == "/v1/events":
-            self._acknowledge(step, answer)
+            return self._acknowledge(step, status, answer)
         elif step.path == "/v1/decisions":
             return self._decided(step, answer["decisions"] if status == 200 else None)
         return None
 
-    def _acknowledge(self, step: Step, answer: Any) -> None:
+    def _acknowledge(self, step: Step, status: int, answer: Any) -> tuple[int, str] | None:
         if "rejected" not in answer:
             self.counts["refused requests of events"] += 1
-            return
-        refused = {found["row"] for found in answer["rejected"]}
+            return (
+                None if status >= 400 else (step.people[-1], f"{status} says nothing of its rows")
+            )
+        refused = {found["row"]: found["may_forbid_mail"] for found in answer["rejected"]}
         rows = json.loads(step.body)["events"]
         for i, (person, meaning) in enumerate(zip(step.people, step.meanings, strict=True)):
             if i in refused:
                 self.counts["refused events"] += 1
+                loud = self.mail_only or (refused[i] and status == 422)
+                if meaning in _AGAINST and not loud:
+                    return person, f"{meaning} refused in silence ({status}): {rows[i]}"
             elif person != NOBODY:
                 self.counts[f"events: {meaning}"] += 1
                 self.promise.acknowledged(person, rows[i], meaning, step.clock_us)
+        return None
 
     def _decided(self, step: Step, found: Sequence[Any] | None) -> tuple[int, str] | None:
         if found is not None and len(found) != len(step.people):

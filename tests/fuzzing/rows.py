@@ -25,6 +25,13 @@ _STOPS: tuple[dict[str, Any], ...] = (
     {"type": "reply", "reply_class": "unsubscribe_request"},
     {"type": "reply", "reply_class": "negative"},
 )
+# What cannot be told from a word against mail, and must be refused out loud.
+_UNREADABLE: tuple[dict[str, Any], ...] = (
+    {"type": "reply", "replyClass": "unsubscribe_request"},
+    {"type": "reply", "reply_class": "leave me alone"},
+    {"type": "click", "event": "unsubscribe"},
+    {"type": "gone away"},
+)
 _CONSENTS: tuple[dict[str, Any], ...] = ({"type": "consent_given"}, {"type": "resubscribe"})
 _NOISE: tuple[dict[str, Any], ...] = (
     {"type": "click", "topic": "pricing"},
@@ -125,7 +132,7 @@ def event_row(
 def _signal(rng: random.Random) -> tuple[dict[str, Any], Meaning]:
     draw = rng.random()
     if draw < 0.16:
-        return dict(rng.choice(_STOPS)), Meaning.STOP
+        return dict(rng.choice(_STOPS if draw > 0.015 else _UNREADABLE)), Meaning.STOP
     if draw < 0.18:
         return {"type": "hard_bounce"}, Meaning.BOUNCE
     if draw < 0.21:

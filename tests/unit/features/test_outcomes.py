@@ -111,11 +111,22 @@ def test_an_episode_is_complete_when_its_horizon_is_over_however_it_went() -> No
     assert _column(late, "complete") == [True]
 
 
-def test_a_decision_that_was_never_carried_out_teaches_nothing() -> None:
-    found = _table([_decided(0, deferred=True)], [], as_of="2026-06-08 00:00")
-    assert _column(found, "matured") == [False]
-    assert _column(found, "complete") == [False]
-    assert _column(found, "age") == [-1]
+def test_what_was_not_carried_out_costs_nothing_and_teaches_a_world_nothing() -> None:
+    sent = {"action": "send:hello@now"}
+    found = _table([_decided(0, **sent), _decided(1, deferred=True, **sent)], [])
+    assert _column(found, "reward") == [-0.5, 0.0]
+    late = _table([_decided(0, deferred=True, **sent)], [], as_of="2026-06-08 00:00")
+    assert _column(late, "age") == [-1]
+
+
+def test_an_opt_out_that_took_a_send_back_counts_like_any_other() -> None:
+    # A log without such episodes would keep the contacts who did not opt out.
+    left = [_on("2026-03-02 10:00", "unsubscribe")]
+    send = _decided(0, action="send:hello@now", deferred=True)
+    found = _table([send], left, as_of="2026-06-08 00:00")
+    assert _column(found, "reward") == [-4.0]
+    assert _column(found, "terminal") == [True]
+    assert _column(found, "matured") == _column(found, "complete") == [True]
 
 
 def test_an_event_between_two_decisions_of_a_bin_follows_from_the_first() -> None:

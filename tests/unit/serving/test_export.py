@@ -17,6 +17,7 @@ from nurture_rl.serving.export import export_log, main
 from nurture_rl.serving.service import Ask, Service
 from nurture_rl.serving.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
+from tests.unit.serving.test_no_mail_after_no import Server
 
 
 @pytest.fixture
@@ -92,6 +93,36 @@ def test_an_export_replaces_nothing_but_an_export(
     assert main([str(store), str(tmp_path / "out")]) == 2
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
     assert len(served.store.contacts(["ada"])) == 1
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_what_was_taken_back_is_exported_as_not_carried_out(
+    bundle: Bundle, tmp_path: Path, form: str
+) -> None:
+    server = Server(bundle, tmp_path / "store.db")
+    for name in ("away", "gone", "kept", "late", "told"):
+        server.put(contact_id=name)
+        assert server.sends(name, request_id=f"{name}-1")
+    server.say("consent_withdrawn", contact_id="away")
+    assert server.ask("away", request_id="away-1") == "withdrawn"
+    server.say("consent_given", contact_id="away", at_us=1)
+    assert server.ask("away", request_id="away-1") == "withdrawn"  # for good
+    server.say("unsubscribe", contact_id="gone")  # nobody asked whether the mail may still go
+    server.say("sent", contact_id="told", topic="product", decision_id="told-1")
+    assert server.ask("told", request_id="told-1") == "withdrawn"  # it went before
+    server.clock.now_us += DAY_US
+    assert server.ask("late", request_id="late-1") in ("expired", "withdrawn")
+    export_log(server.service.store, tmp_path / "raw", form)
+    ids, name = server.service.bundle.catalog.ids, server.service.bundle.catalog.hash
+    ingest_folder(tmp_path / "raw", tmp_path / "log", ids, name, lambda line: None)
+    rows = pq.read_table(tmp_path / "log" / "decisions.parquet").to_pylist()
+    assert {row["decision_id"]: row["deferred"] for row in rows} == {
+        "away-1": True,
+        "gone-1": False,
+        "kept-1": False,
+        "late-1": True,
+        "told-1": False,
+    }
 
 
 def test_exported_ids_are_spelled_as_they_came(served: Service, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.fuzzing.servers import (
     Forgetful,
     InProcess,
     Literal,
+    Quiet,
     Stubborn,
     known_luck,
     write_bundles,
@@ -30,8 +31,10 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write_bundles(tmp_path_factory.mktemp("bundles"))
 
 
-def hunt(server: InProcess, seed: int, operations: int) -> tuple[Breach | None, list[Step], Judge]:
-    judge = Judge()
+def hunt(
+    server: InProcess, seed: int, operations: int, mail_only: bool = False
+) -> tuple[Breach | None, list[Step], Judge]:
+    judge = Judge(mail_only=mail_only)
     with known_luck(seed):
         breach, played = play(server, Story(seed).steps(), judge, operations)
     server.close()
@@ -54,7 +57,7 @@ def test_no_answer_says_send_after_an_acknowledged_word_against_mail(
 def test_a_server_that_breaks_the_promise_is_caught_and_the_story_made_short(
     bundles: list[Path], tmp_path: Path, broken: Make
 ) -> None:
-    breach, played, _ = hunt(broken(bundles, tmp_path / "store.db"), 0, 4000)
+    breach, played, _ = hunt(broken(bundles, tmp_path / "store.db"), 0, 12_000, mail_only=True)
     assert breach is not None
     assert "send:" in breach.text
     stores = iter(range(10_000))
@@ -62,9 +65,17 @@ def test_a_server_that_breaks_the_promise_is_caught_and_the_story_made_short(
     def fresh() -> InProcess:
         return broken(bundles, tmp_path / f"again-{next(stores)}.db")
 
-    story = smallest(played, breach, fresh)
+    story = smallest(played, breach, fresh, mail_only=True)
     assert len(story) <= 6
     assert breach.person in {person for step in story for person in step.people}
+
+
+def test_a_server_that_drops_opt_outs_in_silence_is_caught(
+    bundles: list[Path], tmp_path: Path
+) -> None:
+    breach, _, _ = hunt(Quiet(bundles, tmp_path / "store.db"), 0, 4000)
+    assert breach is not None
+    assert "stop refused in silence (200)" in breach.text
 
 
 def test_one_seed_tells_one_story(bundles: list[Path], tmp_path: Path) -> None:

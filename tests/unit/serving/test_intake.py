@@ -211,3 +211,27 @@ def test_depth_size_and_ids_have_limits() -> None:
     for name, contact in ((" ", True), ("", False), ("x" * 201, False), ("\x1f", False)):
         with pytest.raises(RequestError, match=r"at `\$`"):
             require_id(name, "$", contact)
+
+
+@pytest.mark.parametrize(
+    ("cells", "path"),
+    [
+        ({"type": "reply", "replyClass": "unsubscribe_request"}, "fields replyClass of a reply"),
+        ({"type": "reply", "text": "Please stop"}, "fields text of a reply"),
+        ({"type": "sent", "event": "Spam report"}, "field event says 'Spam report'"),
+        ({"type": "click", "event": "unsubscribe"}, "unknown field `event`"),
+        ({"type": "click", "answer": "Not interested"}, "unknown field `answer`"),
+    ],
+)
+def test_a_word_in_a_field_that_nobody_reads_is_refused_out_loud(
+    cells: dict[str, Any], path: str
+) -> None:
+    good, (refused,) = read_rows([{**ROW, **cells}], Forbidding(), MIDNIGHT, False)
+    assert not good
+    assert path in refused.reason
+    assert refused.may_forbid_mail
+
+
+def test_a_reply_whose_class_is_read_may_carry_more() -> None:
+    row = {**ROW, "type": "reply", "reply_class": "negative", "answer": "Not interested"}
+    assert notes(row) == ("unknown fields left out: answer",)

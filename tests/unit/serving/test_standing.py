@@ -37,6 +37,12 @@ def test_every_word_of_the_table_of_events_says_what_it_says() -> None:
     assert STOPPING_REPLIES < REPLY_CLASSES
     assert say_of("click", "negative") is Say.STOP
     assert say_of("reply", "positive") is None
+    # A journey's own types cannot make a word mean less, and none makes a word for mail.
+    own = ["Opt-Out", "spam", "consent_revoked", "hardbounce", "snooze", "Consent Given"]
+    assert [say_of(kind, None) for kind in own] == [
+        *(Say.STOP, Say.STOP, Say.WITHDRAWN, Say.BOUNCED, Say.SNOOZE, None)
+    ]
+    assert say_of("reply", "Not interested") is Say.STOP
     assert [forbids(say) for say in (None, *Say)] == [False, True, True, True, True, False]
 
 
@@ -86,7 +92,7 @@ def test_what_may_forbid_mail_is_what_guardrails_read_and_what_fills_caps() -> N
     found = Forbidding.of(journey())
     may = {kind for kind in EVENT_TYPES if found.may(kind, None)}
     always = {"unsubscribe", "complaint", "consent_withdrawn", "hard_bounce", "snoozed"}
-    assert may == always | {"reply", "sent", "escalated"}
+    assert may == always | {"reply", "sent", "escalated", "meeting_booked"}  # the last ends it
     assert found.may("click", "negative")
     assert not found.may("click", "positive")
     assert not found.may(None, None)
