@@ -38,6 +38,7 @@ class Beside:
     factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # level by action, [a]
     features: tuple[str, ...] = ()  # names, [d]
     actions: tuple[str, ...] = ()  # names, [a]
+    values: tuple[float, ...] = ()  # numbers that are no code for missing, however they look
 
     @property
     def context(self) -> LogContext:
@@ -47,7 +48,12 @@ class Beside:
             # 1970-01-01 was a Thursday: three days after a Monday.
             monday = (self.day.astype("datetime64[D]").astype(np.int64) + 3) // 7
             week = monday - monday.min() + 1
-        return LogContext(week=week, feature_names=self.features, action_ids=self.actions)
+        return LogContext(
+            week=week,
+            feature_names=self.features,
+            action_ids=self.actions,
+            values=self.values,
+        )
 
 
 @dataclass(frozen=True, slots=True)

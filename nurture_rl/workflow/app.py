@@ -47,6 +47,8 @@ def job(
 def exit_code(main: Callable[[], object]) -> int:
     """Run Hydra's entry point, with one job or many, and find the worst of their exit codes.
 
+    `--multirun` may stand anywhere; Hydra itself refuses it between two settings.
+
     Raises:
         SystemExit: Hydra ends the program itself, for settings it cannot compose.
     """
@@ -54,7 +56,13 @@ def exit_code(main: Callable[[], object]) -> int:
         codes = Path(folder) / "codes"
         codes.touch()
         os.environ[_CODES] = str(codes)
+        sys.argv[1:] = _sweep_first(sys.argv[1:])
         main()
         found = {int(line) for line in codes.read_text("ascii").split()}
     strange = sorted(found - set(WORST_FIRST))
     return next((one for one in (*strange, *WORST_FIRST) if one in found), 0)
+
+
+def _sweep_first(words: list[str]) -> list[str]:
+    """A command line with `--multirun` at its head."""
+    return sorted(words, key=lambda word: word not in ("--multirun", "-m"))

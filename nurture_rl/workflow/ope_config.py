@@ -28,6 +28,7 @@ class OpeDataConfig(DataConfig):
     unit: str = "reward"
     discount: float = 1.0  # per bin
     missing: list[float] = field(default_factory=list)  # numbers that stand for missing: -999
+    values: list[float] = field(default_factory=list)  # numbers that look so and are true: 999
 
 
 @dataclass

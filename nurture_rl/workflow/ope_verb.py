@@ -109,6 +109,7 @@ def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> App
         factors=opened.factors,
         features=opened.features,
         actions=opened.actions,
+        values=tuple(run.data.values),
     )
     rng = np.random.default_rng(run.seed)
     return appraise(

@@ -15,13 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, stats
 
-from nurture_rl.ope.bounds.skewed import skewed_p
 from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p
-from nurture_rl.ope.checks.grouped import FEWEST, contact_of_row, family_wise
+from nurture_rl.ope.checks.grouped import (
+    FEWEST,
+    cautious_p,
+    contact_of_row,
+    family_wise,
+    unseen_inverse,
+)
 from nurture_rl.ope.checks.propensity_fit import FittedPropensities
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
-from nurture_rl.ope.ties import settled
 
 NEARLY = 0.9  # correlation with the reward from which a feature is as good as the outcome
 SHOWN = 5  # features named
@@ -68,7 +72,7 @@ def balance_finding(
     p_values = np.ones((log.n_actions, len(places)))
     shifts = np.zeros_like(p_values)
     for a in range(log.n_actions):
-        rows, draw = _draws(log, a, kept, fitted)
+        rows, draw, largest = _draws(log, a, kept, fitted)
         taken = log.action[rows] == a
         if np.unique(contact[rows[taken]]).size < FEWEST:
             continue
@@ -76,8 +80,10 @@ def balance_finding(
         place = np.unique(contact[rows], return_inverse=True)[1]
         gather = sparse.csr_matrix((np.ones(rows.size), (place, np.arange(rows.size))))
         totals = np.ascontiguousarray((gather @ (draw[:, None] * centred)).T)
-        shifts[a] = totals.sum(axis=1) / np.abs(draw[taken]).sum()
-        p_values[a] = [_p(own, 0.5 * float(np.abs(draw).max())) for own in totals]
+        # Both sides add up to the same in the mean; what is rare may be missing from one of them.
+        size = max(np.abs(draw[taken]).sum(), np.abs(draw[~taken]).sum())
+        shifts[a] = totals.sum(axis=1) / size
+        p_values[a] = [cautious_p(own, 0.5 * largest) for own in totals]
     return _finding(log, context, thresholds, (places, shifts, p_values))
 
 
@@ -88,23 +94,22 @@ def _ranks(features: NDArray[np.float32]) -> FloatArray:
 
 def _draws(
     log: EvaluationLog, a: int, kept: BoolArray, fitted: FittedPropensities | None
-) -> tuple[IntArray, FloatArray]:
-    """Rows in which an action had a chance, [m], and what the draw made of it, of mean 0, [m]."""
+) -> tuple[IntArray, FloatArray, float]:
+    """Rows in which an action had a chance, [m], and what the draw made of it, of mean 0, [m].
+
+    Returns:
+        Both, and how large the draws are that could have turned up.
+    """
     if log.logged_probabilities is not None:
         rows = np.flatnonzero(kept & (log.logged_probabilities[:, a] > 0.0))
-        return rows, (log.action[rows] == a) - log.logged_probabilities[rows, a]
+        chance = log.logged_probabilities[rows, a]
+        largest = float(np.maximum(chance, 1.0 - chance).max(initial=0.0))
+        return rows, (log.action[rows] == a) - chance, largest
     assert fitted is not None
     rows = fitted.rows[fitted.probabilities[:, a] >= SHARE_SEEN]
-    return rows, (log.action[rows] == a) / log.propensity[rows] - 1.0
-
-
-def _p(totals: FloatArray, largest: float) -> float:
-    """Chance of such totals by contact, [C], where their mean is 0.
-
-    One more contact of the largest total there could be stands for what did not turn up.
-    """
-    error = np.append(totals - totals.mean(), [largest, -largest])
-    return skewed_p(*settled(float(totals.sum()), error, float(np.abs(totals).sum())))
+    draw = (log.action[rows] == a) / log.propensity[rows] - 1.0
+    unseen = float(np.sqrt(unseen_inverse(log, a, rows).sum()))
+    return rows, draw, max(unseen, float(np.abs(draw).max(initial=0.0)))
 
 
 def _finding(

@@ -6,7 +6,14 @@ import numpy as np
 from scipy import special
 
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p, graded
-from nurture_rl.ope.checks.grouped import contact_of_row, family_wise, group_means
+from nurture_rl.ope.checks.grouped import (
+    FEWEST,
+    ROUNDING,
+    cautious_p,
+    contact_of_row,
+    family_wise,
+    group_means,
+)
 from nurture_rl.ope.checks.propensity_fit import FittedPropensities
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, continuation
 from nurture_rl.ope.value_model import ValuePredictions
@@ -88,17 +95,27 @@ def propensity_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Findi
     predicted = log.logged_probabilities[row, column]
     taken = (log.action[row] == column).astype(np.float64)
     place = _deciles(predicted)
-    means = group_means(taken - predicted, place, BINS, contact_of_row(log)[row])
-    adjusted = family_wise(means.p_values())
+    contact, gaps, p_values = contact_of_row(log)[row], np.zeros(BINS), np.ones(BINS)
+    for tenth in range(BINS):
+        here = np.flatnonzero(place == tenth)
+        if here.size == 0:
+            continue
+        off = taken[here] - predicted[here]
+        gaps[tenth] = off.mean()
+        who = np.unique(contact[here], return_inverse=True)[1]
+        if who.max() + 1 >= FEWEST:
+            totals = np.asarray(np.bincount(who, weights=off), dtype=np.float64)
+            p_values[tenth] = cautious_p(totals, 1.0, rounding=ROUNDING * here.size)
+    adjusted = family_wise(p_values)
     worst = int(np.argmin(adjusted))
-    p, gap = float(adjusted[worst]), float(means.mean[worst])
+    p, gap = float(adjusted[worst]), float(gaps[worst])
     severity = by_p(p, thresholds)
     said = float(predicted[place == worst].mean()) if (place == worst).any() else 0.0
     return Finding(
         "propensity-calibration",
         severity,
         {"error": calibration_error(predicted, taken), "gap": gap, "p": p},
-        f"actions given {said:.3f} by the log were taken {said + gap:.3f} of the time "
+        f"actions given {said:.3g} by the log were taken {max(said + gap, 0.0):.3g} of the time "
         f"(the worst of ten bins, p {p:.2g})",
         "the written distributions are not those the actions were drawn with; find the real ones"
         if severity is not Severity.OK

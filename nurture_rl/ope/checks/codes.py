@@ -23,12 +23,16 @@ def codes_finding(log: EvaluationLog, context: LogContext) -> Finding:
     It must be the smallest or largest of a column, come three times or more, and lie further from
     the others than five times their whole range. Of these, what is written in nines, eights or
     sevens, as the end of an integer's range, or is the only one below 0, is taken for a code. In
-    rewards it refuses, as it is averaged in; in features it spoils models alone and warns.
+    rewards it refuses, as it is averaged in; in features it spoils models alone and warns. What the
+    context says to be a true value is none.
     """
-    rewards = [f"{code:g} in rewards ({count} times)" for code, count in likely_codes(log.reward)]
-    features, codes = [], {code for code, _ in likely_codes(log.reward)}
+    in_rewards = [one for one in likely_codes(log.reward) if one[0] not in context.values]
+    rewards = [f"{code:g} in rewards ({count} times)" for code, count in in_rewards]
+    features, codes = [], {code for code, _ in in_rewards}
     for j in range(log.features.shape[1]):
         for code, count in likely_codes(log.features[:, j].astype(np.float64)):
+            if code in context.values:
+                continue
             features.append(f"{code:g} in {context.feature(j)} ({count} times)")
             codes.add(code)
     found = rewards + features
@@ -44,7 +48,8 @@ def codes_finding(log: EvaluationLog, context: LogContext) -> Finding:
         numbers,
         "likely a code for missing, far outside all other values: "
         f"{', '.join(found[:SHOWN])}{more}",
-        f"set data.missing=[{setting}] to have such rows set aside, or write the true values",
+        f"set data.missing=[{setting}] to have such rows set aside, or write the true values; "
+        f"where they are the true values, such as a price, say so by data.values=[{setting}]",
     )
 
 

@@ -20,6 +20,7 @@ class LogContext:
     matured: BoolArray | None = None  # whether the decision's outcome is in, [N]
     feature_names: tuple[str, ...] = ()  # [d]; positions where empty
     action_ids: tuple[str, ...] = ()  # [a]; positions where empty
+    values: tuple[float, ...] = ()  # numbers that are no code for missing, however they look
 
     def feature(self, position: int) -> str:
         """A feature's name, or its position."""

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from nurture_rl.ope.bounds.skewed import skewed_p
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.ties import settled
 
 FEWEST = 30  # contacts behind a mean that is tested
+RARE = 0.05  # chance of an action below which its weights may well not turn up
 ROUNDING = 1e-6  # target and logged probabilities are stored this precisely
 
 
@@ -76,6 +79,48 @@ def contacts_in(group: IntArray, n_groups: int, contact: IntArray) -> IntArray:
     """Contacts with a row in each group, [G]."""
     pairs = np.unique(np.stack([group, contact]), axis=1)
     return np.bincount(pairs[0], minlength=n_groups).astype(np.int64)
+
+
+def cautious_p(
+    totals: FloatArray, largest: float, lacking: float = 0.0, rounding: float = 0.0
+) -> float:
+    """Two-sided chance of totals by contact, [C], where their mean is 0.
+
+    What is rare and heavy often does not turn up at all, and what did then looks surer than it is:
+    one more contact of a total as large as that stands for it, at either end.
+
+    Args:
+        totals: what each contact adds, [C].
+        largest: the size of that total, >= 0.
+        lacking: how far the sum may fall short for what is too rare to be asked about, >= 0.
+        rounding: how far it may lie from 0 by the precision of what is written, >= 0.
+    """
+    total = float(totals.sum())
+    total = min(total + lacking, 0.0) if total < 0.0 else total
+    total = float(np.sign(total)) * max(abs(total) - rounding, 0.0)
+    error = np.append(totals - totals.mean(), [largest, -largest])
+    return skewed_p(*settled(total, error, float(np.abs(totals).sum())))
+
+
+def unseen_inverse(log: EvaluationLog, action: int, rows: IntArray) -> FloatArray:
+    """Inverse of a small chance that an action had where it was not taken, else 0, [m].
+
+    It is the second moment of the weight that did not turn up. Where another action was taken with
+    probability p, and the distribution is not known, at most 1 - p was left to this one.
+
+    Args:
+        log: the logged decisions.
+        action: position in the catalogue.
+        rows: of the log, [m].
+    """
+    if log.logged_probabilities is not None:
+        chance = log.logged_probabilities[rows, action]
+    else:
+        chance = 1.0 - log.propensity[rows]
+    rare = (log.action[rows] != action) & (chance > ROUNDING) & (chance < RARE)
+    return np.asarray(
+        np.where(rare & log.mask[rows, action], 1.0, 0.0) / np.maximum(chance, ROUNDING)
+    )
 
 
 def normal_p(distance: FloatArray, stderr: FloatArray) -> FloatArray:

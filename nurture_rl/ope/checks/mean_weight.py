@@ -15,8 +15,16 @@ from nurture_rl.logs.precision import (
 )
 from nurture_rl.ope.checks.context import LogContext, groups
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p
-from nurture_rl.ope.checks.grouped import contact_of_row, family_wise, group_means
-from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.checks.grouped import (
+    FEWEST,
+    ROUNDING,
+    cautious_p,
+    contact_of_row,
+    contacts_in,
+    family_wise,
+    unseen_inverse,
+)
+from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
 
 ADVICE = (
     "check which policy's probabilities were written down, in which catalogue order, and whether "
@@ -69,10 +77,12 @@ def mean_weight_findings(
     A single decision's weight has mean 1 whatever the horizon (less where the policy does what the
     log never could). By action a, weight times [a taken] has the policy's mean probability of a.
     Errors are clustered by contact, p-values are family-wise (Holm) within each kind of part.
+
+    Rare weights are heavy, and often none turns up: one contact of their size stands for them, and
+    without the logged distributions no shortage is held against an action that fewer than 30
+    contacts of a part were given.
     """
-    contact = contact_of_row(log)
     everything = np.zeros(log.n_rows, dtype=np.int64)
-    excess = ratios.ratio - ratios.due
     parts: list[tuple[str, str, list[str], IntArray]] = [
         ("mean-weight", "overall", ["all decisions"], everything)
     ]
@@ -80,44 +90,109 @@ def mean_weight_findings(
         parts.append(("mean-weight-week", "by week", *groups(context.week)))
     if context.logger is not None:
         parts.append(("mean-weight-logger", "by logging policy", *groups(context.logger)))
+    asked = _asked(log, ratios)
     found = [
-        _finding(
-            code,
-            what,
-            names,
-            _tested(excess, ratios.rounding, place, len(names), contact),
-            thresholds,
-        )
+        _finding(code, what, names, _by_part(asked, place, len(names)), thresholds)
         for code, what, names, place in parts
     ]
-    by_action = [
-        _tested(
-            np.where(log.action == a, ratios.ratio, 0.0) - ratios.policy[:, a],
-            np.where(log.action == a, ratios.rounding, 0.0),
-            everything,
-            1,
-            contact,
-        )
-        for a in range(log.n_actions)
-    ]
+    by_action = [_of_action(asked, a) for a in range(log.n_actions)]
     names = [context.action(a) for a in range(log.n_actions)]
-    joined = (
-        np.concatenate([one[0] for one in by_action]),
-        np.concatenate([one[1] for one in by_action]),
-    )
+    means, p_values = np.array(by_action, dtype=np.float64).T
     due = ratios.policy.mean(axis=0)
-    found.append(_finding("mean-weight-action", "by action", names, joined, thresholds, due))
+    found.append(
+        _finding("mean-weight-action", "by action", names, (means, p_values), thresholds, due)
+    )
     return found
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """What every part of the log is asked with."""
+
+    log: EvaluationLog
+    ratios: Ratios
+    contact: IntArray  # of each row, [N]
+    unseen: FloatArray  # second moment of each action's weights that did not turn up, [N, a]
+
+
+def _asked(log: EvaluationLog, ratios: Ratios) -> _Asked:
+    rows = np.arange(log.n_rows, dtype=np.int64)
+    unseen = np.stack([unseen_inverse(log, a, rows) for a in range(log.n_actions)], axis=1)
+    return _Asked(log, ratios, contact_of_row(log), unseen * ratios.policy**2)
+
+
+def _by_part(asked: _Asked, place: IntArray, n_parts: int) -> tuple[FloatArray, FloatArray]:
+    """Mean excess of the weights in each part and its p, [G]."""
+    ratios = asked.ratios
+    excess = ratios.ratio - ratios.due
+    lacking = _lacking(asked, place, n_parts)
+    means, p_values = np.zeros(n_parts), np.ones(n_parts)
+    for part in range(n_parts):
+        rows = np.flatnonzero(place == part)
+        if rows.size:
+            unseen = float(np.sqrt(asked.unseen[rows].sum()))
+            tested = _tested(asked, rows, excess, ratios.rounding, (unseen, lacking[part]))
+            means[part], p_values[part] = tested
+    return means, p_values
+
+
+def _of_action(asked: _Asked, a: int) -> tuple[float, float]:
+    """Mean excess of one action's weights and its p."""
+    log, ratios = asked.log, asked.ratios
+    taken = log.action == a
+    excess = np.where(taken, ratios.ratio, 0.0) - ratios.policy[:, a]
+    rows = np.arange(log.n_rows, dtype=np.int64)
+    lacking = 0.0
+    if _rare(asked, rows)[a]:
+        lacking = max(-float(excess.sum()), 0.0)
+    rounding = np.where(taken, ratios.rounding, 0.0)
+    unseen = float(np.sqrt(asked.unseen[:, a].sum()))
+    return _tested(asked, rows, excess, rounding, (unseen, lacking))
+
+
+def _lacking(asked: _Asked, place: IntArray, n_parts: int) -> FloatArray:
+    """How far weights of each part may fall short for actions too rare to be asked about, [G]."""
+    log, ratios = asked.log, asked.ratios
+    found = np.zeros(n_parts)
+    for part in range(n_parts):
+        rows = np.flatnonzero(place == part)
+        rare = _rare(asked, rows)
+        seen = np.bincount(log.action[rows], weights=ratios.ratio[rows], minlength=log.n_actions)
+        short = ratios.policy[rows].sum(axis=0) - seen
+        found[part] = float(np.maximum(short[rare], 0.0).sum())
+    return found
+
+
+def _rare(asked: _Asked, rows: IntArray) -> BoolArray:
+    """Actions that too few contacts were given for their weights to say anything, [a].
+
+    With the logged distributions it is known what chance the others had: nothing is.
+    """
+    log = asked.log
+    if log.logged_probabilities is not None:
+        return np.zeros(log.n_actions, dtype=np.bool_)
+    given = contacts_in(log.action[rows], log.n_actions, asked.contact[rows])
+    return np.asarray(given < FEWEST)
+
+
 def _tested(
-    excess: FloatArray, rounding: FloatArray, place: IntArray, n_groups: int, contact: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    means = group_means(excess, place, n_groups, contact)
-    rows = np.maximum(np.bincount(place, minlength=n_groups), 1)
-    # Rounding errs alike in every row of a constant propensity, so it does not average out.
-    allowed = np.bincount(place, weights=rounding, minlength=n_groups) / rows
-    return means.mean, means.p_values(rounding=allowed)
+    asked: _Asked,
+    rows: IntArray,
+    excess: FloatArray,
+    rounding: FloatArray,
+    could: tuple[float, float],
+) -> tuple[float, float]:
+    """Mean excess of some rows, and its p; 1 where contacts are too few to ask.
+
+    Rounding errs alike in every row of a constant propensity, so it does not average out.
+    """
+    place = np.unique(asked.contact[rows], return_inverse=True)[1]
+    totals = np.bincount(place, weights=excess[rows])
+    mean = float(excess[rows].mean())
+    if totals.size < FEWEST:
+        return mean, 1.0
+    allowed = max(float(rounding[rows].sum()), ROUNDING * rows.size)
+    return mean, cautious_p(np.asarray(totals, dtype=np.float64), could[0], could[1], allowed)
 
 
 def _finding(
@@ -141,8 +216,11 @@ def _finding(
     off = int((adjusted < thresholds.warn_p).sum())
     cause = ""
     if due is not None:
-        numbers["factor"] = float(due[worst] / max(due[worst] + excess[worst], 1e-300))
-        cause = f": its propensity is {numbers['factor']:.2g} times how often it was taken"
+        seen = float(due[worst] + excess[worst])
+        cause = ": it was never taken"
+        if seen > 0.0:
+            numbers["factor"] = float(due[worst]) / seen
+            cause = f": its propensity is {numbers['factor']:.2g} times how often it was taken"
     return Finding(
         code,
         severity,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 import time
 from collections.abc import Callable
 
@@ -79,3 +80,10 @@ def test_short_work_says_nothing_and_leaves_no_listener() -> None:
     assert PROGRESS.handlers == before
     assert PROGRESS.propagate
     assert PROGRESS.level == logging.NOTSET
+
+
+def test_multirun_may_stand_between_two_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["ope.py", "a=1", "b=2", "--multirun", "seed=0,1"])
+    seen: list[list[str]] = []
+    assert exit_code(lambda: seen.append(list(sys.argv))) == 0
+    assert seen == [["ope.py", "--multirun", "a=1", "b=2", "seed=0,1"]]

@@ -162,8 +162,30 @@ def test_p_is_that_of_the_ranks_with_one_more_contact_at_either_end() -> None:
     assert ranks.sum() == pytest.approx(0.0, abs=1e-12)
     expected = []
     for a in range(3):
-        draw = (log.action == a) - log.logged_probabilities[:, a]
-        totals, largest = draw * ranks, 0.5 * np.abs(draw).max()
+        chance = log.logged_probabilities[:, a]
+        totals = ((log.action == a) - chance) * ranks
+        largest = 0.5 * np.maximum(chance, 1.0 - chance).max()
         error = np.append(totals - totals.mean(), [largest, -largest])
         expected.append(skewed_p(float(totals.sum()), error))
     assert asked(log).numbers["p"] == pytest.approx(min(1.0, 3.0 * min(expected)), rel=1e-9)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("explored", [0.004, 0.0002])
+def test_exploration_that_did_not_turn_up_is_no_imbalance(explored: float, whole: bool) -> None:
+    """The greedy action goes by the first feature; weights of the others are heavy and rare."""
+    for seed in range(12):
+        log = steered(seed, whole)
+        rows = np.full((N, 5), explored)
+        rows[np.arange(N), (log.features[:, 0] > 0.0).astype(int)] += 1.0 - 5.0 * explored
+        rng = np.random.default_rng(seed)
+        action = (rng.random((N, 1)) > rows.cumsum(axis=1)).sum(axis=1).clip(max=4)
+        log = replace(
+            log,
+            mask=np.ones((N, 5), dtype=np.bool_),
+            action=action,
+            propensity=rows[np.arange(N), action],
+            logged_probabilities=rows if whole else None,
+        )
+        found = asked(log)
+        assert found.severity is not Severity.REFUSE, (seed, found.sentence)

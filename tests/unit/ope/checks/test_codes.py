@@ -89,3 +89,13 @@ def test_no_more_than_five_codes_are_named() -> None:
     assert found.sentence.endswith("and 2 more")
     five = codes_finding(replace(log, features=features[:, :5]), LogContext())
     assert five.sentence.endswith("feature 4 (3 times)")
+
+
+def test_what_is_said_to_be_a_value_is_no_code() -> None:
+    """A yearly plan for 999 among small orders is a price."""
+    prices = np.append(np.arange(20.0), [999.0] * 4)
+    log = replace(random_log(0, [1] * prices.size), reward=prices)
+    found = codes_finding(log, LogContext())
+    assert found.severity is Severity.REFUSE
+    assert "data.values=[999]" in found.advice
+    assert codes_finding(log, LogContext(values=(999.0,))).severity is Severity.OK

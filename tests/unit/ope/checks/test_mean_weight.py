@@ -142,3 +142,41 @@ def test_a_propensity_that_no_rounding_explains_is_still_refused() -> None:
     log = replace(drawn_log(900, [1.0 / 3.0] * 3), logged_probabilities=None)
     found = checked(replace(log, propensity=np.full(900, 0.3343)), LogContext())
     assert found["mean-weight"].severity is Severity.REFUSE
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("chance", [1e-3, 1e-4])
+def test_a_rare_action_that_did_not_turn_up_refuses_no_log(chance: float, whole: bool) -> None:
+    for seed in range(20):
+        log = drawn_log(1500, [0.9 - chance, 0.1, chance], seed)
+        log = log if whole else replace(log, logged_probabilities=None)
+        found = checked(log, LogContext(week=np.arange(1500) // 500))
+        assert Severity.REFUSE not in {one.severity for one in found.values()}, (seed, found)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_a_greedy_log_explores_rarely_refuses_no_log(whole: bool) -> None:
+    """Each context has its own greedy action; the weights of the others are 250 and rare."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        rows = np.full((1500, 5), 0.0002)
+        rows[np.arange(1500), rng.integers(0, 2, 1500)] += 0.999
+        action = (rng.random((1500, 1)) > rows.cumsum(axis=1)).sum(axis=1).clip(max=4)
+        log = replace(
+            drawn_log(1500, [0.2] * 5),
+            action=action,
+            propensity=rows[np.arange(1500), action],
+            logged_probabilities=rows if whole else None,
+        )
+        assert Severity.REFUSE not in {one.severity for one in checked(log, LogContext()).values()}
+
+
+def test_an_action_that_had_its_chance_and_was_never_taken_is_refused_in_words() -> None:
+    log = drawn_log(1500, [0.5, 0.5, 0.0])
+    stated = np.tile([0.46, 0.46, 0.08], (1500, 1))
+    log = replace(log, propensity=np.full(1500, 0.46), logged_probabilities=stated)
+    found = checked(log, LogContext(action_ids=("none", "letter", "visit")))["mean-weight-action"]
+    assert found.severity is Severity.REFUSE
+    assert "most in visit" in found.sentence
+    assert found.sentence.endswith(": it was never taken")
+    assert "factor" not in found.numbers
