@@ -30,6 +30,7 @@ class Judgement:
     verdict: Verdict
     reason: str
     contacts_needed: int | None  # in all, at `POWER`; None when decided or out of reach
+    advice: str = ""  # what would settle it, as far as the log can say; empty when decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +107,14 @@ def judge(
     if low > 0.0:
         return Judgement(Verdict.BETTER, f"{numbers}: all of it above 0{beside}", None)
     needed = _contacts_for(difference)
-    reason = f"{numbers}: it holds 0; {_settles(needed)}{beside}"
-    return Judgement(Verdict.CANNOT_TELL_YET, reason, needed)
-
-
-def _settles(needed: int | None) -> str:
     if needed is None:
-        return "the difference is too near 0 to size a sample"
-    return (
+        reason = f"{numbers}: it holds 0; the difference is too near 0 to size a sample{beside}"
+        return Judgement(Verdict.CANNOT_TELL_YET, reason, None)
+    settle = (
         f"about {needed} contacts in all would settle a difference of this size with "
         f"{100.0 * POWER:.0f} % power"
     )
+    return Judgement(Verdict.CANNOT_TELL_YET, f"{numbers}: it holds 0{beside}", needed, settle)
 
 
 def _numbers(other: str, difference: Difference, unit: str) -> str:
@@ -162,8 +160,9 @@ def _infeasible(who: str, found: Overlap, thresholds: OverlapThresholds) -> Judg
     )
     return Judgement(
         Verdict.CANNOT_TELL_YET,
-        f"the log does not carry {who}: {found.reason}; what would settle it: {settle}",
+        f"the log does not carry {who}: {found.reason}",
         needed,
+        f"what would settle it: {settle}",
     )
 
 
