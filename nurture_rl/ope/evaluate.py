@@ -283,9 +283,9 @@ def _no_answer(policy: PolicyEvaluation, reference: PolicyEvaluation | None) -> 
     why = "; ".join(f"{kind}: {reason}" for kind, reason in list(refused.items())[:2])
     return Judgement(
         Verdict.CANNOT_TELL_YET,
-        f"no estimator that differences may rest on has an answer for both policies ({why}); what "
-        "would settle it: a policy closer to the log",
+        f"no estimator that differences may rest on has an answer for both policies ({why})",
         None,
+        "what would settle it: a policy closer to the log",
     )
 
 

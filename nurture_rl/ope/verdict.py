@@ -12,6 +12,10 @@ from nurture_rl.ope.diagnostics import Overlap, OverlapThresholds, weights_off
 from nurture_rl.ope.intervals import SAME_POLICY, Difference
 
 POWER = 0.8  # chance that as many contacts as are advised show a difference of the size seen
+_ENDLESS = (
+    "the difference to the reference has no interval: the rewards leave the range of floating "
+    "point numbers; state them in a larger unit"
+)
 
 
 class Verdict(StrEnum):
@@ -30,6 +34,7 @@ class Judgement:
     verdict: Verdict
     reason: str
     contacts_needed: int | None  # in all, at `POWER`; None when decided or out of reach
+    advice: str = ""  # what would settle it, as far as the log can say; empty when decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,11 @@ class RulesBar:
     difference: Difference  # paired, candidate minus rules
     overlap: Overlap  # of the log with the rules
     margin: float  # a gain of no more than this is not worth a learned policy, >= 0, the log's unit
+
+    @property
+    def enough(self) -> bool:
+        """Whether the log shows that the candidate is worth no more than the margin."""
+        return self.overlap.feasible and self.difference.interval.upper <= self.margin
 
 
 def judge(
@@ -86,37 +96,29 @@ def judge(
             return _infeasible(who, found, thresholds)
     low, high = difference.interval.lower, difference.interval.upper
     if not (isfinite(low) and isfinite(high)):
-        return Judgement(
-            Verdict.CANNOT_TELL_YET,
-            "the difference to the reference has no interval: the rewards leave the range of "
-            "floating point numbers; state them in a larger unit",
-            None,
-        )
+        return Judgement(Verdict.CANNOT_TELL_YET, _ENDLESS, None)
     if difference.none:
         reason = f"{numbers}: the same policy to this log, which tells the two apart in nothing"
         return Judgement(Verdict.NOT_BETTER, reason, None)
     if high <= 0.0:
         return Judgement(Verdict.NOT_BETTER, f"{numbers}: none of it above 0", None)
-    if rules is not None and rules.overlap.feasible:
-        if rules.difference.interval.upper <= rules.margin:
-            return Judgement(Verdict.RULES_ARE_ENOUGH, _enough(rules, unit), None)
-        beside = f"; {_open(rules, unit)}"
-    else:
-        beside = "" if rules is None else f"; the log does not carry the rules {rules.name!r}"
+    if rules is not None and rules.enough:
+        return Judgement(Verdict.RULES_ARE_ENOUGH, _enough(rules, unit), None)
+    beside = "" if rules is None else f"; {_open(rules, unit)}"
     if low > 0.0:
         return Judgement(Verdict.BETTER, f"{numbers}: all of it above 0{beside}", None)
-    needed = _contacts_for(difference)
-    reason = f"{numbers}: it holds 0; {_settles(needed)}{beside}"
-    return Judgement(Verdict.CANNOT_TELL_YET, reason, needed)
+    return _open_yet(f"{numbers}: it holds 0", _contacts_for(difference), beside)
 
 
-def _settles(needed: int | None) -> str:
+def _open_yet(holds: str, needed: int | None, beside: str) -> Judgement:
     if needed is None:
-        return "the difference is too near 0 to size a sample"
-    return (
+        reason = f"{holds}; the difference is too near 0 to size a sample{beside}"
+        return Judgement(Verdict.CANNOT_TELL_YET, reason, None)
+    settle = (
         f"about {needed} contacts in all would settle a difference of this size with "
         f"{100.0 * POWER:.0f} % power"
     )
+    return Judgement(Verdict.CANNOT_TELL_YET, f"{holds}{beside}", needed, settle)
 
 
 def _numbers(other: str, difference: Difference, unit: str) -> str:
@@ -139,6 +141,8 @@ def _enough(rules: RulesBar, unit: str) -> str:
 
 
 def _open(rules: RulesBar, unit: str) -> str:
+    if not rules.overlap.feasible:
+        return f"the log does not carry the rules {rules.name!r}"
     numbers = _numbers(f"the rules {rules.name!r}", rules.difference, unit)
     if rules.difference.interval.lower > rules.margin:
         return f"{numbers}: more than rules can do"
@@ -162,8 +166,9 @@ def _infeasible(who: str, found: Overlap, thresholds: OverlapThresholds) -> Judg
     )
     return Judgement(
         Verdict.CANNOT_TELL_YET,
-        f"the log does not carry {who}: {found.reason}; what would settle it: {settle}",
+        f"the log does not carry {who}: {found.reason}",
         needed,
+        f"what would settle it: {settle}",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nurture_rl.errors import GateRefusal
+from nurture_rl.ope.ties import negligible
 from nurture_rl.simulator.gap.verdict import Trust
 
 UNDECIDED = "cannot_tell_yet"  # the verdict of an evaluation that found no answer
@@ -46,6 +47,14 @@ class BarEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramEvidence:
+    """The candidate less a further program that learned nothing, which the log carries too."""
+
+    name: str
+    logged: Difference  # its interval holds for all candidates and programs together
+
+
+@dataclass(frozen=True, slots=True)
 class GateEvidence:
     """What two independent judges say of a candidate, in plain numbers."""
 
@@ -62,6 +71,8 @@ class GateEvidence:
     verdict_text: str
     world: WorldJudgement | None = None  # None: the simulator was not held against a log
     bar: BarEvidence | None = None  # None: no program to be compared with
+    programs: tuple[ProgramEvidence, ...] = ()  # beside the reference and the bar
+    earned: float = 0.0  # size of what is compared, >= 0: beside it a difference may be rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,8 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
 
     A simulator that must not be trusted is no judge, so nothing passes by it. One that may be
     trusted only as an ensemble carries a release by the ensemble's worst quantile, not by its mean;
-    so does any where the log cannot judge the bar.
+    so does any where the log cannot judge the bar. What the log shows to be worse than any program
+    that learned nothing is refused, whatever else speaks for it.
 
     Args:
         evidence: bounds that already hold simultaneously for all candidates compared.
@@ -96,7 +108,8 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
     """
     heard = _heard_on_the_bar(evidence, config)
     below = [one for told in heard for one in _above(*told, evidence, config)]
-    reasons = (*_overlap(evidence), *_verdict(evidence), *below, *_world(evidence, config))
+    reasons = (*_overlap(evidence), *_verdict(evidence), *below, *_veto(evidence))
+    reasons += tuple(_world(evidence, config))
     for where, found in ((_LOG, evidence.logged), (_SIMULATOR, evidence.simulated)):
         reasons += tuple(_bound(where, found, evidence, config))
     for where, found, _ in heard:
@@ -135,6 +148,17 @@ def _verdict(evidence: GateEvidence) -> Iterator[str]:
             f"Plain rules are enough{detail}; release them as they are, which needs no gate, or "
             "lower the margin that a gain over them must exceed."
         )
+
+
+def _veto(evidence: GateEvidence) -> Iterator[str]:
+    """Programs that learned nothing and that the log shows to earn more."""
+    more = [
+        f"{evidence.candidate} less {one.name} is {_told(one.logged, evidence.unit)}"
+        for one in evidence.programs
+        if one.logged.upper < 0.0 and not _rounding(one.logged.upper, one.logged, evidence)
+    ]
+    if more:
+        yield f"The log shows that a program that learned nothing earns more: {'; '.join(more)}."
 
 
 def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[str]:
@@ -203,10 +227,23 @@ def _sure(where: str, found: Difference, config: GateConfig) -> Iterator[str]:
 def _above(
     where: str, found: Difference, other: str, evidence: GateEvidence, config: GateConfig
 ) -> Iterator[str]:
-    if not found.lower > config.margin:  # a bound that is not a number must not pass either
+    over = found.lower - config.margin
+    # A bound that is not a number must not pass either.
+    if not over > 0.0 or _rounding(over, found, evidence):
         unit = evidence.unit
         yield (
-            f"{evidence.candidate} less {other} {where} is {found.value:+.4g} {unit} per episode "
-            f"with a {100 * found.level:.4g} % interval of [{found.lower:+.4g}, "
-            f"{found.upper:+.4g}]; the lower bound must lie above {config.margin:+.4g} {unit}."
+            f"{evidence.candidate} less {other} {where} is {_told(found, unit)}; the lower bound "
+            f"must lie above {config.margin:+.4g} {unit}."
         )
+
+
+def _rounding(over: float, found: Difference, evidence: GateEvidence) -> bool:
+    """Whether a bound lies off its limit by no more than the last digits of what was earned."""
+    return bool(negligible(over, abs(found.value) + evidence.earned))
+
+
+def _told(found: Difference, unit: str) -> str:
+    return (
+        f"{found.value:+.4g} {unit} per episode with a {100 * found.level:.4g} % interval of "
+        f"[{found.lower:+.4g}, {found.upper:+.4g}]"
+    )

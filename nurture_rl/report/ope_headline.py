@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nurture_rl.report.numbers import count
 from nurture_rl.report.ope_source import OpeSource, estimator_name, feasible, refusing, same_policy
-from nurture_rl.report.source import listed, number, words
+from nurture_rl.report.source import listed, number, why, words
 
 BADGES = {
     "better": ("released", "Better"),
@@ -66,7 +66,7 @@ def _sentence(source: OpeSource) -> str:
 
 
 def _reasons(source: OpeSource) -> tuple[str, ...]:
-    reason = words(source.policy(source.candidate), "judgement", "reason")
+    reason = why(source.policy(source.candidate))
     basis = source.basis(source.candidate)
     found = [] if reason is None else [f"{reason[0].upper()}{reason[1:]}."]
     if basis is not None and not withheld(source) and not same_policy(source, source.candidate):

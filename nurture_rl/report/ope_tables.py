@@ -13,7 +13,7 @@ from nurture_rl.report.ope_source import (
     role,
     rows,
 )
-from nurture_rl.report.source import listed, mapping, number, numbers, words
+from nurture_rl.report.source import listed, mapping, number, numbers, why, words
 from nurture_rl.report.tables import Table
 from nurture_rl.report.value_tables import VERDICTS
 
@@ -82,7 +82,7 @@ def comparison(source: OpeSource) -> Table:
 def judgements(source: OpeSource) -> tuple[str, ...]:
     """The reason of every other policy's verdict."""
     others = [name for name in source.policies if name != source.candidate]
-    found = [(name, words(source.policy(name), "judgement", "reason")) for name in others]
+    found = [(name, why(source.policy(name))) for name in others]
     return tuple(f"{name}: {reason}" for name, reason in found if reason)
 
 

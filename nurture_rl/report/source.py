@@ -70,6 +70,12 @@ def pick(source: object, *path: str) -> object:
     return source
 
 
+def why(policy: object, advised: bool = True) -> str | None:
+    """The reason of a policy's verdict, with what would settle it; None where there is none."""
+    reason, advice = (words(policy, "judgement", key) for key in ("reason", "advice"))
+    return f"{reason}; {advice}" if reason and advice and advised else reason
+
+
 def mapping(source: object, *path: str) -> Json:
     """The mapping at a path; empty where there is none."""
     found = pick(source, *path)

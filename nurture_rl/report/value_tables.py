@@ -22,10 +22,16 @@ from nurture_rl.report.source import (
     number,
     numbers,
     pick,
+    why,
     words,
 )
 from nurture_rl.report.tables import Table
-from nurture_rl.report.verdict import logged_difference, world_difference, world_value
+from nurture_rl.report.verdict import (
+    logged_difference,
+    only_the_log_is_missing,
+    world_difference,
+    world_value,
+)
 
 ESTIMATORS = {
     "dr": "Doubly robust",
@@ -154,12 +160,10 @@ def refusals(source: ReportInput) -> tuple[str, ...]:
 
 
 def judgements(source: ReportInput) -> tuple[str, ...]:
-    """The reason of each policy's verdict."""
-    return tuple(
-        f"{name}: {words(policy, 'judgement', 'reason')}"
-        for name, policy in mapping(source.evaluation, "ope", "policies").items()
-        if words(policy, "judgement", "reason")
-    )
+    """The reason of each policy's verdict; what would settle it where nothing else refuses."""
+    policies = mapping(source.evaluation, "ope", "policies").items()
+    found = ((name, why(one, only_the_log_is_missing(source, name))) for name, one in policies)
+    return tuple(f"{name}: {reason}" for name, reason in found if reason)
 
 
 def heads(calibration: Sequence[Json]) -> Table:

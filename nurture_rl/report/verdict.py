@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nurture_rl.report.numbers import Bounded, bounded, count
-from nurture_rl.report.source import ReportInput, listed, number, pick, words
+from nurture_rl.report.source import ReportInput, listed, mapping, number, pick, words
 
 _UNSEEN = ", since too few logged contacts were treated the way it would treat them"
 
@@ -34,6 +34,12 @@ def headline(source: ReportInput) -> Headline:
         return Headline("released", "Released", _release(source, candidate), reasons)
     if words(source.gate, "verdict") == "rules_are_enough":
         return Headline("refused", "Rules are enough", _enough(source), reasons)
+    if _beaten(source, candidate):
+        sentence = (
+            f"Stay with “{reference}”: the log shows that a program that learned nothing earns "
+            f"more than “{candidate}”."
+        )
+        return Headline("refused", "Refused", sentence, reasons)
     if words(_judgement(source, candidate), "verdict") in (None, "cannot_tell_yet"):
         return Headline("open", "Cannot tell yet", _undecided(source, candidate), reasons)
     known = _so_far(source, candidate)
@@ -90,7 +96,7 @@ def _release(source: ReportInput, candidate: str) -> str:
 
 def _undecided(source: ReportInput, candidate: str) -> str:
     needed = number(_judgement(source, candidate), "contacts_needed")
-    if not _only_the_log_is_missing(source, candidate):
+    if not only_the_log_is_missing(source, candidate):
         needed = None
     feasible = pick(source.evaluation, "ope", "policies", candidate, "overlap", "feasible")
     power = "" if feasible is False else " with 80 % power"
@@ -102,12 +108,22 @@ def _undecided(source: ReportInput, candidate: str) -> str:
     )
 
 
-def _only_the_log_is_missing(source: ReportInput, candidate: str) -> bool:
-    """More contacts settle nothing where the world may not speak, or speaks against it."""
-    if words(source.gap, "verdict", "trust") == "do_not_trust":
+def only_the_log_is_missing(source: ReportInput, name: str) -> bool:
+    """More contacts settle nothing where the world may not speak, or a judge speaks against it."""
+    if words(source.gap, "verdict", "trust") == "do_not_trust" or _beaten(source, name):
         return False
-    lower = world_difference(source, "simulator", candidate).lower
-    return lower is None or lower > 0.0
+    over_bar = bounded(source.evaluation, "simulator", "policies", name, "over_bar")
+    lowers = (world_difference(source, "simulator", name).lower, over_bar.lower)
+    return all(lower is None or lower > 0.0 for lower in lowers)
+
+
+def _beaten(source: ReportInput, name: str) -> bool:
+    """Whether the log shows that a further program that learned nothing earns more."""
+    uppers = (
+        number(one, "interval", "upper")
+        for one in mapping(source.evaluation, "over_programs", name).values()
+    )
+    return any(upper is not None and upper < 0.0 for upper in uppers)
 
 
 def _so_far(source: ReportInput, candidate: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from nurture_rl.ope.evaluation import LOGGED
+from nurture_rl.ope.evaluation import LOGGED, Evaluation, plain
+from nurture_rl.ope.intervals import paired_difference, simultaneous_level
 from nurture_rl.policies.policy import FloatArray
 
 EXPERT, RULES = "expert", "rules"
@@ -22,20 +24,59 @@ class Bar:
     reason: str
 
 
-def bar_of(asked: str | None, policies: Collection[str]) -> Bar:
-    """The bar of a run: the one asked for, else the journey's plain rules, else none.
+def bar_of(asked: str | None, worth: Mapping[str, float | None]) -> Bar:
+    """The bar of a run: of the one asked for and the journey's plain rules the one worth more.
+
+    A program that was written without its truth may be worse than the rules it should replace. By
+    the world's word this asks a learned policy for more than either of the two alone would.
 
     Args:
         asked: `release.rules`; None asks for no bar.
-        policies: names of the run's policies.
+        worth: value of each of the run's policies in the learned world, the journey's unit; None
+            where it was not played, and then the one asked for stands.
     """
     if asked is None:
         return Bar(None, "no bar is asked for (release.rules)")
-    if asked in policies:
-        return Bar(asked, f"the run asks for `{asked}` (release.rules)")
-    if RULES in policies:
+    if asked not in worth and RULES not in worth:
+        return Bar(None, f"the run has neither `{asked}` nor `{RULES}`")
+    if asked not in worth:
         return Bar(RULES, f"the run has no policy `{asked}`, so the journey's `{RULES}` stand in")
-    return Bar(None, f"the run has neither `{asked}` nor `{RULES}`")
+    mine, plain = worth[asked], worth.get(RULES)
+    if mine is not None and plain is not None and plain > mine:
+        return Bar(RULES, f"the learned world values `{RULES}` above `{asked}`")
+    return Bar(asked, f"the run asks for `{asked}` (release.rules)")
+
+
+def over_programs(
+    found: Evaluation, candidates: Sequence[str], programs: Sequence[str], level: float
+) -> dict[str, dict[str, Any]]:
+    """Each candidate less each further program that learned nothing, doubly robust and paired.
+
+    Only where the log carries both. By candidate, then by program; the intervals hold for all
+    pairs together.
+
+    Args:
+        found: the evaluation by the log.
+        candidates: learned policies that may be released.
+        programs: what they are held against beside the reference and the bar.
+        level: confidence of all intervals together.
+    """
+    carried = {
+        name: one.estimates["dr"].estimate
+        for name, one in found.policies.items()
+        if one.overlap.feasible and "dr" in one.estimates
+    }
+    pairs = [
+        (mine, other)
+        for mine in candidates
+        for other in programs
+        if mine in carried and other in carried
+    ]
+    each = simultaneous_level(level, max(1, len(pairs)))
+    over: dict[str, dict[str, Any]] = {name: {} for name in candidates}
+    for mine, other in pairs:
+        over[mine][other] = plain(paired_difference(carried[mine], carried[other], each))
+    return over
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,9 @@ class ReleaseConfig:
 
     policy: str | None = None  # an unlearned policy to export as it is; None: the best learned one
     reference: str = "drip"  # the policy to beat; "logged" for the logging policy's own mean
-    # A program that may be enough: every candidate must be shown to earn more. A run without it
-    # takes the journey's `rules`; None: no bar.
+    # A program that may be enough: every candidate must be shown to earn more. The journey's
+    # `rules` take its place where the learned world values them above it, or the run lacks it;
+    # None: no bar.
     rules: str | None = "expert"
     margin: float = 0.0  # a gain up to this is not worth a release, the journey's unit
     level: float = 0.95  # over all learned candidates together

@@ -14,17 +14,17 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey, Kpi
 from nurture_envs.simulation import Simulation
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
-from nurture_rl.ope.evaluation import LOGGED
+from nurture_rl.ope.evaluation import LOGGED, Evaluation
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.ope.verdict import Verdict
 from nurture_rl.policies.policy import FloatArray, Policy
 from nurture_rl.simulator.store import load_learned_world
-from nurture_rl.workflow.bar import bar_of, field_of
+from nurture_rl.workflow.bar import bar_of, field_of, over_programs
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import Decisions, held_out_log, load_decisions
 from nurture_rl.workflow.learn import load_policy
-from nurture_rl.workflow.simulated import judged
+from nurture_rl.workflow.simulated import judged, staged
 from nurture_rl.workflow.stages import Say, Workshop
 
 _TRUTH_SEED = 900_001  # contacts nobody was trained on
@@ -91,29 +91,34 @@ def judgements(
 ) -> dict[str, Any]:
     """What both judges find, and the truth where it is known, as plain data.
 
-    Every bound that the gate reads holds for all candidates together.
+    The world is asked first: which program is the bar depends on what it is worth there. Every
+    bound that the gate reads holds for all candidates together.
     """
-    asked = run.run.release
-    bar = bar_of(asked.rules, policies)
+    asked, played = run.run.release, run.run.simulation
+    say("  every policy in every member of the learned world")
+    stage = staged(worlds.members, policies, run, played.seeds, played.contacts)
+    worth = stage.worth()
+    bar = bar_of(asked.rules, {name: worth[name] for name in policies})
     learned = [name for name in policies if run.run.policies[name].learner != "none"]
     field = field_of(learned, (asked.reference, bar.name), _tables(decisions, policies))
     level = simultaneous_level(asked.level, max(1, len(field.candidates)))
+    simulator = judged(stage, asked.reference, bar.name, level)
     say("  off-policy evaluation on the held-out contacts")
     config = replace(run.evaluation, level=level, rules=bar.name, margin=asked.margin)
     ope = _evaluate(decisions, journey, policies, run, config)
+    programs = [name for name in policies if name not in {*learned, asked.reference, bar.name}]
     shown = {asked.reference, *learned, bar.name}
     compared = {name: policy for name, policy in policies.items() if name in shown}
     kpis = [_kpi(decisions, journey, compared, run, config, kpi) for kpi in _kpis(journey)]
-    played = run.run.simulation
-    say("  the same policies in every member of the learned world")
-    simulator = judged(worlds.members, policies, run, played.seeds, played.contacts, level)
     truth = None
     if worlds.truth is not None:
         say("  the same policies in the true reference world")
-        truth = judged(worlds.truth, policies, run, [_TRUTH_SEED], played.truth_contacts, 0.95)
+        known = staged(worlds.truth, policies, run, [_TRUTH_SEED], played.truth_contacts)
+        truth = judged(known, asked.reference, bar.name, 0.95)
     catalog = ActionCatalog.of(journey)
     return {
-        "ope": ope,
+        "ope": ope.to_dict(),
+        "over_programs": over_programs(ope, field.candidates, programs, asked.level),
         "kpis": kpis,
         "simulator": simulator,
         "truth": truth,
@@ -157,10 +162,10 @@ def _evaluate(
     policies: Mapping[str, Policy],
     run: Settings,
     config: EvaluationConfig,
-) -> dict[str, Any]:
+) -> Evaluation:
     log = held_out_log(decisions, journey)
     rng = np.random.default_rng(run.run.seed)
-    return dict(evaluate_policies(log, policies, run.run.release.reference, rng, config).to_dict())
+    return evaluate_policies(log, policies, run.run.release.reference, rng, config)
 
 
 def _kpi(

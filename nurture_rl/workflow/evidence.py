@@ -7,7 +7,13 @@ from math import inf, isfinite, nan
 from typing import Any
 
 from nurture_envs.journey import Journey
-from nurture_rl.release.gate import BarEvidence, Difference, GateEvidence, WorldJudgement
+from nurture_rl.release.gate import (
+    BarEvidence,
+    Difference,
+    GateEvidence,
+    ProgramEvidence,
+    WorldJudgement,
+)
 from nurture_rl.simulator.gap.verdict import Trust
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.evaluate import verdict_of
@@ -67,12 +73,20 @@ def evidence_on(
         verdict_text=judgement["reason"],
         world=world_judgement(verdict, played, played["level"]),
         bar=_against_bar(found, candidate),
+        programs=tuple(
+            ProgramEvidence(name, _difference(told, told["interval"]["level"]))
+            for name, told in found["over_programs"][candidate].items()
+        ),
+        earned=abs(played["value"]) + abs(played["value"] - played["difference"]),
     )
 
 
 def _logged(found: Mapping[str, Any], candidate: str, key: str) -> Difference:
     """A paired difference by the log; what it could not give is not a number."""
-    told, level = found["ope"]["policies"][candidate][key], found["ope"]["level"]
+    return _difference(found["ope"]["policies"][candidate][key], found["ope"]["level"])
+
+
+def _difference(told: Mapping[str, Any] | None, level: float) -> Difference:
     if told is None:
         return Difference(nan, nan, nan, level)
     interval = told["interval"]

@@ -101,7 +101,7 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
     if twice := sorted(set(described) & set(policies)):
         raise ConfigError(f"targets.{twice[0]}: the run has a policy of that name; give another")
     policies |= described
-    bar = bar_of(run.ask.rules or release.rules, policies)
+    bar = bar_of(run.ask.rules or release.rules, dict.fromkeys(policies))
     tables = pipeline.ingested / "tables"
     refused = refused_facts(tables)
     said = json.loads((pipeline.ingested / "decisions.json").read_text("utf-8"))["notes"]

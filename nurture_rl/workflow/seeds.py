@@ -47,6 +47,12 @@ class SeedRecord:
     trust: str  # what the learned world may be trusted for
     settings: str  # hash of every setting but the seed
 
+    @property
+    def bar(self) -> str | None:
+        """The program that the run's gate took for the bar; None where there was none."""
+        name = self.gate["bar"]["name"]
+        return None if name is None else str(name)
+
 
 def recorded(
     folder: Path, checked: Settings, say: Say, make: Callable[[Settings, Say], SeedRecord]
@@ -84,7 +90,10 @@ def read_record(path: Path) -> SeedRecord:
     try:
         data = json.loads(path.read_text("utf-8"))
         policies = {name: SeedPolicy(**one) for name, one in data.pop("policies").items()}
-        return SeedRecord(**{**data, "learned": tuple(data["learned"]), "policies": policies})
+        found = SeedRecord(**{**data, "learned": tuple(data["learned"]), "policies": policies})
+        if found.bar not in {None, *policies}:
+            raise KeyError(found.bar)
+        return found
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path}: expected the record of one seed, got {type(error).__name__}: {error}; "

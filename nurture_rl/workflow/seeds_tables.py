@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from nurture_rl.workflow.ranking_tables import markdown_table, spread
 from nurture_rl.workflow.seeds import SeedPolicy, SeedRecord
 
-BARS = ("expert", "rules")  # the plain programs that may be enough, the first that was played
-
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -37,7 +35,7 @@ def release_of(record: SeedRecord) -> Release:
     worse than the bar: the 95 % interval of its value lies below that of the bar.
     """
     candidate = record.gate.get("candidate")
-    bar = next((name for name in BARS if name in record.policies), None)
+    bar = record.bar
     passed = bool(record.gate.get("passed", False))
     exported = record.gate.get("exported")
     enough = None if passed or not isinstance(exported, str) else exported
@@ -81,8 +79,10 @@ def gate_sentence(records: Sequence[SeedRecord]) -> str:
     """How often the gate passed, and how often rightly."""
     found = [release_of(record) for record in records]
     passed, right = sum(one.passed for one in found), sum(one.right for one in found)
-    bar = found[0].bar
-    than = f" and not truly worse than `{bar}`" if bar else ""
+    bars = Counter(one.bar for one in found if one.bar is not None)
+    told = ", ".join(f"`{bar}` in {count} seeds" for bar, count in bars.most_common())
+    bar = f"`{next(iter(bars))}`" if len(bars) == 1 else f"its run's bar ({told})"
+    than = f" and not truly worse than {bar}" if bars else ""
     enough = sum(one.enough is not None for one in found)
     instead = (
         f" In {enough} more it found a plain program enough and released that." if enough else ""

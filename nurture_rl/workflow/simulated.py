@@ -17,9 +17,9 @@ from nurture_envs.journey import Journey
 from nurture_envs.rollout import Returns, returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.ope.evaluation import LOGGED
+from nurture_rl.ope.ties import negligible
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
-from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import Settings
 
 FloatArray = NDArray[np.float64]
@@ -49,26 +49,36 @@ class Bound:
     between: float | None  # standard deviation of members beyond chance; None: a single one
 
 
-def judged(
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """Every policy on the same contacts and luck of one world, not yet compared."""
+
+    journey: Journey
+    played: Mapping[str, Played]  # by policy; `logged` where the logging policy is known
+    seeds: Sequence[int]  # of the contacts
+    contacts: int  # per seed
+    members: int
+
+    def worth(self) -> dict[str, float]:
+        """What each policy earns on average, the journey's unit."""
+        return {name: float(found.value.mean()) for name, found in self.played.items()}
+
+
+def staged(
     simulations: Sequence[Simulation],
     policies: Mapping[str, Policy],
     run: Settings,
     seeds: Sequence[int],
     contacts: int,
-    level: float,
-) -> dict[str, Any]:
-    """Every policy on the same contacts and luck, less the reference and less the bar, paired.
-
-    `logged` is the logging policy, where it is known: beside the mean of the log it shows how far
-    the world can be trusted.
+) -> Stage:
+    """Play every policy, and the logging policy where it is known.
 
     Args:
         simulations: the members of a world; one for a world that is not an ensemble.
         policies: by name.
-        run: names the reference, the bar and the logging policy.
+        run: names the logging policy.
         seeds: of the contacts.
         contacts: per seed.
-        level: confidence of the differences.
     """
     journey = simulations[0].journey
     everybody = dict(policies)
@@ -79,17 +89,33 @@ def judged(
         name: play_members(simulations, policy, seeds, contacts)
         for name, policy in everybody.items()
     }
-    base = played.get(run.run.release.reference)
-    bar = bar_of(run.run.release.rules, policies).name
-    rows = {name: summary(journey, found, base or found, level) for name, found in played.items()}
-    for name in played:
-        over = None if bar in (None, name) else less(played[name], played[str(bar)], level)
-        rows[name]["over_bar"] = over
+    return Stage(journey, played, seeds, contacts, len(simulations))
+
+
+def judged(stage: Stage, reference: str, bar: str | None, level: float) -> dict[str, Any]:
+    """Every policy less the reference and less the bar, paired.
+
+    `logged` is the logging policy, where it is known: beside the mean of the log it shows how far
+    the world can be trusted.
+
+    Args:
+        stage: the policies as they were played.
+        reference: the policy that others are compared with.
+        bar: the program that may be enough, one of those played; None where there is none.
+        level: confidence of the differences.
+    """
+    played = stage.played
+    base = played.get(reference)
+    rows = {
+        name: summary(stage.journey, found, base or found, level) for name, found in played.items()
+    }
+    for name, found in played.items():
+        rows[name]["over_bar"] = None if bar in (None, name) else less(found, played[bar], level)
     logged = rows.pop(LOGGED, None)
     return {
-        "contacts": contacts,
-        "seeds": list(seeds),
-        "members": len(simulations),
+        "contacts": stage.contacts,
+        "seeds": list(stage.seeds),
+        "members": stage.members,
         "worst_quantile": WORST,
         "policies": rows,
         "logged": logged,
@@ -166,8 +192,13 @@ def summary(journey: Journey, found: Played, base: Played, level: float) -> dict
 
 
 def less(found: Played, base: Played, level: float) -> dict[str, Any]:
-    """One policy less another on the same contacts and luck: pooled, by member, in the worst."""
+    """One policy less another on the same contacts and luck: pooled, by member, in the worst.
+
+    What is rounding beside what the two earn is exactly 0, so that no sign of it counts.
+    """
     gap = found.value - base.value
+    earned = (np.abs(found.value) + np.abs(base.value)).mean(axis=1, keepdims=True)
+    gap = np.where(negligible(gap, earned), 0.0, gap)
     pooled = bound(gap, level)
     alone = [bound(one[None], level) for one in gap]
     worst = alone[_worst([one.value for one in alone])]

@@ -133,6 +133,11 @@ def twin(found: Findings, gap: Findings) -> None:
     found["candidates"], found["left_out"] = [], {CANDIDATE: "it acts as `drip` does"}
 
 
+def beaten_by_a_program(found: Findings, gap: Findings) -> None:
+    worse = {"value": -0.07, "interval": {"lower": -0.11, "upper": -0.03, "level": 0.975}}
+    found["over_programs"][CANDIDATE]["no_contact"] = worse
+
+
 def bar_by_the_log(found: Findings, gap: Findings) -> None:
     by_log(found)["against_rules"]["interval"]["lower"] = -0.001
 
@@ -184,6 +189,7 @@ def asked_again(
         (no_trust, "must not be trusted (leaked_feature)"),
         (unsure_log, "on held-out logs holds with 90 % confidence"),
         (unsure_world, "in the simulator holds with 90 % confidence"),
+        (beaten_by_a_program, "The log shows that a program that learned nothing earns more"),
         (twin, "it acts as `drip` does"),
     ],
 )

@@ -47,6 +47,20 @@ def test_a_bound_that_is_not_a_number_never_passes() -> None:
     assert not gate(found, GateConfig()).passed
 
 
+@pytest.mark.parametrize("margin", [0.0, 1.4])
+@pytest.mark.parametrize("over, passes", [(4e-16, False), (1e-6, True)])
+def test_a_bound_above_the_margin_by_rounding_alone_does_not_pass(
+    over: float, passes: bool, margin: float
+) -> None:
+    # Two that act alike earn 40 EUR each; sums of such numbers are right to 1e-15.
+    near = Difference(margin + over, margin + over, margin + over, 0.975)
+    for found in (
+        replace(evidence(), logged=near, earned=80.0),
+        replace(evidence(), simulated=near, earned=80.0),
+    ):
+        assert gate(found, GateConfig(margin=margin)).passed is passes
+
+
 def test_missing_overlap_and_an_undecided_evaluation_are_two_reasons() -> None:
     found = replace(
         evidence(),

@@ -11,6 +11,7 @@ from nurture_rl.release.gate import (
     Difference,
     GateConfig,
     GateEvidence,
+    ProgramEvidence,
     WorldJudgement,
     gate,
 )
@@ -117,3 +118,25 @@ def test_a_world_that_was_not_judged_is_not_heard_where_its_judgement_is_asked_f
 def test_a_refusal_for_another_reason_is_not_the_bars() -> None:
     decision = gate(replace(held(), overlap_feasible=False), ANY)
     assert (decision.passed, decision.rules_enough) == (False, False)
+
+
+def beside(*programs: tuple[str, Difference]) -> GateEvidence:
+    given = tuple(ProgramEvidence(name, found) for name, found in programs)
+    return replace(held(), programs=given, earned=80.0)
+
+
+def test_what_the_log_shows_to_be_worse_than_a_program_is_refused_whoever_speaks_for_it() -> None:
+    worse = Difference(-0.07, -0.11, -0.03, 0.995)
+    decision = gate(beside(("rules", GOOD), ("no_contact", worse)), ANY)
+    assert decision.reasons == (
+        "The log shows that a program that learned nothing earns more: core less no_contact is "
+        "-0.07 EUR per episode with a 99.5 % interval of [-0.11, -0.03].",
+    )
+    assert not decision.rules_enough  # it is above the bar; another program is better than both
+    (reason,) = gate(beside(("random", worse), ("no_contact", worse)), ANY).reasons
+    assert reason.count("core less") == 2
+
+
+@pytest.mark.parametrize("upper", [0.0, -4e-16, 0.01, float("nan")])
+def test_a_program_that_may_be_worth_as_much_stops_nothing(upper: float) -> None:
+    assert gate(beside(("no_contact", Difference(-0.5, -1.0, upper, 0.995))), ANY).passed

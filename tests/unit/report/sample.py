@@ -244,6 +244,7 @@ def _policy(name: str, table: FloatArray) -> dict[str, Any]:
         "verdict": verdict,
         "reason": reason,
         "contacts_needed": 61_000 if sparse else None,
+        "advice": "about 61000 contacts in all" if sparse else "",
     }
     return {
         "name": name,

@@ -11,6 +11,7 @@ import pytest
 from nurture_rl.report.bar_table import about_bar, against_bar
 from nurture_rl.report.page import render
 from nurture_rl.report.source import ReportInput
+from nurture_rl.report.value_tables import judgements
 from nurture_rl.report.verdict import headline
 from tests.unit.report.sample import sample, undecided
 
@@ -106,10 +107,40 @@ def test_how_many_contacts_would_settle_it_is_not_said_where_they_would_not(
 ) -> None:
     found = replace(undecided(), gap={"verdict": {"trust": trust}})
     assert ("would settle it" in headline(found).sentence) is shown
+    assert any("contacts in all" in line for line in judgements(found)) is shown
 
 
 def test_contacts_settle_nothing_where_the_world_speaks_against_the_candidate() -> None:
     found = undecided()
     evaluation: dict[str, Any] = deepcopy(dict(found.evaluation))
     evaluation["simulator"]["policies"][found.candidate]["difference_lower"] = -0.1
-    assert "would settle it" not in headline(replace(found, evaluation=evaluation)).sentence
+    _advises_nothing(replace(found, evaluation=evaluation))
+
+
+def test_contacts_settle_nothing_where_the_world_puts_the_bar_above_the_candidate() -> None:
+    found = undecided()
+    evaluation: dict[str, Any] = deepcopy(dict(found.evaluation))
+    evaluation["simulator"]["policies"][found.candidate]["over_bar"] = OVER
+    _advises_nothing(replace(found, evaluation=evaluation))
+
+
+def _advises_nothing(found: ReportInput) -> None:
+    assert "would settle it" not in headline(found).sentence
+    (line,) = (line for line in judgements(found) if line.startswith(f"{found.candidate}: "))
+    assert "difference to the reference" in line
+    assert "contacts in all" not in line
+
+
+def test_a_program_that_the_log_puts_above_the_candidate_is_what_the_page_says_first() -> None:
+    found = undecided()
+    more = {"value": -2.0, "interval": {"lower": -3.0, "upper": -1.0}}
+    assert found.candidate is not None
+    over = {found.candidate: {"no_contact": more}}
+    beaten = replace(found, evaluation={**found.evaluation, "over_programs": over})
+    _advises_nothing(beaten)
+    told = headline(beaten)
+    assert told.badge == "Refused"
+    assert "the log shows that a program that learned nothing earns more" in told.sentence
+    open_ = {found.candidate: {"no_contact": more | {"interval": {"lower": -3.0, "upper": 1.0}}}}
+    other = replace(found, evaluation={**found.evaluation, "over_programs": open_})
+    assert headline(other) == headline(found)

@@ -71,6 +71,13 @@ def played(value: float, gain: float, over_bar: float) -> dict[str, Any]:
     }
 
 
+def over_a_program(value: float) -> dict[str, Any]:
+    """A paired difference by the log that holds for two candidates and more programs."""
+    found = difference(value, value - 0.375, value + 0.25)
+    found["interval"]["level"] = 0.9875
+    return found
+
+
 def findings() -> dict[str, Any]:
     """Two candidates that both judges put above `drip` and `expert`; `ppo` is the world's own."""
     bar = {
@@ -95,6 +102,10 @@ def findings() -> dict[str, Any]:
                 "linear_thompson": played(45.0, 8.0, 2.0),
                 "expert": {"value": 41.0},
             }
+        },
+        "over_programs": {
+            "ppo": {"no_contact": over_a_program(1.5)},
+            "linear_thompson": {"no_contact": over_a_program(2.5)},
         },
         "bar": {"name": "expert", "reason": "the run asks for it"},
         "candidates": ["ppo", "linear_thompson"],

@@ -6,33 +6,89 @@ import numpy as np
 import pytest
 
 from nurture_rl.errors import ConfigError
-from nurture_rl.workflow.bar import bar_of, field_of
+from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.ope.evaluation import Evaluation
+from nurture_rl.ope.intervals import paired_difference
+from nurture_rl.workflow.bar import bar_of, field_of, over_programs
+from tests.unit.ope.log_makers import random_log
+from tests.unit.ope.test_evaluate_policies import Leaning
 from tests.unit.workflow.judged_by_hand import settings_of
 
 SEND, WAIT, BOTH = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]])
 
 
 @pytest.mark.parametrize(
-    "asked, policies, name",
+    "asked, worth, name",
     [
-        ("expert", ["drip", "rules", "expert"], "expert"),
-        ("expert", ["drip", "rules"], "rules"),
-        ("expert", ["drip"], None),
-        ("rules", ["drip", "rules", "expert"], "rules"),
-        ("mine", ["mine", "rules"], "mine"),
-        (None, ["drip", "rules", "expert"], None),
+        ("expert", {"drip": 9.0, "rules": 1.0, "expert": 2.0}, "expert"),
+        ("expert", {"drip": 9.0, "rules": 2.0, "expert": 1.0}, "rules"),
+        ("expert", {"rules": 2.0, "expert": 2.0}, "expert"),
+        ("expert", {"drip": 9.0, "rules": -1.0}, "rules"),
+        ("expert", {"drip": 9.0}, None),
+        ("expert", {"drip": 9.0, "expert": -1.0}, "expert"),
+        ("rules", {"rules": 1.0, "expert": 2.0}, "rules"),
+        ("mine", {"mine": -2.0, "rules": -1.0, "expert": 5.0}, "rules"),
+        ("expert", {"rules": None, "expert": None}, "expert"),
+        (None, {"rules": 2.0, "expert": 1.0}, None),
     ],
 )
-def test_the_bar_is_the_one_asked_for_then_the_rules_then_none(
-    asked: str | None, policies: list[str], name: str | None
+def test_the_bar_is_what_the_world_values_more_of_the_one_asked_for_and_the_rules(
+    asked: str | None, worth: dict[str, float | None], name: str | None
 ) -> None:
-    assert bar_of(asked, policies).name == name
+    assert bar_of(asked, worth).name == name
 
 
 def test_the_bar_says_why_it_is_this_one() -> None:
-    assert "no policy `expert`" in bar_of("expert", ["rules"]).reason
-    assert "neither `expert` nor `rules`" in bar_of("expert", []).reason
-    assert "no bar is asked for" in bar_of(None, ["expert"]).reason
+    better = bar_of("expert", {"expert": 16.7, "rules": 33.5})
+    assert better.reason == "the learned world values `rules` above `expert`"
+    assert bar_of("expert", {"expert": 65.9, "rules": 40.0}).reason == (
+        "the run asks for `expert` (release.rules)"
+    )
+    assert "no policy `expert`" in bar_of("expert", {"rules": 1.0}).reason
+    assert "neither `expert` nor `rules`" in bar_of("expert", {}).reason
+    assert "no bar is asked for" in bar_of(None, {"expert": 1.0}).reason
+
+
+def by_a_log() -> Evaluation:
+    """On a log where later actions pay more: two that learned, three that did not."""
+    policies = {
+        "early": Leaning(-0.4),
+        "late": Leaning(0.4),
+        "flat": Leaning(0.0),
+        "late too": Leaning(0.4),
+        "last": Leaning(60.0),
+    }
+    log = random_log(0, [2] * 400, discount=1.0)
+    rng = np.random.default_rng(0)
+    return evaluate_policies(log, policies, "logged", rng, EvaluationConfig())
+
+
+def test_candidates_are_held_against_every_program_that_the_log_carries() -> None:
+    found = by_a_log()
+    carried = {name: one.overlap.feasible for name, one in found.policies.items()}
+    assert carried == {"early": True, "late": True, "flat": True, "late too": True, "last": False}
+    over = over_programs(found, ["early", "late"], ["flat", "late too", "last"], 0.9)
+    assert {name: list(one) for name, one in over.items()} == {
+        "early": ["flat", "late too"],
+        "late": ["flat", "late too"],
+    }
+    # Four pairs share the error of 10 %.
+    early, flat = (found.policies[name].estimates["dr"].estimate for name in ("early", "flat"))
+    by_hand = paired_difference(early, flat, 1.0 - 0.1 / 4)
+    told = over["early"]["flat"]
+    assert told["value"] == early.value - flat.value < 0.0
+    assert told["interval"]["level"] == pytest.approx(0.975)
+    assert (told["interval"]["lower"], told["interval"]["upper"]) == pytest.approx(
+        (by_hand.interval.lower, by_hand.interval.upper)
+    )
+    assert told["interval"]["upper"] < 0.0 < over["late"]["flat"]["interval"]["lower"]
+    assert over["late"]["late too"]["interval"]["upper"] == 0.0  # one policy written twice
+
+
+def test_a_candidate_that_the_log_does_not_carry_is_held_against_no_program() -> None:
+    found = by_a_log()
+    assert over_programs(found, ["last"], ["flat"], 0.95) == {"last": {}}
+    assert over_programs(found, [], ["flat"], 0.95) == {}
 
 
 @pytest.mark.parametrize("name", ["exprt", "ppo"])

@@ -12,7 +12,7 @@ from scipy.stats import t
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_envs.rollout import Returns
-from nurture_rl.workflow.simulated import bound, collected, summary
+from nurture_rl.workflow.simulated import bound, collected, less, summary
 
 
 def journey(estimand: str = "per_episode") -> Journey:
@@ -57,6 +57,24 @@ def test_the_reference_differs_from_itself_by_nothing() -> None:
     base = collected([[played(REFERENCE, [1] * 4)]], journey())
     found = summary(journey(), base, base, 0.95)
     assert [found[f"difference{end}"] for end in ("", "_lower", "_upper")] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("apart, counts", [(1e-14, False), (1e-6, True)])
+def test_what_is_rounding_beside_what_was_earned_is_no_difference(
+    apart: float, counts: bool
+) -> None:
+    # 0.1 + 0.2 - 0.3 is 5e-17: a contact that earned nothing has no size of its own.
+    base = [30.0, 0.0, 10.0, 20.0]
+    near = [value + apart for value in base]
+    far = [value + 1.0 for value in base]
+    one = collected([[played(base, [1] * 4)]] * 2, journey())
+    other = collected([[played(near, [1] * 4)], [played(far, [1] * 4)]], journey())
+    found = less(other, one, 0.95)
+    assert (found["worst"]["lower"] > 0.0) is counts
+    assert (found["by_member"][0] != 0.0) is counts
+    row_ = summary(journey(), other, one, 0.95)
+    assert (row_["worst"]["difference_lower"] > 0.0) is counts
+    assert found["by_member"][1] == 1.0
 
 
 def test_values_per_decision_are_divided_by_each_policys_own_decisions() -> None:

@@ -8,11 +8,23 @@ from typing import Any
 import pytest
 
 from nurture_envs.journey_file import load_journey
-from nurture_rl.release.gate import BarEvidence, Difference, GateEvidence, WorldJudgement
+from nurture_rl.release.gate import (
+    BarEvidence,
+    Difference,
+    GateEvidence,
+    ProgramEvidence,
+    WorldJudgement,
+)
 from nurture_rl.simulator.gap.verdict import Trust
 from nurture_rl.workflow.evidence import evidence_on, in_order
 from nurture_rl.workflow.release import judged_candidates, outcome
-from tests.unit.workflow.judged_by_hand import LEVEL, findings, gap_verdict, settings_of
+from tests.unit.workflow.judged_by_hand import (
+    LEVEL,
+    findings,
+    gap_verdict,
+    over_a_program,
+    settings_of,
+)
 
 JOURNEY = load_journey("inbound_lead")
 
@@ -45,6 +57,8 @@ def test_every_number_reaches_the_gate_in_its_own_place() -> None:
             Difference(5.0, 4.375, 5.375, LEVEL),
             Difference(4.875, 4.125, 5.25, LEVEL),
         ),
+        programs=(ProgramEvidence("no_contact", Difference(1.5, 1.125, 1.75, 0.9875)),),
+        earned=91.0,  # ppo 50 and drip 41 in the world
     )
 
 
@@ -145,6 +159,28 @@ def test_one_candidate_alone_needs_no_correction() -> None:
     found = findings() | {"candidates": ["ppo"]}
     found["ope"]["level"] = 0.95
     assert outcome(asked(found), found)["passed"]
+
+
+def test_what_the_log_shows_to_be_worse_than_no_contact_is_not_released() -> None:
+    found = findings() | {"candidates": ["ppo"]}
+    assert outcome(asked(found), found)["passed"]
+    found["over_programs"]["ppo"]["no_contact"] = over_a_program(-0.5)
+    made = outcome(asked(found), found)
+    assert (made["verdict"], made["exported"], made["passed"]) == ("refused", None, False)
+    assert made["reasons"] == [
+        "The log shows that a program that learned nothing earns more: ppo less no_contact is -0.5 "
+        "EUR per episode with a 98.75 % interval of [-0.875, -0.25]."
+    ]
+
+
+def test_two_that_act_alike_are_not_released_by_the_last_digit_of_what_they_earn() -> None:
+    found = findings() | {"candidates": ["ppo"]}
+    dust, world = 4e-16, found["simulator"]["policies"]["ppo"]
+    tiny = {"value": dust, "lower": dust, "upper": dust, "level": LEVEL}
+    world |= {"difference": dust, "difference_lower": dust, "difference_upper": dust}
+    assert len(outcome(asked(found), found)["reasons"]) == 1
+    world["over_bar"] = tiny | {"worst": tiny}
+    assert len(outcome(asked(found), found)["reasons"]) == 2
 
 
 def test_a_release_that_asks_for_a_ranking_world_is_asked_for_it() -> None:

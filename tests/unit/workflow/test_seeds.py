@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -49,7 +50,7 @@ def record(seed: int = 0, passed: bool = True, candidate: str | None = "ppo") ->
             "expert": played(50.0, 14.0, "cannot_tell_yet"),
             "ppo": played(52.0, 16.0),
         },
-        gate={"candidate": candidate, "passed": passed, "reasons": [], "policy_id": None},
+        gate={"candidate": candidate, "passed": passed, "reasons": [], "bar": {"name": "expert"}},
         trust="trust_for_ranking",
         settings=usual(),
     )
@@ -112,12 +113,32 @@ def test_a_release_is_right_where_the_truth_says_better_and_no_worse_than_the_ba
     assert release.bar == "expert"
 
 
-def test_rules_are_the_bar_where_no_expert_was_played() -> None:
-    kept = {"rules": played(90.0, 54.0), "ppo": played(52.0, 16.0)}
-    release = release_of(replace(record(), policies=kept))
-    assert (release.bar, release.worse) == ("rules", True)
-    alone = release_of(replace(record(), policies={"ppo": played(52.0, 16.0)}))
+def with_bar(name: str | None, **policies: SeedPolicy) -> SeedRecord:
+    found = against(**policies)
+    return replace(found, gate={**found.gate, "bar": {"name": name, "reason": "why"}})
+
+
+def test_a_release_is_held_against_the_bar_that_its_own_gate_took() -> None:
+    release = release_of(with_bar("rules", rules=played(90.0, 54.0)))
+    assert (release.bar, release.worse, release.right) == ("rules", True, False)
+    assert release_of(with_bar("expert", rules=played(90.0, 54.0))).right
+    alone = release_of(with_bar(None))
     assert (alone.bar, alone.worse, alone.right) == (None, None, True)
+
+
+def test_seeds_with_bars_of_their_own_say_how_often_each_was_the_bar() -> None:
+    other = with_bar("rules", rules=played(40.0, 4.0))
+    page = report([record(), replace(other, seed=1), replace(with_bar(None), seed=2)])
+    assert "worse than its run's bar (`expert` in 1 seeds, `rules` in 1 seeds)." in page
+    assert "truly worse than `expert`." in report([record(), record(1)])
+    assert "truly worse than" not in report([with_bar(None)])
+
+
+def test_a_record_whose_bar_was_not_played_is_refused(tmp_path: Path) -> None:
+    for broken in (with_bar("rules"), replace(record(), gate={"candidate": "ppo"})):
+        (tmp_path / "seed-0.json").write_text(json.dumps(asdict(broken)), "utf-8")
+        with pytest.raises(ConfigError, match="expected the record of one seed, got KeyError"):
+            recorded(tmp_path, given(), lambda line: None, lambda *_: record())
 
 
 def test_the_tables_give_mean_and_range_over_seeds_and_count_verdicts() -> None:
@@ -137,7 +158,7 @@ def test_the_tables_give_mean_and_range_over_seeds_and_count_verdicts() -> None:
 
 
 def test_a_plain_program_that_was_enough_is_told_apart_from_a_refusal() -> None:
-    gate = {"candidate": "ppo", "passed": False, "exported": "expert"}
+    gate = {**record().gate, "passed": False, "exported": "expert"}
     enough = replace(record(), gate=gate)
     assert "refused, `expert` is enough" in gate_table([enough])
     assert "in 0 of 2 seeds" in report([enough, record(1, passed=False)])
