@@ -59,7 +59,9 @@ def headline(source: ReportInput) -> Headline:
 def _enough(source: ReportInput) -> str:
     bar = words(source.evaluation, "bar", "name")
     served = words(source.gate, "exported")
-    bundle = "" if served is None else f" The bundle holds “{served}”."
+    reference = words(source.evaluation, "reference")
+    stay = f" Nor is that one shown to earn more than “{reference}”: stay with “{reference}”."
+    bundle = stay if served is None else f" The bundle holds “{served}”."
     return (
         f"Rules are enough: no learned policy is shown to earn more than “{bar}”, a program that "
         f"learned nothing.{bundle}"

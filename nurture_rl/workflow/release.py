@@ -119,12 +119,19 @@ def outcome(asked: Judged, found: Mapping[str, Any]) -> dict[str, Any]:
     if decision.passed:
         return record | {"verdict": RELEASED, "exported": evidence.candidate}
     if bar is not None and all(answer.rules_enough for _, answer in asked):
-        enough = (
-            f"Rules are enough: no learned policy is shown to earn more than `{bar}`, so the "
-            f"bundle holds `{bar}`."
-        )
-        return record | {"verdict": RULES, "exported": bar, "sentence": enough}
+        return record | {"verdict": RULES, **_enough(bar, found)}
     return record
+
+
+def _enough(bar: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The bar for the bundle, if the world puts it above the reference; else nothing new."""
+    reference = found["reference"]
+    enough = f"Rules are enough: no learned policy is shown to earn more than `{bar}`"
+    above = found["simulator"]["policies"][bar]["difference_lower"] > 0.0
+    if not above and bar != reference:
+        stay = f"nor is `{bar}` shown to earn more than `{reference}`, so stay with `{reference}`"
+        return {"exported": None, "sentence": f"{enough}, {stay}."}
+    return {"exported": bar, "sentence": f"{enough}, so the bundle holds `{bar}`."}
 
 
 def _nobody(left_out: Mapping[str, str]) -> str:

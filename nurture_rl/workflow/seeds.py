@@ -21,6 +21,15 @@ _OF_A_SEED = ("seed", "runs", "tracking_uri")  # settings in which records may d
 
 
 @dataclass(frozen=True, slots=True)
+class Paired:
+    """The truth of a policy less that of another on the same contacts and luck."""
+
+    value: float
+    lower: float  # of 95 %
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
 class SeedPolicy:
     """One policy in one seed's run, the journey's unit per episode."""
 
@@ -30,6 +39,7 @@ class SeedPolicy:
     difference: float  # truth less the reference's, on the same contacts and luck
     difference_lower: float
     difference_upper: float
+    over_bar: Paired | None  # truth less the bar's, alike; None: it is the bar, or there is none
     world: float  # mean over the learned world's members
     verdict: str  # of the off-policy evaluation
 
@@ -89,7 +99,7 @@ def read_record(path: Path) -> SeedRecord:
     """
     try:
         data = json.loads(path.read_text("utf-8"))
-        policies = {name: SeedPolicy(**one) for name, one in data.pop("policies").items()}
+        policies = {name: _policy_of(one) for name, one in data.pop("policies").items()}
         found = SeedRecord(**{**data, "learned": tuple(data["learned"]), "policies": policies})
         if found.bar not in {None, *policies}:
             raise KeyError(found.bar)
@@ -99,6 +109,11 @@ def read_record(path: Path) -> SeedRecord:
             f"{path}: expected the record of one seed, got {type(error).__name__}: {error}; "
             "remove it and run the seed again"
         ) from error
+
+
+def _policy_of(data: Mapping[str, Any]) -> SeedPolicy:
+    over = data["over_bar"]
+    return SeedPolicy(**{**data, "over_bar": None if over is None else Paired(**over)})
 
 
 def run_of_seed(checked: Settings, say: Say) -> SeedRecord:
@@ -129,6 +144,7 @@ def run_of_seed(checked: Settings, say: Say) -> SeedRecord:
 
 def _policy(found: Mapping[str, Any], name: str) -> SeedPolicy:
     true, world = (found[judge]["policies"][name] for judge in ("truth", "simulator"))
+    over = true["over_bar"]
     return SeedPolicy(
         truth=true["value"],
         truth_lower=true["lower"],
@@ -136,6 +152,7 @@ def _policy(found: Mapping[str, Any], name: str) -> SeedPolicy:
         difference=true["difference"],
         difference_lower=true["difference_lower"],
         difference_upper=true["difference_upper"],
+        over_bar=None if over is None else Paired(over["value"], over["lower"], over["upper"]),
         world=world["value"],
         verdict=verdict_of(found, name),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nurture_rl.workflow.ranking_tables import markdown_table, spread
+from nurture_rl.workflow.release import RULES
 from nurture_rl.workflow.seeds import SeedPolicy, SeedRecord
 
 
@@ -17,10 +18,16 @@ class Release:
     seed: int
     candidate: str | None
     passed: bool
-    enough: str | None  # the plain program that the gate released instead, where none passed
+    enough: str | None  # the plain program that the gate found enough, where none passed
     better: bool | None  # the candidate than the reference; None: there is no candidate
     worse: bool | None  # the candidate than the bar; None: no candidate, or no bar
     bar: str | None
+    beaten: bool  # a learned policy is truly better than the bar
+
+    @property
+    def rightly_enough(self) -> bool:
+        """A plain program was found enough, and no learned policy is truly better than it."""
+        return self.enough is not None and not self.beaten
 
     @property
     def right(self) -> bool:
@@ -31,20 +38,21 @@ class Release:
 def release_of(record: SeedRecord) -> Release:
     """Hold a gate's answer against the truth.
 
-    Truly better: the 95 % interval of the paired difference to the reference lies above 0. Truly
-    worse than the bar: the 95 % interval of its value lies below that of the bar.
+    Truly better, or worse: the 95 % interval of the paired difference, on the same contacts and
+    luck, lies above 0, or below.
     """
     candidate = record.gate.get("candidate")
     bar = record.bar
     passed = bool(record.gate.get("passed", False))
-    exported = record.gate.get("exported")
-    enough = None if passed or not isinstance(exported, str) else exported
+    enough = bar if record.gate.get("verdict") == RULES else None
+    over = [record.policies[name].over_bar for name in record.learned]
+    beaten = any(one is not None and one.lower > 0.0 for one in over)
     chosen = record.policies.get(candidate) if isinstance(candidate, str) else None
     if chosen is None:
-        return Release(record.seed, candidate, passed, enough, None, None, bar)
-    worse = None if bar is None else chosen.truth_upper < record.policies[bar].truth_lower
+        return Release(record.seed, candidate, passed, enough, None, None, bar, beaten)
+    worse = None if chosen.over_bar is None else chosen.over_bar.upper < 0.0
     better = chosen.difference_lower > 0.0
-    return Release(record.seed, candidate, passed, enough, better, worse, bar)
+    return Release(record.seed, candidate, passed, enough, better, worse, bar, beaten)
 
 
 def report(records: Sequence[SeedRecord]) -> str:
@@ -83,9 +91,15 @@ def gate_sentence(records: Sequence[SeedRecord]) -> str:
     told = ", ".join(f"`{bar}` in {count} seeds" for bar, count in bars.most_common())
     bar = f"`{next(iter(bars))}`" if len(bars) == 1 else f"its run's bar ({told})"
     than = f" and not truly worse than {bar}" if bars else ""
-    enough = sum(one.enough is not None for one in found)
+    enough, rightly = (
+        sum(one.enough is not None for one in found),
+        sum(one.rightly_enough for one in found),
+    )
     instead = (
-        f" In {enough} more it found a plain program enough and released that." if enough else ""
+        f" In {enough} more it found a plain program enough, rightly in {rightly}: no learned "
+        "policy is truly better than that program."
+        if enough
+        else ""
     )
     return (
         f"The gate passed in {passed} of {len(found)} seeds, rightly in {right}: rightly where the "
@@ -117,7 +131,9 @@ def gate_table(records: Sequence[SeedRecord]) -> str:
 def _answer(one: Release) -> str:
     if one.passed:
         return "passed, rightly" if one.right else "passed, wrongly"
-    return f"refused, `{one.enough}` is enough" if one.enough else "refused"
+    if one.enough is None:
+        return "refused"
+    return f"refused, {'rightly' if one.rightly_enough else 'wrongly'}: `{one.enough}` is enough"
 
 
 def _said(answer: bool | None, yes: str, no: str) -> str:

@@ -147,6 +147,39 @@ def test_the_next_candidate_is_released_where_the_first_is_refused() -> None:
     assert [one["passed"] for one in made["judged"]] == [False, True]
 
 
+def nobody_beats_the_bar(least_gain: float) -> dict[str, Any]:
+    """No candidate is shown to beat the expert; what the expert gains on the drip at least."""
+    found = findings()
+    for name in found["candidates"]:
+        found["simulator"]["policies"][name]["over_bar"]["lower"] = -0.5
+    found["simulator"]["policies"]["expert"]["difference_lower"] = least_gain
+    return found
+
+
+def test_a_program_that_is_enough_and_beats_the_reference_in_the_world_is_bundled() -> None:
+    found = nobody_beats_the_bar(0.25)
+    made = outcome(asked(found), found)
+    assert (made["verdict"], made["exported"]) == ("rules_are_enough", "expert")
+    assert made["sentence"].endswith("so the bundle holds `expert`.")
+
+
+@pytest.mark.parametrize("least_gain", [0.0, -3.0])
+def test_a_program_that_is_not_shown_to_beat_the_reference_replaces_nothing(
+    least_gain: float,
+) -> None:
+    found = nobody_beats_the_bar(least_gain)
+    made = outcome(asked(found), found)
+    assert (made["verdict"], made["exported"], made["passed"]) == ("rules_are_enough", None, False)
+    assert made["sentence"].endswith(
+        "nor is `expert` shown to earn more than `drip`, so stay with `drip`."
+    )
+
+
+def test_a_reference_that_is_the_bar_is_bundled_as_it_is() -> None:
+    found = nobody_beats_the_bar(0.0) | {"reference": "expert"}
+    assert outcome(asked(found), found)["exported"] == "expert"
+
+
 def test_bounds_that_do_not_hold_for_all_candidates_together_are_refused() -> None:
     found = findings()
     found["ope"]["level"] = 0.95

@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.config import Settings, register_schema, settings
-from nurture_rl.workflow.seeds import SeedPolicy, SeedRecord, recorded, settings_hash
+from nurture_rl.workflow.seeds import Paired, SeedPolicy, SeedRecord, recorded, settings_hash
 from nurture_rl.workflow.seeds_tables import gate_table, policy_table, release_of, report
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -33,10 +33,15 @@ def given(*overrides: str) -> Settings:
         return settings(compose("pipeline", overrides=list(overrides)))
 
 
+BAR = 50.0
+
+
 def played(truth: float, difference: float, verdict: str = "better") -> SeedPolicy:
-    """A policy whose value is known to 2 EUR and whose difference to 1 EUR."""
+    """A policy whose value is known to 2 EUR and whose differences to 1 EUR; the bar earns 50."""
     low, high = difference - 1.0, difference + 1.0
-    return SeedPolicy(truth, truth - 2.0, truth + 2.0, difference, low, high, truth - 4.0, verdict)
+    over = None if truth == BAR else Paired(truth - BAR, truth - BAR - 1.0, truth - BAR + 1.0)
+    value = (truth, truth - 2.0, truth + 2.0)
+    return SeedPolicy(*value, difference, low, high, over, truth - 4.0, verdict)
 
 
 def record(seed: int = 0, passed: bool = True, candidate: str | None = "ppo") -> SeedRecord:
@@ -47,7 +52,7 @@ def record(seed: int = 0, passed: bool = True, candidate: str | None = "ppo") ->
         learned=("ppo",),
         policies={
             "drip": played(36.0, 0.0, "cannot_tell_yet"),
-            "expert": played(50.0, 14.0, "cannot_tell_yet"),
+            "expert": played(BAR, 14.0, "cannot_tell_yet"),
             "ppo": played(52.0, 16.0),
         },
         gate={"candidate": candidate, "passed": passed, "reasons": [], "bar": {"name": "expert"}},
@@ -99,9 +104,9 @@ def against(**policies: SeedPolicy) -> SeedRecord:
     [
         (record(), True, False, True),
         (record(passed=False), True, False, False),
-        (against(ppo=played(46.1, 10.1)), True, False, True),  # 48.1 reaches the expert's 48
-        (against(ppo=played(45.9, 9.9)), True, True, False),  # 47.9 does not
-        (against(expert=played(30.0, -6.0), ppo=played(36.9, 0.9)), False, False, False),
+        (against(ppo=played(49.1, 13.1)), True, False, True),  # up to 0.1 more than the expert
+        (against(ppo=played(48.9, 12.9)), True, True, False),  # 0.1 less at best
+        (against(ppo=played(36.9, 0.9)), False, True, False),
         (record(candidate=None, passed=False), None, None, False),
     ],
 )
@@ -119,10 +124,11 @@ def with_bar(name: str | None, **policies: SeedPolicy) -> SeedRecord:
 
 
 def test_a_release_is_held_against_the_bar_that_its_own_gate_took() -> None:
-    release = release_of(with_bar("rules", rules=played(90.0, 54.0)))
+    below = replace(played(52.0, 16.0), over_bar=Paired(-38.0, -39.0, -37.0))
+    release = release_of(with_bar("rules", rules=played(90.0, 54.0), ppo=below))
     assert (release.bar, release.worse, release.right) == ("rules", True, False)
     assert release_of(with_bar("expert", rules=played(90.0, 54.0))).right
-    alone = release_of(with_bar(None))
+    alone = release_of(with_bar(None, ppo=replace(played(52.0, 16.0), over_bar=None)))
     assert (alone.bar, alone.worse, alone.right) == (None, None, True)
 
 
@@ -158,12 +164,16 @@ def test_the_tables_give_mean_and_range_over_seeds_and_count_verdicts() -> None:
 
 
 def test_a_plain_program_that_was_enough_is_told_apart_from_a_refusal() -> None:
-    gate = {**record().gate, "passed": False, "exported": "expert"}
-    enough = replace(record(), gate=gate)
-    assert "refused, `expert` is enough" in gate_table([enough])
-    assert "in 0 of 2 seeds" in report([enough, record(1, passed=False)])
-    assert "In 1 more it found a plain program enough" in report([enough, record(1, passed=False)])
-    assert "plain program" not in report([replace(record(), gate={**gate, "passed": True})])
+    gate = {**record().gate, "passed": False, "verdict": "rules_are_enough"}
+    wrong = replace(record(), gate=gate)  # ppo earns 2 EUR more, and at least 1
+    right = replace(against(ppo=played(50.9, 14.9)), gate=gate)  # or 0.1 less
+    assert "refused, wrongly: `expert` is enough" in gate_table([wrong])
+    assert "refused, rightly: `expert` is enough" in gate_table([right])
+    page = report([wrong, right, record(1, passed=False)])
+    assert "in 0 of 3 seeds" in page
+    assert "In 2 more it found a plain program enough, rightly in 1:" in page
+    released = {**gate, "passed": True, "verdict": "released"}
+    assert "plain program" not in report([replace(record(), gate=released)])
 
 
 def test_a_policy_that_some_seeds_lack_says_in_how_many_it_was() -> None:
