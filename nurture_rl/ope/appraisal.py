@@ -260,7 +260,9 @@ def _withheld(
         if not found and all(one.overlap.feasible for one in pair):
             # Too little overlap withholds what looked decided; elsewhere the judgement says it.
             found = tuple(one for part in pair for one in targets[part.name].of(REFUSE))
-        if found and judged is not None and not _one_policy(policy):
+        # What the logging policy did is known by the log's word alone.
+        one_policy = reference is not None and _one_policy(policy)
+        if found and judged is not None and not one_policy:
             why = "; ".join(dict.fromkeys(one.sentence for one in found))
             reason = f"checks refuse a verdict: {why}"
             judged = Judgement(Verdict.CANNOT_TELL_YET, reason, None)
@@ -269,7 +271,7 @@ def _withheld(
 
 
 def _one_policy(policy: PolicyEvaluation) -> bool:
-    """Whether it acts as the reference does, which holds on any log."""
+    """Whether it acts as the reference does; that of another target policy holds on any log."""
     return policy.difference is not None and policy.difference.interval.method == SAME_POLICY
 
 
