@@ -108,7 +108,7 @@ def test_an_empty_log_is_refused_with_what_was_found(runs: Path, tmp_path: Path)
 
 def raw_copy(runs: Path, folder: Path, **columns: object) -> Path:
     """The raw tables of a run with some decision columns filled with one value."""
-    raw = next((runs / "stages").glob("raw-*")) / "tables"
+    raw = next((runs / "stages").glob("raw-*/tables"))
     folder.mkdir()
     for kind in ("events", "contacts", "decisions"):
         table = pq.read_table(raw / f"{kind}.parquet")
@@ -124,7 +124,7 @@ def raw_copy(runs: Path, folder: Path, **columns: object) -> Path:
     "columns, said",
     [
         ({"propensity": None}, "decisions have no propensity"),
-        ({"journey": "hillstrom"}, "expected decisions of journey 'inbound_lead'"),
+        ({"journey": "hillstrom"}, "2525 with other journey"),
         ({"catalog": "deadbeef"}, "decisions were refused"),
     ],
 )
