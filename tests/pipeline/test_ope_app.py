@@ -240,7 +240,7 @@ def test_a_journeys_log_brings_its_policies_segments_harms_and_factors(tmp_path:
         "rules",
         "logging",
     }
-    assert appraisal["rules"] == "rules"
+    assert appraisal["rules"] == "expert"
     assert appraisal["harms"].keys() >= {"unsubscribes", "complaints"}
     assert log["provenance"].startswith("SYNTHETIC")
     assert "SYNTHETIC" in (found.folder / "ope.html").read_text("utf-8")
