@@ -58,7 +58,8 @@ def test_a_real_log_reaches_a_gate_that_gives_reasons(
     done: Finished = request.getfixturevalue(source)
     assert done.gate["candidate"] in ("linear_thompson", "ppo", "tuned_rules")
     assert done.gate["passed"] is (not done.gate["reasons"])
-    assert done.gate["passed"] is (done.pipeline.released / "bundle").is_dir()
+    bundled = (done.pipeline.released / "bundle").is_dir()
+    assert bundled is (done.gate["exported"] is not None)
     assert done.notes["supports"]
     assert done.notes["limits"]
     assert done.gap["verdict"]["sentence"]
