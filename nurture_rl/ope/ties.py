@@ -7,11 +7,15 @@ error: divided by each other the two make any verdict.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nurture_rl.ope.estimators import ValueEstimate
-from nurture_rl.ope.log import FloatArray
+if TYPE_CHECKING:  # a serving host reads evidence and has no scipy, which estimators need
+    from nurture_rl.ope.estimators import ValueEstimate
+
+FloatArray = NDArray[np.float64]
 
 ROUNDING = 1e-9  # share of what was added up; far above rounding, far below what anybody earns
 STORED = 1e-6  # share of a probability; files keep no more than its first digits

@@ -84,6 +84,12 @@ def test_light_rooms_load_without_the_heavy_libraries(root: str, tmp_path: Path)
     assert loaded.split() == []
 
 
+def test_a_bundle_is_read_without_scipy(tmp_path: Path) -> None:
+    code = "import sys, nurture_rl.release.bundle, nurture_rl.serving.app\n"
+    loaded = run_isolated(code + "print('scipy' in sys.modules)", tmp_path)
+    assert loaded.split() == ["False"]
+
+
 def test_the_walk_sees_relative_and_nested_imports(tmp_path: Path) -> None:
     path = tmp_path / "b.py"
     path.write_text("from ..c import d\nfrom . import e\ndef f():\n    import g.h\n")
