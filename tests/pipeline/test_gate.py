@@ -138,6 +138,10 @@ def beaten_by_a_program(found: Findings, gap: Findings) -> None:
     found["over_programs"][CANDIDATE]["no_contact"] = worse
 
 
+def gain_of_the_bar(found: Findings, least: float) -> None:
+    found["simulator"]["policies"][BAR]["difference_lower"] = least
+
+
 def bar_by_the_log(found: Findings, gap: Findings) -> None:
     by_log(found)["against_rules"]["interval"]["lower"] = -0.001
 
@@ -214,7 +218,11 @@ def test_each_piece_of_evidence_alone_stops_a_release(
 def test_a_candidate_not_shown_above_the_bar_leaves_the_bar_to_be_served(
     loop: Pipeline, tmp_path: Path, change: Callable[[Findings, Findings], None], said: str
 ) -> None:
-    made, bundle = asked_again(loop, tmp_path, change)
+    def and_the_bar_gains(found: Findings, gap: Findings) -> None:
+        change(found, gap)
+        gain_of_the_bar(found, 0.001)
+
+    made, bundle = asked_again(loop, tmp_path, and_the_bar_gains)
     assert (made["verdict"], made["passed"], made["exported"]) == ("rules_are_enough", False, BAR)
     assert made["candidate"] == CANDIDATE
     (reason,) = made["reasons"]
@@ -223,6 +231,19 @@ def test_a_candidate_not_shown_above_the_bar_leaves_the_bar_to_be_served(
     assert (served.policy_id, dict(served.spec)) == (made["policy_id"], {"kind": BAR})
     card = (bundle / "card.md").read_text("utf-8").splitlines()
     assert card[2].startswith("Rules are enough: no learned policy is shown")
+
+
+def test_a_bar_not_shown_above_the_reference_leaves_everything_as_it_is(
+    loop: Pipeline, tmp_path: Path
+) -> None:
+    def and_the_bar_gains_nothing(found: Findings, gap: Findings) -> None:
+        bar_in_the_world(found, gap)
+        gain_of_the_bar(found, 0.0)
+
+    made, bundle = asked_again(loop, tmp_path, and_the_bar_gains_nothing)
+    assert (made["verdict"], made["passed"], made["exported"]) == ("rules_are_enough", False, None)
+    assert made["sentence"].endswith("so stay with `drip`.")
+    assert not bundle.exists()
 
 
 def test_nothing_changed_is_released_again(loop: Pipeline, tmp_path: Path) -> None:
@@ -249,7 +270,11 @@ class Tracked:
 def test_the_end_says_first_that_rules_are_enough_and_how_to_serve_them(
     loop: Pipeline, tmp_path: Path
 ) -> None:
-    _, bundle = asked_again(loop, tmp_path, bar_in_the_world)
+    def and_the_bar_gains(found: Findings, gap: Findings) -> None:
+        bar_in_the_world(found, gap)
+        gain_of_the_bar(found, 0.001)
+
+    _, bundle = asked_again(loop, tmp_path, and_the_bar_gains)
     ended = SimpleNamespace(settings=loop.settings, ingested=loop.ingested, released=bundle.parent)
     tracked = Tracked()
     made = verbs._export(ended, tracked)  # type: ignore[arg-type]
