@@ -111,9 +111,7 @@ def decision_times(decisions: pa.Table, contacts: Contacts) -> DecisionTimes:
         TimeZoneError: a contact's zone is unknown.
     """
     times = times_of(decisions, contacts)
-    _, first = np.unique(times.episode, return_index=True)
-    contact, anchor = times.contact, times.anchor_us
-    torn = (contact != contact[first][times.episode]) | (anchor != anchor[first][times.episode])
+    torn = torn_decisions(times)
     if torn.any():
         one = decisions.slice(int(np.flatnonzero(torn)[0]), 1).to_pylist()[0]
         raise LogError(
@@ -122,6 +120,15 @@ def decision_times(decisions: pa.Table, contacts: Contacts) -> DecisionTimes:
             "give each pass through the journey its own episode_id"
         )
     return times
+
+
+def torn_decisions(times: DecisionTimes) -> BoolArray:
+    """Decisions of another contact or anchor than the first of their episode, [n]."""
+    _, first = np.unique(times.episode, return_index=True)
+    contact, anchor = times.contact, times.anchor_us
+    return np.asarray(
+        (contact != contact[first][times.episode]) | (anchor != anchor[first][times.episode])
+    )
 
 
 def times_of(decisions: pa.Table, contacts: Contacts) -> DecisionTimes:

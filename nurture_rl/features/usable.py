@@ -18,10 +18,12 @@ from nurture_envs.journey import Journey
 from nurture_rl.features.attributes import unreadable_numbers
 from nurture_rl.features.bins import (
     Contacts,
+    DecisionTimes,
     bins_at_decision,
     early_decisions,
     index_contacts,
     times_of,
+    torn_decisions,
 )
 
 BoolArray = NDArray[np.bool_]
@@ -83,7 +85,7 @@ def after_the_end(table: pa.Table, horizon: int) -> pa.Array:
         horizon: bins of an episode.
     """
     named = _Named(*(_texts(table, name) for name in _Named.__slots__))
-    episode, _ = _codes(named.episode_id)
+    episode = _codes(named.episode_id)
     step, terminal = np.asarray(table["step"]), np.asarray(table["terminal"])
     last = np.full(episode.max(initial=-1) + 1, horizon - 1, np.int64)
     np.minimum.at(last, episode[terminal], step[terminal])
@@ -127,10 +129,11 @@ def _findings(
     yield _listed(named.contact_id, known.contacts)
     yield _listed(named.episode_id, known.episodes)
     yield _listed(named.contact_id, dict(unreadable_numbers(about, journey)))
-    yield _torn(decisions, named)
+    times = times_of(decisions, about)
+    yield _torn(times, named)
     if known.unplaced:
         yield _holes(decisions, named, known.unplaced)
-    yield from _untimely(decisions, about, named, journey)
+    yield from _untimely(times, about, named, journey)
 
 
 def _listed(names: Texts, reasons: Mapping[str, str]) -> Finding:
@@ -138,15 +141,11 @@ def _listed(names: Texts, reasons: Mapping[str, str]) -> Finding:
     return bad, lambda row: reasons[names[row]]
 
 
-def _torn(decisions: pa.Table, named: _Named) -> Finding:
+def _torn(times: DecisionTimes, named: _Named) -> Finding:
     """Episodes of two contacts or two anchors, whole."""
-    episode, first = _codes(named.episode_id)
-    contact, _ = _codes(named.contact_id)
-    anchor = np.asarray(decisions["anchor"].cast(pa.int64()))
-    differs = (contact != contact[first][episode]) | (anchor != anchor[first][episode])
-    torn = np.bincount(episode, weights=differs) > 0
+    torn = np.bincount(times.episode, weights=torn_decisions(times)) > 0
     return (
-        torn[episode],
+        torn[times.episode],
         lambda row: (
             f"torn episode: {named.who(row)} is of {named.episode_id[row]!r}, which has two "
             "contacts or two anchors; give each pass through the journey its own episode_id"
@@ -156,7 +155,7 @@ def _torn(decisions: pa.Table, named: _Named) -> Finding:
 
 def _holes(decisions: pa.Table, named: _Named, unplaced: int) -> Finding:
     """Episodes that lack a bin, where lines that could not be read may have held it."""
-    episode, _ = _codes(named.episode_id)
+    episode = _codes(named.episode_id)
     step = np.asarray(decisions["step"])
     bins = np.unique(np.stack([episode, step]), axis=1)[0]
     last = np.zeros(episode.max(initial=-1) + 1, np.int64)
@@ -172,10 +171,10 @@ def _holes(decisions: pa.Table, named: _Named, unplaced: int) -> Finding:
 
 
 def _untimely(
-    decisions: pa.Table, about: Contacts, named: _Named, journey: Journey
+    times: DecisionTimes, about: Contacts, named: _Named, journey: Journey
 ) -> Iterator[Finding]:
     """Decisions of no bin of the journey, made before their bin, or a whole horizon after it."""
-    times, horizon = times_of(decisions, about), journey.clock.horizon
+    horizon = journey.clock.horizon
     yield (
         times.step >= horizon,
         lambda row: (
@@ -211,7 +210,7 @@ def _second_decisions(decisions: pa.Table, named: _Named, reasons: Texts) -> Non
     good = np.flatnonzero(reasons == "")
     step, deferred = np.asarray(decisions["step"]), np.asarray(decisions["deferred"])
     decided = np.asarray(decisions["decided_at"].cast(pa.int64()))
-    episode, ids = _codes(named.episode_id)[0], _codes(named.decision_id)[0]
+    episode, ids = _codes(named.episode_id), _codes(named.decision_id)
     order = good[np.lexsort([part[good] for part in (ids, decided, deferred, step, episode)])]
     same = (np.diff(episode[order]) == 0) & (np.diff(step[order]) == 0)
     starts = np.append(True, ~same)[: len(order)]
@@ -243,10 +242,9 @@ def _break_episodes(named: _Named, reasons: Texts) -> None:
         )
 
 
-def _codes(names: Texts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Codes in the names' order, [n], and the first row of each name."""
-    _, first, codes = np.unique(names.astype(str), return_index=True, return_inverse=True)
-    return codes.astype(np.int64), first.astype(np.int64)
+def _codes(names: Texts) -> NDArray[np.int64]:
+    """Codes in the names' order, [n]."""
+    return np.unique(names.astype(str), return_inverse=True)[1].astype(np.int64)
 
 
 def _texts(table: pa.Table, name: str) -> Texts:

@@ -113,12 +113,15 @@ class _Asked:
     ratios: Ratios
     contact: IntArray  # of each row, [N]
     unseen: FloatArray  # second moment of each action's weights that did not turn up, [N, a]
+    rare: BoolArray  # actions of the whole log, see `_rare`, [a]
 
 
 def _asked(log: EvaluationLog, ratios: Ratios) -> _Asked:
     rows = np.arange(log.n_rows, dtype=np.int64)
     unseen = np.stack([unseen_inverse(log, a, rows) for a in range(log.n_actions)], axis=1)
-    return _Asked(log, ratios, contact_of_row(log), unseen * ratios.policy**2)
+    contact = contact_of_row(log)
+    rare = _rare(log, contact, rows)
+    return _Asked(log, ratios, contact, unseen * ratios.policy**2, rare)
 
 
 def _by_part(asked: _Asked, place: IntArray, n_parts: int) -> tuple[FloatArray, FloatArray]:
@@ -142,9 +145,7 @@ def _of_action(asked: _Asked, a: int) -> tuple[float, float]:
     taken = log.action == a
     excess = np.where(taken, ratios.ratio, 0.0) - ratios.policy[:, a]
     rows = np.arange(log.n_rows, dtype=np.int64)
-    lacking = 0.0
-    if _rare(asked, rows)[a]:
-        lacking = max(-float(excess.sum()), 0.0)
+    lacking = max(-float(excess.sum()), 0.0) if asked.rare[a] else 0.0
     rounding = np.where(taken, ratios.rounding, 0.0)
     unseen = float(np.sqrt(asked.unseen[:, a].sum()))
     return _tested(asked, rows, excess, rounding, (unseen, lacking))
@@ -156,22 +157,21 @@ def _lacking(asked: _Asked, place: IntArray, n_parts: int) -> FloatArray:
     found = np.zeros(n_parts)
     for part in range(n_parts):
         rows = np.flatnonzero(place == part)
-        rare = _rare(asked, rows)
+        rare = _rare(log, asked.contact, rows)
         seen = np.bincount(log.action[rows], weights=ratios.ratio[rows], minlength=log.n_actions)
         short = ratios.policy[rows].sum(axis=0) - seen
         found[part] = float(np.maximum(short[rare], 0.0).sum())
     return found
 
 
-def _rare(asked: _Asked, rows: IntArray) -> BoolArray:
+def _rare(log: EvaluationLog, contact: IntArray, rows: IntArray) -> BoolArray:
     """Actions that too few contacts were given for their weights to say anything, [a].
 
     With the logged distributions it is known what chance the others had: nothing is.
     """
-    log = asked.log
     if log.logged_probabilities is not None:
         return np.zeros(log.n_actions, dtype=np.bool_)
-    given = contacts_in(log.action[rows], log.n_actions, asked.contact[rows])
+    given = contacts_in(log.action[rows], log.n_actions, contact[rows])
     return np.asarray(given < FEWEST)
 
 
