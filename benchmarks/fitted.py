@@ -9,8 +9,9 @@ from hydra import compose, initialize_config_dir
 
 from nurture_envs.worlds.world import World
 from nurture_rl.simulator.store import load_learned_world
-from nurture_rl.workflow.config import register_schema, settings
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,7 +23,7 @@ def fitted_world(
 
     The fit is short: how fast a world answers does not depend on how well it was fitted.
     """
-    register_schema()
+    register_schemas()
     overrides = [
         f"data.journey={journey}",
         f"data.contacts={contacts}",

@@ -15,11 +15,12 @@ from nurture_envs.features import FeatureSpec
 from nurture_rl.errors import NurtureError
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
 from nurture_rl.policies.build import PolicyContext, build_policy
-from nurture_rl.workflow.config import register_schema, settings
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.decisions import held_out_log, load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 
-register_schema()
+register_schemas()
 
 
 def arms(pipeline: Pipeline, held_out: float) -> list[str]:

@@ -12,7 +12,8 @@ from hydra import compose, initialize_config_dir
 from threadpoolctl import threadpool_limits
 
 from nurture_rl.errors import NurtureError
-from nurture_rl.workflow.config import Settings, register_schema, settings
+from nurture_rl.workflow.config import Settings, settings
+from nurture_rl.workflow.schema import register_schemas
 from nurture_rl.workflow.seeds import recorded, run_of_seed
 from nurture_rl.workflow.seeds_tables import report
 
@@ -22,7 +23,7 @@ RECORDS = Path(__file__).with_suffix("")  # demo_seeds/
 
 def seed_settings(overrides: list[str]) -> Settings:
     """The pipeline's settings with some changed."""
-    register_schema()
+    register_schemas()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return settings(compose("pipeline", overrides=overrides))
 

@@ -13,11 +13,12 @@ from threadpoolctl import threadpool_limits
 from nurture_rl.errors import NurtureError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.config import register_schema, settings
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.coverage import Study, fixed_policies
 from nurture_rl.workflow.coverage_tables import report
 from nurture_rl.workflow.learn import load_core
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 
 CORES = {"Thompson": "linear_thompson", "PPO": "ppo"}
 MAX_RATIOS = (3.0, 4.0)
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--truth-contacts", type=int, default=200_000)
     parser.add_argument("overrides", nargs="*", help="of the pipeline, such as seed=1000")
     given = parser.parse_args(arguments)
-    register_schema()
+    register_schemas()
     configs = str(Path(__file__).resolve().parents[2] / "configs")
     with initialize_config_dir(configs, version_base="1.3"):
         checked = settings(compose("pipeline", overrides=given.overrides))

@@ -18,9 +18,10 @@ from nurture_rl.errors import NurtureError
 from nurture_rl.ope.suite import ESTIMATORS
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.report.truth_real_figure import known_values
-from nurture_rl.workflow.config import register_schema, settings
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 from nurture_rl.workflow.truth_real import (
     RealCase,
     RealResult,
@@ -75,7 +76,7 @@ def cases(source: str, seed: int) -> list[RealCase]:
 
 def _of_journey(source: str) -> list[RealCase]:
     """Cases of a log that goes through the pipeline: adapter, ingestion, decision table."""
-    register_schema()
+    register_schemas()
     with tempfile.TemporaryDirectory() as runs:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("ingest", [f"data={source}", f"runs={runs}", "seed=0"])

@@ -31,10 +31,10 @@ SUFFIXES = (".parquet", ".csv", ".csv.gz")
 class FrameColumns:
     """How the columns of a table are called; None or empty where it has no such column."""
 
-    action: str
-    propensity: str
-    reward: str
-    contact: str
+    action: str = "action"  # what was done
+    propensity: str = "propensity"  # with what probability, in (0, 1]
+    reward: str = "reward"  # what came of the decision
+    contact: str = "contact"  # whom it was for
     episode: str | None = None  # None: every row is an episode of one decision
     step: str | None = None  # bin of the decision; needed with `episode`
     decision: str | None = None  # id of the decision, by which copies are told

@@ -246,7 +246,7 @@ def _too_deep(_: Request[Any, Any, Any], error: Exception) -> Body:
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Body:
     """What nobody foresaw: the caller gets a name to ask for, the operator the whole story."""
     name = uuid4().hex[:12]
-    print(f"nurture-serve: request {name} ({request.method} {request.url.path}):", file=sys.stderr)
+    print(f"serve: request {name} ({request.method} {request.url.path}):", file=sys.stderr)
     traceback.print_exception(error, file=sys.stderr)
     sys.stderr.flush()
     detail = f"nothing was decided or stored; the server's log has the cause under {name}"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
-from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nurture_envs.errors import NurtureError
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.logs.schema import DECISIONS, TABLES, UTC_TIME, TableKind
+from nurture_rl.outcome import Outcome
 from nurture_rl.serving import rows
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
@@ -70,32 +69,33 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
         for kind in TableKind:
             blocks = _blocks(store, kind)
             counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
-        (partial / _MARKER).write_text("made by nurture_rl.serving.export; replaced by the next\n")
+        (partial / _MARKER).write_text("made by nurture export_log; replaced by the next\n")
     return ExportSummary(counts)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m nurture_rl.serving.export STORE OUT [--format csv]`."""
-    parser = ArgumentParser(prog="nurture_rl.serving.export", description=__doc__)
-    parser.add_argument("store", type=Path, help="the server's store")
-    parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--format", choices=FORMATS, default="parquet")
-    given = parser.parse_args(argv)
-    if not given.store.is_file():
-        print(f"no store at {given.store}; give the path the server runs with", file=sys.stderr)
-        return 2
-    try:
-        store = StoreReader(given.store)
-        try:
-            summary = export_log(store, given.out, given.format)
-        finally:
-            store.close()
-    except NurtureError as error:
-        print(error, file=sys.stderr)
-        return 2
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What to write, and where."""
+
+    store: str  # the server's store, a SQLite file
+    out: str  # folder to make; an earlier export there is replaced, and nothing else ever is
+    format: str = "parquet"  # parquet or csv
+
+
+def export(options: ExportOptions) -> Outcome:
+    """The verb `export_log`.
+
+    Raises:
+        LogError: there is no store, or something else lies at `out`.
+        OSError: the disk refuses.
+    """
+    if not Path(options.store).is_file():
+        raise LogError(f"no store at {options.store}; give the path that the server runs with")
+    with closing(StoreReader(Path(options.store))) as store:
+        summary = export_log(store, Path(options.out), options.format)
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
-    print(f"{counts} written to {given.out}")
-    return 0
+    print(f"{counts} written to {options.out}")
+    return Outcome({**summary.counts, "out": options.out})
 
 
 def _require_free(out: Path) -> None:
@@ -184,7 +184,3 @@ def _text(value: Any, kind: pa.DataType) -> str:
     if pa.types.is_list(kind) or pa.types.is_boolean(kind):
         return json.dumps(value)
     return repr(value) if pa.types.is_floating(kind) else str(value)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

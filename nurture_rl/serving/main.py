@@ -1,4 +1,4 @@
-"""`nurture-serve BUNDLE --store PATH --port N`: verify a bundle, then decide over HTTP."""
+"""The server's process: verify a bundle, then decide over HTTP until it is told to stop."""
 
 from __future__ import annotations
 
@@ -8,69 +8,74 @@ import os
 import signal
 import socket
 import sqlite3
-import sys
 import time
-from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from litestar import Litestar
 
 from nurture_envs.clock import require_zone
-from nurture_envs.errors import NurtureError
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.listening import Listener, bind
+from nurture_rl.serving.opening import StoreError
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
 
-REFUSED = 2  # exit code when the bundle, the store or the log cannot be used
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What is served, and where."""
+
+    bundle: str | None = None  # folder of a bundle; null: the newest under `runs`
+    runs: str = "runs"  # where the newest bundle is looked for
+    store: str | None = None  # SQLite file, made if absent; null: store.db under `runs`
+    host: str = "127.0.0.1"  # address or name to listen on
+    port: int = 8321  # from 1 to 65535
+    # Folder of checked tables whose contacts and events are known from the start; null: those that
+    # the newest bundle learned from, none with a bundle that is named.
+    logs: str | None = None
+    # IANA zone of contacts who have none; null: the one of the log behind the newest bundle, else
+    # Europe/Berlin.
+    default_zone: str | None = None
+    # Hours by which such a contact's zone may be off, lowest and highest; anywhere on earth.
+    unknown_zone_slack: tuple[int, int] = EVERYWHERE
+    simulated_clock: bool = False  # let requests say what time it is
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve a bundle until interrupted; returns the exit code."""
-    given = _parser().parse_args(argv)
+def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
+    """Serve a bundle until interrupted.
+
+    Args:
+        bundle_folder: the bundle.
+        options: with `store` and `default_zone` given.
+
+    Raises:
+        NurtureError: the bundle, the store, the log or the address cannot be used.
+        OSError: the disk refuses.
+    """
+    zone, store_file = str(options.default_zone), Path(str(options.store))
+    require_zone(zone)
+    bundle = load_bundle(bundle_folder)
     try:
-        require_zone(given.default_zone)
-        bundle = load_bundle(given.bundle)
-        with bind(given.host, given.port) as bound, closing(Store(given.store)) as store:
-            if given.logs is not None:
-                print(_loaded(store, given.logs), flush=True)
+        with bind(options.host, options.port) as bound, closing(Store(store_file)) as store:
+            if options.logs is not None:
+                print(_loaded(store, Path(options.logs)), flush=True)
             store.when_lost(_stop)
-            app = create_app(Service(bundle, store, _settings(given)))
-            asyncio.run(_serve(app, bound, _greeting(bundle, given)))
+            settings = ServerSettings(
+                zone,
+                options.simulated_clock,
+                _microseconds_now,
+                unknown_zone_slack=options.unknown_zone_slack,
+            )
+            app = create_app(Service(bundle, store, settings))
+            asyncio.run(_serve(app, bound, _greeting(bundle, options)))
             if store.lost:
                 raise store.lost
-    except (NurtureError, OSError, sqlite3.Error) as error:
-        print(f"nurture-serve: {error}", file=sys.stderr)
-        return REFUSED
-    return 0
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="nurture-serve", description=__doc__)
-    parser.add_argument("bundle", type=Path, help="folder of the bundle")
-    parser.add_argument("--store", type=Path, required=True, help="SQLite file, made if absent")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--host", default="127.0.0.1", help="address or name to listen on")
-    parser.add_argument("--logs", type=Path, help="ingested log whose contacts and events to load")
-    parser.add_argument(
-        "--default-zone", default="Europe/Berlin", help="zone of contacts who have none"
-    )
-    parser.add_argument(
-        "--unknown-zone-slack",
-        type=int,
-        nargs=2,
-        default=EVERYWHERE,
-        metavar=("LOW", "HIGH"),
-        help="hours by which such a contact's zone may be off; unsaid: anywhere on earth",
-    )
-    parser.add_argument(
-        "--simulated-clock", action="store_true", help="let requests say what time it is"
-    )
-    return parser
+    except sqlite3.Error as error:
+        raise StoreError(f"{store_file}: {error}") from error
 
 
 def _loaded(store: Store, logs: Path) -> str:
@@ -81,20 +86,10 @@ def _loaded(store: Store, logs: Path) -> str:
     return f"loaded {contacts} contacts and {events} new events from {logs}"
 
 
-def _greeting(bundle: Bundle, given: Namespace) -> str:
+def _greeting(bundle: Bundle, options: ServeOptions) -> str:
     return (
         f"serving policy {bundle.policy_id} of journey {bundle.journey.name} on "
-        f"http://{given.host}:{given.port} (OpenAPI at /schema), decisions into {given.store}"
-    )
-
-
-def _settings(given: Namespace) -> ServerSettings:
-    low, high = given.unknown_zone_slack
-    return ServerSettings(
-        given.default_zone,
-        given.simulated_clock,
-        _microseconds_now,
-        unknown_zone_slack=(low, high),
+        f"http://{options.host}:{options.port} (OpenAPI at /schema), decisions into {options.store}"
     )
 
 
@@ -122,7 +117,3 @@ async def _serve(app: Litestar, bound: socket.socket, greeting: str) -> None:
     print(greeting, flush=True)
     _quieten_garbage_collection()
     await server.serve()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nurture_envs.errors import NurtureError
 from nurture_rl.errors import LogError
+from nurture_rl.outcome import Outcome
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.serving.decide import FAIL_CLOSED, replay
 from nurture_rl.serving.export import REPLAYED
@@ -24,8 +23,7 @@ _MICROSECONDS = {"anchor": "anchor_us", "decided_at": "decided_us", "send_at": "
 _NAMES = {field.name for field in fields(Decision)}
 _LISTS = ("probabilities", "mask", "reasons", "features")
 _ROWS = 10_000  # read at a time
-_PARTED = 1  # exit code when a decision did not come out again
-_REFUSED = 2
+_PARTED = 3  # exit code when a decision did not come out again
 
 
 def exported_decisions(folder: Path) -> Iterator[tuple[Decision, int]]:
@@ -64,32 +62,33 @@ def _decision(cells: dict[str, Any]) -> Decision:
     return Decision(**{name: value for name, value in named.items() if name in _NAMES})
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m nurture_rl.serving.replaying BUNDLE FOLDER`; exit code 1 where one differs."""
-    parser = ArgumentParser(prog="nurture_rl.serving.replaying", description=__doc__)
-    parser.add_argument("bundle", type=Path, help="folder of the bundle that decided")
-    parser.add_argument("folder", type=Path, help="what `nurture_rl.serving.export` wrote")
-    given = parser.parse_args(argv)
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What to make again."""
+
+    bundle: str  # folder of the bundle that decided
+    log: str  # folder that `nurture export_log` wrote, as parquet
+
+
+def replay_log(options: ReplayOptions) -> Outcome:
+    """The verb `replay`; its exit code is `_PARTED` where a decision did not come out again.
+
+    Raises:
+        NurtureError: the bundle or the log cannot be read.
+    """
     found: Counter[str] = Counter()
-    try:
-        bundle = load_bundle(given.bundle)
-        for decision, seed in exported_decisions(given.folder):
-            if decision.policy_id not in (bundle.policy_id, FAIL_CLOSED):
-                found["other"] += 1
-            elif replay(bundle, decision, seed):
-                found["same"] += 1
-            else:
-                found["parted"] += 1
-                print(f"{decision.decision_id}: another action or probability", file=sys.stderr)
-    except (NurtureError, OSError) as error:
-        print(error, file=sys.stderr)
-        return _REFUSED
+    bundle = load_bundle(Path(options.bundle))
+    for decision, seed in exported_decisions(Path(options.log)):
+        if decision.policy_id not in (bundle.policy_id, FAIL_CLOSED):
+            found["other"] += 1
+        elif replay(bundle, decision, seed):
+            found["same"] += 1
+        else:
+            found["parted"] += 1
+            print(f"{decision.decision_id}: another action or probability", file=sys.stderr)
     print(
         f"{found['same']} decisions came out again bit for bit, {found['parted']} did not, "
         f"{found['other']} were another policy's"
     )
-    return _PARTED if found["parted"] else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    counts = {name: found[name] for name in ("same", "parted", "other")}
+    return Outcome(counts, _PARTED if found["parted"] else 0)

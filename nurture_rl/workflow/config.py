@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from nurture_envs.clock import require_zone
@@ -21,6 +20,7 @@ from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.workflow.bar import EXPERT, RULES
+from nurture_rl.workflow.typed import composable
 
 Record = TypeVar("Record")
 LEARNERS = ("none", "linear_thompson", "ppo", "tuned_rules")
@@ -70,11 +70,43 @@ class PolicyConfig:
     spec: Any = (
         MISSING  # description for `build_policy`; {kind: model, name: core} is the learned part
     )
-    fit: dict[str, Any] = field(default_factory=dict)  # settings of the learner
+    fit: Any = field(default_factory=dict)  # settings of the learner
     # Of a policy trained in the learned world: standard deviations of its members' disagreement
     # about a bin's reward that are taken off that reward, >= 0. At 0 the trust region and the gate
     # guard alone; above, every member is asked in every bin, which triples a bin's time.
     pessimism: float = 0.0
+
+
+@dataclass
+class PPOPolicy(PolicyConfig):
+    """A policy that PPO trains."""
+
+    learner: str = "ppo"
+    fit: Any = field(default_factory=composable(PPOConfig, ("name",)))
+
+
+@dataclass
+class LinearThompsonPolicy(PolicyConfig):
+    """A policy of linear Thompson sampling."""
+
+    learner: str = "linear_thompson"
+    fit: Any = field(default_factory=composable(LinearThompsonConfig, ("name",)))
+
+
+@dataclass
+class TunedRulesPolicy(PolicyConfig):
+    """Rules whose numbers are searched."""
+
+    learner: str = "tuned_rules"
+    fit: Any = field(default_factory=composable(TunedRulesConfig))
+
+
+@dataclass
+class PPOSize:
+    """How long PPO trains; what else it can be told is under its policy's `fit`."""
+
+    iterations: int = 40  # rounds of playing and learning
+    n_contacts: int = MISSING  # played side by side
 
 
 @dataclass
@@ -104,14 +136,6 @@ class ReleaseConfig:
 
 
 @dataclass
-class ServeConfig:
-    """Where the policy server listens."""
-
-    host: str = "127.0.0.1"
-    port: int = 8321
-
-
-@dataclass
 class RunConfig:
     """One run of the pipeline or of one verb."""
 
@@ -120,16 +144,17 @@ class RunConfig:
     tracking_uri: str | None = None  # MLflow; None: SQLite in `runs`
     experiment_name: str = "nurture_rl"
     data: DataConfig = field(default_factory=DataConfig)
-    world: dict[str, Any] = field(default_factory=dict)  # settings of `WorldConfig`
-    gap: dict[str, Any] = field(default_factory=dict)  # settings of `GapConfig`
-    ppo: dict[str, int] = field(default_factory=dict)  # what `policy/ppo` reads: size of training
-    tuned: dict[str, int] = field(default_factory=dict)  # what `policy/tuned_rules` reads
+    world: Any = field(default_factory=composable(WorldConfig))
+    gap: Any = field(default_factory=composable(GapConfig))
+    ppo: PPOSize = field(default_factory=PPOSize)  # what `policy=ppo` reads
+    tuned: Any = field(
+        default_factory=composable(TunedRulesConfig)
+    )  # what `policy=tuned_rules` reads
     policies: dict[str, PolicyConfig] = field(default_factory=dict)
     policy: PolicyConfig | None = None  # one more policy: what a sweep varies
-    evaluation: dict[str, Any] = field(default_factory=dict)  # settings of `EvaluationConfig`
+    evaluation: Any = field(default_factory=composable(EvaluationConfig))
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
-    serve: ServeConfig = field(default_factory=ServeConfig)
     threads: int = 1  # of torch and BLAS; two pools that share cores slow each other tenfold
 
 
@@ -143,11 +168,6 @@ class Settings:
     evaluation: EvaluationConfig
     learners: Mapping[str, LearnerConfig]  # by policy
     plain: Mapping[str, Any]  # the whole configuration as plain data, for records
-
-
-def register_schema() -> None:
-    """Make the schema known to Hydra as `run_schema`."""
-    ConfigStore.instance().store(name="run_schema", node=RunConfig)
 
 
 def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings:
@@ -168,6 +188,9 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         raise ConfigError(
             f"expected a configuration made from run_schema, got {type(run).__name__}"
         )
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    _require_known(run, plain, "")
     _require_among("data.source", run.data.source, sources)
     _require_among("release.world", run.release.world, WORLDS)
     if not 0.0 < run.data.held_out < 1.0:
@@ -176,13 +199,11 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
     if run.policy is not None:
         run.policies[run.policy.name] = run.policy
     learners = {name: _learner(name, policy) for name, policy in run.policies.items()}
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
     return Settings(
         run=run,
-        world=record(WorldConfig, run.world, "world"),
-        gap=record(GapConfig, run.gap, "gap"),
-        evaluation=record(EvaluationConfig, run.evaluation, "evaluation"),
+        world=record(WorldConfig, asdict(run.world), "world"),
+        gap=record(GapConfig, asdict(run.gap), "gap"),
+        evaluation=record(EvaluationConfig, asdict(run.evaluation), "evaluation"),
         learners=learners,
         plain={str(key): value for key, value in plain.items()},
     )
@@ -211,8 +232,8 @@ def _require_ranges(run: RunConfig) -> None:
         ("release.reference", run.release.reference, _is_known(run, run.release.reference)),
         ("release.rules", run.release.rules, _is_bar(run, run.release.rules)),
         ("threads", run.threads, run.threads >= 1),
-        ("ppo", run.ppo, min(run.ppo.values(), default=1) >= 1),
-        ("tuned", run.tuned, min(run.tuned.values(), default=1) >= 1),
+        ("ppo", run.ppo, min(run.ppo.iterations, run.ppo.n_contacts) >= 1),
+        ("tuned", run.tuned, min(run.tuned.plays, run.tuned.contacts) >= 1),
     ]
     for name, value, good in checks:
         if not good:
@@ -223,6 +244,22 @@ def _require_ranges(run: RunConfig) -> None:
         require_zone(data.default_zone)
     except TimeZoneError as error:
         raise ConfigError(f"data.default_zone: {error}") from error
+
+
+def _require_known(settings: Any, given: Mapping[Any, Any], where: str) -> None:
+    """Guard against keys that were added and that nobody would read.
+
+    Raises:
+        ConfigError: names the first of them.
+    """
+    known = [one.name for one in fields(settings)]
+    for key, value in given.items():
+        if key not in known:
+            near = hint(str(key), known) or f"; known are {', '.join(known)}"
+            raise ConfigError(f"{where}{key}: no such setting{near}")
+        inner = getattr(settings, key)
+        if is_dataclass(inner):
+            _require_known(inner, value, f"{where}{key}.")
 
 
 def require_seed(where: str, seed: int) -> None:
@@ -262,12 +299,13 @@ def _learner(name: str, policy: PolicyConfig) -> LearnerConfig:
             f"learned world, got {policy.learner!r}; leave it at 0"
         )
     where = f"policies.{name}.fit"
+    fit = asdict(policy.fit) if is_dataclass(policy.fit) else policy.fit
     if policy.learner == "linear_thompson":
-        return record(LinearThompsonConfig, {"name": "core", **policy.fit}, where)
+        return record(LinearThompsonConfig, {"name": "core", **fit}, where)
     if policy.learner == "ppo":
-        return record(PPOConfig, {"name": "core", **policy.fit}, where)
+        return record(PPOConfig, {"name": "core", **fit}, where)
     if policy.learner == "tuned_rules":
-        return record(TunedRulesConfig, policy.fit, where)
+        return record(TunedRulesConfig, fit, where)
     return None
 
 

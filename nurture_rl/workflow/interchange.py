@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from hydra.core.config_store import ConfigStore
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.console import Console
@@ -29,6 +28,7 @@ from nurture_rl.interchange.episodes import Episodes, Subject, episodes_of
 from nurture_rl.interchange.minari_files import write_minari
 from nurture_rl.interchange.played import played_episodes
 from nurture_rl.ope.log import as_single_decisions, evaluation_log, first_rows
+from nurture_rl.outcome import Outcome
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.collect import reference_simulation
@@ -56,9 +56,9 @@ class InterchangeConfig(RunConfig):
     env_id: str | None = None  # registered environment that Minari shall name
 
 
-def register_interchange_schema() -> None:
-    """Make the schema known to Hydra as `interchange_schema`."""
-    ConfigStore.instance().store(name="interchange_schema", node=InterchangeConfig)
+def interchange(config: DictConfig) -> Outcome:
+    """The verb `interchange`."""
+    return Outcome({"written": run_interchange(config)})
 
 
 def run_interchange(config: DictConfig) -> Path:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
 from nurture_rl.errors import ConfigError
+from nurture_rl.interchange.bandit_feedback import FeedbackMeaning
+from nurture_rl.interchange.foreign_episodes import EpisodesMeaning
+from nurture_rl.interchange.frames import FrameColumns
 from nurture_rl.workflow.config import SOURCES, DataConfig, RunConfig, Settings, settings
+from nurture_rl.workflow.typed import composable
 
+_SAID = ("actions", "unit", "discount", "missing")  # under `data` itself, for every source
 FOREIGN = ("frame", "obp", "minari", "d3rlpy")  # logs that have no journey
 
 
@@ -18,9 +22,9 @@ FOREIGN = ("frame", "obp", "minari", "d3rlpy")  # logs that have no journey
 class OpeDataConfig(DataConfig):
     """Where the log comes from, and what it does not say about itself."""
 
-    columns: dict[str, Any] = field(default_factory=dict)  # settings of `FrameColumns`
-    feedback: dict[str, Any] = field(default_factory=dict)  # settings of `FeedbackMeaning`
-    infos: dict[str, Any] = field(default_factory=dict)  # settings of `EpisodesMeaning`
+    columns: Any = field(default_factory=composable(FrameColumns))  # source `frame`
+    feedback: Any = field(default_factory=composable(FeedbackMeaning, _SAID))  # source `obp`
+    infos: Any = field(default_factory=composable(EpisodesMeaning, _SAID))  # source `minari`
     beside: str | None = None  # source `d3rlpy`: .npz with `propensity`, decision by decision
     actions: list[str] = field(default_factory=list)  # names; empty: as the log has them
     factors: dict[str, Any] = field(default_factory=dict)  # factor columns of each action
@@ -51,11 +55,6 @@ class OpeConfig(RunConfig):
     data: OpeDataConfig = field(default_factory=OpeDataConfig)
     targets: dict[str, Any] = field(default_factory=dict)  # policies described here, by name
     ask: AskConfig = field(default_factory=AskConfig)
-
-
-def register_ope_schema() -> None:
-    """Make the schema known to Hydra as `ope_schema`."""
-    ConfigStore.instance().store(name="ope_schema", node=OpeConfig)
 
 
 def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +76,12 @@ def foreign_rows(run: OpeConfig) -> LoggedRows:
         meaning = FrameMeaning(
             actions, data.factors, data.unit, data.discount, columns_of(run.targets), missing
         )
-        return read_frame(path, record(FrameColumns, data.columns, "data.columns"), meaning)
+        return read_frame(path, record(FrameColumns, asdict(data.columns), "data.columns"), meaning)
     if data.source == "obp":
-        feedback = record(FeedbackMeaning, data.feedback | shared, "data.feedback")
+        feedback = record(FeedbackMeaning, asdict(data.feedback) | shared, "data.feedback")
         return read_feedback_file(path, feedback)
-    infos = record(EpisodesMeaning, data.infos | shared | {"discount": data.discount}, "data.infos")
+    said = asdict(data.infos) | shared | {"discount": data.discount}
+    infos = record(EpisodesMeaning, said, "data.infos")
     if data.source == "minari":
         return read_episodes(minari_episodes(path), infos, str(data.path))
     return read_episodes(d3rlpy_episodes(path, _beside(data.beside)), infos, path.name)

@@ -29,6 +29,7 @@ from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.ope.evaluation import plain
 from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.ope.verdict import Verdict
+from nurture_rl.outcome import Outcome
 from nurture_rl.progress import PROGRESS
 from nurture_rl.report.ope_headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report
@@ -46,7 +47,6 @@ EXIT_CODES = {
     Verdict.CANNOT_TELL_YET: 4,
     Verdict.RULES_ARE_ENOUGH: 5,
 }
-REFUSED = 2  # bad settings, bad data, or a log that cannot be evaluated
 _PACKAGES = ("nurture-rl", "numpy", "scipy", "pyarrow", "mlflow")
 
 
@@ -91,6 +91,13 @@ def run_ope(config: DictConfig) -> Finished:
             _track(tracked, opened, appraisal, folder)
     _tell(say, document, folder)
     return Finished(appraisal.verdict, folder, EXIT_CODES[appraisal.verdict])
+
+
+def ope(config: DictConfig) -> Outcome:
+    """The verb `ope`, whose exit code says the verdict."""
+    found = run_ope(config)
+    report = found.folder / "ope.html"
+    return Outcome({"verdict": found.verdict.value, "report": report}, found.exit_code)
 
 
 def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appraisal:
@@ -149,7 +156,7 @@ def _document(
             "seed": run.seed,
             "started_at": datetime.now(UTC).isoformat(timespec="minutes"),
             "versions": {name: version(name) for name in _PACKAGES},
-            "command": shlex.join(["python", *sys.argv]),
+            "command": shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
             "settings_hash": hashlib.sha256(text.encode()).hexdigest()[:16],
             "code_hash": code_hash(),
             "config": OmegaConf.to_yaml(OmegaConf.create(dict(settings))),

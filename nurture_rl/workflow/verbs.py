@@ -1,4 +1,4 @@
-"""What each verb of `experiments/` does: run its part of the loop, track it, say what it made."""
+"""What each verb of the loop does: run its part, track it, say what it made."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from nurture_rl.errors import PropensityError
+from nurture_rl.outcome import Outcome
 from nurture_rl.release.gate import RULES
 from nurture_rl.report.figures import figures
 from nurture_rl.report.page import write_report
@@ -30,6 +31,7 @@ from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 
+NO_BUNDLE = 3  # exit code
 _PACKAGES = ("nurture-rl", "torch", "numpy", "gymnasium", "mlflow", "duckdb")
 
 
@@ -173,21 +175,13 @@ def _export(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
 def serve_line(pipeline: Pipeline, bundle: Path) -> str:
     """The command that serves a bundle over the contacts of this run's log."""
     run = pipeline.settings.run
-    command = [
-        str(Path(sys.executable).with_name("nurture-serve")),
-        str(bundle),
-        "--store",
-        str(Path(run.runs).resolve() / "store.db"),
-        "--logs",
-        str(pipeline.ingested / "tables"),
-        "--default-zone",
-        run.data.default_zone,
-        "--host",
-        run.serve.host,
-        "--port",
-        str(run.serve.port),
-    ]
-    return shlex.join(command)
+    words = {
+        "bundle": bundle,
+        "store": Path(run.runs).resolve() / "store.db",
+        "logs": pipeline.ingested / "tables",
+        "default_zone": run.data.default_zone,
+    }
+    return shlex.join(["nurture", "serve", *(f"{key}={value}" for key, value in words.items())])
 
 
 def _report(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
@@ -242,7 +236,7 @@ def _about_run(pipeline: Pipeline, checked: Settings) -> Mapping[str, Any]:
         "seed": checked.run.seed,
         "started_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "versions": {name: version(name) for name in _PACKAGES},
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
         "fingerprints": {
             "data": summary["fingerprint"],
             **{
@@ -282,3 +276,17 @@ _PARTS: dict[str, tuple[Part, ...]] = {
         _report,
     ),
 }
+
+
+def _of(verb: str) -> Callable[[DictConfig], Outcome]:
+    return lambda config: Outcome(run_verb(config, verb))
+
+
+ingest, fit_world, gap = _of("ingest"), _of("fit_world"), _of("gap")
+train, evaluate, pipeline = _of("train"), _of("evaluate"), _of("pipeline")
+
+
+def export(config: DictConfig) -> Outcome:
+    """The verb `export`, whose exit code says whether there is a bundle."""
+    made = run_verb(config, "export")
+    return Outcome(made, 0 if "bundle" in made else NO_BUNDLE)

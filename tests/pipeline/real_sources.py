@@ -9,8 +9,9 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from nurture_rl.workflow.config import register_schema, settings
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = (
@@ -47,7 +48,7 @@ class Finished:
 
 def finish(source: str, folder: Path, runs: Path, contacts: int) -> Finished:
     """Run one source to its gate; `contacts` are simulated."""
-    register_schema()
+    register_schemas()
     given = [f"data={source}", f"data.path={folder}", f"runs={runs}"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("pipeline", [*given, *SMALL, f"simulation.contacts={contacts}"])

@@ -17,7 +17,7 @@ from nurture_rl.ope.value_model import ValueModelConfig
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.config import register_schema, settings
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.coverage import (
     DIFFERENCE,
     LOG_SEED,
@@ -41,6 +41,7 @@ from nurture_rl.workflow.coverage_tables import (
 )
 from nurture_rl.workflow.decisions import held_out_log, load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FINDING = Finding(
@@ -62,7 +63,7 @@ PAIR = replace(FINDING, against="b", estimator=DIFFERENCE)
 
 
 def pipeline(runs: Path, *overrides: str) -> Pipeline:
-    register_schema()
+    register_schemas()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("ingest", overrides=[f"runs={runs}", *overrides])
     return Pipeline(settings(config), lambda line: None)

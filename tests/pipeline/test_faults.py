@@ -17,12 +17,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from nurture_rl.errors import ConfigError, LogError, ProbabilityError
-from nurture_rl.workflow.ope_config import register_ope_schema
 from nurture_rl.workflow.ope_verb import run_ope
+from nurture_rl.workflow.schema import register_schemas
 from tests.shared_faults import faulty_log
 
 ROOT = Path(__file__).parents[2]
-register_ope_schema()
+register_schemas()
 
 FRAME = ["data=frame", "data.unit=EUR", "data.columns.action=arm", "data.columns.propensity=p"]
 MADE = [*FRAME, "data.columns.contact=contact", "data.columns.reward=reward"]

@@ -19,11 +19,11 @@ from mlflow import MlflowClient
 
 from nurture_rl.errors import ConfigError, LogError, OverlapError
 from nurture_rl.ope.verdict import Verdict
-from nurture_rl.workflow.ope_config import register_ope_schema
 from nurture_rl.workflow.ope_verb import Finished, run_ope
+from nurture_rl.workflow.schema import register_schemas
 
 ROOT = Path(__file__).parents[2]
-register_ope_schema()
+register_schemas()
 EVEN = "weights={b: 2, a: 1, none: 2}"  # earns what chance does, by another mix
 
 

@@ -10,12 +10,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from nurture_rl.errors import ConfigError
-from nurture_rl.workflow.ope_config import register_ope_schema
 from nurture_rl.workflow.ope_verb import Finished, run_ope
+from nurture_rl.workflow.schema import register_schemas
 from tests.shared_faults import faulty_folder
 
 ROOT = Path(__file__).parents[2]
-register_ope_schema()
+register_schemas()
 
 
 def evaluated(folder: Path, runs: Path, *overrides: str) -> Finished:

@@ -13,17 +13,15 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from nurture_rl.workflow.config import register_schema
-from nurture_rl.workflow.ope_config import register_ope_schema
 from nurture_rl.workflow.ope_verb import run_ope
+from nurture_rl.workflow.schema import register_schemas
 from nurture_rl.workflow.verbs import run_verb
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "journey-file.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w+)(?: title=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VERB = re.compile(r"\$NURTURE/experiments/(\w+)\.py")
-register_schema()
-register_ope_schema()
+register_schemas()
 
 
 def follow(folder: Path) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from nurture_envs.rollout import returns
 from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.config import register_schema, settings
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 
 FloatArray = NDArray[np.float64]
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -32,7 +33,7 @@ SIZE = (
 def trained_here(runs: Path) -> Pipeline:
     """The whole loop up to the policies, on one thread."""
     GlobalHydra.instance().clear()
-    register_schema()
+    register_schemas()
     unasked = ("~policies.no_contact", "~policies.random", "~policies.rules")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("pipeline", overrides=[*SIZE, *unasked, f"runs={runs}"])

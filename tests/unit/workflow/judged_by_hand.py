@@ -9,7 +9,8 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from nurture_rl.workflow.config import Settings, register_schema, settings
+from nurture_rl.workflow.config import Settings, settings
+from nurture_rl.workflow.schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 LEVEL = 0.975  # of two candidates together 95 %
@@ -23,7 +24,7 @@ def settings_of(*given: str) -> Settings:
 @lru_cache(maxsize=8)
 def _settings(given: tuple[str, ...]) -> Settings:
     GlobalHydra.instance().clear()
-    register_schema()
+    register_schemas()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return settings(compose("pipeline", overrides=list(given)))
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 import pytest
+from nurture_rl.workflow.app import exit_code, job
 
 from nurture_rl.errors import LogError
 from nurture_rl.progress import PROGRESS, shown_progress
-from nurture_rl.workflow.app import exit_code, job
 
 
 def sweep(*jobs: Callable[[], int]) -> int:

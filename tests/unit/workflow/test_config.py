@@ -14,9 +14,8 @@ from hydra.errors import ConfigCompositionException
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import ConfigError
 from nurture_rl.rl.ppo import PPOConfig
-from nurture_rl.workflow.config import Settings, record, register_schema, settings
-from nurture_rl.workflow.interchange import register_interchange_schema
-from nurture_rl.workflow.ope_config import register_ope_schema
+from nurture_rl.workflow.config import Settings, record, settings
+from nurture_rl.workflow.schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 ROOTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
@@ -25,9 +24,7 @@ ROOTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "bas
 @pytest.fixture(autouse=True)
 def hydra() -> Iterator[None]:
     GlobalHydra.instance().clear()
-    register_schema()
-    register_interchange_schema()
-    register_ope_schema()
+    register_schemas()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield
 

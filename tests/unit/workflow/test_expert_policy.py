@@ -10,9 +10,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from nurture_rl.errors import ConfigError
-from nurture_rl.workflow.config import register_schema, settings
-from nurture_rl.workflow.ope_config import register_ope_schema
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -20,8 +20,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 @pytest.fixture(autouse=True)
 def hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     GlobalHydra.instance().clear()
-    register_schema()
-    register_ope_schema()
+    register_schemas()
     monkeypatch.setattr(Pipeline, "_policy", lambda self, name: Path(name))
     monkeypatch.setattr(Pipeline, "resolved", property(lambda self: self.settings))  # reads no log
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):

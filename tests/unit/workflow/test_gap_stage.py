@@ -22,10 +22,11 @@ from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.verdict import Trust
 from nurture_rl.simulator.played import played_data
 from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.config import Settings, register_schema, settings
+from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.evidence import world_judgement
 from nurture_rl.workflow.gap import known_logging, read_gap
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 JOURNEY = load_journey("inbound_lead")
@@ -79,7 +80,7 @@ def test_the_worst_member_goes_to_the_gate_with_its_bounds() -> None:
 
 def tiny(runs: Path) -> Settings:
     GlobalHydra.instance().clear()
-    register_schema()
+    register_schemas()
     given = ["experiment=small", "data.contacts=300", "world.training.epochs=1", f"runs={runs}"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return settings(compose("gap", overrides=[*given, "+gap.fewest_episodes=200"]))

@@ -13,7 +13,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from nurture_rl.errors import ConfigError
-from nurture_rl.workflow.config import Settings, register_schema, settings
+from nurture_rl.workflow.config import Settings, settings
+from nurture_rl.workflow.schema import register_schemas
 from nurture_rl.workflow.seeds import Paired, SeedPolicy, SeedRecord, recorded, settings_hash
 from nurture_rl.workflow.seeds_tables import gate_table, policy_table, release_of, report
 
@@ -28,7 +29,7 @@ def usual() -> str:
 
 def given(*overrides: str) -> Settings:
     GlobalHydra.instance().clear()
-    register_schema()
+    register_schemas()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return settings(compose("pipeline", overrides=list(overrides)))
 

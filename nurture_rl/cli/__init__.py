@@ -1,0 +1,1 @@
+"""The command `nurture VERB key=value ...`: what is typed, done and told."""

@@ -1,0 +1,97 @@
+"""What is wrong with overrides that cannot be composed, with the nearest name that there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from nurture_envs.fields import hint
+from nurture_rl.cli.composed import split
+from nurture_rl.cli.configs import CONFIGS, groups
+
+
+def explained(verb: str, words: Sequence[str], error: Exception) -> str:
+    """One sentence or two for an error of composition.
+
+    Args:
+        verb: the root configuration.
+        words: what was typed.
+        error: what Hydra said.
+    """
+    overrides, own = split(words)
+    for folder in own:
+        if not folder.is_dir():
+            return f"--config-dir: expected a folder at {folder}, there is none"
+    parser, options, plain = OverridesParser.create(), groups(own), _settings(verb)
+    for word in overrides:
+        if "=" not in word and not word.startswith("~"):
+            return f"expected key=value, got {word!r}"
+        try:
+            (override,) = parser.parse_overrides([word])
+        except HydraException as wrong:
+            return f"{_said(wrong)}; quote names that hold : or spaces: \"'key=\\'a:b\\''\""
+        found = _wrong(override, options, plain)
+        if found:
+            return found
+    return _said(error)
+
+
+def _settings(verb: str) -> Mapping[str, Any]:
+    """The configuration without any override, as plain data."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        found = OmegaConf.to_container(compose(verb))
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+def _wrong(
+    override: Override, options: Mapping[str, list[str]], plain: Mapping[str, Any]
+) -> str | None:
+    """What is wrong with one override, if it is a name."""
+    key = str(override.key_or_group)
+    if key in options:
+        sweep = override.is_sweep_override()
+        chosen = list(override.sweep_string_iterator()) if sweep else [override.value()]
+        unknown = [one for one in chosen if isinstance(one, str) and one not in options[key]]
+        return (
+            _unknown(f"{key}={unknown[0]}: no such option", unknown[0], options[key])
+            if unknown
+            else None
+        )
+    if override.is_force_add() or override.is_add():
+        return None
+    here: Any = plain
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if not isinstance(here, Mapping):
+            return None
+        if not here:
+            return f"{key}: not there yet; write +{key}=... to add it"
+        if part not in here:
+            known = [*map(str, here), *(options if depth == 0 else ())]
+            return _unknown(f"{key}: no such setting", part, known)
+        here = here[part]
+    return None
+
+
+def _unknown(what: str, given: str, known: Sequence[str]) -> str:
+    return what + (hint(given, known) or f"; known are {', '.join(sorted(known))}")
+
+
+def _said(error: BaseException) -> str:
+    """The library's words, the cause where it names one, on one line."""
+    text = str(error)
+    if error.__cause__ is not None and str(error.__cause__) not in text:
+        text = f"{text}: {error.__cause__}"
+    return " ".join(
+        re.sub(r"See https://\S+ for details|\n\s+(full_key|object_type)=.*", "", text).split()
+    )

@@ -1,0 +1,66 @@
+"""How a job begins and ends: progress, one line for what it refuses, one exit code for a sweep."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+
+from nurture_envs.errors import NurtureError
+from nurture_rl.cli.verbs import DONE, FAILED, REFUSED
+from nurture_rl.outcome import Outcome
+from nurture_rl.progress import shown_progress
+
+WORST_FIRST = (FAILED, REFUSED, 4, 3, 5, DONE)  # no answer before every answer, the best last
+_ENDINGS = "NURTURE_ENDINGS"  # environment: the file that the jobs of a sweep write to
+_JSON = "NURTURE_JSON"  # environment: set where stdout is for JSON alone
+
+
+def job(verb: str, work: Callable[[], Outcome], progress: bool = True) -> None:
+    """Do one job of a verb; what it refuses is one line on stderr and ends no other job.
+
+    Args:
+        verb: what the lines on stderr begin with.
+        work: the job.
+        progress: say every few seconds what is being done.
+    """
+    quiet = redirect_stdout(sys.stderr) if _JSON in os.environ else nullcontext()
+    try:
+        with quiet, shown_progress(verb) if progress else nullcontext():
+            found = work()
+    except (NurtureError, OSError) as error:
+        print(f"{verb}: {error}", file=sys.stderr, flush=True)
+        found = Outcome({"refused": str(error)}, REFUSED)
+    # A launcher may have put the job into a process of its own: a file is what all of them share.
+    ending = {"verb": verb, "exit_code": found.code, **found.made}
+    with Path(os.environ[_ENDINGS]).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(ending, default=str) + "\n")
+
+
+def exit_code(main: Callable[[], object], as_json: bool = False) -> int:
+    """Run what runs jobs, one or many, and find the worst of their exit codes.
+
+    Args:
+        main: runs them, here or in other processes.
+        as_json: keep stdout for one line of JSON per job, which says what it made.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        endings = Path(folder) / "endings"
+        endings.touch()
+        os.environ[_ENDINGS] = str(endings)
+        if as_json:
+            os.environ[_JSON] = "1"
+        try:
+            main()
+        finally:
+            os.environ.pop(_JSON, None)
+        lines = endings.read_text("utf-8").splitlines()
+    if as_json:
+        print(*lines, sep="\n", flush=True)
+    found = {int(json.loads(line)["exit_code"]) for line in lines}
+    strange = sorted(found - set(WORST_FIRST))
+    return next((one for one in (*strange, *WORST_FIRST) if one in found), DONE)

@@ -1,0 +1,56 @@
+"""`nurture VERB key=value ...`: the one way in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from nurture_envs.fields import hint
+from nurture_rl.cli.verbs import REFUSED, VERBS
+
+_HELP = ("--help", "-h", "help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says.
+
+    Args:
+        argv: the words after `nurture`; None for those of this process.
+
+    Returns:
+        The exit code, of the verb's own or of `EXIT_CODES`.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in _HELP:
+        from nurture_rl.cli.pages import overview
+
+        print(overview())
+        return 0
+    name, rest = words[0], words[1:]
+    if name == "--version":
+        print(f"nurture {version('nurture-rl')}")
+        return 0
+    if name == "completion":
+        from nurture_rl.cli.completion import completion
+
+        return completion(rest)
+    if name not in VERBS:
+        known = ", ".join(VERBS)
+        print(f"nurture: no verb {name!r}{hint(name, VERBS)} (verbs: {known})", file=sys.stderr)
+        return REFUSED
+    verb = VERBS[name]
+    if any(word in ("--help", "-h") for word in rest):
+        from nurture_rl.cli.pages import page
+
+        print(page(verb))
+        return 0
+    as_json = "--json" in rest
+    rest = [word for word in rest if word != "--json"]
+    if verb.composed:
+        from nurture_rl.cli.composed import run_composed
+
+        return run_composed(verb, rest, as_json)
+    from nurture_rl.cli.plain import run_plain
+
+    return run_plain(verb, rest, as_json)

@@ -1,0 +1,198 @@
+"""What the command can be told to do: each verb, what it reads and makes, and how it may end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DONE, FAILED, REFUSED = 0, 1, 2
+EXIT_CODES: Mapping[int, str] = {
+    DONE: "done",
+    FAILED: "an unexpected failure, with a traceback: please report it",
+    REFUSED: "refused: bad settings or data, one line on stderr says what to do",
+}
+_OPE_CODES = {
+    DONE: "better",
+    3: "not better",
+    4: "cannot tell yet",
+    5: "rules are enough",
+}
+_BUNDLE_CODES = {3: "the gate wrote no bundle; its reasons are printed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb of the command."""
+
+    name: str
+    summary: str  # one line
+    reads: str
+    makes: str
+    examples: tuple[str, str]  # each a whole command line
+    settings: str  # `module:class` of its settings; a comment beside each field says what it is
+    work: str  # `module:function` that does it: settings in, a mapping of what was made out
+    composed: bool = True  # by Hydra from configs/; else its settings are a plain record
+    codes: Mapping[int, str] = field(default_factory=dict)  # beside and before EXIT_CODES
+
+    @property
+    def exit_codes(self) -> dict[int, str]:
+        """Every code that the verb may end with, and what it means."""
+        return dict(sorted({**EXIT_CODES, **self.codes}.items()))
+
+
+_RUN = "nurture_rl.workflow.config:RunConfig"
+_STEPS = "nurture_rl.workflow.verbs"
+
+_ALL = (
+    Verb(
+        name="pipeline",
+        summary="the whole loop: a log becomes a judged policy, a bundle and a report",
+        reads="a log (`data=...`)",
+        makes="what every verb from `ingest` to `export` makes, and a report (HTML)",
+        examples=(
+            "nurture pipeline experiment=small",
+            "nurture pipeline data=folder data.path=exported seed=1",
+        ),
+        settings=_RUN,
+        work=f"{_STEPS}:pipeline",
+    ),
+    Verb(
+        name="ingest",
+        summary="checks raw logs, resolves identities, builds the decision table",
+        reads="a log (`data=...`)",
+        makes="checked tables, a quarantine with file, line and reason, the decision table",
+        examples=(
+            "nurture ingest experiment=small",
+            "nurture ingest data=folder data.path=exported data.max_refused=0.02",
+        ),
+        settings=_RUN,
+        work=f"{_STEPS}:ingest",
+    ),
+    Verb(
+        name="fit_world",
+        summary="fits a simulated world to the training contacts",
+        reads="what `ingest` made, which it makes where it is missing",
+        makes="an ensemble of fitted worlds and its calibration on other contacts",
+        examples=(
+            "nurture fit_world experiment=small",
+            "nurture fit_world data=renewal world.members=5 seeds.world=3",
+        ),
+        settings=_RUN,
+        work=f"{_STEPS}:fit_world",
+    ),
+    Verb(
+        name="gap",
+        summary="holds the fitted world against contacts it never saw",
+        reads="what `fit_world` made, which it makes where it is missing",
+        makes="a verdict with named causes, and a report (HTML, Markdown, JSON)",
+        examples=(
+            "nurture gap experiment=small",
+            "nurture gap data=trial_onboarding gap.ratio=1.5",
+        ),
+        settings=_RUN,
+        work=f"{_STEPS}:gap",
+    ),
+    Verb(
+        name="train",
+        summary="trains policies; `--multirun` sweeps over policies and seeds",
+        reads="the decision table and, for learners that play, the fitted world",
+        makes="a trained policy with its metrics",
+        examples=(
+            "nurture train experiment=small policy=linear_thompson",
+            "nurture train --multirun policy=ppo,linear_thompson seed=0,1",
+        ),
+        settings=_RUN,
+        work=f"{_STEPS}:train",
+    ),
+    Verb(
+        name="evaluate",
+        summary="judges every policy on held-out contacts and in the fitted world",
+        reads="the decision table, the fitted world and the policies",
+        makes="evaluation.json",
+        examples=(
+            "nurture evaluate experiment=small",
+            "nurture evaluate data=re_engagement release.reference=rules",
+        ),
+        settings=_RUN,
+        work=f"{_STEPS}:evaluate",
+    ),
+    Verb(
+        name="ope",
+        summary="what a log says about target policies: a verdict and a report",
+        reads="any log with propensities (`data=...`), and target policies",
+        makes="a report (HTML, Markdown, JSON) and the rows that were set aside (CSV)",
+        examples=(
+            "nurture ope experiment=small",
+            "nurture ope data=frame data.path=log.parquet +targets.new.columns=[p_none,p_offer]",
+        ),
+        settings="nurture_rl.workflow.ope_config:OpeConfig",
+        work="nurture_rl.workflow.ope_verb:ope",
+        codes=_OPE_CODES,
+    ),
+    Verb(
+        name="export",
+        summary="asks the gate; writes a bundle or says why not",
+        reads="what `evaluate` and `gap` made, which it makes where it is missing",
+        makes="a bundle (ONNX, hashes, policy card), if the gate is passed",
+        examples=(
+            "nurture export experiment=small release.policy=rules",
+            "nurture export release.level=0.99",
+        ),
+        settings=_RUN,
+        work=f"{_STEPS}:export",
+        codes=_BUNDLE_CODES,
+    ),
+    Verb(
+        name="interchange",
+        summary="writes episodes for other libraries",
+        reads="a log (`data=...`), or a world in which `policy` plays",
+        makes="a Minari data set or a file that d3rlpy reads",
+        examples=(
+            "nurture interchange format=minari out=episodes",
+            "nurture interchange episodes=reference policy=drip format=d3rlpy out=episodes",
+        ),
+        settings="nurture_rl.workflow.interchange:InterchangeConfig",
+        work="nurture_rl.workflow.interchange:interchange",
+    ),
+    Verb(
+        name="serve",
+        summary="serves a bundle over HTTP until it is interrupted",
+        reads="a bundle: the newest under `runs`, or `bundle=FOLDER`",
+        makes="decisions in a store (SQLite)",
+        examples=(
+            "nurture serve",
+            "nurture serve bundle=released/bundle store=decisions.db port=8400",
+        ),
+        settings="nurture_rl.serving.main:ServeOptions",
+        work="nurture_rl.workflow.served:serve",
+        composed=False,
+    ),
+    Verb(
+        name="export_log",
+        summary="writes a server's log as tables that `data=folder` reads",
+        reads="a server's store; the server may be running",
+        makes="events, contacts and decisions (Parquet or CSV)",
+        examples=(
+            "nurture export_log store=runs/store.db out=exported",
+            "nurture export_log store=runs/store.db out=exported format=csv",
+        ),
+        settings="nurture_rl.serving.export:ExportOptions",
+        work="nurture_rl.serving.export:export",
+        composed=False,
+    ),
+    Verb(
+        name="replay",
+        summary="makes a server's decisions again and compares them bit for bit",
+        reads="a bundle, and what `export_log` wrote",
+        makes="nothing: it counts the decisions that came out again",
+        examples=(
+            "nurture replay bundle=released/bundle log=exported",
+            "nurture replay bundle=released/bundle log=exported --json",
+        ),
+        settings="nurture_rl.serving.replaying:ReplayOptions",
+        work="nurture_rl.serving.replaying:replay_log",
+        composed=False,
+        codes={3: "a decision did not come out again"},
+    ),
+)
+VERBS: Mapping[str, Verb] = {verb.name: verb for verb in _ALL}
