@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nurture_rl.release.gate import RULES
-from nurture_rl.workflow.ranking_tables import markdown_table, spread
+from nurture_rl.workflow.markdown import markdown_table, spread
 from nurture_rl.workflow.seeds import SeedPolicy, SeedRecord
 
 
