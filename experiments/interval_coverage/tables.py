@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from experiments.common.markdown import markdown_table
 from experiments.interval_coverage.study import DIFFERENCE, Finding, Truth
 from nurture_rl.ope.intervals import binomial_interval
-from nurture_rl.workflow.markdown import markdown_table
 
 Truths = Mapping[tuple[str, str | None], Truth]
 WEIGHTED = ("ips", "snips", "dr", DIFFERENCE)  # the intervals that promise to cover

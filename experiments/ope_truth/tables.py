@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from experiments.common.markdown import markdown_table
 from experiments.ope_truth.figures import ScorePanel, ValuePanel
 from experiments.ope_truth.scores import SELECTED, Score, scores
 from experiments.ope_truth.selection import narrowest
 from experiments.ope_truth.study import TrueValues, TruthCell
 from experiments.world_ranking.study import LOGGING
-from nurture_rl.workflow.markdown import markdown_table
 
 Truths = Mapping[str, TrueValues]
 

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 
+from experiments.common.markdown import markdown_table
 from experiments.rare_outcomes.skewed_weights import Chain, chain_coverage
 from experiments.rare_outcomes.study import (
     MAKERS,
@@ -15,7 +16,6 @@ from experiments.rare_outcomes.study import (
     clustered_coverage,
     exact_coverage,
 )
-from nurture_rl.workflow.markdown import markdown_table
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CLUSTERS = ((5, 0.1), (5, 0.3), (20, 0.3))  # decisions of a contact, correlation of its rewards

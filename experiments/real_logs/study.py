@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.common.intervals import LEVEL, half_width, holds
+from experiments.common.markdown import markdown_table
 from experiments.real_logs.figure import KnownRow
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.outcomes import rare_outcomes
@@ -17,7 +18,6 @@ from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.suite import ESTIMATORS, FULLY_WEIGHTED, Estimator, Question, answers
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
-from nurture_rl.workflow.markdown import markdown_table
 
 RECOVERED, MISSED, CANNOT_TELL = "recovered", "missed", "cannot tell"
 

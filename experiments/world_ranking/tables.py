@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from experiments.common.markdown import markdown_table, spread
 from experiments.world_ranking.figures import RankingPanel, ranking
 from experiments.world_ranking.scores import Agreement, Standings, agreement
 from experiments.world_ranking.study import REFERENCE, Cell
-from nurture_rl.workflow.markdown import markdown_table, spread
 
 Truths = Mapping[str, Standings]
 _UNIT = "EUR"  # of the four journeys

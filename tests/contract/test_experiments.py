@@ -9,11 +9,11 @@ import pytest
 
 from tests.contract.source_tree import ROOT
 
-OTHERS = ("common", "studies")  # what several experiments use; those without folders of their own
+SHARED = "common"  # what several experiments use
 FOLDERS = sorted(
     path
     for path in (ROOT / "experiments").iterdir()
-    if path.is_dir() and path.name not in OTHERS and any(path.glob("*.*"))
+    if path.is_dir() and path.name != SHARED and any(path.glob("*.*"))
 )
 
 

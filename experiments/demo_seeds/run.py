@@ -11,13 +11,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from threadpoolctl import threadpool_limits
 
+from experiments.demo_seeds.study import recorded, run_of_seed
+from experiments.demo_seeds.tables import report
 from nurture_rl.errors import NurtureError
 from nurture_rl.workflow.config import Settings, register_schema, settings
-from nurture_rl.workflow.seeds import recorded, run_of_seed
-from nurture_rl.workflow.seeds_tables import report
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-RECORDS = Path(__file__).with_suffix("")  # demo_seeds/
+RECORDS = Path(__file__).with_name("records")
 
 
 def seed_settings(overrides: list[str]) -> Settings:

@@ -12,10 +12,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from experiments.demo_seeds.study import Paired, SeedPolicy, SeedRecord, recorded, settings_hash
+from experiments.demo_seeds.tables import gate_table, policy_table, release_of, report
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.config import Settings, register_schema, settings
-from nurture_rl.workflow.seeds import Paired, SeedPolicy, SeedRecord, recorded, settings_hash
-from nurture_rl.workflow.seeds_tables import gate_table, policy_table, release_of, report
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 

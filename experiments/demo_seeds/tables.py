@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from experiments.common.markdown import markdown_table, spread
+from experiments.demo_seeds.study import SeedPolicy, SeedRecord
 from nurture_rl.release.gate import RULES
-from nurture_rl.workflow.markdown import markdown_table, spread
-from nurture_rl.workflow.seeds import SeedPolicy, SeedRecord
 
 
 @dataclass(frozen=True, slots=True)
