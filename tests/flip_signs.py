@@ -63,9 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run every mutant of the named modules; 1 when one survives or cannot be judged."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("modules", nargs="*", type=Path, help="default: all of nurture_rl/ope")
-    parser.add_argument(
-        "--rooms", action="store_true", help="the rooms beside nurture_rl/ope, studies left out"
-    )
+    parser.add_argument("--rooms", action="store_true", help="the rooms beside nurture_rl/ope")
     parser.add_argument("--values", action="store_true", help="change values as well as signs")
     parser.add_argument("--sample", type=int, help="so many of the mutants, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")

@@ -37,7 +37,7 @@ def explained(verb: str, words: Sequence[str], error: Exception) -> str:
         try:
             (override,) = parser.parse_overrides([word])
         except HydraException as wrong:
-            return f"{_said(wrong)}; quote names that hold : or spaces: \"'key=\\'a:b\\''\""
+            return f"{_said(wrong)}; docs/journey-file.md shows how to quote : and spaces"
         found = _wrong(override, options, plain)
         if found:
             return found
@@ -92,6 +92,7 @@ def _said(error: BaseException) -> str:
     text = str(error)
     if error.__cause__ is not None and str(error.__cause__) not in text:
         text = f"{text}: {error.__cause__}"
-    return " ".join(
-        re.sub(r"See https://\S+ for details|\n\s+(full_key|object_type)=.*", "", text).split()
+    text = re.sub(
+        r"See https://\S+ for details|\s(full_key|reference_type|object_type)[:=].*", "", text
     )
+    return " ".join(text.split())

@@ -260,6 +260,9 @@ def _require_known(settings: Any, given: Mapping[Any, Any], where: str) -> None:
         inner = getattr(settings, key)
         if is_dataclass(inner):
             _require_known(inner, value, f"{where}{key}.")
+        for name, one in inner.items() if isinstance(inner, Mapping) else ():
+            if is_dataclass(one):
+                _require_known(one, value[name], f"{where}{key}.{name}.")
 
 
 def require_seed(where: str, seed: int) -> None:

@@ -25,7 +25,7 @@ def modules_of(*packages: str) -> dict[str, Path]:
 
 
 def scripts() -> list[Path]:
-    """The runnable files: experiments, their studies included."""
+    """The files of experiments: the verbs, and the recorded experiments with their code."""
     return sorted((ROOT / "experiments").rglob("*.py"))
 
 

@@ -49,6 +49,25 @@ def tracked_files() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
+def lost_links(page: Path) -> list[str]:
+    """Links of a page to files that are not there."""
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    local = [target for target in targets if "://" not in target]
+    return [target for target in local if not (page.parent / target).exists()]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [path for path in tracked_files() if path.suffix == ".md"]
+    lost = {str(page.relative_to(ROOT)): lost_links(page) for page in pages}
+    assert {page: targets for page, targets in lost.items() if targets} == {}
+
+
+def test_a_link_to_nowhere_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "a.md"
+    page.write_text("[a](a.md#x) ![b](b.png) [c](https://c.org)", encoding="utf-8")
+    assert lost_links(page) == ["b.png"]
+
+
 def test_no_tracked_file_names_a_machine_or_a_registry() -> None:
     found = []
     for path in tracked_files():

@@ -11,6 +11,7 @@ from nurture_rl.ope.checks.findings import (
     Severity,
     graded,
 )
+from nurture_rl.ope.checks.grouped import ROUNDING
 from nurture_rl.ope.estimators import as_panel, effective_sample_size
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.targets import TargetOnLog
@@ -84,6 +85,25 @@ def largest_step(
     )
 
 
+def least_second_moment(propensity: FloatArray, taken: FloatArray) -> FloatArray:
+    """Second moment that a row's ratio has at least, whatever chance the other actions had, [N].
+
+        t^2 / p + (1 - t)^2 / (1 - p)
+
+    It knows of weights too rare to have turned up, which the mean square of those that did lacks.
+    What is left where p is 1 but for rounding counts for nothing.
+
+    Args:
+        propensity: logging probability of the logged action, p, [N].
+        taken: target probability of it, t, [N].
+    """
+    left = 1.0 - propensity
+    with np.errstate(over="ignore"):
+        seen = taken**2 / propensity
+    others = np.where(left > ROUNDING, (1.0 - taken) ** 2 / np.maximum(left, ROUNDING), 0.0)
+    return np.asarray(seen + others)
+
+
 def feasibility_findings(
     log: EvaluationLog,
     target: TargetOnLog,
@@ -92,6 +112,9 @@ def feasibility_findings(
 ) -> tuple[list[Finding], MixingStep]:
     """Effective sample size by decision, the predicted one, and the step that is feasible.
 
+    Without the logged distributions the prediction takes the mean square of the ratios, or what
+    they have at least where that is more.
+
     Args:
         log: the logged decisions.
         target: the target policy on them.
@@ -99,6 +122,9 @@ def feasibility_findings(
         thresholds: what must be kept.
     """
     moments = as_panel(log, target.second_moment, 1.0).mean(axis=0)
+    if log.logged_probabilities is None:
+        least = least_second_moment(log.propensity, target.taken)
+        moments = np.maximum(moments, as_panel(log, least, 1.0).mean(axis=0))
     shown = np.ones(log.n_rows) if target.unsupported is None else 1.0 - target.unsupported
     step = largest_step(log.n_episodes, moments, as_panel(log, shown, 1.0).mean(axis=0), thresholds)
     by_step = [effective_sample_size(column) for column in weights.T]

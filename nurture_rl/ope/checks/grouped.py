@@ -98,8 +98,13 @@ def cautious_p(
     total = float(totals.sum())
     total = min(total + lacking, 0.0) if total < 0.0 else total
     total = float(np.sign(total)) * max(abs(total) - rounding, 0.0)
-    error = np.append(totals - totals.mean(), [largest, -largest])
+    error = cautious_error(totals - totals.mean(), largest)
     return skewed_p(*settled(total, error, float(np.abs(totals).sum())))
+
+
+def cautious_error(error: FloatArray, largest: float) -> FloatArray:
+    """An error split by contact, [C], with two contacts more, `largest` off at either end."""
+    return np.append(error, [largest, -largest])
 
 
 def unseen_inverse(log: EvaluationLog, action: int, rows: IntArray) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from experiments.common.played import played_data
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
@@ -26,7 +27,6 @@ from nurture_rl.simulator.fit import WorldConfig, fit_world
 from nurture_rl.simulator.gap.report import GapReport, reality_gap
 from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.simulator.network import TrainingConfig
-from nurture_rl.simulator.played import played_data
 from nurture_rl.simulator.training_data import training_data
 
 FEATURE_THAT_LEAKS = "clicks_14d"

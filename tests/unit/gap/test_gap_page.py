@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.common.played import played_data
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey_file import load_journey
 from nurture_envs.simulation import Simulation
@@ -19,7 +20,6 @@ from nurture_rl.report.gap_page import gap_markdown, gap_page, write_gap_report
 from nurture_rl.report.gap_source import GapSource
 from nurture_rl.simulator.gap.report import reality_gap
 from nurture_rl.simulator.gap.settings import GapConfig
-from nurture_rl.simulator.played import played_data
 
 
 @lru_cache(maxsize=1)

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 
+from experiments.common.played import played_data
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.simulator.data import WorldData
-from nurture_rl.simulator.played import played_data
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.decisions import Decisions
 

@@ -13,6 +13,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from experiments.common.played import played_data
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey
@@ -20,7 +21,6 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.gate import Difference
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.verdict import Trust
-from nurture_rl.simulator.played import played_data
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.evidence import world_judgement

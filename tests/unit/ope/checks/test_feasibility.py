@@ -10,13 +10,14 @@ import pytest
 from nurture_rl.ope.checks.feasibility import (
     feasibility_findings,
     largest_step,
+    least_second_moment,
     mixed_moments,
     predicted_ess,
 )
 from nurture_rl.ope.checks.findings import CheckThresholds, Severity
 from nurture_rl.ope.estimators import cumulative_weights
-from nurture_rl.ope.targets import TargetOnLog
-from tests.unit.ope.log_makers import random_log
+from nurture_rl.ope.targets import TargetOnLog, on_logged_rows
+from tests.unit.ope.log_makers import bandit_log, random_log
 
 LIMITS = CheckThresholds()
 
@@ -129,3 +130,21 @@ def test_unsupported_mass_is_read_from_the_target() -> None:
     unknown = replace(target, unsupported=None)
     _, step = feasibility_findings(log, unknown, weights, LIMITS)  # type: ignore[arg-type]
     assert step.alpha == 1.0
+
+
+def test_a_weight_that_did_not_turn_up_counts_where_only_propensities_are_known() -> None:
+    """1,500 decisions, half of them with a chance of 0.004 for what the target always does."""
+    greedy = np.arange(1500) % 2
+    log = bandit_log(greedy.tolist(), [0.996] * 1500, [1.0] * 1500)
+    target = on_logged_rows(log, np.tile([1.0, 0.0], (1500, 1)))
+    assert np.mean(target.second_moment) == pytest.approx(0.5 / 0.996**2)
+    weights = cumulative_weights(log, target.taken)
+    (trajectory, _), step = feasibility_findings(log, target, weights, LIMITS)
+    # 1 / 0.996 in one half, 1 / 0.004 in the other.
+    assert step.full_ess == pytest.approx(1500 / (0.5 / 0.996 + 0.5 / 0.004))
+    assert trajectory.severity is Severity.REFUSE
+
+
+def test_the_least_second_moment_by_hand() -> None:
+    found = least_second_moment(np.array([0.5, 0.8, 1.0]), np.array([0.9, 0.8, 0.7]))
+    assert found == pytest.approx([0.81 / 0.5 + 0.01 / 0.5, 1.0, 0.49])
