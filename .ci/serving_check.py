@@ -64,8 +64,8 @@ def main(bundle: Path, work: Path, requests: Path) -> None:
 
     legal = set(load_bundle(bundle).catalog.ids)
     port, log, answer = free_port(), work / "server.log", None
-    command = [sys.executable, "-I", "-m", "nurture_rl.serving.main", str(bundle)]
-    command += ["--store", str(work / "store.db"), "--port", str(port), "--simulated-clock"]
+    command = [sys.executable, "-I", "-m", "nurture_rl.cli", "serve", f"bundle={bundle}"]
+    command += [f"store={work / 'store.db'}", f"port={port}", "simulated_clock=true"]
     with log.open("wb") as output:
         server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=work)
     try:

@@ -1,14 +1,11 @@
-"""Where the configurations lie: beside the code in a wheel, at the top of a source tree."""
+"""Where the configurations lie, and what can be chosen from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[1]
-CONFIGS = next(
-    path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()
-)
+CONFIGS = Path(__file__).parents[1] / "configs"  # in a source tree a link to the folder at its top
 
 
 def groups(own: Sequence[Path] = ()) -> dict[str, list[str]]:

@@ -62,11 +62,9 @@ def _wrong(
         sweep = override.is_sweep_override()
         chosen = list(override.sweep_string_iterator()) if sweep else [override.value()]
         unknown = [one for one in chosen if isinstance(one, str) and one not in options[key]]
-        return (
-            _unknown(f"{key}={unknown[0]}: no such option", unknown[0], options[key])
-            if unknown
-            else None
-        )
+        if not unknown:
+            return None
+        return _unknown(f"{key}={unknown[0]}: no such option", unknown[0], options[key])
     if override.is_force_add() or override.is_add():
         return None
     here: Any = plain

@@ -40,9 +40,9 @@ class FrameColumns:
     decision: str | None = None  # id of the decision, by which copies are told
     when: str | None = None  # day or time of the decision
     terminal: str | None = None  # the world ended with this decision
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()  # what the decision could know
     mask: tuple[str, ...] = ()  # a column per action, or one column of lists
-    logged_probabilities: tuple[str, ...] = ()  # likewise
+    logged_probabilities: tuple[str, ...] = ()  # of the logging policy, as with `mask`
     segments: tuple[str, ...] = ()  # labels to break values down by
     outcomes: tuple[str, ...] = ()  # harms counted beside the reward, such as complaints
 

@@ -22,7 +22,7 @@ ROUNDING = 1e-6  # target and logged probabilities are stored this precisely
 class OverlapThresholds:
     """What a log must offer before an estimate is believed."""
 
-    min_ess: float = 100.0  # episodes
+    min_ess: float = 100.0  # smallest effective sample size, episodes
     max_weight_share: float = 0.05  # of all weight, on one episode
     max_mean_weight_z: float = 4.0  # standard errors of the mean weight from 1
     max_support_gap: float = 0.01  # mean target mass on actions the log gave no chance

@@ -55,7 +55,7 @@ class ServerSettings:
         low, high = self.unknown_zone_slack
         if not low <= 0 <= high:
             raise NurtureError(
-                f"expected --unknown-zone-slack as hours back (<= 0) and ahead (>= 0), got {low} "
+                f"expected unknown_zone_slack as hours back (<= 0) and ahead (>= 0), got {low} "
                 f"and {high}; give -1 6 for zones from one hour behind the default zone's to six "
                 "ahead"
             )

@@ -55,7 +55,7 @@ class WorldConfig:
     hidden: tuple[int, ...] = (32, 32)  # widths of the trunk all heads share
     rank: int = 8  # of the feature-by-action interaction
     fewest_events: int = 20  # heads with fewer in training get a constant rate by routing
-    device: str = "cpu"
+    device: str = "cpu"  # torch device that fits, such as cuda
     training: TrainingConfig = field(default_factory=TrainingConfig)
     weighting: str = "none"  # of logged decisions, or "propensity": see `training_data`
     delays: str = "fitted"  # how late records are, or "declared": the latest that the journey says

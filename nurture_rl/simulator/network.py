@@ -23,7 +23,7 @@ _OWN = ("own", "chain")  # what an action, or an event of the same bin, does by 
 class TrainingConfig:
     """How the networks are trained."""
 
-    epochs: int = 40  # at most
+    epochs: int = 40  # passes over the training rows, at most
     steps: int = 6000  # of all epochs together; large logs need fewer epochs
     patience: int = 3  # epochs without a better tuning loss
     batch: int = 2048  # rows at most

@@ -43,8 +43,9 @@ class TrustConfig:
 class DataConfig:
     """Where the log comes from."""
 
-    name: str = MISSING
-    source: str = MISSING  # one of SOURCES
+    name: str = MISSING  # what reports call it
+    # reference (synthetic), folder (tables of your own), or the name of a data set or format
+    source: str = MISSING
     journey: str = MISSING  # a shipped journey's name, or a path
     path: str | None = None  # folder of a data set, or of raw tables for source `folder`
     contacts: int = 0  # reference: contacts that enter
@@ -65,8 +66,8 @@ class DataConfig:
 class PolicyConfig:
     """One policy: what is learned, and how it is composed for release."""
 
-    name: str = MISSING
-    learner: str = "none"  # one of LEARNERS
+    name: str = MISSING  # what reports and other settings call it
+    learner: str = "none"  # none, linear_thompson, ppo or tuned_rules
     spec: Any = (
         MISSING  # description for `build_policy`; {kind: model, name: core} is the learned part
     )
@@ -114,7 +115,7 @@ class SimulationConfig:
     """How policies are played in a world."""
 
     contacts: int = 1000  # per seed; every member of the world plays all of them
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])  # of the contacts played
     truth_contacts: int = 20000  # in the reference world, where there is one
 
 
@@ -130,7 +131,7 @@ class ReleaseConfig:
     rules: str | None = "expert"
     margin: float = 0.0  # a gain up to this is not worth a release, the journey's unit
     level: float = 0.95  # over all learned candidates together
-    # What the reality gap must allow, one of WORLDS: `ranking`, or `training`, which then asks for
+    # What the reality gap must allow: `ranking`, or `training`, which then asks for
     # a lower bound in the worst of the world's members too. A world not to be trusted never passes.
     world: str = "training"
 
@@ -139,10 +140,10 @@ class ReleaseConfig:
 class RunConfig:
     """One run of the pipeline or of one verb."""
 
-    seed: int = MISSING
+    seed: int = MISSING  # of every random number
     runs: str = "runs"  # folder of everything that is made
     tracking_uri: str | None = None  # MLflow; None: SQLite in `runs`
-    experiment_name: str = "nurture_rl"
+    experiment_name: str = "nurture_rl"  # under which MLflow files the run
     data: DataConfig = field(default_factory=DataConfig)
     world: Any = field(default_factory=composable(WorldConfig))
     gap: Any = field(default_factory=composable(GapConfig))
@@ -150,7 +151,7 @@ class RunConfig:
     tuned: Any = field(
         default_factory=composable(TunedRulesConfig)
     )  # what `policy=tuned_rules` reads
-    policies: dict[str, PolicyConfig] = field(default_factory=dict)
+    policies: dict[str, PolicyConfig] = field(default_factory=dict)  # by name, each as `policy`
     policy: PolicyConfig | None = None  # one more policy: what a sweep varies
     evaluation: Any = field(default_factory=composable(EvaluationConfig))
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
@@ -302,7 +303,7 @@ def _learner(name: str, policy: PolicyConfig) -> LearnerConfig:
             f"learned world, got {policy.learner!r}; leave it at 0"
         )
     where = f"policies.{name}.fit"
-    fit = asdict(policy.fit) if is_dataclass(policy.fit) else policy.fit
+    fit = policy.fit if isinstance(policy.fit, dict) else asdict(policy.fit)
     if policy.learner == "linear_thompson":
         return record(LinearThompsonConfig, {"name": "core", **fit}, where)
     if policy.learner == "ppo":

@@ -29,8 +29,8 @@ class OpeDataConfig(DataConfig):
     actions: list[str] = field(default_factory=list)  # names; empty: as the log has them
     factors: dict[str, Any] = field(default_factory=dict)  # factor columns of each action
     levels: dict[str, Any] = field(default_factory=dict)  # by factor: the level of each action
-    unit: str = "reward"
-    discount: float = 1.0  # per bin
+    unit: str = "reward"  # of the reward, such as EUR
+    discount: float = 1.0  # of later rewards, per bin, in (0, 1]
     missing: list[float] = field(default_factory=list)  # numbers that stand for missing: -999
     values: list[float] = field(default_factory=list)  # numbers that look so and are true: 999
 

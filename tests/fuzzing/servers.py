@@ -161,7 +161,7 @@ class Process:
         if self._server is not None:
             self._server.kill()
         self.close()
-        started = running(self._bundles[bundle], self._store, "--simulated-clock")
+        started = running(self._bundles[bundle], self._store, "simulated_clock=true")
         self._server = self._stack.enter_context(started)
 
     def close(self) -> None:

@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
 
 def run_app(*overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "experiments" / "interchange.py"), *overrides]
+    command = [sys.executable, "-m", "nurture_rl.cli", "interchange", *overrides]
     return subprocess.run(command, capture_output=True, text=True, timeout=250)
 
 
-def test_an_unknown_format_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_an_unknown_format_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     done = run_app("format=csv", f"runs={tmp_path}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "format: expected one of minari, d3rlpy, got 'csv'" in done.stderr
     assert "Traceback" not in done.stderr
 

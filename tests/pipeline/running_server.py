@@ -43,8 +43,8 @@ def running(bundle: Path, store: Path, *options: str) -> Iterator[RunningServer]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "nurture_rl.serving.main", str(bundle)]
-    command += ["--store", str(store), "--port", str(port), *options]
+    command = [sys.executable, "-m", "nurture_rl.cli", "serve", f"bundle={bundle}"]
+    command += [f"store={store}", f"port={port}", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         server = RunningServer(process, f"http://127.0.0.1:{port}")
         try:

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-ROOT = Path(__file__).parents[2]
 TINY = [
     "experiment=small",
     "data.contacts=200",
@@ -25,7 +24,7 @@ TINY = [
 
 
 def run_app(name: str, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "experiments" / f"{name}.py"), *overrides]
+    command = [sys.executable, "-m", "nurture_rl.cli", name, *overrides]
     return subprocess.run(command, capture_output=True, text=True, timeout=250)
 
 
@@ -88,7 +87,7 @@ def test_a_sweep_trains_every_policy_at_every_seed(runs: Path) -> None:
 
 def test_a_refusal_is_one_line_and_exit_code_1(runs: Path, tmp_path: Path) -> None:
     done = run_app("ingest", "data=folder", f"data.path={tmp_path / 'nowhere'}", f"runs={runs}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "expected the folder of 'folder'" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -97,7 +96,7 @@ def test_an_empty_log_is_refused_with_what_was_found(runs: Path, tmp_path: Path)
     (tmp_path / "events.jsonl").write_text('{"event_id": "e1"\n', "utf-8")
     (tmp_path / "contacts.jsonl").write_text("", "utf-8")
     done = run_app("ingest", "data=folder", f"data.path={tmp_path}", f"runs={runs}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "expected at least one usable event and one usable contact" in done.stderr
     assert "Traceback" not in done.stderr
     (quarantine,) = (runs / "refused").glob("*.quarantine.parquet")
@@ -133,7 +132,7 @@ def test_a_log_that_cannot_be_judged_is_refused_before_anything_is_trained(
 ) -> None:
     log = raw_copy(runs, tmp_path / "log", **columns)
     done = run_app("pipeline", *TINY, "data=folder", f"data.path={log}", f"runs={runs}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert said in done.stderr
     assert "world: working" not in done.stdout
     assert "Traceback" not in done.stderr
@@ -147,5 +146,5 @@ def test_an_exported_program_says_that_the_gate_was_not_asked(runs: Path) -> Non
 
 def test_a_learned_policy_cannot_be_exported_around_the_gate(runs: Path) -> None:
     done = run_app("export", *TINY, f"runs={runs}", "release.policy=ppo")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "learned policies are released by the gate alone" in done.stderr

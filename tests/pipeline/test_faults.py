@@ -256,7 +256,9 @@ def test_a_sweep_judges_every_job_and_a_refused_one_neither_ends_it_nor_hides(
     done = subprocess.run(
         [
             sys.executable,
-            str(ROOT / "experiments" / "ope.py"),
+            "-m",
+            "nurture_rl.cli",
+            "ope",
             "--multirun",
             f"data.path={faulty_log('base.csv')}",
             f"runs={tmp_path}",

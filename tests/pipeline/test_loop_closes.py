@@ -15,11 +15,9 @@ from nurture_rl.workflow.collect import reference_simulation
 from tests.pipeline.running_server import running
 from tests.pipeline.world_player import WorldPlayer
 
-ROOT = Path(__file__).parents[2]
-
 
 def run_app(name: str, *overrides: str) -> None:
-    command = [sys.executable, str(ROOT / "experiments" / f"{name}.py"), *overrides]
+    command = [sys.executable, "-m", "nurture_rl.cli", name, *overrides]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
@@ -36,8 +34,8 @@ def read(path: Path) -> Any:
 def serve_and_play(bundle: Path, store: Path, contacts: int, seed: int) -> WorldPlayer:
     player = WorldPlayer(reference_simulation(load_journey("inbound_lead")), contacts, seed)
     # The world's contacts without a zone live where the journey's own figure says.
-    zones = ("--unknown-zone-slack", "-1", "6")
-    with running(bundle, store, "--simulated-clock", *zones) as server:
+    zones = ("unknown_zone_slack=[-1,6]",)
+    with running(bundle, store, "simulated_clock=true", *zones) as server:
         player.play(server.send)
     return player
 
@@ -54,8 +52,7 @@ def test_served_decisions_and_their_outcomes_train_the_next_policy(tmp_path: Pat
         store, log = tmp_path / f"store-{turn}.db", tmp_path / f"log-{turn}"
         player = serve_and_play(bundle, store, 150, seed=50 + turn)
         assert player.masks_agree == player.decisions  # one implementation of the guardrails
-        export = [sys.executable, "-m", "nurture_rl.serving.export", str(store), str(log)]
-        subprocess.run(export, check=True, capture_output=True)
+        run_app("export_log", f"store={store}", f"out={log}")
         run_app("pipeline", *small, "data=folder", f"data.path={log}", f"seed={turn}")
         about = read(newest(runs, "ingest") / "decisions.json")
         assert about["decisions"] == player.decisions

@@ -98,7 +98,7 @@ def test_each_verdict_has_its_exit_code(
 
 
 def test_a_script_sees_the_verdict_first_and_the_code(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "experiments" / "ope.py")]
+    command = [sys.executable, "-m", "nurture_rl.cli", "ope"]
     good = asked(tmp_path, rows(), "ask.candidate=bold", "ask.estimators=[dr]")
     done = subprocess.run([*command, *good], capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -67,7 +67,7 @@ def test_a_restarted_server_gives_the_same_decision_again(tmp_path: Path) -> Non
     ask = {"contacts": [{"contact_id": "ada", "request_id": "r-1"}], "now": "2027-03-01T00:00:00Z"}
     answers = []
     for _ in range(2):
-        with running(tmp_path / "bundle", tmp_path / "store.db", "--simulated-clock") as server:
+        with running(tmp_path / "bundle", tmp_path / "store.db", "simulated_clock=true") as server:
             server.send("PUT", "/v1/contacts", {"contacts": [{"contact_id": "ada"}]})
             answers.append(server.send("POST", "/v1/decisions", ask))
         assert server.process.returncode == 0  # stopped when told, not killed
@@ -87,35 +87,36 @@ def test_a_refused_bundle_is_one_clear_error_and_exit_code_2(tmp_path: Path) -> 
     small_bundle(tmp_path / "bundle")
     path = tmp_path / "bundle" / "policy.json"
     path.write_bytes(path.read_bytes().replace(b"0.4", b"0.5"))
-    command = [sys.executable, "-m", "nurture_rl.serving.main", str(tmp_path / "bundle")]
-    command += ["--store", str(tmp_path / "store.db"), "--port", "1"]
+    command = [sys.executable, "-m", "nurture_rl.cli", "serve", f"bundle={tmp_path / 'bundle'}"]
+    command += [f"store={tmp_path / 'store.db'}", "port=1"]
     found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert found.returncode == 2
-    assert found.stderr.startswith("nurture-serve: policy.json: expected SHA-256")
+    assert found.stderr.startswith("serve: policy.json: expected SHA-256")
     assert "Traceback" not in found.stderr
     assert not (tmp_path / "store.db").exists()
 
 
 def test_silent_connections_and_a_second_server_do_not_disturb_the_first(tmp_path: Path) -> None:
     small_bundle(tmp_path / "bundle")
-    with running(tmp_path / "bundle", tmp_path / "store.db", "--host", "localhost") as server:
+    with running(tmp_path / "bundle", tmp_path / "store.db", "host=localhost") as server:
         port = server.url.rpartition(":")[2]
         with ExitStack() as stack:
             for _ in range(200):
                 stack.enter_context(socket.create_connection(("localhost", int(port))))
             assert server.send("GET", "/healthz")["status"] == "ok"
-        command = [sys.executable, "-m", "nurture_rl.serving.main", str(tmp_path / "bundle")]
-        command += ["--store", str(tmp_path / "other.db"), "--port", port]
+        command = [sys.executable, "-m", "nurture_rl.cli", "serve", f"bundle={tmp_path / 'bundle'}"]
+        command += [f"store={tmp_path / 'other.db'}", f"port={port}"]
         second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 2
-    assert second.stderr.startswith(f"nurture-serve: cannot listen on port {port} of 127.0.0.1")
+    assert second.stderr.startswith(f"serve: cannot listen on port {port} of 127.0.0.1")
     assert second.stderr.count("\n") == 1
     assert not (tmp_path / "other.db").exists()
 
 
 def test_the_server_loads_without_training_libraries() -> None:
     code = (
-        "import sys, nurture_rl.serving.main, nurture_rl.serving.export, nurture_rl.release.pyfunc;"
+        "import sys, nurture_rl.cli.main, nurture_rl.cli.plain, nurture_rl.workflow.served;"
+        "import nurture_rl.serving.export, nurture_rl.release.pyfunc;"
         "print(sorted({'torch', 'mlflow', 'matplotlib', 'ibis'} & set(sys.modules)))"
     )
     found = subprocess.run(

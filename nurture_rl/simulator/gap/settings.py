@@ -16,10 +16,10 @@ class Limits:
     impossible: float = 0.001  # share of propensities that cannot be
     slope: float = 0.8  # of actions taken on propensities stated; 1 where they are true
     star_events: int = 30  # events of the north star in the held-out log
-    fitted_episodes: int = 200
+    fitted_episodes: int = 200  # training episodes from which a world can be fitted
     judged_events: int = 50  # held-out events from which a head should have been learned
     same_fatigue: float = 0.001  # chance below which log and world have no common fatigue
-    half_life_factor: float = 1.5
+    half_life_factor: float = 1.5  # between the half-lives of fatigue in log and world, >= 1
     minor_heads: float = 0.1  # share of the signals read whose rates may be off somewhere
     disagreement: float = 0.5  # spread of the members' chances as a share of their mean
     proof: float = 2.0  # margins within which the interval of what rankings rest on must lie
@@ -39,8 +39,8 @@ class GapConfig:
     false_discoveries: float = 0.05  # share of the differences found that may be none
     false_curves: float = 0.01  # the same among response curves, any of which is fatal
     ratio: float = 2.0  # simulated episodes per logged one
-    fewest_episodes: int = 4_000  # simulated
-    most_episodes: int = 40_000  # simulated
+    fewest_episodes: int = 4_000  # simulated, however small the log
+    most_episodes: int = 40_000  # simulated, however large the log
 
     def __post_init__(self) -> None:
         for margin in fields(self.margins):

@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_envs.clock import DAY_US
+from nurture_rl.cli.main import main
 from nurture_rl.errors import LogError
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.schema import DECISIONS
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.export import export_log, main
+from nurture_rl.serving.export import export_log
 from nurture_rl.serving.service import Ask, Service
 from nurture_rl.serving.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
@@ -83,14 +84,14 @@ def test_an_export_replaces_nothing_but_an_export(
     notes.mkdir()
     (notes / "events.csv").write_text("mine")
     for out in (store, tmp_path, notes):
-        assert main([str(store), str(out)]) == 2
+        assert main(["export_log", f"store={store}", f"out={out}"]) == 2
         assert "it stays as it is" in capsys.readouterr().err
     assert (notes / "events.csv").read_text() == "mine"
-    assert main([str(store), str(tmp_path / "out")]) == 0
-    assert main([str(store), str(tmp_path / "out"), "--format", "csv"]) == 0
+    assert main(["export_log", f"store={store}", f"out={tmp_path / 'out'}"]) == 0
+    assert main(["export_log", f"store={store}", f"out={tmp_path / 'out'}", "format=csv"]) == 0
     assert not (tmp_path / "out" / "events.parquet").exists()
     (tmp_path / "out" / "notes.txt").write_text("mine")
-    assert main([str(store), str(tmp_path / "out")]) == 2
+    assert main(["export_log", f"store={store}", f"out={tmp_path / 'out'}"]) == 2
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
     assert len(served.store.contacts(["ada"])) == 1
 
@@ -138,10 +139,20 @@ def test_exported_ids_are_spelled_as_they_came(served: Service, tmp_path: Path) 
 def test_the_command_writes_the_folder_or_says_what_is_wrong(
     served: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(tmp_path / "store.db"), str(tmp_path / "out"), "--format", "csv"]) == 0
+    assert (
+        main(
+            [
+                "export_log",
+                f"store={tmp_path / 'store.db'}",
+                f"out={tmp_path / 'out'}",
+                "format=csv",
+            ]
+        )
+        == 0
+    )
     assert "5 decisions" in capsys.readouterr().out
     assert (tmp_path / "out" / "decisions.csv").is_file()
-    assert main([str(tmp_path / "absent.db"), str(tmp_path / "out")]) == 2
+    assert main(["export_log", f"store={tmp_path / 'absent.db'}", f"out={tmp_path / 'out'}"]) == 2
     assert "no store" in capsys.readouterr().err
     with pytest.raises(LogError, match="expected a format"):
         export_log(served.store, tmp_path / "out", "xlsx")

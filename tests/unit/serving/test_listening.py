@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nurture_rl.cli.main import main
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.serving.listening import ListenError, bind
-from nurture_rl.serving.main import main
 from tests.unit.release.bundles import small_bundle
 
 
@@ -60,14 +60,15 @@ def test_a_host_that_is_not_this_machine_is_refused(host: str, free: int) -> Non
         bind(host, free)
 
 
-def started(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
+def started(capsys: pytest.CaptureFixture[str], bundle: Path, **settings: object) -> str:
     """The one line of a start that is refused."""
-    assert main([str(word) for word in argv]) == 2
+    words = [f"{key}={value}" for key, value in settings.items()]
+    assert main(["serve", f"bundle={bundle}", *words]) == 2
     found = capsys.readouterr()
     assert found.out == ""
     line, rest = found.err.split("\n", 1)
     assert rest == ""
-    assert line.startswith("nurture-serve: ")
+    assert line.startswith("serve: ")
     return line
 
 
@@ -75,14 +76,14 @@ def started(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
 def test_a_port_out_of_range_is_one_line(
     bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], port: int
 ) -> None:
-    line = started(capsys, bundle_folder, "--store", tmp_path / "s.db", f"--port={port}")
+    line = started(capsys, bundle_folder, store=tmp_path / "s.db", port=port)
     assert "from 1 to 65535" in line
 
 
 def test_a_taken_port_is_one_line_and_makes_no_store(
     bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], taken: int
 ) -> None:
-    line = started(capsys, bundle_folder, "--store", tmp_path / "s.db", "--port", taken)
+    line = started(capsys, bundle_folder, store=tmp_path / "s.db", port=taken)
     assert f"port {taken}" in line
     assert not (tmp_path / "s.db").exists()
 
@@ -90,16 +91,16 @@ def test_a_taken_port_is_one_line_and_makes_no_store(
 def test_what_is_no_bundle_is_one_line(
     bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], free: int
 ) -> None:
-    rest = ("--store", tmp_path / "s.db", "--port", free)
-    assert "found none" in started(capsys, tmp_path / "absent", *rest)
-    assert "found none" in started(capsys, tmp_path, *rest)
+    rest = {"store": tmp_path / "s.db", "port": free}
+    assert "found none" in started(capsys, tmp_path / "absent", **rest)
+    assert "found none" in started(capsys, tmp_path, **rest)
     (tmp_path / "file").write_text("{}")
-    assert "found none" in started(capsys, tmp_path / "file", *rest)
+    assert "found none" in started(capsys, tmp_path / "file", **rest)
     damaged = tmp_path / "damaged"
     shutil.copytree(bundle_folder, damaged)
     for content in (b"", b"{}", b"[1]", b"\xff\x00", b"[" * 100_000):
         (damaged / "manifest.json").write_bytes(content)
-        assert "manifest.json" in started(capsys, damaged, *rest)
+        assert "manifest.json" in started(capsys, damaged, **rest)
 
 
 def test_a_store_that_cannot_be_used_is_one_line(
@@ -108,29 +109,29 @@ def test_a_store_that_cannot_be_used_is_one_line(
     (tmp_path / "text").write_text("no database, " * 500)
     (tmp_path / "folder").mkdir()
     for store in ("text", "folder", "absent/deeper/s.db", "text/s.db"):
-        line = started(capsys, bundle_folder, "--store", tmp_path / store, "--port", free)
+        line = started(capsys, bundle_folder, store=tmp_path / store, port=free)
         assert str(tmp_path / store) in line
     newer = tmp_path / "newer.db"
     with sqlite3.connect(newer) as connection:
         connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
         connection.execute("INSERT INTO meta VALUES ('version', '99')")
-    assert "newer.db" in started(capsys, bundle_folder, "--store", newer, "--port", free)
+    assert "newer.db" in started(capsys, bundle_folder, store=newer, port=free)
 
 
 def test_a_log_that_cannot_be_read_is_one_line(
     bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], free: int
 ) -> None:
-    rest = ("--store", tmp_path / "s.db", "--port", free, "--logs", tmp_path / "log")
-    assert "contacts.parquet" in started(capsys, bundle_folder, *rest)
+    rest = {"store": tmp_path / "s.db", "port": free, "logs": tmp_path / "log"}
+    assert "contacts.parquet" in started(capsys, bundle_folder, **rest)
     (tmp_path / "log").mkdir()
     pq.write_table(EVENTS.empty_table(), tmp_path / "log" / "events.parquet")
     contacts = tmp_path / "log" / "contacts.parquet"
     contacts.write_bytes(b"PAR1 and nothing else PAR1")
-    assert str(tmp_path / "log") in started(capsys, bundle_folder, *rest)
+    assert str(tmp_path / "log") in started(capsys, bundle_folder, **rest)
     pq.write_table(pa.table({"contact_id": [7], "consent": [True]}), contacts)
-    line = started(capsys, bundle_folder, *rest)
+    line = started(capsys, bundle_folder, **rest)
     assert "contact_id int64" in line
     assert "time_zone missing" in line
     row = {"contact_id": "a", "zone_confidence": 1.0, "consent": True, "attributes": "[broken"}
     pq.write_table(pa.Table.from_pylist([row], CONTACTS), contacts)
-    assert "Expecting value" in started(capsys, bundle_folder, *rest)
+    assert "Expecting value" in started(capsys, bundle_folder, **rest)

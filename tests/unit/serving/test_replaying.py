@@ -11,10 +11,11 @@ import pytest
 
 from nurture_envs.clock import DAY_US
 from nurture_envs.guardrails import reason_names
+from nurture_rl.cli.main import main
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.export import export_log
-from nurture_rl.serving.replaying import exported_decisions, main
+from nurture_rl.serving.replaying import exported_decisions
 from nurture_rl.serving.service import Ask, ServerSettings, Service
 from nurture_rl.serving.store import Store
 from tests.unit.release.bundles import small_bundle
@@ -65,7 +66,7 @@ def test_the_command_counts_what_came_out_again(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small_bundle(tmp_path / "bundle")
-    assert main([str(tmp_path / "bundle"), str(exported)]) == 0
+    assert main(["replay", f"bundle={tmp_path / 'bundle'}", f"log={exported}"]) == 0
     assert "120 decisions came out again bit for bit, 0 did not" in capsys.readouterr().out
     table = pq.read_table(exported / "decisions.parquet")
     place = table.schema.get_field_index("seed")
@@ -73,8 +74,8 @@ def test_the_command_counts_what_came_out_again(
     changed = tmp_path / "changed"
     shutil.copytree(exported, changed)
     pq.write_table(table.set_column(place, "seed", other), changed / "decisions.parquet")
-    assert main([str(tmp_path / "bundle"), str(changed)]) == 1
+    assert main(["replay", f"bundle={tmp_path / 'bundle'}", f"log={changed}"]) == 3
     pq.write_table(table.drop_columns(["seed"]), changed / "decisions.parquet")
-    assert main([str(tmp_path / "bundle"), str(changed)]) == 2
+    assert main(["replay", f"bundle={tmp_path / 'bundle'}", f"log={changed}"]) == 2
     assert "expected seed; export the store again" in capsys.readouterr().err
-    assert main([str(tmp_path / "bundle"), str(tmp_path)]) == 2
+    assert main(["replay", f"bundle={tmp_path / 'bundle'}", f"log={tmp_path}"]) == 2

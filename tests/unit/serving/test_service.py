@@ -168,5 +168,5 @@ def test_an_opt_out_does_not_hide_behind_an_event_that_comes_at_once(
 
 def test_hours_of_an_unknown_zone_lie_around_the_default_zone() -> None:
     for slack in ((1, 6), (-6, -1)):
-        with pytest.raises(NurtureError, match="--unknown-zone-slack"):
+        with pytest.raises(NurtureError, match="unknown_zone_slack"):
             ServerSettings(ZONE, False, Clock(), unknown_zone_slack=slack)

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from nurture_rl.workflow.app import exit_code, job
 
+from nurture_rl.cli.jobs import exit_code, job
 from nurture_rl.errors import LogError
+from nurture_rl.outcome import Outcome
 from nurture_rl.progress import PROGRESS, shown_progress
 
 
-def sweep(*jobs: Callable[[], int]) -> int:
+def ends(code: int) -> Callable[[], Outcome]:
+    """A job that ends with a code."""
+    return lambda: Outcome({"seed": 7}, code)
+
+
+def sweep(*jobs: Callable[[], Outcome], as_json: bool = False) -> int:
     """The exit code of a sweep over jobs that end with a code of their own."""
 
     def main() -> None:
         for one in jobs:
-            job("ope", one, lambda code: code, refused=2)
+            job("ope", one)
 
-    return exit_code(main)
+    return exit_code(main, as_json)
 
 
-def refuse() -> int:
+def refuse() -> Outcome:
     raise LogError("expected rows, got none")
 
 
@@ -34,7 +41,7 @@ def refuse() -> int:
     [((0, 0), 0), ((0, 3), 3), ((5, 0), 5), ((5, 3), 3), ((4, 3), 4), ((4, 2, 0), 2), ((), 0)],
 )
 def test_a_sweep_ends_with_the_worst_code_of_its_jobs(codes: tuple[int, ...], worst: int) -> None:
-    assert sweep(*(lambda code=code: code for code in codes)) == worst
+    assert sweep(*map(ends, codes)) == worst
 
 
 def test_a_refused_job_is_one_line_and_the_others_are_done(
@@ -42,9 +49,9 @@ def test_a_refused_job_is_one_line_and_the_others_are_done(
 ) -> None:
     done: list[int] = []
 
-    def work() -> int:
+    def work() -> Outcome:
         done.append(1)
-        return 0
+        return Outcome()
 
     assert sweep(refuse, work, work) == 2
     assert done == [1, 1]
@@ -53,12 +60,24 @@ def test_a_refused_job_is_one_line_and_the_others_are_done(
 
 def test_codes_of_one_sweep_do_not_reach_the_next() -> None:
     assert sweep(refuse) == 2
-    assert sweep(lambda: 0) == 0
+    assert sweep(ends(0)) == 0
 
 
-def test_a_verb_without_codes_ends_with_1_where_it_refuses() -> None:
-    assert exit_code(lambda: job("train", refuse)) == 1
-    assert exit_code(lambda: job("train", lambda: {"made": "much"})) == 0
+def test_json_is_alone_on_stdout_a_line_for_each_job(capsys: pytest.CaptureFixture[str]) -> None:
+    def chatty() -> Outcome:
+        print("working")
+        return Outcome({"report": Path("a") / "b"})
+
+    assert sweep(chatty, ends(4), refuse, as_json=True) == 2
+    told = capsys.readouterr()
+    assert [json.loads(line) for line in told.out.splitlines()] == [
+        {"verb": "ope", "exit_code": 0, "report": "a/b"},
+        {"verb": "ope", "exit_code": 4, "seed": 7},
+        {"verb": "ope", "exit_code": 2, "refused": "expected rows, got none"},
+    ]
+    assert "working" in told.err
+    assert sweep(chatty) == 0  # and nothing of it reaches the next
+    assert capsys.readouterr().out == "working\n"
 
 
 def test_long_work_says_what_it_does_in_plain_lines() -> None:
@@ -80,10 +99,3 @@ def test_short_work_says_nothing_and_leaves_no_listener() -> None:
     assert PROGRESS.handlers == before
     assert PROGRESS.propagate
     assert PROGRESS.level == logging.NOTSET
-
-
-def test_multirun_may_stand_between_two_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["ope.py", "a=1", "b=2", "--multirun", "seed=0,1"])
-    seen: list[list[str]] = []
-    assert exit_code(lambda: seen.append(list(sys.argv))) == 0
-    assert seen == [["ope.py", "--multirun", "a=1", "b=2", "seed=0,1"]]

@@ -1,0 +1,111 @@
+"""What is misspelt is one line with the nearest name, for every kind of word."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from nurture_rl.cli.completion import completed
+from nurture_rl.cli.main import main
+from nurture_rl.cli.plain import parsed
+from nurture_rl.errors import ConfigError
+from nurture_rl.serving.main import ServeOptions
+
+
+@pytest.fixture(autouse=True)
+def hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hydra and the command line as they were."""
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    GlobalHydra.instance().clear()
+    yield
+    GlobalHydra.instance().clear()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("pipelin", "no verb 'pipelin'; did you mean 'pipeline'?"),
+        ("pipeline seeed=1", "seeed: no such setting; did you mean 'seed'?"),
+        ("pipeline data=refrence", "data=refrence: no such option; did you mean 'reference'?"),
+        ("train policy=pp", "policy=pp: no such option; did you mean 'ppo'?"),
+        ("train --multirun policy=ppo,pp", "policy=pp: no such option; did you mean 'ppo'?"),
+        ("pipeline world.membres=3", "world.membres: no such setting; did you mean 'members'?"),
+        ("pipeline polices.ppo.fit.draws=3", "no such setting; did you mean 'policies'?"),
+        ("pipeline policies.ppo.fit.iteratons=3", "did you mean 'iterations'?"),
+        ("pipeline +policies.ppo.fit.iteratons=3", "did you mean 'iterations'?"),
+        ("pipeline +relase.policy=rules", "relase: no such setting; did you mean 'release'?"),
+        ("ope +data.columns.rewrad=x", "data.columns.rewrad: no such setting; did you mean"),
+        ("ope targets.new.always=a", "not there yet; write +targets.new.always=... to add it"),
+        ("pipeline seed=abc", "seed=abc: Value 'abc' of type 'str' could not be converted"),
+        ("pipeline world.training.epochs=x", "could not be converted to Integer"),
+        ("pipeline seed", "expected key=value, got 'seed'"),
+        ("ope +targets.a:b=1", "journey-file.md shows how to quote"),
+        ("pipeline --config-dir nowhere data=mine", "expected a folder at nowhere, there is none"),
+        ("serve prt=1", "prt: no such setting; did you mean 'port'?"),
+        ("serve port=x", "port: expected `int`, got `str`"),
+        ("serve port=1 port=2", "port: given twice; say it once"),
+        ("serve port", "expected key=value, got 'port'"),
+        ("serve runs=nowhere", "no bundle under nowhere/stages: name one by bundle=FOLDER"),
+        ("export_log out=x", "store: expected a value; write store=..."),
+        ("completion fish", "expected one of bash, zsh, got fish"),
+    ],
+)
+def test_a_wrong_word_is_one_line_and_exit_code_2(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line
+    assert "hydra.cc" not in line
+
+
+def test_plain_settings_are_read_as_yaml_and_paths_as_they_stand() -> None:
+    found = parsed(
+        ServeOptions,
+        ["bundle=007", "unknown_zone_slack=[-1, 6]", "simulated_clock=true", "logs=null"],
+    )
+    assert found.bundle == "007"
+    assert found.unknown_zone_slack == (-1, 6)
+    assert found.simulated_clock is True
+    assert found.logs is None
+    with pytest.raises(ConfigError, match="unknown_zone_slack: expected"):
+        parsed(ServeOptions, ["unknown_zone_slack=[1]"])
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("nurture pip", ["pipeline"]),
+        ("nurture train tun", ["tuned.plays=", "tuned.contacts="]),
+        ("nurture train policy=pp", ["policy=ppo"]),
+        ("nurture train policy=drip,lin", ["policy=drip,linear_thompson"]),
+        ("nurture ope ask.can", ["ask.candidate="]),
+        ("nurture serve st", ["store="]),
+        ("nurture serve data=", []),
+        ("nurture nothing x", []),
+        ("nurture train --mul", ["--multirun"]),
+    ],
+)
+def test_words_are_completed(line: str, words: list[str]) -> None:
+    assert completed(line) == words
+
+
+def test_the_shell_completes_what_it_is_given() -> None:
+    script = (
+        'nurture() { "$PYTHON" -m nurture_rl.cli "$@"; }; eval "$(nurture completion bash)";'
+        'COMP_LINE="nurture train policy=pp" COMP_POINT=23 COMP_CWORD=3;'
+        '_nurture; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHON": sys.executable},
+    )
+    assert done.stdout.split() == ["ppo"], done.stderr
