@@ -10,14 +10,17 @@ from pathlib import Path
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
-from nurture_rl.workflow.collect import ingest, raw_log
+from nurture_rl.workflow.collect import raw_log
 from nurture_rl.workflow.config import IN_THE_WORLD, Settings
 from nurture_rl.workflow.evaluate import evaluation
 from nurture_rl.workflow.gap import gap_report
-from nurture_rl.workflow.learn import learned_policy
+from nurture_rl.workflow.gap_page import gap_page
+from nurture_rl.workflow.ingestion import ingest
+from nurture_rl.workflow.learned import learned_policy
 from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Say, Workshop
+from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.world import learned_world
 
 
@@ -85,6 +88,11 @@ class Pipeline:
         return gap_report(self.workshop, self.journey, self.resolved, self.ingested, self.world)
 
     @cached_property
+    def gap_page(self) -> Path:
+        """The same for people: `gap.html`, `gap.md` and `gap.json`."""
+        return gap_page(self.workshop, self.gap)
+
+    @cached_property
     def policies(self) -> Mapping[str, Path]:
         """Every configured policy that the journey has a program for, trained where it learns.
 
@@ -112,16 +120,16 @@ class Pipeline:
 
     def _policy(self, name: str) -> Path:
         run = self.resolved.run
-        return learned_policy(
-            self.workshop,
-            self.journey,
-            run.policies[name],
-            self.settings.learners[name],
-            self.ingested,
-            self.world if run.policies[name].learner in IN_THE_WORLD else None,
-            run.data.held_out,
-            run.seed,
+        task = Training(
+            policy=run.policies[name],
+            journey=self.journey,
+            ingested=self.ingested,
+            world=self.world if run.policies[name].learner in IN_THE_WORLD else None,
+            held_out=run.data.held_out,
+            seed=run.seed,
+            say=self.say,
         )
+        return learned_policy(self.workshop, task, self.settings.learners[name])
 
     @cached_property
     def evaluated(self) -> Path:

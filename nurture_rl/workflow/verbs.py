@@ -110,13 +110,13 @@ def _gap(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     numbers = {"auc": found["evidence"]["two_sample"]["auc"], "causes": len(verdict["causes"])}
     tracked.metrics(0, {f"gap.{key}": value for key, value in numbers.items() if value is not None})
     for name in ("gap.html", "gap.md", "gap.json"):
-        tracked.artifact(pipeline.gap / name, "gap")
+        tracked.artifact(pipeline.gap_page / name, "gap")
     made = {"the world's verdict": verdict["trust"]}
     made |= {
         f"  against it ({i + 1})": f"{one['cause']}: {one['sentence']}"
         for i, one in enumerate(verdict["causes"])
     }
-    return made | {"reality gap": pipeline.gap / "gap.html"}
+    return made | {"reality gap": pipeline.gap_page / "gap.html"}
 
 
 def _train(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
