@@ -50,7 +50,7 @@ def evaluation(
         "evaluation": asdict(run.evaluation),
         "simulation": asdict(run.run.simulation),
         "release": asdict(run.run.release),
-        "seed": run.run.seed,
+        "seed": run.run.seeds.evaluation,
         "journey": journey.resolved,
     }
 
@@ -167,7 +167,7 @@ def _evaluate(
     config: EvaluationConfig,
 ) -> Evaluation:
     log = held_out_log(decisions, journey)
-    rng = np.random.default_rng(run.run.seed)
+    rng = np.random.default_rng(run.run.seeds.evaluation)
     return evaluate_policies(log, policies, run.run.release.reference, rng, config)
 
 
@@ -183,7 +183,7 @@ def _kpi(
     role, kpi = labelled
     columns = [journey.channel_index(name) for name in kpi.of]
     log = held_out_log(decisions, journey, decisions.amounts[:, columns].sum(axis=1))
-    rng = np.random.default_rng(run.run.seed)
+    rng = np.random.default_rng(run.run.seeds.evaluation)
     found = evaluate_policies(
         log, policies, run.run.release.reference, rng, replace(config, level=0.95, rules=None)
     )

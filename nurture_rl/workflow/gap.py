@@ -44,7 +44,7 @@ def gap_report(
         "held_out": data.held_out,
         "logging": data.logging,
         "gap": asdict(run.gap),
-        "seed": run.run.seed,
+        "seed": run.run.seeds.evaluation,
         "journey": journey.resolved,
     }
 
@@ -56,7 +56,7 @@ def gap_report(
         if policy is None:
             workshop.say("  the logging policy is estimated from the log")
         learned = load_learned_world(world / "world", journey)
-        rng = np.random.default_rng(run.run.seed)
+        rng = np.random.default_rng(run.run.seeds.evaluation)
         try:
             found = reality_gap(learned, held_out, policy, run.gap, rng).to_dict()
         except FitError as reason:

@@ -84,13 +84,13 @@ def logging_policy(
         "ingest": ingested.name,
         "logging": data.logging,
         "held_out": data.held_out,
-        "seed": run.run.seed,
+        "seed": run.run.seeds.log,
         "journey": journey.resolved,
     }
 
     def build(out: Path) -> None:
         decisions = load_decisions(ingested, journey, data.held_out)
-        rng = np.random.default_rng(run.run.seed)
+        rng = np.random.default_rng(run.run.seeds.log)
         found = described(data.logging, decisions, journey, rng)
         workshop.say(f"  {found.sentence}")
         told = {

@@ -45,7 +45,7 @@ class Pipeline:
     def raw(self) -> Path:
         """Raw tables."""
         run = self.settings.run
-        return raw_log(self.workshop, run.data, self.journey, run.seed)
+        return raw_log(self.workshop, run.data, self.journey, run.seeds.log)
 
     @cached_property
     def ingested(self) -> Path:
@@ -79,7 +79,7 @@ class Pipeline:
             self.ingested,
             run.data.held_out,
             self.settings.world,
-            run.seed,
+            run.seeds.world,
         )
 
     @cached_property
@@ -126,7 +126,7 @@ class Pipeline:
             ingested=self.ingested,
             world=self.world if run.policies[name].learner in IN_THE_WORLD else None,
             held_out=run.data.held_out,
-            seed=run.seed,
+            seed=run.seeds.learner,
             say=self.say,
         )
         return learned_policy(self.workshop, task, self.settings.learners[name])

@@ -54,6 +54,7 @@ def release(
         "ingest": ingested.name,
         "policies": {name: folder.name for name, folder in policies.items()},
         "release": asdict(run.run.release),
+        "seed": run.run.seeds.evaluation,
         "journey": journey.resolved,
     }
 
@@ -198,7 +199,7 @@ def _bundle(
 ) -> str:
     catalog = ActionCatalog.of(journey)
     decisions = load_decisions(ingested, journey, run.run.data.held_out)
-    rng = np.random.default_rng(run.run.seed)
+    rng = np.random.default_rng(run.run.seeds.evaluation)
     core = load_core(policy, journey)
     model = None
     if core is not None:

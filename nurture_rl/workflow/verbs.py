@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -240,6 +241,7 @@ def _about_run(pipeline: Pipeline, checked: Settings) -> Mapping[str, Any]:
     summary = _read(pipeline.ingested / "tables" / "summary.json")
     return {
         "seed": checked.run.seed,
+        "seeds": asdict(checked.run.seeds),
         "started_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "versions": {name: version(name) for name in _PACKAGES},
         "command": shlex.join(["python", *sys.argv]),

@@ -141,6 +141,29 @@ def test_an_edit_redoes_what_runs_it_and_what_comes_after(
     assert {name for name in before if before[name] != after[name]} == redone
 
 
+@pytest.mark.parametrize(
+    "seed, redone",
+    [
+        ("log", {"raw", "ingest", *AFTER_LOG}),
+        ("world", {"world", *AFTER_WORLD}),
+        ("learner", {"policy-linear_thompson", *IN_THE_WORLD, *JUDGED}),
+        ("evaluation", {"gap", "gap_page", *JUDGED}),
+    ],
+)
+def test_a_seed_redoes_what_draws_from_it_and_what_comes_after(
+    configured: Configured, seed: str, redone: set[str]
+) -> None:
+    before = planned(configured(), installed_tree()).names()
+    after = planned(configured(f"seeds.{seed}=9"), installed_tree()).names()
+    assert {name for name in before if before[name] != after[name]} == redone
+
+
+def test_the_seed_of_a_run_is_that_of_every_stage(configured: Configured) -> None:
+    each = [f"seeds.{name}=9" for name in ("log", "world", "learner", "evaluation")]
+    one = planned(configured("seed=9"), installed_tree()).names()
+    assert one == planned(configured(*each), installed_tree()).names()
+
+
 @pytest.mark.parametrize("module", ROOMS)
 def test_a_stage_runs_the_rooms_it_is_known_to_run(module: str) -> None:
     reached = installed_tree().reached(f"nurture_rl.workflow.{module}")
