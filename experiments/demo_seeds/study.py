@@ -17,7 +17,7 @@ from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.stages import Say
 
-_OF_A_SEED = ("seed", "runs", "tracking_uri")  # settings in which records may differ
+_OF_A_SEED = ("seed", "seeds", "runs", "tracking_uri")  # settings in which records may differ
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,10 @@ from nurture_rl.ope.suite import FULLY_WEIGHTED, Estimator, Question, answers
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.policies.policy import Policy
-from nurture_rl.workflow.collect import ingest, raw_log
+from nurture_rl.workflow.collect import raw_log
 from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.decisions import held_out_log, load_decisions
+from nurture_rl.workflow.ingestion import ingest
 from nurture_rl.workflow.stages import Say, Workshop
 
 LOG_SEED = 4_000_000  # of the first log; every log has contacts of its own

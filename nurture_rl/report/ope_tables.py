@@ -273,6 +273,7 @@ def run_facts(source: OpeSource) -> Table:
     started = words(run, "started_at")
     pairs = [
         ("Seed", run.get("seed")),
+        *((f"Seed of the {name}", one) for name, one in mapping(run, "seeds").items()),
         ("Started", None if started is None else moment(started)),
         ("Hash of the settings", run.get("settings_hash")),
         ("Hash of the code", run.get("code_hash")),

@@ -88,6 +88,7 @@ def run_facts(source: ReportInput) -> Table:
     run = source.run
     pairs: Sequence[tuple[str, object]] = [
         ("Seed", run.get("seed")),
+        *((f"Seed of the {name}", one) for name, one in mapping(run, "seeds").items()),
         ("Started", run.get("started_at")),
         ("Policy id", (source.gate or {}).get("policy_id")),
         *((f"Fingerprint of {name}", text) for name, text in mapping(run, "fingerprints").items()),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from nurture_rl.errors import ConfigError
+from nurture_rl.logs.alone import alone
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 ATTEMPTS = 8  # waits add up to about 6 s, beyond SQLite's own
 _FIRST_WAIT = 0.05  # seconds; doubled after each attempt
-_OPENING = 120.0  # seconds that another process may take to make the tables
 _BUSY = ("database is locked", "database table is locked")
+
+_FIRST_TABLES = {"experiments", "runs", "metrics", "params"}  # MLflow makes them before the rest
+# What it says when it starts anew on some of its tables.
+_HALF_MADE = ("already exists", "duplicate column name")
 
 T = TypeVar("T")
 
@@ -63,9 +67,9 @@ def open_store(uri: str) -> MlflowClient:
             return patiently(connect)
         path = Path(uri.removeprefix(SQLITE))
         path.parent.mkdir(parents=True, exist_ok=True)
-        _require_store(path)
-        with _alone(path.with_name(f"{path.name}.lock")):
-            return patiently(connect)
+        # MLflow's own lock does not cover its schema's later versions.
+        with alone(path.with_name(f"{path.name}.lock")):
+            return _opened(path, connect)
     except (ConfigError, OSError):
         raise
     except Exception as error:  # MLflow, SQLAlchemy and Alembic share no base
@@ -76,9 +80,43 @@ def open_store(uri: str) -> MlflowClient:
         ) from error
 
 
+def _opened(path: Path, connect: Callable[[], T]) -> T:
+    """Open a store, or make one; what a killed process left half made is set aside first.
+
+    MLflow makes the tables in dozens of steps and goes on from none of them. A mark stands beside
+    the file meanwhile: with the lock held, nobody else can be at it.
+    """
+    mark = path.with_name(f"{path.name}.unfinished")
+    if mark.exists() and path.is_file():
+        path.replace(path.with_name(f"{path.name}.half_made"))
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+    _require_store(path)
+    if _is_new(path):
+        mark.touch()
+    try:
+        client = patiently(connect)
+    except Exception as error:
+        if not mark.exists() and any(text in str(error) for text in _HALF_MADE):
+            raise ConfigError(_half_made(path)) from error
+        raise
+    mark.unlink(missing_ok=True)
+    return client
+
+
+def _is_new(path: Path) -> bool:
+    return not path.exists() or (path.is_file() and path.stat().st_size == 0)
+
+
+def _half_made(path: Path) -> str:
+    return (
+        f"tracking_uri: expected a store of MLflow at {path}, got one that a killed process left "
+        "half made, so no run is in it; move it away, and a new one is made"
+    )
+
+
 def _require_store(path: Path) -> None:
     """No tables are made in a file that holds something else; nor is one asked eight times."""
-    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+    if _is_new(path):
         return
     what = "a folder"
     if path.is_file():
@@ -89,6 +127,8 @@ def _require_store(path: Path) -> None:
                 tables = {name for (name,) in rows}
             if not tables or "alembic_version" in tables:
                 return
+            if tables >= _FIRST_TABLES:
+                raise ConfigError(_half_made(path))
             what = f"the SQLite database of something else (tables {', '.join(sorted(tables)[:3])})"
         except sqlite3.OperationalError:
             return  # held by another process; MLflow waits for its turn
@@ -140,17 +180,6 @@ def patiently(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep
         sleep(_FIRST_WAIT * 2**attempt)
     with _quiet():
         return call()
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time: MLflow's own lock does not cover its schema's later versions.
-
-    SQLite's lock is portable, and a killed process leaves it open.
-    """
-    with closing(sqlite3.connect(path, timeout=_OPENING, isolation_level=None)) as lock:
-        lock.execute("BEGIN EXCLUSIVE")
-        yield
 
 
 @contextmanager

@@ -1,57 +1,22 @@
-"""From a data source to checked tables and the decision table."""
+"""From a data source to raw tables."""
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import asdict
-from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.features import DecisionTable, decision_table
-from nurture_rl.features.attributes import unknown_levels
-from nurture_rl.features.bins import index_contacts
-from nurture_rl.features.starts import start_states
-from nurture_rl.features.usable import after_the_end, unusable
-from nurture_rl.logs.adapters import heartsteps, hillstrom, starbucks_offers
-from nurture_rl.logs.adapters.reference import write_reference_log
-from nurture_rl.logs.atomic import atomic_write_bytes
-from nurture_rl.logs.ingest import ingest_folder
-from nurture_rl.logs.stray import lone_end
-from nurture_rl.logs.summary import IngestSummary
-from nurture_rl.policies.build import PolicyContext, build_policy
-from nurture_rl.workflow.config import DataConfig
-from nurture_rl.workflow.decisions import held_out_share
-from nurture_rl.workflow.refusals import known_bad, refusals, settle, told, too_many
-from nurture_rl.workflow.stages import Say, Workshop, folder_hash
+from nurture_rl.workflow.adapted_log import adapt
+from nurture_rl.workflow.raw_folder import folder_hash, note_source
+from nurture_rl.workflow.reference_log import play_log
 
-ADAPTERS = {
-    "hillstrom": hillstrom.write_raw,
-    "heartsteps": heartsteps.write_raw,
-    "starbucks_offers": starbucks_offers.write_raw,
-}
-_REFERENCE_NOTES = {
-    "supports": [
-        "every action was logged with its propensity and has positive probability wherever it is "
-        "legal, so any policy inside the guardrails has support",
-        "the world that made the log can be asked for the true value of every policy",
-    ],
-    "limits": [
-        "the contacts are synthetic: nothing here is evidence about real people",
-    ],
-}
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import DataConfig
+    from nurture_rl.workflow.stages import Workshop
 
 
 def reference_simulation(journey: Journey) -> Simulation:
@@ -71,236 +36,23 @@ def raw_log(workshop: Workshop, data: DataConfig, journey: Journey, seed: int) -
         LogError: the folder or a file of it is missing.
     """
     if data.source == "reference":
-        inputs = {"data": asdict(data), "journey": journey.resolved, "seed": seed}
-        return workshop.stage("raw", inputs, lambda out: _emit(workshop, data, journey, seed, out))
+        inputs = {
+            "contacts": data.contacts,
+            "logging": data.logging,
+            "journey": journey.resolved,
+            "seed": seed,
+        }
+        return workshop.stage("raw", inputs, partial(play_log, workshop.say, data, journey, seed))
     if data.path is None:
         raise ConfigError(
             f"data.path: the source {data.source!r} needs a folder; give data.path=..."
         )
-    source = Path(data.path)
-    if not source.is_dir():
-        raise LogError(f"expected the folder of {data.source!r} at {source}, it is not there")
-    content = folder_hash(source)
+    folder = Path(data.path)
+    if not folder.is_dir():
+        raise LogError(f"expected the folder of {data.source!r} at {folder}, it is not there")
+    content = folder_hash(folder)
     inputs = {"source": data.source, "content": content, "journey": journey.resolved}
-    return workshop.stage("raw", inputs, lambda out: _adapt(data, content, seed, out))
-
-
-def raw_tables(data: DataConfig, raw: Path) -> Path:
-    """Where the raw tables of a source lie: a folder is read where it is now, adapted ones here."""
-    return Path(str(data.path)).resolve() if data.source == "folder" else raw / "tables"
-
-
-def _emit(workshop: Workshop, data: DataConfig, journey: Journey, seed: int, out: Path) -> None:
-    simulation = reference_simulation(journey)
-    context = PolicyContext(journey, simulation.catalog, simulation.spec)
-    policy = build_policy(data.logging, context)
-    write_reference_log(
-        out / "tables",
-        simulation,
-        policy,
-        data.contacts,
-        seed,
-        lambda done: workshop.say(f"  {done} of {data.contacts} contacts played"),
-    )
-    _write_json(out / "notes.json", _REFERENCE_NOTES)
-
-
-def _adapt(data: DataConfig, content: str, seed: int, out: Path) -> None:
-    notes: dict[str, Any] = {}
-    source = Path(str(data.path))
-    if data.source != "folder":
-        found = ADAPTERS[data.source](source, out / "tables", np.random.default_rng(seed))
-        notes = asdict(found)
-        _require_unchanged(source, content)
-    _write_json(out / "notes.json", notes)
-    _write_json(out / "source.json", {"content": content})
-
-
-def _require_unchanged(source: Path, content: str) -> None:
-    """Guard a stage that is named by what its source held when it was looked at.
-
-    Raises:
-        LogError: it holds something else by now.
-    """
-    if folder_hash(source) != content:
-        raise LogError(f"{source} changed while it was read; run again when it is whole")
-
-
-def ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path) -> Path:
-    """Checked tables, `decision_table.parquet`, starting states and what was found on the way.
-
-    Raises:
-        LogError: there is nothing to learn from, or more is unusable than `data.max_refused`.
-    """
-    inputs = {
-        "raw": raw.name,
-        "zone": data.default_zone,
-        "until": data.complete_until,
-        "max_refused": data.max_refused,
-        "journey": journey.resolved,
-    }
-    return workshop.stage("ingest", inputs, lambda out: _ingest(workshop, data, journey, raw, out))
-
-
-def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, out: Path) -> None:
-    catalog = ActionCatalog.of(journey)
-    workshop.say(f"  actions of catalogue {catalog.hash}, in order: {', '.join(catalog.ids)}")
-    as_of_us = complete_until(data, workshop.say)
-    tables = out / "tables"
-    summary = _checked_tables(workshop, data, journey, raw, tables)
-    events, contacts, decisions = (
-        pq.read_table(tables / f"{kind}.parquet") for kind in ("events", "contacts", "decisions")
-    )
-    if not len(decisions):
-        raise LogError(_no_decisions(workshop, summary, tables, out))
-    known = known_bad(tables, decisions, data.max_refused)
-    against = unusable(contacts, decisions, journey, data.default_zone, known)
-    usable = decisions.filter(against.is_null())
-    made = decision_table(
-        events, contacts, usable, journey, as_of_us=as_of_us, default_zone=data.default_zone
-    )
-    late = after_the_end(made.table, journey.clock.horizon)
-    table = made.table.filter(late.is_null())
-    settle(tables, _by_id(decisions, against) | _by_id(made.table, late))
-    _require_share(workshop, data, tables, len(table), out)
-    pq.write_table(table, out / "decision_table.parquet")
-    starts = start_states(events, contacts, table, journey, data.default_zone)
-    share = np.array([held_out_share(name) for name in starts.pop("cluster")])
-    np.savez(out / "starts.npz", held_out=share, **starts)  # type: ignore[arg-type]
-    lone = lone_end(events, decisions, journey) if as_of_us is None else None
-    strange = unknown_levels(index_contacts(contacts, table), journey)
-    found = [*([lone] if lone else []), *strange]
-    for note in [*found, *_on_signals(made)]:
-        workshop.say(f"  {note}")
-    notes = [*summary.notes, *found]
-    _write_json(out / "notes.json", _with_limits(raw / "notes.json", notes))
-    _write_json(
-        out / "decisions.json",
-        {
-            "decisions": len(table),
-            "feature_columns": list(FeatureSpec.of(journey).columns),
-            "logged_features_equal": made.logged_features_equal,
-            "unmatched_events": made.unmatched_events,
-            "silent_signals": list(made.silent_signals),
-            "notes": notes,
-        },
-    )
-
-
-def _by_id(decisions: pa.Table, reasons: pa.Array) -> dict[str, str]:
-    """The reasons against decisions, by id."""
-    bad = reasons.is_valid()
-    names = decisions["decision_id"].combine_chunks().filter(bad).to_pylist()
-    return dict(zip(names, reasons.drop_null().to_pylist(), strict=True))
-
-
-def _require_share(
-    workshop: Workshop, data: DataConfig, tables: Path, left: int, out: Path
-) -> None:
-    """Say what was set aside, and refuse a log of which too much is.
-
-    Raises:
-        LogError: more than `data.max_refused` is unusable, or nothing is left.
-    """
-    problem = too_many(tables, data.max_refused)
-    found = [row for row in refusals(tables) if row.table == "decisions"]
-    if problem is None and not left:
-        problem = f"no decision is left: {told(found)}"
-    if problem is not None:
-        kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
-        raise LogError(f"{problem}; file, line and reason are in {kept}")
-    if found:
-        workshop.say(f"  {left} decisions are left; set aside: {told(found)}")
-
-
-def _with_limits(path: Path, notes: list[str]) -> dict[str, Any]:
-    """The source's notes with those of the ingestion among what limits it."""
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    key = "does_not_support" if found.get("does_not_support") else "limits"
-    return found | {key: [*found.get(key, []), *notes]} if notes else found
-
-
-def _on_signals(made: DecisionTable) -> list[str]:
-    if not made.silent_signals:
-        return []
-    return [f"no event of the log is one of the signals {', '.join(made.silent_signals)}"]
-
-
-def _checked_tables(
-    workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, tables: Path
-) -> IngestSummary:
-    """Ingest; a log refused whole leaves its quarantine where the message says.
-
-    Raises:
-        LogError: nothing usable is left, or the folder changed while it was read.
-    """
-    catalog, live = ActionCatalog.of(journey), data.source == "folder"
-    folder = raw_tables(data, raw)
-    try:
-        summary = ingest_folder(
-            folder,
-            tables,
-            catalog.ids,
-            catalog.hash,
-            lambda line: workshop.say(f"  {line}"),
-            journey=journey,
-            now_us=time.time_ns() // 1000 if live else None,
-        )
-    except LogError as refusal:
-        written = tables.with_name(tables.name + ".quarantine.parquet")
-        if not written.is_file():
-            raise
-        kept = _keep_quarantine(workshop, written, tables.parent.name)
-        raise LogError(str(refusal).replace(str(written), str(kept))) from refusal
-    if live:
-        _require_unchanged(folder, json.loads((raw / "source.json").read_text("utf-8"))["content"])
-    return summary
-
-
-def _keep_quarantine(workshop: Workshop, written: Path, stage: str) -> Path:
-    name = stage.lstrip(".").split(".")[0]
-    kept = workshop.root / "refused" / f"{name}.quarantine.parquet"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write_bytes(kept, written.read_bytes())
-    return kept
-
-
-def _no_decisions(workshop: Workshop, summary: IngestSummary, tables: Path, out: Path) -> str:
-    """Why there is nothing to learn from: no decisions given, or all of them refused."""
-    read = {table.table: table for table in summary.tables}["decisions"]
-    if not read.read:
-        return (
-            "the log has no decisions: give a decisions table with action, propensity, "
-            "probabilities and mask, or let the policy server log them"
-        )
-    kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
-    found = told([row for row in refusals(tables) if row.table == "decisions"])
-    return f"all {read.read} decisions were refused: {found}; file, line and reason are in {kept}"
-
-
-def complete_until(data: DataConfig, say: Say) -> int | None:
-    """Microseconds since 1970 UTC up to which the log is complete; None: up to its last record.
-
-    A day is its start, and a time without a zone is of `data.default_zone`; both are said.
-
-    Raises:
-        ConfigError: it is no ISO-8601 time.
-    """
-    text = data.complete_until
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            "data.complete_until: expected an instant such as 2026-06-01T00:00:00Z, or a day, "
-            f"got {text!r}"
-        ) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(data.default_zone))
-        say(f"  the log is taken to be complete until {moment.isoformat()} ({data.default_zone})")
-    return round(moment.timestamp() * 1e6)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    if data.source == "folder":  # nothing is drawn, and the tables are read where they lie
+        return workshop.stage("raw", inputs, partial(note_source, content, {}))
+    build = partial(adapt, data.source, folder, content, seed)
+    return workshop.stage("raw", inputs | {"seed": seed}, build)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import II, MISSING, DictConfig, OmegaConf
 
 from nurture_envs.clock import require_zone
 from nurture_envs.fields import hint
@@ -137,10 +137,21 @@ class ReleaseConfig:
 
 
 @dataclass
+class SeedsConfig:
+    """What each kind of work draws from; the run's `seed` unless a value is given."""
+
+    log: int = II("seed")  # the reference world's log; rows that a logging policy is fitted to
+    world: int = II("seed")  # fitting the learned world
+    learner: int = II("seed")  # training the policies
+    evaluation: int = II("seed")  # the reality gap, intervals and folds, the bundle's parity states
+
+
+@dataclass
 class RunConfig:
     """One run of the pipeline or of one verb."""
 
-    seed: int = MISSING  # of every random number
+    seed: int = MISSING  # of everything, but for `seeds`
+    seeds: SeedsConfig = field(default_factory=SeedsConfig)
     runs: str = "runs"  # folder of everything that is made
     tracking_uri: str | None = None  # MLflow; None: SQLite in `runs`
     experiment_name: str = "nurture_rl"  # under which MLflow files the run
@@ -181,7 +192,9 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
     Raises:
         ConfigError: a value is missing, misspelt or of the wrong kind; names the key.
     """
-    missing = sorted(OmegaConf.missing_keys(config))
+    # Looked at first, for the other seeds are read from it.
+    no_seed = OmegaConf.is_missing(config, "seed")
+    missing = ["seed"] if no_seed else sorted(OmegaConf.missing_keys(config))
     if missing:
         raise ConfigError(f"these settings have no value: {', '.join(missing)}; give each one")
     run = OmegaConf.to_object(config)
@@ -217,9 +230,9 @@ def _require_ranges(run: RunConfig) -> None:
         ConfigError: names the first of them.
     """
     played, data = run.simulation, run.data
-    for name, seeds in (("seed", [run.seed]), ("simulation.seeds", played.seeds)):
-        for seed in seeds:
-            require_seed(name, seed)
+    named = [("seed", run.seed), *((f"seeds.{key}", one) for key, one in asdict(run.seeds).items())]
+    for name, seed in (*named, *(("simulation.seeds", one) for one in played.seeds)):
+        require_seed(name, seed)
     checks = [
         ("data.max_refused", data.max_refused, 0.0 <= data.max_refused <= 1.0),
         ("data.contacts", data.contacts, data.source != "reference" or data.contacts >= 10),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.clock import DAY_US
+from nurture_envs.clock import DAY_US, Clock
 from nurture_envs.journey import Journey
 from nurture_rl.errors import FitError
 from nurture_rl.ope.log import EvaluationLog, as_single_decisions, evaluation_log
@@ -57,10 +58,30 @@ class Decisions:
 def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisions:
     """Read a decision table; accounts, and contacts without one, are dealt by a hash of their id.
 
-    Colleagues of an account are on one side: what one of them does bears on the others.
+    Colleagues of an account are on one side: what one of them does bears on the others. A table
+    that was read last and has not changed since is not read again; so the arrays are read-only.
     """
-    table = pq.read_table(ingested / "decision_table.parquet").combine_chunks()
-    n, catalog = len(table), ActionCatalog.of(journey)
+    path = (ingested / "decision_table.parquet").resolve()
+    now = path.stat()
+    changed = (now.st_ino, now.st_size, now.st_mtime_ns)
+    return _read(_Table(path, changed, held_out, journey.clock, ActionCatalog.of(journey)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A decision table as it lies there now, and how it is read."""
+
+    path: Path
+    changed: tuple[int, int, int]  # inode, bytes, ns: another file of that name is another table
+    held_out: float
+    clock: Clock
+    catalog: ActionCatalog
+
+
+@lru_cache(maxsize=1)
+def _read(source: _Table) -> Decisions:
+    table = pq.read_table(source.path).combine_chunks()
+    n = len(table)
 
     def column(name: str) -> NDArray[Any]:
         return np.asarray(table[name].to_numpy())
@@ -71,15 +92,15 @@ def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisio
 
     contact = np.unique(column("contact_id").astype(str), return_inverse=True)[1]
     names, cluster = np.unique(column("cluster").astype(str), return_inverse=True)
-    kept = np.array([held_out_share(name) < held_out for name in names])
+    kept = np.array([held_out_share(name) < source.held_out for name in names])
     episode = np.unique(column("episode_id").astype(str), return_inverse=True)[1]
     order = np.lexsort((column("step"), episode))
     anchor_us = np.asarray(table["anchor"].cast(pa.int64()))
-    began_us = anchor_us + journey.clock.start_us(column("step").astype(np.int64))
+    began_us = anchor_us + source.clock.start_us(column("step").astype(np.int64))
     found = Decisions(
         features=lists("features", np.float32),
         mask=lists("mask", np.bool_),
-        action=catalog.indices(column("action").tolist()),
+        action=source.catalog.indices(column("action").tolist()),
         propensity=column("propensity").astype(np.float64),
         probabilities=lists("probabilities", np.float64),
         reward=column("reward").astype(np.float64),
@@ -97,7 +118,10 @@ def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisio
         event_delay=lists("event_delay", np.int64),
         when=began_us // DAY_US,
     )
-    return replace(found, **{name: getattr(found, name)[order] for name in Decisions.__slots__})
+    parts = {name: getattr(found, name)[order] for name in Decisions.__slots__}
+    for part in parts.values():
+        part.setflags(write=False)
+    return Decisions(**parts)
 
 
 def held_out_share(cluster: str) -> float:

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey, Kpi
 from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.reference import reference_world
 from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
 from nurture_rl.ope.evaluation import LOGGED, Evaluation
 from nurture_rl.ope.intervals import simultaneous_level
@@ -20,12 +21,13 @@ from nurture_rl.ope.verdict import Verdict
 from nurture_rl.policies.policy import FloatArray, Policy
 from nurture_rl.simulator.store import load_learned_world
 from nurture_rl.workflow.bar import bar_of, field_of, over_programs
-from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import Decisions, held_out_log, load_decisions
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.simulated import judged, staged
-from nurture_rl.workflow.stages import Say, Workshop
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
+    from nurture_rl.workflow.stages import Say, Workshop
 
 _TRUTH_SEED = 900_001  # contacts nobody was trained on
 _COMPARED = 20_000  # decisions in which policies are looked at for being one and the same
@@ -43,11 +45,12 @@ def evaluation(
     inputs = {
         "ingest": ingested.name,
         "world": world.name,
+        "logging": run.run.data.logging,
         "policies": {name: folder.name for name, folder in policies.items()},
         "evaluation": asdict(run.evaluation),
         "simulation": asdict(run.run.simulation),
         "release": asdict(run.run.release),
-        "seed": run.run.seed,
+        "seed": run.run.seeds.evaluation,
         "journey": journey.resolved,
     }
 
@@ -68,7 +71,7 @@ def _judge(
 ) -> dict[str, Any]:
     loaded = {name: load_policy(folder, journey) for name, folder in policies.items()}
     decisions = load_decisions(ingested, journey, run.run.data.held_out)
-    truth = [reference_simulation(journey)] if run.run.data.source == "reference" else None
+    truth = [Simulation(reference_world(journey))] if run.run.data.source == "reference" else None
     worlds = Worlds(_members(world, journey), truth)
     return judgements(decisions, journey, loaded, worlds, run, workshop.say)
 
@@ -164,7 +167,7 @@ def _evaluate(
     config: EvaluationConfig,
 ) -> Evaluation:
     log = held_out_log(decisions, journey)
-    rng = np.random.default_rng(run.run.seed)
+    rng = np.random.default_rng(run.run.seeds.evaluation)
     return evaluate_policies(log, policies, run.run.release.reference, rng, config)
 
 
@@ -180,7 +183,7 @@ def _kpi(
     role, kpi = labelled
     columns = [journey.channel_index(name) for name in kpi.of]
     log = held_out_log(decisions, journey, decisions.amounts[:, columns].sum(axis=1))
-    rng = np.random.default_rng(run.run.seed)
+    rng = np.random.default_rng(run.run.seeds.evaluation)
     found = evaluate_policies(
         log, policies, run.run.release.reference, rng, replace(config, level=0.95, rules=None)
     )

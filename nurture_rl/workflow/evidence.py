@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf, isfinite, nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nurture_envs.journey import Journey
 from nurture_rl.release.gate import (
@@ -15,8 +15,10 @@ from nurture_rl.release.gate import (
     WorldJudgement,
 )
 from nurture_rl.simulator.gap.verdict import Trust
-from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.evaluate import verdict_of
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
 
 
 def in_order(found: Mapping[str, Any], trust: Trust) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,15 +15,16 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import FitError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
-from nurture_rl.report.gap_page import write_gap_report
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.report import reality_gap
 from nurture_rl.simulator.gap.verdict import Cause, NamedCause, verdict
 from nurture_rl.simulator.store import load_learned_world
-from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import load_decisions
-from nurture_rl.workflow.stages import Workshop
 from nurture_rl.workflow.world import start_table, world_data
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
+    from nurture_rl.workflow.stages import Workshop
 
 _SAME = 0.01  # mean distance of propensities up to which a configured policy made the log
 _SHOWN = 50_000  # rows it is compared on
@@ -32,7 +33,7 @@ _SHOWN = 50_000  # rows it is compared on
 def gap_report(
     workshop: Workshop, journey: Journey, run: Settings, ingested: Path, world: Path
 ) -> Path:
-    """Hold the learned world against the held-out contacts: `gap.json`, `gap.md`, `gap.html`.
+    """Hold the learned world against the held-out contacts: `gap.json`.
 
     A log that can judge no world is a finding, not an error: nobody may trust the world then.
     """
@@ -43,7 +44,7 @@ def gap_report(
         "held_out": data.held_out,
         "logging": data.logging,
         "gap": asdict(run.gap),
-        "seed": run.run.seed,
+        "seed": run.run.seeds.evaluation,
         "journey": journey.resolved,
     }
 
@@ -55,14 +56,14 @@ def gap_report(
         if policy is None:
             workshop.say("  the logging policy is estimated from the log")
         learned = load_learned_world(world / "world", journey)
-        rng = np.random.default_rng(run.run.seed)
+        rng = np.random.default_rng(run.run.seeds.evaluation)
         try:
             found = reality_gap(learned, held_out, policy, run.gap, rng).to_dict()
         except FitError as reason:
             found = unjudged(journey, str(reason))
         said = found["verdict"]
         workshop.say(f"  {said['trust']}: {said['sentence']}")
-        write_gap_report(found, out)
+        (out / "gap.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
     return workshop.stage("gap", inputs, build)
 

@@ -106,7 +106,7 @@ def _episodes(pipeline: Pipeline, run: InterchangeConfig) -> Episodes:
         world = learned_simulation(pipeline.world, pipeline.journey).world
     else:
         world = reference_simulation(pipeline.journey).world
-    return played_episodes(world, _player(pipeline, run.policy), run.played, run.seed)
+    return played_episodes(world, _player(pipeline, run.policy), run.played, run.seeds.log)
 
 
 def _player(pipeline: Pipeline, policy: PolicyConfig) -> Policy:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +18,11 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.composition import Mixture
 from nurture_rl.policies.policy import BoolArray, Policy, PolicyError
 from nurture_rl.simulator.softmax_fit import Seen, fit_softmax
-from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import Decisions, load_decisions
-from nurture_rl.workflow.stages import Workshop
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
+    from nurture_rl.workflow.stages import Workshop
 
 OWN = "logged"  # a description that stands for the policy that made the log
 _PROGRAMS = ("expert", "rules", "drip", "no_contact")
@@ -82,13 +84,13 @@ def logging_policy(
         "ingest": ingested.name,
         "logging": data.logging,
         "held_out": data.held_out,
-        "seed": run.run.seed,
+        "seed": run.run.seeds.log,
         "journey": journey.resolved,
     }
 
     def build(out: Path) -> None:
         decisions = load_decisions(ingested, journey, data.held_out)
-        rng = np.random.default_rng(run.run.seed)
+        rng = np.random.default_rng(run.run.seeds.log)
         found = described(data.logging, decisions, journey, rng)
         workshop.say(f"  {found.sentence}")
         told = {

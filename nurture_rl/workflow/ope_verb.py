@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -118,7 +118,7 @@ def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> App
         actions=opened.actions,
         values=tuple(run.data.values),
     )
-    rng = np.random.default_rng(run.seed)
+    rng = np.random.default_rng(run.seeds.evaluation)
     return appraise(
         opened.log, opened.policies, opened.reference, rng, config, beside, run.ask.candidate
     )
@@ -154,6 +154,7 @@ def _document(
         },
         "run": {
             "seed": run.seed,
+            "seeds": asdict(run.seeds),
             "started_at": datetime.now(UTC).isoformat(timespec="minutes"),
             "versions": {name: version(name) for name in _PACKAGES},
             "command": shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),

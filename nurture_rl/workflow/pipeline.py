@@ -10,14 +10,17 @@ from pathlib import Path
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
-from nurture_rl.workflow.collect import ingest, raw_log
+from nurture_rl.workflow.collect import raw_log
 from nurture_rl.workflow.config import IN_THE_WORLD, Settings
 from nurture_rl.workflow.evaluate import evaluation
 from nurture_rl.workflow.gap import gap_report
-from nurture_rl.workflow.learn import learned_policy
+from nurture_rl.workflow.gap_page import gap_page
+from nurture_rl.workflow.ingestion import ingest
+from nurture_rl.workflow.learned import learned_policy
 from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Say, Workshop
+from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.world import learned_world
 
 
@@ -42,7 +45,7 @@ class Pipeline:
     def raw(self) -> Path:
         """Raw tables."""
         run = self.settings.run
-        return raw_log(self.workshop, run.data, self.journey, run.seed)
+        return raw_log(self.workshop, run.data, self.journey, run.seeds.log)
 
     @cached_property
     def ingested(self) -> Path:
@@ -76,13 +79,18 @@ class Pipeline:
             self.ingested,
             run.data.held_out,
             self.settings.world,
-            run.seed,
+            run.seeds.world,
         )
 
     @cached_property
     def gap(self) -> Path:
         """How far the learned world is from the held-out contacts."""
         return gap_report(self.workshop, self.journey, self.resolved, self.ingested, self.world)
+
+    @cached_property
+    def gap_page(self) -> Path:
+        """The same for people: `gap.html`, `gap.md` and `gap.json`."""
+        return gap_page(self.workshop, self.gap)
 
     @cached_property
     def policies(self) -> Mapping[str, Path]:
@@ -112,16 +120,16 @@ class Pipeline:
 
     def _policy(self, name: str) -> Path:
         run = self.resolved.run
-        return learned_policy(
-            self.workshop,
-            self.journey,
-            run.policies[name],
-            self.settings.learners[name],
-            self.ingested,
-            self.world if run.policies[name].learner in IN_THE_WORLD else None,
-            run.data.held_out,
-            run.seed,
+        task = Training(
+            policy=run.policies[name],
+            journey=self.journey,
+            ingested=self.ingested,
+            world=self.world if run.policies[name].learner in IN_THE_WORLD else None,
+            held_out=run.data.held_out,
+            seed=run.seeds.learner,
+            say=self.say,
         )
+        return learned_policy(self.workshop, task, self.settings.learners[name])
 
     @cached_property
     def evaluated(self) -> Path:

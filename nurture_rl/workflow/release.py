@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,12 +22,14 @@ from nurture_rl.release.gate import RULES, GateConfig, GateDecision, GateEvidenc
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import random_states
 from nurture_rl.simulator.gap.verdict import Trust
-from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.evidence import evidence_on, in_order
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.learn import load_core, load_policy
-from nurture_rl.workflow.stages import Workshop
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
+    from nurture_rl.workflow.stages import Workshop
 
 # What came of a release, beside `RULES`.
 RELEASED, REFUSED, AS_IT_IS = "released", "refused", "as_it_is"
@@ -52,6 +54,7 @@ def release(
         "ingest": ingested.name,
         "policies": {name: folder.name for name, folder in policies.items()},
         "release": asdict(run.run.release),
+        "seed": run.run.seeds.evaluation,
         "journey": journey.resolved,
     }
 
@@ -196,7 +199,7 @@ def _bundle(
 ) -> str:
     catalog = ActionCatalog.of(journey)
     decisions = load_decisions(ingested, journey, run.run.data.held_out)
-    rng = np.random.default_rng(run.run.seed)
+    rng = np.random.default_rng(run.run.seeds.evaluation)
     core = load_core(policy, journey)
     model = None
     if core is not None:

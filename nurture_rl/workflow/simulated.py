@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ from nurture_rl.ope.evaluation import LOGGED
 from nurture_rl.ope.ties import negligible
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
-from nurture_rl.workflow.config import Settings
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
 
 FloatArray = NDArray[np.float64]
 

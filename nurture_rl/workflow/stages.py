@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib.util import find_spec
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from nurture_rl.logs.alone import alone
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.progress import PROGRESS
+from nurture_rl.workflow.source_tree import SourceTree, installed_tree
 
 Say = Callable[[str], None]
+Build = Callable[[Path], None]
 RECORD = "stage.json"
+# Stages are told of a journey by its file; what is read out of it counts as well.
+_READER = "nurture_envs.journey_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,53 +30,64 @@ class Workshop:
 
     root: Path
     say: Say
+    code: SourceTree = field(default_factory=installed_tree)
 
-    def stage(self, name: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+    def stage(self, name: str, inputs: Mapping[str, Any], build: Build) -> Path:
         """The folder of a finished stage: an earlier one with equal inputs, or a fresh one.
+
+        Results of other code are not reused: of the module in which `build` is written, and of all
+        that it imports. Where another process works on the same stage, its result is waited for.
 
         Args:
             name: what the stage is.
-            inputs: everything the result depends on, as JSON values; folders of earlier stages
-                stand for their contents by their names.
+            inputs: everything the result depends on beside the code, as JSON values; folders of
+                earlier stages stand for their contents by their names.
             build: fills the folder it is given; an interruption leaves nothing behind.
         """
-        known = {"stage": name, "code": code_hash(), **inputs}
+        known = self.known(name, inputs, build)
+        folder = self.folder(name, known)
+        if not (folder / RECORD).is_file():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            waits = partial(self.say, f"{name}: another process works on it, waiting for it")
+            with alone(folder.with_name(f".{folder.name}.lock"), waits):
+                if not (folder / RECORD).is_file():
+                    self._work(name, known, folder, build)
+                    return folder
+        self.say(f"{name}: unchanged, using {folder.name}")
+        return folder
+
+    def known(self, name: str, inputs: Mapping[str, Any], build: Build) -> dict[str, Any]:
+        """All that names a stage's folder: its name, the code behind it, its inputs."""
+        return {"stage": name, "code": self.code.hash_of(_module_of(build), _READER), **inputs}
+
+    def folder(self, name: str, known: Mapping[str, Any]) -> Path:
+        """Where the stage with these inputs lies, or will."""
         key = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
-        folder = self.root / "stages" / f"{name}-{key[:12]}"
-        if (folder / RECORD).is_file():
-            self.say(f"{name}: unchanged, using {folder.name}")
-            return folder
+        return self.root / "stages" / f"{name}-{key[:12]}"
+
+    def _work(self, name: str, known: Mapping[str, Any], folder: Path, build: Build) -> None:
+        for left in folder.parent.glob(f".{folder.name}.*.partial"):  # by a killed process
+            shutil.rmtree(left, ignore_errors=True)
         self.say(f"{name}: working")
         PROGRESS.info("%s", name)
         began = time.monotonic()
-        with atomic_folder(folder) as partial:
-            build(partial)
+        with atomic_folder(folder) as unfinished:
+            build(unfinished)
             seconds = round(time.monotonic() - began, 2)
             record = {"inputs": known, "seconds": seconds}
-            (partial / RECORD).write_text(json.dumps(record, indent=1, default=str) + "\n", "utf-8")
+            text = json.dumps(record, indent=1, default=str) + "\n"
+            (unfinished / RECORD).write_text(text, "utf-8")
         self.say(f"{name}: done in {seconds} s")
-        return folder
+
+
+def _module_of(build: Build) -> str:
+    """The module in which the work is written."""
+    while isinstance(build, partial):
+        build = build.func
+    return build.__module__
 
 
 @lru_cache(maxsize=1)
 def code_hash() -> str:
-    """Hash of both packages' sources: results of other code are not reused."""
-    digest = hashlib.sha256()
-    for package in ("nurture_envs", "nurture_rl"):
-        spec = find_spec(package)
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            for path in sorted(Path(folder).rglob("*")):
-                if path.suffix in (".py", ".yaml", ".j2", ".css", ".html"):
-                    digest.update(f"{package}/{path.relative_to(folder)}".encode())
-                    digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def folder_hash(folder: Path) -> str:
-    """Hash of the names and contents of a folder's files."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(str(path.relative_to(folder)).encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
+    """Hash of both packages' sources, whatever of them was used."""
+    return installed_tree().hash_of_all()

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -112,13 +113,13 @@ def _gap(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     numbers = {"auc": found["evidence"]["two_sample"]["auc"], "causes": len(verdict["causes"])}
     tracked.metrics(0, {f"gap.{key}": value for key, value in numbers.items() if value is not None})
     for name in ("gap.html", "gap.md", "gap.json"):
-        tracked.artifact(pipeline.gap / name, "gap")
+        tracked.artifact(pipeline.gap_page / name, "gap")
     made = {"the world's verdict": verdict["trust"]}
     made |= {
         f"  against it ({i + 1})": f"{one['cause']}: {one['sentence']}"
         for i, one in enumerate(verdict["causes"])
     }
-    return made | {"reality gap": pipeline.gap / "gap.html"}
+    return made | {"reality gap": pipeline.gap_page / "gap.html"}
 
 
 def _train(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
@@ -234,6 +235,7 @@ def _about_run(pipeline: Pipeline, checked: Settings) -> Mapping[str, Any]:
     summary = _read(pipeline.ingested / "tables" / "summary.json")
     return {
         "seed": checked.run.seed,
+        "seeds": asdict(checked.run.seeds),
         "started_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "versions": {name: version(name) for name in _PACKAGES},
         "command": shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),

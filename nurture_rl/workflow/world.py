@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from nurture_rl.simulator.network import Progress
 from nurture_rl.simulator.store import load_learned_world, save_world
 from nurture_rl.simulator.training_data import require_words, training_data
 from nurture_rl.workflow.decisions import Decisions, load_decisions, world_rows
-from nurture_rl.workflow.stages import Workshop
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.stages import Workshop
 
 
 def learned_world(

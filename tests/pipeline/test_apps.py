@@ -60,7 +60,7 @@ def test_the_gap_verb_tells_the_verdict_and_where_its_report_lies(runs: Path) ->
     assert "gap: unchanged, using" in done.stdout
     assert "the world's verdict: do_not_trust" in done.stdout
     assert "against it (1): too_few_data" in done.stdout
-    folder = next((runs / "stages").glob("gap-*"))
+    folder = next((runs / "stages").glob("gap_page-*"))
     assert {path.name for path in folder.iterdir()} >= {"gap.html", "gap.md", "gap.json"}
 
 

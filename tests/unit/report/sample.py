@@ -286,6 +286,7 @@ def _kpi(name: str, role: str, better: str, rates: dict[str, float]) -> dict[str
 def _run() -> dict[str, Any]:
     return {
         "seed": 0,
+        "seeds": {"log": 0, "world": 0, "learner": 41, "evaluation": 0},
         "started_at": "2027-03-01T12:00:00+00:00",
         "versions": {"nurture_rl": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
         "command": "python experiments/pipeline.py data=reference seed=0",

@@ -105,6 +105,11 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.html", "new"]
 
 
+def test_each_seed_of_the_run_is_told() -> None:
+    text = page_of(sample).text
+    assert "Seed 0 Seed of the log 0 Seed of the world 0 Seed of the learner 41" in text
+
+
 def test_a_released_policy_is_named_with_both_differences() -> None:
     text = page_of(sample).text
     assert "Verdict Released" in text

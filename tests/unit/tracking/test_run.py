@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -263,3 +264,49 @@ def test_a_store_of_another_schema_is_one_line_that_says_what_to_do(
     with pytest.raises(ConfigError, match=r"found version deadbeef.*mlflow db upgrade") as refusal:
         open_store(f"sqlite:///{path}")
     assert "\n" not in str(refusal.value)
+
+
+HALF = """
+import os, signal, sys
+from alembic.runtime.migration import HeadMaintainer
+from nurture_rl.tracking.store import open_store
+
+steps = iter(range(int(sys.argv[2])))
+update = HeadMaintainer.update_to_step
+
+def killed_after(self, step):
+    if next(steps, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return update(self, step)
+
+HeadMaintainer.update_to_step = killed_after
+open_store(sys.argv[1])
+"""
+
+
+def half_made(folder: Path, steps: int) -> str:
+    """A store whose maker was killed after so many versions of its schema."""
+    uri = tracking_uri(None, folder)
+    done = subprocess.run([sys.executable, "-c", HALF, uri, str(steps)], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return uri
+
+
+def test_a_store_whose_maker_was_killed_is_made_anew(tmp_path: Path) -> None:
+    uri = half_made(tmp_path, 7)
+    half = (tmp_path / "mlflow.db").read_bytes()
+    with tracked_run(uri, "after a kill", "first", {}, {}) as run:
+        run.metrics(0, {"loss": 1.0})
+    assert recorded(run).info.status == "FINISHED"
+    assert (tmp_path / "mlflow.db.half_made").read_bytes() == half  # nothing is thrown away
+    before = (tmp_path / "mlflow.db").stat().st_ino
+    open_store(uri)
+    assert (tmp_path / "mlflow.db").stat().st_ino == before
+
+
+@pytest.mark.parametrize("steps", [0, 7])
+def test_a_half_made_store_that_nobody_marked_is_told_as_one(tmp_path: Path, steps: int) -> None:
+    uri = half_made(tmp_path, steps)
+    (tmp_path / "mlflow.db.unfinished").unlink()
+    with pytest.raises(ConfigError, match=r"mlflow\.db, got one that .* half made.*; move it away"):
+        open_store(uri)

@@ -55,6 +55,24 @@ def decided(folder: Path, known: bool = True, held_out: float = 0.5) -> Decision
     return load_decisions(folder, JOURNEY, held_out)
 
 
+def test_a_table_is_read_once_while_it_stays_as_it_is(tmp_path: Path) -> None:
+    first = decided(tmp_path)
+    assert load_decisions(tmp_path, JOURNEY, 0.5) is first
+    halved = load_decisions(tmp_path, JOURNEY, 0.25)
+    assert halved.held_out.sum() < first.held_out.sum()
+    pq.write_table(
+        pq.read_table(tmp_path / "decision_table.parquet").slice(0, 6),
+        tmp_path / "decision_table.parquet",
+    )
+    assert len(load_decisions(tmp_path, JOURNEY, 0.25).action) == 6
+    assert len(first.action) > 6
+
+
+def test_nobody_changes_what_the_next_reader_gets(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        decided(tmp_path).reward[0] = 1.0
+
+
 def test_an_account_lies_whole_on_one_side_and_counts_once(tmp_path: Path) -> None:
     found = decided(tmp_path)
     assert len(np.unique(found.contact)) == ACCOUNTS * COLLEAGUES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from nurture_rl.workflow.config import Settings, record, settings
 from nurture_rl.workflow.schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
+SEEDS = ("log", "world", "learner", "evaluation")
 ROOTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
 
 
@@ -56,6 +57,19 @@ def test_seed_zero_is_a_seed_and_a_missing_one_is_refused() -> None:
     assert composed("seed=0").run.seed == 0
     with pytest.raises(ConfigError, match="seed"):
         composed("seed=???")
+
+
+def test_one_seed_sets_all_and_each_can_be_set_apart() -> None:
+    assert asdict(composed("seed=3").run.seeds) == dict.fromkeys(SEEDS, 3)
+    found = composed("seed=3", "seeds.learner=0").run
+    assert asdict(found.seeds) == {**dict.fromkeys(SEEDS, 3), "learner": 0}
+    assert found.seed == 3
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_a_seed_below_zero_is_refused_by_its_name(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"seeds\.{name}: expected a whole number from 0"):
+        composed(f"seeds.{name}=-1")
 
 
 @pytest.mark.parametrize("root", ROOTS)

@@ -13,13 +13,15 @@ from nurture_envs.worlds.learned import StartTable
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import FitError
 from nurture_rl.rl.ppo import PPOConfig
-from nurture_rl.workflow import learn
+from nurture_rl.workflow import bandit_policy, learned
+from nurture_rl.workflow.config import PolicyConfig
 from nurture_rl.workflow.decisions import (
     held_out_log,
     held_out_share,
     training_rows,
     world_rows,
 )
+from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.world import start_table
 from tests.unit.simulator.lamp_shop import starts
 from tests.unit.workflow.eight_decisions import eight_decisions, shop
@@ -91,7 +93,7 @@ def test_worlds_start_from_training_contacts_and_are_judged_from_the_others(tmp_
 
 def test_what_comes_after_a_decision_counts_for_ppo_only_where_episodes_are_judged() -> None:
     config = PPOConfig(discount=0.9)
-    found = {kind: learn._for_estimand(config, shop(kind)) for kind in KINDS}
+    found = {kind: learned._for_estimand(config, shop(kind)) for kind in KINDS}
     assert found["per_episode"] == config
     assert found["per_decision"] == replace(config, discount=0.0)
 
@@ -105,7 +107,8 @@ def test_thompson_learns_from_returns_to_go_unless_decisions_stand_alone(
     monkeypatch: pytest.MonkeyPatch, estimand: str, worth: list[float]
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(learn, "load_decisions", lambda *_: eight_decisions())
-    monkeypatch.setattr(learn, "fit_linear_thompson", lambda *given: seen.append(given))
-    learn._fit_bandit(shop(estimand), LinearThompsonConfig(), Path(), 0.5, 0)
+    monkeypatch.setattr(bandit_policy, "load_decisions", lambda *_: eight_decisions())
+    monkeypatch.setattr(bandit_policy, "fit_linear_thompson", lambda *given: seen.append(given))
+    task = Training(PolicyConfig("lin"), shop(estimand), Path(), None, 0.5, 0, print)
+    bandit_policy._fit(task, LinearThompsonConfig())
     assert seen[0][3].tolist() == worth

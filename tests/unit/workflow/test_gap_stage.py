@@ -87,9 +87,15 @@ def tiny(runs: Path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stage on a log of 300 contacts."""
-    return Pipeline(tiny(tmp_path_factory.mktemp("runs")), lambda line: None).gap
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """A log of 300 contacts."""
+    return Pipeline(tiny(tmp_path_factory.mktemp("runs")), lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def made(loop: Pipeline) -> Path:
+    """The stage on this log."""
+    return loop.gap
 
 
 def test_a_tiny_log_is_held_against_its_world_and_found_too_small(made: Path) -> None:
@@ -109,7 +115,9 @@ def test_only_held_out_contacts_are_compared(made: Path) -> None:
     assert evidence["fitted_on"] == (share >= 0.5).sum()
 
 
-def test_the_stage_is_told_as_page_summary_and_numbers(made: Path) -> None:
-    assert "Do not trust it" in (made / "gap.html").read_text("utf-8")
-    assert "**Do not trust it.**" in (made / "gap.md").read_text("utf-8")
-    assert json.loads((made / "gap.json").read_text("utf-8"))["journey"] == "inbound_lead"
+def test_the_stage_is_told_as_page_summary_and_numbers(loop: Pipeline, made: Path) -> None:
+    page = loop.gap_page
+    assert "Do not trust it" in (page / "gap.html").read_text("utf-8")
+    assert "**Do not trust it.**" in (page / "gap.md").read_text("utf-8")
+    assert json.loads((page / "gap.json").read_text("utf-8")) == read_gap(made)
+    assert read_gap(made)["journey"] == "inbound_lead"

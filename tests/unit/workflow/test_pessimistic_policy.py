@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from nurture_rl.rl.ppo import PPOConfig
-from nurture_rl.workflow import learn
+from nurture_rl.workflow import ppo_policy
 from nurture_rl.workflow.config import PolicyConfig
+from nurture_rl.workflow.learned import learned_policy
 from nurture_rl.workflow.stages import Workshop
+from nurture_rl.workflow.training import Training
 from tests.unit.workflow.eight_decisions import shop
 
 
@@ -18,21 +20,16 @@ def test_ppo_is_trained_with_its_pessimism_and_not_resumed_from_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     worlds: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(learn, "learned_simulation", lambda *given: worlds.append(given))
-    monkeypatch.setattr(learn, "train_ppo", lambda *given: None)
-    monkeypatch.setattr(learn, "save_actor", lambda *given: None)
-    folders = {
-        learn.learned_policy(
-            Workshop(tmp_path, lambda line: None),
-            shop(),
-            PolicyConfig(name="ppo", learner="ppo", spec={}, pessimism=pessimism),
-            PPOConfig(),
-            Path("ingested"),
-            Path("world"),
-            0.5,
-            0,
-        )
-        for pessimism in (0.0, 0.7)
-    }
+    monkeypatch.setattr(ppo_policy, "learned_simulation", lambda *given: worlds.append(given))
+    monkeypatch.setattr(ppo_policy, "train_ppo", lambda *given: None)
+    monkeypatch.setattr(ppo_policy, "save_actor", lambda *given: None)
+    workshop = Workshop(tmp_path, lambda line: None)
+
+    def made(pessimism: float) -> Path:
+        policy = PolicyConfig(name="ppo", learner="ppo", spec={}, pessimism=pessimism)
+        task = Training(policy, shop(), Path("ingested"), Path("world"), 0.5, 0, workshop.say)
+        return learned_policy(workshop, task, PPOConfig())
+
+    folders = {made(pessimism) for pessimism in (0.0, 0.7)}
     assert [given[2] for given in worlds] == [0.0, 0.7]
     assert len(folders) == 2

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nurture_rl.workflow.stages import RECORD, Workshop, folder_hash
+from nurture_rl.workflow.raw_folder import folder_hash
+from nurture_rl.workflow.stages import RECORD, Workshop
 
 
 def workshop(root: Path) -> tuple[Workshop, list[str]]:

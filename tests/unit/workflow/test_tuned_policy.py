@@ -10,9 +10,11 @@ import pytest
 
 from nurture_envs.simulation import Simulation
 from nurture_rl.rl.rule_search import TunedRulesConfig
-from nurture_rl.workflow import learn
+from nurture_rl.workflow import learn, tuned_policy
 from nurture_rl.workflow.config import PolicyConfig
+from nurture_rl.workflow.learned import learned_policy
 from nurture_rl.workflow.stages import Workshop
+from nurture_rl.workflow.training import Training
 from tests.unit.rl.wishing_shop import WishingWorld, wishing_shop
 
 CORE = {"kind": "model", "name": "core"}
@@ -35,22 +37,17 @@ def worlds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         asked.append(given)
         return Simulation(WishingWorld(wishing_shop()))
 
-    monkeypatch.setattr(learn, "learned_simulation", planted)
+    monkeypatch.setattr(tuned_policy, "learned_simulation", planted)
     return asked
 
 
 def folder(root: Path, spec: Any, seed: int = 0, pessimism: float = 0.0) -> Path:
     policy = PolicyConfig(name="tuned_rules", learner="tuned_rules", spec=spec, pessimism=pessimism)
-    return learn.learned_policy(
-        Workshop(root, lambda line: None),
-        wishing_shop(),
-        policy,
-        TunedRulesConfig(plays=8, contacts=64),
-        Path("ingested"),
-        Path("world"),
-        0.5,
-        seed,
+    workshop = Workshop(root, lambda line: None)
+    task = Training(
+        policy, wishing_shop(), Path("ingested"), Path("world"), 0.5, seed, workshop.say
     )
+    return learned_policy(workshop, task, TunedRulesConfig(plays=8, contacts=64))
 
 
 def read(path: Path) -> Any:

@@ -1,0 +1,48 @@
+"""The log of a reference world, played by the configured logging policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nurture_envs.journey import Journey
+from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.reference import reference_world
+from nurture_rl.logs.adapters.reference import write_reference_log
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.workflow.raw_folder import write_json
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import DataConfig
+    from nurture_rl.workflow.stages import Say
+
+_REFERENCE_NOTES = {
+    "supports": [
+        "every action was logged with its propensity and has positive probability wherever it is "
+        "legal, so any policy inside the guardrails has support",
+        "the world that made the log can be asked for the true value of every policy",
+    ],
+    "limits": [
+        "the contacts are synthetic: nothing here is evidence about real people",
+    ],
+}
+
+
+def play_log(say: Say, data: DataConfig, journey: Journey, seed: int, out: Path) -> None:
+    """Write the raw tables of `data.contacts` contacts, and `notes.json`.
+
+    Raises:
+        WorldError: no reference world plays such a journey.
+    """
+    simulation = Simulation(reference_world(journey))
+    context = PolicyContext(journey, simulation.catalog, simulation.spec)
+    policy = build_policy(data.logging, context)
+    write_reference_log(
+        out / "tables",
+        simulation,
+        policy,
+        data.contacts,
+        seed,
+        lambda done: say(f"  {done} of {data.contacts} contacts played"),
+    )
+    write_json(out / "notes.json", _REFERENCE_NOTES)

@@ -1,0 +1,50 @@
+"""What every learner is given, and the files it leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nurture_envs.journey import Journey
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import PolicyConfig
+    from nurture_rl.workflow.stages import Say
+
+Metrics = list[tuple[int, dict[str, float]]]  # the training's numbers by step
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One policy to be made, and what it may be learned from."""
+
+    policy: PolicyConfig
+    journey: Journey
+    ingested: Path
+    world: Path | None  # None where nothing is trained in one
+    held_out: float
+    seed: int
+    say: Say
+
+
+def write_policy(
+    policy: PolicyConfig, metrics: Sequence[tuple[int, dict[str, float]]], out: Path
+) -> None:
+    """Write `policy.json` and, for whoever tracks the run, `metrics.json`."""
+    (out / "policy.json").write_text(json.dumps(asdict(policy), indent=1) + "\n", "utf-8")
+    (out / "metrics.json").write_text(json.dumps(metrics) + "\n", "utf-8")
+
+
+def telling(say: Say, metrics: Metrics) -> Callable[[int, dict[str, float]], None]:
+    """What a learner calls after each iteration: every one is kept, every tenth is said."""
+
+    def tell(step: int, values: dict[str, float]) -> None:
+        metrics.append((step, values))
+        if step % 10 == 9:
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+            say(f"  iteration {step + 1}: {shown}")
+
+    return tell
