@@ -2,7 +2,8 @@
 
 A mutant is the module with a single operator turned round. On request also a single value changed:
 a number, a truth value, a condition, one field of a record read for another. Annotations, raised
-messages and formatted strings are left alone: no number comes from them.
+messages and formatted strings are left alone: no number comes from them. Neither does the -1 of
+`reshape`: any negative length stands for the rest.
 """
 
 from __future__ import annotations
@@ -70,9 +71,11 @@ def mutants_of(source: str, path: str, values: bool = False) -> list[Mutant]:
         values: also change values inside functions; defaults of settings are nobody's claim.
     """
     tree = ast.parse(source, path)
-    statement = _statements(tree)
+    statement, rests = _statements(tree), _rests(tree)
     found: list[Mutant] = []
     for owner, node in _sites(tree):
+        if node in rests:
+            continue
         changes = [*_changes(node)]
         if values and owner and isinstance(owner[-1], ast.FunctionDef):
             changes += [(False, change) for change in _values(node, _fields_read(owner[-1]))]
@@ -108,6 +111,18 @@ def _statements(tree: ast.Module) -> dict[ast.AST, ast.AST]:
         if isinstance(statement, ast.stmt):
             inside |= dict.fromkeys(ast.walk(statement), statement)
     return inside
+
+
+def _rests(tree: ast.Module) -> set[ast.AST]:
+    """The 1 in each `reshape(..., -1, ...)`."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        length.operand
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "reshape"
+        for length in call.args
+        if isinstance(length, ast.UnaryOp) and isinstance(length.op, ast.USub)
+    }
 
 
 Owner = tuple[ast.FunctionDef | ast.ClassDef, ...]
