@@ -162,8 +162,10 @@ def _importing(path: Path) -> tuple[Path, ...]:
         found = [test for test in _TESTED if users & _imports(test)]
         near = [test for test in found if room in test.parts]
         if found:
-            own = f"test_{path.name}"
-            return tuple(sorted(near or found, key=lambda test: (test.name != own, test)))
+            own = f"_{path.name}"  # test_NAME.py or test_FOLDER_NAME.py
+            return tuple(
+                sorted(near or found, key=lambda test: (not test.name.endswith(own), test))
+            )
         users |= {module_name(other) for other in _SOURCES if users & _imports(other)}
     return ()
 
