@@ -114,6 +114,23 @@ def test_the_error_of_an_effect_counts_contacts() -> None:
     assert again.logged.stderr == pytest.approx(one.logged.stderr)
 
 
+def test_what_a_contact_does_after_a_send_and_after_a_pause_cancels() -> None:
+    # Every contact clicks in both bins or in neither: the difference is 0 for each of them.
+    log = episodes([2] * 40, [SEND, PAUSE_1] * 40, clicked=([1.0] * 2 + [0.0] * 6) * 10)
+    even = np.tile([0.5, 0.3, 0.2, 0.0], (80, 1))
+    log = replace(log, probabilities=even, propensity=even[np.arange(80), log.action])
+    one = clicks(arm_effects(log, TWO_PAUSES, even, told(0.5, 0.5, 0.5, 0.0)))
+    assert (one.logged.value, one.logged.stderr) == pytest.approx((0.0, 0.0), abs=1e-9)
+
+
+def test_nothing_is_hidden_where_the_features_explain_the_propensities() -> None:
+    log, _ = knowing_log()
+    assert log.probabilities is not None
+    one = clicks(arm_effects(log, TWO_PAUSES, log.probabilities, told(0.5, 0.2, 0.4, 0.0)))
+    assert one.hidden == Estimate(0.0, 0.0)
+    assert one.naive == one.logged
+
+
 def test_the_propensity_of_the_action_alone_serves_as_well_as_the_distribution() -> None:
     log, projected = knowing_log()
     world = told(0.5, 0.2, 0.4, 0.0)
@@ -157,16 +174,16 @@ def test_a_gap_of_effects_is_small_beside_the_largest_of_effects_and_base(
     same = Estimate(logged, 0.02)
     (one,) = effect_comparisons((ArmEffect("clicked", same, same, world, base, same, 100),), 0.5)
     assert one.gap == pytest.approx(world - logged)
-    assert one.stderr == 0.02
+    assert (one.stderr, one.simulated) == (0.02, Estimate(world, 0.0))
     assert one.margin == pytest.approx(margin)
 
 
 def test_a_head_is_calibrated_on_bins_with_the_signal_not_on_its_amount() -> None:
-    log = episodes([4], [SEND] * 4, viewed=[3, 0, 1, 0], clicked=[0, 0, 0, 1])
+    log = episodes([4], [SEND] * 4, viewed=[3, 0, 0, 0], clicked=[0, 0, 0, 1])
     learned = np.array([name == "viewed" for name in HEADS])
     found = calibration(log, TWO_PAUSES, np.full((4, len(HEADS)), 0.3), learned)
     viewed = {one.head: one for one in found.heads}["viewed"]
-    assert (viewed.base_rate, viewed.events) == (0.5, 2)
+    assert (viewed.base_rate, viewed.events) == (0.25, 1)
     assert viewed.predicted_rate == pytest.approx(0.3)
     assert set(found.constant_heads) == set(HEADS) - {"viewed"}
     assert (found.contacts, found.rows) == (1, 4)
@@ -182,11 +199,13 @@ def test_the_mean_prediction_stands_against_what_happened() -> None:
     happened = [1.0] * 10 + [0.0] * 30
     seldom = [1.0] * 9 + [0.0] * 31
     log = episodes([2] * 20, [SEND] * 40, clicked=happened, viewed=seldom)
-    (one,) = overall_ratio(log, TWO_PAUSES, np.full((40, len(HEADS)), 0.5), 0.2)
+    predicted = np.where(np.array(happened)[:, None] > 0, 0.7, 0.4) * np.ones(len(HEADS))
+    (one,) = overall_ratio(log, TWO_PAUSES, predicted, 0.2)
     assert (one.head, one.margin) == ("clicked", 0.2)
-    assert one.simulated == Estimate(0.5, 0.0)
-    # 5 of 20 contacts click in both bins: sums of 0.5 * 2 - 2 = -1 and 0.5 * 2 = 1 about 0.5.
-    spread = 5 * (-1.0 - 0.5) ** 2 + 15 * (1.0 - 0.5) ** 2
+    assert one.simulated == Estimate(pytest.approx(0.475), 0.0)
+    # 5 of 20 contacts click in both bins: predicted less happened is 2 (0.7 - 1) or 2 * 0.4 each,
+    # about 2 * 0.225.
+    spread = 5 * (-0.6 - 0.45) ** 2 + 15 * (0.8 - 0.45) ** 2
     assert one.real.value == 0.25
     assert one.real.stderr == pytest.approx(np.sqrt(spread * 20 / 19) / 40)
-    assert one.gap == pytest.approx(np.log(0.5 / 0.25), abs=0.03)
+    assert one.gap == pytest.approx(np.log(0.475 / 0.25), abs=0.03)
