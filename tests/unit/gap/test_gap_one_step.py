@@ -202,7 +202,7 @@ def test_the_mean_prediction_stands_against_what_happened() -> None:
     predicted = np.where(np.array(happened)[:, None] > 0, 0.7, 0.4) * np.ones(len(HEADS))
     (one,) = overall_ratio(log, TWO_PAUSES, predicted, 0.2)
     assert (one.head, one.margin) == ("clicked", 0.2)
-    assert one.simulated == Estimate(pytest.approx(0.475), 0.0)
+    assert [one.simulated.value, one.simulated.stderr] == pytest.approx([0.475, 0.0])
     # 5 of 20 contacts click in both bins: predicted less happened is 2 (0.7 - 1) or 2 * 0.4 each,
     # about 2 * 0.225.
     spread = 5 * (-0.6 - 0.45) ** 2 + 15 * (0.8 - 0.45) ** 2

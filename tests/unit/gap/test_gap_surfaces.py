@@ -25,11 +25,11 @@ from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
 from tests.unit.gap.gap_logs import JOURNEY, episodes, random_log
 from tests.unit.simulator.lamp_shop import SEND, WAIT
 
-# Sends at 9 and at 15 o'clock; then a pause of one day.
+# Sends at midnight and at 15 o'clock; then a pause of one day.
 HOURLY = parse_journey(
-    {**JOURNEY.resolved, "actions": {"slots": [9, 15], "pauses": [1], "exit": True}}
+    {**JOURNEY.resolved, "actions": {"slots": [0, 15], "pauses": [1], "exit": True}}
 )
-AT_9, AT_15, PAUSE = range(3)
+AT_0, AT_15, PAUSE = range(3)
 
 
 def tired(contacts: int, seed: int, half_life: float, cost: float = 1.0) -> Trajectories:
@@ -68,43 +68,40 @@ def test_fifty_answers_make_a_type_of_answer(clicks: int, types: tuple[str, ...]
 
 
 def test_answers_are_counted_by_dose_recovery_and_hour() -> None:
-    # Thirty contacts are mailed at 9 on each of four days; the n-th mail is answered by n + 9.
-    action = [AT_9, PAUSE] * 3 + [AT_15, PAUSE]
+    # Thirty contacts are mailed on four days, at midnight but for the last; n + 9 answer the n-th.
+    action = [AT_0, PAUSE] * 3 + [AT_15, PAUSE]
     clicked = np.zeros((30, 8))
     for nth in range(4):
         clicked[: 10 + nth, 2 * nth] = 1.0
     log = episodes([8] * 30, action * 30, clicked=clicked.ravel().tolist())
     dose, recovery, hour = curves(log, log, HOURLY, ("click",))
-    found = {
-        curve.family: {point.label: (point.x, point.real.value) for point in curve.points}
-        for curve in (dose, recovery, hour)
-    }
-    share = (np.arange(10, 14) / 30).tolist()
-    assert found["dose"] == {
-        "no send in 7 days": (0.0, pytest.approx(share[0])),
-        "1 send in 7 days": (1.0, pytest.approx(share[1])),
-        "2 sends in 7 days": (2.0, pytest.approx(share[2])),
-        "3 or more sends in 7 days": (3.0, pytest.approx(share[3])),
-    }
-    assert found["hour"] == {
-        "09:00": (9.0, pytest.approx(33 / 90)),
-        "15:00": (15.0, pytest.approx(share[3])),
-    }
-    assert found["recovery"] == {
-        "the first send": (-1.0, pytest.approx(share[0])),
-        "0 to 2 days after": (pytest.approx((1.0 + 1.0 + 1.25) / 3), pytest.approx(36 / 90)),
-        "any later send": (pytest.approx(np.nan, nan_ok=True), pytest.approx(36 / 90)),
-    }
+    share = [10 / 30, 11 / 30, 12 / 30, 13 / 30]
+    assert [point.label for point in dose.points] == [
+        "no send in 7 days",
+        "1 send in 7 days",
+        "2 sends in 7 days",
+        "3 or more sends in 7 days",
+    ]
+    assert [point.x for point in dose.points] == [0.0, 1.0, 2.0, 3.0]
+    assert [point.real.value for point in dose.points] == pytest.approx(share)
+    assert [point.label for point in hour.points] == ["00:00", "15:00"]
+    assert [point.x for point in hour.points] == [0.0, 15.0]
+    assert [point.real.value for point in hour.points] == pytest.approx([33 / 90, share[3]])
+    first, again, later = recovery.points
+    assert (first.label, again.label) == ("the first send", "0 to 2 days after")
+    assert again.x == pytest.approx((1.0 + 1.0 + 1.625) / 3)
+    values = [one.real.value for one in (first, again, later)]
+    assert values == pytest.approx([share[0], 36 / 90, 36 / 90])
 
 
 def test_hours_are_tabled_by_weekday_and_hour() -> None:
     monday = 4  # 1 January 1970 was a Thursday
-    log = episodes([1] * 4, [AT_9, AT_9, AT_15, PAUSE], clicked=[1, 0, 1, 1])
+    log = episodes([1] * 4, [AT_0, AT_0, AT_15, PAUSE], clicked=[1, 0, 1, 1])
     log = replace(log, when=np.array([monday, monday, monday + 6, monday]))
     log = log.reweighted(np.array([3.0, 1.0, 0.5, 1.0]))
     table = hour_table(log, log.reweighted(np.ones(4)), HOURLY, "click")
     assert table.shape == (2, 7, 24)
-    assert table[:, 0, 9].tolist() == [0.75, 0.5]
+    assert table[:, 0, 0].tolist() == [0.75, 0.5]
     assert table[:, 6, 15].tolist() == [1.0, 1.0]
     assert np.isfinite(table).sum() == 4
     dateless = replace(log, when=None)
@@ -122,7 +119,7 @@ def test_a_world_answered_more_at_one_place_has_a_gap_above_zero_there() -> None
     assert one.gap == pytest.approx(np.log(3.0))
     fewer = CurvePoint("next", 1.0, half, quarter, 400, 400)
     (other,) = curve_comparisons((Curve("dose", "click", (base, fewer)),), 0.25)
-    assert (other.gap, other.real.value) == (pytest.approx(-np.log(3.0)), pytest.approx(np.log(3)))
+    assert [other.gap, other.real.value] == pytest.approx([-np.log(3.0), np.log(3.0)])
 
 
 @pytest.mark.parametrize("planted", [1.0, 4.0])
