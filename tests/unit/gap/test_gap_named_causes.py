@@ -122,12 +122,12 @@ def test_bins_of_lateness_are_given_as_bins() -> None:
     assert "know too little" in sentence
 
 
-def effect(hidden: float, world: float = 0.3, head: str = "meeting") -> ArmEffect:
+def effect(
+    hidden: float, world: float = 0.3, head: str = "meeting", stderr: float = 0.01
+) -> ArmEffect:
     """A send adds 0.1 by the log; so much more or less by what its features explain."""
-    logged = Estimate(0.1, 0.01)
-    return ArmEffect(
-        head, logged, Estimate(0.1 - hidden, 0.01), world, 0.2, Estimate(hidden, 0.01), 1000
-    )
+    logged, naive = Estimate(0.1, stderr), Estimate(0.1 - hidden, stderr)
+    return ArmEffect(head, logged, naive, world, 0.2, Estimate(hidden, stderr), 1000)
 
 
 def wrong(*effects: ArmEffect) -> list[NamedCause]:
@@ -155,9 +155,9 @@ def test_half_of_the_gap_by_three_errors_is_hidden_enough() -> None:
 
 
 def test_the_most_surely_hidden_and_the_most_surely_wrong_effect_are_named() -> None:
-    hidden = wrong(effect(-0.15, 0.3, "click"), effect(-0.25, 0.4, "visit"))
-    assert "chance of visit" in one(hidden, Cause.IGNORED_CONFOUNDING, 0.3, 0.35 * 0.4)
-    more = effect(0.0, 0.4, "click"), effect(0.0, 0.3), effect(0.0, -0.2, "return")
+    hidden = wrong(effect(-0.15, 0.3, "click", 0.02), effect(-0.1, 0.2, "visit", 0.01))
+    assert "chance of visit" in one(hidden, Cause.IGNORED_CONFOUNDING, 0.1, 0.35 * 0.2)
+    more = effect(0.0, 0.4, "click"), effect(0.0, 0.5, stderr=0.02), effect(0.0, -0.2, "return")
     main = ("meeting", "return")
     differing = [off("effect of sending", e.head, "", 0.1, e.world, 0.01) for e in more]
     found = named(*differing, effects=more, main=main)
@@ -214,6 +214,15 @@ def test_more_than_a_tenth_of_minor_signals_off_forbid_ranking(
     )
 
 
+def test_a_wrong_rate_is_told_with_its_group() -> None:
+    overall, part = (
+        replace(compared("funnel", "meeting", 1.0, differs=True), group=group)
+        for group in ("all", "week 2")
+    )
+    assert "meeting (funnel) is 0.03" in one(named(overall), Cause.WRONG_RATES, 1.0, 0.2)
+    assert "meeting among week 2 (funnel)" in one(named(part), Cause.WRONG_RATES, 1.0, 0.2)
+
+
 def test_members_that_disagree_most_on_a_main_signal_are_named() -> None:
     spread = (("click", 0.9), ("meeting", 0.51), ("signal 1", 0.8))
     (only,) = named(disagreement=spread, main=("meeting", "signal 1"))
@@ -239,11 +248,11 @@ def test_a_classifier_beyond_its_margin_by_two_errors_tells_a_world(
 def test_a_wide_interval_of_what_rankings_rest_on_is_not_proof() -> None:
     # Twice the margin of 0.2 is allowed; 0.1 + 1.96 * 0.2 is more.
     wide = compared("reward", "return", -0.1, stderr=0.2)
-    wider = compared("rate", "meeting", 0.1, stderr=0.3)
+    wider = replace(compared("rate", "meeting", 0.1, stderr=0.15), margin=0.1)
     (only,) = named(wide)
     assert (only.cause, only.fatal) == (Cause.UNPROVEN, False)
     assert [only.number, only.threshold] == pytest.approx([0.492, 0.4], abs=1e-3)
     (worst,) = named(wide, wider)
-    assert worst.number == pytest.approx(0.688, abs=1e-3)
+    assert [worst.number, worst.threshold] == pytest.approx([0.394, 0.2], abs=1e-3)
     assert named(compared("rate", "signal 1", 0.1, stderr=0.3)) == []
     assert named(wide, limits=Limits(proof=2.5)) == []

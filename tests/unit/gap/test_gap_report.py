@@ -44,10 +44,12 @@ def held_out() -> WorldData:
     )
 
 
-def evidence(data: WorldData, of: LearnedWorld | None = None, **config: float) -> Evidence:
-    weights = zip(("send", "pause", "escalate", "exit"), CHANCES.tolist(), strict=True)
-    policy = Random(ActionCatalog.of(JOURNEY), tuple((name, w) for name, w in weights))
-    given = GapConfig(**{"ratio": 1.5, "fewest_episodes": 1, **config})  # type: ignore[arg-type]
+def evidence(
+    data: WorldData, of: LearnedWorld | None = None, config: GapConfig | None = None
+) -> Evidence:
+    weights = tuple(zip(("send", "pause", "escalate", "exit"), CHANCES.tolist(), strict=True))
+    policy = Random(ActionCatalog.of(JOURNEY), weights)
+    given = config or GapConfig(fewest_episodes=1)
     return reality_gap(of or world(), data, policy, given, np.random.default_rng(0)).evidence
 
 
@@ -65,13 +67,11 @@ def test_heads_that_the_world_never_learned_are_told_from_those_it_did() -> None
 
 
 @pytest.mark.parametrize(
-    ("config", "n"),
-    [({}, 300), ({"fewest_episodes": 400}, 400), ({"most_episodes": 250}, 250)],
+    ("fewest", "most", "n"), [(1, 40_000, 300), (400, 40_000, 400), (1, 250, 250)]
 )
-def test_the_world_plays_a_multiple_of_the_logged_episodes(
-    config: dict[str, float], n: int
-) -> None:
-    found = evidence(held_out(), **config)
+def test_the_world_plays_a_multiple_of_the_logged_episodes(fewest: int, most: int, n: int) -> None:
+    config = GapConfig(ratio=1.5, fewest_episodes=fewest, most_episodes=most)
+    found = evidence(held_out(), config=config)
     assert (found.episodes, found.simulated_episodes) == (200, n)
 
 
