@@ -123,7 +123,7 @@ def state_bytes(world: World, n: int) -> int:
     if device == "cpu" and not against_numba():
         from nurture_envs.loops.block import Loops
 
-        return sum(part.nbytes for part in _leaves(Loops(simulation).state(n)))
+        return sum(part.nbytes for part in _leaves(Loops(simulation, answers=True).state(n)))
     found = {
         part.untyped_storage().data_ptr(): part.untyped_storage().nbytes()
         for part in _leaves(simulation.begin(contact_keys(1, n, device)))

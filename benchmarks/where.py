@@ -22,7 +22,6 @@ import torch
 from benchmarks.contacts import BURN_IN, SHARED, known_world, legal_actions
 from nurture_envs.contact_env import ContactVectorEnv
 from nurture_envs.loops import beginning, deciding, past, play, records
-from nurture_envs.loops.block import Block
 
 _AGAIN = 20  # times a part is played on every tile
 
@@ -30,15 +29,15 @@ _AGAIN = 20  # times a part is played on every tile
 def parts(env: ContactVectorEnv) -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
     """The loops of a step and what they are called with, on the environment's first tile."""
     player: Any = env._player
-    block: Block = player._blocks[0]
+    block: Any = player._blocks[0]
     loops, state, size = block.loops, block.state, min(block.n, records.WIDTH)
     journey, world, clock = loops.journey, loops.world, block.clock
     scratch, fresh = loops.room()
     shown = player._before
-    result = player._result(size)._replace(totals=np.zeros(player._channels))
+    result = player._result()._replace(totals=np.zeros(player._channels))
     result.action[:] = journey.actions.wait
     amounts = np.zeros((player._channels, records.WIDTH), np.float32)
-    final = records.Final(*player._finals())
+    final = player._final()
     restarted = np.arange(0, size, 9)
     count = len(restarted)
     return {
@@ -53,12 +52,15 @@ def parts(env: ContactVectorEnv) -> dict[str, tuple[Callable[..., Any], tuple[An
             deciding.decide, (state, clock, journey, 0, size, scratch, shown, 0)
         ),
         "last observations of one in nine": (
-            play._keep_last, (shown, 0, restarted, count, final)
+            play.keep_last, (shown, 0, restarted, count, final)
         ),
-        "new episodes of one in nine": (
+        "beginnings of one in nine": (
+            beginning.play_beginnings, (world.start.run, world.start.model, count, scratch)
+        ),
+        "their features, guardrails": (
             beginning.restart,
-            (world.start.run, world.start.model, state, clock, journey, restarted, count, scratch,
-             fresh, shown, 0),
+            (world.start.model.rows, state, clock, journey, restarted, count, scratch, fresh,
+             shown, 0),
         ),
     }  # fmt: skip
 

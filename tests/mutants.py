@@ -2,7 +2,9 @@
 
 A mutant is the module with a single operator turned round. On request also a single value changed:
 a number, a truth value, a condition, one field of a record read for another. Annotations, raised
-messages and formatted strings are left alone: no number comes from them.
+messages and formatted strings are left alone: no number comes from them. So are values that say
+the same when changed: the -1 of `reshape`, as any negative length stands for the rest, the
+`strict` of `zip`, and guards below a millionth, which twice as large are guards as well.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ CONDITIONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.In: ast.NotIn,
     ast.NotIn: ast.In,
 }
+GUARD = 1e-6  # what keeps a division or a logarithm finite
 SHOWN = 72  # characters of an expression that are printed
 
 
@@ -70,9 +73,11 @@ def mutants_of(source: str, path: str, values: bool = False) -> list[Mutant]:
         values: also change values inside functions; defaults of settings are nobody's claim.
     """
     tree = ast.parse(source, path)
-    statement = _statements(tree)
+    statement, indifferent = _statements(tree), _indifferent(tree)
     found: list[Mutant] = []
     for owner, node in _sites(tree):
+        if node in indifferent:
+            continue
         changes = [*_changes(node)]
         if values and owner and isinstance(owner[-1], ast.FunctionDef):
             changes += [(False, change) for change in _values(node, _fields_read(owner[-1]))]
@@ -108,6 +113,17 @@ def _statements(tree: ast.Module) -> dict[ast.AST, ast.AST]:
         if isinstance(statement, ast.stmt):
             inside |= dict.fromkeys(ast.walk(statement), statement)
     return inside
+
+
+def _indifferent(tree: ast.Module) -> set[ast.AST]:
+    """The 1 in each `reshape(..., -1)`, and the truth value in each `zip(..., strict=True)`."""
+    found: set[ast.AST] = set()
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "reshape":
+            found |= {one.operand for one in call.args if isinstance(one, ast.UnaryOp)}
+        if isinstance(call.func, ast.Name) and call.func.id == "zip":
+            found |= {one.value for one in call.keywords}
+    return found
 
 
 Owner = tuple[ast.FunctionDef | ast.ClassDef, ...]
@@ -192,7 +208,7 @@ def _values(node: Site, fields: Mapping[str, Sequence[str]]) -> Iterator[_Change
             yield _Change(node, "value", not node.value)
         elif isinstance(node.value, int):
             yield _Change(node, "value", node.value + 1)
-        elif isinstance(node.value, float):
+        elif isinstance(node.value, float) and not 0.0 < node.value <= GUARD:
             yield _Change(node, "value", 2.0 * node.value if node.value else 1.0)
     elif isinstance(node, ast.BoolOp):
         yield _Change(node, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And())

@@ -12,11 +12,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from nurture_envs.compiling import against_numba, warn_of_slow_path
-from nurture_envs.errors import ActionError, ShapeError, SimulationError
+from nurture_envs.errors import ActionError, ShapeError
+from nurture_envs.playing import fastest_player
 from nurture_envs.population import Population
 from nurture_envs.simulation import Simulation
-from nurture_envs.stepping import Crew, PlainPlayer, Player, Seen
+from nurture_envs.simulation_state import Decision
+from nurture_envs.stepping import Crew
 from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.world import World
 
@@ -51,8 +52,8 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     account in two: larger environments hold several.
     An episode that ends restarts within the same step; the last observation and info are then in
     `info["final_obs"]` and `info["final_info"]`, whose rows of other contacts are 0.
-    What was handed out is never written again while anybody holds it. Observations are read again
-    in the next step by worlds that answer by features: change a copy, not what was handed out.
+    What was handed out is never written again. Observations are read again in the next step by
+    worlds that answer by features: change a copy, not what was handed out.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
@@ -79,7 +80,7 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
                 f"expected blocks of at least one contact and at least one thread, got "
                 f"block={block} and threads={threads}"
             )
-        self.simulation = Simulation(world, device, population, pessimism)
+        self.simulation = Simulation(world, device, population, pessimism, compiled)
         self.num_envs = num_envs
         self.autoreset = autoreset
         if not autoreset:
@@ -92,11 +93,8 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         block = _whole_accounts(block, population)
-        columns = [slice(i, min(i + block, num_envs)) for i in range(0, num_envs, block)]
-        self._crew = Crew(min(threads, len(columns)))
-        self._player, self.player = _player(
-            self.simulation, columns, autoreset, self._crew, compiled
-        )
+        self._crew = Crew(min(threads, -(-num_envs // block)))
+        self._player, self.player = fastest_player(self.simulation, autoreset, block, self._crew)
         self._begun = False
 
     def reset(
@@ -116,7 +114,7 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             keys = keys.to(self.simulation.device)
         seen = self._player.begin(keys)
         self._begun = True
-        return seen.features, _info(seen, seen.mask.copy(order="K"))
+        return seen.features.cpu().numpy(), _info(seen, _own_mask(seen))
 
     def step(
         self, actions: Actions
@@ -125,17 +123,19 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         if not self._begun:
             raise ShapeError("step came before reset: call reset() first")
         chosen = self._checked(actions)
-        after = self._player.step(chosen)
+        after = self._player.step(torch.as_tensor(chosen, device=self.device))
         # Its own mask the environment keeps to itself: no one can make an action legal.
-        info = _info(after.seen, after.seen.mask.copy(order="K"))
-        info["replaced"] = after.action != chosen
+        info = _info(after.seen, _own_mask(after.seen))
+        info["replaced"] = after.action.cpu().numpy() != chosen
         if after.refused is not None:
-            info["refused"] = after.refused
+            info["refused"] = after.refused.cpu().numpy()
+        ended, cut = after.terminated.cpu().numpy(), after.truncated.cpu().numpy()
         if after.final is not None:
-            info["final_obs"] = after.final.features
-            info["final_info"] = _info(after.final, after.final.mask)
-            info["_final_obs"] = info["_final_info"] = after.terminated | after.truncated
-        return after.seen.features, after.reward, after.terminated, after.truncated, info
+            info["final_obs"] = after.final.features.cpu().numpy()
+            info["final_info"] = _info(after.final, after.final.mask.cpu().numpy())
+            info["_final_obs"] = info["_final_info"] = ended | cut
+        reward = after.reward.cpu().numpy().astype(np.float64)
+        return after.seen.features.cpu().numpy(), reward, ended, cut, info
 
     def _checked(self, actions: Actions) -> Actions:
         """Actions as whole numbers of the catalogue, [n]."""
@@ -213,52 +213,19 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
         )
 
 
-def _info(seen: Seen, mask: NDArray[np.bool_]) -> Info:
-    return {"action_mask": mask, "reasons": seen.reasons}
+def _info(seen: Decision, mask: NDArray[Any]) -> Info:
+    return {"action_mask": mask, "reasons": seen.reasons.cpu().numpy()}
+
+
+def _own_mask(seen: Decision) -> NDArray[Any]:
+    """A copy of the mask: no one can make an action legal."""
+    return np.asarray(seen.mask.cpu().numpy().copy(order="K"))
 
 
 def _whole_accounts(block: int, population: Population | None) -> int:
     """The block size that cuts no account in two."""
     size = 1 if population is None else population.account_size
     return max(size, block - block % size)
-
-
-def _player(
-    simulation: Simulation,
-    columns: list[slice],
-    autoreset: bool,
-    crew: Crew,
-    compiled: bool | None,
-) -> tuple[Player, str]:
-    """Loops where they can play the simulation, torch elsewhere; `compiled` insists on either.
-
-    Also who plays, in words: torch with the reason why it does.
-    """
-    reason = "asked for" if compiled is False else _against_loops(simulation)
-    if compiled and reason:
-        raise SimulationError(f"compiled loops cannot play this: {reason}; leave `compiled` out")
-    if not reason:
-        from nurture_envs.loops.player import loop_player
-        from nurture_envs.loops.tracing import UntraceableError
-
-        try:
-            return loop_player(simulation, columns, autoreset, crew), "compiled loops"
-        except UntraceableError as error:
-            if compiled:
-                raise
-            reason = str(error)
-    if compiled is None:
-        warn_of_slow_path("contacts are played by torch", reason)
-    return PlainPlayer(simulation, columns, autoreset, crew), f"torch: {reason}"
-
-
-def _against_loops(simulation: Simulation) -> str:
-    """Why compiled loops cannot play a simulation, whatever its world; empty where they can."""
-    if simulation.device.type != "cpu":
-        return f"contacts live on {simulation.device}, not on a CPU"
-    if simulation.pessimism:
-        return "pessimism asks every member about every bin"
-    return against_numba()
 
 
 def _first(info: Info) -> Info:

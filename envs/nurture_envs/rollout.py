@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nurture_envs.playing import player
 from nurture_envs.simulation import Simulation
-from nurture_envs.simulation_state import SimulationState, select
+from nurture_envs.simulation_state import Standing
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
 
 _POLICY_STREAM = 7
@@ -34,7 +35,7 @@ class Step:
     """One bin of the contacts whose episode is still open."""
 
     contact: Tensor  # [m] i64: row of the contact among all that were started
-    state: SimulationState  # at the start of the bin
+    state: Standing  # at the start of the bin
     features: Tensor  # [m, d]
     mask: Tensor  # [m, a]
     reasons: Tensor  # [m, a]
@@ -43,7 +44,6 @@ class Step:
     amounts: Tensor  # [m, c]
     reward: Tensor  # [m]
     terminated: Tensor  # [m]
-    delays: Tensor  # [m, c] i64: bins until what happened is recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +68,17 @@ def play(
         keys: one per contact, [n]; the draws of contacts and policy follow from them.
         offset: added to the contact rows that the steps name.
     """
-    state = simulation.begin(keys)
+    played = player(simulation, autoreset=False, block=max(1, len(keys)))
+    decision = played.begin(keys)
     contact = torch.arange(len(keys), device=keys.device) + offset
     while len(contact):
-        decision = simulation.decision(state)
+        state = played.standing()
         features, mask = decision.features.contiguous(), decision.mask.contiguous()
         table = policy.action_probabilities(features.cpu().numpy(), mask.cpu().numpy())
         probabilities = torch.as_tensor(table, device=keys.device)
         luck = uniforms(state.keys, state.bins, _POLICY_STREAM, 1)[0]
-        action = choose(probabilities, luck)
-        after = simulation.step(state, decision, action)
+        after = played.step(choose(probabilities, luck))
+        assert after.amounts is not None, "worlds answer in torch here"
         yield Step(
             contact,
             state,
@@ -89,10 +90,9 @@ def play(
             after.amounts.contiguous(),
             after.reward,
             after.terminated,
-            simulation.delays(state.keys, state.bins),
         )
         alive = torch.nonzero(~(after.terminated | after.truncated))[:, 0]
-        state, contact = select(after.state, alive), contact[alive]
+        decision, contact = played.keep(alive), contact[alive]
 
 
 def returns(

@@ -55,6 +55,7 @@ class Simulation:
             depend on the others.
         pessimism: of a learned world, how much of its members' disagreement about a bin's reward
             is taken off that reward, >= 0.
+        compiled: whether players take compiled loops (see `playing`); None: where they can.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Simulation:
         device: torch.device | str = "cpu",
         population: Population | None = None,
         pessimism: float = 0.0,
+        compiled: bool | None = None,
     ) -> None:
         if not 0.0 <= pessimism < inf:
             raise SimulationError(
@@ -72,6 +74,7 @@ class Simulation:
         self.device = torch.device(device)
         self.population = population
         self.pessimism = pessimism
+        self.compiled = compiled
         self.journey = world.journey
         self.catalog = ActionCatalog.of(self.journey)
         self.spec = FeatureSpec.of(self.journey)

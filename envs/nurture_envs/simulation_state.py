@@ -74,6 +74,16 @@ class SimulationState:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Who n contacts are, and where they stand at the start of a bin."""
+
+    keys: Tensor  # [n] i64
+    bins: Tensor  # [n] i64
+    anchor_us: Tensor  # [n] i64
+    zone_known: Tensor  # [n] bool
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a policy is shown."""
 

@@ -1,19 +1,18 @@
-"""What an environment asks of whoever plays its contacts: plain torch here, loops elsewhere."""
+"""What is asked of whoever plays contacts: plain torch here, loops elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from nurture_envs.errors import SimulationError
 from nurture_envs.simulation import Simulation, Transition
-from nurture_envs.simulation_state import Decision, Rows, SimulationState
+from nurture_envs.simulation_state import Decision, Rows, SimulationState, Standing, select
 from nurture_envs.worlds.draws import next_episode
 
 Job = TypeVar("Job")
@@ -21,41 +20,45 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What contacts are shown, stored column by column."""
-
-    features: NDArray[np.float32]  # [n, d]
-    mask: NDArray[np.bool_]  # [n, a]
-    reasons: NDArray[np.int16]  # [n, a]
-
-
-@dataclass(frozen=True, slots=True)
 class Stepped:
     """One bin of all contacts."""
 
-    seen: Seen
-    final: Seen | None  # of episodes that ended, 0 elsewhere; None where none ended and began anew
-    reward: NDArray[np.float64]  # [n]
-    terminated: NDArray[np.bool_]  # [n]
-    truncated: NDArray[np.bool_]  # [n]
-    action: NDArray[np.int64]  # [n]: what was done
-    refused: NDArray[np.int32] | None  # [n], see `Transition`
+    seen: Decision
+    final: Decision | None  # of episodes that ended, 0 elsewhere; None where none ended and began
+    reward: Tensor  # [n] f32, the journey's unit
+    terminated: Tensor  # [n] bool
+    truncated: Tensor  # [n] bool
+    action: Tensor  # [n] i64: what was done
+    refused: Tensor | None  # [n] i32, see `Transition`
+    amounts: Tensor | None  # [n, c] f32; None where the world's answers are compiled, too
 
 
 class Player(Protocol):
-    """Plays an environment's contacts."""
+    """Plays contacts, all of them one bin at a time. What it returns, it never changes again."""
 
-    def begin(self, keys: Tensor) -> Seen:
+    def begin(self, keys: Tensor) -> Decision:
         """Contacts at their first bin, one per key [n]."""
         ...
 
-    def step(self, action: NDArray[np.int64]) -> Stepped:
-        """One bin; new episodes begin where old ones ended, if that was asked for."""
+    def step(self, action: Tensor) -> Stepped:
+        """One bin by actions of the catalogue, [n]; an illegal one becomes `pause:1`."""
+        ...
+
+    def standing(self) -> Standing:
+        """Who the contacts are, and where they stand."""
+        ...
+
+    def keep(self, rows: Tensor) -> Decision:
+        """Go on with the contacts at ascending `rows` [k] alone.
+
+        Raises:
+            SimulationError: the contacts are played in several blocks.
+        """
         ...
 
 
 class Crew:
-    """Threads that work through the blocks of an environment; one: the caller's own."""
+    """Threads that work through a player's blocks; one: the caller's own."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -78,25 +81,43 @@ class Crew:
             self._pool = None
 
 
+def in_blocks(n: int, block: int) -> list[slice]:
+    """n contacts in blocks of at most `block`."""
+    return [slice(first, min(first + block, n)) for first in range(0, n, block)]
+
+
+def require_one_block(blocks: Sequence[object]) -> None:
+    """Refuse to drop contacts of several blocks.
+
+    Raises:
+        SimulationError: there is not one block.
+    """
+    if len(blocks) != 1:
+        raise SimulationError(
+            f"contacts can be dropped where one block holds all, got {len(blocks)} blocks; "
+            "play each block by a player of its own"
+        )
+
+
 class PlainPlayer:
     """Plays blocks of contacts by torch, on any device.
 
     Args:
         simulation: the compiled world.
-        columns: the contacts of each block.
         autoreset: whether new episodes begin where old ones ended.
+        block: contacts that are played together, at most.
         crew: plays blocks at the same time; torch lets go of the interpreter's lock.
     """
 
-    def __init__(
-        self, simulation: Simulation, columns: Sequence[slice], autoreset: bool, crew: Crew
-    ) -> None:
-        self.simulation, self.autoreset, self._crew = simulation, autoreset, crew
-        self._columns = list(columns)
+    def __init__(self, simulation: Simulation, autoreset: bool, block: int, crew: Crew) -> None:
+        self.simulation, self.autoreset = simulation, autoreset
+        self._block, self._crew = block, crew
+        self._columns: list[slice] = []
         self._blocks: list[tuple[SimulationState, Decision]] = []
 
-    def begin(self, keys: Tensor) -> Seen:
-        """Contacts at their first bin, one per key [n]."""
+    def begin(self, keys: Tensor) -> Decision:
+        """See `Player`."""
+        self._columns = in_blocks(len(keys), self._block)
         shown = self._rows()
 
         def start(columns: slice) -> tuple[SimulationState, Decision]:
@@ -104,17 +125,17 @@ class PlainPlayer:
             return state, self.simulation.decision(state, shown.take(columns))
 
         self._blocks = self._crew.map(start, self._columns)
-        return _seen(shown)
+        return shown.decision()
 
-    def step(self, action: NDArray[np.int64]) -> Stepped:
-        """One bin of every block."""
-        chosen = torch.as_tensor(action, device=self.simulation.device)
-        last, shown = self._rows(), self._rows()
+    def step(self, action: Tensor) -> Stepped:
+        """See `Player`."""
+        shown = self._rows()
+        last = self._rows() if self.autoreset else shown
         jobs = list(zip(self._blocks, self._columns, strict=True))
 
         def play(job: tuple[tuple[SimulationState, Decision], slice]) -> _Played:
             (state, decision), at = job
-            return self._play(state, decision, chosen[at], last.take(at), shown.take(at))
+            return self._play(state, decision, action[at], last.take(at), shown.take(at))
 
         played = self._crew.map(play, jobs)
         self._blocks = [
@@ -123,16 +144,32 @@ class PlainPlayer:
         ]
         after = [one.after for one in played]
         refused = [one.refused for one in after if one.refused is not None]
-        began = self.autoreset and any(one.began for one in played)
+        began = any(one.began for one in played)
         return Stepped(
-            _seen(shown),
-            _seen(last) if began else None,
-            _joined([one.reward for one in after]).astype(np.float64),
-            _joined([one.terminated for one in after]),
-            _joined([one.truncated for one in after]),
-            _joined([one.action for one in after]),
-            _joined(refused) if refused else None,
+            shown.decision(),
+            last.decision() if began else None,
+            torch.cat([one.reward for one in after]),
+            torch.cat([one.terminated for one in after]),
+            torch.cat([one.truncated for one in after]),
+            torch.cat([one.action for one in after]),
+            torch.cat(refused) if refused else None,
+            torch.cat([one.amounts for one in after]),
         )
+
+    def standing(self) -> Standing:
+        """See `Player`."""
+        parts = zip(*(_standing(state) for state, _ in self._blocks), strict=True)
+        return Standing(*(torch.cat(part) for part in parts))
+
+    def keep(self, rows: Tensor) -> Decision:
+        """See `Player`."""
+        require_one_block(self._blocks)
+        state, before = self._blocks[0]
+        self._columns = in_blocks(len(rows), self._block)
+        parts = (before.features, before.mask, before.reasons)
+        decision = Decision(*(part.T.index_select(1, rows).T for part in parts))
+        self._blocks = [(select(state, rows), decision)]
+        return decision
 
     def _play(
         self, state: SimulationState, decision: Decision, action: Tensor, last: Rows, shown: Rows
@@ -141,9 +178,9 @@ class PlainPlayer:
         after = self.simulation.step(state, decision, action)
         state = after.state
         self.simulation.decision(state, shown)
-        done = after.terminated | after.truncated
         if not self.autoreset:
             return _Played(after, state, False)
+        done = after.terminated | after.truncated
         for old, new in zip(last, shown, strict=True):
             torch.mul(new, done, out=old) if new.dtype != torch.bool else torch.logical_and(
                 new, done, out=old
@@ -174,9 +211,5 @@ class _Played:
     began: bool  # some did
 
 
-def _seen(rows: Rows) -> Seen:
-    return Seen(*(part.T.cpu().numpy() for part in rows))
-
-
-def _joined(parts: list[Tensor]) -> NDArray[Any]:
-    return np.asarray(torch.cat(parts).cpu().numpy())
+def _standing(state: SimulationState) -> tuple[Tensor, ...]:
+    return state.keys, state.bins, state.anchor_us, state.zone_known

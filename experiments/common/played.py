@@ -130,7 +130,7 @@ def _bins(
             step.probabilities,
             step.action,
             step.amounts,
-            step.delays,
+            simulation.delays(step.state.keys, step.state.bins),
         )
 
 

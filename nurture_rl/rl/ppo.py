@@ -102,7 +102,7 @@ def train_ppo(
     actor.to(simulation.device), critic.to(simulation.device)
     cursor = begin(simulation, config.n_contacts, seed)
     # The untrained actor is almost uniform over legal actions: its contexts set the input scale.
-    warm_up, cursor = collect(simulation, actor, critic, cursor, horizon, discount)
+    warm_up = collect(actor, critic, cursor, horizon, discount)
     for module in (actor, critic):
         module.standardise.learn(warm_up.features.flatten(0, 1))
     optimizer = torch.optim.Adam(
@@ -112,7 +112,7 @@ def train_ppo(
     for iteration in range(config.iterations):
         share = 1.0 - iteration / config.iterations
         optimizer.param_groups[0]["lr"] = config.learning_rate * share
-        rollout, cursor = collect(simulation, actor, critic, cursor, horizon, discount)
+        rollout = collect(actor, critic, cursor, horizon, discount)
         batch = prepare(rollout, scale.update(rollout.running), discount, config.trace)
         learned = _improve(actor, critic, optimizer, batch, config, generator)
         progress(iteration, _metrics(rollout, batch) | learned)

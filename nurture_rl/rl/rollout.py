@@ -7,19 +7,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nurture_envs.playing import player
 from nurture_envs.simulation import Simulation
-from nurture_envs.simulation_state import SimulationState
-from nurture_envs.worlds.draws import choose, next_episode, population_keys, uniforms
+from nurture_envs.simulation_state import Decision
+from nurture_envs.stepping import Player
+from nurture_envs.worlds.draws import choose, population_keys, uniforms
 from nurture_rl.rl.actor import Actor, Critic
 
 _EXPLORE_STREAM = 21
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Cursor:
-    """Where every contact stands between two rollouts."""
+    """Contacts between two rollouts; the next one changes it."""
 
-    state: SimulationState
+    player: Player
+    decision: Decision  # what the contacts are shown now
     earned: Tensor  # [n], discounted reward of the open episode
     running: Tensor  # [n], reward accumulated with discount: its spread scales the rewards
 
@@ -43,29 +46,22 @@ class Rollout:
 def begin(simulation: Simulation, n: int, seed: int) -> Cursor:
     """n contacts before their first decision."""
     nothing = torch.zeros(n, device=simulation.device)
-    state = simulation.begin(population_keys(seed, n, simulation.device))
-    return Cursor(state, nothing, nothing)
+    played = player(simulation, autoreset=True, block=n)
+    decision = played.begin(population_keys(seed, n, simulation.device))
+    return Cursor(played, decision, nothing, nothing)
 
 
 @torch.no_grad()
-def collect(
-    simulation: Simulation,
-    actor: Actor,
-    critic: Critic,
-    cursor: Cursor,
-    length: int,
-    discount: float,
-) -> tuple[Rollout, Cursor]:
-    """Play `length` bins with actions drawn from the actor; the same cursor gives the same luck."""
+def collect(actor: Actor, critic: Critic, cursor: Cursor, length: int, discount: float) -> Rollout:
+    """Play `length` bins with actions drawn from the actor, from where the cursor stands."""
     columns: list[tuple[Tensor, ...]] = []
     finished: list[Tensor] = []
     for _ in range(length):
-        state = cursor.state
-        decision = simulation.decision(state)
+        state, decision = cursor.player.standing(), cursor.decision
         log_table = actor.log_probabilities(decision.features, decision.mask)
         luck = uniforms(state.keys, state.bins, _EXPLORE_STREAM, 1)[0]
         action = choose(log_table.exp(), luck)
-        step = simulation.step(state, decision, action)
+        step = cursor.player.step(action)
         done = step.terminated | step.truncated
         earned = cursor.earned + discount ** state.bins.to(step.reward.dtype) * step.reward
         running = discount * cursor.running + step.reward
@@ -82,19 +78,9 @@ def collect(
                 running,
             )
         )
-        cursor = Cursor(
-            _renew(simulation, step.state, done),
-            torch.where(done, 0.0, earned),
-            torch.where(done, 0.0, running),
-        )
-    after = critic(simulation.decision(cursor.state).features)
+        cursor.decision = step.seen
+        cursor.earned = torch.where(done, 0.0, earned)
+        cursor.running = torch.where(done, 0.0, running)
+    after = critic(cursor.decision.features)
     stacked = (torch.stack(column) for column in zip(*columns, strict=True))
-    return Rollout(after, torch.cat(finished), *stacked), cursor
-
-
-def _renew(simulation: Simulation, state: SimulationState, done: Tensor) -> SimulationState:
-    """Start the next episode of the contacts that are done."""
-    rows = torch.nonzero(done)[:, 0]
-    if not len(rows):
-        return state
-    return simulation.renew(state, simulation.begin(next_episode(state.keys[rows])), rows)
+    return Rollout(after, torch.cat(finished), *stacked)

@@ -24,6 +24,13 @@ ORDER = [
     ["nurture_rl.tracking", "nurture_rl.report"],
     ["nurture_rl.workflow"],
 ]
+# Inside `nurture_envs`, lowest first; what stands higher is imported by nothing below, ever.
+LANGUAGE = (
+    *("errors", "compiling", "jit", "stops", "clock", "fields", "journey", "signals", "actions"),
+    *("features", "guardrails", "journey_file", "worlds", "running", "simulation_state"),
+    *("population", "simulation", "stepping", "loops", "playing", "rollout", "contact_env"),
+    "registration",
+)
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 OWNER = {
     "mlflow": "nurture_rl.tracking",
@@ -67,6 +74,17 @@ def test_no_module_imports_downstream_of_itself(name: str) -> None:
 
 def test_no_module_imports_what_stays_outside_the_wheel() -> None:
     assert {name for name, path in MODULES.items() if under_any(path, name, OUTSIDE)} == set()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MODULES if name.count(".") and under(name, ["nurture_envs"])]
+)
+def test_no_module_of_the_language_imports_upward(name: str) -> None:
+    own = LANGUAGE.index(name.split(".")[1])
+    used = {target.split(".")[1] for target in imports(MODULES[name], name)
+            if target.startswith("nurture_envs.")}  # fmt: skip
+    upward = sorted(room for room in used if LANGUAGE.index(room) > own)
+    assert not upward, f"{name} stands below {upward}"
 
 
 @pytest.mark.parametrize("library", OWNER)

@@ -71,6 +71,9 @@ def test_a_choice_is_turned_round_but_is_no_arithmetic(
         ("return a in b", [("a in b", "a not in b")]),
         ('return a["x"], a["y"]', [("a['x']", "a['y']"), ("a['y']", "a['x']")]),
         ('return a["x"], b["y"]', []),
+        ("return a.reshape(-1)", [("-1", "+1")]),
+        ("return zip(a, b, strict=True)", []),
+        ("return max(a, 1e-9)", [("max(a, 1e-09)", "min(a, 1e-09)")]),
     ],
 )
 def test_values_are_changed_on_request(body: str, expected: list[tuple[str, str]]) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_envs.jit import jit
 from nurture_envs.loops.deciding import decide
 from nurture_envs.loops.past import NEVER
 from nurture_envs.loops.records import (
     KEY,
     WIDTH,
+    Flags,
+    Floats,
     Journey,
     Model,
     Scratch,
@@ -21,7 +23,7 @@ from nurture_envs.loops.records import (
     Wholes,
 )
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit()
 
 
 @_jit
@@ -49,15 +51,9 @@ def remember(state: State, rows: Wholes, first: int, size: int, scratch: Scratch
 
 
 @_jit
-def _begin(
-    run: Any, model: Model, clock: int, journey: Journey, count: int, scratch: Scratch
-) -> Any:
-    """Play `count` beginnings of the keys in scratch into `scratch.fresh`."""
-    f, q, b, fresh, rows = (
-        scratch.floats, scratch.wholes, scratch.flags, scratch.fresh, model.rows
-    )  # fmt: skip
-    run(f, q, b, scratch.doubles, model.floats, model.doubles, model.float_table,
-        model.whole_table, count)  # fmt: skip
+def _begin(rows: Wholes, journey: Journey, count: int, scratch: Scratch) -> None:
+    """Work out `scratch.fresh` from `count` beginnings in rows of scratch."""
+    f, q, b, fresh = scratch.floats, scratch.wholes, scratch.flags, scratch.fresh
     attributes, bins_known, amounts, last, anchor = rows[0], rows[1], rows[2], rows[3], rows[4]
     zone, consent, available, latents = rows[5], rows[6], rows[7], rows[8:]
     copy(q[KEY * WIDTH : KEY * WIDTH + count], fresh.keys)
@@ -142,12 +138,12 @@ def _show(source: NDArray[Any], to: NDArray[Any], stride: int, columns: int, row
 
 @_jit
 def restart(
-    run: Any, model: Model, state: State, clock: int, journey: Journey, rows: Wholes, count: int,
+    begins: Wholes, state: State, clock: int, journey: Journey, rows: Wholes, count: int,
     scratch: Scratch, fresh_shown: Shown, shown: Shown, column: int,
 ) -> None:  # fmt: skip
-    """New episodes of the keys in scratch at `rows`, and what they are shown."""
-    known, none = model.rows[1], np.int64(0)
-    _begin(run, model, known, journey, count, scratch)
+    """Put beginnings that stand in rows `begins` of scratch at `rows`, and show their decision."""
+    known, none = begins[1], np.int64(0)
+    _begin(begins, journey, count, scratch)
     _place(state, clock, rows, count, known, scratch.fresh)
     decide(scratch.fresh, known, journey, none, count, scratch, fresh_shown, none)
     features, actions = journey.columns.shape[0], journey.actions.sends.shape[0]
@@ -168,5 +164,48 @@ def begin_all(
         for i in range(count):
             scratch.ended[i] = first + i
             scratch.wholes[KEY * WIDTH + i] = state.keys[first + i]
-        restart(run, model, state, clock, journey, scratch.ended, count, scratch, fresh_shown,
-                 shown, column)  # fmt: skip
+        play_beginnings(run, model, count, scratch)
+        restart(model.rows, state, clock, journey, scratch.ended, count, scratch, fresh_shown,
+                shown, column)  # fmt: skip
+
+
+@_jit
+def play_beginnings(run: Any, model: Model, count: int, scratch: Scratch) -> None:
+    """Let a world's loop write `count` beginnings of the keys in scratch."""
+    run(scratch.floats, scratch.wholes, scratch.flags, scratch.doubles, model.floats,
+        model.doubles, model.float_table, model.whole_table, count)  # fmt: skip
+
+
+@_jit
+def begin_at(
+    floats: Floats, wholes: Wholes, flags: Flags, begins: Wholes, state: State, clock: int,
+    journey: Journey, rows: Wholes, scratch: Scratch, fresh_shown: Shown, shown: Shown, column: int,
+) -> None:  # fmt: skip
+    """New episodes at `rows`, [k], and what they are shown.
+
+    Args:
+        floats, wholes, flags: beginnings, [.., k], in the order of `begins`.
+        begins: rows of the parts, see `block`.
+        state: of all contacts, changed.
+        clock: bins closed before.
+        journey: what is declared.
+        rows: where the beginnings go.
+        scratch, fresh_shown: room.
+        shown: written.
+        column: of the first contact of `state`.
+    """
+    for first in range(0, rows.shape[0], WIDTH):
+        count = min(WIDTH, rows.shape[0] - first)
+        _take(floats, first, count, scratch.floats)
+        _take(wholes, first, count, scratch.wholes)
+        _take(flags, first, count, scratch.flags)
+        for i in range(count):
+            scratch.ended[i] = rows[first + i]
+        restart(begins, state, clock, journey, scratch.ended, count, scratch, fresh_shown, shown,
+                column)  # fmt: skip
+
+
+@_jit
+def _take(source: NDArray[Any], first: int, count: int, to: NDArray[Any]) -> None:
+    for row in range(source.shape[0]):
+        copy(source[row, first : first + count], to[row * WIDTH :])

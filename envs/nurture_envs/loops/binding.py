@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,45 +10,20 @@ from torch import Tensor
 
 from nurture_envs.actions import NOW
 from nurture_envs.clock import HOUR_US
-from nurture_envs.guardrails.compiled import tables_of
 from nurture_envs.loops import emitting, records
+from nurture_envs.loops.functions import Loop, WorldLoops
+from nurture_envs.loops.guardrails import tables_of
+from nurture_envs.loops.networks import learned_loops
 from nurture_envs.loops.past import Late, Sets
 from nurture_envs.loops.plan import columns_of, sets_of
 from nurture_envs.loops.tracing import Recorder, Traced, UntraceableError
 from nurture_envs.loops.watching import traced_call
 from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.learned import LearnedWorld
 from nurture_envs.worlds.world import Surroundings, View
 
 _KINDS = (torch.float32, torch.int64, torch.bool)  # of latents, in the order of their rows
 _ARRAYS = ("f", "q", "b")
-
-
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """One of a world's functions as a loop over a tile."""
-
-    run: Any  # of `emitting.SIGNATURE`
-    model: records.Model
-    rows: dict[str, int]  # of scratch
-
-
-@dataclass(frozen=True, slots=True)
-class WorldLoops:
-    """A world's functions as loops, and how many latents of each kind its contacts have."""
-
-    start: Loop
-    answer: Loop
-    latents: tuple[int, int, int]  # floats, whole numbers, flags
-    known: int  # bins from before entry
-
-
-@runtime_checkable
-class HasLoops(Protocol):
-    """A world that brings loops of its own."""
-
-    def loops(self, simulation: Simulation) -> WorldLoops:
-        """Its functions for tiles."""
-        ...
 
 
 def journey_of(simulation: Simulation) -> records.Journey:
@@ -111,8 +85,8 @@ def world_loops(simulation: Simulation) -> WorldLoops:
         UntraceableError: the world is not made of operations along contacts.
     """
     world = simulation.world
-    if isinstance(world, HasLoops):
-        return world.loops(simulation)
+    if isinstance(world, LearnedWorld):
+        return learned_loops(world, simulation)
     recorder = Recorder()
     keys = recorder.input("q", records.KEY, torch.ones(1, dtype=torch.int64))
     start = traced_call(world.start, keys)

@@ -1,22 +1,27 @@
-"""Contacts of an environment that compiled loops play: their state, and one call a bin."""
+"""Contacts that compiled loops play: their state, and what is called in a bin."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nurture_envs.guardrails.rules import sends_remembered
-from nurture_envs.loops import beginning, limits, play, records
-from nurture_envs.loops.binding import WorldLoops, journey_of, world_loops
+from nurture_envs.loops import beginning, keeping, limits, play, records
+from nurture_envs.loops.binding import journey_of, world_loops
+from nurture_envs.loops.functions import TorchWorld, WorldLoops
 from nurture_envs.loops.past import NEVER, Past
 from nurture_envs.loops.rules import Contacts
-from nurture_envs.population import LOTTERY, HasReputation, Population
+from nurture_envs.population import LOTTERY, HasReputation
 from nurture_envs.simulation import Simulation
+from nurture_envs.simulation_state import Standing
+from nurture_envs.worlds.draws import next_episode
+from nurture_envs.worlds.world import HasDisagreement, Start, Surroundings, View
 
 _LINE = 16  # float32 of a line of cache
 
@@ -31,15 +36,19 @@ def padded(n: int) -> int:
 
 
 class Loops:
-    """A simulation's loops, shared by the blocks of an environment.
+    """A simulation's loops, shared by the blocks of a player.
+
+    Args:
+        simulation: what is played.
+        answers: whether the world's functions are loops too; else it answers in torch.
 
     Raises:
         UntraceableError: the world cannot be written as loops.
     """
 
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-        self.world: WorldLoops = world_loops(simulation)
+    def __init__(self, simulation: Simulation, answers: bool) -> None:
+        self.simulation, self.answers = simulation, answers
+        self.world = world_loops(simulation) if answers else TorchWorld.of(simulation)
         self.journey = journey_of(simulation)
         self._rooms = threading.local()
 
@@ -47,9 +56,9 @@ class Loops:
         """Itself: nothing of it changes but the rooms that threads keep to themselves."""
         return self
 
-    def __reduce__(self) -> tuple[type[Loops], tuple[Simulation]]:
+    def __reduce__(self) -> tuple[type[Loops], tuple[Simulation, bool]]:
         """Compiled loops do not travel; they are taken from the disk or made again."""
-        return Loops, (self.simulation,)
+        return Loops, (self.simulation, self.answers)
 
     def state(self, n: int) -> records.State:
         """Room for n contacts."""
@@ -91,8 +100,7 @@ class Loops:
         return made
 
     def _made(self) -> tuple[records.Scratch, records.Shown]:
-        width, loops = records.WIDTH, (self.world.start, self.world.answer)
-        rows = {array: max(1, *(loop.rows.get(array, 1) for loop in loops)) for array in "fqbd"}
+        width, rows = records.WIDTH, self.world.rows
         facts: Any = [np.zeros(width, np.uint8) for _ in range(8)]
         hours: Any = [np.zeros(width) for _ in range(2)]
         fresh = self._fresh()
@@ -130,74 +138,83 @@ class Loops:
         return records.State(**parts, past=past)
 
 
-@dataclass(slots=True)
-class Block:
-    """Some of an environment's contacts, changed in place."""
+class Block(ABC):
+    """Some of a player's contacts, changed in place; how they begin and answer is the subclass's.
 
-    loops: Loops
-    column: int  # of the first contact among all
-    n: int
-    state: records.State
-    clock: int = 0
-    share: float = 1.0
-    volume: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    Args:
+        loops: of their simulation.
+        n: how many they are.
+        column: of the first contact among all.
+    """
 
-    @classmethod
-    def begin(
-        cls, loops: Loops, keys: NDArray[np.int64], column: int, shown: records.Shown
-    ) -> Block:
-        """Contacts at their first bin; writes what they are shown."""
-        block = cls(loops, column, len(keys), loops.state(len(keys)))
-        block.state.keys[: len(keys)] = keys
+    def __init__(self, loops: Loops, n: int, column: int) -> None:
+        self.loops, self.column, self.n = loops, column, n
+        self.state = loops.state(n)
+        self.clock, self.share = 0, 1.0
+        self.volume = np.zeros(0, np.float32)
         population = loops.simulation.population
         if population is not None:
-            floor = population.volume_floor * block.n / 1000.0
-            block.volume = np.full(population.trailing_bins, floor, np.float32)
-        start, (scratch, fresh) = loops.world.start, loops.room()
-        beginning.begin_all(
-            start.run, start.model, block.state, loops.journey, block.n, scratch, fresh, shown,
-            column,
-        )  # fmt: skip
-        return block
+            floor = population.volume_floor * n / 1000.0
+            self.volume = np.full(population.trailing_bins, floor, np.float32)
 
+    @abstractmethod
     def play(
         self,
         chosen: NDArray[np.int64],
         before: records.Shown,
         shown: records.Shown,
-        final: records.Final,
-        autoreset: bool,
+        final: records.Final | None,
         result: records.Result,
-    ) -> int:
-        """Play a bin; says how many episodes ended.
+    ) -> tuple[int, Tensor | None]:
+        """Play a bin; says how many episodes ended, and what happened, [c, n], where it is known.
 
         Args:
             chosen: catalogue indices, [n], every one in the catalogue.
-            before, shown, final, autoreset, result: see `loops.play.play`; `result` is of the
-                block's contacts.
+            before: what the contacts were shown.
+            shown: what they are shown next, written.
+            final: what those were shown whose episode ended, written; new episodes begin where
+                old ones ended. None: they do not.
+            result: of the block's contacts, written.
         """
-        loops, actions = self.loops, self.loops.journey.actions
+
+    def standing(self) -> Standing:
+        """Where the contacts stand."""
+        state = self.state
+        parts = (state.keys, state.bins, state.anchor, state.zone)
+        return Standing(*(torch.from_numpy(part[: self.n].copy()) for part in parts))
+
+    def keep(self, rows: NDArray[np.int64], before: records.Shown, shown: records.Shown) -> None:
+        """Go on with the contacts at ascending `rows` [k] alone.
+
+        Args:
+            rows: who stays.
+            before: what all are shown.
+            shown: what those who stay are shown, written.
+        """
+        keeping.keep(self.state, rows)
+        keeping.keep_shown(before, rows, shown)
+        self.n = len(rows)
+
+    def _act(
+        self, chosen: NDArray[np.int64], before: records.Shown, result: records.Result
+    ) -> None:
+        """Write the actions that are done, and what shared limits refused."""
+        loops, actions, state = self.loops, self.loops.journey.actions, self.state
         limits.choose(before.mask, before.stride, self.column, chosen, actions.wait, result.action)
         population = loops.simulation.population
         if population is not None:
             rooms = limits.rooms_of(population, self.volume, self.n)
             limits.settle(
-                self.state.keys, self.state.bins, LOTTERY, (actions.calls, actions.sends), rooms,
+                state.keys, state.bins, LOTTERY, (actions.calls, actions.sends), rooms,
                 actions.wait, result.action, result.refused,
             )  # fmt: skip
-        answer, start, (scratch, fresh) = loops.world.answer, loops.world.start, loops.room()
-        ended: int = play.play(
-            answer.run, answer.model, start.run, start.model, self.state, self.clock,
-            loops.journey, self.n, self.share, scratch, fresh, before, shown, self.column, final,
-            autoreset, result,
-        )  # fmt: skip
-        self.clock += 1
-        if population is not None:
-            self._live_on(population, result)
-        return ended
 
-    def _live_on(self, population: Population, result: records.Result) -> None:
-        """The company after a bin; see `population.lived_on`."""
+    def _live_on(self, result: records.Result) -> None:
+        """The next bin; in a population with what this one left, see `population.lived_on`."""
+        self.clock += 1
+        population = self.loops.simulation.population
+        if population is None:
+            return
         size = population.account_size
         if size > 1:
             limits.of_others(result.sent, size, self.state.colleague_sends)
@@ -208,3 +225,127 @@ class Block:
             totals = torch.from_numpy(result.totals.astype(np.float32))
             share = world.next_inbox_share(torch.tensor(self.share), totals)
             self.share = float(share)
+
+
+class CompiledBlock(Block):
+    """Contacts of a world whose functions are loops."""
+
+    def __init__(self, loops: Loops, keys: Tensor, column: int, shown: records.Shown) -> None:
+        super().__init__(loops, len(keys), column)
+        self.state.keys[: self.n] = keys.numpy()
+        start, (scratch, fresh) = self._world.start, loops.room()
+        beginning.begin_all(
+            start.run, start.model, self.state, loops.journey, self.n, scratch, fresh, shown,
+            column,
+        )  # fmt: skip
+
+    @property
+    def _world(self) -> WorldLoops:
+        assert isinstance(self.loops.world, WorldLoops)
+        return self.loops.world
+
+    def play(
+        self,
+        chosen: NDArray[np.int64],
+        before: records.Shown,
+        shown: records.Shown,
+        final: records.Final | None,
+        result: records.Result,
+    ) -> tuple[int, Tensor | None]:
+        """See `Block.play`."""
+        self._act(chosen, before, result)
+        world, loops, (scratch, fresh) = self._world, self.loops, self.loops.room()
+        nothing = records.Final(*(np.empty((0, 0), kind) for kind in ("f4", "?", "i2")))
+        ended: int = play.play(
+            world.answer.run, world.answer.model, world.start.run, world.start.model, self.state,
+            self.clock, loops.journey, self.n, self.share, scratch, fresh, before, shown,
+            self.column, final or nothing, final is not None, result,
+        )  # fmt: skip
+        self._live_on(result)
+        return ended, None
+
+
+class AnsweredBlock(Block):
+    """Contacts whose world answers in torch: to the last bit what plain torch plays."""
+
+    def __init__(self, loops: Loops, keys: Tensor, column: int, shown: records.Shown) -> None:
+        super().__init__(loops, len(keys), column)
+        start = loops.simulation.world.start(keys)
+        self._latent = {name: part.clone() for name, part in start.latent.items()}
+        self._begin(keys, start, np.arange(self.n), shown)
+
+    def keep(self, rows: NDArray[np.int64], before: records.Shown, shown: records.Shown) -> None:
+        """See `Block.keep`."""
+        super().keep(rows, before, shown)
+        at = torch.from_numpy(rows)
+        self._latent = {name: part[at] for name, part in self._latent.items()}
+
+    def play(
+        self,
+        chosen: NDArray[np.int64],
+        before: records.Shown,
+        shown: records.Shown,
+        final: records.Final | None,
+        result: records.Result,
+    ) -> tuple[int, Tensor | None]:
+        """See `Block.play`."""
+        self._act(chosen, before, result)
+        loops, simulation, n = self.loops, self.loops.simulation, self.n
+        view, keys = self._view(before, result)
+        outcome = simulation.world.respond(view, keys)
+        self._latent = outcome.latent
+        amounts, ended = outcome.amounts.contiguous(), np.empty(n, np.int64)
+        count = play.close(
+            self.state, self.clock, loops.journey, amounts.numpy(),
+            outcome.available.contiguous().numpy(), n, loops.room()[0], shown, self.column, result,
+            ended,
+        )  # fmt: skip
+        if simulation.pessimism and isinstance(simulation.world, HasDisagreement):
+            apart = simulation.pessimism * simulation.world.disagreement(view)
+            result.reward[:] -= apart.numpy()
+        self._live_on(result)
+        if final is not None and count:
+            play.keep_last(shown, self.column, ended, count, final)
+            self._restart(ended[:count], shown)
+        return count, amounts
+
+    def _view(self, before: records.Shown, result: records.Result) -> tuple[View, Tensor]:
+        """What the contacts answer to, and their keys: copies, for the state changes in place."""
+        at, now = slice(self.column, self.column + self.n), self.standing()
+        around = Surroundings()
+        if self.loops.simulation.population is not None:
+            sends, talks = self.state.colleague_sends, self.state.colleague_talks
+            around = Surroundings(
+                torch.from_numpy(sends[: self.n].copy()),
+                torch.from_numpy(talks[: self.n].copy()),
+                torch.tensor(self.share),
+            )
+        view = View(
+            features=torch.from_numpy(before.features.reshape(-1, before.stride)[:, at]),
+            action=torch.from_numpy(result.action),
+            bins=now.bins,
+            anchor_us=now.anchor_us,
+            latent=self._latent,
+            around=around,
+        )
+        return view, now.keys
+
+    def _restart(self, ended: NDArray[np.int64], shown: records.Shown) -> None:
+        """Begin new episodes where old ones ended."""
+        keys, rows = next_episode(torch.from_numpy(self.state.keys[ended])), torch.from_numpy(ended)
+        start = self.loops.simulation.world.start(keys)
+        self._latent = {
+            name: part.index_copy(0, rows, start.latent[name])
+            for name, part in self._latent.items()
+        }
+        self._begin(keys, start, ended, shown)
+
+    def _begin(
+        self, keys: Tensor, start: Start, rows: NDArray[np.int64], shown: records.Shown
+    ) -> None:
+        loops, (scratch, fresh), world = self.loops, self.loops.room(), self.loops.world
+        assert isinstance(world, TorchWorld)
+        beginning.begin_at(
+            *world.beginnings(loops.simulation, keys, start), world.begins, self.state, self.clock,
+            loops.journey, rows, scratch, fresh, shown, self.column,
+        )  # fmt: skip

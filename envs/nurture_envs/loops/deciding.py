@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from nurture_envs.jit import jit
 from nurture_envs.loops.past import features_of
 from nurture_envs.loops.records import DAY_US, HOUR_US, Journey, Scratch, Shown, State
 from nurture_envs.loops.rules import Contacts, write_rules
 
 _EVER = np.float32(500_000.0)  # bins; the lag of what never happened lies beyond it
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit()
 
 
 @_jit

@@ -23,10 +23,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nurture_envs.loops import draws, maths
+from nurture_envs.loops import maths
 from nurture_envs.loops.records import LANES, WIDTH
 from nurture_envs.loops.signature import SIGNATURE
 from nurture_envs.loops.tracing import Node, Recorder, UntraceableError
+from nurture_envs.worlds import draw_loops
 
 _TOGETHER = 400  # operations of one loop at most
 
@@ -303,7 +304,7 @@ _FORMS: dict[tuple[str, str], str] = {
 
 
 _HEAD = f"""import numpy as np
-from nurture_envs.loops.draws import begin_draws, draw_pair
+from nurture_envs.worlds.draw_loops import begin_draws, draw_pair
 from nurture_envs.loops.maths import {", ".join(_MATHS)}
 
 LANES = {LANES}
@@ -331,7 +332,7 @@ def compiled(source: str) -> Any:
 
 def _kept(source: str) -> Path | None:
     """Where a text is kept for numba to keep its compiled loops beside; None: nowhere."""
-    needed = [Path(str(module.__file__)).read_text("utf-8") for module in (maths, draws)]
+    needed = [Path(str(module.__file__)).read_text("utf-8") for module in (maths, draw_loops)]
     name = hashlib.sha256("\n".join([source, *needed]).encode()).hexdigest()[:24]
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     path = Path(home) / "nurture_envs" / f"world_{name}.py"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.guardrails.rules import Reason
-from nurture_envs.loops.draws import draw
+from nurture_envs.jit import jit
+from nurture_envs.worlds.draw_loops import draw
 
 Wholes = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -18,7 +18,7 @@ Flags = NDArray[np.bool_]
 UNLIMITED = -1
 _CALLS, _SENDS = Reason.SELLER_CAPACITY.value, Reason.VOLUME_RAMP.value
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit()
 
 
 @_jit

@@ -14,7 +14,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-inlined = numba.njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+from nurture_envs.jit import jit
+
+inlined = jit(forceinline=True)
 
 _ONE, _HALF = np.float32(1.0), np.float32(0.5)
 _MOST, _LEAST = np.float32(88.0), np.float32(-87.0)  # exp beyond them is not a normal float32
@@ -175,7 +177,7 @@ _ROOT_TAU = 2.50662827463100050242
 _TAIL = 0.13533528323661269189  # e^-2
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@jit()
 def ndtri(y: float) -> Any:
     """The standard normal quantile of y in [2^-25, 1 - 2^-25].
 

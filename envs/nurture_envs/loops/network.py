@@ -13,10 +13,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_envs.loops.draws import begin_draws, draw, draw_pair
+from nurture_envs.jit import jit
 from nurture_envs.loops.maths import exp, sigmoid
 from nurture_envs.loops.records import ACTION, BINS, KEY, WIDTH
 from nurture_envs.loops.signature import SIGNATURE
+from nurture_envs.worlds.draw_loops import begin_draws, draw, draw_pair
 
 Floats = NDArray[np.float32]
 Wholes = NDArray[np.int64]
@@ -27,7 +28,7 @@ _GRID = np.float32(1024.0)
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _NEVER = np.float32(-1.0e30)  # logits below mean: impossible
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit()
 
 
 class Sizes(NamedTuple):
@@ -93,7 +94,7 @@ def _sizes(t: Wholes) -> Sizes:
     )  # fmt: skip
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+@jit(fastmath={"contract"})
 def _product(
     table: Floats, weights: int, rows: int, inner: int, step: int, x: Floats, out: Floats,
     stride: int, column: int,

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from nurture_envs.loops import network, records
-from nurture_envs.loops.binding import Loop, WorldLoops
+from nurture_envs.loops.functions import Loop, WorldLoops
 from nurture_envs.loops.tracing import UntraceableError
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.learned import LearnedWorld

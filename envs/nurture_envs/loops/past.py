@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_envs.loops.draws import draw
+from nurture_envs.jit import jit
+from nurture_envs.worlds.draw_loops import draw
 
 Floats = NDArray[np.float32]
 Wholes = NDArray[np.int64]
@@ -24,7 +24,7 @@ _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 # What a feature column is worked out from; see `features_of`.
 ATTRIBUTE, BIN, SLOT, WEEKDAY, SUM, RATIO, RECENCY, HAPPENED, STAGE, STREAK = range(10)
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit()
 
 
 class Past(NamedTuple):

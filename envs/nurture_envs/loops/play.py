@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_envs.loops.beginning import copy, remember, restart
+from nurture_envs.jit import jit
+from nurture_envs.loops.beginning import copy, play_beginnings, remember, restart
 from nurture_envs.loops.deciding import decide
-from nurture_envs.loops.draws import next_key
 from nurture_envs.loops.past import close_bin
 from nurture_envs.loops.records import (
     ACTION,
@@ -29,6 +28,7 @@ from nurture_envs.loops.records import (
     TALKS,
     WIDTH,
     Final,
+    Flags,
     Floats,
     Journey,
     Model,
@@ -38,8 +38,9 @@ from nurture_envs.loops.records import (
     State,
     Wholes,
 )
+from nurture_envs.worlds.draw_loops import next_key
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit()
 
 
 @_jit
@@ -75,7 +76,7 @@ def _fill(rows: NDArray[Any], count: int, size: int) -> None:
             rows[row * WIDTH + i] = rows[row * WIDTH + size - 1]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+@jit(fastmath={"reassoc", "nsz"})
 def _total(row: Floats) -> Any:
     """The sum of a row of counts or of values on their grid: exact in any order."""
     total = np.float32(0.0)
@@ -145,7 +146,7 @@ def _act(state: State, journey: Journey, first: int, size: int, result: Result) 
 
 
 @_jit
-def _keep_last(shown: Shown, column: int, rows: Wholes, count: int, final: Final) -> None:
+def keep_last(shown: Shown, column: int, rows: Wholes, count: int, final: Final) -> None:
     """Copy what contacts were shown at their end."""
     for i in range(count):
         at = column + rows[i]
@@ -155,18 +156,6 @@ def _keep_last(shown: Shown, column: int, rows: Wholes, count: int, final: Final
         for k in range(mask.shape[0]):
             mask[k] = shown.mask[k * shown.stride + at]
             reasons[k] = shown.reasons[k * shown.stride + at]
-        final.written[at] = True
-
-
-@_jit
-def _forget_last(final: Final, first: int, size: int) -> None:
-    """Set rows to 0 that an earlier bin wrote."""
-    for at in range(first, first + size):
-        if final.written[at]:
-            final.features[at, :] = 0.0
-            final.mask[at, :] = False
-            final.reasons[at, :] = 0
-            final.written[at] = False
 
 
 @_jit
@@ -235,12 +224,49 @@ def play(
         decide(state, clock + 1, journey, first, size, scratch, shown, column + first)
         count = _ended(result, first, size, scratch.ended)
         over += count
-        if autoreset:
-            _forget_last(final, column + first, size)
         if autoreset and count > 0:
-            _keep_last(shown, column, scratch.ended, count, final)
+            keep_last(shown, column, scratch.ended, count, final)
             for i in range(count):
                 scratch.wholes[KEY * WIDTH + i] = next_key(state.keys[scratch.ended[i]])
-            restart(start, starts, state, clock + 1, journey, scratch.ended, count, scratch,
+            play_beginnings(start, starts, count, scratch)
+            restart(starts.rows, state, clock + 1, journey, scratch.ended, count, scratch,
                     fresh_shown, shown, column)  # fmt: skip
+    return over
+
+
+@_jit
+def close(
+    state: State, clock: int, journey: Journey, amounts: Floats, available: Flags, n: int,
+    scratch: Scratch, shown: Shown, column: int, result: Result, ended: Wholes,
+) -> int:  # fmt: skip
+    """Close a bin of n contacts who have answered; says how many episodes ended.
+
+    Args:
+        state: the contacts, changed in place.
+        clock: bins closed before.
+        journey: what is declared.
+        amounts: the answers, [c, n]; the actions' own effects are added.
+        available: who can be reached in the next bin, [n].
+        n: contacts.
+        scratch: room.
+        shown: what the contacts are shown next, written.
+        column: of their first in `shown`.
+        result: the actions; what the bin brought is written.
+        ended: whose episodes ended, written, [n].
+    """
+    channels, over, made = amounts.shape[0], np.int64(0), journey.actions.made
+    tile = scratch.floats[: channels * WIDTH].reshape(channels, WIDTH)
+    for first in range(0, n, WIDTH):
+        size = min(WIDTH, n - first)
+        for row in range(channels):
+            copy(amounts[row, first : first + size], tile[row])
+        copy(available[first : first + size], state.available[first:])
+        _count(state, journey, tile, first, size, result)
+        for m in range(made.shape[0]):
+            copy(tile[made[m], :size], amounts[made[m], first:])
+        close_bin(state.past, clock, journey.sets, journey.late, tile, state.keys, state.bins,
+                  first, size, scratch.spare)  # fmt: skip
+        _act(state, journey, first, size, result)
+        decide(state, clock + 1, journey, first, size, scratch, shown, column + first)
+        over += _ended(result, first, size, ended[over:])
     return over

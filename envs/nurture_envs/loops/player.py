@@ -1,54 +1,60 @@
-"""Plays an environment's contacts by compiled loops."""
+"""Plays contacts by compiled loops."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nurture_envs.loops import records
-from nurture_envs.loops.block import Block, Loops, padded
+from nurture_envs.loops.block import AnsweredBlock, Block, CompiledBlock, Loops, padded
 from nurture_envs.loops.tracing import UntraceableError
-from nurture_envs.recycling import Recycled
 from nurture_envs.simulation import Simulation
-from nurture_envs.stepping import Crew, PlainPlayer, Seen, Stepped
+from nurture_envs.simulation_state import Decision, Standing
+from nurture_envs.stepping import Crew, PlainPlayer, Player, Stepped, in_blocks, require_one_block
 from nurture_envs.worlds.draws import contact_keys
 
 _FEW, _BINS = 200, 6  # contacts and bins that show whether a trace is right
 _ROUNDED = 2  # of them may have a chance within rounding of its draw
 
-_Memory = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16]]
-_Finals = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16], NDArray[np.bool_]]
-
 
 def loop_player(
-    simulation: Simulation, columns: Sequence[slice], autoreset: bool, crew: Crew
+    simulation: Simulation, answers: bool, autoreset: bool, block: int, crew: Crew
 ) -> LoopPlayer:
-    """Loops for a simulation's contacts, once they have shown that they play its world.
+    """Loops for a simulation's contacts.
+
+    Args:
+        simulation: what is played.
+        answers: whether the world's answers are loops, too: sooner, but that a chance within
+            rounding of its draw may fall the other way. They are only used once they have shown
+            that they play the world.
+        autoreset, block, crew: see `PlainPlayer`.
 
     Raises:
-        UntraceableError: the world cannot be written as loops.
+        UntraceableError: `answers` of a world that cannot be written as loops.
     """
-    loops = Loops(simulation)
-    _require_alike(loops)
-    return LoopPlayer(loops, columns, autoreset, crew)
+    loops = Loops(simulation, answers)
+    if answers:
+        _require_alike(loops)
+    return LoopPlayer(loops, autoreset, block, crew)
 
 
 def _require_alike(loops: Loops) -> None:
     """A trace is of one contact: see that a few show by loops what they show by torch."""
-    some, crew, keys = [slice(0, _FEW)], Crew(1), contact_keys(0, _FEW)
-    players = (
-        PlainPlayer(loops.simulation, some, True, crew),
-        LoopPlayer(loops, some, True, crew),
+    crew, keys = Crew(1), contact_keys(0, _FEW)
+    players: tuple[Player, Player] = (
+        PlainPlayer(loops.simulation, True, _FEW, crew),
+        LoopPlayer(loops, True, _FEW, crew),
     )
     seen = [player.begin(keys) for player in players]
-    luck, differ = np.random.default_rng(0), np.zeros(_FEW, np.bool_)
+    luck, differ = np.random.default_rng(0), torch.zeros(_FEW, dtype=torch.bool)
     for _ in range(_BINS):
         differ |= _differ(seen[0], seen[1])
-        action = (luck.random(seen[0].mask.shape) * seen[0].mask).argmax(axis=1)
+        mask = seen[0].mask.numpy()
+        action = torch.from_numpy((luck.random(mask.shape) * mask).argmax(axis=1))
         plain, by_loops = (player.step(action) for player in players)
         for name in ("reward", "terminated", "truncated", "action"):
             differ |= getattr(plain, name) != getattr(by_loops, name)
@@ -63,97 +69,120 @@ def _require_alike(loops: Loops) -> None:
         )
 
 
-def _differ(one: Seen, other: Seen) -> NDArray[np.bool_]:
+def _differ(one: Decision, other: Decision) -> Tensor:
     """Which contacts are shown something else, [n]."""
-    pairs = ((one.features, other.features), (one.mask, other.mask), (one.reasons, other.reasons))
-    differ: NDArray[np.bool_] = np.logical_or.reduce([(a != b).any(axis=1) for a, b in pairs])
-    return differ
+    return (
+        (one.features != other.features).any(dim=1)
+        | (one.mask != other.mask).any(dim=1)
+        | (one.reasons != other.reasons).any(dim=1)
+    )
 
 
 class LoopPlayer:
     """Plays blocks of contacts by loops that hold no lock; see `stepping.PlainPlayer`."""
 
-    def __init__(self, loops: Loops, columns: Sequence[slice], autoreset: bool, crew: Crew) -> None:
+    def __init__(self, loops: Loops, autoreset: bool, block: int, crew: Crew) -> None:
         self._loops, simulation = loops, loops.simulation
-        self.autoreset, self._crew = autoreset, crew
-        self._columns, self._n = list(columns), columns[-1].stop
+        self.autoreset = autoreset
+        self._block, self._crew, self._n = block, crew, 0
         self._width, self._actions = len(simulation.spec.columns), len(simulation.catalog)
         self._channels = len(simulation.journey.channels)
         self._limited = simulation.population is not None
-        self._shown: Recycled[_Memory] = Recycled(self._memory)
-        self._final: Recycled[_Finals] = Recycled(self._finals)
         self._blocks: list[Block] = []
         self._before: records.Shown | None = None
 
-    def _memory(self) -> _Memory:
-        rows = padded(self._n)
-        return (
-            np.empty(self._width * rows, np.float32),
-            np.empty(self._actions * rows, np.bool_),
-            np.empty(self._actions * rows, np.int16),
-        )
+    def begin(self, keys: Tensor) -> Decision:
+        """See `Player`."""
+        self._n = len(keys)
+        shown = self._before = self._memory()
 
-    def _finals(self) -> _Finals:
-        n = self._n if self.autoreset else 0
-        actions = (n, self._actions)
-        return (
-            np.zeros((n, self._width), np.float32),
-            np.zeros(actions, np.bool_),
-            np.zeros(actions, np.int16),
-            np.zeros(n, np.bool_),
-        )
+        kind = CompiledBlock if self._loops.answers else AnsweredBlock
 
-    def _next(self) -> records.Shown:
-        """Room for what is shown next; what was shown before becomes `_before`."""
-        return records.Shown(*self._shown.take(), padded(self._n))
+        def begun(at: slice) -> Block:
+            return kind(self._loops, keys[at], at.start, shown)
 
-    def begin(self, keys: Tensor) -> Seen:
-        """Contacts at their first bin, one per key [n]."""
-        shown, numbers = self._next(), keys.numpy()
+        self._blocks = self._crew.map(begun, in_blocks(self._n, self._block))
+        return self._decision(shown)
 
-        def start(at: slice) -> Block:
-            return Block.begin(self._loops, numbers[at], at.start, shown)
+    def step(self, action: Tensor) -> Stepped:
+        """See `Player`."""
+        assert self._before is not None, "step comes after begin"
+        before, shown = self._before, self._memory()
+        final, result = self._final(), self._result()
+        chosen = np.ascontiguousarray(action.numpy())
 
-        self._blocks = self._crew.map(start, self._columns)
-        self._before = shown
-        return self._seen(shown)
-
-    def step(self, action: NDArray[np.int64]) -> Stepped:
-        """One bin of every block."""
-        assert self._before is not None
-        before, shown, n = self._before, self._next(), self._n
-        final, result = records.Final(*self._final.take()), self._result(n)
-        chosen = np.ascontiguousarray(action)
-
-        def one(block: Block) -> int:
+        def one(block: Block) -> tuple[int, Tensor | None]:
             at = slice(block.column, block.column + block.n)
             parts: Any = [part[at] for part in result[:-1]]
             own = records.Result._make([*parts, np.zeros(self._channels)])
-            return block.play(chosen[at], before, shown, final, self.autoreset, own)
+            return block.play(chosen[at], before, shown, final, own)
 
-        ended = sum(self._crew.map(one, self._blocks))
+        played = self._crew.map(one, self._blocks)
         self._before = shown
+        amounts = [one.T for _, one in played if one is not None]
+        began = final is not None and any(ended for ended, _ in played)
         return Stepped(
-            self._seen(shown),
-            Seen(*final[:3]) if ended and self.autoreset else None,
-            result.reward,
-            result.terminated,
-            result.truncated,
-            result.action,
-            result.refused if self._limited else None,
+            self._decision(shown),
+            Decision(*map(torch.from_numpy, final)) if final is not None and began else None,
+            torch.from_numpy(result.reward),
+            torch.from_numpy(result.terminated),
+            torch.from_numpy(result.truncated),
+            torch.from_numpy(result.action),
+            torch.from_numpy(result.refused) if self._limited else None,
+            torch.cat(amounts) if amounts else None,
         )
 
-    def _result(self, n: int) -> records.Result:
-        flags: Any = [np.empty(n, np.bool_) for _ in range(4)]
+    def standing(self) -> Standing:
+        """See `Player`."""
+        found = [block.standing() for block in self._blocks]
+        names = Standing.__slots__
+        return Standing(*(torch.cat([getattr(one, name) for one in found]) for name in names))
+
+    def keep(self, rows: Tensor) -> Decision:
+        """See `Player`."""
+        require_one_block(self._blocks)
+        assert self._before is not None, "keep comes after begin"
+        if len(rows) == self._n:
+            return self._decision(self._before)
+        self._n = len(rows)
+        before, self._before = self._before, self._memory()
+        self._blocks[0].keep(rows.numpy(), before, self._before)
+        return self._decision(self._before)
+
+    def _memory(self) -> records.Shown:
+        """Room for what is shown next."""
+        rows = padded(self._n)
+        return records.Shown(
+            np.empty(self._width * rows, np.float32),
+            np.empty(self._actions * rows, np.bool_),
+            np.empty(self._actions * rows, np.int16),
+            rows,
+        )
+
+    def _final(self) -> records.Final | None:
+        """Room for what ended episodes showed last, where new ones begin."""
+        if not self.autoreset:
+            return None
+        n, actions = self._n, (self._n, self._actions)
+        return records.Final(
+            np.zeros((n, self._width), np.float32),
+            np.zeros(actions, np.bool_),
+            np.zeros(actions, np.int16),
+        )
+
+    def _result(self) -> records.Result:
+        flags: Any = [np.empty(self._n, np.bool_) for _ in range(4)]
         parts: list[Any] = [
-            np.empty(n, np.int64),
-            np.empty(n, np.int32),
-            np.empty(n),
+            np.empty(self._n, np.int64),
+            np.empty(self._n, np.int32),
+            np.empty(self._n, np.float32),
             *flags,
             np.empty(0),
         ]
         return records.Result._make(parts)
 
-    def _seen(self, shown: records.Shown) -> Seen:
-        parts: Any = [part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]]
-        return Seen(*parts)
+    def _decision(self, shown: records.Shown) -> Decision:
+        parts: list[NDArray[Any]] = [
+            part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]
+        ]
+        return Decision(*map(torch.from_numpy, parts))

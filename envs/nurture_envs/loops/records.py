@@ -109,7 +109,6 @@ class Final(NamedTuple):
     features: Floats  # [N, d]
     mask: Flags  # [N, a]
     reasons: NDArray[np.int16]  # [N, a]
-    written: Flags  # [N]: rows that are not 0
 
 
 class Result(NamedTuple):
@@ -117,7 +116,7 @@ class Result(NamedTuple):
 
     action: Wholes
     refused: NDArray[np.int32]
-    reward: NDArray[np.float64]
+    reward: Floats
     terminated: Flags
     truncated: Flags
     sent: Flags

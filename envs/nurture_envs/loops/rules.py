@@ -1,4 +1,4 @@
-"""The loops of `guardrails.compiled`; importing them needs numba.
+"""The loops of `loops.guardrails`; importing them needs numba.
 
 Contacts are taken in tiles that stay in cache. In a tile every kind of action is worked out once;
 then each action's row is copied from its kind's. numba keeps the compiled loops until this file
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import NOW
 from nurture_envs.guardrails.rules import Reason
+from nurture_envs.jit import jit
 
 Reasons = NDArray[np.int16]
 Hours = NDArray[np.float64]
@@ -34,7 +34,7 @@ _PAUSED = Reason.PAUSED.value
 _SLOT_PASSED = Reason.SLOT_PASSED.value
 _NO_INTENT = Reason.NO_INTENT.value
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit()
 
 
 class Contacts(NamedTuple):

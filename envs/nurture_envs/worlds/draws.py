@@ -98,7 +98,7 @@ def _compiled() -> Any:
     if reason:
         warn_of_slow_path("luck is drawn by torch", reason)
         return None
-    return import_module("nurture_envs.loops.draws")
+    return import_module("nurture_envs.worlds.draw_loops")
 
 
 def normals(keys: Tensor, step: Tensor | int, stream: int, count: int) -> Tensor:

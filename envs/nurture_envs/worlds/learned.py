@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,10 +22,6 @@ from nurture_envs.worlds.draws import START, contact_keys, uniforms
 from nurture_envs.worlds.heads import Heads, ResponseModel
 from nurture_envs.worlds.player import Player, blocks, extended, padded
 from nurture_envs.worlds.world import Outcome, Start, View
-
-if TYPE_CHECKING:
-    from nurture_envs.loops.binding import WorldLoops
-    from nurture_envs.simulation import Simulation
 
 _WHO, _MEMBER, _BIN = 11, 12, 13  # streams of luck
 _DRAWS = 64  # per chance that averages over the other heads
@@ -176,12 +171,6 @@ class LearnedWorld:
         if reach:
             chance = tables.model.reachable[(view.bins[rows] + 1) % sizes.slots]
             available[rows] = parts[3][0, :n] < chance
-
-    def loops(self, simulation: Simulation) -> WorldLoops:
-        """The world's functions for compiled loops; needs numba."""
-        from nurture_envs.loops.networks import learned_loops
-
-        return learned_loops(self, simulation)
 
     def hazards(
         self, features: Tensor, action: Tensor, draws: int = _DRAWS, keys: Tensor | None = None

@@ -19,7 +19,7 @@ from nurture_envs.clock import utc_microseconds
 from nurture_envs.features import NEVER
 from nurture_envs.rollout import ActsOnArrays, Step, play
 from nurture_envs.simulation import Simulation
-from nurture_envs.simulation_state import SimulationState
+from nurture_envs.simulation_state import SimulationState, Standing
 from nurture_envs.worlds.draws import population_keys, uniforms
 from nurture_envs.worlds.zones import DEFAULT_ZONE, ZONES, drawn_zones
 from nurture_rl.logs.adapters.reference_events import (
@@ -50,7 +50,7 @@ class Emitter:
         """The true zone of each contact, [n]."""
         return np.asarray(np.array(ZONES)[drawn_zones(keys).cpu().numpy()], str)
 
-    def _clock_zones(self, state: SimulationState) -> NDArray[np.str_]:
+    def _clock_zones(self, state: SimulationState | Standing) -> NDArray[np.str_]:
         """The zone the sender works with: the default where it is not known, [n]."""
         known = state.zone_known.cpu().numpy()
         return np.where(known, self.zones(state.keys), self.default_zone)
@@ -116,7 +116,7 @@ class Emitter:
 
     def bin_events(
         self,
-        state: SimulationState,
+        state: SimulationState | Standing,
         action: IntArray,
         amounts: FloatArray,
         ids: NDArray[np.str_],
@@ -141,7 +141,7 @@ class Emitter:
 
     def _happened(
         self,
-        state: SimulationState,
+        state: SimulationState | Standing,
         amounts: FloatArray,
         action: IntArray,
         ids: NDArray[np.str_],
@@ -234,7 +234,7 @@ def write_reference_log(
             names = ids[step.contact.cpu().numpy()]
             amounts, action = step.amounts.cpu().numpy(), step.action.cpu().numpy()
             made = _decision_ids(names, step.state.bins.cpu().numpy())
-            delays = step.delays.cpu().numpy()
+            delays = simulation.delays(step.state.keys, step.state.bins).cpu().numpy()
             events.append(emitter.bin_events(step.state, action, amounts, names, made, delays))
         if progress is not None:
             progress(min(start + _BLOCK, n))

@@ -28,16 +28,15 @@ def started_from(world: World, starts: StartTable | None) -> tuple[World, bool]:
     return world, False
 
 
-def replay(world: World, policy: ActsOnArrays, n: int, seed: int) -> Trajectories:
+def replay(simulation: Simulation, policy: ActsOnArrays, n: int, seed: int) -> Trajectories:
     """Play n whole episodes.
 
     Args:
-        world: how contacts start and answer.
+        simulation: the world, compiled.
         policy: chooses in every bin.
         n: episodes, each a contact of its own.
         seed: of contacts and luck.
     """
-    simulation = Simulation(world)
     keys = population_keys(seed, n)
     columns: dict[str, list[NDArray[np.generic]]] = {}
     for start in range(0, n, _BLOCK):
@@ -54,7 +53,7 @@ def replay(world: World, policy: ActsOnArrays, n: int, seed: int) -> Trajectorie
             for name, values in rows.items():
                 columns.setdefault(name, []).append(values)
     found = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return _assembled(found, world, n, seed)
+    return _assembled(found, simulation.world, n, seed)
 
 
 def _assembled(

@@ -12,6 +12,7 @@ import numpy as np
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
 from nurture_envs.rollout import ActsOnArrays
+from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.heads import Heads
 from nurture_envs.worlds.learned import LearnedWorld
 from nurture_envs.worlds.world import World
@@ -95,7 +96,7 @@ def reality_gap(
         real, share = real.reweighted(weights.until), weights.ess_share
     started, taken = started_from(world, held_out.starts)
     n = int(np.clip(config.ratio * real.episodes, config.fewest_episodes, config.most_episodes))
-    simulated = replay(started, policy, n, int(rng.integers(2**31)))
+    simulated = replay(Simulation(started), policy, n, int(rng.integers(2**31)))
     notes = _notes(real, logging is None, taken, check, isinstance(world, LearnedWorld))
     sides = _Sides(world, real, simulated, policy, check, share, notes)
     evidence = _evidence(sides, config, rng)

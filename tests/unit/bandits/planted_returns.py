@@ -10,7 +10,7 @@ from nurture_rl.bandits.linear_posterior import Sample
 
 FloatArray = NDArray[np.float64]
 
-FACTORS = np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # [3 actions, 3 columns]
+FACTORS = np.array([[1.0, 0.0], [1.0, 0.5], [0.0, 1.0]])  # [3 actions, 2 columns]
 
 
 def sample(n: int, seed: int, rows_per_contact: int = 1) -> Sample:

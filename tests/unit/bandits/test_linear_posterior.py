@@ -47,18 +47,41 @@ def test_rows_come_by_action_each_once() -> None:
     assert parts == [(0, [1, 4]), (2, [0, 2, 3])]
 
 
-def test_a_column_that_never_varies_keeps_its_unit() -> None:
-    features = np.full((1000, 1), 0.1, np.float32)
+def test_contexts_of_the_training_have_mean_0_and_deviation_1() -> None:
+    features = sample(500, seed=2).features
+    extended = Standardiser.of(features).extended(features)
+    assert extended.mean(axis=0) == pytest.approx([1.0, 0.0, 0.0], abs=1e-9)
+    assert extended.std(axis=0) == pytest.approx([0.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("value", [0.1, 1e6])
+def test_a_column_that_varies_in_its_last_bit_alone_keeps_its_unit(value: float) -> None:
+    features = np.full((1000, 1), value, np.float32)
+    features[::2] = np.nextafter(np.float32(value), np.float32(0.0))
     standardiser = Standardiser.of(features)
     assert standardiser.scale.tolist() == [1.0]
-    assert standardiser.extended(features + np.float32(2.0))[0] == pytest.approx([1.0, 2.0])
+    moved = standardiser.extended(features + np.float32(2.0))[1]
+    assert moved == pytest.approx([1.0, 2.0], abs=0.05)
 
 
-def test_the_mean_is_ridge_regression_with_a_free_context() -> None:
+def test_a_column_that_never_varies_changes_no_prediction() -> None:
+    rows = sample(200, seed=3)
+    posterior = fitted(rows)
+    wide = replace(rows, features=np.insert(rows.features, 0, np.float32(7.0), axis=1))
+    widened = fitted(wide)
+    found = widened.maps(widened.axes @ widened.mean[:, None])[:, :, 0]
+    expected = posterior.maps(posterior.axes @ posterior.mean[:, None])[:, :, 0]
+    assert np.delete(found, 1, axis=1) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("ridge", [2.0, None])
+def test_the_mean_is_ridge_regression_with_a_free_context(ridge: float | None) -> None:
     rows = sample(200, seed=3)
     action_part, returns = projected(rows)
-    gram = action_part.T @ action_part + 2.0 * np.eye(action_part.shape[1])
-    posterior = fitted(rows, ridge=2.0)
+    posterior = fitted(rows, ridge)
+    ridges = [posterior.ridges.main] * 3 + [posterior.ridges.crossed] * 4
+    gram = action_part.T @ action_part + np.diag(ridges)
+    assert (ridges[0] == ridges[-1] == ridge) if ridge else (ridges[0] > 2.0 * ridges[-1])
     found = posterior.axes @ posterior.mean
     assert found == pytest.approx(np.linalg.solve(gram, action_part.T @ returns), abs=1e-5)
 
@@ -73,6 +96,35 @@ def test_the_covariance_is_the_textbooks_when_contacts_are_independent() -> None
     variance = (posterior.axes**2) @ posterior.stderr**2
     assert (variance > 0.9 * textbook).all()
     assert (variance < 1.25 * textbook).all()  # design effects never go below 1
+
+
+def test_few_contacts_leave_the_errors_of_the_clustered_sandwich() -> None:
+    n, contacts = 60, 15
+    made = sample(contacts, seed=12)
+    features, action, returns = (np.repeat(part, 4, axis=0) for part in _parts(made)[:3])
+    returns = returns + np.random.default_rng(1).normal(0.0, 2.0, n)
+    rows = Sample(features, action, returns, np.repeat(np.arange(contacts), 4))
+    posterior = fitted(rows, ridge=2.0, multipliers=40_000)
+
+    left, y = projected(rows)
+    gram = left.T @ left
+    spent = np.trace(np.linalg.solve(gram + 2.0 * np.eye(len(gram)), gram))
+    noise = y @ np.linalg.solve(np.eye(n) + left @ left.T / 2.0, y) / (n - 3)
+    assert posterior.effective_parameters == pytest.approx(spent, rel=1e-4)
+    assert posterior.noise == pytest.approx(noise, rel=1e-4)
+
+    maps = posterior.maps(posterior.axes @ posterior.mean[:, None])[:, :, 0]
+    residual = returns - (dense(rows)[0] * maps[action]).sum(axis=1)
+    score = (residual[:, None] * left @ posterior.axes).reshape(contacts, 4, -1).sum(axis=1)
+    clustered = (score**2).sum(axis=0)
+    clustered *= contacts / (contacts - 1) * n / (n - 3 - spent)  # Liang & Zeger, few contacts
+    size = np.diag(posterior.axes.T @ gram @ posterior.axes)
+    effect = np.maximum(clustered / np.where(size > 1e-6, noise * size, np.inf), 1.0)
+    assert (effect > 1.5).sum() == 4
+    sandwich = noise * (effect * size + 1.0) / (size + 1.0) ** 2
+    assert posterior.stderr**2 == pytest.approx(sandwich, rel=0.05)
+    decided = size / (size + 1.0)
+    assert posterior.design_effect == pytest.approx(decided @ effect / decided.sum(), rel=0.02)
 
 
 def test_draws_have_the_posteriors_moments() -> None:
@@ -151,6 +203,21 @@ def test_noise_is_shrunk_away_and_effects_are_kept() -> None:
     spent = [fitted(noise, None, multipliers=8).effective_parameters for noise in noises]
     assert np.median(spent) < 1.0
     assert fitted(rows, None).effective_parameters > 4.0
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_the_unit_of_the_returns_decides_nothing(unit: float) -> None:
+    rows = sample(200, seed=11)
+    scaled = fitted(replace(rows, returns=rows.returns * unit))
+    assert scaled.noise == pytest.approx(fitted(rows).noise * unit**2)
+    with pytest.raises(FitError, match="none left over"):
+        fitted(replace(rows, returns=np.full(200, 7.3 * unit)))
+
+
+def test_the_least_that_can_be_fitted() -> None:
+    rows = Sample(*(part[:4] for part in _parts(sample(200, seed=11))))
+    two = fitted(replace(rows, cluster=np.array([0, 0, 1, 1])))
+    assert np.isfinite(two.stderr).all()
 
 
 def test_too_little_to_fit_is_refused_with_the_reason() -> None:

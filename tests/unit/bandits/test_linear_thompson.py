@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from math import erf, sqrt
 from pathlib import Path
@@ -87,6 +88,7 @@ def test_the_planted_coefficients_are_recovered(learned: LinearThompsonPolicy) -
     assert maps[ESCALATE, 2] - maps[others, 2].mean() == pytest.approx(6.0, abs=1.0)
     assert maps[:, 1].mean() == pytest.approx(5.0, abs=0.3)
     assert learned.fit.noise == pytest.approx(36.0, rel=0.05)
+    assert learned.fit.clusters == 3000
 
 
 def test_the_planted_best_action_is_taken(learned: LinearThompsonPolicy) -> None:
@@ -169,6 +171,27 @@ def test_a_fitted_pair_of_arms_splits_as_its_closed_form_posterior() -> None:
     assert truth == pytest.approx(0.854, abs=0.001)
     # Monte Carlo 4 x 0.003, and 5 % either way of the estimated standard error.
     assert abs(rows[0, 0] - truth) < 0.025
+
+
+def test_a_row_larger_than_the_room_for_scores_is_scored_alone() -> None:
+    policy = policy_of(np.zeros((1 << 20, 2, 2)))  # 16 MiB of scores a row
+
+    def most_bytes(n: int) -> int:
+        tracemalloc.start()
+        policy.action_probabilities(np.zeros((n, 1), np.float32), np.ones((n, 2), np.bool_))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert most_bytes(4) < 1.3 * most_bytes(1)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_scores_that_differ_in_their_last_bits_are_ties_in_any_unit(size: float) -> None:
+    scores = np.full((1, 3, 1), size)
+    scores[0, 1] = np.nextafter(size, 0.0)
+    scores[0, 2] = size * (1.0 - 1e-5)
+    assert vote_shares(scores, np.ones((1, 3), np.bool_)).tolist() == [[0.5, 0.5, 0.0]]
 
 
 def test_ties_are_split_evenly_among_the_legal() -> None:

@@ -89,7 +89,7 @@ def test_an_environment_shows_the_same_compiled_or_not(
 
 @pytest.mark.parametrize("count", [1, 2, 7, 30])
 def test_compiled_draws_are_the_same_draws(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nurture_envs.loops.draws import draw, fill_uniforms, next_key
+    from nurture_envs.worlds.draw_loops import draw, fill_uniforms, next_key
     from nurture_envs.worlds.draws import next_episode
 
     keys, bins = contact_keys(5, 3000), torch.arange(3000) % 50 - 1

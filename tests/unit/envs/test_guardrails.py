@@ -24,9 +24,9 @@ from nurture_envs.guardrails import (
     reason_names,
     standing,
 )
-from nurture_envs.guardrails.compiled import CompiledRules
 from nurture_envs.guardrails.rules import sends_remembered
 from nurture_envs.journey import Journey
+from nurture_envs.loops.guardrails import CompiledRules
 from tests.unit.envs.toy_journey import toy
 
 JOURNEY = toy()

@@ -104,6 +104,7 @@ def test_a_log_without_propensities_cannot_earn_trust_for_ranking() -> None:
     found = judged(replace(flawless(), propensities=unknown))
     assert found.trust is Trust.TRAINING
     assert found.root is Cause.UNPROVEN
+    assert (found.causes[0].number, found.causes[0].threshold) == (0.0, 1.0)  # of what is known
     assert "log propensities" in found.sentence
 
 
@@ -111,4 +112,5 @@ def test_a_log_without_times_of_recording_cannot_earn_trust_for_ranking() -> Non
     found = judged(replace(flawless(), delays_known=False))
     assert found.trust is Trust.TRAINING
     assert found.root is Cause.UNPROVEN
+    assert (found.causes[0].number, found.causes[0].threshold) == (0.0, 1.0)  # of what is known
     assert "time of recording" in found.sentence

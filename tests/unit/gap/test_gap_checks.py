@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import FitError
@@ -57,12 +59,45 @@ def test_propensities_of_other_decisions_have_slope_0() -> None:
 
 
 def test_propensities_that_cannot_be_are_counted() -> None:
-    log = episodes([4], [SEND, WAIT, SEND, WAIT])
-    forced = log.mask.copy()
-    forced[0] = [True, False, False, False]  # no choice, yet a quarter is stated
-    stated = np.array([0.25, 0.25, 0.5, 0.25])  # the third is at odds with its distribution
-    check = propensity_check(replace(log, mask=forced, propensity=stated), JOURNEY)
-    assert check.impossible == 0.5
+    log = episodes([8], [SEND, WAIT] * 4)
+    mask, table = log.mask.copy(), np.full((8, 4), 0.25)
+    stated = np.full(8, 0.25)
+    mask[0] = mask[1] = [True, True, False, False]
+    mask[0, WAIT] = False  # no choice, yet a quarter is stated
+    table[1] = [0.25, 0.25, 0.5, 0.0]  # half on what is forbidden
+    stated[2] = 0.5  # at odds with its distribution
+    mask[3] = table[3] = np.eye(4)[WAIT]
+    stated[3] = 1.0  # no choice, and none stated
+    for row, wrong in ((4, 0.0), (5, -0.1), (6, 1.1)):
+        table[row, log.action[row]] = stated[row] = wrong
+    check = propensity_check(
+        replace(log, mask=mask, probabilities=table, propensity=stated), JOURNEY
+    )
+    assert check.impossible == 6 / 8  # all but the forced one and the last
+    assert check.decisions == 6
+
+
+def test_the_slope_is_logistic_regression_with_errors_clustered_by_decision() -> None:
+    log = chosen(300, 2)
+    assert log.probabilities is not None
+    x = logit(np.clip(log.probabilities, 1e-4, 1.0 - 1e-4))
+    taken = np.eye(4)[log.action]
+
+    def loss(at: NDArray[np.float64]) -> float:
+        z = at[0] + at[1] * x
+        return float((np.logaddexp(0.0, z) - taken * z).sum())
+
+    best = minimize(loss, np.array([0.0, 1.0]), tol=1e-10).x
+    p = expit(best[0] + best[1] * x)
+    columns = np.stack([np.ones_like(x), x])
+    bread = np.linalg.inv(np.einsum("inj,knj,nj->ik", columns, columns, p * (1.0 - p)))
+    scores = np.einsum("inj,nj->ni", columns, taken - p)
+    check = propensity_check(log, JOURNEY)
+    assert check.slope is not None
+    assert check.slope.value == pytest.approx(best[1], abs=1e-4)
+    assert check.slope.stderr == pytest.approx(
+        np.sqrt((bread @ scores.T @ scores @ bread)[1, 1]), rel=1e-3
+    )
 
 
 def test_missing_propensities_are_not_called_broken() -> None:
@@ -98,7 +133,22 @@ def test_a_feature_that_holds_its_own_outcome_is_named() -> None:
     found = suspicious_features(replace(real, features=column), world, JOURNEY, LeakLimits())
     assert (found[0].feature, found[0].head) == ("sends", "clicked")
     assert found[0].auc == 1.0
+    assert 0.95 < found[0].lower < 1.0  # even a perfect area has an error
     assert suspicious_features(real, world, JOURNEY, LeakLimits()) == ()
+
+
+def test_a_feature_that_gains_its_own_outcome_is_named_by_its_change() -> None:
+    real, world = random_log(800, 0), random_log(800, 1)
+    clicked = real.amounts[:, JOURNEY.channel_index("clicked")]
+    column = real.features.copy()
+    # A running count over the episode, from a level of its own: the level alone tells little.
+    column[:, 2] = clicked.reshape(800, 6).cumsum(axis=1).ravel() + 9.0 * (real.contact % 7)
+    real = replace(real, features=column)
+    (leak,) = suspicious_features(real, world, JOURNEY, LeakLimits())
+    assert (leak.feature, leak.head, leak.by, leak.auc) == ("sends", "clicked", "change", 1.0)
+    assert leak.simulated == pytest.approx(0.5, abs=0.05)
+    after_the_first = clicked.reshape(800, 6)[:, 1:]
+    assert leak.events == after_the_first.sum()
 
 
 def test_what_the_world_predicts_as_well_is_no_leak() -> None:

@@ -69,6 +69,15 @@ def test_a_rate_and_its_error_count_contacts_not_rows() -> None:
     assert stderr[0] == pytest.approx(0.5)
 
 
+def test_rates_of_several_signals_are_sums_over_contacts() -> None:
+    log = episodes([1, 2, 1], [SEND] * 4, clicked=[1, 0, 0, 1], viewed=[1, 1, 0, 1])
+    both = log.amounts[:, [JOURNEY.channel_index(name) for name in ("clicked", "viewed")]]
+    value, stderr = ratios(log, both, np.ones(4))
+    assert value.tolist() == [0.5, 0.75]
+    # Contacts have 1, 2 and 1 rows: clicks less half of them 0.5, -1, 0.5; views 0.25, -0.5, 0.25.
+    assert stderr == pytest.approx(np.sqrt(np.array([1.5, 0.375]) * 3 / 2) / 4)
+
+
 def test_weights_move_a_rate() -> None:
     log = episodes([1, 1], [SEND, SEND], clicked=[1, 0]).reweighted(np.array([3.0, 1.0]))
     clicks = log.amounts[:, [JOURNEY.channel_index("clicked")]]

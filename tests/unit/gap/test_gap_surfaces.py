@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
+from nurture_envs.journey_file import parse_journey
 from nurture_rl.simulator.gap.compare import Comparison, Estimate, Finding, judged
 from nurture_rl.simulator.gap.fatigue import half_lives
 from nurture_rl.simulator.gap.surfaces import (
@@ -13,12 +17,19 @@ from nurture_rl.simulator.gap.surfaces import (
     answer_types,
     curve_comparisons,
     curves,
+    hour_table,
     leaving_types,
     sends_of,
 )
-from nurture_rl.simulator.gap.trajectories import Trajectories
+from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
 from tests.unit.gap.gap_logs import JOURNEY, episodes, random_log
 from tests.unit.simulator.lamp_shop import SEND, WAIT
+
+# Sends at midnight and at 15 o'clock; then a pause of one day.
+HOURLY = parse_journey(
+    {**JOURNEY.resolved, "actions": {"slots": [0, 15], "pauses": [1], "exit": True}}
+)
+AT_0, AT_15, PAUSE = range(3)
 
 
 def tired(contacts: int, seed: int, half_life: float, cost: float = 1.0) -> Trajectories:
@@ -49,6 +60,68 @@ def test_what_follows_sends_is_an_answer_and_what_comes_anyway_is_not() -> None:
     assert leaving_types(log, JOURNEY) == ()
 
 
+@pytest.mark.parametrize(("clicks", "types"), [(49, ()), (50, ("click",))])
+def test_fifty_answers_make_a_type_of_answer(clicks: int, types: tuple[str, ...]) -> None:
+    clicked = [1.0] * clicks + [0.0] * (200 - clicks)
+    log = episodes([1] * 200, [SEND] * 100 + [WAIT] * 100, clicked=clicked)
+    assert answer_types(log, JOURNEY) == types
+
+
+def test_answers_are_counted_by_dose_recovery_and_hour() -> None:
+    # Thirty contacts are mailed on four days, at midnight but for the last; n + 9 answer the n-th.
+    action = [AT_0, PAUSE] * 3 + [AT_15, PAUSE]
+    clicked = np.zeros((30, 8))
+    for nth in range(4):
+        clicked[: 10 + nth, 2 * nth] = 1.0
+    log = episodes([8] * 30, action * 30, clicked=clicked.ravel().tolist())
+    dose, recovery, hour = curves(log, log, HOURLY, ("click",))
+    share = [10 / 30, 11 / 30, 12 / 30, 13 / 30]
+    assert [point.label for point in dose.points] == [
+        "no send in 7 days",
+        "1 send in 7 days",
+        "2 sends in 7 days",
+        "3 or more sends in 7 days",
+    ]
+    assert [point.x for point in dose.points] == [0.0, 1.0, 2.0, 3.0]
+    assert [point.real.value for point in dose.points] == pytest.approx(share)
+    assert [point.label for point in hour.points] == ["00:00", "15:00"]
+    assert [point.x for point in hour.points] == [0.0, 15.0]
+    assert [point.real.value for point in hour.points] == pytest.approx([33 / 90, share[3]])
+    first, again, later = recovery.points
+    assert (first.label, again.label) == ("the first send", "0 to 2 days after")
+    assert again.x == pytest.approx((1.0 + 1.0 + 1.625) / 3)
+    values = [one.real.value for one in (first, again, later)]
+    assert values == pytest.approx([share[0], 36 / 90, 36 / 90])
+
+
+def test_hours_are_tabled_by_weekday_and_hour() -> None:
+    monday = 4  # 1 January 1970 was a Thursday
+    log = episodes([1] * 4, [AT_0, AT_0, AT_15, PAUSE], clicked=[1, 0, 1, 1])
+    log = replace(log, when=np.array([monday, monday, monday + 6, monday]))
+    log = log.reweighted(np.array([3.0, 1.0, 0.5, 1.0]))
+    table = hour_table(log, log.reweighted(np.ones(4)), HOURLY, "click")
+    assert table.shape == (2, 7, 24)
+    assert table[:, 0, 0].tolist() == [0.75, 0.5]
+    assert table[:, 6, 15].tolist() == [1.0, 1.0]
+    assert np.isfinite(table).sum() == 4
+    dateless = replace(log, when=None)
+    at_once = episodes([1], [SEND], clicked=[1])
+    assert np.isnan(hour_table(dateless, dateless, HOURLY, "click")).all()
+    assert np.isnan(hour_table(at_once, at_once, JOURNEY, "click")).all()
+
+
+def test_a_world_answered_more_at_one_place_has_a_gap_above_zero_there() -> None:
+    quarter, half = Estimate(0.25, 0.01), Estimate(0.5, 0.01)
+    base = CurvePoint("first", 0.0, quarter, quarter, 400, 400)
+    (one,) = curve_comparisons(
+        (Curve("dose", "click", (base, CurvePoint("next", 1.0, quarter, half, 400, 400))),), 0.25
+    )
+    assert one.gap == pytest.approx(np.log(3.0))
+    fewer = CurvePoint("next", 1.0, half, quarter, 400, 400)
+    (other,) = curve_comparisons((Curve("dose", "click", (base, fewer)),), 0.25)
+    assert [other.gap, other.real.value] == pytest.approx([-np.log(3.0), np.log(3.0)])
+
+
 @pytest.mark.parametrize("planted", [1.0, 4.0])
 def test_the_half_life_is_recovered_inside_its_interval(planted: float) -> None:
     log = tired(1500, 3, planted)
@@ -56,6 +129,42 @@ def test_the_half_life_is_recovered_inside_its_interval(planted: float) -> None:
     assert found is not None
     assert found.real.lower <= planted <= found.real.upper
     assert found.p_value > 0.01  # the same fatigue
+
+
+def test_profile_and_deviance_are_those_of_the_likelihood_of_every_send() -> None:
+    logs = tired(250, 3, 1.0), tired(250, 4, 6.0, cost=0.7)
+    found = half_lives(*logs, JOURNEY, ("click",))
+    assert found is not None
+    sides = []
+    for log in logs:
+        sends = sends_of(log, JOURNEY)
+        clicked = log.amounts[sends.row, JOURNEY.channel_index("clicked")]
+        sides.append((sends.ages, clicked))
+
+    def best(days: float, *some: tuple[FloatArray, FloatArray]) -> float:
+        """Greatest log-likelihood with an intercept each and one slope."""
+        x = [np.rint(50 * (0.5 ** (ages / days)).sum(axis=1)) / 50 for ages, _ in some]
+
+        def loss(at: FloatArray) -> float:
+            logits = [at[1 + i] + at[0] * one for i, one in enumerate(x)]
+            return sum(
+                float((np.logaddexp(0.0, z) - y * z).sum())
+                for z, (_, y) in zip(logits, some, strict=True)
+            )
+
+        return -float(minimize(loss, np.zeros(1 + len(some)), tol=1e-8).fun)
+
+    real, world, both = (
+        np.array([best(days, *some) for days in found.days])
+        for some in (sides[:1], sides[1:], sides)
+    )
+    assert found.real_profile == pytest.approx(real - real.max(), abs=1e-3)
+    assert found.simulated_profile == pytest.approx(world - world.max(), abs=1e-3)
+    assert found.deviance == pytest.approx(2 * (real.max() + world.max() - both.max()))
+    assert found.freedom == 2
+    inside = np.array(found.days)[real >= real.max() - 1.92]
+    assert (found.real.lower, found.real.upper) == (inside.min(), inside.max())
+    assert found.real.value == found.days[int(real.argmax())]
 
 
 def test_two_half_lives_do_not_fit_one_fatigue() -> None:

@@ -109,6 +109,19 @@ def test_a_journey_of_ones_own_without_rules_expert_or_topics_has_a_family() -> 
     assert plain.program("told", {})["rules"] == []
 
 
+def test_the_dials_of_a_journey_and_their_choices() -> None:
+    # 14 bins of a day: calls from eighths of them, breaks of a seventh and more of them.
+    approved = ("welcome", "security_brief", "integration_story", "pricing_guide", "book_a_call")
+    assert [(dial.name, dial.choices) for dial in family(INBOUND).dials] == [
+        ("call", (None, "never", 0, 1, 3, 5, 7, 10)),
+        ("rest", (None, *approved)),
+        ("mail:product", ("welcome", "book_a_call")),
+        ("gap", (None, 2, 3, 7)),
+        ("patience", (None, 1, 2, 3)),
+        ("hour", (None, 9, 15)),
+    ]
+
+
 def test_messages_that_nobody_approved_and_single_choices_are_no_choice() -> None:
     messages = {**INBOUND.resolved["messages"]}
     messages["book_a_call"] = {**messages["book_a_call"], "approval": "withdrawn"}

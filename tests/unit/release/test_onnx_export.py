@@ -16,7 +16,7 @@ from nurture_rl.bandits.linear_thompson import LinearThompsonFit, LinearThompson
 from nurture_rl.errors import BundleError, ProbabilityError
 from nurture_rl.release import onnx_export
 from nurture_rl.release.bundle import load_bundle, write_bundle
-from nurture_rl.release.onnx_export import export_onnx, parity
+from nurture_rl.release.onnx_export import ThompsonModule, export_onnx, parity
 from nurture_rl.release.onnx_policy import OnnxPolicy
 from nurture_rl.rl.actor import Actor, ActorPolicy
 from tests.unit.release.bundles import CREATED, content, journey
@@ -65,6 +65,17 @@ def test_the_export_agrees_on_other_states_than_those_it_was_accepted_on(
     core: onnx_export.Core, model: bytes
 ) -> None:
     assert parity(core, OnnxPolicy.load(model, "core"), CATALOG, np.random.default_rng(9)) <= 1e-5
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6])
+def test_the_graph_ties_what_the_policy_ties_in_any_unit(size: float) -> None:
+    scores = np.zeros((1, A, D + 1))
+    scores[0, :4, 0] = size, np.nextafter(size, 0.0), size * (1.0 - 1e-11), -size
+    policy = replace(thompson(), scores=scores, floor=0.0)
+    features, mask = np.zeros((1, D), np.float32), np.arange(A)[None] < 4
+    answer = ThompsonModule(policy)(torch.tensor(features), torch.tensor(mask)).numpy()
+    assert answer[0, :4] == pytest.approx([0.5, 0.5, 0.0, 0.0])
+    assert answer == pytest.approx(policy.action_probabilities(features, mask))
 
 
 def test_parity_sees_a_core_that_is_another(core: onnx_export.Core, model: bytes) -> None:
@@ -118,10 +129,10 @@ def test_a_bundle_with_a_learned_core_loads_and_guards_its_model(
         load_bundle(tmp_path / "bundle")
 
 
-def graph(answer: str, width: int | str = 2) -> bytes:
-    """A graph of features [n, 2] and mask [n, width] that answers with an ONNX expression."""
+def graph(answer: str, inputs: str = "float[n, 2] features, bool[n, 2] mask") -> bytes:
+    """A graph that answers with an ONNX expression, [n, 2]."""
     text = f"""<ir_version: 8, opset_import: ["" : 17]>
-    agraph (float[n, 2] features, bool[n, {width}] mask) => (float[n, 2] probabilities) {{
+    agraph ({inputs}) => (float[n, 2] probabilities) {{
         {answer}
     }}"""
     return onnx.parser.parse_model(text).SerializeToString()  # type: ignore[no-any-return]
@@ -159,6 +170,20 @@ def test_a_graph_that_ignores_the_mask_is_refused() -> None:
         policy.action_probabilities(FEATURES, np.array([[True, False], [True, True]]))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "answer"),
+    [
+        ("float[n, 2] x, bool[n, 2] mask", "Identity (x)"),
+        ("float[n, 2] features, bool[2] mask", "Identity (features)"),
+        ("float[n, 2] features", "Identity (features)"),
+    ],
+)
+def test_a_graph_of_other_inputs_is_refused_when_it_is_loaded(inputs: str, answer: str) -> None:
+    with pytest.raises(BundleError, match=r"features \[n, d\] and mask \[n, a\], got"):
+        OnnxPolicy.load(graph(f"probabilities = {answer}", inputs=inputs), "new")
+
+
 def test_a_graph_of_any_number_of_actions_is_refused_when_it_is_loaded() -> None:
+    inputs = "float[n, 2] features, bool[n, k] mask"
     with pytest.raises(BundleError, match="fixed numbers of features and actions"):
-        OnnxPolicy.load(graph("probabilities = Identity (features)", "k"), "new")
+        OnnxPolicy.load(graph("probabilities = Identity (features)", inputs), "new")

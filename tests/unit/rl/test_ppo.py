@@ -11,6 +11,7 @@ from nurture_envs.simulation import Simulation
 from nurture_rl.rl.actor import Actor, ActorPolicy, Critic
 from nurture_rl.rl.ppo import Batch, PPOConfig, RewardScale, clipped_loss, prepare, train_ppo
 from nurture_rl.rl.rollout import Rollout, begin, collect
+from tests.unit.learned.test_learned_loops import WORLDS
 from tests.unit.rl.two_step_shop import (
     BEST,
     EXIT,
@@ -71,6 +72,19 @@ def test_the_same_seed_gives_the_same_policy() -> None:
     assert probabilities(one, 0, 0) != probabilities(other, 0, 0)
 
 
+@pytest.mark.parametrize("pessimism", [0.0, 0.5])
+def test_the_policy_is_the_same_whether_contacts_are_played_compiled_or_not(
+    pessimism: float,
+) -> None:
+    world, config = WORLDS["linked heads"], replace(TINY, n_contacts=200)
+    plain, loops = (
+        train_ppo(Simulation(world, pessimism=pessimism, compiled=kind), config, 0, silent)
+        for kind in (False, True)
+    )
+    pairs = zip(plain.module.parameters(), loops.module.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
 def test_every_iteration_reports_finite_metrics() -> None:
     seen: list[dict[str, float]] = []
     train_ppo(simulation(), TINY, 0, lambda _, metrics: seen.append(metrics))
@@ -89,7 +103,7 @@ def play(length: int) -> Rollout:
     generator = torch.Generator().manual_seed(0)
     actor, critic = Actor(2, 3, (4,), generator), Critic(2, (4,), generator)
     shop = simulation()
-    return collect(shop, actor, critic, begin(shop, 200, 5), length, 1.0)[0]
+    return collect(actor, critic, begin(shop, 200, 5), length, 1.0)
 
 
 def test_contacts_start_over_in_bin_0_after_their_episode_ended() -> None:
@@ -114,10 +128,11 @@ def test_returns_are_counted_from_the_start_of_each_episode() -> None:
 def test_each_episode_of_a_contact_has_its_own_luck() -> None:
     generator = torch.Generator().manual_seed(0)
     actor, critic = Actor(2, 3, (4,), generator), Critic(2, (4,), generator)
-    first = begin(simulation(), 200, 5)
-    rollout, later = collect(simulation(), actor, critic, first, 2, 1.0)
+    cursor = begin(simulation(), 200, 5)
+    first = cursor.player.standing().keys
+    rollout = collect(actor, critic, cursor, 2, 1.0)
     assert bool(rollout.done.any(dim=0).all())
-    assert not bool((later.state.keys == first.state.keys).any())
+    assert not bool((cursor.player.standing().keys == first).any())
 
 
 def test_value_targets_are_the_scaled_returns_when_the_trace_is_full() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from nurture_envs.jit import jit
 
 Array = NDArray[Any]
 
@@ -18,7 +19,7 @@ _NEXT = np.uint64((1_000_003 * 0x9E3779B97F4A7C15) % 2**64)
 _LOW = np.uint64((1 << 24) - 1)
 _STEP = np.float32(2.0**-24)
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit()
 
 
 @_jit

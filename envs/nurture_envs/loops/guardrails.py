@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -11,9 +11,7 @@ from nurture_envs.actions import NOW, ActionCatalog, ActionKind
 from nurture_envs.errors import ShapeError, SimulationError
 from nurture_envs.guardrails.rules import GuardrailFacts, Reason, sends_remembered
 from nurture_envs.journey import GuardrailSettings
-
-if TYPE_CHECKING:
-    from nurture_envs.loops.rules import Contacts, Tables
+from nurture_envs.loops.rules import NEVER_EXPIRES, Contacts, Quiet, Tables, is_quiet, write_rules
 
 _ROW = {"pause": 0, "exit": 2, "escalate": 3}  # rows of the loops before those of the slots
 _SLOTS = 4
@@ -28,14 +26,9 @@ class CompiledRules:
     Args:
         catalog: the actions, in their order.
         settings: the journey's hard limits.
-
-    Raises:
-        ModuleNotFoundError: numba is not installed.
     """
 
     def __init__(self, catalog: ActionCatalog, settings: GuardrailSettings) -> None:
-        from nurture_envs.loops.rules import write_rules
-
         self._remembered = sends_remembered(settings)
         self._tables = tables_of(catalog, settings)
         self._write = write_rules
@@ -84,8 +77,6 @@ class CompiledRules:
 
 
 def _contacts(facts: GuardrailFacts) -> Contacts:
-    from nurture_envs.loops.rules import Contacts
-
     n = len(facts.now_hours)
 
     def flags(fact: Any) -> NDArray[np.uint8]:
@@ -138,8 +129,6 @@ def _flat(rows: NDArray[Any]) -> NDArray[Any]:
 
 def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
     """A journey's rules and catalogue as loops read them."""
-    from nurture_envs.loops.rules import NEVER_EXPIRES, Quiet, Tables, is_quiet
-
     start, end = settings.quiet_hours or (0, 0)
     quiet = Quiet(start, end, *settings.unknown_zone_slack)
     kinds, action_kinds = catalog.kinds

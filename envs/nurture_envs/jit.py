@@ -1,0 +1,61 @@
+"""numba's `njit` with this package's settings; importing it needs numba.
+
+numba keeps a compiled loop on disk until the loop's own file changes, with what it calls from
+other files compiled in. Here all kept loops go as soon as any of these files has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numba
+
+_ROOT = Path(__file__).parent
+_FILES = sorted(
+    [
+        *(_ROOT / "loops").glob("*.py"),
+        _ROOT / "worlds" / "draw_loops.py",
+        _ROOT / "guardrails" / "rules.py",
+        _ROOT / "actions.py",
+    ]
+)
+_MARK = "nurture_envs.sources"  # names the sources that the loops kept beside it were made from
+_checked: set[str] = set()  # folders
+
+
+def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator for loops that hold no lock of the interpreter; `options` as of `numba.njit`."""
+
+    def made(function: Callable[..., Any]) -> Any:
+        loop = numba.njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+        folder = loop.stats.cache_path
+        if folder not in _checked:
+            _checked.add(folder)
+            forget_older(Path(folder), _FILES)
+        return loop
+
+    return made
+
+
+def forget_older(folder: Path, sources: list[Path]) -> None:
+    """Delete the loops kept in a folder, unless they were made from these very sources.
+
+    Args:
+        folder: where numba keeps loops of these sources.
+        sources: every file that a loop may be made from.
+    """
+    text = b"\0".join(source.read_bytes() for source in sources)
+    made_from, mark = hashlib.sha256(text).hexdigest(), folder / _MARK
+    with suppress(OSError):  # a folder that cannot be written keeps nothing either
+        if mark.is_file() and mark.read_text("utf-8") == made_from:
+            return
+        names = {source.stem for source in sources}
+        for kept in folder.glob("*.nbi"):
+            if kept.name.split(".")[0] in names:
+                kept.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text(made_from, "utf-8")

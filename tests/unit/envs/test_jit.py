@@ -1,0 +1,43 @@
+"""Compiled loops are kept as long as the sources that they may be made from are the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nurture_envs.jit import forget_older
+
+
+def kept(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.nbi")}
+
+
+def test_kept_loops_go_when_any_source_changes_and_the_sources_stay_as_they_are(
+    tmp_path: Path,
+) -> None:
+    caller, callee, folder = tmp_path / "caller.py", tmp_path / "callee.py", tmp_path / "kept"
+    caller.write_text("call")
+    callee.write_text("one")
+    folder.mkdir()
+    names = {"caller.play-1.py311.nbi", "stranger.play-1.py311.nbi"}
+
+    def compiled() -> None:
+        for name in names:
+            (folder / name).touch()
+
+    compiled()
+    forget_older(folder, [caller, callee])  # nobody knows what they were made from
+    assert kept(folder) == {"stranger.play-1.py311.nbi"}
+    compiled()
+    forget_older(folder, [caller, callee])
+    assert kept(folder) == names
+    callee.write_text("two")
+    stamp = caller.stat().st_mtime_ns
+    forget_older(folder, [caller, callee])
+    assert kept(folder) == {"stranger.play-1.py311.nbi"}
+    assert caller.stat().st_mtime_ns == stamp
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    source = tmp_path / "source.py"
+    source.write_text("one")
+    forget_older(source / "no folder", [source])
