@@ -26,7 +26,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 .PHONY: demo test lint mutants interop lock clean
 
 demo: $(VENV)/.ok-core
-	"$(PY)" experiments/pipeline.py $(DEMO_ARGS)
+	"$(VENV)/bin/nurture" pipeline $(DEMO_ARGS)
 
 test: $(VENV)/.ok-dev
 	"$(PY)" -m pytest $(TEST_ARGS)

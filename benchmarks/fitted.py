@@ -29,7 +29,7 @@ def fitted_world(
         f"data.contacts={contacts}",
         "data.logging=random",
         "world.members=5",
-        "+world.training.epochs=2",
+        "world.training.epochs=2",
         f"runs={runs}",
     ]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):

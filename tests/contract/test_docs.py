@@ -11,7 +11,6 @@ import pytest
 from tests.contract.source_tree import ROOT
 
 TARGETS = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-VERBS = sorted(path.name for path in (ROOT / "experiments").glob("*.py"))
 # Written in pieces, so that this file does not break its own rule.
 HOSTS = [
     "pypi." + "org",
@@ -34,11 +33,6 @@ def readme() -> str:
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_readme_names_every_make_target(target: str) -> None:
     assert f"make {target}" in readme()
-
-
-@pytest.mark.parametrize("script", VERBS)
-def test_the_readme_names_every_experiment(script: str) -> None:
-    assert script in readme()
 
 
 def tracked_files() -> list[Path]:

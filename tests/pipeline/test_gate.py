@@ -39,7 +39,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
         "experiment=small",
         "world.members=4",
         "world.training.epochs=6",
-        "+world.training={batch: 256, learning_rate: 0.01, prior_precision: 1.0}",
+        "world.training={batch: 256, learning_rate: 0.01, prior_precision: 1.0}",
     )
     few = {name: run.run.policies[name] for name in ("drip", BAR, CANDIDATE)}
     return Pipeline(replace(run, run=replace(run.run, policies=few)), lambda line: None)

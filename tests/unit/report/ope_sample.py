@@ -68,7 +68,7 @@ def document(candidate: str | None = None) -> dict[str, Any]:
         "run": {
             "seed": 0,
             "started_at": "2026-11-27T12:00+00:00",
-            "command": "python experiments/ope.py data=frame data.path=log.csv",
+            "command": "nurture ope data=frame data.path=log.csv",
             "settings_hash": "feed" * 4,
             "code_hash": "beef" * 4,
             "versions": {"numpy": "2"},

@@ -289,7 +289,7 @@ def _run() -> dict[str, Any]:
         "seeds": {"log": 0, "world": 0, "learner": 41, "evaluation": 0},
         "started_at": "2027-03-01T12:00:00+00:00",
         "versions": {"nurture_rl": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
-        "command": "python experiments/pipeline.py data=reference seed=0",
+        "command": "nurture pipeline data=reference seed=0",
         "fingerprints": {"log": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
         "config": "data: reference\nseed: 0\nlearner:\n  kind: linear_thompson\n  floor: 0.02\n",
     }

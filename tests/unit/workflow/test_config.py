@@ -120,8 +120,8 @@ def test_a_misspelt_setting_of_a_learner_is_named_with_what_was_meant() -> None:
 
 
 def test_a_value_of_the_wrong_kind_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"world.training.epochs: expected int, got 'many'"):
-        composed("+world.training.epochs=many")
+    with pytest.raises(ConfigCompositionException, match=r"world.training.epochs=many"):
+        composed("world.training.epochs=many")
 
 
 def test_a_misspelt_key_of_the_schema_does_not_compose() -> None:
@@ -167,7 +167,7 @@ def test_a_world_is_weighted_where_it_is_asked_for() -> None:
 
 
 def test_limits_of_the_reality_gap_are_settings_by_their_names() -> None:
-    assert composed("+gap.limits.star_events=7").gap.limits.star_events == 7
+    assert composed("gap.limits.star_events=7").gap.limits.star_events == 7
     with pytest.raises(ConfigError, match=r"gap.limits.star_event: no such setting.*star_events"):
         composed("+gap.limits.star_event=7")
 

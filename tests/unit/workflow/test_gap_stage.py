@@ -83,7 +83,7 @@ def tiny(runs: Path) -> Settings:
     register_schemas()
     given = ["experiment=small", "data.contacts=300", "world.training.epochs=1", f"runs={runs}"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return settings(compose("gap", overrides=[*given, "+gap.fewest_episodes=200"]))
+        return settings(compose("gap", overrides=[*given, "gap.fewest_episodes=200"]))
 
 
 @pytest.fixture(scope="module")

@@ -39,8 +39,8 @@ def policies() -> dict[str, Policy]:
 def run() -> Settings:
     """Three that learned, one of which acts as the log does; played for two seeds."""
     played = ("simulation.contacts=6", "simulation.seeds=[3,8]", "data.logging=random")
-    any_log = "+evaluation.thresholds={min_ess: 1.0, max_weight_share: 1.0, max_mean_weight_z: 9.0}"
-    model = "+evaluation.value_model={n_folds: 3, penalties: [0.01]}"
+    any_log = "evaluation.thresholds={min_ess: 1.0, max_weight_share: 1.0, max_mean_weight_z: 9.0}"
+    model = "evaluation.value_model={n_folds: 3, penalties: [0.01]}"
     base = settings_of(*played, model, any_log)
     learned = {"mail", "call", "double"}
     named = {

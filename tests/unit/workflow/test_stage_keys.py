@@ -13,8 +13,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from nurture_rl.workflow.config import Settings, register_schema, settings
+from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.schema import register_schemas
 from nurture_rl.workflow.source_tree import PACKAGES, SourceTree, installed_tree
 from nurture_rl.workflow.stages import Build, Workshop
 
@@ -84,7 +85,7 @@ Configured = Callable[..., Settings]
 @pytest.fixture(scope="module")
 def configured() -> Iterator[Configured]:
     GlobalHydra.instance().clear()
-    register_schema()
+    register_schemas()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield lambda *given: settings(compose("pipeline", overrides=list(given)))
 
