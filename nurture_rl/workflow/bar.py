@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.ope.evaluation import LOGGED, Evaluation, plain
+from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, plain
 from nurture_rl.ope.intervals import paired_difference, simultaneous_level
 from nurture_rl.policies.policy import FloatArray
 

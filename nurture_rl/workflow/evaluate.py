@@ -13,10 +13,10 @@ import numpy as np
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey, Kpi
 from nurture_envs.simulation import Simulation
-from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
-from nurture_rl.ope.evaluation import LOGGED, Evaluation
+from nurture_rl.appraisal.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.appraisal.evaluation import LOGGED, Evaluation
+from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.ope.intervals import simultaneous_level
-from nurture_rl.ope.verdict import Verdict
 from nurture_rl.policies.policy import FloatArray, Policy
 from nurture_rl.simulator.store import load_learned_world
 from nurture_rl.workflow.bar import bar_of, field_of, over_programs

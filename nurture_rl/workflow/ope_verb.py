@@ -21,14 +21,14 @@ from pyarrow import csv
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from nurture_rl.appraisal.appendices import Beside
+from nurture_rl.appraisal.appraise import Appraisal, appraise
+from nurture_rl.appraisal.evaluate import EvaluationConfig
+from nurture_rl.appraisal.evaluation import plain
+from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.ope.appendices import Beside
-from nurture_rl.ope.appraisal import Appraisal, appraise
-from nurture_rl.ope.evaluate import EvaluationConfig
-from nurture_rl.ope.evaluation import plain
 from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
-from nurture_rl.ope.verdict import Verdict
 from nurture_rl.progress import PROGRESS
 from nurture_rl.report.ope_headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report

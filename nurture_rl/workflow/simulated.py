@@ -16,7 +16,7 @@ from nurture_envs.guardrails import reason_names
 from nurture_envs.journey import Journey
 from nurture_envs.rollout import Returns, returns
 from nurture_envs.simulation import Simulation
-from nurture_rl.ope.evaluation import LOGGED
+from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.ope.ties import negligible
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy

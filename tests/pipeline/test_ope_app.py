@@ -17,8 +17,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
+from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import ConfigError, LogError, OverlapError
-from nurture_rl.ope.verdict import Verdict
 from nurture_rl.workflow.ope_config import register_ope_schema
 from nurture_rl.workflow.ope_verb import Finished, run_ope
 

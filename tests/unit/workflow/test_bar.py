@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nurture_rl.appraisal.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.appraisal.evaluation import Evaluation
 from nurture_rl.errors import ConfigError
-from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
-from nurture_rl.ope.evaluation import Evaluation
 from nurture_rl.ope.intervals import paired_difference
 from nurture_rl.workflow.bar import bar_of, field_of, over_programs
+from tests.unit.appraisal.test_evaluate_policies import Leaning
 from tests.unit.ope.log_makers import random_log
-from tests.unit.ope.test_evaluate_policies import Leaning
 from tests.unit.workflow.judged_by_hand import settings_of
 
 SEND, WAIT, BOTH = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]])
