@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.appraisal.evaluation import Evaluation
+from nurture_rl.appraisal.kpis import Kpi
 from nurture_rl.appraisal.risk.factors import factors_of
 from nurture_rl.appraisal.risk.harm import HarmBound, harm_bound
 from nurture_rl.appraisal.risk.lift import LiftDecomposition, decompose_lift, doubly_robust
@@ -22,7 +24,12 @@ from nurture_rl.appraisal.risk.segments import (
 from nurture_rl.errors import OverlapError, ShapeError
 from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.estimators import ValueEstimate
-from nurture_rl.ope.intervals import Interval, simultaneous_level
+from nurture_rl.ope.intervals import (
+    Difference,
+    Interval,
+    paired_difference,
+    simultaneous_level,
+)
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
 from nurture_rl.ope.suite import FAILURES, Question
 from nurture_rl.ope.value_model import ValueDesign
@@ -34,6 +41,7 @@ class Beside:
 
     day: NDArray[np.datetime64] | None = None  # of each decision, [N]
     segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)  # [E] each
+    kpis: tuple[Kpi, ...] = ()  # key figures, the north star first
     harms: Mapping[str, FloatArray] = field(default_factory=dict)  # counts per decision, [N] each
     factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # level by action, [a]
     features: tuple[str, ...] = ()  # names, [d]
@@ -113,6 +121,39 @@ def harm_bounds(
             if (chances > 0.0).any():
                 found[harm][name] = harm_bound(log, chances, events, level)
     return found
+
+
+def over_programs(
+    found: Evaluation,
+    carried: Collection[str],
+    candidates: Sequence[str],
+    programs: Sequence[str],
+    level: float,
+) -> dict[str, dict[str, Difference]]:
+    """Each candidate less each further program that learned nothing, paired, where both are known.
+
+    By candidate, then by program; the intervals hold for all pairs together.
+
+    Args:
+        found: the evaluation by the log.
+        carried: policies whose numbers are to be believed.
+        candidates: policies that may be put forward.
+        programs: what they are held against beside the reference and the rules.
+        level: confidence of all intervals together.
+    """
+    known = {
+        name: one.estimates[found.preferred].estimate
+        for name, one in found.policies.items()
+        if name in carried and found.preferred in one.estimates
+    }
+    mine, others = ([name for name in names if name in known] for names in (candidates, programs))
+    each = simultaneous_level(level, max(1, len(mine) * len(others)))
+    return {
+        name: {other: paired_difference(known[name], known[other], each) for other in others}
+        if name in known
+        else {}
+        for name in candidates
+    }
 
 
 def by_segment(

@@ -2,98 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nurture_rl.appraisal.appendices import (
     Beside,
-    Tail,
     by_segment,
     harm_bounds,
     lift_by_factor,
+    over_programs,
     tails,
 )
 from nurture_rl.appraisal.by_period import PeriodValue, by_period, weeks_of
-from nurture_rl.appraisal.evaluate import EvaluationConfig, evaluate_questions, questions
-from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, Json, PolicyEvaluation, plain
-from nurture_rl.appraisal.risk.harm import HarmBound
+from nurture_rl.appraisal.evaluate import (
+    EvaluationConfig,
+    evaluate_questions,
+    questions_on,
+)
+from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, PolicyEvaluation
+from nurture_rl.appraisal.kpis import KpiEvaluation, kpi_evaluation, outcome_log
+from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
 from nurture_rl.appraisal.risk.lift import LiftDecomposition
 from nurture_rl.appraisal.risk.segments import SegmentValue
 from nurture_rl.appraisal.selection.compare import PolicyComparison, compare_policies
 from nurture_rl.appraisal.verdict import Judgement, Verdict
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.checks.check import check_log, check_target
-from nurture_rl.ope.checks.findings import Finding, LogChecks, Severity
+from nurture_rl.ope.checks.findings import CheckThresholds, LogChecks
 from nurture_rl.ope.clusters import cluster_totals
-from nurture_rl.ope.diagnostics import require_exploration
+from nurture_rl.ope.diagnostics import OverlapThresholds, require_exploration
 from nurture_rl.ope.estimators import cumulative_weights
 from nurture_rl.ope.intervals import SAME_POLICY, simultaneous_level
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
 from nurture_rl.ope.suite import Question
 from nurture_rl.ope.targets import Tabled, TargetPolicy
 from nurture_rl.ope.ties import alike
-from nurture_rl.ope.value_model import ValueDesign, value_design
+from nurture_rl.ope.value_model import ValueDesign, value_designs
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
 from nurture_rl.progress import PROGRESS
-
-REFUSE = Severity.REFUSE
-SMALLEST_STEP = 0.001  # toward a policy that is worth advising
-# Findings of too little overlap: more contacts, or a policy closer to the log, mend them.
-TOO_FAR = frozenset({"ess", "weight-share", "trajectory-weights", "weight-overflow", "support-gap"})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Appraisal:
-    """The evaluation and its appendices; a part that was not made is empty."""
-
-    evaluation: Evaluation
-    candidate: str  # the policy that the verdict is about
-    rules: str | None
-    margin: float  # a gain over the rules up to this is not worth having, the log's unit
-    candidates: int  # policies compared, whose intervals hold together
-    checks: LogChecks  # of the log
-    target_checks: Mapping[str, LogChecks]  # of each policy on it
-    comparison: PolicyComparison | None  # of the policies that the log carries
-    weights: Mapping[str, WeightProfile]  # by policy
-    weeks: Mapping[str, list[PeriodValue]]  # by policy, and "logged"
-    tails: Mapping[str, Tail]  # of the return per episode, by policy, and "logged"
-    harms: Mapping[str, Mapping[str, HarmBound]]  # by harm and policy, and "logged"
-    segments: Mapping[str, tuple[SegmentValue, ...]]  # of the candidate, by name of the labels
-    lift: LiftDecomposition | None  # of the candidate over the reference
-    skipped: Mapping[str, str]  # parts that were not made, and why
-
-    @property
-    def verdict(self) -> Verdict:
-        """The word on the candidate."""
-        judgement = self.evaluation.policies[self.candidate].judgement
-        return Verdict.CANNOT_TELL_YET if judgement is None else judgement.verdict
-
-    def to_dict(self) -> dict[str, Json]:
-        """The appraisal as JSON values."""
-        found = plain(self)
-        assert isinstance(found, dict)
-        return found | {"verdict": self.verdict.value, "settling": list(self.settling)}
-
-    @property
-    def settling(self) -> tuple[str, ...]:
-        """What would turn a "cannot tell yet" about the candidate into an answer."""
-        if self.verdict is not Verdict.CANNOT_TELL_YET:
-            return ()
-        plan, step = self.checks.exploration, self.target_checks[self.candidate].mixing
-        advised = wrong(self.evaluation.reference, self.candidate, self.checks, self.target_checks)
-        found = [f"{one.advice}." for one in advised if one.advice]
-        # How far the log carries a policy is read off weights that must not be wrong.
-        if step is not None and SMALLEST_STEP <= step.alpha < 1.0 and not advised:
-            found.append(
-                f"Go {step.alpha:.1%} of the way from the logging policy to {self.candidate!r}: "
-                f"for that step the log is predicted to hold {step.predicted_ess:.0f} effective "
-                f"episodes, for {self.candidate!r} itself {step.full_ess:.3g}."
-            )
-        if plan is not None:
-            found.append(f"Explore: {plan.text}.")
-        return tuple(f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys(found))
 
 
 def appraise(
@@ -113,57 +61,51 @@ def appraise(
         reference: one of them, or "logged".
         rng: deals contacts to folds.
         config: `level` is meant for all candidates together and shared out among them.
-        beside: days, segments, harms and factors.
-        candidate: the policy the verdict is about; None for the best of those that are neither
-            reference nor rules: the one whose difference has the highest lower bound, which may be
-            picked after the fact because the bounds hold together.
+        beside: days, segments, key figures, harms and factors.
+        candidate: the policy the verdict is about; None for the best of the candidates: the one
+            whose difference has the highest lower bound, which may be picked after the fact
+            because the bounds hold together.
 
     Raises:
         NurtureError: what `evaluate_policies` refuses.
     """
-    rivals = [name for name in policies if name not in (reference, config.rules)]
+    named = policies if config.candidates is None else config.candidates
+    candidates = tuple(name for name in named if name not in (reference, config.rules))
     together = config.level
-    config = replace(config, level=simultaneous_level(together, max(1, len(rivals))))
+    config = replace(config, level=simultaneous_level(together, max(1, len(candidates))))
     PROGRESS.info("checks of the log")
-    checks = check_log(log, beside.context)
+    limits = _limits(config.thresholds)
+    checks = check_log(log, beside.context, limits)
     require_exploration(log, config.thresholds, beside.context)
-    design = value_design(log, rng, config.value_model)
-    asked = questions(log, policies, design, config)
+    logs = (log, *(outcome_log(log, kpi.amounts) for kpi in beside.kpis))
+    designs = value_designs(logs, rng, config.value_model)
+    asked, *of_kpis = questions_on(logs, policies, designs, config)
     PROGRESS.info("checks of %d policies on the log", len(asked))
     targets = {
-        name: check_target(log, one.target, beside.context, predictions=one.predictions)
+        name: check_target(log, one.target, beside.context, limits, one.predictions)
         for name, one in asked.items()
     }
     known = config
     if config.rules is not None and wrong(LOGGED, config.rules, checks, targets):
         known = replace(config, rules=None)  # a bar that nobody may believe is none
-    evaluation = evaluate_questions(log, asked, reference, known)
-    evaluation = _withheld(evaluation, checks, targets)
-    PROGRESS.info("weeks, risk, segments and lift")
-    chosen = candidate or best_of(evaluation, rivals)
+    evaluation = _withheld(evaluate_questions(log, asked, reference, known), checks, targets)
+    PROGRESS.info("key figures, weeks, risk, segments and lift")
+    others = [name for name in policies if name != reference]
+    chosen = candidate or best_of(evaluation, list(candidates) or others or list(policies))
     refused = tuple(
         name for name, found in targets.items() if (*checks.of(REFUSE), *found.of(REFUSE))
     )
-    case = _Case(log, asked, evaluation, chosen, beside, design, together, refused)
-    return _with_appendices(case, config, len(rivals), (checks, targets), rng)
+    case = _Case(log, asked, of_kpis, evaluation, chosen, beside, designs[0], together, refused)
+    return _with_appendices(case, config, candidates, (checks, targets), rng)
 
 
-def wrong(
-    reference: str, name: str, checks: LogChecks, targets: Mapping[str, LogChecks]
-) -> tuple[Finding, ...]:
-    """What makes numbers about a policy wrong, not only too few: of the log, it, and its reference.
-
-    Args:
-        reference: the policy it is compared with, or "logged".
-        name: the policy.
-        checks: of the log.
-        targets: of each policy on it.
-    """
-    found = list(checks.of(REFUSE))
-    for one in dict.fromkeys((name, reference)):
-        refused = () if one == LOGGED else targets[one].of(REFUSE)
-        found += [finding for finding in refused if finding.code not in TOO_FAR]
-    return tuple(found)
+def _limits(thresholds: OverlapThresholds) -> CheckThresholds:
+    """The checks ask for the overlap that verdicts ask for."""
+    return CheckThresholds(
+        min_ess=thresholds.min_ess,
+        max_weight_share=thresholds.max_weight_share,
+        max_support_gap=thresholds.max_support_gap,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +114,7 @@ class _Case:
 
     log: EvaluationLog
     asked: Mapping[str, Question]
+    of_kpis: Sequence[Mapping[str, Question]]  # the same about each key figure
     evaluation: Evaluation
     candidate: str
     beside: Beside
@@ -198,7 +141,7 @@ class _Case:
 def _with_appendices(
     case: _Case,
     config: EvaluationConfig,
-    candidates: int,
+    candidates: tuple[str, ...],
     checked: tuple[LogChecks, dict[str, LogChecks]],
     rng: np.random.Generator,
 ) -> Appraisal:
@@ -210,19 +153,25 @@ def _with_appendices(
     if comparison is None:
         skipped["comparison"] = "no target policy is left whose numbers are to be believed"
     skipped |= refused | without | ({"lift by factor": lift} if isinstance(lift, str) else {})
+    shown = (*candidates, case.evaluation.reference, config.rules)
+    programs = [name for name in case.asked if name not in shown]
     return Appraisal(
         evaluation=case.evaluation,
+        kpis=_kpis(case),
         candidate=case.candidate,
         rules=config.rules,
         margin=config.margin,
         candidates=candidates,
+        over_programs=over_programs(
+            case.evaluation, case.carried, candidates, programs, case.level
+        ),
         checks=checked[0],
         target_checks=checked[1],
         comparison=comparison,
         weights=_profiles(case),
         weeks=weeks,
         tails=told,
-        harms=harm_bounds(case.log, case.carried, case.beside.harms, case.level),
+        harms=harm_bounds(case.log, case.carried, case.beside.harms, case.evaluation.level),
         segments=parts,
         lift=None if isinstance(lift, str) else lift,
         skipped=skipped,
@@ -298,6 +247,14 @@ def _comparison(case: _Case, rng: np.random.Generator) -> PolicyComparison | Non
         return None
     reference = evaluation.reference if evaluation.reference in estimates else LOGGED
     return compare_policies(estimates, reference, case.level, rng)
+
+
+def _kpis(case: _Case) -> tuple[KpiEvaluation, ...]:
+    evaluation = case.evaluation
+    return tuple(
+        kpi_evaluation(kpi, asked, case.carried, evaluation.reference, evaluation.level)
+        for kpi, asked in zip(case.beside.kpis, case.of_kpis, strict=True)
+    )
 
 
 def _weeks(case: _Case) -> tuple[dict[str, list[PeriodValue]], dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,7 +28,7 @@ from nurture_rl.ope.suite import (
 )
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.ties import alike
-from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_value, value_design
+from nurture_rl.ope.value_model import ValueDesign, ValueModelConfig, fit_values, value_design
 from nurture_rl.progress import PROGRESS
 
 AUTO = "auto"  # in place of a preferred estimator: `FALLBACKS` in their order, fixed beforehand
@@ -47,6 +47,7 @@ class EvaluationConfig:
     chunk_rows: int = 65_536  # rows a policy is asked about at a time
     estimators: tuple[str, ...] = BASIC  # names, also of slow ones
     preferred: str = "dr"  # the estimator that differences and verdicts rest on, or AUTO
+    candidates: tuple[str, ...] | None = None  # may be put forward; None: all but reference, rules
     rules: str | None = None  # a simple policy among those evaluated, which may be enough
     margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
 
@@ -89,22 +90,37 @@ def questions(
     design: ValueDesign,
     config: EvaluationConfig,
 ) -> dict[str, Question]:
+    """`questions_on` a single log."""
+    return questions_on((log,), policies, (design,), config)[0]
+
+
+def questions_on(
+    logs: Sequence[EvaluationLog],
+    policies: Mapping[str, TargetPolicy | Tabled],
+    designs: Sequence[ValueDesign],
+    config: EvaluationConfig,
+) -> list[dict[str, Question]]:
     """What estimators may read about each policy: its probabilities and its value model's answers.
 
     Args:
-        log: the decisions.
+        logs: the same decisions with one outcome each; a policy is asked once for all of them.
         policies: by name.
-        design: of `value_design` on this log.
+        designs: of `value_designs` on these logs.
         config: how many rows a policy is asked about at a time.
+
+    Returns:
+        For each log, the questions by policy.
 
     Raises:
         ProbabilityError, ShapeError: a policy's answer is no distribution over legal actions.
     """
-    found = {}
+    found: list[dict[str, Question]] = [{} for _ in logs]
     for name, policy in policies.items():
         PROGRESS.info("the value model of policy %r", name)
-        target = target_on_log(log, policy, name, config.chunk_rows)
-        found[name] = Question(log, target, fit_value(design, target.probabilities))
+        target = target_on_log(logs[0], policy, name, config.chunk_rows)
+        fitted = fit_values(designs, target.probabilities)
+        for asked, log, predictions in zip(found, logs, fitted, strict=True):
+            asked[name] = Question(log, target, predictions)
     return found
 
 
@@ -161,7 +177,7 @@ def _evaluate_one(
     log, target = question.log, question.target
     asked = {kind: EVERY_ESTIMATOR[kind] for kind in config.estimators}
     found = answers(question, asked, about)
-    outcomes = _outcomes(log, target.taken) if found.estimates else None
+    outcomes = outcomes_of(log, target.taken) if found.estimates else None
     estimates = {
         kind: Estimated(
             estimate,
@@ -217,7 +233,7 @@ class _Pairing:
         there = self.log.propensity if to == LOGGED else self.asked[to].target.taken
         outcomes = None
         if kind in FULLY_WEIGHTED:
-            outcomes = _outcomes(self.log, self.asked[policy.name].target.taken, there)
+            outcomes = outcomes_of(self.log, self.asked[policy.name].target.taken, there)
         mine = policy.estimates[kind].estimate
         return paired_difference(mine, base, self.config.level, outcomes)
 
@@ -258,7 +274,7 @@ def _selection(
     return rank_by_pairing(asked, config.estimators, FULLY_WEIGHTED) if asked else None
 
 
-def _outcomes(
+def outcomes_of(
     log: EvaluationLog, taken: FloatArray, against: FloatArray | None = None
 ) -> Outcomes | None:
     """`rare_outcomes`, or None where weights leave the range of floating point numbers."""

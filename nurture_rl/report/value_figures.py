@@ -67,7 +67,7 @@ def values(source: ReportInput) -> bytes | None:
 
 def overlap(source: ReportInput) -> bytes | None:
     """Effective sample size by policy, and how it shrinks along an episode."""
-    policies = mapping(source.evaluation, "ope", "policies")
+    policies = mapping(source.ope, "policies")
     sizes = {name: number(policy, "overlap", "ess") for name, policy in policies.items()}
     known = {name: max(size, 0.5) for name, size in sizes.items() if size is not None}
     if not known:
@@ -78,7 +78,7 @@ def overlap(source: ReportInput) -> bytes | None:
 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(1, 2 if long else 1, squeeze=False)[0]
-        _paint_sizes(grid[0], known, number(source.evaluation, "ope", "n_episodes"))
+        _paint_sizes(grid[0], known, number(source.ope, "n_episodes"))
         if long:
             _paint_paths(grid[1], long, source)
 
@@ -87,7 +87,7 @@ def overlap(source: ReportInput) -> bytes | None:
 
 def _answers(source: ReportInput, name: str) -> list[tuple[Judge, Bounded]]:
     """What every judge that knows the policy says of it."""
-    policy = pick(source.evaluation, "ope", "policies", name)
+    policy = pick(source.ope, "policies", name)
     found = [
         (
             judge,

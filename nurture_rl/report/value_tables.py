@@ -108,7 +108,7 @@ def values(source: ReportInput) -> Table:
 
 def overlaps(source: ReportInput) -> Table:
     """How much of the log speaks about each policy."""
-    policies = mapping(source.evaluation, "ope", "policies")
+    policies = mapping(source.ope, "policies")
     answer = {True: "yes", False: "no"}
     rows = []
     for name, policy in policies.items():
@@ -139,7 +139,7 @@ def overlaps(source: ReportInput) -> Table:
 
 def estimators(source: ReportInput) -> Table:
     """Value of each policy by each estimator."""
-    policies = mapping(source.evaluation, "ope", "policies")
+    policies = mapping(source.ope, "policies")
     rows = tuple(
         (role(source, name), *(estimated(policy, kind).shown() for kind in ESTIMATORS))
         for name, policy in policies.items()
@@ -151,7 +151,7 @@ def estimators(source: ReportInput) -> Table:
 def refusals(source: ReportInput) -> tuple[str, ...]:
     """Every number that was not given, and why; overlap that fails is among them."""
     found = []
-    for name, policy in mapping(source.evaluation, "ope", "policies").items():
+    for name, policy in mapping(source.ope, "policies").items():
         for kind, reason in mapping(policy, "refusals").items():
             found.append(f"{name}, {ESTIMATORS.get(kind, kind).lower()}: {reason}")
         if pick(policy, "overlap", "feasible") is False:
@@ -161,7 +161,7 @@ def refusals(source: ReportInput) -> tuple[str, ...]:
 
 def judgements(source: ReportInput) -> tuple[str, ...]:
     """The reason of each policy's verdict; what would settle it where nothing else refuses."""
-    policies = mapping(source.evaluation, "ope", "policies").items()
+    policies = mapping(source.ope, "policies").items()
     found = ((name, why(one, only_the_log_is_missing(source, name))) for name, one in policies)
     return tuple(f"{name}: {reason}" for name, reason in found if reason)
 
@@ -219,19 +219,19 @@ def estimated(policy: object, kind: str) -> Bounded:
 
 def logged_value(source: ReportInput) -> Bounded:
     """The log's own mean."""
-    found = pick(source.evaluation, "ope", "logged")
+    found = pick(source.ope, "logged")
     low, high = (number(found, "interval", key) for key in ("lower", "upper"))
     return Bounded(number(found, "estimate", "value"), low, high)
 
 
 def _north_star_first(source: ReportInput) -> list[tuple[int, object]]:
     """The key figures with their places in the input."""
-    entries = list(enumerate(listed(source.evaluation, "kpis")))
+    entries = list(enumerate(listed(source.appraisal, "kpis")))
     return sorted(entries, key=lambda entry: words(entry[1], "role") != "north star")
 
 
 def _value_row(source: ReportInput, name: str, truth: bool) -> tuple[str, ...]:
-    policy = pick(source.evaluation, "ope", "policies", name)
+    policy = pick(source.ope, "policies", name)
     robust = estimated(policy, "dr")
     real = world_value(source, "truth", name)
     verdict = words(policy, "judgement", "verdict")

@@ -21,10 +21,10 @@ from pyarrow import csv
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from nurture_rl.appraisal.appendices import Beside
-from nurture_rl.appraisal.appraise import Appraisal, appraise
+from nurture_rl.appraisal.appraise import appraise
 from nurture_rl.appraisal.evaluate import EvaluationConfig
 from nurture_rl.appraisal.evaluation import plain
+from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_folder
@@ -94,23 +94,17 @@ def run_ope(config: DictConfig) -> Finished:
 
 
 def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appraisal:
+    ask, release = run.ask, run.release
     config = replace(
         base,
-        level=run.ask.level,
-        estimators=_estimators(run.ask.estimators),
+        level=release.level if ask.level is None else ask.level,
+        estimators=_estimators(ask.estimators),
+        candidates=opened.candidates,
         rules=opened.rules,
-        margin=run.ask.margin,
-        preferred=run.ask.basis,
+        margin=release.margin if ask.margin is None else ask.margin,
+        preferred=ask.basis,
     )
-    beside = Beside(
-        day=opened.day,
-        segments=opened.segments,
-        harms=opened.harms,
-        factors=opened.factors,
-        features=opened.features,
-        actions=opened.actions,
-        values=tuple(run.data.values),
-    )
+    beside = replace(opened.beside, values=tuple(run.data.values))
     rng = np.random.default_rng(run.seed)
     return appraise(
         opened.log, opened.policies, opened.reference, rng, config, beside, run.ask.candidate
@@ -140,8 +134,8 @@ def _document(
         "appraisal": appraisal.to_dict(),
         "log": {
             **{key: plain(value) for key, value in opened.facts.items()},
-            "actions": list(opened.actions),
-            "features": list(opened.features),
+            "actions": list(opened.beside.actions),
+            "features": list(opened.beside.features),
             "discount": log.discount,
             "logged_probabilities": log.logged_probabilities is not None,
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,7 +79,7 @@ Findings = dict[str, Any]
 
 
 def by_log(found: Findings, name: str = CANDIDATE) -> Findings:
-    policy: Findings = found["ope"]["policies"][name]
+    policy: Findings = found["appraisal"]["evaluation"]["policies"][name]
     return policy
 
 
@@ -88,7 +89,8 @@ def in_world(found: Findings) -> Findings:
 
 
 def distrusted(gap: Findings, trust: str) -> None:
-    cause = {"cause": "leaked_feature", "sentence": "It knows.", "symptom": False, "fatal": True}
+    cause = {"cause": "leaked_feature", "number": 1.0, "threshold": 0.5, "sentence": "It knows."}
+    cause |= {"symptom": False, "fatal": True}
     gap["verdict"] |= {"trust": trust, "causes": [cause]}
 
 
@@ -122,7 +124,7 @@ def no_trust(found: Findings, gap: Findings) -> None:
 
 
 def unsure_log(found: Findings, gap: Findings) -> None:
-    found["ope"]["level"] = 0.9
+    by_log(found)["difference"]["interval"]["level"] = 0.9
 
 
 def unsure_world(found: Findings, gap: Findings) -> None:
@@ -130,12 +132,20 @@ def unsure_world(found: Findings, gap: Findings) -> None:
 
 
 def twin(found: Findings, gap: Findings) -> None:
-    found["candidates"], found["left_out"] = [], {CANDIDATE: "it acts as `drip` does"}
+    found["appraisal"]["candidates"] = []
+    found["left_out"] = {CANDIDATE: "it acts as `drip` does"}
 
 
 def beaten_by_a_program(found: Findings, gap: Findings) -> None:
-    worse = {"value": -0.07, "interval": {"lower": -0.11, "upper": -0.03, "level": 0.975}}
-    found["over_programs"][CANDIDATE]["no_contact"] = worse
+    worse = copy.deepcopy(by_log(found)["difference"]) | {"value": -0.07}
+    worse["interval"] |= {"lower": -0.11, "upper": -0.03, "level": 0.975}
+    found["appraisal"]["over_programs"][CANDIDATE]["no_contact"] = worse
+
+
+def refused_by_a_check(found: Findings, gap: Findings) -> None:
+    for finding in found["appraisal"]["checks"]["findings"]:
+        if finding["code"] == "mean-weight":
+            finding["severity"] = "refuse"
 
 
 def gain_of_the_bar(found: Findings, least: float) -> None:
@@ -195,6 +205,7 @@ def asked_again(
         (unsure_world, "in the simulator holds with 90 % confidence"),
         (beaten_by_a_program, "The log shows that a program that learned nothing earns more"),
         (twin, "it acts as `drip` does"),
+        (refused_by_a_check, "The check 'mean-weight' refuses"),
     ],
 )
 def test_each_piece_of_evidence_alone_stops_a_release(

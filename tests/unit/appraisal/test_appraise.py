@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nurture_rl.appraisal.appendices import Beside
-from nurture_rl.appraisal.appraise import Appraisal, appraise, best_of, wrong
+from nurture_rl.appraisal.appraise import appraise, best_of
 from nurture_rl.appraisal.evaluate import EvaluationConfig
+from nurture_rl.appraisal.record import Appraisal, wrong
 from nurture_rl.appraisal.risk.segments import SegmentVerdict
 from nurture_rl.appraisal.verdict import Judgement, Verdict
 from nurture_rl.errors import OverlapError
@@ -47,7 +48,11 @@ def appraised(
 
 def test_the_candidate_is_the_one_with_the_highest_lower_bound() -> None:
     found = appraised()
-    assert (found.candidate, found.verdict, found.candidates) == ("late", Verdict.BETTER, 2)
+    assert (found.candidate, found.verdict, found.candidates) == (
+        "late",
+        Verdict.BETTER,
+        ("late", "early"),
+    )
     assert appraised(candidate="early").verdict is Verdict.NOT_BETTER
 
 

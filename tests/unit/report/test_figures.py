@@ -49,7 +49,7 @@ def test_single_decisions_and_long_journeys_are_drawn() -> None:
 
 def test_numbers_that_are_missing_or_boundless_draw_without_them() -> None:
     source = sample()
-    ope: dict[str, Any] = dict(source.evaluation["ope"])  # type: ignore[call-overload]
+    ope: dict[str, Any] = dict(source.ope)
     broken = {"estimate": {"value": float("nan")}, "interval": {"lower": None, "upper": None}}
     odd = {
         "estimates": {"dr": broken, "dm": {"estimate": {"value": 3.0}}},
@@ -59,7 +59,7 @@ def test_numbers_that_are_missing_or_boundless_draw_without_them() -> None:
     ope["policies"] = {"_drip": odd, "a" * 200: odd}
     changed: Json = {
         **source.evaluation,
-        "ope": ope,
+        "appraisal": {**source.appraisal, "evaluation": ope},
         "simulator": None,
         "truth": None,
         "candidate": "_drip",
