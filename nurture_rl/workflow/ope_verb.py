@@ -81,7 +81,7 @@ def run_ope(config: DictConfig) -> Finished:
         tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
         with tracking as tracked:
             say(f"{opened.log.n_rows} decisions of {opened.facts['source']} are read")
-            appraisal = _appraised(opened, run, checked.evaluation)
+            appraisal = appraised(opened, run, checked.evaluation)
             document = _document(opened, appraisal, checked.plain, run)
             PROGRESS.info("drawing the report")
             folder = root / "ope" / str(document["run"]["settings_hash"])
@@ -93,7 +93,8 @@ def run_ope(config: DictConfig) -> Finished:
     return Finished(appraisal.verdict, folder, EXIT_CODES[appraisal.verdict])
 
 
-def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appraisal:
+def appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appraisal:
+    """What the judge says of an opened log."""
     ask, release = run.ask, run.release
     config = replace(
         base,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,31 +18,15 @@ from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Workshop
-from tests.pipeline.two_mails import write_log
-from tests.unit.workflow.judged_by_hand import settings_of
+from tests.pipeline.two_mails import BAR, CANDIDATE, two_mails_loop
 
-CANDIDATE, BAR = "linear_thompson", "rules"
 MAILS = ("mens_email", "womens_email")
 
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The whole loop on a folder whose log says itself that a third of everything was done."""
-    root = tmp_path_factory.mktemp("two mails")
-    write_log(root / "log", 4000)
-    run = settings_of(
-        "data=folder",
-        "data.journey=hillstrom",
-        f"data.path={root / 'log'}",
-        "data.complete_until=2026-03-01T00:00:00Z",
-        f"runs={root / 'runs'}",
-        "experiment=small",
-        "world.members=4",
-        "world.training.epochs=6",
-        "+world.training={batch: 256, learning_rate: 0.01, prior_precision: 1.0}",
-    )
-    few = {name: run.run.policies[name] for name in ("drip", BAR, CANDIDATE)}
-    return Pipeline(replace(run, run=replace(run.run, policies=few)), lambda line: None)
+    """The whole loop on a log of two mails."""
+    return two_mails_loop(tmp_path_factory.mktemp("two mails"))
 
 
 def read(path: Path) -> Any:
