@@ -13,6 +13,7 @@ from nurture_rl.appraisal.kpis import Kpi
 from nurture_rl.appraisal.risk.factors import factors_of
 from nurture_rl.appraisal.risk.harm import HarmBound, harm_bound
 from nurture_rl.appraisal.risk.lift import LiftDecomposition, decompose_lift, doubly_robust
+from nurture_rl.appraisal.risk.limits import Limit
 from nurture_rl.appraisal.risk.returns import Quantile, TailConfig, tail_risk
 from nurture_rl.appraisal.risk.segments import (
     SegmentConfig,
@@ -43,6 +44,7 @@ class Beside:
     segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)  # [E] each
     kpis: tuple[Kpi, ...] = ()  # key figures, the north star first
     harms: Mapping[str, FloatArray] = field(default_factory=dict)  # counts per decision, [N] each
+    limits: tuple[Limit, ...] = ()  # on harms
     factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # level by action, [a]
     features: tuple[str, ...] = ()  # names, [d]
     actions: tuple[str, ...] = ()  # names, [a]

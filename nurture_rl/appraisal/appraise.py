@@ -25,6 +25,7 @@ from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, PolicyEvaluation
 from nurture_rl.appraisal.kpis import KpiEvaluation, kpi_evaluation, outcome_log
 from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
 from nurture_rl.appraisal.risk.lift import LiftDecomposition
+from nurture_rl.appraisal.risk.limits import LimitFinding, broken, limit_finding
 from nurture_rl.appraisal.risk.segments import SegmentValue
 from nurture_rl.appraisal.selection.compare import PolicyComparison, compare_policies
 from nurture_rl.appraisal.verdict import Judgement, Verdict
@@ -89,14 +90,47 @@ def appraise(
     if config.rules is not None and wrong(LOGGED, config.rules, checks, targets):
         known = replace(config, rules=None)  # a bar that nobody may believe is none
     evaluation = _withheld(evaluate_questions(log, asked, reference, known), checks, targets)
-    PROGRESS.info("key figures, weeks, risk, segments and lift")
-    others = [name for name in policies if name != reference]
-    chosen = candidate or best_of(evaluation, list(candidates) or others or list(policies))
-    refused = tuple(
-        name for name, found in targets.items() if (*checks.of(REFUSE), *found.of(REFUSE))
+    PROGRESS.info("key figures, harms, weeks, risk, segments and lift")
+    refused = [name for name, one in targets.items() if (*checks.of(REFUSE), *one.of(REFUSE))]
+    carried = _carried(log, asked, evaluation, refused)
+    held = tuple(
+        limit_finding(log, limit, carried, tuple(asked), reference, config.level)
+        for limit in beside.limits
     )
-    case = _Case(log, asked, of_kpis, evaluation, chosen, beside, designs[0], together, refused)
-    return _with_appendices(case, config, candidates, (checks, targets), rng)
+    evaluation = _within(evaluation, held)
+    rivals = candidates or [name for name in policies if name != reference] or list(policies)
+    chosen = candidate or best_of(evaluation, rivals)
+    case = _Case(
+        log, asked, of_kpis, evaluation, chosen, beside, designs[0], together, refused, carried
+    )
+    return replace(_with_appendices(case, config, candidates, (checks, targets), rng), limits=held)
+
+
+def _carried(
+    log: EvaluationLog,
+    asked: Mapping[str, Question],
+    evaluation: Evaluation,
+    refused: Sequence[str],
+) -> dict[str, FloatArray]:
+    """Chances of the logged actions under the policies to be believed, and as logged."""
+    found = {LOGGED: log.propensity}
+    for name, one in asked.items():
+        if evaluation.policies[name].overlap.feasible and name not in refused:
+            found[name] = one.target.taken
+    return found
+
+
+def _within(evaluation: Evaluation, limits: tuple[LimitFinding, ...]) -> Evaluation:
+    """Nobody is better who may do more harm than is acceptable."""
+    policies = {}
+    for name, policy in evaluation.policies.items():
+        over, judged = broken(limits, name), policy.judgement
+        if over and judged is not None and judged.verdict is Verdict.BETTER:
+            reason = f"{judged.reason}; but a limit on harm is not kept: {'; '.join(over)}"
+            settle = "more contacts, or a policy closer to the log, would narrow the bound"
+            judged = Judgement(Verdict.CANNOT_TELL_YET, reason, None, settle)
+        policies[name] = replace(policy, judgement=judged)
+    return replace(evaluation, policies=policies)
 
 
 def _limits(thresholds: OverlapThresholds) -> CheckThresholds:
@@ -120,16 +154,8 @@ class _Case:
     beside: Beside
     design: ValueDesign
     level: float  # over all candidates, segments or policies together
-    refused: tuple[str, ...]  # policies whose numbers a check withholds
-
-    @property
-    def carried(self) -> dict[str, FloatArray]:
-        """Chances of the logged actions under the policies to be believed, and as logged."""
-        found = {LOGGED: self.log.propensity}
-        for name, one in self.asked.items():
-            if self.evaluation.policies[name].overlap.feasible and name not in self.refused:
-                found[name] = one.target.taken
-        return found
+    refused: Sequence[str]  # policies whose numbers a check withholds
+    carried: Mapping[str, FloatArray]  # chances of the logged actions of all others, and as logged
 
     def lack(self, name: str) -> str:
         """Why a policy is not among them."""
@@ -172,13 +198,14 @@ def _with_appendices(
         weeks=weeks,
         tails=told,
         harms=harm_bounds(case.log, case.carried, case.beside.harms, case.evaluation.level),
+        limits=(),
         segments=parts,
         lift=None if isinstance(lift, str) else lift,
         skipped=skipped,
     )
 
 
-def best_of(evaluation: Evaluation, rivals: list[str]) -> str:
+def best_of(evaluation: Evaluation, rivals: Sequence[str]) -> str:
     """The rival with the highest lower bound, first those carried that no check refuses.
 
     A withheld verdict has a decided interval, and "cannot tell yet" all the same. One that is the

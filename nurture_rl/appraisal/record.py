@@ -11,6 +11,7 @@ from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, Json, plain
 from nurture_rl.appraisal.kpis import KpiEvaluation
 from nurture_rl.appraisal.risk.harm import HarmBound
 from nurture_rl.appraisal.risk.lift import LiftDecomposition
+from nurture_rl.appraisal.risk.limits import LimitFinding, broken
 from nurture_rl.appraisal.risk.segments import SegmentValue
 from nurture_rl.appraisal.selection.compare import PolicyComparison
 from nurture_rl.appraisal.verdict import Verdict
@@ -42,6 +43,7 @@ class Appraisal:
     weeks: Mapping[str, list[PeriodValue]]  # by policy, and "logged"
     tails: Mapping[str, Tail]  # of the return per episode, by policy, and "logged"
     harms: Mapping[str, Mapping[str, HarmBound]]  # by harm and policy, and "logged"
+    limits: tuple[LimitFinding, ...]  # on harms, and who keeps to them
     segments: Mapping[str, tuple[SegmentValue, ...]]  # of the candidate, by name of the labels
     lift: LiftDecomposition | None  # of the candidate over the reference
     skipped: Mapping[str, str]  # parts that were not made, and why
@@ -62,6 +64,10 @@ class Appraisal:
         for one in dict.fromkeys((name, self.evaluation.reference)):
             found += () if one == LOGGED else self.target_checks[one].of(REFUSE)
         return tuple(found)
+
+    def broken_limits(self, name: str) -> tuple[str, ...]:
+        """The limits on harms that a policy does not keep to, or cannot be shown to."""
+        return broken(self.limits, name)
 
     def believed(self, name: str) -> bool:
         """Whether the log carries a policy and no check refuses its numbers."""

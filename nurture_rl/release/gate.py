@@ -73,6 +73,7 @@ class GateEvidence:
     verdict_text: str
     verdict_on_bar: bool = True  # the rules of that verdict are the bar
     refusals: tuple[Finding, ...] = ()  # checks of log, candidate and reference that refuse
+    harms: tuple[str, ...] = ()  # limits on harms that it is not shown to keep to, in words
     world: WorldJudgement | None = None  # None: the simulator was not held against a log
     bar: BarEvidence | None = None  # None: no program to be compared with
     programs: tuple[ProgramEvidence, ...] = ()  # beside the reference and the bar
@@ -114,7 +115,8 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
     heard = _heard_on_the_bar(evidence, config)
     below = [one for told in heard for one in _above(*told, evidence, config)]
     told = (*_checks(evidence), *_overlap(evidence), *_verdict(evidence))
-    reasons = (*told, *below, *_veto(evidence))
+    harms = tuple(f"A limit on harm is not kept: {one}." for one in evidence.harms)
+    reasons = (*told, *harms, *below, *_veto(evidence))
     reasons += tuple(_world(evidence, config))
     for where, found in ((_LOG, evidence.logged), (_SIMULATOR, evidence.simulated)):
         reasons += tuple(_bound(where, found, evidence, config))

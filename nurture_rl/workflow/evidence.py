@@ -61,6 +61,7 @@ def evidence_on(candidate: str, found: Evaluated, verdict: GapVerdict) -> GateEv
         verdict_text="" if policy.judgement is None else policy.judgement.reason,
         verdict_on_bar=appraisal.rules == found.bar.name,
         refusals=appraisal.refusals(candidate),
+        harms=appraisal.broken_limits(candidate),
         world=world_judgement(verdict, played),
         bar=_against_bar(found, candidate),
         programs=tuple(

@@ -14,6 +14,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.appraisal.appendices import Beside
 from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.appraisal.kpis import Kpi
+from nurture_rl.appraisal.risk.limits import Limit
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.policies.policy import FloatArray, Policy
 from nurture_rl.workflow.bar import Field, field_of
@@ -48,6 +49,7 @@ def held_out(decisions: Decisions, journey: Journey) -> HeldOut:
         segments=_segments(journey, log.features[first_rows(log)]) or few_levels(log, names),
         kpis=_kpis(journey, amounts),
         harms=_harms(journey, amounts),
+        limits=_limits(journey, amounts),
         factors=_factors(journey),
         features=names,
         actions=ActionCatalog.of(journey).ids,
@@ -121,3 +123,19 @@ def _harms(journey: Journey, amounts: FloatArray) -> dict[str, FloatArray]:
         if of:
             found[name] = _sum_of(journey, amounts, of)
     return found
+
+
+def _limits(journey: Journey, amounts: FloatArray) -> tuple[Limit, ...]:
+    sent = [one.name for one in journey.signals if one.type == "sent" and one.by_action]
+    exposures = {"decision": np.ones(len(amounts)), "send": _sum_of(journey, amounts, sent)}
+    return tuple(
+        Limit(
+            name=limit.name,
+            per=limit.per,
+            events=_sum_of(journey, amounts, limit.of),
+            exposure=exposures.get(limit.per),
+            at_most=limit.at_most,
+            above_reference=limit.above_reference,
+        )
+        for limit in journey.limits
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_envs.actions import ActionCatalog
+from nurture_envs.journey_file import parse_journey
 from nurture_rl.appraisal.evaluation import plain
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.verdict import Verdict
@@ -193,6 +194,30 @@ def test_a_deterministic_log_is_refused_by_both_in_the_same_words(
             judge()
         told.append(str(refusal.value))
     assert told[0] == told[1]
+
+
+def limited(loop: Pipeline, at_most: float) -> Pipeline:
+    """The same loop on a journey in which a visit is a harm."""
+    limits = {"visits": {"of": ["visited"], "at_most": at_most}}
+    changed = replace(loop)
+    for name in ("raw", "ingested", "world", "gap", "policies", "resolved"):
+        changed.__dict__[name] = getattr(loop, name)
+    changed.__dict__["journey"] = parse_journey({**loop.journey.resolved, "limits": limits})
+    return changed
+
+
+@pytest.mark.parametrize("at_most, keeps", [(0.5, False), (0.99, True)])
+def test_a_policy_that_may_break_a_limit_on_harm_is_not_released(
+    loop: Pipeline, tmp_path: Path, at_most: float, keeps: bool
+) -> None:
+    said = said_on(limited(loop, at_most), tmp_path, healthy)
+    require_one_voice(said)
+    assert said.run.refusals(CANDIDATE) == ()
+    assert (said.run.broken_limits(CANDIDATE) == ()) is keeps
+    assert (said.ope.verdict_on(CANDIDATE) is Verdict.BETTER) is keeps
+    assert (said.gate["passed"], said.bundled) == (keeps, keeps)
+    told = [reason for reason in said.gate["reasons"] if "A limit on harm is not kept" in reason]
+    assert len(told) == (0 if keeps else 1)
 
 
 @pytest.mark.parametrize("change", [healthy, a_part_of_it])

@@ -176,6 +176,7 @@ def findings() -> dict[str, Any]:
     appraisal = {
         "evaluation": evaluation(),
         "kpis": [],
+        "limits": [],
         "candidate": "ppo",
         "rules": "expert",
         "margin": 0.0,
