@@ -125,6 +125,26 @@ def harm_bounds(
     return found
 
 
+def times_done(
+    log: EvaluationLog, probabilities: FloatArray, factors: Mapping[str, tuple[str, ...]]
+) -> dict[str, dict[str, float]]:
+    """How often per episode a policy takes each level of each factor, where the log went.
+
+    Args:
+        log: the decisions.
+        probabilities: of the policy on the log's rows, [N, a].
+        factors: level of each action by factor, [a] each; an empty level is not counted.
+    """
+    times = probabilities.sum(axis=0) / log.n_episodes
+    found: dict[str, dict[str, float]] = {}
+    for factor, levels in factors.items():
+        found[factor] = {level: 0.0 for level in dict.fromkeys(levels) if level}
+        for level, often in zip(levels, times.tolist(), strict=True):
+            if level:
+                found[factor][level] += often
+    return found
+
+
 def over_programs(
     found: Evaluation,
     carried: Collection[str],

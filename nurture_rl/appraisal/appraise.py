@@ -14,6 +14,7 @@ from nurture_rl.appraisal.appendices import (
     lift_by_factor,
     over_programs,
     tails,
+    times_done,
 )
 from nurture_rl.appraisal.by_period import PeriodValue, by_period, weeks_of
 from nurture_rl.appraisal.evaluate import (
@@ -38,7 +39,7 @@ from nurture_rl.ope.estimators import cumulative_weights
 from nurture_rl.ope.intervals import SAME_POLICY, simultaneous_level
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
 from nurture_rl.ope.suite import Question
-from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.targets import Tabled, TargetPolicy, logged_one_hot
 from nurture_rl.ope.ties import alike
 from nurture_rl.ope.value_model import ValueDesign, value_designs
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
@@ -194,6 +195,7 @@ def _with_appendices(
         checks=checked[0],
         target_checks=checked[1],
         comparison=comparison,
+        doing=_doing(case),
         weights=_profiles(case),
         weeks=weeks,
         tails=told,
@@ -249,6 +251,15 @@ def _withheld(
 def _one_policy(policy: PolicyEvaluation) -> bool:
     """Whether it acts as the reference does; that of another target policy holds on any log."""
     return policy.difference is not None and policy.difference.interval.method == SAME_POLICY
+
+
+def _doing(case: _Case) -> dict[str, dict[str, dict[str, float]]]:
+    """What was done per episode, and what each policy would do where the log went."""
+    log, factors = case.log, case.beside.factors
+    found = {LOGGED: times_done(log, logged_one_hot(log.mask, log.action), factors)}
+    for name, question in case.asked.items():
+        found[name] = times_done(log, question.target.probabilities, factors)
+    return found
 
 
 def _profiles(case: _Case) -> dict[str, WeightProfile]:

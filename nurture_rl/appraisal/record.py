@@ -39,6 +39,7 @@ class Appraisal:
     checks: LogChecks  # of the log
     target_checks: Mapping[str, LogChecks]  # of each policy on it
     comparison: PolicyComparison | None  # of the policies that the log carries
+    doing: Mapping[str, Mapping[str, Mapping[str, float]]]  # by policy and factor; see `times_done`
     weights: Mapping[str, WeightProfile]  # by policy
     weeks: Mapping[str, list[PeriodValue]]  # by policy, and "logged"
     tails: Mapping[str, Tail]  # of the return per episode, by policy, and "logged"

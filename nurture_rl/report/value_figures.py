@@ -10,8 +10,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from nurture_rl.report import drawing
 from nurture_rl.report.numbers import Bounded, shortened
+from nurture_rl.report.ope_source import believed
 from nurture_rl.report.source import ReportInput, mapping, number, numbers, pick
-from nurture_rl.report.value_tables import estimated, logged_value
+from nurture_rl.report.value_tables import estimated, judge_of, logged_value
 from nurture_rl.report.verdict import world_value
 
 NAME_LENGTH = 26  # characters of a policy's name beside an axis
@@ -87,7 +88,7 @@ def overlap(source: ReportInput) -> bytes | None:
 
 def _answers(source: ReportInput, name: str) -> list[tuple[Judge, Bounded]]:
     """What every judge that knows the policy says of it."""
-    policy = pick(source.ope, "policies", name)
+    policy = pick(source.ope, "policies", name) if believed(judge_of(source), name) else None
     found = [
         (
             judge,

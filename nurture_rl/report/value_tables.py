@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nurture_rl.report.judged import lack
 from nurture_rl.report.mixes import action_shares, mix_names
 from nurture_rl.report.numbers import (
     MISSING,
     Bounded,
-    bounded,
     count,
     percent,
     sentence_case,
     shown,
 )
+from nurture_rl.report.ope_source import OpeSource, believed
 from nurture_rl.report.source import (
     Json,
     ReportInput,
@@ -55,22 +56,9 @@ def role(source: ReportInput, name: str) -> str:
     return f"{name} ({', '.join(found)})" if found else name
 
 
-def kpis(source: ReportInput) -> Table:
-    """North star and supporting KPIs of each policy, with intervals."""
-    entries = [entry for _, entry in _north_star_first(source)]
-    columns = tuple(
-        f"{words(kpi, 'name') or MISSING} ({words(kpi, 'role') or 'supporting'}, "
-        f"{words(kpi, 'better') or 'higher'} is better)"
-        for kpi in entries
-    )
-    names = tuple({name: None for kpi in entries for name in mapping(kpi, "policies")})
-    logged = ("as logged", *(bounded(kpi, "logged").shown() for kpi in entries))
-    rows = tuple(
-        (role(source, name), *(bounded(kpi, "policies", name).shown() for kpi in entries))
-        for name in names
-    )
-    caption = f"Key figures by policy, {source.per}"
-    return Table(caption, ("Policy", *columns), (logged, *rows) if entries else ())
+def judge_of(source: ReportInput) -> OpeSource:
+    """What the judge of the log found, as the off-policy report reads it."""
+    return OpeSource({"appraisal": {**source.appraisal, "candidate": source.candidate}})
 
 
 def played_kpis(source: ReportInput, world: str, caption: str) -> Table:
@@ -232,12 +220,14 @@ def _north_star_first(source: ReportInput) -> list[tuple[int, object]]:
 
 def _value_row(source: ReportInput, name: str, truth: bool) -> tuple[str, ...]:
     policy = pick(source.ope, "policies", name)
-    robust = estimated(policy, "dr")
+    judge = judge_of(source)
+    known = believed(judge, name)
+    robust = estimated(policy, "dr") if known else Bounded(None)
     real = world_value(source, "truth", name)
     verdict = words(policy, "judgement", "verdict")
     return (
         role(source, name),
-        robust.shown(),
+        robust.shown() if known else lack(judge, name),
         logged_difference(source, name).shown(signed=True),
         world_value(source, "simulator", name).shown(),
         world_difference(source, "simulator", name).shown(signed=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nurture_rl.report.numbers import Bounded, bounded, count
+from nurture_rl.report.ope_source import OpeSource, believed
 from nurture_rl.report.source import ReportInput, listed, mapping, number, pick, words
 
 _UNSEEN = ", since too few logged contacts were treated the way it would treat them"
@@ -69,7 +70,11 @@ def _enough(source: ReportInput) -> str:
 
 
 def logged_difference(source: ReportInput, name: str) -> Bounded:
-    """A policy's doubly robust difference to the reference."""
+    """A policy's doubly robust difference to the reference, where both are to be believed."""
+    judge = OpeSource({"appraisal": source.appraisal})
+    pair = (name, source.reference)
+    if not all(one == "logged" or believed(judge, one) for one in pair):
+        return Bounded(None)
     found = pick(source.ope, "policies", name, "difference")
     interval = pick(found, "interval")
     return Bounded(number(found, "value"), number(interval, "lower"), number(interval, "upper"))

@@ -53,7 +53,7 @@ def test_numbers_that_are_missing_or_boundless_draw_without_them() -> None:
     broken = {"estimate": {"value": float("nan")}, "interval": {"lower": None, "upper": None}}
     odd = {
         "estimates": {"dr": broken, "dm": {"estimate": {"value": 3.0}}},
-        "overlap": {"ess": None, "ess_by_step": [None, None]},
+        "overlap": {"feasible": True, "ess": None, "ess_by_step": [None, None]},
         "action_mix": [[1.0, 0.0]],
     }
     ope["policies"] = {"_drip": odd, "a" * 200: odd}

@@ -26,8 +26,8 @@ from tests.unit.report.sample import (
 
 SECTIONS = [
     "verdict",
-    "data",
     "kpis",
+    "data",
     "values",
     "overlap",
     "calibration",
@@ -226,7 +226,7 @@ def test_the_north_star_stands_before_the_supporting_figures() -> None:
 
 def test_truth_stands_beside_the_estimate_only_where_it_is_known() -> None:
     known = page_of(sample).text
-    assert "15.6, inside" in known
+    assert "14.4, inside" in known
     assert "In truth" in known
     assert "In truth" not in page_of(undecided).text
 

@@ -190,7 +190,7 @@ def findings() -> dict[str, Any]:
         "comparison": None,
         "lift": None,
     }
-    empty = ("weights", "weeks", "tails", "harms", "segments", "skipped")
+    empty = ("doing", "weights", "weeks", "tails", "harms", "segments", "skipped")
     rows = {
         "ppo": played(50.0, 9.0, 5.0),
         "linear_thompson": played(45.0, 8.0, 2.0),
