@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 _MISSING = object()
@@ -152,3 +153,21 @@ def _bounds(low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return ""
     return f" in [{'-inf' if low is None else low}, {'inf' if high is None else high}]"
+
+
+def as_mapping(value: Any) -> dict[str, Any]:
+    """A mapping as it is; anything else as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def channels_of(f: Fields, name: str, known: list[str], default: Any = None) -> tuple[str, ...]:
+    """The channels that a list of names and patterns stands for; a pattern of values says so."""
+    wanted = f.items(name) if default is None else f.items(name, default)
+    found: list[str] = []
+    for pattern in map(str, wanted):
+        values = ".value" in pattern
+        matches = [c for c in known if fnmatchcase(c, pattern) and c.endswith(".value") == values]
+        if not matches:
+            f.problem(name, f"no signal is called {pattern!r}{hint(pattern, known)}")
+        found += [match for match in matches if match not in found]
+    return tuple(found)

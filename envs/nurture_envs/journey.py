@@ -10,6 +10,7 @@ from typing import Any
 from nurture_envs.clock import Clock
 
 JOBS = ("remove_objection", "deliver_proof", "qualify", "book_meeting", "activate", "re_engage")
+LIMIT_UNITS = ("contact", "decision", "send")  # a contact: as values are, per episode
 APPROVALS = ("draft", "approved", "withdrawn")
 FEATURE_KINDS = ("count", "recency", "ratio", "streak", "ever", "attribute", "stage", "calendar")
 CALENDAR_PARTS = ("bin", "weekday", "slot")
@@ -136,6 +137,20 @@ class Kpi:
 
 
 @dataclass(frozen=True, slots=True)
+class HarmLimit:
+    """How much of a harm a policy may at most be allowed to do; None: no limit of that kind.
+
+    A limit holds for an upper bound: a policy whose harm nobody can bound does not keep to it.
+    """
+
+    name: str
+    of: tuple[str, ...]  # signals that are the harm
+    per: str  # what `at_most` is counted over: one of LIMIT_UNITS
+    at_most: float | None  # events per `per`
+    above_reference: float | None  # events per contact beyond those of the reference policy
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """One comparison of a feature column with a number."""
 
@@ -170,6 +185,7 @@ class Journey:
     guardrails: GuardrailSettings
     north_star: Kpi
     supporting: tuple[Kpi, Kpi]
+    limits: tuple[HarmLimit, ...]  # on harms of a policy to be released
     drip: tuple[tuple[int, str], ...]  # (bin, action id), the fixed program this one replaces
     rules: tuple[Rule, ...]
     expert: tuple[Rule, ...]  # what a thoughtful person would run instead; empty: nobody wrote it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import Clock
 from nurture_envs.errors import JourneyError
 from nurture_envs.features.spec import FeatureSpec
-from nurture_envs.fields import Fields, hint
+from nurture_envs.fields import Fields, as_mapping, channels_of, hint
 from nurture_envs.journey import (
     APPROVALS,
     CALENDAR_PARTS,
@@ -26,12 +25,12 @@ from nurture_envs.journey import (
     FrequencyCap,
     GuardrailSettings,
     Journey,
-    Kpi,
     Message,
     Reward,
     Rule,
     Signal,
 )
+from nurture_envs.journey_goals import read_kpis, read_limit
 
 _OPERATORS = (">=", "<=", "==", "!=", ">", "<")
 
@@ -103,16 +102,7 @@ def _journey(f: Fields) -> Journey:
     signals = tuple(_signal(name, child) for name, child in f.children("signals"))
     channels = [s.name for s in signals] + [f"{s.name}.value" for s in signals if s.valued]
     stages = tuple((str(k), str(v)) for k, v in f.mapping("stages", {}).data.items())
-    kpis = f.mapping("kpis")
-    north_star = _kpi(kpis.mapping("north_star"), channels)
-    supporting = [
-        _kpi(Fields(_as_mapping(k), f"kpis.supporting[{i}]", f.problems), channels)
-        for i, k in enumerate(kpis.items("supporting"))
-    ]
-    if len(supporting) != 2:
-        kpis.problem("supporting", f"expected exactly 2 supporting KPIs, got {len(supporting)}")
-        supporting = [*supporting, north_star, north_star][:2]
-    kpis.finish()
+    north_star, *supporting = read_kpis(f.mapping("kpis"), channels)
     journey = Journey(
         name=f.text("journey"),
         title=f.text("title"),
@@ -124,10 +114,11 @@ def _journey(f: Fields) -> Journey:
         options=_options(f.mapping("actions")),
         features=tuple(_feature(n, c, channels, stages) for n, c in f.children("features")),
         reward=_reward(f.mapping("reward"), signals, channels),
-        terminals=_channels(f, "terminals", channels, default=[]),
+        terminals=channels_of(f, "terminals", channels, default=[]),
         guardrails=_guardrails(f.mapping("guardrails", {}), channels),
         north_star=north_star,
         supporting=(supporting[0], supporting[1]),
+        limits=tuple(read_limit(n, c, channels) for n, c in f.children("limits", {})),
         drip=tuple(_drip(f.mapping("drip", {}))),
         rules=read_rules(f, "rules"),
         expert=read_rules(f, "expert"),
@@ -135,10 +126,6 @@ def _journey(f: Fields) -> Journey:
     )
     f.finish()
     return journey
-
-
-def _as_mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _signal(name: str, f: Fields) -> Signal:
@@ -210,18 +197,6 @@ def _options(f: Fields) -> ActionOptions:
     return options
 
 
-def _channels(f: Fields, name: str, known: list[str], default: Any = None) -> tuple[str, ...]:
-    wanted = f.items(name) if default is None else f.items(name, default)
-    found: list[str] = []
-    for pattern in map(str, wanted):
-        values = ".value" in pattern
-        matches = [c for c in known if fnmatchcase(c, pattern) and c.endswith(".value") == values]
-        if not matches:
-            f.problem(name, f"no signal is called {pattern!r}{hint(pattern, known)}")
-        found += [match for match in matches if match not in found]
-    return tuple(found)
-
-
 def _feature(
     name: str, f: Fields, known: list[str], stages: tuple[tuple[str, str], ...]
 ) -> Feature:
@@ -230,9 +205,9 @@ def _feature(
     feature = Feature(
         name=name,
         kind=kind,
-        of=_channels(f, "of", known) if counted else (),
-        over=_channels(f, "over", known) if kind == "ratio" else (),
-        until=_channels(f, "until", known) if kind == "streak" else (),
+        of=channels_of(f, "of", known) if counted else (),
+        over=channels_of(f, "over", known) if kind == "ratio" else (),
+        until=channels_of(f, "until", known) if kind == "streak" else (),
         window=f.integer("window", low=1) if counted and kind != "ever" else 1,
         attribute=f.text("attribute", name) if kind == "attribute" else "",
         levels=tuple(str(v) for v in f.items("levels", [])) if kind == "attribute" else (),
@@ -278,7 +253,7 @@ def _reward(f: Fields, signals: tuple[Signal, ...], known: list[str]) -> Reward:
 def _guardrails(f: Fields, known: list[str]) -> GuardrailSettings:
     caps = []
     for i, cap in enumerate(f.items("frequency_caps", [])):
-        c = Fields(_as_mapping(cap), f"guardrails.frequency_caps[{i}]", f.problems)
+        c = Fields(as_mapping(cap), f"guardrails.frequency_caps[{i}]", f.problems)
         caps.append(FrequencyCap(c.integer("max", low=1), c.number("hours", low=0.25)))
         c.finish()
     quiet = f.whole_numbers("quiet_hours", [])
@@ -299,21 +274,13 @@ def _guardrails(f: Fields, known: list[str]) -> GuardrailSettings:
         quiet_hours=(quiet[0], quiet[1]) if len(quiet) == 2 else None,
         unknown_zone_slack=(slack[0], slack[1]),
         conversation=tuple((str(n), conversation.integer(n, low=1)) for n in conversation.data),
-        opt_out=_channels(f, "opt_out", known, default=[]),
-        hard_bounce=_channels(f, "hard_bounce", known, default=[]),
-        escalation_needs=_channels(f, "escalation_needs", known, default=[]),
+        opt_out=channels_of(f, "opt_out", known, default=[]),
+        hard_bounce=channels_of(f, "hard_bounce", known, default=[]),
+        escalation_needs=channels_of(f, "escalation_needs", known, default=[]),
         availability=f.flag("availability", False),
     )
     f.finish()
     return settings
-
-
-def _kpi(f: Fields, known: list[str]) -> Kpi:
-    kpi = Kpi(
-        f.text("name"), _channels(f, "of", known), f.text("better", "higher", ("higher", "lower"))
-    )
-    f.finish()
-    return kpi
 
 
 def _drip(f: Fields) -> list[tuple[int, str]]:
@@ -329,7 +296,7 @@ def _drip(f: Fields) -> list[tuple[int, str]]:
 def read_rules(f: Fields, name: str) -> tuple[Rule, ...]:
     """The list under a key, each `{when: {column: ">= 2"}, do: action}`; problems go to `f`."""
     return tuple(
-        _rule(Fields(_as_mapping(value), f.key(f"{name}[{i}]"), f.problems))
+        _rule(Fields(as_mapping(value), f.key(f"{name}[{i}]"), f.problems))
         for i, value in enumerate(f.items(name, []))
     )
 

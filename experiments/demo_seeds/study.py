@@ -12,8 +12,8 @@ from typing import Any
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.workflow.config import Settings
-from nurture_rl.workflow.evaluate import verdict_of
-from nurture_rl.workflow.gap import read_gap
+from nurture_rl.workflow.evaluate import Evaluated, read_evaluated
+from nurture_rl.workflow.gap import gap_verdict
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.stages import Say
 
@@ -129,32 +129,34 @@ def run_of_seed(checked: Settings, say: Say) -> SeedRecord:
             "truth nobody can say how often the gate was right"
         )
     gate = json.loads((pipeline.released / "gate.json").read_text("utf-8"))
-    found = json.loads((pipeline.evaluated / "evaluation.json").read_text("utf-8"))
+    found = read_evaluated(pipeline.evaluated)
+    evaluation = found.appraisal.evaluation
     return SeedRecord(
         seed=checked.run.seed,
         unit=pipeline.journey.reward.unit,
-        reference=found["reference"],
-        learned=tuple(found["candidates"]),
-        policies={name: _policy(found, name) for name in found["ope"]["policies"]},
+        reference=evaluation.reference,
+        learned=found.appraisal.candidates,
+        policies={name: _policy(found, name) for name in evaluation.policies},
         gate=gate,
-        trust=read_gap(pipeline.gap)["verdict"]["trust"],
+        trust=gap_verdict(pipeline.gap).trust.value,
         settings=settings_hash(checked),
     )
 
 
-def _policy(found: Mapping[str, Any], name: str) -> SeedPolicy:
-    true, world = (found[judge]["policies"][name] for judge in ("truth", "simulator"))
-    over = true["over_bar"]
+def _policy(found: Evaluated, name: str) -> SeedPolicy:
+    assert found.truth is not None, "the log is the reference world's, so the truth is known"
+    true = found.truth.policies[name]
+    over = true.over_bar
     return SeedPolicy(
-        truth=true["value"],
-        truth_lower=true["lower"],
-        truth_upper=true["upper"],
-        difference=true["difference"],
-        difference_lower=true["difference_lower"],
-        difference_upper=true["difference_upper"],
-        over_bar=None if over is None else Paired(over["value"], over["lower"], over["upper"]),
-        world=world["value"],
-        verdict=verdict_of(found, name),
+        truth=true.value,
+        truth_lower=true.lower,
+        truth_upper=true.upper,
+        difference=true.difference,
+        difference_lower=true.difference_lower,
+        difference_upper=true.difference_upper,
+        over_bar=None if over is None else Paired(over.value, over.lower, over.upper),
+        world=found.simulator.policies[name].value,
+        verdict=found.appraisal.verdict_on(name).value,
     )
 
 

@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
+from nurture_rl.appraisal.evaluate import EvaluationConfig, evaluate_policies
 from nurture_rl.errors import NurtureError
-from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.decisions import held_out_log, load_decisions

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.appraisal.selection.scores import rank_correlation, regret_at_k
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.selection.scores import rank_correlation, regret_at_k
 
 FloatArray = NDArray[np.float64]
 

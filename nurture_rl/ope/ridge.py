@@ -70,26 +70,41 @@ def penalised_factor(part: RidgeSums, penalty: float) -> FloatArray:
 
 
 def best_penalty(parts: Sequence[RidgeSums], held_out: int, penalties: tuple[float, ...]) -> float:
-    """The ridge whose rewards, fitted without two folds, fit the second of them best.
+    """`best_penalties` of a single answer."""
+    return best_penalties((parts,), held_out, penalties)[0]
 
-    One that is too small to be solved for is passed over.
+
+def best_penalties(
+    answers: Sequence[Sequence[RidgeSums]], held_out: int, penalties: tuple[float, ...]
+) -> list[float]:
+    """For each answer the ridge that, fitted without two folds, fits the second of them best.
+
+    All answers are about the same rows and share the factors of their Gram. A ridge that is too
+    small to be solved for is passed over.
+
+    Args:
+        answers: sums of every fold, by answer; they differ in `cross` and `square` alone.
+        held_out: the fold that the chosen ridge will predict.
+        penalties: what may be chosen, per row.
 
     Raises:
         FitError: none can be solved for.
     """
     if len(penalties) == 1:
-        return penalties[0]
-    other = (held_out + 1) % len(parts)
-    training, check = pooled(parts, (held_out, other)), parts[other]
-    losses: dict[float, float] = {}
+        return [penalties[0]] * len(answers)
+    other = (held_out + 1) % len(answers[0])
+    training = [pooled(parts, (held_out, other)) for parts in answers]
+    losses: list[dict[float, float]] = [{} for _ in answers]
     for penalty in penalties:
         try:
-            factor = penalised_factor(training, penalty)
+            factor = penalised_factor(training[0], penalty)
         except FitError as error:
             refusal = error
             continue
-        theta = linalg.cho_solve((factor, False), training.cross)
-        losses[penalty] = check.square - 2.0 * check.cross @ theta + theta @ check.gram @ theta
-    if not losses:
+        for found, own, parts in zip(losses, training, answers, strict=True):
+            theta, check = linalg.cho_solve((factor, False), own.cross), parts[other]
+            loss = check.square - 2.0 * check.cross @ theta + theta @ check.gram @ theta
+            found[penalty] = float(loss)
+    if not losses[0]:
         raise refusal
-    return min(losses, key=losses.__getitem__)
+    return [min(found, key=found.__getitem__) for found in losses]

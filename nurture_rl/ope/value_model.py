@@ -8,6 +8,7 @@ action and u its catalogue factors. `feature_map` keeps phi from being written o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,7 +24,13 @@ from nurture_rl.ope.log import (
     continuation,
     horizon,
 )
-from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled, require_folds
+from nurture_rl.ope.ridge import (
+    RidgeSums,
+    best_penalties,
+    penalised_factor,
+    pooled,
+    require_folds,
+)
 
 SETTLED = 1e-6  # a backup that moves q by less than this share of its size is the last
 BACKUPS_PER_STEP = 20  # tables are exact after one per step, smooth models settle more slowly
@@ -74,14 +81,32 @@ class ValueDesign:
 def value_design(
     log: EvaluationLog, rng: np.random.Generator, config: ValueModelConfig
 ) -> ValueDesign:
+    """`value_designs` of a single log.
+
+    Raises:
+        FitError: as `value_designs`.
+    """
+    return value_designs((log,), rng, config)[0]
+
+
+def value_designs(
+    logs: Sequence[EvaluationLog], rng: np.random.Generator, config: ValueModelConfig
+) -> tuple[ValueDesign, ...]:
     """Split contacts into folds, choose each fold's ridge and factor its training Gram once.
 
     Features are standardised with the moments of the whole log: no reward enters them. The ridge
     minimises the squared error of one-step rewards on another fold of the training contacts.
 
+    Args:
+        logs: the same decisions with other rewards or another discount; folds, rows and Grams are
+            made once for all of them.
+        rng: deals contacts to folds.
+        config: folds and penalties.
+
     Raises:
         FitError: fewer than three contacts, or folds or penalties out of range.
     """
+    log = logs[0]
     fold = _fold_of_row(log, rng, config)
     n_folds, a = int(fold.max()) + 1, log.n_actions
     order = np.lexsort((log.action, fold))
@@ -89,31 +114,56 @@ def value_design(
     place[order] = np.arange(order.size)
     cell = (fold * a + log.action)[order]
     starts = np.searchsorted(cell, np.arange(n_folds * a + 1)).astype(np.int64)
-    x, reward = standardised(log)[order], log.reward[order]
+    x = standardised(log)[order]
     phi = feature_map(x.shape[1] - 1, log.action_factors)
-    parts = [_part(phi, x, starts[f * a : (f + 1) * a + 1], reward) for f in range(n_folds)]
-    chosen = [best_penalty(parts, f, config.penalties) for f in range(n_folds)]
-    training = [pooled(parts, (f,)) for f in range(n_folds)]
-    return ValueDesign(
-        order=order,
-        action=log.action[order],
-        starts=starts,
-        x=x,
-        next_row=place[np.minimum(order + 1, order.size - 1)],
-        onward=continuation(log)[order],
-        feature_map=phi,
-        factors=tuple(
-            penalised_factor(part, ridge) for part, ridge in zip(training, chosen, strict=True)
-        ),
-        crosses=tuple(part.cross for part in training),
-        penalties=tuple(chosen),
-        backups=1 if horizon(log) == 1 else BACKUPS_PER_STEP * horizon(log),
-        reach=horizon(log) * float(np.abs(log.reward).max()),
+    cells = [starts[f * a : (f + 1) * a + 1] for f in range(n_folds)]
+    grams = [_gram(phi, x, ends) for ends in cells]
+    parts = [_parts(phi, grams, x, cells, one.reward[order]) for one in logs]
+    chosen = [best_penalties(parts, f, config.penalties) for f in range(n_folds)]
+    training = [[pooled(of_one, (f,)) for f in range(n_folds)] for of_one in parts]
+    factors = _factors(training[0], chosen)
+    following = place[np.minimum(order + 1, order.size - 1)]
+    return tuple(
+        ValueDesign(
+            order=order,
+            action=log.action[order],
+            starts=starts,
+            x=x,
+            next_row=following,
+            onward=continuation(one)[order],
+            feature_map=phi,
+            factors=tuple(factors[f, ridge] for f, ridge in enumerate(ridges)),
+            crosses=tuple(part.cross for part in sums),
+            penalties=ridges,
+            backups=1 if horizon(one) == 1 else BACKUPS_PER_STEP * horizon(one),
+            reach=horizon(one) * float(np.abs(one.reward).max()),
+        )
+        for one, sums, ridges in zip(logs, training, zip(*chosen, strict=True), strict=True)
     )
 
 
+def _factors(
+    training: Sequence[RidgeSums], chosen: Sequence[Sequence[float]]
+) -> dict[tuple[int, float], FloatArray]:
+    """Cholesky factors by fold and ridge, one for all outcomes that chose it."""
+    return {
+        (fold, ridge): penalised_factor(training[fold], ridge)
+        for fold, ridges in enumerate(chosen)
+        for ridge in dict.fromkeys(ridges)
+    }
+
+
 def fit_value(design: ValueDesign, target: FloatArray) -> ValuePredictions:
-    """Evaluate a target policy by cross-fitted linear fitted-Q evaluation.
+    """`fit_values` of a single design.
+
+    Raises:
+        ShapeError: `target` is not [N, a].
+    """
+    return fit_values((design,), target)[0]
+
+
+def fit_values(designs: Sequence[ValueDesign], target: FloatArray) -> tuple[ValuePredictions, ...]:
+    """Evaluate a target policy by cross-fitted linear fitted-Q evaluation, for each outcome.
 
         q_{i+1} = argmin sum (r + discount E_{a~target} q_i(x', a) - q(x, a))^2 + ridge
 
@@ -122,11 +172,12 @@ def fit_value(design: ValueDesign, target: FloatArray) -> ValuePredictions:
     should the iteration diverge, the last q whose size the rewards could reach is kept.
 
     Args:
-        design: the log's design, from `value_design`.
+        designs: from one call of `value_designs`; outcomes of one discount share their sums over
+            rows.
         target: target probabilities on the log's rows, [N, a].
 
     Returns:
-        The predictions, in the log's row order.
+        The predictions of each design, in the log's row order.
 
     Raises:
         ShapeError: `target` is not [N, a].
@@ -134,15 +185,29 @@ def fit_value(design: ValueDesign, target: FloatArray) -> ValuePredictions:
     Source: Le, Voloshin & Yue (2019), Batch Policy Learning under Constraints; cross-fitting as in
         Chernozhukov et al. (2018), Double/Debiased Machine Learning.
     """
-    shape = (design.order.size, design.feature_map.codes.shape[0])
+    shape = (designs[0].order.size, designs[0].feature_map.codes.shape[0])
     if target.shape != shape:
         raise ShapeError(f"target must be {shape}, one row per decision, got {target.shape}")
-    sorted_target = target[design.order]
-    n_folds = len(design.factors)
-    onward = [_onward(design, sorted_target, fold) for fold in range(n_folds)]
+    sorted_target = target[designs[0].order]
+    found: list[ValuePredictions] = []
+    summed: list[tuple[FloatArray, list[FloatArray]]] = []  # discounts, and the sums under them
+    for design in designs:
+        known = [sums for discount, sums in summed if np.array_equal(discount, design.onward)]
+        if not known:
+            folds = range(len(design.factors))
+            known = [[_onward(design, sorted_target, fold) for fold in folds]]
+            summed.append((design.onward, known[0]))
+        found.append(_predicted(design, sorted_target, known[0]))
+    return tuple(found)
+
+
+def _predicted(
+    design: ValueDesign, sorted_target: FloatArray, onward: list[FloatArray]
+) -> ValuePredictions:
+    """One outcome's answers on the log from the sums over its rows."""
     total = np.sum(onward, axis=0)
-    q_logged, value = np.empty(shape[0]), np.empty(shape[0])
-    for held_out in range(n_folds):
+    q_logged, value = np.empty(design.order.size), np.empty(design.order.size)
+    for held_out in range(len(design.factors)):
         theta = _iterate(design, total - onward[held_out], held_out)
         ends = design.cells(held_out)
         rows = slice(ends[0], ends[-1])
@@ -222,15 +287,25 @@ def _onward(design: ValueDesign, target: FloatArray, fold: int) -> FloatArray:
     return total
 
 
-def _part(phi: FeatureMap, x: FloatArray, cells: IntArray, reward: FloatArray) -> RidgeSums:
-    slices = [slice(first, last) for first, last in pairwise(cells)]
-    own = reward[cells[0] : cells[-1]]
-    return RidgeSums(
-        gram=phi.gram(np.array([x[rows].T @ x[rows] for rows in slices])),
-        cross=phi.cross(np.array([reward[rows] @ x[rows] for rows in slices])),
-        square=float(own @ own),
-        rows=own.size,
-    )
+def _gram(phi: FeatureMap, x: FloatArray, cells: IntArray) -> FloatArray:
+    """Sum of phi phi' over a fold's rows, [p, p]."""
+    return phi.gram(np.array([x[first:last].T @ x[first:last] for first, last in pairwise(cells)]))
+
+
+def _parts(
+    phi: FeatureMap,
+    grams: Sequence[FloatArray],
+    x: FloatArray,
+    cells: Sequence[IntArray],
+    reward: FloatArray,
+) -> list[RidgeSums]:
+    """The sums of every fold for one reward."""
+    found = []
+    for gram, ends in zip(grams, cells, strict=True):
+        own = reward[ends[0] : ends[-1]]
+        sums = [reward[first:last] @ x[first:last] for first, last in pairwise(ends)]
+        found.append(RidgeSums(gram, phi.cross(np.array(sums)), float(own @ own), own.size))
+    return found
 
 
 def _fold_of_row(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nurture_rl.appraisal.record import TOO_FAR
 from nurture_rl.errors import GateRefusal
+from nurture_rl.ope.checks.findings import Finding
 from nurture_rl.ope.ties import negligible
 from nurture_rl.simulator.gap.verdict import Trust
 
@@ -69,6 +71,9 @@ class GateEvidence:
     contacts: int  # held-out contacts
     verdict: str  # of the off-policy evaluation
     verdict_text: str
+    verdict_on_bar: bool = True  # the rules of that verdict are the bar
+    refusals: tuple[Finding, ...] = ()  # checks of log, candidate and reference that refuse
+    harms: tuple[str, ...] = ()  # limits on harms that it is not shown to keep to, in words
     world: WorldJudgement | None = None  # None: the simulator was not held against a log
     bar: BarEvidence | None = None  # None: no program to be compared with
     programs: tuple[ProgramEvidence, ...] = ()  # beside the reference and the bar
@@ -97,6 +102,7 @@ class GateDecision:
 def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
     """Let a candidate through when both judges put it above the reference policy and the bar.
 
+    What a check of the log, the candidate or the reference refuses is no evidence, and is named.
     A simulator that must not be trusted is no judge, so nothing passes by it. One that may be
     trusted only as an ensemble carries a release by the ensemble's worst quantile, not by its mean;
     so does any where the log cannot judge the bar. What the log shows to be worse than any program
@@ -108,14 +114,19 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
     """
     heard = _heard_on_the_bar(evidence, config)
     below = [one for told in heard for one in _above(*told, evidence, config)]
-    reasons = (*_overlap(evidence), *_verdict(evidence), *below, *_veto(evidence))
+    told = (*_checks(evidence), *_overlap(evidence), *_verdict(evidence))
+    harms = tuple(f"A limit on harm is not kept: {one}." for one in evidence.harms)
+    reasons = (*told, *harms, *below, *_veto(evidence))
     reasons += tuple(_world(evidence, config))
     for where, found in ((_LOG, evidence.logged), (_SIMULATOR, evidence.simulated)):
         reasons += tuple(_bound(where, found, evidence, config))
     for where, found, _ in heard:
         reasons += tuple(_sure(where, found, config))
-    enough = evidence.verdict == RULES or (bool(below) and _may_speak(evidence.world, config))
-    return GateDecision(not reasons, tuple(dict.fromkeys(reasons)), enough)
+    # A log with wrong numbers, unlike one that is too far, is no ground to serve anything on.
+    broken = any(one.code not in TOO_FAR for one in evidence.refusals)
+    by_the_log = evidence.verdict == RULES and evidence.verdict_on_bar
+    enough = by_the_log or (bool(below) and _may_speak(evidence.world, config))
+    return GateDecision(not reasons, tuple(dict.fromkeys(reasons)), enough and not broken)
 
 
 def require_passed(decision: GateDecision) -> None:
@@ -126,6 +137,12 @@ def require_passed(decision: GateDecision) -> None:
     """
     if not decision.passed:
         raise GateRefusal("the gate refuses this release: " + " ".join(decision.reasons))
+
+
+def _checks(evidence: GateEvidence) -> Iterator[str]:
+    for one in evidence.refusals:
+        advice = f"; {one.advice}" if one.advice else ""
+        yield f"The check {one.code!r} refuses: {one.sentence}{advice}."
 
 
 def _overlap(evidence: GateEvidence) -> Iterator[str]:

@@ -21,7 +21,7 @@ def about_bar(source: ReportInput) -> str:
     name, reason = bar_name(source), words(source.evaluation, "bar", "reason")
     if name is None:
         return "" if reason is None else f"No program stands as a bar: {reason}."
-    carried = pick(source.evaluation, "ope", "policies", name, "overlap", "feasible")
+    carried = pick(source.ope, "policies", name, "overlap", "feasible")
     judges = (
         "The log carries it, so both judges must put a policy above it."
         if carried is True
@@ -33,7 +33,7 @@ def about_bar(source: ReportInput) -> str:
 def against_bar(source: ReportInput) -> Table:
     """Learned policies less the bar by every judge, in truth where it is known."""
     bar = bar_name(source)
-    names = [str(name) for name in listed(source.evaluation, "candidates")]
+    names = [str(name) for name in listed(source.appraisal, "candidates")]
     truth = pick(source.evaluation, "truth", "policies") is not None
     passed = {words(one, "name"): pick(one, "passed") for one in listed(source.gate, "judged")}
     worlds = [("simulator", ()), ("simulator", ("worst",)), *([("truth", ())] if truth else [])]
@@ -62,7 +62,7 @@ def _played(source: ReportInput, world: str, name: str, *deeper: str) -> Bounded
 
 
 def _logged(source: ReportInput, bar: str, name: str) -> str:
-    policies = pick(source.evaluation, "ope", "policies")
+    policies = pick(source.ope, "policies")
     if any(pick(policies, one, "overlap", "feasible") is not True for one in (bar, name)):
         return "not carried"
     found = pick(policies, name, "against_rules")

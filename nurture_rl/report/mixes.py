@@ -19,7 +19,7 @@ def mix_names(source: ReportInput) -> tuple[str | None, ...]:
 
 def mix_of(source: ReportInput, name: str | None) -> FloatArray | None:
     """Share of each action by bin, [S, a], over the log's contexts, else in the simulator."""
-    ope, simulator = (pick(source.evaluation, key) for key in ("ope", "simulator"))
+    ope, simulator = source.ope, pick(source.evaluation, "simulator")
     if name is None:
         return _table(source, listed(ope, "logged_mix"))
     by_log = _table(source, listed(ope, "policies", name, "action_mix"))
@@ -49,7 +49,7 @@ def routing_shares(source: ReportInput, mix: FloatArray) -> dict[str, FloatArray
 
 def bins_of(source: ReportInput, mix: FloatArray) -> FloatArray:
     """The bins a mix is about, [S]."""
-    steps = numbers(source.evaluation, "ope", "steps")
+    steps = numbers(source.ope, "steps")
     if len(steps) != len(mix) or None in steps:
         return np.arange(len(mix), dtype=np.float64)
     return np.array(steps, dtype=np.float64)

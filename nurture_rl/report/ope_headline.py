@@ -70,7 +70,7 @@ def _reasons(source: OpeSource) -> tuple[str, ...]:
     basis = source.basis(source.candidate)
     found = [] if reason is None else [f"{reason[0].upper()}{reason[1:]}."]
     if basis is not None and not withheld(source) and not same_policy(source, source.candidate):
-        candidates = int(number(source.appraisal, "candidates") or 1)
+        candidates = len(listed(source.appraisal, "candidates"))
         together = (
             f"; the {candidates} candidates' intervals hold together" if candidates > 1 else ""
         )

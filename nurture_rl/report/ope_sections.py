@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from nurture_rl.report import ope_appendix, ope_tables
+from nurture_rl.report import judged, ope_appendix, ope_tables
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.ope_source import OpeSource, role, rows
 from nurture_rl.report.source import listed, words
@@ -61,6 +61,7 @@ class Section:
 def sections(source: OpeSource, drawn: Mapping[str, bytes]) -> list[Section]:
     """Every section that has something to show."""
     made = [
+        _kpis(source),
         _values(source, drawn),
         _checks(source),
         _comparison(source),
@@ -87,6 +88,24 @@ def _picture(
     if name not in drawn:
         return None
     return Figure(title, label, caption, Markup(inline(drawn[name])))
+
+
+def _kpis(source: OpeSource) -> Section:
+    return Section(
+        "kpis",
+        "Key figures, and what each policy would do",
+        "",
+        (
+            Part(
+                table=judged.kpis(source),
+                note="The north star is what the journey is for; the others guard against winning "
+                "it at a price. After the semicolon: less the reference, contact by contact.",
+            )
+            if rows(source.appraisal, "kpis")
+            else Part(),
+            Part(table=judged.doing(source)),
+        ),
+    )
 
 
 def _values(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
@@ -251,6 +270,11 @@ def _risk(source: OpeSource) -> Section:
                 table=ope_appendix.tails_table(source),
                 note="Weighted by whole episodes. A mean of the worst that rests on few episodes "
                 "is too sure of itself.",
+            ),
+            Part(
+                table=judged.limits(source),
+                note="A policy that may do more harm than its limit is not called better; what the "
+                "log cannot bound may be anything.",
             ),
             Part(
                 table=ope_appendix.harms_table(source),

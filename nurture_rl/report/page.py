@@ -9,7 +9,15 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from nurture_rl.logs.atomic import atomic_write_bytes
-from nurture_rl.report import bar_table, ensemble, tables, value_tables, verdict
+from nurture_rl.report import (
+    bar_table,
+    ensemble,
+    judged,
+    ope_tables,
+    tables,
+    value_tables,
+    verdict,
+)
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.figures import figures
 from nurture_rl.report.gap_page import gap_section
@@ -80,8 +88,12 @@ def _data(source: ReportInput) -> dict[str, object]:
 
 
 def _values(source: ReportInput) -> dict[str, object]:
+    judge = value_tables.judge_of(source)
     return {
-        "kpis": value_tables.kpis(source),
+        "kpis": judged.kpis(judge),
+        "doing": judged.doing(judge),
+        "harm_limits": judged.limits(judge),
+        "checks": ope_tables.checks(judge, passed=False),
         "simulated_kpis": value_tables.played_kpis(source, "simulator", "In the simulator"),
         "true_kpis": value_tables.played_kpis(source, "truth", "In truth"),
         "values": value_tables.values(source),

@@ -22,7 +22,7 @@ class ReportInput:
     run: Json  # seed, started_at, versions, command, fingerprints, config (YAML text)
     data: Json  # ingest (an IngestSummary), notes (AdapterNotes), contacts_train, ...
     calibration: Sequence[Json]  # of HeadCalibration, one per head
-    evaluation: Json  # ope, kpis, simulator, truth, actions, routing, reference, bar, candidate
+    evaluation: Json  # of the stage's record, and the candidate
     gate: Json | None  # verdict, passed, reasons, exported, judged, left_out, policy_id
     gap: Json | None = None  # of GapReport: the learned world against held-out contacts
 
@@ -44,9 +44,19 @@ class ReportInput:
         return "per decision" if single else "for each contact's journey"
 
     @property
+    def appraisal(self) -> Json:
+        """What the judge of the log found, as the off-policy report has it."""
+        return mapping(self.evaluation, "appraisal")
+
+    @property
+    def ope(self) -> Json:
+        """Its estimates, overlap and verdicts."""
+        return mapping(self.appraisal, "evaluation")
+
+    @property
     def reference(self) -> str:
         """Name of the policy that others are compared with."""
-        return words(self.evaluation, "reference") or "the reference"
+        return words(self.ope, "reference") or "the reference"
 
     @property
     def candidate(self) -> str | None:
@@ -56,8 +66,8 @@ class ReportInput:
     @property
     def policies(self) -> tuple[str, ...]:
         """Names of all policies judged anywhere, in order of first mention."""
-        judges = [("ope", "policies"), ("simulator", "policies"), ("truth", "policies")]
-        named = {name: None for path in judges for name in mapping(self.evaluation, *path)}
+        worlds = [pick(self.evaluation, world) for world in ("simulator", "truth")]
+        named = {name: None for judge in (self.ope, *worlds) for name in mapping(judge, "policies")}
         return tuple(named)
 
 

@@ -10,8 +10,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from nurture_rl.report import drawing
 from nurture_rl.report.numbers import Bounded, shortened
+from nurture_rl.report.ope_source import believed
 from nurture_rl.report.source import ReportInput, mapping, number, numbers, pick
-from nurture_rl.report.value_tables import estimated, logged_value
+from nurture_rl.report.value_tables import estimated, judge_of, logged_value
 from nurture_rl.report.verdict import world_value
 
 NAME_LENGTH = 26  # characters of a policy's name beside an axis
@@ -67,7 +68,7 @@ def values(source: ReportInput) -> bytes | None:
 
 def overlap(source: ReportInput) -> bytes | None:
     """Effective sample size by policy, and how it shrinks along an episode."""
-    policies = mapping(source.evaluation, "ope", "policies")
+    policies = mapping(source.ope, "policies")
     sizes = {name: number(policy, "overlap", "ess") for name, policy in policies.items()}
     known = {name: max(size, 0.5) for name, size in sizes.items() if size is not None}
     if not known:
@@ -78,7 +79,7 @@ def overlap(source: ReportInput) -> bytes | None:
 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(1, 2 if long else 1, squeeze=False)[0]
-        _paint_sizes(grid[0], known, number(source.evaluation, "ope", "n_episodes"))
+        _paint_sizes(grid[0], known, number(source.ope, "n_episodes"))
         if long:
             _paint_paths(grid[1], long, source)
 
@@ -87,7 +88,7 @@ def overlap(source: ReportInput) -> bytes | None:
 
 def _answers(source: ReportInput, name: str) -> list[tuple[Judge, Bounded]]:
     """What every judge that knows the policy says of it."""
-    policy = pick(source.evaluation, "ope", "policies", name)
+    policy = pick(source.ope, "policies", name) if believed(judge_of(source), name) else None
     found = [
         (
             judge,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nurture_rl.report.judged import lack
 from nurture_rl.report.mixes import action_shares, mix_names
 from nurture_rl.report.numbers import (
     MISSING,
     Bounded,
-    bounded,
     count,
     percent,
     sentence_case,
     shown,
 )
+from nurture_rl.report.ope_source import OpeSource, believed
 from nurture_rl.report.source import (
     Json,
     ReportInput,
@@ -55,22 +56,9 @@ def role(source: ReportInput, name: str) -> str:
     return f"{name} ({', '.join(found)})" if found else name
 
 
-def kpis(source: ReportInput) -> Table:
-    """North star and supporting KPIs of each policy, with intervals."""
-    entries = [entry for _, entry in _north_star_first(source)]
-    columns = tuple(
-        f"{words(kpi, 'name') or MISSING} ({words(kpi, 'role') or 'supporting'}, "
-        f"{words(kpi, 'better') or 'higher'} is better)"
-        for kpi in entries
-    )
-    names = tuple({name: None for kpi in entries for name in mapping(kpi, "policies")})
-    logged = ("as logged", *(bounded(kpi, "logged").shown() for kpi in entries))
-    rows = tuple(
-        (role(source, name), *(bounded(kpi, "policies", name).shown() for kpi in entries))
-        for name in names
-    )
-    caption = f"Key figures by policy, {source.per}"
-    return Table(caption, ("Policy", *columns), (logged, *rows) if entries else ())
+def judge_of(source: ReportInput) -> OpeSource:
+    """What the judge of the log found, as the off-policy report reads it."""
+    return OpeSource({"appraisal": {**source.appraisal, "candidate": source.candidate}})
 
 
 def played_kpis(source: ReportInput, world: str, caption: str) -> Table:
@@ -108,7 +96,7 @@ def values(source: ReportInput) -> Table:
 
 def overlaps(source: ReportInput) -> Table:
     """How much of the log speaks about each policy."""
-    policies = mapping(source.evaluation, "ope", "policies")
+    policies = mapping(source.ope, "policies")
     answer = {True: "yes", False: "no"}
     rows = []
     for name, policy in policies.items():
@@ -139,7 +127,7 @@ def overlaps(source: ReportInput) -> Table:
 
 def estimators(source: ReportInput) -> Table:
     """Value of each policy by each estimator."""
-    policies = mapping(source.evaluation, "ope", "policies")
+    policies = mapping(source.ope, "policies")
     rows = tuple(
         (role(source, name), *(estimated(policy, kind).shown() for kind in ESTIMATORS))
         for name, policy in policies.items()
@@ -151,7 +139,7 @@ def estimators(source: ReportInput) -> Table:
 def refusals(source: ReportInput) -> tuple[str, ...]:
     """Every number that was not given, and why; overlap that fails is among them."""
     found = []
-    for name, policy in mapping(source.evaluation, "ope", "policies").items():
+    for name, policy in mapping(source.ope, "policies").items():
         for kind, reason in mapping(policy, "refusals").items():
             found.append(f"{name}, {ESTIMATORS.get(kind, kind).lower()}: {reason}")
         if pick(policy, "overlap", "feasible") is False:
@@ -161,7 +149,7 @@ def refusals(source: ReportInput) -> tuple[str, ...]:
 
 def judgements(source: ReportInput) -> tuple[str, ...]:
     """The reason of each policy's verdict; what would settle it where nothing else refuses."""
-    policies = mapping(source.evaluation, "ope", "policies").items()
+    policies = mapping(source.ope, "policies").items()
     found = ((name, why(one, only_the_log_is_missing(source, name))) for name, one in policies)
     return tuple(f"{name}: {reason}" for name, reason in found if reason)
 
@@ -219,25 +207,27 @@ def estimated(policy: object, kind: str) -> Bounded:
 
 def logged_value(source: ReportInput) -> Bounded:
     """The log's own mean."""
-    found = pick(source.evaluation, "ope", "logged")
+    found = pick(source.ope, "logged")
     low, high = (number(found, "interval", key) for key in ("lower", "upper"))
     return Bounded(number(found, "estimate", "value"), low, high)
 
 
 def _north_star_first(source: ReportInput) -> list[tuple[int, object]]:
     """The key figures with their places in the input."""
-    entries = list(enumerate(listed(source.evaluation, "kpis")))
+    entries = list(enumerate(listed(source.appraisal, "kpis")))
     return sorted(entries, key=lambda entry: words(entry[1], "role") != "north star")
 
 
 def _value_row(source: ReportInput, name: str, truth: bool) -> tuple[str, ...]:
-    policy = pick(source.evaluation, "ope", "policies", name)
-    robust = estimated(policy, "dr")
+    policy = pick(source.ope, "policies", name)
+    judge = judge_of(source)
+    known = believed(judge, name)
+    robust = estimated(policy, "dr") if known else Bounded(None)
     real = world_value(source, "truth", name)
     verdict = words(policy, "judgement", "verdict")
     return (
         role(source, name),
-        robust.shown(),
+        robust.shown() if known else lack(judge, name),
         logged_difference(source, name).shown(signed=True),
         world_value(source, "simulator", name).shown(),
         world_difference(source, "simulator", name).shown(signed=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nurture_rl.report.numbers import Bounded, bounded, count
+from nurture_rl.report.ope_source import OpeSource, believed
 from nurture_rl.report.source import ReportInput, listed, mapping, number, pick, words
 
 _UNSEEN = ", since too few logged contacts were treated the way it would treat them"
@@ -59,7 +60,7 @@ def headline(source: ReportInput) -> Headline:
 def _enough(source: ReportInput) -> str:
     bar = words(source.evaluation, "bar", "name")
     served = words(source.gate, "exported")
-    reference = words(source.evaluation, "reference")
+    reference = words(source.ope, "reference")
     stay = f" Nor is that one shown to earn more than “{reference}”: stay with “{reference}”."
     bundle = stay if served is None else f" The bundle holds “{served}”."
     return (
@@ -69,8 +70,12 @@ def _enough(source: ReportInput) -> str:
 
 
 def logged_difference(source: ReportInput, name: str) -> Bounded:
-    """A policy's doubly robust difference to the reference."""
-    found = pick(source.evaluation, "ope", "policies", name, "difference")
+    """A policy's doubly robust difference to the reference, where both are to be believed."""
+    judge = OpeSource({"appraisal": source.appraisal})
+    pair = (name, source.reference)
+    if not all(one == "logged" or believed(judge, one) for one in pair):
+        return Bounded(None)
+    found = pick(source.ope, "policies", name, "difference")
     interval = pick(found, "interval")
     return Bounded(number(found, "value"), number(interval, "lower"), number(interval, "upper"))
 
@@ -100,7 +105,7 @@ def _undecided(source: ReportInput, candidate: str) -> str:
     needed = number(_judgement(source, candidate), "contacts_needed")
     if not only_the_log_is_missing(source, candidate):
         needed = None
-    feasible = pick(source.evaluation, "ope", "policies", candidate, "overlap", "feasible")
+    feasible = pick(source.ope, "policies", candidate, "overlap", "feasible")
     power = "" if feasible is False else " with 80 % power"
     more = "" if needed is None else f"; about {count(needed)} contacts would settle it{power}"
     known = _UNSEEN if feasible is False else _so_far(source, candidate)
@@ -123,7 +128,7 @@ def _beaten(source: ReportInput, name: str) -> bool:
     """Whether the log shows that a further program that learned nothing earns more."""
     uppers = (
         number(one, "interval", "upper")
-        for one in mapping(source.evaluation, "over_programs", name).values()
+        for one in mapping(source.appraisal, "over_programs", name).values()
     )
     return any(upper is not None and upper < 0.0 for upper in uppers)
 
@@ -136,4 +141,4 @@ def _so_far(source: ReportInput, candidate: str) -> str:
 
 
 def _judgement(source: ReportInput, name: str) -> object:
-    return pick(source.evaluation, "ope", "policies", name, "judgement")
+    return pick(source.ope, "policies", name, "judgement")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from nurture_rl.ope.evaluation import LOGGED, Evaluation, plain
-from nurture_rl.ope.intervals import paired_difference, simultaneous_level
+from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.policies.policy import FloatArray
 
 EXPERT, RULES = "expert", "rules"
@@ -47,38 +45,6 @@ def bar_of(asked: str | None, worth: Mapping[str, float | None]) -> Bar:
     return Bar(asked, f"the run asks for `{asked}` (release.rules)")
 
 
-def over_programs(
-    found: Evaluation, candidates: Sequence[str], programs: Sequence[str], level: float
-) -> dict[str, dict[str, Any]]:
-    """Each candidate less each further program that learned nothing, doubly robust and paired.
-
-    Only where the log carries both. By candidate, then by program; the intervals hold for all
-    pairs together.
-
-    Args:
-        found: the evaluation by the log.
-        candidates: learned policies that may be released.
-        programs: what they are held against beside the reference and the bar.
-        level: confidence of all intervals together.
-    """
-    carried = {
-        name: one.estimates["dr"].estimate
-        for name, one in found.policies.items()
-        if one.overlap.feasible and "dr" in one.estimates
-    }
-    pairs = [
-        (mine, other)
-        for mine in candidates
-        for other in programs
-        if mine in carried and other in carried
-    ]
-    each = simultaneous_level(level, max(1, len(pairs)))
-    over: dict[str, dict[str, Any]] = {name: {} for name in candidates}
-    for mine, other in pairs:
-        over[mine][other] = plain(paired_difference(carried[mine], carried[other], each))
-    return over
-
-
 @dataclass(frozen=True, slots=True)
 class Field:
     """Who may be released: learned policies that are not another policy under a new name."""
@@ -89,21 +55,21 @@ class Field:
 
 def field_of(
     learned: Sequence[str],
-    programs: Sequence[str | None],
+    programs: Sequence[str],
     tables: Mapping[str, FloatArray],
 ) -> Field:
-    """Leave out who does what the logging policy, the reference, the bar or an earlier one does.
+    """Leave out who does what the logging policy, a program or an earlier one does.
 
     What the policies do is all that is looked at, so the choice costs no confidence.
 
     Args:
         learned: names of the learned policies, in order.
-        programs: the reference and the bar; None where there is none.
+        programs: the reference, and every policy that learned nothing.
         tables: probabilities on the same contexts by policy, [N, a]; `logged` where known.
     """
     known: dict[str, FloatArray] = {}
     for name in (LOGGED, *programs):
-        if name is not None and name in tables:
+        if name in tables:
             known[name] = tables[name]
     candidates: list[str] = []
     left_out = {}

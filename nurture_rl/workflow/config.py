@@ -12,9 +12,9 @@ from omegaconf import II, MISSING, DictConfig, OmegaConf
 
 from nurture_envs.clock import require_zone
 from nurture_envs.fields import hint
+from nurture_rl.appraisal.evaluate import EvaluationConfig
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import ConfigError, TimeZoneError
-from nurture_rl.ope.evaluate import EvaluationConfig
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.simulator.fit import WorldConfig

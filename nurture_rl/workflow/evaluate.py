@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.journey import Journey, Kpi
+from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
-from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
-from nurture_rl.ope.evaluation import LOGGED, Evaluation
-from nurture_rl.ope.intervals import simultaneous_level
-from nurture_rl.ope.verdict import Verdict
-from nurture_rl.policies.policy import FloatArray, Policy
+from nurture_rl.appraisal.appraise import appraise
+from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.policies.policy import Policy
+from nurture_rl.records import read_record, write_record
 from nurture_rl.simulator.store import load_learned_world
-from nurture_rl.workflow.bar import bar_of, field_of, over_programs
-from nurture_rl.workflow.decisions import Decisions, held_out_log, load_decisions
+from nurture_rl.workflow.bar import Bar, bar_of
+from nurture_rl.workflow.decisions import Decisions, load_decisions
+from nurture_rl.workflow.journey_log import field_on, held_out
 from nurture_rl.workflow.learn import load_policy
-from nurture_rl.workflow.simulated import judged, staged
+from nurture_rl.workflow.simulated import WorldJudge, judged, staged
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings
     from nurture_rl.workflow.stages import Say, Workshop
 
 _TRUTH_SEED = 900_001  # contacts nobody was trained on
-_COMPARED = 20_000  # decisions in which policies are looked at for being one and the same
 
 
 def evaluation(
@@ -56,7 +54,7 @@ def evaluation(
 
     def build(out: Path) -> None:
         result = _judge(workshop, journey, run, ingested, world, policies)
-        (out / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        write_record(result, out / "evaluation.json")
 
     return workshop.stage("evaluation", inputs, build)
 
@@ -68,7 +66,7 @@ def _judge(
     ingested: Path,
     world: Path,
     policies: Mapping[str, Path],
-) -> dict[str, Any]:
+) -> Evaluated:
     loaded = {name: load_policy(folder, journey) for name, folder in policies.items()}
     decisions = load_decisions(ingested, journey, run.run.data.held_out)
     truth = [Simulation(reference_world(journey))] if run.run.data.source == "reference" else None
@@ -84,6 +82,37 @@ class Worlds:
     truth: Sequence[Simulation] | None  # None: nobody knows it
 
 
+@dataclass(frozen=True, slots=True)
+class ContactCounts:
+    """Contacts on each side."""
+
+    training: int
+    held_out: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """What both judges find, and the truth where it is known: `evaluation.json`."""
+
+    appraisal: Appraisal  # by the held-out log
+    simulator: WorldJudge
+    truth: WorldJudge | None
+    bar: Bar  # of the release, which the world has a say in
+    left_out: Mapping[str, str]  # learned policies that are no candidates, and why
+    actions: tuple[str, ...]
+    routing: tuple[str, ...]  # of each action
+    contacts: ContactCounts
+
+
+def read_evaluated(folder: Path) -> Evaluated:
+    """What the stage wrote.
+
+    Raises:
+        LogError: another version of the package wrote it.
+    """
+    return read_record(folder / "evaluation.json", Evaluated)
+
+
 def judgements(
     decisions: Decisions,
     journey: Journey,
@@ -91,121 +120,53 @@ def judgements(
     worlds: Worlds,
     run: Settings,
     say: Say,
-) -> dict[str, Any]:
-    """What both judges find, and the truth where it is known, as plain data.
+) -> Evaluated:
+    """What both judges find, and the truth where it is known.
 
-    The world is asked first: which program is the bar depends on what it is worth there. Every
-    bound that the gate reads holds for all candidates together.
+    The log is read as the verb `ope` reads it: the same checks, candidates, rules and level. The
+    world has a say in which program is the bar of a release. Every bound that the gate reads
+    holds for all candidates together.
     """
     asked, played = run.run.release, run.run.simulation
+    learned = [name for name in policies if run.run.policies[name].learner != "none"]
+    held = held_out(decisions, journey)
+    field = field_on(held, policies, learned, asked.reference)
+    say("  off-policy evaluation on the held-out contacts")
+    config = replace(
+        run.evaluation,
+        level=asked.level,
+        candidates=field.candidates,
+        rules=bar_of(asked.rules, dict.fromkeys(policies)).name,
+        margin=asked.margin,
+    )
+    rng = np.random.default_rng(run.run.seed)
+    appraisal = appraise(held.log, policies, asked.reference, rng, config, held.beside)
     say("  every policy in every member of the learned world")
     stage = staged(worlds.members, policies, run, played.seeds, played.contacts)
     worth = stage.worth()
     bar = bar_of(asked.rules, {name: worth[name] for name in policies})
-    learned = [name for name in policies if run.run.policies[name].learner != "none"]
-    field = field_of(learned, (asked.reference, bar.name), _tables(decisions, policies))
-    level = simultaneous_level(asked.level, max(1, len(field.candidates)))
-    simulator = judged(stage, asked.reference, bar.name, level)
-    say("  off-policy evaluation on the held-out contacts")
-    config = replace(run.evaluation, level=level, rules=bar.name, margin=asked.margin)
-    ope = _evaluate(decisions, journey, policies, run, config)
-    programs = [name for name in policies if name not in {*learned, asked.reference, bar.name}]
-    shown = {asked.reference, *learned, bar.name}
-    compared = {name: policy for name, policy in policies.items() if name in shown}
-    kpis = [_kpi(decisions, journey, compared, run, config, kpi) for kpi in _kpis(journey)]
     truth = None
     if worlds.truth is not None:
         say("  the same policies in the true reference world")
         known = staged(worlds.truth, policies, run, [_TRUTH_SEED], played.truth_contacts)
         truth = judged(known, asked.reference, bar.name, 0.95)
     catalog = ActionCatalog.of(journey)
-    return {
-        "ope": ope.to_dict(),
-        "over_programs": over_programs(ope, field.candidates, programs, asked.level),
-        "kpis": kpis,
-        "simulator": simulator,
-        "truth": truth,
-        "actions": list(catalog.ids),
-        "routing": [action.routing for action in catalog.actions],
-        "reference": asked.reference,
-        "bar": asdict(bar),
-        "candidates": list(field.candidates),
-        "left_out": dict(field.left_out),
-        "contacts": {
-            "training": len(np.unique(decisions.contact[~decisions.held_out])),
-            "held_out": len(np.unique(decisions.contact[decisions.held_out])),
-        },
-    }
-
-
-def _tables(decisions: Decisions, policies: Mapping[str, Policy]) -> dict[str, FloatArray]:
-    """What each policy does in the same held-out contexts, the logging policy where it is known."""
-    rows = np.flatnonzero(decisions.held_out)[:_COMPARED]
-    features, mask = decisions.features[rows], decisions.mask[rows]
-    tables = {
-        name: policy.action_probabilities(features, mask) for name, policy in policies.items()
-    }
-    logged = decisions.probabilities[rows]
-    return tables | ({LOGGED: logged} if np.isfinite(logged).all() else {})
+    return Evaluated(
+        appraisal=appraisal,
+        simulator=judged(stage, asked.reference, bar.name, appraisal.evaluation.level),
+        truth=truth,
+        bar=bar,
+        left_out=field.left_out,
+        actions=tuple(catalog.ids),
+        routing=tuple(action.routing for action in catalog.actions),
+        contacts=ContactCounts(
+            training=len(np.unique(decisions.contact[~decisions.held_out])),
+            held_out=len(np.unique(decisions.contact[decisions.held_out])),
+        ),
+    )
 
 
 def _members(world: Path, journey: Journey) -> list[Simulation]:
     """Every member of a stage's world by itself."""
     learned = load_learned_world(world / "world", journey)
     return [Simulation(learned.member(k)) for k in range(len(learned.members))]
-
-
-def _kpis(journey: Journey) -> list[tuple[str, Kpi]]:
-    return [("north star", journey.north_star), *(("supporting", k) for k in journey.supporting)]
-
-
-def _evaluate(
-    decisions: Decisions,
-    journey: Journey,
-    policies: Mapping[str, Policy],
-    run: Settings,
-    config: EvaluationConfig,
-) -> Evaluation:
-    log = held_out_log(decisions, journey)
-    rng = np.random.default_rng(run.run.seeds.evaluation)
-    return evaluate_policies(log, policies, run.run.release.reference, rng, config)
-
-
-def _kpi(
-    decisions: Decisions,
-    journey: Journey,
-    policies: Mapping[str, Policy],
-    run: Settings,
-    config: EvaluationConfig,
-    labelled: tuple[str, Kpi],
-) -> dict[str, Any]:
-    """One KPI per episode: what was logged, and what each policy would have, doubly robust."""
-    role, kpi = labelled
-    columns = [journey.channel_index(name) for name in kpi.of]
-    log = held_out_log(decisions, journey, decisions.amounts[:, columns].sum(axis=1))
-    rng = np.random.default_rng(run.run.seeds.evaluation)
-    found = evaluate_policies(
-        log, policies, run.run.release.reference, rng, replace(config, level=0.95, rules=None)
-    )
-    rows = {}
-    for name, policy in found.policies.items():
-        usable = policy.overlap.feasible
-        rows[name] = _bounds(policy.estimates["dr"]) if usable else None
-    return {
-        "name": kpi.name,
-        "role": role,
-        "better": kpi.better,
-        "logged": _bounds(found.logged),
-        "policies": rows,
-    }
-
-
-def _bounds(estimated: Any) -> dict[str, float]:
-    interval = estimated.interval
-    return {"value": estimated.estimate.value, "lower": interval.lower, "upper": interval.upper}
-
-
-def verdict_of(evaluation: Mapping[str, Any], policy: str) -> str:
-    """The off-policy verdict on a policy, `cannot_tell_yet` where there is none."""
-    judgement = evaluation["ope"]["policies"][policy]["judgement"]
-    return str(judgement["verdict"]) if judgement else Verdict.CANNOT_TELL_YET.value

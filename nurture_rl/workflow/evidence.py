@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import inf, isfinite, nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nurture_envs.journey import Journey
+from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.ope.intervals import Difference as LoggedDifference
 from nurture_rl.release.gate import (
     BarEvidence,
     Difference,
@@ -14,14 +14,15 @@ from nurture_rl.release.gate import (
     ProgramEvidence,
     WorldJudgement,
 )
-from nurture_rl.simulator.gap.verdict import Trust
-from nurture_rl.workflow.evaluate import verdict_of
+from nurture_rl.simulator.gap.verdict import GapVerdict, Trust
+from nurture_rl.workflow.evaluate import Evaluated
+from nurture_rl.workflow.simulated import WorldRow
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.config import Settings
+    pass
 
 
-def in_order(found: Mapping[str, Any], trust: Trust) -> list[str]:
+def in_order(found: Evaluated, trust: Trust) -> list[str]:
     """Candidates by the world's value where it may rank, else by the log's lower bound.
 
     A world that is not trusted for ranking may veto at the gate, and never choose.
@@ -29,110 +30,103 @@ def in_order(found: Mapping[str, Any], trust: Trust) -> list[str]:
 
     def merit(name: str) -> float:
         if trust is Trust.RANKING:
-            return float(found["simulator"]["policies"][name]["value"])
-        lower = _logged(found, name, "difference").lower
+            return found.simulator.policies[name].value
+        difference = found.appraisal.evaluation.policies[name].difference
+        lower = _difference(difference, 0.0).lower
         return lower if isfinite(lower) else -inf
 
-    return sorted(found["candidates"], key=merit, reverse=True)
+    return sorted(found.appraisal.candidates, key=merit, reverse=True)
 
 
-def evidence_on(
-    candidate: str,
-    found: Mapping[str, Any],
-    verdict: Mapping[str, Any],
-    journey: Journey,
-    run: Settings,
-) -> GateEvidence:
+def evidence_on(candidate: str, found: Evaluated, verdict: GapVerdict) -> GateEvidence:
     """What both judges found on one candidate.
 
     Args:
         candidate: its name.
         found: of `evaluate.judgements`.
-        verdict: of the reality gap, as plain data.
-        journey: names the unit.
-        run: names the reference.
+        verdict: of the reality gap.
     """
-    policy = found["ope"]["policies"][candidate]
-    overlap = policy["overlap"]
-    played = found["simulator"]["policies"][candidate]
-    judgement = policy["judgement"]
+    appraisal = found.appraisal
+    evaluation = appraisal.evaluation
+    policy, played = evaluation.policies[candidate], found.simulator.policies[candidate]
     return GateEvidence(
         candidate=candidate,
-        reference=run.run.release.reference,
-        unit=journey.reward.unit,
-        logged=_logged(found, candidate, "difference"),
+        reference=evaluation.reference,
+        unit=evaluation.unit,
+        logged=_difference(policy.difference, evaluation.level),
         simulated=Difference(
-            played["difference"],
-            played["difference_lower"],
-            played["difference_upper"],
-            played["level"],
+            played.difference, played.difference_lower, played.difference_upper, played.level
         ),
-        overlap_feasible=overlap["feasible"],
-        overlap_text=overlap["reason"],
-        effective_sample_size=overlap["ess"],
-        contacts=found["ope"]["n_clusters"],
-        verdict=verdict_of(found, candidate),
-        verdict_text=judgement["reason"],
-        world=world_judgement(verdict, played, played["level"]),
+        overlap_feasible=policy.overlap.feasible,
+        overlap_text=policy.overlap.reason,
+        effective_sample_size=policy.overlap.ess,
+        contacts=evaluation.n_clusters,
+        verdict=appraisal.verdict_on(candidate).value,
+        verdict_text="" if policy.judgement is None else policy.judgement.reason,
+        verdict_on_bar=appraisal.rules == found.bar.name,
+        refusals=appraisal.refusals(candidate),
+        harms=appraisal.broken_limits(candidate),
+        world=world_judgement(verdict, played),
         bar=_against_bar(found, candidate),
         programs=tuple(
-            ProgramEvidence(name, _difference(told, told["interval"]["level"]))
-            for name, told in found["over_programs"][candidate].items()
+            ProgramEvidence(name, _difference(told, told.interval.level))
+            for name, told in appraisal.over_programs[candidate].items()
+            if name != found.bar.name and name not in found.left_out
         ),
-        earned=abs(played["value"]) + abs(played["value"] - played["difference"]),
+        earned=abs(played.value) + abs(played.value - played.difference),
     )
 
 
-def _logged(found: Mapping[str, Any], candidate: str, key: str) -> Difference:
+def _difference(told: LoggedDifference | None, level: float) -> Difference:
     """A paired difference by the log; what it could not give is not a number."""
-    return _difference(found["ope"]["policies"][candidate][key], found["ope"]["level"])
-
-
-def _difference(told: Mapping[str, Any] | None, level: float) -> Difference:
     if told is None:
         return Difference(nan, nan, nan, level)
-    interval = told["interval"]
-    value, lower, upper = (
-        nan if end is None else float(end)
-        for end in (told["value"], interval["lower"], interval["upper"])
-    )
-    return Difference(value, lower, upper, level)
+    return Difference(told.value, told.interval.lower, told.interval.upper, told.interval.level)
 
 
-def _against_bar(found: Mapping[str, Any], candidate: str) -> BarEvidence | None:
+def _against_bar(found: Evaluated, candidate: str) -> BarEvidence | None:
     """The candidate less the bar, by the log only where it carries both."""
-    bar = found["bar"]["name"]
-    if bar is None:
+    bar, over = found.bar.name, found.simulator.policies[candidate].over_bar
+    if bar is None or over is None:
         return None
-    policies, over = found["ope"]["policies"], found["simulator"]["policies"][candidate]["over_bar"]
-    carried = all(policies[name]["overlap"]["feasible"] for name in (bar, candidate))
-    told = carried and policies[candidate]["against_rules"] is not None
-    level, worst = over["level"], over["worst"]
+    told = _logged_over(found.appraisal, candidate, bar)
     return BarEvidence(
         name=bar,
-        logged=_logged(found, candidate, "against_rules") if told else None,
-        simulated=Difference(over["value"], over["lower"], over["upper"], level),
-        worst=Difference(worst["value"], worst["lower"], worst["upper"], level),
+        logged=None if told is None else _difference(told, told.interval.level),
+        simulated=Difference(over.value, over.lower, over.upper, over.level),
+        worst=Difference(over.worst.value, over.worst.lower, over.worst.upper, over.level),
     )
 
 
-def world_judgement(
-    verdict: Mapping[str, Any], played: Mapping[str, Any], level: float
-) -> WorldJudgement:
+def _logged_over(appraisal: Appraisal, candidate: str, bar: str) -> LoggedDifference | None:
+    """What the log says of a candidate less the bar, which need not be the rules it was judged by.
+
+    The world may value the journey's rules above the program asked for.
+    """
+    policy = appraisal.evaluation.policies[candidate]
+    if not (appraisal.believed(bar) and appraisal.believed(candidate)):
+        return None
+    if bar == appraisal.evaluation.reference:
+        return policy.difference
+    if bar == appraisal.rules:
+        return policy.against_rules
+    return appraisal.over_programs[candidate].get(bar)
+
+
+def world_judgement(verdict: GapVerdict, played: WorldRow) -> WorldJudgement:
     """What the gate hears of the world: all causes but mere symptoms, and the worst member.
 
     Args:
-        verdict: of the reality gap, as plain data.
+        verdict: of the reality gap.
         played: the candidate's row in the simulator.
-        level: confidence of the worst member's bounds.
     """
-    roots = [one for one in verdict["causes"] if not one["symptom"]]
-    worst = played["worst"]
+    roots = [one for one in verdict.causes if not one.symptom]
+    worst = played.worst
     return WorldJudgement(
-        trust=Trust(verdict["trust"]),
-        cause=", ".join(dict.fromkeys(one["cause"] for one in roots)) or None,
-        sentence=" ".join(one["sentence"] for one in roots) or verdict["sentence"],
+        trust=verdict.trust,
+        cause=", ".join(dict.fromkeys(one.cause.value for one in roots)) or None,
+        sentence=" ".join(one.sentence for one in roots) or verdict.sentence,
         worst=Difference(
-            worst["difference"], worst["difference_lower"], worst["difference_upper"], level
+            worst.difference, worst.difference_lower, worst.difference_upper, played.level
         ),
     )

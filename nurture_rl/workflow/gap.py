@@ -15,9 +15,10 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import FitError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
+from nurture_rl.records import to_record
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.report import reality_gap
-from nurture_rl.simulator.gap.verdict import Cause, NamedCause, verdict
+from nurture_rl.simulator.gap.verdict import Cause, GapVerdict, NamedCause, verdict
 from nurture_rl.simulator.store import load_learned_world
 from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.world import start_table, world_data
@@ -101,3 +102,8 @@ def read_gap(folder: Path) -> dict[str, Any]:
     """The report of a stage as plain data."""
     found: dict[str, Any] = json.loads((folder / "gap.json").read_text("utf-8"))
     return found
+
+
+def gap_verdict(folder: Path) -> GapVerdict:
+    """The verdict of a stage's report."""
+    return to_record(read_gap(folder)["verdict"], GapVerdict)

@@ -42,8 +42,9 @@ class AskConfig:
     candidate: str | None = None  # the policy the verdict is about; None: the best of the others
     reference: str | None = None  # None: release.reference on a journey's log, else "logged"
     rules: str | None = None  # None: release.rules on a journey's log, else there are none
-    margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
-    level: float = 0.95  # over all candidates together
+    # A gain over the rules up to this is not worth having, the log's unit; None: release.margin.
+    margin: float | None = None
+    level: float | None = None  # over all candidates together; None: release.level
     estimators: list[str] = field(default_factory=lambda: ["all"])  # names, or all quick ones
     basis: str = "auto"  # the estimator the verdict rests on, or the one with the smallest error
 
@@ -69,8 +70,8 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
         raise ConfigError(f"expected a configuration made from ope_schema, got {type(run)}")
     checks = [
         ("data.discount", run.data.discount, 0.0 < run.data.discount <= 1.0),
-        ("ask.level", run.ask.level, 0.0 < run.ask.level < 1.0),
-        ("ask.margin", run.ask.margin, run.ask.margin >= 0.0),
+        ("ask.level", run.ask.level, run.ask.level is None or 0.0 < run.ask.level < 1.0),
+        ("ask.margin", run.ask.margin, run.ask.margin is None or run.ask.margin >= 0.0),
         ("ask.estimators", run.ask.estimators, len(run.ask.estimators) > 0),
     ]
     for name, value, good in checks:

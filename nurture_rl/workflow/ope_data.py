@@ -7,12 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
-from nurture_envs.journey import Journey
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.interchange.admission import LoggedRows, RefusedRow, admit
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback_file
@@ -24,19 +20,17 @@ from nurture_rl.interchange.foreign_episodes import (
     read_episodes,
 )
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
-from nurture_rl.ope.log import FloatArray, first_rows
 from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import record
-from nurture_rl.workflow.decisions import held_out_log, held_out_rows, load_decisions
+from nurture_rl.workflow.decisions import load_decisions
+from nurture_rl.workflow.journey_log import field_on, held_out
 from nurture_rl.workflow.journey_targets import journey_targets
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig
-from nurture_rl.workflow.ope_log import Labels, OpenedLog, few_levels, of_admission
+from nurture_rl.workflow.ope_log import OpenedLog, of_admission
 from nurture_rl.workflow.ope_targets import columns_of, target_policies, where_undefined
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.refusals import refusals, refused_facts
-
-HARMS = {"unsubscribe": "unsubscribes", "complaint": "complaints", "hard_bounce": "hard bounces"}
 
 
 def opened_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
@@ -94,37 +88,36 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
         NurtureError: no held-out contact's outcome is known yet, or a propensity is missing.
     """
     journey, release = pipeline.journey, run.release
-    decisions = load_decisions(pipeline.ingested, journey, run.data.held_out)
-    rows = held_out_rows(decisions, journey)
-    log = held_out_log(decisions, journey)
+    held = held_out(load_decisions(pipeline.ingested, journey, run.data.held_out), journey)
     policies = {name: load_policy(folder, journey) for name, folder in pipeline.policies.items()}
     described = journey_targets(run.targets, journey)
     if twice := sorted(set(described) & set(policies)):
         raise ConfigError(f"targets.{twice[0]}: the run has a policy of that name; give another")
-    policies |= described
-    bar = bar_of(run.ask.rules or release.rules, dict.fromkeys(policies))
+    reference = run.ask.reference or release.reference
+    learned = [name for name in policies if run.policies[name].learner != "none"]
+    field = field_on(held, policies, learned, reference)
+    bar = bar_of(run.ask.rules or release.rules, dict.fromkeys(policies | described))
     tables = pipeline.ingested / "tables"
     refused = refused_facts(tables)
     said = json.loads((pipeline.ingested / "decisions.json").read_text("utf-8"))["notes"]
+    asked = [*field.candidates, *described, *([run.ask.candidate] if run.ask.candidate else [])]
     return OpenedLog(
-        log=log,
-        policies=policies,
-        reference=run.ask.reference or release.reference,
+        log=held.log,
+        policies=policies | described,
+        reference=reference,
         rules=bar.name,
-        actions=ActionCatalog.of(journey).ids,
-        factors=_factors(journey),
-        features=FeatureSpec.of(journey).columns,
-        day=decisions.when[rows].astype("datetime64[D]"),
-        segments=_segments(journey, log.features[first_rows(log)])
-        or few_levels(log, FeatureSpec.of(journey).columns),
-        harms=_harms(journey, decisions.amounts[rows]),
+        candidates=tuple(
+            name for name in dict.fromkeys(asked) if name not in (reference, bar.name)
+        ),
+        beside=held.beside,
         facts={
             "source": f"{run.data.name}: {journey.title}",
             **refused,
-            "kept": log.n_rows,
+            "kept": held.log.n_rows,
             "notes": [
-                f"{decisions.action.size - int(rows.sum())} decisions belong to contacts that "
-                "policies were trained on, or to outcomes that are not known yet",
+                f"{held.left_out} decisions belong to contacts that policies were trained on, or "
+                "to outcomes that are not known yet",
+                *(f"{name} is no candidate: {why}" for name, why in field.left_out.items()),
                 *refused["notes"],
                 *said,
             ],
@@ -147,43 +140,6 @@ def quarantine_table(opened: OpenedLog) -> pa.Table:
             "reason": pa.array([row.reason for row in refused], pa.string()),
         }
     )
-
-
-def _factors(journey: Journey) -> dict[str, tuple[str, ...]]:
-    """The factors that a lift is broken down by, and each action's level, [a] each."""
-    found: dict[str, list[str]] = {"routing": [], "offer": [], "content": [], "timing": []}
-    for action in ActionCatalog.of(journey).actions:
-        message = action.message
-        pause = action.routing == "pause"
-        found["routing"].append(f"pause:{action.bins}" if pause else action.routing)
-        found["content"].append("" if message is None else message.id)
-        found["offer"].append("" if message is None else message.offer)
-        found["timing"].append("" if message is None else str(action.slot))
-    return {name: tuple(levels) for name, levels in found.items() if len(set(levels)) > 1}
-
-
-def _segments(journey: Journey, first: Any) -> dict[str, Labels]:
-    """The attributes with named levels, as labels of the episodes."""
-    spec, found = FeatureSpec.of(journey), {}
-    for feature in journey.features:
-        if feature.kind == "attribute" and 2 <= len(feature.levels) <= 12:
-            columns = [spec.column(name) for name in spec.names(feature)]
-            held = first[:, columns]
-            names = np.array([*feature.levels, "other"], dtype=object)
-            place = np.where(held.max(axis=1) > 0.0, held.argmax(axis=1), len(feature.levels))
-            found[feature.name] = names[place]
-    return found
-
-
-def _harms(journey: Journey, amounts: FloatArray) -> dict[str, FloatArray]:
-    found: dict[str, FloatArray] = {}
-    for kind, name in HARMS.items():
-        columns = [
-            journey.channel_index(signal.name) for signal in journey.signals if signal.type == kind
-        ]
-        if columns:
-            found[name] = amounts[:, columns].sum(axis=1)
-    return found
 
 
 def _beside(path: str | None) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.appraisal.appendices import Beside
 from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.admission import Admission, RefusedRow, reasons_counted
-from nurture_rl.ope.log import EvaluationLog, FloatArray, first_rows
+from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.ope.targets import Tabled, TargetPolicy
 
 Labels = NDArray[np.object_]
@@ -26,12 +27,8 @@ class OpenedLog:
     policies: Mapping[str, TargetPolicy | Tabled]
     reference: str  # a policy's name, or "logged"
     rules: str | None
-    actions: tuple[str, ...]  # [a]
-    factors: Mapping[str, tuple[str, ...]]  # level of each action by factor, [a] each
-    features: tuple[str, ...]  # [d]
-    day: NDArray[np.datetime64] | None  # of each decision, [N]
-    segments: Mapping[str, Labels]  # label of each episode by name, [E] each
-    harms: Mapping[str, FloatArray]  # count of each harm per decision, by name, [N] each
+    candidates: tuple[str, ...] | None  # may be put forward; None: all but reference and rules
+    beside: Beside
     facts: Mapping[str, Any]  # about the source, for the report
     refused: tuple[RefusedRow, ...] = field(default=())
 
@@ -58,12 +55,15 @@ def of_admission(
         policies=policies,
         reference=about["reference"],
         rules=about["rules"],
-        actions=admission.meaning.actions,
-        factors=_levels(about["levels"], admission.meaning.actions),
-        features=admission.meaning.features,
-        day=admission.day,
-        segments=segments,
-        harms=admission.outcomes,
+        candidates=None,
+        beside=Beside(
+            day=admission.day,
+            segments=segments,
+            harms=admission.outcomes,
+            factors=_levels(about["levels"], admission.meaning.actions),
+            features=admission.meaning.features,
+            actions=admission.meaning.actions,
+        ),
         facts={
             "source": admission.source,
             "read": admission.read,

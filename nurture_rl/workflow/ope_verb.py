@@ -21,14 +21,14 @@ from pyarrow import csv
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from nurture_rl.appraisal.appraise import appraise
+from nurture_rl.appraisal.evaluate import EvaluationConfig
+from nurture_rl.appraisal.evaluation import plain
+from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.ope.appendices import Beside
-from nurture_rl.ope.appraisal import Appraisal, appraise
-from nurture_rl.ope.evaluate import EvaluationConfig
-from nurture_rl.ope.evaluation import plain
 from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
-from nurture_rl.ope.verdict import Verdict
 from nurture_rl.outcome import Outcome
 from nurture_rl.progress import PROGRESS
 from nurture_rl.report.ope_headline import ope_headline
@@ -81,7 +81,7 @@ def run_ope(config: DictConfig) -> Finished:
         tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
         with tracking as tracked:
             say(f"{opened.log.n_rows} decisions of {opened.facts['source']} are read")
-            appraisal = _appraised(opened, run, checked.evaluation)
+            appraisal = appraised(opened, run, checked.evaluation)
             document = _document(opened, appraisal, checked.plain, run)
             PROGRESS.info("drawing the report")
             folder = root / "ope" / str(document["run"]["settings_hash"])
@@ -100,24 +100,19 @@ def ope(config: DictConfig) -> Outcome:
     return Outcome({"verdict": found.verdict.value, "report": report}, found.exit_code)
 
 
-def _appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appraisal:
+def appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appraisal:
+    """What the judge says of an opened log."""
+    ask, release = run.ask, run.release
     config = replace(
         base,
-        level=run.ask.level,
-        estimators=_estimators(run.ask.estimators),
+        level=release.level if ask.level is None else ask.level,
+        estimators=_estimators(ask.estimators),
+        candidates=opened.candidates,
         rules=opened.rules,
-        margin=run.ask.margin,
-        preferred=run.ask.basis,
+        margin=release.margin if ask.margin is None else ask.margin,
+        preferred=ask.basis,
     )
-    beside = Beside(
-        day=opened.day,
-        segments=opened.segments,
-        harms=opened.harms,
-        factors=opened.factors,
-        features=opened.features,
-        actions=opened.actions,
-        values=tuple(run.data.values),
-    )
+    beside = replace(opened.beside, values=tuple(run.data.values))
     rng = np.random.default_rng(run.seeds.evaluation)
     return appraise(
         opened.log, opened.policies, opened.reference, rng, config, beside, run.ask.candidate
@@ -147,8 +142,8 @@ def _document(
         "appraisal": appraisal.to_dict(),
         "log": {
             **{key: plain(value) for key, value in opened.facts.items()},
-            "actions": list(opened.actions),
-            "features": list(opened.features),
+            "actions": list(opened.beside.actions),
+            "features": list(opened.beside.features),
             "discount": log.discount,
             "logged_probabilities": log.logged_probabilities is not None,
         },

@@ -21,10 +21,11 @@ from nurture_rl.release.card import PolicyCard
 from nurture_rl.release.gate import RULES, GateConfig, GateDecision, GateEvidence, gate
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import random_states
-from nurture_rl.simulator.gap.verdict import Trust
+from nurture_rl.simulator.gap.verdict import GapVerdict
 from nurture_rl.workflow.decisions import load_decisions
+from nurture_rl.workflow.evaluate import Evaluated, read_evaluated
 from nurture_rl.workflow.evidence import evidence_on, in_order
-from nurture_rl.workflow.gap import read_gap
+from nurture_rl.workflow.gap import gap_verdict
 from nurture_rl.workflow.learn import load_core, load_policy
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def release(
     }
 
     def build(out: Path) -> None:
-        found = json.loads((judged / "evaluation.json").read_text("utf-8"))
+        found = read_evaluated(judged)
         record: dict[str, Any] = {
             "verdict": REFUSED,
             "candidate": None,
@@ -68,17 +69,17 @@ def release(
             "policy_id": None,
             "asked": run.run.release.policy is None,
             "asks_of_world": run.run.release.world,
-            "bar": found["bar"],
-            "left_out": found["left_out"],
+            "bar": asdict(found.bar),
+            "left_out": dict(found.left_out),
             "judged": [],
         }
         if run.run.release.policy is not None:
             record |= _as_it_is(run)
             card = _card(journey, ingested, record["exported"])
-        elif not found["candidates"]:
-            record["reasons"] = [_nobody(found["left_out"])]
+        elif not found.appraisal.candidates:
+            record["reasons"] = [_nobody(found.left_out)]
         else:
-            asked = judged_candidates(found, read_gap(gap)["verdict"], journey, run)
+            asked = judged_candidates(found, gap_verdict(gap), run)
             record |= outcome(asked, found)
             card = _judged_card(journey, ingested, record, asked)
         if record["exported"] is not None:
@@ -90,21 +91,19 @@ def release(
     return workshop.stage("release", inputs, build)
 
 
-def judged_candidates(
-    found: Mapping[str, Any], verdict: Mapping[str, Any], journey: Journey, run: Settings
-) -> Judged:
+def judged_candidates(found: Evaluated, verdict: GapVerdict, run: Settings) -> Judged:
     """The gate's answer on every candidate, the one to prefer first.
 
     Every bound holds for all candidates together, so the best of them may be picked afterwards.
     """
-    asks, names = run.run.release, in_order(found, Trust(verdict["trust"]))
+    asks, names = run.run.release, in_order(found, verdict.trust)
     level = simultaneous_level(asks.level, len(names))
     config = GateConfig(asks.margin, level, judged_world=True, ranking=asks.world == "ranking")
-    evidence = [evidence_on(name, found, verdict, journey, run) for name in names]
+    evidence = [evidence_on(name, found, verdict) for name in names]
     return [(one, gate(one, config)) for one in evidence]
 
 
-def outcome(asked: Judged, found: Mapping[str, Any]) -> dict[str, Any]:
+def outcome(asked: Judged, found: Evaluated) -> dict[str, Any]:
     """What is released: the first that passes, the bar where it is enough, else nothing."""
     evidence, decision = next((pair for pair in asked if pair[1].passed), asked[0])
     record: dict[str, Any] = {
@@ -118,7 +117,7 @@ def outcome(asked: Judged, found: Mapping[str, Any]) -> dict[str, Any]:
             for one, answer in asked
         ],
     }
-    bar = found["bar"]["name"]
+    bar = found.bar.name
     if decision.passed:
         return record | {"verdict": RELEASED, "exported": evidence.candidate}
     if bar is not None and all(answer.rules_enough for _, answer in asked):
@@ -126,11 +125,11 @@ def outcome(asked: Judged, found: Mapping[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _enough(bar: str, found: Mapping[str, Any]) -> dict[str, Any]:
+def _enough(bar: str, found: Evaluated) -> dict[str, Any]:
     """The bar for the bundle, if the world puts it above the reference; else nothing new."""
-    reference = found["reference"]
+    reference = found.appraisal.evaluation.reference
     enough = f"Rules are enough: no learned policy is shown to earn more than `{bar}`"
-    above = found["simulator"]["policies"][bar]["difference_lower"] > 0.0
+    above = found.simulator.policies[bar].difference_lower > 0.0
     if not above and bar != reference:
         stay = f"nor is `{bar}` shown to earn more than `{reference}`, so stay with `{reference}`"
         return {"exported": None, "sentence": f"{enough}, {stay}."}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from nurture_envs.guardrails import reason_names
 from nurture_envs.journey import Journey
 from nurture_envs.rollout import Returns, returns
 from nurture_envs.simulation import Simulation
-from nurture_rl.ope.evaluation import LOGGED
+from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.ope.ties import negligible
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
@@ -49,6 +49,80 @@ class Bound:
     lower: float
     upper: float
     between: float | None  # standard deviation of members beyond chance; None: a single one
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A mean with its interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorldGap:
+    """One policy less another: pooled over members, by member, and in the worst of them."""
+
+    value: float
+    lower: float
+    upper: float
+    between: float | None  # as in `Bound`
+    level: float
+    by_member: tuple[float, ...]
+    worst: Ends
+
+
+@dataclass(frozen=True, slots=True)
+class MemberMeans:
+    """Means by member."""
+
+    value: tuple[float, ...]
+    difference: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorstMember:
+    """The worst quantile of the members."""
+
+    value: float
+    difference: float
+    difference_lower: float
+    difference_upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorldRow:
+    """What a policy earns in a world, and how it compares there."""
+
+    value: float
+    lower: float
+    upper: float
+    between: float | None
+    difference: float  # to the reference
+    difference_lower: float
+    difference_upper: float
+    difference_between: float | None
+    level: float  # of the differences
+    by_member: MemberMeans
+    worst: WorstMember
+    by_seed: tuple[float, ...]
+    kpis: tuple[float, ...]  # north star first
+    action_mix: tuple[tuple[float, ...], ...]  # [bins, a]
+    reasons: Mapping[str, int]  # how often each guardrail forbade an action
+    over_bar: WorldGap | None  # None: the bar itself, or no bar
+
+
+@dataclass(frozen=True, slots=True)
+class WorldJudge:
+    """Every policy in one world, compared."""
+
+    contacts: int  # per seed
+    seeds: tuple[int, ...]
+    members: int
+    worst_quantile: float
+    policies: Mapping[str, WorldRow]
+    logged: WorldRow | None  # the logging policy, where it is known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +168,7 @@ def staged(
     return Stage(journey, played, seeds, contacts, len(simulations))
 
 
-def judged(stage: Stage, reference: str, bar: str | None, level: float) -> dict[str, Any]:
+def judged(stage: Stage, reference: str, bar: str | None, level: float) -> WorldJudge:
     """Every policy less the reference and less the bar, paired.
 
     `logged` is the logging policy, where it is known: beside the mean of the log it shows how far
@@ -108,20 +182,19 @@ def judged(stage: Stage, reference: str, bar: str | None, level: float) -> dict[
     """
     played = stage.played
     base = played.get(reference)
-    rows = {
-        name: summary(stage.journey, found, base or found, level) for name, found in played.items()
-    }
+    rows = {}
     for name, found in played.items():
-        rows[name]["over_bar"] = None if bar in (None, name) else less(found, played[bar], level)
+        over = None if bar in (None, name) else less(found, played[bar], level)
+        rows[name] = summary(stage.journey, found, base or found, level, over)
     logged = rows.pop(LOGGED, None)
-    return {
-        "contacts": stage.contacts,
-        "seeds": list(stage.seeds),
-        "members": stage.members,
-        "worst_quantile": WORST,
-        "policies": rows,
-        "logged": logged,
-    }
+    return WorldJudge(
+        contacts=stage.contacts,
+        seeds=tuple(stage.seeds),
+        members=stage.members,
+        worst_quantile=WORST,
+        policies=rows,
+        logged=logged,
+    )
 
 
 def play_members(
@@ -161,7 +234,9 @@ def collected(found: Sequence[Sequence[Returns]], journey: Journey) -> Played:
     )
 
 
-def summary(journey: Journey, found: Played, base: Played, level: float) -> dict[str, Any]:
+def summary(
+    journey: Journey, found: Played, base: Played, level: float, over_bar: WorldGap | None = None
+) -> WorldRow:
     """One policy's row: pooled over members, by member, and in the worst of them."""
     value, gap = found.value, less(found, base, level)
     mean = bound(value, 0.95)
@@ -169,31 +244,32 @@ def summary(journey: Journey, found: Played, base: Played, level: float) -> dict
         float(found.amounts[:, [journey.channel_index(name) for name in kpi.of]].sum(axis=1).mean())
         for kpi in (journey.north_star, *journey.supporting)
     ]
-    return {
-        "value": mean.value,
-        "lower": mean.lower,
-        "upper": mean.upper,
-        "between": mean.between,
-        "difference": gap["value"],
-        "difference_lower": gap["lower"],
-        "difference_upper": gap["upper"],
-        "difference_between": gap["between"],
-        "level": level,
-        "by_member": {"value": value.mean(axis=1).tolist(), "difference": gap["by_member"]},
-        "worst": {
-            "value": float(np.sort(value.mean(axis=1))[_rank(len(value))]),
-            "difference": gap["worst"]["value"],
-            "difference_lower": gap["worst"]["lower"],
-            "difference_upper": gap["worst"]["upper"],
-        },
-        "by_seed": [float(part.mean()) for part in np.split(value, found.seeds, axis=1)],
-        "kpis": kpis,
-        "action_mix": found.action_mix.tolist(),
-        "reasons": dict(found.reasons),
-    }
+    return WorldRow(
+        value=mean.value,
+        lower=mean.lower,
+        upper=mean.upper,
+        between=mean.between,
+        difference=gap.value,
+        difference_lower=gap.lower,
+        difference_upper=gap.upper,
+        difference_between=gap.between,
+        level=level,
+        by_member=MemberMeans(tuple(value.mean(axis=1).tolist()), gap.by_member),
+        worst=WorstMember(
+            value=float(np.sort(value.mean(axis=1))[_rank(len(value))]),
+            difference=gap.worst.value,
+            difference_lower=gap.worst.lower,
+            difference_upper=gap.worst.upper,
+        ),
+        by_seed=tuple(float(part.mean()) for part in np.split(value, found.seeds, axis=1)),
+        kpis=tuple(kpis),
+        action_mix=tuple(map(tuple, found.action_mix.tolist())),
+        reasons=dict(found.reasons),
+        over_bar=over_bar,
+    )
 
 
-def less(found: Played, base: Played, level: float) -> dict[str, Any]:
+def less(found: Played, base: Played, level: float) -> WorldGap:
     """One policy less another on the same contacts and luck: pooled, by member, in the worst.
 
     What is rounding beside what the two earn is exactly 0, so that no sign of it counts.
@@ -204,15 +280,15 @@ def less(found: Played, base: Played, level: float) -> dict[str, Any]:
     pooled = bound(gap, level)
     alone = [bound(one[None], level) for one in gap]
     worst = alone[_worst([one.value for one in alone])]
-    return {
-        "value": pooled.value,
-        "lower": pooled.lower,
-        "upper": pooled.upper,
-        "between": pooled.between,
-        "level": level,
-        "by_member": gap.mean(axis=1).tolist(),
-        "worst": {"value": worst.value, "lower": worst.lower, "upper": worst.upper},
-    }
+    return WorldGap(
+        value=pooled.value,
+        lower=pooled.lower,
+        upper=pooled.upper,
+        between=pooled.between,
+        level=level,
+        by_member=tuple(gap.mean(axis=1).tolist()),
+        worst=Ends(worst.value, worst.lower, worst.upper),
+    )
 
 
 def bound(values: FloatArray, level: float) -> Bound:

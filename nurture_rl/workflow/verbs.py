@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from nurture_rl.report.page import write_report
 from nurture_rl.report.source import ReportInput
 from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.workflow.config import Settings, settings
+from nurture_rl.workflow.evaluate import read_evaluated
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
@@ -131,18 +133,20 @@ def _train(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
 
 
 def _evaluate(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
-    found = _read(pipeline.evaluated / "evaluation.json")
-    for name, policy in found["ope"]["policies"].items():
-        numbers = {"ess": policy["overlap"]["ess"]}
-        numbers["simulator.worst"] = found["simulator"]["policies"][name]["worst"]["value"]
-        for kind, estimated in policy["estimates"].items():
-            numbers[kind] = estimated["estimate"]["value"]
-            numbers |= {f"{kind}.{end}": estimated["interval"][end] for end in ("lower", "upper")}
-        for judge in ("simulator", "truth"):
-            if found[judge]:
-                played = found[judge]["policies"][name]
-                numbers |= {f"{judge}.{end}": played[end] for end in ("value", "lower", "upper")}
-        known = {key: value for key, value in numbers.items() if value is not None}
+    found = read_evaluated(pipeline.evaluated)
+    for name, policy in found.appraisal.evaluation.policies.items():
+        numbers = {"ess": policy.overlap.ess}
+        numbers["simulator.worst"] = found.simulator.policies[name].worst.value
+        for kind, told in policy.estimates.items():
+            numbers[kind] = told.estimate.value
+            numbers |= {f"{kind}.lower": told.interval.lower, f"{kind}.upper": told.interval.upper}
+        for judge, world in (("simulator", found.simulator), ("truth", found.truth)):
+            if world is not None:
+                played = world.policies[name]
+                numbers |= {
+                    f"{judge}.{end}": getattr(played, end) for end in ("value", "lower", "upper")
+                }
+        known = {key: value for key, value in numbers.items() if isfinite(value)}
         tracked.metrics(0, {f"value.{name}.{key}": value for key, value in known.items()})
     tracked.artifact(pipeline.evaluated / "evaluation.json", "evaluation")
     return {"evaluation": pipeline.evaluated / "evaluation.json"}

@@ -32,7 +32,7 @@ def commands(text: str) -> Iterator[str]:
     yield from (found.strip() for found in re.findall(r"`(nurture [^`]+)`", outside))
 
 
-LINES = [
+LINES: list[tuple[object, str]] = [
     (page.relative_to(ROOT), line) for page in PAGES for line in commands(page.read_text("utf-8"))
 ]
 LINES += [("--help", line) for verb in VERBS.values() for line in verb.examples]

@@ -10,13 +10,8 @@ from tests.contract.source_tree import ROOT, imports, modules_of, run_isolated, 
 
 # A room may import itself and what stands on an earlier line, never a neighbour on its own line.
 ORDER = [
-    [
-        "nurture_rl.errors",
-        "nurture_rl.outcome",
-        "nurture_rl.progress",
-        "nurture_rl.records",
-        "nurture_rl.rng",
-    ],
+    ["nurture_rl.errors", "nurture_rl.outcome", "nurture_rl.progress", "nurture_rl.rng"],
+    ["nurture_rl.records"],
     ["nurture_rl.identity"],
     ["nurture_rl.logs"],
     ["nurture_rl.features"],
@@ -24,6 +19,7 @@ ORDER = [
     ["nurture_rl.simulator"],
     ["nurture_rl.bandits", "nurture_rl.rl"],
     ["nurture_rl.ope"],
+    ["nurture_rl.appraisal"],
     ["nurture_rl.interchange"],
     ["nurture_rl.release"],
     ["nurture_rl.serving"],

@@ -37,12 +37,16 @@ class Finished:
     def estimate(self, policy: str, kind: str) -> float:
         """One off-policy estimate, in the journey's unit."""
         return float(
-            self.evaluation["ope"]["policies"][policy]["estimates"][kind]["estimate"]["value"]
+            self.evaluation["appraisal"]["evaluation"]["policies"][policy]["estimates"][kind][
+                "estimate"
+            ]["value"]
         )
 
     def interval(self, policy: str, kind: str) -> tuple[float, float]:
         """Its interval."""
-        found = self.evaluation["ope"]["policies"][policy]["estimates"][kind]["interval"]
+        found = self.evaluation["appraisal"]["evaluation"]["policies"][policy]["estimates"][kind][
+            "interval"
+        ]
         return float(found["lower"]), float(found["upper"])
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,31 +18,15 @@ from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Workshop
-from tests.pipeline.two_mails import write_log
-from tests.unit.workflow.judged_by_hand import settings_of
+from tests.pipeline.two_mails import BAR, CANDIDATE, two_mails_loop
 
-CANDIDATE, BAR = "linear_thompson", "rules"
 MAILS = ("mens_email", "womens_email")
 
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The whole loop on a folder whose log says itself that a third of everything was done."""
-    root = tmp_path_factory.mktemp("two mails")
-    write_log(root / "log", 4000)
-    run = settings_of(
-        "data=folder",
-        "data.journey=hillstrom",
-        f"data.path={root / 'log'}",
-        "data.complete_until=2026-03-01T00:00:00Z",
-        f"runs={root / 'runs'}",
-        "experiment=small",
-        "world.members=4",
-        "world.training.epochs=6",
-        "world.training={batch: 256, learning_rate: 0.01, prior_precision: 1.0}",
-    )
-    few = {name: run.run.policies[name] for name in ("drip", BAR, CANDIDATE)}
-    return Pipeline(replace(run, run=replace(run.run, policies=few)), lambda line: None)
+    """The whole loop on a log of two mails."""
+    return two_mails_loop(tmp_path_factory.mktemp("two mails"))
 
 
 def read(path: Path) -> Any:
@@ -78,7 +62,7 @@ Findings = dict[str, Any]
 
 
 def by_log(found: Findings, name: str = CANDIDATE) -> Findings:
-    policy: Findings = found["ope"]["policies"][name]
+    policy: Findings = found["appraisal"]["evaluation"]["policies"][name]
     return policy
 
 
@@ -88,7 +72,8 @@ def in_world(found: Findings) -> Findings:
 
 
 def distrusted(gap: Findings, trust: str) -> None:
-    cause = {"cause": "leaked_feature", "sentence": "It knows.", "symptom": False, "fatal": True}
+    cause = {"cause": "leaked_feature", "number": 1.0, "threshold": 0.5, "sentence": "It knows."}
+    cause |= {"symptom": False, "fatal": True}
     gap["verdict"] |= {"trust": trust, "causes": [cause]}
 
 
@@ -122,7 +107,7 @@ def no_trust(found: Findings, gap: Findings) -> None:
 
 
 def unsure_log(found: Findings, gap: Findings) -> None:
-    found["ope"]["level"] = 0.9
+    by_log(found)["difference"]["interval"]["level"] = 0.9
 
 
 def unsure_world(found: Findings, gap: Findings) -> None:
@@ -130,12 +115,20 @@ def unsure_world(found: Findings, gap: Findings) -> None:
 
 
 def twin(found: Findings, gap: Findings) -> None:
-    found["candidates"], found["left_out"] = [], {CANDIDATE: "it acts as `drip` does"}
+    found["appraisal"]["candidates"] = []
+    found["left_out"] = {CANDIDATE: "it acts as `drip` does"}
 
 
 def beaten_by_a_program(found: Findings, gap: Findings) -> None:
-    worse = {"value": -0.07, "interval": {"lower": -0.11, "upper": -0.03, "level": 0.975}}
-    found["over_programs"][CANDIDATE]["no_contact"] = worse
+    worse = copy.deepcopy(by_log(found)["difference"]) | {"value": -0.07}
+    worse["interval"] |= {"lower": -0.11, "upper": -0.03, "level": 0.975}
+    found["appraisal"]["over_programs"][CANDIDATE]["no_contact"] = worse
+
+
+def refused_by_a_check(found: Findings, gap: Findings) -> None:
+    for finding in found["appraisal"]["checks"]["findings"]:
+        if finding["code"] == "mean-weight":
+            finding["severity"] = "refuse"
 
 
 def gain_of_the_bar(found: Findings, least: float) -> None:
@@ -195,6 +188,7 @@ def asked_again(
         (unsure_world, "in the simulator holds with 90 % confidence"),
         (beaten_by_a_program, "The log shows that a program that learned nothing earns more"),
         (twin, "it acts as `drip` does"),
+        (refused_by_a_check, "The check 'mean-weight' refuses"),
     ],
 )
 def test_each_piece_of_evidence_alone_stops_a_release(

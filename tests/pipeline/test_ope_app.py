@@ -18,8 +18,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from mlflow import MlflowClient
 
+from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import ConfigError, LogError, OverlapError
-from nurture_rl.ope.verdict import Verdict
 from nurture_rl.workflow.ope_verb import Finished, run_ope
 from nurture_rl.workflow.schema import register_schemas
 

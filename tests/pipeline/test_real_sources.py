@@ -93,7 +93,7 @@ def test_values_of_simple_policies_are_those_of_the_file(hillstrom: Finished) ->
     assert hillstrom.estimate("rules", "ips") == pytest.approx(file.ips(rules), abs=1e-9)
     nothing = np.full(len(file.arm), NONE)
     assert hillstrom.estimate("no_contact", "ips") == pytest.approx(file.ips(nothing), abs=1e-9)
-    logged = hillstrom.evaluation["ope"]["logged"]["estimate"]["value"]
+    logged = hillstrom.evaluation["appraisal"]["evaluation"]["logged"]["estimate"]["value"]
     assert logged == pytest.approx(file.visit[file.held_out].mean(), abs=1e-9)
 
 
@@ -122,7 +122,7 @@ def test_the_lottery_of_offers_is_worth_what_its_people_brought(offers: Finished
     decisions = load_decisions(pipeline.ingested, pipeline.journey, 0.5)
     per_person = np.bincount(decisions.contact, decisions.reward)
     kept = np.unique(decisions.contact[decisions.held_out])
-    logged = offers.evaluation["ope"]["logged"]["estimate"]["value"]
+    logged = offers.evaluation["appraisal"]["evaluation"]["logged"]["estimate"]["value"]
     assert logged == pytest.approx(per_person[kept].mean(), abs=1e-9)
     assert len(per_person) == PEOPLE
 
@@ -136,14 +136,14 @@ def test_columns_that_know_the_future_are_named_and_not_read(offers: Finished) -
 
 
 def test_a_fixed_programme_of_six_offers_is_beyond_the_log(offers: Finished) -> None:
-    assert offers.evaluation["reference"] == "logged"
-    drip = offers.evaluation["ope"]["policies"]["drip"]
+    assert offers.evaluation["appraisal"]["evaluation"]["reference"] == "logged"
+    drip = offers.evaluation["appraisal"]["evaluation"]["policies"]["drip"]
     assert not drip["overlap"]["feasible"]
     assert drip["judgement"]["verdict"] == "cannot_tell_yet"
 
 
 def test_people_are_the_clusters_of_the_walking_trial(heartsteps: Finished) -> None:
-    found = heartsteps.evaluation["ope"]
+    found = heartsteps.evaluation["appraisal"]["evaluation"]
     assert found["n_clusters"] == heartsteps.evaluation["contacts"]["held_out"] == 18
     assert found["n_decisions"] > 4000  # each is judged by itself
     assert found["logged"]["interval"]["method"] == "skewed-t"  # 18 people, some of them heavy
@@ -163,6 +163,6 @@ def test_silence_in_the_walking_trial_is_worth_the_quiet_moments(heartsteps: Fin
 
 def test_a_few_dozen_people_do_not_decide_about_walking(heartsteps: Finished) -> None:
     for name in ("rules", "linear_thompson", "ppo"):
-        judgement = heartsteps.evaluation["ope"]["policies"][name]["judgement"]
+        judgement = heartsteps.evaluation["appraisal"]["evaluation"]["policies"][name]["judgement"]
         assert judgement["verdict"] == "cannot_tell_yet"
     assert heartsteps.gate["passed"] is False

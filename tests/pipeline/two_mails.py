@@ -5,6 +5,7 @@ Neither the drip nor the journey's rules look at that, so a policy that learns i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,11 @@ from nurture_rl.logs.adapters.common import (
     joined,
     write_tables,
 )
+from nurture_rl.workflow.pipeline import Pipeline
+from tests.unit.workflow.judged_by_hand import settings_of
 
 JOURNEY = "hillstrom"
+CANDIDATE, BAR = "linear_thompson", "rules"
 START_US = int(np.datetime64("2026-01-05T00:00", "us").astype(np.int64))
 RIGHT, WRONG, NONE = 0.9, 0.1, 0.1  # chance of a visit after the right mail, the other, none
 
@@ -79,3 +83,21 @@ def write_log(out: Path, customers: int, seed: int = 0) -> Path:
     contacts = contact_table(contact, np.full(n, "UTC"), attributes)
     write_tables(out, events, contacts, decision_table(journey, rows))
     return out
+
+
+def two_mails_loop(root: Path) -> Pipeline:
+    """The whole loop on a folder whose log says itself that a third of everything was done."""
+    write_log(root / "log", 4000)
+    run = settings_of(
+        "data=folder",
+        f"data.journey={JOURNEY}",
+        f"data.path={root / 'log'}",
+        "data.complete_until=2026-03-01T00:00:00Z",
+        f"runs={root / 'runs'}",
+        "experiment=small",
+        "world.members=4",
+        "world.training.epochs=6",
+        "world.training={batch: 256, learning_rate: 0.01, prior_precision: 1.0}",
+    )
+    few = {name: run.run.policies[name] for name in ("drip", BAR, CANDIDATE)}
+    return Pipeline(replace(run, run=replace(run.run, policies=few)), lambda line: None)

@@ -32,7 +32,7 @@ from experiments.interval_coverage.tables import (
     value_table,
 )
 from nurture_envs.simulation import Simulation
-from nurture_rl.ope.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.appraisal.evaluate import EvaluationConfig, evaluate_policies
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.value_model import ValueModelConfig
 from nurture_rl.policies.build import PolicyContext, build_policy

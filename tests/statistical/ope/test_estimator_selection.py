@@ -10,11 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.appraisal.selection.estimator import select_estimator
+from nurture_rl.appraisal.selection.ocv import OcvConfig
+from nurture_rl.appraisal.selection.paired import PairedConfig
+from nurture_rl.appraisal.selection.pas_if import PasIfConfig
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
-from nurture_rl.ope.selection.estimator import select_estimator
-from nurture_rl.ope.selection.ocv import OcvConfig
-from nurture_rl.ope.selection.paired import PairedConfig
-from nurture_rl.ope.selection.pas_if import PasIfConfig
 from nurture_rl.ope.suite import ESTIMATORS, Question, answers
 from nurture_rl.ope.targets import on_logged_rows
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from nurture_rl.appraisal.risk.harm import harm_bound
+from nurture_rl.appraisal.risk.returns import TailConfig, tail_risk
+from nurture_rl.appraisal.selection.compare import compare_policies
 from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.ope.intervals import interval_of
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
-from nurture_rl.ope.risk.harm import harm_bound
-from nurture_rl.ope.risk.returns import TailConfig, tail_risk
-from nurture_rl.ope.selection.compare import compare_policies
 
 FloatArray = NDArray[np.float64]
 LOGGING = np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])  # by state and action

@@ -27,12 +27,12 @@ from nurture_envs.worlds.trial_onboarding import TrialOnboardingParams
 PAGE = Path(__file__).parents[3] / "docs" / "worlds-parameters.md"
 WORDS = ("title", "provenance")  # of a journey; all else is what policies see, may do and earn
 FROZEN = {
-    "inbound_lead": "b13c1fbab80ef34c",
-    "stalled_opportunity": "26aff96c2d0b6f4a",
-    "trial_onboarding": "47abe3f820e3f32b",
-    "re_engagement": "c834c24247b61017",
-    "renewal": "25b50cbfd9091923",
-    "null_lead": "67725205412a4b9d",
+    "inbound_lead": "00848e7d1f2929d2",
+    "stalled_opportunity": "2bea831c47438a07",
+    "trial_onboarding": "54f30467c4feaec4",
+    "re_engagement": "3be1996d70a7140c",
+    "renewal": "75e09c1b65646a7d",
+    "null_lead": "6a7cb9815ebcd7cd",
 }
 
 

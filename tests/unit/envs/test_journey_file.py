@@ -11,6 +11,7 @@ import pytest
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.errors import JourneyError
 from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import HarmLimit
 from nurture_envs.journey_file import load_journey, parse_journey, shipped_journeys
 from nurture_envs.worlds.reference import reference_journeys
 from tests.unit.envs.toy_journey import TOY, toy, toy_data
@@ -173,6 +174,31 @@ def test_there_are_exactly_two_supporting_kpis(count: int) -> None:
     kpi = {"name": "clicks", "of": ["clicked"]}
     told = only(kpis__supporting=[kpi] * count)
     assert told == f"kpis.supporting: expected exactly 2 supporting KPIs, got {count}"
+
+
+def test_limits_on_harms_are_read_and_are_none_where_nobody_wrote_them() -> None:
+    assert toy().limits == ()
+    held = toy(limits={"harm": {"of": ["clicked"], "per": "send", "at_most": 0.01}}).limits
+    assert held == (HarmLimit("harm", ("clicked",), "send", 0.01, None),)
+    (relative,) = toy(limits={"harm": {"of": ["clicked"], "above_reference": 0.02}}).limits
+    assert (relative.per, relative.at_most, relative.above_reference) == ("contact", None, 0.02)
+
+
+def test_every_mistake_in_a_limit_is_told_at_once() -> None:
+    bad = {"of": ["clickd"], "per": "mail", "at_most": -1}
+    told = problems(limits={"harm": bad, "none": {"of": ["clicked"]}})
+    assert len(told) == 4
+    assert told[0].startswith("limits.harm.of: no signal is called 'clickd'; did you mean")
+    assert told[1].startswith("limits.harm.per: expected one of contact, decision")
+    assert told[2] == "limits.harm.at_most: expected a number in [0.0, inf], got -1"
+    assert told[3].startswith("limits.none.at_most: expected a number, or above_reference")
+
+
+@pytest.mark.parametrize("name", reference_journeys())
+def test_the_shipped_journeys_limit_complaints_opt_outs_and_bounces(name: str) -> None:
+    limits = {limit.name: limit for limit in load_journey(name).limits}
+    assert list(limits) == ["complaints", "opt-outs", "hard bounces"]
+    assert limits["hard bounces"].at_most == 0.05
 
 
 def test_wildcards_stand_for_signals_and_for_values_apart() -> None:

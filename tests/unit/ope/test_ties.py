@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nurture_rl.ope.ties import added_up, alike, apart, negligible, one_value, settled
-from tests.unit.ope.selection.estimate_makers import estimate_of
+from tests.unit.appraisal.selection.estimate_makers import estimate_of
 
 PSI = np.array([3.0, -1.0, -2.0])
 

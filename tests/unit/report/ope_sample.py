@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.ope.appendices import Beside
-from nurture_rl.ope.appraisal import appraise
-from nurture_rl.ope.evaluate import EvaluationConfig
+from nurture_rl.appraisal.appendices import Beside
+from nurture_rl.appraisal.appraise import appraise
+from nurture_rl.appraisal.evaluate import EvaluationConfig
 from nurture_rl.ope.log import FloatArray
 from nurture_rl.ope.suite import ESTIMATORS
 from nurture_rl.ope.targets import Tabled

@@ -65,13 +65,11 @@ def sample() -> ReportInput:
             head("complained", 0.00004, 4, learned=False),
         ],
         evaluation={
-            "ope": _ope(mixes),
-            "kpis": kpis(),
+            "appraisal": {"evaluation": _ope(mixes), "kpis": kpis()},
             "simulator": played(2, 0.35, mixes),
             "truth": played(3, 0.2, mixes),
             "actions": ACTIONS,
             "routing": ROUTING,
-            "reference": "drip",
             "candidate": "linear_thompson",
         },
         gate={"passed": True, "reasons": [], "policy_id": "b1946ac92492d2347c6235b4d2611184"},
@@ -110,7 +108,7 @@ def single_step() -> ReportInput:
         journey={**found.journey, "horizon": 1, "provenance": "Randomised campaign", "unit": "USD"},
         evaluation={
             **found.evaluation,
-            "ope": ope,
+            "appraisal": {"evaluation": ope, "kpis": kpis()},
             "simulator": simulator,
             "truth": None,
             "actions": actions,
@@ -124,7 +122,9 @@ def long_trial() -> ReportInput:
     found = sample()
     ope = _ope({name: mix(210, seed, 0.4) for seed, name in enumerate(("drip", "linear_thompson"))})
     journey = {**found.journey, "horizon": 210, "estimand": "per_decision", "unit": "steps"}
-    evaluation = {**found.evaluation, "ope": ope, "simulator": None, "truth": None}
+    appraisal = {"evaluation": ope, "kpis": kpis()}
+    only = {"appraisal": appraisal, "simulator": None, "truth": None}
+    evaluation = {**found.evaluation, **only}
     return replace(found, journey=journey, evaluation=evaluation)
 
 

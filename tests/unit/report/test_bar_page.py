@@ -27,7 +27,7 @@ def held(carried: bool = True) -> ReportInput:
     """The sample's candidate, refused because the rules earn more in the world."""
     found = sample()
     evaluation: dict[str, Any] = deepcopy(dict(found.evaluation))
-    policies = evaluation["ope"]["policies"]
+    policies = evaluation["appraisal"]["evaluation"]["policies"]
     policies["rules"]["overlap"]["feasible"] = carried
     policies["linear_thompson"]["against_rules"] = {
         "value": 2.0,
@@ -37,8 +37,8 @@ def held(carried: bool = True) -> ReportInput:
         evaluation[world]["policies"]["linear_thompson"]["over_bar"] = OVER
     evaluation |= {
         "bar": {"name": "rules", "reason": "the run asks for `rules` (release.rules)"},
-        "candidates": ["linear_thompson"],
     }
+    evaluation["appraisal"]["candidates"] = ["linear_thompson"]
     gate = {
         "verdict": "rules_are_enough",
         "passed": False,
@@ -131,16 +131,21 @@ def _advises_nothing(found: ReportInput) -> None:
     assert "contacts in all" not in line
 
 
+def held_against(found: ReportInput, over: dict[str, Any]) -> ReportInput:
+    appraisal = {**found.appraisal, "over_programs": over}
+    return replace(found, evaluation={**found.evaluation, "appraisal": appraisal})
+
+
 def test_a_program_that_the_log_puts_above_the_candidate_is_what_the_page_says_first() -> None:
     found = undecided()
     more = {"value": -2.0, "interval": {"lower": -3.0, "upper": -1.0}}
     assert found.candidate is not None
     over = {found.candidate: {"no_contact": more}}
-    beaten = replace(found, evaluation={**found.evaluation, "over_programs": over})
+    beaten = held_against(found, over)
     _advises_nothing(beaten)
     told = headline(beaten)
     assert told.badge == "Refused"
     assert "the log shows that a program that learned nothing earns more" in told.sentence
     open_ = {found.candidate: {"no_contact": more | {"interval": {"lower": -3.0, "upper": 1.0}}}}
-    other = replace(found, evaluation={**found.evaluation, "over_programs": open_})
+    other = held_against(found, open_)
     assert headline(other) == headline(found)

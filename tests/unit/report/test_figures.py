@@ -49,17 +49,17 @@ def test_single_decisions_and_long_journeys_are_drawn() -> None:
 
 def test_numbers_that_are_missing_or_boundless_draw_without_them() -> None:
     source = sample()
-    ope: dict[str, Any] = dict(source.evaluation["ope"])  # type: ignore[call-overload]
+    ope: dict[str, Any] = dict(source.ope)
     broken = {"estimate": {"value": float("nan")}, "interval": {"lower": None, "upper": None}}
     odd = {
         "estimates": {"dr": broken, "dm": {"estimate": {"value": 3.0}}},
-        "overlap": {"ess": None, "ess_by_step": [None, None]},
+        "overlap": {"feasible": True, "ess": None, "ess_by_step": [None, None]},
         "action_mix": [[1.0, 0.0]],
     }
     ope["policies"] = {"_drip": odd, "a" * 200: odd}
     changed: Json = {
         **source.evaluation,
-        "ope": ope,
+        "appraisal": {**source.appraisal, "evaluation": ope},
         "simulator": None,
         "truth": None,
         "candidate": "_drip",

@@ -18,6 +18,7 @@ from nurture_rl.report.ope_tables import values
 from tests.unit.report.ope_sample import document
 
 SECTIONS = [
+    "kpis",
     "values",
     "checks",
     "comparison",

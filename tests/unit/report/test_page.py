@@ -26,8 +26,8 @@ from tests.unit.report.sample import (
 
 SECTIONS = [
     "verdict",
-    "data",
     "kpis",
+    "data",
     "values",
     "overlap",
     "calibration",
@@ -189,14 +189,14 @@ def test_missing_parts_are_replaced_by_a_sentence() -> None:
 
 def test_hostile_names_are_shown_as_text_everywhere() -> None:
     source = sample()
-    evaluation = dict(source.evaluation)
-    for part in ("ope", "simulator", "truth"):
-        found = dict(evaluation[part])  # type: ignore[call-overload]
-        policies = dict(found["policies"])
+    evaluation, ope = dict(source.evaluation), {**source.ope, "reference": HOSTILE}
+    for found in (evaluation["simulator"], evaluation["truth"], ope):
+        policies = dict(found["policies"])  # type: ignore[index]
         policies[HOSTILE] = policies.pop("linear_thompson")
-        evaluation[part] = found | {"policies": policies}
+        found["policies"] = policies  # type: ignore[index]
     hostile_kpi = {"name": HOSTILE, "role": HOSTILE, "policies": {HOSTILE: {"value": 1.0}}}
-    evaluation |= {"candidate": HOSTILE, "reference": HOSTILE, "kpis": [hostile_kpi]}
+    evaluation["appraisal"] = {"evaluation": ope, "kpis": [hostile_kpi]}
+    evaluation["candidate"] = HOSTILE
     html = render(
         replace(
             source,
@@ -231,7 +231,7 @@ def test_the_north_star_stands_before_the_supporting_figures() -> None:
 
 def test_truth_stands_beside_the_estimate_only_where_it_is_known() -> None:
     known = page_of(sample).text
-    assert "15.6, inside" in known
+    assert "14.4, inside" in known
     assert "In truth" in known
     assert "In truth" not in page_of(undecided).text
 

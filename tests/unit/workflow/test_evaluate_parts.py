@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from scipy.stats import t
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_envs.rollout import Returns
-from nurture_rl.workflow.simulated import bound, collected, less, summary
+from nurture_rl.workflow.simulated import MemberMeans, WorldRow, bound, collected, less, summary
 
 
 def journey(estimand: str = "per_episode") -> Journey:
@@ -28,7 +27,7 @@ def played(value: list[float], decisions: list[int]) -> Returns:
 POLICY, REFERENCE = [3.0, 5.0, 10.0, 6.0], [2.0, 2.0, 6.0, 6.0]  # differences 1, 3, 4, 0
 
 
-def row(estimand: str, decisions: list[int], level: float = 0.95) -> dict[str, Any]:
+def row(estimand: str, decisions: list[int], level: float = 0.95) -> WorldRow:
     two = [played(POLICY[:2], decisions[:2]), played(POLICY[2:], decisions[2:])]
     base = [played(REFERENCE[:2], [1, 1]), played(REFERENCE[2:], [1, 1])]
     found = journey(estimand)
@@ -37,26 +36,26 @@ def row(estimand: str, decisions: list[int], level: float = 0.95) -> dict[str, A
 
 def test_the_difference_is_paired_with_the_reference_contact_by_contact() -> None:
     found = row("per_episode", [1, 2, 2, 3])
-    assert (found["value"], found["difference"]) == (6.0, 2.0)
-    assert found["by_seed"] == [4.0, 8.0]
+    assert (found.value, found.difference) == (6.0, 2.0)
+    assert found.by_seed == (4.0, 8.0)
     # differences 1, 3, 4, 0 have variance 10 / 3; of the mean of four, 10 / 12
     half = 1.959964 * np.sqrt(10 / 12)
-    assert found["difference_lower"] == pytest.approx(2.0 - half, abs=1e-5)
-    assert found["difference_upper"] == pytest.approx(2.0 + half, abs=1e-5)
+    assert found.difference_lower == pytest.approx(2.0 - half, abs=1e-5)
+    assert found.difference_upper == pytest.approx(2.0 + half, abs=1e-5)
     # values 3, 5, 10, 6 have variance 26 / 3
-    assert found["upper"] - found["value"] == pytest.approx(1.959964 * np.sqrt(26 / 12), abs=1e-5)
+    assert found.upper - found.value == pytest.approx(1.959964 * np.sqrt(26 / 12), abs=1e-5)
 
 
 def test_the_level_widens_the_difference_and_not_the_value() -> None:
     narrow, wide = (row("per_episode", [1] * 4, level) for level in (0.95, 0.99))
-    assert wide["difference_upper"] > narrow["difference_upper"]
-    assert wide["upper"] == narrow["upper"]
+    assert wide.difference_upper > narrow.difference_upper
+    assert wide.upper == narrow.upper
 
 
 def test_the_reference_differs_from_itself_by_nothing() -> None:
     base = collected([[played(REFERENCE, [1] * 4)]], journey())
     found = summary(journey(), base, base, 0.95)
-    assert [found[f"difference{end}"] for end in ("", "_lower", "_upper")] == [0.0, 0.0, 0.0]
+    assert (found.difference, found.difference_lower, found.difference_upper) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("apart, counts", [(1e-14, False), (1e-6, True)])
@@ -70,17 +69,17 @@ def test_what_is_rounding_beside_what_was_earned_is_no_difference(
     one = collected([[played(base, [1] * 4)]] * 2, journey())
     other = collected([[played(near, [1] * 4)], [played(far, [1] * 4)]], journey())
     found = less(other, one, 0.95)
-    assert (found["worst"]["lower"] > 0.0) is counts
-    assert (found["by_member"][0] != 0.0) is counts
+    assert (found.worst.lower > 0.0) is counts
+    assert (found.by_member[0] != 0.0) is counts
     row_ = summary(journey(), other, one, 0.95)
-    assert (row_["worst"]["difference_lower"] > 0.0) is counts
-    assert found["by_member"][1] == 1.0
+    assert (row_.worst.difference_lower > 0.0) is counts
+    assert found.by_member[1] == 1.0
 
 
 def test_values_per_decision_are_divided_by_each_policys_own_decisions() -> None:
     found = row("per_decision", [1, 2, 2, 3])
-    assert found["value"] == pytest.approx((3.0 + 2.5 + 5.0 + 2.0) / 4)
-    assert found["difference"] == pytest.approx((3.0 + 2.5 + 5.0 + 2.0 - 16.0) / 4)
+    assert found.value == pytest.approx((3.0 + 2.5 + 5.0 + 2.0) / 4)
+    assert found.difference == pytest.approx((3.0 + 2.5 + 5.0 + 2.0 - 16.0) / 4)
 
 
 def test_the_spread_of_the_members_widens_the_interval() -> None:
@@ -128,7 +127,7 @@ def test_a_world_that_is_a_draw_from_where_the_members_came_from_lies_inside_as_
     assert naive < 1500  # negative control: the chance of playing alone
 
 
-def members(*means: float) -> dict[str, Any]:
+def members(*means: float) -> WorldRow:
     """A row of a policy that earns so much on average in each member, and the reference 1."""
     found = journey()
     own = [[played([mean - 1.0, mean + 1.0], [1, 1])] for mean in means]
@@ -138,12 +137,12 @@ def members(*means: float) -> dict[str, Any]:
 
 def test_the_worst_of_up_to_ten_members_is_the_lowest() -> None:
     found = members(5.0, 2.0, 9.0)
-    assert found["by_member"] == {"value": [5.0, 2.0, 9.0], "difference": [4.0, 1.0, 8.0]}
-    assert (found["worst"]["value"], found["worst"]["difference"]) == (2.0, 1.0)
+    assert found.by_member == MemberMeans((5.0, 2.0, 9.0), (4.0, 1.0, 8.0))
+    assert (found.worst.value, found.worst.difference) == (2.0, 1.0)
     # in that member the difference of two contacts is 0 and 2: variance 2, of their mean 1
-    assert found["worst"]["difference_lower"] == pytest.approx(1.0 - 1.959964, abs=1e-5)
+    assert found.worst.difference_lower == pytest.approx(1.0 - 1.959964, abs=1e-5)
 
 
 def test_the_worst_of_many_members_is_their_tenth_from_below() -> None:
     means = [float(k) for k in range(21)]
-    assert members(*means)["worst"]["value"] == 2.0  # 2 of 20 steps
+    assert members(*means).worst.value == 2.0  # 2 of 20 steps

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nurture_envs.journey_file import load_journey
+from nurture_rl.records import to_record
 from nurture_rl.release.gate import (
     BarEvidence,
     Difference,
@@ -16,25 +16,60 @@ from nurture_rl.release.gate import (
     WorldJudgement,
 )
 from nurture_rl.simulator.gap.verdict import Trust
+from nurture_rl.workflow.evaluate import Evaluated
 from nurture_rl.workflow.evidence import evidence_on, in_order
-from nurture_rl.workflow.release import judged_candidates, outcome
+from nurture_rl.workflow.release import Judged, judged_candidates
+from nurture_rl.workflow.release import outcome as release_of
 from tests.unit.workflow.judged_by_hand import (
     LEVEL,
+    difference,
     findings,
     gap_verdict,
     over_a_program,
+    overlap,
+    played,
+    refusing,
     settings_of,
 )
 
-JOURNEY = load_journey("inbound_lead")
+Found = dict[str, Any]  # as `evaluation.json` holds it
 
 
-def told(found: dict[str, Any], name: str = "ppo") -> GateEvidence:
-    return evidence_on(name, found, gap_verdict(), JOURNEY, settings_of())
+def typed(found: Found) -> Evaluated:
+    return to_record(found, Evaluated)
 
 
-def asked(found: dict[str, Any], trust: str = "trust_for_ranking", *given: str) -> Any:
-    return judged_candidates(found, gap_verdict(trust), JOURNEY, settings_of(*given))
+def told(found: Found, name: str = "ppo") -> GateEvidence:
+    return evidence_on(name, typed(found), gap_verdict())
+
+
+def asked(found: Found, trust: str = "trust_for_ranking", *given: str) -> Judged:
+    return judged_candidates(typed(found), gap_verdict(trust), settings_of(*given))
+
+
+def outcome(answers: Judged, found: Found) -> dict[str, Any]:
+    return release_of(answers, typed(found))
+
+
+def by_log(found: Found, name: str) -> dict[str, Any]:
+    policy: dict[str, Any] = found["appraisal"]["evaluation"]["policies"][name]
+    return policy
+
+
+def alone(name: str) -> Found:
+    found = findings()
+    found["appraisal"]["candidates"] = [name]
+    return found
+
+
+def at_level(found: Found, level: float) -> Found:
+    """Every interval of the log is said to hold with another level."""
+    found["appraisal"]["evaluation"]["level"] = level
+    for policy in found["appraisal"]["evaluation"]["policies"].values():
+        for key in ("difference", "against_rules"):
+            if policy[key] is not None:
+                policy[key]["interval"]["level"] = level
+    return found
 
 
 def test_every_number_reaches_the_gate_in_its_own_place() -> None:
@@ -64,7 +99,7 @@ def test_every_number_reaches_the_gate_in_its_own_place() -> None:
 
 def test_levels_of_log_and_world_are_not_mixed_up() -> None:
     found = findings()
-    found["ope"]["level"] = 0.9
+    at_level(found, 0.9)
     found["simulator"]["policies"]["ppo"]["over_bar"]["level"] = 0.8
     told_ = told(found)
     assert told_.bar is not None
@@ -78,7 +113,7 @@ def test_levels_of_log_and_world_are_not_mixed_up() -> None:
 
 def test_a_policy_that_the_log_does_not_carry_is_told_so() -> None:
     found = findings()
-    found["ope"]["policies"]["ppo"]["overlap"] = {"feasible": False, "reason": "2 %", "ess": 3.0}
+    by_log(found, "ppo")["overlap"] = overlap(False, "2 %", 3.0)
     told_ = told(found)
     assert (told_.overlap_feasible, told_.overlap_text) == (False, "2 %")
     assert told_.bar is not None
@@ -87,7 +122,7 @@ def test_a_policy_that_the_log_does_not_carry_is_told_so() -> None:
 
 def test_a_bar_that_the_log_does_not_carry_is_left_to_the_world() -> None:
     found = findings()
-    found["ope"]["policies"]["expert"]["overlap"]["feasible"] = False
+    by_log(found, "expert")["overlap"]["feasible"] = False
     told_ = told(found)
     assert told_.overlap_feasible
     assert told_.bar is not None
@@ -97,14 +132,14 @@ def test_a_bar_that_the_log_does_not_carry_is_left_to_the_world() -> None:
 
 def test_a_policy_without_an_estimate_never_passes() -> None:
     found = findings()
-    found["ope"]["policies"]["ppo"]["difference"] = None
+    by_log(found, "ppo")["difference"] = None
     assert isnan(told(found).logged.lower)
     assert {answer.passed for one, answer in asked(found) if one.candidate == "ppo"} == {False}
 
 
 def test_an_interval_without_an_end_never_passes() -> None:
     found = findings()
-    found["ope"]["policies"]["ppo"]["difference"]["interval"]["lower"] = None
+    by_log(found, "ppo")["difference"]["interval"]["lower"] = "nan"
     assert {answer.passed for one, answer in asked(found) if one.candidate == "ppo"} == {False}
 
 
@@ -115,20 +150,17 @@ def test_without_a_bar_there_is_nothing_to_hold_against_it() -> None:
 
 
 def test_only_a_world_that_may_rank_chooses_among_candidates() -> None:
-    assert in_order(findings(), Trust.RANKING) == ["ppo", "linear_thompson"]
+    assert in_order(typed(findings()), Trust.RANKING) == ["ppo", "linear_thompson"]
     for trust in (Trust.TRAINING, Trust.NOTHING):
-        assert in_order(findings(), trust) == ["linear_thompson", "ppo"]
+        assert in_order(typed(findings()), trust) == ["linear_thompson", "ppo"]
 
 
 def test_the_log_prefers_by_its_lower_bound_and_not_by_its_value() -> None:
     found = findings()
-    found["ope"]["policies"]["linear_thompson"]["difference"] = {
-        "value": 60.0,
-        "interval": {"lower": 0.1, "upper": 120.0},
-    }
-    assert in_order(found, Trust.TRAINING) == ["ppo", "linear_thompson"]
-    found["ope"]["policies"]["ppo"]["difference"] = None
-    assert in_order(found, Trust.TRAINING) == ["linear_thompson", "ppo"]
+    by_log(found, "linear_thompson")["difference"] = difference(60.0, 0.1, 120.0)
+    assert in_order(typed(found), Trust.TRAINING) == ["ppo", "linear_thompson"]
+    by_log(found, "ppo")["difference"] = None
+    assert in_order(typed(found), Trust.TRAINING) == ["linear_thompson", "ppo"]
 
 
 def test_what_the_log_puts_first_is_released_where_the_world_may_not_rank() -> None:
@@ -141,7 +173,7 @@ def test_what_the_log_puts_first_is_released_where_the_world_may_not_rank() -> N
 
 def test_the_next_candidate_is_released_where_the_first_is_refused() -> None:
     found = findings()
-    found["ope"]["policies"]["ppo"]["overlap"]["feasible"] = False
+    by_log(found, "ppo")["overlap"]["feasible"] = False
     made = outcome(asked(found), found)
     assert (made["candidate"], made["passed"]) == ("linear_thompson", True)
     assert [one["passed"] for one in made["judged"]] == [False, True]
@@ -150,7 +182,7 @@ def test_the_next_candidate_is_released_where_the_first_is_refused() -> None:
 def nobody_beats_the_bar(least_gain: float) -> dict[str, Any]:
     """No candidate is shown to beat the expert; what the expert gains on the drip at least."""
     found = findings()
-    for name in found["candidates"]:
+    for name in found["appraisal"]["candidates"]:
         found["simulator"]["policies"][name]["over_bar"]["lower"] = -0.5
     found["simulator"]["policies"]["expert"]["difference_lower"] = least_gain
     return found
@@ -176,28 +208,29 @@ def test_a_program_that_is_not_shown_to_beat_the_reference_replaces_nothing(
 
 
 def test_a_reference_that_is_the_bar_is_bundled_as_it_is() -> None:
-    found = nobody_beats_the_bar(0.0) | {"reference": "expert"}
+    found = nobody_beats_the_bar(0.0)
+    found["appraisal"]["evaluation"]["reference"] = "expert"
     assert outcome(asked(found), found)["exported"] == "expert"
 
 
 def test_bounds_that_do_not_hold_for_all_candidates_together_are_refused() -> None:
     found = findings()
-    found["ope"]["level"] = 0.95
+    at_level(found, 0.95)
     made = outcome(asked(found), found)
     assert not made["passed"]
     assert "on held-out logs holds with 95 % confidence, 97.5 % are required" in made["reasons"][0]
 
 
 def test_one_candidate_alone_needs_no_correction() -> None:
-    found = findings() | {"candidates": ["ppo"]}
-    found["ope"]["level"] = 0.95
+    found = alone("ppo")
+    at_level(found, 0.95)
     assert outcome(asked(found), found)["passed"]
 
 
 def test_what_the_log_shows_to_be_worse_than_no_contact_is_not_released() -> None:
-    found = findings() | {"candidates": ["ppo"]}
+    found = alone("ppo")
     assert outcome(asked(found), found)["passed"]
-    found["over_programs"]["ppo"]["no_contact"] = over_a_program(-0.5)
+    found["appraisal"]["over_programs"]["ppo"]["no_contact"] = over_a_program(-0.5)
     made = outcome(asked(found), found)
     assert (made["verdict"], made["exported"], made["passed"]) == ("refused", None, False)
     assert made["reasons"] == [
@@ -207,12 +240,13 @@ def test_what_the_log_shows_to_be_worse_than_no_contact_is_not_released() -> Non
 
 
 def test_two_that_act_alike_are_not_released_by_the_last_digit_of_what_they_earn() -> None:
-    found = findings() | {"candidates": ["ppo"]}
+    found = alone("ppo")
     dust, world = 4e-16, found["simulator"]["policies"]["ppo"]
-    tiny = {"value": dust, "lower": dust, "upper": dust, "level": LEVEL}
+    ends = {"value": dust, "lower": dust, "upper": dust}
+    tiny = ends | {"level": LEVEL, "between": None, "by_member": [dust]}
     world |= {"difference": dust, "difference_lower": dust, "difference_upper": dust}
     assert len(outcome(asked(found), found)["reasons"]) == 1
-    world["over_bar"] = tiny | {"worst": tiny}
+    world["over_bar"] = tiny | {"worst": ends}
     assert len(outcome(asked(found), found)["reasons"]) == 2
 
 
@@ -224,7 +258,7 @@ def test_a_release_that_asks_for_a_ranking_world_is_asked_for_it() -> None:
 
 @pytest.mark.parametrize("margin, passes", [("1.3", True), ("1.4", False)])
 def test_the_margin_of_the_release_is_the_gates(margin: str, passes: bool) -> None:
-    found = findings() | {"candidates": ["linear_thompson"]}
+    found = alone("linear_thompson")
     # the least of its lower bounds is 2 - 0.625 over the bar in the world
     assert (
         outcome(asked(found, "trust_for_ranking", f"release.margin={margin}"), found)["passed"]
@@ -253,7 +287,7 @@ def test_where_no_candidate_beats_the_bar_the_bar_is_what_is_served() -> None:
 
 def test_a_candidate_refused_for_another_reason_leaves_the_question_open() -> None:
     found = below_the_bar(findings(), "linear_thompson")
-    found["ope"]["policies"]["ppo"]["overlap"]["feasible"] = False
+    by_log(found, "ppo")["overlap"]["feasible"] = False
     made = outcome(asked(found), found)
     assert (made["verdict"], made["exported"]) == ("refused", None)
     assert "sentence" not in made
@@ -262,4 +296,37 @@ def test_a_candidate_refused_for_another_reason_leaves_the_question_open() -> No
 def test_a_world_that_must_not_be_trusted_does_not_say_that_rules_are_enough() -> None:
     found = below_the_bar(findings(), "ppo", "linear_thompson")
     made = outcome(asked(found, "do_not_trust"), found)
+    assert (made["verdict"], made["exported"]) == ("refused", None)
+
+
+def test_what_a_check_of_log_candidate_or_reference_refuses_is_not_released() -> None:
+    for place in ("checks", "ppo", "drip"):
+        found = alone("ppo")
+        of = found["appraisal"] if place == "checks" else found["appraisal"]["target_checks"]
+        of[place] = refusing("mean-weight")
+        made = outcome(asked(found), found)
+        assert (made["verdict"], made["exported"], made["passed"]) == ("refused", None, False)
+        assert made["reasons"] == ["The check 'mean-weight' refuses: it is wrong; log it right."]
+    found = alone("ppo")  # what is refused of another policy is no business of this one
+    found["appraisal"]["target_checks"]["no_contact"] = refusing("mean-weight")
+    assert outcome(asked(found), found)["passed"]
+
+
+def test_on_a_log_with_wrong_numbers_no_program_is_found_enough() -> None:
+    found = nobody_beats_the_bar(0.25)
+    found["appraisal"]["checks"] = refusing("copies")
+    made = outcome(asked(found), found)
+    assert (made["verdict"], made["exported"]) == ("refused", None)
+
+
+def test_a_bar_that_is_not_the_rules_of_the_verdict_is_held_against_by_its_own_difference() -> None:
+    found = alone("ppo")
+    found["bar"]["name"] = "no_contact"
+    found["simulator"]["policies"]["no_contact"] = played(0.0, 0.0, None)
+    told_ = told(found)
+    assert told_.bar is not None
+    assert told_.bar.logged == Difference(1.5, 1.125, 1.75, 0.9875)
+    assert told_.programs == ()
+    by_log(found, "ppo")["judgement"]["verdict"] = "rules_are_enough"
+    made = outcome(asked(found), found)
     assert (made["verdict"], made["exported"]) == ("refused", None)

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,15 +17,18 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey
 from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.records import to_record
 from nurture_rl.release.gate import Difference
 from nurture_rl.simulator.data import WorldData
-from nurture_rl.simulator.gap.verdict import Trust
+from nurture_rl.simulator.gap.verdict import Cause, GapVerdict, NamedCause, Trust
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.evidence import world_judgement
 from nurture_rl.workflow.gap import known_logging, read_gap
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.simulated import WorldRow
+from tests.unit.workflow.judged_by_hand import played
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 JOURNEY = load_journey("inbound_lead")
@@ -55,27 +57,25 @@ def test_a_log_without_propensities_contradicts_nobody() -> None:
     assert known_logging({"kind": "random"}, JOURNEY, silent) is not None
 
 
-def cause(name: str, symptom: bool = False) -> dict[str, Any]:
-    return {"cause": name, "sentence": f"About {name}.", "symptom": symptom, "fatal": True}
+def cause(name: str, symptom: bool = False) -> NamedCause:
+    return NamedCause(Cause(name), 1.0, 0.0, f"About {name}.", fatal=True, symptom=symptom)
 
 
-PLAYED = {"worst": {"difference": 2.0, "difference_lower": 1.0, "difference_upper": 3.0}}
+PLAYED = to_record(played(9.0, 2.25, None), WorldRow)
 
 
 def test_the_gate_hears_of_every_cause_that_is_no_symptom() -> None:
-    causes = [cause("leaked_feature"), cause("missing_delays"), cause("wrong_rates", symptom=True)]
-    verdict = {"trust": "do_not_trust", "sentence": "Do not.", "causes": causes}
-    found = world_judgement(verdict, PLAYED, 0.975)
+    causes = (cause("leaked_feature"), cause("missing_delays"), cause("wrong_rates", symptom=True))
+    found = world_judgement(GapVerdict(Trust.NOTHING, causes, "Do not."), PLAYED)
     assert found.trust is Trust.NOTHING
     assert found.cause == "leaked_feature, missing_delays"
     assert found.sentence == "About leaked_feature. About missing_delays."
 
 
 def test_the_worst_member_goes_to_the_gate_with_its_bounds() -> None:
-    verdict = {"trust": "trust_for_ranking", "sentence": "Go ahead.", "causes": []}
-    found = world_judgement(verdict, PLAYED, 0.975)
+    found = world_judgement(GapVerdict(Trust.RANKING, (), "Go ahead."), PLAYED)
     assert (found.cause, found.sentence) == (None, "Go ahead.")
-    assert found.worst == Difference(2.0, 1.0, 3.0, 0.975)
+    assert found.worst == Difference(2.0, 0.5, 3.25, 0.975)
 
 
 def tiny(runs: Path) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from nurture_envs.rollout import returns
 from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
+from nurture_rl.records import write_record
+from nurture_rl.workflow.bar import Bar
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import PolicyConfig, Settings
 from nurture_rl.workflow.decisions import Decisions
-from nurture_rl.workflow.evaluate import Worlds, judgements
+from nurture_rl.workflow.evaluate import Evaluated, Worlds, judgements, read_evaluated
 from tests.unit.workflow.judged_by_hand import settings_of
 from tests.unit.workflow.small_log import CONTEXT, logged_by
 from tests.unit.workflow.small_log import JOURNEY as WHOLE
@@ -58,94 +61,112 @@ def log() -> Decisions:
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
+def found() -> Evaluated:
     world = reference_simulation(JOURNEY)
     worlds = Worlds([world], [world])
     return judgements(log(), JOURNEY, policies(), worlds, run(), lambda line: None)
 
 
-def test_the_judging_contacts_are_those_of_the_seeds_asked_for(found: dict[str, Any]) -> None:
+def test_the_judging_contacts_are_those_of_the_seeds_asked_for(found: Evaluated) -> None:
     simulation = reference_simulation(JOURNEY)
     for name in ("drip", "call"):
         policy = policies()[name]
         alone = [returns(simulation, policy, 6, 500_000 + seed).value.mean() for seed in (3, 8)]
         assert alone[0] != alone[1]
-        assert found["simulator"]["policies"][name]["by_seed"] == pytest.approx(alone)
-    assert (found["simulator"]["seeds"], found["simulator"]["contacts"]) == ([3, 8], 6)
+        assert found.simulator.policies[name].by_seed == pytest.approx(alone)
+    assert (found.simulator.seeds, found.simulator.contacts) == ((3, 8), 6)
 
 
-def test_the_truth_is_asked_on_contacts_of_its_own(found: dict[str, Any]) -> None:
-    told = found["truth"]["policies"]["drip"]["by_seed"]
+def test_the_truth_is_asked_on_contacts_of_its_own(found: Evaluated) -> None:
+    assert found.truth is not None
+    told = found.truth.policies["drip"].by_seed
     fresh = returns(reference_simulation(JOURNEY), policies()["drip"], 7, 500_000 + 900_001)
     assert told == pytest.approx([fresh.value.mean()])
-    assert found["truth"]["policies"]["drip"]["level"] == 0.95
+    assert found.truth.policies["drip"].level == 0.95
 
 
-def test_every_bound_holds_for_all_candidates_together(found: dict[str, Any]) -> None:
-    assert found["candidates"] == ["mail", "call"]
+def test_every_bound_holds_for_all_candidates_together(found: Evaluated) -> None:
+    assert found.appraisal.candidates == ("mail", "call")
     both = pytest.approx(1.0 - 0.05 / 2)
-    assert found["ope"]["level"] == both
+    assert found.appraisal.evaluation.level == both
     for name in ("mail", "call"):
-        row = found["simulator"]["policies"][name]
-        assert (row["level"], row["over_bar"]["level"]) == (both, both)
+        row = found.simulator.policies[name]
+        assert row.over_bar is not None
+        assert row.level == row.over_bar.level == both
 
 
 def test_a_learned_policy_that_acts_as_the_log_does_is_judged_and_no_candidate(
-    found: dict[str, Any],
+    found: Evaluated,
 ) -> None:
-    assert "the logging policy" in found["left_out"]["double"]
-    assert "double" in found["ope"]["policies"]
+    assert "the logging policy" in found.left_out["double"]
+    assert "double" in found.appraisal.evaluation.policies
 
 
 def test_the_bar_is_what_the_learned_world_and_not_the_truth_values_more(
-    found: dict[str, Any],
+    found: Evaluated,
 ) -> None:
-    worth = {world: found[world]["policies"] for world in ("simulator", "truth")}
-    assert worth["simulator"]["rules"]["value"] > worth["simulator"]["expert"]["value"]
-    assert worth["truth"]["rules"]["value"] < worth["truth"]["expert"]["value"]
-    assert found["bar"] == {
-        "name": "rules",
-        "reason": "the learned world values `rules` above `expert`",
-    }
+    assert found.truth is not None
+    world, truth = found.simulator.policies, found.truth.policies
+    assert world["rules"].value > world["expert"].value
+    assert truth["rules"].value < truth["expert"].value
+    assert found.bar == Bar("rules", "the learned world values `rules` above `expert`")
 
 
-def test_both_judges_compare_with_the_bar(found: dict[str, Any]) -> None:
-    by_log = found["ope"]["policies"]
-    for name in ("mail", "expert"):
-        mine, bar = (by_log[one]["estimates"]["dr"]["estimate"]["value"] for one in (name, "rules"))
-        assert by_log[name]["against_rules"]["value"] == pytest.approx(mine - bar)
-    assert by_log["rules"]["against_rules"] is None
-    for world in ("simulator", "truth"):
-        rows = found[world]["policies"]
-        over = rows["mail"]["over_bar"]
-        assert over["value"] == pytest.approx(rows["mail"]["value"] - rows["rules"]["value"])
-        assert over["lower"] <= over["value"] <= over["upper"]
-        assert rows["rules"]["over_bar"] is None
+def by_log(found: Evaluated, name: str) -> float:
+    return found.appraisal.evaluation.policies[name].estimates["dr"].estimate.value
 
 
-def test_candidates_are_held_against_every_program_that_is_neither_reference_nor_bar(
-    found: dict[str, Any],
+def test_the_log_is_asked_about_the_rules_named_and_the_world_about_the_bar(
+    found: Evaluated,
 ) -> None:
-    over = found["over_programs"]
-    # Neither the reference `drip` nor the bar `rules`: the gate asks for more of them.
+    assert found.appraisal.rules == "expert"
+    policies = found.appraisal.evaluation.policies
+    over = policies["mail"].against_rules
+    assert over is not None
+    assert over.value == pytest.approx(by_log(found, "mail") - by_log(found, "expert"))
+    assert policies["expert"].against_rules is None
+    for world in (found.simulator, found.truth):
+        assert world is not None
+        rows = world.policies
+        gap = rows["mail"].over_bar
+        assert gap is not None
+        assert gap.value == pytest.approx(rows["mail"].value - rows["rules"].value)
+        assert gap.lower <= gap.value <= gap.upper
+        assert rows["rules"].over_bar is None
+
+
+def test_candidates_are_held_against_every_program_that_is_neither_reference_nor_rules(
+    found: Evaluated,
+) -> None:
+    over = found.appraisal.over_programs
+    # Neither the reference `drip` nor the rules `expert`: the gate asks for more of them.
     assert {name: list(programs) for name, programs in over.items()} == {
-        "mail": ["expert"],
-        "call": ["expert"],
+        "mail": ["double"],
+        "call": ["double"],
     }
-    by_log = found["ope"]["policies"]
-    mine, other = (
-        by_log[one]["estimates"]["dr"]["estimate"]["value"] for one in ("mail", "expert")
-    )
-    assert over["mail"]["expert"]["value"] == pytest.approx(mine - other)
+    assert not found.appraisal.believed("rules")  # nor against what the log does not carry
+    told = over["mail"]["double"]
+    assert told.value == pytest.approx(by_log(found, "mail") - by_log(found, "double"))
     # Two pairs share the error of 5 %; that two candidates share theirs is counted once.
-    assert over["mail"]["expert"]["interval"]["level"] == pytest.approx(0.975)
+    assert told.interval.level == pytest.approx(0.975)
+
+
+def test_the_record_comes_back_from_its_file(found: Evaluated, tmp_path: Path) -> None:
+    write_record(found, tmp_path / "evaluation.json")
+    again = read_evaluated(tmp_path)
+    write_record(again, tmp_path / "again.json")
+    texts = [(tmp_path / f"{name}.json").read_text("utf-8") for name in ("evaluation", "again")]
+    assert texts[0] == texts[1]
+    assert again.appraisal.evaluation.policies["mail"].difference == (
+        found.appraisal.evaluation.policies["mail"].difference
+    )
 
 
 def test_without_a_bar_nothing_is_compared_with_it() -> None:
     some = {name: policy for name, policy in policies().items() if name in ("drip", "mail")}
     world = reference_simulation(JOURNEY)
     told = judgements(log(), JOURNEY, some, Worlds([world], None), run(), lambda line: None)
-    assert told["bar"]["name"] is None
-    assert told["simulator"]["policies"]["mail"]["over_bar"] is None
-    assert told["truth"] is None
-    assert told["ope"]["level"] == 0.95  # one candidate
+    assert told.bar.name is None
+    assert told.simulator.policies["mail"].over_bar is None
+    assert told.truth is None
+    assert told.appraisal.evaluation.level == 0.95  # one candidate

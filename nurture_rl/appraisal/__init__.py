@@ -1,0 +1,1 @@
+"""The one judge of policies: checks, estimates, risks and the verdict, in one typed record."""

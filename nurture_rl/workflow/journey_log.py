@@ -1,0 +1,141 @@
+"""A journey's held-out contacts as every judge reads them: the log, and what stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import Journey
+from nurture_rl.appraisal.appendices import Beside
+from nurture_rl.appraisal.evaluation import LOGGED
+from nurture_rl.appraisal.kpis import Kpi
+from nurture_rl.appraisal.risk.limits import Limit
+from nurture_rl.ope.log import EvaluationLog, first_rows
+from nurture_rl.policies.policy import FloatArray, Policy
+from nurture_rl.workflow.bar import Field, field_of
+from nurture_rl.workflow.decisions import Decisions, held_out_log, held_out_rows
+from nurture_rl.workflow.ope_log import Labels, few_levels
+
+HARMS = {"unsubscribe": "unsubscribes", "complaint": "complaints", "hard_bounce": "hard bounces"}
+_COMPARED = 20_000  # decisions in which policies are looked at for being one and the same
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """The decisions that policies are judged on."""
+
+    log: EvaluationLog
+    beside: Beside
+    left_out: int  # decisions of training contacts, or whose outcome is not known yet
+
+
+def held_out(decisions: Decisions, journey: Journey) -> HeldOut:
+    """The held-out contacts' log with days, segments, harms, factors and key figures.
+
+    Raises:
+        FitError: no held-out contact's outcome is known yet.
+        PropensityError: a propensity is missing.
+    """
+    rows = held_out_rows(decisions, journey)
+    log, names = held_out_log(decisions, journey), FeatureSpec.of(journey).columns
+    amounts = decisions.amounts[rows]
+    beside = Beside(
+        day=decisions.when[rows].astype("datetime64[D]"),
+        segments=_segments(journey, log.features[first_rows(log)]) or few_levels(log, names),
+        kpis=_kpis(journey, amounts),
+        harms=_harms(journey, amounts),
+        limits=_limits(journey, amounts),
+        factors=_factors(journey),
+        features=names,
+        actions=ActionCatalog.of(journey).ids,
+    )
+    return HeldOut(log, beside, decisions.action.size - int(rows.sum()))
+
+
+def field_on(
+    held: HeldOut, policies: Mapping[str, Policy], learned: Sequence[str], reference: str
+) -> Field:
+    """Who may be put forward, by what policies do in the held-out contexts alone.
+
+    Args:
+        held: the decisions.
+        policies: all of the run, by name.
+        learned: names of those that learned.
+        reference: what others are compared with.
+    """
+    features, mask = held.log.features[:_COMPARED], held.log.mask[:_COMPARED]
+    tables = {
+        name: policy.action_probabilities(features, mask) for name, policy in policies.items()
+    }
+    if held.log.logged_probabilities is not None:
+        tables[LOGGED] = held.log.logged_probabilities[:_COMPARED]
+    programs = [name for name in policies if name not in learned]
+    return field_of(learned, [reference, *programs], tables)
+
+
+def _kpis(journey: Journey, amounts: FloatArray) -> tuple[Kpi, ...]:
+    entries = [("north star", journey.north_star), *(("supporting", k) for k in journey.supporting)]
+    return tuple(
+        Kpi(kpi.name, role, kpi.better, _sum_of(journey, amounts, kpi.of)) for role, kpi in entries
+    )
+
+
+def _sum_of(journey: Journey, amounts: FloatArray, channels: Sequence[str]) -> FloatArray:
+    columns = [journey.channel_index(name) for name in channels]
+    return np.asarray(amounts[:, columns].sum(axis=1))
+
+
+def _factors(journey: Journey) -> dict[str, tuple[str, ...]]:
+    """The factors that a lift is broken down by, and each action's level, [a] each."""
+    found: dict[str, list[str]] = {"routing": [], "offer": [], "content": [], "timing": []}
+    for action in ActionCatalog.of(journey).actions:
+        message = action.message
+        pause = action.routing == "pause"
+        found["routing"].append(f"pause:{action.bins}" if pause else action.routing)
+        found["content"].append("" if message is None else message.id)
+        found["offer"].append("" if message is None else message.offer)
+        found["timing"].append("" if message is None else str(action.slot))
+    return {name: tuple(levels) for name, levels in found.items() if len(set(levels)) > 1}
+
+
+def _segments(journey: Journey, first: Any) -> dict[str, Labels]:
+    """The attributes with named levels, as labels of the episodes."""
+    spec, found = FeatureSpec.of(journey), {}
+    for feature in journey.features:
+        if feature.kind == "attribute" and 2 <= len(feature.levels) <= 12:
+            columns = [spec.column(name) for name in spec.names(feature)]
+            held = first[:, columns]
+            names = np.array([*feature.levels, "other"], dtype=object)
+            place = np.where(held.max(axis=1) > 0.0, held.argmax(axis=1), len(feature.levels))
+            found[feature.name] = names[place]
+    return found
+
+
+def _harms(journey: Journey, amounts: FloatArray) -> dict[str, FloatArray]:
+    found: dict[str, FloatArray] = {}
+    for kind, name in HARMS.items():
+        of = [signal.name for signal in journey.signals if signal.type == kind]
+        if of:
+            found[name] = _sum_of(journey, amounts, of)
+    return found
+
+
+def _limits(journey: Journey, amounts: FloatArray) -> tuple[Limit, ...]:
+    sent = [one.name for one in journey.signals if one.type == "sent" and one.by_action]
+    exposures = {"decision": np.ones(len(amounts)), "send": _sum_of(journey, amounts, sent)}
+    return tuple(
+        Limit(
+            name=limit.name,
+            per=limit.per,
+            events=_sum_of(journey, amounts, limit.of),
+            exposure=exposures.get(limit.per),
+            at_most=limit.at_most,
+            above_reference=limit.above_reference,
+        )
+        for limit in journey.limits
+    )
