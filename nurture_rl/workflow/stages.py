@@ -36,7 +36,8 @@ class Workshop:
         """The folder of a finished stage: an earlier one with equal inputs, or a fresh one.
 
         Results of other code are not reused: of the module in which `build` is written, and of all
-        that it imports. Where another process works on the same stage, its result is waited for.
+        that it imports. An object of other code that `build` is handed counts by `inputs` alone, so
+        hand it values. Where another process works on the same stage, its result is waited for.
 
         Args:
             name: what the stage is.
