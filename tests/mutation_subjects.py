@@ -77,6 +77,24 @@ EXCUSES: tuple[Excuse, ...] = (
         reason="a longest step changes the way to the optimum, not the optimum",
     ),
     Excuse(
+        path="nurture_rl/rl/rollout.py",
+        original="….keys, state.bins, _EXPLORE_STREAM, 1)[0]",
+        changed="….keys, state.bins, _EXPLORE_STREAM, 2)[0]",
+        reason="the first number of a stream is the same however many are drawn",
+    ),
+    Excuse(
+        path="nurture_rl/simulator/chains.py",
+        original="rates = events / np.maximum(rows, 1.0)[:, None]",
+        changed="rates = events / np.maximum(rows, 2.0)[:, None]",
+        reason="an action taken once expects an event alone only where it was seen alone",
+    ),
+    Excuse(
+        path="nurture_rl/simulator/delays.py",
+        original="…rn RecordingDelays(chance, events > 0, events, int(age.max(initial=0)))",
+        changed="…rn RecordingDelays(chance, events > 1, events, int(age.max(initial=0)))",
+        reason="an estimate is made of 20 events at least",
+    ),
+    Excuse(
         path="nurture_rl/policies/references.py",
         original="weights[weightless, catalog.wait] = 1.0",
         changed="weights[weightless, catalog.wait] = 2.0",
