@@ -25,6 +25,7 @@ ROOMS = (
 LEFT_OUT = ("compiled", "confounding", "coverage", "hours", "ranking", "rare_", "skewed_", "truth_")
 ESTIMATES = "ValueEstimate"  # what an estimator returns
 _TESTED = sorted((ROOT / "tests" / "unit").rglob("test_*.py"))
+_TESTED += sorted((ROOT / "tests" / "interchange").glob("test_*.py"))
 _TESTED += [ROOT / "tests" / "pipeline" / "test_ope_app.py"]
 _SOURCES = [*(ROOT / "nurture_rl").rglob("*.py"), *(ROOT / "envs" / "nurture_envs").rglob("*.py")]
 
@@ -197,12 +198,15 @@ def _tests_of(path: Path) -> tuple[Path, ...]:
 
 
 def _importing(path: Path) -> tuple[Path, ...]:
-    """Tests that import a module, or else a module that does; its own test file first."""
+    """Tests that import a module, or else a module that does; its own test file first.
+
+    Where folders of tests are named like the module or one of its folders, the others are left out.
+    """
     users = {module_name(path)}
-    room = next(room.name for room in ROOMS if room in path.parents)
+    names = set(path.relative_to(ROOT).with_suffix("").parts)
     for _ in range(3):
         found = [test for test in _TESTED if users & _imports(test)]
-        near = [test for test in found if room in test.parts]
+        near = [test for test in found if names & set(test.relative_to(ROOT).parts)]
         if found:
             own = f"_{path.name}"  # test_NAME.py or test_FOLDER_NAME.py
             return tuple(
