@@ -24,6 +24,7 @@ import inspect
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -52,6 +53,7 @@ from tests.mutation_subjects import (  # noqa: E402
 
 WARM = ("numpy", "scipy.linalg", "scipy.optimize", "scipy.special", "scipy.stats")
 PATIENCE = (5.0, 10.0)  # CPU seconds for a mutant: these, and so many times the unchanged tests
+WAITING = 4.0  # times these on the clock: a mutant may wait for what never comes
 MEMORY = 8 * 2**30  # bytes a mutant may ask for
 
 
@@ -249,6 +251,7 @@ def _child(work: Callable[[], int], cpu_seconds: float | None) -> tuple[int, flo
             if cpu_seconds is not None:
                 most = int(cpu_seconds) + 1
                 resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+                signal.setitimer(signal.ITIMER_REAL, WAITING * most)
                 resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             code = work()
         finally:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nurture_rl.release.gate import Difference, GateDecision, GateEvidence, WorldJudgement
+if TYPE_CHECKING:  # a serving host reads cards without what it takes to judge
+    from nurture_rl.release.gate import Difference, GateDecision, GateEvidence, WorldJudgement
 
 _HEAD = ("| judge | difference | interval | confidence |", "| --- | --- | --- | --- |")
 

@@ -175,8 +175,7 @@ def _are_prices(seen: FloatArray, after: IntArray, a: int) -> bool:
 
 def standard_values(values: FloatArray, scales: ValueScales) -> FloatArray:
     """Values on their standard scale, [n, V]; rows without an event hold anything finite."""
-    positive = np.where(scales.logarithmic, np.maximum(values, 1e-12), 1.0)
-    moved = np.where(scales.logarithmic, np.log(positive), values)
+    moved = np.where(scales.logarithmic, np.log(np.maximum(values, 1e-12)), values)
     return np.asarray((moved - scales.mean) / scales.scale)
 
 

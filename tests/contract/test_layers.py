@@ -30,7 +30,15 @@ ORDER = [
 # Inside `nurture_envs`, lowest first; what stands higher is imported by nothing below, ever.
 LANGUAGE = (
     *("errors", "compiling", "jit", "stops", "clock", "fields", "journey", "signals", "actions"),
-    *("features", "guardrails", "journey_file", "worlds", "running", "simulation_state"),
+    *(
+        "features",
+        "guardrails",
+        "journey_goals",
+        "journey_file",
+        "worlds",
+        "running",
+        "simulation_state",
+    ),
     *("population", "simulation", "stepping", "loops", "playing", "rollout", "contact_env"),
     "registration",
 )

@@ -158,6 +158,17 @@ class HandPicked:
         return np.asarray(chosen)
 
 
+@pytest.mark.parametrize("policy", [POLICY, HandPicked()])
+def test_the_contacts_of_a_play_do_not_depend_on_its_blocks(
+    policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = played_data(SIMULATION, policy, 50, SEED)
+    monkeypatch.setattr("nurture_rl.simulator.played._BLOCK", 20)
+    parts = played_data(SIMULATION, policy, 50, SEED)
+    for name in ("cluster", "step", "action", "amounts"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name), err_msg=name)
+
+
 def test_an_insider_sends_to_those_who_would_have_come_anyway() -> None:
     data = played_data(SIMULATION, HandPicked(), 600, SEED)
     require_world_data(data, JOURNEY)

@@ -196,6 +196,22 @@ def test_survival_counts_episodes_that_end_before_the_horizon() -> None:
     assert found[OPEN].real.share[-1] == 0.5
 
 
+def test_an_episode_that_misses_its_last_bin_alone_ended_early() -> None:
+    log = episodes([19, 20], [WAIT] * 39)  # a horizon of 20
+    (early,) = survival_curves(log, log, JOURNEY)
+    assert early.head == OPEN
+    assert early.real.share[-3:] == (1.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_distributions_are_known_where_every_decision_has_one(silent: int) -> None:
+    table = np.full((18, 4), 0.25)
+    table[:silent] = 0.0
+    data = replace(lamp_log(3, 0), mask=np.ones((18, 4), bool), probabilities=table)
+    log = whole_episodes(data, lamp_shop())
+    assert (log.probabilities is None) is bool(silent)
+
+
 def test_episodes_still_running_are_left_out_with_those_that_ended_early() -> None:
     data = replace(lamp_log(3, 0, rows_each=6), mask=np.ones((18, 4), bool))
     amounts, action = data.amounts.copy(), np.full(18, WAIT)

@@ -16,7 +16,7 @@ from nurture_rl.simulator.gap.compare import (
     ratios,
 )
 from nurture_rl.simulator.gap.rates import first_events, funnel, reward
-from nurture_rl.simulator.gap.trajectories import rewards
+from nurture_rl.simulator.gap.trajectories import episode_values, rewards
 from tests.unit.gap.gap_logs import JOURNEY, episodes, random_log
 from tests.unit.simulator.lamp_shop import SEND, WAIT
 
@@ -107,6 +107,13 @@ def test_the_funnel_compares_shares_of_episodes() -> None:
 def test_reward_counts_what_the_actions_cost() -> None:
     log = episodes([2], [SEND, WAIT], **{"bought.value": [0.0, 7.0]})
     assert rewards(log, JOURNEY).tolist() == [-0.5, 7.0]
+
+
+def test_the_value_of_an_episode_is_discounted_and_weighted() -> None:
+    journey = replace(JOURNEY, reward=replace(JOURNEY.reward, discount=0.5))
+    log = episodes([3, 1], [WAIT] * 4, **{"bought.value": [8.0, 0.0, 4.0, 5.0]})
+    weighted = log.reweighted(np.array([1.0, 1.0, 2.0, 3.0]))
+    assert episode_values(weighted, journey).tolist() == [8.0 + 0.25 * 4.0 * 2.0, 5.0 * 3.0]
 
 
 def test_the_margin_of_reward_is_a_share_of_the_money_that_flows() -> None:

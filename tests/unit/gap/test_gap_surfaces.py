@@ -74,7 +74,11 @@ def test_answers_are_counted_by_dose_recovery_and_hour() -> None:
     for nth in range(4):
         clicked[: 10 + nth, 2 * nth] = 1.0
     log = episodes([8] * 30, action * 30, clicked=clicked.ravel().tolist())
-    dose, recovery, hour = curves(log, log, HOURLY, ("click",))
+    world = episodes([8] * 20, action * 20, clicked=clicked[:20].ravel().tolist())
+    dose, recovery, hour = curves(log, world, HOURLY, ("click",))
+    assert [(point.sends, point.simulated_sends) for point in dose.points] == [(30, 20)] * 4
+    simulated = [point.simulated.value for point in dose.points]
+    assert simulated == pytest.approx([10 / 20, 11 / 20, 12 / 20, 13 / 20])
     share = [10 / 30, 11 / 30, 12 / 30, 13 / 30]
     assert [point.label for point in dose.points] == [
         "no send in 7 days",
@@ -92,6 +96,28 @@ def test_answers_are_counted_by_dose_recovery_and_hour() -> None:
     assert again.x == pytest.approx((1.0 + 1.0 + 1.625) / 3)
     values = [one.real.value for one in (first, again, later)]
     assert values == pytest.approx([share[0], 36 / 90, 36 / 90])
+
+
+def test_a_place_needs_ten_answers_and_a_send_on_either_side() -> None:
+    # The first mail has 10 answers in all, the second 9; the third has 10, in the log alone.
+    log, world = np.zeros((30, 6)), np.zeros((30, 4))
+    log[:4, 0], log[:4, 2], log[:10, 4] = 1.0, 1.0, 1.0
+    world[:6, 0], world[:5, 2] = 1.0, 1.0
+    thrice = episodes([6] * 30, [AT_0, PAUSE] * 90, clicked=log.ravel().tolist())
+    twice = episodes([4] * 30, [AT_0, PAUSE] * 60, clicked=world.ravel().tolist())
+    found = {one.family: one for one in curves(thrice, twice, HOURLY, ("click",))}
+    assert "dose" not in found  # one place alone is no curve
+    assert [point.label for point in found["recovery"].points] == [
+        "the first send",
+        "0 to 2 days after",
+        "any later send",
+    ]
+
+
+def test_what_follows_no_send_or_only_sends_is_no_answer() -> None:
+    clicked = [1.0] * 60 + [0.0] * 60
+    for action in (SEND, WAIT):
+        assert answer_types(episodes([1] * 120, [action] * 120, clicked=clicked), JOURNEY) == ()
 
 
 def test_hours_are_tabled_by_weekday_and_hour() -> None:

@@ -122,6 +122,30 @@ def test_the_dials_of_a_journey_and_their_choices() -> None:
     ]
 
 
+def test_nothing_stands_behind_a_pause_or_the_drip_for_everybody() -> None:
+    send = {"when": {}, "do": "send:welcome@09"}
+    for last in ({"when": {}, "do": "pause:1"}, {"when": {}, "do": "drip"}):
+        written = changed(expert=[STOP, last, PRICING])
+        assert rules(written, "expert", rest="welcome") == [STOP, last]
+    # A mail for everybody may be forbidden: the next rule then takes its place.
+    assert rules(changed(expert=[send, PRICING]), "expert") == [send, PRICING]
+
+
+def test_without_a_bin_only_what_follows_no_drip_can_be_a_base() -> None:
+    features = {k: v for k, v in INBOUND.resolved["features"].items() if k != "day"}
+    drip = {"when": {}, "do": "drip"}
+
+    def bases(**changes: Any) -> tuple[str, ...]:
+        return family(changed(**changes)).bases
+
+    with_both = {"expert": [STOP, PRICING], "rules": [STOP, drip]}
+    assert bases(**with_both) == ("expert", "rules", "drip", "told")
+    assert bases(features=features, **with_both) == ("expert", "told")
+    once = {**INBOUND.resolved["clock"], "periods": 1}
+    first = {"drip": {0: "send:welcome@09"}, **with_both}
+    assert bases(features=features, clock=once, **first) == ("expert", "rules", "drip", "told")
+
+
 def test_messages_that_nobody_approved_and_single_choices_are_no_choice() -> None:
     messages = {**INBOUND.resolved["messages"]}
     messages["book_a_call"] = {**messages["book_a_call"], "approval": "withdrawn"}

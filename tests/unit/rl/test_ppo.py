@@ -9,7 +9,15 @@ import torch
 from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.rl.actor import Actor, ActorPolicy, Critic
-from nurture_rl.rl.ppo import Batch, PPOConfig, RewardScale, clipped_loss, prepare, train_ppo
+from nurture_rl.rl.ppo import (
+    Batch,
+    PPOConfig,
+    RewardScale,
+    _metrics,
+    clipped_loss,
+    prepare,
+    train_ppo,
+)
 from nurture_rl.rl.rollout import Rollout, begin, collect
 from tests.unit.learned.test_learned_loops import WORLDS
 from tests.unit.rl.two_step_shop import (
@@ -99,6 +107,29 @@ def test_every_iteration_reports_finite_metrics() -> None:
     assert np.isfinite([list(metrics.values()) for metrics in seen]).all()
 
 
+def test_the_critic_comes_to_explain_what_episodes_earn() -> None:
+    seen: list[dict[str, float]] = []
+    train_ppo(simulation(), CONFIG, 0, lambda _, metrics: seen.append(metrics))
+    explained = [metrics["explained_variance"] for metrics in seen]
+    assert abs(explained[0]) < 0.1
+    # Of luck nothing can be explained: what is bought has most of the variance.
+    assert 0.1 < np.mean(explained[-5:]) < 0.3
+
+
+def test_explained_variance_does_not_depend_on_the_size_of_the_targets() -> None:
+    rollout = play(4)
+    ready = prepare(rollout, 1.0, 1.0, 1.0)
+    for size in (1.0, 0.01):
+        target = size * ready.target
+        value = (target + size * torch.linspace(-0.5, 0.5, len(target))).reshape(4, 200)
+        found = _metrics(replace(rollout, value=value), replace(ready, target=target))
+        left = torch.linspace(-0.5, 0.5, len(target)).var(correction=0)
+        expected = 1.0 - float(left / ready.target.var(correction=0))
+        assert found["explained_variance"] == pytest.approx(expected, rel=1e-3)
+    constant = replace(ready, target=torch.ones(800))
+    assert _metrics(rollout, constant)["explained_variance"] == 0.0
+
+
 def play(length: int) -> Rollout:
     generator = torch.Generator().manual_seed(0)
     actor, critic = Actor(2, 3, (4,), generator), Critic(2, (4,), generator)
@@ -171,9 +202,13 @@ def test_forced_decisions_teach_the_actor_nothing() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
     forced = batch(free=torch.tensor([True, False]))
     loss, _ = clipped_loss(torch.log_softmax(logits, dim=1), forced, clip=5.0, entropy=0.1)
+    # The ratio of the only free decision is (1/3) / 0.25.
+    assert float(loss.detach()) == pytest.approx(-(4.0 / 3.0 + 0.1 * np.log(3.0)))
     (gradient,) = torch.autograd.grad(loss, logits)
     assert float(gradient[0].abs().sum()) > 0
     assert float(gradient[1].abs().sum()) == 0
+    none = batch(free=torch.zeros(2, dtype=torch.bool))
+    assert float(clipped_loss(logits.detach(), none, clip=0.2, entropy=0.1)[0]) == 0.0
 
 
 def test_advantages_are_standardised_over_decisions_with_a_choice() -> None:

@@ -79,6 +79,9 @@ def test_no_more_programs_are_played_than_allowed_and_each_but_once() -> None:
     assert told[-1][1]["best"] == max(values["value"] for _, values in told)
     with pytest.raises(FitError, match="plays of tuned rules must be at least 1, got 0"):
         TunedRulesConfig(plays=0)
+    with pytest.raises(FitError, match="contacts of tuned rules must be at least 2, got 1"):
+        TunedRulesConfig(contacts=1)
+    assert TunedRulesConfig(plays=1, contacts=2).contacts == 2  # the least that has an error
 
 
 def test_every_trial_tells_its_gain_on_the_same_contacts(found: TunedRules) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from litestar import Litestar
 
 from nurture_rl.cli.main import main
 from nurture_rl.logs.schema import CONTACTS, EVENTS
-from nurture_rl.serving.listening import ListenError, bind
+from nurture_rl.release.bundle import load_bundle
+from nurture_rl.serving.listening import Listener, ListenError, bind
 from tests.unit.release.bundles import small_bundle
 
 
@@ -47,6 +51,47 @@ def free() -> int:
 def test_a_name_is_an_address_to_listen_on(free: int) -> None:
     with bind("localhost", free) as bound:
         assert bound.getsockname()[0] in ("127.0.0.1", "::1")
+
+
+def test_the_server_listens_on_the_socket_that_was_bound(free: int) -> None:
+    with bind("127.0.0.1", free) as bound:
+        descriptor = bound.fileno()
+        server = Listener(Litestar(), bound)
+        server._init_shared_socket()
+    held: Any = server._shd
+    assert (held.get_fd(), held.is_uds()) == (descriptor, False)
+    with socket.create_connection(("127.0.0.1", free), timeout=5.0):
+        os.close(descriptor)
+
+
+def test_a_start_says_what_it_loaded_and_where_it_serves(
+    bundle_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    free: int,
+) -> None:
+    async def over_at_once(self: Listener) -> None:
+        """Nobody comes."""
+
+    monkeypatch.setattr(Listener, "serve", over_at_once)
+    monkeypatch.setattr("nurture_rl.serving.main._quieten_garbage_collection", lambda: None)
+    row = {"contact_id": "ada", "zone_confidence": 1.0, "consent": True, "attributes": "{}"}
+    log, store = tmp_path / "log", tmp_path / "s.db"
+    log.mkdir()
+    pq.write_table(pa.Table.from_pylist([row], CONTACTS), log / "contacts.parquet")
+    pq.write_table(EVENTS.empty_table(), log / "events.parquet")
+    words = [f"bundle={bundle_folder}", f"store={store}", f"port={free}", f"logs={log}"]
+    seen = []
+    for _ in range(2):
+        assert main(["serve", *words]) == 0
+        seen.append(capsys.readouterr().out.splitlines())
+    assert seen[0][0] == f"loaded 1 contacts and 0 new events from {log}"
+    assert seen[1][0] == f"contacts and events of {log} were loaded before"
+    for _, greeting in seen:
+        assert greeting.startswith(f"serving policy {load_bundle(bundle_folder).policy_id} of ")
+        assert f"http://127.0.0.1:{free} " in greeting
+        assert greeting.endswith(f"decisions into {store}")
 
 
 def test_a_port_that_another_would_share_is_taken(taken: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +88,72 @@ def test_one_failing_write_does_not_undo_its_neighbours(tmp_path: Path) -> None:
     reader.close()
     assert len(failed) == 33  # seven distinct companions, each taken once
     assert kept == set(range(40)) - set(failed)
+
+
+class Stalled:
+    """A writer whose first commit waits until all other writes stand in line."""
+
+    def __init__(self, path: Path, lost: sqlite3.Error | None = None) -> None:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+        self.commits, self.lost = 0, lost
+        self.committed, self.in_line = threading.Event(), threading.Event()
+        self.writer = GroupCommit(connection, self.after_a_commit)
+        self.failed: list[str] = []
+
+    def after_a_commit(self) -> None:
+        self.commits += 1
+        self.committed.set()
+        self.in_line.wait(10.0)
+        if self.lost:
+            raise self.lost
+
+    def write(self, rows: range) -> None:
+        try:
+            self.writer.write([Statement("INSERT INTO t VALUES (?)", [(n,) for n in rows])])
+        except sqlite3.Error as error:
+            self.failed.append(type(error).__name__)
+
+    def write_all(self, first: range, others: list[range]) -> None:
+        """Each from a thread of its own."""
+        threads = [
+            threading.Thread(target=self.write, args=(rows,), daemon=True)
+            for rows in (first, *others)
+        ]
+        threads[0].start()
+        assert self.committed.wait(10.0)
+        for thread in threads[1:]:
+            thread.start()
+        while self.writer._queue.qsize() < len(others):
+            time.sleep(0.001)
+        self.in_line.set()
+        for thread in threads:
+            thread.join(10.0)
+            assert not thread.is_alive()
+        self.writer.close()
+
+
+def test_what_is_lost_at_the_commit_is_told_to_everybody_who_waits(tmp_path: Path) -> None:
+    stalled = Stalled(tmp_path / "x.db", lost=sqlite3.OperationalError("the file is gone"))
+    stalled.write_all(range(1), [range(1), range(1), range(1, 2)])
+    # What a write did wrong itself is said of it even so: the first row is in the table.
+    lost, wrong = "OperationalError", "IntegrityError"
+    assert sorted(stalled.failed) == [wrong, wrong, lost, lost]
+
+
+def test_who_waits_shares_a_commit_up_to_its_number_of_rows(tmp_path: Path) -> None:
+    stalled = Stalled(tmp_path / "x.db")
+    stalled.write_all(range(1), [range(n, n + 200) for n in range(1, 1001, 200)])
+    # After the first, 200 + 200 + 200 rows reach 512, and two writes are left.
+    assert (stalled.commits, stalled.failed) == (3, [])
+
+
+def test_a_store_is_read_from_any_thread(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    store.put_contacts([contact("ada")])
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(store.contacts, ["ada"]).result() == {"ada": contact("ada")}
+    store.close()
 
 
 def test_a_closed_store_refuses_at_once_instead_of_waiting(tmp_path: Path) -> None:

@@ -133,11 +133,12 @@ def test_a_log_without_exploration_is_named() -> None:
     assert "explore more" in found.warnings[-1]
 
 
-def test_a_logged_action_without_any_chance_is_refused() -> None:
+@pytest.mark.parametrize("wrong", [0.0, -0.5, 1.5])
+def test_a_logged_action_without_any_chance_is_refused(wrong: float) -> None:
     data = lamp_log(20, seed=0)
     propensity = np.full(120, 0.5)
-    propensity[7] = 0.0
-    with pytest.raises(FitError, match=r"in \(0, 1\], got 0 in row 7 of 120"):
+    propensity[7] = wrong
+    with pytest.raises(FitError, match=rf"in \(0, 1\], got {wrong:g} in row 7 of 120"):
         propensity_weights(replace(data, propensity=propensity))
 
 

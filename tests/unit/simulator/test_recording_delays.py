@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.delays import (
+    RecordingDelays,
     declared,
     estimate_delays,
     observed,
     reverse_product_limit,
 )
+from tests.unit.envs.toy_journey import toy
 from tests.unit.simulator.lamp_shop import SEND, lamp_log, lamp_shop
 
 IntArray = NDArray[np.int64]
@@ -115,6 +117,25 @@ def test_each_bin_counts_with_the_chance_that_its_events_are_known() -> None:
         exposure = seen.row_exposure[data.age == age, BOUGHT]
         np.testing.assert_allclose(exposure, wanted, atol=0.02)
     assert (seen.row_exposure[:, SENT] == 1.0).all()
+
+
+def test_nothing_is_known_with_more_than_certainty() -> None:
+    # Summed in this order, the first four exceed 1 by rounding.
+    shares = np.array([0.2, 0.4, 0.3, 0.1, 0.0])
+    assert shares.cumsum().max() > 1.0
+    delays = RecordingDelays(shares[:, None], np.ones(1, bool), np.array([99]), 4)
+    known = delays.known_within(np.arange(-1, 7))[:, 0]
+    assert known.tolist() == pytest.approx([0.0, 0.2, 0.6, 0.9, 1.0, 1.0, 1.0, 1.0])
+    assert known.max() == 1.0
+
+
+def test_declared_delays_are_the_latest_that_a_journey_says() -> None:
+    late = declared(toy())
+    delay = {"clicked": 0, "warm": 1, "hot": 2}
+    for name, bins in delay.items():
+        assert late.chance[:, toy().channel_index(name)].tolist() == np.eye(3)[bins].tolist()
+    assert (late.longest_age, late.events.sum()) == (2, 0)
+    assert not late.estimated.any()
 
 
 def test_a_value_is_known_when_its_signal_is() -> None:

@@ -13,7 +13,7 @@ from nurture_rl.errors import FitError
 from nurture_rl.simulator.chains import hard_requirements
 from nurture_rl.simulator.fit import fit_world
 from nurture_rl.simulator.initial import action_effects, bootstrap
-from nurture_rl.simulator.network import thinned_nll, thinned_slope
+from nurture_rl.simulator.network import TrainingConfig, thinned_nll, thinned_slope
 from tests.unit.simulator.lamp_shop import QUICK, SEND, lamp_log, lamp_shop, silent
 
 Z = torch.linspace(-30.0, 30.0, 41, dtype=torch.float64)[:, None]
@@ -133,6 +133,53 @@ def test_a_row_of_weight_two_counts_as_two_rows() -> None:
         return p / (1 - p)
 
     assert odds(weighted) / odds(data) == pytest.approx(3.0, rel=0.15)
+
+
+def test_bins_that_are_not_matured_count_for_nothing() -> None:
+    data = lamp_log(60, seed=2)
+    late = data.step >= 4
+    censored = replace(data, matured=~late)
+    amounts = data.amounts.copy()
+    amounts[late] = 1.0
+    clean = fit_world(censored, lamp_shop(), QUICK, 0, silent)
+    dirty = fit_world(replace(censored, amounts=amounts), lamp_shop(), QUICK, 0, silent)
+    blind = fit_world(replace(data, amounts=amounts), lamp_shop(), QUICK, 0, silent)
+    assert clean.calibration == dirty.calibration
+    assert clean.calibration != blind.calibration  # negative control: the rows do matter
+
+
+def test_a_small_log_of_chance_stays_close_to_its_base_rate() -> None:
+    journey, data = lamp_shop(), lamp_log(60, seed=5)
+    clicked, sent = journey.channel_index("clicked"), data.action == SEND
+    amounts = data.amounts.copy()
+    amounts[:, clicked] = sent & (np.random.default_rng(0).random(len(sent)) < 0.4)
+    data = replace(data, amounts=amounts)
+
+    def span(precision: float) -> float:
+        """Log-odds of a click by which sizes of -2 to 2 differ."""
+        training = TrainingConfig(learning_rate=1e-2, patience=40, prior_precision=precision)
+        config = replace(QUICK, members=1, training=training)
+        world = fit_world(data, journey, config, 0, silent).world
+        features = torch.tensor([[1.0, 1.0], [-2.0, 2.0], [1.0, 1.0]])
+        chance = world.hazards(features, torch.tensor([SEND, SEND]))
+        low, high = torch.logit(chance[0, Heads.of(journey).counts.index("clicked")])
+        return abs(float(high - low))
+
+    assert span(40.0) < 0.25
+    assert span(0.1) > 0.5  # negative control
+
+
+def test_training_stops_after_so_many_epochs_without_a_better_loss() -> None:
+    losses: list[float] = []
+    training = TrainingConfig(epochs=100, steps=100_000, learning_rate=3e-2, patience=3)
+    config = replace(QUICK, members=1, training=training)
+    data = lamp_log(60, seed=5)
+    fit_world(data, lamp_shop(), config, 0, lambda _, loss: losses.append(loss))
+    best = [int(np.argmin(losses[: epoch + 1])) for epoch in range(len(losses))]
+    waited = [epoch - place for epoch, place in enumerate(best)]
+    assert waited[-1] == 3
+    assert max(waited[:-1]) == 2  # it went on after two epochs in vain
+    assert 10 < len(losses) < 100
 
 
 def test_a_world_without_members_is_refused() -> None:

@@ -6,7 +6,7 @@ import torch
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import ShapeError
-from nurture_rl.simulator.calibration import head_calibration, wilson
+from nurture_rl.simulator.calibration import Calibration, head_calibration, wilson
 from nurture_rl.simulator.recalibration import recalibrate
 from nurture_rl.simulator.tables import (
     availability,
@@ -151,6 +151,17 @@ def test_wilson_interval_matches_the_published_formula() -> None:
     low, high = wilson(0.0, 10)
     assert low == 0.0
     assert high == pytest.approx(0.27753, abs=1e-5)
+    assert wilson(10.0, 10) == pytest.approx((1.0 - 0.27753, 1.0), abs=1e-5)
+    # 3 of 10: centre (0.3 + 0.19207) / 1.38415, half 1.96 sqrt(0.021 + 0.0096) / 1.38415
+    assert wilson(3.0, 10) == pytest.approx((0.10779, 0.60322), abs=1e-5)
+
+
+def test_heads_that_were_not_learned_are_listed() -> None:
+    heads = tuple(
+        head_calibration(name, np.full(2, 0.5), np.array([True, False]), 0.5, name != "left")
+        for name in ("clicked", "left", "viewed")
+    )
+    assert Calibration(heads, contacts=2, rows=2).constant_heads == ("left",)
 
 
 def test_calibration_without_decisions_is_refused() -> None:
@@ -169,6 +180,8 @@ def test_a_row_of_weight_2_counts_as_two_rows() -> None:
     for name in ("predicted_rate", "base_rate", "brier", "log_loss", "constant_log_loss"):
         assert getattr(weighted, name) == pytest.approx(getattr(repeated, name)), name
     assert (weighted.n, weighted.events) == (200, happened.sum())
+    scaled = head_calibration("clicked", chance, happened, 0.5, True, weight / 1000.0)
+    assert scaled.log_loss == pytest.approx(weighted.log_loss)  # the size of weights is nothing
 
 
 def test_weights_let_a_confounded_head_look_calibrated() -> None:

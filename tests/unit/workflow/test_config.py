@@ -15,6 +15,7 @@ from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import ConfigError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow.config import Settings, record, settings
+from nurture_rl.workflow.interchange import run_interchange
 from nurture_rl.workflow.schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -158,6 +159,32 @@ def test_a_number_nothing_can_be_done_with_is_refused_before_any_work(setting: s
     name = setting.partition("=")[0].split(".")[0]
     with pytest.raises(ConfigError, match=name):
         composed(setting)
+
+
+def test_the_bar_is_none_or_a_policy_that_learns_nothing() -> None:
+    for bar in ("null", "expert", "rules", "drip"):
+        assert composed(f"release.rules={bar}").run.release.rules == (
+            None if bar == "null" else bar
+        )
+    for bar in ("nobody", "ppo", "linear_thompson"):
+        with pytest.raises(ConfigError, match=r"release\.rules"):
+            composed(f"release.rules={bar}")
+    # A verb without policies releases nothing.
+    assert composed("release.rules=nobody", root="ingest").run.policies == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("episodes=reference", "~policy"), "policy: name one that plays"),
+        (("episodes=dreamt",), "episodes: expected one of log, learned, reference, got 'dreamt'"),
+        (("format=csv",), "format: expected one of minari, d3rlpy, got 'csv'"),
+        (("contacts=mine",), "contacts: expected one of training, held_out, all, got 'mine'"),
+    ],
+)
+def test_what_cannot_be_written_for_others_is_refused(given: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        run_interchange(compose("interchange", overrides=list(given)))
 
 
 def test_a_world_is_weighted_where_it_is_asked_for() -> None:

@@ -32,7 +32,7 @@ def opened(root: str, *overrides: str) -> tuple[Pipeline, list[str]]:
     return Pipeline(settings(compose(root, overrides=list(overrides))), said.append), said
 
 
-@pytest.mark.parametrize("root", ["pipeline", "evaluate", "export", "serve", "ope"])
+@pytest.mark.parametrize("root", ["pipeline", "evaluate", "export", "ope"])
 def test_the_expert_is_a_policy_wherever_policies_are_judged(root: str) -> None:
     pipeline, said = opened(root)
     assert "expert" in pipeline.policies

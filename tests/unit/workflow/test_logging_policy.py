@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from nurture_rl.errors import ConfigError
 from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
+from nurture_rl.workflow import logging_policy as stage
 from nurture_rl.workflow.logging_policy import described, is_own, with_logging
+from nurture_rl.workflow.stages import Workshop
 from tests.unit.workflow.judged_by_hand import settings_of
 from tests.unit.workflow.small_log import CONTEXT, JOURNEY, logged_by
 
@@ -89,6 +92,19 @@ def test_the_logs_own_policy_stands_wherever_it_is_named() -> None:
     assert filled.run.data.logging == {"kind": "random"}
     assert filled.run.policies["drip"].spec == {"kind": "drip"}
     assert run.run.policies["ppo"].spec["anchor"] == "logged"  # settings are not written over
+
+
+def test_the_stage_says_keeps_and_reads_back_what_was_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log, said = logged_by(policy(DRIP_AND_DESIGN)), list[str]()
+    monkeypatch.setattr(stage, "load_decisions", lambda *_: log)
+    run, workshop = settings_of(), Workshop(tmp_path, said.append)
+    run = replace(run, run=replace(run.run, data=replace(run.run.data, logging=DRIP_AND_DESIGN)))
+    found, again = (stage.logging_policy(workshop, JOURNEY, run, Path("log")) for _ in range(2))
+    assert found == described(DRIP_AND_DESIGN, log, JOURNEY, np.random.default_rng(0))
+    assert again == found
+    assert sum(found.sentence in line for line in said) == 1
 
 
 @pytest.mark.parametrize("asked, own", [("logged", True), ({"kind": "logged"}, True), (None, True)])

@@ -29,6 +29,8 @@ ALL = {"raw", "ingest", *AFTER_LOG, *PROGRAMS}
 
 # What a stage's work runs of `nurture_rl`, beside `errors` and `workflow`. A room more is an edit
 # more that redoes the stage: of `ope`, those before the judges take the record of a log alone.
+JUDGE = {"appraisal", "bandits", "interchange", "logs", "ope", "policies", "progress", "records"}
+JUDGE |= {"rl", "simulator"}
 ROOMS = {
     "reference_log": {"logs", "policies"},
     "adapted_log": {"logs"},
@@ -36,14 +38,14 @@ ROOMS = {
     "ingestion": {"features", "identity", "logs", "ope"},
     "logging_policy": {"ope", "policies", "simulator"},
     "world": {"logs", "ope", "simulator"},
-    "gap": {"logs", "ope", "policies", "simulator"},
-    "gap_page": {"logs", "ope", "policies", "report", "simulator"},
+    "gap": {"logs", "ope", "policies", "records", "simulator"},
+    "gap_page": {"logs", "ope", "policies", "records", "report", "simulator"},
     "training": set(),
     "bandit_policy": {"bandits", "ope", "policies"},
     "tuned_policy": {"logs", "ope", "policies", "rl", "simulator"},
     "ppo_policy": {"logs", "ope", "policies", "rl", "simulator"},
-    "evaluate": {"bandits", "logs", "ope", "policies", "progress", "rl", "simulator"},
-    "release": {"bandits", "logs", "ope", "policies", "progress", "release", "rl", "simulator"},
+    "evaluate": JUDGE,
+    "release": {*JUDGE, "release"},
 }
 
 

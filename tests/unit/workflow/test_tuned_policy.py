@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nurture_envs.simulation import Simulation
+from nurture_rl.bandits.linear_thompson import (
+    LinearThompsonConfig,
+    LinearThompsonFit,
+    LinearThompsonPolicy,
+)
+from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.rl.rule_search import TunedRulesConfig
-from nurture_rl.workflow import learn, tuned_policy
+from nurture_rl.workflow import bandit_policy, learn, ppo_policy, tuned_policy
 from nurture_rl.workflow.config import PolicyConfig
 from nurture_rl.workflow.learned import learned_policy
 from nurture_rl.workflow.stages import Workshop
@@ -90,3 +98,33 @@ def test_another_seed_or_pessimism_is_another_search(
     made.add(folder(tmp_path, CORE, pessimism=0.7))
     assert len(made) == 3
     assert [given[2] for given in worlds] == [0.0, 0.0, 0.7]
+
+
+def test_a_bandit_tells_of_its_fit_once_and_ppo_of_every_iteration(
+    worlds: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fit = LinearThompsonFit(100, 50, 1.5, 2.5, 36.0, 1.2, 4.5)
+    one = np.ones(1)
+    bandit = LinearThompsonPolicy("core", "hash", np.zeros((1, 2, 2)), one, one, 0.0, fit)
+
+    def trained(*given: Any) -> None:
+        for step in range(25):
+            given[-1](step, {"kl": step / 100})
+
+    monkeypatch.setattr(bandit_policy, "_fit", lambda *_: bandit)
+    monkeypatch.setattr(ppo_policy, "learned_simulation", lambda *_: None)
+    monkeypatch.setattr(ppo_policy, "train_ppo", trained)
+    monkeypatch.setattr(ppo_policy, "save_actor", lambda *_: None)
+    said: list[str] = []
+    found = []
+    for learner, config in (("linear_thompson", LinearThompsonConfig()), ("ppo", PPOConfig())):
+        policy = PolicyConfig(name=learner, learner=learner, spec=CORE)
+        task = Training(
+            policy, wishing_shop(), Path("ingested"), Path("world"), 0.5, 0, said.append
+        )
+        made = learned_policy(Workshop(tmp_path, said.append), task, config)
+        found.append(read(made / "metrics.json"))
+    assert found[0] == [[0, {name: float(value) for name, value in asdict(fit).items()}]]
+    assert found[1] == [[step, {"kl": step / 100}] for step in range(25)]
+    iterations = [line.strip() for line in said if "iteration" in line]
+    assert iterations == ["iteration 10: kl 0.090", "iteration 20: kl 0.190"]
