@@ -26,6 +26,7 @@ from nurture_rl.features.bins import (
     torn_decisions,
 )
 from nurture_rl.logs.quarantine import BROKEN
+from nurture_rl.wording import counted
 
 BoolArray = NDArray[np.bool_]
 Texts = NDArray[np.object_]
@@ -165,8 +166,8 @@ def _holes(decisions: pa.Table, named: _Named, unplaced: int) -> Finding:
     return (
         lacking[episode],
         lambda row: (
-            f"{BROKEN}: {named.who(row)} belongs to one that lacks a bin, and {unplaced} "
-            "lines of decisions could not be read"
+            f"{BROKEN}: {named.who(row)} belongs to one that lacks a bin, and "
+            f"{counted(unplaced, 'line')} of decisions could not be read"
         ),
     )
 

@@ -25,6 +25,7 @@ from nurture_rl.serving.listening import Listener, bind
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
+from nurture_rl.wording import counted
 
 REFUSED = 2  # exit code when the bundle, the store or the log cannot be used
 
@@ -78,7 +79,7 @@ def _loaded(store: Store, logs: Path) -> str:
     if found is None:
         return f"contacts and events of {logs} were loaded before"
     contacts, events = found
-    return f"loaded {contacts} contacts and {events} new events from {logs}"
+    return f"loaded {counted(contacts, 'contact')} and {counted(events, 'new event')} from {logs}"
 
 
 def _greeting(bundle: Bundle, given: Namespace) -> str:

@@ -25,6 +25,7 @@ from nurture_rl.interchange.foreign_episodes import (
 )
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
 from nurture_rl.ope.log import FloatArray, first_rows
+from nurture_rl.wording import counted
 from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import record
 from nurture_rl.workflow.decisions import held_out_log, held_out_rows, load_decisions
@@ -105,6 +106,7 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
     tables = pipeline.ingested / "tables"
     refused = refused_facts(tables)
     said = json.loads((pipeline.ingested / "decisions.json").read_text("utf-8"))["notes"]
+    left_out = decisions.action.size - int(rows.sum())
     return OpenedLog(
         log=log,
         policies=policies,
@@ -122,7 +124,7 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
             **refused,
             "kept": log.n_rows,
             "notes": [
-                f"{decisions.action.size - int(rows.sum())} decisions belong to contacts that "
+                f"{counted(left_out, 'decision belongs', 'decisions belong')} to contacts that "
                 "policies were trained on, or to outcomes that are not known yet",
                 *refused["notes"],
                 *said,

@@ -18,6 +18,7 @@ from nurture_rl.logs.checks import UNKNOWN_TYPE
 from nurture_rl.logs.fingerprint import fingerprint
 from nurture_rl.logs.quarantine import BROKEN, causes_first, sift
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKind
+from nurture_rl.wording import plural
 
 # What takes nothing away from the rest: second copies, what came after an end, strangers' words.
 _TAKES_NOTHING = (*HARMLESS, "redelivered", UNKNOWN_TYPE, "shared keys only")
@@ -170,7 +171,8 @@ def refused_facts(tables: Path) -> dict[str, Any]:
     kinds = Counter(row.reason.split(":")[0] for row in decisions)
     first = {row.reason.split(":")[0]: row for row in reversed(decisions)}
     others = [
-        f"{table['quarantined']} of {table['read']} {name} were set aside: "
+        f"{table['quarantined']} of {table['read']} {name} "
+        f"{plural(table['quarantined'], 'was', 'were')} set aside: "
         + told([row for row in found if row.table == name])
         for name, table in counts.items()
         if name != TableKind.DECISIONS and table["quarantined"]
