@@ -96,8 +96,8 @@ def tail_findings(weights: FloatArray, thresholds: CheckThresholds) -> list[Find
 def _tail_sentence(index: float, top: int, fat: bool) -> str:
     if not isfinite(index):
         return (
-            f"the {top} largest weights are all alike, or no more than these are above 0: they have "
-            "no tail, and their variance exists"
+            f"the {top} largest weights are all alike, or no more than these are above 0: they "
+            "have no tail, and their variance exists"
         )
     return (
         f"the tail index of the weights is {index:.2f} over the {top} largest: their variance "

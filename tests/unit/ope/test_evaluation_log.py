@@ -64,7 +64,7 @@ REFUSALS: list[tuple[dict[str, Any], type[NurtureError], str]] = [
     (
         {"propensity": [0.3, 1.0, 0.5]},
         PropensityError,
-        "1 propensity differs from logged_probabilities",
+        "1 propensity differs from logged",
     ),
     ({"action": [1, 1, 0]}, ActionError, "but 1 is forbidden, first row 1 with action 1"),
     ({"action": [1, 0, 2]}, ActionError, r"lie in 0..1, but row 2 has 2"),
