@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from experiments.common.markdown import markdown_table, spread
 from experiments.demo_seeds.study import SeedPolicy, SeedRecord
 from nurture_rl.release.gate import RULES
+from nurture_rl.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def gate_sentence(records: Sequence[SeedRecord]) -> str:
     found = [release_of(record) for record in records]
     passed, right = sum(one.passed for one in found), sum(one.right for one in found)
     bars = Counter(one.bar for one in found if one.bar is not None)
-    told = ", ".join(f"`{bar}` in {count} seeds" for bar, count in bars.most_common())
+    told = ", ".join(f"`{bar}` in {counted(count, 'seed')}" for bar, count in bars.most_common())
     bar = f"`{next(iter(bars))}`" if len(bars) == 1 else f"its run's bar ({told})"
     than = f" and not truly worse than {bar}" if bars else ""
     enough, rightly = (

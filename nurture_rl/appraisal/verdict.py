@@ -10,6 +10,7 @@ from statistics import NormalDist
 from nurture_rl.errors import NurtureError
 from nurture_rl.ope.diagnostics import Overlap, OverlapThresholds, weights_off
 from nurture_rl.ope.intervals import SAME_POLICY, Difference
+from nurture_rl.wording import counted
 
 POWER = 0.8  # chance that as many contacts as are advised show a difference of the size seen
 _ENDLESS = (
@@ -126,7 +127,7 @@ def _numbers(other: str, difference: Difference, unit: str) -> str:
     return (
         f"difference to {other} {difference.value:+.4g} {unit}, "
         f"{100.0 * difference.interval.level:.4g} % interval {low:+.4g} to {high:+.4g}, "
-        f"{difference.n_clusters} contacts"
+        f"{counted(difference.n_clusters, 'contact')}"
     )
 
 

@@ -10,6 +10,7 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.features.spec import attribute_number, is_given
 from nurture_envs.journey import Journey
 from nurture_rl.features.bins import Contacts
+from nurture_rl.wording import counted
 
 
 def unreadable_numbers(about: Contacts, journey: Journey) -> Iterator[tuple[str, str]]:
@@ -40,9 +41,9 @@ def unknown_levels(about: Contacts, journey: Journey) -> list[str]:
         given = [value for value in values if is_given(value)]
         if feature.levels and given and not np.any(encoded[:, start : start + width]):
             notes.append(
-                f"attribute {feature.attribute!r} of {len(given)} contacts is at none of its "
-                f"levels {', '.join(feature.levels)} (the first is {given[0]!r}): its columns are "
-                "all 0"
+                f"attribute {feature.attribute!r} of {counted(len(given), 'contact')} is at none "
+                f"of its levels {', '.join(feature.levels)} (the first is {given[0]!r}): its "
+                "columns are all 0"
             )
         start += width
     return notes

@@ -18,6 +18,7 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.signals import NO_SIGNAL, EventColumns, classify, grid
 from nurture_rl.errors import LeakageError, LogError
+from nurture_rl.wording import counted
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -211,7 +212,8 @@ def require_completed_bins(log: BinnedLog, spec: FeatureSpec) -> None:
         f"feature {reading!r} of a decision for contact "
         f"{log.contacts.ids[int(times.contact[row])].as_py()!r} would use events up to "
         f"{_wall(starts)} local time, when its bin {times.step[row]} begins, after the decision at "
-        f"{_wall(times.decided_local_us[row])}; {len(early)} decisions are like this: "
+        f"{_wall(times.decided_local_us[row])}; "
+        f"{counted(len(early), 'decision is', 'decisions are')} like this: "
         "check anchor, step and time zone"
     )
 

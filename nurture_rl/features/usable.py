@@ -25,6 +25,8 @@ from nurture_rl.features.bins import (
     times_of,
     torn_decisions,
 )
+from nurture_rl.logs.quarantine import BROKEN
+from nurture_rl.wording import counted
 
 BoolArray = NDArray[np.bool_]
 Texts = NDArray[np.object_]
@@ -164,8 +166,8 @@ def _holes(decisions: pa.Table, named: _Named, unplaced: int) -> Finding:
     return (
         lacking[episode],
         lambda row: (
-            f"broken episode: {named.who(row)} belongs to one that lacks a bin, and {unplaced} "
-            "lines of decisions could not be read"
+            f"{BROKEN}: {named.who(row)} belongs to one that lacks a bin, and "
+            f"{counted(unplaced, 'line')} of decisions could not be read"
         ),
     )
 
@@ -237,7 +239,7 @@ def _break_episodes(named: _Named, reasons: Texts) -> None:
     beside = (reasons == "") & _listed(named.episode_id, causes)[0]
     for row in np.flatnonzero(beside):
         reasons[row] = (
-            f"broken episode: {named.who(int(row))} belongs to one that is not whole "
+            f"{BROKEN}: {named.who(int(row))} belongs to one that is not whole "
             f"({causes[named.episode_id[row]]})"
         )
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nurture_rl.errors import ConfigError, LogError, PropensityError, ShapeError
 from nurture_rl.interchange.rounding import whole_rows
 from nurture_rl.interchange.row_checks import first_faults
+from nurture_rl.logs.quarantine import BROKEN, causes_first
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
 
 FloatArray = NDArray[np.float64]
@@ -138,10 +139,10 @@ def admit(rows: LoggedRows, max_refused: float) -> Admission:
 
 
 def reasons_counted(refused: tuple[RefusedRow, ...]) -> list[tuple[str, int, RefusedRow]]:
-    """Kinds of problem, most frequent first, each with its count and first example."""
+    """Kinds of problem, causes first, each with its count and first example."""
     kinds = Counter(row.reason.split(":")[0] for row in refused)
     first = {row.reason.split(":")[0]: row for row in sorted(refused, key=lambda r: -r.line)}
-    return [(kind, count, first[kind]) for kind, count in kinds.most_common()]
+    return [(kind, count, first[kind]) for kind, count in causes_first(kinds)]
 
 
 def log_fingerprint(log: EvaluationLog) -> str:
@@ -191,7 +192,7 @@ def _break_episodes(rows: LoggedRows, faults: Texts) -> None:
     for i in beside:
         other = first_bad[int(rows.episode[i])]
         faults[i] = (
-            f"broken episode: its decision in {rows.place} {rows.line[other]} cannot be used "
+            f"{BROKEN}: its decision in {rows.place} {rows.line[other]} cannot be used "
             f"({faults[other].split(':')[0]})"
         )
 

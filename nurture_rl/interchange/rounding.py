@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nurture_rl.logs.precision import sum_tolerance, table_decimals
 from nurture_rl.ope.log_checks import TOLERANCE
+from nurture_rl.wording import counted
 
 if TYPE_CHECKING:
     from nurture_rl.interchange.admission import LoggedRows
@@ -54,10 +55,11 @@ def _whole(table: FloatArray, kept: IntArray, name: str, notes: list[str]) -> Fl
     off = np.abs(total - 1.0) > TOLERANCE
     if not off.any():
         return table
+    decimals = counted(int(table_decimals(table).max()), "decimal")
     worst = total[np.argmax(np.abs(total - 1.0))]
     notes.append(
-        f"{name} are written with {int(table_decimals(table).max())} decimals and do not sum to 1 "
-        f"in {int(off.sum())} of {kept.size} rows (furthest {worst:.6g}): each was divided by its "
+        f"{name} are written with {decimals} and do not sum to 1 in "
+        f"{int(off.sum())} of {kept.size} rows (furthest {worst:.6g}): each was divided by its "
         "sum"
     )
     found = table.copy()

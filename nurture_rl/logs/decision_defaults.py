@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nurture_envs.journey import Journey
+from nurture_rl.wording import counted
 
 _ABSENT = {"deferred": False, "policy_id": "logged", "arm": "logged"}
 
@@ -47,8 +48,9 @@ def complete_decisions(
     if not count:
         return Completed(rows, ())
     note = (
-        f"{count} decisions have no mask: what had a probability above 0 is taken as legal, so a "
-        "policy is judged as if it could never choose what the log never tried"
+        f"{counted(count, 'decision has', 'decisions have')} no mask: what had a probability "
+        "above 0 is taken as legal, so a policy is judged as if it could never choose "
+        "what the log never tried"
     )
     return Completed(_filled(rows, "mask", _possible(rows)), (note,))
 

@@ -27,6 +27,7 @@ from nurture_rl.logs.stray import sift_strays
 from nurture_rl.logs.summary import IngestSummary, TableCount, count_table
 from nurture_rl.logs.unify import Unified, identity_table, unify
 from nurture_rl.logs.vocabulary import words_of
+from nurture_rl.wording import counted
 
 MAX_KEY_DEGREE = 50  # distinct keys; people have a few devices, a kiosk has hundreds of visitors
 
@@ -99,8 +100,9 @@ def ingest_folder(
     tables, added = _final_tables(unified)
     summary = _summarise(checked, tables, unified, added)
     progress(
-        f"{len(tables[TableKind.EVENTS])} events and {len(tables[TableKind.DECISIONS])} decisions "
-        f"of {summary.contacts} contacts; {len(quarantine)} rows in quarantine"
+        f"{counted(len(tables[TableKind.EVENTS]), 'event')} and "
+        f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
+        f"{counted(summary.contacts, 'contact')}; {counted(len(quarantine), 'row')} in quarantine"
     )
     with atomic_folder(out) as partial:
         for kind, table in tables.items():
@@ -137,7 +139,8 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
     for kind in TableKind:
         count = sum(map(len, refused[kind]))
         progress(
-            f"{kind}: {len(rows[kind]) + count} rows in {len(files[kind])} files, {count} refused"
+            f"{kind}: {counted(len(rows[kind]) + count, 'row')} in "
+            f"{counted(len(files[kind]), 'file')}, {count} refused"
         )
     unread = _unread(folder, files)
     if unread:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKind
 
+BROKEN = "broken episode"  # the kind of a row that is set aside for another's fault
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
@@ -73,6 +74,11 @@ def reason_where(bad: pa.Array, *parts: str | pa.Array) -> pa.Array:
     filled = [part if isinstance(part, str) else part.fill_null("null") for part in parts]
     text = pc.binary_join_element_wise(*filled, "")
     return pc.if_else(pc.fill_null(bad, False), text, pa.scalar(None, pa.string()))
+
+
+def causes_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Kinds of problem with their counts, most frequent first; what follows from others last."""
+    return sorted(counts.items(), key=lambda kind: (kind[0] == BROKEN, -kind[1]))
 
 
 def _json_text(row: dict[str, object]) -> str:

@@ -14,6 +14,7 @@ from nurture_rl.errors import (
     PropensityError,
     ShapeError,
 )
+from nurture_rl.wording import counted, plural
 
 if TYPE_CHECKING:
     from nurture_rl.ope.log import EvaluationLog
@@ -67,7 +68,7 @@ def _require_order(log: EvaluationLog) -> None:
         raise LogError("episodes must be numbered 0, 1, 2, ... without gaps; sort and renumber")
     if log.episode[-1] + 1 != log.cluster.size:
         raise ShapeError(
-            f"cluster names the contact of {log.cluster.size} episodes, but the log has "
+            f"cluster names the contact of {counted(log.cluster.size, 'episode')}, but the log has "
             f"{log.episode[-1] + 1}; give one contact per episode"
         )
     late = np.flatnonzero((jump == 0) & (np.diff(log.step) <= 0))
@@ -89,7 +90,8 @@ def _require_values(log: EvaluationLog) -> None:
         bad = np.flatnonzero(~np.isfinite(values).reshape(log.n_rows, -1).all(axis=1))
         if bad.size:
             raise LogError(
-                f"{name} must be finite, but {bad.size} of {log.n_rows} rows are not, first row "
+                f"{name} must be finite, but {bad.size} of {log.n_rows} rows "
+                f"{plural(bad.size, 'is', 'are')} not, first row "
                 f"{bad[0]}; leave out decisions whose outcome has not matured"
             )
     if not 0.0 < log.discount <= 1.0:
@@ -107,7 +109,8 @@ def _require_actions(log: EvaluationLog) -> None:
     illegal = np.flatnonzero(~log.mask[np.arange(log.n_rows), log.action])
     if illegal.size:
         raise ActionError(
-            f"{illegal.size} logged actions are forbidden by their own mask, first row "
+            f"expected logged actions that their own mask allows, but {illegal.size} "
+            f"{plural(illegal.size, 'is', 'are')} forbidden, first row "
             f"{illegal[0]} with action {log.action[illegal[0]]}; log the mask the policy saw"
         )
 
@@ -116,14 +119,16 @@ def _require_propensities(log: EvaluationLog) -> None:
     missing = np.flatnonzero(np.isnan(log.propensity))
     if missing.size:
         raise PropensityError(
-            f"{missing.size} of {log.n_rows} propensities are missing, first row {missing[0]}; "
+            f"{missing.size} of {log.n_rows} propensities {plural(missing.size, 'is', 'are')} "
+            f"missing, first row {missing[0]}; "
             "log the probability of every decision, or leave these decisions out: 1 is no stand-in"
         )
     bad = np.flatnonzero((log.propensity <= 0.0) | (log.propensity > 1.0 + TOLERANCE))
     if bad.size:
         raise PropensityError(
-            f"propensities must lie in (0, 1], but {bad.size} do not, first row {bad[0]} with "
-            f"{log.propensity[bad[0]]:g}; an action that was taken had a chance"
+            f"propensities must lie in (0, 1], but {bad.size} {plural(bad.size, 'does', 'do')} "
+            f"not, first row {bad[0]} with {log.propensity[bad[0]]:g}; an action that was taken "
+            "had a chance"
         )
 
 
@@ -136,7 +141,8 @@ def _require_distributions(log: EvaluationLog) -> None:
     off = np.flatnonzero(np.abs(stated - log.propensity) > TOLERANCE)
     if off.size:
         raise PropensityError(
-            f"{off.size} propensities differ from logged_probabilities at the logged action, first "
+            f"{counted(off.size, 'propensity differs', 'propensities differ')} from "
+            f"logged_probabilities at the logged action, first "
             f"row {off[0]}: {log.propensity[off[0]]:g} against {stated[off[0]]:g}; "
             "check the catalogue order and which action was really taken"
         )
@@ -162,7 +168,8 @@ def require_probabilities(
         if rows.any():
             first = int(np.flatnonzero(rows)[0])
             raise ProbabilityError(
-                f"{name}: expected a distribution over the legal actions, but {int(rows.sum())} "
-                f"rows are not: row {first} {what} (sum {probabilities[first].sum():.9g}); "
+                f"{name}: expected a distribution over the legal actions, but "
+                f"{counted(int(rows.sum()), 'row is', 'rows are')} not: row {first} {what} "
+                f"(sum {probabilities[first].sum():.9g}); "
                 "mask and renormalise in the policy that made it"
             )

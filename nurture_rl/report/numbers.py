@@ -7,6 +7,7 @@ from datetime import datetime
 from math import floor, log10
 
 from nurture_rl.report.source import number
+from nurture_rl.wording import plural
 
 MISSING = "–"
 DECIMALS = 6  # at most; what needs more is told by its power of ten
@@ -63,6 +64,11 @@ def shown(value: float | None, places: int | None = None, signed: bool = False) 
 def count(value: float | None) -> str:
     """A whole number with thousands separated."""
     return MISSING if value is None else f"{value:,.0f}".replace("-", "\u2212")
+
+
+def counted(value: float | None, one: str, many: str | None = None) -> str:
+    """A whole number and its word, such as "1,200 contacts"; words as in `plural`."""
+    return f"{count(value)} {plural(value or 0.0, one, many)}"
 
 
 def percent(value: float | None) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.report import ope_tables
-from nurture_rl.report.numbers import count
+from nurture_rl.report.numbers import counted
 from nurture_rl.report.ope_appendix import appendix_figures
 from nurture_rl.report.ope_figures import ope_figures
 from nurture_rl.report.ope_headline import ope_headline
@@ -92,9 +92,9 @@ def _subtitle(source: OpeSource) -> str:
     found = source.evaluation
     parts = [
         words(source.log, "source"),
-        f"{count(number(found, 'n_decisions'))} decisions of "
-        f"{count(number(found, 'n_clusters'))} contacts",
-        f"{len(mapping(found, 'policies'))} target policies",
+        f"{counted(number(found, 'n_decisions'), 'decision')} of "
+        f"{counted(number(found, 'n_clusters'), 'contact')}",
+        counted(len(mapping(found, "policies")), "target policy", "target policies"),
     ]
     return " · ".join(part for part in parts if part)
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from nurture_rl.report import judged, ope_appendix, ope_tables
 from nurture_rl.report.drawing import inline
+from nurture_rl.report.numbers import counted
 from nurture_rl.report.ope_source import OpeSource, role, rows
 from nurture_rl.report.source import listed, words
 from nurture_rl.report.tables import Table
@@ -140,7 +141,7 @@ def _checks(source: OpeSource) -> Section:
         (
             Part(table=failed),
             Part(items=() if failed.rows else ("No check refuses or warns.",)),
-            Part(folded_table=passed, folded_title=f"{len(passed.rows)} checks passed"),
+            Part(folded_table=passed, folded_title=f"{counted(len(passed.rows), 'check')} passed"),
             Part(note=note),
         ),
     )

@@ -22,7 +22,7 @@ from nurture_rl.report.drawing import inline
 from nurture_rl.report.figures import figures
 from nurture_rl.report.gap_page import gap_section
 from nurture_rl.report.mixes import single_bin
-from nurture_rl.report.numbers import count, moment
+from nurture_rl.report.numbers import count, counted, moment
 from nurture_rl.report.source import ReportInput, listed, number, words
 
 
@@ -108,7 +108,7 @@ def _values(source: ReportInput) -> dict[str, object]:
 
 def _subtitle(source: ReportInput) -> str:
     horizon = number(source.journey, "horizon")
-    steps = None if horizon is None else f"{count(horizon)} decision{'s' if horizon != 1 else ''}"
+    steps = None if horizon is None else counted(horizon, "decision")
     started = words(source.run, "started_at")
     parts = (words(source.journey, "name"), steps, started and f"run started {moment(started)}")
     return " · ".join(part for part in parts if part)
@@ -121,8 +121,8 @@ def _simulated(source: ReportInput) -> str:
     if contacts is None:
         return ""
     played = (
-        f"{count(contacts)} simulated contacts for each of {len(seeds)} seeds; the simulator's "
-        "intervals count "
+        f"{counted(contacts, 'simulated contact')} for each of {counted(len(seeds), 'seed')}; the "
+        "simulator's intervals count "
     )
     members = number(source.evaluation, "simulator", "members") or 1.0
     if members > 1.0:

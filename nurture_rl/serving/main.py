@@ -23,6 +23,7 @@ from nurture_rl.serving.opening import StoreError
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
+from nurture_rl.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _loaded(store: Store, logs: Path) -> str:
     if found is None:
         return f"contacts and events of {logs} were loaded before"
     contacts, events = found
-    return f"loaded {contacts} contacts and {events} new events from {logs}"
+    return f"loaded {counted(contacts, 'contact')} and {counted(events, 'new event')} from {logs}"
 
 
 def _greeting(bundle: Bundle, options: ServeOptions) -> str:

@@ -18,6 +18,7 @@ from nurture_rl.release.bundle import load_bundle
 from nurture_rl.serving.decide import FAIL_CLOSED, replay
 from nurture_rl.serving.export import REPLAYED
 from nurture_rl.serving.records import Decision
+from nurture_rl.wording import counted, plural
 
 _MICROSECONDS = {"anchor": "anchor_us", "decided_at": "decided_us", "send_at": "scheduled_us"}
 _NAMES = {field.name for field in fields(Decision)}
@@ -87,8 +88,8 @@ def replay_log(options: ReplayOptions) -> Outcome:
             found["parted"] += 1
             print(f"{decision.decision_id}: another action or probability", file=sys.stderr)
     print(
-        f"{found['same']} decisions came out again bit for bit, {found['parted']} did not, "
-        f"{found['other']} were another policy's"
+        f"{counted(found['same'], 'decision')} came out again bit for bit, {found['parted']} did "
+        f"not, {found['other']} {plural(found['other'], 'was', 'were')} another policy's"
     )
     counts = {name: found[name] for name in ("same", "parted", "other")}
     return Outcome(counts, _PARTED if found["parted"] else 0)

@@ -31,6 +31,7 @@ from nurture_rl.ope.log import as_single_decisions, evaluation_log, first_rows
 from nurture_rl.outcome import Outcome
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
+from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import PolicyConfig, RunConfig, settings
 from nurture_rl.workflow.decisions import Decisions, load_decisions
@@ -83,7 +84,8 @@ def run_interchange(config: DictConfig) -> Path:
         episodes = _episodes(pipeline, run)
         written = _written(episodes, run)
     count, rows = episodes.log.n_episodes, episodes.log.n_rows
-    console.print(f"{count} episodes of {rows} decisions are in {written}", markup=False)
+    told = f"{counted(count, 'episode')} of {counted(rows, 'decision')}"
+    console.print(f"{told} {plural(count, 'is', 'are')} in {written}", markup=False)
     return written
 
 

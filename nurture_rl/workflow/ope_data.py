@@ -20,6 +20,7 @@ from nurture_rl.interchange.foreign_episodes import (
     read_episodes,
 )
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
+from nurture_rl.wording import counted
 from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import record
 from nurture_rl.workflow.decisions import load_decisions
@@ -115,8 +116,8 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
             **refused,
             "kept": held.log.n_rows,
             "notes": [
-                f"{held.left_out} decisions belong to contacts that policies were trained on, or "
-                "to outcomes that are not known yet",
+                f"{counted(held.left_out, 'decision belongs', 'decisions belong')} to contacts that "
+                "policies were trained on, or to outcomes that are not known yet",
                 *(f"{name} is no candidate: {why}" for name, why in field.left_out.items()),
                 *refused["notes"],
                 *said,

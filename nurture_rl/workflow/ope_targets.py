@@ -17,6 +17,7 @@ from nurture_rl.interchange.rounding import sums_to_one
 from nurture_rl.ope.targets import Tabled, TargetPolicy, target_on_log
 from nurture_rl.policies.policy import normalised
 from nurture_rl.release.onnx_policy import OnnxPolicy
+from nurture_rl.wording import counted
 
 FloatArray = NDArray[np.float64]
 KINDS = ("columns", "always", "probabilities", "weights", "uniform", "file", "toward")
@@ -144,9 +145,9 @@ def _built(name: str, kind: str, value: Any, admission: Admission) -> TargetPoli
     shape = (admission.log.features.shape[1], admission.log.n_actions)
     if (policy.n_features, policy.n_actions) != shape:
         raise ConfigError(
-            f"targets.{name}.file: the graph takes {policy.n_features} features and "
-            f"{policy.n_actions} actions, the log has {shape[0]} and {shape[1]}; name the features "
-            "and actions it was trained with, in its order"
+            f"targets.{name}.file: the graph takes {counted(policy.n_features, 'feature')} and "
+            f"{counted(policy.n_actions, 'action')}, the log has {shape[0]} and {shape[1]}; name "
+            "the features and actions it was trained with, in its order"
         )
     return policy
 

@@ -35,6 +35,7 @@ from nurture_rl.report.ope_headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report
 from nurture_rl.report.ope_source import OpeSource
 from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
 from nurture_rl.workflow.ope_data import opened_log, quarantine_table, require_policies
 from nurture_rl.workflow.ope_log import OpenedLog
@@ -80,7 +81,8 @@ def run_ope(config: DictConfig) -> Finished:
         PROGRESS.info("opening the store of runs")
         tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
         with tracking as tracked:
-            say(f"{opened.log.n_rows} decisions of {opened.facts['source']} are read")
+            read, source = opened.log.n_rows, opened.facts["source"]
+            say(f"{counted(read, 'decision')} of {source} {plural(read, 'is', 'are')} read")
             appraisal = appraised(opened, run, checked.evaluation)
             document = _document(opened, appraisal, checked.plain, run)
             PROGRESS.info("drawing the report")
@@ -189,6 +191,7 @@ def _tell(say: Any, document: Mapping[str, Any], folder: Path) -> None:
     refused = document["log"]["refused"]
     if refused:
         say(
-            f"  {refused} of {document['log']['read']} rows were set aside: quarantine.csv says why"
+            f"  {refused} of {document['log']['read']} rows {plural(refused, 'was', 'were')} set "
+            "aside: quarantine.csv says why"
         )
     say(f"  report: {folder / 'ope.html'}")

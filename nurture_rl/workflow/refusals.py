@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from nurture_rl.features.usable import HARMLESS, KnownBad
 from nurture_rl.logs.checks import UNKNOWN_TYPE
 from nurture_rl.logs.fingerprint import fingerprint
-from nurture_rl.logs.quarantine import sift
+from nurture_rl.logs.quarantine import BROKEN, causes_first, sift
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKind
+from nurture_rl.wording import plural
 
 # What takes nothing away from the rest: second copies, what came after an end, strangers' words.
 _TAKES_NOTHING = (*HARMLESS, "redelivered", UNKNOWN_TYPE, "shared keys only")
@@ -62,10 +63,10 @@ def known_bad(tables: Path, decisions: pa.Table, max_refused: float) -> KnownBad
         if row["table"] != TableKind.DECISIONS or _is_copy(row["reason"], raw, twin_of):
             continue
         if raw.get("episode_id"):
-            told = f"broken episode: a decision of {raw['episode_id']!r} is refused in {where}"
+            told = f"{BROKEN}: a decision of {raw['episode_id']!r} is refused in {where}"
             episodes.setdefault(str(raw["episode_id"]), told)
         elif whose is not None:
-            told = f"broken episode: a decision of contact {whose!r} is refused in {where}"
+            told = f"{BROKEN}: a decision of contact {whose!r} is refused in {where}"
             contacts.setdefault(whose, told)
         else:
             unplaced += 1
@@ -151,13 +152,13 @@ def too_many(tables: Path, max_refused: float) -> str | None:
 
 
 def told(found: Sequence[Refusal], kinds: int = 3) -> str:
-    """The kinds of problem, most frequent first, each with its count and first example."""
+    """The kinds of problem, causes first, each with its count and first example."""
     counts = Counter(row.reason.split(":")[0] for row in found)
     first = {row.reason.split(":")[0]: row for row in reversed(found)}
     return "; ".join(
         f"{rows} with {kind} (first {first[kind].file}, line {first[kind].line}: "
         f"{first[kind].reason.split(':', 1)[-1].strip()})"
-        for kind, rows in counts.most_common(kinds)
+        for kind, rows in causes_first(counts)[:kinds]
     )
 
 
@@ -170,7 +171,8 @@ def refused_facts(tables: Path) -> dict[str, Any]:
     kinds = Counter(row.reason.split(":")[0] for row in decisions)
     first = {row.reason.split(":")[0]: row for row in reversed(decisions)}
     others = [
-        f"{table['quarantined']} of {table['read']} {name} were set aside: "
+        f"{table['quarantined']} of {table['read']} {name} "
+        f"{plural(table['quarantined'], 'was', 'were')} set aside: "
         + told([row for row in found if row.table == name])
         for name, table in counts.items()
         if name != TableKind.DECISIONS and table["quarantined"]
@@ -180,7 +182,7 @@ def refused_facts(tables: Path) -> dict[str, Any]:
         "refused": len(decisions),
         "reasons": [
             {"kind": kind, "rows": rows, "line": first[kind].line, "example": first[kind].reason}
-            for kind, rows in kinds.most_common()
+            for kind, rows in causes_first(kinds)
         ],
         "notes": others,
     }

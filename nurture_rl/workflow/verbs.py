@@ -28,6 +28,7 @@ from nurture_rl.report.figures import figures
 from nurture_rl.report.page import write_report
 from nurture_rl.report.source import ReportInput
 from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.wording import plural
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.evaluate import read_evaluated
 from nurture_rl.workflow.gap import read_gap
@@ -94,7 +95,8 @@ def _propensities(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     if missing:
         shown = ", ".join(missing[:3])
         raise PropensityError(
-            f"{len(missing)} of {len(table)} decisions have no propensity ({shown}, ...), so no "
+            f"{len(missing)} of {len(table)} decisions {plural(len(missing), 'has', 'have')} no "
+            f"propensity ({shown}, ...), so no "
             "policy can be judged on this log; log the propensity of every decision, or leave "
             "those contacts out"
         )

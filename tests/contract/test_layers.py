@@ -10,7 +10,10 @@ from tests.contract.source_tree import ROOT, imports, modules_of, run_isolated, 
 
 # A room may import itself and what stands on an earlier line, never a neighbour on its own line.
 ORDER = [
-    ["nurture_rl.errors", "nurture_rl.outcome", "nurture_rl.progress", "nurture_rl.rng"],
+    [
+        *("nurture_rl.errors", "nurture_rl.outcome", "nurture_rl.progress", "nurture_rl.rng"),
+        "nurture_rl.wording",
+    ],
     ["nurture_rl.records"],
     ["nurture_rl.identity"],
     ["nurture_rl.logs"],

@@ -132,7 +132,8 @@ def _around(value: float, influence: FloatArray, critical: float, level: float) 
 
 
 def _reason(winner: str, best: tuple[str, ...], count: int, worth: Winner) -> str:
-    alone = f"{winner!r} beats each of the {count - 1} others beyond chance"
+    others = "the other" if count == 2 else f"each of the {count - 1} others"
+    alone = f"{winner!r} beats {others} beyond chance"
     several = (
         f"{len(best)} of {count} policies cannot be told from the best ({', '.join(best)}); "
         f"{winner!r} looks best"

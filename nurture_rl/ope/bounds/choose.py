@@ -16,6 +16,7 @@ from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.log import FloatArray
 from nurture_rl.ope.ties import negligible
+from nurture_rl.wording import counted
 
 FEW_OUTCOMES = 200.0  # equally weighted outcomes below which a count is no mean yet
 SKEWED = 0.05  # skewness of the error from which plain t misses on one side
@@ -52,7 +53,8 @@ def interval_by_contact(value: float, influence: FloatArray, level: float) -> In
     heavy = abs(tail.skewness) > SKEWED or tail.dof < min(FEW_DOF, influence.size - 1.0)
     if influence.size < 2 or not heavy:
         found = clustered_interval(value, clustered_stderr(influence), influence.size, level)
-        return replace(found, reason=f"{influence.size} contacts, none of which rules the error")
+        contacts = counted(influence.size, "contact")
+        return replace(found, reason=f"{contacts}, none of which rules the error")
     return replace(
         skewed_interval(value, influence, level),
         reason=f"few contacts rule the error: skewness {tail.skewness:+.2f}, "
@@ -108,7 +110,8 @@ def chosen_for(
         found = binomial_interval(share.successes, share.trials, level, share.scale)
         return replace(
             found,
-            reason=f"{share.successes} matched outcomes of one weight in {share.trials} episodes",
+            reason=f"{counted(share.successes, 'matched outcome')} of one weight in "
+            f"{counted(share.trials, 'episode')}",
         )
     if not outcomes.sparse or outcomes.effective >= FEW_OUTCOMES:
         return interval_by_contact(value, influence, level)
@@ -123,6 +126,6 @@ def chosen_for(
         joined.upper,
         level,
         "weighted-poisson",
-        f"{outcomes.matched} matched outcomes worth {outcomes.effective:.0f} of one weight, fewer "
-        f"than {FEW_OUTCOMES:.0f}",
+        f"{counted(outcomes.matched, 'matched outcome')} worth {outcomes.effective:.0f} of one "
+        f"weight, fewer than {FEW_OUTCOMES:.0f}",
     )

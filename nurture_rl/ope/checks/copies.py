@@ -19,6 +19,7 @@ from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, b
 from nurture_rl.ope.checks.grouped import FEWEST, contact_of_row
 from nurture_rl.ope.kinds import kinds
 from nurture_rl.ope.log import EvaluationLog, IntArray
+from nurture_rl.wording import plural
 
 FEW = 0.02  # share of decisions that are copies, up to which they are worth a warning alone
 ADVICE = (
@@ -60,9 +61,9 @@ def copies_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Finding |
         "copies",
         severity,
         {"repeated": float(repeated), "share": share, "p": p},
-        f"{repeated} of {log.n_rows} decisions repeat another contact's in features, action, "
-        f"propensity and reward, {'more than' if many else 'no more than'} independent draws "
-        f"{'explain' if many else 'allow'} (p {p:.1g})",
+        f"{repeated} of {log.n_rows} decisions {plural(repeated, 'repeats', 'repeat')} another "
+        f"contact's in features, action, propensity and reward, {'' if many else 'no '}more than "
+        f"independent draws {'explain' if many else 'allow'} (p {p:.1g})",
         ADVICE if many else "",
     )
 

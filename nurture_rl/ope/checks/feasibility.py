@@ -15,6 +15,7 @@ from nurture_rl.ope.checks.grouped import ROUNDING
 from nurture_rl.ope.estimators import as_panel, effective_sample_size
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.targets import TargetOnLog
+from nurture_rl.wording import counted
 
 HALVINGS = 60  # of the interval of mixing steps
 
@@ -135,8 +136,8 @@ def feasibility_findings(
         "trajectory-weights",
         graded(short, Severity.REFUSE),
         {"predicted_ess": step.full_ess, "horizon": float(horizon), "alpha": step.alpha},
-        f"over {horizon} decisions weights are predicted to leave {step.full_ess:.3g} of "
-        f"{log.n_episodes} episodes (mean second moment {moments.mean():.3g})",
+        f"over {counted(horizon, 'decision')} weights are predicted to leave {step.full_ess:.3g} "
+        f"of {log.n_episodes} episodes (mean second moment {moments.mean():.3g})",
         f"the largest feasible step is {step.alpha:.1%} of the way from the logging policy to the "
         f"target, worth {step.predicted_ess:.0f} episodes; or use a model-based estimate"
         if short
@@ -147,7 +148,9 @@ def feasibility_findings(
         "ess-by-horizon",
         graded(cut, Severity.WARN),
         {"reached": float(reached), "horizon": float(horizon), "last": by_step[-1]},
-        f"the effective sample size holds for {reached} of {horizon} decisions",
-        f"cut the weights after {reached} decisions and take a model from there" if cut else "",
+        f"the effective sample size holds for {reached} of {counted(horizon, 'decision')}",
+        f"cut the weights after {counted(reached, 'decision')} and take a model from there"
+        if cut
+        else "",
     )
     return [trajectory, by_horizon], step

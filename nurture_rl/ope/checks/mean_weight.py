@@ -214,6 +214,7 @@ def _finding(
             code, severity, numbers, f"mean weights {what} are what they must be (p {p:.2g})"
         )
     off = int((adjusted < thresholds.warn_p).sum())
+    where = f" in {off} of {len(names)} parts, most in {names[worst]}" if len(names) > 1 else ""
     cause = ""
     if due is not None:
         seen = float(due[worst] + excess[worst])
@@ -225,7 +226,7 @@ def _finding(
         code,
         severity,
         numbers,
-        f"mean weights {what} are off in {off} of {len(names)} parts, most in {names[worst]}: "
+        f"mean weights {what} are off{where}: "
         f"{excess[worst]:+.3f} where 0 is due (p {p:.1g}){cause}",
         ADVICE,
     )

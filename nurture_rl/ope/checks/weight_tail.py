@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 
 from nurture_rl.ope.checks.context import LogContext
@@ -83,13 +85,24 @@ def tail_findings(weights: FloatArray, thresholds: CheckThresholds) -> list[Find
             "tail-index",
             graded(fat, Severity.WARN),
             {"index": index, "top": float(top), "least": thresholds.min_tail_index},
-            f"the tail index of the weights is {index:.2f} over the {top} largest: their variance "
-            f"{'may not exist' if fat else 'exists'}",
+            _tail_sentence(index, top, fat),
             "trust neither standard error nor interval of plain weights; shrink or clip them"
             if fat
             else "",
         ),
     ]
+
+
+def _tail_sentence(index: float, top: int, fat: bool) -> str:
+    if not isfinite(index):
+        return (
+            f"the {top} largest weights are all alike, or no more than these are above 0: they "
+            "have no tail, and their variance exists"
+        )
+    return (
+        f"the tail index of the weights is {index:.2f} over the {top} largest: their variance "
+        f"{'may not exist' if fat else 'exists'}"
+    )
 
 
 def support_finding(

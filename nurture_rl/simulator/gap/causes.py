@@ -13,6 +13,7 @@ from nurture_rl.simulator.gap.one_step import ArmEffect
 from nurture_rl.simulator.gap.propensities import PropensityCheck
 from nurture_rl.simulator.gap.settings import GapConfig, Limits
 from nurture_rl.simulator.gap.verdict import Cause, NamedCause
+from nurture_rl.wording import counted, plural
 
 _NEARLY = 1e-6
 _SURE = 4.0  # standard errors that a single decisive test asks for
@@ -89,7 +90,11 @@ def _leaks(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
     if evidence.leaks:
         worst = evidence.leaks[0]
         others = len({one.feature for one in evidence.leaks}) - 1
-        more = f" So do {others} other features." if others else ""
+        more = (
+            f" So {plural(others, 'does', 'do')} {counted(others, 'other feature')}."
+            if others
+            else ""
+        )
         yield NamedCause(
             Cause.LEAKED_FEATURE,
             worst.auc,
@@ -108,9 +113,9 @@ def _few_data(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
             Cause.TOO_FEW_DATA,
             evidence.star_events,
             limits.star_events,
-            f"The held-out log of {evidence.contacts} contacts holds {evidence.star_events:.0f} "
-            f"events of the north star; with fewer than {limits.star_events} no world can be "
-            "judged.",
+            f"The held-out log of {evidence.contacts} contacts holds "
+            f"{counted(round(evidence.star_events), 'event')} of the north star; with fewer than "
+            f"{limits.star_events} no world can be judged.",
             True,
         )
     elif evidence.fitted_on is not None and evidence.fitted_on < limits.fitted_episodes:

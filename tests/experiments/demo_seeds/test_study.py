@@ -136,7 +136,7 @@ def test_a_release_is_held_against_the_bar_that_its_own_gate_took() -> None:
 def test_seeds_with_bars_of_their_own_say_how_often_each_was_the_bar() -> None:
     other = with_bar("rules", rules=played(40.0, 4.0))
     page = report([record(), replace(other, seed=1), replace(with_bar(None), seed=2)])
-    assert "worse than its run's bar (`expert` in 1 seeds, `rules` in 1 seeds)." in page
+    assert "worse than its run's bar (`expert` in 1 seed, `rules` in 1 seed)." in page
     assert "truly worse than `expert`." in report([record(), record(1)])
     assert "truly worse than" not in report([with_bar(None)])
 

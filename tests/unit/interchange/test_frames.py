@@ -192,6 +192,19 @@ def test_more_bad_rows_than_allowed_refuse_the_log_with_counts() -> None:
     assert read(bad, share=0.375).log.n_rows == 5
 
 
+def test_a_refusal_names_the_cause_before_what_follows_from_it() -> None:
+    bad = table(
+        who=["ann"] * 4 + ["bob"] * 4,
+        visit=[1] * 4 + [2] * 4,
+        day=[0, 1, 2, 3] * 2,
+        p=[0.25, 0.75, 0.75, None, 0.25, 0.25, 0.75, 0.75],
+    )
+    with pytest.raises(PropensityError) as refusal:
+        read(bad, EPISODES, share=0.25)
+    assert ": 1 with missing propensity (first row 4: " in str(refusal.value)
+    assert "; 3 with broken episode (first row 1: " in str(refusal.value)
+
+
 def test_a_log_of_bad_rows_alone_is_refused_whatever_is_allowed() -> None:
     with pytest.raises(LogError, match="8 of 8 rows"):
         read(table(paid=[None] * 8), share=0.99)

@@ -61,8 +61,12 @@ REFUSALS: list[tuple[dict[str, Any], type[NurtureError], str]] = [
     ({"propensity": [0.25, np.nan, np.nan]}, PropensityError, "2 of 3 .* missing, first row 1"),
     ({"propensity": [0.25, 0.0, 0.5]}, PropensityError, r"lie in \(0, 1\].*first row 1"),
     ({"propensity": [0.25, 1.0, 1.5]}, PropensityError, "first row 2 with 1.5"),
-    ({"propensity": [0.3, 1.0, 0.5]}, PropensityError, "differ from logged_probabilities"),
-    ({"action": [1, 1, 0]}, ActionError, "1 logged actions are forbidden .* row 1 with action 1"),
+    (
+        {"propensity": [0.3, 1.0, 0.5]},
+        PropensityError,
+        "1 propensity differs from logged",
+    ),
+    ({"action": [1, 1, 0]}, ActionError, "but 1 is forbidden, first row 1 with action 1"),
     ({"action": [1, 0, 2]}, ActionError, r"lie in 0..1, but row 2 has 2"),
     ({"reward": [1.0, np.nan, 3.0]}, LogError, "reward must be finite.*first row 1"),
     ({"features": np.full((3, 1), np.inf)}, LogError, "features must be finite"),
@@ -71,7 +75,7 @@ REFUSALS: list[tuple[dict[str, Any], type[NurtureError], str]] = [
     ({"step": [4, 4, 2]}, LogError, "row 1 does not come after row 0"),
     ({"terminal": [True, True, False]}, LogError, "row 0 is terminal but its episode goes on"),
     ({"discount": 1.5}, LogError, r"discount must lie in \(0, 1\]"),
-    ({"cluster": [10]}, ShapeError, "contact of 1 episodes, but the log has 2"),
+    ({"cluster": [10]}, ShapeError, "contact of 1 episode, but the log has 2"),
     ({"reward": [1.0]}, ShapeError, r"reward \(1,\) instead of \(3,\)"),
     ({"mask": np.ones(3)}, ShapeError, r"must be \[N, d\]"),
     (

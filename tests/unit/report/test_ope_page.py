@@ -99,6 +99,15 @@ def test_what_would_settle_it_is_said_where_it_is_open() -> None:
     assert "What would settle it" not in page()
 
 
+def test_the_head_counts_one_as_one() -> None:
+    found = deepcopy(document())
+    assert "1,800 decisions of 900 contacts · 4 target policies" in ope_page(found)
+    judged = found["appraisal"]["evaluation"]
+    judged |= {"n_decisions": 1, "n_clusters": 1}
+    judged["policies"] = {"early": judged["policies"]["early"]}
+    assert "1 decision of 1 contact · 1 target policy" in ope_page(found)
+
+
 def test_a_candidate_that_the_log_does_not_carry_gets_no_number() -> None:
     found = ope_headline(OpeSource(document("wild")))
     assert found.badge == "Cannot tell yet"

@@ -218,10 +218,10 @@ def test_reports_say_how_much_was_set_aside(tmp_path: Path) -> None:
     facts = refused_facts(tables)
     assert (facts["read"], facts["refused"]) == (100, 5)
     assert [(one["kind"], one["rows"]) for one in facts["reasons"]] == [
-        ("broken episode", 4),
         ("unknown action", 1),
+        ("broken episode", 4),
     ]
-    assert facts["notes"][0].startswith("1 of 21 events were set aside: 1 with stray time")
+    assert facts["notes"][0].startswith("1 of 21 events was set aside: 1 with stray time")
     summary = json.loads((tables / "summary.json").read_text())
     counted = {table["table"]: table["kept"] for table in summary["tables"]}
     stored = pq.read_table(tables / "decisions.parquet")

@@ -62,6 +62,11 @@ def test_a_clear_winner_stands_alone() -> None:
     assert found.winner_value.corrected == pytest.approx(20.0, abs=1e-6)
 
 
+def test_a_winner_over_one_other_is_told_so() -> None:
+    found = compared([0.0, 20.0], np.eye(2))
+    assert found.reason.startswith("'p1' beats the other beyond chance;")
+
+
 def test_a_lead_of_1_8_standard_errors_stays_and_of_2_1_goes() -> None:
     # Two contrasts of the loser: equal errors, correlation 1/2; one-sided 95 % value 1.92.
     for lead, stays in ((1.8, True), (2.1, False)):

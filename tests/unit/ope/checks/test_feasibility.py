@@ -148,3 +148,15 @@ def test_a_weight_that_did_not_turn_up_counts_where_only_propensities_are_known(
 def test_the_least_second_moment_by_hand() -> None:
     found = least_second_moment(np.array([0.5, 0.8, 1.0]), np.array([0.9, 0.8, 0.7]))
     assert found == pytest.approx([0.81 / 0.5 + 0.01 / 0.5, 1.0, 0.49])
+
+
+def test_one_decision_is_told_as_one() -> None:
+    log, target, weights = chain(512, 1, 0.5)
+    (trajectory, by_horizon), _ = feasibility_findings(
+        log,  # type: ignore[arg-type]
+        target,
+        weights,
+        LIMITS,
+    )
+    assert trajectory.sentence.startswith("over 1 decision weights are predicted")
+    assert by_horizon.sentence.endswith("holds for 1 of 1 decision")

@@ -106,7 +106,9 @@ def test_swapped_actions_show_by_action_where_the_total_hides_them() -> None:
 def test_a_doubt_warns_and_certainty_refuses() -> None:
     log = drawn_log(900, [0.5, 0.5])
     taken_less = replace(log, propensity=np.full(900, 0.56), logged_probabilities=None)
-    assert checked(taken_less, LogContext())["mean-weight"].severity is Severity.REFUSE
+    found = checked(taken_less, LogContext())["mean-weight"]
+    assert found.severity is Severity.REFUSE
+    assert found.sentence.startswith("mean weights overall are off: -0.107 where 0 is due (p ")
     # Half the weights 1, half 1.25 and 0.8 by turns, a mean that is off by three errors.
     ratio = np.where(np.arange(900) % 2, 1.16, 0.86)
     ratios = replace(ratios_of(log, uniform_policy(log)), ratio=ratio + 0.004)

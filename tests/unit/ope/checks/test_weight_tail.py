@@ -57,6 +57,18 @@ def test_even_weights_pass() -> None:
     assert "no fewer than 100" in found["ess"].sentence
 
 
+def test_a_tail_that_is_none_is_told_in_words() -> None:
+    for weights in (np.ones(400), np.append(np.ones(20), np.zeros(380))):
+        found = found_in(weights)["tail-index"]
+        assert found.numbers["index"] == np.inf
+        assert found.sentence == (
+            "the 20 largest weights are all alike, or no more than these are above 0: they have no "
+            "tail, and their variance exists"
+        )
+    pareto = (np.arange(1, 401) / 400) ** (-1 / 1.5)
+    assert "is 1.62 over the 20 largest" in found_in(pareto)["tail-index"].sentence
+
+
 def test_few_episodes_that_count_are_refused() -> None:
     found = found_in(np.where(np.arange(400) < 99, 1.0, 0.0))
     assert found["ess"].severity is Severity.REFUSE
