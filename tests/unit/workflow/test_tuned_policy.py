@@ -107,7 +107,8 @@ def test_a_bandit_tells_of_its_fit_once_and_ppo_of_every_iteration(
     worlds: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fit = LinearThompsonFit(100, 50, 1.5, 2.5, 36.0, 1.2, 4.5)
-    bandit = LinearThompsonPolicy("core", "hash", np.zeros((1, 2, 2)), *[np.ones(1)] * 2, 0.0, fit)
+    one = np.ones(1)
+    bandit = LinearThompsonPolicy("core", "hash", np.zeros((1, 2, 2)), one, one, 0.0, fit)
 
     def trained(*given: Any) -> None:
         for step in range(25):
