@@ -27,6 +27,7 @@ from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.stray import lone_end
 from nurture_rl.logs.summary import IngestSummary
+from nurture_rl.wording import counted
 from nurture_rl.workflow.decisions import held_out_share
 from nurture_rl.workflow.raw_folder import raw_tables, require_unchanged, write_json
 from nurture_rl.workflow.refusals import known_bad, refusals, settle, told, too_many
@@ -120,7 +121,9 @@ def _require_share(
         kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
         raise LogError(f"{problem}; file, line and reason are in {kept}")
     if found:
-        workshop.say(f"  {left} decisions are left; set aside: {told(found)}")
+        workshop.say(
+            f"  {counted(left, 'decision is', 'decisions are')} left; set aside: {told(found)}"
+        )
 
 
 def _with_limits(path: Path, notes: list[str]) -> dict[str, Any]:

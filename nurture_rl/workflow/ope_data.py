@@ -116,8 +116,8 @@ def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
             **refused,
             "kept": held.log.n_rows,
             "notes": [
-                f"{counted(held.left_out, 'decision belongs', 'decisions belong')} to contacts that "
-                "policies were trained on, or to outcomes that are not known yet",
+                f"{counted(held.left_out, 'decision belongs', 'decisions belong')} to contacts "
+                "that policies were trained on, or to outcomes that are not known yet",
                 *(f"{name} is no candidate: {why}" for name, why in field.left_out.items()),
                 *refused["notes"],
                 *said,
