@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from nurture_rl.logs.atomic import atomic_write_bytes
@@ -16,6 +14,7 @@ from nurture_rl.report.gap_source import TRUST, GapSource, rows, shown
 from nurture_rl.report.numbers import MISSING, count, percent
 from nurture_rl.report.numbers import shown as rounded
 from nurture_rl.report.source import Json, listed, number, pick, words
+from nurture_rl.report.templates import style, template
 
 _CAPTIONS = {
     "rates": (
@@ -92,10 +91,8 @@ def write_gap_report(gap: Json, out: Path) -> tuple[Path, Path, Path]:
 
 def gap_page(gap: Json) -> str:
     """A page of its own; nothing is asked from outside."""
-    here = resources.files("nurture_rl.report")
-    template = _environment().from_string(here.joinpath("gap_page.html.j2").read_text("utf-8"))
-    return template.render(
-        style=Markup(here.joinpath("report.css").read_text("utf-8")),
+    return template("gap_page.html.j2").render(
+        style=style(),
         title=f"Reality gap: {words(gap, 'journey') or ''}",
         section=Markup(gap_section(gap)),
     )
@@ -104,11 +101,9 @@ def gap_page(gap: Json) -> str:
 def gap_section(gap: Json) -> str:
     """The section of a page, without its style."""
     source = GapSource(gap)
-    here = resources.files("nurture_rl.report")
-    template = _environment().from_string(here.joinpath("gap_section.html.j2").read_text("utf-8"))
     kind, badge = TRUST[source.trust]
     drawn = gap_figures(source)
-    return template.render(
+    return template("gap_section.html.j2").render(
         kind=kind,
         badge=badge,
         sentence=words(gap, "verdict", "sentence") or "",
@@ -144,12 +139,6 @@ def gap_markdown(gap: Json) -> str:
     lines += [f"| {' | '.join(row)} |" for row in _worst(source)]
     lines += ["", *(f"- {note}" for note in listed(source.evidence, "notes"))]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _environment() -> Environment:
-    return Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
 
 
 def _causes(source: GapSource) -> list[tuple[str, str, str, str]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.report import ope_tables
+from nurture_rl.report.markdown import grid
 from nurture_rl.report.numbers import counted
 from nurture_rl.report.ope_appendix import appendix_figures
 from nurture_rl.report.ope_figures import ope_figures
@@ -18,7 +17,7 @@ from nurture_rl.report.ope_headline import ope_headline
 from nurture_rl.report.ope_sections import Part, sections
 from nurture_rl.report.ope_source import OpeSource
 from nurture_rl.report.source import Json, mapping, number, words
-from nurture_rl.report.tables import Table
+from nurture_rl.report.templates import style, template
 
 FILES = ("ope.html", "ope.md", "ope.json")
 
@@ -42,13 +41,8 @@ def write_ope_report(found: Json, out: Path) -> tuple[Path, ...]:
 def ope_page(found: Json) -> str:
     """The page; nothing is asked from outside."""
     source = OpeSource(found)
-    here = resources.files("nurture_rl.report")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(here.joinpath("ope_page.html.j2").read_text("utf-8"))
-    return template.render(
-        style=Markup(here.joinpath("report.css").read_text("utf-8")),
+    return template("ope_page.html.j2").render(
+        style=style(),
         breakable=Markup("_<wbr>"),
         title=_title(source),
         subtitle=_subtitle(source),
@@ -80,7 +74,7 @@ def ope_markdown(found: Json) -> str:
     lines += ["", "## This report, to make it again", ""]
     command = words(found, "run", "command")
     lines += ["```", command, "```"] if command else []
-    lines += _grid(ope_tables.run_facts(source))
+    lines += grid(ope_tables.run_facts(source))
     return "\n".join(lines) + "\n"
 
 
@@ -100,22 +94,6 @@ def _subtitle(source: OpeSource) -> str:
 
 
 def _part(part: Part) -> list[str]:
-    lines = [*_grid(part.table), *_grid(part.folded_table)]
+    lines = [*grid(part.table), *grid(part.folded_table)]
     lines += ["", *(f"- {item}" for item in part.items)] if part.items else []
     return lines + (["", part.note] if part.note else [])
-
-
-def _grid(table: Table) -> list[str]:
-    if not table.rows:
-        return []
-    aligned = [
-        ":---" if place == 0 or place in table.texts else "---:"
-        for place in range(len(table.columns))
-    ]
-    lines = ["", f"**{table.caption}**", ""]
-    lines += [f"| {' | '.join(map(_cell, row))} |" for row in (table.columns, aligned, *table.rows)]
-    return lines
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

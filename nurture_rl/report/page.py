@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from nurture_rl.logs.atomic import atomic_write_bytes
@@ -23,11 +21,14 @@ from nurture_rl.report.figures import figures
 from nurture_rl.report.gap_page import gap_section
 from nurture_rl.report.mixes import single_bin
 from nurture_rl.report.numbers import count, counted, moment
+from nurture_rl.report.run_markdown import run_markdown
 from nurture_rl.report.source import ReportInput, listed, number, words
+from nurture_rl.report.templates import style, template
+from nurture_rl.report.tuned_table import tuned_rules
 
 
 def write_report(source: ReportInput, out: Path) -> Path:
-    """Write the page to `out`, whole or not at all.
+    """Write the page to `out` and its Markdown beside it, `.md`, each whole or not at all.
 
     The same input gives the same bytes.
 
@@ -35,19 +36,15 @@ def write_report(source: ReportInput, out: Path) -> Path:
         OSError: the disk refuses.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_bytes(out.with_suffix(".md"), run_markdown(source).encode("utf-8"))
     atomic_write_bytes(out, render(source).encode("utf-8"))
     return out
 
 
 def render(source: ReportInput) -> str:
     """The page as HTML."""
-    here = resources.files("nurture_rl.report")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(here.joinpath("report.html.j2").read_text("utf-8"))
-    return template.render(
-        style=Markup(here.joinpath("report.css").read_text("utf-8")),
+    return template("report.html.j2").render(
+        style=style(),
         breakable=Markup("_<wbr>"),
         title=source.title,
         headline=verdict.headline(source),
@@ -67,6 +64,7 @@ def render(source: ReportInput) -> str:
         simulated=_simulated(source),
         members=ensemble.members(source),
         worst=ensemble.worst_quantile(source),
+        tuned=tuned_rules(source),
         gap=None if source.gap is None else Markup(gap_section(source.gap)),
         **_data(source),
         **_values(source),

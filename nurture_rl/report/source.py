@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 Json = Mapping[str, object]
@@ -25,6 +25,7 @@ class ReportInput:
     evaluation: Json  # of the stage's record, and the candidate
     gate: Json | None  # verdict, passed, reasons, exported, judged, left_out, policy_id
     gap: Json | None = None  # of GapReport: the learned world against held-out contacts
+    tuned: Json = field(default_factory=dict)  # by policy: its search.json, and its spec
 
     @property
     def unit(self) -> str:

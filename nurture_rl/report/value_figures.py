@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from nurture_rl.report import drawing
 from nurture_rl.report.numbers import Bounded, shortened
-from nurture_rl.report.ope_source import believed
+from nurture_rl.report.ope_source import refusing
 from nurture_rl.report.source import ReportInput, mapping, number, numbers, pick
 from nurture_rl.report.value_tables import estimated, judge_of, logged_value
 from nurture_rl.report.verdict import world_value
@@ -18,6 +18,7 @@ from nurture_rl.report.verdict import world_value
 NAME_LENGTH = 26  # characters of a policy's name beside an axis
 LEAST_ESS = 100.0  # episodes below which estimates are refused by default
 MARGIN = 0.06  # of the range, left free at both ends
+PALE = 0.35  # opacity of what the log says of a policy that it does not carry
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +30,35 @@ class Judge:
     colour: str
     marker: str
     trusted: bool  # its interval sets the axis; others may leave it
+    by_log: bool  # its answer is to be believed only where the log carries the policy
 
 
 JUDGES = (
-    Judge("dr", "log: doubly robust", drawing.BLUE, "o", True),
-    Judge("snips", "log: self-normalised", drawing.SKY, "s", False),
-    Judge("ips", "log: weighting", drawing.GREY, "v", False),
-    Judge("dm", "log: model alone", drawing.PURPLE, "^", False),
-    Judge("simulator", "simulator", drawing.ORANGE, "D", True),
-    Judge("truth", "truth", drawing.INK, "*", True),
+    Judge("dr", "log: doubly robust", drawing.BLUE, "o", True, True),
+    Judge("snips", "log: self-normalised", drawing.SKY, "s", False, True),
+    Judge("ips", "log: weighting", drawing.GREY, "v", False, True),
+    Judge("dm", "log: model alone", drawing.PURPLE, "^", False, True),
+    Judge("simulator", "simulator", drawing.ORANGE, "D", True, False),
+    Judge("truth", "truth", drawing.INK, "*", True, False),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one judge says of a policy."""
+
+    judge: Judge
+    value: float
+    lower: float | None
+    upper: float | None
+    believed: bool  # False: the log does not carry the policy
 
 
 def values(source: ReportInput) -> bytes | None:
     """Forest plot: each policy's value by every judge."""
     rows = [(name, _answers(source, name)) for name in source.policies]
     rows = [(name, answers) for name, answers in rows if answers]
-    limits = _limits(source, [answers for _, answers in rows])
+    limits = axis_limits(source)
     if not rows or limits is None:
         return None
 
@@ -61,7 +74,7 @@ def values(source: ReportInput) -> bytes | None:
         for place in range(1, len(rows)):
             axes.axhline(place - 0.5, color="#E4E7EB", linewidth=1.0)
         axes.set_xlabel(f"{source.unit} {source.per}")
-        _legend(figure, axes, {judge.kind for _, answers in rows for judge, _ in answers})
+        _legend(figure, axes, [answer for _, answers in rows for answer in answers])
 
     return drawing.draw("values", 1.5 + 0.78 * len(rows), paint)
 
@@ -86,58 +99,68 @@ def overlap(source: ReportInput) -> bytes | None:
     return drawing.draw("overlap", max(2.6, 1.2 + 0.34 * len(known)), paint)
 
 
-def _answers(source: ReportInput, name: str) -> list[tuple[Judge, Bounded]]:
-    """What every judge that knows the policy says of it."""
-    policy = pick(source.ope, "policies", name) if believed(judge_of(source), name) else None
-    found = [
-        (
-            judge,
-            world_value(source, judge.kind, name)
-            if judge.kind in ("simulator", "truth")
-            else estimated(policy, judge.kind),
-        )
-        for judge in JUDGES
-    ]
-    return [(judge, answer) for judge, answer in found if answer.value is not None]
+def axis_limits(source: ReportInput) -> tuple[float, float] | None:
+    """Ends of the value figure's axis; None where nothing has a value.
 
-
-def _limits(
-    source: ReportInput, rows: list[list[tuple[Judge, Bounded]]]
-) -> tuple[float, float] | None:
-    """Ends of the axis: whole intervals of the trusted judges, bare values of the others."""
+    Whole intervals of the trusted judges and bare values of the others set it, as far as the log
+    carries the policy: what nobody can judge may leave it.
+    """
+    answers = [answer for name in source.policies for answer in _answers(source, name)]
+    judged = [answer for answer in answers if answer.believed] or answers
     ends = [logged_value(source).value]
-    for judge, answer in (pair for row in rows for pair in row):
+    for answer in judged:
         ends.append(answer.value)
-        ends += [answer.lower, answer.upper] if judge.trusted else []
+        ends += [answer.lower, answer.upper] if answer.judge.trusted and answer.believed else []
     known = [end for end in ends if end is not None]
-    if not known:
+    if not answers:
         return None
     width = max(known) - min(known) or abs(known[0]) or 1.0
     return min(known) - MARGIN * width, max(known) + MARGIN * width
 
 
-def _paint_row(
-    axes: Axes, place: int, answers: list[tuple[Judge, Bounded]], limits: tuple[float, float]
-) -> None:
-    for order, (judge, answer) in enumerate(answers):
-        if answer.value is None:
-            continue
+def _answers(source: ReportInput, name: str) -> list[Answer]:
+    """What every judge that knows the policy says of it."""
+    policy = pick(source.ope, "policies", name)
+    told = not refusing(judge_of(source), name)
+    carried = pick(policy, "overlap", "feasible") is not False
+    found = []
+    for judge in JUDGES:
+        if judge.by_log:
+            one = estimated(policy, judge.kind) if told else Bounded(None)
+        else:
+            one = world_value(source, judge.kind, name)
+        if one.value is not None:
+            sound = carried or not judge.by_log
+            found.append(Answer(judge, one.value, one.lower, one.upper, sound))
+    return found
+
+
+def _paint_row(axes: Axes, place: int, answers: list[Answer], limits: tuple[float, float]) -> None:
+    for order, answer in enumerate(answers):
         y = place + (order - (len(answers) - 1) / 2) * 0.8 / len(JUDGES)
-        if answer.lower is not None and answer.upper is not None:
-            low, high = max(answer.lower, limits[0]), min(answer.upper, limits[1])
-            axes.plot([low, high], [y, y], color=judge.colour, linewidth=1.8, zorder=2)
-            for end, bound, mark in ((low, answer.lower, "<"), (high, answer.upper, ">")):
-                if end != bound:  # the interval goes on beyond the axis
-                    axes.plot(end, y, mark, color=judge.colour, markersize=6, clip_on=False)
-        size = 10 if judge.marker == "*" else 6
+        judge, alpha = answer.judge, 1.0 if answer.believed else PALE
+        low = answer.value if answer.lower is None else answer.lower
+        high = answer.value if answer.upper is None else answer.upper
+        seen = max(low, limits[0]), min(high, limits[1])
+        if low < high and seen[0] < seen[1]:
+            axes.plot(seen, [y, y], color=judge.colour, linewidth=1.8, alpha=alpha, zorder=2)
+        for end, beyond, mark in (
+            (limits[0], low < limits[0], "<"),
+            (limits[1], high > limits[1], ">"),
+        ):
+            if beyond:  # the interval goes on beyond the axis
+                axes.plot(
+                    end, y, mark, color=judge.colour, markersize=6, alpha=alpha, clip_on=False
+                )
         axes.plot(
             answer.value,
             y,
             judge.marker,
             color=judge.colour,
-            markersize=size,
+            markersize=10 if judge.marker == "*" else 6,
             markeredgecolor="white",
             markeredgewidth=0.6,
+            alpha=alpha,
             zorder=3,
         )
 
@@ -148,10 +171,14 @@ def _reference_line(axes: Axes, source: ReportInput) -> None:
         axes.axvline(logged.value, color=drawing.INK, linewidth=1.0, linestyle=(0, (4, 3)))
 
 
-def _legend(figure: Figure, axes: Axes, kinds: set[str]) -> None:
+def _legend(figure: Figure, axes: Axes, answers: list[Answer]) -> None:
+    kinds = {answer.judge.kind for answer in answers}
     for judge in JUDGES:
         if judge.kind in kinds:
             axes.plot([], [], judge.marker, color=judge.colour, linestyle="-", label=judge.label)
+    if not all(answer.believed for answer in answers):
+        label = "pale: the log does not carry it"
+        axes.plot([], [], "o", color=drawing.BLUE, linestyle="-", alpha=PALE, label=label)
     axes.plot([], [], color=drawing.INK, linestyle=(0, (4, 3)), label="the log's own mean")
     drawing.legend_below(figure, axes, 4)
 

@@ -196,7 +196,8 @@ def _report(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     root = Path(pipeline.settings.run.runs).resolve()
     out = root / "reports" / f"{pipeline.released.name.removeprefix('release-')}.html"
     write_report(source, out)
-    tracked.artifact(out, "report")
+    for written in (out, out.with_suffix(".md")):
+        tracked.artifact(written, "report")
     for name, svg in figures(source).items():
         tracked.text(svg.decode(), f"figures/{name}.svg")
     return {"report": out}
@@ -234,6 +235,11 @@ def report_input(pipeline: Pipeline) -> ReportInput:
         evaluation=evaluation | {"candidate": decided["candidate"]},
         gate=decided,
         gap=read_gap(pipeline.gap),
+        tuned={
+            name: _read(folder / "search.json") | {"spec": _read(folder / "policy.json")["spec"]}
+            for name, folder in pipeline.policies.items()
+            if (folder / "search.json").is_file()
+        },
     )
 
 

@@ -40,6 +40,13 @@ def test_the_pipeline_leaves_a_report_and_a_tracked_run(runs: Path) -> None:
     (page,) = (runs / "reports").glob("*.html")
     assert "SYNTHETIC" in page.read_text("utf-8")
     assert (runs / "mlflow.db").is_file()
+    (searched,) = (runs / "stages").glob("policy-tuned_rules-*/search.json")
+    found = json.loads(searched.read_text("utf-8"))
+    text = page.with_suffix(".md").read_text("utf-8")
+    assert "## The rules that were found for “tuned_rules”" in text
+    assert f"The base `{found['base']}` with" in text
+    for rule in found["program"]["rules"]:
+        assert f"| `{rule['do']}` |" in text
 
 
 def test_the_gate_refuses_what_the_world_of_a_tiny_log_speaks_for_and_says_why(

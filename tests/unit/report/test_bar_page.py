@@ -10,7 +10,9 @@ import pytest
 
 from nurture_rl.report.bar_table import about_bar, against_bar
 from nurture_rl.report.page import render
+from nurture_rl.report.run_markdown import run_markdown
 from nurture_rl.report.source import ReportInput
+from nurture_rl.report.templates import coded
 from nurture_rl.report.value_tables import judgements
 from nurture_rl.report.verdict import headline
 from tests.unit.report.sample import sample, undecided
@@ -98,7 +100,20 @@ def test_without_a_bar_the_page_says_why_and_shows_no_table() -> None:
 def test_the_bar_stands_on_the_page_before_the_data() -> None:
     page = render(held())
     assert page.index("Each candidate less “rules”") < page.index('id="data"')
-    assert page.index("it acts as `drip` does") < page.index('id="data"')
+    assert page.index("it acts as <code>drip</code> does") < page.index('id="data"')
+
+
+def test_names_are_code_on_the_page_and_stand_in_backticks_in_its_markdown() -> None:
+    page, text = render(held()), run_markdown(held())
+    assert "the run asks for <code>rules</code> (release.rules)" in page
+    assert "`" not in page
+    assert "The bar is “rules”: the run asks for `rules` (release.rules)." in text
+    assert "- ppo: it acts as `drip` does" in text
+    assert "| linear_thompson | +2.0 [+0.5, +3.5] |" in text
+
+
+def test_what_stands_in_backticks_is_no_way_to_write_on_the_page() -> None:
+    assert coded("`<b>` & `a`b`") == "<code>&lt;b&gt;</code> &amp; <code>a</code>b`"
 
 
 @pytest.mark.parametrize("trust, shown", [("trust_for_ranking", True), ("do_not_trust", False)])

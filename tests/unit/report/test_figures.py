@@ -13,8 +13,8 @@ import pytest
 
 from nurture_rl.report.figures import figures
 from nurture_rl.report.mixes import mix_of, routing_shares
-from nurture_rl.report.source import Json
-from nurture_rl.report.value_figures import _answers, _limits
+from nurture_rl.report.source import Json, ReportInput
+from nurture_rl.report.value_figures import axis_limits
 from nurture_rl.report.world_figures import frequent_heads
 from tests.unit.report.sample import head, long_trial, nothing, sample, single_step
 
@@ -70,13 +70,35 @@ def test_numbers_that_are_missing_or_boundless_draw_without_them() -> None:
 
 
 def test_the_axis_holds_the_trusted_intervals_and_only_the_values_of_the_others() -> None:
-    source = sample()
-    answers = _answers(source, "linear_thompson")
-    limits = _limits(source, [answers])
-    assert limits is not None
     # Doubly robust reaches from 12.6 to 17.0, the logged mean is 10.4; weighting's own
     # interval, 8.2 to 23.6, sets nothing. Ends are 6 % of the range 6.6 away.
-    assert limits == pytest.approx((10.4 - 0.396, 17.0 + 0.396))
+    assert axis_limits(judged_by_log(True)) == pytest.approx((10.4 - 0.396, 17.0 + 0.396))
+
+
+def test_the_axis_does_not_follow_what_the_log_does_not_carry() -> None:
+    """Of `wide` the log knows nothing: its estimates and intervals lie far outside."""
+    carried = judged_by_log(True)
+    ope: Any = carried.evaluation["ope"]
+    far = {"estimate": {"value": -900.0}, "interval": {"lower": -4000.0, "upper": 800.0}}
+    wide = {"estimates": dict.fromkeys(("dr", "ips", "dm"), far), "overlap": {"feasible": False}}
+    both = replace(
+        carried, evaluation={"ope": {**ope, "policies": {**ope["policies"], "wide": wide}}}
+    )
+    assert axis_limits(both) == axis_limits(carried)
+    assert ElementTree.fromstring(figures(both)["values"]).tag.endswith("svg")
+
+
+def test_where_the_log_carries_nobody_bare_values_set_the_axis() -> None:
+    # 14.0 to 15.9 and the logged mean of 10.4.
+    assert axis_limits(judged_by_log(False)) == pytest.approx((10.4 - 0.33, 15.9 + 0.33))
+
+
+def judged_by_log(carried: bool) -> ReportInput:
+    """A run in which the log alone says something, of one policy."""
+    source = sample()
+    ope: dict[str, Any] = dict(source.evaluation["ope"])  # type: ignore[call-overload]
+    policy = {**ope["policies"]["linear_thompson"], "overlap": {"feasible": carried}}
+    return replace(source, evaluation={"ope": ope | {"policies": {"linear_thompson": policy}}})
 
 
 def test_the_most_frequent_heads_are_drawn() -> None:

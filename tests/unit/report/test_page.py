@@ -102,7 +102,7 @@ def test_a_page_is_well_formed_complete_and_asks_for_nothing(
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     first = write_report(sample(), tmp_path / "new" / "a.html").read_bytes()
     assert write_report(sample(), tmp_path / "b.html").read_bytes() == first
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.html", "new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.html", "b.md", "new"]
 
 
 def test_each_seed_of_the_run_is_told() -> None:
