@@ -14,10 +14,24 @@ from hydra.core.global_hydra import GlobalHydra
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.config import Settings, register_schema, settings
-from nurture_rl.workflow.seeds import Paired, SeedPolicy, SeedRecord, recorded, settings_hash
-from nurture_rl.workflow.seeds_tables import gate_table, policy_table, release_of, report
+from nurture_rl.workflow.seeds import (
+    Paired,
+    SeedPolicy,
+    SeedRecord,
+    read_record,
+    recorded,
+    settings_hash,
+)
+from nurture_rl.workflow.seeds_tables import (
+    gate_sentence,
+    gate_table,
+    policy_table,
+    release_of,
+    report,
+)
 
 CONFIGS = Path(__file__).parents[3] / "configs"
+STUDY = Path(__file__).parents[3] / "experiments" / "studies" / "demo_seeds"
 
 
 @cache
@@ -174,6 +188,37 @@ def test_a_plain_program_that_was_enough_is_told_apart_from_a_refusal() -> None:
     assert "In 2 more it found a plain program enough, rightly in 1:" in page
     released = {**gate, "passed": True, "verdict": "released"}
     assert "plain program" not in report([replace(record(), gate=released)])
+
+
+def test_how_often_the_program_is_bundled_is_told_beside_how_often_it_was_enough() -> None:
+    gate = {**record().gate, "passed": False, "verdict": "rules_are_enough"}
+    bundled = replace(record(), gate={**gate, "exported": "expert"})
+    stay = replace(record(1), gate={**gate, "exported": None})
+    refused = record(2, passed=False)
+    unfit = replace(record(3, passed=False), trust="do_not_trust")
+    told = gate_sentence([bundled, bundled, stay, refused, unfit])
+    assert told.endswith(
+        " In 2 of these 3 the bundle holds `expert`; in 1 the learned world does not show the "
+        "program above `drip` either, and the advice is to stay with `drip`. In the other 2 "
+        "nothing is released, in 1 of them since the learned world was found unfit to judge."
+    )
+    assert gate_sentence([bundled, unfit]).endswith(
+        " In 1 of these 1 the bundle holds `expert`. In the other 1 the learned world was found "
+        "unfit to judge, and nothing is released."
+    )
+    assert gate_sentence([refused]).endswith(" In all 1 nothing is released.")
+    assert "the bundle holds" not in gate_sentence([record(), refused])
+    rows = gate_table([bundled, stay]).splitlines()
+    assert "`expert` is enough, and bundled |" in rows[2]
+    assert "`expert` is enough |" in rows[3]
+
+
+def test_the_readme_and_the_recorded_page_say_what_the_records_print() -> None:
+    found = [read_record(STUDY / f"seed-{seed}.json") for seed in range(10)]
+    assert STUDY.with_suffix(".md").read_text("utf-8").endswith(f"\n{report(found)}\n")
+    readme = (STUDY.parents[2] / "README.md").read_text("utf-8")
+    assert policy_table(found) in readme
+    assert gate_sentence(found) in readme
 
 
 def test_a_policy_that_some_seeds_lack_says_in_how_many_it_was() -> None:
