@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from experiments.common.markdown import markdown_table, spread
 from experiments.demo_seeds.study import SeedPolicy, SeedRecord
 from nurture_rl.release.gate import RULES
+from nurture_rl.simulator.gap.verdict import Trust
 from nurture_rl.wording import counted
 
 
@@ -20,6 +21,8 @@ class Release:
     candidate: str | None
     passed: bool
     enough: str | None  # the plain program that the gate found enough, where none passed
+    bundled: str | None  # the policy in the bundle; None: nothing is released
+    unfit: bool  # the learned world was found unfit to judge
     better: bool | None  # the candidate than the reference; None: there is no candidate
     worse: bool | None  # the candidate than the bar; None: no candidate, or no bar
     bar: str | None
@@ -49,11 +52,19 @@ def release_of(record: SeedRecord) -> Release:
     over = [record.policies[name].over_bar for name in record.learned]
     beaten = any(one is not None and one.lower > 0.0 for one in over)
     chosen = record.policies.get(candidate) if isinstance(candidate, str) else None
-    if chosen is None:
-        return Release(record.seed, candidate, passed, enough, None, None, bar, beaten)
-    worse = None if chosen.over_bar is None else chosen.over_bar.upper < 0.0
-    better = chosen.difference_lower > 0.0
-    return Release(record.seed, candidate, passed, enough, better, worse, bar, beaten)
+    over_bar = None if chosen is None else chosen.over_bar
+    return Release(
+        seed=record.seed,
+        candidate=candidate,
+        passed=passed,
+        enough=enough,
+        bundled=record.gate.get("exported"),
+        unfit=record.trust == Trust.NOTHING,
+        better=None if chosen is None else chosen.difference_lower > 0.0,
+        worse=None if over_bar is None else over_bar.upper < 0.0,
+        bar=bar,
+        beaten=beaten,
+    )
 
 
 def report(records: Sequence[SeedRecord]) -> str:
@@ -85,27 +96,59 @@ def policy_table(records: Sequence[SeedRecord]) -> str:
 
 
 def gate_sentence(records: Sequence[SeedRecord]) -> str:
-    """How often the gate passed, and how often rightly."""
+    """How often the gate passed, how often rightly, and what the bundle holds where it did not."""
     found = [release_of(record) for record in records]
     passed, right = sum(one.passed for one in found), sum(one.right for one in found)
     bars = Counter(one.bar for one in found if one.bar is not None)
     told = ", ".join(f"`{bar}` in {counted(count, 'seed')}" for bar, count in bars.most_common())
     bar = f"`{next(iter(bars))}`" if len(bars) == 1 else f"its run's bar ({told})"
     than = f" and not truly worse than {bar}" if bars else ""
-    enough, rightly = (
-        sum(one.enough is not None for one in found),
-        sum(one.rightly_enough for one in found),
-    )
-    instead = (
-        f" In {enough} more it found a plain program enough, rightly in {rightly}: no learned "
-        "policy is truly better than that program."
-        if enough
-        else ""
-    )
+    reference = records[0].reference
     return (
         f"The gate passed in {passed} of {len(found)} seeds, rightly in {right}: rightly where the "
-        f"released policy is truly better than `{records[0].reference}`{than}.{instead}"
+        f"released policy is truly better than `{reference}`{than}."
+        f"{_instead(found, reference)}{_nothing(found)}"
     )
+
+
+def _instead(found: Sequence[Release], reference: str) -> str:
+    """The seeds in which a program was enough, and in how many of them it is bundled."""
+    enough = [one for one in found if one.enough is not None]
+    if not enough:
+        return ""
+    held = Counter(one.bundled for one in enough if one.bundled is not None)
+    told = [
+        f"in {count} of these {len(enough)} the bundle holds `{name}`"
+        for name, count in held.most_common()
+    ]
+    stay = len(enough) - held.total()
+    if stay:
+        told.append(
+            f"in {stay} the learned world does not show the program above `{reference}` either, "
+            f"and the advice is to stay with `{reference}`"
+        )
+    bundled = "; ".join(told)
+    return (
+        f" In {len(enough)} more it found a plain program enough, rightly in "
+        f"{sum(one.rightly_enough for one in enough)}: no learned policy is truly better than that "
+        f"program. {bundled[0].upper()}{bundled[1:]}."
+    )
+
+
+def _nothing(found: Sequence[Release]) -> str:
+    """The seeds in which nothing passed and no program was enough."""
+    rest = [one for one in found if not one.passed and one.enough is None]
+    if not rest:
+        return ""
+    which = "the other" if len(rest) < len(found) else "all"
+    unfit = sum(one.unfit for one in rest)
+    if unfit == len(rest):
+        return (
+            f" In {which} {unfit} the learned world was found unfit to judge, and nothing is "
+            "released."
+        )
+    why = f", in {unfit} of them since the learned world was found unfit to judge" if unfit else ""
+    return f" In {which} {len(rest)} nothing is released{why}."
 
 
 def gate_table(records: Sequence[SeedRecord]) -> str:
@@ -134,7 +177,9 @@ def _answer(one: Release) -> str:
         return "passed, rightly" if one.right else "passed, wrongly"
     if one.enough is None:
         return "refused"
-    return f"refused, {'rightly' if one.rightly_enough else 'wrongly'}: `{one.enough}` is enough"
+    bundled = "" if one.bundled is None else ", and bundled"
+    right = "rightly" if one.rightly_enough else "wrongly"
+    return f"refused, {right}: `{one.enough}` is enough{bundled}"
 
 
 def _said(answer: bool | None, yes: str, no: str) -> str:

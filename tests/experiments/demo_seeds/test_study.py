@@ -12,13 +12,27 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from experiments.demo_seeds.study import Paired, SeedPolicy, SeedRecord, recorded, settings_hash
-from experiments.demo_seeds.tables import gate_table, policy_table, release_of, report
+from experiments.demo_seeds.study import (
+    Paired,
+    SeedPolicy,
+    SeedRecord,
+    read_record,
+    recorded,
+    settings_hash,
+)
+from experiments.demo_seeds.tables import (
+    gate_sentence,
+    gate_table,
+    policy_table,
+    release_of,
+    report,
+)
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
+STUDY = Path(__file__).parents[3] / "experiments" / "demo_seeds"
 
 
 @cache
@@ -175,6 +189,40 @@ def test_a_plain_program_that_was_enough_is_told_apart_from_a_refusal() -> None:
     assert "In 2 more it found a plain program enough, rightly in 1:" in page
     released = {**gate, "passed": True, "verdict": "released"}
     assert "plain program" not in report([replace(record(), gate=released)])
+
+
+def test_how_often_the_program_is_bundled_is_told_beside_how_often_it_was_enough() -> None:
+    gate = {**record().gate, "passed": False, "verdict": "rules_are_enough"}
+    bundled = replace(record(), gate={**gate, "exported": "expert"})
+    stay = replace(record(1), gate={**gate, "exported": None})
+    refused = record(2, passed=False)
+    unfit = replace(record(3, passed=False), trust="do_not_trust")
+    told = gate_sentence([bundled, bundled, stay, refused, unfit])
+    assert told.endswith(
+        " In 2 of these 3 the bundle holds `expert`; in 1 the learned world does not show the "
+        "program above `drip` either, and the advice is to stay with `drip`. In the other 2 "
+        "nothing is released, in 1 of them since the learned world was found unfit to judge."
+    )
+    assert gate_sentence([bundled, unfit]).endswith(
+        " In 1 of these 1 the bundle holds `expert`. In the other 1 the learned world was found "
+        "unfit to judge, and nothing is released."
+    )
+    assert gate_sentence([refused]).endswith(" In all 1 nothing is released.")
+    assert "the bundle holds" not in gate_sentence([record(), refused])
+    rows = gate_table([bundled, stay]).splitlines()
+    assert "`expert` is enough, and bundled |" in rows[2]
+    assert "`expert` is enough |" in rows[3]
+
+
+def test_the_readme_and_the_recorded_page_say_what_the_records_print() -> None:
+    found = [read_record(STUDY / "records" / f"seed-{seed}.json") for seed in range(10)]
+    page = (STUDY / "README.md").read_text("utf-8")
+    readme = (STUDY.parents[1] / "README.md").read_text("utf-8")
+    for told in (policy_table(found), gate_sentence(found)):
+        assert told in page
+        assert told in readme
+    assert gate_table(found) in page
+    assert {one.settings for one in found} == {usual()}  # so that the command resumes them
 
 
 def test_a_policy_that_some_seeds_lack_says_in_how_many_it_was() -> None:

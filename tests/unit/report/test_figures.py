@@ -78,11 +78,11 @@ def test_the_axis_holds_the_trusted_intervals_and_only_the_values_of_the_others(
 def test_the_axis_does_not_follow_what_the_log_does_not_carry() -> None:
     """Of `wide` the log knows nothing: its estimates and intervals lie far outside."""
     carried = judged_by_log(True)
-    ope: Any = carried.evaluation["ope"]
+    ope: Any = carried.evaluation["appraisal"]["evaluation"]  # type: ignore[index]
     far = {"estimate": {"value": -900.0}, "interval": {"lower": -4000.0, "upper": 800.0}}
     wide = {"estimates": dict.fromkeys(("dr", "ips", "dm"), far), "overlap": {"feasible": False}}
     both = replace(
-        carried, evaluation={"ope": {**ope, "policies": {**ope["policies"], "wide": wide}}}
+        carried, evaluation=appraised({**ope, "policies": {**ope["policies"], "wide": wide}})
     )
     assert axis_limits(both) == axis_limits(carried)
     assert ElementTree.fromstring(figures(both)["values"]).tag.endswith("svg")
@@ -96,9 +96,14 @@ def test_where_the_log_carries_nobody_bare_values_set_the_axis() -> None:
 def judged_by_log(carried: bool) -> ReportInput:
     """A run in which the log alone says something, of one policy."""
     source = sample()
-    ope: dict[str, Any] = dict(source.evaluation["ope"])  # type: ignore[call-overload]
+    ope: Any = source.evaluation["appraisal"]["evaluation"]  # type: ignore[index]
     policy = {**ope["policies"]["linear_thompson"], "overlap": {"feasible": carried}}
-    return replace(source, evaluation={"ope": ope | {"policies": {"linear_thompson": policy}}})
+    return replace(source, evaluation=appraised(ope | {"policies": {"linear_thompson": policy}}))
+
+
+def appraised(ope: Any) -> dict[str, Any]:
+    """An evaluation in which the log alone was asked."""
+    return {"appraisal": {"evaluation": ope}}
 
 
 def test_the_most_frequent_heads_are_drawn() -> None:
