@@ -225,6 +225,14 @@ def test_the_readme_and_the_recorded_page_say_what_the_records_print() -> None:
     assert {one.settings for one in found} == {usual()}  # so that the command resumes them
 
 
+def test_the_page_of_the_null_world_says_what_its_records_print() -> None:
+    found = [read_record(STUDY / "null_records" / f"seed-{seed}.json") for seed in range(4)]
+    page = (STUDY.parents[1] / "docs" / "worlds.md").read_text("utf-8")
+    assert policy_table(found) in page
+    assert gate_sentence(found) in page
+    assert {one.settings for one in found} == {settings_hash(given("data=null_lead"))}
+
+
 def test_a_policy_that_some_seeds_lack_says_in_how_many_it_was() -> None:
     few = {name: one for name, one in record().policies.items() if name != "expert"}
     assert "`expert` (in 1 of 2)" in policy_table([record(), replace(record(1), policies=few)])
