@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from nurture_envs.fields import hint
-from nurture_rl.cli.verbs import REFUSED, VERBS
+from nurture_rl.cli.verbs import DONE, REFUSED, VERBS
 
 _HELP = ("--help", "-h", "help")
 
@@ -21,7 +22,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, of the verb's own or of `EXIT_CODES`.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _done(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read has enough, as `nurture ope --help | head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _done(words: list[str]) -> int:
     if not words or words[0] in _HELP:
         from nurture_rl.cli.pages import overview
 

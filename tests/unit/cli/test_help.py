@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,12 @@ def test_an_own_folder_adds_its_options(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.yaml").touch()
     assert groups([tmp_path])["data"] == sorted([*groups()["data"], "mine"])
+
+
+def test_a_reader_who_has_enough_is_no_failure() -> None:
+    read, written = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "nurture_rl.cli", "--help"]
+    done = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(written)
+    assert (done.returncode, done.stderr) == (0, "")
