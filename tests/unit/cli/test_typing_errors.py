@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -19,11 +20,15 @@ from nurture_rl.serving.main import ServeOptions
 
 @pytest.fixture(autouse=True)
 def hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Hydra and the command line as they were."""
+    """Hydra, its logging and the command line as they were."""
     monkeypatch.setattr(sys, "argv", list(sys.argv))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     GlobalHydra.instance().clear()
     yield
     GlobalHydra.instance().clear()
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.mark.parametrize(
