@@ -20,7 +20,6 @@ from nurture_rl.workflow.verbs import run_verb
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "journey-file.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w+)(?: title=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-VERB = re.compile(r"\$NURTURE/experiments/(\w+)\.py")
 register_schemas()
 
 
@@ -34,17 +33,16 @@ def follow(folder: Path) -> dict[str, Any]:
         for line in text.splitlines():
             words = shlex.split(line)
             words = words[: words.index("||")] if "||" in words else words
-            assert words[0] == "python"
-            verb = VERB.fullmatch(words[1])
-            if verb is None:
+            assert words[0] in ("python", "nurture")
+            if words[0] == "python":
                 subprocess.run([sys.executable, *words[1:]], cwd=folder, check=True)
             else:
-                made[verb[1]] = started(verb[1], words[2:])
+                made[words[1]] = started(words[1], words[2:])
     return made
 
 
 def started(verb: str, overrides: list[str]) -> Any:
-    """The verb in this process: what `experiments/VERB.py` does, without starting Python anew."""
+    """The verb in this process: what `nurture VERB` does, without starting Python anew."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose(verb, overrides)
     return run_ope(config) if verb == "ope" else run_verb(config, verb)

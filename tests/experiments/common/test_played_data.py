@@ -163,7 +163,7 @@ def test_the_contacts_of_a_play_do_not_depend_on_its_blocks(
     policy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = played_data(SIMULATION, policy, 50, SEED)
-    monkeypatch.setattr("nurture_rl.simulator.played._BLOCK", 20)
+    monkeypatch.setattr("experiments.common.played._BLOCK", 20)
     parts = played_data(SIMULATION, policy, 50, SEED)
     for name in ("cluster", "step", "action", "amounts"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name), err_msg=name)

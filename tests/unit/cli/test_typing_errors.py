@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -19,15 +20,18 @@ from nurture_rl.serving.main import ServeOptions
 
 
 @pytest.fixture(autouse=True)
-def hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def hydra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Hydra, its logging and the command line as they were."""
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+    monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     GlobalHydra.instance().clear()
     yield
     GlobalHydra.instance().clear()
+    for added in set(root.handlers) - set(handlers):
+        added.close()
     root.handlers[:], root.level = handlers, level
 
 

@@ -74,7 +74,7 @@ def test_the_first_leak_is_named_and_the_other_features_counted() -> None:
     assert "other features" not in one(named(leaks=(LEAK,)), Cause.LEAKED_FEATURE, 0.97, 0.9)
     sentence = one(named(leaks=(LEAK, *others)), Cause.LEAKED_FEATURE, 0.97, 0.9)
     assert "The change of the feature clicks alone" in sentence
-    assert "So do 1 other features" in sentence
+    assert "So does 1 other feature" in sentence
 
 
 @pytest.mark.parametrize(

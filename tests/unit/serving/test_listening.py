@@ -86,7 +86,7 @@ def test_a_start_says_what_it_loaded_and_where_it_serves(
     for _ in range(2):
         assert main(["serve", *words]) == 0
         seen.append(capsys.readouterr().out.splitlines())
-    assert seen[0][0] == f"loaded 1 contacts and 0 new events from {log}"
+    assert seen[0][0] == f"loaded 1 contact and 0 new events from {log}"
     assert seen[1][0] == f"contacts and events of {log} were loaded before"
     for _, greeting in seen:
         assert greeting.startswith(f"serving policy {load_bundle(bundle_folder).policy_id} of ")

@@ -171,7 +171,7 @@ def test_the_seed_of_a_run_is_that_of_every_stage(configured: Configured) -> Non
 def test_a_stage_runs_the_rooms_it_is_known_to_run(module: str) -> None:
     reached = installed_tree().reached(f"nurture_rl.workflow.{module}")
     rooms = {name.split(".")[1] for name in reached if name.startswith("nurture_rl.")}
-    assert rooms - {"errors", "workflow"} == ROOMS[module]
+    assert rooms - {"errors", "wording", "workflow"} == ROOMS[module]
     assert f"nurture_rl.workflow.{module}" in reached
     assert not {"nurture_rl.workflow.config", "nurture_rl.workflow.stages"} & reached
 
