@@ -15,7 +15,7 @@ _BASH = """\
 _nurture() {
   local IFS=$'\\n' word="${COMP_LINE:0:COMP_POINT}"
   local typed="${word##* }"
-  COMPREPLY=($(nurture completion words "$COMP_CWORD" "$word"))
+  COMPREPLY=($(nurture completion words "$word"))
   [[ "$typed" == *=* ]] && COMPREPLY=("${COMPREPLY[@]#"${typed%=*}="}")
   [[ "${COMPREPLY[*]}" == *= ]] && compopt -o nospace
 }
@@ -25,9 +25,9 @@ _SHELLS = {"bash": _BASH, "zsh": _ZSH}
 
 
 def completion(words: Sequence[str]) -> int:
-    """`nurture completion bash|zsh` prints a script; `completion words N LINE` answers it."""
+    """`nurture completion bash|zsh` prints a script; `completion words LINE` answers it."""
     if list(words[:1]) == ["words"]:
-        print(*completed(words[2] if len(words) > 2 else ""), sep="\n")
+        print(*completed("".join(words[1:2])), sep="\n")
         return 0
     if len(words) != 1 or words[0] not in _SHELLS:
         given = " ".join(words) or "nothing"
