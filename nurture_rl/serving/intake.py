@@ -33,6 +33,7 @@ from nurture_rl.serving.wire import (
 _SKEW_US = 300_000_000  # 5 minutes by which a sender's clock may run ahead
 _FIELDS = msgspec.structs.fields(EventIn)
 _NAMES = frozenset(field.name for field in _FIELDS)
+_PERMISSIONS = ("consent", "subscribed", "opt_in", "opted_in")  # fields of other systems
 _READ_APART = ("event_id", "contact_id", "occurred_at", "recorded_at", "type", "reply_class")
 
 
@@ -102,6 +103,7 @@ def _read(
         found = _strict(row, forbidding.words)
         if not simulated:
             _require_past(found, now_us)
+        _require_said(row, found.type, found.reply_class)
         return _event_of(found), ()
     except RequestError:
         kind, reply = _words(row, forbidding.words)
@@ -189,9 +191,34 @@ def _word(given: Any, known: frozenset[str], others: Mapping[str, str]) -> str |
 
 
 def _misplaced(row: dict[str, Any]) -> list[str]:
-    """Unknown fields whose value is a word against mail, such as `"replyClass": "negative"`."""
+    """Fields that nobody reads and that say no to mail: by a word, or as `"unsubscribed": true`."""
     extra = {name: row[name] for name in sorted(set(row) - _NAMES)}
-    return [name for name, word in extra.items() if isinstance(word, str) and _forbids(word)]
+    found = [name for name, value in extra.items() if _says_no(name, value)]
+    inside = row.get("properties")
+    if isinstance(inside, dict) and any(_is_ticked(*one) for one in inside.items()):
+        found.append("properties")
+    return found
+
+
+def _says_no(name: str, value: Any) -> bool:
+    level = [(name, value)]  # a stack of our own: rows may be nested deeper than Python's
+    while level:
+        name, value = level.pop()
+        if isinstance(value, dict):
+            level.extend(value.items())
+        elif isinstance(value, list):
+            level.extend((name, inner) for inner in value)
+        elif isinstance(value, str) and _forbids(value):
+            return True
+        elif value in (False, 0) and plain(name) in _PERMISSIONS:
+            return True
+        elif _is_ticked(name, value):
+            return True
+    return False
+
+
+def _is_ticked(name: str, value: Any) -> bool:
+    return bool(value) and forbids(say_of(contact_key(name), None))
 
 
 def _forbids(word: str) -> bool:
@@ -215,11 +242,16 @@ def _require_plain(
             f"unknown fields {', '.join(extra)[:200]} of a reply without a reply_class; give what "
             "was answered as reply_class, and the rest inside properties - at `$.reply_class`"
         )
+    _require_said(row, kind, reply)
+
+
+def _require_said(row: dict[str, Any], kind: str | None, reply: str | None) -> None:
+    """Refuse a word against mail that type and reply class do not say."""
     if not forbids(say_of(kind or "", reply)) and (against := _misplaced(row)):
         name = against[0][:200]
         raise RequestError(
-            f"unknown field {name} says {row[name][:200]!r}, which type and reply_class do not; "
-            f"say it there - at `$.{name}`"
+            f"field {name} says {str(row[against[0]])[:200]!r}, which type and reply_class do "
+            f"not; say it there - at `$.{name}`"
         )
 
 

@@ -221,6 +221,13 @@ def test_depth_size_and_ids_have_limits() -> None:
         ({"type": "sent", "event": "Spam report"}, "field event says 'Spam report'"),
         ({"type": "click", "event": "unsubscribe"}, "unknown field `event`"),
         ({"type": "click", "answer": "Not interested"}, "unknown field `answer`"),
+        ({"type": "click", "unsubscribed": True}, "unknown field `unsubscribed`"),
+        ({"type": "click", "Opt-out": 1}, "unknown field `Opt-out`"),
+        ({"type": "click", "consent": False}, "unknown field `consent`"),
+        ({"type": "click", "tags": ["a", "unsubscribe"]}, "unknown field `tags`"),
+        ({"type": "click", "event": {"type": "unsubscribe"}}, "unknown field `event`"),
+        ({"type": "sent", "event": {"opt_out": True}}, "field event says"),
+        ({"type": "form_submitted", "properties": {"unsubscribed": True}}, "properties says"),
     ],
 )
 def test_a_word_in_a_field_that_nobody_reads_is_refused_out_loud(
@@ -229,6 +236,31 @@ def test_a_word_in_a_field_that_nobody_reads_is_refused_out_loud(
     good, (refused,) = read_rows([{**ROW, **cells}], Forbidding(), MIDNIGHT, False)
     assert not good
     assert path in refused.reason
+    assert refused.may_forbid_mail
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"unsubscribed": False},
+        {"consent": True},
+        {"campaign": {"name": "spring", "tags": [1, None]}},
+    ],
+)
+def test_an_unknown_field_that_says_nothing_against_mail_costs_its_row_alone(
+    cells: dict[str, Any],
+) -> None:
+    _, (refused,) = read_rows([{**ROW, **cells}], Forbidding(), MIDNIGHT, False)
+    assert not refused.may_forbid_mail
+    row = {**ROW, "properties": {"unsubscribed": False, "consent": False, "label": "spam"}}
+    assert event(row).type == "click"
+
+
+def test_a_word_against_mail_is_found_at_any_depth() -> None:
+    deep: Any = ["unsubscribe"]
+    for _ in range(3_000):
+        deep = [deep]
+    _, (refused,) = read_rows([{**ROW, "event": deep}], Forbidding(), MIDNIGHT, False)
     assert refused.may_forbid_mail
 
 
