@@ -53,8 +53,9 @@ class StoreReader:
         self.seed = int(found["seed"])  # of all decisions logged here
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._reader.close()
+        """Let go of the file, once nobody reads: SQLite crashes where it is closed under a query."""
+        with self._reading:
+            self._reader.close()
 
     def contacts(self, ids: Sequence[str]) -> dict[str, Contact]:
         """The contacts of these ids that exist."""

@@ -163,6 +163,20 @@ def test_a_closed_store_refuses_at_once_instead_of_waiting(tmp_path: Path) -> No
         store.append_events([event("open", MIDNIGHT)])
 
 
+def test_closing_waits_for_who_reads_and_then_refuses(tmp_path: Path) -> None:
+    """SQLite crashes the process where a connection is closed under a running query."""
+    store = Store(tmp_path / "store.db")
+    with ThreadPoolExecutor(1) as pool:
+        with store._reading:
+            closing = pool.submit(store.close)
+            time.sleep(0.2)
+            assert not closing.done()
+            store._reader.execute("SELECT 1")
+        closing.result()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        store.catalogs()
+
+
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(b"not a database at all, but long enough to be looked at" * 40)
