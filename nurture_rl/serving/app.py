@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -14,9 +15,10 @@ from litestar import Litestar, MediaType, Request, Response, get, post, put
 from litestar.exceptions import HTTPException
 
 from nurture_envs.errors import NurtureError
+from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving import wire
 from nurture_rl.serving.decide import FAIL_CLOSED
-from nurture_rl.serving.intake import raw_text, read_rows, readable_contact
+from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.ledger import Settled
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
@@ -162,6 +164,7 @@ def _add_events(service: Service, body: bytes) -> Steps:
     settings, forbidding = service.settings, service.forbidding
     now_us, found = settings.clock(), request.events
     good, rejected = read_rows(found, forbidding, now_us, settings.simulated_clock)
+    good = _with_strangers(service, good)
     kept = [_kept(now_us, found[row.row], row.reason) for row in rejected]
     kept += [_kept(now_us, row.raw, "; ".join(row.notes)) for row in good if row.notes]
 
@@ -180,6 +183,19 @@ def _add_events(service: Service, body: bytes) -> Steps:
     overlooked = any(row.may_forbid_mail for row in rejected)
     out = wire.EventsOut(rejected, mended, added.stored, added.repeated)
     yield _json(_encode(out), 422 if overlooked else 200)
+
+
+def _with_strangers(service: Service, rows: Sequence[ReadRow]) -> list[ReadRow]:
+    """The rows, with a note where a word against mail names a contact that nobody has put."""
+    said = [forbids(say_of(row.event.type, row.event.reply_class)) for row in rows]
+    names = [row.event.contact_id for row, no in zip(rows, said, strict=True) if no]
+    known = service.store.contacts(names) if names else {}
+    return [
+        replace(row, notes=(*row.notes, f"no contact {name!r} is known: kept for one of this id"))
+        if no and contact_key(name := row.event.contact_id) not in known
+        else row
+        for row, no in zip(rows, said, strict=True)
+    ]
 
 
 _TAKEN = "event_id is taken by an event with other content - at `$.event_id`"

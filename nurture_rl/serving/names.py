@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _INVISIBLE = ("Cc", "Cf")  # control and format characters: NUL, zero-width space, marks of order
+# Signs of other categories that are drawn as nothing: selectors of variants, fillers, joiners.
+_FILLERS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def contact_key(name: str) -> str:
@@ -16,5 +21,6 @@ def contact_key(name: str) -> str:
     """
     if name.isascii() and name.isprintable():
         return name.lower().strip()  # the same, ten times faster
+    name = _FILLERS.sub("", name)
     seen = "".join(sign for sign in name if unicodedata.category(sign) not in _INVISIBLE)
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).strip()

@@ -262,10 +262,25 @@ def test_a_routine_update_of_a_contact_takes_nothing_back(server: Server) -> Non
     assert server.ask() == "pause:1"
 
 
-def test_an_opt_out_before_the_contact_is_known_counts(server: Server) -> None:
-    server.say(contact_id="D4 ")
+def test_an_opt_out_before_the_contact_is_known_counts_and_says_so(server: Server) -> None:
+    server.put(contact_id="e5")
+    answer = server.say(contact_id="D4 ").json()
+    assert answer["stored"] == 1
+    (mended,) = answer["mended"]
+    assert "no contact 'D4 ' is known" in mended["notes"][0]
+    assert len(server.service.store.quarantined()) == 1
+    assert server.say(contact_id="E5").json()["mended"] == []
+    assert server.say("click", contact_id="F6").json()["mended"] == []
     server.put(contact_id="d4")
     assert not server.sends("D4")
+
+
+def test_signs_that_nobody_sees_make_no_other_contact(server: Server) -> None:
+    server.put(contact_id="d4")
+    for sign in ("\ufe0f", "\u034f", "\u3164", "\U000e0100", "\u200b"):
+        assert server.say("click", contact_id=f"d{sign}4").json()["stored"] == 1
+    server.say(contact_id="D4\ufe0f")
+    assert not server.sends("d4")
 
 
 def test_a_retry_asks_again_whether_mail_may_go(
