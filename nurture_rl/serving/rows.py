@@ -56,6 +56,7 @@ PUT_CONTACT = _insert(
     "consent = excluded.consent, attributes = excluded.attributes, spelling = excluded.spelling",
 )
 ADD_CONTACT = _insert("contacts", 7, "ON CONFLICT (contact_id) DO NOTHING")
+TAKE_CONSENT = "UPDATE contacts SET consent = 0 WHERE contact_id = ?"
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
 ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
 ADD_DECISION = _insert("decisions", 18, "")

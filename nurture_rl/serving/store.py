@@ -140,7 +140,8 @@ class Store(StoreReader):
     def load_log(self, folder: Path) -> tuple[int, int]:
         """Take in the contacts and events of an ingested log; what is already there stays.
 
-        A consent withdrawn over the API outlives the older log it is started with again.
+        Consent alone is taken wherever it is gone: what was withdrawn over the API outlives an
+        older log, and who has none in the log loses what was put.
 
         Returns:
             New contacts and new events.
@@ -158,8 +159,12 @@ class Store(StoreReader):
                 Contact(**{**row, "attributes": json.loads(row["attributes"])}) for row in found
             ]
             self._require_told_apart(known, folder)
-            added = [Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in known])]
-            contacts += self._writer.write(added)[0]
+            gone = [(contact_key(c.contact_id),) for c in known if not c.consent]
+            statements = [
+                Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in known]),
+                Statement(rows.TAKE_CONSENT, gone),
+            ]
+            contacts += self._writer.write(statements)[0]
         for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
             columns = {name: block.column(name) for name in block.schema.names}
             for name in ("occurred_at", "recorded_at"):
