@@ -73,6 +73,12 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         ConfigError: an episode without a step column, or factors that do not fit the actions.
     """
     table, line, place, broken, name = _table(source)
+    if broken and not len(table):
+        first = broken[0]
+        raise LogError(
+            f"no row of {name} can be read, the first for this: {place} {first.line}: "
+            f"{first.reason}; save it as CSV in UTF-8"
+        )
     _require_columns(table, columns, meaning, name)
     cells = Cells(table, name)
     actions, action = _actions(cells, columns, meaning)

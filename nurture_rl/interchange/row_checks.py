@@ -24,6 +24,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Texts = NDArray[np.object_]
+_WIDEST = float(np.finfo(np.float32).max)  # features of an evaluation log are float32
+_BEYOND = "beyond numbers of 32 bits"
 Finding = tuple[BoolArray, str, NDArray[Any] | None]  # rows, text with {} for the value, values
 
 
@@ -73,9 +75,10 @@ def _values(rows: LoggedRows) -> Iterator[Finding]:
     yield ~np.isfinite(rows.reward), "missing reward: expected a finite number", None
     for name, values in rows.outcomes.items():
         yield ~np.isfinite(values), f"missing outcome: {name!r} is not a finite number", None
-    wide = ~np.isfinite(rows.features)
     for column, name in enumerate(rows.meaning.features):
-        yield wide[:, column], f"missing feature: {name!r} is not a finite number", None
+        values = rows.features[:, column]
+        yield ~np.isfinite(values), f"missing feature: {name!r} is not a finite number", None
+        yield np.abs(values) > _WIDEST, f"bad feature: {name!r} is {{}}, {_BEYOND}", values
 
 
 def _choices(rows: LoggedRows) -> Iterator[Finding]:

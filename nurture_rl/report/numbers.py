@@ -11,6 +11,7 @@ from nurture_rl.wording import plural
 
 MISSING = "–"
 DECIMALS = 6  # at most; what needs more is told by its power of ten
+LARGEST = 1e15  # from which on whole digits say nothing
 NO_WIDTH = 1e-9  # of the numbers' size: an interval narrower than that is rounding
 
 
@@ -51,10 +52,10 @@ def shown(value: float | None, places: int | None = None, signed: bool = False) 
     if value is None:
         return MISSING
     plus, size = "+" if signed else "", abs(value)
+    if size >= LARGEST or (places is None and 0.0 < size < 0.1**DECIMALS):
+        mantissa, power = f"{value:{plus}.1e}".split("e")
+        return f"{mantissa}e{int(power)}".replace("-", "\u2212")
     if places is None:
-        if 0.0 < size < 0.1**DECIMALS:
-            mantissa, power = f"{value:{plus}.1e}".split("e")
-            return f"{mantissa}e{int(power)}".replace("-", "\u2212")
         places = 0 if size >= 100.0 or size == 0.0 else min(2 - floor(log10(size)), DECIMALS)
     if float(f"{size:.{places}f}") == 0.0:
         return f"{0.0:.{places}f}"

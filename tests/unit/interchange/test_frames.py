@@ -115,6 +115,13 @@ def test_a_bad_cell_sets_its_row_aside_with_place_and_reason(
     assert 4 not in found.line.tolist()
 
 
+def test_a_feature_beyond_what_models_can_hold_costs_its_episode_alone() -> None:
+    found = read(table(size=[1.0, 1e39, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]), EPISODES)
+    assert [row.line for row in found.refused] == [1, 2]
+    assert found.refused[1].reason == "bad feature: 'size' is 1e+39, beyond numbers of 32 bits"
+    assert found.log.n_rows == 6
+
+
 def test_a_text_where_a_number_is_due_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("who,arm,p,paid\nann,mail,0.5,1\nbob,none,half,1\nann,mail\neve,mail,0.5,2\n")

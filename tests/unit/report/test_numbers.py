@@ -38,6 +38,11 @@ def test_an_interval_sets_the_digits(bounded: Bounded, text: str) -> None:
     assert bounded.shown() == text
 
 
+def test_no_number_of_an_interval_fills_a_line() -> None:
+    assert Bounded(1e300, -2e300, 3e300).shown(signed=True) == "+1.0e300 [−2.0e300, +3.0e300]"
+    assert Bounded(1.0, -2e300, 3e15).shown() == "1 [−2.0e300, 3.0e15]"
+
+
 def test_a_difference_shows_its_sign() -> None:
     assert Bounded(1.5, 0.5, 2.5).shown(signed=True) == "+1.5 [+0.5, +2.5]"
     assert Bounded(4e-16, 3.9e-16, 4.1e-16).shown(signed=True).startswith("+4.0e−16 [")
@@ -54,6 +59,8 @@ def test_a_difference_shows_its_sign() -> None:
         (-98765.4, "−98,765"),
         (2e-6, "0.000002"),
         (-1.23e-7, "−1.2e−7"),
+        (999e12, "999,000,000,000,000"),
+        (-6.66e296, "−6.7e296"),
     ],
 )
 def test_a_bare_number_has_three_digits(value: float, text: str) -> None:
