@@ -52,6 +52,9 @@ def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
 
         print(f"{name}: {explained(name, words, error)}", file=sys.stderr)
         return REFUSED
+    except OSError as error:  # the folder of runs is made before any job begins
+        print(f"{name}: runs: {error}; give a folder that can be written", file=sys.stderr)
+        return REFUSED
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[Path]]:

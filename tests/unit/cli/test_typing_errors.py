@@ -118,3 +118,13 @@ def test_the_shell_completes_what_it_is_given() -> None:
         env={**os.environ, "PYTHON": sys.executable},
     )
     assert done.stdout.split() == ["ppo"], done.stderr
+
+
+def test_runs_that_are_no_folder_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").touch()
+    assert main(["ope", "data=frame", "runs=taken"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("ope: runs: ")
+    assert "Not a directory" in said
