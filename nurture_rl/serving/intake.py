@@ -208,13 +208,16 @@ def _says_no(name: str, value: Any) -> bool:
             level.extend(value.items())
         elif isinstance(value, list):
             level.extend((name, inner) for inner in value)
-        elif isinstance(value, str) and _forbids(value):
-            return True
-        elif value in (False, 0) and plain(name) in _PERMISSIONS:
-            return True
-        elif _is_ticked(name, value):
+        elif _is_no(name, value):
             return True
     return False
+
+
+def _is_no(name: str, value: Any) -> bool:
+    if isinstance(value, str) and _forbids(value):
+        return True
+    unticked = value in (False, 0) and plain(name) in _PERMISSIONS
+    return unticked or _is_ticked(name, value)
 
 
 def _is_ticked(name: str, value: Any) -> bool:

@@ -53,7 +53,7 @@ class StoreReader:
         self.seed = int(found["seed"])  # of all decisions logged here
 
     def close(self) -> None:
-        """Let go of the file, once nobody reads: SQLite crashes where it is closed under a query."""
+        """Let go of the file, once nobody reads: a connection closed under a query crashes."""
         with self._reading:
             self._reader.close()
 

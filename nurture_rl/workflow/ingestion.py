@@ -78,7 +78,7 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
     starts = start_states(events, contacts, table, journey, data.default_zone)
     share = np.array([held_out_share(name) for name in starts.pop("cluster")])
     np.savez(out / "starts.npz", held_out=share, **starts)  # type: ignore[arg-type]
-    lone = lone_end(events, decisions, journey) if as_of_us is None else None
+    lone = lone_end(events, usable, journey) if as_of_us is None else None
     strange = unknown_levels(index_contacts(contacts, table), journey)
     found = [*([lone] if lone else []), *strange]
     for note in [*found, *_on_signals(made)]:

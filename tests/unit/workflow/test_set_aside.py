@@ -254,6 +254,15 @@ def test_events_of_types_that_mean_nothing_here_refuse_no_log(tmp_path: Path) ->
     assert (found.ids, found.kinds) == (EVERYTHING, {"unknown event type": 20})
 
 
+def test_a_decision_that_was_set_aside_is_not_said_to_end_the_log(tmp_path: Path) -> None:
+    shop = Shop()
+    shop.decisions["c03", 2]["decided_at"] = "2030-01-01T00:00:00Z"
+    found = read(tmp_path, shop)
+    assert found.kinds["late decision"] == 1
+    notes = json.loads((found.out / "decisions.json").read_text())
+    assert not [note for note in notes["notes"] if "taken to be complete" in note]
+
+
 def test_a_folder_is_read_where_it_is_now(tmp_path: Path) -> None:
     shop = Shop()
     old = shop.write(tmp_path / "old")
