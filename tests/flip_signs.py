@@ -51,7 +51,15 @@ from tests.mutation_subjects import (  # noqa: E402
     subject_of,
 )
 
-WARM = ("numpy", "scipy.linalg", "scipy.optimize", "scipy.special", "scipy.stats")
+WARM = (
+    "numpy",
+    "scipy.linalg",
+    "scipy.optimize",
+    "scipy.special",
+    "scipy.stats",
+    "pyarrow.parquet",
+    "torch",
+)
 PATIENCE = (5.0, 10.0)  # CPU seconds for a mutant: these, and so many times the unchanged tests
 WAITING = 4.0  # times these on the clock: a mutant may wait for what never comes
 MEMORY = 8 * 2**30  # bytes a mutant may ask for
@@ -186,8 +194,23 @@ def _passing(subject: Subject) -> tuple[Survivors, int]:
 
 
 def _pytest_arguments(subject: Subject) -> list[str]:
-    quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
-    return [*quiet, "--import-mode=importlib", *(str(test) for test in subject.tests)]
+    without = (
+        "terminal",
+        "cacheprovider",
+        "xdist",
+        "schemathesis",
+        "faker",
+        "nbmake",
+        "hydra_pytest",
+    )
+    quiet = [word for name in without for word in ("-p", f"no:{name}")]
+    return [
+        *quiet,
+        "-o",
+        "addopts=",
+        "--import-mode=importlib",
+        *(str(test) for test in subject.tests),
+    ]
 
 
 class _Swaps:
