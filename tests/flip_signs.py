@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     given = parser.parse_args(arguments)
     os.chdir(ROOT)
-    asked = set(modules_in(given.modules or (ROOMS if given.rooms else [OPE])))
+    asked = list(dict.fromkeys(modules_in(given.modules or (ROOMS if given.rooms else [OPE]))))
     paths = sorted(modules_in(ROOMS) if given.rooms else asked)
     _warm_up(compiled=not any(OPE in path.parents for path in paths))
     if given.rooms:
@@ -98,7 +98,8 @@ def main(arguments: Sequence[str]) -> int:
     subjects = [subject_of(path, given.estimators, given.values) for path in paths]
     if given.sample is not None:
         subjects = sampled(subjects, given.sample, given.seed)
-    subjects = [subject for subject in subjects if subject.path in asked]
+    judged = {subject.path: subject for subject in subjects}
+    subjects = [judged[path] for path in asked if path in judged]
     total, survivors, broken = 0, 0, 0
     for subject in subjects:
         path = subject.path

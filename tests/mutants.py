@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import CodeType
 
 ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
@@ -74,13 +75,14 @@ def mutants_of(source: str, path: str, values: bool = False) -> list[Mutant]:
     """
     tree = ast.parse(source, path)
     statement, indifferent = _statements(tree), _indifferent(tree)
+    fields_of = cache(_fields_read)
     found: list[Mutant] = []
     for owner, node in _sites(tree):
         if node in indifferent:
             continue
         changes = [*_changes(node)]
         if values and owner and isinstance(owner[-1], ast.FunctionDef):
-            changes += [(False, change) for change in _values(node, _fields_read(owner[-1]))]
+            changes += [(False, change) for change in _values(node, fields_of(owner[-1]))]
         for arithmetic, apply in changes:
             # A number alone says nothing: it is shown in its statement.
             shown = statement[node] if isinstance(node, ast.Constant) else node
