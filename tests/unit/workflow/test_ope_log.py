@@ -80,6 +80,7 @@ def test_where_nothing_of_a_policy_is_legal_it_takes_all_alike_and_says_so() -> 
     admission = admitted(legal=legal)
     assert chances("call", admission)[1] == [0.0, 0.5, 0.5]
     policies = target_policies({"caller": "call", "any": "uniform"}, admission)
+    policies["tabled"] = Tabled(LOGGED)  # defined everywhere
     (note,) = where_undefined(policies, admission)
     assert note.startswith("in 2 of 4 decisions no action of policy 'caller' is legal")
 
@@ -192,7 +193,7 @@ def test_features_of_many_values_do_not() -> None:
 
 
 def about(**levels: Any) -> dict[str, Any]:
-    return {"reference": "logged", "rules": None, "levels": levels}
+    return {"reference": "logged", "rules": "mailer", "levels": levels}
 
 
 def test_named_segments_stand_in_for_what_the_features_say() -> None:
@@ -202,6 +203,11 @@ def test_named_segments_stand_in_for_what_the_features_say() -> None:
     assert {name: labels.tolist() for name, labels in named.items()} == {
         "town": ["X", "Y", "X", "Y"]
     }
+
+
+def test_policies_are_held_against_the_reference_and_the_rules_that_are_named() -> None:
+    opened = of_admission(admitted(), {}, about())
+    assert (opened.reference, opened.rules) == ("logged", "mailer")
 
 
 def test_each_action_has_its_level_of_a_factor() -> None:
