@@ -4,7 +4,8 @@ A mutant is the module with a single operator turned round. On request also a si
 a number, a truth value, a condition, one field of a record read for another. Annotations, raised
 messages and formatted strings are left alone: no number comes from them. So are values that say
 the same when changed: the -1 of `reshape`, as any negative length stands for the rest, the
-`strict` of `zip`, and guards below a millionth, which twice as large are guards as well.
+`strict` of `zip`, how far JSON is indented, and guards below a millionth, which twice as large are
+guards as well.
 """
 
 from __future__ import annotations
@@ -118,13 +119,15 @@ def _statements(tree: ast.Module) -> dict[ast.AST, ast.AST]:
 
 
 def _indifferent(tree: ast.Module) -> set[ast.AST]:
-    """The 1 in each `reshape(..., -1)`, and the truth value in each `zip(..., strict=True)`."""
+    """The 1 in `reshape(..., -1)`, the `strict` of `zip` and the `indent` of JSON."""
     found: set[ast.AST] = set()
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         if isinstance(call.func, ast.Attribute) and call.func.attr == "reshape":
             found |= {one.operand for one in call.args if isinstance(one, ast.UnaryOp)}
         if isinstance(call.func, ast.Name) and call.func.id == "zip":
             found |= {one.value for one in call.keywords}
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "dumps":
+            found |= {one.value for one in call.keywords if one.arg == "indent"}
     return found
 
 

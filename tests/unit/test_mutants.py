@@ -74,6 +74,7 @@ def test_a_choice_is_turned_round_but_is_no_arithmetic(
         ('return a["x"], b["y"]', []),
         ("return a.reshape(-1)", [("-1", "+1")]),
         ("return zip(a, b, strict=True)", []),
+        ("return json.dumps(a, indent=2)", []),
         ("return max(a, 1e-9)", [("max(a, 1e-09)", "min(a, 1e-09)")]),
     ],
 )
