@@ -50,8 +50,10 @@ def admitted(
 def chances(spec: Any, admission: Admission) -> list[list[float]]:
     policy = target_policies({"goal": spec}, admission)["goal"]
     if isinstance(policy, Tabled):
-        return policy.probabilities.tolist()
-    return policy.action_probabilities(admission.log.features, admission.log.mask).tolist()
+        table = policy.probabilities
+    else:
+        table = policy.action_probabilities(admission.log.features, admission.log.mask)
+    return [list(row) for row in table]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,8 @@ def test_a_description_that_cannot_be_followed_is_refused(spec: Any, said: str) 
 def test_columns_of_a_policy_are_one_or_one_of_each_action() -> None:
     targets = {"one": {"columns": "p"}, "each": {"columns": ["a", "b"]}, "none": "mail"}
     assert columns_of(targets) == {"one": ("p",), "each": ("a", "b")}
-    for wrong in ("", [], None, 3):
+    unusable: list[Any] = ["", [], None, 3]
+    for wrong in unusable:
         with pytest.raises(ConfigError, match=r"bad.columns: expected a column"):
             columns_of({"bad": {"columns": wrong}})
 
