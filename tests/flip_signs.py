@@ -28,7 +28,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -51,7 +51,15 @@ from tests.mutation_subjects import (  # noqa: E402
     subject_of,
 )
 
-WARM = ("numpy", "scipy.linalg", "scipy.optimize", "scipy.special", "scipy.stats")
+WARM = (
+    "numpy",
+    "scipy.linalg",
+    "scipy.optimize",
+    "scipy.special",
+    "scipy.stats",
+    "pyarrow.parquet",
+    "torch",
+)
 PATIENCE = (5.0, 10.0)  # CPU seconds for a mutant: these, and so many times the unchanged tests
 WAITING = 4.0  # times these on the clock: a mutant may wait for what never comes
 MEMORY = 8 * 2**30  # bytes a mutant may ask for
@@ -65,7 +73,11 @@ def main(arguments: Sequence[str]) -> int:
     """Run every mutant of the named modules; 1 when one survives or cannot be judged."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("modules", nargs="*", type=Path, help="default: all of nurture_rl/ope")
-    parser.add_argument("--rooms", action="store_true", help="the rooms beside nurture_rl/ope")
+    parser.add_argument(
+        "--rooms",
+        action="store_true",
+        help="the rooms beside nurture_rl/ope; of their sample, the part in the named modules",
+    )
     parser.add_argument("--values", action="store_true", help="change values as well as signs")
     parser.add_argument("--sample", type=int, help="so many of the mutants, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
@@ -76,7 +88,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     given = parser.parse_args(arguments)
     os.chdir(ROOT)
-    paths = sorted(set(modules_in(given.modules or (ROOMS if given.rooms else [OPE]))))
+    asked = list(dict.fromkeys(modules_in(given.modules or (ROOMS if given.rooms else [OPE]))))
+    paths = sorted(modules_in(ROOMS) if given.rooms else asked)
     _warm_up(compiled=not any(OPE in path.parents for path in paths))
     if given.rooms:
         paths = [path for path in paths if not path.stem.startswith(LEFT_OUT)]
@@ -85,6 +98,8 @@ def main(arguments: Sequence[str]) -> int:
     subjects = [subject_of(path, given.estimators, given.values) for path in paths]
     if given.sample is not None:
         subjects = sampled(subjects, given.sample, given.seed)
+    judged = {subject.path: subject for subject in subjects}
+    subjects = [judged[path] for path in asked if path in judged]
     total, survivors, broken = 0, 0, 0
     for subject in subjects:
         path = subject.path
@@ -133,9 +148,25 @@ class Survivors:
 
 
 def _survivors(subject: Subject) -> Survivors:
-    """Mutants that pass, first by swapping code in a collected session, then imported afresh."""
+    """Mutants that pass every test file; a file is asked only for what the ones before let pass."""
     if not subject.tests:
         raise Broken(f"no test file for its {len(subject.mutants)} mutants")
+    found, tried = Survivors(subject.mutants, 0), 0
+    for test in subject.tests:
+        if found.alive:
+            passing, sound = _passing(replace(subject, tests=(test,), mutants=found.alive))
+            found = Survivors(passing.alive, found.left_out + passing.left_out)
+            tried += sound
+    if tried == 0:
+        raise Broken("its tests fail, or there are none, without any change")
+    return found
+
+
+def _passing(subject: Subject) -> tuple[Survivors, int]:
+    """Mutants that pass and the number of tests that judged them.
+
+    First by swapping code in a collected session, then imported afresh.
+    """
     readable, writable = os.pipe()
     session = os.fork()
     if session == 0:
@@ -149,11 +180,10 @@ def _survivors(subject: Subject) -> Survivors:
     os.waitpid(session, 0)
     if not found or "alive" not in found[-1]:
         raise Broken(found[-1]["broken"] if found else "its tests cannot be collected")
-    limit, alive, unsound = (
-        found[-1]["limit"] + PATIENCE[0],
-        found[-1]["alive"],
-        found[-1]["unsound"],
-    )
+    alive, unsound, sound = (found[-1][name] for name in ("alive", "unsound", "sound"))
+    if not sound:
+        return Survivors(subject.mutants, len(unsound)), 0
+    limit = found[-1]["limit"] + PATIENCE[0]
     if alive and _child(partial(_afresh, subject, None, unsound), limit)[0] != 0:
         raise Broken("its tests pass when collected once, but not when run alone")
     left = [
@@ -161,12 +191,27 @@ def _survivors(subject: Subject) -> Survivors:
         for mutant in (subject.mutants[place] for place in alive)
         if _child(partial(_afresh, subject, mutant, unsound), limit)[0] == 0
     ]
-    return Survivors(tuple(left), len(unsound))
+    return Survivors(tuple(left), len(unsound)), sound
 
 
 def _pytest_arguments(subject: Subject) -> list[str]:
-    quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
-    return [*quiet, "--import-mode=importlib", *(str(test) for test in subject.tests)]
+    without = (
+        "terminal",
+        "cacheprovider",
+        "xdist",
+        "schemathesis",
+        "faker",
+        "nbmake",
+        "hydra_pytest",
+    )
+    quiet = [word for name in without for word in ("-p", f"no:{name}")]
+    return [
+        *quiet,
+        "-o",
+        "addopts=",
+        "--import-mode=importlib",
+        *(str(test) for test in subject.tests),
+    ]
 
 
 class _Swaps:
@@ -176,11 +221,10 @@ class _Swaps:
         self.subject, self.report = subject, os.fdopen(writable, "w")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        items = _sound(session, list(session.items))
+        items, seconds = _sound(session, list(session.items))
         unsound = [item.nodeid for item in session.items if item not in items]
-        code, seconds = _child(lambda: _run(session, items), None)
-        if session.testsfailed or code != 0:
-            self._say({"broken": "its tests fail, or there are none, without any change"})
+        if unsound and items and _child(lambda: _run(session, items), None)[0] != 0:
+            self._say({"broken": "its tests fail without any change, now these and now those"})
             return True
         limit = PATIENCE[0] + PATIENCE[1] * seconds
         module = importlib.import_module(self.subject.name)
@@ -201,7 +245,7 @@ class _Swaps:
                 alive.append(place)
             elif 1 <= code <= len(items):
                 items.insert(0, items.pop(code - 1))  # what killed one may kill the next
-        self._say({"alive": alive, "limit": limit, "unsound": unsound})
+        self._say({"alive": alive, "limit": limit, "unsound": unsound, "sound": len(items)})
         return True
 
     def _say(self, found: dict[str, object]) -> None:
@@ -219,8 +263,8 @@ def _run(session: pytest.Session, items: Sequence[pytest.Item]) -> int:
     return 0 if items else 255
 
 
-def _sound(session: pytest.Session, items: list[pytest.Item]) -> list[pytest.Item]:
-    """The tests that pass without any change."""
+def _sound(session: pytest.Session, items: list[pytest.Item]) -> tuple[list[pytest.Item], float]:
+    """The tests that pass without any change, and the CPU seconds of all."""
     readable, writable = os.pipe()
 
     def run_all() -> int:
@@ -232,11 +276,11 @@ def _sound(session: pytest.Session, items: list[pytest.Item]) -> list[pytest.Ite
                 os.write(writable, f"{place}\n".encode())
         return 0
 
-    _child(run_all, None)
+    _, seconds = _child(run_all, None)
     os.close(writable)
     with os.fdopen(readable) as lines:
         failing = {int(line) for line in lines}
-    return [item for place, item in enumerate(items) if place not in failing]
+    return [item for place, item in enumerate(items) if place not in failing], seconds
 
 
 def _child(work: Callable[[], int], cpu_seconds: float | None) -> tuple[int, float]:

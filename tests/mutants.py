@@ -4,7 +4,8 @@ A mutant is the module with a single operator turned round. On request also a si
 a number, a truth value, a condition, one field of a record read for another. Annotations, raised
 messages and formatted strings are left alone: no number comes from them. So are values that say
 the same when changed: the -1 of `reshape`, as any negative length stands for the rest, the
-`strict` of `zip`, and guards below a millionth, which twice as large are guards as well.
+`strict` of `zip`, how far JSON is indented, and guards below a millionth, which twice as large are
+guards as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import CodeType
 
 ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
@@ -74,13 +76,14 @@ def mutants_of(source: str, path: str, values: bool = False) -> list[Mutant]:
     """
     tree = ast.parse(source, path)
     statement, indifferent = _statements(tree), _indifferent(tree)
+    fields_of = cache(_fields_read)
     found: list[Mutant] = []
     for owner, node in _sites(tree):
         if node in indifferent:
             continue
         changes = [*_changes(node)]
         if values and owner and isinstance(owner[-1], ast.FunctionDef):
-            changes += [(False, change) for change in _values(node, _fields_read(owner[-1]))]
+            changes += [(False, change) for change in _values(node, fields_of(owner[-1]))]
         for arithmetic, apply in changes:
             # A number alone says nothing: it is shown in its statement.
             shown = statement[node] if isinstance(node, ast.Constant) else node
@@ -116,13 +119,15 @@ def _statements(tree: ast.Module) -> dict[ast.AST, ast.AST]:
 
 
 def _indifferent(tree: ast.Module) -> set[ast.AST]:
-    """The 1 in each `reshape(..., -1)`, and the truth value in each `zip(..., strict=True)`."""
+    """The 1 in `reshape(..., -1)`, the `strict` of `zip` and the `indent` of JSON."""
     found: set[ast.AST] = set()
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         if isinstance(call.func, ast.Attribute) and call.func.attr == "reshape":
             found |= {one.operand for one in call.args if isinstance(one, ast.UnaryOp)}
         if isinstance(call.func, ast.Name) and call.func.id == "zip":
             found |= {one.value for one in call.keywords}
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "dumps":
+            found |= {one.value for one in call.keywords if one.arg == "indent"}
     return found
 
 

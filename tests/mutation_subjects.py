@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from tests.mutants import Mutant, mutants_of
@@ -17,7 +18,16 @@ OPE_TESTS = ROOT / "tests" / "unit" / "ope"
 ROOMS = (
     *(
         ROOT / "nurture_rl" / room
-        for room in ("bandits", "policies", "release", "rl", "serving", "simulator", "workflow")
+        for room in (
+            "appraisal",
+            "bandits",
+            "policies",
+            "release",
+            "rl",
+            "serving",
+            "simulator",
+            "workflow",
+        )
     ),
     ROOT / "envs" / "nurture_envs" / "guardrails",
 )
@@ -127,7 +137,7 @@ def modules_in(given: Sequence[Path]) -> Iterator[Path]:
         if not path.exists() or not {OPE, *ROOMS}.intersection((path, *path.parents)):
             rooms = ", ".join(str(room.relative_to(ROOT)) for room in (OPE, *ROOMS))
             raise SystemExit(f"expected a module or folder in one of {rooms}: {path}")
-        yield from path.rglob("*.py") if path.is_dir() else [path]
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
 def estimating(paths: Sequence[Path]) -> set[Path]:
@@ -151,15 +161,34 @@ def estimating(paths: Sequence[Path]) -> set[Path]:
 
 
 def sampled(subjects: Sequence[Subject], size: int, seed: int) -> list[Subject]:
-    """The subjects with so many of their mutants, drawn over all of them alike."""
-    everyone = [(place, mutant) for place, one in enumerate(subjects) for mutant in one.mutants]
-    drawn = random.Random(seed).sample(range(len(everyone)), min(size, len(everyone)))
-    kept: list[list[Mutant]] = [[] for _ in subjects]
-    for number in sorted(drawn):
-        place, mutant = everyone[number]
-        kept[place].append(mutant)
-    print(f"{len(drawn)} of {len(everyone)} mutants, drawn with seed {seed}", flush=True)
-    return [replace(one, mutants=tuple(left)) for one, left in zip(subjects, kept, strict=True)]
+    """The subjects with so many of their mutants, drawn over all of them alike.
+
+    A mutant's lot depends on itself alone, not on its place: an edit elsewhere leaves it as it
+    was, and a smaller sample is a part of a larger one.
+    """
+    lots = [_lots(one, seed) for one in subjects]
+    everyone = sorted(lot for drawn in lots for lot in drawn)
+    size = min(size, len(everyone))
+    kept = set(everyone[:size])
+    print(f"{size} of {len(everyone)} mutants, drawn with seed {seed}", flush=True)
+    return [
+        replace(
+            one, mutants=tuple(m for m, lot in zip(one.mutants, drawn, strict=True) if lot in kept)
+        )
+        for one, drawn in zip(subjects, lots, strict=True)
+    ]
+
+
+def _lots(subject: Subject, seed: int) -> list[str]:
+    """A number for each mutant, as if by chance; the lowest ones are drawn."""
+    seen: Counter[str] = Counter()
+    lots = []
+    for mutant in subject.mutants:
+        place = (subject.path.relative_to(ROOT).as_posix(), *mutant.owner)
+        text = repr((seed, place, mutant.original, mutant.changed))
+        lots.append(sha256(f"{text} {seen[text]}".encode()).hexdigest())
+        seen[text] += 1
+    return lots
 
 
 def module_name(path: Path) -> str:
@@ -171,7 +200,8 @@ def subject_of(path: Path, arithmetic_only: bool, values: bool) -> Subject:
     shown = str(path.relative_to(ROOT))
     mutants = mutants_of(path.read_text(), str(path), values)
     excuses = [excuse for excuse in EXCUSES if excuse.path == shown]
-    known = {(mutant.original, mutant.changed) for mutant in mutants_of(path.read_text(), "", True)}
+    every = mutants_of(path.read_text(), "", True) if excuses else []
+    known = {(mutant.original, mutant.changed) for mutant in every}
     for excuse in excuses:
         if (excuse.original, excuse.changed) not in known:
             raise SystemExit(f"{shown}: nothing to excuse at {excuse.original!r}; drop the excuse")
