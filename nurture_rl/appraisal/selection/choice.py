@@ -23,7 +23,7 @@ class EstimatorChoice:
     """The estimator with the smallest estimated error, and the others."""
 
     name: str
-    method: str  # "paired", "ocv" or "pas-if"
+    method: str  # "paired"
     ranking: tuple[EstimatorScore, ...]  # by rising error
     refusals: Mapping[str, str]  # why an estimator is not ranked
     reason: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.log import FloatArray
@@ -106,27 +105,9 @@ def holm(p_values: FloatArray) -> FloatArray:
     _require_p_values(p_values)
     order = np.argsort(p_values, kind="stable")
     raised = p_values[order] * np.arange(p_values.size, 0, -1)
-    return _in_place(np.minimum(np.maximum.accumulate(raised), 1.0), order)
-
-
-def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
-    """P-values corrected so that the expected share of false among the rejected is bounded, [k].
-
-        p~_(i) = min_{j >= i} min(1, k / j p_(j))
-
-    Source: Benjamini & Hochberg (1995), Controlling the False Discovery Rate.
-    """
-    _require_p_values(p_values)
-    order = np.argsort(p_values, kind="stable")
-    raised = p_values[order] * p_values.size / np.arange(1, p_values.size + 1)
-    lowest = np.minimum.accumulate(raised[::-1])[::-1]
-    return _in_place(np.minimum(lowest, 1.0), order)
-
-
-def _in_place(values: FloatArray, order: NDArray[np.intp]) -> FloatArray:
-    placed = np.empty_like(values)
-    placed[order] = values
-    return placed
+    corrected = np.empty_like(raised)
+    corrected[order] = np.minimum(np.maximum.accumulate(raised), 1.0)
+    return corrected
 
 
 def _require_family(influences: FloatArray, family: Family) -> None:

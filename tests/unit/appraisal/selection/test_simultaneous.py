@@ -8,7 +8,6 @@ from scipy import stats
 
 from nurture_rl.appraisal.selection.simultaneous import (
     Family,
-    benjamini_hochberg,
     correlated_t,
     correlations,
     critical_value,
@@ -98,13 +97,6 @@ def test_holm_by_hand() -> None:
     found = holm(np.array([0.03, 0.01, 0.04, 0.02]))
     assert found == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm(np.array([0.6, 0.7])) == pytest.approx([1.0, 1.0])
-
-
-def test_benjamini_hochberg_by_hand() -> None:
-    # Sorted .01, .03, .035, .5 times 4/1, 4/2, 4/3, 4/4: .04, .06, .0467, .5, then never rising.
-    found = benjamini_hochberg(np.array([0.5, 0.03, 0.01, 0.035]))
-    assert found == pytest.approx([0.5, 0.14 / 3, 0.04, 0.14 / 3])
-    assert benjamini_hochberg(np.array([0.9, 0.95])) == pytest.approx([0.95, 0.95])
 
 
 @pytest.mark.parametrize("bad", [[-0.1, 0.5], [0.5, 1.1], [np.nan, 0.5]])
