@@ -21,7 +21,6 @@ from nurture_rl.interchange.d3rlpy_files import GROUP as OURS
 from nurture_rl.interchange.missing import labels, numbered_ids
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

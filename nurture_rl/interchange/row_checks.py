@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from nurture_rl.interchange.admission import LoggedRows
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Texts = NDArray[np.object_]
 Finding = tuple[BoolArray, str, NDArray[Any] | None]  # rows, text with {} for the value, values

@@ -1,251 +1,226 @@
-"""Which public names of the two packages can be reached from where a user starts.
+"""Which public names of the library can be reached from where a user starts.
 
-Read from the text of the modules, nothing is run. A name is reached when the code of a reached name
-speaks of it; a method when, beside that, reached code speaks of any attribute of its name. What a
-class of another library calls back (`forward`, `reset`) counts as reached with its class.
+Read from the text of modules; nothing is run. A name is reached when the code of a reached name
+speaks of it. A method is reached when its class is and reached code speaks of any attribute of its
+name, or at once where its class has a base of another library, which may call it (`forward`,
+`reset`). So a dead method that shares its name with a living one is not found.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Bases that call no method of ours by a name of their own.
-_QUIET = {"object", "Protocol", "Generic", "NamedTuple", "Enum", "IntEnum", "StrEnum", "IntFlag",
-          "Exception", "ValueError", "TypedDict", "ABC"}  # fmt: skip
-_Def = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+IMPORTED = "<module>"  # in place of a name: what a module does when it is imported
+# Bases that call nothing of ours by its own name.
+_QUIET = {
+    *("ABC", "Enum", "Exception", "Generic", "IntEnum", "IntFlag", "NamedTuple", "Protocol"),
+    *("StrEnum", "TypedDict", "ValueError", "object"),
+}
 
 
 @dataclass(slots=True)
-class Spoken:
-    """What a piece of code speaks of."""
+class Piece:
+    """A function, class, method or constant: what its code speaks of."""
 
-    names: set[str] = field(default_factory=set)  # dotted, of modules and what stands in them
-    attributes: set[str] = field(default_factory=set)  # of objects whose class is not known
-    texts: set[str] = field(default_factory=set)  # strings; one may be a module's name
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A function, class, method or constant of a module, or what a module does when imported."""
-
-    name: str  # dotted
-    spoken: Spoken
-    owner: str = ""  # a method's class
-    called_back: bool = False  # a method that another library calls
-    lines: int = 0
+    owner: str = ""  # a method's class, dotted
+    called_back: bool = False  # a method that another library may call
+    names: set[str] = field(default_factory=set)  # dotted
+    attributes: set[str] = field(default_factory=set)  # of objects of any class
+    texts: set[str] = field(default_factory=set)
 
 
 class Library:
-    """The names of some modules and what the code of each speaks of.
+    """The names of some modules.
 
     Args:
         modules: dotted name → file.
     """
 
     def __init__(self, modules: Mapping[str, Path]) -> None:
-        self.modules = modules
-        self.trees = {name: ast.parse(path.read_text("utf-8")) for name, path in modules.items()}
-        self.aliases = {name: self._aliases_of(name, tree) for name, tree in self.trees.items()}
-        self.nodes: dict[str, Node] = {}
-        for name, tree in self.trees.items():
-            for node in self._nodes_of(name, tree):
-                if node.name in self.nodes:  # a name given twice, as by if and else
-                    known = self.nodes[node.name].spoken
-                    known.names |= node.spoken.names
-                    known.attributes |= node.spoken.attributes
-                    known.texts |= node.spoken.texts
-                else:
-                    self.nodes[node.name] = node
+        self._files = modules
+        self._trees = {name: ast.parse(path.read_text("utf-8")) for name, path in modules.items()}
+        self._aliases = {name: self._imported_as(name) for name in modules}
+        self._pieces: dict[str, Piece] = {}
+        self._methods: dict[str, list[str]] = {}
+        for name in modules:
+            self._read(name)
 
+    @property
     def public(self) -> list[str]:
-        """Every public name, a method as `module.Class.method`."""
+        """Dotted names of functions, classes, constants and methods, and of modules' imports."""
         return [
             name
-            for name, node in self.nodes.items()
-            if not any(part.startswith("_") for part in name.split(".")) and not node.called_back
+            for name, piece in self._pieces.items()
+            if not piece.called_back and not any(p.startswith("_") for p in name.split("."))
         ]
 
-    def reached(self, roots: Iterable[str], attributes: Iterable[str] = ()) -> set[str]:
-        """Every name that can be reached.
+    def reached(self, starts: Iterable[str], attributes: Iterable[str] = ()) -> set[str]:
+        """Every name that code leads to.
 
         Args:
-            roots: dotted names where a user starts.
-            attributes: names of methods that a user may call on what is returned.
+            starts: dotted names where a user starts; a module's stands for its import.
+            attributes: names that a user may ask of any object.
 
         Raises:
-            KeyError: a root is no name of the library.
+            KeyError: a start is no name of these modules.
         """
         found: set[str] = set()
-        said = set(attributes)
-        loaded: set[str] = set()  # modules that a text names
-        methods = defaultdict(list)
-        for node in self.nodes.values():
-            if node.owner:
-                methods[node.owner].append(node)
-        todo = [self.resolved(root) for root in roots]
-        if None in todo:
-            raise KeyError([root for root in roots if self.resolved(root) is None])
+        said, loaded = set(attributes), set[str]()
+        todo = []
+        for start in starts:
+            name = self._resolved(start)
+            if name is None:
+                raise KeyError(start)
+            todo.append(name)
         while todo:
             while todo:
                 name = todo.pop()
-                if name is None or name in found or name not in self.nodes:
+                if name in found:
                     continue
                 found.add(name)
-                node = self.nodes[name]
-                said |= node.spoken.attributes
-                loaded |= node.spoken.texts & set(self.modules)
-                todo += [self.resolved(target) for target in node.spoken.names]
-                todo += [one.name for one in methods[name] if one.called_back]
-                if node.owner:
-                    todo.append(node.owner)
-                module = self.module_of(name)
-                parts = module.split(".")
-                todo += [".".join(parts[: n + 1]) + ".<module>" for n in range(len(parts))]
-            for name in set(found):
-                todo += [
-                    one.name
-                    for one in methods[name]
-                    if one.name.rpartition(".")[2] in said and one.name not in found
-                ]
-            for module in loaded:
-                todo += [
-                    name
-                    for attribute in said
-                    if (name := f"{module}.{attribute}") in self.nodes and name not in found
-                ]
+                piece = self._pieces[name]
+                said |= piece.attributes
+                loaded |= piece.texts & set(self._files)
+                targets = (self._resolved(target) for target in piece.names)
+                todo += [target for target in targets if target]
+                todo += [piece.owner] if piece.owner else []
+                todo += self._on_import(self._module_of(name))
+            todo = [
+                method
+                for name in found
+                for method in self._methods.get(name, [])
+                if self._pieces[method].called_back or _last(method) in said
+            ]
+            todo += [f"{module}.{word}" for module in loaded for word in said]
+            todo = [name for name in todo if name in self._pieces and name not in found]
         return found
 
-    def module_of(self, name: str) -> str:
-        """The module in which a dotted name stands."""
-        while name and name not in self.modules:
+    def _on_import(self, module: str) -> list[str]:
+        steps = module.split(".")
+        outer = (".".join(steps[: n + 1]) for n in range(len(steps)))
+        return [f"{name}.{IMPORTED}" for name in outer if name in self._files]
+
+    def _module_of(self, name: str) -> str:
+        while name and name not in self._files:
             name = name.rpartition(".")[0]
         return name
 
-    def resolved(self, name: str) -> str | None:
-        """The node behind a dotted name, through re-exports; None where there is none."""
-        for _ in range(9):
-            if name in self.nodes:
+    def _resolved(self, name: str) -> str | None:
+        """The piece that a dotted name means, through imports from elsewhere."""
+        while True:
+            if name in self._pieces:
                 return name
-            if name in self.modules:
-                return f"{name}.<module>"
-            module = self.module_of(name)
-            if not module:
-                return None
+            module = self._module_of(name)
+            if name == module:
+                return f"{module}.{IMPORTED}" if module else None
             first, _, rest = name[len(module) + 1 :].partition(".")
-            if f"{module}.{first}" in self.nodes:
+            if f"{module}.{first}" in self._pieces:
                 return f"{module}.{first}"
-            target = self.aliases[module].get(first)
+            target = self._aliases.get(module, {}).get(first)
             if target is None:
                 return None
             name = f"{target}.{rest}" if rest else target
-        return None
 
-    def _aliases_of(self, module: str, tree: ast.Module) -> dict[str, str]:
+    def _imported_as(self, module: str) -> dict[str, str]:
         found = {}
-        is_package = self.modules[module].name == "__init__.py"
-        for node in ast.walk(tree):
+        own = module if self._files[module].name == "__init__.py" else module.rpartition(".")[0]
+        for node in ast.walk(self._trees[module]):
             if isinstance(node, ast.Import):
-                for alias in node.names:
-                    if alias.asname:
-                        found[alias.asname] = alias.name
+                found |= {alias.asname: alias.name for alias in node.names if alias.asname}
             elif isinstance(node, ast.ImportFrom):
-                steps = (module if is_package else module.rpartition(".")[0]).split(".")
+                steps = own.split(".")
                 near = steps[: len(steps) - node.level + 1] if node.level else []
                 source = ".".join([*near, node.module] if node.module else near)
-                for alias in node.names:
-                    found[alias.asname or alias.name] = f"{source}.{alias.name}"
+                found |= {a.asname or a.name: f"{source}.{a.name}" for a in node.names}
         return found
 
-    def _nodes_of(self, module: str, tree: ast.Module) -> Iterator[Node]:
-        loose: list[ast.AST] = []
-        for statement in tree.body:
+    def _read(self, module: str) -> None:
+        self._add(module, IMPORTED, [])
+        for statement in self._trees[module].body:
             if isinstance(statement, ast.ClassDef):
-                yield from self._class_nodes(module, statement)
-            elif isinstance(statement, _Def):
-                yield Node(f"{module}.{statement.name}", self._spoken(module, [statement]),
-                           lines=_lines(statement))  # fmt: skip
+                self._read_class(module, statement)
+            elif isinstance(statement, ast.FunctionDef):
+                self._add(module, statement.name, [statement])
             elif isinstance(statement, ast.Assign | ast.AnnAssign):
-                targets = (
-                    statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-                )
-                names = [one.id for target in targets for one in ast.walk(target)
-                         if isinstance(one, ast.Name)]  # fmt: skip
-                for name in names:
-                    yield Node(f"{module}.{name}", self._spoken(module, [statement]),
-                               lines=_lines(statement))  # fmt: skip
+                for node in ast.walk(statement):
+                    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                        self._add(module, node.id, [statement])
             elif not isinstance(statement, ast.Import | ast.ImportFrom):
-                loose.append(statement)
-        yield Node(f"{module}.<module>", self._spoken(module, loose))
+                self._add(module, IMPORTED, [statement])
 
-    def _class_nodes(self, module: str, cls: ast.ClassDef) -> Iterator[Node]:
-        own = f"{module}.{cls.name}"
+    def _read_class(self, module: str, cls: ast.ClassDef) -> None:
         inner: list[ast.AST] = [*cls.bases, *cls.keywords, *cls.decorator_list]
-        called = self._called_back(module, cls)
+        owner, called = f"{module}.{cls.name}", self._called_back(module, cls)
         for statement in cls.body:
             if isinstance(statement, ast.FunctionDef) and not statement.name.startswith("_"):
-                yield Node(f"{own}.{statement.name}", self._spoken(module, [statement]),
-                           owner=own, called_back=called, lines=_lines(statement))  # fmt: skip
+                name = f"{cls.name}.{statement.name}"
+                self._add(module, name, [statement], owner, called)
+                self._methods.setdefault(owner, []).append(f"{module}.{name}")
             else:
                 inner.append(statement)
-        yield Node(own, self._spoken(module, inner), lines=_lines(cls))
+        self._add(module, cls.name, inner)
 
     def _called_back(self, module: str, cls: ast.ClassDef) -> bool:
-        """Whether a class has a base of another library, whose code may call its methods."""
+        """Whether a base is another library's, or has one."""
         for base in cls.bases:
-            word = base.value if isinstance(base, ast.Subscript) else base
-            dotted = _dotted(word)
-            first, _, rest = dotted.partition(".")
-            if dotted.rpartition(".")[2] in _QUIET:
+            word = _dotted(base.value if isinstance(base, ast.Subscript) else base)
+            if _last(word) in _QUIET:
                 continue
-            target = self.aliases[module].get(first, f"{module}.{first}")
-            target = f"{target}.{rest}" if rest else target
-            home = self.module_of(target)
+            target = self._spelt(module, word)
+            home = self._module_of(target)
             if not home:
                 return True
-            bases = [one for one in self.trees[home].body if isinstance(one, ast.ClassDef)]
+            known = [one for one in self._trees[home].body if isinstance(one, ast.ClassDef)]
             if any(f"{home}.{one.name}" == target and self._called_back(home, one)
-                   for one in bases):  # fmt: skip
+                   for one in known):  # fmt: skip
                 return True
         return False
 
-    def _spoken(self, module: str, pieces: list[ast.AST]) -> Spoken:
-        found = Spoken()
-        aliases = self.aliases[module]
-        for piece in pieces:
-            for node in ast.walk(piece):
-                if isinstance(node, ast.Attribute):
-                    found.attributes.add(node.attr)
-                    dotted = _dotted(node)
-                    first, _, rest = dotted.partition(".")
-                    if rest:
-                        found.names.add(f"{aliases.get(first, f'{module}.{first}')}.{rest}")
-                        found.names.add(dotted)
-                elif isinstance(node, ast.Name):
-                    found.names.add(aliases.get(node.id, f"{module}.{node.id}"))
-                elif isinstance(node, ast.ImportFrom):
-                    pass
-                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    found.texts.add(node.value)
-                    if node.value.isidentifier():  # getattr, or a type in quotes
-                        found.names.add(aliases.get(node.value, f"{module}.{node.value}"))
-                elif isinstance(node, ast.Call) and _dotted(node.func) == "getattr":
-                    words = [one.value for one in node.args if isinstance(one, ast.Constant)]
-                    found.attributes |= {word for word in words if isinstance(word, str)}
-        return found
+    def _spelt(self, module: str, word: str) -> str:
+        """The whole dotted name that a word of a module's code stands for."""
+        first, dot, rest = word.partition(".")
+        return f"{self._aliases[module].get(first, f'{module}.{first}')}{dot}{rest}"
+
+    def _add(
+        self,
+        module: str,
+        name: str,
+        code: Iterable[ast.AST],
+        owner: str = "",
+        called_back: bool = False,
+    ) -> None:
+        piece = self._pieces.setdefault(f"{module}.{name}", Piece(owner, called_back))
+        for node in (node for part in code for node in ast.walk(part)):
+            if isinstance(node, ast.Attribute):
+                piece.attributes.add(node.attr)
+                if word := _dotted(node):
+                    piece.names |= {self._spelt(module, word), word}
+            elif isinstance(node, ast.Name):
+                piece.names.add(self._spelt(module, node.id))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                piece.texts.add(node.value)
+                if node.value.isidentifier():  # a type in quotes
+                    piece.names.add(self._spelt(module, node.value))
+            elif isinstance(node, ast.Call) and _dotted(node.func) == "getattr":
+                piece.attributes |= set(_texts(node.args))
+
+
+def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def _dotted(node: ast.AST) -> str:
+    """`a.b.c` of such an expression, nothing of any other."""
     if isinstance(node, ast.Name):
         return node.id
-    if isinstance(node, ast.Attribute):
-        inner = _dotted(node.value)
-        return f"{inner}.{node.attr}" if inner else ""
-    return ""
+    inner = _dotted(node.value) if isinstance(node, ast.Attribute) else ""
+    return f"{inner}.{node.attr}" if inner and isinstance(node, ast.Attribute) else ""
 
 
-def _lines(node: ast.stmt) -> int:
-    return (node.end_lineno or node.lineno) - node.lineno + 1
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]

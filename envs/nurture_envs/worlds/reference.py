@@ -59,7 +59,8 @@ def _null_lead(journey: Journey, device: Device) -> World:
     return InboundLeadWorld(journey, NULL_LEAD_PARAMS, device)
 
 
-_WORLDS: dict[str, Callable[[Journey, Device], World]] = {
+# The shipped journeys that have a reference world.
+REFERENCE_WORLDS: dict[str, Callable[[Journey, Device], World]] = {
     "inbound_lead": _inbound_lead,
     "stalled_opportunity": _stalled_opportunity,
     "trial_onboarding": _trial_onboarding,
@@ -67,11 +68,6 @@ _WORLDS: dict[str, Callable[[Journey, Device], World]] = {
     "renewal": _renewal,
     "null_lead": _null_lead,
 }
-
-
-def reference_journeys() -> tuple[str, ...]:
-    """Names of the shipped journeys that have a reference world."""
-    return tuple(_WORLDS)
 
 
 def reference_world(journey: Journey | str, device: Device = "cpu") -> World:
@@ -85,12 +81,12 @@ def reference_world(journey: Journey | str, device: Device = "cpu") -> World:
         WorldError: no reference world plays such a journey.
     """
     found = load_journey(journey) if isinstance(journey, str) else journey
-    if found.name in _WORLDS:
-        return _WORLDS[found.name](found, device)
-    for name, make in _WORLDS.items():
+    if found.name in REFERENCE_WORLDS:
+        return REFERENCE_WORLDS[found.name](found, device)
+    for name, make in REFERENCE_WORLDS.items():
         if set(load_journey(name).channels) <= set(found.channels):
             return make(found, device)
     raise WorldError(
-        f"expected one of the journeys {', '.join(_WORLDS)} or an heir of one, got "
+        f"expected one of the journeys {', '.join(REFERENCE_WORLDS)} or an heir of one, got "
         f"{found.name!r}; add `extends:`, or fit a learned world to its log"
     )
