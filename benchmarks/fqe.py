@@ -44,7 +44,7 @@ from nurture_rl.ope.log import (
     first_rows,
 )
 from nurture_rl.ope.sequential import fqe_training
-from nurture_rl.ope.sequential.fqe import FqeConfig
+from nurture_rl.ope.sequential.fqe_config import FqeConfig
 from nurture_rl.ope.value_model import ValuePredictions
 
 Runs = list[list[float]]  # seconds and processor seconds of each run

@@ -13,7 +13,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.errors import ConfigError, LogError, ShapeError
-from nurture_rl.ope.log import EvaluationLog, continuation, first_rows
+from nurture_rl.ope.log import EvaluationLog, continuation, evaluation_log, first_rows
 
 FloatArray = NDArray[np.float64]
 Features = NDArray[np.float32]
@@ -122,6 +122,44 @@ def episodes_of(log: EvaluationLog, final: Features, subject: Subject) -> Episod
             f"and the discount per bin is {log.discount}; log one decision per bin"
         )
     return Episodes(log, np.asarray(final, np.float32), subject)
+
+
+def rebuilt(
+    subject: Subject,
+    columns: dict[str, NDArray[Any]],
+    lengths: NDArray[np.int64],
+    final: Features,
+) -> Episodes:
+    """Episodes from the columns of a file.
+
+    Args:
+        subject: as the file names it.
+        columns: features, mask, action, propensity, probabilities, reward, step, terminal, [N, ..]
+            each, and contact, [N].
+        lengths: decisions of each episode, [E].
+        final: final observations, [E, d].
+
+    Raises:
+        NurtureError: what `evaluation_log` and `episodes_of` refuse.
+    """
+    first = np.cumsum(lengths) - lengths
+    table = columns["probabilities"]
+    log = evaluation_log(
+        features=columns["features"],
+        mask=columns["mask"],
+        action=columns["action"],
+        propensity=columns["propensity"],
+        logged_probabilities=None if np.isnan(table).any() else table,
+        reward=columns["reward"],
+        episode=np.repeat(np.arange(len(lengths)), lengths),
+        step=columns["step"],
+        cluster=columns["contact"][first],
+        terminal=columns["terminal"],
+        action_factors=np.array(subject.action_factors),
+        discount=subject.discount,
+        unit=subject.unit,
+    )
+    return episodes_of(log, final, subject)
 
 
 def require_package(name: str) -> Any:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from nurture_rl.interchange.containers import hdf5_file, minari_records
 from nurture_rl.interchange.d3rlpy_files import GROUP
-from nurture_rl.interchange.episodes import Episodes, Subject, episodes_of
-from nurture_rl.ope.log import evaluation_log
+from nurture_rl.interchange.episodes import Episodes, Subject, rebuilt
 
 _INFOS = ("action_mask", "propensity", "probabilities", "step", "contact", "discount")
 
@@ -41,7 +40,7 @@ def read_minari(data: Path) -> Episodes:
         lengths.append(length)
     columns = {name: np.concatenate(values) for name, values in parts.items()}
     columns["mask"] = columns.pop("action_mask")
-    return _rebuilt(subject_of(metadata["nurture_rl"]), columns, np.array(lengths), np.stack(final))
+    return rebuilt(subject_of(metadata["nurture_rl"]), columns, np.array(lengths), np.stack(final))
 
 
 def read_d3rlpy(path: Path) -> Episodes:
@@ -54,30 +53,4 @@ def read_d3rlpy(path: Path) -> Episodes:
         actions = [file[f"actions_{number}"][:, 0] for number in episodes]
     lengths, final = columns.pop("lengths"), columns.pop("final")
     columns |= {"features": np.concatenate(features), "action": np.concatenate(actions)}
-    return _rebuilt(subject, columns, lengths, final)
-
-
-def _rebuilt(
-    subject: Subject,
-    columns: dict[str, NDArray[Any]],
-    lengths: NDArray[np.int64],
-    final: NDArray[np.float32],
-) -> Episodes:
-    first = np.cumsum(lengths) - lengths
-    table = columns["probabilities"]
-    log = evaluation_log(
-        features=columns["features"],
-        mask=columns["mask"],
-        action=columns["action"],
-        propensity=columns["propensity"],
-        logged_probabilities=None if np.isnan(table).any() else table,
-        reward=columns["reward"],
-        episode=np.repeat(np.arange(len(lengths)), lengths),
-        step=columns["step"],
-        cluster=columns["contact"][first],
-        terminal=columns["terminal"],
-        action_factors=np.array(subject.action_factors),
-        discount=subject.discount,
-        unit=subject.unit,
-    )
-    return episodes_of(log, final, subject)
+    return rebuilt(subject, columns, lengths, final)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nurture_rl.bandits.returns import returns_to_go
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, continuation
-from nurture_rl.ope.sequential.fqe import FqeConfig
+from nurture_rl.ope.sequential.fqe_config import FqeConfig
 
 TILE_ROWS = 512  # rows that go through a CPU's layers together: they stay in its cache
 WIDE_ROWS = 65_536  # the same on other devices, which need much to do at once
