@@ -117,22 +117,25 @@ def imported(name: str) -> Iterator[str]:
 
 
 def circles(arrows: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The arrows that lie in circles, or between two of them."""
-    left = dict(arrows)
-    while left:
-        entered = set().union(*left.values())
-        kept = {name: to & left.keys() for name, to in left.items() if name in entered}
-        kept = {name: to for name, to in kept.items() if to}
-        if kept == left:
-            break
-        left = kept
-    return left
+    """The arrows from which one can come back to where one was."""
+    behind = {name: reached(arrows, name) for name in arrows}
+    back = {name: {to for to in arrows[name] if name in behind[to]} for name in arrows}
+    return {name: to for name, to in back.items() if to}
+
+
+def reached(arrows: Mapping[str, set[str]], start: str) -> set[str]:
+    found, todo = set[str](), [start]
+    while todo:
+        news = arrows[todo.pop()] - found
+        found |= news
+        todo += news
+    return found
 
 
 def test_circles_are_told_from_chains() -> None:
     chain = {"a": {"b", "c"}, "b": {"c"}, "c": set[str]()}
     assert circles(chain) == {}
-    assert circles({**chain, "c": {"d"}, "d": {"b"}, "e": {"d"}}) == {
+    assert circles({**chain, "c": {"d"}, "d": {"b", "f"}, "e": {"d"}, "f": set()}) == {
         "b": {"c"},
         "c": {"d"},
         "d": {"b"},
