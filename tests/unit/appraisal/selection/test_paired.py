@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nurture_rl.appraisal.selection.choice import EstimatorChoice, EstimatorScore
-from nurture_rl.appraisal.selection.paired import rank_by_pairing
+from nurture_rl.appraisal.selection.choice import (
+    EstimatorChoice,
+    EstimatorScore,
+    rank_by_pairing,
+)
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate, dm, dr
