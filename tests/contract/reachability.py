@@ -125,7 +125,7 @@ class Library:
             name = f"{target}.{rest}" if rest else target
 
     def _imported_as(self, module: str) -> dict[str, str]:
-        found = {}
+        found: dict[str, str] = {}
         own = module if self._files[module].name == "__init__.py" else module.rpartition(".")[0]
         for node in ast.walk(self._trees[module]):
             if isinstance(node, ast.Import):
