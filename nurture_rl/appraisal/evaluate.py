@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nurture_rl.appraisal.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
-from nurture_rl.appraisal.selection.choice import EstimatorChoice
-from nurture_rl.appraisal.selection.paired import rank_by_pairing
+from nurture_rl.appraisal.selection.choice import EstimatorChoice, rank_by_pairing
 from nurture_rl.appraisal.verdict import Judgement, RulesBar, Verdict, judge
 from nurture_rl.errors import NurtureError, OverlapError
 from nurture_rl.ope.bounds.choose import chosen_interval

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from nurture_envs.fields import hint
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.interchange.admission import LoggedRows, Meaning, RefusedRow
 from nurture_rl.interchange.cells import Cells
 from nurture_rl.interchange.containers import require_file
+from nurture_rl.interchange.logged_rows import LoggedRows, Meaning, RefusedRow
 from nurture_rl.logs.csv_records import read_csv_records
 
 FloatArray = NDArray[np.float64]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nurture_rl.appraisal.record import TOO_FAR
-from nurture_rl.errors import GateRefusal
 from nurture_rl.ope.checks.findings import Finding
 from nurture_rl.ope.ties import negligible
 from nurture_rl.simulator.gap.verdict import Trust
@@ -127,16 +126,6 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
     by_the_log = evidence.verdict == RULES and evidence.verdict_on_bar
     enough = by_the_log or (bool(below) and _may_speak(evidence.world, config))
     return GateDecision(not reasons, tuple(dict.fromkeys(reasons)), enough and not broken)
-
-
-def require_passed(decision: GateDecision) -> None:
-    """Guard a release.
-
-    Raises:
-        GateRefusal: the gate did not let the candidate through; carries every reason.
-    """
-    if not decision.passed:
-        raise GateRefusal("the gate refuses this release: " + " ".join(decision.reasons))
 
 
 def _checks(evidence: GateEvidence) -> Iterator[str]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from nurture_rl.appraisal.appendices import Beside
 from nurture_rl.errors import ConfigError
-from nurture_rl.interchange.admission import Admission, RefusedRow, reasons_counted
+from nurture_rl.interchange.admission import Admission, reasons_counted
+from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.ope.targets import Tabled, TargetPolicy
 

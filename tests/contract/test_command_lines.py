@@ -10,8 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from nurture_rl.cli.composed import split
-from nurture_rl.cli.configs import CONFIGS
+from nurture_rl.cli.configs import CONFIGS, split
 from nurture_rl.cli.loading import load
 from nurture_rl.cli.plain import parsed
 from nurture_rl.cli.verbs import VERBS

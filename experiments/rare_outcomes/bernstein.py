@@ -2,76 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.bounds.interval import Interval, require_level
-from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Between which numbers a contact's contribution lies, whatever happens."""
-
-    lower: float
-    upper: float
-
-    @property
-    def width(self) -> float:
-        """Upper minus lower."""
-        return self.upper - self.lower
-
-
-def largest_weight(
-    logged: FloatArray, target: FloatArray, mask: BoolArray, decisions: int = 1
-) -> float:
-    """The largest importance weight that logging and target policy allow on these contexts.
-
-    It looks at every legal action, taken or not: the largest weight that turned up is no bound.
-
-    Args:
-        logged: logging probabilities, [N, a].
-        target: target probabilities, [N, a].
-        mask: legal actions, [N, a].
-        decisions: how many weights are multiplied, at least 1.
-
-    Returns:
-        The largest ratio to the power `decisions`; infinite where the target does what the logging
-        policy never would.
-
-    Raises:
-        ShapeError: the arrays do not have one shape, or no decision.
-    """
-    if logged.shape != target.shape or target.shape != mask.shape or decisions < 1:
-        raise ShapeError(
-            f"expected equal shapes and at least one decision, got logged {logged.shape}, target "
-            f"{target.shape}, mask {mask.shape} and {decisions}; take all three from one log"
-        )
-    wanted = mask & (target > 0.0)
-    if (logged[wanted] <= 0.0).any():
-        return float("inf")
-    ratio = np.divide(target, logged, out=np.zeros_like(target), where=wanted)
-    return float(ratio.max() ** decisions)
-
-
-def contribution_range(reward: Range, weight: float, decisions: int) -> Range:
-    """Range of a contact's weighted rewards, summed over at most so many decisions.
-
-    Args:
-        reward: range of one reward, from what it is made of, not from a sample.
-        weight: the largest weight of one decision, `largest_weight`.
-        decisions: of one contact, at most.
-    """
-    reach = weight * decisions
-    return Range(reach * min(reward.lower, 0.0), reach * max(reward.upper, 0.0))
-
-
-def most_decisions(log: EvaluationLog) -> int:
-    """Decisions of the contact that has most of them."""
-    _, contact = np.unique(log.cluster, return_inverse=True)
-    return int(np.bincount(contact[log.episode]).max())
+from nurture_rl.ope.bounds.weighted import Range
+from nurture_rl.ope.log import FloatArray
 
 
 def empirical_bernstein(totals: FloatArray, limits: Range, level: float) -> Interval:
@@ -83,7 +19,7 @@ def empirical_bernstein(totals: FloatArray, limits: Range, level: float) -> Inte
 
     Args:
         totals: one number per contact, [C], such as its weighted rewards.
-        limits: its known range, `contribution_range`; never the sample's own.
+        limits: its known range; never the sample's own.
         level: stated coverage, in (0, 1); both sides together, hence 4 and not 2.
 
     Raises:

@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from experiments.rare_outcomes.bernstein import empirical_bernstein, hoeffding
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.bernstein import (
-    Range,
-    contribution_range,
-    empirical_bernstein,
-    hoeffding,
-    largest_weight,
-    most_decisions,
-)
-from tests.unit.ope.log_makers import random_log
+from nurture_rl.ope.bounds.weighted import Range
 
 TABLE = [(1_000, 25.0, 86.0), (10_000, 3.9, 27.0), (100_000, 0.80, 8.6)]
 VALUE, K = 0.01, 10
@@ -86,33 +79,3 @@ def test_numbers_outside_the_range_are_refused(make: object) -> None:
         make(np.zeros(0), Range(0.0, 1.0), 0.95)
     edge = make(np.array([0.0, 1.0]), Range(0.0, 1.0), 0.95)
     assert (edge.lower, edge.upper) == (0.0, 1.0)
-
-
-def test_the_weight_bound_looks_at_actions_that_were_not_taken() -> None:
-    logged = np.array([[0.5, 0.4, 0.1], [0.2, 0.8, 0.0]])
-    target = np.array([[0.1, 0.4, 0.5], [0.3, 0.7, 0.0]])
-    mask = np.array([[True, True, True], [True, True, False]])
-    assert largest_weight(logged, target, mask) == pytest.approx(5.0)
-    assert largest_weight(logged, target, mask, decisions=3) == pytest.approx(125.0)
-
-
-def test_what_the_log_never_does_has_no_weight_bound() -> None:
-    logged, target = np.array([[1.0, 0.0]]), np.array([[0.9, 0.1]])
-    mask = np.ones((1, 2), dtype=bool)
-    assert largest_weight(logged, target, mask) == np.inf
-    assert largest_weight(logged, np.array([[1.0, 0.0]]), mask) == 1.0
-    with pytest.raises(ShapeError, match="and 0; take all three"):
-        largest_weight(logged, target, mask, decisions=0)
-    with pytest.raises(ShapeError, match="expected equal shapes"):
-        largest_weight(logged, target[:, :1], mask)
-    with pytest.raises(ShapeError, match="expected equal shapes"):
-        largest_weight(logged, target, mask[:, :1])
-
-
-def test_a_contact_sums_its_decisions() -> None:
-    assert contribution_range(Range(-2.0, 300.0), 4.0, 3) == Range(-24.0, 3600.0)
-    assert contribution_range(Range(1.0, 2.0), 4.0, 3) == Range(0.0, 24.0)
-    assert contribution_range(Range(-2.0, -1.0), 4.0, 3) == Range(-24.0, 0.0)
-    log = random_log(0, [1, 3, 2], cluster=[5, 9, 5])
-    assert most_decisions(log) == 3
-    assert most_decisions(random_log(0, [1, 3, 2], cluster=[5, 9, 9])) == 5
