@@ -38,7 +38,7 @@ lint: $(VENV)/.ok-dev
 
 # Changes one sign or value of the code at a time, a seeded sample; fails and prints those that no test notices.
 mutants: $(VENV)/.ok-dev
-	"$(PY)" tests/flip_signs.py $(MUTANT_ARGS)
+	"$(PY)" tools/flip_signs.py $(MUTANT_ARGS)
 
 $(VENV)/.ok-venv:
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from tests.mutants import Mutant, mutants_of
+from tools.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[1]
 OPE = ROOT / "nurture_rl" / "ope"
