@@ -22,7 +22,7 @@ class FqeConfig:
 
     hidden: tuple[int, ...] = (256, 256)  # units of each hidden layer
     batch: int = 256  # decisions per gradient step
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # of Adam
     refresh: int = 100  # gradient steps between renewals of the network that goals come from
     follow: float = 0.5  # share of the way to the trained network it goes then, in (0, 1]
     max_steps: int = 10_000  # gradient steps of each fold, after which no further look is taken
@@ -47,9 +47,16 @@ def fqe(log: EvaluationLog, target: FloatArray, config: FqeConfig | None = None)
 
         V = 1/E sum_e v(x_e0),    v(x) = sum_a target(a|x) q(x, a)
 
-    Arguments and errors are those of `fit_fqe`. As of `dm`, the standard error only covers which
-    contacts were sampled, not the error of the network: give its predictions to `dr` or `wdr` for
-    an interval that means something.
+    As of `dm`, the standard error only covers which contacts were sampled, not the error of the
+    network: give its predictions to `dr` or `wdr` for an interval that means something.
+
+    Args:
+        log: the logged decisions.
+        target: target probabilities on the log's rows, [N, a].
+        config: network, training, folds, seed and device.
+
+    Raises:
+        ShapeError, FitError: as `fit_fqe`.
 
     Source: Le, Voloshin & Yue (2019), Batch Policy Learning under Constraints.
     """
