@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.pages import environments, estimators, policies
+from tools.pages import api, environments, estimators, policies
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDERS = ("environments", "policies", "estimators")  # hold nothing else
@@ -21,7 +21,12 @@ FOLDERS = ("environments", "policies", "estimators")  # hold nothing else
 
 def pages() -> dict[str, str]:
     """Every page by its path under docs/."""
-    return {**environments.pages(), **policies.pages(), **estimators.pages()}
+    return {
+        **api.pages(),
+        **environments.pages(),
+        **policies.pages(),
+        **estimators.pages(),
+    }
 
 
 def main() -> None:

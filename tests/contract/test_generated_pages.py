@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nurture_envs.contact_env import ContactVectorEnv
-from nurture_envs.features import described_columns
+from nurture_envs.features import Column, described_columns
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_rl.cli.configs import CONFIGS
 from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
@@ -87,7 +87,7 @@ def test_every_attribute_that_is_a_number_has_a_unit_and_a_range(env_id: str) ->
         assert isfinite(column.high)
 
 
-def _columns(env: ContactVectorEnv) -> tuple[environments.Column, ...]:
+def _columns(env: ContactVectorEnv) -> tuple[Column, ...]:
     world = env.simulation.world
     assert isinstance(world, MailWorld)
     return described_columns(env.simulation.spec, world.scales)

@@ -69,8 +69,8 @@ def _index() -> str:
         "What a target policy would earn, from a log of another policy. `nurture ope` asks all\n"
         "that are not slow; `ask.estimators=[dr,snips,fqe]` names some. A verdict rests on\n"
         "estimators that weight every outcome in full: right propensities make them right,\n"
-        "whatever a model says. Every page is written from the code by `make docs`. Which one when:\n"
-        "[one decision](../ope-estimators.md), [episodes](../ope-sequential.md),\n"
+        "whatever a model says. Every page is written from the code by `make docs`. Which one\n"
+        "when: [one decision](../ope-estimators.md), [episodes](../ope-sequential.md),\n"
         "[intervals and checks](../ope-intervals.md).\n\n"
         + table("name, what it does, asked, a verdict may rest on it", rows)
         + f"\n\n## Notation\n\n{markdown(estimators.__doc__ or '')}\n"

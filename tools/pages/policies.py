@@ -153,7 +153,7 @@ def _kind(kind: str) -> list[str]:
     thing = KINDS[kind]
     said = told(thing)
     parts = [said.summary, said.body]
-    owner = thing if inspect.isclass(thing) else Rules
+    owner: Any = thing if inspect.isclass(thing) else Rules
     parts.append(f"```\n{told(owner.action_probabilities).summary}\n```")
     if kind == "trust_region":
         parts += [told(capped).summary, told(capped).body]
