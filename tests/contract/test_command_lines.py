@@ -17,7 +17,7 @@ from nurture_rl.cli.verbs import VERBS
 from nurture_rl.workflow.schema import register_schemas
 from tests.contract.source_tree import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES += sorted((ROOT / "experiments").glob("*/README.md"))
 
 

@@ -62,7 +62,7 @@ LIGHT = [
     "nurture_rl.serving",
     "nurture_rl.release.bundle",
 ]
-OUTSIDE = ["experiments", "benchmarks", "tests"]  # these know every room, no room knows them
+OUTSIDE = ["experiments", "benchmarks", "tests", "tools"]  # know every room, known by none
 HEAVY = ["torch", "mlflow", "matplotlib", "numba"]
 MODULES = modules_of("nurture_rl", "nurture_envs")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import mutants_of
-from tests.mutation_subjects import Subject, sampled
+from tools.mutants import mutants_of
+from tools.mutation_subjects import Subject, sampled
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -172,7 +172,7 @@ def test_equal_changes_of_a_function_are_drawn_one_by_one() -> None:
 def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() -> None:
     asked = ["--values", "--sample", "2", "--seed", "1", "nurture_rl/bandits/returns.py"]
     run = subprocess.run(
-        [sys.executable, "tests/flip_signs.py", *asked],
+        [sys.executable, "tools/flip_signs.py", *asked],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -185,7 +185,7 @@ def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() 
 
 def test_a_module_whose_tests_notice_every_sign_has_no_survivor() -> None:
     run = subprocess.run(
-        [sys.executable, "tests/flip_signs.py", "nurture_rl/ope/clusters.py"],
+        [sys.executable, "tools/flip_signs.py", "nurture_rl/ope/clusters.py"],
         cwd=ROOT,
         capture_output=True,
         text=True,

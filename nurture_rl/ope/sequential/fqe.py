@@ -30,9 +30,16 @@ def fqe(log: EvaluationLog, target: FloatArray, config: FqeConfig | None = None)
 
         V = 1/E sum_e v(x_e0),    v(x) = sum_a target(a|x) q(x, a)
 
-    Arguments and errors are those of `fit_fqe`. As of `dm`, the standard error only covers which
-    contacts were sampled, not the error of the network: give its predictions to `dr` or `wdr` for
-    an interval that means something.
+    As of `dm`, the standard error only covers which contacts were sampled, not the error of the
+    network: give its predictions to `dr` or `wdr` for an interval that means something.
+
+    Args:
+        log: the logged decisions.
+        target: target probabilities on the log's rows, [N, a].
+        config: network, training, folds, seed and device.
+
+    Raises:
+        ShapeError, FitError: as `fit_fqe`.
 
     Source: Le, Voloshin & Yue (2019), Batch Policy Learning under Constraints.
     """

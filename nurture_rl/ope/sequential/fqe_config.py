@@ -11,7 +11,7 @@ class FqeConfig:
 
     hidden: tuple[int, ...] = (256, 256)  # units of each hidden layer
     batch: int = 256  # decisions per gradient step
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # of Adam
     refresh: int = 100  # gradient steps between renewals of the network that goals come from
     follow: float = 0.5  # share of the way to the trained network it goes then, in (0, 1]
     max_steps: int = 10_000  # gradient steps of each fold, after which no further look is taken

@@ -1,6 +1,6 @@
 """Change one sign or value of a module at a time and show what its tests miss.
 
-    python tests/flip_signs.py [--estimators] [--values] [--sample N] [modules or packages ...]
+    python tools/flip_signs.py [--estimators] [--values] [--sample N] [modules or packages ...]
 
 Every change is a mutant; a mutant that its tests let pass is printed as a survivor, and the exit
 code is then 1. Files are never touched: a fork of a process that has already collected the tests
@@ -39,8 +39,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # not this folder: its names are no packages
 
-from tests.mutants import Mutant  # noqa: E402
-from tests.mutation_subjects import (  # noqa: E402
+from tools.mutants import Mutant  # noqa: E402
+from tools.mutation_subjects import (  # noqa: E402
     LEFT_OUT,
     OPE,
     ROOMS,

@@ -25,10 +25,10 @@ from nurture_rl.release.parity import normal_states
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
-from tests.fuzzing.promise import said
-from tests.fuzzing.rows import written
 from tests.pipeline.running_server import RunningServer, running
 from tests.unit.release.bundles import CREATED, card
+from tools.fuzzing.promise import said
+from tools.fuzzing.rows import written
 
 START_US = 1_803_859_200_000_000  # Monday 2027-03-01 08:00 UTC
 _LOOSE = {"frequency_caps": [{"max": 6, "hours": 72}], "min_gap_hours": 6, "quiet_hours": [21, 8]}

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fuzzing.promise import Meaning
-from tests.fuzzing.rows import (
+from tools.fuzzing.promise import Meaning
+from tools.fuzzing.rows import (
     DAY_US,
     HOUR_US,
     Person,
@@ -21,7 +21,7 @@ from tests.fuzzing.rows import (
     event_row,
     new_person,
 )
-from tests.fuzzing.servers import START_US
+from tools.fuzzing.servers import START_US
 
 NOBODY = -1  # a row about no person
 _LIVE, _GONE, _RECENT = 80, 300, 300

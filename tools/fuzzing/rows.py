@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from tests.fuzzing.promise import Meaning
+from tools.fuzzing.promise import Meaning
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US

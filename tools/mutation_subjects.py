@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from tests.mutants import Mutant, mutants_of
+from tools.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[1]
 OPE = ROOT / "nurture_rl" / "ope"

@@ -1,7 +1,7 @@
 """Hunt for an answer that says send after an acknowledged signal that forbids mail.
 
-    python tests/fuzz_server.py --operations 1000000 --seed 0
-    python tests/fuzz_server.py --operations 20000 --process
+    python tools/fuzz_server.py --operations 1000000 --seed 0
+    python tools/fuzz_server.py --operations 20000 --process
 
 The first calls the application as its HTTP server does; the second starts real servers and kills
 them. Ends with 1 where the promise is broken, and with the shortest story that breaks it; one seed
@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.fuzzing.hunt import Judge, play, smallest, told
-from tests.fuzzing.servers import InProcess, Process, Server, known_luck, write_bundles
-from tests.fuzzing.steps import Story
+from tools.fuzzing.hunt import Judge, play, smallest, told
+from tools.fuzzing.servers import InProcess, Process, Server, known_luck, write_bundles
+from tools.fuzzing.steps import Story
 
 _MEMORY = Path("/dev/shm")
 _REPORT_EVERY = 50_000  # operations

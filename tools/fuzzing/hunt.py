@@ -9,9 +9,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fuzzing.promise import Meaning, Promise
-from tests.fuzzing.servers import Server
-from tests.fuzzing.steps import NOBODY, Step
+from tools.fuzzing.promise import Meaning, Promise
+from tools.fuzzing.servers import Server
+from tools.fuzzing.steps import NOBODY, Step
 
 _AGAINST = (Meaning.STOP, Meaning.BOUNCE, Meaning.SNOOZE)
 
