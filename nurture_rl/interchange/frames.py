@@ -196,19 +196,23 @@ def _actions(
     cells: Cells, columns: FrameColumns, meaning: FrameMeaning
 ) -> tuple[tuple[str, ...], IntArray]:
     """The log's actions, and the position of each row's among them, -1 for none, [n]."""
-    acted = cells.labels(columns.action)
-    if acted.size == 0:
+    texts, place = cells.coded(columns.action)
+    if place.size == 0:
         raise LogError(f"{cells.source} holds no decision; expected one row per decision")
-    actions = tuple(map(str, meaning.actions)) or _logged_actions(acted)
+    used = texts[np.unique(place)]
+    actions = tuple(map(str, meaning.actions)) or _logged_actions(used)
     if not actions:
         raise LogError(
             f"expected actions in column {columns.action!r} of {cells.source}, got none in any of "
-            f"its {acted.size} rows; name the column that holds them by data.columns.action"
+            f"its {place.size} rows; name the column that holds them by data.columns.action"
         )
     position = {action: k for k, action in enumerate(actions)}
-    action = np.array([position.get(text, -1) for text in acted], dtype=np.int64)
-    for i in np.flatnonzero((action < 0) & (cells.faults == "")):
-        cells.faults[i] = f"unknown action: {acted[i]!r} is none of {', '.join(actions)}"
+    action = np.array([position.get(text, -1) for text in texts], dtype=np.int64)[place]
+    for i in np.flatnonzero(action < 0):
+        if cells.faults[i] == "":
+            cells.faults[i] = (
+                f"unknown action: {texts[place[i]]!r} is none of {', '.join(actions)}"
+            )
     return actions, action
 
 
@@ -229,8 +233,8 @@ def _episodes(
     return np.arange(n, dtype=np.int64), alone
 
 
-def _logged_actions(acted: Texts) -> tuple[str, ...]:
-    names = sorted({text for text in acted if text})
+def _logged_actions(used: Texts) -> tuple[str, ...]:
+    names = sorted({text for text in used if text})
     if all(name.lstrip("-").isdigit() for name in names):
         names.sort(key=int)
     return tuple(names)

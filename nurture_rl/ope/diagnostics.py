@@ -13,6 +13,7 @@ from nurture_rl.ope.checks.feasibility import predicted_ess
 from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
 from nurture_rl.ope.estimators import as_panel, cumulative_weights, effective_sample_size
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, horizon
+from nurture_rl.ope.numbering import numbered
 from nurture_rl.ope.targets import TargetOnLog
 
 ROUNDING = 1e-6  # target and logged probabilities are stored this precisely
@@ -72,7 +73,7 @@ def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThreshol
     problems = _problems(ess, share, mean, stderr, gap, thresholds)
     return Overlap(
         n_episodes=log.n_episodes,
-        n_clusters=np.unique(log.cluster).size,
+        n_clusters=numbered(log.cluster)[1],
         ess=ess,
         ess_by_step=np.array([effective_sample_size(column) for column in weights.T]),
         predicted_ess=predicted_ess(log.n_episodes, moments),
@@ -108,7 +109,7 @@ def _beyond(log: EvaluationLog, target: TargetOnLog, reason: str) -> Overlap:
     nothing = np.zeros(horizon(log))
     return Overlap(
         n_episodes=log.n_episodes,
-        n_clusters=np.unique(log.cluster).size,
+        n_clusters=numbered(log.cluster)[1],
         ess=0.0,
         ess_by_step=nothing,
         predicted_ess=0.0,

@@ -24,6 +24,7 @@ from nurture_rl.ope.log import (
     continuation,
     horizon,
 )
+from nurture_rl.ope.numbering import numbered
 from nurture_rl.ope.ridge import (
     RidgeSums,
     best_penalties,
@@ -311,7 +312,7 @@ def _parts(
 def _fold_of_row(
     log: EvaluationLog, rng: np.random.Generator, config: ValueModelConfig
 ) -> IntArray:
-    names, contact = np.unique(log.cluster, return_inverse=True)
-    require_folds(config.n_folds, config.penalties, names.size)
-    group = rng.permutation(names.size) % min(config.n_folds, names.size)
+    contact, count = numbered(log.cluster)
+    require_folds(config.n_folds, config.penalties, count)
+    group = rng.permutation(count) % min(config.n_folds, count)
     return np.asarray(group[contact][log.episode], dtype=np.int64)

@@ -25,6 +25,7 @@ from nurture_rl.ope.checks.grouped import (
     unseen_inverse,
 )
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.numbering import numbered
 
 ADVICE = (
     "check which policy's probabilities were written down, in which catalogue order, and whether "
@@ -186,7 +187,7 @@ def _tested(
 
     Rounding errs alike in every row of a constant propensity, so it does not average out.
     """
-    place = np.unique(asked.contact[rows], return_inverse=True)[1]
+    place, _ = numbered(asked.contact[rows])
     totals = np.bincount(place, weights=excess[rows])
     mean = float(excess[rows].mean())
     if totals.size < FEWEST:
