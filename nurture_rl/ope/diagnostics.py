@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -70,8 +70,7 @@ def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThreshol
             for column in weights.T
         ]
     )
-    problems = _problems(ess, share, mean, stderr, gap, thresholds)
-    return Overlap(
+    measured = Overlap(
         n_episodes=log.n_episodes,
         n_clusters=numbered(log.cluster)[1],
         ess=ess,
@@ -81,11 +80,20 @@ def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThreshol
         mean_weight=mean,
         mean_weight_stderr=stderr,
         support_gap=gap,
-        feasible=not problems,
-        reason="; ".join(problems)
-        or f"effective sample size {ess:.0f} of {log.n_episodes} episodes, largest weight "
-        f"{share:.2%} of all, mean weights 1 within error",
+        feasible=False,
+        reason="",
     )
+    return held_against(measured, thresholds)
+
+
+def held_against(found: Overlap, thresholds: OverlapThresholds) -> Overlap:
+    """What was measured, with the word on it and its reason."""
+    problems = _problems(found, thresholds)
+    reason = (
+        f"effective sample size {found.ess:.0f} of {found.n_episodes} episodes, largest weight "
+        f"{found.max_weight_share:.2%} of all, mean weights 1 within error"
+    )
+    return replace(found, feasible=not problems, reason="; ".join(problems) or reason)
 
 
 def weights_off(found: Overlap, thresholds: OverlapThresholds) -> BoolArray:
@@ -131,14 +139,9 @@ def _off(mean: FloatArray, stderr: FloatArray, thresholds: OverlapThresholds) ->
     return np.asarray(np.abs(mean - 1.0) > limit, dtype=np.bool_)
 
 
-def _problems(
-    ess: float,
-    share: float,
-    mean: FloatArray,
-    stderr: FloatArray,
-    gap: float | None,
-    thresholds: OverlapThresholds,
-) -> list[str]:
+def _problems(found: Overlap, thresholds: OverlapThresholds) -> list[str]:
+    ess, share, gap = found.ess, found.max_weight_share, found.support_gap
+    mean, stderr = found.mean_weight, found.mean_weight_stderr
     problems = []
     if ess < thresholds.min_ess:
         problems.append(f"effective sample size {ess:.1f} is below {thresholds.min_ess:.0f}")

@@ -202,6 +202,16 @@ def fit_values(designs: Sequence[ValueDesign], target: FloatArray) -> tuple[Valu
     return tuple(found)
 
 
+def reward_weights(design: ValueDesign) -> FloatArray:
+    """Weights of [1, features and bin] for every action's reward, by fold, [K, 1 + d, a].
+
+    Each fold's model never saw its contacts. Of a design of single decisions: no target enters.
+    """
+    nothing = np.zeros((design.feature_map.source.size,) * 2)
+    folds = range(len(design.factors))
+    return np.stack([design.feature_map.columns(_iterate(design, nothing, k)) for k in folds])
+
+
 def _predicted(
     design: ValueDesign, sorted_target: FloatArray, onward: list[FloatArray]
 ) -> ValuePredictions:
