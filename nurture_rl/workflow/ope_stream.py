@@ -15,6 +15,7 @@ from nurture_rl.logs.quarantine import causes_first
 from nurture_rl.ope.checks.findings import Finding, LogChecks, Severity
 from nurture_rl.ope.streaming.decisions import contacts_counted
 from nurture_rl.ope.streaming.policy_sums import arrays_of
+from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.ope_config import OpeConfig
 from nurture_rl.workflow.ope_log import OpenedLog, of_admission
 from nurture_rl.workflow.ope_pass import KEPT_REFUSALS, LOOKED_AT, Passed, of_sample, one_pass
@@ -50,10 +51,12 @@ def appraised_stream(
     beside = replace(opened.beside, values=tuple(run.data.values))
     log, reference = sampled.admission.log, opened.reference
     prepared = prepare(log, sampled.policies, reference, rng, config, beside)
+    PROGRESS.info("summing every decision up")
     passed = of_sample(sampled, prepared) if sampled.whole else one_pass(sampled, prepared, run)
     contacts = round(contacts_counted(passed.sums.contacts))
     if sampled.whole:
         contacts = int(np.unique(sampled.contacts).size)
+    PROGRESS.info("judging the policies")
     copies = _copies(passed)
     if copies is not None:
         checks = LogChecks((*prepared.checks.findings, copies), prepared.checks.exploration)
