@@ -135,7 +135,13 @@ def times_done(
         probabilities: of the policy on the log's rows, [N, a].
         factors: level of each action by factor, [a] each; an empty level is not counted.
     """
-    times = probabilities.sum(axis=0) / log.n_episodes
+    return by_level(probabilities.sum(axis=0) / log.n_episodes, factors)
+
+
+def by_level(
+    times: FloatArray, factors: Mapping[str, tuple[str, ...]]
+) -> dict[str, dict[str, float]]:
+    """How often each level of each factor is taken, from how often each action is, [a]."""
     found: dict[str, dict[str, float]] = {}
     for factor, levels in factors.items():
         found[factor] = {level: 0.0 for level in dict.fromkeys(levels) if level}

@@ -76,7 +76,7 @@ def appraise(
     together = config.level
     config = replace(config, level=simultaneous_level(together, max(1, len(candidates))))
     PROGRESS.info("checks of the log")
-    limits = _limits(config.thresholds)
+    limits = check_limits(config.thresholds)
     checks = check_log(log, beside.context, limits)
     require_exploration(log, config.thresholds, beside.context)
     logs = (log, *(outcome_log(log, kpi.amounts) for kpi in beside.kpis))
@@ -90,7 +90,7 @@ def appraise(
     known = config
     if config.rules is not None and wrong(LOGGED, config.rules, checks, targets):
         known = replace(config, rules=None)  # a bar that nobody may believe is none
-    evaluation = _withheld(evaluate_questions(log, asked, reference, known), checks, targets)
+    evaluation = withheld(evaluate_questions(log, asked, reference, known), checks, targets)
     PROGRESS.info("key figures, harms, weeks, risk, segments and lift")
     refused = [name for name, one in targets.items() if (*checks.of(REFUSE), *one.of(REFUSE))]
     carried = _carried(log, asked, evaluation, refused)
@@ -134,7 +134,7 @@ def _within(evaluation: Evaluation, limits: tuple[LimitFinding, ...]) -> Evaluat
     return replace(evaluation, policies=policies)
 
 
-def _limits(thresholds: OverlapThresholds) -> CheckThresholds:
+def check_limits(thresholds: OverlapThresholds) -> CheckThresholds:
     """The checks ask for the overlap that verdicts ask for."""
     return CheckThresholds(
         min_ess=thresholds.min_ess,
@@ -226,7 +226,7 @@ def best_of(evaluation: Evaluation, rivals: Sequence[str]) -> str:
     return max(rivals, key=rank)
 
 
-def _withheld(
+def withheld(
     evaluation: Evaluation, checks: LogChecks, targets: Mapping[str, LogChecks]
 ) -> Evaluation:
     """No verdict stands on a log, or for a policy, that its checks refuse."""

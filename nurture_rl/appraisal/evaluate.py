@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -134,18 +135,18 @@ def evaluate_questions(
     Raises:
         OverlapError, NurtureError: as `evaluate_policies`.
     """
-    _require_names(asked, reference, config)
+    require_names(asked, reference, config)
     own = ips(log, log.propensity)
     logged = chosen_interval(own, config.level, rare_outcomes(log, log.propensity))
     found = {}
     for place, (name, question) in enumerate(asked.items(), 1):
         about = f"policy {name!r} ({place} of {len(asked)})"
         found[name] = _evaluate_one(name, question, config, about)
-    selection = None if config.preferred != AUTO else _selection(found, config)
+    selection = None if config.preferred != AUTO else selection_of(found, config)
     if config.preferred == AUTO:
         # Whichever happens to vary least on this log would make its interval too narrow.
         config = replace(config, preferred=FALLBACKS[0])
-    found = {name: replace(one, basis=_basis(one, None, config)) for name, one in found.items()}
+    found = {name: replace(one, basis=basis_of(one, None, config)) for name, one in found.items()}
     rules = found.get(config.rules or "")
     pair = _Pairing(log, asked, found.get(reference), rules, own, config)
     return Evaluation(
@@ -160,7 +161,7 @@ def evaluate_questions(
         logged=Estimated(own, logged),
         logged_mix=action_mix(log, logged_one_hot(log.mask, log.action)),
         policies={
-            name: policy if name == reference else _compared(policy, pair)
+            name: policy if name == reference else compared(policy, pair)
             for name, policy in found.items()
         },
         preferred=config.preferred,
@@ -197,9 +198,37 @@ def _evaluate_one(
     )
 
 
+class Pairing(Protocol):
+    """What every policy is compared with."""
+
+    @property
+    def reference(self) -> PolicyEvaluation | None:
+        """None: the logging policy's own mean."""
+        ...
+
+    @property
+    def rules(self) -> PolicyEvaluation | None:
+        """None where there are none to be compared with."""
+        ...
+
+    @property
+    def config(self) -> EvaluationConfig:
+        """Level, thresholds and margin."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Of every difference."""
+        ...
+
+    def difference(self, policy: PolicyEvaluation, kind: str | None, to: str) -> Difference | None:
+        """Paired difference of a policy to another, by one estimator."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pairing:
-    """What every policy is compared with."""
+    """Pairs of policies by their questions on the log."""
 
     log: EvaluationLog
     asked: Mapping[str, Question]  # by policy
@@ -207,6 +236,11 @@ class _Pairing:
     rules: PolicyEvaluation | None
     own: ValueEstimate
     config: EvaluationConfig
+
+    @property
+    def unit(self) -> str:
+        """Of every difference."""
+        return f"{self.log.unit} per {'decision' if horizon(self.log) == 1 else 'episode'}"
 
     def same(self, name: str, to: str) -> bool:
         """Whether a policy acts like another, or like the logging policy, in every decision."""
@@ -237,10 +271,10 @@ class _Pairing:
         return paired_difference(mine, base, self.config.level, outcomes)
 
 
-def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
+def compared(policy: PolicyEvaluation, pair: Pairing) -> PolicyEvaluation:
     """The policy with its paired differences to the reference and the rules, and the verdict."""
     reference = pair.reference
-    basis = _basis(policy, reference, pair.config)
+    basis = basis_of(policy, reference, pair.config)
     difference = pair.difference(policy, basis, LOGGED if reference is None else reference.name)
     if difference is None:
         return replace(policy, judgement=_no_answer(policy, reference))
@@ -251,17 +285,18 @@ def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
         if over is not None:
             bar = RulesBar(pair.rules.name, over, pair.rules.overlap, pair.config.margin)
     carried = None if reference is None else reference.overlap
-    unit = f"{pair.log.unit} per {'decision' if horizon(pair.log) == 1 else 'episode'}"
     return replace(
         policy,
         basis=basis,
         difference=difference,
         against_rules=None if bar is None else bar.difference,
-        judgement=judge(difference, policy.overlap, carried, pair.config.thresholds, unit, bar),
+        judgement=judge(
+            difference, policy.overlap, carried, pair.config.thresholds, pair.unit, bar
+        ),
     )
 
 
-def _selection(
+def selection_of(
     found: Mapping[str, PolicyEvaluation], config: EvaluationConfig
 ) -> EstimatorChoice | None:
     """The estimators by their error over the policies that the log carries."""
@@ -283,7 +318,7 @@ def outcomes_of(
         return None
 
 
-def _basis(
+def basis_of(
     policy: PolicyEvaluation, reference: PolicyEvaluation | None, config: EvaluationConfig
 ) -> str | None:
     """The preferred estimator, or the next in the stated order that has an answer for both."""
@@ -304,9 +339,12 @@ def _no_answer(policy: PolicyEvaluation, reference: PolicyEvaluation | None) -> 
     )
 
 
-def _require_names(
-    policies: Mapping[str, Question], reference: str, config: EvaluationConfig
-) -> None:
+def require_names(policies: Mapping[str, object], reference: str, config: EvaluationConfig) -> None:
+    """Refuse names that no policy or estimator has.
+
+    Raises:
+        NurtureError: an unknown reference, rules or estimator, or a policy named "logged".
+    """
     if LOGGED in policies:
         raise NurtureError(f"the name {LOGGED!r} is the logging policy's own; rename the policy")
     if reference != LOGGED and reference not in policies:

@@ -64,6 +64,19 @@ def admit(rows: LoggedRows, max_refused: float) -> Admission:
         LogError: nothing to read, or a larger share than `max_refused` is bad.
         PropensityError: the same, where most of what is bad is a propensity.
     """
+    kept, refused = sifted(rows)
+    read = rows.line.size + len(rows.broken)
+    require_share((rows.source, rows.place), refused, read, max_refused)
+    return admitted(rows, kept, refused)
+
+
+def sifted(rows: LoggedRows) -> tuple[IntArray, tuple[RefusedRow, ...]]:
+    """Positions of the rows that can be used, and the others with their reasons.
+
+    Raises:
+        ConfigError: an action or a feature that is named twice.
+        ShapeError: masks or distributions over another number of actions than are named.
+    """
     _require_meaning(rows)
     faults = first_faults(rows)
     _break_episodes(rows, faults)
@@ -71,9 +84,18 @@ def admit(rows: LoggedRows, max_refused: float) -> Admission:
     refused = rows.broken + tuple(
         RefusedRow(rows.source, int(rows.line[i]), str(faults[i])) for i in bad
     )
+    return np.flatnonzero(faults == ""), refused
+
+
+def admitted(rows: LoggedRows, kept: IntArray, refused: tuple[RefusedRow, ...]) -> Admission:
+    """The evaluation log of the rows that can be used, at least one.
+
+    Args:
+        rows: the source's decisions.
+        kept: positions of those that can be used.
+        refused: the others.
+    """
     read = rows.line.size + len(rows.broken)
-    _require_share(rows, refused, read, max_refused)
-    kept = np.flatnonzero(faults == "")
     kept = kept[np.lexsort((rows.step[kept], rows.episode[kept]))]
     rows = whole_rows(rows, kept)
     log = _log_of(rows, kept)
@@ -152,22 +174,34 @@ def _break_episodes(rows: LoggedRows, faults: Texts) -> None:
         )
 
 
-def _require_share(
-    rows: LoggedRows, refused: tuple[RefusedRow, ...], read: int, max_refused: float
+def require_share(
+    source: tuple[str, str], refused: tuple[RefusedRow, ...], read: int, max_refused: float
 ) -> None:
+    """Refuse a log of which too much cannot be used.
+
+    Args:
+        source: its name, and what its rows are called.
+        refused: rows that cannot be used.
+        read: rows in all.
+        max_refused: largest share of them, in [0, 1].
+
+    Raises:
+        LogError: nothing to read, or too many are bad.
+        PropensityError: the same, where most of what is bad is a propensity.
+    """
+    name, place = source
     if read == 0:
-        raise LogError(f"{rows.source} holds no decision; expected one row per decision")
+        raise LogError(f"{name} holds no decision; expected one row per decision")
     if len(refused) <= max_refused * read and len(refused) < read:
         return
     kinds = reasons_counted(refused)
     told = "; ".join(
-        f"{count} with {kind} (first {rows.place} {row.line}: "
-        f"{row.reason.split(':', 1)[-1].strip()})"
+        f"{count} with {kind} (first {place} {row.line}: {row.reason.split(':', 1)[-1].strip()})"
         for kind, count, row in kinds[:3]
     )
     error = PropensityError if kinds[0][0].endswith("propensity") else LogError
     raise error(
-        f"{len(refused)} of {read} rows of {rows.source} cannot be used, more than "
+        f"{len(refused)} of {read} rows of {name} cannot be used, more than "
         f"{max_refused:.0%}: {told}; mend the log, or allow more by data.max_refused"
     )
 

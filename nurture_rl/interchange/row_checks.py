@@ -34,7 +34,9 @@ def first_faults(rows: LoggedRows) -> Texts:
 
 def set_fault(faults: Texts, bad: BoolArray, text: str, values: NDArray[Any] | None = None) -> None:
     """Note a problem in rows that have none yet; {} in the text is the row's value."""
-    for i in np.flatnonzero(bad & (faults == "")):
+    for i in np.flatnonzero(bad):
+        if faults[i] != "":
+            continue
         faults[i] = text if values is None else text.replace("{}", f"{values[i]:.9g}", 1)
 
 

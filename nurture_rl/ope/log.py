@@ -112,19 +112,29 @@ def evaluation_log(
     return log
 
 
+def single(log: EvaluationLog) -> bool:
+    """Whether every episode has one decision, so that each row is an episode."""
+    return log.n_rows == log.n_episodes
+
+
 def first_rows(log: EvaluationLog) -> IntArray:
     """Row of each episode's first decision, [E]."""
-    return np.searchsorted(log.episode, np.arange(log.n_episodes)).astype(np.int64)
+    if single(log):
+        return np.arange(log.n_rows, dtype=np.int64)
+    length = np.bincount(log.episode, minlength=log.n_episodes)
+    return np.asarray(np.cumsum(length) - length, dtype=np.int64)
 
 
 def positions(log: EvaluationLog) -> IntArray:
     """How many decisions of the same episode came before each row, [N]."""
+    if single(log):
+        return np.zeros(log.n_rows, dtype=np.int64)
     return np.arange(log.n_rows, dtype=np.int64) - first_rows(log)[log.episode]
 
 
 def horizon(log: EvaluationLog) -> int:
     """Decisions in the longest episode, H."""
-    return int(np.bincount(log.episode).max())
+    return 1 if single(log) else int(np.bincount(log.episode).max())
 
 
 def continuation(log: EvaluationLog) -> FloatArray:
@@ -133,6 +143,8 @@ def continuation(log: EvaluationLog) -> FloatArray:
     Terminal or cut off, nothing after an episode's last row counts: a value is per episode.
     """
     weight = np.zeros(log.n_rows)
+    if single(log):
+        return weight
     same = log.episode[1:] == log.episode[:-1]
     weight[:-1] = np.where(same, log.discount ** np.diff(log.step).clip(min=0), 0.0)
     return weight
@@ -140,6 +152,8 @@ def continuation(log: EvaluationLog) -> FloatArray:
 
 def discount_from_start(log: EvaluationLog) -> FloatArray:
     """Worth at the episode's first decision of one unit at each row, [N]."""
+    if single(log):
+        return np.ones(log.n_rows)
     elapsed = log.step - log.step[first_rows(log)][log.episode]
     return np.asarray(np.float64(log.discount) ** elapsed, dtype=np.float64)
 

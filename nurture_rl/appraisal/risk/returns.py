@@ -26,6 +26,7 @@ from nurture_rl.ope.estimators import (
 )
 from nurture_rl.ope.intervals import Interval, interval_of
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, discount_from_start
+from nurture_rl.ope.numbering import numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ def _whole_weights(log: EvaluationLog, taken: FloatArray) -> FloatArray:
 def _sweep(log: EvaluationLog, weights: FloatArray) -> _Sweep:
     returns = episode_returns(log)
     order = np.argsort(returns, kind="stable")
-    _, contact = np.unique(log.cluster, return_inverse=True)
+    contact, _ = numbered(log.cluster)
     weight, owner = weights[order], contact[order]
     whole = np.bincount(contact, weights=weights)
     before = _before_in_group(weight, owner)
