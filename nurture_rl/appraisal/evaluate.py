@@ -15,7 +15,7 @@ from nurture_rl.errors import NurtureError, OverlapError
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.outcomes import Outcomes, rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap, require_exploration
-from nurture_rl.ope.estimators import ValueEstimate, ips
+from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.intervals import SAME_POLICY, Difference, no_difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.suite import (
@@ -25,6 +25,7 @@ from nurture_rl.ope.suite import (
     Answers,
     Question,
     answers,
+    as_logged,
 )
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.ties import alike
@@ -35,6 +36,11 @@ AUTO = "auto"  # in place of a preferred estimator: `FALLBACKS` in their order, 
 EVERY_ESTIMATOR = {**ESTIMATORS, **SLOW_ESTIMATORS}
 BASIC = ("ips", "snips", "dm", "dr")
 FALLBACKS = ("dr", "snips", "ips")  # in this order, where the preferred one has no answer for both
+# What becomes of episodes that are open when the log ends. Both take that when an episode begins
+# says nothing about how it goes.
+WEIGHTED = "weighted"  # finished ones stand in for them, by the chance of being followed that long
+COMPLETE_ONLY = "complete_only"  # they are left out, and finished ones that were begun as late
+OPEN_EPISODES = (WEIGHTED, COMPLETE_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class EvaluationConfig:
     candidates: tuple[str, ...] | None = None  # may be put forward; None: all but reference, rules
     rules: str | None = None  # a simple policy among those evaluated, which may be enough
     margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
+    open_episodes: str = WEIGHTED  # those still open when the log ends: weighted or complete_only
 
 
 def evaluate_policies(
@@ -136,8 +143,10 @@ def evaluate_questions(
         OverlapError, NurtureError: as `evaluate_policies`.
     """
     require_names(asked, reference, config)
-    own = ips(log, log.propensity)
-    logged = chosen_interval(own, config.level, rare_outcomes(log, log.propensity))
+    running = next((one.running for one in asked.values()), None)
+    own = as_logged(log, running)
+    outcomes = rare_outcomes(log, log.propensity) if running is None else None
+    logged = chosen_interval(own, config.level, outcomes)
     found = {}
     for place, (name, question) in enumerate(asked.items(), 1):
         about = f"policy {name!r} ({place} of {len(asked)})"
@@ -177,7 +186,8 @@ def _evaluate_one(
     log, target = question.log, question.target
     asked = {kind: EVERY_ESTIMATOR[kind] for kind in config.estimators}
     found = answers(question, asked, about)
-    outcomes = outcomes_of(log, target.taken) if found.estimates else None
+    counted = found.estimates and question.running is None  # a finished episode weighs more else
+    outcomes = outcomes_of(log, target.taken) if counted else None
     estimates = {
         kind: Estimated(
             estimate,
@@ -264,9 +274,9 @@ class _Pairing:
         others = {one.name: one for one in (self.reference, self.rules) if one is not None}
         base = self.own if to == LOGGED else others[to].estimates[kind].estimate
         there = self.log.propensity if to == LOGGED else self.asked[to].target.taken
-        outcomes = None
-        if kind in FULLY_WEIGHTED:
-            outcomes = outcomes_of(self.log, self.asked[policy.name].target.taken, there)
+        outcomes, question = None, self.asked[policy.name]
+        if kind in FULLY_WEIGHTED and question.running is None:
+            outcomes = outcomes_of(self.log, question.target.taken, there)
         mine = policy.estimates[kind].estimate
         return paired_difference(mine, base, self.config.level, outcomes)
 
