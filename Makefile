@@ -23,7 +23,7 @@ LOCK = requirements/lock-py311.txt
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint mutants interop lock clean
+.PHONY: demo test lint mutants docs interop lock clean
 
 demo: $(VENV)/.ok-core
 	"$(VENV)/bin/nurture" pipeline $(DEMO_ARGS)
@@ -38,7 +38,11 @@ lint: $(VENV)/.ok-dev
 
 # Changes one sign or value of the code at a time, a seeded sample; fails and prints those that no test notices.
 mutants: $(VENV)/.ok-dev
-	"$(PY)" tests/flip_signs.py $(MUTANT_ARGS)
+	"$(PY)" tools/flip_signs.py $(MUTANT_ARGS)
+
+# The pages of docs/ that are written from the code.
+docs: $(VENV)/.ok-dev
+	"$(PY)" tools/make_docs.py
 
 $(VENV)/.ok-venv:
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

@@ -9,7 +9,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-HIDDEN = ["tests", "experiments", "configs", "notebooks", "benchmarks", "envs"]
+HIDDEN = ["tests", "experiments", "configs", "notebooks", "benchmarks", "tools", "envs"]
 
 
 def import_everything(name: str) -> int:

@@ -27,10 +27,25 @@ import torch
 
 from benchmarks.peer_runs import Peer, Skipped, peer_json
 from benchmarks.timing import watched
-from nurture_rl.ope.log import EvaluationLog, FloatArray, evaluation_log, first_rows
+from nurture_rl.ope.estimators import (
+    ValueEstimate,
+    cumulative_weights,
+    dm,
+    dr,
+    effective_sample_size,
+    ips,
+    mean_of_episodes,
+)
+from nurture_rl.ope.log import (
+    EvaluationLog,
+    FloatArray,
+    discount_from_start,
+    evaluation_log,
+    first_rows,
+)
 from nurture_rl.ope.sequential import fqe_training
-from nurture_rl.ope.sequential.fqe import FqeConfig
-from nurture_rl.ope.sequential.fused import four_estimates
+from nurture_rl.ope.sequential.fqe_config import FqeConfig
+from nurture_rl.ope.value_model import ValuePredictions
 
 Runs = list[list[float]]  # seconds and processor seconds of each run
 Say = Callable[[str], None]
@@ -132,6 +147,23 @@ def _four(given: argparse.Namespace, found: dict[str, Any], say: Say) -> None:
     found["differences"] = {name: abs(ours[name] - theirs[name]) for name in ours}
     if max(found["differences"].values()) > EQUAL:
         raise SystemExit(f"values that are defined alike differ: {ours} and {theirs}")
+
+
+def four_estimates(
+    log: EvaluationLog, target: FloatArray, q: FloatArray
+) -> dict[str, ValueEstimate]:
+    """`dm`, `tis`, `ips` and `dr` with their errors; whole-episode weights are for this table."""
+    rows = np.arange(log.n_rows)
+    taken = target[rows, log.action]
+    model = ValuePredictions(q[rows, log.action], (q * target).sum(axis=1))
+    whole = cumulative_weights(log, taken)[:, -1]
+    returns = np.bincount(log.episode, weights=discount_from_start(log) * log.reward)
+    return {
+        "dm": dm(log, model),
+        "tis": mean_of_episodes(log, whole * returns, effective_sample_size(whole)),
+        "ips": ips(log, taken),
+        "dr": dr(log, taken, model),
+    }
 
 
 def _timed(work: Callable[[], object], runs: int) -> Runs:

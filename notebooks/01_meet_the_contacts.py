@@ -13,15 +13,11 @@
 # %%
 import numpy as np
 
-from nurture_envs.guardrails import reason_names
-from nurture_envs.journey_file import load_journey
-from nurture_envs.rollout import returns
-from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.inbound_lead import InboundLeadWorld
-from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_envs import Simulation, load_journey, reason_names, reference_world, returns
+from nurture_rl import PolicyContext, build_policy
 
 journey = load_journey("inbound_lead")
-simulation = Simulation(InboundLeadWorld(journey))
+simulation = Simulation(reference_world(journey))
 print(journey.title)
 print(f"{len(simulation.catalog)} actions:", ", ".join(simulation.catalog.ids))
 print(f"{len(simulation.spec.columns)} features:", ", ".join(simulation.spec.columns[:8]), "...")

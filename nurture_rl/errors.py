@@ -49,10 +49,6 @@ class GateRefusal(NurtureError):
     """The evidence does not carry a release; the message says which part and why."""
 
 
-class UnknownContactError(NurtureError):
-    """A decision was asked for a contact that the store does not hold."""
-
-
 __all__ = [
     "ActionError",
     "BundleError",
@@ -69,6 +65,5 @@ __all__ = [
     "SameEstimateError",
     "ShapeError",
     "TimeZoneError",
-    "UnknownContactError",
     "WorldError",
 ]

@@ -164,11 +164,6 @@ class ActionCatalog:
         return tuple(distinct), tuple(distinct.index(kind) for kind in kinds)
 
     @cached_property
-    def factor_names(self) -> tuple[str, ...]:
-        """Names of the factor columns: routing, then message, slot, topic, job, proof, offer."""
-        return tuple(f"{factor}={level}" for factor, level, _ in self._levels)
-
-    @cached_property
     def factors(self) -> FloatArray:
         """One 0/1 column per level of each factor that varies, [a, k].
 

@@ -100,7 +100,18 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, Info]:
-        """Start n fresh contacts; without a seed, from the environment's own generator."""
+        """Start n fresh contacts; without a seed, from the environment's own generator.
+
+        Args:
+            seed: of all, or one per contact, [n].
+            options: none are known.
+
+        Returns:
+            Observations [n, d], and the info.
+
+        Raises:
+            ShapeError: a list of seeds that has not one for every contact.
+        """
         if isinstance(seed, int | np.integer):
             super().reset(seed=int(seed))
             keys = contact_keys(int(seed), self.num_envs, self.simulation.device)
@@ -119,7 +130,18 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     def step(
         self, actions: Actions
     ) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], Info]:
-        """Play one bin for every contact."""
+        """Play one bin for every contact.
+
+        Args:
+            actions: positions in the catalogue, [n].
+
+        Returns:
+            Observations [n, d], rewards [n], terminated [n], truncated [n], and the info.
+
+        Raises:
+            ShapeError: `reset` was not called, or `actions` is not [n].
+            ActionError: an action is no whole number, or not in the catalogue.
+        """
         if not self._begun:
             raise ShapeError("step came before reset: call reset() first")
         chosen = self._checked(actions)
@@ -183,7 +205,7 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, Info]:
-        """Start a fresh contact."""
+        """Start a fresh contact: its observation [d], and the info."""
         super().reset(seed=seed)
         start = int(self.np_random.integers(0, 2**31)) if seed is None else seed
         observation, info = self._many.reset(seed=start, options=options)
@@ -201,7 +223,7 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
         return self._mask
 
     def step(self, action: np.int64) -> tuple[Observations, float, bool, bool, Info]:
-        """Play one bin."""
+        """Play one bin: observation [d], reward, terminated, truncated, and the info."""
         observation, reward, terminated, truncated, info = self._many.step(np.array([action]))
         self._mask = info["action_mask"][0]
         return (

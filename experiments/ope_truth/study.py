@@ -27,7 +27,8 @@ from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.collect import raw_log
 from nurture_rl.workflow.config import DataConfig
-from nurture_rl.workflow.decisions import held_out_log, load_decisions
+from nurture_rl.workflow.decisions import load_decisions
+from nurture_rl.workflow.held_out import held_out_log
 from nurture_rl.workflow.ingestion import ingest
 from nurture_rl.workflow.stages import Say, Workshop
 

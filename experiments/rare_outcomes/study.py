@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from nurture_rl.ope.bounds.bernstein import Range, empirical_bernstein, hoeffding
+from experiments.rare_outcomes.bernstein import empirical_bernstein, hoeffding
 from nurture_rl.ope.bounds.choose import chosen_for, clustered_interval
 from nurture_rl.ope.bounds.few import binomial_interval
 from nurture_rl.ope.bounds.outcomes import MatchedShare, Outcomes
+from nurture_rl.ope.bounds.weighted import Range
 from nurture_rl.ope.clusters import clustered_stderr
 
 FloatArray = NDArray[np.float64]

@@ -27,7 +27,8 @@ from nurture_rl.ope.log import (
     first_rows,
 )
 from nurture_rl.policies.policy import Policy, certain
-from nurture_rl.workflow.decisions import Decisions, held_out_log
+from nurture_rl.workflow.decisions import Decisions
+from nurture_rl.workflow.held_out import held_out_log
 
 DRAWN_SHARE = 0.004  # of the headline impressions, about 240,000, make the log
 WINNER_SHARE = 0.5  # of the others, tell which package won

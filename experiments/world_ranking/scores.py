@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from nurture_rl.appraisal.selection.scores import rank_correlation, regret_at_k
 from nurture_rl.errors import ShapeError
 
 FloatArray = NDArray[np.float64]
@@ -67,7 +67,7 @@ def agreement(truth: Standings, believed: Standings, reference: str) -> Agreemen
         )
     best, chosen = int(truth.value.argmax()), int(believed.value.argmax())
     base = truth.names.index(reference)
-    regret = regret_at_k(truth.value, believed.value, 1)
+    regret = float(truth.value[best] - truth.value[chosen])
     gain = float(truth.value[best] - truth.value[base])
     off = believed.value - truth.value
     ordered, decided = _ordered(truth, believed.value)
@@ -91,6 +91,16 @@ def agreement(truth: Standings, believed: Standings, reference: str) -> Agreemen
         else float("nan"),
         inside=float(inside.mean()),
         above_worst=float((truth.value >= low).mean()),
+    )
+
+
+def rank_correlation(truth: FloatArray, estimated: FloatArray) -> tuple[float, float]:
+    """Spearman's and Kendall's correlation of two rankings; NaN where one has no order."""
+    if np.ptp(truth) == 0.0 or np.ptp(estimated) == 0.0:
+        return float("nan"), float("nan")
+    return (
+        float(stats.spearmanr(truth, estimated).statistic),
+        float(stats.kendalltau(truth, estimated).statistic),
     )
 
 

@@ -23,6 +23,7 @@ from nurture_rl.appraisal.risk.segments import (
     value_by_segment,
 )
 from nurture_rl.errors import OverlapError, ShapeError
+from nurture_rl.ope.censoring import RunningLog
 from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.intervals import (
@@ -37,6 +38,14 @@ from nurture_rl.ope.value_model import ValueDesign
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StillRunning:
+    """All episodes of a log of which some are open, where only whole ones make up the log."""
+
+    of: RunningLog
+    kpis: tuple[FloatArray, ...]  # amounts of the key figures on its decisions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Beside:
     """What stands beside a log and is not part of it."""
 
@@ -45,6 +54,7 @@ class Beside:
     kpis: tuple[Kpi, ...] = ()  # key figures, the north star first
     harms: Mapping[str, FloatArray] = field(default_factory=dict)  # counts per decision, [N] each
     limits: tuple[Limit, ...] = ()  # on harms
+    running: StillRunning | None = None  # None: every episode is whole, or that is not known
     factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # level by action, [a]
     features: tuple[str, ...] = ()  # names, [d]
     actions: tuple[str, ...] = ()  # names, [a]
@@ -135,7 +145,13 @@ def times_done(
         probabilities: of the policy on the log's rows, [N, a].
         factors: level of each action by factor, [a] each; an empty level is not counted.
     """
-    times = probabilities.sum(axis=0) / log.n_episodes
+    return by_level(probabilities.sum(axis=0) / log.n_episodes, factors)
+
+
+def by_level(
+    times: FloatArray, factors: Mapping[str, tuple[str, ...]]
+) -> dict[str, dict[str, float]]:
+    """How often each level of each factor is taken, from how often each action is, [a]."""
     found: dict[str, dict[str, float]] = {}
     for factor, levels in factors.items():
         found[factor] = {level: 0.0 for level in dict.fromkeys(levels) if level}

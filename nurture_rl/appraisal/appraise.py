@@ -18,16 +18,17 @@ from nurture_rl.appraisal.appendices import (
 )
 from nurture_rl.appraisal.by_period import PeriodValue, by_period, weeks_of
 from nurture_rl.appraisal.evaluate import (
+    EVERY_ESTIMATOR,
     EvaluationConfig,
     evaluate_questions,
-    questions_on,
 )
 from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, PolicyEvaluation
-from nurture_rl.appraisal.kpis import KpiEvaluation, kpi_evaluation, outcome_log
+from nurture_rl.appraisal.kpis import KpiEvaluation, kpi_evaluation
 from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
 from nurture_rl.appraisal.risk.lift import LiftDecomposition
 from nurture_rl.appraisal.risk.limits import LimitFinding, broken, limit_finding
 from nurture_rl.appraisal.risk.segments import SegmentValue
+from nurture_rl.appraisal.running import all_questions, open_episodes
 from nurture_rl.appraisal.selection.compare import PolicyComparison, compare_policies
 from nurture_rl.appraisal.verdict import Judgement, Verdict
 from nurture_rl.errors import OverlapError
@@ -35,13 +36,13 @@ from nurture_rl.ope.checks.check import check_log, check_target
 from nurture_rl.ope.checks.findings import CheckThresholds, LogChecks
 from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.diagnostics import OverlapThresholds, require_exploration
-from nurture_rl.ope.estimators import cumulative_weights
+from nurture_rl.ope.estimators import ValueEstimate, cumulative_weights
 from nurture_rl.ope.intervals import SAME_POLICY, simultaneous_level
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
-from nurture_rl.ope.suite import Question
+from nurture_rl.ope.suite import Question, as_logged
 from nurture_rl.ope.targets import Tabled, TargetPolicy, logged_one_hot
 from nurture_rl.ope.ties import alike
-from nurture_rl.ope.value_model import ValueDesign, value_designs
+from nurture_rl.ope.value_model import ValueDesign
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
 from nurture_rl.progress import PROGRESS
 
@@ -58,12 +59,12 @@ def appraise(
     """Evaluate policies on a log and look at the answer from every side.
 
     Args:
-        log: the decisions.
+        log: the decisions, of whole episodes.
         policies: target policies by name.
         reference: one of them, or "logged".
         rng: deals contacts to folds.
         config: `level` is meant for all candidates together and shared out among them.
-        beside: days, segments, key figures, harms and factors.
+        beside: days, segments, key figures, harms, factors and the episodes that are open.
         candidate: the policy the verdict is about; None for the best of the candidates: the one
             whose difference has the highest lower bound, which may be picked after the fact
             because the bounds hold together.
@@ -76,12 +77,11 @@ def appraise(
     together = config.level
     config = replace(config, level=simultaneous_level(together, max(1, len(candidates))))
     PROGRESS.info("checks of the log")
-    limits = _limits(config.thresholds)
-    checks = check_log(log, beside.context, limits)
+    limits = check_limits(config.thresholds)
+    context = replace(beside.context, open_episodes=open_episodes(log, beside, config))
+    checks = check_log(log, context, limits)
     require_exploration(log, config.thresholds, beside.context)
-    logs = (log, *(outcome_log(log, kpi.amounts) for kpi in beside.kpis))
-    designs = value_designs(logs, rng, config.value_model)
-    asked, *of_kpis = questions_on(logs, policies, designs, config)
+    design, (asked, *of_kpis) = all_questions(log, policies, beside, rng, config)
     PROGRESS.info("checks of %d policies on the log", len(asked))
     targets = {
         name: check_target(log, one.target, beside.context, limits, one.predictions)
@@ -90,7 +90,7 @@ def appraise(
     known = config
     if config.rules is not None and wrong(LOGGED, config.rules, checks, targets):
         known = replace(config, rules=None)  # a bar that nobody may believe is none
-    evaluation = _withheld(evaluate_questions(log, asked, reference, known), checks, targets)
+    evaluation = withheld(evaluate_questions(log, asked, reference, known), checks, targets)
     PROGRESS.info("key figures, harms, weeks, risk, segments and lift")
     refused = [name for name, one in targets.items() if (*checks.of(REFUSE), *one.of(REFUSE))]
     carried = _carried(log, asked, evaluation, refused)
@@ -102,7 +102,7 @@ def appraise(
     rivals = candidates or [name for name in policies if name != reference] or list(policies)
     chosen = candidate or best_of(evaluation, rivals)
     case = _Case(
-        log, asked, of_kpis, evaluation, chosen, beside, designs[0], together, refused, carried
+        log, asked, of_kpis, evaluation, chosen, beside, design, together, refused, carried
     )
     return replace(_with_appendices(case, config, candidates, (checks, targets), rng), limits=held)
 
@@ -134,7 +134,7 @@ def _within(evaluation: Evaluation, limits: tuple[LimitFinding, ...]) -> Evaluat
     return replace(evaluation, policies=policies)
 
 
-def _limits(thresholds: OverlapThresholds) -> CheckThresholds:
+def check_limits(thresholds: OverlapThresholds) -> CheckThresholds:
     """The checks ask for the overlap that verdicts ask for."""
     return CheckThresholds(
         min_ess=thresholds.min_ess,
@@ -226,7 +226,7 @@ def best_of(evaluation: Evaluation, rivals: Sequence[str]) -> str:
     return max(rivals, key=rank)
 
 
-def _withheld(
+def withheld(
     evaluation: Evaluation, checks: LogChecks, targets: Mapping[str, LogChecks]
 ) -> Evaluation:
     """No verdict stands on a log, or for a policy, that its checks refuse."""
@@ -319,14 +319,24 @@ def _segments(case: _Case) -> tuple[dict[str, tuple[SegmentValue, ...]], dict[st
             return {}, {"segments": case.lack(name)}
     if policy.basis is None:
         return {}, {"segments": f"no estimator has an answer for {case.candidate!r}"}
-    base = evaluation.logged
-    if evaluation.reference != LOGGED:
-        base = evaluation.policies[evaluation.reference].estimates[policy.basis]
-    pair = (policy.estimates[policy.basis].estimate, base.estimate)
+    pair = (
+        _on_whole_episodes(case, case.candidate, policy.basis),
+        _on_whole_episodes(case, evaluation.reference, policy.basis),
+    )
     taken = case.asked[case.candidate].target.taken
     # The candidate may have been picked: what is said of it holds together with the others'.
     level, alike = evaluation.level, _alike_contacts(case)
     return by_segment(case.log, pair, taken, case.beside.segments, level, alike), {}
+
+
+def _on_whole_episodes(case: _Case, name: str, kind: str) -> ValueEstimate:
+    """An estimate by contact of the log, which holds no open episode."""
+    if name == LOGGED:
+        return as_logged(case.log, None)
+    asked = case.asked[name]
+    if asked.running is not None:
+        return EVERY_ESTIMATOR[kind](replace(asked, running=None))
+    return case.evaluation.policies[name].estimates[kind].estimate
 
 
 def _alike_contacts(case: _Case) -> BoolArray:

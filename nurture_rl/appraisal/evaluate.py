@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
 from nurture_rl.appraisal.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
-from nurture_rl.appraisal.selection.choice import EstimatorChoice
-from nurture_rl.appraisal.selection.paired import rank_by_pairing
+from nurture_rl.appraisal.selection.choice import EstimatorChoice, rank_by_pairing
 from nurture_rl.appraisal.verdict import Judgement, RulesBar, Verdict, judge
 from nurture_rl.errors import NurtureError, OverlapError
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.outcomes import Outcomes, rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap, require_exploration
-from nurture_rl.ope.estimators import ValueEstimate, ips
+from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.intervals import SAME_POLICY, Difference, no_difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.suite import (
@@ -25,6 +25,7 @@ from nurture_rl.ope.suite import (
     Answers,
     Question,
     answers,
+    as_logged,
 )
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.ties import alike
@@ -35,6 +36,11 @@ AUTO = "auto"  # in place of a preferred estimator: `FALLBACKS` in their order, 
 EVERY_ESTIMATOR = {**ESTIMATORS, **SLOW_ESTIMATORS}
 BASIC = ("ips", "snips", "dm", "dr")
 FALLBACKS = ("dr", "snips", "ips")  # in this order, where the preferred one has no answer for both
+# What becomes of episodes that are open when the log ends. Both take that when an episode begins
+# says nothing about how it goes.
+WEIGHTED = "weighted"  # finished ones stand in for them, by the chance of being followed that long
+COMPLETE_ONLY = "complete_only"  # they are left out, and finished ones that were begun as late
+OPEN_EPISODES = (WEIGHTED, COMPLETE_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class EvaluationConfig:
     candidates: tuple[str, ...] | None = None  # may be put forward; None: all but reference, rules
     rules: str | None = None  # a simple policy among those evaluated, which may be enough
     margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
+    open_episodes: str = WEIGHTED  # those still open when the log ends: weighted or complete_only
 
 
 def evaluate_policies(
@@ -135,18 +142,20 @@ def evaluate_questions(
     Raises:
         OverlapError, NurtureError: as `evaluate_policies`.
     """
-    _require_names(asked, reference, config)
-    own = ips(log, log.propensity)
-    logged = chosen_interval(own, config.level, rare_outcomes(log, log.propensity))
+    require_names(asked, reference, config)
+    running = next((one.running for one in asked.values()), None)
+    own = as_logged(log, running)
+    outcomes = rare_outcomes(log, log.propensity) if running is None else None
+    logged = chosen_interval(own, config.level, outcomes)
     found = {}
     for place, (name, question) in enumerate(asked.items(), 1):
         about = f"policy {name!r} ({place} of {len(asked)})"
         found[name] = _evaluate_one(name, question, config, about)
-    selection = None if config.preferred != AUTO else _selection(found, config)
+    selection = None if config.preferred != AUTO else selection_of(found, config)
     if config.preferred == AUTO:
         # Whichever happens to vary least on this log would make its interval too narrow.
         config = replace(config, preferred=FALLBACKS[0])
-    found = {name: replace(one, basis=_basis(one, None, config)) for name, one in found.items()}
+    found = {name: replace(one, basis=basis_of(one, None, config)) for name, one in found.items()}
     rules = found.get(config.rules or "")
     pair = _Pairing(log, asked, found.get(reference), rules, own, config)
     return Evaluation(
@@ -161,7 +170,7 @@ def evaluate_questions(
         logged=Estimated(own, logged),
         logged_mix=action_mix(log, logged_one_hot(log.mask, log.action)),
         policies={
-            name: policy if name == reference else _compared(policy, pair)
+            name: policy if name == reference else compared(policy, pair)
             for name, policy in found.items()
         },
         preferred=config.preferred,
@@ -177,7 +186,8 @@ def _evaluate_one(
     log, target = question.log, question.target
     asked = {kind: EVERY_ESTIMATOR[kind] for kind in config.estimators}
     found = answers(question, asked, about)
-    outcomes = outcomes_of(log, target.taken) if found.estimates else None
+    counted = found.estimates and question.running is None  # a finished episode weighs more else
+    outcomes = outcomes_of(log, target.taken) if counted else None
     estimates = {
         kind: Estimated(
             estimate,
@@ -198,9 +208,37 @@ def _evaluate_one(
     )
 
 
+class Pairing(Protocol):
+    """What every policy is compared with."""
+
+    @property
+    def reference(self) -> PolicyEvaluation | None:
+        """None: the logging policy's own mean."""
+        ...
+
+    @property
+    def rules(self) -> PolicyEvaluation | None:
+        """None where there are none to be compared with."""
+        ...
+
+    @property
+    def config(self) -> EvaluationConfig:
+        """Level, thresholds and margin."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Of every difference."""
+        ...
+
+    def difference(self, policy: PolicyEvaluation, kind: str | None, to: str) -> Difference | None:
+        """Paired difference of a policy to another, by one estimator."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pairing:
-    """What every policy is compared with."""
+    """Pairs of policies by their questions on the log."""
 
     log: EvaluationLog
     asked: Mapping[str, Question]  # by policy
@@ -208,6 +246,11 @@ class _Pairing:
     rules: PolicyEvaluation | None
     own: ValueEstimate
     config: EvaluationConfig
+
+    @property
+    def unit(self) -> str:
+        """Of every difference."""
+        return f"{self.log.unit} per {'decision' if horizon(self.log) == 1 else 'episode'}"
 
     def same(self, name: str, to: str) -> bool:
         """Whether a policy acts like another, or like the logging policy, in every decision."""
@@ -231,17 +274,17 @@ class _Pairing:
         others = {one.name: one for one in (self.reference, self.rules) if one is not None}
         base = self.own if to == LOGGED else others[to].estimates[kind].estimate
         there = self.log.propensity if to == LOGGED else self.asked[to].target.taken
-        outcomes = None
-        if kind in FULLY_WEIGHTED:
-            outcomes = outcomes_of(self.log, self.asked[policy.name].target.taken, there)
+        outcomes, question = None, self.asked[policy.name]
+        if kind in FULLY_WEIGHTED and question.running is None:
+            outcomes = outcomes_of(self.log, question.target.taken, there)
         mine = policy.estimates[kind].estimate
         return paired_difference(mine, base, self.config.level, outcomes)
 
 
-def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
+def compared(policy: PolicyEvaluation, pair: Pairing) -> PolicyEvaluation:
     """The policy with its paired differences to the reference and the rules, and the verdict."""
     reference = pair.reference
-    basis = _basis(policy, reference, pair.config)
+    basis = basis_of(policy, reference, pair.config)
     difference = pair.difference(policy, basis, LOGGED if reference is None else reference.name)
     if difference is None:
         return replace(policy, judgement=_no_answer(policy, reference))
@@ -252,17 +295,18 @@ def _compared(policy: PolicyEvaluation, pair: _Pairing) -> PolicyEvaluation:
         if over is not None:
             bar = RulesBar(pair.rules.name, over, pair.rules.overlap, pair.config.margin)
     carried = None if reference is None else reference.overlap
-    unit = f"{pair.log.unit} per {'decision' if horizon(pair.log) == 1 else 'episode'}"
     return replace(
         policy,
         basis=basis,
         difference=difference,
         against_rules=None if bar is None else bar.difference,
-        judgement=judge(difference, policy.overlap, carried, pair.config.thresholds, unit, bar),
+        judgement=judge(
+            difference, policy.overlap, carried, pair.config.thresholds, pair.unit, bar
+        ),
     )
 
 
-def _selection(
+def selection_of(
     found: Mapping[str, PolicyEvaluation], config: EvaluationConfig
 ) -> EstimatorChoice | None:
     """The estimators by their error over the policies that the log carries."""
@@ -284,7 +328,7 @@ def outcomes_of(
         return None
 
 
-def _basis(
+def basis_of(
     policy: PolicyEvaluation, reference: PolicyEvaluation | None, config: EvaluationConfig
 ) -> str | None:
     """The preferred estimator, or the next in the stated order that has an answer for both."""
@@ -305,9 +349,12 @@ def _no_answer(policy: PolicyEvaluation, reference: PolicyEvaluation | None) -> 
     )
 
 
-def _require_names(
-    policies: Mapping[str, Question], reference: str, config: EvaluationConfig
-) -> None:
+def require_names(policies: Mapping[str, object], reference: str, config: EvaluationConfig) -> None:
+    """Refuse names that no policy or estimator has.
+
+    Raises:
+        NurtureError: an unknown reference, rules or estimator, or a policy named "logged".
+    """
     if LOGGED in policies:
         raise NurtureError(f"the name {LOGGED!r} is the logging policy's own; rename the policy")
     if reference != LOGGED and reference not in policies:

@@ -61,12 +61,6 @@ class Evaluation:
     preferred: str  # the estimator that differences and verdicts rest on where it has an answer
     selection: EstimatorChoice | None  # what estimators err here; None where one was named
 
-    def to_dict(self) -> dict[str, Json]:
-        """The evaluation as JSON values; unbounded and undefined numbers become null."""
-        found = plain(self)
-        assert isinstance(found, dict)
-        return found
-
 
 def plain(value: object) -> Json:
     """Any record as JSON values: arrays become lists, enums text, influences are left out."""

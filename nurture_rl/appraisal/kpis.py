@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from nurture_rl.appraisal.evaluate import outcomes_of
 from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.ope.bounds.choose import chosen_interval
-from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray
-from nurture_rl.ope.suite import ESTIMATORS, Question, answers
+from nurture_rl.ope.suite import ESTIMATORS, Question, answers, as_logged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,8 +67,9 @@ def kpi_evaluation(
         reference: a policy's name, or "logged".
         level: stated coverage of each interval.
     """
-    log = next(iter(asked.values())).log
-    own, robust = ips(log, log.propensity), {"dr": ESTIMATORS["dr"]}
+    any_question = next(iter(asked.values()))
+    log, weighted = any_question.log, any_question.running is not None
+    own, robust = as_logged(log, any_question.running), {"dr": ESTIMATORS["dr"]}
     estimates = {LOGGED: own}
     for name, question in asked.items():
         estimate = answers(question, robust, name).estimates.get("dr") if name in carried else None
@@ -79,10 +79,11 @@ def kpi_evaluation(
     found: dict[str, KpiValue | None] = dict.fromkeys(asked)
     for name in estimates:
         taken = carried[name]
-        interval = chosen_interval(estimates[name], level, outcomes_of(log, taken))
+        outcomes = None if weighted else outcomes_of(log, taken)
+        interval = chosen_interval(estimates[name], level, outcomes)
         gain = None
         if base is not None and name not in (reference, LOGGED):
-            outcomes = outcomes_of(log, taken, carried[reference])
+            outcomes = None if weighted else outcomes_of(log, taken, carried[reference])
             gain = paired_difference(estimates[name], base, level, outcomes)
         value = estimates[name].value
         found[name] = KpiValue(value, interval.lower, interval.upper, gain)

@@ -60,11 +60,9 @@ class Appraisal:
         return Verdict.CANNOT_TELL_YET if judgement is None else judgement.verdict
 
     def refusals(self, name: str) -> tuple[Finding, ...]:
-        """Every check that refuses numbers of a policy: of the log, of it, and of its reference."""
-        found = list(self.checks.of(REFUSE))
-        for one in dict.fromkeys((name, self.evaluation.reference)):
-            found += () if one == LOGGED else self.target_checks[one].of(REFUSE)
-        return tuple(found)
+        """Every check that refuses numbers of a policy: of the log, and of it."""
+        of_policy = () if name == LOGGED else self.target_checks[name].of(REFUSE)
+        return (*self.checks.of(REFUSE), *of_policy)
 
     def broken_limits(self, name: str) -> tuple[str, ...]:
         """The limits on harms that a policy does not keep to, or cannot be shown to."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
@@ -55,19 +54,3 @@ def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
     except OSError as error:  # the folder of runs is made before any job begins
         print(f"{name}: runs: {error}; give a folder that can be written", file=sys.stderr)
         return REFUSED
-
-
-def split(words: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """The overrides among the words, and the folders that `--config-dir` names."""
-    overrides, folders, following = [], [], False
-    for word in words:
-        flag, equals, value = word.partition("=")
-        if following:
-            folders.append(Path(word))
-            following = False
-        elif flag in ("--config-dir", "-cd"):
-            folders += [Path(value)] if equals else []
-            following = not equals
-        elif not word.startswith("-"):
-            overrides.append(word)
-    return overrides, folders

@@ -19,3 +19,19 @@ def groups(own: Sequence[Path] = ()) -> dict[str, list[str]]:
         for path in root.glob("*/*.yaml"):
             found.setdefault(path.parent.name, set()).add(path.stem)
     return {name: sorted(options) for name, options in sorted(found.items())}
+
+
+def split(words: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """The overrides among the words, and the folders that `--config-dir` names."""
+    overrides, folders, following = [], [], False
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if following:
+            folders.append(Path(word))
+            following = False
+        elif flag in ("--config-dir", "-cd"):
+            folders += [Path(value)] if equals else []
+            following = not equals
+        elif not word.startswith("-"):
+            overrides.append(word)
+    return overrides, folders

@@ -14,8 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from nurture_envs.fields import hint
-from nurture_rl.cli.composed import split
-from nurture_rl.cli.configs import CONFIGS, groups
+from nurture_rl.cli.configs import CONFIGS, groups, split
 
 
 def explained(verb: str, words: Sequence[str], error: Exception) -> str:

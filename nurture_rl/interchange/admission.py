@@ -10,69 +10,24 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.errors import ConfigError, LogError, PropensityError, ShapeError
+from nurture_rl.interchange.logged_rows import (
+    FloatArray,
+    IntArray,
+    LoggedRows,
+    Meaning,
+    RefusedRow,
+    Texts,
+)
 from nurture_rl.interchange.rounding import whole_rows
 from nurture_rl.interchange.row_checks import first_faults
 from nurture_rl.logs.quarantine import BROKEN, causes_first
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-Texts = NDArray[np.object_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Meaning:
-    """What the numbers of a log stand for."""
-
-    actions: tuple[str, ...]  # action k of the log, [a]
-    features: tuple[str, ...]  # columns of the context, [d]
-    factors: FloatArray  # factor columns of the actions, [a, k]
-    unit: str = "reward"  # of every reward
-    discount: float = 1.0  # per bin, in (0, 1]
-    missing: tuple[float, ...] = ()  # numbers that the log writes where it has none
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LoggedRows:
-    """Decisions as a source gives them, before any check."""
-
-    source: str  # file or object, for messages
-    place: str  # what `line` counts: "line" or "row"
-    line: IntArray  # 1-based, [n]
-    meaning: Meaning
-    action: IntArray  # position among the actions, -1 for none of them, [n]
-    propensity: FloatArray  # NaN where missing, [n]
-    reward: FloatArray  # NaN where missing, [n]
-    contact: IntArray  # number of the contact, -1 where missing, [n]
-    episode: IntArray  # number of the episode, [n]
-    step: IntArray  # bin of the decision, [n]
-    features: FloatArray  # [n, d]
-    mask: BoolArray  # legal actions, [n, a]
-    logged: FloatArray | None = None  # the logging policy's distribution, [n, a]
-    terminal: BoolArray | None = None  # None: the last decision of each episode is, [n]
-    targets: Mapping[str, FloatArray] = field(default_factory=dict)  # by policy, [n, a] each
-    day: NDArray[np.datetime64] | None = None  # of the decision, [n]
-    segments: Mapping[str, Texts] = field(default_factory=dict)  # labels by name, [n] each
-    outcomes: Mapping[str, FloatArray] = field(default_factory=dict)  # beside the reward, [n] each
-    faults: Texts | None = None  # why a row could not be read, "" where it could, [n]
-    broken: tuple[RefusedRow, ...] = ()  # lines that are no row at all
-    notes: tuple[str, ...] = ()  # what was assumed
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedRow:
-    """A row that was set aside."""
-
-    file: str
-    line: int  # 1-based
-    reason: str  # "<kind of problem>: <detail>"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +64,19 @@ def admit(rows: LoggedRows, max_refused: float) -> Admission:
         LogError: nothing to read, or a larger share than `max_refused` is bad.
         PropensityError: the same, where most of what is bad is a propensity.
     """
+    kept, refused = sifted(rows)
+    read = rows.line.size + len(rows.broken)
+    require_share((rows.source, rows.place), refused, read, max_refused)
+    return admitted(rows, kept, refused)
+
+
+def sifted(rows: LoggedRows) -> tuple[IntArray, tuple[RefusedRow, ...]]:
+    """Positions of the rows that can be used, and the others with their reasons.
+
+    Raises:
+        ConfigError: an action or a feature that is named twice.
+        ShapeError: masks or distributions over another number of actions than are named.
+    """
     _require_meaning(rows)
     faults = first_faults(rows)
     _break_episodes(rows, faults)
@@ -116,9 +84,18 @@ def admit(rows: LoggedRows, max_refused: float) -> Admission:
     refused = rows.broken + tuple(
         RefusedRow(rows.source, int(rows.line[i]), str(faults[i])) for i in bad
     )
+    return np.flatnonzero(faults == ""), refused
+
+
+def admitted(rows: LoggedRows, kept: IntArray, refused: tuple[RefusedRow, ...]) -> Admission:
+    """The evaluation log of the rows that can be used, at least one.
+
+    Args:
+        rows: the source's decisions.
+        kept: positions of those that can be used.
+        refused: the others.
+    """
     read = rows.line.size + len(rows.broken)
-    _require_share(rows, refused, read, max_refused)
-    kept = np.flatnonzero(faults == "")
     kept = kept[np.lexsort((rows.step[kept], rows.episode[kept]))]
     rows = whole_rows(rows, kept)
     log = _log_of(rows, kept)
@@ -197,22 +174,34 @@ def _break_episodes(rows: LoggedRows, faults: Texts) -> None:
         )
 
 
-def _require_share(
-    rows: LoggedRows, refused: tuple[RefusedRow, ...], read: int, max_refused: float
+def require_share(
+    source: tuple[str, str], refused: tuple[RefusedRow, ...], read: int, max_refused: float
 ) -> None:
+    """Refuse a log of which too much cannot be used.
+
+    Args:
+        source: its name, and what its rows are called.
+        refused: rows that cannot be used.
+        read: rows in all.
+        max_refused: largest share of them, in [0, 1].
+
+    Raises:
+        LogError: nothing to read, or too many are bad.
+        PropensityError: the same, where most of what is bad is a propensity.
+    """
+    name, place = source
     if read == 0:
-        raise LogError(f"{rows.source} holds no decision; expected one row per decision")
+        raise LogError(f"{name} holds no decision; expected one row per decision")
     if len(refused) <= max_refused * read and len(refused) < read:
         return
     kinds = reasons_counted(refused)
     told = "; ".join(
-        f"{count} with {kind} (first {rows.place} {row.line}: "
-        f"{row.reason.split(':', 1)[-1].strip()})"
+        f"{count} with {kind} (first {place} {row.line}: {row.reason.split(':', 1)[-1].strip()})"
         for kind, count, row in kinds[:3]
     )
     error = PropensityError if kinds[0][0].endswith("propensity") else LogError
     raise error(
-        f"{len(refused)} of {read} rows of {rows.source} cannot be used, more than "
+        f"{len(refused)} of {read} rows of {name} cannot be used, more than "
         f"{max_refused:.0%}: {told}; mend the log, or allow more by data.max_refused"
     )
 

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nurture_envs.fields import hint
 from nurture_rl.errors import ConfigError, LogError, PropensityError, ShapeError
-from nurture_rl.interchange.admission import LoggedRows, Meaning
 from nurture_rl.interchange.containers import npz_arrays
+from nurture_rl.interchange.logged_rows import LoggedRows, Meaning
 from nurture_rl.interchange.missing import labels, numbered_ids
 from nurture_rl.interchange.row_checks import set_fault
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
-from nurture_rl.interchange.missing import labels, numbered_ids
+from nurture_rl.interchange.missing import label, labels, numbered_ids
 from nurture_rl.interchange.row_checks import set_fault
 
 FloatArray = NDArray[np.float64]
@@ -64,11 +64,28 @@ class Cells:
 
     def labels(self, name: str) -> Texts:
         """A column as texts, "" where empty; whole numbers lose their ".0", [n]."""
-        return labels(self._column(name).to_pylist())
+        texts, place = self.coded(name)
+        return texts[place]
+
+    def coded(self, name: str) -> tuple[Texts, IntArray]:
+        """Texts of a column, [k], and which of them each cell holds, [n]; one may come twice."""
+        column = self._column(name)
+        try:
+            coded = column.dictionary_encode()
+        except pa.ArrowNotImplementedError:  # lists and the like
+            return labels(column.to_pylist()), np.arange(len(column), dtype=np.int64)
+        texts = [label(value) for value in coded.dictionary.to_pylist()]
+        place = coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+        return np.array([*texts, ""], dtype=object), place.astype(np.int64)
 
     def ids(self, name: str, missing: Sequence[float] = ()) -> IntArray:
         """A column of ids as numbers, -1 where a cell names nobody, [n]."""
-        return numbered_ids(self.labels(name), missing)
+        texts, place = self.coded(name)
+        occurs = np.zeros(texts.size, dtype=np.bool_)
+        occurs[place] = True
+        number = np.full(texts.size, -1, dtype=np.int64)
+        number[occurs] = numbered_ids(texts[occurs], missing)
+        return number[place]
 
     def table_of(self, names: tuple[str, ...], width: int, what: str) -> FloatArray:
         """One number per action: a column each, or one column of lists, [n, width].

@@ -16,11 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nurture_rl.errors import LogError
-from nurture_rl.interchange.containers import hdf5_file
-from nurture_rl.interchange.episodes import Episodes, Subject, rebuilt, require_package
+from nurture_rl.interchange.episodes import Episodes, require_package
 
 _VERSION = "2.1"  # of d3rlpy's layout
 _COLUMNS = ("observations", "actions", "rewards", "terminated")
@@ -48,29 +45,6 @@ def write_d3rlpy(episodes: Episodes, path: Path) -> Path:
         Path(name).unlink(missing_ok=True)
         raise
     return path
-
-
-def read_d3rlpy(path: Path) -> Episodes:
-    """Read back a file that `write_d3rlpy` made.
-
-    Raises:
-        ConfigError: h5py is not installed.
-        LogError: there is no such file, it is damaged, or another program made it.
-    """
-    with hdf5_file(path) as file:
-        if GROUP not in file:
-            raise LogError(
-                f"{path} has no group {GROUP!r} with masks and propensities; only files "
-                "written by nurture_rl can be read back"
-            )
-        columns: dict[str, NDArray[Any]] = {key: value[()] for key, value in file[GROUP].items()}
-        subject = Subject.from_plain(json.loads(file[GROUP].attrs["subject"]))
-        episodes = range(int(file["num_episodes"][()]))
-        features = [file[f"observations_{number}"][()] for number in episodes]
-        actions = [file[f"actions_{number}"][:, 0] for number in episodes]
-    lengths, final = columns.pop("lengths"), columns.pop("final")
-    columns |= {"features": np.concatenate(features), "action": np.concatenate(actions)}
-    return rebuilt(subject, columns, lengths, final)
 
 
 def _write_episodes(file: Any, episodes: Episodes) -> None:

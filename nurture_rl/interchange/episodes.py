@@ -45,13 +45,6 @@ class Subject:
             unit=journey.reward.unit,
         )
 
-    @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Subject:
-        """Read back what `plain` made."""
-        lists = {name: tuple(plain[name]) for name in ("feature_names", "action_ids")}
-        factors = tuple(tuple(row) for row in plain["action_factors"])
-        return cls(**{**plain, **lists, "action_factors": factors})
-
     @property
     def plain(self) -> dict[str, Any]:
         """The same as JSON values."""

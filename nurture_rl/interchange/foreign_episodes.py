@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nurture_rl.errors import LogError, NurtureError, PropensityError, ShapeError
-from nurture_rl.interchange.admission import LoggedRows, Meaning, RefusedRow
 from nurture_rl.interchange.containers import hdf5_file, minari_records
 from nurture_rl.interchange.d3rlpy_files import GROUP as OURS
+from nurture_rl.interchange.logged_rows import LoggedRows, Meaning, RefusedRow
 from nurture_rl.interchange.missing import labels, numbered_ids
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

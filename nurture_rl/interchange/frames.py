@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from nurture_envs.fields import hint
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.interchange.admission import LoggedRows, Meaning, RefusedRow
 from nurture_rl.interchange.cells import Cells
 from nurture_rl.interchange.containers import require_file
+from nurture_rl.interchange.logged_rows import LoggedRows, Meaning, RefusedRow
 from nurture_rl.logs.csv_records import read_csv_records
 
 FloatArray = NDArray[np.float64]
@@ -79,7 +79,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
             f"no row of {name} can be read, the first for this: {place} {first.line}: "
             f"{first.reason}; save it as CSV in UTF-8"
         )
-    _require_columns(table, columns, meaning, name)
+    require_columns(table.column_names, columns, meaning, name)
     cells = Cells(table, name)
     actions, action = _actions(cells, columns, meaning)
     n, a = len(table), len(actions)
@@ -97,7 +97,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         meaning=Meaning(
             actions,
             columns.features,
-            _factors(meaning, actions),
+            factors_of(meaning, actions),
             meaning.unit,
             meaning.discount,
             meaning.missing,
@@ -123,7 +123,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         outcomes={name: cells.numbers(name) for name in columns.outcomes},
         faults=cells.faults,
         broken=broken,
-        notes=_notes(columns, meaning, actions, table),
+        notes=notes_of(columns, meaning, actions),
     )
 
 
@@ -158,9 +158,21 @@ def _table(
     raise LogError(f"expected a file ending in one of {', '.join(SUFFIXES)}, got {source.name}")
 
 
-def _require_columns(
-    table: pa.Table, columns: FrameColumns, meaning: FrameMeaning, source: str
+def require_columns(
+    known: Sequence[str], columns: FrameColumns, meaning: FrameMeaning, source: str
 ) -> None:
+    """Refuse a table that lacks what a mapping names, or has it twice.
+
+    Args:
+        known: its columns.
+        columns: the mapping.
+        meaning: target policies given as columns.
+        source: name of the table.
+
+    Raises:
+        LogError: a column is missing or there twice; names the nearest.
+        ConfigError: a column that is named twice, or episodes without their order.
+    """
     asked: list[tuple[str, str]] = []
     for one in fields(columns):
         value = getattr(columns, one.name)
@@ -174,22 +186,20 @@ def _require_columns(
         for name in names
     ]
     for where, name in asked:
-        if table.column_names.count(name) > 1:
+        if known.count(name) > 1:
             raise LogError(
-                f"{source} has {table.column_names.count(name)} columns {name!r} ({where}); give "
+                f"{source} has {known.count(name)} columns {name!r} ({where}); give "
                 "each column a name of its own"
             )
-        if name not in table.column_names:
-            if not table.column_names:
+        if name not in known:
+            if not known:
                 raise LogError(f"{source} is empty; expected a line that names its columns")
-            near = hint(name, table.column_names)
-            if len(table.column_names) == 1 and any(
-                mark in table.column_names[0] for mark in ";\t|"
-            ):
+            near = hint(name, known)
+            if len(known) == 1 and any(mark in known[0] for mark in ";\t|"):
                 near += "; cells must be set apart by commas"
             raise LogError(
                 f"{source} has no column {name!r} ({where}){near}; known columns: "
-                f"{', '.join(table.column_names)}"
+                f"{', '.join(known)}"
             )
     if columns.episode is not None and columns.step is None:
         raise ConfigError(
@@ -202,19 +212,21 @@ def _actions(
     cells: Cells, columns: FrameColumns, meaning: FrameMeaning
 ) -> tuple[tuple[str, ...], IntArray]:
     """The log's actions, and the position of each row's among them, -1 for none, [n]."""
-    acted = cells.labels(columns.action)
-    if acted.size == 0:
+    texts, place = cells.coded(columns.action)
+    if place.size == 0:
         raise LogError(f"{cells.source} holds no decision; expected one row per decision")
-    actions = tuple(map(str, meaning.actions)) or _logged_actions(acted)
+    used = texts[np.unique(place)]
+    actions = tuple(map(str, meaning.actions)) or logged_actions(used)
     if not actions:
         raise LogError(
             f"expected actions in column {columns.action!r} of {cells.source}, got none in any of "
-            f"its {acted.size} rows; name the column that holds them by data.columns.action"
+            f"its {place.size} rows; name the column that holds them by data.columns.action"
         )
     position = {action: k for k, action in enumerate(actions)}
-    action = np.array([position.get(text, -1) for text in acted], dtype=np.int64)
-    for i in np.flatnonzero((action < 0) & (cells.faults == "")):
-        cells.faults[i] = f"unknown action: {acted[i]!r} is none of {', '.join(actions)}"
+    action = np.array([position.get(text, -1) for text in texts], dtype=np.int64)[place]
+    for i in np.flatnonzero(action < 0):
+        if cells.faults[i] == "":
+            cells.faults[i] = f"unknown action: {texts[place[i]]!r} is none of {', '.join(actions)}"
     return actions, action
 
 
@@ -235,14 +247,20 @@ def _episodes(
     return np.arange(n, dtype=np.int64), alone
 
 
-def _logged_actions(acted: Texts) -> tuple[str, ...]:
-    names = sorted({text for text in acted if text})
+def logged_actions(used: Texts) -> tuple[str, ...]:
+    """Actions by their names, or by number where all are numbers."""
+    names = sorted({text for text in used if text})
     if all(name.lstrip("-").isdigit() for name in names):
         names.sort(key=int)
     return tuple(names)
 
 
-def _factors(meaning: FrameMeaning, actions: tuple[str, ...]) -> FloatArray:
+def factors_of(meaning: FrameMeaning, actions: tuple[str, ...]) -> FloatArray:
+    """Factor columns of the actions, [a, k]; one of its own for each where none are given.
+
+    Raises:
+        ConfigError: rows that do not fit the actions.
+    """
     if not meaning.factors:
         return np.eye(len(actions))
     given = {str(name): row for name, row in meaning.factors.items()}
@@ -261,9 +279,10 @@ def _factors(meaning: FrameMeaning, actions: tuple[str, ...]) -> FloatArray:
     return np.array([given[name] for name in actions], dtype=np.float64)
 
 
-def _notes(
-    columns: FrameColumns, meaning: FrameMeaning, actions: tuple[str, ...], table: pa.Table
+def notes_of(
+    columns: FrameColumns, meaning: FrameMeaning, actions: tuple[str, ...]
 ) -> tuple[str, ...]:
+    """What is assumed of a table that does not say it."""
     notes = []
     if not meaning.actions:
         notes.append(

@@ -16,11 +16,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError, ShapeError
-from nurture_rl.interchange.containers import minari_records
-from nurture_rl.interchange.episodes import Episodes, Subject, rebuilt, require_package
+from nurture_rl.interchange.episodes import Episodes, require_package
 from nurture_rl.logs.atomic import atomic_folder
 
 _KEY = "nurture_rl"  # our part of the metadata
@@ -71,37 +69,6 @@ def write_minari(
         )
         storage.update_episodes(buffers.EpisodeBuffer(**record) for record in _records(episodes))
     return root / dataset_id / "data"
-
-
-def read_minari(data: Path) -> Episodes:
-    """Read back a data set that `write_minari` made, from its `data` folder.
-
-    Raises:
-        ConfigError: minari is not installed.
-        LogError: there is no data set, it is damaged, or another program made it.
-    """
-    metadata, records = minari_records(data)
-    if _KEY not in metadata:
-        raise LogError(
-            f"the data set at {data} does not say which journey its columns belong to "
-            f"(metadata {_KEY!r}); only data sets written by nurture_rl can be read back"
-        )
-    parts: dict[str, list[NDArray[Any]]] = {}
-    final, lengths = [], []
-    for one in records:
-        infos, length = one["infos"], len(one["rewards"])
-        found = {name: infos[name][:length] for name in _INFOS}
-        found["features"] = one["observations"][:length]
-        found |= {"action": one["actions"], "reward": one["rewards"]}
-        found["terminal"] = one["terminations"]
-        for name, values in found.items():
-            parts.setdefault(name, []).append(values)
-        final.append(one["observations"][length])
-        lengths.append(length)
-    columns = {name: np.concatenate(values) for name, values in parts.items()}
-    columns["mask"] = columns.pop("action_mask")
-    subject = Subject.from_plain(metadata[_KEY])
-    return rebuilt(subject, columns, np.array(lengths), np.stack(final))
 
 
 def _require_id(dataset_id: str) -> None:

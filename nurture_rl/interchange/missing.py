@@ -43,7 +43,8 @@ def numbered_ids(names: Texts, missing: Sequence[float] = ()) -> IntArray:
     if names.size == 0:
         return np.zeros(0, dtype=np.int64)
     known, number = np.unique(names.astype(str), return_inverse=True)
-    nobody = np.array([_nobody(name, missing) for name in known])
+    codes = bool(missing)
+    nobody = np.array([(codes or not name.isdigit()) and _nobody(name, missing) for name in known])
     return np.where(nobody[number], -1, number).astype(np.int64)
 
 

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nurture_rl.interchange.logged_rows import BoolArray, FloatArray, IntArray, LoggedRows
 from nurture_rl.logs.precision import sum_tolerance, table_decimals
 from nurture_rl.ope.log_checks import TOLERANCE
 from nurture_rl.wording import counted
-
-if TYPE_CHECKING:
-    from nurture_rl.interchange.admission import LoggedRows
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 
 def sums_to_one(table: FloatArray) -> BoolArray:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.interchange.logged_rows import BoolArray, FloatArray, LoggedRows, Texts
 from nurture_rl.interchange.rounding import sums_to_one
 from nurture_rl.logs.precision import (
     match_tolerance,
@@ -17,13 +18,6 @@ from nurture_rl.logs.precision import (
 )
 from nurture_rl.ope.log_checks import TOLERANCE
 
-if TYPE_CHECKING:
-    from nurture_rl.interchange.admission import LoggedRows
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-Texts = NDArray[np.object_]
 _WIDEST = float(np.finfo(np.float32).max)  # features of an evaluation log are float32
 _BEYOND = "beyond numbers of 32 bits"
 Finding = tuple[BoolArray, str, NDArray[Any] | None]  # rows, text with {} for the value, values
@@ -42,7 +36,9 @@ def first_faults(rows: LoggedRows) -> Texts:
 
 def set_fault(faults: Texts, bad: BoolArray, text: str, values: NDArray[Any] | None = None) -> None:
     """Note a problem in rows that have none yet; {} in the text is the row's value."""
-    for i in np.flatnonzero(bad & (faults == "")):
+    for i in np.flatnonzero(bad):
+        if faults[i] != "":
+            continue
         faults[i] = text if values is None else text.replace("{}", f"{values[i]:.9g}", 1)
 
 

@@ -46,6 +46,14 @@ class Followup:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RunningLog:
+    """Decisions whose bins are over, of all episodes, and how long each episode was followed."""
+
+    log: EvaluationLog  # open episodes are cut where the reading of the log cut them
+    followed: Followup
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Survival:
     """Kaplan-Meier estimate of an age's survival in one stratum."""
 
@@ -65,10 +73,12 @@ def followup(
     horizon: int,
     settle: int = 0,
     stratum: IntArray | None = None,
+    lasts: IntArray | None = None,
 ) -> Followup:
     """How long the episodes of a running log were followed, from the decision table's `age`.
 
-    An episode needs as many bins as it lasts: to its terminal decision, or the whole horizon.
+    An episode needs as many bins as it lasts: through its terminal decision, or the whole horizon.
+    Its bins are counted from step 0, also where its first decision came later.
 
     Args:
         log: the decisions whose bins are over, episodes cut where the reading cut them.
@@ -76,6 +86,8 @@ def followup(
         horizon: bins of a whole episode.
         settle: bins after which late records of a bin have come in.
         stratum: a number per episode, [E]; None takes all as alike.
+        lasts: bins that each decision holds, as a pause does, >= 1, [N]; None: one each. What
+            happens in any of them belongs to the decision, so an ending is known after the last.
 
     Raises:
         ShapeError: arrays that do not fit the log, or a decision whose bin is open.
@@ -92,8 +104,10 @@ def followup(
         )
     first = first_rows(log)
     last = np.append(first[1:], log.n_rows) - 1
-    lasted = np.where(log.terminal[last], log.step[last] - log.step[first] + 1, horizon)
-    return Followup(age=age[first] + 1, needed=lasted + settle, stratum=alike)
+    held = np.ones(log.n_episodes, dtype=np.int64) if lasts is None else lasts[last]
+    ended = np.minimum(log.step[last] + held, horizon)
+    lasted = np.where(log.terminal[last], ended, horizon)
+    return Followup(age=age[first] + log.step[first] + 1, needed=lasted + settle, stratum=alike)
 
 
 def kaplan_meier(age: IntArray, needed: IntArray) -> Survival:

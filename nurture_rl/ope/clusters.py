@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.numbering import numbered
 
 
 def cluster_totals(log: EvaluationLog, per_episode: FloatArray) -> FloatArray:
     """Sum a number per episode over each contact, contacts in ascending order, [C]."""
-    _, contact = np.unique(log.cluster, return_inverse=True)
+    contact, _ = numbered(log.cluster)
     return np.bincount(contact, weights=per_episode).astype(np.float64)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from nurture_rl.ope.checks.feasibility import predicted_ess
 from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
 from nurture_rl.ope.estimators import as_panel, cumulative_weights, effective_sample_size
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, horizon
+from nurture_rl.ope.numbering import numbered
 from nurture_rl.ope.targets import TargetOnLog
 
 ROUNDING = 1e-6  # target and logged probabilities are stored this precisely
@@ -69,10 +70,9 @@ def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThreshol
             for column in weights.T
         ]
     )
-    problems = _problems(ess, share, mean, stderr, gap, thresholds)
-    return Overlap(
+    measured = Overlap(
         n_episodes=log.n_episodes,
-        n_clusters=np.unique(log.cluster).size,
+        n_clusters=numbered(log.cluster)[1],
         ess=ess,
         ess_by_step=np.array([effective_sample_size(column) for column in weights.T]),
         predicted_ess=predicted_ess(log.n_episodes, moments),
@@ -80,11 +80,20 @@ def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThreshol
         mean_weight=mean,
         mean_weight_stderr=stderr,
         support_gap=gap,
-        feasible=not problems,
-        reason="; ".join(problems)
-        or f"effective sample size {ess:.0f} of {log.n_episodes} episodes, largest weight "
-        f"{share:.2%} of all, mean weights 1 within error",
+        feasible=False,
+        reason="",
     )
+    return held_against(measured, thresholds)
+
+
+def held_against(found: Overlap, thresholds: OverlapThresholds) -> Overlap:
+    """What was measured, with the word on it and its reason."""
+    problems = _problems(found, thresholds)
+    reason = (
+        f"effective sample size {found.ess:.0f} of {found.n_episodes} episodes, largest weight "
+        f"{found.max_weight_share:.2%} of all, mean weights 1 within error"
+    )
+    return replace(found, feasible=not problems, reason="; ".join(problems) or reason)
 
 
 def weights_off(found: Overlap, thresholds: OverlapThresholds) -> BoolArray:
@@ -108,7 +117,7 @@ def _beyond(log: EvaluationLog, target: TargetOnLog, reason: str) -> Overlap:
     nothing = np.zeros(horizon(log))
     return Overlap(
         n_episodes=log.n_episodes,
-        n_clusters=np.unique(log.cluster).size,
+        n_clusters=numbered(log.cluster)[1],
         ess=0.0,
         ess_by_step=nothing,
         predicted_ess=0.0,
@@ -130,14 +139,9 @@ def _off(mean: FloatArray, stderr: FloatArray, thresholds: OverlapThresholds) ->
     return np.asarray(np.abs(mean - 1.0) > limit, dtype=np.bool_)
 
 
-def _problems(
-    ess: float,
-    share: float,
-    mean: FloatArray,
-    stderr: FloatArray,
-    gap: float | None,
-    thresholds: OverlapThresholds,
-) -> list[str]:
+def _problems(found: Overlap, thresholds: OverlapThresholds) -> list[str]:
+    ess, share, gap = found.ess, found.max_weight_share, found.support_gap
+    mean, stderr = found.mean_weight, found.mean_weight_stderr
     problems = []
     if ess < thresholds.min_ess:
         problems.append(f"effective sample size {ess:.1f} is below {thresholds.min_ess:.0f}")

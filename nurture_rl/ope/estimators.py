@@ -25,6 +25,7 @@ from nurture_rl.ope.log import (
     first_rows,
     horizon,
     positions,
+    single,
 )
 from nurture_rl.ope.value_model import ValuePredictions
 
@@ -43,6 +44,8 @@ class ValueEstimate:
 
 def as_panel(log: EvaluationLog, values: FloatArray, fill: float) -> FloatArray:
     """Lay a number per row out by episode and place, [E, H]; `fill` where an episode has ended."""
+    if single(log):
+        return np.array(values, dtype=np.float64).reshape(-1, 1)
     panel = np.full((log.n_episodes, horizon(log)), fill, dtype=np.float64)
     panel[log.episode, positions(log)] = values
     return panel
@@ -68,7 +71,9 @@ def cumulative_weights(log: EvaluationLog, taken: FloatArray) -> FloatArray:
             f"{taken.max():g}; give probabilities, not their logarithms"
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        weights = np.cumprod(as_panel(log, taken / log.propensity, 1.0), axis=1, dtype=np.float64)
+        weights = as_panel(log, taken / log.propensity, 1.0)
+        if weights.shape[1] > 1:
+            weights = np.cumprod(weights, axis=1, dtype=np.float64)
         known = np.isfinite(weights.sum(axis=0)).all()
     if not known:
         raise OverlapError(

@@ -64,9 +64,19 @@ def feature_map(n_features: int, action_factors: FloatArray) -> FeatureMap:
 
 def standardised(log: EvaluationLog) -> FloatArray:
     """[1, features and bin, each of mean 0 and deviation 1 over the log], [N, 1 + d]."""
-    features = np.hstack([log.features.astype(np.float64), log.step[:, None].astype(np.float64)])
+    mean, spread = scale(log)
+    scaled = (_with_bin(log) - mean) / spread
+    return np.hstack([np.ones((log.n_rows, 1)), scaled])
+
+
+def scale(log: EvaluationLog) -> tuple[FloatArray, FloatArray]:
+    """Mean of the features and the bin, and what they are divided by, [d] each."""
+    features = _with_bin(log)
     spread = features.std(axis=0)
     # A constant column centres to 0 and stays there; rounding must not blow it up.
     spread[spread <= 1e-9 * np.abs(features).max(axis=0, initial=0.0)] = np.inf
-    scaled = (features - features.mean(axis=0)) / spread
-    return np.hstack([np.ones((log.n_rows, 1)), scaled])
+    return np.asarray(features.mean(axis=0)), np.asarray(spread)
+
+
+def _with_bin(log: EvaluationLog) -> FloatArray:
+    return np.hstack([log.features.astype(np.float64), log.step[:, None].astype(np.float64)])

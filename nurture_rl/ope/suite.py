@@ -9,6 +9,7 @@ from math import isfinite
 import numpy as np
 
 from nurture_rl.errors import FitError, OverlapError, SameEstimateError
+from nurture_rl.ope.censoring import RunningLog, aipcw_dr, ipcw_ips
 from nurture_rl.ope.estimators import ValueEstimate, dm, dr, ips, snips
 from nurture_rl.ope.log import EvaluationLog, horizon
 from nurture_rl.ope.sequential.abstraction import Cells, value_cells
@@ -31,21 +32,31 @@ from nurture_rl.progress import PROGRESS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Running:
+    """A question on all episodes of a running log, the finished standing in for the open."""
+
+    of: RunningLog
+    target: TargetOnLog
+    predictions: ValuePredictions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """What an estimator may read to say what one target policy would earn."""
 
-    log: EvaluationLog
+    log: EvaluationLog  # whole episodes
     target: TargetOnLog
     predictions: ValuePredictions  # of the cross-fitted value model under the target
+    running: Running | None = None  # where estimates weight for the episodes that `log` leaves out
 
 
 Estimator = Callable[[Question], ValueEstimate]
 
 ESTIMATORS: Mapping[str, Estimator] = {
-    "ips": lambda asked: ips(asked.log, asked.target.taken),
+    "ips": lambda asked: _ips(asked),
     "snips": lambda asked: snips(asked.log, asked.target.taken),
     "dm": lambda asked: dm(asked.log, asked.predictions),
-    "dr": lambda asked: dr(asked.log, asked.target.taken, asked.predictions),
+    "dr": lambda asked: _dr(asked),
     "clipped_ips": lambda asked: tuned_clipped_ips(asked.log, asked.target.taken).estimate,
     "sndr": lambda asked: _sndr(asked),
     "switch_dr": lambda asked: (
@@ -69,6 +80,9 @@ SLOW_ESTIMATORS: Mapping[str, Estimator] = {
 # Estimators in which an outcome counts with its full importance weight: right propensities make
 # them right, whatever the model and however much of a contact's state the features leave out.
 FULLY_WEIGHTED = frozenset({"ips", "snips", "dr", "sndr", "mrdr", "wdr"})
+
+# The estimators that have a form in which finished episodes stand in for open ones.
+FOR_OPEN_EPISODES = frozenset({"ips", "dr"})
 
 
 # What one policy's weights or model may come to; it is no other policy's or estimator's business.
@@ -97,6 +111,12 @@ def answers(
     refusals: dict[str, str] = {}
     for name, estimator in estimators.items():
         PROGRESS.info("%s of %s", name, about)
+        if asked.running is not None and name not in FOR_OPEN_EPISODES:
+            refusals[name] = (
+                "it has no form that weights for open episodes; "
+                "evaluation.open_episodes=complete_only asks it without them"
+            )
+            continue
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 found = estimator(asked)
@@ -111,6 +131,28 @@ def answers(
                 "the logging policy, or state rewards in a larger unit"
             )
     return Answers(estimates, refusals)
+
+
+def as_logged(log: EvaluationLog, running: Running | None) -> ValueEstimate:
+    """The logging policy's own mean, on the log that the estimators read."""
+    if running is None:
+        return ips(log, log.propensity)
+    of = running.of
+    return ipcw_ips(of.log, of.log.propensity, of.followed)
+
+
+def _ips(asked: Question) -> ValueEstimate:
+    if asked.running is None:
+        return ips(asked.log, asked.target.taken)
+    one = asked.running
+    return ipcw_ips(one.of.log, one.target.taken, one.of.followed)
+
+
+def _dr(asked: Question) -> ValueEstimate:
+    if asked.running is None:
+        return dr(asked.log, asked.target.taken, asked.predictions)
+    one = asked.running
+    return aipcw_dr(one.of.log, one.target.taken, one.predictions, one.of.followed)
 
 
 def _sndr(asked: Question) -> ValueEstimate:

@@ -24,6 +24,7 @@ from nurture_rl.ope.log import (
     continuation,
     horizon,
 )
+from nurture_rl.ope.numbering import numbered
 from nurture_rl.ope.ridge import (
     RidgeSums,
     best_penalties,
@@ -201,6 +202,16 @@ def fit_values(designs: Sequence[ValueDesign], target: FloatArray) -> tuple[Valu
     return tuple(found)
 
 
+def reward_weights(design: ValueDesign) -> FloatArray:
+    """Weights of [1, features and bin] for every action's reward, by fold, [K, 1 + d, a].
+
+    Each fold's model never saw its contacts. Of a design of single decisions: no target enters.
+    """
+    nothing = np.zeros((design.feature_map.source.size,) * 2)
+    folds = range(len(design.factors))
+    return np.stack([design.feature_map.columns(_iterate(design, nothing, k)) for k in folds])
+
+
 def _predicted(
     design: ValueDesign, sorted_target: FloatArray, onward: list[FloatArray]
 ) -> ValuePredictions:
@@ -311,7 +322,7 @@ def _parts(
 def _fold_of_row(
     log: EvaluationLog, rng: np.random.Generator, config: ValueModelConfig
 ) -> IntArray:
-    names, contact = np.unique(log.cluster, return_inverse=True)
-    require_folds(config.n_folds, config.penalties, names.size)
-    group = rng.permutation(names.size) % min(config.n_folds, names.size)
+    contact, count = numbered(log.cluster)
+    require_folds(config.n_folds, config.penalties, count)
+    group = rng.permutation(count) % min(config.n_folds, count)
     return np.asarray(group[contact][log.episode], dtype=np.int64)

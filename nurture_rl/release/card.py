@@ -39,7 +39,11 @@ def card_markdown(card: PolicyCard) -> str:
     lines += _evidence(card.evidence)
     if card.decision is not None:
         passed = "passed" if card.decision.passed else "refused"
-        lines += ["", f"Gate: **{passed}**.", *(f"- {reason}" for reason in card.decision.reasons)]
+        lines += [
+            "",
+            f"Gate: **{passed}**.",
+            *(f"- {one.sentence}" for one in card.decision.causes),
+        ]
     for title, sentences in (("What the log supports", card.supports), ("Limits", card.limits)):
         lines += ["", f"## {title}", ""]
         lines += [f"- {sentence}" for sentence in sentences] or ["- nothing stated"]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nurture_rl.appraisal.record import TOO_FAR
-from nurture_rl.errors import GateRefusal
 from nurture_rl.ope.checks.findings import Finding
 from nurture_rl.ope.ties import negligible
+from nurture_rl.release.causes import Cause, Reason, causes_of
 from nurture_rl.simulator.gap.verdict import Trust
 
 UNDECIDED = "cannot_tell_yet"  # the verdict of an evaluation that found no answer
@@ -57,6 +57,15 @@ class ProgramEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class HarmEvidence:
+    """A limit on a harm that a policy is not shown to keep to."""
+
+    limit: str
+    bounded: bool  # there is an upper bound, and it is too high; else there is none
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class GateEvidence:
     """What two independent judges say of a candidate, in plain numbers."""
 
@@ -72,8 +81,9 @@ class GateEvidence:
     verdict: str  # of the off-policy evaluation
     verdict_text: str
     verdict_on_bar: bool = True  # the rules of that verdict are the bar
-    refusals: tuple[Finding, ...] = ()  # checks of log, candidate and reference that refuse
-    harms: tuple[str, ...] = ()  # limits on harms that it is not shown to keep to, in words
+    refusals: tuple[Finding, ...] = ()  # checks of the log and of the candidate that refuse
+    reference_refusals: tuple[Finding, ...] = ()  # checks of the reference that do
+    harms: tuple[HarmEvidence, ...] = ()  # limits on harms that it is not shown to keep to
     world: WorldJudgement | None = None  # None: the simulator was not held against a log
     bar: BarEvidence | None = None  # None: no program to be compared with
     programs: tuple[ProgramEvidence, ...] = ()  # beside the reference and the bar
@@ -97,6 +107,7 @@ class GateDecision:
     passed: bool
     reasons: tuple[str, ...]
     rules_enough: bool = False  # refused because it is not shown to beat the bar
+    causes: tuple[Cause, ...] = ()  # the reasons by what causes them, to be read by people
 
 
 def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
@@ -114,60 +125,97 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
     """
     heard = _heard_on_the_bar(evidence, config)
     below = [one for told in heard for one in _above(*told, evidence, config)]
-    told = (*_checks(evidence), *_overlap(evidence), *_verdict(evidence))
-    harms = tuple(f"A limit on harm is not kept: {one}." for one in evidence.harms)
-    reasons = (*told, *harms, *below, *_veto(evidence))
-    reasons += tuple(_world(evidence, config))
-    for where, found in ((_LOG, evidence.logged), (_SIMULATOR, evidence.simulated)):
-        reasons += tuple(_bound(where, found, evidence, config))
-    for where, found, _ in heard:
-        reasons += tuple(_sure(where, found, config))
+    found = [*_checks(evidence), *_overlap(evidence), *_verdict(evidence), *_harms(evidence)]
+    found += [*below, *_veto(evidence), *_world(evidence, config)]
+    for where, logged in ((_LOG, evidence.logged), (_SIMULATOR, evidence.simulated)):
+        found += _bound(where, logged, evidence, config)
+    for where, over, _ in heard:
+        found += _sure(where, over, config)
     # A log with wrong numbers, unlike one that is too far, is no ground to serve anything on.
-    broken = any(one.code not in TOO_FAR for one in evidence.refusals)
+    refused = (*evidence.refusals, *evidence.reference_refusals)
+    broken = any(one.code not in TOO_FAR for one in refused)
     by_the_log = evidence.verdict == RULES and evidence.verdict_on_bar
     enough = by_the_log or (bool(below) and _may_speak(evidence.world, config))
-    return GateDecision(not reasons, tuple(dict.fromkeys(reasons)), enough and not broken)
+    reasons = tuple(dict.fromkeys(one.text for one in found))
+    return GateDecision(not reasons, reasons, enough and not broken, causes_of(found))
 
 
-def require_passed(decision: GateDecision) -> None:
-    """Guard a release.
+def _checks(evidence: GateEvidence) -> Iterator[Reason]:
+    for name, refusals in (
+        (evidence.candidate, evidence.refusals),
+        (evidence.reference, evidence.reference_refusals),
+    ):
+        for one in refusals:
+            advice = f"; {one.advice}" if one.advice else ""
+            yield Reason(
+                f"The check {one.code!r} refuses: {one.sentence}{advice}.",
+                one.code,
+                _not_carried(name) if one.code in TOO_FAR else _not_believed(name),
+                one.sentence,
+                one.advice,
+            )
 
-    Raises:
-        GateRefusal: the gate did not let the candidate through; carries every reason.
-    """
-    if not decision.passed:
-        raise GateRefusal("the gate refuses this release: " + " ".join(decision.reasons))
+
+def _not_carried(name: str) -> str:
+    return f"The log does not carry {name}"
 
 
-def _checks(evidence: GateEvidence) -> Iterator[str]:
-    for one in evidence.refusals:
-        advice = f"; {one.advice}" if one.advice else ""
-        yield f"The check {one.code!r} refuses: {one.sentence}{advice}."
+def _not_believed(name: str) -> str:
+    return f"This log cannot be believed about {name}"
 
 
-def _overlap(evidence: GateEvidence) -> Iterator[str]:
+def _not_above(evidence: GateEvidence, other: str) -> str:
+    return f"{evidence.candidate} is not shown to earn more than {other}"
+
+
+def _overlap(evidence: GateEvidence) -> Iterator[Reason]:
     if not evidence.overlap_feasible:
         detail = f" ({evidence.overlap_text.rstrip('.')})" if evidence.overlap_text else ""
-        yield (
+        told = any(one.code in TOO_FAR for one in evidence.refusals)
+        yield Reason(
             f"The log cannot show what {evidence.candidate} would do{detail}: its effective sample "
             f"size is {evidence.effective_sample_size:.1f} among {evidence.contacts} contacts; "
-            "keep it nearer to the logging policy or log with more exploration."
+            "keep it nearer to the logging policy or log with more exploration.",
+            "overlap",
+            _not_carried(evidence.candidate),
+            "" if told else evidence.overlap_text,
         )
 
 
-def _verdict(evidence: GateEvidence) -> Iterator[str]:
+def _verdict(evidence: GateEvidence) -> Iterator[Reason]:
     if evidence.verdict == UNDECIDED:
         detail = f": {evidence.verdict_text.rstrip('.')}" if evidence.verdict_text else ""
-        yield f"The off-policy evaluation cannot tell yet{detail}."
+        text = f"The off-policy evaluation cannot tell yet{detail}."
+        yield Reason(text, "verdict", _unheard(evidence))
     if evidence.verdict == RULES:
         detail = f": {evidence.verdict_text.rstrip('.')}" if evidence.verdict_text else ""
-        yield (
+        on_bar = evidence.bar is not None and evidence.verdict_on_bar
+        yield Reason(
             f"Plain rules are enough{detail}; release them as they are, which needs no gate, or "
-            "lower the margin that a gain over them must exceed."
+            "lower the margin that a gain over them must exceed.",
+            "verdict",
+            _not_above(evidence, evidence.bar.name) if evidence.bar and on_bar else "",
+            evidence.verdict_text,
         )
 
 
-def _veto(evidence: GateEvidence) -> Iterator[str]:
+def _harms(evidence: GateEvidence) -> Iterator[Reason]:
+    for one in evidence.harms:
+        text = f"A limit on harm is not kept: {one.sentence}."
+        if one.bounded:
+            yield Reason(text, "limits on harm", "Limits on harm are not kept", one.sentence)
+        else:
+            brief = f"nobody can bound {one.limit}"
+            yield Reason(text, "limits on harm", _unheard(evidence), brief)
+
+
+def _unheard(evidence: GateEvidence) -> str:
+    """What withholds all that would be read off the log, and has been said by what found it."""
+    said = [one.cause for one in (*_checks(evidence), *_overlap(evidence))]
+    return said[0] if said else ""
+
+
+def _veto(evidence: GateEvidence) -> Iterator[Reason]:
     """Programs that learned nothing and that the log shows to earn more."""
     more = [
         f"{evidence.candidate} less {one.name} is {_told(one.logged, evidence.unit)}"
@@ -175,28 +223,33 @@ def _veto(evidence: GateEvidence) -> Iterator[str]:
         if one.logged.upper < 0.0 and not _rounding(one.logged.upper, one.logged, evidence)
     ]
     if more:
-        yield f"The log shows that a program that learned nothing earns more: {'; '.join(more)}."
+        told = "The log shows that a program that learned nothing earns more"
+        yield Reason(f"{told}: {'; '.join(more)}.", "programs")
 
 
-def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[str]:
+def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[Reason]:
     found = evidence.world
     if found is None:
         if config.judged_world:
-            yield (
+            yield Reason(
                 "The simulator was not held against a log; report its reality gap on held-out "
-                "contacts first."
+                "contacts first.",
+                "reality gap",
             )
     elif found.trust is Trust.NOTHING:
-        yield f"The simulator must not be trusted ({found.cause}): {found.sentence}"
+        told = f"The simulator must not be trusted ({found.cause}): {found.sentence}"
+        yield Reason(told, "reality gap")
     elif found.trust is Trust.TRAINING and config.ranking:
-        yield (
+        yield Reason(
             f"The simulator may be used for training, not for ranking ({found.cause}), and this "
-            f"release asks for one that may: {found.sentence}"
+            f"release asks for one that may: {found.sentence}",
+            "reality gap",
         )
     elif found.trust is Trust.TRAINING and found.worst is None:
-        yield (
+        yield Reason(
             f"The simulator may be trusted only as an ensemble ({found.cause}), and the bound in "
-            f"the ensemble's worst quantile was not given: {found.sentence}"
+            f"the ensemble's worst quantile was not given: {found.sentence}",
+            "reality gap",
         )
     elif found.trust is Trust.TRAINING and found.worst is not None:
         yield from _bound(_WORST, found.worst, evidence, config)
@@ -227,15 +280,15 @@ def _heard_on_the_bar(
 
 def _bound(
     where: str, found: Difference, evidence: GateEvidence, config: GateConfig
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     """What a bound on the gain over the reference lacks."""
     yield from _sure(where, found, config)
     yield from _above(where, found, evidence.reference, evidence, config)
 
 
-def _sure(where: str, found: Difference, config: GateConfig) -> Iterator[str]:
+def _sure(where: str, found: Difference, config: GateConfig) -> Iterator[Reason]:
     if not found.level >= config.level:
-        yield (
+        yield Reason(
             f"The interval {where} holds with {100 * found.level:.4g} % confidence, "
             f"{100 * config.level:.4g} % are required."
         )
@@ -243,14 +296,17 @@ def _sure(where: str, found: Difference, config: GateConfig) -> Iterator[str]:
 
 def _above(
     where: str, found: Difference, other: str, evidence: GateEvidence, config: GateConfig
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     over = found.lower - config.margin
     # A bound that is not a number must not pass either.
     if not over > 0.0 or _rounding(over, found, evidence):
-        unit = evidence.unit
-        yield (
-            f"{evidence.candidate} less {other} {where} is {_told(found, unit)}; the lower bound "
-            f"must lie above {config.margin:+.4g} {unit}."
+        unit, told = evidence.unit, _told(found, evidence.unit)
+        limit = f"lower bound must lie above {config.margin:+.4g} {unit}"
+        yield Reason(
+            f"{evidence.candidate} less {other} {where} is {told}; the {limit}.",
+            cause=_not_above(evidence, other),
+            brief=f"{where} the difference is {told}",
+            advice=f"each {limit}",
         )
 
 

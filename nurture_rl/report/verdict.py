@@ -24,7 +24,7 @@ class Headline:
 def headline(source: ReportInput) -> Headline:
     """Say what the evidence carries: a release, a refusal, or no answer yet."""
     candidate, reference = source.candidate, source.reference
-    reasons = tuple(str(reason) for reason in listed(source.gate, "reasons"))
+    reasons = tuple(words(cause, "sentence") or "" for cause in listed(source.gate, "causes"))
     if candidate is None:
         sentence = f"Stay with “{reference}”: this run proposes no policy in its place."
         return Headline("open", "Cannot tell yet", sentence, reasons)

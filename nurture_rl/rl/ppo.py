@@ -23,7 +23,7 @@ class PPOConfig:
     """How the actor is trained; a rollout is one horizon of every contact."""
 
     name: str = "ppo"  # what descriptions of policies call it
-    iterations: int = 60
+    iterations: int = 60  # rounds of playing and learning
     n_contacts: int = 2048  # played side by side
     epochs: int = 4  # passes over a rollout
     minibatches: int = 8  # of a pass
@@ -32,7 +32,7 @@ class PPOConfig:
     clip: float = 0.2  # largest change of a probability ratio that still earns gradient
     entropy: float = 0.01  # weight of the entropy over legal actions
     trace: float = 0.95  # lambda of the advantage estimates
-    max_grad_norm: float = 0.5
+    max_grad_norm: float = 0.5  # gradients that are longer are cut to it
     target_kl: float = 0.02  # nats; further steps of an iteration are skipped beyond 1.5 times this
     discount: float | None = None  # per bin; None: the journey's
 

@@ -65,7 +65,7 @@ class Listener(Server):
         Raises:
             ListenError: another process listens there.
         """
-        host, port = bound.getsockname()[:2]
+        host, port, *_ = bound.getsockname()  # IPv6 names more
         try:
             bound.listen(_BACKLOG)
         except OSError as error:

@@ -15,7 +15,7 @@ from typing import Any
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import opening, rows
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, Planned, Quarantined
+from nurture_rl.serving.records import Contact, Decision, Episode, Event, Planned
 
 _BLOCK = 50_000  # rows read from the database at a time
 
@@ -135,11 +135,6 @@ class StoreReader:
             "(SELECT decision_id FROM events WHERE decision_id IS NOT NULL)"
         )
         return frozenset(found for (found,) in self._read(asked))
-
-    def quarantined(self) -> list[Quarantined]:
-        """Every row that was refused or mended, in the order they came."""
-        found = self._read("SELECT received_us, door, contact_id, reason, raw FROM quarantine")
-        return [Quarantined(*row) for row in found]
 
     def spellings(self) -> dict[str, str]:
         """Contact ids as they came, where that is not how they are stored."""

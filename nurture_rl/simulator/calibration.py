@@ -54,11 +54,6 @@ class Calibration:
     rows: int  # held out
     from_day: int | None = None  # days since 1970; judged on it and later days, fitted to earlier
 
-    @property
-    def constant_heads(self) -> tuple[str, ...]:
-        """Heads with too few events to learn from."""
-        return tuple(head.head for head in self.heads if not head.learned)
-
 
 def head_calibration(
     head: str,

@@ -79,7 +79,7 @@ def action_effects(
     """
     z = torch.cat([embedding, torch.ones_like(embedding[:, :1])], dim=1).double()
     n, y = bins.T.double(), torch.minimum(events, bins).T.double()
-    base = ((y.sum(1) + 0.5) / (n.sum(1) + 1.0)).clamp(1e-6, 1.0 - 1e-6)
+    base = (y.sum(1) + 0.5) / (n.sum(1) + 1.0)  # never 0 or 1
     beta = torch.zeros((len(n), z.shape[1]), dtype=torch.float64, device=z.device)
     beta[:, -1] = torch.logit(base)
     prior = torch.full((z.shape[1],), precision, dtype=torch.float64, device=z.device)

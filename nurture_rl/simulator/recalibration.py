@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_STEPS = 20
+_STEPS = 20  # at most
+_BLOCK = 8192  # rows whose scores stay in cache
+_SETTLED = 1e-10  # log-odds: a last step that moves no single-precision number
 _SLOPE_PRECISION = 16.0  # slope 1 +- 0.25
 _SHIFT_PRECISION = 4.0  # shift 0 +- 0.5 at the mean logit
 
@@ -49,8 +51,11 @@ def recalibrate(
         a = (curve * x * x).sum(0) + _SLOPE_PRECISION
         b, c = (curve * x).sum(0), curve.sum(0) + _SHIFT_PRECISION
         determinant = a * c - b * b
-        slope = slope - (c * gradient[0] - b * gradient[1]) / determinant
-        shift = shift - (a * gradient[1] - b * gradient[0]) / determinant
+        flatter = (c * gradient[0] - b * gradient[1]) / determinant
+        lower = (a * gradient[1] - b * gradient[0]) / determinant
+        slope, shift = slope - flatter, shift - lower
+        if max(float(flatter.abs().max()), float(lower.abs().max())) < _SETTLED:
+            break
     return slope.float(), (shift - slope * middle).float()
 
 
@@ -66,13 +71,19 @@ def match_rates(
         logits: with their slopes, [n, H].
         happened, used, offset, exposure: as for `recalibrate`.
     """
-    y, w, known = happened.double(), used.double(), exposure.double()
-    z = logits.double() + offset
-    shift = torch.zeros(z.shape[1], dtype=torch.float64, device=z.device)
+    parts = (logits.double() + offset, happened.double(), used.double(), exposure.double())
+    blocks = list(zip(*(torch.split(part, _BLOCK) for part in parts), strict=True))
+    shift = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)
     for _ in range(_STEPS):
-        off, curve = _scores(z + shift, y, w, known)
-        slope = off.sum(0) + _SHIFT_PRECISION * shift
-        shift = shift - (slope / (curve.sum(0) + _SHIFT_PRECISION)).clamp(-1.0, 1.0)
+        slope, curve = _SHIFT_PRECISION * shift, torch.full_like(shift, _SHIFT_PRECISION)
+        for z, y, w, known in blocks:
+            off, bend = _scores(z + shift, y, w, known)
+            slope += off.sum(0)
+            curve += bend.sum(0)
+        step = (slope / curve).clamp(-1.0, 1.0)
+        shift = shift - step
+        if float(step.abs().max()) < _SETTLED:
+            break
     return shift.float()
 
 

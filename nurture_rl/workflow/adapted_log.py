@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from nurture_rl.logs.adapters import heartsteps, hillstrom, starbucks_offers
+from nurture_rl.logs.adapters.common import Adapter
 from nurture_rl.workflow.raw_folder import note_source, require_unchanged
 
-ADAPTERS = {
+ADAPTERS: dict[str, Adapter] = {
     "hillstrom": hillstrom.write_raw,
     "heartsteps": heartsteps.write_raw,
     "starbucks_offers": starbucks_offers.write_raw,

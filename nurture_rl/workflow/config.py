@@ -12,7 +12,7 @@ from omegaconf import II, MISSING, DictConfig, OmegaConf
 
 from nurture_envs.clock import require_zone
 from nurture_envs.fields import hint
-from nurture_rl.appraisal.evaluate import EvaluationConfig
+from nurture_rl.appraisal.evaluate import OPEN_EPISODES, EvaluationConfig
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import ConfigError, TimeZoneError
 from nurture_rl.rl.ppo import PPOConfig
@@ -207,6 +207,7 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
     _require_known(run, plain, "")
     _require_among("data.source", run.data.source, sources)
     _require_among("release.world", run.release.world, WORLDS)
+    _require_among("evaluation.open_episodes", run.evaluation.open_episodes, OPEN_EPISODES)
     if not 0.0 < run.data.held_out < 1.0:
         raise ConfigError(f"data.held_out must lie in (0, 1), got {run.data.held_out}")
     _require_ranges(run)

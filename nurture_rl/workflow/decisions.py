@@ -17,7 +17,6 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, Clock
 from nurture_envs.journey import Journey
 from nurture_rl.errors import FitError
-from nurture_rl.ope.log import EvaluationLog, as_single_decisions, evaluation_log
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -168,7 +167,7 @@ def finished_episodes(decisions: Decisions) -> Decisions:
     Raises:
         FitError: there are none.
     """
-    rows = ~decisions.held_out & _whole(decisions)
+    rows = ~decisions.held_out & whole_episodes(decisions)
     if not rows.any():
         raise FitError(
             "no training contact's episode is over; wait for the horizon to pass, or say until "
@@ -177,66 +176,7 @@ def finished_episodes(decisions: Decisions) -> Decisions:
     return decisions.take(rows)
 
 
-def _whole(decisions: Decisions) -> BoolArray:
+def whole_episodes(decisions: Decisions) -> BoolArray:
     """Rows of episodes every row of which is complete, [N]."""
     broken = np.bincount(decisions.episode, weights=~decisions.complete) > 0
     return np.asarray(~broken[decisions.episode])
-
-
-def _known(decisions: Decisions, journey: Journey) -> BoolArray:
-    return decisions.matured if journey.estimand == "per_decision" else _whole(decisions)
-
-
-def held_out_rows(decisions: Decisions, journey: Journey) -> BoolArray:
-    """Rows that off-policy evaluation may read, [N].
-
-    Episodes whose horizon is not over are left out whole, also those that ended early: a running
-    log would else keep the successes. Where every decision is judged by itself, only decisions
-    that are not matured are left out.
-
-    Raises:
-        FitError: no held-out contact's outcome is known yet.
-    """
-    rows = decisions.held_out & _known(decisions, journey)
-    if not rows.any():
-        raise FitError(
-            "no held-out contact's episode is over, so nothing can be evaluated; wait for the "
-            "horizon to pass, or say until when the log is complete (data.complete_until)"
-        )
-    return np.asarray(rows)
-
-
-def held_out_log(
-    decisions: Decisions, journey: Journey, reward: FloatArray | None = None
-) -> EvaluationLog:
-    """The held-out contacts' episodes for off-policy evaluation, as `held_out_rows` chooses them.
-
-    Args:
-        decisions: of the whole log.
-        journey: names unit, discount, factors and estimand.
-        reward: another outcome than the journey's reward, [N] of the whole log.
-
-    Raises:
-        FitError: no held-out contact's outcome is known yet.
-        PropensityError: a propensity is missing.
-    """
-    catalog = ActionCatalog.of(journey)
-    rows = held_out_rows(decisions, journey)
-    kept = decisions.take(rows)
-    _, first = np.unique(kept.episode, return_index=True)
-    log = evaluation_log(
-        features=kept.features,
-        mask=kept.mask,
-        action=kept.action,
-        propensity=kept.propensity,
-        logged_probabilities=kept.probabilities,
-        reward=kept.reward if reward is None else reward[rows],
-        episode=kept.episode,
-        step=kept.step,
-        cluster=np.unique(kept.cluster[first], return_inverse=True)[1],
-        terminal=kept.terminal,
-        action_factors=catalog.factors,
-        discount=journey.reward.discount if reward is None else 1.0,
-        unit=journey.reward.unit,
-    )
-    return as_single_decisions(log) if journey.estimand == "per_decision" else log

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from math import inf, isfinite, nan
-from typing import TYPE_CHECKING
 
-from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.appraisal.evaluation import LOGGED
+from nurture_rl.appraisal.record import REFUSE, Appraisal
+from nurture_rl.ope.checks.findings import Finding
 from nurture_rl.ope.intervals import Difference as LoggedDifference
 from nurture_rl.release.gate import (
     BarEvidence,
     Difference,
     GateEvidence,
+    HarmEvidence,
     ProgramEvidence,
     WorldJudgement,
 )
 from nurture_rl.simulator.gap.verdict import GapVerdict, Trust
 from nurture_rl.workflow.evaluate import Evaluated
 from nurture_rl.workflow.simulated import WorldRow
-
-if TYPE_CHECKING:
-    pass
 
 
 def in_order(found: Evaluated, trust: Trust) -> list[str]:
@@ -65,7 +64,12 @@ def evidence_on(candidate: str, found: Evaluated, verdict: GapVerdict) -> GateEv
         verdict_text="" if policy.judgement is None else policy.judgement.reason,
         verdict_on_bar=appraisal.rules == found.bar.name,
         refusals=appraisal.refusals(candidate),
-        harms=appraisal.broken_limits(candidate),
+        reference_refusals=_of_reference(appraisal),
+        harms=tuple(
+            HarmEvidence(limit.name, isfinite(kept.upper), kept.sentence)
+            for limit in appraisal.limits
+            if not (kept := limit.policies[candidate]).kept
+        ),
         world=world_judgement(verdict, played),
         bar=_against_bar(found, candidate),
         programs=tuple(
@@ -75,6 +79,12 @@ def evidence_on(candidate: str, found: Evaluated, verdict: GapVerdict) -> GateEv
         ),
         earned=abs(played.value) + abs(played.value - played.difference),
     )
+
+
+def _of_reference(appraisal: Appraisal) -> tuple[Finding, ...]:
+    """What is refused of the reference beside what is of the whole log."""
+    reference = appraisal.evaluation.reference
+    return () if reference == LOGGED else appraisal.target_checks[reference].of(REFUSE)
 
 
 def _difference(told: LoggedDifference | None, level: float) -> Difference:

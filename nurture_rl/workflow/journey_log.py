@@ -11,14 +11,15 @@ import numpy as np
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
-from nurture_rl.appraisal.appendices import Beside
+from nurture_rl.appraisal.appendices import Beside, StillRunning
 from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.appraisal.kpis import Kpi
 from nurture_rl.appraisal.risk.limits import Limit
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.policies.policy import FloatArray, Policy
 from nurture_rl.workflow.bar import Field, field_of
-from nurture_rl.workflow.decisions import Decisions, held_out_log, held_out_rows
+from nurture_rl.workflow.decisions import Decisions
+from nurture_rl.workflow.held_out import held_out_log, held_out_rows, running_log
 from nurture_rl.workflow.ope_log import Labels, few_levels
 
 HARMS = {"unsubscribe": "unsubscribes", "complaint": "complaints", "hard_bounce": "hard bounces"}
@@ -35,7 +36,7 @@ class HeldOut:
 
 
 def held_out(decisions: Decisions, journey: Journey) -> HeldOut:
-    """The held-out contacts' log with days, segments, harms, factors and key figures.
+    """The held-out contacts' whole episodes with what stands beside them, open episodes too.
 
     Raises:
         FitError: no held-out contact's outcome is known yet.
@@ -50,11 +51,20 @@ def held_out(decisions: Decisions, journey: Journey) -> HeldOut:
         kpis=_kpis(journey, amounts),
         harms=_harms(journey, amounts),
         limits=_limits(journey, amounts),
+        running=_running(decisions, journey),
         factors=_factors(journey),
         features=names,
         actions=ActionCatalog.of(journey).ids,
     )
     return HeldOut(log, beside, decisions.action.size - int(rows.sum()))
+
+
+def _running(decisions: Decisions, journey: Journey) -> StillRunning | None:
+    found = running_log(decisions, journey)
+    if found is None:
+        return None
+    of, rows = found
+    return StillRunning(of, tuple(kpi.amounts for kpi in _kpis(journey, decisions.amounts[rows])))
 
 
 def field_on(

@@ -15,6 +15,7 @@ from nurture_rl.workflow.config import SOURCES, DataConfig, RunConfig, Settings,
 from nurture_rl.workflow.typed import composable
 
 _SAID = ("actions", "unit", "discount", "missing")  # under `data` itself, for every source
+ENGINES = ("auto", "memory", "streaming")
 FOREIGN = ("frame", "obp", "minari", "d3rlpy")  # logs that have no journey
 
 
@@ -50,12 +51,23 @@ class AskConfig:
 
 
 @dataclass
+class StreamingConfig:
+    """Whether a log is summed up batch after batch, in bounded memory, or read whole."""
+
+    engine: str = "auto"  # memory, streaming, or auto: streaming from `rows` decisions on
+    rows: int = 2_000_000  # of a Parquet table of single decisions
+    sample_rows: int = 1_000_000  # at most, at hand one by one for checks and the reward model
+    batch_rows: int = 262_144  # in memory at a time, by worker; workers are `threads`
+
+
+@dataclass
 class OpeConfig(RunConfig):
     """A run's settings, a log, target policies, and what is asked of them."""
 
     data: OpeDataConfig = field(default_factory=OpeDataConfig)
     targets: dict[str, Any] = field(default_factory=dict)  # policies described here, by name
     ask: AskConfig = field(default_factory=AskConfig)
+    stream: StreamingConfig = field(default_factory=StreamingConfig)
 
 
 def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
@@ -74,6 +86,9 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
         ("ask.margin", run.ask.margin, run.ask.margin is None or run.ask.margin >= 0.0),
         ("ask.estimators", run.ask.estimators, len(run.ask.estimators) > 0),
     ]
+    counts = ("rows", "sample_rows", "batch_rows")
+    checks += [(f"stream.{name}", (n := getattr(run.stream, name)), n >= 1) for name in counts]
+    checks.append(("stream.engine", run.stream.engine, run.stream.engine in ENGINES))
     for name, value, good in checks:
         if not good:
             raise ConfigError(

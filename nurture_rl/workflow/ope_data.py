@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.interchange.admission import LoggedRows, RefusedRow, admit
+from nurture_rl.interchange.admission import admit
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback_file
 from nurture_rl.interchange.containers import npz_arrays
 from nurture_rl.interchange.foreign_episodes import (
@@ -20,6 +20,7 @@ from nurture_rl.interchange.foreign_episodes import (
     read_episodes,
 )
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
+from nurture_rl.interchange.logged_rows import LoggedRows, RefusedRow
 from nurture_rl.wording import counted
 from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import record

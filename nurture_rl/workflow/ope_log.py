@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from nurture_rl.appraisal.appendices import Beside
 from nurture_rl.errors import ConfigError
-from nurture_rl.interchange.admission import Admission, RefusedRow, reasons_counted
+from nurture_rl.interchange.admission import Admission, reasons_counted
+from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.ope.targets import Tabled, TargetPolicy
 
@@ -106,7 +107,9 @@ def few_levels(log: EvaluationLog, names: tuple[str, ...], most: int = 4) -> dic
     first = log.features[first_rows(log)]
     found: dict[str, Labels] = {}
     for name, column in zip(names, first.T, strict=True):
-        levels = np.unique(column)
-        if 2 <= levels.size <= LEVELS and len(found) < most:
-            found[name] = np.array([f"{value:g}" for value in column], dtype=object)
+        if len(found) == most:
+            break
+        levels, level = np.unique(column, return_inverse=True)
+        if 2 <= levels.size <= LEVELS:
+            found[name] = np.array([f"{value:g}" for value in levels], dtype=object)[level]
     return found

@@ -105,6 +105,26 @@ def target_policies(
     return {name: found[name] for name in (*admission.targets, *targets) if name in found}
 
 
+def on_batch(
+    policies: Mapping[str, TargetPolicy | Tabled], targets: Mapping[str, Any], batch: Admission
+) -> dict[str, TargetPolicy | Tabled]:
+    """The policies on another part of the log they were described for.
+
+    Args:
+        policies: of `target_policies` on one part.
+        targets: their descriptions.
+        batch: the other part.
+    """
+    found: dict[str, TargetPolicy | Tabled] = {
+        name: policy for name, policy in policies.items() if not isinstance(policy, Tabled)
+    }
+    found |= {name: Tabled(table) for name, table in batch.targets.items()}
+    for name in policies:
+        if name not in found:  # a step from what was logged is of the rows at hand
+            found[name] = _toward(name, _kind(name, targets[name])[1], found, batch)
+    return {name: found[name] for name in policies}
+
+
 def _kind(name: str, spec: Any) -> tuple[str, Any]:
     if isinstance(spec, str):
         spec = {"uniform": True} if spec == "uniform" else {"always": spec}

@@ -39,6 +39,8 @@ from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
 from nurture_rl.workflow.ope_data import opened_log, quarantine_table, require_policies
 from nurture_rl.workflow.ope_log import OpenedLog
+from nurture_rl.workflow.ope_sample import Sampled, streams
+from nurture_rl.workflow.ope_stream import appraised_stream, opened_stream
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.stages import code_hash
 
@@ -76,14 +78,22 @@ def run_ope(config: DictConfig) -> Finished:
     tags = {"verb": "ope", "data": run.data.name, "journey": run.data.journey}
     name = f"ope {run.data.name} seed {run.seed}"
     with threadpool_limits(run.threads):
-        opened = opened_log(Pipeline(checked, say), run)
+        sampled: Sampled | None = None
+        if streams(run):
+            opened, sampled = opened_stream(run)
+        else:
+            opened = opened_log(Pipeline(checked, say), run)
         require_policies(opened, run.ask.candidate)
         PROGRESS.info("opening the store of runs")
         tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
         with tracking as tracked:
-            read, source = opened.log.n_rows, opened.facts["source"]
+            if sampled is None:
+                appraisal = appraised(opened, run, checked.evaluation)
+            else:
+                config = asked_of(opened, run, checked.evaluation)
+                opened, appraisal = appraised_stream(opened, sampled, run, config)
+            read, source = opened.facts["kept"], opened.facts["source"]
             say(f"{counted(read, 'decision')} of {source} {plural(read, 'is', 'are')} read")
-            appraisal = appraised(opened, run, checked.evaluation)
             document = _document(opened, appraisal, checked.plain, run)
             PROGRESS.info("drawing the report")
             folder = root / "ope" / str(document["run"]["settings_hash"])
@@ -104,8 +114,18 @@ def ope(config: DictConfig) -> Outcome:
 
 def appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appraisal:
     """What the judge says of an opened log."""
+    config = asked_of(opened, run, base)
+    beside = replace(opened.beside, values=tuple(run.data.values))
+    rng = np.random.default_rng(run.seeds.evaluation)
+    return appraise(
+        opened.log, opened.policies, opened.reference, rng, config, beside, run.ask.candidate
+    )
+
+
+def asked_of(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> EvaluationConfig:
+    """How the log's policies are evaluated."""
     ask, release = run.ask, run.release
-    config = replace(
+    return replace(
         base,
         level=release.level if ask.level is None else ask.level,
         estimators=_estimators(ask.estimators),
@@ -113,11 +133,6 @@ def appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appr
         rules=opened.rules,
         margin=release.margin if ask.margin is None else ask.margin,
         preferred=ask.basis,
-    )
-    beside = replace(opened.beside, values=tuple(run.data.values))
-    rng = np.random.default_rng(run.seeds.evaluation)
-    return appraise(
-        opened.log, opened.policies, opened.reference, rng, config, beside, run.ask.candidate
     )
 
 
@@ -166,7 +181,7 @@ def _track(tracked: Run, opened: OpenedLog, appraisal: Appraisal, folder: Path) 
     tracked.tag("verdict", appraisal.verdict.value)
     tracked.tag("candidate", appraisal.candidate)
     facts = opened.facts
-    tracked.dataset("log", str(facts["fingerprint"]), opened.log.n_rows, str(facts["source"]))
+    tracked.dataset("log", str(facts["fingerprint"]), facts["kept"], str(facts["source"]))
     for name, policy in appraisal.evaluation.policies.items():
         numbers = {"ess": policy.overlap.ess}
         for kind, estimated in policy.estimates.items():

@@ -18,6 +18,7 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.release.bundle import BundleContent, load_bundle, write_bundle
 from nurture_rl.release.card import PolicyCard
+from nurture_rl.release.causes import Cause
 from nurture_rl.release.gate import RULES, GateConfig, GateDecision, GateEvidence, gate
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import random_states
@@ -77,7 +78,7 @@ def release(
             record |= _as_it_is(run)
             card = _card(journey, ingested, record["exported"])
         elif not found.appraisal.candidates:
-            record["reasons"] = [_nobody(found.left_out)]
+            record |= _told(_nobody(found.left_out))
         else:
             asked = judged_candidates(found, gap_verdict(gap), run)
             record |= outcome(asked, found)
@@ -111,9 +112,9 @@ def outcome(asked: Judged, found: Evaluated) -> dict[str, Any]:
         "exported": None,
         "candidate": evidence.candidate,
         "passed": decision.passed,
-        "reasons": list(decision.reasons),
+        **_reasons(decision),
         "judged": [
-            {"name": one.candidate, "passed": answer.passed, "reasons": list(answer.reasons)}
+            {"name": one.candidate, "passed": answer.passed, **_reasons(answer)}
             for one, answer in asked
         ],
     }
@@ -123,6 +124,17 @@ def outcome(asked: Judged, found: Evaluated) -> dict[str, Any]:
     if bar is not None and all(answer.rules_enough for _, answer in asked):
         return record | {"verdict": RULES, **_enough(bar, found)}
     return record
+
+
+def _reasons(decision: GateDecision) -> dict[str, Any]:
+    """Every reason in full, and what people read: one line for each cause."""
+    causes = [asdict(one) for one in decision.causes]
+    return {"reasons": list(decision.reasons), "causes": causes}
+
+
+def _told(reason: str) -> dict[str, Any]:
+    """A reason that no check found."""
+    return {"reasons": [reason], "causes": [asdict(Cause(reason, (), (reason,)))]}
 
 
 def _enough(bar: str, found: Evaluated) -> dict[str, Any]:
@@ -161,7 +173,7 @@ def _as_it_is(run: Settings) -> dict[str, Any]:
         "candidate": name,
         "exported": name,
         "passed": True,
-        "reasons": ["exported as it is: the policy learned nothing, so the gate was not asked"],
+        **_told("exported as it is: the policy learned nothing, so the gate was not asked"),
     }
 
 

@@ -169,7 +169,8 @@ def _export(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     tracked.tag("gate", answer)
     made: dict[str, Any] = {"gate": answer}
     made |= {"verdict": decided["sentence"]} if "sentence" in decided else {}
-    made |= {f"  because ({i + 1})": reason for i, reason in enumerate(decided["reasons"])}
+    for place, cause in enumerate(decided["causes"], 1):
+        made[f"  because ({place})"] = cause["sentence"]
     made |= {f"  left out, {name}": reason for name, reason in decided["left_out"].items()}
     bundle = pipeline.released / "bundle"
     if bundle.is_dir():

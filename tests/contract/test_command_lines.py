@@ -10,15 +10,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from nurture_rl.cli.composed import split
-from nurture_rl.cli.configs import CONFIGS
+from nurture_rl.cli.configs import CONFIGS, split
 from nurture_rl.cli.loading import load
 from nurture_rl.cli.plain import parsed
 from nurture_rl.cli.verbs import VERBS
 from nurture_rl.workflow.schema import register_schemas
 from tests.contract.source_tree import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES += sorted((ROOT / "experiments").glob("*/README.md"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ LIGHT = [
     "nurture_rl.serving",
     "nurture_rl.release.bundle",
 ]
-OUTSIDE = ["experiments", "benchmarks", "tests"]  # these know every room, no room knows them
+OUTSIDE = ["experiments", "benchmarks", "tests", "tools"]  # know every room, known by none
 HEAVY = ["torch", "mlflow", "matplotlib", "numba"]
 MODULES = modules_of("nurture_rl", "nurture_envs")
 
@@ -99,6 +100,46 @@ def test_no_module_of_the_language_imports_upward(name: str) -> None:
             if target.startswith("nurture_envs.")}  # fmt: skip
     upward = sorted(room for room in used if LANGUAGE.index(room) > own)
     assert not upward, f"{name} stands below {upward}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    arrows = {name: set(imported(name)) - {name} for name in MODULES}
+    assert circles(arrows) == {}, "move what both need to a module of its own"
+
+
+def imported(name: str) -> Iterator[str]:
+    """Modules of ours that module `name` imports anywhere, also for its types alone."""
+    for target in imports(MODULES[name], name):
+        while target and target not in MODULES:
+            target = target.rpartition(".")[0]
+        if target:
+            yield target
+
+
+def circles(arrows: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The arrows from which one can come back to where one was."""
+    behind = {name: reached(arrows, name) for name in arrows}
+    back = {name: {to for to in arrows[name] if name in behind[to]} for name in arrows}
+    return {name: to for name, to in back.items() if to}
+
+
+def reached(arrows: Mapping[str, set[str]], start: str) -> set[str]:
+    found, todo = set[str](), [start]
+    while todo:
+        news = arrows[todo.pop()] - found
+        found |= news
+        todo += news
+    return found
+
+
+def test_circles_are_told_from_chains() -> None:
+    chain = {"a": {"b", "c"}, "b": {"c"}, "c": set[str]()}
+    assert circles(chain) == {}
+    assert circles({**chain, "c": {"d"}, "d": {"b", "f"}, "e": {"d"}, "f": set()}) == {
+        "b": {"c"},
+        "c": {"d"},
+        "d": {"b"},
+    }
 
 
 @pytest.mark.parametrize("library", OWNER)

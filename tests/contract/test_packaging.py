@@ -68,7 +68,7 @@ def test_the_serving_list_is_locked_and_slim() -> None:
 
 
 def test_only_the_two_packages_become_importable(tmp_path: Path) -> None:
-    hidden = ["tests", "experiments", "configs", "notebooks", "benchmarks", "envs"]
+    hidden = ["tests", "experiments", "configs", "notebooks", "benchmarks", "tools", "envs"]
     code = (
         "from importlib.util import find_spec\n"
         f"print(*[n for n in {hidden!r} if find_spec(n)])\n"

@@ -10,7 +10,7 @@ import pytest
 from tests.contract.source_tree import ROOT, modules_of, scripts
 
 MODULE_LINES, FUNCTION_LINES = 400, 60
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
+TESTS = sorted(path for top in ("tests", "tools") for path in (ROOT / top).rglob("*.py"))
 FILES = [*modules_of("nurture_rl", "nurture_envs").values(), *scripts(), *TESTS]
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from nurture_rl.errors import ConfigError, LogError, ShapeError
-from nurture_rl.interchange.episodes import Subject, episodes_of, require_package
+from nurture_rl.interchange.episodes import episodes_of, require_package
+from tests.interchange.reading_back import subject_of
 from tests.interchange.small_episodes import FINAL, SUBJECT, small_episodes, small_log
 
 
@@ -17,7 +18,7 @@ def test_a_terminal_decision_has_no_future_and_a_cut_off_one_has() -> None:
 
 
 def test_what_the_columns_mean_survives_json() -> None:
-    assert Subject.from_plain(SUBJECT.plain) == SUBJECT
+    assert subject_of(SUBJECT.plain) == SUBJECT
 
 
 def test_bins_left_out_are_refused_where_the_future_is_discounted() -> None:

@@ -14,17 +14,18 @@ import pytest
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import LogError, PropensityError, ShapeError
 from nurture_rl.interchange.admission import admit
-from nurture_rl.interchange.d3rlpy_files import read_d3rlpy, write_d3rlpy
+from nurture_rl.interchange.d3rlpy_files import write_d3rlpy
 from nurture_rl.interchange.foreign_episodes import (
     EpisodesMeaning,
     d3rlpy_episodes,
     minari_episodes,
     read_episodes,
 )
-from nurture_rl.interchange.minari_files import read_minari, write_minari
+from nurture_rl.interchange.minari_files import write_minari
 from nurture_rl.interchange.played import played_episodes
 from nurture_rl.policies.references import NoContact
 from nurture_rl.workflow.collect import reference_simulation
+from tests.interchange.reading_back import read_d3rlpy, read_minari
 from tests.interchange.small_episodes import FINAL, assert_equal, small_episodes, small_log
 
 EXTRA = 'not installed; pip install "nurture-rl[interop]"'
@@ -98,15 +99,11 @@ def test_an_id_minari_would_not_read_is_refused(tmp_path: Path) -> None:
         write_minari(small_episodes(), tmp_path, "toy")
 
 
-def test_what_is_not_ours_or_not_there_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="there is no metadata"):
         read_minari(tmp_path)
     with pytest.raises(LogError, match="there is no such file"):
         read_d3rlpy(tmp_path / "nothing.h5")
-    with h5py.File(tmp_path / "other.h5", "w") as file:
-        file.create_dataset("num_episodes", data=0)
-    with pytest.raises(LogError, match="only files written by nurture_rl"):
-        read_d3rlpy(tmp_path / "other.h5")
 
 
 def test_a_failed_write_leaves_the_older_file(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import mutants_of
+from tools.mutants import mutants_of
+from tools.mutation_subjects import Subject, sampled
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,6 +74,7 @@ def test_a_choice_is_turned_round_but_is_no_arithmetic(
         ('return a["x"], b["y"]', []),
         ("return a.reshape(-1)", [("-1", "+1")]),
         ("return zip(a, b, strict=True)", []),
+        ("return json.dumps(a, indent=2)", []),
         ("return max(a, 1e-9)", [("max(a, 1e-09)", "min(a, 1e-09)")]),
     ],
 )
@@ -128,10 +130,49 @@ def test_a_long_expression_is_cut_around_the_change() -> None:
     assert mutant.original.endswith("…")
 
 
+def drawn(sources: dict[str, str], size: int) -> dict[str, set[str]]:
+    """The statements of each module that a sample changes."""
+    subjects = [
+        Subject(ROOT / name, (), tuple(mutants_of(source, name, values=True)))
+        for name, source in sources.items()
+    ]
+    return {
+        one.path.name: {mutant.changed for mutant in one.mutants}
+        for one in sampled(subjects, size, seed=0)
+    }
+
+
+def lines(name: str, numbers: range) -> str:
+    return f"def {name}():\n" + "".join(f"    x = {number}\n" for number in numbers)
+
+
+def test_a_sample_is_a_part_of_every_larger_one() -> None:
+    sources = {"a.py": lines("f", range(30)), "b.py": lines("g", range(30))}
+    small, large = drawn(sources, 15), drawn(sources, 45)
+    assert sum(map(len, small.values())) == 15
+    assert sum(map(len, large.values())) == 45
+    assert all(small[name] < large[name] for name in sources)
+
+
+def test_an_edit_elsewhere_draws_no_other_mutants() -> None:
+    before = {"a.py": lines("f", range(30)), "b.py": lines("g", range(30))}
+    edited = {"a.py": "def h():\n    return 1 + 1\n" + before["a.py"], "b.py": before["b.py"]}
+    first, second = drawn(before, 30), drawn(edited, 30)
+    # Each of the three new mutants that is drawn takes the place of one.
+    missing = [(name, text) for name in first for text in first[name] - second[name]]
+    assert len(missing) <= 3
+
+
+def test_equal_changes_of_a_function_are_drawn_one_by_one() -> None:
+    source = "def f():\n    x = 1\n" + "    x = 1\n" * 19
+    subject = Subject(ROOT / "a.py", (), tuple(mutants_of(source, "a.py", values=True)))
+    assert [len(one.mutants) for one in sampled([subject], 7, seed=0)] == [7]
+
+
 def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() -> None:
     asked = ["--values", "--sample", "2", "--seed", "1", "nurture_rl/bandits/returns.py"]
     run = subprocess.run(
-        [sys.executable, "tests/flip_signs.py", *asked],
+        [sys.executable, "tools/flip_signs.py", *asked],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -144,7 +185,7 @@ def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() 
 
 def test_a_module_whose_tests_notice_every_sign_has_no_survivor() -> None:
     run = subprocess.run(
-        [sys.executable, "tests/flip_signs.py", "nurture_rl/ope/clusters.py"],
+        [sys.executable, "tools/flip_signs.py", "nurture_rl/ope/clusters.py"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -30,11 +30,14 @@ class MailParams:
     """How people and machines treat mail; log-odds unless said otherwise."""
 
     # Reaching them
+
     delivery: float = 0.985  # chance that mail to a good address arrives
     unreachable: float = 0.006  # share of addresses that bounce
     proxy_share: float = 0.45  # share whose mail proxy opens everything
     gateway_share: float = 0.03  # share whose security gateway follows every link
+
     # What a message is worth to them: its appeal
+
     topic_pull: float = 1.4  # on the topic of interest
     hour_pull: float = 0.55  # at the best hour
     best_hours: tuple[float, float] = (9.0, 15.0)  # local hours around which best hours lie
@@ -45,16 +48,20 @@ class MailParams:
     repeat_half_life: float = 7.0  # days in which a message recovers half
     fatigue_drag: float = 0.5  # per unit of fatigue
     fatigue_half_life: float = 5.0  # days; fatigue counts sends
+
     # What they do
-    open_base: float = -1.3
+
+    open_base: float = -1.3  # a human opens a seen message
     open_share: float = 0.4  # share of the appeal that the subject line shows
-    click_base: float = -5.0
+    click_base: float = -5.0  # a click on a seen message
     click_ready: float = 0.5  # per unit of readiness
     reply_base: float = -6.0  # a reply class of weight 1
     reply_mix: tuple[float, ...] = (1.0, 1.0, 1.0)  # weight of each reply class
-    reply_ready: float = 0.7
+    reply_ready: float = 0.7  # per unit of readiness
     reply_share: float = 0.35  # share of the appeal
+
     # How they leave
+
     leave_base: float = 0.0011  # chance per delivered message without irritation, in [0, 1]
     leave_fatigue: float = 0.9  # per unit of fatigue beyond what is borne
     leave_irrelevant: float = 0.5  # off the topic of interest

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.features import History
+from nurture_envs.features import History, Scale
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.draws import START, normals, uniforms
 from nurture_envs.worlds.effects import (
@@ -55,7 +55,7 @@ class InboundLeadParams:
     account: AccountParams = field(default_factory=AccountParams)
     reputation: ReputationParams = field(default_factory=ReputationParams)
     ready_mean: float = 0.35  # readiness at entry
-    ready_spread: float = 0.7
+    ready_spread: float = 0.7  # its standard deviation, beside what attributes say
     size_gain: float = 0.25  # readiness per standard deviation of log company size
     software_gain: float = 0.25  # readiness of the software industry
     cooling: float = 0.05  # readiness lost per day: speed to lead
@@ -65,19 +65,21 @@ class InboundLeadParams:
     interest_shift: float = 0.02  # chance a day that the topic of interest is drawn anew
     form_says: float = 0.65  # chance that the form names the true topic
     view_base: float = -2.9  # page views, per day and category
-    view_ready: float = 0.8
-    view_interest: float = 1.1
-    meeting_base: float = -6.2
-    meeting_ready: float = 1.25
+    view_ready: float = 0.8  # per unit of readiness
+    view_interest: float = 1.1  # on the topic of interest
+    meeting_base: float = -6.2  # a meeting is booked, per day
+    meeting_ready: float = 1.25  # per unit of readiness
     meeting_asked: float = 1.3  # a seen message that asks for a meeting
     meeting_called: float = 3.5  # a salesperson calls a ready lead
     called_from: float = 1.0  # readiness at which calls work half as well as they can
     stage_chance: float = 0.5  # chance a day that sales qualifies a lead that is ready for it
     mql_level: float = 1.2  # readiness at which the chance is half of that
-    sql_level: float = 2.0
-    no_consent: float = 0.02
-    zone_unknown: float = 0.1
+    sql_level: float = 2.0  # the same for the next stage
+    no_consent: float = 0.02  # share without consent at entry
+    zone_unknown: float = 0.1  # share whose time zone the sender lacks
+    # until stage changes are recorded
     stages_late: Lateness = field(default_factory=lambda: Lateness(mean=1.0, latest=4))
+    # until meetings are recorded
     meetings_late: Lateness = field(default_factory=lambda: Lateness(mean=0.3, latest=4))
 
 
@@ -123,6 +125,7 @@ class InboundLeadWorld(MailWorld):
     shipped = "inbound_lead"
     needed = frozenset({"meeting_booked", "became_mql", "clicked_security"})
     topics = TOPICS
+    scales = (Scale("company_size", "natural logarithm of employees", 0.7, 9.0),)
 
     @cached_property
     def delays(self) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.errors import WorldError
-from nurture_envs.features import FeatureSpec
+from nurture_envs.features import FeatureSpec, Scale
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.effects import MailParams
 from nurture_envs.worlds.mailings import MailActions
@@ -42,6 +42,7 @@ class MailWorld:
     shipped: ClassVar[str]  # the journey it was made for
     needed: ClassVar[frozenset[str]]  # signals without which the world cannot play
     topics: ClassVar[tuple[str, ...]]
+    scales: ClassVar[tuple[Scale, ...]]  # of the attributes that are numbers
 
     journey: Journey
     params: HasMail

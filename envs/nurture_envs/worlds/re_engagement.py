@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.features import History
+from nurture_envs.features import History, Scale
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.draws import START, normals, uniforms
 from nurture_envs.worlds.effects import (
@@ -68,44 +68,51 @@ class ReEngagementParams:
     )
     account: AccountParams = field(default_factory=AccountParams)
     reputation: ReputationParams = field(default_factory=ReputationParams)
+
     # Dormancy
+
     months: tuple[float, float] = (6.0, 48.0)  # of silence at entry; its logarithm is even
     chill: float = 0.8  # warmth lost per e-fold of months beyond the least
     past_gain: float = 0.35  # warmth per remembered click
-    warmth_spread: float = 0.6
+    warmth_spread: float = 0.6  # standard deviation of warmth at entry, beside the two above
     trap_share: float = 0.06  # of addresses silent for ever, in [0, 1]
     trap_growth: float = 0.2  # log-odds of it a month
     trap_months: float = 24.0  # months of silence at which half of the share is reached
     trap_report: float = 0.9  # chance that mail to a trap is reported, in [0, 1]
     likes_says: float = 0.6  # chance that the recorded liking is the true topic of interest
     interest_shift: float = 0.01  # chance a day that the topic of interest is drawn anew
+
     # Coming back
+
     topic_gain: float = 0.8  # warmth won by a seen message on the topic of interest
     other_gain: float = 0.05  # the same for any other topic
     gain_share: float = 0.5  # share of the appeal, beside the topic's, that scales both
     cooling: float = 0.01  # warmth lost a day
     view_base: float = -4.6  # page views, per bin and category
-    view_ready: float = 0.7
-    view_interest: float = 1.0
+    view_ready: float = 0.7  # per unit of warmth
+    view_interest: float = 1.0  # on the topic of interest
     view_clicked: float = 3.0  # who clicks arrives on a page
-    help_base: float = -5.5
-    active_base: float = -6.2
-    active_ready: float = 0.9
-    active_clicked: float = 3.5
-    login_base: float = -4.5
-    login_active: float = 2.5
+    help_base: float = -5.5  # help pages, per bin; one more per unit of warmth
+    active_base: float = -6.2  # becoming active, per bin
+    active_ready: float = 0.9  # per unit of warmth
+    active_clicked: float = 3.5  # in a bin with a click
+    login_base: float = -4.5  # a login, per bin; one more per unit of warmth
+    login_active: float = 2.5  # once active
     keep_base: float = -4.6  # answers a seen message that asks for preferences
     keep_gain: float = 0.6  # warmth won by having chosen topics
-    mql_base: float = -6.0
-    mql_active: float = 2.0
-    buy_base: float = -8.1
-    buy_ready: float = 0.9
-    buy_active: float = 1.8
+    mql_base: float = -6.0  # sales qualifies, per bin; one more per unit of warmth
+    mql_active: float = 2.0  # once active
+    buy_base: float = -8.1  # a purchase, per bin
+    buy_ready: float = 0.9  # per unit of warmth
+    buy_active: float = 1.8  # once active
     buy_offered: float = 1.6  # a seen message with an offer
-    no_consent: float = 0.04
-    zone_unknown: float = 0.2
+    no_consent: float = 0.04  # share without consent at entry
+    zone_unknown: float = 0.2  # share whose time zone the sender lacks
+    # until purchases are recorded
     purchases_late: Lateness = field(default_factory=lambda: Lateness(mean=0.7, latest=4))
+    # until hits of spam traps are recorded
     traps_late: Lateness = field(default_factory=lambda: Lateness(mean=2.0, shape=4.0, latest=6))
+    # until stage changes are recorded
     crm_late: Lateness = field(default_factory=lambda: Lateness(mean=0.5, latest=3))
 
 
@@ -120,6 +127,10 @@ class ReEngagementWorld(MailWorld):
     shipped = "re_engagement"
     needed = frozenset({"won_back", "spam_trap_hit", "became_active"})
     topics = TOPICS
+    scales = (
+        Scale("months_dormant", "months", 6.0, 48.0),
+        Scale("past_clicks", "clicks", 0.0, 5.0),
+    )
 
     @cached_property
     def delays(self) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -35,43 +36,15 @@ RENEWAL_PARAMS = replace(
 )
 
 
-def _inbound_lead(journey: Journey, device: Device) -> World:
-    return InboundLeadWorld(journey, device=device)
-
-
-def _stalled_opportunity(journey: Journey, device: Device) -> World:
-    return StalledOpportunityWorld(journey, device=device)
-
-
-def _trial_onboarding(journey: Journey, device: Device) -> World:
-    return TrialOnboardingWorld(journey, device=device)
-
-
-def _re_engagement(journey: Journey, device: Device) -> World:
-    return ReEngagementWorld(journey, device=device)
-
-
-def _renewal(journey: Journey, device: Device) -> World:
-    return TrialOnboardingWorld(journey, RENEWAL_PARAMS, device)
-
-
-def _null_lead(journey: Journey, device: Device) -> World:
-    return InboundLeadWorld(journey, NULL_LEAD_PARAMS, device)
-
-
-_WORLDS: dict[str, Callable[[Journey, Device], World]] = {
-    "inbound_lead": _inbound_lead,
-    "stalled_opportunity": _stalled_opportunity,
-    "trial_onboarding": _trial_onboarding,
-    "re_engagement": _re_engagement,
-    "renewal": _renewal,
-    "null_lead": _null_lead,
+# The shipped journeys that have a reference world.
+REFERENCE_WORLDS: dict[str, Callable[..., World]] = {
+    "inbound_lead": InboundLeadWorld,
+    "stalled_opportunity": StalledOpportunityWorld,
+    "trial_onboarding": TrialOnboardingWorld,
+    "re_engagement": ReEngagementWorld,
+    "renewal": partial(TrialOnboardingWorld, params=RENEWAL_PARAMS),
+    "null_lead": partial(InboundLeadWorld, params=NULL_LEAD_PARAMS),
 }
-
-
-def reference_journeys() -> tuple[str, ...]:
-    """Names of the shipped journeys that have a reference world."""
-    return tuple(_WORLDS)
 
 
 def reference_world(journey: Journey | str, device: Device = "cpu") -> World:
@@ -85,12 +58,12 @@ def reference_world(journey: Journey | str, device: Device = "cpu") -> World:
         WorldError: no reference world plays such a journey.
     """
     found = load_journey(journey) if isinstance(journey, str) else journey
-    if found.name in _WORLDS:
-        return _WORLDS[found.name](found, device)
-    for name, make in _WORLDS.items():
+    if found.name in REFERENCE_WORLDS:
+        return REFERENCE_WORLDS[found.name](found, device=device)
+    for name, make in REFERENCE_WORLDS.items():
         if set(load_journey(name).channels) <= set(found.channels):
-            return make(found, device)
+            return make(found, device=device)
     raise WorldError(
-        f"expected one of the journeys {', '.join(_WORLDS)} or an heir of one, got "
+        f"expected one of the journeys {', '.join(REFERENCE_WORLDS)} or an heir of one, got "
         f"{found.name!r}; add `extends:`, or fit a learned world to its log"
     )

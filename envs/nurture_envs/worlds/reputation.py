@@ -16,9 +16,9 @@ SPAM_TRAP = "spam_trap"  # topic of signals that tell of mail to a trap
 class ReputationParams:
     """What moves the inbox share; losses are per unit of rate per sent mail, and 0 removes one."""
 
-    bounce_loss: float = 1.0
-    trap_loss: float = 4.0
-    complaint_loss: float = 20.0
+    bounce_loss: float = 1.0  # per bounced mail
+    trap_loss: float = 4.0  # per mail to a spam trap
+    complaint_loss: float = 20.0  # per complaint
     healing: float = 0.02  # share of the lost inbox regained in a bin without engagement, in [0, 1]
     engagement_healing: float = 0.3  # more of it per human open, click or reply per sent mail
     floor: float = 0.05  # the share never falls below

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.features import History
+from nurture_envs.features import History, Scale
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.draws import START, normals, uniforms
 from nurture_envs.worlds.effects import (
@@ -75,7 +75,7 @@ class StalledOpportunityParams:
     no_shows: float = 0.4  # share that enters by a demo nobody came to
     stalled_days: float = 14.0  # mean days without a next step at the entry of the others
     ready_mean: float = 0.0  # readiness at entry
-    ready_spread: float = 0.7
+    ready_spread: float = 0.7  # its standard deviation, beside what attributes say
     size_gain: float = 0.2  # readiness per standard deviation of log seats
     cooling: float = 0.02  # readiness lost per day
     topic_gain: float = 0.6  # readiness won by a seen message on the objection
@@ -84,26 +84,28 @@ class StalledOpportunityParams:
     objection_shift: float = 0.03  # chance a bin that the objection is drawn anew
     crm_says: float = 0.6  # chance that the CRM names the true objection
     view_base: float = -2.6  # page views, per bin and category
-    view_ready: float = 0.6
-    view_interest: float = 1.1
+    view_ready: float = 0.6  # per unit of readiness
+    view_interest: float = 1.1  # on the objection
     step_base: float = -3.6  # a next step is agreed
-    step_ready: float = 0.8
+    step_ready: float = 0.8  # per unit of readiness
     step_asked: float = 1.2  # a seen message that asks for a meeting
     step_called: float = 2.5  # a salesperson calls a ready deal
     called_from: float = 0.3  # readiness at which calls work half as well as they can
     held: float = 0.6  # chance a bin that a rescheduled demo's day has come
     no_show_again: float = 0.25  # chance that nobody comes then
     verbal_base: float = -3.4  # a proposal is agreed to in words
-    verbal_ready: float = 0.8
+    verbal_ready: float = 0.8  # per unit of readiness
     close: tuple[float, float, float, float] = (0.02, 0.01, 0.03, 0.15)  # chance a bin, by stage
     win_base: float = -0.2  # a deal that closes is won, next step just agreed
-    win_ready: float = 0.5
+    win_ready: float = 0.5  # per unit of readiness
     win_verbal: float = 0.5  # the same after a verbal yes
     stall_drag: float = 1.1  # after `stall_days` without a next step, growing evenly until then
-    stall_days: float = 50.0
-    no_consent: float = 0.02
-    zone_unknown: float = 0.1
+    stall_days: float = 50.0  # days without a next step from which the drag grows no more
+    no_consent: float = 0.02  # share without consent at entry
+    zone_unknown: float = 0.1  # share whose time zone the sender lacks
+    # until stage changes are recorded
     stages_late: Lateness = field(default_factory=lambda: Lateness(mean=1.0, latest=4))
+    # until next steps are recorded
     steps_late: Lateness = field(default_factory=lambda: Lateness(mean=0.2, latest=4))
 
 
@@ -118,6 +120,10 @@ class StalledOpportunityWorld(MailWorld):
     shipped = "stalled_opportunity"
     needed = frozenset({"next_step", "won", "became_verbal"})
     topics = TOPICS
+    scales = (
+        Scale("seats", "natural logarithm of seats", 0.7, 9.0),
+        Scale("days_stalled", "days", 0.0, 90.0),
+    )
 
     @cached_property
     def delays(self) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US
-from nurture_envs.features import History
+from nurture_envs.features import History, Scale
 from nurture_envs.journey import Journey
 from nurture_envs.worlds.draws import START, normals, uniforms
 from nurture_envs.worlds.effects import (
@@ -73,32 +73,38 @@ class TrialOnboardingParams:
     adopted: float = 0.0  # share of the milestones that users may have reached at entry
     goal_says: float = 0.6  # chance that the stated goal is the true topic of interest
     interest_shift: float = 0.02  # chance a day that the topic of interest is drawn anew
+
     # Using the product
+
     habit_spread: float = 0.8  # habit at entry: standard deviation around 0
     fading: float = 0.05  # habit lost a day
-    login_base: float = -0.4
-    login_habit: float = 1.0
+    login_base: float = -0.4  # a login, per day
+    login_habit: float = 1.0  # per unit of habit
     login_taught: float = 0.5  # a seen message that teaches the next milestone
     use_chance: float = 0.5  # of each adopted feature on a day with a login, in [0, 1]
+
     # Reaching milestones, on days with a login
-    milestone_base: float = -2.2
-    milestone_habit: float = 0.5
+
+    milestone_base: float = -2.2  # the next one is reached
+    milestone_habit: float = 0.5  # per unit of habit
     milestone_taught: float = 2.4  # a seen message that teaches the next milestone
     milestone_other: float = 0.1  # any other seen message
     gain_share: float = 0.5  # share of the appeal, beside the topic's, that scales both
     confused_share: float = 0.3  # of users, in [0, 1]
-    confusion_drag: float = 1.2
+    confusion_drag: float = 1.2  # taken off for confused users
     help_base: float = -3.0  # help pages, per day
-    help_confused: float = 1.8
+    help_confused: float = 1.8  # more for confused users
+
     # Buying
+
     ready_spread: float = 0.6  # readiness at entry: standard deviation around 0
     size_gain: float = 0.25  # readiness per standard deviation of log team size
     cooling: float = 0.01  # readiness lost a day
     habit_milestone: float = 0.35  # habit won by a milestone
     ready_milestone: float = 0.5  # readiness won by a milestone
     ready_called: float = 1.5  # readiness won by a held call with somebody activated
-    buy_base: float = -7.7
-    buy_ready: float = 1.0
+    buy_base: float = -7.7  # a purchase, per day
+    buy_ready: float = 1.0  # per unit of readiness
     buy_milestone: float = 0.4  # per milestone reached, beside its readiness
     buy_urgency: float = 2.6  # on the last day of the trial
     urgency_days: float = 2.5  # days from the end at which exp(-1) of it is felt
@@ -107,14 +113,16 @@ class TrialOnboardingParams:
     called_from: float = 2.0  # milestones at which calls work half as well as they can
     call_chance: float = 0.6  # chance that the call of a success manager is held
     pricing_base: float = -4.0  # price pages, per day
-    pricing_ready: float = 0.7
+    pricing_ready: float = 0.7  # per unit of readiness
     pricing_urgency: float = 1.0  # on the last day of the trial; fades on both sides
     pql_chance: float = 0.5  # chance a day that an activated user is qualified
-    cancel_base: float = -5.6
+    cancel_base: float = -5.6  # a cancellation, per day
     cancel_habit: float = 0.6  # log-odds saved per unit of habit
-    no_consent: float = 0.02
-    zone_unknown: float = 0.1
+    no_consent: float = 0.02  # share without consent at entry
+    zone_unknown: float = 0.1  # share whose time zone the sender lacks
+    # until purchases are recorded
     purchases_late: Lateness = field(default_factory=lambda: Lateness(mean=1.5, latest=6))
+    # until what people enter is recorded
     crm_late: Lateness = field(default_factory=lambda: Lateness(mean=1.0, latest=4))
 
 
@@ -129,6 +137,7 @@ class TrialOnboardingWorld(MailWorld):
     shipped = "trial_onboarding"
     needed = frozenset({"converted", *MILESTONES})
     topics = TOPICS
+    scales = (Scale("team_size", "people", 1.0, 148.0), Scale("trial_days", "days", 14.0, 56.0))
 
     @cached_property
     def delays(self) -> Tensor:

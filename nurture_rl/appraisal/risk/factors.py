@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nurture_envs.actions import NOW, ActionCatalog
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.log import FloatArray, IntArray
 
@@ -59,24 +58,6 @@ def factors_of(levels: Mapping[str, Sequence[str]]) -> Factors:
         first = {row[: j + 1]: place for place, row in reversed(list(enumerate(rows)))}
         prefix[j + 1] = np.unique([first[row[: j + 1]] for row in rows], return_inverse=True)[1]
     return Factors(tuple(sizes), prefix)
-
-
-def catalog_factors(catalog: ActionCatalog) -> Factors:
-    """Routing, then offer, content and timing of a journey's actions.
-
-    Routing is what is done at all, a pause with its length. Offer and content are the message's
-    offer and its id; timing is the hour of sending. Where a journey makes one offer, or none, the
-    choice of routing already says it, and its share of any lift is exactly 0.
-    """
-    actions = catalog.actions
-    return factors_of(
-        {
-            "routing": [f"pause:{a.bins}" if a.routing == "pause" else a.routing for a in actions],
-            "offer": [a.message.offer if a.message else "" for a in actions],
-            "content": [a.message.id if a.message else "" for a in actions],
-            "timing": [str(a.slot) if a.slot != NOW else "now" for a in actions],
-        }
-    )
 
 
 def hybrid(

@@ -67,7 +67,7 @@ def decompose_lift(
     Args:
         target: the policy's probabilities on the log's rows, [N, a].
         reference: the reference's, [N, a].
-        factors: the chain of choices, as `catalog_factors` makes it.
+        factors: the chain of choices, of `factors_of`.
         value_of: the value of probabilities on those rows, such as `doubly_robust` gives.
         level: stated coverage of each interval, in (0, 1).
 

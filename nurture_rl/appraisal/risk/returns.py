@@ -16,19 +16,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nurture_rl.appraisal.risk.outcomes import episode_returns, paid_at_end
 from nurture_rl.errors import OverlapError, ShapeError
 from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.estimators import (
     ValueEstimate,
     cumulative_weights,
-    dr,
     effective_sample_size,
     estimate_from,
 )
 from nurture_rl.ope.intervals import Interval, interval_of
-from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
-from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
+from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, discount_from_start
+from nurture_rl.ope.numbering import numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,12 @@ class TailRisk:
     tail_ess: float  # effective episodes in that tail; few make the interval too narrow
 
 
+def episode_returns(log: EvaluationLog) -> FloatArray:
+    """Discounted reward of each episode, in the log's unit, [E]."""
+    discounted = discount_from_start(log) * log.reward
+    return np.bincount(log.episode, weights=discounted).astype(np.float64)
+
+
 def tail_risk(log: EvaluationLog, taken: FloatArray, config: TailConfig) -> TailRisk:
     """Tell the distribution of the return per episode under a target.
 
@@ -98,81 +102,6 @@ def tail_risk(log: EvaluationLog, taken: FloatArray, config: TailConfig) -> Tail
         cvar_interval=interval_of(cvar, config.level),
         tail_ess=effective_sample_size(swept.weights[worst]),
     )
-
-
-def corrected_cdf(
-    log: EvaluationLog,
-    target: FloatArray,
-    at: FloatArray,
-    rng: np.random.Generator,
-    config: ValueModelConfig,
-) -> tuple[FloatArray, tuple[ValueEstimate, ...]]:
-    """Doubly robust chance of a return no larger than each of some values.
-
-    Each is the `dr` of the indicator 1[G <= y] with a model of its own, cross-fitted by contact;
-    the answers are then clipped to [0, 1] and sorted, which never moves them away from a
-    distribution.
-
-    Args:
-        log: the logged decisions.
-        target: target probabilities on the log's rows, [N, a].
-        at: values of the return, ascending, [m].
-        rng: deals contacts to folds, the same for all values.
-        config: of the value models.
-
-    Returns:
-        F at those values, non-decreasing in [0, 1], [m], and the unsorted estimates with errors.
-
-    Raises:
-        FitError, ShapeError, OverlapError: as `value_design`, `fit_value`, `cumulative_weights`.
-
-    Source: Huang et al. (2021); sorting as in Chernozhukov, Fernandez-Val & Galichon (2010).
-    """
-    returns = episode_returns(log)
-    seed = int(rng.integers(2**63))
-    estimates = tuple(
-        _corrected(log, target, (returns <= y).astype(np.float64), seed, config) for y in at
-    )
-    raw = np.array([estimate.value for estimate in estimates])
-    return np.sort(raw.clip(0.0, 1.0)), estimates
-
-
-def corrected_cvar(
-    log: EvaluationLog,
-    target: FloatArray,
-    tail: float,
-    rng: np.random.Generator,
-    config: ValueModelConfig,
-) -> ValueEstimate:
-    """Doubly robust mean return of the worst `tail` of the target's episodes.
-
-        CVaR = E[q - max(q - G, 0) / tail],    q the weighted `tail` quantile
-
-    To first order the error of q does not matter, as q maximises the right side, so the mean of
-    that number per episode can be estimated like any reward.
-
-    Raises:
-        FitError, ShapeError, OverlapError: as `value_design`, `fit_value`, `cumulative_weights`.
-
-    Source: Rockafellar & Uryasev (2000), Optimization of Conditional Value-at-Risk.
-    """
-    taken = target[np.arange(log.n_rows), log.action]
-    swept = _sweep(log, _whole_weights(log, taken))
-    worth = _tail_worth(swept.quantile(tail), episode_returns(log), tail)
-    return _corrected(log, target, worth, int(rng.integers(2**63)), config)
-
-
-def _corrected(
-    log: EvaluationLog,
-    target: FloatArray,
-    per_episode: FloatArray,
-    seed: int,
-    config: ValueModelConfig,
-) -> ValueEstimate:
-    paid = paid_at_end(log, per_episode, log.unit)
-    design = value_design(paid, np.random.default_rng(seed), config)
-    taken = target[np.arange(log.n_rows), log.action]
-    return dr(paid, taken, fit_value(design, target))
 
 
 def _tail_worth(quantile: float, returns: FloatArray, tail: float) -> FloatArray:
@@ -269,7 +198,7 @@ def _whole_weights(log: EvaluationLog, taken: FloatArray) -> FloatArray:
 def _sweep(log: EvaluationLog, weights: FloatArray) -> _Sweep:
     returns = episode_returns(log)
     order = np.argsort(returns, kind="stable")
-    _, contact = np.unique(log.cluster, return_inverse=True)
+    contact, _ = numbered(log.cluster)
     weight, owner = weights[order], contact[order]
     whole = np.bincount(contact, weights=weights)
     before = _before_in_group(weight, owner)

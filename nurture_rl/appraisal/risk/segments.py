@@ -17,8 +17,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_rl.appraisal.selection.simultaneous import holm
 from nurture_rl.errors import ShapeError
+from nurture_rl.ope.checks.grouped import family_wise
 from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate, cumulative_weights, effective_sample_size
 from nurture_rl.ope.intervals import Interval, clustered_interval
@@ -111,7 +111,7 @@ def value_by_segment(asked: Segmented, config: SegmentConfig) -> tuple[SegmentVa
         raise ShapeError(f"a level is a probability in (0, 1), got {config.level}")
     parts = _parts(asked)
     judged = [part for part in parts if part.ess >= config.min_ess and part.n_contacts > 1]
-    adjusted = iter(holm(np.array([_p_value(part) for part in judged])))
+    adjusted = iter(family_wise(np.array([_p_value(part) for part in judged])))
     each = config.level ** (1.0 / max(len(judged), 1))
     return tuple(
         _judged(part, float(next(adjusted)), each, config)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.log import FloatArray
@@ -96,39 +95,6 @@ def correlations(influences: FloatArray) -> FloatArray:
     return found
 
 
-def holm(p_values: FloatArray) -> FloatArray:
-    """P-values corrected so that any false rejection among them has the stated chance, [k].
-
-        p~_(i) = max_{j <= i} min(1, (k - j + 1) p_(j))
-
-    Source: Holm (1979), A Simple Sequentially Rejective Multiple Test Procedure.
-    """
-    _require_p_values(p_values)
-    order = np.argsort(p_values, kind="stable")
-    raised = p_values[order] * np.arange(p_values.size, 0, -1)
-    return _in_place(np.minimum(np.maximum.accumulate(raised), 1.0), order)
-
-
-def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
-    """P-values corrected so that the expected share of false among the rejected is bounded, [k].
-
-        p~_(i) = min_{j >= i} min(1, k / j p_(j))
-
-    Source: Benjamini & Hochberg (1995), Controlling the False Discovery Rate.
-    """
-    _require_p_values(p_values)
-    order = np.argsort(p_values, kind="stable")
-    raised = p_values[order] * p_values.size / np.arange(1, p_values.size + 1)
-    lowest = np.minimum.accumulate(raised[::-1])[::-1]
-    return _in_place(np.minimum(lowest, 1.0), order)
-
-
-def _in_place(values: FloatArray, order: NDArray[np.intp]) -> FloatArray:
-    placed = np.empty_like(values)
-    placed[order] = values
-    return placed
-
-
 def _require_family(influences: FloatArray, family: Family) -> None:
     if influences.ndim != 2 or influences.shape[0] < 1 or influences.shape[1] < 1:
         raise ShapeError(
@@ -140,8 +106,3 @@ def _require_family(influences: FloatArray, family: Family) -> None:
             f"a family needs a level in (0, 1) and draws, got {family.level} and {family.draws}; "
             "write 95 % as 0.95"
         )
-
-
-def _require_p_values(p_values: FloatArray) -> None:
-    if p_values.ndim != 1 or not ((p_values >= 0.0) & (p_values <= 1.0)).all():
-        raise ShapeError(f"p-values must be [k] in [0, 1], got {p_values}")

@@ -14,6 +14,7 @@ import numpy as np
 from nurture_rl.ope.clusters import cluster_totals
 from nurture_rl.ope.estimators import as_panel, cumulative_weights, effective_sample_size
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, discount_from_start, horizon
+from nurture_rl.ope.numbering import numbered
 from nurture_rl.ope.ties import one_value
 
 RARE_SHARE = 0.2  # of all episodes, at most, have a rare outcome
@@ -111,7 +112,7 @@ def _rare(log: EvaluationLog) -> BoolArray | None:
 
 def _share(log: EvaluationLog, weights: FloatArray) -> MatchedShare | None:
     """One decision an episode, one episode a contact, one weight on matches, 0 or one amount."""
-    if horizon(log) > 1 or np.unique(log.cluster).size < log.n_episodes:
+    if horizon(log) > 1 or numbered(log.cluster)[1] < log.n_episodes:
         return None
     weight = weights[:, 0]
     levels, amounts = weight[weight > 0.0], log.reward[log.reward != 0.0]

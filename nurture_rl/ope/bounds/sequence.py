@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from nurture_rl.ope.bounds.bernstein import Range
 from nurture_rl.ope.bounds.interval import Interval, require_level
-from nurture_rl.ope.bounds.weighted import WeightedRewards
+from nurture_rl.ope.bounds.weighted import Range, WeightedRewards
 from nurture_rl.ope.log import FloatArray
 
 ETA = 1.1  # ratio of two epochs of the boundary

@@ -12,8 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.bernstein import Range
 from nurture_rl.ope.log import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Between which numbers a reward lies, whatever happens."""
+
+    lower: float
+    upper: float
+
+    @property
+    def width(self) -> float:
+        """Upper minus lower."""
+        return self.upper - self.lower
 
 
 @dataclass(frozen=True, slots=True, eq=False)

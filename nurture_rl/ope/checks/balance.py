@@ -26,6 +26,7 @@ from nurture_rl.ope.checks.grouped import (
 )
 from nurture_rl.ope.checks.propensity_fit import FittedPropensities
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.numbering import numbered
 
 NEARLY = 0.9  # correlation with the reward from which a feature is as good as the outcome
 SHOWN = 5  # features named
@@ -77,7 +78,7 @@ def balance_finding(
         if np.unique(contact[rows[taken]]).size < FEWEST:
             continue
         centred = ranks[rows] - ranks[rows].mean(axis=0)
-        place = np.unique(contact[rows], return_inverse=True)[1]
+        place, _ = numbered(contact[rows])
         gather = sparse.csr_matrix((np.ones(rows.size), (place, np.arange(rows.size))))
         totals = np.ascontiguousarray((gather @ (draw[:, None] * centred)).T)
         # Both sides add up to the same in the mean; what is rare may be missing from one of them.

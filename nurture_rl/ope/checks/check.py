@@ -30,8 +30,7 @@ from nurture_rl.ope.checks.mean_weight import mean_weight_findings, ratios_of, u
 from nurture_rl.ope.checks.propensity_fit import PropensityFit, fit_propensities
 from nurture_rl.ope.checks.weight_tail import support_finding, tail_findings
 from nurture_rl.ope.estimators import cumulative_weights
-from nurture_rl.ope.log import EvaluationLog
-from nurture_rl.ope.log_checks import require_valid
+from nurture_rl.ope.log import EvaluationLog, require_valid
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValuePredictions
 

@@ -11,6 +11,16 @@ from nurture_rl.errors import ShapeError
 from nurture_rl.ope.log import BoolArray, EvaluationLog, IntArray
 
 
+@dataclass(frozen=True, slots=True)
+class OpenEpisodes:
+    """Episodes that were still open when the log ends, and what was done about them."""
+
+    open: int
+    late: int  # over, but begun so late that they might be open: as late as those that are
+    episodes: int  # all
+    largest_weight: float | None  # of a finished one that stands in for open ones; None: left out
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LogContext:
     """Columns beside an evaluation log; checks that need a missing one are left out."""
@@ -21,6 +31,7 @@ class LogContext:
     feature_names: tuple[str, ...] = ()  # [d]; positions where empty
     action_ids: tuple[str, ...] = ()  # [a]; positions where empty
     values: tuple[float, ...] = ()  # numbers that are no code for missing, however they look
+    open_episodes: OpenEpisodes | None = None  # None: not known, or none
 
     def feature(self, position: int) -> str:
         """A feature's name, or its position."""

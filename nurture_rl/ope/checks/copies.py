@@ -72,8 +72,9 @@ def _first_of_contacts(log: EvaluationLog) -> IntArray:
     """One row of each contact in each group: a contact may well repeat itself."""
     everything = np.arange(log.n_rows, dtype=np.int64)
     group = kinds(_context(log, everything))
-    pair = np.stack([group, contact_of_row(log)], axis=1)
-    return np.sort(np.unique(pair, axis=0, return_index=True)[1]).astype(np.int64)
+    contact = contact_of_row(log)
+    pair = group * (int(contact.max()) + 1) + contact
+    return np.sort(np.unique(pair, return_index=True)[1]).astype(np.int64)
 
 
 def _context(log: EvaluationLog, rows: IntArray) -> list[NDArray[np.generic]]:

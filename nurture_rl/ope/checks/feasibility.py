@@ -127,8 +127,27 @@ def feasibility_findings(
         least = least_second_moment(log.propensity, target.taken)
         moments = np.maximum(moments, as_panel(log, least, 1.0).mean(axis=0))
     shown = np.ones(log.n_rows) if target.unsupported is None else 1.0 - target.unsupported
-    step = largest_step(log.n_episodes, moments, as_panel(log, shown, 1.0).mean(axis=0), thresholds)
     by_step = [effective_sample_size(column) for column in weights.T]
+    mass = as_panel(log, shown, 1.0).mean(axis=0)
+    return carried_findings(log.n_episodes, (moments, mass), by_step, thresholds)
+
+
+def carried_findings(
+    n_episodes: int,
+    ratios: tuple[FloatArray, FloatArray],
+    by_step: list[float],
+    thresholds: CheckThresholds,
+) -> tuple[list[Finding], MixingStep]:
+    """`feasibility_findings` from what was summed up.
+
+    Args:
+        n_episodes: E.
+        ratios: second moment of the ratio and the target's mass where the log had any, [H] each.
+        by_step: effective sample size up to each decision, [H].
+        thresholds: what must be kept.
+    """
+    moments, mass = ratios
+    step = largest_step(n_episodes, moments, mass, thresholds)
     enough = [ess >= thresholds.min_ess for ess in by_step]
     reached = enough.index(False) if False in enough else len(enough)
     horizon, short = moments.size, step.full_ess < thresholds.min_ess
@@ -137,7 +156,7 @@ def feasibility_findings(
         graded(short, Severity.REFUSE),
         {"predicted_ess": step.full_ess, "horizon": float(horizon), "alpha": step.alpha},
         f"over {counted(horizon, 'decision')} weights are predicted to leave {step.full_ess:.3g} "
-        f"of {log.n_episodes} episodes (mean second moment {moments.mean():.3g})",
+        f"of {n_episodes} episodes (mean second moment {moments.mean():.3g})",
         f"the largest feasible step is {step.alpha:.1%} of the way from the logging policy to the "
         f"target, worth {step.predicted_ess:.0f} episodes; or use a model-based estimate"
         if short

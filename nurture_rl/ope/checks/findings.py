@@ -60,10 +60,6 @@ class LogChecks:
         """The findings of one severity."""
         return tuple(finding for finding in self.findings if finding.severity == severity)
 
-    def find(self, code: str) -> Finding | None:
-        """The finding with that code, None where the check did not apply."""
-        return next((finding for finding in self.findings if finding.code == code), None)
-
 
 @dataclass(frozen=True, slots=True)
 class CheckThresholds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nurture_rl.ope.checks.context import LogContext, groups
+from nurture_rl.ope.checks.context import LogContext, OpenEpisodes, groups
 from nurture_rl.ope.checks.exploration import (
     ExplorationPlan,
     exploration_plan,
@@ -13,6 +13,7 @@ from nurture_rl.ope.checks.exploration import (
 )
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, graded
 from nurture_rl.ope.log import EvaluationLog
+from nurture_rl.wording import counted, plural
 
 
 def propensity_values(log: EvaluationLog) -> Finding:
@@ -77,7 +78,9 @@ def outcome_finding(log: EvaluationLog) -> Finding:
 def censoring_finding(
     log: EvaluationLog, context: LogContext, thresholds: CheckThresholds
 ) -> Finding | None:
-    """Share of decisions whose outcome is not in yet; None where that is not known."""
+    """Outcomes that are not in yet, and what was done about them; None where that is not known."""
+    if context.open_episodes is not None:
+        return _open_finding(context.open_episodes)
     if context.matured is None:
         return None
     share = float((~context.matured).mean())
@@ -99,6 +102,37 @@ def censoring_finding(
         "being seen; a missing outcome is no zero"
         if severity is not Severity.OK
         else "",
+    )
+
+
+def _open_finding(found: OpenEpisodes) -> Finding:
+    """Episodes that the log breaks off; a word beside the numbers, for these rest on an assumption.
+
+    How many there are says how recent the log is, and nothing against it.
+    """
+    whole = found.episodes - found.open - found.late
+    numbers = {"open": float(found.open), "late": float(found.late), "whole": float(whole)}
+    if found.largest_weight is None:
+        done = (
+            f"they are left out, and so are {found.late} that are over but were begun as late: "
+            f"these alone would favour whatever ends an episode early; {whole} are left"
+        )
+    else:
+        numbers["largest_weight"] = found.largest_weight
+        done = (
+            "in values, differences and key figures each finished one counts by one over the "
+            "chance that an episode was followed that long (inverse probability of censoring "
+            f"weighting, weights up to {found.largest_weight:.3g}); all else rests on the {whole} "
+            "that were begun early enough to be over however they go"
+        )
+    return Finding(
+        "censored",
+        Severity.WARN,
+        numbers,
+        f"{found.open} of {counted(found.episodes, 'episode')} "
+        f"{plural(found.open, 'was', 'were')} still open when the log ends: {done}. It takes that "
+        "when an episode begins says nothing about how it goes",
+        "where that is in doubt, as when offers or people changed lately, read the log later",
     )
 
 

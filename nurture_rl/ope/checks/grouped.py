@@ -9,6 +9,7 @@ from scipy import special
 
 from nurture_rl.ope.bounds.skewed import skewed_p
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.numbering import distinct, numbered
 from nurture_rl.ope.ties import settled
 
 FEWEST = 30  # contacts behind a mean that is tested
@@ -43,7 +44,7 @@ class GroupMeans:
 
 def contact_of_row(log: EvaluationLog) -> IntArray:
     """Contact of every decision, numbered 0, 1, ..., [N]."""
-    _, contact = np.unique(log.cluster, return_inverse=True)
+    contact, _ = numbered(log.cluster)
     return np.asarray(contact[log.episode], dtype=np.int64)
 
 
@@ -61,8 +62,9 @@ def group_means(
     rows = np.bincount(group, minlength=n_groups)
     mean = np.bincount(group, weights=values, minlength=n_groups) / np.maximum(rows, 1)
     width = int(contact.max()) + 1
-    pair, place = np.unique(group * width + contact, return_inverse=True)
-    owner = pair // width
+    code = group * width + contact
+    place, _ = numbered(code)
+    owner = distinct(code) // width
     total = np.bincount(place, weights=values - mean[group])
     contacts = np.bincount(owner, minlength=n_groups)
     square = np.bincount(owner, weights=total**2, minlength=n_groups)
@@ -77,8 +79,9 @@ def group_means(
 
 def contacts_in(group: IntArray, n_groups: int, contact: IntArray) -> IntArray:
     """Contacts with a row in each group, [G]."""
-    pairs = np.unique(np.stack([group, contact]), axis=1)
-    return np.bincount(pairs[0], minlength=n_groups).astype(np.int64)
+    width = int(contact.max(initial=0)) + 1
+    owner = distinct(group * width + contact) // width
+    return np.bincount(owner, minlength=n_groups).astype(np.int64)
 
 
 def cautious_p(

@@ -25,6 +25,7 @@ from nurture_rl.ope.checks.grouped import (
     unseen_inverse,
 )
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.numbering import numbered
 
 ADVICE = (
     "check which policy's probabilities were written down, in which catalogue order, and whether "
@@ -92,7 +93,7 @@ def mean_weight_findings(
         parts.append(("mean-weight-logger", "by logging policy", *groups(context.logger)))
     asked = _asked(log, ratios)
     found = [
-        _finding(code, what, names, _by_part(asked, place, len(names)), thresholds)
+        part_finding(code, what, names, _by_part(asked, place, len(names)), thresholds)
         for code, what, names, place in parts
     ]
     by_action = [_of_action(asked, a) for a in range(log.n_actions)]
@@ -100,7 +101,7 @@ def mean_weight_findings(
     means, p_values = np.array(by_action, dtype=np.float64).T
     due = ratios.policy.mean(axis=0)
     found.append(
-        _finding("mean-weight-action", "by action", names, (means, p_values), thresholds, due)
+        part_finding("mean-weight-action", "by action", names, (means, p_values), thresholds, due)
     )
     return found
 
@@ -186,7 +187,7 @@ def _tested(
 
     Rounding errs alike in every row of a constant propensity, so it does not average out.
     """
-    place = np.unique(asked.contact[rows], return_inverse=True)[1]
+    place, _ = numbered(asked.contact[rows])
     totals = np.bincount(place, weights=excess[rows])
     mean = float(excess[rows].mean())
     if totals.size < FEWEST:
@@ -195,7 +196,7 @@ def _tested(
     return mean, cautious_p(np.asarray(totals, dtype=np.float64), could[0], could[1], allowed)
 
 
-def _finding(
+def part_finding(
     code: str,
     what: str,
     names: list[str],
@@ -203,6 +204,16 @@ def _finding(
     thresholds: CheckThresholds,
     due: FloatArray | None = None,
 ) -> Finding:
+    """What mean weights of parts of a log amount to.
+
+    Args:
+        code: of the finding.
+        what: the parts.
+        names: of each, [G].
+        tested: mean excess of the weights, and its p, [G] each.
+        thresholds: when to warn and when to refuse.
+        due: the policy's mean probability of each action, where parts are actions, [G].
+    """
     excess, p_values = tested
     adjusted = family_wise(p_values)
     worst = int(np.argmin(adjusted))

@@ -51,26 +51,10 @@ def tail_findings(weights: FloatArray, thresholds: CheckThresholds) -> list[Find
     mass = top_mass(weights, TOP_SHARE)
     top = min(max(int(np.sqrt(n)), 10), n - 1)
     index = hill_index(weights, top) if n > 1 else float("inf")
-    few = ess < thresholds.min_ess
-    ruled = largest > thresholds.max_weight_share
     heavy = mass > max(thresholds.max_top_mass, 2.0 * TOP_SHARE)
     fat = index < thresholds.min_tail_index
     return [
-        Finding(
-            "ess",
-            graded(few, Severity.REFUSE),
-            {"ess": ess, "episodes": float(n), "least": thresholds.min_ess},
-            f"the weighted log is worth {ess:.1f} of its {n} episodes, "
-            f"{'fewer' if few else 'no fewer'} than {thresholds.min_ess:.0f}",
-            CLOSER if few else "",
-        ),
-        Finding(
-            "weight-share",
-            graded(ruled, Severity.REFUSE),
-            {"share": largest, "most": thresholds.max_weight_share},
-            f"one episode carries {largest:.1%} of all weight",
-            CLOSER if ruled else "",
-        ),
+        *size_findings(ess, n, largest, thresholds),
         Finding(
             "top-mass",
             graded(heavy, Severity.WARN),
@@ -89,6 +73,28 @@ def tail_findings(weights: FloatArray, thresholds: CheckThresholds) -> list[Find
             "trust neither standard error nor interval of plain weights; shrink or clip them"
             if fat
             else "",
+        ),
+    ]
+
+
+def size_findings(ess: float, n: int, largest: float, thresholds: CheckThresholds) -> list[Finding]:
+    """Effective sample size of n episodes, and the largest one's share of all weight."""
+    few, ruled = ess < thresholds.min_ess, largest > thresholds.max_weight_share
+    return [
+        Finding(
+            "ess",
+            graded(few, Severity.REFUSE),
+            {"ess": ess, "episodes": float(n), "least": thresholds.min_ess},
+            f"the weighted log is worth {ess:.1f} of its {n} episodes, "
+            f"{'fewer' if few else 'no fewer'} than {thresholds.min_ess:.0f}",
+            CLOSER if few else "",
+        ),
+        Finding(
+            "weight-share",
+            graded(ruled, Severity.REFUSE),
+            {"share": largest, "most": thresholds.max_weight_share},
+            f"one episode carries {largest:.1%} of all weight",
+            CLOSER if ruled else "",
         ),
     ]
 

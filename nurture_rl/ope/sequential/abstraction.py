@@ -14,11 +14,8 @@ import numpy as np
 
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.ope.kinds import contexts
-from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.log import EvaluationLog, IntArray
 from nurture_rl.ope.value_model import ValuePredictions
-
-SETTLING_ROUNDS = 25  # of k-means; cells need not be optimal, only tight
-SEED_ROWS = 20_000  # centres are placed on so many rows at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,54 +85,6 @@ def value_cells(
             group = np.arange(rows) * max(1, min(fine.groups, rows // fine.min_rows)) // rows
         state[order[first:last]] = group
     return state_cells(log, state)
-
-
-def feature_cells(
-    log: EvaluationLog, rng: np.random.Generator, config: CellConfig | None = None
-) -> Cells:
-    """Cells of similar features: k-means over features in units of their spread, then cut by bin.
-
-    Args:
-        log: the logged decisions.
-        rng: places the first centres, nothing else.
-        config: how fine; groups are of the whole log here.
-
-    Source: Lloyd (1982), Least Squares Quantization in PCM; centres as in Arthur & Vassilvitskii
-        (2007), k-means++.
-    """
-    fine = _checked(config)
-    features = log.features.astype(np.float64)
-    spread = features.std(axis=0)
-    points = features / np.where(spread > 0.0, spread, 1.0)
-    groups = max(1, min(fine.groups, log.n_rows // fine.min_rows))
-    sample = points[rng.permutation(log.n_rows)[:SEED_ROWS]]
-    centres = first_centres(sample, groups, rng)
-    for _ in range(SETTLING_ROUNDS):
-        nearest = _nearest(sample, centres)
-        size = np.bincount(nearest, minlength=len(centres))
-        sums = [np.bincount(nearest, weights=column, minlength=size.size) for column in sample.T]
-        # A centre that lost all its points stays where it is.
-        moved = np.where(size > 0, np.array(sums) / size.clip(min=1), centres.T).T
-        if np.array_equal(moved, centres):
-            break
-        centres = moved
-    return state_cells(log, _nearest(points, centres))
-
-
-def first_centres(sample: FloatArray, groups: int, rng: np.random.Generator) -> FloatArray:
-    """Points far from one another: each drawn by its squared distance to those before."""
-    centres = [sample[0]]
-    away = ((sample - centres[0]) ** 2).sum(axis=1)
-    while len(centres) < groups and away.sum() > 0.0:
-        centres.append(sample[rng.choice(len(sample), p=away / away.sum())])
-        away = np.minimum(away, ((sample - centres[-1]) ** 2).sum(axis=1))
-    return np.array(centres)
-
-
-def _nearest(points: FloatArray, centres: FloatArray) -> IntArray:
-    """The closest centre of each point; the point's own square is the same for all of them."""
-    score = (centres**2).sum(axis=1) - 2.0 * points @ centres.T
-    return np.asarray(np.argmin(score, axis=1), dtype=np.int64)
 
 
 def _checked(config: CellConfig | None) -> CellConfig:

@@ -13,25 +13,8 @@ import numpy as np
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.ope.estimators import ValueEstimate, dm
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, first_rows, horizon
+from nurture_rl.ope.sequential.fqe_config import FqeConfig
 from nurture_rl.ope.value_model import ValuePredictions
-
-
-@dataclass(frozen=True, slots=True)
-class FqeConfig:
-    """How the network is trained."""
-
-    hidden: tuple[int, ...] = (256, 256)  # units of each hidden layer
-    batch: int = 256  # decisions per gradient step
-    learning_rate: float = 1e-3
-    refresh: int = 100  # gradient steps between renewals of the network that goals come from
-    follow: float = 0.5  # share of the way to the trained network it goes then, in (0, 1]
-    max_steps: int = 10_000  # gradient steps of each fold, after which no further look is taken
-    check_every: int = 5  # renewals between looks at the value
-    settled: float = 0.02  # a value that moves by less, in deviations of returns, has settled
-    patience: int = 3  # settled looks in a row that end the training
-    n_folds: int = 2  # groups of contacts; 1 trains on all and is not cross-fitted
-    seed: int = 0  # of folds, weights and batches
-    device: str = "cpu"  # or "cuda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +30,16 @@ def fqe(log: EvaluationLog, target: FloatArray, config: FqeConfig | None = None)
 
         V = 1/E sum_e v(x_e0),    v(x) = sum_a target(a|x) q(x, a)
 
-    Arguments and errors are those of `fit_fqe`. As of `dm`, the standard error only covers which
-    contacts were sampled, not the error of the network: give its predictions to `dr` or `wdr` for
-    an interval that means something.
+    As of `dm`, the standard error only covers which contacts were sampled, not the error of the
+    network: give its predictions to `dr` or `wdr` for an interval that means something.
+
+    Args:
+        log: the logged decisions.
+        target: target probabilities on the log's rows, [N, a].
+        config: network, training, folds, seed and device.
+
+    Raises:
+        ShapeError, FitError: as `fit_fqe`.
 
     Source: Le, Voloshin & Yue (2019), Batch Policy Learning under Constraints.
     """

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nurture_rl.bandits.returns import returns_to_go
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, continuation
-from nurture_rl.ope.sequential.fqe import FqeConfig
-from nurture_rl.ope.sequential.trajectory import returns_to_go
+from nurture_rl.ope.sequential.fqe_config import FqeConfig
 
 TILE_ROWS = 512  # rows that go through a CPU's layers together: they stay in its cache
 WIDE_ROWS = 65_536  # the same on other devices, which need much to do at once
@@ -53,7 +53,8 @@ def buffer_of(log: EvaluationLog, target: FloatArray, device: str) -> Buffer:
     features = np.hstack([log.features.astype(np.float64), log.step[:, None].astype(np.float64)])
     spread = features.std(axis=0)
     spread[spread <= 1e-9 * np.abs(features).max(axis=0)] = np.inf
-    scale = float(returns_to_go(log).std()) or 1.0
+    after = returns_to_go(log.reward, log.episode, log.step, log.discount)
+    scale = float(after.std()) or 1.0
 
     def put(values: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)

@@ -90,6 +90,28 @@ def add_rows(sums: Array, bounds: Array, grid: Any, shift: Any, contact: Array, 
 
 
 @_jit
+def predict(found: Array, features: Array, scale: Any, weights: Array, fold: Array) -> None:
+    """Expected reward of every action, by the model of each row's fold, into `found`, [n, a].
+
+    Args:
+        found: filled, [n, a].
+        features: [n, d].
+        scale: mean and spread of the features, [d] each.
+        weights: of [1, features] by fold, [K, 1 + d, a].
+        fold: [n].
+    """
+    mean, spread = scale
+    for i in range(features.shape[0]):
+        own = weights[fold[i]]
+        for a in range(found.shape[1]):
+            found[i, a] = own[0, a]
+        for j in range(features.shape[1]):
+            x = (np.float64(features[i, j]) - mean[j]) / spread[j]
+            for a in range(found.shape[1]):
+                found[i, a] += x * own[1 + j, a]
+
+
+@_jit
 def add_choices(
     sums: Array, bounds: Array, grid: Any, shift: Any, contact: Array, choices: Any
 ) -> tuple[int, int]:

@@ -39,7 +39,8 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import settings
-from nurture_rl.workflow.decisions import held_out_log, load_decisions
+from nurture_rl.workflow.decisions import load_decisions
+from nurture_rl.workflow.held_out import held_out_log
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.schema import register_schemas
 

@@ -14,7 +14,6 @@ from nurture_rl.ope.sequential.abstraction import state_cells, value_cells
 from nurture_rl.ope.sequential.dice import dice
 from nurture_rl.ope.sequential.magic import magic
 from nurture_rl.ope.sequential.marginal import drl, smis
-from nurture_rl.ope.sequential.trajectory import sntis, tis
 from nurture_rl.ope.sequential.weighted import wdr
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from tests.unit.ope.sequential.worlds import (
@@ -29,7 +28,7 @@ from tests.unit.ope.sequential.worlds import (
 )
 
 MODEL = ValueModelConfig(n_folds=3, penalties=(1e-3,))
-HISTORIES = ("ips", "snips", "tis", "sntis", "dr", "wdr")
+HISTORIES = ("ips", "snips", "dr", "wdr")
 CELLS = ("smis", "drl", "dice", "smis by value", "drl by value")
 
 
@@ -45,8 +44,6 @@ def estimates(
     return {
         "ips": ips(log, taken),
         "snips": snips(log, taken),
-        "tis": tis(log, taken),
-        "sntis": sntis(log, taken),
         "dr": dr(log, taken, model),
         "wdr": wdr(log, taken, model),
         "magic": magic(log, taken, model),

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nurture_rl.appraisal.evaluate import AUTO, EvaluationConfig, evaluate_policies
-from nurture_rl.appraisal.evaluation import Evaluation
+from nurture_rl.appraisal.evaluation import Evaluation, plain
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import NurtureError, OverlapError, ProbabilityError
 from nurture_rl.ope.log import EvaluationLog, FloatArray, as_single_decisions
@@ -133,19 +133,19 @@ def test_a_reference_the_log_never_shows_settles_nothing() -> None:
 
 def test_the_evaluation_is_plain_json() -> None:
     found = evaluated(LOG, {"late": Leaning(0.4)})
-    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    late = plain["policies"]["late"]
+    told = json.loads(json.dumps(plain(found), allow_nan=False))
+    late = told["policies"]["late"]
     assert late["judgement"]["verdict"] == "better"
     assert late["estimates"]["dr"]["estimate"]["value"] == pytest.approx(
         found.policies["late"].estimates["dr"].estimate.value
     )
-    assert len(late["action_mix"]) == len(plain["steps"]) == 2
+    assert len(late["action_mix"]) == len(told["steps"]) == 2
     assert "influence" not in late["estimates"]["dr"]["estimate"]
 
 
 def test_the_same_seed_gives_the_same_evaluation() -> None:
     policies: dict[str, TargetPolicy] = {"late": Leaning(0.4)}
-    assert evaluated(LOG, policies).to_dict() == evaluated(LOG, policies).to_dict()
+    assert plain(evaluated(LOG, policies)) == plain(evaluated(LOG, policies))
 
 
 def test_a_deterministic_log_is_refused() -> None:
@@ -214,9 +214,9 @@ def test_where_the_preferred_estimator_refuses_another_serves_and_is_named() -> 
 def test_a_policy_known_by_its_table_alone_is_judged_like_any_other() -> None:
     late = Leaning(0.4)
     table = Tabled(late.action_probabilities(LOG.features, LOG.mask))
-    first = configured(LOG, {"late": late}).to_dict()
+    first = plain(configured(LOG, {"late": late}))
     rng = np.random.default_rng(0)
-    second = evaluate_policies(LOG, {"late": table}, "logged", rng, EvaluationConfig()).to_dict()
+    second = plain(evaluate_policies(LOG, {"late": table}, "logged", rng, EvaluationConfig()))
     assert first == second
     with pytest.raises(ProbabilityError, match="policy 'late'"):
         evaluate_policies(
@@ -278,7 +278,7 @@ def test_weights_beyond_floating_point_are_one_policys_own_affair(reference: str
     kinds = ("ips", "snips", "dm", "dr", "wdr", "drl", "smis", "mrdr", "magic", "switch_dr")
     config, rng = EvaluationConfig(estimators=kinds), np.random.default_rng(0)
     found = evaluate_policies(log, policies, reference, rng, config)
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(plain(found), allow_nan=False)
     lost = found.policies["far"]
     assert lost.judgement is not None
     assert lost.judgement.verdict is Verdict.CANNOT_TELL_YET

@@ -43,5 +43,7 @@ def test_rows_out_of_order_are_refused() -> None:
         returns_to_go(np.zeros(3), np.array([0, 1, 0]), np.array([0, 0, 1]), 1.0)
     with pytest.raises(LogError, match="row 1 has step 1 after step 2"):
         returns_to_go(np.zeros(2), np.zeros(2, np.int64), np.array([2, 1]), 1.0)
+    with pytest.raises(LogError, match="row 3 has step 1 after step 1"):
+        returns_to_go(np.zeros(4), np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1]), 1.0)
     with pytest.raises(ShapeError, match=r"\(2,\), \(3,\)"):
         returns_to_go(np.zeros(2), np.zeros(3, np.int64), np.zeros(2, np.int64), 1.0)

@@ -19,7 +19,7 @@ from nurture_envs.errors import SimulationError
 from nurture_envs.features import FeatureSpec, History
 from nurture_envs.population import Population
 from nurture_envs.worlds.draws import contact_keys, uniforms
-from nurture_envs.worlds.reference import reference_journeys, reference_world
+from nurture_envs.worlds.reference import REFERENCE_WORLDS, reference_world
 from nurture_envs.worlds.world import Outcome, Start, View
 from tests.unit.envs.scripted_world import ScriptedWorld
 from tests.unit.envs.toy_journey import toy
@@ -77,7 +77,7 @@ def _latent_gap(plain: Any, loops: Any, differs: NDArray[np.bool_]) -> float:
 
 
 @pytest.mark.parametrize("population", [None, TOGETHER], ids=["alone", "together"])
-@pytest.mark.parametrize("journey", reference_journeys())
+@pytest.mark.parametrize("journey", REFERENCE_WORLDS)
 def test_an_environment_shows_the_same_compiled_or_not(
     journey: str, population: Population | None
 ) -> None:

@@ -18,7 +18,7 @@ from nurture_envs.guardrails import GuardrailFacts, legal_actions
 from nurture_envs.guardrails.rules import sends_remembered
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey, shipped_journeys
-from nurture_envs.loops.guardrails import CompiledRules
+from tests.unit.envs.compiled_rules import CompiledRules
 from tests.unit.envs.test_guardrails import many_facts
 from tests.unit.envs.toy_journey import toy
 

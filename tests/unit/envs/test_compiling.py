@@ -10,8 +10,7 @@ from nurture_envs import compiling
 from nurture_envs.contact_env import ContactEnv, ContactVectorEnv
 from nurture_envs.errors import SlowPathWarning
 from nurture_envs.worlds import draws
-from nurture_envs.worlds.reference import reference_journeys, reference_world
-from nurture_rl.ope.sequential import fused
+from nurture_envs.worlds.reference import REFERENCE_WORLDS, reference_world
 from nurture_rl.ope.streaming import accumulate
 from tests.unit.envs.scripted_world import ScriptedWorld
 from tests.unit.envs.toy_journey import toy
@@ -28,7 +27,7 @@ def nothing_told_yet() -> Iterator[None]:
 @pytest.fixture
 def no_numba(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process in which numba is not installed."""
-    caches = (compiling.against_numba, draws._compiled, fused._compiled)
+    caches = (compiling.against_numba, draws._compiled)
     monkeypatch.setattr(compiling, "find_spec", lambda name: None)
     monkeypatch.setattr(accumulate, "COMPILED", False)
     for cached in caches:
@@ -38,7 +37,7 @@ def no_numba(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         cached.cache_clear()
 
 
-@pytest.mark.parametrize("journey", reference_journeys())
+@pytest.mark.parametrize("journey", REFERENCE_WORLDS)
 def test_every_reference_world_is_played_by_compiled_loops(journey: str) -> None:
     assert ContactEnv(reference_world(journey)).player == "compiled loops"
 

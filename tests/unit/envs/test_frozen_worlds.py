@@ -19,7 +19,7 @@ from nurture_envs.worlds.inbound_lead import NULL_LEAD_PARAMS, InboundLeadParams
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.re_engagement import ReEngagementParams
 from nurture_envs.worlds.recording import Lateness
-from nurture_envs.worlds.reference import RENEWAL_PARAMS, reference_journeys, reference_world
+from nurture_envs.worlds.reference import REFERENCE_WORLDS, RENEWAL_PARAMS, reference_world
 from nurture_envs.worlds.reputation import ReputationParams
 from nurture_envs.worlds.stalled_opportunity import StalledOpportunityParams
 from nurture_envs.worlds.trial_onboarding import TrialOnboardingParams
@@ -61,7 +61,7 @@ def fingerprint(journey: str, changed: Mapping[str, Any] | None = None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@pytest.mark.parametrize("journey", reference_journeys())
+@pytest.mark.parametrize("journey", REFERENCE_WORLDS)
 def test_a_world_is_what_it_was(journey: str) -> None:
     assert fingerprint(journey) == FROZEN[journey], (
         f"the world of {journey!r} is another one now: its parameters are frozen, since numbers in "

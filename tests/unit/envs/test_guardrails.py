@@ -26,7 +26,7 @@ from nurture_envs.guardrails import (
 )
 from nurture_envs.guardrails.rules import sends_remembered
 from nurture_envs.journey import Journey
-from nurture_envs.loops.guardrails import CompiledRules
+from tests.unit.envs.compiled_rules import CompiledRules
 from tests.unit.envs.toy_journey import toy
 
 JOURNEY = toy()

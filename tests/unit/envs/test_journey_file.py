@@ -13,7 +13,7 @@ from nurture_envs.errors import JourneyError
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import HarmLimit
 from nurture_envs.journey_file import load_journey, parse_journey, shipped_journeys
-from nurture_envs.worlds.reference import reference_journeys
+from nurture_envs.worlds.reference import REFERENCE_WORLDS
 from tests.unit.envs.toy_journey import TOY, toy, toy_data
 
 SECOND_JOURNEY = """\
@@ -61,7 +61,7 @@ def test_every_shipped_journey_loads_and_can_be_played(name: str) -> None:
 
 def test_the_shipped_journeys_are_those_of_the_public_logs_and_of_the_reference_worlds() -> None:
     public = {"heartsteps", "hillstrom", "starbucks_offers"}
-    assert set(shipped_journeys()) == public | set(reference_journeys())
+    assert set(shipped_journeys()) == public | set(REFERENCE_WORLDS)
 
 
 def test_three_mistakes_are_told_in_one_error_with_keys_and_hints(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_every_mistake_in_a_limit_is_told_at_once() -> None:
     assert told[3].startswith("limits.none.at_most: expected a number, or above_reference")
 
 
-@pytest.mark.parametrize("name", reference_journeys())
+@pytest.mark.parametrize("name", REFERENCE_WORLDS)
 def test_the_shipped_journeys_limit_complaints_opt_outs_and_bounces(name: str) -> None:
     limits = {limit.name: limit for limit in load_journey(name).limits}
     assert list(limits) == ["complaints", "opt-outs", "hard bounces"]

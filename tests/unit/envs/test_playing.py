@@ -20,7 +20,7 @@ from nurture_envs.simulation import Simulation
 from nurture_envs.simulation_state import Decision
 from nurture_envs.stepping import PlainPlayer, Player
 from nurture_envs.worlds.draws import contact_keys
-from nurture_envs.worlds.reference import reference_journeys, reference_world
+from nurture_envs.worlds.reference import REFERENCE_WORLDS, reference_world
 from nurture_envs.worlds.world import World
 from tests.unit.envs.scripted_world import ScriptedWorld
 from tests.unit.envs.toy_journey import toy
@@ -61,7 +61,7 @@ def same(one: Any, other: Any) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", [*reference_journeys(), *LEARNED])
+@pytest.mark.parametrize("name", [*REFERENCE_WORLDS, *LEARNED])
 def test_a_played_episode_is_the_same_compiled_or_not(name: str) -> None:
     plain, loops = (list(play(one, Varied(), contact_keys(3, N))) for one in both(world_of(name)))
     assert len(plain) == len(loops)
@@ -70,7 +70,7 @@ def test_a_played_episode_is_the_same_compiled_or_not(name: str) -> None:
 
 
 @pytest.mark.parametrize("pessimism", [0.0, 0.7])
-@pytest.mark.parametrize("name", [*reference_journeys(), *LEARNED])
+@pytest.mark.parametrize("name", [*REFERENCE_WORLDS, *LEARNED])
 def test_episodes_that_begin_anew_are_the_same_compiled_or_not(name: str, pessimism: float) -> None:
     players = [player(one, True, 300) for one in both(world_of(name), pessimism=pessimism)]
     seen = [one.begin(contact_keys(5, N)) for one in players]

@@ -28,7 +28,7 @@ from nurture_envs.worlds.effects import (
 from nurture_envs.worlds.inbound_lead import TOPICS, InboundLeadParams, InboundLeadWorld
 from nurture_envs.worlds.mailings import MailActions
 from nurture_envs.worlds.recording import Lateness, recorded_late
-from nurture_envs.worlds.reference import reference_journeys, reference_world
+from nurture_envs.worlds.reference import REFERENCE_WORLDS, reference_world
 from nurture_envs.worlds.reputation import (
     MailTotals,
     ReputationParams,
@@ -178,7 +178,7 @@ def test_lateness_of_an_unknown_channel_is_refused() -> None:
         recorded_late(JOURNEY, {"signed": Lateness(1.0)})
 
 
-@pytest.mark.parametrize("journey", reference_journeys())
+@pytest.mark.parametrize("journey", REFERENCE_WORLDS)
 def test_no_reference_world_records_an_event_later_than_its_journey_declares(journey: str) -> None:
     world = reference_world(journey)
     bins = torch.arange(world.delays.shape[0])[:, None]
@@ -267,7 +267,7 @@ def test_a_journey_with_more_messages_than_a_contact_remembers_is_refused() -> N
         MailActions.of(large, TOPICS, MailParams(), "cpu")
 
 
-@pytest.mark.parametrize("journey", reference_journeys())
+@pytest.mark.parametrize("journey", REFERENCE_WORLDS)
 def test_every_worlds_sender_pays_for_bounces_and_complaints(journey: str) -> None:
     world = reference_world(journey)
     assert isinstance(world, HasReputation)

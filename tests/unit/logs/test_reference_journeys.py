@@ -14,7 +14,7 @@ import pytest
 from nurture_envs.journey import Journey
 from nurture_envs.rollout import Step, play
 from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.reference import reference_journeys, reference_world
+from nurture_envs.worlds.reference import REFERENCE_WORLDS, reference_world
 from nurture_rl.features.table import DecisionTable, decision_table
 from nurture_rl.logs.adapters import reference
 from nurture_rl.logs.adapters.reference import write_reference_log
@@ -38,7 +38,7 @@ class Emitted:
     late: int  # sums that are recorded after their bin
 
 
-@pytest.fixture(scope="module", params=reference_journeys())
+@pytest.fixture(scope="module", params=REFERENCE_WORLDS)
 def emitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Emitted:
     folder = tmp_path_factory.mktemp(request.param)
     simulation = Simulation(reference_world(request.param))

@@ -58,13 +58,16 @@ def test_followup_reads_ages_and_endings() -> None:
     ended = np.array([False, False, True, False, False, True])
     log = replace(log, terminal=ended, step=np.array([5, 7, 8, 4, 2, 3]))
     age = np.array([9, 7, 6, 0, 3, 2])
-    found = followup(log, age, horizon=5, settle=1)
-    assert found.age.tolist() == [10, 1, 4]
-    # three bins after the first and its own, cut short and so the whole horizon, two; one to settle
-    assert found.needed.tolist() == [5, 6, 3]
+    found = followup(log, age, horizon=11, settle=1)
+    assert found.age.tolist() == [15, 5, 6]
+    # through bin 8, cut short and so the whole horizon, through bin 3; one more to settle
+    assert found.needed.tolist() == [10, 12, 5]
     assert found.observed.tolist() == [True, False, True]
-    assert followup(log, age, horizon=5).needed.tolist() == [4, 5, 2]
-    named = followup(log, age, 5, stratum=np.array([1, 2, 1]))
+    assert followup(log, age, horizon=11).needed.tolist() == [9, 11, 4]
+    # A pause of four bins may have ended in any of them, but not after the horizon.
+    paused = np.array([1, 1, 4, 1, 1, 4])
+    assert followup(log, age, horizon=11, lasts=paused).needed.tolist() == [11, 11, 7]
+    named = followup(log, age, 11, stratum=np.array([1, 2, 1]))
     assert named.stratum.tolist() == [1, 2, 1]
 
 

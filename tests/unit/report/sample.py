@@ -72,7 +72,7 @@ def sample() -> ReportInput:
             "routing": ROUTING,
             "candidate": "linear_thompson",
         },
-        gate={"passed": True, "reasons": [], "policy_id": "b1946ac92492d2347c6235b4d2611184"},
+        gate={"passed": True, "causes": [], "policy_id": "b1946ac92492d2347c6235b4d2611184"},
     )
 
 
@@ -80,12 +80,12 @@ def undecided() -> ReportInput:
     """The same run with a candidate that the log does not carry, real contacts, no truth."""
     found = sample()
     candidate = "ppo_inside_the_learned_world_with_floor"
-    reasons = ["The off-policy evaluation cannot tell yet: one episode carries 7.2% of all weight."]
+    reason = "The off-policy evaluation cannot tell yet: one episode carries 7.2% of all weight."
     return replace(
         found,
         journey={**found.journey, "provenance": "Logged by a CRM, March to May"},
         evaluation={**found.evaluation, "candidate": candidate, "truth": None},
-        gate={"passed": False, "reasons": reasons, "policy_id": None},
+        gate={"passed": False, "causes": [{"sentence": reason}], "policy_id": None},
     )
 
 

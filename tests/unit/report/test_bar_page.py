@@ -45,8 +45,8 @@ def held(carried: bool = True) -> ReportInput:
         "verdict": "rules_are_enough",
         "passed": False,
         "exported": "rules",
-        "reasons": ["linear_thompson less rules in the simulator is -3 EUR."],
-        "judged": [{"name": "linear_thompson", "passed": False, "reasons": []}],
+        "causes": [{"sentence": "linear_thompson less rules in the simulator is -3 EUR."}],
+        "judged": [{"name": "linear_thompson", "passed": False, "causes": []}],
         "left_out": {"ppo": "it acts as `drip` does"},
     }
     return replace(found, evaluation=evaluation, gate=gate)

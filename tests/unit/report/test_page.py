@@ -133,7 +133,10 @@ def test_a_candidate_that_is_not_better_is_refused_with_every_reason() -> None:
     source = replace(
         source,
         evaluation={**source.evaluation, "candidate": "no_contact"},
-        gate={"passed": False, "reasons": ["The lower bound is -5.5.", "So is the other."]},
+        gate={
+            "passed": False,
+            "causes": [{"sentence": "The lower bound is -5.5."}, {"sentence": "So is the other."}],
+        },
     )
     text = Page(render(source)).text
     assert "Verdict Refused" in text
@@ -143,7 +146,9 @@ def test_a_candidate_that_is_not_better_is_refused_with_every_reason() -> None:
 
 
 def test_a_refusal_does_not_hide_what_speaks_for_the_candidate() -> None:
-    refused = replace(sample(), gate={"passed": False, "reasons": ["The simulator disagrees."]})
+    refused = replace(
+        sample(), gate={"passed": False, "causes": [{"sentence": "The simulator disagrees."}]}
+    )
     found = headline(refused)
     assert found.kind == "refused"
     assert (
@@ -206,7 +211,7 @@ def test_hostile_names_are_shown_as_text_everywhere() -> None:
             data={"notes": {"supports": [HOSTILE], "excluded": {HOSTILE: 1}}},
             calibration=[{**source.calibration[0], "head": HOSTILE}],
             evaluation=evaluation,
-            gate={"passed": False, "reasons": [HOSTILE]},
+            gate={"passed": False, "causes": [{"sentence": HOSTILE}]},
         )
     )
     page = Page(html)

@@ -71,8 +71,9 @@ def test_a_constant_column_keeps_its_scale() -> None:
 
 
 def test_a_saved_actor_decides_exactly_as_before(tmp_path: Path) -> None:
-    save_actor(policy(), tmp_path / "actor")
-    again = load_actor(tmp_path / "actor", "abc")
+    folder = tmp_path / "run" / "actor"  # neither is there yet
+    save_actor(policy(), folder)
+    again = load_actor(folder, "abc")
     before = policy().action_probabilities(contexts(), MASK)
     assert (again.action_probabilities(contexts(), MASK) == before).all()
     assert again.spec() == {"kind": "model", "name": "ppo"}

@@ -1,6 +1,6 @@
 """A short hunt for mail after a word against it, and servers that break the promise: all caught.
 
-The long hunt: `python tests/fuzz_server.py --operations 1000000`.
+The long hunt: `python tools/fuzz_server.py --operations 1000000`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzzing.hunt import Breach, Judge, play, smallest
-from tests.fuzzing.servers import (
+from tools.fuzzing.hunt import Breach, Judge, play, smallest
+from tools.fuzzing.servers import (
     Forgetful,
     InProcess,
     Literal,
@@ -20,7 +20,7 @@ from tests.fuzzing.servers import (
     known_luck,
     write_bundles,
 )
-from tests.fuzzing.steps import Step, Story
+from tools.fuzzing.steps import Step, Story
 
 Make = Callable[[Sequence[Path], Path], InProcess]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,12 @@ class Server:
 
     def sends(self, contact_id: str = "ada", request_id: str | None = None) -> bool:
         return self.ask(contact_id, request_id).startswith("send")
+
+
+def quarantine(server: Server) -> list[tuple[str, str]]:
+    """Door and text of every row that was refused or mended."""
+    with closing(sqlite3.connect(server.service.store.path)) as store:
+        return store.execute("SELECT door, raw FROM quarantine").fetchall()
 
 
 @pytest.fixture
@@ -152,7 +160,7 @@ def test_what_can_be_read_of_an_opt_out_counts(server: Server, cells: dict[str, 
     assert not server.sends()
     mended = answer.json()["mended"]
     assert bool(mended) == ("contact_id" not in cells)
-    assert len(server.service.store.quarantined()) == len(mended)
+    assert len(quarantine(server)) == len(mended)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +186,9 @@ def test_what_may_be_an_opt_out_is_refused_out_loud_and_kept(
     assert answer.status_code == 422
     assert next(iter(answer.json())) == "rejected"
     assert answer.json()["rejected"][0]["may_forbid_mail"] is True
-    (kept,) = server.service.store.quarantined()
-    assert kept.door == "/v1/events"
-    assert "e-1" in kept.raw
+    ((door, raw),) = quarantine(server)
+    assert door == "/v1/events"
+    assert "e-1" in raw
 
 
 def test_one_bad_row_takes_no_good_one_with_it(server: Server) -> None:

@@ -75,6 +75,18 @@ def test_the_command_counts_what_came_out_again(
     shutil.copytree(exported, changed)
     pq.write_table(table.set_column(place, "seed", other), changed / "decisions.parquet")
     assert main(["replay", f"bundle={tmp_path / 'bundle'}", f"log={changed}"]) == 3
+    told = capsys.readouterr()
+    parted = len(told.err.splitlines())  # each is named
+    assert 0 < parted < 120
+    assert told.out == (
+        f"{120 - parted} decisions came out again bit for bit, {parted} did not, 0 were another "
+        "policy's\n"
+    )
+    strangers = pa.array(["another"] * 120)
+    place = table.schema.get_field_index("policy_id")
+    pq.write_table(table.set_column(place, "policy_id", strangers), changed / "decisions.parquet")
+    assert main(["replay", f"bundle={tmp_path / 'bundle'}", f"log={changed}"]) == 0
+    assert "0 did not, 120 were another policy's" in capsys.readouterr().out
     pq.write_table(table.drop_columns(["seed"]), changed / "decisions.parquet")
     assert main(["replay", f"bundle={tmp_path / 'bundle'}", f"log={changed}"]) == 2
     assert "expected seed; export the store again" in capsys.readouterr().err

@@ -115,6 +115,14 @@ def test_a_fitted_propensity_recovers_a_planted_logit_on_legal_actions() -> None
     assert (found[~legal] == 0.0).all()
 
 
+def test_fitted_propensities_hear_of_every_decision() -> None:
+    # Features that say nothing: each action's chance is its share, that of the last one too.
+    found = fitted_propensities(
+        np.zeros((8, 1), np.float32), np.array([1, 0, 0, 0, 0, 0, 0, 2]), np.ones((8, 3), bool)
+    )
+    assert found == pytest.approx(np.tile([0.75, 0.125, 0.125], (8, 1)), abs=1e-3)
+
+
 def test_a_weight_beyond_the_limit_is_cut_and_counted() -> None:
     data = lamp_log(100, seed=7)
     propensity = np.full(600, 0.5)

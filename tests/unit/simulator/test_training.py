@@ -74,6 +74,15 @@ def test_action_effects_of_few_counts_stay_near_the_others() -> None:
     assert 0.05 < float(chance[1]) < 0.2
 
 
+def test_what_always_or_never_happened_has_effects_that_are_finite() -> None:
+    bins = torch.full((2, 2), 100.0)
+    events = torch.tensor([[100.0, 0.0], [100.0, 0.0]])
+    own, bias = action_effects(torch.eye(2), bins, events, 1.0)
+    always, never = torch.sigmoid(own + bias[:, None])
+    assert bool((always > 0.98).all() & (always < 1.0).all())
+    np.testing.assert_allclose(never, 1.0 - always, atol=1e-4)  # the two mirror each other
+
+
 @pytest.mark.parametrize("without, required", [(24, False), (26, True)])
 def test_a_requirement_needs_ten_expected_events_without_it(without: int, required: bool) -> None:
     # 40 % of all bins have the later head: 26 bins without the earlier one lack 10.4 events

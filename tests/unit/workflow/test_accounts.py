@@ -17,7 +17,8 @@ from nurture_rl.features.starts import start_states
 from nurture_rl.features.table import clusters_of, decision_table
 from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.simulator.gap.trajectories import whole_episodes
-from nurture_rl.workflow.decisions import Decisions, held_out_log, load_decisions
+from nurture_rl.workflow.decisions import Decisions, load_decisions
+from nurture_rl.workflow.held_out import held_out_log
 from nurture_rl.workflow.world import world_data
 from tests.unit.features.small_journey import shop_journey
 from tests.unit.features.small_log import at, contacts_table, decisions_table, events_table

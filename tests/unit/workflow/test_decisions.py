@@ -15,12 +15,9 @@ from nurture_rl.errors import FitError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow import bandit_policy, learned
 from nurture_rl.workflow.config import PolicyConfig
-from nurture_rl.workflow.decisions import (
-    held_out_log,
-    held_out_share,
-    training_rows,
-    world_rows,
-)
+from nurture_rl.workflow.decisions import Decisions, held_out_share, training_rows, world_rows
+from nurture_rl.workflow.held_out import held_out_log, running_log
+from nurture_rl.workflow.journey_log import held_out
 from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.world import start_table
 from tests.unit.simulator.lamp_shop import starts
@@ -112,3 +109,44 @@ def test_thompson_learns_from_returns_to_go_unless_decisions_stand_alone(
     task = Training(PolicyConfig("lin"), shop(estimand), Path(), None, 0.5, 0, print)
     bandit_policy._fit(task, LinearThompsonConfig())
     assert seen[0][3].tolist() == worth
+
+
+def still_running() -> Decisions:
+    """The eight decisions, read as contact 3's second bin has just begun."""
+    late = np.array([0, 0, 0, 0, 0, 0, 1, 1], bool)
+    table = eight_decisions()
+    age = np.where(late, [9, 9, 9, 9, 9, 9, 0, -1], 9)
+    return replace(table, complete=~late, matured=~late, age=age)
+
+
+def test_a_running_log_holds_open_episodes_as_far_as_their_bins_are_over() -> None:
+    found = running_log(still_running(), shop())
+    assert found is not None
+    running, rows = found
+    assert running.log.reward.tolist() == [4.0, 8.0, 64.0]  # the open bin itself is left out
+    assert running.log.episode.tolist() == [0, 0, 1]
+    assert rows.tolist() == [False, False, True, True, False, False, True, False]
+    assert running.followed.age.tolist() == [11, 1]  # the bin of the first decision counts
+    assert running.followed.observed.tolist() == [True, False]
+
+
+def test_a_send_that_was_never_carried_out_is_as_old_as_its_episode() -> None:
+    table = still_running()
+    deferred = replace(table, age=np.where(np.arange(8) == 2, -1, table.age))
+    found = running_log(deferred, shop())
+    assert found is not None
+    assert found[0].log.reward.tolist() == [4.0, 8.0, 64.0]
+    assert found[0].followed.age.tolist() == [11, 1]
+
+
+def test_nothing_runs_where_all_is_over_or_decisions_stand_alone() -> None:
+    assert running_log(replace(still_running(), complete=np.ones(8, bool)), shop()) is None
+    assert running_log(still_running(), shop("per_decision")) is None
+
+
+def test_the_judges_get_the_open_episodes_with_their_key_figures() -> None:
+    found = held_out(still_running(), shop())
+    assert found.log.reward.tolist() == [4.0, 8.0]
+    assert found.beside.running is not None
+    assert found.beside.running.of.log.reward.tolist() == [4.0, 8.0, 64.0]
+    assert [len(one) for one in found.beside.running.kpis] == [3] * len(found.beside.kpis)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,13 @@ from nurture_envs.rollout import returns
 from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.records import write_record
+from nurture_rl.workflow import evaluate
 from nurture_rl.workflow.bar import Bar
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import PolicyConfig, Settings
 from nurture_rl.workflow.decisions import Decisions
 from nurture_rl.workflow.evaluate import Evaluated, Worlds, judgements, read_evaluated
+from nurture_rl.workflow.stages import Workshop
 from tests.unit.workflow.judged_by_hand import settings_of
 from tests.unit.workflow.small_log import CONTEXT, logged_by
 from tests.unit.workflow.small_log import JOURNEY as WHOLE
@@ -160,6 +163,27 @@ def test_the_record_comes_back_from_its_file(found: Evaluated, tmp_path: Path) -
     assert again.appraisal.evaluation.policies["mail"].difference == (
         found.appraisal.evaluation.policies["mail"].difference
     )
+
+
+@pytest.mark.parametrize("source, known", [("reference", True), ("folder", False)])
+def test_the_truth_is_known_where_the_log_is_the_reference_worlds(
+    source: str, known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Worlds] = []
+
+    def worlds_of(decisions: Any, journey: Any, loaded: Any, worlds: Worlds, *rest: Any) -> None:
+        asked.append(worlds)
+
+    monkeypatch.setattr(evaluate, "judgements", worlds_of)
+    monkeypatch.setattr(evaluate, "load_decisions", lambda *given: log())
+    monkeypatch.setattr(evaluate, "load_learned_world", lambda *given: SimpleNamespace(members=()))
+    monkeypatch.setattr(evaluate, "write_record", lambda record, path: path.write_text("{}"))
+    base = run()
+    changed = replace(base, run=replace(base.run, data=replace(base.run.data, source=source)))
+    workshop = Workshop(tmp_path, lambda line: None)
+    evaluate.evaluation(workshop, WHOLE, changed, tmp_path / "i", tmp_path / "w", {})
+    (worlds,) = asked
+    assert (worlds.truth is not None) == known
 
 
 def test_without_a_bar_nothing_is_compared_with_it() -> None:

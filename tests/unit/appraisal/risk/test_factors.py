@@ -7,9 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.journey_file import load_journey
-from nurture_rl.appraisal.risk.factors import Factors, catalog_factors, factors_of, hybrid
+from nurture_rl.appraisal.risk.factors import Factors, factors_of, hybrid
 from nurture_rl.errors import ShapeError
 from tests.unit.ope.log_makers import random_distribution
 
@@ -79,21 +77,6 @@ def test_policies_alike_in_a_factor_do_not_care_whom_they_follow_there() -> None
     reference = np.array([[0.4, 0.1, 0.3, 0.2]])
     one = hybrid(TARGET, reference, FOUR, (True, False, False))
     assert one == pytest.approx(reference)
-
-
-def test_a_journeys_actions_are_routed_offered_written_and_timed() -> None:
-    catalog = ActionCatalog.of(load_journey("inbound_lead"))
-    found = catalog_factors(catalog)
-    assert found.names == ("routing", "offer", "content", "timing")
-    assert np.unique(found.prefix[-1]).size == len(catalog)
-    pauses = [a.bins for a in catalog.actions if a.routing == "pause"]
-    others = {a.routing for a in catalog.actions if a.routing != "pause"}
-    assert np.unique(found.prefix[1]).size == len(set(pauses)) + len(others)
-
-
-def test_where_a_journey_makes_one_offer_the_offer_decides_nothing() -> None:
-    found = catalog_factors(ActionCatalog.of(load_journey("hillstrom")))
-    assert (found.prefix[1] == found.prefix[2]).all()
 
 
 @pytest.mark.parametrize(

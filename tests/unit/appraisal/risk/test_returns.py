@@ -7,21 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nurture_rl.appraisal.risk.outcomes import episode_returns
-from nurture_rl.appraisal.risk.returns import (
-    TailConfig,
-    TailRisk,
-    corrected_cdf,
-    corrected_cvar,
-    tail_risk,
-)
+from nurture_rl.appraisal.risk.returns import TailConfig, TailRisk, episode_returns, tail_risk
 from nurture_rl.errors import OverlapError, ShapeError
 from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.log import EvaluationLog, FloatArray, take_episodes
-from nurture_rl.ope.value_model import ValueModelConfig
-from tests.unit.ope.log_makers import bandit_log, random_distribution, random_log
-
-EXACT = ValueModelConfig(n_folds=3, penalties=(1e-9,))
+from tests.unit.ope.log_makers import bandit_log, random_log
 
 
 def even(rewards: list[float], cluster: list[int] | None = None) -> EvaluationLog:
@@ -36,6 +26,14 @@ def told(log: EvaluationLog, taken: FloatArray, **settings: float) -> TailRisk:
         level=settings.get("level", 0.9),
     )
     return tail_risk(log, taken, config)
+
+
+def test_a_return_is_the_discounted_sum_of_its_episode() -> None:
+    log = random_log(0, [2, 1, 3], discount=0.5)
+    r = log.reward
+    assert episode_returns(log) == pytest.approx(
+        [r[0] + 0.5 * r[1], r[2], r[3] + 0.5 * r[4] + 0.25 * r[5]]
+    )
 
 
 def test_distribution_by_hand() -> None:
@@ -147,60 +145,6 @@ def test_two_contacts_have_an_error() -> None:
     log = even([1.0, 2.0])
     found = told(log, log.propensity)
     assert found.distribution.stderr == pytest.approx([0.5, 0.0])
-
-
-def by_action(seed: int, n: int) -> tuple[EvaluationLog, FloatArray]:
-    """Returns that the action alone decides: 0, 10 or 20; a model of them is exact."""
-    log = random_log(seed, [1] * n)
-    log = replace(log, reward=10.0 * log.action.astype(np.float64))
-    return log, random_distribution(np.random.default_rng(seed + 1), log.mask)
-
-
-def test_a_model_that_knows_the_returns_makes_the_distribution_exact() -> None:
-    log, target = by_action(3, 90)
-    at = np.array([-1.0, 0.0, 10.0, 20.0])
-    found, estimates = corrected_cdf(log, target, at, np.random.default_rng(0), EXACT)
-    shares = target.mean(axis=0).cumsum()
-    assert found == pytest.approx(np.append(0.0, shares), abs=1e-6)
-    assert estimates[2].value == pytest.approx(shares[1], abs=1e-6)
-    taken = target[np.arange(90), log.action]
-    weighted = told(log, taken).distribution.cdf
-    assert np.abs(weighted[:2] - shares[:2]).max() > 0.01
-
-
-def test_a_corrected_distribution_rises_within_0_and_1_though_its_parts_need_not() -> None:
-    log = random_log(5, [2] * 30)
-    target = random_distribution(np.random.default_rng(6), log.mask)
-    at = np.quantile(episode_returns(log), np.linspace(0.0, 1.0, 9))
-    found, estimates = corrected_cdf(log, target, at, np.random.default_rng(0), EXACT)
-    raw = np.array([estimate.value for estimate in estimates])
-    assert (raw < 0.0).any() or (raw > 1.0).any() or (np.diff(raw) < 0.0).any()
-    assert found.min() >= 0.0
-    assert found.max() <= 1.0
-    assert (np.diff(found) >= 0.0).all()
-
-
-def test_a_model_that_knows_the_returns_makes_the_tail_exact() -> None:
-    log, target = by_action(7, 90)
-    found = corrected_cvar(log, target, 0.5, np.random.default_rng(0), EXACT)
-    taken = target[np.arange(90), log.action]
-    weights = taken / log.propensity
-    reached = [(weights * (log.reward <= y)).sum() / weights.sum() >= 0.5 for y in (0, 10, 20)]
-    quantile = 10.0 * reached.index(True)
-    worth = quantile - np.maximum(quantile - 10.0 * np.arange(3), 0.0) / 0.5
-    assert found.value == pytest.approx(float((target @ worth).mean()), abs=1e-4)
-
-
-def test_the_tail_of_the_logging_policy_is_its_own() -> None:
-    log, _ = by_action(9, 90)
-    assert log.logged_probabilities is not None
-    chosen = np.zeros_like(log.logged_probabilities)
-    chosen[np.arange(90), log.action] = 1.0
-    logged = replace(log, propensity=np.ones(90), logged_probabilities=chosen)
-    found = corrected_cvar(logged, chosen, 0.25, np.random.default_rng(0), EXACT)
-    worst = np.sort(log.reward)[:23]
-    expected = (worst[:22].sum() + 0.5 * worst[22]) / 22.5
-    assert found.value == pytest.approx(expected, abs=1e-6)
 
 
 def test_all_of_a_target_outside_the_log_is_refused() -> None:

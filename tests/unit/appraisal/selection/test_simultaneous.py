@@ -8,11 +8,9 @@ from scipy import stats
 
 from nurture_rl.appraisal.selection.simultaneous import (
     Family,
-    benjamini_hochberg,
     correlated_t,
     correlations,
     critical_value,
-    holm,
 )
 from nurture_rl.errors import ShapeError
 from tests.unit.appraisal.selection.estimate_makers import FloatArray, influences_of
@@ -91,30 +89,6 @@ def test_what_is_known_exactly_takes_no_part() -> None:
 def test_two_contacts_are_enough_for_a_critical_value() -> None:
     one = np.array([[1.0, -1.0]])
     assert drawn(one, Family(0.9)) == pytest.approx(stats.t.ppf(0.95, 1))
-
-
-def test_holm_by_hand() -> None:
-    # Sorted .01, .02, .03, .04 times 4, 3, 2, 1: .04, .06, .06, .04, then never falling.
-    found = holm(np.array([0.03, 0.01, 0.04, 0.02]))
-    assert found == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert holm(np.array([0.6, 0.7])) == pytest.approx([1.0, 1.0])
-
-
-def test_benjamini_hochberg_by_hand() -> None:
-    # Sorted .01, .03, .035, .5 times 4/1, 4/2, 4/3, 4/4: .04, .06, .0467, .5, then never rising.
-    found = benjamini_hochberg(np.array([0.5, 0.03, 0.01, 0.035]))
-    assert found == pytest.approx([0.5, 0.14 / 3, 0.04, 0.14 / 3])
-    assert benjamini_hochberg(np.array([0.9, 0.95])) == pytest.approx([0.95, 0.95])
-
-
-@pytest.mark.parametrize("bad", [[-0.1, 0.5], [0.5, 1.1], [np.nan, 0.5]])
-def test_what_is_no_p_value_is_refused(bad: list[float]) -> None:
-    with pytest.raises(ShapeError, match=r"p-values must be \[k\] in \[0, 1\]"):
-        holm(np.array(bad))
-
-
-def test_p_values_of_0_and_1_are_allowed() -> None:
-    assert holm(np.array([0.0, 1.0])) == pytest.approx([0.0, 1.0])
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,13 @@ import pytest
 from scipy import special
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.bernstein import Range
 from nurture_rl.ope.bounds.sequence import (
     RunningSums,
     observe,
     sequence_interval,
     stitched_boundary,
 )
-from nurture_rl.ope.bounds.weighted import WeightedRewards, weighted_rewards
+from nurture_rl.ope.bounds.weighted import Range, WeightedRewards, weighted_rewards
 
 UNIT = Range(0.0, 1.0)
 

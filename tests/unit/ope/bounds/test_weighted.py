@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.bernstein import Range
-from nurture_rl.ope.bounds.weighted import weighted_rewards
+from nurture_rl.ope.bounds.weighted import Range, weighted_rewards
 
 
 def test_contacts_average_their_decisions_in_order_of_arrival() -> None:

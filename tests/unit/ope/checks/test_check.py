@@ -10,7 +10,7 @@ import pytest
 from nurture_rl.errors import PropensityError, ShapeError
 from nurture_rl.ope.checks.check import check_log, check_target
 from nurture_rl.ope.checks.context import LogContext
-from nurture_rl.ope.checks.findings import CheckThresholds, Severity
+from nurture_rl.ope.checks.findings import CheckThresholds, Finding, LogChecks, Severity
 from nurture_rl.ope.checks.propensity_fit import PropensityFit
 from nurture_rl.ope.estimators import cumulative_weights, effective_sample_size
 from nurture_rl.ope.log import EvaluationLog
@@ -98,6 +98,10 @@ def test_checks_without_their_column_are_left_out() -> None:
     }
 
 
+def by_code(checks: LogChecks) -> dict[str, Finding]:
+    return {one.code: one for one in checks.findings}
+
+
 def test_a_deterministic_log_is_refused_before_anything_is_fitted() -> None:
     log = replace(LOG, propensity=np.ones(N), logged_probabilities=None)
     found = check_log(log)
@@ -109,11 +113,11 @@ def test_a_deterministic_log_is_refused_before_anything_is_fitted() -> None:
 
 def test_a_log_of_too_few_contacts_is_not_fitted() -> None:
     one = replace(LOG, cluster=np.zeros(N // 2, dtype=np.int64))
-    assert check_log(one).find("propensity-likelihood") is None
+    assert "propensity-likelihood" not in by_code(check_log(one))
     three = replace(LOG, cluster=np.arange(N // 2) % 3)
-    assert check_log(three).find("propensity-likelihood") is not None
+    assert "propensity-likelihood" in by_code(check_log(three))
     strict = check_log(three, fit=PropensityFit(folds=4))
-    assert strict.find("propensity-likelihood") is None
+    assert "propensity-likelihood" not in by_code(strict)
 
 
 def test_wrong_propensities_are_refused() -> None:
@@ -144,8 +148,7 @@ def test_a_value_model_and_weeks_are_checked_where_given() -> None:
         "value-calibration",
         "estimators-agree",
     }
-    bad = found.find("value-calibration")
-    assert bad is not None
+    bad = by_code(found)["value-calibration"]
     assert bad.severity is Severity.WARN  # rewards are the action's position, not 0
 
 
@@ -162,9 +165,8 @@ def test_the_effective_sample_is_that_of_whole_episodes() -> None:
     log = random_log(3, [3] * 200)
     chances = np.tile([0.1, 0.1, 0.8], (600, 1)) * log.mask
     chances /= chances.sum(axis=1, keepdims=True)
-    found = check_target(log, on_log(log, chances)).find("ess")
+    found = by_code(check_target(log, on_log(log, chances)))["ess"]
     weights = cumulative_weights(log, chances[np.arange(600), log.action])
-    assert found is not None
     assert found.numbers["ess"] == pytest.approx(effective_sample_size(weights[:, 2]))
 
 
@@ -173,8 +175,7 @@ def test_weights_that_overflow_are_a_finding_not_a_crash() -> None:
     log = replace(log, propensity=np.full(1200, 1e-9), logged_probabilities=None)
     target = TargetOnLog(np.full((1200, 3), 1 / 3), np.ones(1200), np.ones(1200), None)
     found = check_target(log, target)
-    overflow = found.find("weight-overflow")
-    assert overflow is not None
+    overflow = by_code(found)["weight-overflow"]
     assert overflow.severity is Severity.REFUSE
     assert found.mixing is None
 

@@ -18,13 +18,9 @@ def test_the_worst_finding_is_the_severity_of_all() -> None:
     assert LogChecks((refuse, ok, warn)).severity is Severity.REFUSE
 
 
-def test_findings_are_picked_by_severity_and_code() -> None:
+def test_findings_are_picked_by_severity() -> None:
     checks = LogChecks((finding("a", Severity.OK), finding("b", Severity.WARN)))
     assert [one.code for one in checks.of(Severity.WARN)] == ["b"]
-    found = checks.find("a")
-    assert found is not None
-    assert found.code == "a"
-    assert checks.find("z") is None
 
 
 def test_a_check_is_graded_by_whether_it_failed() -> None:

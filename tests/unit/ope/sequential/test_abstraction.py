@@ -11,8 +11,6 @@ from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.ope.sequential.abstraction import (
     CellConfig,
     bins_of,
-    feature_cells,
-    first_centres,
     state_cells,
     value_cells,
 )
@@ -56,62 +54,13 @@ def test_thin_bins_get_fewer_groups() -> None:
     assert value_cells(log, model).count == 2
 
 
-def test_feature_cells_find_clusters() -> None:
-    rng = np.random.default_rng(5)
-    log = random_log(6, [2] * 150)
-    place = rng.integers(3, size=300)
-    centres = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 0.01]])
-    noise = rng.normal(size=(300, 2)) * np.array([10.0, 0.0001])
-    log = replace(log, features=(centres[place] + noise).astype(np.float32))
-    cells = feature_cells(log, np.random.default_rng(7), CellConfig(groups=3, min_rows=1))
-    assert cells.count == 6
-    known = state_cells(log, place)
-    pairs = {(int(a), int(b)) for a, b in zip(cells.cell, known.cell, strict=True)}
-    assert len(pairs) == 6
-
-
-def test_feature_cells_settle_in_the_middle_of_their_points() -> None:
-    # Two groups of unequal size on a line; centres start on points and have to move.
-    points = np.concatenate([np.linspace(0.0, 4.0, 81), np.linspace(6.0, 7.0, 19)])
-    log = replace(random_log(8, [1] * 100), features=points[:, None].astype(np.float32))
-    cells = feature_cells(log, np.random.default_rng(9), CellConfig(groups=2, min_rows=1)).cell
-    edges = {tuple(points[cells == c][[0, -1]]) for c in (0, 1)}
-    low, high = sorted(edges)
-    middle = [points[(points >= a) & (points <= b)].mean() for a, b in (low, high)]
-    # Each point lies nearer to its own middle than to the other: the mark of a settled split.
-    cut = (low[1] + high[0]) / 2.0
-    assert abs(cut - sum(middle) / 2.0) <= (high[0] - low[1]) / 2.0 + 1e-6
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_first_centres_lie_in_different_heaps(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    heap = rng.permutation(np.repeat(np.arange(4), 25))
-    points = np.array([10.0, -10.0, 30.0, -31.0])[heap, None] + rng.normal(size=(100, 1)) * 1e-3
-    centres = first_centres(points, 4, rng)
-    assert sorted(np.round(centres[:, 0])) == [-31.0, -10.0, 10.0, 30.0]
-
-
-def test_a_constant_feature_and_few_points_are_no_trouble() -> None:
-    log = replace(random_log(10, [1] * 5), features=np.ones((5, 2), dtype=np.float32))
-    cells = feature_cells(log, np.random.default_rng(0), CellConfig(groups=4, min_rows=1))
-    assert cells.count == 1
-
-
-def test_feature_cells_are_as_many_as_rows_allow() -> None:
-    log = random_log(11, [1] * 60)
-    rng = np.random.default_rng(12)
-    assert feature_cells(log, rng, CellConfig(groups=20, min_rows=20)).count == 3
-    assert feature_cells(log, rng).count == 1
-
-
 def test_what_makes_no_cells_is_refused() -> None:
     log = random_log(13, [1, 1])
     with pytest.raises(ShapeError, match=r"state must be \[2\]"):
         state_cells(log, np.zeros(3, dtype=np.int64))
     for config in (CellConfig(groups=0), CellConfig(min_rows=0)):
         with pytest.raises(FitError, match="at least one group and one row"):
-            feature_cells(log, np.random.default_rng(0), config)
+            value_cells(log, ValuePredictions(np.zeros(2), np.zeros(2)), config)
 
 
 def test_few_contexts_are_cells_of_their_own() -> None:

@@ -10,7 +10,8 @@ import pytest
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.ope.estimators import dm
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
-from nurture_rl.ope.sequential.fqe import FqeConfig, fit_fqe, fqe
+from nurture_rl.ope.sequential.fqe import fit_fqe, fqe
+from nurture_rl.ope.sequential.fqe_config import FqeConfig
 from tests.unit.ope.log_makers import random_log
 from tests.unit.ope.sequential.small_logs import random_target
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from nurture_rl.bandits.returns import returns_to_go
 from nurture_rl.ope.log import continuation
 from nurture_rl.ope.sequential import fqe_training
-from nurture_rl.ope.sequential.fqe import FqeConfig
+from nurture_rl.ope.sequential.fqe_config import FqeConfig
 from nurture_rl.ope.sequential.fqe_training import (
     Buffer,
     answers,
@@ -24,7 +25,6 @@ from nurture_rl.ope.sequential.fqe_training import (
     train,
     values,
 )
-from nurture_rl.ope.sequential.trajectory import returns_to_go
 from tests.unit.ope.log_makers import random_log
 from tests.unit.ope.sequential.small_logs import random_target
 
@@ -43,7 +43,7 @@ def test_the_buffer_holds_standardised_contexts_and_scaled_rewards() -> None:
     log = replace(log, features=np.column_stack([log.features, np.full(6, 7.0)]).astype(np.float32))
     target = random_target(4, log)
     found = buffer_of(log, target, "cpu")
-    scale = returns_to_go(log).std()
+    scale = returns_to_go(log.reward, log.episode, log.step, log.discount).std()
     assert found.scale == pytest.approx(scale)
     assert found.reward.numpy() == pytest.approx(log.reward / scale, rel=1e-6)
     assert found.onward.numpy() == pytest.approx(continuation(log), rel=1e-6)

@@ -1,0 +1,361 @@
+"""The judge of logs that are summed in a stream: the same record, made from sums and a sample.
+
+Values, errors, overlap, differences and verdicts rest on sums over every decision. Checks that read
+single decisions are asked of the sample, and their sentences say so; what needs the whole log in
+memory is named among the parts that were skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nurture_rl.appraisal.appendices import Beside, by_level, over_programs
+from nurture_rl.appraisal.appraise import best_of, check_limits, withheld
+from nurture_rl.appraisal.evaluate import (
+    AUTO,
+    FALLBACKS,
+    EvaluationConfig,
+    basis_of,
+    compared,
+    questions,
+    require_names,
+    selection_of,
+)
+from nurture_rl.appraisal.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
+from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
+from nurture_rl.appraisal.selection.compare import PolicyComparison, compare_policies
+from nurture_rl.appraisal.streamed_checks import SampledLog, of_sample, whole_log, whole_target
+from nurture_rl.errors import OverlapError
+from nurture_rl.ope.bounds.choose import chosen_interval
+from nurture_rl.ope.bounds.interval import Interval
+from nurture_rl.ope.bounds.outcomes import Outcomes
+from nurture_rl.ope.checks.check import check_log, check_target
+from nurture_rl.ope.checks.feasibility import predicted_ess
+from nurture_rl.ope.checks.findings import LogChecks
+from nurture_rl.ope.clusters import clustered_stderr
+from nurture_rl.ope.diagnostics import Overlap, held_against, require_exploration
+from nurture_rl.ope.estimators import ValueEstimate, cumulative_weights
+from nurture_rl.ope.intervals import (
+    SAME_POLICY,
+    Difference,
+    no_difference,
+    paired_difference,
+    simultaneous_level,
+)
+from nurture_rl.ope.log import EvaluationLog
+from nurture_rl.ope.streaming.decisions import Summing
+from nurture_rl.ope.streaming.estimates import streamed_estimates
+from nurture_rl.ope.streaming.moments import OF_WEIGHT, WEIGHT, WEIGHT_SQUARED, MomentsConfig
+from nurture_rl.ope.streaming.outcomes import RARE_FACTOR, summed_outcomes
+from nurture_rl.ope.streaming.policy_sums import ALONE, LogSums, PolicySums
+from nurture_rl.ope.streaming.reward_model import reward_model
+from nurture_rl.ope.suite import ESTIMATORS, FULLY_WEIGHTED, Question
+from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.value_model import value_design
+from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
+from nurture_rl.progress import PROGRESS
+
+IN_MEMORY = "needs every single decision in memory; stream.engine=memory makes it"
+ONE_ESTIMATE = {
+    "wdr": "the same as sndr where episodes have one decision",
+    "drl": "the same as dr where episodes have one decision",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What the sample says before a decision is summed."""
+
+    sample: EvaluationLog
+    asked: Mapping[str, Question]  # policies on the sample
+    checks: LogChecks  # of the sample
+    targets: Mapping[str, LogChecks]  # of each policy on it
+    summing: Summing
+
+
+def prepare(
+    sample: EvaluationLog,
+    policies: Mapping[str, TargetPolicy | Tabled],
+    reference: str,
+    rng: np.random.Generator,
+    config: EvaluationConfig,
+    beside: Beside,
+) -> Prepared:
+    """Check the sample, and fit the reward model that the stream asks.
+
+    Args:
+        sample: decisions whose clusters are buckets of contacts.
+        policies: target policies by name.
+        reference: one of them, or "logged".
+        rng: deals buckets to folds.
+        config: as for `appraise`.
+        beside: names of features and actions.
+
+    Raises:
+        NurtureError: what `appraise` refuses.
+    """
+    require_names(policies, reference, config)
+    PROGRESS.info("checks of the log")
+    limits = check_limits(config.thresholds)
+    checks = check_log(sample, beside.context, limits)
+    require_exploration(sample, config.thresholds, beside.context)
+    design = value_design(sample, rng, config.value_model)
+    asked = questions(sample, policies, design, config)
+    PROGRESS.info("checks of %d policies on the log", len(asked))
+    targets = {
+        name: check_target(sample, one.target, beside.context, limits, one.predictions)
+        for name, one in asked.items()
+    }
+    shape = MomentsConfig()
+    others = [name for name in (reference, config.rules) if name is not None]
+    size = np.abs(sample.reward)
+    rare = RARE_FACTOR * float(size.mean())
+    model = reward_model(sample, design, shape.n_buckets)
+    pairs = {
+        name: tuple(dict.fromkeys(other for other in others if other != name)) for name in policies
+    }
+    return Prepared(sample, asked, checks, targets, Summing(shape, model, rare, pairs))
+
+
+def appraise_sums(
+    prepared: Prepared,
+    sums: LogSums,
+    contacts: int,
+    reference: str,
+    rng: np.random.Generator,
+    config: EvaluationConfig,
+    beside: Beside,
+    candidate: str | None = None,
+) -> Appraisal:
+    """What `appraise` says, from sums over the whole log.
+
+    Args:
+        prepared: of `prepare`, by whose `summing` the sums were made.
+        sums: over every decision that could be used.
+        contacts: of the log, counted or estimated.
+        reference: a policy's name, or "logged".
+        rng: draws critical values.
+        config: `level` is meant for all candidates together and shared out among them.
+        beside: names, and the factors of the actions.
+        candidate: the policy the verdict is about; None for the best of the candidates.
+    """
+    policies = tuple(prepared.asked)
+    named = policies if config.candidates is None else config.candidates
+    candidates = tuple(name for name in named if name not in (reference, config.rules))
+    together = config.level
+    config = replace(config, level=simultaneous_level(together, max(1, len(candidates))))
+    log = SampledLog(prepared.sample, sums, contacts, beside.actions)
+    checks, targets = prepared.checks, dict(prepared.targets)
+    if not log.whole:
+        limits = check_limits(config.thresholds)
+        checks = whole_log(of_sample(checks, log), log)
+        targets = {
+            name: whole_target(of_sample(targets[name], log), log, name, question, limits)
+            for name, question in prepared.asked.items()
+        }
+    known = config
+    if config.rules is not None and wrong(LOGGED, config.rules, checks, targets):
+        known = replace(config, rules=None)
+    evaluation = withheld(_evaluation(log, prepared, reference, known), checks, targets)
+    refused = [name for name, one in targets.items() if (*checks.of(REFUSE), *one.of(REFUSE))]
+    carried = [
+        name
+        for name in policies
+        if evaluation.policies[name].overlap.feasible and name not in refused
+    ]
+    rivals = candidates or [name for name in policies if name != reference] or list(policies)
+    shown = (*candidates, reference, config.rules)
+    programs = [name for name in policies if name not in shown]
+    comparison = _comparison(evaluation, carried, together, rng)
+    skipped = dict.fromkeys(("weeks", "risk", "harms", "segments", "lift by factor"), IN_MEMORY)
+    if comparison is None:
+        skipped["comparison"] = "no target policy is left whose numbers are to be believed"
+    return Appraisal(
+        evaluation=evaluation,
+        kpis=(),
+        candidate=candidate or best_of(evaluation, rivals),
+        rules=config.rules,
+        margin=config.margin,
+        candidates=candidates,
+        over_programs=over_programs(evaluation, carried, candidates, programs, together),
+        checks=checks,
+        target_checks=targets,
+        comparison=comparison,
+        doing=_doing(sums, beside),
+        weights=_profiles(prepared),
+        weeks={},
+        tails={},
+        harms={},
+        limits=(),
+        segments={},
+        lift=None,
+        skipped=skipped,
+    )
+
+
+def _evaluation(
+    log: SampledLog, prepared: Prepared, reference: str, config: EvaluationConfig
+) -> Evaluation:
+    sums, own = log.sums, _own(log)
+    found = {name: _evaluated(log, name, config) for name in prepared.asked}
+    selection = None if config.preferred != AUTO else selection_of(found, config)
+    if config.preferred == AUTO:
+        config = replace(config, preferred=FALLBACKS[0])
+    found = {name: replace(one, basis=basis_of(one, None, config)) for name, one in found.items()}
+    pair = _SummedPairs(log, found.get(reference), found.get(config.rules or ""), own, config)
+    logged = chosen_interval(own, config.level, summed_outcomes(sums, sums.own))
+    return Evaluation(
+        unit=prepared.sample.unit,
+        level=config.level,
+        reference=reference,
+        n_decisions=sums.n_rows,
+        n_episodes=sums.n_rows,
+        n_clusters=log.contacts,
+        horizon=1,
+        steps=np.zeros(1, dtype=np.int64),
+        logged=Estimated(own, by_groups(logged)),
+        logged_mix=sums.taken.sum(axis=0)[None, :] / sums.n_rows,
+        policies={
+            name: policy if name == reference else compared(policy, pair)
+            for name, policy in found.items()
+        },
+        preferred=config.preferred,
+        selection=selection,
+    )
+
+
+def _own(log: SampledLog) -> ValueEstimate:
+    """The log's own mean."""
+    sums, n = log.sums, log.sums.n_rows
+    value = float(sums.reward.sum()) / n
+    influence = ((sums.reward - value * sums.rows) / n)[sums.rows > 0.0]
+    return ValueEstimate(value, clustered_stderr(influence), n, log.contacts, float(n), influence)
+
+
+def _evaluated(log: SampledLog, name: str, config: EvaluationConfig) -> PolicyEvaluation:
+    """One policy's estimates and overlap, not yet compared."""
+    sums, policy = log.sums, log.sums.policies[name]
+    refusals = {kind: ONE_ESTIMATE.get(kind, f"{kind} {IN_MEMORY}") for kind in config.estimators}
+    known: Mapping[str, ValueEstimate] = {}
+    try:
+        known = streamed_estimates(policy.moments).all()
+    except OverlapError as refusal:
+        refusals = {kind: str(refusal) for kind in config.estimators}
+    outcomes = summed_outcomes(sums, policy.outcomes[ALONE])
+    estimates = {}
+    for kind in (kind for kind in ESTIMATORS if kind in config.estimators and kind in known):
+        estimate = replace(known[kind], n_clusters=log.contacts)
+        rare = outcomes if kind in FULLY_WEIGHTED else None
+        interval = by_groups(chosen_interval(estimate, config.level, rare))
+        estimates[kind] = Estimated(estimate, interval)
+    return PolicyEvaluation(
+        name=name,
+        estimates=estimates,
+        refusals={kind: why for kind, why in refusals.items() if kind not in estimates},
+        overlap=held_against(_overlap(log, policy), config.thresholds),
+        action_mix=policy.mix[None, :] / sums.n_rows,
+        basis=None,
+        difference=None,
+        against_rules=None,
+        judgement=None,
+    )
+
+
+def _overlap(log: SampledLog, policy: PolicySums) -> Overlap:
+    n, total = log.sums.n_rows, policy.moments.sums.sum(axis=0)
+    mean = total[WEIGHT] / n
+    by_bucket = policy.moments.sums[:, WEIGHT] - mean * log.sums.rows
+    ess = float(total[WEIGHT] ** 2 / total[WEIGHT_SQUARED]) if total[WEIGHT] > 0.0 else 0.0
+    largest = float(policy.moments.bounds[OF_WEIGHT, 1])
+    return Overlap(
+        n_episodes=n,
+        n_clusters=log.contacts,
+        ess=ess,
+        ess_by_step=np.array([ess]),
+        predicted_ess=predicted_ess(n, policy.second[:1] / n),
+        max_weight_share=largest / float(total[WEIGHT]) if ess > 0.0 else 1.0,
+        mean_weight=np.array([mean]),
+        mean_weight_stderr=np.array([clustered_stderr(by_bucket[log.sums.rows > 0.0] / n)]),
+        support_gap=None
+        if log.sample.logged_probabilities is None
+        else float(policy.unsupported) / n,
+        feasible=False,
+        reason="",
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SummedPairs:
+    """Pairs of policies by their sums."""
+
+    log: SampledLog
+    reference: PolicyEvaluation | None
+    rules: PolicyEvaluation | None
+    own: ValueEstimate
+    config: EvaluationConfig
+
+    @property
+    def unit(self) -> str:
+        """Of every difference."""
+        return f"{self.log.sample.unit} per decision"
+
+    def difference(self, policy: PolicyEvaluation, kind: str | None, to: str) -> Difference | None:
+        """Paired difference of a policy to another, or to the logging policy, by one estimator."""
+        sums = self.log.sums
+        pair = sums.policies[policy.name].outcomes[to]
+        if float(pair.apart) == 0.0:
+            reason = f"acting alike in all {sums.n_rows} decisions"
+            return no_difference(self.config.level, self.log.contacts, SAME_POLICY, reason)
+        if kind is None:
+            return None
+        others = {one.name: one for one in (self.reference, self.rules) if one is not None}
+        base = self.own if to == LOGGED else others[to].estimates[kind].estimate
+        outcomes: Outcomes | None = None
+        if kind in FULLY_WEIGHTED:
+            outcomes = summed_outcomes(sums, pair)
+        mine = policy.estimates[kind].estimate
+        found = paired_difference(mine, base, self.config.level, outcomes)
+        return replace(found, interval=by_groups(found.interval))
+
+
+def by_groups(interval: Interval) -> Interval:
+    """The interval with the word that its contacts are groups of them."""
+    return replace(interval, reason=interval.reason.replace("contacts", "groups of contacts", 1))
+
+
+def _comparison(
+    evaluation: Evaluation, carried: Sequence[str], level: float, rng: np.random.Generator
+) -> PolicyComparison | None:
+    """All policies the log carries beside each other and the logging policy, by one estimator."""
+    estimates = {LOGGED: evaluation.logged.estimate}
+    for name in carried:
+        if evaluation.preferred in evaluation.policies[name].estimates:
+            estimates[name] = evaluation.policies[name].estimates[evaluation.preferred].estimate
+    if len(estimates) < 2:
+        return None
+    reference = evaluation.reference if evaluation.reference in estimates else LOGGED
+    return compare_policies(estimates, reference, level, rng)
+
+
+def _doing(sums: LogSums, beside: Beside) -> dict[str, dict[str, dict[str, float]]]:
+    """What was done per episode, and what each policy would do where the log went."""
+    n = sums.n_rows
+    found = {LOGGED: by_level(sums.taken.sum(axis=0) / n, beside.factors)}
+    for name, policy in sums.policies.items():
+        found[name] = by_level(policy.mix / n, beside.factors)
+    return found
+
+
+def _profiles(prepared: Prepared) -> dict[str, WeightProfile]:
+    """How the weights of each policy are spread over the sample."""
+    found = {}
+    for name, question in prepared.asked.items():
+        try:
+            weights = cumulative_weights(prepared.sample, question.target.taken)
+        except OverlapError:
+            continue
+        found[name] = weight_profile(weights[:, -1])
+    return found

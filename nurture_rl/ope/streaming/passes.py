@@ -1,0 +1,85 @@
+"""One pass over a Parquet table by row groups: side by side, in their order, few in memory."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """A unit of work, and of what can be resumed."""
+
+    number: int
+    first_row: int  # of the whole table
+    n_rows: int
+
+
+def row_groups(path: Path) -> list[RowGroup]:
+    """The row groups of a table, in order."""
+    metadata = pq.read_metadata(path)
+    found, first = [], 0
+    for number in range(metadata.num_row_groups):
+        n_rows = metadata.row_group(number).num_rows
+        found.append(RowGroup(number, first, n_rows))
+        first += n_rows
+    return found
+
+
+def batches(
+    path: Path, group: RowGroup, columns: Sequence[str], batch_rows: int
+) -> Iterator[tuple[pa.Table, int]]:
+    """Parts of a row group, each with the number of rows of the table before it."""
+    first = group.first_row
+    with pq.ParquetFile(path) as file:
+        read = file.iter_batches(batch_rows, [group.number], list(columns), use_threads=False)
+        for batch in read:
+            yield pa.Table.from_batches([batch]), first
+            first += len(batch)
+
+
+def in_order(
+    groups: Sequence[RowGroup], work: Callable[[RowGroup], Part], workers: int
+) -> Iterator[tuple[RowGroup, Part]]:
+    """What the work makes of each group, in their order; few are in flight at a time."""
+    waiting = iter(groups)
+    flight: deque[tuple[RowGroup, Future[Part]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for group in islice(waiting, workers + 1):
+                flight.append((group, pool.submit(work, group)))
+            while flight:
+                first, future = flight.popleft()
+                yield first, future.result()
+                for group in islice(waiting, 1):
+                    flight.append((group, pool.submit(work, group)))
+        finally:
+            for _, future in flight:
+                future.cancel()
+
+
+class Pace:
+    """How far a pass is, and how long it has left."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self.before, self.began = total, done, time.perf_counter()
+
+    def line(self, done: int) -> str:
+        """The pass after so many rows, in words."""
+        rate = (done - self.before) / max(time.perf_counter() - self.began, 1e-9)
+        left = (self.total - done) / max(rate, 1e-9)
+        return (
+            f"{done:,} of {self.total:,} decisions ({done / self.total:.0%}), {rate:,.0f} a "
+            f"second, {left:.0f} s left"
+        )
