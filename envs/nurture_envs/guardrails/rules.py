@@ -15,6 +15,7 @@ from nurture_envs.journey import GuardrailSettings, Journey
 Array = Any  # numpy or torch; of the facts also a plain bool that holds for everybody
 
 _EVER = 500_000  # bins; the lag of what never happened lies beyond it
+_SWAPPED = 8  # columns up to which swaps of neighbours are faster than a sort of each row
 
 
 class Reason(IntFlag):
@@ -195,7 +196,7 @@ class _Rules:
         those that pass, whatever clocks show: see `GuardrailFacts.set_forward`.
         """
         sends = self.facts.sends_hours
-        since = _descending([sends[:, k] for k in range(sends.shape[1])], self.xp)
+        since = _descending(sends, self.xp)
         since = [hours - self.facts.midnight_hours for hours in since]  # negative: before today
         capped = -self.xp.inf * self.xp.ones_like(since[0])
         for cap in self.settings.caps:
@@ -215,9 +216,12 @@ class _Rules:
         return quiet | (~self.facts.zone_known & elsewhere)
 
 
-def _descending(rows: list[Array], xp: Any) -> list[Array]:
-    """Rows in descending order, element by element; few rows, so that swaps of neighbours do."""
-    ordered = list(rows)
+def _descending(table: Array, xp: Any) -> list[Array]:
+    """Columns of a table whose rows are put in descending order, [n] each."""
+    ordered = [table[:, k] for k in range(table.shape[1])]
+    if len(ordered) > _SWAPPED:
+        table = xp.sort(table, axis=1, descending=True)
+        return [table[:, k] for k in range(table.shape[1])]
     for end in range(len(ordered) - 1, 0, -1):
         for at in range(end):
             first, second = ordered[at], ordered[at + 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from datetime import date
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,27 @@ def test_every_cap_counts_its_own_window() -> None:
     found = forbidden(facts(**recent), no_gap)
     assert set(found) == {"send:red@now", "send:blue@now"}  # 29.5 hours; at nine it is 30.5
     assert sends_remembered(toy(guardrails__frequency_caps=[]).guardrails) == 1
+
+
+@pytest.mark.parametrize("library", [np, torch])
+def test_a_cap_of_very_many_sends_is_asked_as_fast_as_any(library: Any) -> None:
+    many = 2000
+    caps = [{"max": 2, "hours": 40}, {"max": many, "hours": 2100}]
+    journey = toy(guardrails__frequency_caps=caps, guardrails__min_gap_hours=0)
+    hours = np.random.default_rng(0).permutation(many) + 1.0  # one send an hour, in no order
+
+    def against_now(latest: float) -> list[Reason]:
+        now = facts(sends_hours=sent(*(8.0 - latest - hours)))
+        given = {name: library.asarray(fact) for name, fact in stated(now).items()}
+        begun = process_time()
+        _, bits = legal_actions(GuardrailFacts(**given), CATALOG, journey.guardrails)
+        assert process_time() - begun < 0.2  # two million swaps of neighbours take seconds
+        return [Reason(int(bits[0, CATALOG.ids.index(name)])) for name in SENDS if "@now" in name]
+
+    # The second latest was 39.5, 40, 102.5 hours ago; the 2000th 2037.5, 2038, 2100.5.
+    assert against_now(37.5) == [Reason.FREQUENCY_CAP] * 2
+    assert against_now(38.0) == [Reason.FREQUENCY_CAP] * 2
+    assert against_now(100.5) == [Reason(0)] * 2
 
 
 def test_the_gap_ends_exactly_at_its_hours_and_sees_the_latest_send_wherever_it_stands() -> None:
