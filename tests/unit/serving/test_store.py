@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,6 +162,13 @@ def test_a_closed_store_refuses_at_once_instead_of_waiting(tmp_path: Path) -> No
     store.close()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         store.append_events([event("open", MIDNIGHT)])
+
+
+def test_a_store_that_nobody_closes_keeps_no_process_alive(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with closing(Store(tmp_path / "store.db")):
+        started = set(threading.enumerate()) - before
+    assert [thread.daemon for thread in started] == [True]
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
