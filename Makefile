@@ -10,7 +10,7 @@
 VENV ?= .venv
 DEMO_ARGS ?=
 TEST_ARGS ?= -n 2 --dist worksteal
-MUTANT_ARGS ?= --rooms --values --sample 400
+MUTANT_ARGS ?= --rooms --values --sample 120
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \

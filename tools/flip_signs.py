@@ -1,6 +1,6 @@
 """Change one sign or value of a module at a time and show what its tests miss.
 
-    python tools/flip_signs.py [--estimators] [--values] [--sample N] [modules or packages ...]
+    python tools/flip_signs.py [--rooms] [--estimators] [--values] [--sample N] [modules ...]
 
 Every change is a mutant; a mutant that its tests let pass is printed as a survivor, and the exit
 code is then 1. Files are never touched: a fork of a process that has already collected the tests
@@ -11,8 +11,9 @@ imported afresh in a fork that has not seen the module yet.
 Tests of `nurture_rl/ope/PKG/NAME.py` are `tests/unit/ope/PKG/test_NAME.py`, and where there is
 no such file all files of that folder that import the module. Tests of another room's module are
 those that import it, its own file first, and only those of its room where there are any; where no
-test does, those that import a module that imports it. Tests that fail without any change, as some
-do without compiled code, are left out and counted.
+test does, those that import a module that imports it. A file of tests is asked only about what the
+files before it let pass. Tests that fail without any change, as some do without compiled code, are
+left out and counted.
 """
 
 from __future__ import annotations

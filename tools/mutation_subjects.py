@@ -93,6 +93,12 @@ EXCUSES: tuple[Excuse, ...] = (
         reason="the first number of a stream is the same however many are drawn",
     ),
     Excuse(
+        path="nurture_rl/simulator/network.py",
+        original="thinned = bool((rows.exposure < 1.0).any())",
+        changed="thinned = bool((rows.exposure < 2.0).any())",
+        reason="the longer formula gives the same slope where every event is known",
+    ),
+    Excuse(
         path="nurture_rl/simulator/chains.py",
         original="rates = events / np.maximum(rows, 1.0)[:, None]",
         changed="rates = events / np.maximum(rows, 2.0)[:, None]",

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,13 +169,20 @@ def test_closing_waits_for_who_reads_and_then_refuses(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     with ThreadPoolExecutor(1) as pool:
         with store._reading:
-            closing = pool.submit(store.close)
+            ending = pool.submit(store.close)
             time.sleep(0.2)
-            assert not closing.done()
+            assert not ending.done()
             store._reader.execute("SELECT 1")
-        closing.result()
+        ending.result()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         store.catalogs()
+
+
+def test_a_store_that_nobody_closes_keeps_no_process_alive(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with closing(Store(tmp_path / "store.db")):
+        started = set(threading.enumerate()) - before
+    assert [thread.daemon for thread in started] == [True]
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:

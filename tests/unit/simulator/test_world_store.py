@@ -42,6 +42,14 @@ def test_a_saved_world_answers_exactly_as_before(tmp_path: Path) -> None:
     assert len(set(two_bins(again)[1].tolist())) == 5
 
 
+def test_a_member_alone_is_saved_as_a_world_of_its_own(tmp_path: Path) -> None:
+    alone = fitted_lamps().world.member(2)
+    save_world(alone, tmp_path / "world")
+    again = load_learned_world(tmp_path / "world", lamp_shop())
+    assert len(again.members) == 1
+    assert torch.equal(two_bins(alone), two_bins(again))
+
+
 def test_a_world_of_another_feature_spec_is_refused(tmp_path: Path) -> None:
     save_world(fitted_lamps().world, tmp_path / "world")
     with pytest.raises(BundleError, match=r"was fitted with features .* fit the world again"):

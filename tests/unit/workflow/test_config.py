@@ -161,6 +161,39 @@ def test_a_number_nothing_can_be_done_with_is_refused_before_any_work(setting: s
         composed(setting)
 
 
+@pytest.mark.parametrize(
+    ("setting", "last", "beyond"),
+    [
+        ("data.held_out", (0.001, 0.999), (0.0, 1.0)),
+        ("data.max_refused", (0.0, 1.0), (-0.001, 1.001)),
+        ("data.contacts", (10,), (9,)),
+        ("data.trust.max_ratio", (1.0,), (0.999,)),
+        ("data.trust.explore", (0.0, 1.0), (-0.001, 1.001)),
+        ("simulation.contacts", (2,), (1,)),
+        ("simulation.truth_contacts", (2,), (1,)),
+        ("release.level", (0.001, 0.999), (0.0, 1.0)),
+        ("release.margin", (0.0, 1e9), (-0.001, "inf")),
+        ("threads", (1,), (0,)),
+        ("ppo.iterations", (1,), (0,)),
+        ("ppo.n_contacts", (1,), (0,)),
+        ("tuned.plays", (1,), (0,)),
+        ("tuned.contacts", (2,), (0,)),
+    ],
+)
+def test_a_range_ends_where_work_can_no_longer_be_done(
+    setting: str, last: tuple[float, ...], beyond: tuple[float | str, ...]
+) -> None:
+    for value in last:
+        composed(f"{setting}={value}")
+    for wrong in beyond:
+        with pytest.raises(ConfigError, match=setting.split(".")[0]):
+            composed(f"{setting}={wrong}")
+
+
+def test_a_folders_log_needs_no_number_of_contacts() -> None:
+    composed("data=folder", "data.journey=hillstrom", "data.path=log", "data.contacts=0")
+
+
 def test_the_bar_is_none_or_a_policy_that_learns_nothing() -> None:
     for bar in ("null", "expert", "rules", "drip"):
         assert composed(f"release.rules={bar}").run.release.rules == (
