@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,17 @@ class Loops:
         return records.State(**parts, past=past)
 
 
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A bin of a block's contacts: what is asked, and where the answers are written."""
+
+    chosen: NDArray[np.int64]  # catalogue indices, [n], every one in the catalogue
+    before: records.Shown  # what the contacts were shown
+    shown: records.Shown  # what they are shown next, written
+    final: records.Final | None  # of ended episodes, written; None: no new ones begin
+    result: records.Result  # written
+
+
 class Block(ABC):
     """Some of a player's contacts, changed in place; how they begin and answer is the subclass's.
 
@@ -158,24 +170,8 @@ class Block(ABC):
             self.volume = np.full(population.trailing_bins, floor, np.float32)
 
     @abstractmethod
-    def play(
-        self,
-        chosen: NDArray[np.int64],
-        before: records.Shown,
-        shown: records.Shown,
-        final: records.Final | None,
-        result: records.Result,
-    ) -> tuple[int, Tensor | None]:
-        """Play a bin; says how many episodes ended, and what happened, [c, n], where it is known.
-
-        Args:
-            chosen: catalogue indices, [n], every one in the catalogue.
-            before: what the contacts were shown.
-            shown: what they are shown next, written.
-            final: what those were shown whose episode ended, written; new episodes begin where
-                old ones ended. None: they do not.
-            result: of the block's contacts, written.
-        """
+    def play(self, now: Bin) -> tuple[int, Tensor | None]:
+        """Play a bin; says how many episodes ended, and what happened, [c, n], where known."""
 
     def standing(self) -> Standing:
         """Where the contacts stand."""
@@ -195,12 +191,13 @@ class Block(ABC):
         keeping.keep_shown(before, rows, shown)
         self.n = len(rows)
 
-    def _act(
-        self, chosen: NDArray[np.int64], before: records.Shown, result: records.Result
-    ) -> None:
+    def _act(self, now: Bin) -> None:
         """Write the actions that are done, and what shared limits refused."""
         loops, actions, state = self.loops, self.loops.journey.actions, self.state
-        limits.choose(before.mask, before.stride, self.column, chosen, actions.wait, result.action)
+        before, result = now.before, now.result
+        limits.choose(
+            before.mask, before.stride, self.column, now.chosen, actions.wait, result.action
+        )
         population = loops.simulation.population
         if population is not None:
             rooms = limits.rooms_of(population, self.volume, self.n)
@@ -244,24 +241,17 @@ class CompiledBlock(Block):
         assert isinstance(self.loops.world, WorldLoops)
         return self.loops.world
 
-    def play(
-        self,
-        chosen: NDArray[np.int64],
-        before: records.Shown,
-        shown: records.Shown,
-        final: records.Final | None,
-        result: records.Result,
-    ) -> tuple[int, Tensor | None]:
+    def play(self, now: Bin) -> tuple[int, Tensor | None]:
         """See `Block.play`."""
-        self._act(chosen, before, result)
+        self._act(now)
         world, loops, (scratch, fresh) = self._world, self.loops, self.loops.room()
         nothing = records.Final(*(np.empty((0, 0), kind) for kind in ("f4", "?", "i2")))
         ended: int = play.play(
             world.answer.run, world.answer.model, world.start.run, world.start.model, self.state,
-            self.clock, loops.journey, self.n, self.share, scratch, fresh, before, shown,
-            self.column, final or nothing, final is not None, result,
+            self.clock, loops.journey, self.n, self.share, scratch, fresh, now.before, now.shown,
+            self.column, now.final or nothing, now.final is not None, now.result,
         )  # fmt: skip
-        self._live_on(result)
+        self._live_on(now.result)
         return ended, None
 
 
@@ -280,18 +270,12 @@ class AnsweredBlock(Block):
         at = torch.from_numpy(rows)
         self._latent = {name: part[at] for name, part in self._latent.items()}
 
-    def play(
-        self,
-        chosen: NDArray[np.int64],
-        before: records.Shown,
-        shown: records.Shown,
-        final: records.Final | None,
-        result: records.Result,
-    ) -> tuple[int, Tensor | None]:
+    def play(self, now: Bin) -> tuple[int, Tensor | None]:
         """See `Block.play`."""
-        self._act(chosen, before, result)
+        self._act(now)
         loops, simulation, n = self.loops, self.loops.simulation, self.n
-        view, keys = self._view(before, result)
+        shown, final, result = now.shown, now.final, now.result
+        view, keys = self._view(now.before, result)
         outcome = simulation.world.respond(view, keys)
         self._latent = outcome.latent
         amounts, ended = outcome.amounts.contiguous(), np.empty(n, np.int64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nurture_envs.loops import records
-from nurture_envs.loops.block import AnsweredBlock, Block, CompiledBlock, Loops, padded
+from nurture_envs.loops.block import AnsweredBlock, Bin, Block, CompiledBlock, Loops, padded
 from nurture_envs.loops.tracing import UntraceableError
 from nurture_envs.simulation import Simulation
 from nurture_envs.simulation_state import Decision, Standing
@@ -115,7 +115,7 @@ class LoopPlayer:
             at = slice(block.column, block.column + block.n)
             parts: Any = [part[at] for part in result[:-1]]
             own = records.Result._make([*parts, np.zeros(self._channels)])
-            return block.play(chosen[at], before, shown, final, own)
+            return block.play(Bin(chosen[at], before, shown, final, own))
 
         played = self._crew.map(one, self._blocks)
         self._before = shown
