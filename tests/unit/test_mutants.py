@@ -128,6 +128,7 @@ def test_a_long_expression_is_cut_around_the_change() -> None:
     assert mutant.original.endswith("…")
 
 
+@pytest.mark.slow
 def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() -> None:
     asked = ["--values", "--sample", "2", "--seed", "1", "nurture_rl/bandits/returns.py"]
     run = subprocess.run(
@@ -142,6 +143,7 @@ def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() 
     assert run.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_module_whose_tests_notice_every_sign_has_no_survivor() -> None:
     run = subprocess.run(
         [sys.executable, "tools/flip_signs.py", "nurture_rl/ope/clusters.py"],

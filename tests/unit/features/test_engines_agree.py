@@ -254,6 +254,7 @@ _SETTINGS = settings(
 )
 
 
+@pytest.mark.slow
 @_SETTINGS
 @given(
     happenings=_happenings(latest=30),
@@ -269,6 +270,7 @@ def test_the_query_equals_the_array_engine_bit_for_bit(
     assert _differing(query, _by_state(log, journey), journey) == []
 
 
+@pytest.mark.slow
 @_SETTINGS
 @given(happenings=_happenings(latest=6), order=st.integers(0, 99))
 def test_advancing_the_state_equals_the_query_when_no_record_outlasts_the_largest_delay(
@@ -280,6 +282,7 @@ def test_advancing_the_state_equals_the_query_when_no_record_outlasts_the_larges
     assert _differing(query, _by_advancing(log, journey), journey) == []
 
 
+@pytest.mark.slow
 def test_ignoring_when_an_event_was_recorded_changes_features() -> None:
     # the negative control of the agreement above: late records do matter in such logs
     journey = shop_journey()
@@ -296,6 +299,7 @@ def test_ignoring_when_an_event_was_recorded_changes_features() -> None:
     assert "views_3" in _differing(query, _by_state(log, journey), journey)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clock", [DAY_CLOCK, SLOTS_CLOCK, ODD_CLOCK])
 def test_the_order_of_the_log_does_not_matter(clock: dict[str, object]) -> None:
     journey = shop_journey(clock=clock)

@@ -109,6 +109,7 @@ def test_a_sequence_never_widens() -> None:
         last = Range(found.lower, found.upper)
 
 
+@pytest.mark.slow
 def test_watching_every_contact_does_not_spoil_it() -> None:
     broken = 0
     for seed in range(150):

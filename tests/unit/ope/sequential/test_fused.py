@@ -30,6 +30,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", [LENGTHS, [1] * 6])
 def test_each_is_the_estimator_of_its_name(engine: str, lengths: list[int]) -> None:
     log = random_log(0, lengths, cluster=np.arange(len(lengths)) // 2)
