@@ -29,6 +29,8 @@ from nurture_rl.features.query import feature_matrix
 from nurture_rl.logs.schema import CONTACTS, DECISIONS, EVENTS
 from tests.unit.features.small_journey import DAY_CLOCK, shop_journey
 
+pytestmark = pytest.mark.slow
+
 FloatMatrix = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
@@ -254,7 +256,6 @@ _SETTINGS = settings(
 )
 
 
-@pytest.mark.slow
 @_SETTINGS
 @given(
     happenings=_happenings(latest=30),
@@ -270,7 +271,6 @@ def test_the_query_equals_the_array_engine_bit_for_bit(
     assert _differing(query, _by_state(log, journey), journey) == []
 
 
-@pytest.mark.slow
 @_SETTINGS
 @given(happenings=_happenings(latest=6), order=st.integers(0, 99))
 def test_advancing_the_state_equals_the_query_when_no_record_outlasts_the_largest_delay(
@@ -282,7 +282,6 @@ def test_advancing_the_state_equals_the_query_when_no_record_outlasts_the_larges
     assert _differing(query, _by_advancing(log, journey), journey) == []
 
 
-@pytest.mark.slow
 def test_ignoring_when_an_event_was_recorded_changes_features() -> None:
     # the negative control of the agreement above: late records do matter in such logs
     journey = shop_journey()
@@ -299,7 +298,6 @@ def test_ignoring_when_an_event_was_recorded_changes_features() -> None:
     assert "views_3" in _differing(query, _by_state(log, journey), journey)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("clock", [DAY_CLOCK, SLOTS_CLOCK, ODD_CLOCK])
 def test_the_order_of_the_log_does_not_matter(clock: dict[str, object]) -> None:
     journey = shop_journey(clock=clock)

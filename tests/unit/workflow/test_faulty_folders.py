@@ -24,6 +24,8 @@ from nurture_rl.workflow.ingestion import ingest
 from nurture_rl.workflow.stages import Workshop
 from tests.shared_faults import faulty_folder
 
+pytestmark = pytest.mark.slow
+
 DELAYS = {"became_mql": 1, "became_sql": 1}  # bins, under which the values below were worked out
 
 
@@ -86,7 +88,6 @@ def read(folder: Path, runs: Path, max_refused: float = 0.1) -> Read:
 BASE: tuple[Any, ...] = (2525, 6931.0, 2411, 105, pytest.approx(39.6714, abs=5e-5))
 
 
-@pytest.mark.slow
 def test_the_unharmed_log_is_read_whole(tmp_path: Path) -> None:
     found = read(faulty_folder("base"), tmp_path)
     assert (
@@ -99,14 +100,12 @@ def test_the_unharmed_log_is_read_whole(tmp_path: Path) -> None:
     assert found.reasons == []
 
 
-@pytest.mark.slow
 def test_a_log_does_not_end_where_one_stamp_in_2099_says(tmp_path: Path) -> None:
     found = read(faulty_folder("one_event_in_2099"), tmp_path)
     assert (found.complete, found.mean) == (2411, BASE[4])
     assert [reason.split(":")[0] for reason in found.reasons] == ["stray time"]
 
 
-@pytest.mark.slow
 def test_a_log_of_which_two_fifths_are_unusable_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LogError) as told:
         read(faulty_folder("two_fifths_refused"), tmp_path)
@@ -118,7 +117,6 @@ def test_a_log_of_which_two_fifths_are_unusable_is_refused(tmp_path: Path) -> No
     assert "data.max_refused" in str(told.value)
 
 
-@pytest.mark.slow
 def test_no_episode_is_left_with_a_hole(tmp_path: Path) -> None:
     found = read(faulty_folder("two_fifths_refused"), tmp_path, max_refused=1.0)
     assert found.decisions + len(found.reasons) == 2525
@@ -128,7 +126,6 @@ def test_no_episode_is_left_with_a_hole(tmp_path: Path) -> None:
     assert found.decisions == pc.sum(pc.invert(ends)).as_py()
 
 
-@pytest.mark.slow
 def test_a_contact_that_moved_is_set_aside_with_its_reason(tmp_path: Path) -> None:
     found = read(faulty_folder("contact_moved_zone"), tmp_path)
     assert found.decisions == 2525 - 14
@@ -137,21 +134,18 @@ def test_a_contact_that_moved_is_set_aside_with_its_reason(tmp_path: Path) -> No
     assert all("America/Los_Angeles" in reason for reason in found.reasons)
 
 
-@pytest.mark.slow
 def test_the_second_decision_of_a_bin_is_set_aside(tmp_path: Path) -> None:
     found = read(faulty_folder("decision_retried_new_id"), tmp_path)
     assert (found.decisions, found.reward, found.complete, found.episodes, found.mean) == BASE
     assert [reason.split(":")[0] for reason in found.reasons] == ["decided twice"]
 
 
-@pytest.mark.slow
 def test_a_contact_with_an_absurd_attribute_is_set_aside(tmp_path: Path) -> None:
     found = read(faulty_folder("one_absurd_attribute"), tmp_path)
     assert found.decisions == 2525 - 14
     assert all("'company_size' of contact 'lead-000-000000' is 1e+39" in r for r in found.reasons)
 
 
-@pytest.mark.slow
 def test_a_served_log_with_a_late_unsubscribe_is_cut_where_the_episode_ended(
     tmp_path: Path,
 ) -> None:
@@ -186,7 +180,6 @@ def as_csv(folder: Path, out: Path) -> Path:
     return out
 
 
-@pytest.mark.slow
 def test_numbers_given_as_text_make_the_same_features(tmp_path: Path) -> None:
     folder = faulty_folder("base")
     plain = read(folder, tmp_path / "plain")
@@ -195,7 +188,6 @@ def test_numbers_given_as_text_make_the_same_features(tmp_path: Path) -> None:
     assert text.reward == 6931.0
 
 
-@pytest.mark.slow
 def test_half_of_the_events_in_a_table_parted_by_tabs_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     shutil.copytree(faulty_folder("base"), folder)

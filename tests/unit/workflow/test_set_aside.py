@@ -19,6 +19,8 @@ from nurture_rl.workflow.refusals import refused_facts
 from nurture_rl.workflow.stages import Workshop
 from tests.unit.features.small_journey import shop_journey
 
+pytestmark = pytest.mark.slow
+
 BINS = 5
 Row = dict[str, Any]
 
@@ -104,7 +106,6 @@ def read(tmp_path: Path, shop: Shop, **settings: Any) -> Read:
     return Read(tmp_path, shop.write(tmp_path / "log"), **settings)
 
 
-@pytest.mark.slow
 def test_a_refused_decision_takes_its_episode_with_it(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["action"] = "send:retired@now"
@@ -115,7 +116,6 @@ def test_a_refused_decision_takes_its_episode_with_it(tmp_path: Path) -> None:
     assert places == {("decisions.jsonl", line) for line in range(16, 21)}
 
 
-@pytest.mark.slow
 def test_a_decision_whose_cells_cannot_be_read_takes_its_episode_with_it(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["decided_at"] = "yesterday"
@@ -124,7 +124,6 @@ def test_a_decision_whose_cells_cannot_be_read_takes_its_episode_with_it(tmp_pat
     assert found.ids == EVERYTHING - of("c03")
 
 
-@pytest.mark.slow
 def test_a_few_decisions_without_a_propensity_are_set_aside_with_their_episodes(
     tmp_path: Path,
 ) -> None:
@@ -135,7 +134,6 @@ def test_a_few_decisions_without_a_propensity_are_set_aside_with_their_episodes(
     assert found.kinds == {"missing propensity": 5}
 
 
-@pytest.mark.slow
 def test_a_log_without_propensities_is_kept_for_what_it_is_good_for(tmp_path: Path) -> None:
     shop = Shop()
     for row in shop.decisions.values():
@@ -143,7 +141,6 @@ def test_a_log_without_propensities_is_kept_for_what_it_is_good_for(tmp_path: Pa
     assert read(tmp_path, shop).ids == EVERYTHING
 
 
-@pytest.mark.slow
 def test_a_contact_whose_row_is_refused_is_not_judged_in_the_default_zone(tmp_path: Path) -> None:
     shop = Shop()
     shop.contacts["c03"]["time_zone"] = "Europe/Berln"
@@ -152,7 +149,6 @@ def test_a_contact_whose_row_is_refused_is_not_judged_in_the_default_zone(tmp_pa
     assert found.kinds == {"unknown time zone": 1, "bad contact": 5}
 
 
-@pytest.mark.slow
 def test_an_episode_of_two_contacts_is_set_aside_whole(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["contact_id"] = "c04"
@@ -161,7 +157,6 @@ def test_an_episode_of_two_contacts_is_set_aside_whole(tmp_path: Path) -> None:
     assert found.kinds == {"torn episode": 5}
 
 
-@pytest.mark.slow
 def test_an_early_decision_takes_every_episode_of_its_contact(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["decided_at"] = "2026-03-03T23:59:00Z"
@@ -172,7 +167,6 @@ def test_an_early_decision_takes_every_episode_of_its_contact(tmp_path: Path) ->
     assert found.kinds == {"early decisions": 6}
 
 
-@pytest.mark.slow
 def test_a_second_decision_of_a_bin_is_set_aside_alone(tmp_path: Path) -> None:
     shop = Shop()
     shop.more = [decision("c03", 2, decision_id="a", decided_at="2026-03-04T09:00:00Z")]
@@ -183,7 +177,6 @@ def test_a_second_decision_of_a_bin_is_set_aside_alone(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.slow
 def test_of_two_decisions_of_a_bin_the_one_that_was_carried_out_stands(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["deferred"] = True
@@ -193,7 +186,6 @@ def test_of_two_decisions_of_a_bin_the_one_that_was_carried_out_stands(tmp_path:
     assert found.ids == EVERYTHING - of("c03", 2) | {"a"}
 
 
-@pytest.mark.slow
 def test_two_different_decisions_of_a_bin_spoil_the_episode(tmp_path: Path) -> None:
     shop = Shop()
     other = {"action": "send:hello@now", "decided_at": "2026-03-04T09:00:00Z"}
@@ -203,7 +195,6 @@ def test_two_different_decisions_of_a_bin_spoil_the_episode(tmp_path: Path) -> N
     assert found.kinds == {"conflicting decisions": 2, "broken episode": 4}
 
 
-@pytest.mark.slow
 def test_decisions_after_a_late_known_end_are_cut_off(tmp_path: Path) -> None:
     shop = Shop()
     left = {"occurred_at": "2026-03-03T12:00:00Z", "recorded_at": "2026-03-09T00:00:00Z"}
@@ -213,7 +204,6 @@ def test_decisions_after_a_late_known_end_are_cut_off(tmp_path: Path) -> None:
     assert found.kinds == {"after the end": 3}
 
 
-@pytest.mark.slow
 def test_a_decision_of_another_journey_ends_no_log(tmp_path: Path) -> None:
     shop = Shop()
     shop.more = [decision("c03", 0, decision_id="x", episode_id="x", journey="renewal")]
@@ -222,7 +212,6 @@ def test_a_decision_of_another_journey_ends_no_log(tmp_path: Path) -> None:
     assert found.kinds == {"other journey": 1}
 
 
-@pytest.mark.slow
 def test_reports_say_how_much_was_set_aside(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["action"] = "send:retired@now"
@@ -241,7 +230,6 @@ def test_reports_say_how_much_was_set_aside(tmp_path: Path) -> None:
     assert counted["decisions"] == len(stored) == 95
 
 
-@pytest.mark.slow
 def test_more_than_the_allowed_share_refuses_the_log(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["action"] = shop.decisions["c04", 2]["action"] = "send:retired@now"
@@ -253,7 +241,6 @@ def test_more_than_the_allowed_share_refuses_the_log(tmp_path: Path) -> None:
     assert len(pq.read_table(kept)) == 10
 
 
-@pytest.mark.slow
 def test_events_of_a_log_count_as_well(tmp_path: Path) -> None:
     shop = Shop()
     for row in shop.events[:3]:
@@ -262,7 +249,6 @@ def test_events_of_a_log_count_as_well(tmp_path: Path) -> None:
         read(tmp_path, shop)
 
 
-@pytest.mark.slow
 def test_events_of_types_that_mean_nothing_here_refuse_no_log(tmp_path: Path) -> None:
     shop = Shop()
     shop.events += [happened(f"c{k:02}", "heartbeat", "2026-03-05") for k in range(20)]
@@ -270,7 +256,6 @@ def test_events_of_types_that_mean_nothing_here_refuse_no_log(tmp_path: Path) ->
     assert (found.ids, found.kinds) == (EVERYTHING, {"unknown event type": 20})
 
 
-@pytest.mark.slow
 def test_a_folder_is_read_where_it_is_now(tmp_path: Path) -> None:
     shop = Shop()
     old = shop.write(tmp_path / "old")
@@ -300,7 +285,6 @@ def test_a_day_is_its_start_in_the_zone_of_the_journey() -> None:
         until("June")
 
 
-@pytest.mark.slow
 def test_an_attribute_at_none_of_its_levels_is_said(tmp_path: Path) -> None:
     shop = Shop()
     for row in shop.contacts.values():
@@ -333,7 +317,6 @@ def test_a_folder_that_changes_while_it_is_read_makes_no_stage(tmp_path: Path) -
     assert not list((tmp_path / "runs" / "stages").glob("ingest-*"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
@@ -353,7 +336,6 @@ def test_one_absurd_cell_of_a_decision_costs_its_episode(
     assert found.kinds[kind] == 1
 
 
-@pytest.mark.slow
 def test_an_id_given_twice_costs_the_episode_whose_decision_is_dropped(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["decision_id"] = "c04.2"
@@ -361,7 +343,6 @@ def test_an_id_given_twice_costs_the_episode_whose_decision_is_dropped(tmp_path:
     assert found.ids == EVERYTHING - of("c03", 2) - of("c04") | {"c04.2"}
 
 
-@pytest.mark.slow
 def test_a_line_that_says_nothing_costs_the_episode_that_lacks_a_bin(tmp_path: Path) -> None:
     folder = Shop().write(tmp_path / "log")
     path = folder / "decisions.jsonl"
@@ -371,14 +352,12 @@ def test_a_line_that_says_nothing_costs_the_episode_that_lacks_a_bin(tmp_path: P
     assert Read(tmp_path, folder).ids == EVERYTHING - of("c03")
 
 
-@pytest.mark.slow
 def test_a_bin_that_nobody_decided_is_no_fault_of_a_whole_log(tmp_path: Path) -> None:
     shop = Shop()
     del shop.decisions["c03", 2]
     assert read(tmp_path, shop).ids == EVERYTHING - of("c03", 2)
 
 
-@pytest.mark.slow
 def test_a_decision_beyond_the_horizon_is_cut_off(tmp_path: Path) -> None:
     shop = Shop()
     shop.more = [decision("c03", BINS, decided_at="2026-03-07T08:00:00Z")]
@@ -386,7 +365,6 @@ def test_a_decision_beyond_the_horizon_is_cut_off(tmp_path: Path) -> None:
     assert (found.ids, found.kinds) == (EVERYTHING, {"after the end": 1})
 
 
-@pytest.mark.slow
 def test_an_absurd_value_of_an_event_spoils_no_feature(tmp_path: Path) -> None:
     shop = Shop()
     shop.events[3]["value"] = 1e39
@@ -395,7 +373,6 @@ def test_an_absurd_value_of_an_event_spoils_no_feature(tmp_path: Path) -> None:
     assert found.reward == 38.0
 
 
-@pytest.mark.slow
 def test_logged_features_of_another_width_are_not_equal(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["features"] = [1.0]

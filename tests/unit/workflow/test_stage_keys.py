@@ -19,6 +19,8 @@ from nurture_rl.workflow.schema import register_schemas
 from nurture_rl.workflow.source_tree import PACKAGES, SourceTree, installed_tree
 from nurture_rl.workflow.stages import Build, Workshop
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).parents[3] / "configs"
 PROGRAMS = {f"policy-{name}" for name in ("no_contact", "random", "drip", "rules", "expert")}
 IN_THE_WORLD = {"policy-ppo", "policy-tuned_rules"}
@@ -106,7 +108,6 @@ def read(source: Path) -> SourceTree:
     return SourceTree({package: source / package for package in PACKAGES})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "file, redone",
     [
@@ -145,7 +146,6 @@ def test_an_edit_redoes_what_runs_it_and_what_comes_after(
     assert {name for name in before if before[name] != after[name]} == redone
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed, redone",
     [
@@ -163,7 +163,6 @@ def test_a_seed_redoes_what_draws_from_it_and_what_comes_after(
     assert {name for name in before if before[name] != after[name]} == redone
 
 
-@pytest.mark.slow
 def test_the_seed_of_a_run_is_that_of_every_stage(configured: Configured) -> None:
     each = [f"seeds.{name}=9" for name in ("log", "world", "learner", "evaluation")]
     one = planned(configured("seed=9"), installed_tree()).names()
@@ -179,7 +178,6 @@ def test_a_stage_runs_the_rooms_it_is_known_to_run(module: str) -> None:
     assert not {"nurture_rl.workflow.config", "nurture_rl.workflow.stages"} & reached
 
 
-@pytest.mark.slow
 def test_every_stage_of_the_loop_has_its_rooms_told(configured: Configured, tmp_path: Path) -> None:
     loop = planned(configured(), installed_tree())
     loop.names()
