@@ -23,10 +23,14 @@ LOCK = requirements/lock-py311.txt
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint mutants docs interop lock clean
+.PHONY: demo quick test lint mutants docs interop lock clean
 
 demo: $(VENV)/.ok-core
 	"$(VENV)/bin/nurture" pipeline $(DEMO_ARGS)
+
+# What to run after every change: a minute or two on two cores. Slow tests are left out, see tests/quick.py.
+quick: lint
+	"$(PY)" -m pytest tests/unit --quick -q $(TEST_ARGS)
 
 test: $(VENV)/.ok-dev
 	"$(PY)" -m pytest $(TEST_ARGS)

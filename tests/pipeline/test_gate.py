@@ -18,15 +18,9 @@ from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Workshop
-from tests.pipeline.two_mails import BAR, CANDIDATE, two_mails_loop
+from tests.pipeline.two_mails import BAR, CANDIDATE
 
 MAILS = ("mens_email", "womens_email")
-
-
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The whole loop on a log of two mails."""
-    return two_mails_loop(tmp_path_factory.mktemp("two mails"))
 
 
 def read(path: Path) -> Any:

@@ -27,18 +27,10 @@ from nurture_rl.workflow.ope_verb import appraised
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Workshop
-from tests.pipeline.two_mails import CANDIDATE, two_mails_loop
+from tests.pipeline.two_mails import CANDIDATE
 
 MENS, WOMENS = "send:mens_email@now", "send:womens_email@now"
 Columns = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The whole loop on a log of two mails, which is healthy."""
-    made = two_mails_loop(tmp_path_factory.mktemp("two mails"))
-    assert made.released.is_dir()
-    return made
 
 
 @dataclass(frozen=True, slots=True)

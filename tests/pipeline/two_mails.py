@@ -5,6 +5,8 @@ Neither the drip nor the journey's rules look at that, so a policy that learns i
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,7 +89,11 @@ def write_log(out: Path, customers: int, seed: int = 0) -> Path:
 
 def two_mails_loop(root: Path) -> Pipeline:
     """The whole loop on a folder whose log says itself that a third of everything was done."""
-    write_log(root / "log", 4000)
+    root.mkdir(exist_ok=True)
+    if not (root / "log").is_dir():
+        written = write_log(root / f"log-{os.getpid()}", 4000)
+        with suppress(OSError):  # another process was first, with the same log
+            written.rename(root / "log")
     run = settings_of(
         "data=folder",
         f"data.journey={JOURNEY}",

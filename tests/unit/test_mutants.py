@@ -169,6 +169,7 @@ def test_equal_changes_of_a_function_are_drawn_one_by_one() -> None:
     assert [len(one.mutants) for one in sampled([subject], 7, seed=0)] == [7]
 
 
+@pytest.mark.slow
 def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() -> None:
     asked = ["--values", "--sample", "2", "--seed", "1", "nurture_rl/bandits/returns.py"]
     run = subprocess.run(
@@ -183,6 +184,7 @@ def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() 
     assert run.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_module_whose_tests_notice_every_sign_has_no_survivor() -> None:
     run = subprocess.run(
         [sys.executable, "tools/flip_signs.py", "nurture_rl/ope/clusters.py"],

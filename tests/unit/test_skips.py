@@ -21,7 +21,7 @@ def run(folder: Path, listed: str | None, *options: str) -> subprocess.Completed
     )
     (folder / "test_whole.py").write_text("import pytest\npytest.importorskip('no_such_thing')\n")
     (folder / "skips.txt").write_text(listed or "")
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     environment.pop(SETTING, None)
     if listed is not None:
         environment[SETTING] = str(folder / "skips.txt")
@@ -35,7 +35,7 @@ def run(folder: Path, listed: str | None, *options: str) -> subprocess.Completed
     )
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "2"]])
+@pytest.mark.parametrize("options", [[], ["-p", "xdist", "-n", "2"]])
 def test_a_skip_outside_the_list_fails_the_run_and_is_named(
     tmp_path: Path, options: list[str]
 ) -> None:

@@ -11,6 +11,7 @@ from benchmarks import contacts, gpu
 from tests.contract.source_tree import run_isolated
 
 
+@pytest.mark.slow
 def test_every_world_and_size_is_timed_and_held_against_memory(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     asked = ["--device", "cpu", "--journey", "inbound_lead", "--contacts", "16", "32"]
@@ -25,6 +26,7 @@ def test_every_world_and_size_is_timed_and_held_against_memory(tmp_path: Path) -
     assert share == pytest.approx(rate * gpu.least_bytes(world, 32) / copied)
 
 
+@pytest.mark.slow
 def test_it_loads_without_the_libraries_of_the_pipeline(tmp_path: Path) -> None:
     heavy = ("hydra", "mlflow", "ibis", "duckdb", "pyarrow", "matplotlib")
     code = f"import sys\nsys.path.insert(0, {str(gpu.ROOT)!r})\nimport benchmarks.gpu\n"

@@ -17,6 +17,7 @@ from benchmarks.peer_runs import Skipped
 TINY = ["--rounds", "400", "--actions", "4", "--runs", "2", "--resamples", "50", "--threads", "1"]
 
 
+@pytest.mark.slow
 def test_a_tiny_run_prints_every_table_writes_json_and_leaves_no_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,7 @@ TINY = [
 ]
 
 
+@pytest.mark.slow
 def test_a_tiny_run_prints_every_table_and_writes_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +68,7 @@ def test_the_loop_without_an_environment_plays_the_same_number_of_steps() -> Non
     assert contacts.device_steps(world, 16, 3, "cpu")().units == 48
 
 
+@pytest.mark.slow
 def test_a_library_that_cannot_be_installed_is_skipped_with_pips_reason(tmp_path: Path) -> None:
     peer = Peer("nobody", "recsim_steps.py", (("--no-index", "a-library-nobody-wrote"),))
     (figure,) = peer_rates(peer, tmp_path, 1, 1, lambda line: None).values()

@@ -14,6 +14,7 @@ from nurture_envs.worlds.reference import reference_world
 TINY = ["--contacts", "40", "--iterations", "1", "--runs", "2", "--learned", "0"]
 
 
+@pytest.mark.slow
 def test_a_tiny_run_prints_a_table_and_writes_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from nurture_rl.cli.main import main
 from nurture_rl.cli.verbs import VERBS, Verb
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS.values(), ids=lambda verb: verb.name)
 def test_every_key_of_a_verb_says_what_it_is(verb: Verb) -> None:
     keys = list(keys_of(load(verb.settings)))
@@ -23,6 +24,7 @@ def test_every_key_of_a_verb_says_what_it_is(verb: Verb) -> None:
     assert [key.name for key in keys if not key.text] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS.values(), ids=lambda verb: verb.name)
 def test_the_page_of_a_verb_has_everything(verb: Verb, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb.name, "--help"]) == 0

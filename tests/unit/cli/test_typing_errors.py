@@ -35,6 +35,7 @@ def hydra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     root.handlers[:], root.level = handlers, level
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -104,6 +105,7 @@ def test_words_are_completed(line: str, words: list[str]) -> None:
     assert completed(line) == words
 
 
+@pytest.mark.slow
 def test_the_shell_completes_what_it_is_given() -> None:
     script = (
         'nurture() { "$PYTHON" -m nurture_rl.cli "$@"; }; eval "$(nurture completion bash)";'

@@ -76,6 +76,7 @@ def _latent_gap(plain: Any, loops: Any, differs: NDArray[np.bool_]) -> float:
     return most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("population", [None, TOGETHER], ids=["alone", "together"])
 @pytest.mark.parametrize("journey", REFERENCE_WORLDS)
 def test_an_environment_shows_the_same_compiled_or_not(

@@ -83,6 +83,7 @@ def test_toy_journeys_get_the_same_bits(journey: Journey, now: GuardrailFacts, s
     agree(compiled(now, journey), now, journey)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_journeys())
 @settings(max_examples=10)
 @given(many_facts())

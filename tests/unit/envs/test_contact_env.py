@@ -36,6 +36,7 @@ def trace(**options: Any) -> list[NDArray[Any]]:
     return seen
 
 
+@pytest.mark.slow
 def test_blocks_and_threads_change_nothing() -> None:
     whole = trace()
     for options in ({"block": 7}, {"block": 40, "threads": 2}, {"block": 1}):

@@ -186,6 +186,7 @@ LATE = toy(
 )
 
 
+@pytest.mark.slow
 @given(HAPPENINGS, st.sampled_from([JOURNEY, LATE]))
 def test_closing_bins_one_by_one_gives_the_features_of_the_events_at_once(
     events: list[Event], journey: Journey

@@ -61,6 +61,7 @@ def same(one: Any, other: Any) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*REFERENCE_WORLDS, *LEARNED])
 def test_a_played_episode_is_the_same_compiled_or_not(name: str) -> None:
     plain, loops = (list(play(one, Varied(), contact_keys(3, N))) for one in both(world_of(name)))
@@ -69,6 +70,7 @@ def test_a_played_episode_is_the_same_compiled_or_not(name: str) -> None:
     assert len(plain[-1].contact) < N  # some episodes ended early
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pessimism", [0.0, 0.7])
 @pytest.mark.parametrize("name", [*REFERENCE_WORLDS, *LEARNED])
 def test_episodes_that_begin_anew_are_the_same_compiled_or_not(name: str, pessimism: float) -> None:
@@ -87,6 +89,7 @@ def test_episodes_that_begin_anew_are_the_same_compiled_or_not(name: str, pessim
     assert ended > 30
 
 
+@pytest.mark.slow
 def test_a_population_is_the_same_compiled_or_not() -> None:
     shared = Population(account_size=3, seller_capacity=20.0, volume_growth=1.5)
     world = reference_world("stalled_opportunity")
@@ -121,6 +124,7 @@ def test_what_was_played_never_changes(compiled: bool) -> None:
     assert all(same(*pair) for pair in kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 def test_an_environment_never_changes_what_it_has_shown(compiled: bool) -> None:
     env = ContactVectorEnv(reference_world("inbound_lead"), 40, compiled=compiled)

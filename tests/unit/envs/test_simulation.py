@@ -284,6 +284,7 @@ def sends_of_random_play(n: int, seed: int) -> tuple[NDArray[np.float64], NDArra
     return np.stack(times, axis=1), known
 
 
+@pytest.mark.slow
 def test_two_thousand_contacts_of_a_reckless_policy_see_no_limit_broken() -> None:
     times, known = sends_of_random_play(2000, seed=11)
     per_contact = [row[~np.isnan(row)] for row in times]

@@ -45,6 +45,7 @@ def _table(
     )
 
 
+@pytest.mark.slow
 def test_rows_come_sorted_by_episode_and_step_with_their_own_features() -> None:
     decisions = [
         _decided("bob", 1, "2026-03-03 09:00"),

@@ -29,6 +29,8 @@ from nurture_rl.features.query import feature_matrix
 from nurture_rl.logs.schema import CONTACTS, DECISIONS, EVENTS
 from tests.unit.features.small_journey import DAY_CLOCK, shop_journey
 
+pytestmark = pytest.mark.slow
+
 FloatMatrix = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 

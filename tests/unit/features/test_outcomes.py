@@ -102,6 +102,7 @@ def test_what_happens_in_a_skipped_bin_follows_from_the_decision_before_it() -> 
     assert _column(found, "terminal") == [False, True]  # nobody decided in the last bin
 
 
+@pytest.mark.slow
 def test_an_episode_is_complete_when_its_horizon_is_over_however_it_went() -> None:
     ended = [_on("2026-03-02 10:00", "unsubscribe")]
     early = _table([_decided(0)], ended, as_of="2026-03-08 00:00")
@@ -111,6 +112,7 @@ def test_an_episode_is_complete_when_its_horizon_is_over_however_it_went() -> No
     assert _column(late, "complete") == [True]
 
 
+@pytest.mark.slow
 def test_what_was_not_carried_out_costs_nothing_and_teaches_a_world_nothing() -> None:
     sent = {"action": "send:hello@now"}
     found = _table([_decided(0, **sent), _decided(1, deferred=True, **sent)], [])
@@ -169,12 +171,14 @@ def test_a_reward_matures_when_its_slowest_signal_is_in(as_of: str, matured: lis
     assert _column(_table([_decided(0), _decided(1)], [], as_of=as_of), "matured") == matured
 
 
+@pytest.mark.slow
 def test_the_log_is_complete_up_to_its_last_record_unless_told_otherwise() -> None:
     event = _on("2026-03-02 10:00", "page_view", recorded_at=at("2026-03-06 00:00"))
     assert _column(_table([_decided(1), _decided(2)], [event]), "matured") == [True, False]
     assert _column(_table([_decided(0)], []), "matured") == [False]
 
 
+@pytest.mark.slow
 def test_a_contact_is_out_of_reach_when_no_send_was_open() -> None:
     # hello, pause, escalate, exit
     masks = [[True, True, False, False], [False, True, True, True], []]
@@ -192,6 +196,7 @@ def test_an_action_of_another_catalogue_is_refused() -> None:
         _table([_decided(0), _decided(1, action="send:bye@now")], [])
 
 
+@pytest.mark.slow
 def test_a_delay_counts_the_bins_from_the_end_of_the_event_s_to_the_first_that_knows() -> None:
     bought = JOURNEY.channel_index("bought")
     for recorded, bins in (
@@ -218,6 +223,7 @@ def test_age_counts_whole_bins_from_the_end_of_the_decision_s_to_the_reading() -
     assert _column(found, "age") == [1, 0, -1]
 
 
+@pytest.mark.slow
 def test_a_bin_is_matured_when_its_age_reaches_the_longest_delay() -> None:
     longest = max(JOURNEY.delays)
     for day in range(3, 12):

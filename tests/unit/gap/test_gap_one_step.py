@@ -79,6 +79,7 @@ def clicks(effects: tuple[ArmEffect, ...]) -> ArmEffect:
     return one
 
 
+@pytest.mark.slow
 def test_chances_come_by_member_row_and_head_whatever_the_number_of_rows() -> None:
     features = np.zeros((20_000, 3), np.float32)  # more than are asked at once
     features[:, 1] = np.arange(20_000)

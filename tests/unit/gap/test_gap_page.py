@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from experiments.common.played import played_data
 from nurture_envs.actions import ActionCatalog
@@ -50,6 +51,7 @@ def test_the_numbers_behind_a_finding_are_kept_with_their_interval() -> None:
         assert row["lower"] <= row["gap"] <= row["upper"]
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_and_the_same_twice() -> None:
     first, second = (gap_figures(GapSource(report())) for _ in range(2))
     assert {"rates", "funnel", "survival", "responses", "hours", "classifier", "delays"} <= set(
@@ -58,6 +60,7 @@ def test_every_figure_is_drawn_and_the_same_twice() -> None:
     assert first == second
 
 
+@pytest.mark.slow
 def test_a_world_with_a_hidden_state_has_no_one_step_figures() -> None:
     assert {"effects", "reliability"}.isdisjoint(drawn())
     assert any("hidden state" in note for note in report()["evidence"]["notes"])
@@ -69,6 +72,7 @@ def test_the_summary_names_the_cause_with_number_and_threshold() -> None:
     assert "held-out contacts: 250" in text
 
 
+@pytest.mark.slow
 def test_the_files_say_the_verdict_and_ask_nothing_from_outside(tmp_path: Path) -> None:
     paths = write_gap_report(report(), tmp_path / "gap")
     assert [path.name for path in paths] == ["gap.html", "gap.md", "gap.json"]
@@ -81,6 +85,7 @@ def test_the_files_say_the_verdict_and_ask_nothing_from_outside(tmp_path: Path) 
     assert "<script" not in page
 
 
+@pytest.mark.slow
 def test_missing_parts_leave_their_figures_out() -> None:
     gone = dict.fromkeys(("comparisons", "survival", "curves", "two_sample", "hours", "half_lives"))
     bare = {**report(), "evidence": {**report()["evidence"], **gone}}

@@ -86,6 +86,7 @@ def test_without_propensities_no_effect_is_judged_and_a_note_says_so() -> None:
     assert any("has a propensity" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_lateness_is_shown_as_far_as_the_world_knows_of_it() -> None:
     data = held_out()
     views = np.flatnonzero(data.amounts[:, VIEWED] > 0)

@@ -157,6 +157,7 @@ def test_the_half_life_is_recovered_inside_its_interval(planted: float) -> None:
     assert found.p_value > 0.01  # the same fatigue
 
 
+@pytest.mark.slow
 def test_profile_and_deviance_are_those_of_the_likelihood_of_every_send() -> None:
     logs = tired(250, 3, 1.0), tired(250, 4, 6.0, cost=0.7)
     found = half_lives(*logs, JOURNEY, ("click",))

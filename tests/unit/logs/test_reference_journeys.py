@@ -86,6 +86,7 @@ def played(step: Step) -> list[str]:
     return [f"lead-{SEED:03d}-{row:06d}.{bin_}" for row, bin_ in pairs]
 
 
+@pytest.mark.slow
 def test_nothing_is_refused_and_every_event_is_a_signal(emitted: Emitted) -> None:
     assert emitted.refused == 0
     assert emitted.decisions.unmatched_events == {}

@@ -88,6 +88,7 @@ def played(step: Step) -> list[str]:
     return [f"lead-{SEED:03d}-{row:06d}.{bin_}" for row, bin_ in pairs]
 
 
+@pytest.mark.slow
 def test_nothing_of_the_log_is_refused(emitted: Emitted) -> None:
     refused = {count.table: count.quarantined for count in emitted.summary.tables}
     assert refused == {"events": 0, "contacts": 0, "decisions": 0}
@@ -194,6 +195,7 @@ def files(folder: Path) -> dict[str, pa.Table]:
     return {path.name: pq.read_table(path) for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
 def test_the_seed_fixes_the_log_and_another_seed_makes_another(tmp_path: Path) -> None:
     for name, seed in (("first", 8), ("again", 8), ("other", 9)):
         write_reference_log(tmp_path / name, SIMULATION, logging_policy(), 40, seed)

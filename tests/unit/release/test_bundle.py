@@ -29,6 +29,7 @@ def _reseal(folder: Path, **changes: Any) -> None:
     (folder / names.MANIFEST).write_bytes(names.encode_manifest(replace(sealed, **changes)))
 
 
+@pytest.mark.slow
 def test_a_loaded_bundle_decides_like_the_written_one(tmp_path: Path) -> None:
     written = small_bundle(tmp_path / "bundle")
     loaded = load_bundle(tmp_path / "bundle")
@@ -64,6 +65,7 @@ def test_programs_of_rules_are_exported_without_a_model(tmp_path: Path, spec: An
     assert "model.onnx" not in {path.name for path in (tmp_path / "bundle").iterdir()}
 
 
+@pytest.mark.slow
 def test_the_policy_id_follows_from_what_decides_and_from_nothing_else(tmp_path: Path) -> None:
     first = write_bundle(tmp_path / "a", content(), CREATED)
     later = write_bundle(tmp_path / "b", content(), CREATED.replace(year=2028))

@@ -61,6 +61,7 @@ def model(core: onnx_export.Core, tmp_path_factory: pytest.TempPathFactory) -> b
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_export_agrees_on_other_states_than_those_it_was_accepted_on(
     core: onnx_export.Core, model: bytes
 ) -> None:
@@ -88,6 +89,7 @@ def test_parity_sees_a_core_that_is_another(core: onnx_export.Core, model: bytes
     assert parity(other, OnnxPolicy.load(model, "core"), CATALOG, np.random.default_rng(9)) > 1e-5
 
 
+@pytest.mark.slow
 def test_an_export_that_answers_otherwise_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,12 +97,14 @@ def test_without_a_bar_the_page_says_why_and_shows_no_table() -> None:
     assert against_bar(found).rows == ()
 
 
+@pytest.mark.slow
 def test_the_bar_stands_on_the_page_before_the_data() -> None:
     page = render(held())
     assert page.index("Each candidate less “rules”") < page.index('id="data"')
     assert page.index("it acts as <code>drip</code> does") < page.index('id="data"')
 
 
+@pytest.mark.slow
 def test_names_are_code_on_the_page_and_stand_in_backticks_in_its_markdown() -> None:
     page, text = render(held()), run_markdown(held())
     assert "the run asks for <code>rules</code> (release.rules)" in page

@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import pytest
+
 from nurture_rl.report.ensemble import member_values, members, worst_quantile
 from nurture_rl.report.page import render
 from nurture_rl.report.source import ReportInput, mapping
@@ -78,6 +80,7 @@ def test_the_reference_is_not_compared_with_itself() -> None:
     assert row[4:] == ("–", "–", "–")
 
 
+@pytest.mark.slow
 def test_a_single_world_has_no_members_to_part() -> None:
     assert members(sample()).rows == ()
     assert member_values(sample()) is None
@@ -85,6 +88,7 @@ def test_a_single_world_has_no_members_to_part() -> None:
     assert "count that chance alone, not how far" in render(sample())
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_simulators_intervals_count() -> None:
     assert "count that chance and how far the 3 members of the learned world part" in page().text
     assert worst_quantile(with_members()) == "10 % quantile over members (of up to ten, the lowest)"
@@ -100,5 +104,6 @@ def test_the_gap_stands_on_the_page_with_its_verdict_before_its_causes() -> None
     assert page().open == []
 
 
+@pytest.mark.slow
 def test_a_run_without_a_gap_report_does_not_speak_of_one() -> None:
     assert "gap-verdict" not in Page(render(sample())).ids()

@@ -25,6 +25,7 @@ def ids(svg: bytes) -> set[bytes]:
     return set(re.findall(rb' id="([^"]+)"', svg))
 
 
+@pytest.mark.slow
 def test_a_full_run_has_every_figure_and_an_empty_one_none() -> None:
     drawn = figures(sample())
     assert set(drawn) == ALL
@@ -33,6 +34,7 @@ def test_a_full_run_has_every_figure_and_an_empty_one_none() -> None:
     assert figures(nothing()) == {}
 
 
+@pytest.mark.slow
 def test_figures_repeat_byte_for_byte_and_share_no_identifiers() -> None:
     first = figures(sample())
     assert figures(sample()) == first
@@ -42,11 +44,13 @@ def test_figures_repeat_byte_for_byte_and_share_no_identifiers() -> None:
     assert not any(b"<dc:date>" in svg for svg in first.values())
 
 
+@pytest.mark.slow
 def test_single_decisions_and_long_journeys_are_drawn() -> None:
     assert set(figures(single_step())) == ALL - {"guardrails"}
     assert set(figures(long_trial())) == ALL - {"guardrails"}
 
 
+@pytest.mark.slow
 def test_numbers_that_are_missing_or_boundless_draw_without_them() -> None:
     source = sample()
     ope: dict[str, Any] = dict(source.ope)
@@ -75,6 +79,7 @@ def test_the_axis_holds_the_trusted_intervals_and_only_the_values_of_the_others(
     assert axis_limits(judged_by_log(True)) == pytest.approx((10.4 - 0.396, 17.0 + 0.396))
 
 
+@pytest.mark.slow
 def test_the_axis_does_not_follow_what_the_log_does_not_carry() -> None:
     """Of `wide` the log knows nothing: its estimates and intervals lie far outside."""
     carried = judged_by_log(True)

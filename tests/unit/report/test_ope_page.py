@@ -50,6 +50,7 @@ def judged(verdict: str, **judgement: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_the_page_holds_every_section_in_the_order_a_sceptic_reads() -> None:
     assert re.findall(r'<h2 id="([a-z]+)"', page()) == ["verdict", *SECTIONS, "run"]
     assert page().index('class="badge"') < page().index('<h2 id="values"')
@@ -62,6 +63,7 @@ def test_the_page_asks_nothing_from_outside_and_escapes_names() -> None:
     assert "SYNTHETIC" in page()
 
 
+@pytest.mark.slow
 def test_the_same_document_gives_the_same_page() -> None:
     assert ope_page(document()) == page()
 
@@ -86,6 +88,7 @@ def test_each_verdict_has_its_badge_and_sentence(verdict: str, badge: str, words
     assert words in found.sentence
 
 
+@pytest.mark.slow
 def test_what_would_settle_it_is_said_where_it_is_open() -> None:
     open_ = judged("cannot_tell_yet", contacts_needed=5000)
     open_["appraisal"]["settling"] = ["Explore: log 3 contacts."]
@@ -99,6 +102,7 @@ def test_what_would_settle_it_is_said_where_it_is_open() -> None:
     assert "What would settle it" not in page()
 
 
+@pytest.mark.slow
 def test_the_head_counts_one_as_one() -> None:
     found = deepcopy(document())
     assert "1,800 decisions of 900 contacts · 4 target policies" in ope_page(found)
@@ -141,6 +145,7 @@ def test_lift_shares_add_up_in_the_table() -> None:
     assert "| routing |" in ope_markdown(document())
 
 
+@pytest.mark.slow
 def test_parts_that_were_not_made_are_left_out_and_named() -> None:
     bare = deepcopy(document())
     bare["appraisal"] |= {"weeks": {}, "segments": {}, "lift": None, "harms": {}, "tails": {}}
@@ -157,6 +162,7 @@ def test_an_almost_empty_document_is_still_a_page() -> None:
     assert ope_markdown(found).startswith("# Nothing")
 
 
+@pytest.mark.slow
 def test_the_files_are_written_whole(tmp_path: Path) -> None:
     made = write_ope_report(document(), tmp_path / "out")
     assert [path.name for path in made] == ["ope.html", "ope.md", "ope.json"]

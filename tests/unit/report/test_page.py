@@ -79,6 +79,7 @@ def page_of(make: Callable[[], ReportInput]) -> Page:
     return Page(render(make()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_page_is_well_formed_complete_and_asks_for_nothing(
     make: Callable[[], ReportInput],
@@ -99,6 +100,7 @@ def test_a_page_is_well_formed_complete_and_asks_for_nothing(
     assert "script" not in {tag for tag, _ in page.tags}
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     first = write_report(sample(), tmp_path / "new" / "a.html").read_bytes()
     assert write_report(sample(), tmp_path / "b.html").read_bytes() == first
@@ -128,6 +130,7 @@ def test_an_open_question_says_so_and_what_would_settle_it() -> None:
     assert "one episode carries 7.2% of all weight" in text
 
 
+@pytest.mark.slow
 def test_a_candidate_that_is_not_better_is_refused_with_every_reason() -> None:
     source = sample()
     source = replace(
@@ -192,6 +195,7 @@ def test_missing_parts_are_replaced_by_a_sentence() -> None:
     assert not {"svg", "table"} & {tag for tag, _ in page.tags}
 
 
+@pytest.mark.slow
 def test_hostile_names_are_shown_as_text_everywhere() -> None:
     source = sample()
     evaluation, ope = dict(source.evaluation), {**source.ope, "reference": HOSTILE}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from nurture_rl.report.page import render
 from nurture_rl.report.run_markdown import run_markdown
 from nurture_rl.report.source import ReportInput
@@ -72,6 +74,7 @@ def test_the_dials_are_told_with_what_turning_them_gained() -> None:
     )
 
 
+@pytest.mark.slow
 def test_page_and_markdown_hold_the_rules_and_without_them_no_word() -> None:
     page, text = render(searched()), run_markdown(searched())
     title = "The rules that were found for “tuned_rules”"

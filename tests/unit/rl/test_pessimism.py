@@ -82,6 +82,7 @@ def chosen(policy: ActorPolicy) -> list[float]:
     return [float(p) for p in policy.action_probabilities(features, np.ones((1, 4), bool))[0]]
 
 
+@pytest.mark.slow
 def test_a_pessimistic_policy_avoids_what_members_do_not_agree_on() -> None:
     # sending earns 0.5 * 20 - 0.5 = 9.5 EUR, less 8 for the disagreement 1.5; calling 8 for sure
     careful = chosen(trained(1.0))
@@ -89,5 +90,6 @@ def test_a_pessimistic_policy_avoids_what_members_do_not_agree_on() -> None:
     assert careful[SEND] < 0.2
 
 
+@pytest.mark.slow
 def test_a_policy_without_pessimism_goes_for_the_best_mean() -> None:  # negative control
     assert chosen(trained(0.0))[SEND] > 0.6

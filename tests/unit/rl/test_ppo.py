@@ -49,6 +49,7 @@ def trained() -> ActorPolicy:
     return train_ppo(simulation(), CONFIG, 0, silent)
 
 
+@pytest.mark.slow
 def test_the_known_best_value_is_reached(trained: ActorPolicy) -> None:
     value = returns(simulation(), trained, 20_000, seed=9).value
     # One standard error is 0.03 EUR; waiting twice would earn 0.2 EUR.
@@ -62,11 +63,13 @@ def test_the_trained_actor_sends_first_and_then_only_after_a_click(trained: Acto
     assert probabilities(trained, 1, 0)[WAIT] > 0.6  # waiting is worth 0.2 EUR more than exit
 
 
+@pytest.mark.slow
 def test_without_looking_ahead_the_first_send_is_not_learned() -> None:  # negative control
     blind = train_ppo(simulation(), replace(CONFIG, discount=0.0, trace=0.0), 0, silent)
     assert probabilities(blind, 0, 0)[SEND] < 0.2
 
 
+@pytest.mark.slow
 def test_a_journey_of_one_bin_is_learned() -> None:
     policy = train_ppo(simulation(periods=1), CONFIG, 0, silent)
     chosen = probabilities(policy, 0, 0)
@@ -74,12 +77,14 @@ def test_a_journey_of_one_bin_is_learned() -> None:
     assert chosen[WAIT] > 0.5
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_policy() -> None:
     one, two, other = (train_ppo(simulation(), TINY, seed, silent) for seed in (3, 3, 4))
     assert probabilities(one, 0, 0) == probabilities(two, 0, 0)
     assert probabilities(one, 0, 0) != probabilities(other, 0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pessimism", [0.0, 0.5])
 def test_the_policy_is_the_same_whether_contacts_are_played_compiled_or_not(
     pessimism: float,
@@ -107,6 +112,7 @@ def test_every_iteration_reports_finite_metrics() -> None:
     assert np.isfinite([list(metrics.values()) for metrics in seen]).all()
 
 
+@pytest.mark.slow
 def test_the_critic_comes_to_explain_what_episodes_earn() -> None:
     seen: list[dict[str, float]] = []
     train_ppo(simulation(), CONFIG, 0, lambda _, metrics: seen.append(metrics))

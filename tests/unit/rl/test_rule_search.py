@@ -49,11 +49,13 @@ def test_what_was_found_earns_the_planted_value_on_other_contacts(found: TunedRu
     assert found.value == pytest.approx(BEST, abs=4 * found.stderr)
 
 
+@pytest.mark.slow
 def test_the_search_is_a_function_of_world_settings_and_seed(found: TunedRules) -> None:
     assert searched() == found
     assert [t.value for t in searched(seed=1).trials] != [t.value for t in found.trials]
 
 
+@pytest.mark.slow
 def test_a_call_that_costs_more_than_it_brings_is_left_out() -> None:
     dear = wishing_shop().resolved["reward"] | {"escalate_cost": 31.0}
     rules = [{"when": {"day": "== 3"}, "do": "escalate"}]
@@ -61,6 +63,7 @@ def test_a_call_that_costs_more_than_it_brings_is_left_out() -> None:
     assert all(rule["do"] != "escalate" for rule in found.program["rules"])
 
 
+@pytest.mark.slow
 def test_what_people_wrote_stands_where_nothing_is_better() -> None:
     nothing = {"unit": "EUR", "weights": {}, "send_cost": 0.0}
     found = searched(reward=nothing, expert=[{"when": {"day": "== 1"}, "do": "send:blue@now"}])

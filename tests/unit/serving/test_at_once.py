@@ -137,6 +137,7 @@ def test_what_takes_nothing_back_holds_no_answer_up(
         assert calls == [len(PEOPLE) - 1]  # a click takes nothing back, p0 was not asked for
 
 
+@pytest.mark.slow
 def test_caps_hold_whoever_asks_at_once(bundle: Bundle, tmp_path: Path) -> None:
     clock = Clock(MIDNIGHT + 7 * HOUR_US)
     served = eager(bundle, tmp_path / "s.db", clock)

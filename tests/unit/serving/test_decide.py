@@ -57,6 +57,7 @@ def test_a_decision_does_not_depend_on_who_else_was_asked_for(bundle: Bundle) ->
     assert decided(bundle, *views) == [decided(bundle, one)[0] for one in views]
 
 
+@pytest.mark.slow
 def test_actions_are_drawn_as_often_as_their_propensity_says(bundle: Bundle) -> None:
     found = decided(bundle, *(view(decision_id=f"luck-{i}") for i in range(2000)))
     share = found[0].probabilities[bundle.catalog.index("send:welcome@09")]

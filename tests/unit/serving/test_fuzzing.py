@@ -41,6 +41,7 @@ def hunt(
     return breach, played, judge
 
 
+@pytest.mark.slow
 def test_no_answer_says_send_after_an_acknowledged_word_against_mail(
     bundles: list[Path], tmp_path: Path
 ) -> None:
@@ -53,6 +54,7 @@ def test_no_answer_says_send_after_an_acknowledged_word_against_mail(
     assert {step.path for step in played} == {"", "/v1/contacts", "/v1/decisions", "/v1/events"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [Forgetful, Stubborn, Literal])
 def test_a_server_that_breaks_the_promise_is_caught_and_the_story_made_short(
     bundles: list[Path], tmp_path: Path, broken: Make
@@ -78,6 +80,7 @@ def test_a_server_that_drops_opt_outs_in_silence_is_caught(
     assert "stop refused in silence (200)" in breach.text
 
 
+@pytest.mark.slow
 def test_one_seed_tells_one_story(bundles: list[Path], tmp_path: Path) -> None:
     first, _, once = hunt(InProcess(bundles, tmp_path / "once.db"), 3, 300)
     second, _, twice = hunt(InProcess(bundles, tmp_path / "twice.db"), 3, 300)

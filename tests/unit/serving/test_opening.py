@@ -53,6 +53,7 @@ INSERT INTO episodes VALUES ('x', 'Eve', 'j', 0);
 """
 
 
+@pytest.mark.slow
 def test_a_store_has_one_writer_even_in_another_process(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     store = Store(path)

@@ -39,6 +39,7 @@ def chance(world: LearnedWorld, action: str, head: int) -> float:
     return float(world.hazards(contacts(), which)[:, head].mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hour", HOURS)
 def test_a_new_message_acts_like_logged_ones_of_its_factors(hour: int) -> None:
     world = extend_world(fitted(), mail_shop(new="lamps"))

@@ -33,12 +33,14 @@ def hazard(size: float, action: int, head: str) -> float:
     return float(chance[:, HEADS.index(head), 0].mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [-1.0, 0.0, 1.0])
 def test_click_hazards_follow_the_planted_slope(size: float) -> None:
     planted = float(click_chance(np.array([size], np.float32))[0])
     assert hazard(size, SEND, "clicked") == pytest.approx(planted, abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_send_doubles_the_chance_to_buy_as_planted() -> None:
     assert hazard(0.0, SEND, "bought") == pytest.approx(0.2, abs=0.03)
     assert hazard(0.0, WAIT, "bought") == pytest.approx(0.1, abs=0.02)
@@ -58,6 +60,7 @@ def test_hazards_are_calibrated_on_unseen_contacts() -> None:
     assert sum(b.n for b in judged["clicked"].bins) == fitted_lamps().calibration.rows
 
 
+@pytest.mark.slow
 def test_heads_with_few_events_get_a_constant_rate_and_are_listed() -> None:
     heads = fitted_lamps().calibration.heads
     assert [one.head for one in heads if not one.learned] == ["answered"]

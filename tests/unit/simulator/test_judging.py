@@ -67,6 +67,7 @@ def test_early_contacts_that_were_not_fitted_to_may_judge_later_days() -> None:
     assert found.contacts == 300
 
 
+@pytest.mark.slow
 def test_what_is_not_known_yet_is_not_held_against_a_world() -> None:
     data = training_data(log_read_early(12_000, seed=26), JOURNEY, "none", "fitted").data
     config = WorldConfig(members=1, hidden=(8,), rank=2)

@@ -107,6 +107,7 @@ def test_what_an_action_never_brings_is_no_requirement() -> None:
     assert not table.any()
 
 
+@pytest.mark.slow
 def test_rates_are_of_what_happened_not_of_what_is_known_yet() -> None:
     journey, data = lamp_shop(), lamp_log(1500, seed=3)
     channel = journey.channel_index("bought")
@@ -130,6 +131,7 @@ def test_rates_are_of_what_happened_not_of_what_is_known_yet() -> None:
     assert mean_hazard(replace(late, exposure=None)) < 0.165  # negative control: 0.2 * 0.7
 
 
+@pytest.mark.slow
 def test_a_row_of_weight_two_counts_as_two_rows() -> None:
     journey, data = lamp_shop(), lamp_log(1500, seed=4)
     bought = data.amounts[:, journey.channel_index("bought")] > 0
@@ -157,6 +159,7 @@ def test_bins_that_are_not_matured_count_for_nothing() -> None:
     assert clean.calibration != blind.calibration  # negative control: the rows do matter
 
 
+@pytest.mark.slow
 def test_a_small_log_of_chance_stays_close_to_its_base_rate() -> None:
     journey, data = lamp_shop(), lamp_log(60, seed=5)
     clicked, sent = journey.channel_index("clicked"), data.action == SEND

@@ -45,6 +45,7 @@ def count_batches(run: Run, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 def test_a_run_keeps_params_tags_data_and_files(store: str, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("seen", encoding="utf-8")
     settings = {"seed": 0, "policy": {"kind": "drip", "weights": {"send@9": 0.5}}, "none": {}}
@@ -135,6 +136,7 @@ def default_store(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", store)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("default_store")
 def test_the_model_in_mlflow_answers_like_the_bundle(store: str, tmp_path: Path) -> None:
     small_bundle(tmp_path / "bundle")
@@ -171,6 +173,7 @@ for number in range(3):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_share_a_new_store_without_warnings(tmp_path: Path) -> None:
     uri = tracking_uri(None, tmp_path)
     jobs = [
@@ -292,6 +295,7 @@ def half_made(folder: Path, steps: int) -> str:
     return uri
 
 
+@pytest.mark.slow
 def test_a_store_whose_maker_was_killed_is_made_anew(tmp_path: Path) -> None:
     uri = half_made(tmp_path, 7)
     half = (tmp_path / "mlflow.db").read_bytes()
@@ -304,6 +308,7 @@ def test_a_store_whose_maker_was_killed_is_made_anew(tmp_path: Path) -> None:
     assert (tmp_path / "mlflow.db").stat().st_ino == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 7])
 def test_a_half_made_store_that_nobody_marked_is_told_as_one(tmp_path: Path, steps: int) -> None:
     uri = half_made(tmp_path, steps)

@@ -101,6 +101,7 @@ def test_a_contact_without_account_stands_for_itself_under_its_own_name() -> Non
     assert found.to_pylist() == ["bo", "cy", "account:x", "bo"]
 
 
+@pytest.mark.slow
 def test_colleagues_who_do_the_same_do_not_narrow_an_interval(tmp_path: Path) -> None:
     def estimate(known: bool) -> ValueEstimate:
         log = held_out_log(decided(tmp_path, known, held_out=1.0), JOURNEY)

@@ -50,6 +50,7 @@ def test_a_bar_that_nobody_knows_or_that_learned_is_refused(name: str) -> None:
         settings_of(f"release.rules={name}")
 
 
+@pytest.mark.slow
 def test_every_pipeline_is_held_against_the_expert_unless_it_says_otherwise() -> None:
     assert settings_of().run.release.rules == "expert"
     assert settings_of("release.rules=null").run.release.rules is None

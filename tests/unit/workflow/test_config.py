@@ -35,6 +35,7 @@ def composed(*overrides: str, root: str = "pipeline") -> Settings:
     return settings(compose(root, overrides=list(overrides)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", ROOTS)
 def test_every_root_composes_into_checked_settings(root: str) -> None:
     assert composed(root=root).run.seed == 0
@@ -45,6 +46,7 @@ def test_every_source_composes(data: str) -> None:
     assert composed(f"data={data}").run.data.name == data
 
 
+@pytest.mark.slow
 def test_an_experiment_overrides_what_stands_below_it() -> None:
     assert composed("experiment=small").run.data.contacts < composed().run.data.contacts
 
@@ -54,12 +56,14 @@ def test_a_sweep_names_one_policy() -> None:
     assert list(found.run.policies) == ["linear_thompson"]
 
 
+@pytest.mark.slow
 def test_seed_zero_is_a_seed_and_a_missing_one_is_refused() -> None:
     assert composed("seed=0").run.seed == 0
     with pytest.raises(ConfigError, match="seed"):
         composed("seed=???")
 
 
+@pytest.mark.slow
 def test_one_seed_sets_all_and_each_can_be_set_apart() -> None:
     assert asdict(composed("seed=3").run.seeds) == dict.fromkeys(SEEDS, 3)
     found = composed("seed=3", "seeds.learner=0").run
@@ -67,12 +71,14 @@ def test_one_seed_sets_all_and_each_can_be_set_apart() -> None:
     assert found.seed == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEEDS)
 def test_a_seed_below_zero_is_refused_by_its_name(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"seeds\.{name}: expected a whole number from 0"):
         composed(f"seeds.{name}=-1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", ROOTS)
 def test_no_verb_takes_a_seed_below_zero(root: str) -> None:
     with pytest.raises(ConfigError, match="seed: expected a whole number from 0"):
@@ -130,6 +136,7 @@ def test_a_misspelt_key_of_the_schema_does_not_compose() -> None:
         composed("data.contact=3")
 
 
+@pytest.mark.slow
 def test_an_unknown_source_and_an_impossible_share_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"data.source: expected one of .* got 'referense'"):
         composed("data.source=referense")
@@ -137,6 +144,7 @@ def test_an_unknown_source_and_an_impossible_share_are_refused() -> None:
         composed("data.held_out=1.0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [
@@ -194,6 +202,7 @@ def test_a_folders_log_needs_no_number_of_contacts() -> None:
     composed("data=folder", "data.journey=hillstrom", "data.path=log", "data.contacts=0")
 
 
+@pytest.mark.slow
 def test_the_bar_is_none_or_a_policy_that_learns_nothing() -> None:
     for bar in ("null", "expert", "rules", "drip"):
         assert composed(f"release.rules={bar}").run.release.rules == (
@@ -220,12 +229,14 @@ def test_what_cannot_be_written_for_others_is_refused(given: tuple[str, ...], wo
         run_interchange(compose("interchange", overrides=list(given)))
 
 
+@pytest.mark.slow
 def test_a_world_is_weighted_where_it_is_asked_for() -> None:
     assert composed().world.weighting == "none"
     assert composed("data.weighting=propensity").world.weighting == "propensity"
     assert composed("world.weighting=propensity").world.weighting == "propensity"
 
 
+@pytest.mark.slow
 def test_limits_of_the_reality_gap_are_settings_by_their_names() -> None:
     assert composed("gap.limits.star_events=7").gap.limits.star_events == 7
     with pytest.raises(ConfigError, match=r"gap.limits.star_event: no such setting.*star_events"):

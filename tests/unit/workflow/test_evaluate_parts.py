@@ -143,6 +143,7 @@ def test_the_worst_of_up_to_ten_members_is_the_lowest() -> None:
     assert found.worst.difference_lower == pytest.approx(1.0 - 1.959964, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_worst_of_many_members_is_their_tenth_from_below() -> None:
     means = [float(k) for k in range(21)]
     assert members(*means).worst.value == 2.0  # 2 of 20 steps

@@ -25,6 +25,8 @@ from nurture_rl.workflow.ingestion import ingest
 from nurture_rl.workflow.stages import Workshop
 from tests.shared_faults import faulty_folder
 
+pytestmark = pytest.mark.slow
+
 DELAYS = {"became_mql": 1, "became_sql": 1}  # bins, under which the values below were worked out
 
 

@@ -98,6 +98,7 @@ def made(loop: Pipeline) -> Path:
     return loop.gap
 
 
+@pytest.mark.slow
 def test_a_tiny_log_is_held_against_its_world_and_found_too_small(made: Path) -> None:
     found = read_gap(made)
     causes = {one["cause"] for one in found["verdict"]["causes"]}
@@ -115,6 +116,7 @@ def test_only_held_out_contacts_are_compared(made: Path) -> None:
     assert evidence["fitted_on"] == (share >= 0.5).sum()
 
 
+@pytest.mark.slow
 def test_the_stage_is_told_as_page_summary_and_numbers(loop: Pipeline, made: Path) -> None:
     page = loop.gap_page
     assert "Do not trust it" in (page / "gap.html").read_text("utf-8")

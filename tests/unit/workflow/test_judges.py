@@ -70,6 +70,7 @@ def found() -> Evaluated:
     return judgements(log(), JOURNEY, policies(), worlds, run(), lambda line: None)
 
 
+@pytest.mark.slow
 def test_the_judging_contacts_are_those_of_the_seeds_asked_for(found: Evaluated) -> None:
     simulation = reference_simulation(JOURNEY)
     for name in ("drip", "call"):
@@ -186,6 +187,7 @@ def test_the_truth_is_known_where_the_log_is_the_reference_worlds(
     assert (worlds.truth is not None) == known
 
 
+@pytest.mark.slow
 def test_without_a_bar_nothing_is_compared_with_it() -> None:
     some = {name: policy for name, policy in policies().items() if name in ("drip", "mail")}
     world = reference_simulation(JOURNEY)

@@ -28,12 +28,14 @@ def asked(*overrides: str) -> OpeConfig:
     return ope_settings(compose("ope", overrides=list(overrides)))[1]
 
 
+@pytest.mark.slow
 def test_the_ends_of_what_can_be_worked_with_are_accepted() -> None:
     assert asked("data.discount=1.0", "ask.margin=0").data.discount == 1.0
     assert asked("data.discount=0.001", "ask.level=0.999").ask.level == 0.999
     assert len(asked().ask.estimators) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [
@@ -50,6 +52,7 @@ def test_what_cannot_be_worked_with_is_named(setting: str) -> None:
         asked(setting)
 
 
+@pytest.mark.slow
 def test_a_log_without_a_journey_needs_target_policies() -> None:
     columns = ("data.source=frame", "data.path=there")
     with pytest.raises(ConfigError, match="targets: a log without a journey needs"):

@@ -19,6 +19,8 @@ from nurture_rl.workflow.refusals import refused_facts
 from nurture_rl.workflow.stages import Workshop
 from tests.unit.features.small_journey import shop_journey
 
+pytestmark = pytest.mark.slow
+
 BINS = 5
 Row = dict[str, Any]
 

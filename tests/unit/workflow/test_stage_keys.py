@@ -19,6 +19,8 @@ from nurture_rl.workflow.schema import register_schemas
 from nurture_rl.workflow.source_tree import PACKAGES, SourceTree, installed_tree
 from nurture_rl.workflow.stages import Build, Workshop
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).parents[3] / "configs"
 PROGRAMS = {f"policy-{name}" for name in ("no_contact", "random", "drip", "rules", "expert")}
 IN_THE_WORLD = {"policy-ppo", "policy-tuned_rules"}

@@ -91,6 +91,7 @@ def test_the_search_is_told_dial_by_dial_and_play_by_play(
     assert metrics[-1][1]["best"] == max(values["value"] for _, values in metrics)
 
 
+@pytest.mark.slow
 def test_another_seed_or_pessimism_is_another_search(
     worlds: list[tuple[Any, ...]], tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_one_contact_says_nothing() -> None:
     assert (found.interval.lower, found.interval.upper) == (-np.inf, np.inf)
 
 
+@pytest.mark.slow
 def test_the_winner_of_equals_is_overstated_and_its_correction_is_not() -> None:
     """Ten policies all worth 0: the naive estimate is biased and its interval under-covers."""
     rng = np.random.default_rng(3)

@@ -124,6 +124,7 @@ CLOSE: dict[str, Function] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXACT)
 def test_loops_give_what_torch_gives(name: str) -> None:
     wanted = EXACT[name](*inputs()).double().reshape(-1, N).numpy()

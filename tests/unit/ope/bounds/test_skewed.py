@@ -78,6 +78,7 @@ def test_a_mirrored_sample_has_the_mirrored_interval() -> None:
     assert (mirrored.lower, mirrored.upper) == pytest.approx((-found.upper, -found.lower))
 
 
+@pytest.mark.slow
 def test_skewed_means_are_covered_where_plain_t_misses_low() -> None:
     rng = np.random.default_rng(4)
     plain = corrected = 0

@@ -106,6 +106,7 @@ def judged(log: EvaluationLog, target: FloatArray, whole: bool) -> tuple[Finding
     return found, skewed_p(robust.value - plain.value, robust.influence - plain.influence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [True, False])
 def test_exploration_that_did_not_turn_up_refuses_no_log(whole: bool) -> None:
     seen_alone = []

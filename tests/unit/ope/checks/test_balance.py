@@ -170,6 +170,7 @@ def test_p_is_that_of_the_ranks_with_one_more_contact_at_either_end() -> None:
     assert asked(log).numbers["p"] == pytest.approx(min(1.0, 3.0 * min(expected)), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("explored", [0.004, 0.0002])
 def test_exploration_that_did_not_turn_up_is_no_imbalance(explored: float, whole: bool) -> None:

@@ -60,6 +60,7 @@ def test_the_whole_distribution_of_the_next_decision_counts() -> None:
     assert found.q_logged[1::2] == pytest.approx(log.reward[1::2], abs=0.05)
 
 
+@pytest.mark.slow
 def test_what_is_forbidden_next_counts_nothing() -> None:
     """Negative control: with mass on the masked action the answer is another one."""
     log = two_step_log((1.0, 0.0), (True, False))
