@@ -31,7 +31,7 @@ from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.outcome import Outcome
 from nurture_rl.progress import PROGRESS
-from nurture_rl.report.ope_headline import ope_headline
+from nurture_rl.report.headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report
 from nurture_rl.report.ope_source import OpeSource
 from nurture_rl.tracking.run import Run, tracked_run

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from nurture_rl.report.bar_table import about_bar, against_bar
+from nurture_rl.report.headline import headline
 from nurture_rl.report.page import render
 from nurture_rl.report.run_markdown import run_markdown
 from nurture_rl.report.source import ReportInput
 from nurture_rl.report.templates import coded
 from nurture_rl.report.value_tables import judgements
-from nurture_rl.report.verdict import headline
 from tests.unit.report.sample import sample, undecided
 
 OVER = {
