@@ -78,7 +78,13 @@ def _enough(source: ReportInput) -> str:
     served = words(source.gate, "exported")
     reference = words(source.ope, "reference")
     stay = f" Nor is that one shown to earn more than “{reference}”: stay with “{reference}”."
-    bundle = stay if served is None else f" The bundle holds “{served}”."
+    held = [one for one in listed(source.gate, "bar_limits") if pick(one, "kept") is not True]
+    told = "; ".join(words(one, "sentence") or "" for one in held)
+    if served is not None:
+        stay = f" The bundle holds “{served}”."
+    elif any(pick(one, "kept") is False for one in held):
+        stay = " A limit on harm keeps it out of a bundle."
+    bundle = f"{stay} Of its limits on harm: {told}." if told else stay
     return (
         f"Rules are enough: no learned policy is shown to earn more than “{bar}”, a program that "
         f"learned nothing.{bundle}"
