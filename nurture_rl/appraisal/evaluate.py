@@ -26,6 +26,7 @@ from nurture_rl.ope.suite import (
     Question,
     answers,
     as_logged,
+    as_weighed,
 )
 from nurture_rl.ope.targets import Tabled, TargetPolicy, action_mix, logged_one_hot, target_on_log
 from nurture_rl.ope.ties import alike
@@ -144,8 +145,8 @@ def evaluate_questions(
     """
     require_names(asked, reference, config)
     running = next((one.running for one in asked.values()), None)
-    own = as_logged(log, running)
-    outcomes = rare_outcomes(log, log.propensity) if running is None else None
+    own, weighed = as_logged(log, running), as_weighed(log, running)
+    outcomes = rare_outcomes(weighed, weighed.propensity)
     logged = chosen_interval(own, config.level, outcomes)
     found = {}
     for place, (name, question) in enumerate(asked.items(), 1):
@@ -186,8 +187,8 @@ def _evaluate_one(
     log, target = question.log, question.target
     asked = {kind: EVERY_ESTIMATOR[kind] for kind in config.estimators}
     found = answers(question, asked, about)
-    counted = found.estimates and question.running is None  # a finished episode weighs more else
-    outcomes = outcomes_of(log, target.taken) if counted else None
+    weighed = as_weighed(log, question.running)
+    outcomes = outcomes_of(weighed, question.taken) if found.estimates else None
     estimates = {
         kind: Estimated(
             estimate,
@@ -273,10 +274,11 @@ class _Pairing:
             return None
         others = {one.name: one for one in (self.reference, self.rules) if one is not None}
         base = self.own if to == LOGGED else others[to].estimates[kind].estimate
-        there = self.log.propensity if to == LOGGED else self.asked[to].target.taken
         outcomes, question = None, self.asked[policy.name]
-        if kind in FULLY_WEIGHTED and question.running is None:
-            outcomes = outcomes_of(self.log, question.target.taken, there)
+        if kind in FULLY_WEIGHTED:
+            weighed = as_weighed(self.log, question.running)
+            there = weighed.propensity if to == LOGGED else self.asked[to].taken
+            outcomes = outcomes_of(weighed, question.taken, there)
         mine = policy.estimates[kind].estimate
         return paired_difference(mine, base, self.config.level, outcomes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from nurture_rl.appraisal.evaluate import outcomes_of
@@ -10,7 +10,7 @@ from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray
-from nurture_rl.ope.suite import ESTIMATORS, Question, answers, as_logged
+from nurture_rl.ope.suite import ESTIMATORS, Question, answers, as_logged, as_weighed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ def outcome_log(log: EvaluationLog, amounts: FloatArray) -> EvaluationLog:
 def kpi_evaluation(
     kpi: Kpi,
     asked: Mapping[str, Question],
-    carried: Mapping[str, FloatArray],
+    carried: Collection[str],
     reference: str,
     level: float,
 ) -> KpiEvaluation:
@@ -62,14 +62,15 @@ def kpi_evaluation(
     Args:
         kpi: its name and role.
         asked: the questions on its log, by policy.
-        carried: chances of the logged actions under the policies to be believed, and as logged,
-            [N] each.
+        carried: names of the policies to be believed.
         reference: a policy's name, or "logged".
         level: stated coverage of each interval.
     """
-    any_question = next(iter(asked.values()))
-    log, weighted = any_question.log, any_question.running is not None
-    own, robust = as_logged(log, any_question.running), {"dr": ESTIMATORS["dr"]}
+    one = next(iter(asked.values()))
+    own, robust = as_logged(one.log, one.running), {"dr": ESTIMATORS["dr"]}
+    log = as_weighed(one.log, one.running)
+    chances = {name: question.taken for name, question in asked.items()}
+    chances[LOGGED] = log.propensity
     estimates = {LOGGED: own}
     for name, question in asked.items():
         estimate = answers(question, robust, name).estimates.get("dr") if name in carried else None
@@ -78,12 +79,10 @@ def kpi_evaluation(
     base = estimates.get(reference)
     found: dict[str, KpiValue | None] = dict.fromkeys(asked)
     for name in estimates:
-        taken = carried[name]
-        outcomes = None if weighted else outcomes_of(log, taken)
-        interval = chosen_interval(estimates[name], level, outcomes)
+        interval = chosen_interval(estimates[name], level, outcomes_of(log, chances[name]))
         gain = None
         if base is not None and name not in (reference, LOGGED):
-            outcomes = None if weighted else outcomes_of(log, taken, carried[reference])
+            outcomes = outcomes_of(log, chances[name], chances[reference])
             gain = paired_difference(estimates[name], base, level, outcomes)
         value = estimates[name].value
         found[name] = KpiValue(value, interval.lower, interval.upper, gain)

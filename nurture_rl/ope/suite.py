@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
 
 from nurture_rl.errors import FitError, OverlapError, SameEstimateError
-from nurture_rl.ope.censoring import RunningLog, aipcw_dr, ipcw_ips
+from nurture_rl.ope.censoring import RunningLog, aipcw_dr, ipcw_ips, observation_weights
 from nurture_rl.ope.estimators import ValueEstimate, dm, dr, ips, snips
-from nurture_rl.ope.log import EvaluationLog, horizon
+from nurture_rl.ope.log import EvaluationLog, FloatArray, horizon
 from nurture_rl.ope.sequential.abstraction import Cells, value_cells
 from nurture_rl.ope.sequential.dice import dice
 from nurture_rl.ope.sequential.fqe import fqe
@@ -48,6 +48,11 @@ class Question:
     target: TargetOnLog
     predictions: ValuePredictions  # of the cross-fitted value model under the target
     running: Running | None = None  # where estimates weight for the episodes that `log` leaves out
+
+    @property
+    def taken(self) -> FloatArray:
+        """Target probability of each logged action on the log that the estimators read, [N]."""
+        return self.target.taken if self.running is None else self.running.target.taken
 
 
 Estimator = Callable[[Question], ValueEstimate]
@@ -131,6 +136,18 @@ def answers(
                 "the logging policy, or state rewards in a larger unit"
             )
     return Answers(estimates, refusals)
+
+
+def as_weighed(log: EvaluationLog, running: Running | None) -> EvaluationLog:
+    """The log with every outcome as large as estimates count it, finished episodes for open ones.
+
+    What is asked of rare outcomes is asked of these.
+    """
+    if running is None:
+        return log
+    of = running.of
+    weights = observation_weights(of.followed)
+    return replace(of.log, reward=weights[of.log.episode] * of.log.reward)
 
 
 def as_logged(log: EvaluationLog, running: Running | None) -> ValueEstimate:

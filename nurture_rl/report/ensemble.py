@@ -5,11 +5,11 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from nurture_rl.report import drawing
+from nurture_rl.report.headline import world_difference, world_value
 from nurture_rl.report.numbers import MISSING, Bounded, count, shortened, shown
 from nurture_rl.report.source import ReportInput, mapping, number, numbers, pick
 from nurture_rl.report.tables import Table
 from nurture_rl.report.value_tables import role
-from nurture_rl.report.verdict import world_difference, world_value
 
 _NAME_LENGTH = 26  # characters of a policy's name beside an axis
 

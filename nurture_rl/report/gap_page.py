@@ -11,10 +11,12 @@ from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.gap_figures import gap_figures
 from nurture_rl.report.gap_source import TRUST, GapSource, rows, shown
+from nurture_rl.report.markdown import grid
 from nurture_rl.report.numbers import MISSING, count, percent
 from nurture_rl.report.numbers import shown as rounded
 from nurture_rl.report.source import Json, listed, number, pick, words
-from nurture_rl.report.templates import style, template
+from nurture_rl.report.tables import Table
+from nurture_rl.report.templates import page, section
 
 _CAPTIONS = {
     "rates": (
@@ -91,19 +93,20 @@ def write_gap_report(gap: Json, out: Path) -> tuple[Path, Path, Path]:
 
 def gap_page(gap: Json) -> str:
     """A page of its own; nothing is asked from outside."""
-    return template("gap_page.html.j2").render(
-        style=style(),
-        title=f"Reality gap: {words(gap, 'journey') or ''}",
-        section=Markup(gap_section(gap)),
-    )
+    return page("gap_page.html.j2", _title(gap), section=gap_section(gap))
 
 
-def gap_section(gap: Json) -> str:
+def _title(gap: Json) -> str:
+    return f"Reality gap: {words(gap, 'journey') or ''}"
+
+
+def gap_section(gap: Json) -> Markup:
     """The section of a page, without its style."""
     source = GapSource(gap)
     kind, badge = TRUST[source.trust]
     drawn = gap_figures(source)
-    return template("gap_section.html.j2").render(
+    return section(
+        "gap_section.html.j2",
         kind=kind,
         badge=badge,
         sentence=words(gap, "verdict", "sentence") or "",
@@ -123,84 +126,74 @@ def gap_section(gap: Json) -> str:
 def gap_markdown(gap: Json) -> str:
     """Verdict, causes and the most telling numbers as Markdown."""
     source = GapSource(gap)
-    lines = [
-        f"# Reality gap: {words(gap, 'journey') or ''}",
-        "",
-        f"**{TRUST[source.trust][1]}.** {words(gap, 'verdict', 'sentence') or ''}",
-        "",
-    ]
-    causes = _causes(source)
-    if causes:
-        lines += ["| cause | number | threshold | what it means |", "| --- | ---: | ---: | --- |"]
-        lines += [f"| {' | '.join(row)} |" for row in causes] + [""]
-    lines += [f"- {name}: {value}" for name, value in _facts(source)]
-    lines += ["", "## Largest gaps", "", "| what | log | world | finding |"]
-    lines += ["| --- | ---: | ---: | --- |"]
-    lines += [f"| {' | '.join(row)} |" for row in _worst(source)]
+    told = f"**{TRUST[source.trust][1]}.** {words(gap, 'verdict', 'sentence') or ''}"
+    lines = [f"# {_title(gap)}", "", told]
+    for table in (_causes(source), _facts(source), _worst(source)):
+        lines += grid(table)
     lines += ["", *(f"- {note}" for note in listed(source.evidence, "notes"))]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _causes(source: GapSource) -> list[tuple[str, str, str, str]]:
-    found = []
-    for row in source.causes:
-        mark = " (symptom)" if row.get("symptom") is True else ""
-        found.append(
-            (
-                shown(words(row, "cause")) + mark,
-                rounded(number(row, "number")),
-                rounded(number(row, "threshold")),
-                words(row, "sentence") or "",
-            )
+def _causes(source: GapSource) -> Table:
+    found = tuple(
+        (
+            shown(words(row, "cause")) + (" (symptom)" if row.get("symptom") is True else ""),
+            rounded(number(row, "number")),
+            rounded(number(row, "threshold")),
+            words(row, "sentence") or "",
         )
-    return found
+        for row in source.causes
+    )
+    columns = ("Cause", "Number", "Threshold", "What it means")
+    return Table("What speaks against it, roots first", columns, found, frozenset({3}))
 
 
-def _facts(source: GapSource) -> list[tuple[str, str]]:
+def _facts(source: GapSource) -> Table:
     evidence = source.evidence
     findings = [words(row, "finding") for row in rows(evidence, "comparisons")]
     test = pick(evidence, "two_sample")
     auc, low, high = (number(test, key) for key in ("auc", "lower", "upper"))
-    return [
-        ("held-out contacts", count(number(evidence, "contacts"))),
-        ("simulated episodes", count(number(evidence, "simulated_episodes"))),
+    found = (
+        ("Held-out contacts", count(number(evidence, "contacts"))),
+        ("Simulated episodes", count(number(evidence, "simulated_episodes"))),
         (
-            "comparisons",
+            "Comparisons",
             f"{len(findings)}: {findings.count('agrees')} agree, {findings.count('differs')} "
             f"differ, {findings.count('unclear')} cannot be told",
         ),
         (
-            "classifier that tells log and world apart",
+            "Classifier that tells log and world apart",
             MISSING if auc is None else f"AUC {auc:.3f} [{low:.3f}, {high:.3f}]",
         ),
         (
-            "effective share of the log under the replayed policy",
+            "Effective share of the log under the replayed policy",
             percent(number(evidence, "effective_share")),
         ),
-    ]
+    )
+    return Table("What was compared", ("Fact", "Value"), found, frozenset({1}))
 
 
-def _worst(source: GapSource) -> list[tuple[str, str, str, str]]:
+def _worst(source: GapSource) -> Table:
     """The comparisons least likely by chance."""
-    table = [
+    known = [
         row for row in rows(source.evidence, "comparisons") if number(row, "p_value") is not None
     ]
-    ordered = sorted(table, key=lambda row: number(row, "p_value") or 0.0)[:10]
-    return [
+    told = {"unclear": "cannot tell"}
+    found = tuple(
         (
             f"{shown(words(row, 'head'))}, {words(row, 'group')} ({words(row, 'family')})",
             rounded(number(row, "real", "value")),
             rounded(number(row, "simulated", "value")),
-            {"unclear": "cannot tell"}.get(
-                words(row, "finding") or "", words(row, "finding") or ""
-            ),
+            told.get(words(row, "finding") or "", words(row, "finding") or ""),
         )
-        for row in ordered
-    ]
+        for row in sorted(known, key=lambda row: number(row, "p_value") or 0.0)[:10]
+    )
+    columns = ("What", "Log", "World", "Finding")
+    return Table("The gaps least likely by chance", columns, found, frozenset({3}))
 
 
-def _leaks(source: GapSource) -> list[tuple[str, str, str, str]]:
-    return [
+def _leaks(source: GapSource) -> Table:
+    found = tuple(
         (
             f"{shown(words(row, 'feature'))} ({words(row, 'by')})",
             shown(words(row, "head")),
@@ -208,4 +201,6 @@ def _leaks(source: GapSource) -> list[tuple[str, str, str, str]]:
             rounded(number(row, "simulated"), 3),
         )
         for row in rows(source.evidence, "leaks")[:10]
-    ]
+    )
+    columns = ("Feature", "Signal", "AUC in the log", "AUC in the world")
+    return Table("Features that know too much", columns, found, frozenset({1}))

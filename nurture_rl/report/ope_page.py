@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from markupsafe import Markup
-
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.report import ope_tables
+from nurture_rl.report.headline import ope_headline
 from nurture_rl.report.markdown import grid
 from nurture_rl.report.numbers import counted
 from nurture_rl.report.ope_appendix import appendix_figures
 from nurture_rl.report.ope_figures import ope_figures
-from nurture_rl.report.ope_headline import ope_headline
 from nurture_rl.report.ope_sections import Part, sections
 from nurture_rl.report.ope_source import OpeSource
 from nurture_rl.report.source import Json, mapping, number, words
-from nurture_rl.report.templates import style, template
+from nurture_rl.report.templates import page
 
 FILES = ("ope.html", "ope.md", "ope.json")
 
@@ -41,14 +39,15 @@ def write_ope_report(found: Json, out: Path) -> tuple[Path, ...]:
 def ope_page(found: Json) -> str:
     """The page; nothing is asked from outside."""
     source = OpeSource(found)
-    return template("ope_page.html.j2").render(
-        style=style(),
-        breakable=Markup("_<wbr>"),
-        title=_title(source),
+    made = sections(source, ope_figures(source) | appendix_figures(source))
+    return page(
+        "ope_page.html.j2",
+        _title(source),
         subtitle=_subtitle(source),
         headline=ope_headline(source),
         provenance=words(source.log, "provenance"),
-        sections=sections(source, ope_figures(source) | appendix_figures(source)),
+        contents=[*((one.id, one.title) for one in made), ("run", "This run")],
+        sections=made,
         run_facts=ope_tables.run_facts(source),
         command=words(found, "run", "command"),
         config=words(found, "run", "config"),

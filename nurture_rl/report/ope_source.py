@@ -25,6 +25,12 @@ ESTIMATORS = {
     "dm": "model alone",
     "fqe": "fitted Q evaluation",
 }
+VERDICTS = {
+    "better": "better",
+    "not_better": "not better",
+    "cannot_tell_yet": "cannot tell yet",
+    "rules_are_enough": "rules are enough",
+}
 METHODS = {
     "clustered-t": "t, clustered by contact",
     "skewed-t": "t, clustered by contact and corrected for skewness",

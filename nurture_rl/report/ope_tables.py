@@ -5,6 +5,7 @@ from __future__ import annotations
 from nurture_rl.report.numbers import MISSING, Bounded, count, moment, percent, shown
 from nurture_rl.report.ope_source import (
     METHODS,
+    VERDICTS,
     OpeSource,
     believed,
     estimator_name,
@@ -15,7 +16,6 @@ from nurture_rl.report.ope_source import (
 )
 from nurture_rl.report.source import listed, mapping, number, numbers, why, words
 from nurture_rl.report.tables import Table
-from nurture_rl.report.value_tables import VERDICTS
 
 
 def values(source: OpeSource) -> Table:
@@ -92,23 +92,26 @@ def estimates(source: OpeSource) -> Table:
     for name in source.policies:
         kinds |= dict.fromkeys(mapping(source.policy(name), "estimates"))
         kinds |= dict.fromkeys(mapping(source.policy(name), "refusals"))
-    lines = []
-    for kind in kinds:
-        cells = []
-        for name in source.policies:
-            answer = source.estimate(name, kind).shown()
-            if not believed(source, name):
-                answer = f"({answer})"
-            refused = kind in mapping(source.policy(name), "refusals")
-            cells.append(
-                "refused" if refused else answer + (" *" if source.basis(name) == kind else "")
-            )
-        lines.append((estimator_name(kind), *cells))
+    cells = [[_answer(source, name, kind) for name in source.policies] for kind in kinds]
     caption = (
         f"Every estimator's answer, {source.unit} {source.per}; * the verdict rests on it; "
         "(in brackets) not to be believed: the log does not carry the policy, or a check refuses"
     )
-    return Table(caption, ("Estimator", *source.policies), tuple(lines))
+    names, first = [estimator_name(kind) for kind in kinds], "Estimator"
+    others = source.policies
+    if len(others) > len(names):  # a long table is easier to read than a wide one
+        names, others, first = others, names, "Policy"
+        cells = [list(column) for column in zip(*cells, strict=True)]
+    lines = tuple((name, *row) for name, row in zip(names, cells, strict=True))
+    return Table(caption, (first, *others), lines)
+
+
+def _answer(source: OpeSource, name: str, kind: str) -> str:
+    if kind in mapping(source.policy(name), "refusals"):
+        return "refused"
+    answer = source.estimate(name, kind).shown()
+    shown_as = answer if believed(source, name) else f"({answer})"
+    return shown_as + (" *" if source.basis(name) == kind else "")
 
 
 def overlaps(source: OpeSource) -> Table:

@@ -14,17 +14,30 @@ from nurture_rl.report import (
     ope_tables,
     tables,
     value_tables,
-    verdict,
 )
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.figures import figures
 from nurture_rl.report.gap_page import gap_section
+from nurture_rl.report.headline import headline
 from nurture_rl.report.mixes import single_bin
 from nurture_rl.report.numbers import count, counted, moment
 from nurture_rl.report.run_markdown import run_markdown
 from nurture_rl.report.source import ReportInput, listed, number, words
-from nurture_rl.report.templates import style, template
+from nurture_rl.report.templates import page
 from nurture_rl.report.tuned_table import tuned_rules
+
+_GAP = "gap-verdict"
+_CONTENTS = (
+    ("kpis", "Key figures"),
+    ("data", "The data"),
+    ("values", "Value per policy"),
+    ("overlap", "What the log carries"),
+    ("calibration", "The learned world"),
+    (_GAP, "Its reality gap"),
+    ("mix", "Action mix"),
+    ("guardrails", "Guardrails"),
+    ("run", "This run"),
+)
 
 
 def write_report(source: ReportInput, out: Path) -> Path:
@@ -43,17 +56,16 @@ def write_report(source: ReportInput, out: Path) -> Path:
 
 def render(source: ReportInput) -> str:
     """The page as HTML."""
-    return template("report.html.j2").render(
-        style=style(),
-        breakable=Markup("_<wbr>"),
-        title=source.title,
-        headline=verdict.headline(source),
+    return page(
+        "report.html.j2",
+        source.title,
+        headline=headline(source),
         about_bar=bar_table.about_bar(source),
         against_bar=bar_table.against_bar(source),
         left_out=bar_table.left_out(source),
         provenance=words(source.journey, "provenance"),
-        journey=words(source.journey, "title") or words(source.journey, "name") or "",
         subtitle=_subtitle(source),
+        contents=_CONTENTS if source.gap else [one for one in _CONTENTS if one[0] != _GAP],
         unit=source.unit,
         per=source.per,
         reference=source.reference,
@@ -65,7 +77,7 @@ def render(source: ReportInput) -> str:
         members=ensemble.members(source),
         worst=ensemble.worst_quantile(source),
         tuned=tuned_rules(source),
-        gap=None if source.gap is None else Markup(gap_section(source.gap)),
+        gap=None if source.gap is None else gap_section(source.gap),
         **_data(source),
         **_values(source),
     )
@@ -95,9 +107,9 @@ def _values(source: ReportInput) -> dict[str, object]:
         "simulated_kpis": value_tables.played_kpis(source, "simulator", "In the simulator"),
         "true_kpis": value_tables.played_kpis(source, "truth", "In truth"),
         "values": value_tables.values(source),
-        "overlaps": value_tables.overlaps(source),
-        "estimators": value_tables.estimators(source),
-        "refusals": value_tables.refusals(source),
+        "overlaps": ope_tables.overlaps(judge),
+        "estimators": ope_tables.estimates(judge),
+        "refusals": ope_tables.refusals(judge),
         "judgements": value_tables.judgements(source),
         "heads": value_tables.heads(source.calibration),
         "actions": value_tables.actions(source),
@@ -108,7 +120,8 @@ def _subtitle(source: ReportInput) -> str:
     horizon = number(source.journey, "horizon")
     steps = None if horizon is None else counted(horizon, "decision")
     started = words(source.run, "started_at")
-    parts = (words(source.journey, "name"), steps, started and f"run started {moment(started)}")
+    journey = words(source.journey, "title"), words(source.journey, "name")
+    parts = (*dict.fromkeys(journey), steps, started and f"run started {moment(started)}")
     return " · ".join(part for part in parts if part)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nurture_rl.report import bar_table, tables, value_tables, verdict
+from nurture_rl.report import bar_table, ope_tables, tables, value_tables
+from nurture_rl.report.headline import headline
 from nurture_rl.report.markdown import grid, items
 from nurture_rl.report.source import ReportInput, words
 from nurture_rl.report.tuned_table import tuned_rules
@@ -10,18 +11,19 @@ from nurture_rl.report.tuned_table import tuned_rules
 
 def run_markdown(source: ReportInput) -> str:
     """Verdict, bar, values, what the log carries, and the rules that were found."""
-    headline, about_bar = verdict.headline(source), bar_table.about_bar(source)
+    first, about_bar = headline(source), bar_table.about_bar(source)
+    judge = value_tables.judge_of(source)
     provenance = words(source.journey, "provenance")
-    lines = [f"# {source.title}", "", f"**{headline.badge}.** {headline.sentence}"]
-    lines += ["", *(f"- {reason}" for reason in headline.reasons)] if headline.reasons else []
+    lines = [f"# {source.title}", "", f"**{first.badge}.** {first.sentence}"]
+    lines += ["", *(f"- {reason}" for reason in first.reasons)] if first.reasons else []
     lines += ["", about_bar] if about_bar else []
     lines += grid(bar_table.against_bar(source))
     lines += items("Learned, and no candidates", bar_table.left_out(source))
     lines += ["", f"Provenance: {provenance}"] if provenance else []
     lines += ["", "## Value per policy", *grid(value_tables.values(source))]
     lines += items("Why these verdicts of the log", value_tables.judgements(source))
-    lines += grid(value_tables.overlaps(source))
-    lines += items("What was refused", value_tables.refusals(source))
+    lines += grid(ope_tables.overlaps(judge))
+    lines += grid(ope_tables.refusals(judge))
     for found in tuned_rules(source):
         lines += ["", f"## The rules that were found for “{found.name}”", "", found.sentence]
         lines += [*grid(found.rules), *grid(found.dials)]

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from nurture_rl.report import drawing
+from nurture_rl.report.headline import world_value
 from nurture_rl.report.numbers import Bounded, shortened
 from nurture_rl.report.ope_source import refusing
 from nurture_rl.report.source import ReportInput, mapping, number, numbers, pick
-from nurture_rl.report.value_tables import estimated, judge_of, logged_value
-from nurture_rl.report.verdict import world_value
+from nurture_rl.report.value_tables import judge_of
 
 NAME_LENGTH = 26  # characters of a policy's name beside an axis
 LEAST_ESS = 100.0  # episodes below which estimates are refused by default
@@ -107,7 +107,7 @@ def axis_limits(source: ReportInput) -> tuple[float, float] | None:
     """
     answers = [answer for name in source.policies for answer in _answers(source, name)]
     judged = [answer for answer in answers if answer.believed] or answers
-    ends = [logged_value(source).value]
+    ends = [judge_of(source).value("logged").value]
     for answer in judged:
         ends.append(answer.value)
         ends += [answer.lower, answer.upper] if answer.judge.trusted and answer.believed else []
@@ -126,7 +126,7 @@ def _answers(source: ReportInput, name: str) -> list[Answer]:
     found = []
     for judge in JUDGES:
         if judge.by_log:
-            one = estimated(policy, judge.kind) if told else Bounded(None)
+            one = judge_of(source).estimate(name, judge.kind) if told else Bounded(None)
         else:
             one = world_value(source, judge.kind, name)
         if one.value is not None:
@@ -166,7 +166,7 @@ def _paint_row(axes: Axes, place: int, answers: list[Answer], limits: tuple[floa
 
 
 def _reference_line(axes: Axes, source: ReportInput) -> None:
-    logged = logged_value(source)
+    logged = judge_of(source).value("logged")
     if logged.value is not None:
         axes.axvline(logged.value, color=drawing.INK, linewidth=1.0, linestyle=(0, (4, 3)))
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nurture_rl.report.headline import (
+    logged_difference,
+    only_the_log_is_missing,
+    world_difference,
+    world_value,
+)
 from nurture_rl.report.judged import lack
 from nurture_rl.report.mixes import action_shares, mix_names
 from nurture_rl.report.numbers import (
@@ -14,7 +20,8 @@ from nurture_rl.report.numbers import (
     sentence_case,
     shown,
 )
-from nurture_rl.report.ope_source import OpeSource, believed
+from nurture_rl.report.ope_source import VERDICTS, OpeSource, believed
+from nurture_rl.report.ope_source import role as role_for
 from nurture_rl.report.source import (
     Json,
     ReportInput,
@@ -27,33 +34,13 @@ from nurture_rl.report.source import (
     words,
 )
 from nurture_rl.report.tables import Table
-from nurture_rl.report.verdict import (
-    logged_difference,
-    only_the_log_is_missing,
-    world_difference,
-    world_value,
-)
 
-ESTIMATORS = {
-    "dr": "Doubly robust",
-    "snips": "Self-normalised weighting",
-    "ips": "Weighting",
-    "dm": "Model alone",
-}
-VERDICTS = {
-    "better": "better",
-    "not_better": "not better",
-    "cannot_tell_yet": "cannot tell yet",
-    "rules_are_enough": "rules are enough",
-}
 SHOWN_ACTIONS = 12
 
 
 def role(source: ReportInput, name: str) -> str:
     """A policy's name with what it is in this run."""
-    marks = [("candidate", source.candidate), ("reference", source.reference)]
-    found = [mark for mark, policy in marks if policy == name]
-    return f"{name} ({', '.join(found)})" if found else name
+    return role_for(judge_of(source), name)
 
 
 def judge_of(source: ReportInput) -> OpeSource:
@@ -84,7 +71,7 @@ def values(source: ReportInput) -> Table:
     columns = ["Policy", "By the log", less, "In the simulator", less]
     columns += ["In truth", "Verdict of the log"] if truth else ["Verdict of the log"]
     blanks = (MISSING,) * (len(columns) - 2)
-    rows = [("as logged", logged_value(source).shown(), *blanks)]
+    rows = [("as logged", judge_of(source).value("logged").shown(), *blanks)]
     rows += [_value_row(source, name, truth) for name in source.policies]
     return Table(
         f"Value by policy, {source.unit} {source.per}",
@@ -92,59 +79,6 @@ def values(source: ReportInput) -> Table:
         tuple(rows) if source.policies else (),
         frozenset({len(columns) - 1}),
     )
-
-
-def overlaps(source: ReportInput) -> Table:
-    """How much of the log speaks about each policy."""
-    policies = mapping(source.ope, "policies")
-    answer = {True: "yes", False: "no"}
-    rows = []
-    for name, policy in policies.items():
-        found = mapping(policy, "overlap")
-        size, episodes = number(found, "ess"), number(found, "n_episodes")
-        share = size / episodes if size is not None and episodes else None
-        feasible = found.get("feasible")
-        rows.append(
-            (
-                role(source, name),
-                count(size),
-                percent(share),
-                percent(number(found, "max_weight_share")),
-                percent(number(found, "support_gap")),
-                answer[feasible] if isinstance(feasible, bool) else MISSING,
-            )
-        )
-    columns = (
-        "Policy",
-        "Effective sample size",
-        "Of all episodes",
-        "Largest weight",
-        "Choices never logged",
-        "Log carries it",
-    )
-    return Table("Overlap of the log with each policy", columns, tuple(rows))
-
-
-def estimators(source: ReportInput) -> Table:
-    """Value of each policy by each estimator."""
-    policies = mapping(source.ope, "policies")
-    rows = tuple(
-        (role(source, name), *(estimated(policy, kind).shown() for kind in ESTIMATORS))
-        for name, policy in policies.items()
-    )
-    caption = f"The log's answer by estimator, {source.unit} {source.per}"
-    return Table(caption, ("Policy", *ESTIMATORS.values()), rows)
-
-
-def refusals(source: ReportInput) -> tuple[str, ...]:
-    """Every number that was not given, and why; overlap that fails is among them."""
-    found = []
-    for name, policy in mapping(source.ope, "policies").items():
-        for kind, reason in mapping(policy, "refusals").items():
-            found.append(f"{name}, {ESTIMATORS.get(kind, kind).lower()}: {reason}")
-        if pick(policy, "overlap", "feasible") is False:
-            found.append(f"{name}, overlap: {words(policy, 'overlap', 'reason') or MISSING}")
-    return tuple(found)
 
 
 def judgements(source: ReportInput) -> tuple[str, ...]:
@@ -198,20 +132,6 @@ def actions(source: ReportInput) -> Table:
     return Table(caption, columns, rows if shares else ())
 
 
-def estimated(policy: object, kind: str) -> Bounded:
-    """One estimator's answer for a policy."""
-    found = pick(policy, "estimates", kind)
-    low, high = (number(found, "interval", key) for key in ("lower", "upper"))
-    return Bounded(number(found, "estimate", "value"), low, high)
-
-
-def logged_value(source: ReportInput) -> Bounded:
-    """The log's own mean."""
-    found = pick(source.ope, "logged")
-    low, high = (number(found, "interval", key) for key in ("lower", "upper"))
-    return Bounded(number(found, "estimate", "value"), low, high)
-
-
 def _north_star_first(source: ReportInput) -> list[tuple[int, object]]:
     """The key figures with their places in the input."""
     entries = list(enumerate(listed(source.appraisal, "kpis")))
@@ -222,7 +142,7 @@ def _value_row(source: ReportInput, name: str, truth: bool) -> tuple[str, ...]:
     policy = pick(source.ope, "policies", name)
     judge = judge_of(source)
     known = believed(judge, name)
-    robust = estimated(policy, "dr") if known else Bounded(None)
+    robust = judge.estimate(name, "dr") if known else Bounded(None)
     real = world_value(source, "truth", name)
     verdict = words(policy, "judgement", "verdict")
     return (

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pyarrow import csv
 from rich.console import Console
 from threadpoolctl import threadpool_limits
@@ -31,11 +27,12 @@ from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.outcome import Outcome
 from nurture_rl.progress import PROGRESS
-from nurture_rl.report.ope_headline import ope_headline
+from nurture_rl.report.headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report
 from nurture_rl.report.ope_source import OpeSource
 from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.wording import counted, plural
+from nurture_rl.workflow.about_run import about_run
 from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
 from nurture_rl.workflow.ope_data import opened_log, quarantine_table, require_policies
 from nurture_rl.workflow.ope_log import OpenedLog
@@ -165,14 +162,9 @@ def _document(
             "logged_probabilities": log.logged_probabilities is not None,
         },
         "run": {
-            "seed": run.seed,
-            "seeds": asdict(run.seeds),
-            "started_at": datetime.now(UTC).isoformat(timespec="minutes"),
-            "versions": {name: version(name) for name in _PACKAGES},
-            "command": shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
+            **about_run(run, settings, _PACKAGES),
             "settings_hash": hashlib.sha256(text.encode()).hexdigest()[:16],
             "code_hash": code_hash(),
-            "config": OmegaConf.to_yaml(OmegaConf.create(dict(settings))),
         },
     }
 

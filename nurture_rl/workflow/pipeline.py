@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
+from nurture_rl.workflow.about_run import about_run
 from nurture_rl.workflow.collect import raw_log
 from nurture_rl.workflow.config import IN_THE_WORLD, Settings
 from nurture_rl.workflow.evaluate import evaluation
@@ -19,9 +20,12 @@ from nurture_rl.workflow.ingestion import ingest
 from nurture_rl.workflow.learned import learned_policy
 from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
 from nurture_rl.workflow.release import release
+from nurture_rl.workflow.run_page import Made, run_page
 from nurture_rl.workflow.stages import Say, Workshop
 from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.world import learned_world
+
+_PACKAGES = ("nurture-rl", "torch", "numpy", "gymnasium", "mlflow", "duckdb")  # told on the page
 
 
 @dataclass(frozen=True)
@@ -150,3 +154,19 @@ class Pipeline:
             self.evaluated,
             self.policies,
         )
+
+    @cached_property
+    def report(self) -> Path:
+        """The run as a page: `report.html`, `report.md` and `figures/`."""
+        made = Made(
+            raw=self.raw,
+            ingest=self.ingested,
+            world=self.world,
+            gap=self.gap,
+            policies=self.policies,
+            evaluation=self.evaluated,
+            release=self.released,
+        )
+        plain = self.settings.plain
+        about = partial(about_run, self.settings.run, plain, _PACKAGES)
+        return run_page(self.workshop, self.journey, made, plain, about)

@@ -22,7 +22,8 @@ from nurture_rl.release.causes import Cause
 from nurture_rl.release.gate import RULES, GateConfig, GateDecision, GateEvidence, gate
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import random_states
-from nurture_rl.simulator.gap.verdict import GapVerdict
+from nurture_rl.simulator.gap.verdict import GapVerdict, Trust
+from nurture_rl.workflow.bar_limits import BarLimit, bar_limits
 from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.evaluate import Evaluated, read_evaluated
 from nurture_rl.workflow.evidence import evidence_on, in_order
@@ -122,7 +123,10 @@ def outcome(asked: Judged, found: Evaluated) -> dict[str, Any]:
     if decision.passed:
         return record | {"verdict": RELEASED, "exported": evidence.candidate}
     if bar is not None and all(answer.rules_enough for _, answer in asked):
-        return record | {"verdict": RULES, **_enough(bar, found)}
+        world = evidence.world
+        held = bar_limits(found, Trust.NOTHING if world is None else world.trust)
+        told = {"bar_limits": [asdict(one) for one in held], **_enough(bar, found, held)}
+        return record | {"verdict": RULES, **told}
     return record
 
 
@@ -137,15 +141,27 @@ def _told(reason: str) -> dict[str, Any]:
     return {"reasons": [reason], "causes": [asdict(Cause(reason, (), (reason,)))]}
 
 
-def _enough(bar: str, found: Evaluated) -> dict[str, Any]:
-    """The bar for the bundle, if the world puts it above the reference; else nothing new."""
+def _enough(bar: str, found: Evaluated, held: Sequence[BarLimit]) -> dict[str, Any]:
+    """The bar for the bundle, if the world puts it above the reference; else nothing new.
+
+    Nor is it bundled where a judge finds that it breaks a limit on harm.
+    """
     reference = found.appraisal.evaluation.reference
     enough = f"Rules are enough: no learned policy is shown to earn more than `{bar}`"
     above = found.simulator.policies[bar].difference_lower > 0.0
     if not above and bar != reference:
         stay = f"nor is `{bar}` shown to earn more than `{reference}`, so stay with `{reference}`"
         return {"exported": None, "sentence": f"{enough}, {stay}."}
-    return {"exported": bar, "sentence": f"{enough}, so the bundle holds `{bar}`."}
+    broken = "; ".join(one.sentence for one in held if one.kept is False)
+    if broken:
+        stay = "" if bar == reference else f"; stay with `{reference}`"
+        return {
+            "exported": None,
+            "sentence": f"{enough}, but a limit on harm keeps it out of a bundle: {broken}{stay}.",
+        }
+    unknown = [one.limit for one in held if one.kept is None]
+    watch = f" Nobody can bound its {', '.join(unknown)}: watch them." if unknown else ""
+    return {"exported": bar, "sentence": f"{enough}, so the bundle holds `{bar}`.{watch}"}
 
 
 def _nobody(left_out: Mapping[str, str]) -> str:
@@ -183,8 +199,11 @@ def _judged_card(
     """The card of the candidate, or of the bar that is enough."""
     evidence, decision = next(pair for pair in asked if pair[0].candidate == record["candidate"])
     name = record["exported"] or evidence.candidate
+    card = _card(journey, ingested, name)
+    harms = (f"{one['sentence']}." for one in record.get("bar_limits", ()))
     return replace(
-        _card(journey, ingested, name),
+        card,
+        limits=(*card.limits, *harms),
         first=record.get("sentence", ""),
         evidence=evidence,
         decision=decision,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +17,11 @@ from nurture_envs.journey import Journey
 from nurture_envs.rollout import Returns, returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.appraisal.evaluation import LOGGED
+from nurture_rl.appraisal.risk.limits import LimitKept
 from nurture_rl.ope.ties import negligible
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
+from nurture_rl.workflow.harm_in_world import kept_in_world
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings
@@ -111,6 +113,7 @@ class WorldRow:
     action_mix: tuple[tuple[float, ...], ...]  # [bins, a]
     reasons: Mapping[str, int]  # how often each guardrail forbade an action
     over_bar: WorldGap | None  # None: the bar itself, or no bar
+    limits: Mapping[str, LimitKept] = field(default_factory=dict)  # on harms, those play can judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,13 @@ def judged(stage: Stage, reference: str, bar: str | None, level: float) -> World
     rows = {}
     for name, found in played.items():
         over = None if bar in (None, name) else less(found, played[bar], level)
-        rows[name] = summary(stage.journey, found, base or found, level, over)
+        row = summary(stage.journey, found, base or found, level, over)
+        if base is not None:
+            against = (reference, base.amounts)
+            row = replace(
+                row, limits=kept_in_world(stage.journey, name, found.amounts, against, level)
+            )
+        rows[name] = row
     logged = rows.pop(LOGGED, None)
     return WorldJudge(
         contacts=stage.contacts,

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -17,26 +13,23 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from nurture_rl.errors import PropensityError
 from nurture_rl.outcome import Outcome
 from nurture_rl.release.gate import RULES
-from nurture_rl.report.figures import figures
-from nurture_rl.report.page import write_report
-from nurture_rl.report.source import ReportInput
 from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.wording import plural
-from nurture_rl.workflow.config import Settings, settings
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.evaluate import read_evaluated
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
+from nurture_rl.workflow.run_page import FIGURES, PAGE
 
 NO_BUNDLE = 3  # exit code
-_PACKAGES = ("nurture-rl", "torch", "numpy", "gymnasium", "mlflow", "duckdb")
 
 
 def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
@@ -193,79 +186,11 @@ def serve_line(pipeline: Pipeline, bundle: Path) -> str:
 
 
 def _report(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
-    source = report_input(pipeline)
-    root = Path(pipeline.settings.run.runs).resolve()
-    out = root / "reports" / f"{pipeline.released.name.removeprefix('release-')}.html"
-    write_report(source, out)
-    for written in (out, out.with_suffix(".md")):
+    page = pipeline.report / PAGE
+    for written in (page, page.with_suffix(".md")):
         tracked.artifact(written, "report")
-    for name, svg in figures(source).items():
-        tracked.text(svg.decode(), f"figures/{name}.svg")
-    return {"report": out}
-
-
-def report_input(pipeline: Pipeline) -> ReportInput:
-    """Everything the page shows, read back from the stages."""
-    journey, checked = pipeline.journey, pipeline.settings
-    evaluation = _read(pipeline.evaluated / "evaluation.json")
-    decisions = _read(pipeline.ingested / "decisions.json")
-    decided = _read(pipeline.released / "gate.json")
-    contacts = evaluation["contacts"]
-    return ReportInput(
-        title=f"{journey.title}",
-        journey={
-            "name": journey.name,
-            "title": journey.title,
-            "provenance": journey.provenance,
-            "unit": journey.reward.unit,
-            "horizon": journey.clock.horizon,
-            "estimand": journey.estimand,
-        },
-        run=_about_run(pipeline, checked),
-        data={
-            "ingest": _read(pipeline.ingested / "tables" / "summary.json"),
-            "notes": _read(pipeline.ingested / "notes.json"),
-            "contacts_train": contacts["training"],
-            "contacts_held_out": contacts["held_out"],
-            **{
-                key: decisions[key]
-                for key in ("decisions", "logged_features_equal", "unmatched_events")
-            },
-        },
-        calibration=_read(pipeline.world / "calibration.json")["heads"],
-        evaluation=evaluation | {"candidate": decided["candidate"]},
-        gate=decided,
-        gap=read_gap(pipeline.gap),
-        tuned={
-            name: _read(folder / "search.json") | {"spec": _read(folder / "policy.json")["spec"]}
-            for name, folder in pipeline.policies.items()
-            if (folder / "search.json").is_file()
-        },
-    )
-
-
-def _about_run(pipeline: Pipeline, checked: Settings) -> Mapping[str, Any]:
-    summary = _read(pipeline.ingested / "tables" / "summary.json")
-    return {
-        "seed": checked.run.seed,
-        "seeds": asdict(checked.run.seeds),
-        "started_at": datetime.now(UTC).isoformat(timespec="minutes"),
-        "versions": {name: version(name) for name in _PACKAGES},
-        "command": shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
-        "fingerprints": {
-            "data": summary["fingerprint"],
-            **{
-                stage.name.rsplit("-", 1)[0]: stage.name.rsplit("-", 1)[1]
-                for stage in _stages(pipeline)
-            },
-        },
-        "config": OmegaConf.to_yaml(OmegaConf.create(dict(checked.plain))),
-    }
-
-
-def _stages(pipeline: Pipeline) -> list[Path]:
-    before = [pipeline.raw, pipeline.ingested, pipeline.world, pipeline.gap]
-    return [*before, *pipeline.policies.values(), pipeline.evaluated, pipeline.released]
+    tracked.artifact(pipeline.report / FIGURES, "figures")
+    return {"report": page}
 
 
 def _read(path: Path) -> Any:

@@ -37,7 +37,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_pipeline_leaves_a_report_and_a_tracked_run(runs: Path) -> None:
-    (page,) = (runs / "reports").glob("*.html")
+    (page,) = (runs / "stages").glob("report-*/report.html")
     assert "SYNTHETIC" in page.read_text("utf-8")
     assert (runs / "mlflow.db").is_file()
     (searched,) = (runs / "stages").glob("policy-tuned_rules-*/search.json")
@@ -57,7 +57,7 @@ def test_the_gate_refuses_what_the_world_of_a_tiny_log_speaks_for_and_says_why(
     assert not gate["passed"]
     (reason,) = [one for one in gate["reasons"] if "must not be trusted" in one]
     assert "too_few_data" in reason
-    (page,) = (runs / "reports").glob("*.html")
+    (page,) = (runs / "stages").glob("report-*/report.html")
     assert "Do not trust it" in page.read_text("utf-8")
 
 

@@ -12,9 +12,11 @@ from nurture_rl.appraisal.appendices import Beside, StillRunning
 from nurture_rl.appraisal.appraise import appraise
 from nurture_rl.appraisal.evaluate import COMPLETE_ONLY, WEIGHTED, EvaluationConfig
 from nurture_rl.appraisal.evaluation import plain
-from nurture_rl.appraisal.kpis import Kpi
+from nurture_rl.appraisal.kpis import Kpi, outcome_log
 from nurture_rl.appraisal.record import Appraisal
-from nurture_rl.ope.censoring import RunningLog, followup, ipcw_ips
+from nurture_rl.ope.bounds.choose import chosen_interval
+from nurture_rl.ope.bounds.outcomes import rare_outcomes
+from nurture_rl.ope.censoring import RunningLog, followup, ipcw_ips, observation_weights
 from nurture_rl.ope.checks.findings import Severity
 from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.intervals import interval_of
@@ -44,13 +46,23 @@ def sales(log: EvaluationLog) -> FloatArray:
     return (log.reward > 0.0).astype(np.float64)
 
 
+def rare(log: EvaluationLog) -> FloatArray:
+    """A few of the late sales."""
+    late = (log.step == HORIZON - 1) & (np.arange(log.n_rows) % 7 == 0)
+    return np.where(late, sales(log), 0.0)
+
+
 def appraised(asked: str = WEIGHTED, running: bool = True) -> Appraisal:
     whole = episodes(EARLY)
-    still = StillRunning(RunningLog(LOG, FOLLOWED), (sales(LOG),)) if running else None
+    figures = (sales(LOG), rare(LOG))
+    still = StillRunning(RunningLog(LOG, FOLLOWED), figures) if running else None
     labels = np.array(["a", "b"], dtype=object)[np.arange(whole.n_episodes) % 2]
     beside = Beside(
         segments={"half": labels},
-        kpis=(Kpi("sales", "north star", "higher", sales(whole)),),
+        kpis=(
+            Kpi("sales", "north star", "higher", sales(whole)),
+            Kpi("rare", "supporting", "higher", rare(whole)),
+        ),
         running=still,
     )
     policies = {"new": Fixed(TARGET), "even": Fixed(np.full(2, 0.5))}
@@ -88,6 +100,17 @@ def test_key_figures_weight_too() -> None:
     # Sells unless every bin goes by without; TARGET sells in a bin with chance 0.205.
     assert figure.lower <= 1.0 - (1.0 - 0.205) ** HORIZON <= figure.upper
     assert SALE == 10.0
+
+
+def test_rare_outcomes_keep_their_interval_as_large_as_they_are_counted() -> None:
+    figure, weights = appraised().kpis[1], observation_weights(FOLLOWED)
+    log = outcome_log(LOG, rare(LOG))
+    counted = replace(log, reward=weights[log.episode] * log.reward)
+    outcomes = rare_outcomes(counted, log.propensity)
+    estimate = ipcw_ips(log, log.propensity, FOLLOWED)
+    expected = chosen_interval(estimate, figure.level, outcomes)
+    assert expected.method == "weighted-poisson"
+    assert (figure.logged.lower, figure.logged.upper) == (expected.lower, expected.upper)
 
 
 def test_segments_rest_on_whole_episodes() -> None:

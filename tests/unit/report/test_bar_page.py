@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from nurture_rl.report.bar_table import about_bar, against_bar
+from nurture_rl.report.headline import headline
 from nurture_rl.report.page import render
 from nurture_rl.report.run_markdown import run_markdown
 from nurture_rl.report.source import ReportInput
 from nurture_rl.report.templates import coded
 from nurture_rl.report.value_tables import judgements
-from nurture_rl.report.verdict import headline
 from tests.unit.report.sample import sample, undecided
 
 OVER = {
@@ -60,6 +60,22 @@ def test_rules_that_are_enough_are_the_first_thing_said_with_what_is_served() ->
         "learned nothing. The bundle holds “rules”."
     )
     assert found.reasons == ("linear_thompson less rules in the simulator is -3 EUR.",)
+
+
+def test_what_nobody_can_bound_of_the_bar_is_said_with_what_is_served() -> None:
+    source = held()
+    kept = {"limit": "bounces", "kept": True, "sentence": "bounces: at most 0.01"}
+    unknown = {"limit": "complaints", "kept": None, "sentence": "nobody can bound complaints"}
+    told = replace(source, gate={**(source.gate or {}), "bar_limits": [kept, unknown]})
+    assert headline(told).sentence.endswith(
+        "The bundle holds “rules”. Of its limits on harm: nobody can bound complaints."
+    )
+    broken = unknown | {"kept": False, "sentence": "complaints: at most 0.3, 0.1 is the limit"}
+    told = replace(told, gate={**(told.gate or {}), "exported": None, "bar_limits": [broken]})
+    assert headline(told).sentence.endswith(
+        "A limit on harm keeps it out of a bundle. Of its limits on harm: complaints: at most 0.3, "
+        "0.1 is the limit."
+    )
 
 
 def test_each_candidate_is_shown_against_the_bar_by_every_judge() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nurture_rl.report.ope_headline import ope_headline
+from nurture_rl.report.headline import ope_headline
 from nurture_rl.report.ope_page import ope_markdown, ope_page, write_ope_report
 from nurture_rl.report.ope_source import OpeSource
 from nurture_rl.report.ope_tables import values

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from nurture_rl.report.headline import headline
 from nurture_rl.report.page import render, write_report
 from nurture_rl.report.source import ReportInput
 from nurture_rl.report.value_tables import values
-from nurture_rl.report.verdict import headline
 from tests.unit.report.sample import (
     REASONS,
     long_trial,
@@ -261,7 +261,7 @@ def test_quarantine_limits_and_refusals_are_told() -> None:
         "no consent at entry: 131",
         "They know what came after the decision: closed_won_at.",
         "2027-01-04 08:12 UTC",
-        "weighting: every importance weight is 0",
+        "every importance weight is 0",
     ):
         assert told in text
     assert "EXPIRED" in REASONS

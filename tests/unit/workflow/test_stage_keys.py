@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from nurture_rl.workflow import about_run
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.schema import register_schemas
@@ -24,30 +26,32 @@ pytestmark = pytest.mark.slow
 CONFIGS = Path(__file__).parents[3] / "configs"
 PROGRAMS = {f"policy-{name}" for name in ("no_contact", "random", "drip", "rules", "expert")}
 IN_THE_WORLD = {"policy-ppo", "policy-tuned_rules"}
-JUDGED = {"evaluation", "release"}
+JUDGED = {"evaluation", "release", "report"}
+PAGES = {"gap_page", "report"}
 AFTER_WORLD = {"gap", "gap_page", *IN_THE_WORLD, *JUDGED}
 AFTER_LOG = {"world", "policy-linear_thompson", *AFTER_WORLD}
 ALL = {"raw", "ingest", *AFTER_LOG, *PROGRAMS}
 
 # What a stage's work runs of `nurture_rl`, beside `errors` and `workflow`. A room more is an edit
-# more that redoes the stage: of `ope`, those before the judges take the record of a log alone.
+# more that redoes the stage.
 JUDGE = {"appraisal", "bandits", "interchange", "logs", "ope", "policies", "progress", "records"}
 JUDGE |= {"rl", "simulator"}
 ROOMS = {
     "reference_log": {"logs", "policies"},
     "adapted_log": {"logs"},
     "raw_folder": set(),
-    "ingestion": {"features", "identity", "logs", "ope"},
-    "logging_policy": {"ope", "policies", "simulator"},
-    "world": {"logs", "ope", "simulator"},
-    "gap": {"logs", "ope", "policies", "records", "simulator"},
-    "gap_page": {"logs", "ope", "policies", "records", "report", "simulator"},
+    "ingestion": {"features", "identity", "logs"},
+    "logging_policy": {"policies", "simulator"},
+    "world": {"logs", "simulator"},
+    "gap": {"logs", "policies", "records", "simulator"},
+    "gap_page": {"logs", "policies", "records", "report", "simulator"},
     "training": set(),
-    "bandit_policy": {"bandits", "ope", "policies"},
-    "tuned_policy": {"logs", "ope", "policies", "rl", "simulator"},
-    "ppo_policy": {"logs", "ope", "policies", "rl", "simulator"},
+    "bandit_policy": {"bandits", "policies"},
+    "tuned_policy": {"logs", "policies", "rl", "simulator"},
+    "ppo_policy": {"logs", "policies", "rl", "simulator"},
     "evaluate": JUDGE,
     "release": {*JUDGE, "release"},
+    "run_page": {"logs", "policies", "records", "report", "simulator"},
 }
 
 
@@ -75,7 +79,7 @@ class PlannedPipeline(Pipeline):
     def names(self) -> dict[str, str]:
         """Every stage with the name of its folder."""
         folders = [self.raw, self.ingested, self.world, self.gap, self.gap_page]
-        folders += [*self.policies.values(), self.evaluated, self.released]
+        folders += [*self.policies.values(), self.evaluated, self.released, self.report]
         return {folder.name.rsplit("-", 1)[0]: folder.name for folder in folders}
 
 
@@ -111,14 +115,17 @@ def read(source: Path) -> SourceTree:
 @pytest.mark.parametrize(
     "file, redone",
     [
-        ("nurture_rl/report/report.css", {"gap_page"}),
-        ("nurture_rl/report/gap_page.html.j2", {"gap_page"}),
-        ("nurture_rl/release/gate.py", {"release"}),
+        ("nurture_rl/report/report.css", PAGES),
+        ("nurture_rl/report/gap_page.html.j2", PAGES),
+        ("nurture_rl/report/bar_table.py", {"report"}),
+        ("nurture_rl/release/gate.py", {"release", "report"}),
         ("nurture_rl/ope/suite.py", JUDGED),
+        ("nurture_rl/ope/estimators.py", JUDGED),
+        ("nurture_rl/ope/log.py", JUDGED),
         ("nurture_rl/rl/ppo.py", {"policy-ppo", *JUDGED}),
         ("nurture_rl/rl/rule_search.py", {"policy-tuned_rules", *JUDGED}),
         ("nurture_rl/bandits/action_design.py", {"policy-linear_thompson", *JUDGED}),
-        ("nurture_rl/simulator/gap/report.py", {"gap", "gap_page", "release"}),
+        ("nurture_rl/simulator/gap/report.py", {"gap", "release", *PAGES}),
         ("nurture_rl/simulator/fit.py", {"world", *AFTER_WORLD}),
         ("nurture_rl/features/table.py", {"ingest", *AFTER_LOG}),
         ("nurture_envs/journey_file.py", ALL),
@@ -166,7 +173,18 @@ def test_a_seed_redoes_what_draws_from_it_and_what_comes_after(
 def test_the_seed_of_a_run_is_that_of_every_stage(configured: Configured) -> None:
     each = [f"seeds.{name}=9" for name in ("log", "world", "learner", "evaluation")]
     one = planned(configured("seed=9"), installed_tree()).names()
-    assert one == planned(configured(*each), installed_tree()).names()
+    other = planned(configured(*each), installed_tree()).names()
+    assert one.pop("report") != other.pop("report")  # the page shows what was set
+    assert one == other
+
+
+def test_the_same_settings_typed_in_another_way_and_later_redo_nothing(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = planned(configured(), installed_tree()).names()
+    monkeypatch.setattr(sys, "argv", ["nurture pipeline", "seed=0"])
+    monkeypatch.setattr(about_run, "datetime", None)  # the time is asked when a page is made
+    assert planned(configured(), installed_tree()).names() == before
 
 
 @pytest.mark.parametrize("module", ROOMS)
