@@ -22,7 +22,6 @@ from nurture_rl.ope.contact_hash import HashArray, mixed
 from nurture_rl.ope.streaming.decisions import batch_sums
 from nurture_rl.ope.streaming.passes import Pace, RowGroup, batches, in_order
 from nurture_rl.ope.streaming.policy_sums import LogSums, added, arrays_of, from_arrays, no_sums
-from nurture_rl.ope.targets import target_on_log
 from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.ope_config import OpeConfig
 from nurture_rl.workflow.ope_sample import Sampled
@@ -49,7 +48,7 @@ class Passed:
 
 def of_sample(sampled: Sampled, prepared: Prepared) -> Passed:
     """The sums of a log that is its own sample."""
-    targets = {name: one.target for name, one in prepared.asked.items()}
+    targets = {name: one.target.probabilities for name, one in prepared.asked.items()}
     sums = batch_sums(prepared.sample, sampled.contacts, targets, prepared.summing)
     refused = sampled.admission.refused
     groups = len(sampled.groups)
@@ -98,11 +97,7 @@ def _group(sampled: Sampled, prepared: Prepared, run: OpeConfig, group: RowGroup
         sums = _nothing(prepared)
         if batch.admission is not None:
             log = batch.admission.log
-            policies = on_batch(sampled.policies, run.targets, batch.admission)
-            targets = {
-                name: target_on_log(log, policy, name, log.n_rows)
-                for name, policy in policies.items()
-            }
+            targets = on_batch(sampled.policies, run.targets, batch.admission)
             sums = batch_sums(log, batch.contact, targets, prepared.summing)
         looked = batch.decision[mixed(batch.decision) >> _LOOKED_SHIFT == 0]
         kinds = _kinds(batch.refused)
