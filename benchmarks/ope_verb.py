@@ -182,7 +182,7 @@ def child(job: str, table: Path, threads: int) -> None:
 def markdown(found: list[dict[str, Any]]) -> str:
     """The runs as a table."""
     lines = [
-        "| job | rows | wall s | CPU s | rows/s | pass: s | CPU s | rows/s | peak MiB | other CPU |",
+        "| job | rows | wall s | CPU s | rows/s | pass s | CPU s | rows/s | peak MiB | others |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for one in found:

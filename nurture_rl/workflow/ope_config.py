@@ -57,7 +57,7 @@ class StreamingConfig:
     engine: str = "auto"  # memory, streaming, or auto: streaming from `rows` decisions on
     rows: int = 2_000_000  # of a Parquet table of single decisions
     sample_rows: int = 1_000_000  # at most, at hand one by one for checks and the reward model
-    batch_rows: int = 524_288  # in memory at a time, by worker; workers are `threads`
+    batch_rows: int = 262_144  # in memory at a time, by worker; workers are `threads`
 
 
 @dataclass

@@ -63,8 +63,7 @@ def one_pass(sampled: Sampled, prepared: Prepared, run: OpeConfig) -> Passed:
         NurtureError: what a target policy's answer is refused for.
     """
     total = sum(group.n_rows for group in sampled.groups)
-    key = _key(sampled, run)
-    kept = Path(run.runs).resolve() / "ope" / "streams" / f"{key}.npz"
+    kept = pass_file(sampled, run)
     done = _resumed(kept, _nothing(prepared))
     if done.groups:
         PROGRESS.info("going on after %s decisions", f"{done.read:,}")
@@ -128,14 +127,15 @@ def _require_few(sampled: Sampled, done: Passed, total: int, most: float) -> Non
         require_share((sampled.door.path.name, "row"), done.refused, done.read, 0.0)
 
 
-def _key(sampled: Sampled, run: OpeConfig) -> str:
-    """What tells this pass from others: the table, the settings and the code."""
+def pass_file(sampled: Sampled, run: OpeConfig) -> Path:
+    """Where progress is kept: by the table, the settings and the code of this pass."""
     stat = sampled.door.path.stat()
     table = [str(sampled.door.path.resolve()), stat.st_size, stat.st_mtime_ns]
     asked = [asdict(run.data), dict(run.targets), asdict(run.ask), asdict(run.stream)]
     asked += [asdict(run.seeds), code_hash()]
     text = json.dumps([table, asked], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Path(run.runs).resolve() / "ope" / "streams" / f"{key}.npz"
 
 
 def _keep(path: Path, done: Passed) -> None:
