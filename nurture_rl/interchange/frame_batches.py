@@ -144,7 +144,8 @@ def ids_of(column: pa.ChunkedArray) -> HashArray:
         whole = whole.cast(whole.type.value_type)
     if pa.types.is_integer(whole.type):
         filled = whole.fill_null(0) if whole.null_count else whole
-        return filled.to_numpy(zero_copy_only=False).astype(np.int64, copy=False).view(np.uint64)
+        number = np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+        return number.view(np.uint64)
     if not _is_text(whole.type):
         whole = pa.array([label(value) for value in whole.to_pylist()], pa.large_string())
     text = (whole.fill_null("") if whole.null_count else whole).cast(pa.large_string())
@@ -163,9 +164,9 @@ def _sound(door: FrameDoor, table: pa.Table, first: int) -> Admission:
     for name in columns.outcomes:
         _numbers(table, name, meaning.missing)
     actions = tuple(map(str, meaning.actions))
-    for name in (columns.contact, columns.decision):
-        if name is not None:
-            _require_named(table[name], meaning.missing)
+    ids = [columns.contact, *([] if columns.decision is None else [columns.decision])]
+    for name in ids:
+        _require_named(table[name], meaning.missing)
     action = _places(table[columns.action], actions)
     propensity = _numbers(table, columns.propensity, meaning.missing)
     reward = _numbers(table, columns.reward, meaning.missing)

@@ -131,7 +131,7 @@ def pass_file(sampled: Sampled, run: OpeConfig) -> Path:
     """Where progress is kept: by the table, the settings and the code of this pass."""
     stat = sampled.door.path.stat()
     table = [str(sampled.door.path.resolve()), stat.st_size, stat.st_mtime_ns]
-    asked = [asdict(run.data), dict(run.targets), asdict(run.ask), asdict(run.stream)]
+    asked: list[Any] = [asdict(run.data), dict(run.targets), asdict(run.ask), asdict(run.stream)]
     asked += [asdict(run.seeds), code_hash()]
     text = json.dumps([table, asked], sort_keys=True, default=str)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -90,8 +90,8 @@ def run_ope(config: DictConfig) -> Finished:
             if sampled is None:
                 appraisal = appraised(opened, run, checked.evaluation)
             else:
-                config = asked_of(opened, run, checked.evaluation)
-                opened, appraisal = appraised_stream(opened, sampled, run, config)
+                how = asked_of(opened, run, checked.evaluation)
+                opened, appraisal = appraised_stream(opened, sampled, run, how)
             read, source = opened.facts["kept"], opened.facts["source"]
             say(f"{counted(read, 'decision')} of {source} {plural(read, 'is', 'are')} read")
             document = _document(opened, appraisal, checked.plain, run)

@@ -20,6 +20,7 @@ from hydra import compose, initialize_config_dir
 
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.errors import ConfigError, LogError, NurtureError, OverlapError, PropensityError
+from nurture_rl.ope.checks.findings import Severity
 from nurture_rl.ope.contact_hash import bucket_of
 from nurture_rl.ope.streaming.moments import MomentsConfig
 from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
@@ -51,7 +52,9 @@ def rows(n: int = 6000, seed: int = 0, steep: float = 0.5, paying: float = 0.2) 
         "who": np.array([f"b{place:05d}" for place in bucket]),
         "arm": arm,
         "p": logging_policy[np.arange(n), arm],
-        "paid": np.where(rng.random(n) < paying * (1 + (arm == 1)), rng.choice([5.0, 20.0], n), 0.0),
+        "paid": np.where(
+            rng.random(n) < paying * (1 + (arm == 1)), rng.choice([5.0, 20.0], n), 0.0
+        ),
         "x": x,
         "level": rng.integers(0, 3, n),
         **{f"l{k}": logging_policy[:, k] for k in range(3)},
@@ -147,15 +150,15 @@ LOGGED = "data.columns.logged_probabilities=[l0,l1,l2]"
     ],
 )
 def test_both_engines_say_the_same_to_nine_digits(
-    tmp_path: Path, made: dict[str, float], overrides: tuple[str, ...]
+    tmp_path: Path, made: dict[str, Any], overrides: tuple[str, ...]
 ) -> None:
     memory, streamed = both(tmp_path, rows(**made), *overrides)
     assert differing(memory, streamed) == []
     assert streamed.verdict is memory.verdict
     for name, policy in memory.evaluation.policies.items():
         told = streamed.evaluation.policies[name].judgement
-        assert (told is None) == (policy.judgement is None)
-        assert told is None or told.verdict is policy.judgement.verdict
+        words = [None if one is None else one.verdict for one in (told, policy.judgement)]
+        assert words[0] is words[1]
 
 
 @pytest.mark.parametrize("overrides", [(), (LOGGED,)])
@@ -257,7 +260,7 @@ def test_wrong_propensities_withhold_the_verdict_in_both(tmp_path: Path) -> None
     columns["p"] = np.where(columns["arm"] == 1, 0.5 * columns["p"], columns["p"])
     memory, streamed = both(tmp_path, columns, "stream.sample_rows=2000")
     for found in (memory, streamed):
-        refused = {one.code for one in found.target_checks["new"].of("refuse")}
+        refused = {one.code for one in found.target_checks["new"].of(Severity.REFUSE)}
         assert {"mean-weight", "mean-weight-action"} <= refused
     first, second = (
         found.target_checks["new"].find("mean-weight-action") for found in (memory, streamed)
@@ -300,7 +303,7 @@ def test_decisions_that_stand_in_the_log_twice_are_found(tmp_path: Path) -> None
     given = settings(tmp_path, columns, "data.columns.decision=id", "stream.engine=streaming")
     _, found = judged([*given, "stream.sample_rows=1000"])
     copies = found.checks.find("decision-copies")
-    assert copies is not None and copies.severity == "refuse"
+    assert copies is not None and copies.severity is Severity.REFUSE
     assert copies.numbers["copies"] * 64 == pytest.approx(3000, rel=0.5)
     assert found.verdict == "cannot_tell_yet"
 
@@ -308,9 +311,7 @@ def test_decisions_that_stand_in_the_log_twice_are_found(tmp_path: Path) -> None
 def test_a_killed_pass_goes_on_where_it_was(tmp_path: Path) -> None:
     given = settings(tmp_path, rows(60_000), "stream.engine=streaming", "stream.sample_rows=2000")
     whole, _ = judged(given)
-    script = (
-        "import sys; from tests.pipeline.test_ope_stream import slowly; slowly(sys.argv[1:])"
-    )
+    script = "import sys; from tests.pipeline.test_ope_stream import slowly; slowly(sys.argv[1:])"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'envs'}"}
     child = subprocess.Popen([sys.executable, "-c", script, *given], cwd=ROOT, env=environment)
     kept = tmp_path / "runs" / "ope" / "streams"
@@ -340,7 +341,7 @@ def slowly(overrides: list[str]) -> None:
         time.sleep(0.2)
         return group(*given)
 
-    ope_pass._group = late
+    pytest.MonkeyPatch().setattr(ope_pass, "_group", late)
     judged(overrides)
 
 
@@ -354,11 +355,9 @@ def judged_with(overrides: list[str], read: list[int]) -> tuple[OpenedLog, Appra
         read.append(given[-1].number)
         return group(*given)
 
-    ope_pass._group = noted
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ope_pass, "_group", noted)
         return judged(overrides)
-    finally:
-        ope_pass._group = group
 
 
 def test_progress_that_cannot_be_read_is_named(tmp_path: Path) -> None:

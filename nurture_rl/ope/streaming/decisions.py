@@ -124,8 +124,8 @@ def _worth(batch: _Batch, weight: FloatArray, weights: FloatArray, n_buckets: in
     """What rare outcomes are worth, by weights at each of them, [m], and sums over all, [4]."""
     worth, bucket = weight * batch.log.reward[batch.rare], batch.bucket[batch.rare]
     return OutcomeSums(
-        gained=np.bincount(bucket, np.maximum(worth, 0.0), n_buckets),
-        lost=np.bincount(bucket, np.maximum(-worth, 0.0), n_buckets),
+        gained=np.bincount(bucket, np.maximum(worth, 0.0), n_buckets).astype(np.float64),
+        lost=np.bincount(bucket, np.maximum(-worth, 0.0), n_buckets).astype(np.float64),
         matched=np.asarray(float((worth != 0.0).sum())),
         weights=weights,
         apart=np.asarray(0.0),

@@ -38,7 +38,7 @@ def plain_log_sums(
     return replace(
         no_sums(config, a, {}),
         rows=np.bincount(bucket, minlength=b).astype(np.float64),
-        reward=np.bincount(bucket, weights=log.reward, minlength=b),
+        reward=np.bincount(bucket, weights=log.reward, minlength=b).astype(np.float64),
         taken=_by_action(bucket, log.action, None, (b, a)),
         chance=np.array([free.sum(), (free & uncertain).sum()], dtype=np.float64),
         least=np.array([log.propensity.min(initial=np.inf), log.reward.min(initial=np.inf)]),
