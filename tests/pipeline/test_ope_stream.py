@@ -28,7 +28,7 @@ from nurture_rl.workflow.ope_data import opened_log
 from nurture_rl.workflow.ope_log import OpenedLog
 from nurture_rl.workflow.ope_sample import streams
 from nurture_rl.workflow.ope_stream import appraised_stream, opened_stream
-from nurture_rl.workflow.ope_verb import appraised, asked_of
+from nurture_rl.workflow.ope_verb import appraised, asked_of, run_ope
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.schema import register_schemas
 
@@ -52,9 +52,7 @@ def rows(n: int = 6000, seed: int = 0, steep: float = 0.5, paying: float = 0.2) 
         "who": np.array([f"b{place:05d}" for place in bucket]),
         "arm": arm,
         "p": logging_policy[np.arange(n), arm],
-        "paid": np.where(
-            rng.random(n) < paying * (1 + (arm == 1)), rng.choice([5.0, 20.0], n), 0.0
-        ),
+        "paid": rng.choice([5.0, 20.0], n) * (rng.random(n) < paying * (1 + (arm == 1))),
         "x": x,
         "level": rng.integers(0, 3, n),
         **{f"l{k}": logging_policy[:, k] for k in range(3)},
@@ -185,7 +183,8 @@ def test_a_pass_over_batches_gives_what_rests_on_weights_to_nine_digits(
         for code in ("ess", "weight-share", "mean-weight", "trajectory-weights"):
             here, there = memory.target_checks[name], streamed.target_checks[name]
             known, found = here.find(code), there.find(code)
-            assert known is not None and found is not None
+            assert known is not None
+            assert found is not None
             assert found.sentence == known.sentence
 
 
@@ -200,10 +199,16 @@ def test_what_is_of_a_sample_or_left_out_says_so(tmp_path: Path) -> None:
 
 def test_the_report_names_the_engine(tmp_path: Path) -> None:
     given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
-    opened, _ = judged([*given, "stream.batch_rows=500", "data.columns.decision=id"])
-    line = opened.facts["notes"][0]
+    given += ["stream.batch_rows=500", "data.columns.decision=id"]
+    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+        found = run_ope(compose("ope", given))
+    document = json.loads((found.folder / "ope.json").read_text("utf-8"))
+    line = document["log"]["notes"][0]
+    assert line in (found.folder / "ope.md").read_text("utf-8")
+    assert document["log"]["kept"] == 6000
     assert line.startswith("engine: streaming, 6,000 rows in 12 batches;")
-    assert "1 of 64 ids" in line and "2,004 of them" in line
+    assert "1 of 64 ids" in line
+    assert "2,004 of them" in line
 
 
 def test_size_chooses_the_engine(tmp_path: Path) -> None:
@@ -265,7 +270,8 @@ def test_wrong_propensities_withhold_the_verdict_in_both(tmp_path: Path) -> None
     first, second = (
         found.target_checks["new"].find("mean-weight-action") for found in (memory, streamed)
     )
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert second.numbers["factor"] == pytest.approx(first.numbers["factor"], rel=1e-9)
 
 
@@ -303,7 +309,8 @@ def test_decisions_that_stand_in_the_log_twice_are_found(tmp_path: Path) -> None
     given = settings(tmp_path, columns, "data.columns.decision=id", "stream.engine=streaming")
     _, found = judged([*given, "stream.sample_rows=1000"])
     copies = found.checks.find("decision-copies")
-    assert copies is not None and copies.severity is Severity.REFUSE
+    assert copies is not None
+    assert copies.severity is Severity.REFUSE
     assert copies.numbers["copies"] * 64 == pytest.approx(3000, rel=0.5)
     assert found.verdict == "cannot_tell_yet"
 
@@ -362,7 +369,7 @@ def judged_with(overrides: list[str], read: list[int]) -> tuple[OpenedLog, Appra
 
 def test_progress_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
-    opened, sampled = opened_stream(run_of(given))
+    _opened, sampled = opened_stream(run_of(given))
     from nurture_rl.workflow.ope_pass import pass_file
 
     file = pass_file(sampled, run_of(given))

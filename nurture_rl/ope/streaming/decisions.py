@@ -56,7 +56,7 @@ def batch_sums(
         summing: configuration, model and pairs.
     """
     b = summing.config.n_buckets
-    bucket, registers = _placed(contact, b, summing.compiled)
+    bucket, registers = placed(contact, b, summing.compiled)
     q = summing.model.rewards(log.features, bucket)
     rare = np.flatnonzero(np.abs(log.reward) > summing.rare)
     make = _compiled_log_sums if summing.compiled else plain_log_sums
@@ -132,7 +132,7 @@ def _worth(batch: _Batch, weight: FloatArray, weights: FloatArray, n_buckets: in
     )
 
 
-def _placed(contact: HashArray, n_buckets: int, compiled: bool) -> tuple[IntArray, FloatArray]:
+def placed(contact: HashArray, n_buckets: int, compiled: bool) -> tuple[IntArray, FloatArray]:
     """Bucket of each contact, [n], and the registers of their count."""
     if not compiled:
         return bucket_of(contact, n_buckets), registers_of(contact)
