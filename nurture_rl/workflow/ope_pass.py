@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,7 +21,7 @@ from nurture_rl.interchange.frame_batches import needed
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.ope.contact_hash import HashArray, mixed
 from nurture_rl.ope.streaming.decisions import batch_sums
-from nurture_rl.ope.streaming.passes import Pace, RowGroup, batches, in_order
+from nurture_rl.ope.streaming.passes import Pace, RowGroup, batches, in_order, joined
 from nurture_rl.ope.streaming.policy_sums import LogSums, added, arrays_of, from_arrays, no_sums
 from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.ope_config import OpeConfig
@@ -28,6 +29,7 @@ from nurture_rl.workflow.ope_sample import Sampled
 from nurture_rl.workflow.ope_targets import on_batch
 from nurture_rl.workflow.stages import code_hash
 
+KEPT_EVERY = 1.0  # seconds between two writings of what is done
 KEPT_REFUSALS = 100_000  # rows set aside that are listed; all are counted
 LOOKED_AT = 64  # one in so many decision ids is looked at for copies
 _LOOKED_SHIFT = np.uint64(64 - 6)
@@ -38,7 +40,7 @@ class Passed:
     """What a pass has summed so far."""
 
     sums: LogSums
-    groups: int = 0  # row groups
+    groups: int = 0  # units of row groups
     read: int = 0  # rows
     batches: int = 0
     kinds: Mapping[str, int] = field(default_factory=dict)  # rows set aside by kind of problem
@@ -56,7 +58,7 @@ def of_sample(sampled: Sampled, prepared: Prepared) -> Passed:
 
 
 def one_pass(sampled: Sampled, prepared: Prepared, run: OpeConfig) -> Passed:
-    """Sum the whole table up; what is done is kept on disk after every row group.
+    """Sum the whole table up; what is done is kept on disk while it goes on.
 
     Raises:
         LogError, PropensityError: more rows cannot be used than `data.max_refused` allows.
@@ -72,10 +74,13 @@ def one_pass(sampled: Sampled, prepared: Prepared, run: OpeConfig) -> Passed:
     def work(group: RowGroup) -> Passed:
         return _group(sampled, prepared, run, group)
 
-    for _, part in in_order(sampled.groups[done.groups :], work, max(run.threads, 1)):
+    units, written = joined(sampled.groups, run.stream.batch_rows), 0.0
+    for _, part in in_order(units[done.groups :], work, max(run.threads, 1)):
         done = _together(done, part)
         _require_few(sampled, done, total, run.data.max_refused)
-        _keep(kept, done)
+        if time.monotonic() - written >= KEPT_EVERY:
+            _keep(kept, done)
+            written = time.monotonic()
         PROGRESS.info(pace.line(done.read))
     _require_few(sampled, done, total, run.data.max_refused)
     kept.unlink(missing_ok=True)
@@ -88,7 +93,7 @@ def _nothing(prepared: Prepared) -> LogSums:
 
 
 def _group(sampled: Sampled, prepared: Prepared, run: OpeConfig, group: RowGroup) -> Passed:
-    """The sums of one row group."""
+    """The sums of one unit."""
     door, found = sampled.door, Passed(_nothing(prepared), groups=1)
     columns = needed(door.columns, door.meaning)
     for table, first in batches(door.path, group, columns, run.stream.batch_rows):

@@ -299,6 +299,7 @@ def test_too_many_bad_rows_stop_the_pass(tmp_path: Path) -> None:
     columns = rows()
     columns["p"][3050:3900] = np.nan  # none of them in the sample's first rows
     given = settings(tmp_path, columns, "stream.engine=streaming", "stream.sample_rows=300")
+    given.append("stream.batch_rows=1000")
     with pytest.raises(PropensityError, match=r"850 of 4000 rows .* missing propensity"):
         judged(given)
 
@@ -317,6 +318,7 @@ def test_decisions_that_stand_in_the_log_twice_are_found(tmp_path: Path) -> None
 
 def test_a_killed_pass_goes_on_where_it_was(tmp_path: Path) -> None:
     given = settings(tmp_path, rows(60_000), "stream.engine=streaming", "stream.sample_rows=2000")
+    given.append("stream.batch_rows=1000")
     whole, _ = judged(given)
     script = "import sys; from tests.pipeline.test_ope_stream import slowly; slowly(sys.argv[1:])"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'envs'}"}
@@ -359,7 +361,7 @@ def judged_with(overrides: list[str], read: list[int]) -> tuple[OpenedLog, Appra
     group = ope_pass._group
 
     def noted(*given: Any) -> Any:
-        read.append(given[-1].number)
+        read.extend(given[-1].numbers)
         return group(*given)
 
     with pytest.MonkeyPatch.context() as patch:
