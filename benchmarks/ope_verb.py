@@ -25,6 +25,7 @@ if str(ROOT) not in sys.path:  # run as a file, Python only sees this folder
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from benchmarks.timing import peak_bytes, watched
 
@@ -78,9 +79,9 @@ def _some_rows(first: int, n: int) -> pa.Table:
     )
 
 
-def _softmax(scores: np.ndarray) -> np.ndarray:
+def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float64]:
     raw = np.exp(scores.astype(np.float64))
-    return raw / raw.sum(axis=1, keepdims=True)
+    return np.asarray(raw / raw.sum(axis=1, keepdims=True))
 
 
 def bare(table: Path, threads: int) -> dict[str, float]:
@@ -182,7 +183,7 @@ def child(job: str, table: Path, threads: int) -> None:
 def markdown(found: list[dict[str, Any]]) -> str:
     """The runs as a table."""
     lines = [
-        "| job | rows | wall s | CPU s | rows/s | pass: s | CPU s | rows/s | peak MiB | other CPU |",
+        "| job | rows | wall s | CPU s | rows/s | pass s | CPU s | rows/s | peak MiB | others |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for one in found:

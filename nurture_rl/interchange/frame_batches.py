@@ -144,7 +144,8 @@ def ids_of(column: pa.ChunkedArray) -> HashArray:
         whole = whole.cast(whole.type.value_type)
     if pa.types.is_integer(whole.type):
         filled = whole.fill_null(0) if whole.null_count else whole
-        return filled.to_numpy(zero_copy_only=False).astype(np.int64, copy=False).view(np.uint64)
+        number = np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+        return number.view(np.uint64)
     if not _is_text(whole.type):
         whole = pa.array([label(value) for value in whole.to_pylist()], pa.large_string())
     text = (whole.fill_null("") if whole.null_count else whole).cast(pa.large_string())
@@ -163,9 +164,9 @@ def _sound(door: FrameDoor, table: pa.Table, first: int) -> Admission:
     for name in columns.outcomes:
         _numbers(table, name, meaning.missing)
     actions = tuple(map(str, meaning.actions))
-    for name in (columns.contact, columns.decision):
-        if name is not None:
-            _require_named(table[name], meaning.missing)
+    ids = [columns.contact, *([] if columns.decision is None else [columns.decision])]
+    for name in ids:
+        _require_named(table[name], meaning.missing)
     action = _places(table[columns.action], actions)
     propensity = _numbers(table, columns.propensity, meaning.missing)
     reward = _numbers(table, columns.reward, meaning.missing)
@@ -233,14 +234,19 @@ def _require(met: bool) -> None:
 
 def _numbers(table: pa.Table, name: str, missing: Sequence[float]) -> FloatArray:
     """A column of finite numbers, none of which stands for missing, [n]."""
+    found = _plain(table, name)
+    _require(bool(np.isfinite(found).all()))
+    _require(not missing or not bool(np.isin(found, list(missing)).any()))
+    return found
+
+
+def _plain(table: pa.Table, name: str) -> FloatArray:
+    """A column of numbers without an empty cell; NaN may be among them, [n]."""
     column = table[name].combine_chunks()
     kind = column.type
     plain = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
     _require(plain and not column.null_count)
-    found = column.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
-    _require(bool(np.isfinite(found).all()))
-    _require(not missing or not bool(np.isin(found, list(missing)).any()))
-    return found
+    return np.asarray(column.to_numpy(zero_copy_only=False).astype(np.float64, copy=False))
 
 
 def _places(column: pa.ChunkedArray, actions: tuple[str, ...]) -> IntArray:
@@ -263,12 +269,13 @@ def _places(column: pa.ChunkedArray, actions: tuple[str, ...]) -> IntArray:
 def _distributions(table: pa.Table, names: tuple[str, ...], width: int) -> FloatArray:
     """Rows that sum to 1, [n, a]."""
     _require(len(names) == width and width > 1)
-    found = np.empty((len(table), width))
+    found, total = np.empty((width, len(table))), np.zeros(len(table))
     for k, name in enumerate(names):
-        found[:, k] = _numbers(table, name, ())
-    _require(bool(found.min() >= 0.0))
-    _require(bool((np.abs(found.sum(axis=1) - 1.0) <= TOLERANCE).all()))
-    return found
+        found[k] = _plain(table, name)
+        _require(bool(found[k].min() >= 0.0))
+        total += found[k]
+    _require(bool(total.min() >= 1.0 - TOLERANCE) and bool(total.max() <= 1.0 + TOLERANCE))
+    return found.T
 
 
 def _require_named(column: pa.ChunkedArray, missing: Sequence[float]) -> None:

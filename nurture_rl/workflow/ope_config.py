@@ -80,7 +80,7 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
     run = checked.run
     if not isinstance(run, OpeConfig):
         raise ConfigError(f"expected a configuration made from ope_schema, got {type(run)}")
-    checks = [
+    checks: list[tuple[str, Any, bool]] = [
         ("data.discount", run.data.discount, 0.0 < run.data.discount <= 1.0),
         ("ask.level", run.ask.level, run.ask.level is None or 0.0 < run.ask.level < 1.0),
         ("ask.margin", run.ask.margin, run.ask.margin is None or run.ask.margin >= 0.0),
@@ -88,7 +88,7 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
     ]
     counts = ("rows", "sample_rows", "batch_rows")
     checks += [(f"stream.{name}", (n := getattr(run.stream, name)), n >= 1) for name in counts]
-    checks.append(("stream.engine", run.stream.engine, run.stream.engine in ENGINES))
+    checks += [("stream.engine", run.stream.engine, run.stream.engine in ENGINES)]
     for name, value, good in checks:
         if not good:
             raise ConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,15 +21,15 @@ from nurture_rl.interchange.frame_batches import needed
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.ope.contact_hash import HashArray, mixed
 from nurture_rl.ope.streaming.decisions import batch_sums
-from nurture_rl.ope.streaming.passes import Pace, RowGroup, batches, in_order
+from nurture_rl.ope.streaming.passes import Pace, RowGroup, batches, in_order, joined
 from nurture_rl.ope.streaming.policy_sums import LogSums, added, arrays_of, from_arrays, no_sums
-from nurture_rl.ope.targets import target_on_log
 from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.ope_config import OpeConfig
 from nurture_rl.workflow.ope_sample import Sampled
 from nurture_rl.workflow.ope_targets import on_batch
 from nurture_rl.workflow.stages import code_hash
 
+KEPT_EVERY = 1.0  # seconds between two writings of what is done
 KEPT_REFUSALS = 100_000  # rows set aside that are listed; all are counted
 LOOKED_AT = 64  # one in so many decision ids is looked at for copies
 _LOOKED_SHIFT = np.uint64(64 - 6)
@@ -39,7 +40,7 @@ class Passed:
     """What a pass has summed so far."""
 
     sums: LogSums
-    groups: int = 0  # row groups
+    groups: int = 0  # units of row groups
     read: int = 0  # rows
     batches: int = 0
     kinds: Mapping[str, int] = field(default_factory=dict)  # rows set aside by kind of problem
@@ -49,7 +50,7 @@ class Passed:
 
 def of_sample(sampled: Sampled, prepared: Prepared) -> Passed:
     """The sums of a log that is its own sample."""
-    targets = {name: one.target for name, one in prepared.asked.items()}
+    targets = {name: one.target.probabilities for name, one in prepared.asked.items()}
     sums = batch_sums(prepared.sample, sampled.contacts, targets, prepared.summing)
     refused = sampled.admission.refused
     groups = len(sampled.groups)
@@ -57,15 +58,14 @@ def of_sample(sampled: Sampled, prepared: Prepared) -> Passed:
 
 
 def one_pass(sampled: Sampled, prepared: Prepared, run: OpeConfig) -> Passed:
-    """Sum the whole table up; what is done is kept on disk after every row group.
+    """Sum the whole table up; what is done is kept on disk while it goes on.
 
     Raises:
         LogError, PropensityError: more rows cannot be used than `data.max_refused` allows.
         NurtureError: what a target policy's answer is refused for.
     """
     total = sum(group.n_rows for group in sampled.groups)
-    key = _key(sampled, run)
-    kept = Path(run.runs).resolve() / "ope" / "streams" / f"{key}.npz"
+    kept = pass_file(sampled, run)
     done = _resumed(kept, _nothing(prepared))
     if done.groups:
         PROGRESS.info("going on after %s decisions", f"{done.read:,}")
@@ -74,10 +74,13 @@ def one_pass(sampled: Sampled, prepared: Prepared, run: OpeConfig) -> Passed:
     def work(group: RowGroup) -> Passed:
         return _group(sampled, prepared, run, group)
 
-    for _, part in in_order(sampled.groups[done.groups :], work, max(run.threads, 1)):
+    units, written = joined(sampled.groups, run.stream.batch_rows), 0.0
+    for _, part in in_order(units[done.groups :], work, max(run.threads, 1)):
         done = _together(done, part)
         _require_few(sampled, done, total, run.data.max_refused)
-        _keep(kept, done)
+        if time.monotonic() - written >= KEPT_EVERY:
+            _keep(kept, done)
+            written = time.monotonic()
         PROGRESS.info(pace.line(done.read))
     _require_few(sampled, done, total, run.data.max_refused)
     kept.unlink(missing_ok=True)
@@ -90,7 +93,7 @@ def _nothing(prepared: Prepared) -> LogSums:
 
 
 def _group(sampled: Sampled, prepared: Prepared, run: OpeConfig, group: RowGroup) -> Passed:
-    """The sums of one row group."""
+    """The sums of one unit."""
     door, found = sampled.door, Passed(_nothing(prepared), groups=1)
     columns = needed(door.columns, door.meaning)
     for table, first in batches(door.path, group, columns, run.stream.batch_rows):
@@ -98,11 +101,7 @@ def _group(sampled: Sampled, prepared: Prepared, run: OpeConfig, group: RowGroup
         sums = _nothing(prepared)
         if batch.admission is not None:
             log = batch.admission.log
-            policies = on_batch(sampled.policies, run.targets, batch.admission)
-            targets = {
-                name: target_on_log(log, policy, name, log.n_rows)
-                for name, policy in policies.items()
-            }
+            targets = on_batch(sampled.policies, run.targets, batch.admission)
             sums = batch_sums(log, batch.contact, targets, prepared.summing)
         looked = batch.decision[mixed(batch.decision) >> _LOOKED_SHIFT == 0]
         kinds = _kinds(batch.refused)
@@ -133,14 +132,15 @@ def _require_few(sampled: Sampled, done: Passed, total: int, most: float) -> Non
         require_share((sampled.door.path.name, "row"), done.refused, done.read, 0.0)
 
 
-def _key(sampled: Sampled, run: OpeConfig) -> str:
-    """What tells this pass from others: the table, the settings and the code."""
+def pass_file(sampled: Sampled, run: OpeConfig) -> Path:
+    """Where progress is kept: by the table, the settings and the code of this pass."""
     stat = sampled.door.path.stat()
     table = [str(sampled.door.path.resolve()), stat.st_size, stat.st_mtime_ns]
-    asked = [asdict(run.data), dict(run.targets), asdict(run.ask), asdict(run.stream)]
+    asked: list[Any] = [asdict(run.data), dict(run.targets), asdict(run.ask), asdict(run.stream)]
     asked += [asdict(run.seeds), code_hash()]
     text = json.dumps([table, asked], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Path(run.runs).resolve() / "ope" / "streams" / f"{key}.npz"
 
 
 def _keep(path: Path, done: Passed) -> None:

@@ -107,13 +107,19 @@ def target_policies(
 
 def on_batch(
     policies: Mapping[str, TargetPolicy | Tabled], targets: Mapping[str, Any], batch: Admission
-) -> dict[str, TargetPolicy | Tabled]:
-    """The policies on another part of the log they were described for.
+) -> dict[str, FloatArray]:
+    """Probabilities of the policies on another part of the log they were described for.
 
     Args:
         policies: of `target_policies` on one part.
         targets: their descriptions.
         batch: the other part.
+
+    Returns:
+        By policy, [n, a] each.
+
+    Raises:
+        ProbabilityError, ShapeError: a policy's answer is no distribution over legal actions.
     """
     found: dict[str, TargetPolicy | Tabled] = {
         name: policy for name, policy in policies.items() if not isinstance(policy, Tabled)
@@ -122,7 +128,16 @@ def on_batch(
     for name in policies:
         if name not in found:  # a step from what was logged is of the rows at hand
             found[name] = _toward(name, _kind(name, targets[name])[1], found, batch)
-    return {name: found[name] for name in policies}
+    return {name: _answer(name, found[name], name in batch.targets, batch) for name in policies}
+
+
+def _answer(
+    name: str, policy: TargetPolicy | Tabled, checked: bool, batch: Admission
+) -> FloatArray:
+    """A policy's probabilities; what came in columns was checked at the door."""
+    if checked and isinstance(policy, Tabled):
+        return policy.probabilities
+    return target_on_log(batch.log, policy, name, batch.log.n_rows).probabilities
 
 
 def _kind(name: str, spec: Any) -> tuple[str, Any]:

@@ -85,12 +85,12 @@ def run_ope(config: DictConfig) -> Finished:
         tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
         with tracking as tracked:
             if sampled is None:
+                _tell_read(say, opened)
                 appraisal = appraised(opened, run, checked.evaluation)
             else:
-                config = asked_of(opened, run, checked.evaluation)
-                opened, appraisal = appraised_stream(opened, sampled, run, config)
-            read, source = opened.facts["kept"], opened.facts["source"]
-            say(f"{counted(read, 'decision')} of {source} {plural(read, 'is', 'are')} read")
+                how = asked_of(opened, run, checked.evaluation)
+                opened, appraisal = appraised_stream(opened, sampled, run, how)
+                _tell_read(say, opened)
             document = _document(opened, appraisal, checked.plain, run)
             PROGRESS.info("drawing the report")
             folder = root / "ope" / str(document["run"]["settings_hash"])
@@ -185,6 +185,11 @@ def _track(tracked: Run, opened: OpenedLog, appraisal: Appraisal, folder: Path) 
         known = {key: value for key, value in numbers.items() if np.isfinite(value)}
         tracked.metrics(0, {f"ope.{name}.{key}": value for key, value in known.items()})
     tracked.artifact(folder, "ope")
+
+
+def _tell_read(say: Any, opened: OpenedLog) -> None:
+    read, source = opened.facts["kept"], opened.facts["source"]
+    say(f"{counted(read, 'decision')} of {source} {plural(read, 'is', 'are')} read")
 
 
 def _tell(say: Any, document: Mapping[str, Any], folder: Path) -> None:

@@ -115,7 +115,7 @@ def _in_parts(
         return list(pool.map(part, (slice(first, min(first + size, n)) for first in firsts)))
 
 
-def _grid(config: MomentsConfig) -> tuple[FloatArray, FloatArray, FloatArray]:
+def grid_of(config: MomentsConfig) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Clips, taus and 1 / lams."""
     return np.array(config.clips), np.array(config.taus), 1.0 / np.array(config.lams)
 
@@ -126,7 +126,7 @@ def _compiled_rows(rows: Rows, config: MomentsConfig) -> Moments:
     new = no_moments(config)
     columns = (rows.taken, rows.propensity, rows.reward, rows.q_logged, rows.value)
     shift = shift_of(config.n_buckets)
-    matched = add_rows(new.sums, new.bounds, _grid(config), shift, rows.contact, columns)
+    matched = add_rows(new.sums, new.bounds, grid_of(config), shift, rows.contact, columns)
     return replace(new, matched=int(matched))
 
 
@@ -142,7 +142,7 @@ def _compiled_choices(choices: Choices, config: MomentsConfig, index: slice) -> 
         choices.reward[index],
     )
     shift, contact = shift_of(config.n_buckets), choices.contact[index]
-    matched, wrong = add_choices(new.sums, new.bounds, _grid(config), shift, contact, given)
+    matched, wrong = add_choices(new.sums, new.bounds, grid_of(config), shift, contact, given)
     if wrong >= 0:
         _refuse(index.start + wrong)
     return replace(new, matched=int(matched))

@@ -36,7 +36,7 @@ def _widen(bounds: Array, which: int, number: float) -> None:
 
 
 @_jit
-def _add(sums: Array, bounds: Array, grid: Any, weight: float, row: Any) -> int:
+def add_decision(sums: Array, bounds: Array, grid: Any, weight: float, row: Any) -> int:
     """One decision into its bucket's sums; says whether it is a matched outcome."""
     clips, taus, bite = grid
     reward, q_logged, value = row
@@ -85,28 +85,26 @@ def add_rows(sums: Array, bounds: Array, grid: Any, shift: Any, contact: Array, 
     for i in range(contact.shape[0]):
         own = sums[_bucket(contact[i], shift)]
         weight = taken[i] / propensity[i]
-        matched += _add(own, bounds, grid, weight, (reward[i], q_logged[i], value[i]))
+        matched += add_decision(own, bounds, grid, weight, (reward[i], q_logged[i], value[i]))
     return matched
 
 
 @_jit
-def predict(found: Array, features: Array, scale: Any, weights: Array, fold: Array) -> None:
+def predict(found: Array, features: Array, weights: Array, fold: Array) -> None:
     """Expected reward of every action, by the model of each row's fold, into `found`, [n, a].
 
     Args:
         found: filled, [n, a].
         features: [n, d].
-        scale: mean and spread of the features, [d] each.
         weights: of [1, features] by fold, [K, 1 + d, a].
         fold: [n].
     """
-    mean, spread = scale
     for i in range(features.shape[0]):
         own = weights[fold[i]]
         for a in range(found.shape[1]):
             found[i, a] = own[0, a]
         for j in range(features.shape[1]):
-            x = (np.float64(features[i, j]) - mean[j]) / spread[j]
+            x = np.float64(features[i, j])
             for a in range(found.shape[1]):
                 found[i, a] += x * own[1 + j, a]
 
@@ -141,5 +139,5 @@ def add_choices(
         if wrong < 0 and (negative or not abs(total - 1.0) <= TOLERANCE):
             wrong = i
         row = (reward[i], modelled[action[i]], value)
-        matched += _add(own, bounds, grid, chance[action[i]] / propensity[i], row)
+        matched += add_decision(own, bounds, grid, chance[action[i]] / propensity[i], row)
     return matched, wrong

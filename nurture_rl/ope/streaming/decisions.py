@@ -1,4 +1,4 @@
-"""From a batch of checked decisions to the sums of `policy_sums`."""
+"""From a batch of checked decisions to the sums of `policy_sums`: compiled where numba is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nurture_rl.ope.checks.exploration import ROUNDING as CERTAIN
-from nurture_rl.ope.checks.feasibility import least_second_moment
-from nurture_rl.ope.checks.grouped import unseen_inverse
-from nurture_rl.ope.contact_hash import HashArray, bucket_of, mixed
+from nurture_rl.ope.contact_hash import HashArray, bucket_of, shift_of
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
-from nurture_rl.ope.streaming.accumulate import sound_moments
-from nurture_rl.ope.streaming.moments import MomentsConfig
+from nurture_rl.ope.streaming.accumulate import COMPILED, grid_of
+from nurture_rl.ope.streaming.moments import MomentsConfig, no_moments
+from nurture_rl.ope.streaming.plain_policies import (
+    cubes,
+    plain_log_sums,
+    plain_policy_sums,
+    registers_of,
+)
 from nurture_rl.ope.streaming.policy_sums import (
     ALONE,
     LOGGED,
@@ -25,8 +27,6 @@ from nurture_rl.ope.streaming.policy_sums import (
     no_sums,
 )
 from nurture_rl.ope.streaming.reward_model import RewardModel
-from nurture_rl.ope.streaming.rows import Rows
-from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.ties import alike
 
 
@@ -36,14 +36,15 @@ class Summing:
 
     config: MomentsConfig
     model: RewardModel
-    rare: float  # size of a reward from which on it counts as a rare outcome; infinite: none does
+    rare: float  # size of a reward from which on it counts as a rare outcome
     pairs: Mapping[str, tuple[str, ...]]  # by policy, what it is compared with
+    compiled: bool = COMPILED  # by compiled loops; the sums are the same up to rounding
 
 
 def batch_sums(
     log: EvaluationLog,
     contact: HashArray,
-    targets: Mapping[str, TargetOnLog],
+    targets: Mapping[str, FloatArray],
     summing: Summing,
 ) -> LogSums:
     """Sum a batch up.
@@ -51,33 +52,22 @@ def batch_sums(
     Args:
         log: checked decisions, each an episode.
         contact: 64-bit number of each decision's contact, [n].
-        targets: every policy of `summing.pairs` on these decisions.
+        targets: probabilities of every policy of `summing.pairs` on these decisions, [n, a] each.
         summing: configuration, model and pairs.
     """
-    config, n, a = summing.config, log.n_rows, log.n_actions
-    b = config.n_buckets
-    bucket = bucket_of(contact, b)
+    b = summing.config.n_buckets
+    bucket, registers = placed(contact, b, summing.compiled)
     q = summing.model.rewards(log.features, bucket)
     rare = np.flatnonzero(np.abs(log.reward) > summing.rare)
-    empty = no_sums(config, a, {})
-    free = log.mask.sum(axis=1) > 1
-    uncertain = log.propensity < 1.0 - CERTAIN
-    batch = _Batch(log, contact, bucket, q, rare)
+    make = _compiled_log_sums if summing.compiled else plain_log_sums
+    batch = _Batch(log, contact, bucket, q, rare, targets)
+    ones = np.array([log.n_rows, log.n_rows, 0.0, 0.0])
     return replace(
-        empty,
-        rows=np.bincount(bucket, minlength=b).astype(np.float64),
-        reward=np.bincount(bucket, weights=log.reward, minlength=b),
-        taken=_by_action(bucket, log.action, None, (b, a)),
-        chance=np.array([free.sum(), (free & uncertain).sum()], dtype=np.float64),
-        least=np.array([log.propensity.min(initial=np.inf), log.reward.min(initial=np.inf)]),
-        most=np.array([log.reward.max(initial=-np.inf)]),
-        squares=np.array(
-            [log.reward @ log.reward, log.reward[rare] @ log.reward[rare], float(rare.size)]
-        ),
-        amounts=_cubes(log.reward[rare]),
-        contacts=_registers(contact) if n else empty.contacts,
-        own=_weighted_outcomes(batch, np.ones(n), 0, b),
-        policies={name: _policy_sums(batch, targets, name, summing) for name in summing.pairs},
+        make(log, bucket, summing.config, summing.rare),
+        amounts=cubes(log.reward[rare]),
+        contacts=registers,
+        own=_worth(batch, np.ones(rare.size), ones, b),
+        policies={name: _policy_sums(batch, name, summing) for name in summing.pairs},
     )
 
 
@@ -90,129 +80,117 @@ class _Batch:
     bucket: IntArray  # [n]
     q: FloatArray  # modelled reward of every action, [n, a]
     rare: IntArray  # rows of rare outcomes
+    targets: Mapping[str, FloatArray]
+
+    def taken(self, name: str, rows: IntArray) -> FloatArray:
+        """Target probabilities of the logged actions in some rows, [m]."""
+        return self.targets[name][rows, self.log.action[rows]]
 
 
-def _policy_sums(
-    batch: _Batch, targets: Mapping[str, TargetOnLog], name: str, summing: Summing
-) -> PolicySums:
-    log, target, b = batch.log, targets[name], summing.config.n_buckets
-    logged = log.logged_probabilities
-    shown = target.probabilities
-    if logged is not None:
-        shown = np.where(logged > 0.0, shown, 0.0)
-    taken = shown[np.arange(log.n_rows), log.action]
-    rows = Rows(
-        contact=batch.contact,
-        taken=target.taken,
-        propensity=log.propensity,
-        reward=log.reward,
-        q_logged=batch.q[np.arange(log.n_rows), log.action],
-        value=np.einsum("na,na->n", target.probabilities, batch.q),
+def _policy_sums(batch: _Batch, name: str, summing: Summing) -> PolicySums:
+    log, target, config = batch.log, batch.targets[name], summing.config
+    if summing.compiled:
+        found = _compiled_policy_sums(batch, target, config)
+    else:
+        placed = batch.contact, batch.bucket
+        found = plain_policy_sums(log, placed, target, batch.q, config)
+    weight = batch.taken(name, batch.rare) / log.propensity[batch.rare]
+    outcomes = {}
+    for other in (ALONE, *summing.pairs[name]):
+        if other in (ALONE, LOGGED):
+            summed = found.outcomes[other]
+            excess = weight - (1.0 if other == LOGGED else 0.0)
+            worth = _worth(batch, excess, summed.weights, config.n_buckets)
+            outcomes[other] = replace(worth, apart=summed.apart)
+        else:
+            outcomes[other] = _less_other(batch, (name, other), weight, config.n_buckets)
+    return replace(found, outcomes=outcomes)
+
+
+def _less_other(
+    batch: _Batch, pair: tuple[str, str], weight: FloatArray, n_buckets: int
+) -> OutcomeSums:
+    """Outcomes of the difference of two target policies; `weight` is the first's at rare ones."""
+    log, (name, other) = batch.log, pair
+    every = np.arange(log.n_rows)
+    excess = (batch.taken(name, every) - batch.taken(other, every)) / log.propensity
+    second = batch.taken(other, batch.rare) / log.propensity[batch.rare]
+    found = _worth(batch, weight - second, cubes(excess), n_buckets)
+    same = alike(batch.targets[name], batch.targets[other]).all(axis=1)
+    return replace(found, apart=np.asarray(float((~same).sum())))
+
+
+def _worth(batch: _Batch, weight: FloatArray, weights: FloatArray, n_buckets: int) -> OutcomeSums:
+    """What rare outcomes are worth, by weights at each of them, [m], and sums over all, [4]."""
+    worth, bucket = weight * batch.log.reward[batch.rare], batch.bucket[batch.rare]
+    return OutcomeSums(
+        gained=np.bincount(bucket, np.maximum(worth, 0.0), n_buckets).astype(np.float64),
+        lost=np.bincount(bucket, np.maximum(-worth, 0.0), n_buckets).astype(np.float64),
+        matched=np.asarray(float((worth != 0.0).sum())),
+        weights=weights,
+        apart=np.asarray(0.0),
     )
-    weight = target.taken / log.propensity
-    least = least_second_moment(log.propensity, target.taken)
+
+
+def placed(contact: HashArray, n_buckets: int, compiled: bool) -> tuple[IntArray, FloatArray]:
+    """Bucket of each contact, [n], and the registers of their count."""
+    if not compiled:
+        return bucket_of(contact, n_buckets), registers_of(contact)
+    from nurture_rl.ope.streaming.compiled_policies import place_contacts
+
+    bucket, registers = np.empty(contact.size, dtype=np.int64), np.zeros(REGISTERS)
+    place_contacts(contact, shift_of(n_buckets), bucket, registers)
+    return bucket, registers
+
+
+def _compiled_log_sums(
+    log: EvaluationLog, bucket: IntArray, config: MomentsConfig, rare: float
+) -> LogSums:
+    from nurture_rl.ope.streaming.compiled_policies import add_log
+
+    found = no_sums(config, log.n_actions, {})
+    numbers = np.array([0.0, 0.0, np.inf, np.inf, -np.inf, 0.0, 0.0, 0.0])
+    columns = (bucket, log.action, log.propensity, log.reward)
+    add_log((found.rows, found.reward, found.taken), numbers, columns, _free(log), rare)
+    return replace(
+        found, chance=numbers[:2], least=numbers[2:4], most=numbers[4:5], squares=numbers[5:]
+    )
+
+
+def _free(log: EvaluationLog) -> BoolArray:
+    """Whether a row had a choice, [n]."""
+    if log.mask.strides[0] == 0:  # one mask for all rows
+        return np.broadcast_to(log.mask[:1].sum() > 1, log.n_rows)
+    return np.asarray(log.mask.sum(axis=1) > 1)
+
+
+def _compiled_policy_sums(batch: _Batch, target: FloatArray, config: MomentsConfig) -> PolicySums:
+    from nurture_rl.ope.streaming import compiled_policies as loops
+
+    log, b, a = batch.log, config.n_buckets, batch.log.n_actions
+    moments, numbers = no_moments(config), np.zeros(loops.N_NUMBERS)
+    mass, seen, mix, unseen = np.zeros((b, a)), np.zeros((b, a)), np.zeros(a), np.zeros(a)
+    logged = log.logged_probabilities
+    columns = (batch.bucket, log.action, log.propensity, log.reward)
+    choices = (target, batch.q, log.mask, np.empty((0, a)) if logged is None else logged)
+    tables = (moments.sums, moments.bounds, mass, seen, mix, unseen)
+    loops.add_policy(tables, numbers, grid_of(config), columns, choices)
+    nothing = np.zeros(b), np.zeros(b), np.asarray(0.0)
+    alone = numbers[loops.WEIGHTS : loops.WEIGHTS + 4]
+    excess = numbers[loops.EXCESS : loops.EXCESS + 4]
     return PolicySums(
-        moments=sound_moments(rows, summing.config),
-        mix=target.probabilities.sum(axis=0),
-        mass=np.stack([np.bincount(batch.bucket, column, b) for column in shown.T], axis=1),
-        seen=_by_action(batch.bucket, log.action, taken / log.propensity, (b, log.n_actions)),
-        unseen=_unseen(log, shown),
-        second=np.array([target.second_moment.sum(), least.sum()]),
-        unsupported=np.asarray(
-            0.0 if target.unsupported is None else float(target.unsupported.sum())
-        ),
+        moments=replace(moments, matched=int(numbers[loops.MATCHED])),
+        mix=mix,
+        mass=mass,
+        seen=seen,
+        unseen=unseen,
+        second=numbers[[loops.SECOND, loops.LEAST]],
+        unsupported=np.asarray(numbers[loops.UNSUPPORTED]),
         outcomes={
-            other: _outcomes(batch, weight, targets, (name, other), b)
-            for other in (ALONE, *summing.pairs[name])
+            ALONE: OutcomeSums(*nothing, alone, np.asarray(0.0)),
+            LOGGED: OutcomeSums(*nothing, excess, np.asarray(numbers[loops.APART])),
         },
     )
-
-
-def _outcomes(
-    batch: _Batch,
-    weight: FloatArray,
-    targets: Mapping[str, TargetOnLog],
-    pair: tuple[str, str],
-    n_buckets: int,
-) -> OutcomeSums:
-    """What rare outcomes weigh for a policy, or for its difference to another."""
-    log, (name, other) = batch.log, pair
-    apart = 0
-    if other == LOGGED:
-        apart = int((~_like_the_log(log, targets[name])).sum())
-        weight = weight - 1.0
-    elif other != ALONE:
-        first, second = targets[name], targets[other]
-        apart = int((~alike(first.probabilities, second.probabilities).all(axis=1)).sum())
-        weight = weight - second.taken / log.propensity
-    return _weighted_outcomes(batch, weight, apart, n_buckets)
-
-
-def _weighted_outcomes(
-    batch: _Batch, weight: FloatArray, apart: int, n_buckets: int
-) -> OutcomeSums:
-    worth = weight[batch.rare] * batch.log.reward[batch.rare]
-    bucket = batch.bucket[batch.rare]
-    return OutcomeSums(
-        gained=np.bincount(bucket, np.maximum(worth, 0.0), n_buckets),
-        lost=np.bincount(bucket, np.maximum(-worth, 0.0), n_buckets),
-        matched=np.asarray(float((worth != 0.0).sum())),
-        weights=_cubes(weight),
-        apart=np.asarray(float(apart)),
-    )
-
-
-def _like_the_log(log: EvaluationLog, target: TargetOnLog) -> BoolArray:
-    if log.logged_probabilities is None:
-        return alike(target.taken, log.propensity)
-    same = alike(target.probabilities, log.logged_probabilities)
-    return np.asarray(same.all(axis=1))
-
-
-def _unseen(log: EvaluationLog, shown: FloatArray) -> FloatArray:
-    """Sums of the second moments that rare actions' weights have where none turned up, [a]."""
-    rows = np.arange(log.n_rows, dtype=np.int64)
-    if log.logged_probabilities is None:
-        # What was taken leaves the others a chance this small at most: few rows are asked.
-        rows = np.flatnonzero(log.propensity > 1.0 - _RARE)
-    return np.array(
-        [
-            unseen_inverse(log, action, rows) @ shown[rows, action] ** 2
-            for action in range(log.n_actions)
-        ]
-    )
-
-
-_RARE = 0.05 + 1e-9  # as `checks.grouped.RARE`
-
-
-def _cubes(values: FloatArray) -> FloatArray:
-    """Sums of v and v^3 over v > 0, then of -v and -v^3 over v < 0, [4]."""
-    up, down = np.maximum(values, 0.0), np.maximum(-values, 0.0)
-    return np.array([up.sum(), (up * up) @ up, down.sum(), (down * down) @ down])
-
-
-def _by_action(
-    bucket: IntArray, action: IntArray, weights: FloatArray | None, shape: tuple[int, int]
-) -> FloatArray:
-    """Rows, or their weights, by bucket and action, [B, a]."""
-    b, a = shape
-    return np.bincount(bucket * a + action, weights, b * a).reshape(b, a).astype(np.float64)
-
-
-def _registers(contact: HashArray) -> FloatArray:
-    """Most leading zeros + 1 of the hashed contacts of each register, [R].
-
-    Source: Flajolet, Fusy, Gandouet & Meunier (2007), HyperLogLog.
-    """
-    hashed = mixed(contact)
-    register = (hashed & np.uint64(REGISTERS - 1)).astype(np.int64)
-    rest = (hashed >> np.uint64(REGISTERS.bit_length() - 1)).astype(np.float64)
-    width = 64 - (REGISTERS.bit_length() - 1)
-    rank = np.where(rest > 0.0, width - np.floor(np.log2(np.maximum(rest, 1.0))), width + 1.0)
-    found: NDArray[np.float64] = np.zeros(REGISTERS)
-    np.maximum.at(found, register, rank)
-    return found
 
 
 def contacts_counted(registers: FloatArray) -> float:

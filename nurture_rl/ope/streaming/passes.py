@@ -19,9 +19,9 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """A unit of work, and of what can be resumed."""
+    """Row groups that follow each other: a unit of work, and of what can be resumed."""
 
-    number: int
+    numbers: tuple[int, ...]
     first_row: int  # of the whole table
     n_rows: int
 
@@ -32,18 +32,31 @@ def row_groups(path: Path) -> list[RowGroup]:
     found, first = [], 0
     for number in range(metadata.num_row_groups):
         n_rows = metadata.row_group(number).num_rows
-        found.append(RowGroup(number, first, n_rows))
+        found.append(RowGroup((number,), first, n_rows))
         first += n_rows
+    return found
+
+
+def joined(groups: Sequence[RowGroup], least: int) -> list[RowGroup]:
+    """Neighbours put together until each unit has so many rows; the last may have fewer."""
+    found: list[RowGroup] = []
+    for group in groups:
+        last = found[-1] if found else None
+        if last is not None and last.n_rows < least:
+            numbers = last.numbers + group.numbers
+            found[-1] = RowGroup(numbers, last.first_row, last.n_rows + group.n_rows)
+        else:
+            found.append(group)
     return found
 
 
 def batches(
     path: Path, group: RowGroup, columns: Sequence[str], batch_rows: int
 ) -> Iterator[tuple[pa.Table, int]]:
-    """Parts of a row group, each with the number of rows of the table before it."""
+    """Parts of a unit, each with the number of rows of the table before it."""
     first = group.first_row
     with pq.ParquetFile(path) as file:
-        read = file.iter_batches(batch_rows, [group.number], list(columns), use_threads=False)
+        read = file.iter_batches(batch_rows, list(group.numbers), list(columns), use_threads=False)
         for batch in read:
             yield pa.Table.from_batches([batch]), first
             first += len(batch)

@@ -18,9 +18,7 @@ from nurture_rl.ope.value_model import ValueDesign, reward_weights
 class RewardModel:
     """Expected reward of every action, linear in features, cross-fitted by bucket of contacts."""
 
-    mean: FloatArray  # of the features, [d]
-    spread: FloatArray  # by which they are divided, [d]
-    weights: FloatArray  # of [1, features] for every action by fold, [K, 1 + d, a]
+    weights: FloatArray  # of [1, features as they are] for every action by fold, [K, 1 + d, a]
     fold: IntArray  # whose model answers for a bucket: one that never saw it, [B]
 
     def rewards(self, features: NDArray[np.float32], bucket: IntArray) -> FloatArray:
@@ -30,9 +28,9 @@ class RewardModel:
         if COMPILED:
             from nurture_rl.ope.streaming.compiled import predict
 
-            predict(found, features, (self.mean, self.spread), self.weights, fold)
+            predict(found, features, self.weights, fold)
             return found
-        x = (features.astype(np.float64) - self.mean) / self.spread
+        x = features.astype(np.float64)
         for k, weights in enumerate(self.weights):
             rows = np.flatnonzero(fold == k)
             found[rows] = weights[0] + x[rows] @ weights[1:]
@@ -61,4 +59,7 @@ def reward_model(log: EvaluationLog, design: ValueDesign, n_buckets: int) -> Rew
         ends = design.cells(k)
         fold[log.cluster[design.order[ends[0] : ends[-1]]]] = k
     # The bin is a feature of the design too; it is the same in every row here and counts as 0.
-    return RewardModel(mean[:d], spread[:d], np.ascontiguousarray(weights[:, : 1 + d]), fold)
+    own = weights[:, : 1 + d].copy()
+    own[:, 1:] /= spread[:d, None]
+    own[:, 0] -= np.einsum("d,kda->ka", mean[:d], own[:, 1:])
+    return RewardModel(own, fold)
