@@ -1,4 +1,4 @@
-"""Whether compiled loops can be had in this process, and a word where something does without."""
+"""Whether compiled loops are available in this process, and a warning where they are not used."""
 
 from __future__ import annotations
 

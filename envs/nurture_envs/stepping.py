@@ -34,7 +34,7 @@ class Stepped:
 
 
 class Player(Protocol):
-    """Plays contacts, all of them one bin at a time. What it returns, it never changes again."""
+    """Plays all contacts, one bin at a time. It never changes an array that it has returned."""
 
     def begin(self, keys: Tensor) -> Decision:
         """Contacts at their first bin, one per key [n]."""

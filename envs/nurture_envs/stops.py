@@ -1,7 +1,7 @@
 """What people can say that forbids mail in every journey, whatever its signals and guardrails.
 
-A journey's own guardrails come on top. A negative reply counts like an opt-out: who answers "not
-interested" has said no, and only a yes of their own takes that back.
+A journey's own guardrails are applied too. A negative reply counts like an opt-out: a person who
+answers "not interested" has refused mail, and only consent of their own takes that back.
 """
 
 from __future__ import annotations

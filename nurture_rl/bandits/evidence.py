@@ -24,13 +24,13 @@ class Ridges:
 def best_ridges(
     gram: FloatArray, right: FloatArray, leftover: float, freedom: int, n_main: int
 ) -> Ridges:
-    """Maximise the evidence over a grid of both precisions; the noise has its best value at each.
+    """Maximise the evidence over a grid of both precisions; at each, the noise is maximised out.
 
         log evidence = -freedom/2 log(leftover - right^T (gram + K)^-1 right)
                        - 1/2 log det(I + K^-1 gram),    K = diag(main .., crossed ..)
 
-    The two kinds of effect need their own precision: a dozen actions with effects among a
-    thousand context effects that are mostly 0 would all be shrunk away by a common one.
+    The two kinds of effect need their own precision. A common one would shrink everything: of a
+    thousand context effects most are 0, and a dozen real action effects would vanish among them.
 
     Args:
         gram: Gram matrix of the columns, [p, p].

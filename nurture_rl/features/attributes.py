@@ -14,7 +14,7 @@ from nurture_rl.wording import counted
 
 
 def unreadable_numbers(about: Contacts, journey: Journey) -> Iterator[tuple[str, str]]:
-    """Contacts with an attribute that should be a number and is none, each with the reason."""
+    """Contacts with an attribute that should be a number but is not, each with the reason."""
     numbers = [f for f in journey.features if f.kind == "attribute" and not f.levels]
     for place, attributes in enumerate(about.attributes):
         for feature in numbers:
@@ -29,7 +29,7 @@ def unreadable_numbers(about: Contacts, journey: Journey) -> Iterator[tuple[str,
 
 
 def unknown_levels(about: Contacts, journey: Journey) -> list[str]:
-    """A sentence per attribute that contacts have, and none of them at a level of the journey."""
+    """A sentence for each attribute whose values, over all contacts, match no declared level."""
     spec = FeatureSpec.of(journey)
     encoded = spec.encode_attributes(about.attributes)
     notes, start = [], 0

@@ -187,8 +187,8 @@ def signal_events(
 def early_decisions(times: DecisionTimes, spec: FeatureSpec) -> BoolArray:
     """Decisions made before their own bin began, whose features would know the future, [n].
 
-    Features read the bins before the decision's; were one of those still open at the decision, it
-    would hold events that had not happened yet. Features that read no past cannot leak.
+    Features read the bins before the decision's. If one of these is still open when the decision
+    is made, it also holds later events. Features that read no past cannot leak.
     """
     if all(feature.kind in _ATTRIBUTE_KINDS for feature in spec.features):
         return np.zeros(len(times.step), bool)

@@ -33,8 +33,8 @@ class Outcomes:
 
     channels: FloatArray  # sums up to the next decision, late records included, [n, c]
     reward: FloatArray  # the journey's unit, action price taken off, [n]
-    matured: BoolArray  # everything of the decision's bin is in the log by now, [n]
-    complete: BoolArray  # everything of the episode's whole horizon is, [n]
+    matured: BoolArray  # all events of the decision's bin are in the log by now, [n]
+    complete: BoolArray  # all events of the episode's whole horizon are in the log, [n]
     terminal: BoolArray  # the episode ended before the next decision, [n]
     available: BoolArray  # the contact could be reached, [n]
     age: IntArray  # whole bins passed since the decision's, [n]; -1: it is still open
@@ -44,16 +44,16 @@ class Outcomes:
 def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us: int) -> Outcomes:
     """Join each decision with what followed it.
 
-    An event belongs to the last decision of the episode at or before it, so nothing is lost where
-    decisions are made inside a bin or bins are skipped. What comes after the bin in which the
-    episode ended (a terminal signal, an exit, the horizon) or before its first decision belongs to
-    none. An event of a contact with overlapping episodes counts in each.
+    An event belongs to the last decision of the episode at or before it, so no event is lost where
+    decisions are made inside a bin or bins are skipped. An event before the episode's first
+    decision, or after the bin in which it ended (a terminal signal, an exit, the horizon), belongs
+    to no decision. Where a contact has overlapping episodes, its event counts in each.
 
-    `complete` does not look at how an episode went: one that ended early counts as complete no
-    sooner than one that did not, or a running log would keep successes and leave out the rest. Nor
-    does it look at what was carried out: a send is withdrawn because somebody opted out, and a log
-    without the episodes in which that happened would hardly know an opt-out. What was not carried
-    out costs nothing.
+    `complete` does not depend on how an episode went. If an episode that ended early counted as
+    complete sooner, a log that still runs would keep successes and leave out the rest. It does not
+    depend on what was carried out either: a send is withdrawn because a contact opted out, and
+    without those episodes a log would show too few opt-outs. A decision that was not carried out
+    costs nothing.
 
     Args:
         decisions: `action` and `mask` as in the decisions table, [n].
@@ -128,7 +128,7 @@ def _bins_late(
 def _age(times: DecisionTimes, contacts: Contacts, journey: Journey, as_of_us: int) -> IntArray:
     """Whole bins between the end of each decision's bin and the read-out, [n]."""
     zones = contacts.zones.astype(str)[times.contact] if len(times.step) else np.zeros(0, "U1")
-    # A log without any event was read before everything; 1970 is early enough.
+    # A log without events counts as read in 1970, before all decisions.
     now_us = local_microseconds(np.full(len(times.step), max(as_of_us, 0)), zones)
     now = journey.clock.bin_of(now_us, times.anchor_us)
     return np.asarray(np.maximum(now - times.step - 1, -1))

@@ -74,9 +74,9 @@ def decision_table(
 
 
 def clusters_of(contact_ids: pa.ChunkedArray, contacts: pa.Table) -> pa.Array:
-    """What is independent of each other: a contact's account where it has one, else the contact.
+    """The independent units: a contact's account where it has one, otherwise the contact.
 
-    Colleagues of a buying group talk to each other; splits and intervals take an account whole.
+    Colleagues of a buying group talk to each other: splits and intervals never divide an account.
 
     Args:
         contact_ids: contacts of the decisions, [n].
@@ -106,7 +106,7 @@ def _with_columns(
     sums = pa.array(followed.channels.ravel())
     late = followed.event_delay.astype(np.int32).ravel()
     offsets = pa.array(np.arange(n + 1) * width, pa.int32())
-    # A world learns what follows from mail that went; a policy is judged by all that it chose.
+    # A world learns from mail that was sent; a policy is judged by everything that it chose.
     age = np.where(deferred_of(decisions), -1, followed.age)
     added = {
         "features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1]),

@@ -1,7 +1,7 @@
 """Which decisions of a checked log can be judged, and why the others cannot.
 
-One bad row ends no log: what is unusable is set aside by itself, with its episode or with its
-contact, whichever keeps the rest true.
+One bad row does not stop a log. An unusable row is set aside alone, with its episode, or with its
+contact: as much as is needed so that the rest is correct.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def unusable(
 ) -> pa.Array:
     """Why each decision cannot be judged, null where it can, [n] strings "<kind>: <detail>".
 
-    Of a bin that was decided twice the first decision stands, or the one that was carried out. A
-    decision that cannot be used takes its episode with it: what is left of one would be weighted
-    as if nothing had been decided in between.
+    Where a bin was decided twice, the first decision is kept, or the one that was carried out. If
+    a decision cannot be used, its whole episode is left out: the rest of the episode would be
+    weighted as if nothing had been decided in between.
 
     Args:
         contacts, decisions: checked tables.
@@ -205,9 +205,10 @@ def _untimely(
 
 
 def _second_decisions(decisions: pa.Table, named: _Named, reasons: Texts) -> None:
-    """Note every decision of a bin but the first, among those that nothing else speaks against.
+    """Mark all decisions of a bin except the first, among decisions that are otherwise usable.
 
-    Where two that were carried out took different actions, what followed is neither's for sure.
+    Where two carried-out decisions took different actions, nobody can tell which one the later
+    events belong to.
     """
     good = np.flatnonzero(reasons == "")
     step, deferred = np.asarray(decisions["step"]), np.asarray(decisions["deferred"])

@@ -2,11 +2,11 @@
 
 A record (an event, a contact row) carries one key or several. Keys of one record are linked from
 the time that record became known. A key's `linked_at` is the earliest time at which a chain of
-links led from it to the contact's root key: the smallest possible largest link time over all
-paths, which is the largest link time on its path in a minimum spanning tree.
+links led from it to the contact's root key. That is the minimum over all paths of the largest link
+time on the path; it equals the largest link time on the key's path in a minimum spanning tree.
 
-A key linked to very many others (a shared inbox, a kiosk's cookie) says nothing about who is
-there: it links nobody and names nobody. An explicit contact id (`id:...`) is never such a key.
+A key linked to very many others (a shared inbox, a kiosk's cookie) does not identify a person. It
+makes no links and names no contact. An explicit contact id (`id:...`) is never such a key.
 """
 
 from __future__ import annotations

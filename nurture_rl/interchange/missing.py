@@ -1,4 +1,4 @@
-"""Ids that name nobody: empty cells, NaN, None, and the codes that a log writes for missing."""
+"""Missing ids: empty cells, NaN, None, and the codes that a log writes for missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 Texts = NDArray[np.object_]
 
-# What other programs write where they have no id; none of them may become one person.
+# What other programs write for a missing id; rows with such a text are not one person.
 NOBODY = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "nat", "inf", "-inf"})
 
 

@@ -1,4 +1,4 @@
-"""Episodes played in a world, through the environment that everybody else uses."""
+"""Episodes played in a world, through the same environment that users train in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distributions that were rounded when they were written: made whole again, and said."""
+"""Distributions that were rounded when they were written: rescaled to a sum of 1, with a note."""
 
 from __future__ import annotations
 

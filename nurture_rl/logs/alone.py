@@ -14,9 +14,9 @@ _ASKED_AGAIN = 1.0  # seconds after which a waiting process looks up, so that it
 def alone(path: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; others wait until it is free.
 
-    The lock is SQLite's on an empty database: portable, no child process inherits it, and a killed
-    process leaves it open. The file stays, for a lock that is removed may be held twice. It must
-    lie on a disk that locks work on; those of network disks often do not.
+    The lock is SQLite's on an empty database: it is portable, no child process inherits it, and it
+    is free again when its process is killed. The file is never removed: two processes could then
+    hold two locks of one name. Locks on network disks often do not work.
 
     Args:
         path: the lock file, in a folder that is there.

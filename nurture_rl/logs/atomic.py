@@ -87,7 +87,7 @@ def _sync(path: Path) -> None:
 
 
 def _umask() -> int:
-    """The process's umask: `mkstemp` and `mkdtemp` ignore it and lock everybody else out."""
+    """The process's umask: `mkstemp` and `mkdtemp` ignore it and give access to the owner only."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

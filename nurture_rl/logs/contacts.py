@@ -16,11 +16,11 @@ _ORDER = ("contact_id", "account_id", "time_zone", "zone_confidence", "consent",
 
 
 def fold_contacts(rows: pa.Table) -> pa.Table:
-    """One row per contact id, the same whatever the order of the rows.
+    """One row per contact id; the order of the rows makes no difference.
 
-    Where rows of one contact differ: consent holds only if every row says so; the zone is the one
-    stated with most confidence; of two account ids the smaller; attributes are united, and of two
-    values the one of the row that sorts first.
+    Where rows of one contact differ: consent needs every row to say so; the zone is the one stated
+    with most confidence; the smaller account id is taken; attributes are united, and of two values
+    of an attribute the one in the row that sorts first is taken.
 
     Args:
         rows: contacts with their resolved ids.

@@ -41,9 +41,9 @@ def check_decisions(
 ) -> RawTable:
     """Keep decisions whose probabilities, mask, action and propensity agree with one another.
 
-    A missing propensity is no fault: it stays null. Numbers are held against one another as closely
-    as they were written; a distribution kept with few decimals is brought back to a sum of 1, with
-    the propensity as the taken action's probability.
+    A missing propensity is not a fault: it stays null. Numbers are compared with the precision they
+    were written with. A distribution with few decimals is rescaled to a sum of 1, and the
+    propensity becomes the taken action's probability.
 
     Args:
         rows: decisions with every required field, [n].

@@ -1,4 +1,4 @@
-"""The content of tables as one hash: equal tables hash alike in whatever file they lie."""
+"""The content of tables as one hash: equal tables have equal hashes, in any file format."""
 
 from __future__ import annotations
 

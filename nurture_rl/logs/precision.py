@@ -1,7 +1,7 @@
 """How precisely probabilities were written down, and so how closely they can be checked.
 
-A log that keeps four decimals of thirds sums to 0.9999, and is right. Numbers are read as written
-with as many decimals as it takes to give them back; an error of half the last one each is allowed.
+Three thirds written with four decimals sum to 0.9999, which is not a fault. A number's precision is
+the least number of decimals that gives it back; an error of half the last decimal is allowed.
 """
 
 from __future__ import annotations

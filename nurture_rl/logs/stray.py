@@ -22,11 +22,11 @@ HORIZONS = 3  # or this many horizons, where they are longer
 def sift_strays(
     events: pa.Table, decisions: pa.Table, journey: Journey | None, now_us: int | None
 ) -> RawTable:
-    """Set events aside that lie in a time the log does not reach.
+    """Set aside events with a time stamp far after the end of the log.
 
-    Everything follows from the last decision: an event is stray when, from there on, nothing
-    happened for longer than `SILENCE_DAYS` (or `HORIZONS` horizons of the journey) before it. Where
-    the decisions are all past at the reading, what lies more than a day in its future is stray too.
+    An event is stray if it comes after the last decision and after a gap without any event that is
+    longer than `SILENCE_DAYS` (or `HORIZONS` horizons of the journey). Where all decisions lie
+    before the reading, an event more than a day after the reading is stray too.
 
     Args:
         events: checked events.

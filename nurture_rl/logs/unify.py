@@ -39,7 +39,7 @@ def unify(tables: Mapping[TableKind, pa.Table], max_degree: int) -> Unified:
 
     Args:
         tables: checked rows of every table.
-        max_degree: a key linked to more distinct keys than this names nobody.
+        max_degree: a key linked to more distinct keys than this identifies no contact.
     """
     records = [_keyed(tables[kind], kind) for kind in tables]
     offsets = np.cumsum([0, *(len(tables[kind]) for kind in tables)])

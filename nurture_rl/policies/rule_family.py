@@ -13,7 +13,7 @@ from nurture_rl.policies.policy import Spec
 from nurture_rl.policies.program import DRIP, described_rule
 
 Choice = str | int | None
-Setting = Mapping[str, Choice]  # by dial; a dial that is not named stands at its first choice
+Setting = Mapping[str, Choice]  # by dial; a dial that is not named has its first choice
 Written = list[Spec]  # rules as a journey file writes them
 
 WAIT = "pause:1"
@@ -35,8 +35,9 @@ class Dial:
 class RuleFamily:
     """Programs made of a base and a few dials; every one is a list of rules in plain data.
 
-    Bases: the journey's `expert` and `rules`, its drip, and `told`, which mails on the topic that a
-    contact's attribute names and waits for everybody else. What the journey lacks is left out.
+    Bases: the journey's `expert` and `rules`, its drip, and `told`, which sends mail on the topic
+    that a contact's attribute names and waits where there is none. Bases that the journey does not
+    have are left out.
     """
 
     journey: Journey

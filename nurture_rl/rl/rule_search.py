@@ -66,11 +66,11 @@ def search_rules(
 ) -> TunedRules:
     """Turn one dial after the other and keep what helps, from every base.
 
-    Every program is played on the same contacts with the same luck; in an ensemble each contact
-    draws its member, so all members are heard. A choice is kept where it gains more than one
-    standard error of the paired difference, so that luck alone seldom turns a dial and what people
-    wrote stands until something is better. The base that is best as it stands is tuned first and
-    once more at the end, for dials may depend on each other.
+    Every program is played on the same contacts with the same random numbers. In an ensemble each
+    contact draws a member, so all members count. A choice is kept if it gains more than one
+    standard error of the paired difference, so chance alone seldom changes a rule that people
+    wrote. The base that is best before tuning is tuned first, and once more at the end, because
+    dials may depend on each other.
 
     Args:
         simulation: the learned world.

@@ -26,7 +26,7 @@ from nurture_rl.serving.records import Answer, Decision, Quarantined, Refusal
 from nurture_rl.serving.service import Ask, Service
 from nurture_rl.serving.traffic import Bodies, Busy, Lane, Limits, Pulse
 
-_LOOKS = 5  # at what was acknowledged meanwhile: a crowd that never falls silent holds nobody up
+_LOOKS = 5  # for events that arrived meanwhile: a steady stream of them must not delay an answer
 _STEP_ROWS = 128  # decided at a time, so that a long request lets others in between
 _SMALL_THREADS = 16  # they mostly wait for the disk
 _BULK_THREADS = 2
@@ -149,7 +149,7 @@ def _ask_again(
 def _part(
     service: Service, asks: Sequence[Ask], now_us: int | None, first: bool
 ) -> Sequence[Answer]:
-    """The answers of one step. What earlier steps decided stands, so a later one only refuses."""
+    """The answers of one step. Decisions of earlier steps stand; a later step can only refuse."""
     try:
         return service.decide(asks, now_us)
     except sqlite3.Error as error:
@@ -260,7 +260,7 @@ def _too_deep(_: Request[Any, Any, Any], error: Exception) -> Body:
 
 
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Body:
-    """What nobody foresaw: the caller gets a name to ask for, the operator the whole story."""
+    """An unexpected error: the caller gets an error id, the operator's log the full traceback."""
     name = uuid4().hex[:12]
     print(f"serve: request {name} ({request.method} {request.url.path}):", file=sys.stderr)
     traceback.print_exception(error, file=sys.stderr)

@@ -36,7 +36,7 @@ _SCHEMAS: Mapping[TableKind, pa.Schema] = {
     **TABLES,
     TableKind.DECISIONS: pa.schema([*DECISIONS, *REPLAYED]),
 }
-_MARKER = ".nurture_rl_export"  # a folder without it is not ours to replace
+_MARKER = ".nurture_rl_export"  # only a folder that holds this file may be replaced
 
 Cells = dict[str, Any]
 
@@ -49,11 +49,11 @@ class ExportSummary:
 
 
 def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSummary:
-    """Write events, contacts and decisions as a raw log; whole or not at all.
+    """Write events, contacts and decisions as a raw log; on an error nothing is written.
 
     Args:
         store: what was served.
-        out: the folder to make; an earlier export there is replaced, and nothing else ever is.
+        out: the folder to make; only an earlier export there is replaced.
         form: one of FORMATS.
 
     Raises:

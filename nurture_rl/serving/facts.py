@@ -1,8 +1,8 @@
 """What is known of contacts at a moment: the past for features, the present for guardrails.
 
 A pure function of journey, contacts, events, planned sends and the moment. Wall-clock hours count
-from 1970 in the contact's zone, as in the simulator; since a send count the hours that have passed,
-also where clocks were set in between.
+from 1970 in the contact's zone, as in the simulator. The time since a send is the hours that have
+really passed, also across a change to or from summer time.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def known(
 ) -> Known:
     """What is known of each contact.
 
-    For features an event is known once it has happened and was recorded. Guardrails count what
-    forbids mail from its acknowledgement on, whatever its times: see `standing_of`. A planned send
-    counts as a send at its time until a `sent` event names its decision, an escalation from its
-    decision on.
+    For features, an event is known once it has happened and was recorded. For guardrails, an
+    event that forbids mail counts from its acknowledgement on, whatever its time stamps say.
+    A planned send counts as a send at its time until a `sent` event names its decision. An
+    escalation counts from its decision on.
 
     Args:
         journey: whose signals, clock and guardrails.
@@ -183,7 +183,7 @@ def _count_calls(
     zones: NDArray[np.str_],
     last: NDArray[np.int32],
 ) -> None:
-    """Let every decided escalation count as the signal that its event will be."""
+    """Count every decided escalation as its signal, before the event is reported."""
     channels = [journey.channel_index(s.name) for s in journey.signals if s.type == "escalated"]
     rows = np.array([row for row, view in enumerate(views) for _ in view.calls], np.int64)
     called = np.array([call.at_us for view in views for call in view.calls], np.int64)
@@ -204,7 +204,7 @@ def _ended_by(journey: Journey, last: NDArray[np.int32]) -> tuple[str, ...]:
 
 
 def _available(journey: Journey, views: Sequence[ContactView]) -> BoolArray:
-    """Where contacts may be out of reach, silence means they are."""
+    """Contacts with no stated availability: unavailable where the journey reads availability."""
     silent = not journey.guardrails.availability
     return np.array([silent if v.available is None else v.available for v in views], np.bool_)
 

@@ -1,4 +1,4 @@
-"""The words of a journey's events, and which of them may forbid mail: none is lost in silence."""
+"""The words of a journey's events, and which of them may forbid mail: none is silently dropped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.stops import FORBIDDING_TYPES, forbids, say_of
 from nurture_rl.logs.vocabulary import SHIPPED_WORDS, Vocabulary, words_of
 
-# Their sends fill caps, their calls and their answers begin conversations.
+# Sends count towards caps; calls and replies begin conversations.
 _ALWAYS = FORBIDDING_TYPES | {"reply", "sent", "escalated"}
 
 
@@ -17,7 +17,7 @@ class Forbidding:
     """The events after which a journey sends less than before."""
 
     types: frozenset[str] = _ALWAYS
-    words: Vocabulary = SHIPPED_WORDS  # whatever else may come
+    words: Vocabulary = SHIPPED_WORDS  # all known event types and reply classes
 
     @classmethod
     def of(cls, journey: Journey) -> Forbidding:

@@ -1,6 +1,7 @@
-"""Rows of events as they come: read strictly, and what may forbid mail as far as it can be read.
+"""Incoming event rows: read strictly, but a row that may forbid mail as far as it can be read.
 
-Nothing that may forbid mail is dropped: it is stored with what was mended, or refused out loud.
+No row that may forbid mail is dropped: it is stored with notes on what was mended, or refused with
+an error.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class ReadRow:
     """A row that became an event."""
 
     position: int  # in the request, from 0
-    event: Event  # recorded when the row says; on its own clock the server knows better
+    event: Event  # with the row's recorded_at; a server on its own clock replaces it
     raw: dict[str, Any]
     notes: tuple[str, ...]  # what was mended
 
@@ -71,7 +72,7 @@ def read_rows(
 
 
 def may_forbid(row: dict[str, Any], forbidding: Forbidding) -> bool:
-    """False only where it is plain that a row says nothing against mail."""
+    """False only where a row clearly does not forbid mail."""
     kind, reply = _words(row, forbidding.words)
     if kind is None or (reply is None and row.get("reply_class") is not None):
         return True

@@ -1,4 +1,4 @@
-"""Which of some events are new: an id stands for one event, and no opt-out hides behind another."""
+"""Which events are new: an id stands for one event, and an opt-out is never taken for a repeat."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def settle(events: Sequence[Event], stored: Mapping[str, Event], forbidding: For
 
 
 def _content(event: Event) -> tuple[str, ...]:
-    """What makes an event another one. A second word against mail may come at another time."""
+    """What tells events apart. For one that forbids mail, the time is part of it."""
     word = forbids(say_of(event.type, event.reply_class))
     at = str(event.occurred_us) if word else ""
     return contact_key(event.contact_id), event.type, event.reply_class or "", at

@@ -35,8 +35,8 @@ class ServeOptions:
     store: str | None = None  # SQLite file, made if absent; null: store.db under `runs`
     host: str = "127.0.0.1"  # address or name to listen on
     port: int = 8321  # from 1 to 65535
-    # Folder of checked tables whose contacts and events are known from the start; null: those that
-    # the newest bundle learned from, none with a bundle that is named.
+    # Folder of checked tables whose contacts and events are known from the start; null: the tables
+    # that the newest bundle learned from, or none if `bundle` is given.
     logs: str | None = None
     # IANA zone of contacts who have none; null: the one of the log behind the newest bundle, else
     # Europe/Berlin.
@@ -104,7 +104,7 @@ def _microseconds_now() -> int:
 
 
 def _quieten_garbage_collection() -> None:
-    """Leave what is loaded out of every later collection: half again the throughput."""
+    """Keep loaded objects out of later collections; this raises throughput by half."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)

@@ -1,7 +1,7 @@
-"""Opening a store's file: whose it is, that nobody else writes it, and from which version it came.
+"""Opening a store's file: check its owner and version, and lock it for one writer.
 
-Another program's database is never touched. One process at a time writes a store: two would give
-each contact two locks, and two mails.
+Another program's database is never touched. Only one process writes a store at a time: two would
+hold separate locks and could mail one contact twice.
 """
 
 from __future__ import annotations

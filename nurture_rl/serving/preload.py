@@ -1,4 +1,4 @@
-"""Taking a log into a store once, however often a server is started with it."""
+"""Loading a log into a store once, even if a server is started with it many times."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _KINDS = (TableKind.CONTACTS, TableKind.EVENTS)
 
 
 def load_once(store: Store, folder: Path) -> tuple[int, int] | None:
-    """Take in the contacts and events of an ingested log, unless the store has had this content.
+    """Load the contacts and events of an ingested log, unless the store has loaded it before.
 
-    What was loaded is remembered by its bytes, and only once all of it is in: a log that changed,
-    or one whose loading was cut short, is read again.
+    The store remembers a hash of the content, and only after all of it was stored: a log that
+    changed, or whose loading was interrupted, is read again.
 
     Returns:
         New contacts and new events, or None where this very log was loaded before.

@@ -129,7 +129,7 @@ class StoreReader:
         return dict(self._among("withdrawals", "decision_id", decision_ids, columns))
 
     def not_carried_out(self) -> frozenset[str]:
-        """Decisions that were taken back, and that no event names as done all the same."""
+        """Decisions that were withdrawn and that no event reports as carried out."""
         asked = (
             "SELECT decision_id FROM withdrawals WHERE decision_id NOT IN "
             "(SELECT decision_id FROM events WHERE decision_id IS NOT NULL)"

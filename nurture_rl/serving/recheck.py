@@ -1,4 +1,4 @@
-"""Decisions asked for again: what was decided stays, whether it may still be done is asked anew."""
+"""Repeated requests: the decision stays the same; whether it is still allowed is checked again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Pair = tuple[Decision, ContactView]
 
 
 def recheck(bundle: Bundle, pairs: Sequence[Pair], now_us: int, default_zone: str) -> list[Answer]:
-    """Say again what was decided, where it may still be done now.
+    """Return the recorded decisions that are still allowed now, and refuse the others.
 
-    Nothing but a send or a call can do harm late, so that every other decision is given as it is.
-    A send or a call is good for its bin, in the journey that made it, as long as nothing forbids
-    it; the decision's own reservation does not count against it.
+    Only a send or a call can do harm late, so every other decision is returned as it is. A send or
+    a call stays valid in its bin and journey, as long as no guardrail forbids it; the decision's
+    own reservation is not counted.
 
     Args:
         bundle: what is served now.
@@ -31,7 +31,7 @@ def recheck(bundle: Bundle, pairs: Sequence[Pair], now_us: int, default_zone: st
         default_zone: zone of contacts who have none.
 
     Returns:
-        The decision, or a refusal that says why it must not be carried out any more.
+        Per pair the decision, or a refusal that says why it must no longer be carried out.
     """
     asked = [i for i, (decision, _) in enumerate(pairs) if _acts(decision)]
     against = _against(bundle, [pairs[i] for i in asked], now_us, default_zone)

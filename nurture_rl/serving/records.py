@@ -65,7 +65,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A decision to send or to escalate: it counts from the decision on, reported or not."""
+    """A decision to send or to escalate; it counts from the decision on, even before a report."""
 
     decision_id: str
     at_us: int  # microseconds since 1970 UTC
@@ -81,8 +81,8 @@ class ContactView:
     episode: Episode
     sends: tuple[Planned, ...]  # each until a `sent` event names it
     calls: tuple[Planned, ...] = ()  # escalations
-    available: bool | None = None  # None: nobody said
-    acknowledged: bool = False  # every event was, before this moment, whatever its times say
+    available: bool | None = None  # None: not stated
+    acknowledged: bool = False  # all events came before this moment, whatever their time stamps
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from nurture_rl.serving.store import Store
 _log = logging.getLogger(__name__)
 
 _STRIPES = 64
-EVERYWHERE = (-12, 14)  # hours: whatever the default zone, every zone on earth
+EVERYWHERE = (-12, 14)  # hours: covers every zone on earth, for any default zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class ServerSettings:
     simulated_clock: bool  # requests may say what time it is
     clock: Callable[[], int]  # microseconds since 1970 UTC
     seed: int | None = None  # None: the store's own
-    # Hours by which the zone of a contact without one may be off the default zone. The journey's
-    # own figure belongs to the zone its author had in mind, which nothing says is this one.
+    # Hours by which an unknown zone may differ from the default zone, lowest and highest. The
+    # journey's own figure belongs to its author's zone, which may be another one.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
 
     def __post_init__(self) -> None:
@@ -82,9 +82,8 @@ class Appended:
 class Service:
     """A bundle deciding over a store.
 
-    Everything about a contact happens under that contact's lock, so that two requests at once
-    cannot both decide on facts that the other changes, and an event acknowledged before a
-    decision is known to it.
+    All work on a contact happens under that contact's lock. So two requests at once cannot decide
+    on facts that the other one changes, and a decision knows every event acknowledged before it.
     """
 
     def __init__(self, bundle: Bundle, store: Store, settings: ServerSettings) -> None:
@@ -132,10 +131,10 @@ class Service:
 
     @contextmanager
     def watched(self) -> Iterator[Callable[[], set[str]]]:
-        """Gives the keys of contacts about whom what may forbid mail was acknowledged since last.
+        """Yield a function that gives the contacts with new events that may forbid mail.
 
-        Whoever decides looks here until nothing is new before answering: what was decided first
-        may be out of date.
+        Each call gives the keys since the last call. A caller that decides asks again until
+        nothing is new, and then answers: its first decisions may be out of date.
         """
         told: set[str] = set()
 
@@ -168,7 +167,7 @@ class Service:
             quarantined: rows to keep beside them.
             kept: further ones, for ids that turn out to be taken.
         """
-        # Ids too: an opt-out must not meet another contact's event of the same id unseen.
+        # Lock event ids too: two contacts may send events with one id at the same time.
         names = [name for event in events for name in (event.contact_id, event.event_id)]
         with self._locked(names):
             now_us = self.settings.clock()
@@ -250,7 +249,7 @@ class Service:
             for decision, view in zip(again.values(), views, strict=True)
         ]
         found = recheck(self.bundle, pairs, now_us, self.settings.default_zone)
-        # What was taken back once stays so: the export says that it was never carried out.
+        # A withdrawn decision stays withdrawn: the export says that it was never carried out.
         before = self.store.withdrawn([decision.decision_id for decision, _ in pairs])
         found = [
             Refusal(answer.contact_id, "withdrawn", before[answer.decision_id])
@@ -269,9 +268,9 @@ class Service:
 
     @staticmethod
     def _repeated(asks: Sequence[Ask], answers: Sequence[Answer | None]) -> list[Answer]:
-        """Give an ask that repeats another's request id within a batch the other's answer.
+        """Within a batch, asks with one request id get one answer.
 
-        Every answer names its contact as the ask does.
+        Every answer spells its contact id as the ask does.
         """
         given = {
             (contact_key(ask.contact_id), ask.request_id): answer
@@ -317,7 +316,7 @@ class Service:
 
     @contextmanager
     def _locked(self, names: Sequence[str]) -> Iterator[None]:
-        """Hold these contacts and events; always locked in one order, so no circle waits."""
+        """Lock these contacts and events, always in one order to avoid a deadlock."""
         keys = {contact_key(name) for name in names}
         stripes = sorted({zlib.crc32(key.encode()) % _STRIPES for key in keys})
         with ExitStack() as stack:

@@ -24,9 +24,9 @@ class Standing:
 def standing_of(events: Iterable[Event]) -> Standing:
     """Read the ledger.
 
-    What forbids mail counts from its acknowledgement on, whatever its time stamp and whatever the
-    clock says since. Only consent that was acknowledged later *and* given later takes it back; at
-    one and the same time the word against mail wins.
+    An event that forbids mail counts from its acknowledgement on, whatever its time stamp and
+    whatever the clock says since. Only a consent that was acknowledged later *and* given later
+    takes it back; where both have the same time, the event that forbids mail wins.
 
     Args:
         events: of one contact, in the order in which they were acknowledged.

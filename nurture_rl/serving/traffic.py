@@ -24,8 +24,8 @@ class Limits:
     bulk_bytes: int = 16 * 1024  # a longer body waits among the bulky ones
     small_requests: int = 512  # read and not yet answered
     bulk_requests: int = 4
-    known_seconds: float = 0.25  # health waits this long for the store before it says what it knows
-    silent_seconds: float = 10.0  # a store that says nothing for so long counts as lost
+    known_seconds: float = 0.25  # how long health waits for the store; then it gives the last state
+    silent_seconds: float = 10.0  # a store that does not answer for so long counts as lost
     retry_seconds: int = 5  # what a client is told to wait
 
 
@@ -102,10 +102,10 @@ class Lane:
 
 
 class Pulse:
-    """Whether the store can be written, known without waiting for who writes now."""
+    """Whether the store can be written, without waiting for a write that is running."""
 
     def __init__(self, beat: Callable[[], bool], limits: Limits) -> None:
-        """`beat` proves it by a write of its own."""
+        """`beat` checks this by a write of its own."""
         self._beat, self._limits = beat, limits
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="pulse")
         self._running: asyncio.Future[bool] | None = None

@@ -41,13 +41,13 @@ class GroupCommit:
 
         Args:
             connection: to the database.
-            require_there: raises sqlite3.Error when what was committed is lost all the same; then
-                nothing of it is acknowledged.
+            require_there: raises sqlite3.Error when the committed rows are lost, as with a deleted
+                file; then they are not acknowledged.
         """
         self._connection = connection
         self._require_there = require_there
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._door = threading.Lock()  # nothing may enter the queue behind its end
+        self._door = threading.Lock()  # no job may enter the queue after its end
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
@@ -114,7 +114,7 @@ class GroupCommit:
             job.done.set_result(counts)
 
     def _try(self, job: _Job) -> list[int] | None:
-        """Run one job inside the transaction; its failure must not undo its neighbours."""
+        """Run one job inside the transaction; its failure must not undo the other jobs."""
         self._connection.execute("SAVEPOINT job")
         try:
             counts = [

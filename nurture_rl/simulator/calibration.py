@@ -73,7 +73,7 @@ def head_calibration(
         train_rate: share of the fitted rows with an event.
         learned: as in `HeadCalibration`.
         weight: of each row, as in the fit; None: 1. Where the logging policy knew more than the
-            features carry, unweighted rows of an action are no fair sample of what it does.
+            features hold, unweighted rows of an action are a biased sample of its effect.
 
     Raises:
         ShapeError: the arrays are empty or not equally long, or all weights are 0.

@@ -14,8 +14,8 @@ _SURE = 10.0  # expected events whose absence is no accident: exp(-10) = 5e-5
 def hard_requirements(happened: BoolArray, action: IntArray, actions: int) -> BoolArray:
     """Whether head h never happens in a bin without the earlier head j, [H, H].
 
-    It does not when no bin has h alone although at least ten would be expected if, after each
-    action, h fell on bins with and without j alike (an open of what was not delivered).
+    True where no bin has h alone, although at least ten would be expected if, after each action, h
+    were independent of j. Example: a mail that was not delivered is never opened.
 
     Args:
         happened: bins with events, [n, H], heads in the order they see each other.

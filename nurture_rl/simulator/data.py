@@ -59,7 +59,7 @@ class WorldData:
 
     @property
     def usable(self) -> BoolArray:
-        """Rows that can count in a fit, [N]: whatever may be known of, matured where unstated."""
+        """Rows that a fit may use, [N]: exposure above 0, or matured where there is no exposure."""
         if self.exposure is None:
             return self.matured
         known = np.asarray((self.exposure > 0.0).any(axis=1))

@@ -35,15 +35,15 @@ class RecordingDelays:
 def reverse_product_limit(
     delay: IntArray, age: IntArray, fewest_at_risk: int = _FEWEST_AT_RISK
 ) -> FloatArray:
-    """Distribution of delays that are seen only where they are at most the age, [D + 1].
+    """Distribution of delays under right truncation: a delay is seen only if <= the age, [D + 1].
 
         F(d) = prod_{j > d} (1 - n(j) / r(j)),   n(j) = #{delay = j},   r(j) = #{delay <= j <= age}
 
-    The product-limit estimator with time run backwards: among events whose bin is old enough to
-    show a delay of j, and that were not later than j, the share that took exactly j is free of
-    truncation. Delays with fewer than `fewest_at_risk` events in r(j) are left out, together with
-    everything longer: one late event there would else take all the mass. What lies beyond the
-    oldest bin cannot be seen in any log; F is the distribution given a delay within it.
+    The product-limit estimator with reversed time. Take the events whose bin is old enough to show
+    a delay of j and that were not later than j: the share with a delay of exactly j is free of
+    truncation. If r(j) has fewer than `fewest_at_risk` events, j and all longer delays are left
+    out; otherwise one late event there would take all the mass. No log shows a delay longer than
+    the age of its oldest bin, so F is the distribution given a delay within that age.
 
     Args:
         delay: bins until each event was known, [m], at most `age`.
@@ -97,8 +97,8 @@ def estimate_delays(data: WorldData, journey: Journey, tail: float = 1e-3) -> Re
         data: logged decisions with `event_delay`, and `age` unless the log saw everything.
         journey: its declared delays hold for what actions make, and for channels of fewer than
             20 events.
-        tail: the share of events, at most, that is taken to be known at the last delay although
-            it was later; a world carries one waiting room per delay.
+        tail: largest share of events that are counted at the last delay although they were later;
+            it limits the number of delays that a world must carry.
 
     Raises:
         FitError: the log does not say when its events became known.
@@ -128,8 +128,8 @@ def estimate_delays(data: WorldData, journey: Journey, tail: float = 1e-3) -> Re
 def observed(data: WorldData, delays: RecordingDelays) -> WorldData:
     """The log as it was when read, every row with the chance that its events were known by then.
 
-    Counting what was known, weighted so, neither throws the latest bins away nor takes silence for
-    an answer. Rows of bins that are still open are not usable.
+    With these weights the latest bins can be used, and an event that is not known yet does not
+    count as one that did not happen. Rows of bins that are still open are not usable.
     """
     if data.age is None or data.event_delay is None:
         return replace(data, delays=delays.chance)

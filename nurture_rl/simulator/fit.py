@@ -270,8 +270,8 @@ def _finish(models: list[ResponseModel], train: Rows, drawn: Tensor, tuning: Row
 def _match(model: ResponseModel, rows: Rows, counted: Tensor) -> None:
     """Set the rates of a member's heads: of all decisions, then after every kind of action.
 
-    A slope that tells contacts apart also flattens what an action does, which rates of all
-    decisions together would not mend.
+    The slope of `recalibrate` also shrinks the effects of actions. Rates over all decisions do not
+    correct that, so rates by kind of action are matched too.
     """
     heads = slice(model.sizes.counts)
     logits = model.slope * model.raw(rows.features, rows.action)[:, heads]

@@ -26,7 +26,7 @@ def bootstrap(cluster: Tensor, members: int, generator: torch.Generator) -> Tens
     if members == 1:
         return torch.ones((1, len(cluster)))
     drawn = torch.poisson(torch.ones((members, len(contacts))), generator=generator)
-    # A draw of nobody at all can only be met among a handful of contacts.
+    # Only with very few contacts can a draw be empty.
     drawn[drawn.sum(dim=1) == 0] = 1.0
     return drawn[:, row]
 

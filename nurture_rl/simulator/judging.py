@@ -30,7 +30,7 @@ def judge(
 
     Args:
         world: fitted to other rows.
-        data: its exposure says how much of each bin would be known: that much is predicted.
+        data: its exposure is the share of each bin's events that is known; predictions use it.
         rows: decisions to judge on.
         fitted: decisions that were fitted to; their rates are what a constant would predict.
         from_day: first day of `rows`, where days were held out.

@@ -97,10 +97,10 @@ def train(
     generator: torch.Generator,
     progress: Progress,
 ) -> None:
-    """Train the members together; leaves them at the epoch that was best on `tuning`.
+    """Train the members together; they end with the weights of the best epoch on `tuning`.
 
-    The penalty's pull is one over the effective number of rows, as a prior's is: small logs and
-    rare heads stay close to their base rates.
+    The penalty's weight is one over the effective number of rows, as a prior's is: with small logs
+    and rare heads the hazards stay close to their base rates.
 
     Args:
         models: members with their first weights; the chain is one for all of them.

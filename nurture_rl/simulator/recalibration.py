@@ -64,8 +64,8 @@ def match_rates(
 ) -> Tensor:
     """Shift of each head's logits at which hazards add up to the events, [H].
 
-    Unlike a slope, a rate does not need contacts that the networks have not seen, and a sixth of
-    the contacts would tell it worse than all those trained on. The prior is 0 +- 0.5.
+    Unlike a slope, a rate can be fitted to contacts that the networks have seen; all of those give
+    a better estimate than the few tuning contacts. The prior is 0 +- 0.5.
 
     Args:
         logits: with their slopes, [n, H].

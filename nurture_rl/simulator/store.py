@@ -1,6 +1,6 @@
 """A fitted world as a folder: tensors in safetensors, shapes and hashes in JSON.
 
-Of the hashes one is the SHA-256 of the file of tensors.
+One of the hashes is the SHA-256 of the tensors' file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where runs are recorded, and calls to it that wait for their turn."""
+"""The MLflow store of runs, and calls to it that are repeated while another process locks it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 def tracking_uri(uri: str | None, root: Path) -> str:
-    """The store's address with nothing relative left in it: sweeps run in other folders.
+    """The store's address with an absolute path, because sweeps run in other folders.
 
     Args:
         uri: an MLflow tracking URI; None for `mlflow.db` in `root`.
@@ -81,10 +81,10 @@ def open_store(uri: str) -> MlflowClient:
 
 
 def _opened(path: Path, connect: Callable[[], T]) -> T:
-    """Open a store, or make one; what a killed process left half made is set aside first.
+    """Open a store, or make one; a store that a killed process left half made is moved away first.
 
-    MLflow makes the tables in dozens of steps and goes on from none of them. A mark stands beside
-    the file meanwhile: with the lock held, nobody else can be at it.
+    MLflow makes the tables in dozens of steps and cannot resume after one. While they are made, a
+    mark file lies beside the store; the lock keeps other processes out.
     """
     mark = path.with_name(f"{path.name}.unfinished")
     if mark.exists() and path.is_file():
@@ -115,7 +115,7 @@ def _half_made(path: Path) -> str:
 
 
 def _require_store(path: Path) -> None:
-    """No tables are made in a file that holds something else; nor is one asked eight times."""
+    """Refuse a file that is no MLflow store, before MLflow adds tables to it or retries."""
     if _is_new(path):
         return
     what = "a folder"
@@ -164,11 +164,11 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
 
 
 def patiently(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
-    """Call, and again while other processes hold the SQLite file.
+    """Call, and repeat the call while another process locks the SQLite file.
 
     Raises:
-        Exception: whatever the call raises, at once when it is about anything but a held file,
-            and after the last attempt when it is.
+        Exception: what the call raises: at once if it is not about a locked file, otherwise after
+            the last attempt.
     """
     for attempt in range(ATTEMPTS - 1):
         try:

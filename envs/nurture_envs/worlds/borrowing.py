@@ -37,8 +37,8 @@ def with_actions(model: ResponseModel, embedding: Tensor, like: Sequence[int]) -
 def extend_world(world: LearnedWorld, journey: Journey) -> LearnedWorld:
     """The world for a journey with other messages, slots or pauses.
 
-    A message that was never logged acts as its factors do; what is counted by action (rates of
-    rare heads, what can follow, prices) it takes from the most similar logged action.
+    A message that was never logged has the effects of its factors. Numbers that are counted by
+    action (rates of rare heads, what can follow, prices) come from the most similar logged action.
 
     Raises:
         WorldError: the journey's features or signals are not those the world was fitted with.

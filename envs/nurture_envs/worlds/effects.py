@@ -147,7 +147,7 @@ def hour_fit(hour: Tensor, best: Tensor, width: float) -> Tensor:
 def staleness(
     shown: Tensor, message: Tensor, bins: Tensor, days: float, half_life: float
 ) -> Tensor:
-    """How asleep a message still is: 0.5^(days since it was shown / half-life), 0 if it never was.
+    """Wear of a message: 0.5^(days since it was shown / half-life), 0 if it was never shown.
 
     Args:
         shown: bin of the last showing + 1 of each message, a byte each: see `mark_shown`.

@@ -190,7 +190,7 @@ def _confounding(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
 
 
 def _explained_by_hiding(one: ArmEffect) -> bool:
-    """Whether what was hidden from the features is most of the gap, and no accident."""
+    """Whether facts that the features lack explain most of the gap, beyond chance."""
     gap = one.logged.value - one.world
     sure = abs(one.hidden.value) > 3.0 * one.hidden.stderr
     return sure and one.hidden.value * gap > 0 and abs(one.hidden.value) >= 0.5 * abs(gap)

@@ -67,8 +67,9 @@ class Comparison:
 def judged(comparisons: Sequence[Comparison], rate: float) -> tuple[Comparison, ...]:
     """The comparisons with their findings; at most a share `rate` of the "differs" are false.
 
-    Each null hypothesis says that the gap lies within the margin, so however much data there is, a
-    trifle is not found; and what is not found is "agrees" only where the interval shows it.
+    Each null hypothesis says that the gap lies within the margin, so a gap that does not matter is
+    not rejected, even with much data. A comparison that is not rejected "agrees" only if its
+    interval shows that.
 
     Source: Benjamini & Hochberg (1995), Controlling the False Discovery Rate.
     """

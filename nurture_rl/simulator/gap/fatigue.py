@@ -21,7 +21,7 @@ _WITHIN = 1.92  # log-likelihood below the best that a 95 % interval allows
 
 @dataclass(frozen=True, slots=True)
 class HalfLife:
-    """Half-life of what earlier sends cost, in days; bounds at the grid's ends are open."""
+    """Half-life of the effect of earlier sends, in days; bounds at the grid's ends are open."""
 
     value: float
     lower: float

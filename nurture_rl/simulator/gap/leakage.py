@@ -45,9 +45,9 @@ def suspicious_features(
 ) -> tuple[Leak, ...]:
     """The features that predict a signal of their own bin too well, best first.
 
-    A feature is computed before the bin it serves. One that all but decides what happens in that
-    bin, in the log but not where the world computed it, was computed afterwards. What a send makes
-    certain is not held against it: sends and other decisions are looked at apart.
+    A feature must be computed before its bin. If it almost determines the events of that bin in the
+    log, but not in the world, the log computed it afterwards. Sends and other decisions are looked
+    at separately, because a send makes some events certain.
     """
     spec, heads = FeatureSpec.of(journey), Heads.of(journey).counts
     found: dict[tuple[int, int], Leak] = {}

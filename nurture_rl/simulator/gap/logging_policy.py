@@ -40,8 +40,8 @@ class PolicyWeights:
 def policy_weights(log: Trajectories, policy: ActsOnArrays) -> PolicyWeights:
     """Weights that make the log look as if the replayed policy had made it.
 
-    They are 1 where that policy is the logging policy. What the logging policy knew and the
-    features do not hold is in them: a replay can only choose by what it sees.
+    They are 1 where that policy is the logging policy. They correct for facts that the logging
+    policy knew and the features lack: a replayed policy sees the features alone.
     """
     table = policy.action_probabilities(log.features, log.mask)
     chance = table[np.arange(len(log.action)), log.action]

@@ -62,7 +62,7 @@ def main_heads(journey: Journey) -> tuple[str, ...]:
 def read_signals(journey: Journey) -> frozenset[str]:
     """Signals that a feature, the reward, a guardrail, a key figure or an ending reads.
 
-    The rest can move neither a policy nor its value, however wrong a world is about them.
+    The other signals cannot change a policy or its value, even if a world gets them wrong.
     """
     rails = journey.guardrails
     read = [channel for f in journey.features for channel in (*f.of, *f.over, *f.until)]

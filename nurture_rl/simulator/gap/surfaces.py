@@ -141,7 +141,7 @@ def curves(
 def curve_comparisons(found: tuple[Curve, ...], margin: float) -> list[Comparison]:
     """Log odds at each place less those at the curve's first, simulated against real.
 
-    A world whose answers are all too frequent by one factor passes here: that is a matter of rates.
+    A world in which all answers are too frequent by one factor passes here; `rates` compares that.
     """
     compared = []
     for curve in found:

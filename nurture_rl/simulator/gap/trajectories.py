@@ -92,8 +92,8 @@ def episode_values(played: Trajectories, journey: Journey) -> FloatArray:
 def whole_episodes(data: WorldData, journey: Journey) -> Trajectories:
     """The episodes of a log whose whole horizon was observed.
 
-    Episodes that still run are left out whole, also those that ended early among them where the
-    log says how old they are: a running log would else keep the successes.
+    Episodes whose horizon has not passed are left out whole. Where the log says how old they are,
+    this holds also for those that ended early; otherwise a running log would keep the successes.
 
     Args:
         data: logged decisions; those of one episode in the order of their steps.

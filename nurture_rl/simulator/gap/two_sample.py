@@ -183,7 +183,7 @@ def _giveaways(
     area: float,
     rng: np.random.Generator,
 ) -> tuple[Giveaway, ...]:
-    """Shuffle each of the heaviest columns among the rows of its fold and see what is lost."""
+    """Permutation importance: shuffle each of the heaviest columns within its fold."""
     x, label, weight, fold = rows
     beta = np.stack(weights)[fold]
     base = (x * beta[:, :-1]).sum(axis=1) + beta[:, -1]

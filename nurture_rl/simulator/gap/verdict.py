@@ -85,8 +85,8 @@ _ALLOWS = {
 def verdict(causes: Sequence[NamedCause]) -> GapVerdict:
     """The verdict that the causes leave.
 
-    Any fatal cause forbids all use. One that is not fatal leaves training with an ensemble. What is
-    usual company of a fatal cause named before is marked as its symptom.
+    Any fatal cause forbids all use. Another cause still allows training with an ensemble. A cause
+    that usually comes with a fatal cause named before it is marked as its symptom.
     """
     ordered = sorted(causes, key=lambda one: (not one.fatal, _ORDER.index(one.cause)))
     marked = []
