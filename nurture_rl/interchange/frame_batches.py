@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.interchange.admission import Admission, Meaning, RefusedRow, admitted, sifted
+from nurture_rl.interchange.admission import Admission, admitted, sifted
 from nurture_rl.interchange.frames import (
     FrameColumns,
     FrameMeaning,
@@ -26,6 +26,7 @@ from nurture_rl.interchange.frames import (
     read_frame,
     require_columns,
 )
+from nurture_rl.interchange.logged_rows import Meaning, RefusedRow
 from nurture_rl.interchange.missing import NOBODY, label
 from nurture_rl.ope.contact_hash import HashArray, text_ids
 from nurture_rl.ope.log import EvaluationLog

@@ -16,8 +16,9 @@ import numpy as np
 
 from nurture_rl.appraisal.streamed import Prepared
 from nurture_rl.errors import LogError
-from nurture_rl.interchange.admission import RefusedRow, require_share
+from nurture_rl.interchange.admission import require_share
 from nurture_rl.interchange.frame_batches import needed
+from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.ope.contact_hash import HashArray, mixed
 from nurture_rl.ope.streaming.decisions import batch_sums

@@ -31,6 +31,7 @@ from nurture_rl.workflow.ope_stream import appraised_stream, opened_stream
 from nurture_rl.workflow.ope_verb import appraised, asked_of, run_ope
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.schema import register_schemas
+from tests.checks import finding_of
 
 ROOT = Path(__file__).parents[2]
 register_schemas()
@@ -182,7 +183,7 @@ def test_a_pass_over_batches_gives_what_rests_on_weights_to_nine_digits(
         assert theirs.overlap.ess == pytest.approx(mine.overlap.ess, rel=1e-9)
         for code in ("ess", "weight-share", "mean-weight", "trajectory-weights"):
             here, there = memory.target_checks[name], streamed.target_checks[name]
-            known, found = here.find(code), there.find(code)
+            known, found = finding_of(here, code), finding_of(there, code)
             assert known is not None
             assert found is not None
             assert found.sentence == known.sentence
@@ -190,7 +191,7 @@ def test_a_pass_over_batches_gives_what_rests_on_weights_to_nine_digits(
 
 def test_what_is_of_a_sample_or_left_out_says_so(tmp_path: Path) -> None:
     _, streamed = both(tmp_path, rows(), "stream.sample_rows=2000")
-    balance = streamed.checks.find("balance")
+    balance = finding_of(streamed.checks, "balance")
     assert balance is not None
     assert balance.sentence.endswith("(asked of 2,004 of 6,000 decisions, taken evenly)")
     assert "stream.engine=memory" in streamed.skipped["segments"]
@@ -268,7 +269,7 @@ def test_wrong_propensities_withhold_the_verdict_in_both(tmp_path: Path) -> None
         refused = {one.code for one in found.target_checks["new"].of(Severity.REFUSE)}
         assert {"mean-weight", "mean-weight-action"} <= refused
     first, second = (
-        found.target_checks["new"].find("mean-weight-action") for found in (memory, streamed)
+        finding_of(found.target_checks["new"], "mean-weight-action") for found in (memory, streamed)
     )
     assert first is not None
     assert second is not None
@@ -309,7 +310,7 @@ def test_decisions_that_stand_in_the_log_twice_are_found(tmp_path: Path) -> None
     columns["id"][3000:] = columns["id"][:3000]
     given = settings(tmp_path, columns, "data.columns.decision=id", "stream.engine=streaming")
     _, found = judged([*given, "stream.sample_rows=1000"])
-    copies = found.checks.find("decision-copies")
+    copies = finding_of(found.checks, "decision-copies")
     assert copies is not None
     assert copies.severity is Severity.REFUSE
     assert copies.numbers["copies"] * 64 == pytest.approx(3000, rel=0.5)

@@ -9,7 +9,8 @@ from typing import Any
 
 from nurture_rl.ope import estimators
 from nurture_rl.ope.sequential.dice import dice
-from nurture_rl.ope.sequential.fqe import FqeConfig, fqe
+from nurture_rl.ope.sequential.fqe import fqe
+from nurture_rl.ope.sequential.fqe_config import FqeConfig
 from nurture_rl.ope.sequential.magic import magic
 from nurture_rl.ope.sequential.marginal import drl, smis
 from nurture_rl.ope.sequential.weighted import wdr

@@ -21,6 +21,7 @@ from nurture_rl.ope.checks.findings import Severity
 from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.intervals import interval_of
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, take_episodes
+from tests.checks import finding_of
 from tests.unit.ope.running_world import HORIZON, SALE, TARGET, exact_value, running_log
 
 LOG, AGE = running_log(np.random.default_rng(0), 4000)
@@ -122,7 +123,7 @@ def test_the_finding_says_how_many_are_open_and_what_was_done() -> None:
         (WEIGHTED, "inverse probability of censoring weighting"),
         (COMPLETE_ONLY, "they are left out"),
     ):
-        finding = appraised(asked).checks.find("censored")
+        finding = finding_of(appraised(asked).checks, "censored")
         assert finding is not None
         assert finding.severity is Severity.WARN
         assert finding.numbers["open"] == (~FOLLOWED.observed).sum()
@@ -137,7 +138,7 @@ def test_the_finding_says_how_many_are_open_and_what_was_done() -> None:
 @pytest.mark.parametrize("asked", [WEIGHTED, COMPLETE_ONLY])
 def test_nothing_open_changes_nothing(asked: str) -> None:
     found = appraised(asked, running=False)
-    assert found.checks.find("censored") is None
+    assert finding_of(found.checks, "censored") is None
     assert plain(found) == plain(appraised("weighted", running=False))
     # And what is left out is left out of everything else as well.
     both = replace(appraised(COMPLETE_ONLY), checks=found.checks)

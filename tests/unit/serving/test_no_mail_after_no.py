@@ -276,7 +276,7 @@ def test_an_opt_out_before_the_contact_is_known_counts_and_says_so(server: Serve
     assert answer["stored"] == 1
     (mended,) = answer["mended"]
     assert "no contact 'D4 ' is known" in mended["notes"][0]
-    assert len(server.service.store.quarantined()) == 1
+    assert len(quarantine(server)) == 1
     assert server.say(contact_id="E5").json()["mended"] == []
     assert server.say("click", contact_id="F6").json()["mended"] == []
     server.put(contact_id="d4")

@@ -20,8 +20,9 @@ from omegaconf import DictConfig
 
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import PropensityError
+from nurture_rl.report.source import ReportInput
 from nurture_rl.workflow import verbs
-from nurture_rl.workflow.config import settings
+from nurture_rl.workflow.run_page import Made, report_input
 from nurture_rl.workflow.schema import register_schemas
 from tests.unit.workflow.judged_by_hand import CONFIGS, findings
 
@@ -293,9 +294,22 @@ def test_the_exit_code_says_whether_there_is_a_bundle(loop: Loop) -> None:
     )
 
 
+def shown_of(loop: Loop, about: Mapping[str, Any]) -> ReportInput:
+    stages = loop.stages
+    made = Made(
+        raw=stages.raw,
+        ingest=stages.ingested,
+        world=stages.world,
+        gap=stages.gap,
+        policies=stages.policies,
+        evaluation=stages.evaluated,
+        release=stages.released,
+    )
+    return report_input(stages.journey, made, about)
+
+
 def test_the_report_shows_each_stage_by_its_own_fingerprint(loop: Loop) -> None:
-    loop.stages.settings = settings(loop.config("seed=7"))
-    shown = verbs.report_input(loop.stages)  # type: ignore[arg-type]
+    shown = shown_of(loop, {"seed": 7})
     assert shown.run["seed"] == 7
     assert shown.run["fingerprints"] == {
         "data": "f1",
@@ -311,12 +325,11 @@ def test_the_report_shows_each_stage_by_its_own_fingerprint(loop: Loop) -> None:
 
 
 def test_the_report_reads_back_what_the_stages_say(loop: Loop) -> None:
-    loop.stages.settings = settings(loop.config())
     write(
         loop.stages.evaluated / "evaluation.json",
         findings() | {"contacts": {"training": 30, "held_out": 11}},
     )
-    shown = verbs.report_input(loop.stages)  # type: ignore[arg-type]
+    shown = shown_of(loop, {})
     assert (shown.data["contacts_train"], shown.data["contacts_held_out"]) == (30, 11)
     assert (shown.data["decisions"], shown.data["unmatched_events"]) == (41, 6)
     assert shown.data["logged_features_equal"] == 0.5
