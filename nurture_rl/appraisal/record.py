@@ -11,7 +11,7 @@ from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, Json, plain
 from nurture_rl.appraisal.kpis import KpiEvaluation
 from nurture_rl.appraisal.risk.harm import HarmBound
 from nurture_rl.appraisal.risk.lift import LiftDecomposition
-from nurture_rl.appraisal.risk.limits import LimitFinding, broken
+from nurture_rl.appraisal.risk.limits import LimitFinding
 from nurture_rl.appraisal.risk.segments import SegmentValue
 from nurture_rl.appraisal.selection.compare import PolicyComparison
 from nurture_rl.appraisal.verdict import Verdict
@@ -63,10 +63,6 @@ class Appraisal:
         """Every check that refuses numbers of a policy: of the log, and of it."""
         of_policy = () if name == LOGGED else self.target_checks[name].of(REFUSE)
         return (*self.checks.of(REFUSE), *of_policy)
-
-    def broken_limits(self, name: str) -> tuple[str, ...]:
-        """The limits on harms that a policy does not keep to, or cannot be shown to."""
-        return broken(self.limits, name)
 
     def believed(self, name: str) -> bool:
         """Whether the log carries a policy and no check refuses its numbers."""

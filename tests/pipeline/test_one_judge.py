@@ -18,6 +18,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey_file import parse_journey
 from nurture_rl.appraisal.evaluation import plain
 from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.appraisal.risk.limits import broken
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import OverlapError
 from nurture_rl.workflow.evaluate import evaluation, read_evaluated
@@ -205,7 +206,7 @@ def test_a_policy_that_may_break_a_limit_on_harm_is_not_released(
     said = said_on(limited(loop, at_most), tmp_path, healthy)
     require_one_voice(said)
     assert said.run.refusals(CANDIDATE) == ()
-    assert (said.run.broken_limits(CANDIDATE) == ()) is keeps
+    assert (broken(said.run.limits, CANDIDATE) == ()) is keeps
     assert (said.ope.verdict_on(CANDIDATE) is Verdict.BETTER) is keeps
     assert (said.gate["passed"], said.bundled) == (keeps, keeps)
     told = [reason for reason in said.gate["reasons"] if "A limit on harm is not kept" in reason]

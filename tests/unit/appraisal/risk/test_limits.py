@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -13,7 +12,7 @@ from nurture_rl.appraisal.appraise import appraise
 from nurture_rl.appraisal.evaluate import EvaluationConfig
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.risk.harm import harm_bound
-from nurture_rl.appraisal.risk.limits import Limit, LimitKept, limit_finding
+from nurture_rl.appraisal.risk.limits import Limit, LimitKept, broken, limit_finding
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.ope.log import FloatArray
 from tests.unit.appraisal.test_appraise import LOG, leaning
@@ -83,12 +82,12 @@ def appraised(at_most: float) -> Appraisal:
 
 def test_nobody_is_better_who_may_do_more_harm_than_is_acceptable() -> None:
     kept, over = appraised(0.9), appraised(0.001)
-    assert (kept.verdict, kept.broken_limits("late")) == (Verdict.BETTER, ())
+    assert (kept.verdict, broken(kept.limits, "late")) == (Verdict.BETTER, ())
     assert over.verdict is Verdict.CANNOT_TELL_YET
     judgement = over.evaluation.policies["late"].judgement
     assert judgement is not None
     assert "but a limit on harm is not kept: complaints of 'late': at most" in judgement.reason
-    assert over.broken_limits("late")
+    assert broken(over.limits, "late")
     # The numbers stand: the log says what it says.
     better = kept.evaluation.policies["late"].difference
     assert over.evaluation.policies["late"].difference == better
@@ -101,4 +100,3 @@ def test_a_verdict_against_a_policy_needs_no_limit() -> None:
         LOG, {"early": leaning(LOG, -0.8)}, "logged", rng, config, Beside(limits=(limit,))
     )
     assert worse.verdict is Verdict.NOT_BETTER
-    assert replace(worse, limits=()).broken_limits("early") == ()
