@@ -46,6 +46,18 @@ def test_true_propensities_have_slope_1_and_mean_weight_1() -> None:
         assert abs(one.gap) < 3.5 * one.stderr
 
 
+def test_a_certain_decision_among_free_ones_leaves_the_slope_a_number() -> None:
+    log = chosen(4000, 0)
+    assert log.probabilities is not None
+    table = log.probabilities.copy()
+    table[0] = np.eye(4)[log.action[0]]
+    check = propensity_check(
+        replace(log, probabilities=table, propensity=table[np.arange(4000), log.action]), JOURNEY
+    )
+    assert check.slope is not None
+    assert abs(check.slope.value - 1.0) < 3.0 * check.slope.stderr
+
+
 def test_propensities_of_other_decisions_have_slope_0() -> None:
     log = chosen(4000, 0)
     assert log.probabilities is not None

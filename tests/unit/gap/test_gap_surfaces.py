@@ -224,10 +224,13 @@ def test_episodes_with_a_single_send_say_nothing_of_fatigue() -> None:
     assert half_lives(log, log, JOURNEY, ("click",)) is None
 
 
-def beside_an_empty_place(sends: int) -> Comparison:
-    """A world that nobody answered at one place; elsewhere log and world are answered alike."""
+def beside_an_empty_place(sends: int, answered: float = 0.0) -> Comparison:
+    """A world that nobody answered at one place; elsewhere log and world are answered alike.
+
+    Or that everybody answered there.
+    """
     base = CurvePoint("first", 0.0, Estimate(0.2, 0.01), Estimate(0.2, 0.01), 1600, 1600)
-    empty = CurvePoint("second", 1.0, Estimate(0.2, 0.06), Estimate(0.0, 0.0), 50, sends)
+    empty = CurvePoint("second", 1.0, Estimate(0.2, 0.06), Estimate(answered, 0.0), 50, sends)
     return curve_comparisons((Curve("dose", "click", (base, empty)),), 0.25)[0]
 
 
@@ -238,6 +241,13 @@ def test_no_answer_to_a_few_sends_counts_as_half_an_answer_with_its_error() -> N
     # sqrt(p (1 - p) / 5) / (p (1 - p)) with p (1 - p) = 11/144, and 0.01 / 0.16 of the base.
     assert one.simulated.stderr == pytest.approx(np.hypot(np.sqrt(144.0 / 55.0), 0.0625))
     assert judged([one], 0.05)[0].finding is Finding.UNCLEAR
+
+
+def test_answers_to_all_of_a_few_sends_lack_half_an_answer() -> None:
+    one = beside_an_empty_place(sends=5, answered=1.0)
+    # A share of 11/12, with the error of 1/12.
+    assert one.simulated.value == pytest.approx(np.log(4.0) + np.log(11.0))
+    assert one.simulated.stderr == pytest.approx(np.hypot(np.sqrt(144.0 / 55.0), 0.0625))
 
 
 def test_no_answer_to_many_sends_still_differs() -> None:
