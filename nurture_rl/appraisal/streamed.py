@@ -148,14 +148,7 @@ def appraise_sums(
     together = config.level
     config = replace(config, level=simultaneous_level(together, max(1, len(candidates))))
     log = SampledLog(prepared.sample, sums, contacts, beside.actions)
-    checks, targets = prepared.checks, dict(prepared.targets)
-    if not log.whole:
-        limits = check_limits(config.thresholds)
-        checks = whole_log(of_sample(checks, log), log)
-        targets = {
-            name: whole_target(of_sample(targets[name], log), log, name, question, limits)
-            for name, question in prepared.asked.items()
-        }
+    checks, targets = _checked(prepared, log, config)
     known = config
     if config.rules is not None and wrong(LOGGED, config.rules, checks, targets):
         known = replace(config, rules=None)
@@ -169,6 +162,7 @@ def appraise_sums(
     rivals = candidates or [name for name in policies if name != reference] or list(policies)
     shown = (*candidates, reference, config.rules)
     programs = [name for name in policies if name not in shown]
+    over = over_programs(evaluation, carried, candidates, programs, together)
     comparison = _comparison(evaluation, carried, together, rng)
     skipped = dict.fromkeys(("weeks", "risk", "harms", "segments", "lift by factor"), IN_MEMORY)
     if comparison is None:
@@ -180,7 +174,7 @@ def appraise_sums(
         rules=config.rules,
         margin=config.margin,
         candidates=candidates,
-        over_programs=over_programs(evaluation, carried, candidates, programs, together),
+        over_programs=over,
         checks=checks,
         target_checks=targets,
         comparison=comparison,
@@ -194,6 +188,20 @@ def appraise_sums(
         lift=None,
         skipped=skipped,
     )
+
+
+def _checked(
+    prepared: Prepared, log: SampledLog, config: EvaluationConfig
+) -> tuple[LogChecks, dict[str, LogChecks]]:
+    """Checks of the log and of each policy on it, of every decision where sums say so much."""
+    if log.whole:
+        return prepared.checks, dict(prepared.targets)
+    limits = check_limits(config.thresholds)
+    targets = {
+        name: whole_target(of_sample(prepared.targets[name], log), log, name, question, limits)
+        for name, question in prepared.asked.items()
+    }
+    return whole_log(of_sample(prepared.checks, log), log), targets
 
 
 def _evaluation(
