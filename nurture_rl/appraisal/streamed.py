@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,15 @@ from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
 from nurture_rl.progress import PROGRESS
 
 IN_MEMORY = "needs every single decision in memory; stream.engine=memory makes it"
+_NOT_MADE: dict[str, Any] = {
+    "kpis": (),
+    "weeks": {},
+    "tails": {},
+    "harms": {},
+    "limits": (),
+    "segments": {},
+    "lift": None,
+}
 ONE_ESTIMATE = {
     "wdr": "the same as sndr where episodes have one decision",
     "drl": "the same as dr where episodes have one decision",
@@ -164,12 +174,8 @@ def appraise_sums(
     programs = [name for name in policies if name not in shown]
     over = over_programs(evaluation, carried, candidates, programs, together)
     comparison = _comparison(evaluation, carried, together, rng)
-    skipped = dict.fromkeys(("weeks", "risk", "harms", "segments", "lift by factor"), IN_MEMORY)
-    if comparison is None:
-        skipped["comparison"] = "no target policy is left whose numbers are to be believed"
     return Appraisal(
         evaluation=evaluation,
-        kpis=(),
         candidate=candidate or best_of(evaluation, rivals),
         rules=config.rules,
         margin=config.margin,
@@ -180,14 +186,17 @@ def appraise_sums(
         comparison=comparison,
         doing=_doing(sums, beside),
         weights=_profiles(prepared),
-        weeks={},
-        tails={},
-        harms={},
-        limits=(),
-        segments={},
-        lift=None,
-        skipped=skipped,
+        skipped=_skipped(comparison),
+        **_NOT_MADE,
     )
+
+
+def _skipped(comparison: PolicyComparison | None) -> dict[str, str]:
+    """Parts that are not made, and why."""
+    found = dict.fromkeys(("weeks", "risk", "harms", "segments", "lift by factor"), IN_MEMORY)
+    if comparison is None:
+        found["comparison"] = "no target policy is left whose numbers are to be believed"
+    return found
 
 
 def _checked(
