@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,15 @@ from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
 from nurture_rl.progress import PROGRESS
 
 IN_MEMORY = "needs every single decision in memory; stream.engine=memory makes it"
+_NOT_MADE: dict[str, Any] = {
+    "kpis": (),
+    "weeks": {},
+    "tails": {},
+    "harms": {},
+    "limits": (),
+    "segments": {},
+    "lift": None,
+}
 ONE_ESTIMATE = {
     "wdr": "the same as sndr where episodes have one decision",
     "drl": "the same as dr where episodes have one decision",
@@ -148,14 +158,7 @@ def appraise_sums(
     together = config.level
     config = replace(config, level=simultaneous_level(together, max(1, len(candidates))))
     log = SampledLog(prepared.sample, sums, contacts, beside.actions)
-    checks, targets = prepared.checks, dict(prepared.targets)
-    if not log.whole:
-        limits = check_limits(config.thresholds)
-        checks = whole_log(of_sample(checks, log), log)
-        targets = {
-            name: whole_target(of_sample(targets[name], log), log, name, question, limits)
-            for name, question in prepared.asked.items()
-        }
+    checks, targets = _checked(prepared, log, config)
     known = config
     if config.rules is not None and wrong(LOGGED, config.rules, checks, targets):
         known = replace(config, rules=None)
@@ -169,31 +172,45 @@ def appraise_sums(
     rivals = candidates or [name for name in policies if name != reference] or list(policies)
     shown = (*candidates, reference, config.rules)
     programs = [name for name in policies if name not in shown]
+    over = over_programs(evaluation, carried, candidates, programs, together)
     comparison = _comparison(evaluation, carried, together, rng)
-    skipped = dict.fromkeys(("weeks", "risk", "harms", "segments", "lift by factor"), IN_MEMORY)
-    if comparison is None:
-        skipped["comparison"] = "no target policy is left whose numbers are to be believed"
     return Appraisal(
         evaluation=evaluation,
-        kpis=(),
         candidate=candidate or best_of(evaluation, rivals),
         rules=config.rules,
         margin=config.margin,
         candidates=candidates,
-        over_programs=over_programs(evaluation, carried, candidates, programs, together),
+        over_programs=over,
         checks=checks,
         target_checks=targets,
         comparison=comparison,
         doing=_doing(sums, beside),
         weights=_profiles(prepared),
-        weeks={},
-        tails={},
-        harms={},
-        limits=(),
-        segments={},
-        lift=None,
-        skipped=skipped,
+        skipped=_skipped(comparison),
+        **_NOT_MADE,
     )
+
+
+def _skipped(comparison: PolicyComparison | None) -> dict[str, str]:
+    """Parts that are not made, and why."""
+    found = dict.fromkeys(("weeks", "risk", "harms", "segments", "lift by factor"), IN_MEMORY)
+    if comparison is None:
+        found["comparison"] = "no target policy is left whose numbers are to be believed"
+    return found
+
+
+def _checked(
+    prepared: Prepared, log: SampledLog, config: EvaluationConfig
+) -> tuple[LogChecks, dict[str, LogChecks]]:
+    """Checks of the log and of each policy on it, of every decision where sums say so much."""
+    if log.whole:
+        return prepared.checks, dict(prepared.targets)
+    limits = check_limits(config.thresholds)
+    targets = {
+        name: whole_target(of_sample(prepared.targets[name], log), log, name, question, limits)
+        for name, question in prepared.asked.items()
+    }
+    return whole_log(of_sample(prepared.checks, log), log), targets
 
 
 def _evaluation(

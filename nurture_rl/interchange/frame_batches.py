@@ -158,7 +158,7 @@ def ids_of(column: pa.ChunkedArray) -> HashArray:
 
 def _sound(door: FrameDoor, table: pa.Table, first: int) -> Admission:
     columns, meaning, n = door.columns, door.meaning, len(table)
-    _require(not columns.mask)
+    _require(n > 0 and not columns.mask)
     if columns.when is not None:
         kind = table[columns.when].type
         _require(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
