@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +13,7 @@ from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey
 from nurture_rl.logs.quarantine import reason_where, sift
 from nurture_rl.logs.readers import RawTable
-from nurture_rl.logs.schema import TableKind
+from nurture_rl.logs.schema import QUARANTINE, UTC_TIME, TableKind
 
 IntArray = NDArray[np.int64]
 
@@ -19,14 +21,23 @@ SILENCE_DAYS = 90  # without a decision or an event: what comes after such a gap
 HORIZONS = 3  # or this many horizons, where they are longer
 
 
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """Events of the log's time, and those of none."""
+
+    events: RawTable
+    strays: pa.Table  # for the keys they link, as if of the log's last moment
+
+
 def sift_strays(
     events: pa.Table, decisions: pa.Table, journey: Journey | None, now_us: int | None
-) -> RawTable:
+) -> Sifted:
     """Set events aside that lie in a time the log does not reach.
 
     Everything follows from the last decision: an event is stray when, from there on, nothing
     happened for longer than `SILENCE_DAYS` (or `HORIZONS` horizons of the journey) before it. Where
     the decisions are all past at the reading, what lies more than a day in its future is stray too.
+    Whose keys a stray event links is as true as its time is wrong, and known at the log's end.
 
     Args:
         events: checked events.
@@ -37,7 +48,7 @@ def sift_strays(
     known = _microseconds(events, "occurred_at", "recorded_at")
     decided = _supporting(decisions, journey)
     if not known.size:
-        return RawTable(*sift(events, TableKind.EVENTS, pa.nulls(len(events), pa.string())))
+        return Sifted(RawTable(events, QUARANTINE.empty_table()), events)
     start = int(decided.max()) if decided.size else int(np.median(known))
     end = _end(known, start, _silence_us(journey))
     reasons = reason_where(
@@ -49,7 +60,12 @@ def sift_strays(
             pa.array(future), f"stray time: it lies after the reading at {_told(now_us)} UTC"
         )
         reasons = pc.coalesce(reasons, late)
-    return RawTable(*sift(events, TableKind.EVENTS, reasons))
+        end = min(end, now_us)
+    strays = events.filter(reasons.is_valid())
+    seen = pa.array(np.full(len(strays), end)).cast(UTC_TIME)
+    for name in ("occurred_at", "recorded_at"):
+        strays = strays.set_column(strays.schema.get_field_index(name), name, seen)
+    return Sifted(RawTable(*sift(events, TableKind.EVENTS, reasons)), strays)
 
 
 def lone_end(events: pa.Table, decisions: pa.Table, journey: Journey) -> str | None:
