@@ -171,7 +171,8 @@ def require_columns(
 
     Raises:
         LogError: a column is missing or there twice; names the nearest.
-        ConfigError: a column that is named twice, or episodes without their order.
+        ConfigError: a column that is named twice or for two things, or episodes without their
+            order.
     """
     asked: list[tuple[str, str]] = []
     for one in fields(columns):
@@ -180,6 +181,7 @@ def require_columns(
         asked += [(f"columns.{one.name}", name) for name in names]
         if len(set(names)) < len(names):
             raise ConfigError(f"columns.{one.name}: expected each column once, got {list(names)}")
+    _require_apart(asked)
     asked += [
         (f"targets.{policy}.columns", name)
         for policy, names in meaning.policies.items()
@@ -206,6 +208,27 @@ def require_columns(
             f"columns.step: {source} has episodes ({columns.episode!r}), so name the column that "
             "orders their decisions"
         )
+
+
+def _require_apart(asked: Sequence[tuple[str, str]]) -> None:
+    """Refuse a column that stands for what was done, its chance or its reward, and for more.
+
+    Rows may be broken down by any column, any may be counted beside the reward, and a decision may
+    have known its propensity.
+
+    Args:
+        asked: settings and the columns that they name.
+    """
+    core = {f"columns.{name}": name for name in ("action", "propensity", "reward")}
+    free = {"columns.segments", "columns.outcomes"}
+    for where, column in asked:
+        for other, name in asked:
+            known = (where, other) == ("columns.propensity", "columns.features")
+            if where in core and other not in {where, *free} and column == name and not known:
+                raise ConfigError(
+                    f"{where} and {other} both name column {name!r}; the {core[where]} of a "
+                    "decision is nothing else: name the column of each"
+                )
 
 
 def _actions(

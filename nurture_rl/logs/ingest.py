@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -53,6 +53,7 @@ class _Checked:
     """Every table's usable rows, and the quarantine of all tables."""
 
     rows: Mapping[TableKind, pa.Table]
+    strays: pa.Table  # events that link keys and are none of the log's
     quarantine: pa.Table
     files: Mapping[TableKind, tuple[str, ...]]
     notes: tuple[str, ...]
@@ -93,9 +94,9 @@ def ingest_folder(
     reading = Reading(action_ids, catalog_hash, journey, now_us)
     checked = _read_and_check(folder, reading, progress)
     _require_usable(checked, folder, out)
-    unified = unify(checked.rows, MAX_KEY_DEGREE)
+    unified = unify(checked.rows, checked.strays, MAX_KEY_DEGREE)
     quarantine = _sorted_quarantine([checked.quarantine, unified.quarantine])
-    checked = _Checked(unified.rows, quarantine, checked.files, checked.notes)
+    checked = replace(checked, rows=unified.rows, quarantine=quarantine)
     _require_usable(checked, folder, out)
     tables, added = _final_tables(unified)
     summary = _summarise(checked, tables, unified, added)
@@ -134,8 +135,8 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
     near = sift_strays(
         rows[TableKind.EVENTS], rows[TableKind.DECISIONS], reading.journey, reading.now_us
     )
-    rows[TableKind.EVENTS] = near.rows
-    refused[TableKind.EVENTS].append(near.quarantine)
+    rows[TableKind.EVENTS] = near.events.rows
+    refused[TableKind.EVENTS].append(near.events.quarantine)
     for kind in TableKind:
         count = sum(map(len, refused[kind]))
         progress(
@@ -148,7 +149,7 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
     for note in notes:
         progress(note)
     everything = [part for parts in refused.values() for part in parts]
-    return _Checked(rows, _sorted_quarantine(everything), files, tuple(notes))
+    return _Checked(rows, near.strays, _sorted_quarantine(everything), files, tuple(notes))
 
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +13,7 @@ from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey
 from nurture_rl.logs.quarantine import reason_where, sift
 from nurture_rl.logs.readers import RawTable
-from nurture_rl.logs.schema import TableKind
+from nurture_rl.logs.schema import QUARANTINE, UTC_TIME, TableKind
 
 IntArray = NDArray[np.int64]
 
@@ -19,14 +21,23 @@ SILENCE_DAYS = 90  # without a decision or an event: what comes after such a gap
 HORIZONS = 3  # or this many horizons, where they are longer
 
 
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """Events of the log's time, and those of none."""
+
+    events: RawTable
+    strays: pa.Table  # for the keys they link, as if of the log's last moment
+
+
 def sift_strays(
     events: pa.Table, decisions: pa.Table, journey: Journey | None, now_us: int | None
-) -> RawTable:
+) -> Sifted:
     """Set aside events with a time stamp far after the end of the log.
 
     An event is stray if it comes after the last decision and after a gap without any event that is
     longer than `SILENCE_DAYS` (or `HORIZONS` horizons of the journey). Where all decisions lie
-    before the reading, an event more than a day after the reading is stray too.
+    before the reading, an event more than a day after the reading is stray too. The keys that a
+    stray event links still count, as if known at the end of the log: only its time is wrong.
 
     Args:
         events: checked events.
@@ -37,7 +48,7 @@ def sift_strays(
     known = _microseconds(events, "occurred_at", "recorded_at")
     decided = _supporting(decisions, journey)
     if not known.size:
-        return RawTable(*sift(events, TableKind.EVENTS, pa.nulls(len(events), pa.string())))
+        return Sifted(RawTable(events, QUARANTINE.empty_table()), events)
     start = int(decided.max()) if decided.size else int(np.median(known))
     end = _end(known, start, _silence_us(journey))
     reasons = reason_where(
@@ -49,7 +60,12 @@ def sift_strays(
             pa.array(future), f"stray time: it lies after the reading at {_told(now_us)} UTC"
         )
         reasons = pc.coalesce(reasons, late)
-    return RawTable(*sift(events, TableKind.EVENTS, reasons))
+        end = min(end, now_us)
+    strays = events.filter(reasons.is_valid())
+    seen = pa.array(np.full(len(strays), end)).cast(UTC_TIME)
+    for name in ("occurred_at", "recorded_at"):
+        strays = strays.set_column(strays.schema.get_field_index(name), name, seen)
+    return Sifted(RawTable(*sift(events, TableKind.EVENTS, reasons)), strays)
 
 
 def lone_end(events: pa.Table, decisions: pa.Table, journey: Journey) -> str | None:

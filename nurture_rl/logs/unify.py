@@ -34,15 +34,17 @@ class Unified:
     identities: Identities
 
 
-def unify(tables: Mapping[TableKind, pa.Table], max_degree: int) -> Unified:
+def unify(tables: Mapping[TableKind, pa.Table], strays: pa.Table, max_degree: int) -> Unified:
     """Give every row its contact; an event is known no earlier than its link to that contact.
 
     Args:
         tables: checked rows of every table.
+        strays: events that link keys and are themselves left out.
         max_degree: a key linked to more distinct keys than this identifies no contact.
     """
-    records = [_keyed(tables[kind], kind) for kind in tables]
-    offsets = np.cumsum([0, *(len(tables[kind]) for kind in tables)])
+    parts = [*((tables[kind], kind) for kind in tables), (strays, TableKind.EVENTS)]
+    records = [_keyed(rows, kind) for rows, kind in parts]
+    offsets = np.cumsum([0, *(len(rows) for rows, _ in parts)])
     everything = KeyedRecords(
         record=np.concatenate(
             [part.record + start for part, start in zip(records, offsets, strict=False)]
@@ -53,7 +55,7 @@ def unify(tables: Mapping[TableKind, pa.Table], max_degree: int) -> Unified:
     identities = resolve_identities(everything, max_degree)
     rows: dict[TableKind, pa.Table] = {}
     refused = [QUARANTINE.empty_table()]
-    for kind, part in zip(tables, records, strict=True):
+    for kind, part in zip(tables, records[:-1], strict=True):
         rows[kind], bad = _named(tables[kind], kind, assign_contacts(part, identities))
         refused.append(bad)
     return Unified(rows, pa.concat_tables(refused), identities)

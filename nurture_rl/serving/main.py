@@ -18,6 +18,7 @@ from litestar import Litestar
 from nurture_envs.clock import require_zone
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.listening import Listener, bind
 from nurture_rl.serving.opening import StoreError
 from nurture_rl.serving.preload import load_once
@@ -63,7 +64,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     try:
         with bind(options.host, options.port) as bound, closing(Store(store_file)) as store:
             if options.logs is not None:
-                print(_loaded(store, Path(options.logs)), flush=True)
+                print(_loaded(store, bundle, Path(options.logs)), flush=True)
             store.when_lost(_stop)
             settings = ServerSettings(
                 zone,
@@ -79,8 +80,8 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
         raise StoreError(f"{store_file}: {error}") from error
 
 
-def _loaded(store: Store, logs: Path) -> str:
-    found = load_once(store, logs)
+def _loaded(store: Store, bundle: Bundle, logs: Path) -> str:
+    found = load_once(store, logs, Forbidding.of(bundle.journey))
     if found is None:
         return f"contacts and events of {logs} were loaded before"
     contacts, events = found

@@ -103,9 +103,10 @@ def require_own(path: Path) -> None:
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     if (tables and version is None) or application not in (0, _APPLICATION):
+        held = f"with the tables {', '.join(sorted(tables)[:5])}" if tables else "without tables"
         raise StoreError(
-            f"expected a store of this server at {path}, got another program's database with the "
-            f"tables {', '.join(sorted(tables)[:5])}; nothing was written: give another path"
+            f"expected a store of this server at {path}, got another program's database {held}; "
+            "nothing was written: give another path"
         )
     if version not in (None, "1", VERSION):
         raise StoreError(

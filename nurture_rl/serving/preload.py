@@ -10,16 +10,23 @@ import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.schema import TABLES, TableKind
+from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.store import Store
 
 _KINDS = (TableKind.CONTACTS, TableKind.EVENTS)
 
 
-def load_once(store: Store, folder: Path) -> tuple[int, int] | None:
+def load_once(store: Store, folder: Path, forbidding: Forbidding) -> tuple[int, int] | None:
     """Load the contacts and events of an ingested log, unless the store has loaded it before.
 
     The store remembers a hash of the content, and only after all of it was stored: a log that
-    changed, or whose loading was interrupted, is read again.
+    changed, or whose loading was interrupted, is read again. So is a log that is served under
+    another journey, which may have other words against mail.
+
+    Args:
+        store: where they are stored.
+        folder: what ingest wrote.
+        forbidding: which events the served journey must not lose.
 
     Returns:
         New contacts and new events, or None where this very log was loaded before.
@@ -27,13 +34,13 @@ def load_once(store: Store, folder: Path) -> tuple[int, int] | None:
     Raises:
         LogError: the folder is not what ingest writes; names the file.
     """
-    mark = f"log {_fingerprint(folder)}"
+    mark = f"log {_fingerprint(folder, forbidding)}"
     if store.remembers(mark):
         return None
     try:
         for kind in _KINDS:
             _require_columns(folder / f"{kind}.parquet", TABLES[kind])
-        counts = store.load_log(folder)
+        counts = store.load_log(folder, forbidding)
     except (pa.ArrowException, ValueError, TypeError) as error:
         first = str(error).splitlines()[0]
         raise LogError(f"{folder}: {first}; give a folder that ingest wrote") from error
@@ -41,8 +48,8 @@ def load_once(store: Store, folder: Path) -> tuple[int, int] | None:
     return counts
 
 
-def _fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(folder: Path, forbidding: Forbidding) -> str:
+    digest = hashlib.sha256(" ".join(sorted(forbidding.types)).encode())
     for kind in _KINDS:
         path = folder / f"{kind}.parquet"
         if not path.is_file():

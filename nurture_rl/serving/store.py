@@ -137,11 +137,15 @@ class Store(StoreReader):
             ]
         )
 
-    def load_log(self, folder: Path) -> tuple[int, int]:
+    def load_log(self, folder: Path, forbidding: Forbidding) -> tuple[int, int]:
         """Take in the contacts and events of an ingested log; what is already there stays.
 
         Consent alone is taken wherever it is gone: what was withdrawn over the API outlives an
         older log, and who has none in the log loses what was put.
+
+        Args:
+            folder: what ingest wrote.
+            forbidding: which events count under an id that is taken by another.
 
         Returns:
             New contacts and new events.
@@ -172,7 +176,7 @@ class Store(StoreReader):
             cells = [columns[name].to_pylist() for name in Event.__slots__]
             told = [Event(*row) for row in zip(*cells, strict=True)]
             stored = self.events_of_ids([event.event_id for event in told])
-            events += self.append_events(settle(told, stored, Forbidding()).fresh)
+            events += self.append_events(settle(told, stored, forbidding).fresh)
         return contacts, events
 
     def _require_told_apart(self, contacts: Sequence[Contact], folder: Path) -> None:

@@ -10,16 +10,15 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import II, MISSING, DictConfig, OmegaConf
 
-from nurture_envs.clock import require_zone
 from nurture_envs.fields import hint
 from nurture_rl.appraisal.evaluate import OPEN_EPISODES, EvaluationConfig
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
-from nurture_rl.errors import ConfigError, TimeZoneError
+from nurture_rl.errors import ConfigError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
-from nurture_rl.workflow.bar import EXPERT, RULES
+from nurture_rl.workflow.ranges import require_ranges
 from nurture_rl.workflow.typed import composable
 
 Record = TypeVar("Record")
@@ -208,9 +207,7 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
     _require_among("data.source", run.data.source, sources)
     _require_among("release.world", run.release.world, WORLDS)
     _require_among("evaluation.open_episodes", run.evaluation.open_episodes, OPEN_EPISODES)
-    if not 0.0 < run.data.held_out < 1.0:
-        raise ConfigError(f"data.held_out must lie in (0, 1), got {run.data.held_out}")
-    _require_ranges(run)
+    require_ranges(run)
     if run.policy is not None:
         run.policies[run.policy.name] = run.policy
     learners = {name: _learner(name, policy) for name, policy in run.policies.items()}
@@ -222,43 +219,6 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         learners=learners,
         plain={str(key): value for key, value in plain.items()},
     )
-
-
-def _require_ranges(run: RunConfig) -> None:
-    """Numbers that no work could be done with.
-
-    Raises:
-        ConfigError: names the first of them.
-    """
-    played, data = run.simulation, run.data
-    named = [("seed", run.seed), *((f"seeds.{key}", one) for key, one in asdict(run.seeds).items())]
-    for name, seed in (*named, *(("simulation.seeds", one) for one in played.seeds)):
-        require_seed(name, seed)
-    checks = [
-        ("data.max_refused", data.max_refused, 0.0 <= data.max_refused <= 1.0),
-        ("data.contacts", data.contacts, data.source != "reference" or data.contacts >= 10),
-        ("data.trust.max_ratio", data.trust.max_ratio, data.trust.max_ratio >= 1.0),
-        ("data.trust.explore", data.trust.explore, 0.0 <= data.trust.explore <= 1.0),
-        ("simulation.contacts", played.contacts, played.contacts >= 2),
-        ("simulation.truth_contacts", played.truth_contacts, played.truth_contacts >= 2),
-        ("simulation.seeds", played.seeds, len(played.seeds) >= 1),
-        ("release.level", run.release.level, 0.0 < run.release.level < 1.0),
-        ("release.margin", run.release.margin, 0.0 <= run.release.margin < math.inf),
-        ("release.reference", run.release.reference, _is_known(run, run.release.reference)),
-        ("release.rules", run.release.rules, _is_bar(run, run.release.rules)),
-        ("threads", run.threads, run.threads >= 1),
-        ("ppo", run.ppo, min(run.ppo.iterations, run.ppo.n_contacts) >= 1),
-        ("tuned", run.tuned, min(run.tuned.plays, run.tuned.contacts) >= 1),
-    ]
-    for name, value, good in checks:
-        if not good:
-            raise ConfigError(
-                f"{name}: {value!r} cannot be worked with; see configs/ for its range"
-            )
-    try:
-        require_zone(data.default_zone)
-    except TimeZoneError as error:
-        raise ConfigError(f"data.default_zone: {error}") from error
 
 
 def _require_known(settings: Any, given: Mapping[Any, Any], where: str) -> None:
@@ -278,33 +238,6 @@ def _require_known(settings: Any, given: Mapping[Any, Any], where: str) -> None:
         for name, one in inner.items() if isinstance(inner, Mapping) else ():
             if is_dataclass(one):
                 _require_known(one, value[name], f"{where}{key}.{name}.")
-
-
-def require_seed(where: str, seed: int) -> None:
-    """Guard a number that generators are seeded with.
-
-    Raises:
-        ConfigError: it is below 0, or beyond what every generator takes.
-    """
-    if not 0 <= seed < 2**63:
-        raise ConfigError(f"{where}: expected a whole number from 0 to 2^63 - 1, got {seed}")
-
-
-def _is_known(run: RunConfig, reference: str) -> bool:
-    return not run.policies or reference in _named(run) or reference == "logged"
-
-
-def _named(run: RunConfig) -> dict[str, PolicyConfig]:
-    """The run's policies with the one that a sweep varies."""
-    return run.policies | ({} if run.policy is None else {run.policy.name: run.policy})
-
-
-def _is_bar(run: RunConfig, name: str | None) -> bool:
-    """No bar, one that a journey may lack, or a policy that learns nothing."""
-    if name in (None, EXPERT, RULES) or not run.policies:
-        return True
-    named = _named(run)
-    return name in named and named[name].learner == "none"
 
 
 def _learner(name: str, policy: PolicyConfig) -> LearnerConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +13,12 @@ from nurture_rl.interchange.bandit_feedback import FeedbackMeaning
 from nurture_rl.interchange.foreign_episodes import EpisodesMeaning
 from nurture_rl.interchange.frames import FrameColumns
 from nurture_rl.workflow.config import SOURCES, DataConfig, RunConfig, Settings, settings
+from nurture_rl.workflow.ranges import LEVEL, MARGIN, require_each
 from nurture_rl.workflow.typed import composable
 
 _SAID = ("actions", "unit", "discount", "missing")  # under `data` itself, for every source
 ENGINES = ("auto", "memory", "streaming")
+_ENGINES = ", ".join(ENGINES)
 FOREIGN = ("frame", "obp", "minari", "d3rlpy")  # logs that have no journey
 
 
@@ -80,20 +83,24 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
     run = checked.run
     if not isinstance(run, OpeConfig):
         raise ConfigError(f"expected a configuration made from ope_schema, got {type(run)}")
-    checks: list[tuple[str, Any, bool]] = [
-        ("data.discount", run.data.discount, 0.0 < run.data.discount <= 1.0),
-        ("ask.level", run.ask.level, run.ask.level is None or 0.0 < run.ask.level < 1.0),
-        ("ask.margin", run.ask.margin, run.ask.margin is None or run.ask.margin >= 0.0),
-        ("ask.estimators", run.ask.estimators, len(run.ask.estimators) > 0),
-    ]
-    counts = ("rows", "sample_rows", "batch_rows")
-    checks += [(f"stream.{name}", (n := getattr(run.stream, name)), n >= 1) for name in counts]
-    checks += [("stream.engine", run.stream.engine, run.stream.engine in ENGINES)]
-    for name, value, good in checks:
-        if not good:
-            raise ConfigError(
-                f"{name}: {value!r} cannot be worked with; see docs/off-policy-evaluation.md"
-            )
+    data, ask, stream = run.data, run.ask, run.stream
+    level = ask.level is None or 0.0 < ask.level < 1.0
+    margin = ask.margin is None or 0.0 <= ask.margin < math.inf
+    discount = 0.0 < data.discount <= 1.0
+    require_each(
+        [
+            ("data.discount", data.discount, discount, "a factor above 0 and up to 1"),
+            ("data.unit", data.unit, bool(data.unit.strip()), "a unit, such as EUR or reward"),
+            ("ask.level", ask.level, level, LEVEL),
+            ("ask.margin", ask.margin, margin, MARGIN),
+            ("ask.estimators", ask.estimators, len(ask.estimators) > 0, "names, or [all]"),
+            *(
+                (f"stream.{name}", n := getattr(stream, name), n >= 1, "1 or more")
+                for name in ("rows", "sample_rows", "batch_rows")
+            ),
+            ("stream.engine", stream.engine, stream.engine in ENGINES, f"one of {_ENGINES}"),
+        ]
+    )
     if run.data.source in FOREIGN and run.data.source != "obp" and not run.targets:
         raise ConfigError(
             "targets: a log without a journey needs target policies, such as "

@@ -352,3 +352,27 @@ def test_a_step_too_large_to_tell_apart_is_set_aside() -> None:
     refused = read(table(day=days), EPISODES).refused
     assert [row.line for row in refused] == [7, 8]
     assert refused[1].reason.startswith("bad step: day is 1e+300")
+
+
+@pytest.mark.parametrize(
+    ("doubled", "words"),
+    [
+        ({"reward": "p"}, "columns.propensity and columns.reward both name column 'p'"),
+        ({"reward": "arm"}, "columns.action and columns.reward both name column 'arm'"),
+        ({"features": ("paid",)}, "columns.reward and columns.features both name column 'paid'"),
+        ({"features": ("arm",)}, "columns.action and columns.features both name column 'arm'"),
+        ({"contact": "p"}, "columns.propensity and columns.contact both name column 'p'"),
+        (
+            {"episode": "paid", "step": "day"},
+            "columns.reward and columns.episode both name column 'paid'",
+        ),
+    ],
+)
+def test_one_column_stands_for_one_thing(doubled: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read(table(), replace(COLUMNS, **doubled))
+
+
+def test_any_column_breaks_a_log_down_and_a_propensity_may_be_known() -> None:
+    wide = replace(COLUMNS, features=("p",), segments=("arm",), outcomes=("paid",))
+    assert read(table(), wide).log.features[:, 0].tolist() == pytest.approx(table()["p"])

@@ -177,3 +177,23 @@ def test_events_after_the_reading_are_stray_unless_the_whole_log_is(tmp_path: Pa
     assert reasons(live) == ["stray time: it lies after the reading at 2026-03-04 00:00 UTC"]
     _, ahead, _ = ingest(tmp_path / "b", events=[*EVENTS, soon], now_us=start - 9 * DAY_US)
     assert reasons(ahead) == []
+
+
+@pytest.mark.parametrize("days", [["2099-12-31"], ["2099-12-31", "2070-01-01", "2031-05-05"]])
+def test_an_event_of_a_wrong_time_still_says_whose_a_cookie_is(
+    tmp_path: Path, days: list[str]
+) -> None:
+    visit = {"event_id": "v", "keys": ["cookie:7"], "occurred_at": "2026-03-02T11:00:00Z"}
+    forms = [
+        EVENTS[0] | {"event_id": day, "keys": ["cookie:7"], "occurred_at": f"{day}T00:00:00Z"}
+        for day in days
+    ]
+    last = EVENTS[0] | {"event_id": "last", "occurred_at": "2026-03-05T12:00:00Z"}
+    events = [EVENTS[0], visit | {"type": "visit"}, last, *forms]
+    summary, out, _ = ingest(tmp_path, events=events)
+    assert (summary.contacts, len(reasons(out))) == (1, len(days))
+    seen = {row["event_id"]: row for row in pq.read_table(out / "events.parquet").to_pylist()}
+    assert set(seen) == {"e1", "v", "last"}
+    assert seen["v"]["contact_id"] == "ann"
+    # Nobody knows when the two were linked: no decision of the log knew it.
+    assert seen["v"]["recorded_at"] == seen["last"]["occurred_at"]

@@ -15,6 +15,7 @@ from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.schema import DECISIONS
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.export import export_log
+from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.service import Ask, Service
 from nurture_rl.serving.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
@@ -67,13 +68,13 @@ def test_an_exported_and_ingested_log_loads_into_a_fresh_store(
     ids, catalog_hash = bundle.catalog.ids, bundle.catalog.hash
     ingest_folder(tmp_path / "raw", tmp_path / "log", ids, catalog_hash, lambda line: None)
     fresh = Store(tmp_path / "fresh.db")
-    assert fresh.load_log(tmp_path / "log") == (3, 2)
+    assert fresh.load_log(tmp_path / "log", Forbidding()) == (3, 2)
     names = ["ada", "bob", "zoë"]
     assert fresh.events(names) == served.store.events(names)
     assert fresh.contacts(names) == served.store.contacts(names)
-    assert fresh.load_log(tmp_path / "log") == (0, 0)
+    assert fresh.load_log(tmp_path / "log", Forbidding()) == (0, 0)
     with pytest.raises(LogError, match=r"expected contacts\.parquet"):
-        fresh.load_log(tmp_path / "raw" / "nothing")
+        fresh.load_log(tmp_path / "raw" / "nothing", Forbidding())
     fresh.close()
 
 

@@ -17,7 +17,9 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.opening import StoreError, StoreLost
+from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
@@ -146,6 +148,13 @@ def test_a_store_replaced_by_a_copy_acknowledges_nothing(tmp_path: Path) -> None
         store.put_contacts([contact("ada")])
 
 
+def test_another_programs_database_without_tables_is_called_that(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "theirs.db")) as theirs:
+        theirs.executescript("PRAGMA application_id = 7; VACUUM;")
+    with pytest.raises(StoreError, match="another program's database without tables; nothing"):
+        Store(tmp_path / "theirs.db")
+
+
 def test_a_log_whose_contacts_differ_in_case_alone_is_refused(tmp_path: Path) -> None:
     row = {"contact_id": "AbC", "zone_confidence": 0.0, "consent": True, "attributes": "{}"}
     rows = [row, {**row, "contact_id": "abc", "consent": False}]
@@ -153,7 +162,7 @@ def test_a_log_whose_contacts_differ_in_case_alone_is_refused(tmp_path: Path) ->
     pq.write_table(EVENTS.empty_table(), tmp_path / "events.parquet")
     with closing(Store(tmp_path / "store.db")) as store:
         with pytest.raises(LogError, match="'AbC' and 'abc'"):
-            store.load_log(tmp_path)
+            store.load_log(tmp_path, Forbidding())
         assert store.contacts(["abc"]) == {}
 
 
@@ -165,7 +174,24 @@ def test_an_opt_out_in_a_log_counts_under_a_taken_id(tmp_path: Path) -> None:
         cells |= {"occurred_at": cells.pop("occurred_us"), "recorded_at": cells.pop("recorded_us")}
         pq.write_table(CONTACTS.empty_table(), tmp_path / "contacts.parquet")
         pq.write_table(pa.Table.from_pylist([cells], EVENTS), tmp_path / "events.parquet")
-        assert store.load_log(tmp_path) == (0, 1)
-        assert store.load_log(tmp_path) == (0, 0)
+        assert store.load_log(tmp_path, Forbidding()) == (0, 1)
+        assert store.load_log(tmp_path, Forbidding()) == (0, 0)
         kinds = [found.type for found in store.events(["ada"])["ada"]]
         assert kinds == ["open", "unsubscribe"]
+
+
+@pytest.mark.parametrize("kind", ["asked_to_stop", "meeting_booked", "open"])
+def test_a_journeys_own_word_in_a_log_counts_under_a_taken_id(tmp_path: Path, kind: str) -> None:
+    forbidding = Forbidding(Forbidding().types | {"asked_to_stop"})
+    with closing(Store(tmp_path / "store.db")) as store:
+        store.append_events([event("click", MIDNIGHT, event_id="e")])
+        word = event(kind, MIDNIGHT, event_id="e")
+        cells = {name: getattr(word, name) for name in word.__slots__}
+        cells |= {"occurred_at": cells.pop("occurred_us"), "recorded_at": cells.pop("recorded_us")}
+        pq.write_table(CONTACTS.empty_table(), tmp_path / "contacts.parquet")
+        pq.write_table(pa.Table.from_pylist([cells], EVENTS), tmp_path / "events.parquet")
+        assert load_once(store, tmp_path, Forbidding()) == (0, 0)
+        assert load_once(store, tmp_path, Forbidding()) is None
+        # Served under the journey whose word it is, the same log is read again.
+        assert load_once(store, tmp_path, forbidding) == (0, int(kind == "asked_to_stop"))
+        assert load_once(store, tmp_path, forbidding) is None

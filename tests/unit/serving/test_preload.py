@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_rl.logs.schema import CONTACTS, EVENTS
+from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.store import Store
 
@@ -26,14 +27,14 @@ def write_log(folder: Path, *names: str) -> None:
 def test_a_log_is_loaded_once_by_its_content_and_again_when_it_changed(tmp_path: Path) -> None:
     write_log(tmp_path / "log", "ada", "bob")
     store = Store(tmp_path / "store.db")
-    assert load_once(store, tmp_path / "log") == (2, 0)
+    assert load_once(store, tmp_path / "log", Forbidding()) == (2, 0)
     store.close()
     store = Store(tmp_path / "store.db")
-    assert load_once(store, tmp_path / "log") is None
+    assert load_once(store, tmp_path / "log", Forbidding()) is None
     (tmp_path / "log").rename(tmp_path / "moved")
-    assert load_once(store, tmp_path / "moved") is None
+    assert load_once(store, tmp_path / "moved", Forbidding()) is None
     write_log(tmp_path / "log", "ada", "bob", "eve")
-    assert load_once(store, tmp_path / "log") == (1, 0)
+    assert load_once(store, tmp_path / "log", Forbidding()) == (1, 0)
     store.close()
 
 
@@ -43,12 +44,12 @@ def test_a_log_whose_loading_was_cut_short_is_read_again(
     write_log(tmp_path / "log", "ada")
     store = Store(tmp_path / "store.db")
 
-    def cut(folder: Path) -> tuple[int, int]:
+    def cut(folder: Path, forbidding: Forbidding) -> tuple[int, int]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr(store, "load_log", cut)
         with pytest.raises(KeyboardInterrupt):
-            load_once(store, tmp_path / "log")
-    assert load_once(store, tmp_path / "log") == (1, 0)
+            load_once(store, tmp_path / "log", Forbidding())
+    assert load_once(store, tmp_path / "log", Forbidding()) == (1, 0)
     store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,18 +38,22 @@ def test_the_ends_of_what_can_be_worked_with_are_accepted() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "setting",
+    ("setting", "expected"),
     [
-        "data.discount=0.0",
-        "data.discount=1.001",
-        "ask.level=0.0",
-        "ask.level=1.0",
-        "ask.margin=-0.1",
-        "ask.estimators=[]",
+        ("data.discount=0.0", "a factor above 0 and up to 1, got 0.0"),
+        ("data.discount=1.001", "a factor above 0 and up to 1, got 1.001"),
+        ("data.unit=''", "a unit, such as EUR or reward, got ''"),
+        ("ask.level=0.0", "a confidence level above 0 and below 1, such as 0.95, got 0.0"),
+        ("ask.level=1.0", "a confidence level above 0 and below 1, such as 0.95, got 1.0"),
+        ("ask.margin=-0.1", "a gain of 0 or more, in the log's unit, got -0.1"),
+        ("ask.estimators=[]", r"names, or \[all\], got \[\]"),
+        ("stream.rows=0", "1 or more, got 0"),
+        ("stream.engine=fast", "one of auto, memory, streaming, got 'fast'"),
     ],
 )
-def test_what_cannot_be_worked_with_is_named(setting: str) -> None:
-    with pytest.raises(ConfigError, match=rf"{setting.partition('=')[0]}: .*cannot be worked with"):
+def test_what_cannot_be_worked_with_is_told_with_its_range(setting: str, expected: str) -> None:
+    name = re.escape(setting.partition("=")[0])
+    with pytest.raises(ConfigError, match=f"^{name}: expected {expected}$"):
         asked(setting)
 
 
