@@ -64,6 +64,16 @@ def test_other_choices_of_the_policy_give_a_world_away() -> None:
     assert named["times pause:1"].simulated == pytest.approx(4.8, abs=0.2)
 
 
+def test_longer_episodes_give_a_world_away() -> None:
+    def lasting(bins: int, seed: int) -> Trajectories:
+        return episodes([bins] * 500, RNG(seed).choice([SEND, WAIT], 500 * bins).tolist())
+
+    test = two_sample_test(lasting(3, 0), lasting(5, 1), JOURNEY, RNG(0))
+    named = {one.name: one for one in test.giveaways}
+    length = named["length of the episode"]
+    assert (length.real, length.simulated) == (3.0, 5.0)
+
+
 def test_the_area_and_its_error_by_hand() -> None:
     scores, label = np.array([3.0, 1.0, 2.0, 0.0]), np.array([True, True, False, False])
     area, stderr = weighted_auc(scores, label, np.array([3.0, 1.0, 1.0, 3.0]))
