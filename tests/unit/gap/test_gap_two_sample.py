@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from nurture_rl.simulator.gap.trajectories import Trajectories
-from nurture_rl.simulator.gap.two_sample import logistic, two_sample_test
+from nurture_rl.simulator.gap.two_sample import logistic, two_sample_test, weighted_auc
 from tests.unit.gap.gap_logs import JOURNEY, episodes, random_log
 from tests.unit.simulator.lamp_shop import SEND, WAIT
 
@@ -62,3 +62,23 @@ def test_other_choices_of_the_policy_give_a_world_away() -> None:
     named = {one.name: one for one in test.giveaways}
     assert named["times pause:1"].real == pytest.approx(3.0, abs=0.2)
     assert named["times pause:1"].simulated == pytest.approx(4.8, abs=0.2)
+
+
+def test_longer_episodes_give_a_world_away() -> None:
+    def lasting(bins: int, seed: int) -> Trajectories:
+        return episodes([bins] * 500, RNG(seed).choice([SEND, WAIT], 500 * bins).tolist())
+
+    test = two_sample_test(lasting(3, 0), lasting(5, 1), JOURNEY, RNG(0))
+    named = {one.name: one for one in test.giveaways}
+    length = named["length of the episode"]
+    assert (length.real, length.simulated) == (3.0, 5.0)
+
+
+def test_the_area_and_its_error_by_hand() -> None:
+    scores, label = np.array([3.0, 1.0, 2.0, 0.0]), np.array([True, True, False, False])
+    area, stderr = weighted_auc(scores, label, np.array([3.0, 1.0, 1.0, 3.0]))
+    # The true 3 is above both false ones, the true 1 above the false 0, which weighs 3 of 4.
+    assert area == 0.75 * 1.0 + 0.25 * 0.75
+    # Off the area by 1/16 with weight 3/4 and by -3/16 with weight 1/4, on either side.
+    one_side = (0.75 / 16) ** 2 + (0.25 * 3 / 16) ** 2
+    assert stderr == pytest.approx(np.sqrt(2.0 * one_side))
