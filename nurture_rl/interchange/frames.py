@@ -57,6 +57,7 @@ class FrameMeaning:
     discount: float = 1.0  # per bin
     policies: Mapping[str, Sequence[str]] = field(default_factory=dict)  # columns per policy
     missing: tuple[float, ...] = ()  # numbers that stand for missing, such as -999
+    values: tuple[float, ...] = ()  # numbers that look so and are true
 
 
 def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning) -> LoggedRows:
@@ -69,7 +70,8 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         meaning: the actions, the unit and target policies given as columns.
 
     Raises:
-        LogError: the file cannot be read or lacks a column; names it and the nearest there is.
+        LogError: the file cannot be read, lacks a column, or writes a code for contacts that nobody
+            knows; names it.
         ConfigError: an episode without a step column, or factors that do not fit the actions.
     """
     table, line, place, broken, name = _table(source)
@@ -81,6 +83,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         )
     require_columns(table.column_names, columns, meaning, name)
     cells = Cells(table, name)
+    cells.require_people(columns.contact, (*meaning.missing, *meaning.values))
     actions, action = _actions(cells, columns, meaning)
     n, a = len(table), len(actions)
     mask = np.ones((n, a), dtype=np.bool_)
