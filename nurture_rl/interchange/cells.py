@@ -105,8 +105,8 @@ class Cells:
             code, rows = f"{found[0]:g}", found[1]
             raise LogError(
                 f"column {name!r} of {self.source} holds {code} in {rows} of {place.size} rows, "
-                "likely a code for contacts nobody knows: leave such cells empty to have their rows "
-                f"set aside (data.missing=[{code}] does so in every column), or say by "
+                "likely a code for contacts nobody knows: leave such cells empty to have their "
+                f"rows set aside (data.missing=[{code}] does so in every column), or say by "
                 f"data.values=[{code}] that it is one contact"
             )
 

@@ -26,7 +26,8 @@ from nurture_rl.interchange.frames import (
     read_frame,
     require_columns,
 )
-from nurture_rl.interchange.missing import NOBODY, label
+from nurture_rl.interchange.missing import label
+from nurture_rl.logs.vocabulary import NOBODY
 from nurture_rl.ope.contact_hash import HashArray, text_ids
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.log_checks import TOLERANCE

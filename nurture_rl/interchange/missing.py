@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.logs.vocabulary import NOBODY
+
 IntArray = NDArray[np.int64]
 Texts = NDArray[np.object_]
 
-# What other programs write where they have no id; none of them may become one person.
-NOBODY = frozenset(
-    {"", "nan", "none", "null", "(null)", "nil", "na", "n/a", "#n/a", "<na>", "nat", "inf", "-inf"}
-    | {"unknown", "undefined", "missing"}
-)
 _OFTEN = 3  # rows of the only number below 0 among ids, from which on it is taken for a code
 _CROWD = 30  # rows of a zero or nines
 _TIMES = 10  # as many as any other id has
