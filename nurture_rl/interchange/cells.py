@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
-from nurture_rl.interchange.missing import label, labels, numbered_ids
+from nurture_rl.interchange.missing import label, labels, likely_nobody, numbered_ids
 from nurture_rl.interchange.row_checks import set_fault
 
 FloatArray = NDArray[np.float64]
@@ -86,6 +86,29 @@ class Cells:
         number = np.full(texts.size, -1, dtype=np.int64)
         number[occurs] = numbered_ids(texts[occurs], missing)
         return number[place]
+
+    def require_people(self, name: str, known: Sequence[float]) -> None:
+        """Refuse contacts of whom one is likely nobody: all rows without one, as one person.
+
+        Args:
+            name: the column of contacts.
+            known: numbers of which the log's owner says what they are.
+
+        Raises:
+            LogError: names the code and the settings that say what it is.
+        """
+        texts, place = self.coded(name)
+        names, which = np.unique(texts.astype(str), return_inverse=True)
+        count = np.bincount(which[place], minlength=names.size)
+        found = likely_nobody(names[count > 0], count[count > 0], known)
+        if found is not None:
+            code, rows = f"{found[0]:g}", found[1]
+            raise LogError(
+                f"column {name!r} of {self.source} holds {code} in {rows} of {place.size} rows, "
+                "likely a code for contacts nobody knows: leave such cells empty to have their "
+                f"rows set aside (data.missing=[{code}] does so in every column), or say by "
+                f"data.values=[{code}] that it is one contact"
+            )
 
     def table_of(self, names: tuple[str, ...], width: int, what: str) -> FloatArray:
         """One number per action: a column each, or one column of lists, [n, width].

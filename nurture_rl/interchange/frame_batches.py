@@ -27,7 +27,8 @@ from nurture_rl.interchange.frames import (
     require_columns,
 )
 from nurture_rl.interchange.logged_rows import Meaning, RefusedRow
-from nurture_rl.interchange.missing import NOBODY, label
+from nurture_rl.interchange.missing import label
+from nurture_rl.logs.vocabulary import NOBODY
 from nurture_rl.ope.contact_hash import HashArray, text_ids
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.log_checks import TOLERANCE

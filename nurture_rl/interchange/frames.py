@@ -57,6 +57,7 @@ class FrameMeaning:
     discount: float = 1.0  # per bin
     policies: Mapping[str, Sequence[str]] = field(default_factory=dict)  # columns per policy
     missing: tuple[float, ...] = ()  # numbers that stand for missing, such as -999
+    values: tuple[float, ...] = ()  # numbers that look so and are true
 
 
 def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning) -> LoggedRows:
@@ -69,18 +70,16 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         meaning: the actions, the unit and target policies given as columns.
 
     Raises:
-        LogError: the file cannot be read or lacks a column; names it and the nearest there is.
+        LogError: the file cannot be read, lacks a column, or writes a code for contacts that nobody
+            knows; names it.
         ConfigError: an episode without a step column, or factors that do not fit the actions.
     """
     table, line, place, broken, name = _table(source)
     if broken and not len(table):
-        first = broken[0]
-        raise LogError(
-            f"no row of {name} can be read, the first for this: {place} {first.line}: "
-            f"{first.reason}; save it as CSV in UTF-8"
-        )
+        raise _unreadable(name, place, broken[0])
     require_columns(table.column_names, columns, meaning, name)
     cells = Cells(table, name)
+    cells.require_people(columns.contact, (*meaning.missing, *meaning.values))
     actions, action = _actions(cells, columns, meaning)
     n, a = len(table), len(actions)
     mask = np.ones((n, a), dtype=np.bool_)
@@ -124,6 +123,13 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         faults=cells.faults,
         broken=broken,
         notes=notes_of(columns, meaning, actions),
+    )
+
+
+def _unreadable(name: str, place: str, first: RefusedRow) -> LogError:
+    return LogError(
+        f"no row of {name} can be read, the first for this: {place} {first.line}: {first.reason}; "
+        "save it as CSV in UTF-8"
     )
 
 

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.logs.vocabulary import NOBODY
+
 IntArray = NDArray[np.int64]
 Texts = NDArray[np.object_]
 
-# What other programs write for a missing id; rows with such a text are not one person.
-NOBODY = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "nat", "inf", "-inf"})
+_OFTEN = 3  # rows of the only number below 0 among ids, from which on it is taken for a code
+_CROWD = 30  # rows of a zero or nines
+_TIMES = 10  # as many as any other id has
+_OTHERS = 10  # ids at least
 
 
 def label(value: Any) -> str:
@@ -56,3 +60,37 @@ def _nobody(name: str, missing: Sequence[float]) -> bool:
         return bool(missing) and float(word) in missing
     except ValueError:
         return False
+
+
+def likely_nobody(
+    names: Texts, count: IntArray, known: Sequence[float]
+) -> tuple[float, int] | None:
+    """A number that many rows write for who is not known, such as -1, and how many.
+
+    It is the only id below 0, or 0 or nines with far more rows than any other id has.
+
+    Args:
+        names: different ids, [k].
+        count: rows of each, [k].
+        known: numbers of which the log's owner says what they are.
+    """
+    alone = sum(name.startswith("-") for name in names) == 1
+    for position, name in enumerate(names):
+        number, rows = _number(name), int(count[position])
+        if number is None or number in known or names.size <= _OTHERS:
+            continue
+        others = int(np.delete(count, position).max())
+        crowd = rows >= max(_CROWD, _TIMES * others)
+        nines = len(name) > 2 and set(name) == {"9"}
+        if (number < 0.0 and alone and rows >= _OFTEN) or (crowd and (number == 0.0 or nines)):
+            return number, rows
+    return None
+
+
+def _number(name: str) -> float | None:
+    if not (name.startswith("-") or set(name) in ({"0"}, {"9"})):
+        return None
+    try:
+        return float(name)
+    except ValueError:
+        return None

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 from nurture_rl.logs.quarantine import first_reason, reason_where, sift
 from nurture_rl.logs.readers import RawTable
 from nurture_rl.logs.schema import TableKind
-from nurture_rl.logs.vocabulary import SHIPPED_WORDS, Vocabulary
+from nurture_rl.logs.vocabulary import NOBODY, SHIPPED_WORDS, Vocabulary
 
 UNKNOWN_TYPE = "unknown event type"
 LARGEST_VALUE = 2.0**43  # of an event: sums on the grid of 1/1024 are exact below it
 _ADVICE = "; what a signal of the journey names is known"
+_NOBODY = pa.array(sorted(NOBODY), pa.string())
 _KEY = r"^[^:]+:."
 _REQUIRED = {
     TableKind.EVENTS: ("event_id", "type", "occurred_at"),
@@ -115,6 +116,8 @@ def _common_reasons(rows: pa.Table, kind: TableKind) -> list[pa.Array]:
     keys = _column(rows["keys"])
     count = pc.fill_null(pc.list_value_length(keys), 0)
     nobody = pc.and_(_column(rows["contact_id"].is_null()), pc.equal(count, 0))
+    given = _column(rows["contact_id"])
+    word = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), value_set=_NOBODY)
     malformed = np.zeros(len(rows), dtype=bool)
     good = np.asarray(pc.match_substring_regex(keys.flatten(), _KEY))
     malformed[np.asarray(pc.list_parent_indices(keys))[~good.astype(bool)]] = True
@@ -122,6 +125,7 @@ def _common_reasons(rows: pa.Table, kind: TableKind) -> list[pa.Array]:
         _missing_fields(rows, _REQUIRED[kind], nobody),
         _missing_fields(rows, _FILLED if kind is TableKind.DECISIONS else (), None),
         reason_where(nobody, "missing contact: neither contact_id nor keys names anybody"),
+        reason_where(word, "missing contact: contact_id '", given, "' names nobody"),
         reason_where(pa.array(malformed), "malformed key: each key must read kind:value"),
     ]
 

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from nurture_envs.journey import Journey
 from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES
 
+# What other programs write where they have no id; none of them may become one person.
+NOBODY = frozenset(
+    {"", "nan", "none", "null", "(null)", "nil", "na", "n/a", "#n/a", "<na>", "nat", "inf", "-inf"}
+    | {"unknown", "undefined", "missing"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:

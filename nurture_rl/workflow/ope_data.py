@@ -69,9 +69,8 @@ def foreign_rows(run: OpeConfig) -> LoggedRows:
     actions, missing = tuple(map(str, data.actions)), tuple(data.missing)
     shared = {"actions": list(actions), "unit": data.unit, "missing": list(missing)}
     if data.source == "frame":
-        meaning = FrameMeaning(
-            actions, data.factors, data.unit, data.discount, columns_of(run.targets), missing
-        )
+        known = columns_of(run.targets), missing, tuple(data.values)
+        meaning = FrameMeaning(actions, data.factors, data.unit, data.discount, *known)
         return read_frame(path, record(FrameColumns, asdict(data.columns), "data.columns"), meaning)
     if data.source == "obp":
         feedback = record(FeedbackMeaning, asdict(data.feedback) | shared, "data.feedback")

@@ -71,7 +71,7 @@ def sampled_log(run: OpeConfig) -> Sampled:
     data = run.data
     columns = record(FrameColumns, asdict(data.columns), "data.columns")
     actions = tuple(map(str, data.actions))
-    given = columns_of(run.targets), tuple(data.missing)
+    given = columns_of(run.targets), tuple(data.missing), tuple(data.values)
     meaning = FrameMeaning(actions, data.factors, data.unit, data.discount, *given)
     PROGRESS.info("reading the sample")
     door, groups = open_door(path, columns, meaning), row_groups(path)

@@ -21,15 +21,11 @@ WAITING = {
     "nurture_rl.identity.scores": "a score of identity resolution",
     "nurture_rl.ope.bounds.sequence": "the lift over a holdout, looked at every day",
     "nurture_rl.ope.bounds.weighted": "the lift over a holdout, looked at every day",
-    "nurture_rl.ope.censoring": "logs that are still running",
     "nurture_rl.ope.streaming": "`nurture ope data=frame` of a log larger than memory",
     "nurture_rl.ope.weighting.send_time": "the best moment of a send",
 }
 # What stands in the library for experiments and tests: one log asked alone.
-FOR_EXPERIMENTS = (
-    "nurture_rl.appraisal.evaluate.evaluate_policies",
-    "nurture_rl.ope.value_model.value_design",
-)
+FOR_EXPERIMENTS = ("nurture_rl.appraisal.evaluate.evaluate_policies",)
 # What other programs call by name: Gymnasium, MLflow, masked learners, and code that loops write.
 CALLED_BY_NAME = (
     "nurture_envs",

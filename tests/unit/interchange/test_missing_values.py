@@ -19,7 +19,7 @@ from nurture_rl.interchange.foreign_episodes import (
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
 
 COLUMNS = FrameColumns(action="arm", propensity="p", reward="paid", contact="who")
-NOBODY = [None, "", " ", "nan", "NaN", "None", "null", "NA", "<NA>"]
+NOBODY = [None, "", " ", "nan", "NaN", "None", "null", "NA", "<NA>", "N/A", "unknown", "Undefined"]
 
 
 def frame(columns: FrameColumns = COLUMNS, missing: Any = (), **changed: Any) -> Admission:
@@ -134,3 +134,45 @@ def test_a_column_of_actions_without_any_is_refused() -> None:
 
 def _plain(columns: FrameColumns) -> dict[str, Any]:
     return {name: getattr(columns, name) for name in ("action", "propensity", "reward", "contact")}
+
+
+def contacts(who: list[Any], missing: Any = (), values: Any = ()) -> Admission:
+    n = len(who)
+    cells = {
+        "who": who,
+        "arm": ["mail", "none"] * (n // 2),
+        "p": [0.5] * n,
+        "paid": [1.0, 2.0] * (n // 2),
+    }
+    meaning = FrameMeaning(missing=tuple(missing), values=tuple(values))
+    return admit(read_frame(pa.table(cells), COLUMNS, meaning), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("code", "rows"), [(-1, 4), ("-1", 4), (-1.0, 4), (0, 40), ("0", 40), (-999, 4), (9999, 40)]
+)
+def test_a_number_for_who_is_not_known_is_no_person(code: Any, rows: int) -> None:
+    people = [type(code)(k) for k in range(1, 61)]
+    who = [code] * rows + people
+    with pytest.raises(
+        LogError, match=rf"holds {float(code):g} in {rows} of {len(who)} rows, like"
+    ):
+        contacts(who)
+    aside = contacts(who, missing=[float(code)])
+    assert kinds(aside) == [(k + 1, "missing contact") for k in range(rows)]
+    assert np.unique(contacts(who, values=[float(code)]).log.cluster).size == 61
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        list(range(60)),  # numbered from 0
+        [0] * 40 + [k for k in range(1, 11) for _ in range(6)],  # some come often
+        [-2, -1] * 20 + list(range(20)),  # ids below 0 are many
+        [-1] * 30 + [1] * 30,  # too few people to tell
+        [-1, -1, *range(58)],  # twice is not often
+        ["ann"] * 40 + [f"c{k}" for k in range(20)],  # a name is a person, however busy
+    ],
+)
+def test_who_comes_often_is_a_person(who: list[Any]) -> None:
+    assert np.unique(contacts(who).log.cluster).size == len(set(who))

@@ -189,6 +189,8 @@ def test_one_impossible_date_does_not_spoil_the_others(tmp_path: Path) -> None:
         ({"occurred_at": ""}, "missing required field: occurred_at"),
         ({"contact_id": None}, "missing contact"),
         ({"contact_id": None, "keys": []}, "missing contact"),
+        ({"contact_id": "N/A"}, "missing contact: contact_id 'N/A' names nobody"),
+        ({"contact_id": " Unknown "}, "missing contact: contact_id ' Unknown ' names nobody"),
         ({"keys": ["cookie"]}, "malformed key"),
         ({"recorded_at": "2024-03-01T09:59:59Z"}, "recorded before it occurred"),
         ({"reply_class": "angry"}, "unknown reply class: 'angry'"),
