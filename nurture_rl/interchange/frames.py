@@ -93,14 +93,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         source=name,
         place=place,
         line=line,
-        meaning=Meaning(
-            actions,
-            columns.features,
-            factors_of(meaning, actions),
-            meaning.unit,
-            meaning.discount,
-            meaning.missing,
-        ),
+        meaning=_meaning(columns, meaning, actions),
         action=action,
         propensity=cells.numbers(columns.propensity),
         reward=cells.numbers(columns.reward),
@@ -123,6 +116,17 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         faults=cells.faults,
         broken=broken,
         notes=notes_of(columns, meaning, actions),
+    )
+
+
+def _meaning(columns: FrameColumns, meaning: FrameMeaning, actions: tuple[str, ...]) -> Meaning:
+    return Meaning(
+        actions,
+        columns.features,
+        factors_of(meaning, actions),
+        meaning.unit,
+        meaning.discount,
+        meaning.missing,
     )
 
 
