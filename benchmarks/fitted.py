@@ -8,10 +8,10 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from nurture_envs.worlds.world import World
-from nurture_rl.simulator.store import load_learned_world
+from nurture_rl.simulator.world_files import load_learned_world
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 ROOT = Path(__file__).resolve().parents[1]
 

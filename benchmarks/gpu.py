@@ -25,7 +25,7 @@ from benchmarks.timing import rate
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.worlds.world import World
-from nurture_rl.simulator.store import load_learned_world
+from nurture_rl.simulator.world_files import load_learned_world
 
 Say = Callable[[str], None]
 

@@ -30,9 +30,9 @@ from benchmarks.peer_runs import Peer, Skipped, peer_json
 from benchmarks.timing import watched
 from nurture_rl.ope.bounds.bootstrap import BootstrapConfig
 from nurture_rl.ope.streaming.accumulate import COMPILED, Choices, moments_of_choices
-from nurture_rl.ope.streaming.bootstrap import bootstrap_values
 from nurture_rl.ope.streaming.estimates import PointValues, point_values, streamed_estimates
 from nurture_rl.ope.streaming.moments import MomentsConfig
+from nurture_rl.ope.streaming.poisson_bootstrap import bootstrap_values
 
 Say = Callable[[str], None]
 _KEPT = ROOT / "benchmarks" / ".venvs"

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.timing import peak_bytes, watched
+from nurture_rl.ope.streaming.batch_readers import ColumnReader
 from nurture_rl.ope.streaming.estimates import streamed_estimates
 from nurture_rl.ope.streaming.parquet import StreamConfig, stream_parquet
-from nurture_rl.ope.streaming.readers import ColumnReader
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = ("bare", "ours")

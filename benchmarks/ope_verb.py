@@ -112,7 +112,7 @@ def verb(table: Path, threads: int) -> dict[str, float]:
 
     from nurture_rl.progress import PROGRESS
     from nurture_rl.workflow.ope_verb import run_ope
-    from nurture_rl.workflow.schema import register_schemas
+    from nurture_rl.workflow.settings_schema import register_schemas
 
     said: list[tuple[float, float, str]] = []
 

@@ -33,7 +33,7 @@ from nurture_envs.worlds.world import World
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
-from nurture_rl.rl.rollout import begin
+from nurture_rl.rl.training_rollout import begin
 from nurture_rl.simulator.gap.replay import replay
 
 Say = Callable[[str], None]

@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.contacts import BURN_IN, SHARED, known_world, legal_actions
 from nurture_envs.contact_env import ContactVectorEnv
-from nurture_envs.loops import beginning, deciding, past, play, records
+from nurture_envs.loops import beginning, deciding, loop_records, past, play
 
 _AGAIN = 20  # times a part is played on every tile
 
@@ -30,13 +30,13 @@ def parts(env: ContactVectorEnv) -> dict[str, tuple[Callable[..., Any], tuple[An
     """The loops of a step and what they are called with, on the environment's first tile."""
     player: Any = env._player
     block: Any = player._blocks[0]
-    loops, state, size = block.loops, block.state, min(block.n, records.WIDTH)
+    loops, state, size = block.loops, block.state, min(block.n, loop_records.WIDTH)
     journey, world, clock = loops.journey, loops.world, block.clock
     scratch, fresh = loops.room()
     shown = player._before
     result = player._result()._replace(totals=np.zeros(player._channels))
     result.action[:] = journey.actions.wait
-    amounts = np.zeros((player._channels, records.WIDTH), np.float32)
+    amounts = np.zeros((player._channels, loop_records.WIDTH), np.float32)
     final = player._final()
     restarted = np.arange(0, size, 9)
     count = len(restarted)
@@ -93,7 +93,7 @@ def main(journey: str, contacts: int) -> None:
     for name, (function, given) in parts(env).items():
         function(*given)
         cost = seconds(lambda f=function, g=given: f(*g))  # type: ignore[misc]
-        print(f"| {name} | {cost / min(contacts, records.WIDTH) * 1e9:.0f} |")
+        print(f"| {name} | {cost / min(contacts, loop_records.WIDTH) * 1e9:.0f} |")
 
 
 if __name__ == "__main__":

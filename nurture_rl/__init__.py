@@ -8,16 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nurture_rl.appraisal.appendices import Beside
     from nurture_rl.appraisal.appraise import appraise
-    from nurture_rl.appraisal.evaluate import EvaluationConfig
+    from nurture_rl.appraisal.estimation import EvaluationConfig
     from nurture_rl.appraisal.record import Appraisal
+    from nurture_rl.appraisal.risk_profile import LogAnnotations
     from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
     from nurture_rl.interchange.admission import admit
     from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback
     from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
     from nurture_rl.ope.log import EvaluationLog, evaluation_log
-    from nurture_rl.ope.targets import Tabled
+    from nurture_rl.ope.targets import TabulatedPolicy
     from nurture_rl.policies.build import PolicyContext, build_policy
     from nurture_rl.policies.policy import Policy
     from nurture_rl.release.bundle import load_bundle
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Appraisal",
-    "Beside",
     "EvaluationConfig",
     "EvaluationLog",
     "FeedbackMeaning",
     "FrameColumns",
     "FrameMeaning",
     "LinearThompsonConfig",
+    "LogAnnotations",
     "PPOConfig",
     "Policy",
     "PolicyContext",
-    "Tabled",
+    "TabulatedPolicy",
     "TunedRulesConfig",
     "admit",
     "appraise",
@@ -52,17 +52,17 @@ __all__ = [
 
 _HOMES = {
     "Appraisal": "nurture_rl.appraisal.record",
-    "Beside": "nurture_rl.appraisal.appendices",
-    "EvaluationConfig": "nurture_rl.appraisal.evaluate",
+    "EvaluationConfig": "nurture_rl.appraisal.estimation",
     "EvaluationLog": "nurture_rl.ope.log",
     "FeedbackMeaning": "nurture_rl.interchange.bandit_feedback",
     "FrameColumns": "nurture_rl.interchange.frames",
     "FrameMeaning": "nurture_rl.interchange.frames",
     "LinearThompsonConfig": "nurture_rl.bandits.linear_thompson",
+    "LogAnnotations": "nurture_rl.appraisal.risk_profile",
     "PPOConfig": "nurture_rl.rl.ppo",
     "Policy": "nurture_rl.policies.policy",
     "PolicyContext": "nurture_rl.policies.build",
-    "Tabled": "nurture_rl.ope.targets",
+    "TabulatedPolicy": "nurture_rl.ope.targets",
     "TunedRulesConfig": "nurture_rl.rl.rule_search",
     "admit": "nurture_rl.interchange.admission",
     "appraise": "nurture_rl.appraisal.appraise",

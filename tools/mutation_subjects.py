@@ -87,13 +87,13 @@ EXCUSES: tuple[Excuse, ...] = (
         reason="a longest step changes the way to the optimum, not the optimum",
     ),
     Excuse(
-        path="nurture_rl/rl/rollout.py",
+        path="nurture_rl/rl/training_rollout.py",
         original="….keys, state.bins, _EXPLORE_STREAM, 1)[0]",
         changed="….keys, state.bins, _EXPLORE_STREAM, 2)[0]",
         reason="the first number of a stream is the same however many are drawn",
     ),
     Excuse(
-        path="nurture_rl/simulator/network.py",
+        path="nurture_rl/simulator/network_training.py",
         original="thinned = bool((rows.exposure < 1.0).any())",
         changed="thinned = bool((rows.exposure < 2.0).any())",
         reason="the longer formula gives the same slope where every event is known",

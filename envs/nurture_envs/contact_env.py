@@ -13,11 +13,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from nurture_envs.errors import ActionError, ShapeError
+from nurture_envs.player_protocol import BlockThreads
 from nurture_envs.playing import fastest_player
 from nurture_envs.population import Population
 from nurture_envs.simulation import Simulation
-from nurture_envs.simulation_state import Decision
-from nurture_envs.stepping import Crew
+from nurture_envs.simulation_state import PolicyInput
 from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.world import World
 
@@ -93,7 +93,7 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         block = _whole_accounts(block, population)
-        self._crew = Crew(min(threads, -(-num_envs // block)))
+        self._crew = BlockThreads(min(threads, -(-num_envs // block)))
         self._player, self.player = fastest_player(self.simulation, autoreset, block, self._crew)
         self._begun = False
 
@@ -235,11 +235,11 @@ class ContactEnv(gymnasium.Env[Observations, np.int64]):
         )
 
 
-def _info(seen: Decision, mask: NDArray[Any]) -> Info:
+def _info(seen: PolicyInput, mask: NDArray[Any]) -> Info:
     return {"action_mask": mask, "reasons": seen.reasons.cpu().numpy()}
 
 
-def _own_mask(seen: Decision) -> NDArray[Any]:
+def _own_mask(seen: PolicyInput) -> NDArray[Any]:
     """A copy of the mask: no one can make an action legal."""
     return np.asarray(seen.mask.cpu().numpy().copy(order="K"))
 

@@ -163,11 +163,11 @@ def as_mapping(value: Any) -> dict[str, Any]:
 def channels_of(f: Fields, name: str, known: list[str], default: Any = None) -> tuple[str, ...]:
     """The channels that a list of names and patterns stands for; a pattern of values says so."""
     wanted = f.items(name) if default is None else f.items(name, default)
-    found: list[str] = []
+    channels: list[str] = []
     for pattern in map(str, wanted):
         values = ".value" in pattern
         matches = [c for c in known if fnmatchcase(c, pattern) and c.endswith(".value") == values]
         if not matches:
             f.problem(name, f"no signal is called {pattern!r}{hint(pattern, known)}")
-        found += [match for match in matches if match not in found]
-    return tuple(found)
+        channels += [match for match in matches if match not in channels]
+    return tuple(channels)

@@ -148,12 +148,12 @@ def _signal(name: str, f: Fields) -> Signal:
 
 
 def _clock(f: Fields) -> Clock:
-    found = f.items("slots_hours", [0])
-    slots = tuple(float(s) for s in found if isinstance(s, (int, float)))
+    hours = f.items("slots_hours", [0])
+    slots = tuple(float(s) for s in hours if isinstance(s, (int, float)))
     period = f.number("period_hours", 24.0, low=0.25)
-    increasing = len(slots) == len(found) > 0 and list(slots) == sorted(set(slots))
+    increasing = len(slots) == len(hours) > 0 and list(slots) == sorted(set(slots))
     if not increasing or slots[0] < 0 or slots[-1] >= period:
-        f.problem("slots_hours", f"expected increasing hours in [0, {period}), got {found}")
+        f.problem("slots_hours", f"expected increasing hours in [0, {period}), got {hours}")
         slots = (0.0,)
     clock = Clock(period, slots, f.integer("periods", low=1))
     f.finish()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nurture_envs.compiling import against_numba, warn_of_slow_path
 from nurture_envs.errors import SimulationError
+from nurture_envs.player_protocol import BlockThreads, PlainPlayer, Player
 from nurture_envs.simulation import Simulation
-from nurture_envs.stepping import Crew, PlainPlayer, Player
 
 _WHAT = "contacts are played by torch"
 
@@ -24,7 +24,7 @@ def player(simulation: Simulation, autoreset: bool, block: int) -> Player:
     Raises:
         SimulationError: compiled loops are insisted on and cannot play this.
     """
-    crew = Crew(1)
+    crew = BlockThreads(1)
     leaving = simulation.population is not None and not autoreset
     if _reason(simulation, "contacts of a population leave it one by one" if leaving else ""):
         return PlainPlayer(simulation, autoreset, block, crew)
@@ -34,7 +34,7 @@ def player(simulation: Simulation, autoreset: bool, block: int) -> Player:
 
 
 def fastest_player(
-    simulation: Simulation, autoreset: bool, block: int, crew: Crew
+    simulation: Simulation, autoreset: bool, block: int, crew: BlockThreads
 ) -> tuple[Player, str]:
     """As `player`, but with the world's answers as loops, too; and who plays, in words.
 

@@ -62,15 +62,15 @@ def classify(events: EventColumns, signals: Sequence[Signal]) -> IntArray:
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) != 1:
         raise ShapeError(f"event columns must be equally long, got {lengths}")
-    found = np.full(lengths["type"], NO_SIGNAL, np.int64)
+    positions = np.full(lengths["type"], NO_SIGNAL, np.int64)
     rows_of = {kind: np.flatnonzero(columns["type"] == kind) for kind in {s.type for s in signals}}
     for position, signal in enumerate(signals):
         rows = rows_of[signal.type]
         for name, wanted in signal.filters().items():
             if name != "type":
                 rows = rows[columns[name][rows] == wanted]
-        found[rows] = position
-    return found
+        positions[rows] = position
+    return positions
 
 
 def grid(value: ArrayLike) -> FloatArray:

@@ -21,8 +21,14 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails import GuardrailFacts, legal_actions, standing
 from nurture_envs.guardrails.rules import sends_remembered, watched
 from nurture_envs.population import HasReputation, Population, lived_on, settle, together
-from nurture_envs.running import Running, RunningState
-from nurture_envs.simulation_state import Decision, LateState, Rows, SimulationState, renewed
+from nurture_envs.running_features import RunningFeatures, RunningState
+from nurture_envs.simulation_state import (
+    DecisionBuffers,
+    LateState,
+    PolicyInput,
+    SimulationState,
+    renewed,
+)
 from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.world import HasDisagreement, Surroundings, View, World
 
@@ -80,7 +86,7 @@ class Simulation:
         self.spec = FeatureSpec.of(self.journey)
         late = [int(i) for i in torch.nonzero(world.delays[0] < 1.0)[:, 0]]
         sets = watched(self.journey.guardrails)
-        self.running = Running(self.spec, sets, late, self.device)
+        self.running = RunningFeatures(self.spec, sets, late, self.device)
         self.delay_stream = _DELAYS
         # Channels that may be recorded after their bin; first those that decisions read.
         self.late = self.running.late + [c for c in late if c not in self.running.late]
@@ -107,10 +113,10 @@ class Simulation:
     @cached_property
     def _ids(self) -> dict[str, list[int]]:
         """Positions of the actions of each routing."""
-        found: dict[str, list[int]] = {"send": [], "pause": [], "escalate": [], "exit": []}
+        positions: dict[str, list[int]] = {"send": [], "pause": [], "escalate": [], "exit": []}
         for position, action in enumerate(self.catalog.actions):
-            found[action.routing].append(position)
-        return found
+            positions[action.routing].append(position)
+        return positions
 
     def _is(self, routing: str, action: Tensor) -> Tensor:
         """Whether each action has the routing, [n]; a catalogue keeps a routing together."""
@@ -226,13 +232,13 @@ class Simulation:
             **standing(self.journey, lambda names: lags[self.running.last_row(names)]),
         )
 
-    def decision(self, state: SimulationState, out: Rows | None = None) -> Decision:
+    def decision(self, state: SimulationState, out: DecisionBuffers | None = None) -> PolicyInput:
         """Features and legal actions of every contact, written to `out` where it is given."""
         facts = self.facts(state)
         weekday = torch.remainder(facts.today.to(torch.float32) + _THURSDAY, 7.0)
         if out is None:
             sizes = (len(self.spec.columns), len(self.catalog), len(state.keys))
-            out = Rows.of(*sizes, self.device)
+            out = DecisionBuffers.of(*sizes, self.device)
         bins = state.bins.to(torch.float32)
         rows = self.running.evaluate(state.past, bins, weekday, state.attributes)
         torch.stack(rows, out=out.features)
@@ -241,7 +247,7 @@ class Simulation:
         out.reasons.copy_(reasons.T)
         return out.decision()
 
-    def step(self, state: SimulationState, decision: Decision, action: Tensor) -> Transition:
+    def step(self, state: SimulationState, decision: PolicyInput, action: Tensor) -> Transition:
         """Play one bin.
 
         Args:
@@ -277,7 +283,7 @@ class Simulation:
         return Transition(after, amounts.T, reward, ended, truncated, action, refused)
 
     def _settled(
-        self, state: SimulationState, decision: Decision, action: Tensor
+        self, state: SimulationState, decision: PolicyInput, action: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """The actions that are done, and what the population's limits refused."""
         legal = decision.mask.T.gather(0, action[None])[0]

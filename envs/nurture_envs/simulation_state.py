@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nurture_envs.running import RunningState
+from nurture_envs.running_features import RunningState
 from nurture_envs.worlds.world import Surroundings
 
 
@@ -84,7 +84,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PolicyInput:
     """What a policy is shown."""
 
     features: Tensor  # [n, d] f32
@@ -92,7 +92,7 @@ class Decision:
     reasons: Tensor  # [n, a] i16, `Reason` bits
 
 
-class Rows(NamedTuple):
+class DecisionBuffers(NamedTuple):
     """Room for a decision, contacts last; the rows of a part may be part of longer ones."""
 
     features: Tensor  # [d, n] f32
@@ -100,7 +100,7 @@ class Rows(NamedTuple):
     reasons: Tensor  # [a, n] i16
 
     @classmethod
-    def of(cls, features: int, actions: int, n: int, device: torch.device) -> Rows:
+    def of(cls, features: int, actions: int, n: int, device: torch.device) -> DecisionBuffers:
         """Room for n contacts."""
         return cls(
             torch.empty((features, n), device=device),
@@ -108,13 +108,13 @@ class Rows(NamedTuple):
             torch.empty((actions, n), dtype=torch.int16, device=device),
         )
 
-    def take(self, columns: slice) -> Rows:
+    def take(self, columns: slice) -> DecisionBuffers:
         """The room of some contacts."""
-        return Rows(*(part[:, columns] for part in self))
+        return DecisionBuffers(*(part[:, columns] for part in self))
 
-    def decision(self) -> Decision:
+    def decision(self) -> PolicyInput:
         """What was written, as callers see it."""
-        return Decision(*(part.T for part in self))
+        return PolicyInput(*(part.T for part in self))
 
 
 _COLUMNS = (

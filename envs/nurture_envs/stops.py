@@ -75,9 +75,9 @@ def say_of(kind: str, reply_class: str | None) -> Say | None:
     if OTHER_REPLIES.get(reply, reply) in STOPPING_REPLIES:
         return Say.STOP
     name = plain(kind)
-    found = _OF_TYPE.get(kind) or _OF_TYPE.get(OTHER_TYPES.get(name, name))
+    say = _OF_TYPE.get(kind) or _OF_TYPE.get(OTHER_TYPES.get(name, name))
     # A word for mail counts only as it is written here.
-    return None if found is Say.CONSENT and kind not in _OF_TYPE else found
+    return None if say is Say.CONSENT and kind not in _OF_TYPE else say
 
 
 def forbids(say: Say | None) -> bool:

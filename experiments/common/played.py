@@ -14,7 +14,7 @@ from torch import Tensor
 from nurture_envs.clock import DAY_US
 from nurture_envs.rollout import ActsOnArrays, play
 from nurture_envs.simulation import Simulation, Transition
-from nurture_envs.simulation_state import Decision, SimulationState
+from nurture_envs.simulation_state import PolicyInput, SimulationState
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
 from nurture_envs.worlds.learned import StartTable
 from nurture_envs.worlds.world import Start
@@ -44,7 +44,7 @@ class InformedStep:
 
     alive: Tensor  # [n] bool
     state: SimulationState  # at the start of the bin
-    decision: Decision
+    decision: PolicyInput
     probabilities: Tensor  # [n, a]
     after: Transition
 

@@ -15,7 +15,7 @@ from experiments.demo_seeds.study import recorded, run_of_seed
 from experiments.demo_seeds.tables import report
 from nurture_rl.errors import NurtureError
 from nurture_rl.workflow.config import Settings, settings
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RECORDS = Path(__file__).with_name("records")

@@ -12,8 +12,8 @@ from typing import Any
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.workflow.config import Settings
-from nurture_rl.workflow.evaluate import Evaluated, read_evaluated
 from nurture_rl.workflow.gap import gap_verdict
+from nurture_rl.workflow.judges import Evaluated, read_evaluated
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.stages import Say
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from experiments.common.markdown import markdown_table, spread
 from experiments.demo_seeds.study import SeedPolicy, SeedRecord
 from nurture_rl.release.gate import RULES
-from nurture_rl.simulator.gap.verdict import Trust
+from nurture_rl.simulator.gap.trust import Trust
 from nurture_rl.wording import counted
 
 

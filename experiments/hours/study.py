@@ -25,7 +25,7 @@ from nurture_envs.worlds.world import View, World
 from nurture_rl.policies.references import Random
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.fit import WorldConfig, fit_world
-from nurture_rl.simulator.network import Progress
+from nurture_rl.simulator.network_training import Progress
 from nurture_rl.simulator.training_data import training_data
 
 _DAYS, _HOURS = SHAPE

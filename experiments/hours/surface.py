@@ -14,7 +14,7 @@ from nurture_envs.worlds.borrowing import with_actions
 from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.embedding import ActionColumns, describe
 from nurture_envs.worlds.learned import LearnedWorld
-from nurture_envs.worlds.player import Player
+from nurture_envs.worlds.response_networks import ResponseNetworks
 
 _WEEK = 7
 
@@ -57,7 +57,7 @@ def hour_surface(
     columns = ActionColumns(world.members[0].sizes.columns)
     rows = columns.encode([describe(catalog.actions[sends[0]], hour) for hour in hours])
     like = [sends[0]] * len(hours)
-    player = Player([with_actions(m, rows, like) for m in world.members], world.device)
+    player = ResponseNetworks([with_actions(m, rows, like) for m in world.members], world.device)
     n = features.shape[1]
     keys = contact_keys(0, n, features.device)
     days = []

@@ -18,7 +18,7 @@ from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.learn import load_core
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 CORES = {"Thompson": "linear_thompson", "PPO": "ppo"}
 MAX_RATIOS = (3.0, 4.0)

@@ -16,9 +16,9 @@ from experiments.common.kept import sources_hash
 from nurture_envs.rollout import play, returns
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import population_keys
-from nurture_rl.appraisal.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.appraisal.estimation import EvaluationConfig, evaluate_policies
 from nurture_rl.appraisal.evaluation import PolicyEvaluation
-from nurture_rl.ope.bounds.outcomes import rare_outcomes
+from nurture_rl.ope.bounds.rare_outcomes import rare_outcomes
 from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
 from nurture_rl.ope.targets import target_on_log

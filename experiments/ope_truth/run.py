@@ -21,7 +21,7 @@ from experiments.ope_truth.tables import all_scores, report, score_panels, value
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import NurtureError
 from nurture_rl.ope.diagnostics import OverlapThresholds
-from nurture_rl.ope.suite import ESTIMATORS
+from nurture_rl.ope.named_estimators import ESTIMATORS
 from nurture_rl.ope.value_model import ValueModelConfig
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import DataConfig

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.ope_truth.study import TruthFinding
-from nurture_rl.ope.suite import FULLY_WEIGHTED
+from nurture_rl.ope.named_estimators import FULLY_WEIGHTED
 
 
 def narrowest(findings: Sequence[TruthFinding]) -> str | None:

@@ -18,10 +18,10 @@ from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
 from nurture_rl import ope
 from nurture_rl.ope.bounds.choose import chosen_interval
-from nurture_rl.ope.bounds.outcomes import rare_outcomes
+from nurture_rl.ope.bounds.rare_outcomes import rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap
 from nurture_rl.ope.log import EvaluationLog
-from nurture_rl.ope.suite import FULLY_WEIGHTED, Estimator, Question, answers
+from nurture_rl.ope.named_estimators import FULLY_WEIGHTED, Estimator, Question, answers
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.policies.policy import Policy

@@ -6,7 +6,7 @@ import numpy as np
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.bounds.interval import Interval, require_level
-from nurture_rl.ope.bounds.weighted import Range
+from nurture_rl.ope.bounds.weighted_rewards import Range
 from nurture_rl.ope.log import FloatArray
 
 

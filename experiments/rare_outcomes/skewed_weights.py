@@ -15,7 +15,7 @@ from scipy import stats
 
 from experiments.rare_outcomes.study import Covered, simulated
 from nurture_rl.ope.bounds.choose import chosen_interval
-from nurture_rl.ope.bounds.outcomes import rare_outcomes
+from nurture_rl.ope.bounds.rare_outcomes import rare_outcomes
 from nurture_rl.ope.estimators import dr, ips, snips
 from nurture_rl.ope.intervals import interval_of, paired_difference
 from nurture_rl.ope.log import EvaluationLog, evaluation_log

@@ -17,8 +17,8 @@ from scipy import stats
 from experiments.rare_outcomes.bernstein import empirical_bernstein, hoeffding
 from nurture_rl.ope.bounds.choose import chosen_for, clustered_interval
 from nurture_rl.ope.bounds.few import binomial_interval
-from nurture_rl.ope.bounds.outcomes import MatchedShare, Outcomes
-from nurture_rl.ope.bounds.weighted import Range
+from nurture_rl.ope.bounds.rare_outcomes import MatchedShare, RareOutcomes
+from nurture_rl.ope.bounds.weighted_rewards import Range
 from nurture_rl.ope.clusters import clustered_stderr
 
 FloatArray = NDArray[np.float64]
@@ -78,14 +78,14 @@ def totals_by_contact(rare: Rare, matched: int) -> FloatArray:
     return totals
 
 
-def outcomes_of(totals: FloatArray, rare: Rare, decisions_each: int = 1) -> Outcomes:
+def outcomes_of(totals: FloatArray, rare: Rare, decisions_each: int = 1) -> RareOutcomes:
     """What `rare_outcomes` finds in such a log, from each contact's weighted rewards, [C].
 
     The weights are K or 0, so a further outcome weighs K.
     """
     n = rare.decisions
     share = MatchedShare(round(float(totals.sum()) / rare.actions), n, float(rare.actions))
-    return Outcomes(
+    return RareOutcomes(
         gained=totals / n,
         lost=np.zeros_like(totals),
         further_gain=rare.actions / n,
@@ -138,7 +138,7 @@ def _chosen_unaware(rare: Rare, matched: int) -> Ends:
     return _ours(rare, replace(found, share=None))
 
 
-def _ours(rare: Rare, outcomes: Outcomes) -> Ends:
+def _ours(rare: Rare, outcomes: RareOutcomes) -> Ends:
     found = chosen_for(outcomes.net, outcomes.influence(), rare.level, outcomes)
     return found.lower, found.upper
 

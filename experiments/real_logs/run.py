@@ -31,12 +31,12 @@ from experiments.real_logs.study import (
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_rl.errors import NurtureError
-from nurture_rl.ope.suite import ESTIMATORS
+from nurture_rl.ope.named_estimators import ESTIMATORS
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 DATA = Path(os.environ.get("NURTURE_DATA", "../shared/data"))

@@ -11,11 +11,11 @@ from experiments.common.intervals import LEVEL, half_width, holds
 from experiments.common.markdown import markdown_table
 from experiments.real_logs.figure import KnownRow
 from nurture_rl.ope.bounds.choose import chosen_interval
-from nurture_rl.ope.bounds.outcomes import rare_outcomes
+from nurture_rl.ope.bounds.rare_outcomes import rare_outcomes
 from nurture_rl.ope.clusters import cluster_totals, clustered_stderr
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap
 from nurture_rl.ope.log import EvaluationLog, FloatArray
-from nurture_rl.ope.suite import ESTIMATORS, FULLY_WEIGHTED, Estimator, Question, answers
+from nurture_rl.ope.named_estimators import ESTIMATORS, FULLY_WEIGHTED, Estimator, Question, answers
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 

@@ -7,17 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nurture_rl.appraisal.appendices import (
-    Beside,
-    by_segment,
-    harm_bounds,
-    lift_by_factor,
-    over_programs,
-    tails,
-    times_done,
-)
 from nurture_rl.appraisal.by_period import PeriodValue, by_period, weeks_of
-from nurture_rl.appraisal.evaluate import (
+from nurture_rl.appraisal.estimation import (
     EVERY_ESTIMATOR,
     EvaluationConfig,
     evaluate_questions,
@@ -25,11 +16,20 @@ from nurture_rl.appraisal.evaluate import (
 from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, PolicyEvaluation
 from nurture_rl.appraisal.kpis import KpiEvaluation, kpi_evaluation
 from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
+from nurture_rl.appraisal.risk.harm_limits import LimitFinding, broken, limit_finding
 from nurture_rl.appraisal.risk.lift import LiftDecomposition
-from nurture_rl.appraisal.risk.limits import LimitFinding, broken, limit_finding
 from nurture_rl.appraisal.risk.segments import SegmentValue
+from nurture_rl.appraisal.risk_profile import (
+    LogAnnotations,
+    by_segment,
+    harm_bounds,
+    lift_by_factor,
+    over_programs,
+    tails,
+    times_done,
+)
 from nurture_rl.appraisal.running import all_questions, open_episodes
-from nurture_rl.appraisal.selection.compare import PolicyComparison, compare_policies
+from nurture_rl.appraisal.selection.policy_comparison import PolicyComparison, compare_policies
 from nurture_rl.appraisal.verdict import Judgement, Verdict
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.checks.check import check_log, check_target
@@ -39,8 +39,8 @@ from nurture_rl.ope.diagnostics import OverlapThresholds, require_exploration
 from nurture_rl.ope.estimators import ValueEstimate, cumulative_weights
 from nurture_rl.ope.intervals import SAME_POLICY, simultaneous_level
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray
-from nurture_rl.ope.suite import Question, as_logged
-from nurture_rl.ope.targets import Tabled, TargetPolicy, logged_one_hot
+from nurture_rl.ope.named_estimators import Question, as_logged
+from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy, logged_one_hot
 from nurture_rl.ope.ties import alike
 from nurture_rl.ope.value_model import ValueDesign
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
@@ -49,11 +49,11 @@ from nurture_rl.progress import PROGRESS
 
 def appraise(
     log: EvaluationLog,
-    policies: Mapping[str, TargetPolicy | Tabled],
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy],
     reference: str,
     rng: np.random.Generator,
     config: EvaluationConfig,
-    beside: Beside,
+    beside: LogAnnotations,
     candidate: str | None = None,
 ) -> Appraisal:
     """Evaluate policies on a log and look at the answer from every side.
@@ -114,11 +114,11 @@ def _carried(
     refused: Sequence[str],
 ) -> dict[str, FloatArray]:
     """Chances of the logged actions under the policies to be believed, and as logged."""
-    found = {LOGGED: log.propensity}
+    probabilities = {LOGGED: log.propensity}
     for name, one in asked.items():
         if evaluation.policies[name].overlap.feasible and name not in refused:
-            found[name] = one.target.taken
-    return found
+            probabilities[name] = one.target.taken
+    return probabilities
 
 
 def _within(evaluation: Evaluation, limits: tuple[LimitFinding, ...]) -> Evaluation:
@@ -152,7 +152,7 @@ class _Case:
     of_kpis: Sequence[Mapping[str, Question]]  # the same about each key figure
     evaluation: Evaluation
     candidate: str
-    beside: Beside
+    beside: LogAnnotations
     design: ValueDesign
     level: float  # over all candidates, segments or policies together
     refused: Sequence[str]  # policies whose numbers a check withholds
@@ -233,15 +233,15 @@ def withheld(
     policies = {}
     reference = evaluation.policies.get(evaluation.reference)
     for name, policy in evaluation.policies.items():
-        found, judged = wrong(evaluation.reference, name, checks, targets), policy.judgement
+        findings, judged = wrong(evaluation.reference, name, checks, targets), policy.judgement
         pair = (policy,) if reference is None else (policy, reference)
-        if not found and all(one.overlap.feasible for one in pair):
+        if not findings and all(one.overlap.feasible for one in pair):
             # Too little overlap withholds what looked decided; elsewhere the judgement says it.
-            found = tuple(one for part in pair for one in targets[part.name].of(REFUSE))
+            findings = tuple(one for part in pair for one in targets[part.name].of(REFUSE))
         # What the logging policy did is known by the log's word alone.
         one_policy = reference is not None and _one_policy(policy)
-        if found and judged is not None and not one_policy:
-            why = "; ".join(dict.fromkeys(one.sentence for one in found))
+        if findings and judged is not None and not one_policy:
+            why = "; ".join(dict.fromkeys(one.sentence for one in findings))
             reason = f"checks refuse a verdict: {why}"
             judged = Judgement(Verdict.CANNOT_TELL_YET, reason, None)
         policies[name] = replace(policy, judgement=judged)
@@ -256,22 +256,22 @@ def _one_policy(policy: PolicyEvaluation) -> bool:
 def _doing(case: _Case) -> dict[str, dict[str, dict[str, float]]]:
     """What was done per episode, and what each policy would do where the log went."""
     log, factors = case.log, case.beside.factors
-    found = {LOGGED: times_done(log, logged_one_hot(log.mask, log.action), factors)}
+    frequencies = {LOGGED: times_done(log, logged_one_hot(log.mask, log.action), factors)}
     for name, question in case.asked.items():
-        found[name] = times_done(log, question.target.probabilities, factors)
-    return found
+        frequencies[name] = times_done(log, question.target.probabilities, factors)
+    return frequencies
 
 
 def _profiles(case: _Case) -> dict[str, WeightProfile]:
     """How the weights of each policy are spread, where they can be written down."""
-    found = {}
+    profiles = {}
     for name, question in case.asked.items():
         try:
             weights = cumulative_weights(case.log, question.target.taken)
         except OverlapError:
             continue
-        found[name] = weight_profile(weights[:, -1])
-    return found
+        profiles[name] = weight_profile(weights[:, -1])
+    return profiles
 
 
 def _comparison(case: _Case, rng: np.random.Generator) -> PolicyComparison | None:
@@ -303,10 +303,10 @@ def _weeks(case: _Case) -> tuple[dict[str, list[PeriodValue]], dict[str, str]]:
         return {}, {"weeks": "some decisions have no day"}
     periods = weeks_of(day, case.log)
     asked = {name: one for name, one in case.asked.items() if name in case.carried}
-    found = by_period(case.log, periods, asked, case.evaluation.level)
-    if len(found[LOGGED]) < 2:
+    values = by_period(case.log, periods, asked, case.evaluation.level)
+    if len(values[LOGGED]) < 2:
         return {}, {"weeks": "fewer than two weeks have enough contacts"}
-    return found, {}
+    return values, {}
 
 
 def _segments(case: _Case) -> tuple[dict[str, tuple[SegmentValue, ...]], dict[str, str]]:

@@ -13,7 +13,7 @@ from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.estimators import ValueEstimate, dr, ips
 from nurture_rl.ope.intervals import Interval
 from nurture_rl.ope.log import EvaluationLog, first_rows, take_episodes
-from nurture_rl.ope.suite import Question
+from nurture_rl.ope.named_estimators import Question
 from nurture_rl.ope.value_model import ValuePredictions
 
 FEW = 30  # contacts below which a period's interval says nothing and the period is left out
@@ -67,7 +67,7 @@ def by_period(
     """
     if periods.shape != (log.n_episodes,):
         raise ShapeError(f"expected one period per episode, got {periods.shape}")
-    found: dict[str, list[PeriodValue]] = {"logged": [], **{name: [] for name in asked}}
+    values: dict[str, list[PeriodValue]] = {"logged": [], **{name: [] for name in asked}}
     for period in np.unique(periods):
         chosen = np.flatnonzero(periods == period)
         part = take_episodes(log, chosen)
@@ -75,11 +75,11 @@ def by_period(
             continue
         rows = np.isin(log.episode, chosen)
         own = ips(part, part.propensity)
-        found["logged"].append(_of(str(period), own, level))
+        values["logged"].append(_of(str(period), own, level))
         for name, question in asked.items():
             value = _value(part, rows, question)
-            found[name].append(_of(str(period), value, level))
-    return found
+            values[name].append(_of(str(period), value, level))
+    return values
 
 
 def _value(part: EvaluationLog, rows: NDArray[np.bool_], asked: Question) -> ValueEstimate:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from nurture_rl.appraisal.evaluate import outcomes_of
+from nurture_rl.appraisal.estimation import outcomes_of
 from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, FloatArray
-from nurture_rl.ope.suite import ESTIMATORS, Question, answers, as_logged, as_weighed
+from nurture_rl.ope.named_estimators import ESTIMATORS, Question, answers, as_logged, as_weighed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kpi:
+class KpiQuestion:
     """A key figure to be estimated."""
 
     name: str
@@ -51,7 +51,7 @@ def outcome_log(log: EvaluationLog, amounts: FloatArray) -> EvaluationLog:
 
 
 def kpi_evaluation(
-    kpi: Kpi,
+    kpi: KpiQuestion,
     asked: Mapping[str, Question],
     carried: Collection[str],
     reference: str,
@@ -77,7 +77,7 @@ def kpi_evaluation(
         if estimate is not None:
             estimates[name] = estimate
     base = estimates.get(reference)
-    found: dict[str, KpiValue | None] = dict.fromkeys(asked)
+    values: dict[str, KpiValue | None] = dict.fromkeys(asked)
     for name in estimates:
         interval = chosen_interval(estimates[name], level, outcomes_of(log, chances[name]))
         gain = None
@@ -85,7 +85,7 @@ def kpi_evaluation(
             outcomes = outcomes_of(log, chances[name], chances[reference])
             gain = paired_difference(estimates[name], base, level, outcomes)
         value = estimates[name].value
-        found[name] = KpiValue(value, interval.lower, interval.upper, gain)
-    logged = found.pop(LOGGED)
+        values[name] = KpiValue(value, interval.lower, interval.upper, gain)
+    logged = values.pop(LOGGED)
     assert logged is not None
-    return KpiEvaluation(kpi.name, kpi.role, kpi.better, level, logged, found)
+    return KpiEvaluation(kpi.name, kpi.role, kpi.better, level, logged, values)

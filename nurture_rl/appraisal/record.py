@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nurture_rl.appraisal.appendices import Tail
 from nurture_rl.appraisal.by_period import PeriodValue
 from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, Json, plain
 from nurture_rl.appraisal.kpis import KpiEvaluation
 from nurture_rl.appraisal.risk.harm import HarmBound
+from nurture_rl.appraisal.risk.harm_limits import LimitFinding
 from nurture_rl.appraisal.risk.lift import LiftDecomposition
-from nurture_rl.appraisal.risk.limits import LimitFinding
 from nurture_rl.appraisal.risk.segments import SegmentValue
-from nurture_rl.appraisal.selection.compare import PolicyComparison
+from nurture_rl.appraisal.risk_profile import Tail
+from nurture_rl.appraisal.selection.policy_comparison import PolicyComparison
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.ope.checks.findings import Finding, LogChecks, Severity
 from nurture_rl.ope.intervals import Difference
@@ -71,9 +71,9 @@ class Appraisal:
 
     def to_dict(self) -> dict[str, Json]:
         """The appraisal as JSON values."""
-        found = plain(self)
-        assert isinstance(found, dict)
-        return found | {"verdict": self.verdict.value, "settling": list(self.settling)}
+        record = plain(self)
+        assert isinstance(record, dict)
+        return record | {"verdict": self.verdict.value, "settling": list(self.settling)}
 
     @property
     def settling(self) -> tuple[str, ...]:
@@ -82,17 +82,17 @@ class Appraisal:
             return ()
         plan, step = self.checks.exploration, self.target_checks[self.candidate].mixing
         advised = wrong(self.evaluation.reference, self.candidate, self.checks, self.target_checks)
-        found = [f"{one.advice}." for one in advised if one.advice]
+        sentences = [f"{one.advice}." for one in advised if one.advice]
         # How far the log carries a policy is read off weights that must not be wrong.
         if step is not None and SMALLEST_STEP <= step.alpha < 1.0 and not advised:
-            found.append(
+            sentences.append(
                 f"Go {step.alpha:.1%} of the way from the logging policy to {self.candidate!r}: "
                 f"for that step the log is predicted to hold {step.predicted_ess:.0f} effective "
                 f"episodes, for {self.candidate!r} itself {step.full_ess:.3g}."
             )
         if plan is not None:
-            found.append(f"Explore: {plan.text}.")
-        return tuple(f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys(found))
+            sentences.append(f"Explore: {plan.text}.")
+        return tuple(f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys(sentences))
 
 
 def wrong(
@@ -106,8 +106,8 @@ def wrong(
         checks: of the log.
         targets: of each policy on it.
     """
-    found = list(checks.of(REFUSE))
+    findings = list(checks.of(REFUSE))
     for one in dict.fromkeys((name, reference)):
         refused = () if one == LOGGED else targets[one].of(REFUSE)
-        found += [finding for finding in refused if finding.code not in TOO_FAR]
-    return tuple(found)
+        findings += [finding for finding in refused if finding.code not in TOO_FAR]
+    return tuple(findings)

@@ -7,19 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from nurture_rl.appraisal.appendices import Beside
-from nurture_rl.appraisal.evaluate import WEIGHTED, EvaluationConfig, questions_on
+from nurture_rl.appraisal.estimation import WEIGHTED, EvaluationConfig, questions_on
 from nurture_rl.appraisal.kpis import outcome_log
+from nurture_rl.appraisal.risk_profile import LogAnnotations
 from nurture_rl.ope.censoring import RunningLog, observation_weights
 from nurture_rl.ope.checks.context import OpenEpisodes
 from nurture_rl.ope.log import EvaluationLog, FloatArray
-from nurture_rl.ope.suite import Question, Running
-from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.named_estimators import Question, Running
+from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from nurture_rl.ope.value_model import ValueDesign, value_designs
 
 
 def open_episodes(
-    log: EvaluationLog, beside: Beside, config: EvaluationConfig
+    log: EvaluationLog, beside: LogAnnotations, config: EvaluationConfig
 ) -> OpenEpisodes | None:
     """How many episodes are open and what the configuration does about them; None where none is.
 
@@ -44,8 +44,8 @@ def open_episodes(
 
 def all_questions(
     log: EvaluationLog,
-    policies: Mapping[str, TargetPolicy | Tabled],
-    beside: Beside,
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy],
+    beside: LogAnnotations,
     rng: np.random.Generator,
     config: EvaluationConfig,
 ) -> tuple[ValueDesign, list[dict[str, Question]]]:
@@ -77,7 +77,7 @@ def all_questions(
 def _questions(
     log: EvaluationLog,
     amounts: tuple[FloatArray, ...],
-    policies: Mapping[str, TargetPolicy | Tabled],
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy],
     rng: np.random.Generator,
     config: EvaluationConfig,
 ) -> tuple[tuple[ValueDesign, ...], list[dict[str, Question]]]:

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.appraisal.appendices import Beside, by_level, over_programs
 from nurture_rl.appraisal.appraise import best_of, check_limits, withheld
-from nurture_rl.appraisal.evaluate import (
+from nurture_rl.appraisal.estimation import (
     AUTO,
     FALLBACKS,
     EvaluationConfig,
@@ -27,12 +26,13 @@ from nurture_rl.appraisal.evaluate import (
 )
 from nurture_rl.appraisal.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
 from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
-from nurture_rl.appraisal.selection.compare import PolicyComparison, compare_policies
+from nurture_rl.appraisal.risk_profile import LogAnnotations, by_level, over_programs
+from nurture_rl.appraisal.selection.policy_comparison import PolicyComparison, compare_policies
 from nurture_rl.appraisal.streamed_checks import SampledLog, of_sample, whole_log, whole_target
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.interval import Interval
-from nurture_rl.ope.bounds.outcomes import Outcomes
+from nurture_rl.ope.bounds.rare_outcomes import RareOutcomes
 from nurture_rl.ope.checks.check import check_log, check_target
 from nurture_rl.ope.checks.feasibility import predicted_ess
 from nurture_rl.ope.checks.findings import LogChecks
@@ -47,14 +47,14 @@ from nurture_rl.ope.intervals import (
     simultaneous_level,
 )
 from nurture_rl.ope.log import EvaluationLog
-from nurture_rl.ope.streaming.decisions import Summing
+from nurture_rl.ope.named_estimators import ESTIMATORS, FULLY_WEIGHTED, Question
+from nurture_rl.ope.streaming.batch_sums import Summing
 from nurture_rl.ope.streaming.estimates import streamed_estimates
 from nurture_rl.ope.streaming.moments import OF_WEIGHT, WEIGHT, WEIGHT_SQUARED, MomentsConfig
-from nurture_rl.ope.streaming.outcomes import RARE_FACTOR, summed_outcomes
 from nurture_rl.ope.streaming.policy_sums import ALONE, LogSums, PolicySums
 from nurture_rl.ope.streaming.reward_model import reward_model
-from nurture_rl.ope.suite import ESTIMATORS, FULLY_WEIGHTED, Question
-from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.streaming.streamed_outcomes import RARE_FACTOR, summed_outcomes
+from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from nurture_rl.ope.value_model import value_design
 from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
 from nurture_rl.progress import PROGRESS
@@ -88,11 +88,11 @@ class Prepared:
 
 def prepare(
     sample: EvaluationLog,
-    policies: Mapping[str, TargetPolicy | Tabled],
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy],
     reference: str,
     rng: np.random.Generator,
     config: EvaluationConfig,
-    beside: Beside,
+    beside: LogAnnotations,
 ) -> Prepared:
     """Check the sample, and fit the reward model that the stream asks.
 
@@ -137,7 +137,7 @@ def appraise_sums(
     reference: str,
     rng: np.random.Generator,
     config: EvaluationConfig,
-    beside: Beside,
+    beside: LogAnnotations,
     candidate: str | None = None,
 ) -> Appraisal:
     """What `appraise` says, from sums over the whole log.
@@ -217,12 +217,14 @@ def _evaluation(
     log: SampledLog, prepared: Prepared, reference: str, config: EvaluationConfig
 ) -> Evaluation:
     sums, own = log.sums, _own(log)
-    found = {name: _evaluated(log, name, config) for name in prepared.asked}
-    selection = None if config.preferred != AUTO else selection_of(found, config)
+    policies = {name: _evaluated(log, name, config) for name in prepared.asked}
+    selection = None if config.preferred != AUTO else selection_of(policies, config)
     if config.preferred == AUTO:
         config = replace(config, preferred=FALLBACKS[0])
-    found = {name: replace(one, basis=basis_of(one, None, config)) for name, one in found.items()}
-    pair = _SummedPairs(log, found.get(reference), found.get(config.rules or ""), own, config)
+    policies = {
+        name: replace(one, basis=basis_of(one, None, config)) for name, one in policies.items()
+    }
+    pair = _SummedPairs(log, policies.get(reference), policies.get(config.rules or ""), own, config)
     logged = chosen_interval(own, config.level, summed_outcomes(sums, sums.own))
     return Evaluation(
         unit=prepared.sample.unit,
@@ -237,7 +239,7 @@ def _evaluation(
         logged_mix=sums.taken.sum(axis=0)[None, :] / sums.n_rows,
         policies={
             name: policy if name == reference else compared(policy, pair)
-            for name, policy in found.items()
+            for name, policy in policies.items()
         },
         preferred=config.preferred,
         selection=selection,
@@ -330,12 +332,12 @@ class _SummedPairs:
             return None
         others = {one.name: one for one in (self.reference, self.rules) if one is not None}
         base = self.own if to == LOGGED else others[to].estimates[kind].estimate
-        outcomes: Outcomes | None = None
+        outcomes: RareOutcomes | None = None
         if kind in FULLY_WEIGHTED:
             outcomes = summed_outcomes(sums, pair)
         mine = policy.estimates[kind].estimate
-        found = paired_difference(mine, base, self.config.level, outcomes)
-        return replace(found, interval=by_groups(found.interval))
+        paired = paired_difference(mine, base, self.config.level, outcomes)
+        return replace(paired, interval=by_groups(paired.interval))
 
 
 def by_groups(interval: Interval) -> Interval:
@@ -357,22 +359,22 @@ def _comparison(
     return compare_policies(estimates, reference, level, rng)
 
 
-def _doing(sums: LogSums, beside: Beside) -> dict[str, dict[str, dict[str, float]]]:
+def _doing(sums: LogSums, beside: LogAnnotations) -> dict[str, dict[str, dict[str, float]]]:
     """What was done per episode, and what each policy would do where the log went."""
     n = sums.n_rows
-    found = {LOGGED: by_level(sums.taken.sum(axis=0) / n, beside.factors)}
+    frequencies = {LOGGED: by_level(sums.taken.sum(axis=0) / n, beside.factors)}
     for name, policy in sums.policies.items():
-        found[name] = by_level(policy.mix / n, beside.factors)
-    return found
+        frequencies[name] = by_level(policy.mix / n, beside.factors)
+    return frequencies
 
 
 def _profiles(prepared: Prepared) -> dict[str, WeightProfile]:
     """How the weights of each policy are spread over the sample."""
-    found = {}
+    profiles = {}
     for name, question in prepared.asked.items():
         try:
             weights = cumulative_weights(prepared.sample, question.target.taken)
         except OverlapError:
             continue
-        found[name] = weight_profile(weights[:, -1])
-    return found
+        profiles[name] = weight_profile(weights[:, -1])
+    return profiles

@@ -13,9 +13,9 @@ from nurture_rl.ope.checks.grouped import FEWEST, ROUNDING, cautious_p
 from nurture_rl.ope.checks.mean_weight import part_finding, ratios_of
 from nurture_rl.ope.checks.weight_tail import size_findings
 from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.named_estimators import Question
 from nurture_rl.ope.streaming.moments import OF_WEIGHT, WEIGHT, WEIGHT_SQUARED
 from nurture_rl.ope.streaming.policy_sums import LogSums, PolicySums
-from nurture_rl.ope.suite import Question
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +36,8 @@ class SampledLog:
 def of_sample(checks: LogChecks, log: SampledLog) -> LogChecks:
     """The findings with the word that they are of a sample."""
     said = f" (asked of {log.sample.n_rows:,} of {log.sums.n_rows:,} decisions, taken evenly)"
-    found = tuple(replace(one, sentence=one.sentence + said) for one in checks.findings)
-    return replace(checks, findings=found)
+    findings = tuple(replace(one, sentence=one.sentence + said) for one in checks.findings)
+    return replace(checks, findings=findings)
 
 
 def whole_log(checks: LogChecks, log: SampledLog) -> LogChecks:
@@ -45,7 +45,7 @@ def whole_log(checks: LogChecks, log: SampledLog) -> LogChecks:
     sums, unit = log.sums, log.sample.unit
     least, smallest = (float(one) for one in sums.least)
     largest, (free, chance) = float(sums.most[0]), sums.chance
-    found = [
+    findings = [
         Finding(
             "propensities",
             Severity.OK,
@@ -57,13 +57,13 @@ def whole_log(checks: LogChecks, log: SampledLog) -> LogChecks:
     if smallest < largest:
         sentence = f"rewards differ, from {smallest:.4g} to {largest:.4g} {unit}"
         numbers = {"least": smallest, "most": largest}
-        found.append(Finding("outcomes", Severity.OK, numbers, sentence))
+        findings.append(Finding("outcomes", Severity.OK, numbers, sentence))
     if chance > 0.0 and checks.exploration is None:
         share = float(chance / free)
         numbers = {"share": share, "free": float(free), "certain_parts": 0.0}
         sentence = f"{share:.1%} of the decisions with a choice were left to chance"
-        found.append(Finding("exploration", Severity.OK, numbers, sentence))
-    return _in_place(checks, found)
+        findings.append(Finding("exploration", Severity.OK, numbers, sentence))
+    return _in_place(checks, findings)
 
 
 def whole_target(
@@ -89,9 +89,9 @@ def whole_target(
     shown = 1.0 - float(policy.unsupported) / n
     ratios = np.array([moment / n]), np.array([shown])
     carried, step = carried_findings(n, ratios, [ess], limits)
-    found = [*size_findings(ess, n, largest, limits), *carried]
-    found += _mean_weights(log, policy, asked, limits)
-    return replace(_in_place(checks, found), mixing=step)
+    findings = [*size_findings(ess, n, largest, limits), *carried]
+    findings += _mean_weights(log, policy, asked, limits)
+    return replace(_in_place(checks, findings), mixing=step)
 
 
 def _mean_weights(
@@ -138,6 +138,6 @@ def _tested(
     return mean, cautious_p(totals, could[0], could[1], max(rounding, ROUNDING * n))
 
 
-def _in_place(checks: LogChecks, found: Iterable[Finding]) -> LogChecks:
-    by_code = {one.code: one for one in found}
+def _in_place(checks: LogChecks, findings: Iterable[Finding]) -> LogChecks:
+    by_code = {one.code: one for one in findings}
     return replace(checks, findings=tuple(by_code.get(one.code, one) for one in checks.findings))

@@ -92,9 +92,9 @@ def judge(
     if difference.interval.method == SAME_POLICY:
         why = difference.interval.reason
         return Judgement(Verdict.NOT_BETTER, f"{numbers}: the same policy, {why}", None)
-    for who, found in (("the policy", policy), ("the reference", reference)):
-        if found is not None and not found.feasible:
-            return _infeasible(who, found, thresholds)
+    for who, overlap in (("the policy", policy), ("the reference", reference)):
+        if overlap is not None and not overlap.feasible:
+            return _infeasible(who, overlap, thresholds)
     low, high = difference.interval.lower, difference.interval.upper
     if not (isfinite(low) and isfinite(high)):
         return Judgement(Verdict.CANNOT_TELL_YET, _ENDLESS, None)
@@ -150,16 +150,16 @@ def _open(rules: RulesBar, unit: str) -> str:
     return f"{numbers}: whether rules would do as well is open"
 
 
-def _infeasible(who: str, found: Overlap, thresholds: OverlapThresholds) -> Judgement:
-    if weights_off(found, thresholds).any():
+def _infeasible(who: str, overlap: Overlap, thresholds: OverlapThresholds) -> Judgement:
+    if weights_off(overlap, thresholds).any():
         # Wrong propensities stay wrong, however many contacts are logged with them.
-        why = f"the log does not carry {who}: {found.reason}"
+        why = f"the log does not carry {who}: {overlap.reason}"
         return Judgement(Verdict.CANNOT_TELL_YET, why, None)
     factor = max(
-        thresholds.min_ess / found.ess if found.ess > 0.0 else float("inf"),
-        found.max_weight_share / thresholds.max_weight_share,
+        thresholds.min_ess / overlap.ess if overlap.ess > 0.0 else float("inf"),
+        overlap.max_weight_share / thresholds.max_weight_share,
     )
-    needed = ceil(found.n_clusters * factor) if 1.0 < factor < 1e6 else None
+    needed = ceil(overlap.n_clusters * factor) if 1.0 < factor < 1e6 else None
     settle = (
         f"about {needed} contacts in all under the same logging, or a policy closer to it"
         if needed is not None
@@ -167,7 +167,7 @@ def _infeasible(who: str, found: Overlap, thresholds: OverlapThresholds) -> Judg
     )
     return Judgement(
         Verdict.CANNOT_TELL_YET,
-        f"the log does not carry {who}: {found.reason}",
+        f"the log does not carry {who}: {overlap.reason}",
         needed,
         f"what would settle it: {settle}",
     )

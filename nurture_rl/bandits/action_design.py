@@ -26,14 +26,14 @@ CHUNK_ROWS = 8192  # rows whose [rows, multipliers] products are held at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Standardiser:
+class ContextMoments:
     """Moments of the training contexts."""
 
     mean: FloatArray  # [d]
     scale: FloatArray  # standard deviation, 1 where a column never varies, [d]
 
     @classmethod
-    def of(cls, features: FeatureArray) -> Standardiser:
+    def of(cls, features: FeatureArray) -> ContextMoments:
         """The moments of contexts, [n, d]."""
         mean = features.mean(axis=0, dtype=np.float64)
         deviation = features.std(axis=0, dtype=np.float64)

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
 
-from nurture_rl.bandits.action_design import ActionDesign, Standardiser, rows_by_action
-from nurture_rl.bandits.evidence import Ridges, best_ridges
+from nurture_rl.bandits.action_design import ActionDesign, ContextMoments, rows_by_action
+from nurture_rl.bandits.prior_precision import Ridges, best_ridges
 from nurture_rl.errors import FitError
 
 FeatureArray = NDArray[np.float32]
@@ -88,7 +88,7 @@ class _Equations:
 
 def fit_posterior(
     sample: Sample,
-    standardiser: Standardiser,
+    standardiser: ContextMoments,
     design: ActionDesign,
     rng: np.random.Generator,
     ridge: float | None,
@@ -154,7 +154,7 @@ def _inflated(plain: LinearPosterior, size: FloatArray, effect: FloatArray) -> L
     )
 
 
-def _equations(sample: Sample, standardiser: Standardiser, design: ActionDesign) -> _Equations:
+def _equations(sample: Sample, standardiser: ContextMoments, design: ActionDesign) -> _Equations:
     n, d = sample.features.shape
     if n <= d + 1:
         raise FitError(f"expected more than {d + 1} rows for {d} features, got {n}; log longer")
@@ -183,7 +183,7 @@ def _equations(sample: Sample, standardiser: Standardiser, design: ActionDesign)
 
 def _design_effects(
     sample: Sample,
-    standardiser: Standardiser,
+    standardiser: ContextMoments,
     posterior: LinearPosterior,
     size: FloatArray,
     rng: np.random.Generator,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.bandits.action_design import ActionDesign, Standardiser
+from nurture_rl.bandits.action_design import ActionDesign, ContextMoments
 from nurture_rl.bandits.linear_posterior import LinearPosterior, Sample, fit_posterior
 from nurture_rl.errors import ActionError, FitError, ShapeError
 from nurture_rl.policies.composition import with_floor
@@ -88,7 +88,7 @@ class LinearThompsonPolicy:
                 "policy was fitted on"
             )
         maps = self.scores.transpose(2, 1, 0).reshape(width, n_actions * draws)
-        standardiser = Standardiser(self.mean, self.scale)
+        standardiser = ContextMoments(self.mean, self.scale)
         probabilities = np.zeros(mask.shape)
         step = max(1, _CHUNK_BYTES // (8 * draws * n_actions))
         for start in range(0, len(mask), step):
@@ -160,7 +160,7 @@ def fit_linear_thompson(
         raise FitError("expected decisions with a choice, every row has one legal action only")
     code = np.unique(cluster[choice], return_inverse=True)[1]
     sample = Sample(features[choice], action[choice], returns[choice], code.astype(np.int64))
-    standardiser = Standardiser.of(sample.features)
+    standardiser = ContextMoments.of(sample.features)
     design = ActionDesign(catalog.factors)
     posterior = fit_posterior(sample, standardiser, design, rng, config.ridge, config.multipliers)
     maps = posterior.maps(posterior.coefficients(config.draws, rng))

@@ -15,7 +15,7 @@ from nurture_rl.cli.configs import CONFIGS
 from nurture_rl.cli.jobs import exit_code, job
 from nurture_rl.cli.loading import load
 from nurture_rl.cli.verbs import REFUSED, Verb
-from nurture_rl.outcome import Outcome
+from nurture_rl.verb_result import VerbResult
 
 _SWEEP = ("--multirun", "-m")
 
@@ -28,15 +28,15 @@ def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
         words: overrides and options of Hydra, in any order.
         as_json: keep stdout for JSON.
     """
-    from nurture_rl.workflow.schema import register_schemas
+    from nurture_rl.workflow.settings_schema import register_schemas
 
     register_schemas()
     name, work = verb.name, verb.work
 
     def one(config: DictConfig) -> None:
-        def made() -> Outcome:
-            found: Outcome = load(work)(config)
-            return found
+        def made() -> VerbResult:
+            result: VerbResult = load(work)(config)
+            return result
 
         job(name, made)
 

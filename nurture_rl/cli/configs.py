@@ -14,11 +14,11 @@ def groups(own: Sequence[Path] = ()) -> dict[str, list[str]]:
     Args:
         own: folders beside ours, as `--config-dir` names them.
     """
-    found: dict[str, set[str]] = {}
+    options_of: dict[str, set[str]] = {}
     for root in (CONFIGS, *own):
         for path in root.glob("*/*.yaml"):
-            found.setdefault(path.parent.name, set()).add(path.stem)
-    return {name: sorted(options) for name, options in sorted(found.items())}
+            options_of.setdefault(path.parent.name, set()).add(path.stem)
+    return {name: sorted(options) for name, options in sorted(options_of.items())}
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[Path]]:

@@ -37,9 +37,9 @@ def explained(verb: str, words: Sequence[str], error: Exception) -> str:
             (override,) = parser.parse_overrides([word])
         except HydraException as wrong:
             return f"{_said(wrong)}; docs/journey-file.md shows how to quote : and spaces"
-        found = _wrong(override, options, plain)
-        if found:
-            return found
+        problem = _wrong(override, options, plain)
+        if problem:
+            return problem
     return _said(error)
 
 
@@ -47,9 +47,9 @@ def _settings(verb: str) -> Mapping[str, Any]:
     """The configuration without any override, as plain data."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        found = OmegaConf.to_container(compose(verb))
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
+        plain = OmegaConf.to_container(compose(verb))
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
 
 
 def _wrong(

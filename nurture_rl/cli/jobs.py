@@ -12,15 +12,15 @@ from pathlib import Path
 
 from nurture_envs.errors import NurtureError
 from nurture_rl.cli.verbs import DONE, FAILED, REFUSED
-from nurture_rl.outcome import Outcome
 from nurture_rl.progress import shown_progress
+from nurture_rl.verb_result import VerbResult
 
 WORST_FIRST = (FAILED, REFUSED, 4, 3, 5, DONE)  # no answer before every answer, the best last
 _ENDINGS = "NURTURE_ENDINGS"  # environment: the file that the jobs of a sweep write to
 _JSON = "NURTURE_JSON"  # environment: set where stdout is for JSON alone
 
 
-def job(verb: str, work: Callable[[], Outcome], progress: bool = True) -> None:
+def job(verb: str, work: Callable[[], VerbResult], progress: bool = True) -> None:
     """Do one job of a verb; what it refuses is one line on stderr and ends no other job.
 
     Args:
@@ -31,12 +31,12 @@ def job(verb: str, work: Callable[[], Outcome], progress: bool = True) -> None:
     quiet = redirect_stdout(sys.stderr) if _JSON in os.environ else nullcontext()
     try:
         with quiet, shown_progress(verb) if progress else nullcontext():
-            found = work()
+            result = work()
     except (NurtureError, OSError) as error:
         print(f"{verb}: {error}", file=sys.stderr, flush=True)
-        found = Outcome({"refused": str(error)}, REFUSED)
+        result = VerbResult({"refused": str(error)}, REFUSED)
     # A launcher may have put the job into a process of its own: a file is what all of them share.
-    ending = {"verb": verb, "exit_code": found.code, **found.made}
+    ending = {"verb": verb, "exit_code": result.code, **result.made}
     with Path(os.environ[_ENDINGS]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(ending, default=str) + "\n")
 
@@ -61,6 +61,6 @@ def exit_code(main: Callable[[], object], as_json: bool = False) -> int:
         lines = endings.read_text("utf-8").splitlines()
     if as_json:
         print(*lines, sep="\n", flush=True)
-    found = {int(json.loads(line)["exit_code"]) for line in lines}
-    strange = sorted(found - set(WORST_FIRST))
-    return next((one for one in (*strange, *WORST_FIRST) if one in found), DONE)
+    codes = {int(json.loads(line)["exit_code"]) for line in lines}
+    strange = sorted(codes - set(WORST_FIRST))
+    return next((one for one in (*strange, *WORST_FIRST) if one in codes), DONE)

@@ -51,11 +51,11 @@ def keys_of(cls: type[Any], prefix: str = "") -> Iterator[Key]:
 def comments_of(cls: type[Any]) -> dict[str, str]:
     """The comment beside or above each field of a data class, by the field's name."""
     cls = getattr(cls, "made_from", cls)
-    found: dict[str, str] = {}
+    comments: dict[str, str] = {}
     for parent in reversed(cls.__mro__):
         if is_dataclass(parent):
-            found |= _comments_in(textwrap.dedent(inspect.getsource(parent)))
-    return found
+            comments |= _comments_in(textwrap.dedent(inspect.getsource(parent)))
+    return comments
 
 
 def _comments_in(source: str) -> dict[str, str]:
@@ -66,7 +66,7 @@ def _comments_in(source: str) -> dict[str, str]:
     }
     lines = source.splitlines()
     (body,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
-    found: dict[str, str] = {}
+    comment_of: dict[str, str] = {}
     for node in body.body:
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
             continue
@@ -75,8 +75,8 @@ def _comments_in(source: str) -> dict[str, str]:
             first -= 1
         last = node.end_lineno or node.lineno
         texts = [comments[line] for line in range(first, last + 1) if line in comments]
-        found[node.target.id] = " ".join(texts)
-    return found
+        comment_of[node.target.id] = " ".join(texts)
+    return comment_of
 
 
 def _record_of(kind: Any) -> type[Any] | None:

@@ -17,16 +17,16 @@ from nurture_rl.cli.jobs import exit_code, job
 from nurture_rl.cli.loading import load
 from nurture_rl.cli.verbs import Verb
 from nurture_rl.errors import ConfigError
-from nurture_rl.outcome import Outcome
+from nurture_rl.verb_result import VerbResult
 
 
 def run_plain(verb: Verb, words: Sequence[str], as_json: bool) -> int:
     """Do a verb with the settings that are typed; returns the exit code."""
 
-    def work() -> Outcome:
+    def work() -> VerbResult:
         options = parsed(load(verb.settings), words)
-        found: Outcome = load(verb.work)(options)
-        return found
+        result: VerbResult = load(verb.work)(options)
+        return result
 
     return exit_code(lambda: job(verb.name, work, progress=False), as_json)
 

@@ -41,7 +41,7 @@ class Verb:
 
 
 _RUN = "nurture_rl.workflow.config:RunConfig"
-_STEPS = "nurture_rl.workflow.verbs"
+_STEPS = "nurture_rl.workflow.verb_runs"
 
 _ALL = (
     Verb(
@@ -163,7 +163,7 @@ _ALL = (
             "nurture serve",
             "nurture serve bundle=released/bundle store=decisions.db port=8400",
         ),
-        settings="nurture_rl.serving.main:ServeOptions",
+        settings="nurture_rl.serving.server:ServeOptions",
         work="nurture_rl.workflow.served:serve",
         composed=False,
     ),

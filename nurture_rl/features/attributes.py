@@ -9,11 +9,11 @@ import numpy as np
 from nurture_envs.features import FeatureSpec
 from nurture_envs.features.spec import attribute_number, is_given
 from nurture_envs.journey import Journey
-from nurture_rl.features.bins import Contacts
+from nurture_rl.features.bins import DecidedContacts
 from nurture_rl.wording import counted
 
 
-def unreadable_numbers(about: Contacts, journey: Journey) -> Iterator[tuple[str, str]]:
+def unreadable_numbers(about: DecidedContacts, journey: Journey) -> Iterator[tuple[str, str]]:
     """Contacts with an attribute that should be a number but is not, each with the reason."""
     numbers = [f for f in journey.features if f.kind == "attribute" and not f.levels]
     for place, attributes in enumerate(about.attributes):
@@ -28,7 +28,7 @@ def unreadable_numbers(about: Contacts, journey: Journey) -> Iterator[tuple[str,
                 )
 
 
-def unknown_levels(about: Contacts, journey: Journey) -> list[str]:
+def unknown_levels(about: DecidedContacts, journey: Journey) -> list[str]:
     """A sentence for each attribute whose values, over all contacts, match no declared level."""
     spec = FeatureSpec.of(journey)
     encoded = spec.encode_attributes(about.attributes)

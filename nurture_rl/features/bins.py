@@ -28,7 +28,7 @@ _ATTRIBUTE_KINDS = ("attribute", "calendar")  # read nothing of the past
 
 
 @dataclass(frozen=True, slots=True)
-class Contacts:
+class DecidedContacts:
     """The contacts that were decided for; their position here is their code."""
 
     ids: pa.Array
@@ -63,7 +63,7 @@ class SignalEvents:
 class BinnedLog:
     """A log with everything on one clock."""
 
-    contacts: Contacts
+    contacts: DecidedContacts
     times: DecisionTimes  # n decisions
     events: SignalEvents
     unmatched: Mapping[str, int]  # event type -> events that are no signal of the journey
@@ -88,7 +88,9 @@ def bin_log(
     return BinnedLog(known, decision_times(decisions, known), happened, unmatched, silent)
 
 
-def index_contacts(contacts: pa.Table, decisions: pa.Table, default_zone: str = "UTC") -> Contacts:
+def index_contacts(
+    contacts: pa.Table, decisions: pa.Table, default_zone: str = "UTC"
+) -> DecidedContacts:
     """Number the contacts that appear in the decisions.
 
     A contact without a row has no attributes; one without a zone lives in `default_zone`.
@@ -97,14 +99,14 @@ def index_contacts(contacts: pa.Table, decisions: pa.Table, default_zone: str = 
     rows = pc.index_in(ids, value_set=_flat(contacts["contact_id"]))
     zones = pc.fill_null(pc.take(_flat(contacts["time_zone"]), rows), "")
     texts = pc.fill_null(pc.take(_flat(contacts["attributes"]), rows), "{}")
-    return Contacts(
+    return DecidedContacts(
         ids=ids,
         zones=np.array([zone or default_zone for zone in zones.to_pylist()], object),
         attributes=tuple(json.loads(text) for text in texts.to_pylist()),
     )
 
 
-def decision_times(decisions: pa.Table, contacts: Contacts) -> DecisionTimes:
+def decision_times(decisions: pa.Table, contacts: DecidedContacts) -> DecisionTimes:
     """Read the times of the decisions.
 
     Raises:
@@ -132,7 +134,7 @@ def torn_decisions(times: DecisionTimes) -> BoolArray:
     )
 
 
-def times_of(decisions: pa.Table, contacts: Contacts) -> DecisionTimes:
+def times_of(decisions: pa.Table, contacts: DecidedContacts) -> DecisionTimes:
     """The times of the decisions as they stand, whole episodes or not.
 
     Raises:
@@ -151,7 +153,7 @@ def times_of(decisions: pa.Table, contacts: Contacts) -> DecisionTimes:
 
 
 def signal_events(
-    events: pa.Table, contacts: Contacts, journey: Journey
+    events: pa.Table, contacts: DecidedContacts, journey: Journey
 ) -> tuple[SignalEvents, dict[str, int], tuple[str, ...]]:
     """Classify the events and put them on their contact's clock.
 
@@ -223,7 +225,7 @@ def bins_at_decision(times: DecisionTimes, clock: Clock) -> IntArray:
     return clock.bin_of(times.decided_local_us, times.anchor_us)
 
 
-def _local(utc_us: IntArray, contact: IntArray, contacts: Contacts) -> IntArray:
+def _local(utc_us: IntArray, contact: IntArray, contacts: DecidedContacts) -> IntArray:
     local = utc_us.copy()
     zones, zone_of = np.unique(contacts.zones.astype(str), return_inverse=True)
     codes = zone_of[contact] if len(contact) else np.zeros(0, np.int64)

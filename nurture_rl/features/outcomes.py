@@ -15,7 +15,7 @@ from nurture_envs.signals import channel_rows
 from nurture_rl.errors import ActionError
 from nurture_rl.features.bins import (
     BinnedLog,
-    Contacts,
+    DecidedContacts,
     DecisionTimes,
     IntArray,
     SignalEvents,
@@ -125,7 +125,9 @@ def _bins_late(
     return np.asarray(np.maximum(journey.clock.bin_of(known_us - 1, anchor_us) - bins, 0))
 
 
-def _age(times: DecisionTimes, contacts: Contacts, journey: Journey, as_of_us: int) -> IntArray:
+def _age(
+    times: DecisionTimes, contacts: DecidedContacts, journey: Journey, as_of_us: int
+) -> IntArray:
     """Whole bins between the end of each decision's bin and the read-out, [n]."""
     zones = contacts.zones.astype(str)[times.contact] if len(times.step) else np.zeros(0, "U1")
     # A log without events counts as read in 1970, before all decisions.
@@ -171,12 +173,14 @@ def _latest_decision(times: DecisionTimes, episode: IntArray, local_us: IntArray
     keys = times.episode * rank + np.searchsorted(moments, times.decided_local_us)
     wanted = episode * rank + np.searchsorted(moments, local_us)
     place = np.searchsorted(keys[order], wanted, side="right") - 1
-    found = order[np.maximum(place, 0)]
-    hit = (place >= 0) & (times.episode[found] == episode)
-    return np.asarray(np.where(hit, found, -1), np.int64)
+    latest = order[np.maximum(place, 0)]
+    hit = (place >= 0) & (times.episode[latest] == episode)
+    return np.asarray(np.where(hit, latest, -1), np.int64)
 
 
-def _due_us(times: DecisionTimes, contacts: Contacts, journey: Journey, bins: IntArray) -> IntArray:
+def _due_us(
+    times: DecisionTimes, contacts: DecidedContacts, journey: Journey, bins: IntArray
+) -> IntArray:
     """UTC instant by which the log knows all that happened before `bins` [n] of each episode."""
     local = times.anchor_us + journey.clock.start_us(bins + max(journey.delays))
     zones = contacts.zones.astype(str)[times.contact] if len(local) else np.zeros(0, "U1")

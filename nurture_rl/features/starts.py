@@ -40,10 +40,10 @@ def start_states(
     known = seen.known_us[of] <= times.decided_us[row]
     row, of = row[known], of[known]
     lag = -spec.clock.bin_of(seen.local_us[of], times.anchor_us[row])
-    found = channel_rows(seen.signal[of], seen.value[of], journey)
+    rows = channel_rows(seen.signal[of], seen.value[of], journey)
     bins = np.zeros(len(first), np.int64)
     past = state_from_events(
-        spec, row[found.event], lag[found.event], found.channel, found.amount, bins
+        spec, row[rows.event], lag[rows.event], rows.channel, rows.amount, bins
     )
     about = _contact_columns(contacts, first)
     attributes = spec.encode_attributes([log.contacts.attributes[c] for c in times.contact])

@@ -17,7 +17,7 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.features.attributes import unreadable_numbers
 from nurture_rl.features.bins import (
-    Contacts,
+    DecidedContacts,
     DecisionTimes,
     bins_at_decision,
     early_decisions,
@@ -117,7 +117,7 @@ Finding = tuple[BoolArray, Callable[[int], str]]  # rows, and the reason against
 
 
 def _findings(
-    decisions: pa.Table, about: Contacts, named: _Named, journey: Journey, known: KnownBad
+    decisions: pa.Table, about: DecidedContacts, named: _Named, journey: Journey, known: KnownBad
 ) -> Iterator[Finding]:
     """Rows with a fault, gravest first."""
     journeys = _texts(decisions, "journey")
@@ -173,7 +173,7 @@ def _holes(decisions: pa.Table, named: _Named, unplaced: int) -> Finding:
 
 
 def _untimely(
-    times: DecisionTimes, about: Contacts, named: _Named, journey: Journey
+    times: DecisionTimes, about: DecidedContacts, named: _Named, journey: Journey
 ) -> Iterator[Finding]:
     """Decisions of no bin of the journey, made before their bin, or a whole horizon after it."""
     horizon = journey.clock.horizon

@@ -126,13 +126,13 @@ def read_feedback_file(path: Path, meaning: FeedbackMeaning) -> LoggedRows:
     Raises:
         LogError: no such file, no .npz file, or arrays of Python objects in it.
     """
-    found = npz_arrays(path, "bandit feedback")
+    arrays = npz_arrays(path, "bandit feedback")
     targets = {
         name.removeprefix(TARGET).lstrip("_") or "target": table
-        for name, table in found.items()
+        for name, table in arrays.items()
         if name.startswith(TARGET)
     }
-    feedback = {name: value for name, value in found.items() if not name.startswith(TARGET)}
+    feedback = {name: value for name, value in arrays.items() if not name.startswith(TARGET)}
     return read_feedback(feedback, meaning, targets, path.name)
 
 
@@ -176,10 +176,10 @@ def _column(feedback: Mapping[str, Any], name: str, n: int) -> FloatArray:
 
 def _positions(feedback: Mapping[str, Any], n: int) -> tuple[IntArray, NDArray[np.object_]]:
     """The position of each round, and why a round's cannot be read, "" where it can, [n] each."""
-    found, faults = feedback.get("position"), np.full(n, "", dtype=object)
-    if found is None:
+    given, faults = feedback.get("position"), np.full(n, "", dtype=object)
+    if given is None:
         return np.zeros(n, dtype=np.int64), faults
-    position = _floats(found, "position")
+    position = _floats(given, "position")
     if position.shape != (n,):
         raise ShapeError(f"'position' must be [{n}] like 'action', got {position.shape}")
     good = (position >= 0.0) & (position == np.floor(position)) & (position < np.inf)
@@ -231,17 +231,17 @@ def _shown(
 
 def _distribution(table: ArrayLike, name: str, n: int, a: int, position: IntArray) -> FloatArray:
     """A target's probabilities at each round's own position, [n, a]."""
-    found = _floats(table, f"the distribution of policy {name!r}")
-    if found.shape == (n, a):
-        return found
-    if found.ndim == 3 and found.shape[:2] == (n, a):
-        if found.shape[2] == 1:
-            return np.asarray(found[:, :, 0])
-        if found.shape[2] > position.max():
-            return np.asarray(found[np.arange(n), :, position])
+    probabilities = _floats(table, f"the distribution of policy {name!r}")
+    if probabilities.shape == (n, a):
+        return probabilities
+    if probabilities.ndim == 3 and probabilities.shape[:2] == (n, a):
+        if probabilities.shape[2] == 1:
+            return np.asarray(probabilities[:, :, 0])
+        if probabilities.shape[2] > position.max():
+            return np.asarray(probabilities[np.arange(n), :, position])
     raise ShapeError(
         f"the distribution of policy {name!r} must be [{n}, {a}] or [{n}, {a}, positions], got "
-        f"{found.shape}"
+        f"{probabilities.shape}"
     )
 
 

@@ -31,7 +31,7 @@ _NUMBERS = (
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
-class Cells:
+class TableColumns:
     """The columns of one table, read by name; problems gather in `faults`."""
 
     def __init__(self, table: pa.Table, source: str) -> None:
@@ -141,16 +141,16 @@ class Cells:
         if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
             micros = column.cast(pa.timestamp("us"), safe=False)
             return np.asarray(micros.to_numpy(zero_copy_only=False)).astype("datetime64[D]")
-        found = np.full(len(column), np.datetime64("NaT"), dtype="datetime64[D]")
+        days = np.full(len(column), np.datetime64("NaT"), dtype="datetime64[D]")
         for i, text in enumerate(column.to_pylist()):
             try:
-                found[i] = np.datetime64(datetime.fromisoformat(str(text)).date())
+                days[i] = np.datetime64(datetime.fromisoformat(str(text)).date())
             except ValueError:
                 if self.faults[i] == "":
                     self.faults[i] = (
                         f"unreadable cell: {name} is {text!r}, expected an ISO-8601 date or time"
                     )
-        return found
+        return days
 
     def _column(self, name: str) -> Any:
         column = self.table[name].combine_chunks()
@@ -171,14 +171,14 @@ class Cells:
         try:
             return np.array([text if text else "nan" for text in texts], dtype=np.float64)
         except ValueError:
-            found = np.full(len(texts), np.nan)
+            numbers = np.full(len(texts), np.nan)
             for i, text in enumerate(texts):
                 try:
-                    found[i] = float(text) if text else np.nan
+                    numbers[i] = float(text) if text else np.nan
                 except ValueError:
                     if self.faults[i] == "":
                         self.faults[i] = f"unreadable cell: {name} is {text!r}, expected a number"
-            return found
+            return numbers
 
     def _lists(self, name: str, width: int) -> FloatArray:
         rows = self._column(name).to_pylist()
@@ -190,14 +190,14 @@ class Cells:
             f"unreadable cell: {name} has {{}} entries, expected {width}",
             lengths,
         )
-        found = np.full((len(rows), width), np.nan)
+        lists = np.full((len(rows), width), np.nan)
         fits = np.flatnonzero(~wrong)
         for i in fits:
             try:
-                found[i] = np.array(rows[i], dtype=np.float64)
+                lists[i] = np.array(rows[i], dtype=np.float64)
             except (TypeError, ValueError):
                 if self.faults[i] == "":
                     self.faults[i] = (
                         f"unreadable cell: {name} is {rows[i]!r}, expected {width} numbers"
                     )
-        return found
+        return lists

@@ -42,9 +42,9 @@ def npz_arrays(path: Path, what: str) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # zip, zlib, numpy and ast each have their own
-        found = "one bare array" if isinstance(error, TypeError) else str(error)
+        fault = "one bare array" if isinstance(error, TypeError) else str(error)
         raise LogError(
-            f"expected {path.name} to be an .npz file of plain arrays, got: {found}; write it with "
+            f"expected {path.name} to be an .npz file of plain arrays, got: {fault}; write it with "
             "numpy.savez and leave out keys that are None"
         ) from error
 

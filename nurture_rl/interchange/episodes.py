@@ -67,8 +67,8 @@ class Episodes:
     @property
     def logged(self) -> FloatArray:
         """The logging policy's distribution, [N, a]; NaN where the log does not have it."""
-        found = self.log.logged_probabilities
-        return np.full(self.log.mask.shape, np.nan) if found is None else found
+        probabilities = self.log.logged_probabilities
+        return np.full(self.log.mask.shape, np.nan) if probabilities is None else probabilities
 
     @property
     def discounts(self) -> FloatArray:

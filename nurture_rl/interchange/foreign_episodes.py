@@ -148,13 +148,13 @@ def d3rlpy_episodes(path: Path, beside: Mapping[str, ArrayLike]) -> list[Foreign
         if "num_episodes" not in file:
             raise LogError(f"{path.name} has no 'num_episodes'; expected what d3rlpy dumps")
         own = {name: file[OURS][name][()] for name in _OURS if OURS in file}
-        found = [
+        episodes = [
             {name: file[f"{name}_{k}"][()] for name in ("observations", "actions", "rewards")}
             | {"terminated": bool(file[f"terminated_{k}"][()])}
             for k in range(int(file["num_episodes"][()]))
         ]
     inside = {_OURS[name]: values for name, values in own.items()}
-    return dataset_episodes(found, {**inside, **beside})
+    return dataset_episodes(episodes, {**inside, **beside})
 
 
 def dataset_episodes(
@@ -177,14 +177,14 @@ def dataset_episodes(
                 f"{name!r} beside the episodes must have one row for each of their {sum(lengths)} "
                 f"decisions, got {shape[0] if shape else 'a single value'}"
             )
-    found, first = [], 0
+    read, first = [], 0
     for one, length in zip(fields, lengths, strict=True):
         infos = {
             name: np.asarray(values)[first : first + length] for name, values in beside.items()
         }
-        found.append(ForeignEpisode(**{name: one[name] for name in _FIELDS}, infos=infos))
+        read.append(ForeignEpisode(**{name: one[name] for name in _FIELDS}, infos=infos))
         first += length
-    return found
+    return read
 
 
 # What our own files keep beside d3rlpy's arrays, and the infos it stands for.
@@ -214,22 +214,22 @@ class _Read:
         size = max(1, len(np.atleast_1d(np.asarray(one.actions))))
         first, self._next = self._next, self._next + size
         try:
-            found = _rows_of(one, number, meaning, source)
-            self._require_alike(found, number, source)
+            columns = _rows_of(one, number, meaning, source)
+            self._require_alike(columns, number, source)
         except (PropensityError, ShapeError) as error:
             self.first_error = self.first_error or error
             kind = "missing propensity" if isinstance(error, PropensityError) else "bad episode"
             reason = f"{kind}: {error}"
             self.broken += [RefusedRow(source, first + k, reason) for k in range(size)]
             return
-        for name, values in found.items():
+        for name, values in columns.items():
             self.parts.setdefault(name, []).append(values)
         self.ends.append(bool(one.terminated))
         self.lines.append(first)
 
-    def _require_alike(self, found: Mapping[str, NDArray[Any]], number: int, source: str) -> None:
+    def _require_alike(self, columns: Mapping[str, NDArray[Any]], number: int, source: str) -> None:
         """Columns as wide as those of the episodes before."""
-        for name, values in found.items():
+        for name, values in columns.items():
             known = self._widths.setdefault(name, values.shape[1:])
             if known != values.shape[1:]:
                 raise ShapeError(
@@ -275,7 +275,7 @@ def _rows_of(
             f"episode {number} of {source} has {length} actions, {observations.shape[0]} "
             f"observations and {rewards.size} rewards; expected as many, or one observation more"
         )
-    found: dict[str, NDArray[Any]] = {
+    columns: dict[str, NDArray[Any]] = {
         "action": action,
         "reward": rewards,
         "features": observations[:length].reshape(length, -1),
@@ -283,17 +283,17 @@ def _rows_of(
     }
     infos = {name: np.asarray(values)[:length] for name, values in one.infos.items()}
     if meaning.mask in infos:
-        found["mask"] = _numbers(infos, meaning.mask, number, source) > 0.0
+        columns["mask"] = _numbers(infos, meaning.mask, number, source) > 0.0
     if meaning.probabilities in infos:
         logged = _numbers(infos, meaning.probabilities, number, source)
         if not np.isnan(logged).all():
-            found["logged"] = logged
+            columns["logged"] = logged
     if meaning.contact in infos:
-        found["contact"] = labels(infos[meaning.contact].reshape(-1))
+        columns["contact"] = labels(infos[meaning.contact].reshape(-1))
     if meaning.propensity in infos:
-        found["propensity"] = _numbers(infos, meaning.propensity, number, source).reshape(-1)
-    elif "logged" in found:
-        found["propensity"] = found["logged"][np.arange(length), action]
+        columns["propensity"] = _numbers(infos, meaning.propensity, number, source).reshape(-1)
+    elif "logged" in columns:
+        columns["propensity"] = columns["logged"][np.arange(length), action]
     else:
         raise PropensityError(
             f"episode {number} of {source} has no info {meaning.propensity!r} "
@@ -301,7 +301,7 @@ def _rows_of(
             "record the probability of every action in the infos, name the info that holds it, or "
             "give the propensities beside the file (data.beside); 1 is no stand-in"
         )
-    return found
+    return columns
 
 
 def _numbers(infos: Mapping[str, NDArray[Any]], name: str, number: int, source: str) -> FloatArray:

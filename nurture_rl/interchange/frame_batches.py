@@ -40,7 +40,7 @@ _ALONE = ("episode", "step", "terminal")  # columns of episodes of several decis
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class FrameBatch:
     """A part of a table, checked."""
 
     admission: Admission | None  # of its good rows; None where it has none
@@ -64,7 +64,7 @@ class FrameDoor:
         """Names, [a]."""
         return tuple(map(str, self.meaning.actions))
 
-    def batch(self, table: pa.Table, first: int) -> Batch:
+    def batch(self, table: pa.Table, first: int) -> FrameBatch:
         """Check a part of the table.
 
         Args:
@@ -78,19 +78,19 @@ class FrameDoor:
         decision = np.zeros(0, dtype=np.uint64)
         if self.columns.decision is not None:
             decision = ids_of(table[self.columns.decision])
-        found = self._as_it_lies(table, first) if self.sound else None
-        if found is not None:
-            return Batch(found, contact, decision, (), len(table))
+        sound_rows = self._as_it_lies(table, first) if self.sound else None
+        if sound_rows is not None:
+            return FrameBatch(sound_rows, contact, decision, (), len(table))
         rows = read_frame(table, self.columns, self.meaning)
         rows = replace(rows, source=self.path.name, line=rows.line + first)
         kept, refused = sifted(rows)
         if kept.size == 0:
             nothing = np.zeros(0, dtype=np.uint64)
-            return Batch(None, nothing, nothing, refused, len(table))
+            return FrameBatch(None, nothing, nothing, refused, len(table))
         admission = admitted(rows, kept, refused)
         place = admission.line - 1 - first
         known = decision[place] if decision.size else decision
-        return Batch(admission, contact[place], known, refused, len(table))
+        return FrameBatch(admission, contact[place], known, refused, len(table))
 
     def _as_it_lies(self, table: pa.Table, first: int) -> Admission | None:
         """The batch without a look at single rows; None where one is odd."""
@@ -127,13 +127,13 @@ def open_door(path: Path, columns: FrameColumns, meaning: FrameMeaning) -> Frame
 
 def needed(columns: FrameColumns, meaning: FrameMeaning) -> list[str]:
     """Columns of the table that sums are made from."""
-    found = [columns.action, columns.propensity, columns.reward, columns.contact]
-    found += [columns.decision] if columns.decision is not None else []
-    found += [*columns.features, *columns.mask, *columns.logged_probabilities]
-    found += [*columns.outcomes, *columns.segments]
-    found += [columns.when] if columns.when is not None else []
-    found += [name for names in meaning.policies.values() for name in names]
-    return list(dict.fromkeys(found))
+    columns_needed = [columns.action, columns.propensity, columns.reward, columns.contact]
+    columns_needed += [columns.decision] if columns.decision is not None else []
+    columns_needed += [*columns.features, *columns.mask, *columns.logged_probabilities]
+    columns_needed += [*columns.outcomes, *columns.segments]
+    columns_needed += [columns.when] if columns.when is not None else []
+    columns_needed += [name for names in meaning.policies.values() for name in names]
+    return list(dict.fromkeys(columns_needed))
 
 
 def ids_of(column: pa.ChunkedArray) -> HashArray:
@@ -236,10 +236,10 @@ def _require(met: bool) -> None:
 
 def _numbers(table: pa.Table, name: str, missing: Sequence[float]) -> FloatArray:
     """A column of finite numbers, none of which stands for missing, [n]."""
-    found = _plain(table, name)
-    _require(bool(np.isfinite(found).all()))
-    _require(not missing or not bool(np.isin(found, list(missing)).any()))
-    return found
+    numbers = _plain(table, name)
+    _require(bool(np.isfinite(numbers).all()))
+    _require(not missing or not bool(np.isin(numbers, list(missing)).any()))
+    return numbers
 
 
 def _plain(table: pa.Table, name: str) -> FloatArray:
@@ -263,21 +263,21 @@ def _places(column: pa.ChunkedArray, actions: tuple[str, ...]) -> IntArray:
             _require(bool(number.min() >= 0) and bool(number.max() < len(actions)))
             return np.asarray(number, dtype=np.int64)
         whole = pc.cast(whole, pa.string())
-    found = pc.index_in(whole, value_set=pa.array(actions, whole.type))
-    _require(not found.null_count)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+    places = pc.index_in(whole, value_set=pa.array(actions, whole.type))
+    _require(not places.null_count)
+    return np.asarray(places.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _distributions(table: pa.Table, names: tuple[str, ...], width: int) -> FloatArray:
     """Rows that sum to 1, [n, a]."""
     _require(len(names) == width and width > 1)
-    found, total = np.empty((width, len(table))), np.zeros(len(table))
+    probabilities, total = np.empty((width, len(table))), np.zeros(len(table))
     for k, name in enumerate(names):
-        found[k] = _plain(table, name)
-        _require(bool(found[k].min() >= 0.0))
-        total += found[k]
+        probabilities[k] = _plain(table, name)
+        _require(bool(probabilities[k].min() >= 0.0))
+        total += probabilities[k]
     _require(bool(total.min() >= 1.0 - TOLERANCE) and bool(total.max() <= 1.0 + TOLERANCE))
-    return found.T
+    return probabilities.T
 
 
 def _require_named(column: pa.ChunkedArray, missing: Sequence[float]) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.fields import hint
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.interchange.cells import Cells
+from nurture_rl.interchange.cells import TableColumns
 from nurture_rl.interchange.containers import require_file
 from nurture_rl.interchange.logged_rows import LoggedRows, Meaning, RefusedRow
 from nurture_rl.logs.csv_records import read_csv_records
@@ -78,7 +78,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
     if broken and not len(table):
         raise _unreadable(name, place, broken[0])
     require_columns(table.column_names, columns, meaning, name)
-    cells = Cells(table, name)
+    cells = TableColumns(table, name)
     cells.require_people(columns.contact, (*meaning.missing, *meaning.values))
     actions, action = _actions(cells, columns, meaning)
     n, a = len(table), len(actions)
@@ -155,10 +155,10 @@ def _table(
             table = pq.ParquetFile(source).read()
             return table, np.arange(1, len(table) + 1, dtype=np.int64), "row", (), source.name
         if source.name.endswith((".csv", ".csv.gz")):
-            found = read_csv_records(source)
-            cells = {name: pa.array(cells, pa.string()) for name, cells in found.columns.items()}
-            broken = tuple(RefusedRow(source.name, bad.line, bad.reason) for bad in found.bad)
-            lines = np.array(found.lines, dtype=np.int64)
+            records = read_csv_records(source)
+            cells = {name: pa.array(cells, pa.string()) for name, cells in records.columns.items()}
+            broken = tuple(RefusedRow(source.name, bad.line, bad.reason) for bad in records.bad)
+            lines = np.array(records.lines, dtype=np.int64)
             return pa.table(cells), lines, "line", broken, source.name
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise LogError(
@@ -242,7 +242,7 @@ def _require_apart(asked: Sequence[tuple[str, str]]) -> None:
 
 
 def _actions(
-    cells: Cells, columns: FrameColumns, meaning: FrameMeaning
+    cells: TableColumns, columns: FrameColumns, meaning: FrameMeaning
 ) -> tuple[tuple[str, ...], IntArray]:
     """The log's actions, and the position of each row's among them, -1 for none, [n]."""
     texts, place = cells.coded(columns.action)
@@ -264,7 +264,7 @@ def _actions(
 
 
 def _episodes(
-    cells: Cells, columns: FrameColumns, line: IntArray, missing: tuple[float, ...]
+    cells: TableColumns, columns: FrameColumns, line: IntArray, missing: tuple[float, ...]
 ) -> tuple[IntArray, IntArray]:
     """Episode and step of each row; without episodes, rows of one decision id are copies."""
     n = line.size

@@ -54,6 +54,6 @@ def _whole(table: FloatArray, kept: IntArray, name: str, notes: list[str]) -> Fl
         f"{int(off.sum())} of {kept.size} rows (furthest {worst:.6g}): each was divided by its "
         "sum"
     )
-    found = table.copy()
-    found[kept] = table[kept] / total[:, None]
-    return found
+    whole = table.copy()
+    whole[kept] = table[kept] / total[:, None]
+    return whole

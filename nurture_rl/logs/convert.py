@@ -34,61 +34,61 @@ class Converted:
     reasons: pa.Array  # [n] strings, null where the cell is good
 
 
-def convert_column(name: str, found: pa.Array, target: pa.DataType) -> Converted:
+def convert_column(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     """Convert one column; a cell that does not fit becomes null and carries its reason.
 
     Args:
         name: the column, for the reasons.
-        found: the cells as the file gave them, [n].
+        column: the cells as the file gave them, [n].
         target: a type of the contract's tables.
     """
-    found = _plain(found)
-    if pa.types.is_null(found.type):
-        return _good(pa.nulls(len(found), target))
+    column = _plain(column)
+    if pa.types.is_null(column.type):
+        return _good(pa.nulls(len(column), target))
     if pa.types.is_timestamp(target):
-        return _to_time(name, found, target)
+        return _to_time(name, column, target)
     if pa.types.is_list(target):
-        return _to_list(name, found, target)
+        return _to_list(name, column, target)
     if pa.types.is_string(target):
-        fits = pa.types.is_string(found.type)
-        return _good(found) if fits else _all_wrong(name, found, target, "a string")
+        fits = pa.types.is_string(column.type)
+        return _good(column) if fits else _all_wrong(name, column, target, "a string")
     if pa.types.is_boolean(target):
-        return _to_bool(name, found)
-    return _to_number(name, found, target)
+        return _to_bool(name, column)
+    return _to_number(name, column, target)
 
 
-def canonical_objects(name: str, found: pa.Array) -> Converted:
+def canonical_objects(name: str, column: pa.Array) -> Converted:
     """JSON objects (text, struct or map) → text with sorted keys: equal objects, equal text."""
-    found = _plain(found)
-    if not pa.types.is_string(found.type):
-        cells = found.to_pylist()
+    column = _plain(column)
+    if not pa.types.is_string(column.type):
+        cells = column.to_pylist()
         texts = [None if cell is None else _SORTED.encode(_object(cell)).decode() for cell in cells]
-        found = pa.array(texts, pa.string())
-    encoded = found.dictionary_encode()
+        column = pa.array(texts, pa.string())
+    encoded = column.dictionary_encode()
     canonical = [_canonical_object(text) for text in encoded.dictionary.to_pylist()]
     values = pa.array(canonical, pa.string()).take(encoded.indices)
-    bad = pc.and_(found.is_valid(), values.is_null())
+    bad = pc.and_(column.is_valid(), values.is_null())
     return Converted(values, reason_where(bad, f"wrong type: {name} must be a JSON object"))
 
 
-def _plain(found: pa.Array) -> pa.Array:
+def _plain(column: pa.Array) -> pa.Array:
     """Undo dictionary and large encodings; empty strings become null."""
-    if pa.types.is_dictionary(found.type):
-        found = found.dictionary_decode()
-    if pa.types.is_large_string(found.type) or pa.types.is_string_view(found.type):
-        found = found.cast(pa.string())
-    if pa.types.is_string(found.type):
-        found = pc.if_else(pc.equal(found, ""), pa.scalar(None, pa.string()), found)
-    return found
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
+    if pa.types.is_string(column.type):
+        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+    return column
 
 
 def _good(values: pa.Array) -> Converted:
     return Converted(values, pa.nulls(len(values), pa.string()))
 
 
-def _all_wrong(name: str, found: pa.Array, target: pa.DataType, expected: str) -> Converted:
-    reason = f"wrong type: {name} must be {expected}, got a column of {found.type}"
-    return Converted(pa.nulls(len(found), target), reason_where(found.is_valid(), reason))
+def _all_wrong(name: str, column: pa.Array, target: pa.DataType, expected: str) -> Converted:
+    reason = f"wrong type: {name} must be {expected}, got a column of {column.type}"
+    return Converted(pa.nulls(len(column), target), reason_where(column.is_valid(), reason))
 
 
 def _wrong_cells(name: str, text: pa.Array, values: pa.Array, expected: str) -> Converted:
@@ -98,8 +98,8 @@ def _wrong_cells(name: str, text: pa.Array, values: pa.Array, expected: str) -> 
     return Converted(values, reasons)
 
 
-def _to_time(name: str, found: pa.Array, target: pa.DataType) -> Converted:
-    read = _read_time(name, found, target)
+def _to_time(name: str, column: pa.Array, target: pa.DataType) -> Converted:
+    read = _read_time(name, column, target)
     year = pc.year(read.values.cast(WALL_TIME))
     far = pc.or_(pc.less(year, YEARS[0]), pc.greater(year, YEARS[1]))
     told = read.values.cast(pa.string())
@@ -109,24 +109,26 @@ def _to_time(name: str, found: pa.Array, target: pa.DataType) -> Converted:
     return Converted(read.values, pc.coalesce(read.reasons, reason))
 
 
-def _read_time(name: str, found: pa.Array, target: pa.DataType) -> Converted:
+def _read_time(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     zoned = target == UTC_TIME
-    if pa.types.is_timestamp(found.type):
-        if zoned and found.type.tz is None:
-            values = pa.nulls(len(found), UTC_TIME)
-            return Converted(values, _without_zone(name, found.is_valid(), found.cast(pa.string())))
-        if not zoned and found.type.tz is not None:
-            return _all_wrong(name, found, WALL_TIME, "a local wall time without a zone")
-        return _good(found.cast(target, safe=False))
+    if pa.types.is_timestamp(column.type):
+        if zoned and column.type.tz is None:
+            values = pa.nulls(len(column), UTC_TIME)
+            return Converted(
+                values, _without_zone(name, column.is_valid(), column.cast(pa.string()))
+            )
+        if not zoned and column.type.tz is not None:
+            return _all_wrong(name, column, WALL_TIME, "a local wall time without a zone")
+        return _good(column.cast(target, safe=False))
     expected = "an ISO-8601 time with Z or an offset" if zoned else "a local ISO-8601 time, no zone"
-    if not pa.types.is_string(found.type):
-        return _all_wrong(name, found, target, expected)
-    fits = pc.match_substring_regex(found, _ZONED if zoned else _NAIVE)
-    values = _parse_times(pc.if_else(fits, found, pa.scalar(None, pa.string())), target)
-    wrong = _wrong_cells(name, found, values, expected)
+    if not pa.types.is_string(column.type):
+        return _all_wrong(name, column, target, expected)
+    fits = pc.match_substring_regex(column, _ZONED if zoned else _NAIVE)
+    values = _parse_times(pc.if_else(fits, column, pa.scalar(None, pa.string())), target)
+    wrong = _wrong_cells(name, column, values, expected)
     if not zoned:
         return wrong
-    naive = _without_zone(name, pc.match_substring_regex(found, _NAIVE), found)
+    naive = _without_zone(name, pc.match_substring_regex(column, _NAIVE), column)
     return Converted(values, pc.coalesce(naive, wrong.reasons))
 
 
@@ -152,35 +154,35 @@ def _moment(text: str | None) -> datetime | None:
         return None
 
 
-def _to_bool(name: str, found: pa.Array) -> Converted:
-    if pa.types.is_boolean(found.type):
-        return _good(found)
-    if not pa.types.is_string(found.type):
-        return _all_wrong(name, found, pa.bool_(), "true or false")
-    lower = pc.utf8_lower(found)
+def _to_bool(name: str, column: pa.Array) -> Converted:
+    if pa.types.is_boolean(column.type):
+        return _good(column)
+    if not pa.types.is_string(column.type):
+        return _all_wrong(name, column, pa.bool_(), "true or false")
+    lower = pc.utf8_lower(column)
     known = pc.is_in(lower, value_set=pa.array(["true", "false", "1", "0"]))
     truth = pc.is_in(lower, value_set=pa.array(["true", "1"]))
     values = pc.if_else(known, truth, pa.scalar(None, pa.bool_()))
-    return _wrong_cells(name, found, values, "true or false")
+    return _wrong_cells(name, column, values, "true or false")
 
 
-def _to_number(name: str, found: pa.Array, target: pa.DataType) -> Converted:
+def _to_number(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     whole = pa.types.is_integer(target)
     expected = "a whole number of 32 bits" if whole else "a finite number"
     wide = pa.int64() if whole else pa.float64()
-    numeric = pa.types.is_integer(found.type) or (not whole and _is_fraction(found.type))
-    if pa.types.is_string(found.type):
-        fits = pc.match_substring_regex(found, _INTEGER if whole else _NUMBER)
-        text = pc.if_else(fits, found, pa.scalar(None, pa.string()))
+    numeric = pa.types.is_integer(column.type) or (not whole and _is_fraction(column.type))
+    if pa.types.is_string(column.type):
+        fits = pc.match_substring_regex(column, _INTEGER if whole else _NUMBER)
+        text = pc.if_else(fits, column, pa.scalar(None, pa.string()))
         # Arrow reads no leading plus sign.
         given = pc.utf8_ltrim(text, characters="+").cast(wide)
     elif numeric:
-        given = found.cast(wide, safe=False)
+        given = column.cast(wide, safe=False)
     else:
-        return _all_wrong(name, found, target, expected)
+        return _all_wrong(name, column, target, expected)
     fits = _fits_32_bits(given) if whole else pc.is_finite(given)
     values = pc.if_else(fits, given, pa.scalar(None, wide)).cast(target)
-    return _wrong_cells(name, found.cast(pa.string()), values, expected)
+    return _wrong_cells(name, column.cast(pa.string()), values, expected)
 
 
 def _fits_32_bits(values: pa.Array) -> pa.Array:
@@ -191,15 +193,15 @@ def _is_fraction(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _to_list(name: str, found: pa.Array, target: pa.DataType) -> Converted:
+def _to_list(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     expected = f"a list of {target.value_type} without gaps"
-    if pa.types.is_string(found.type):
+    if pa.types.is_string(column.type):
         decode = _list_reader(target.value_type)
-        values = pa.array([decode(cell) for cell in found.to_pylist()], target)
-        return _wrong_cells(name, found, values, expected)
-    if not _is_list_of(found.type, target.value_type):
-        return _all_wrong(name, found, target, expected)
-    values = found.cast(target)
+        values = pa.array([decode(cell) for cell in column.to_pylist()], target)
+        return _wrong_cells(name, column, values, expected)
+    if not _is_list_of(column.type, target.value_type):
+        return _all_wrong(name, column, target, expected)
+    values = column.cast(target)
     gaps = np.zeros(len(values), dtype=bool)
     gaps[np.asarray(pc.list_parent_indices(values))[np.asarray(values.flatten().is_null())]] = True
     reasons = reason_where(pa.array(gaps), f"wrong type: {name} must be {expected}, got a null")

@@ -124,12 +124,12 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
         paths = _files_of(folder, kind)
         files[kind] = tuple(path.name for path in paths)
         raw = [read_raw(path, kind, reading.action_ids) for path in paths]
-        found = pa.concat_tables([raw_schema(kind).empty_table(), *(part.rows for part in raw)])
-        found = found.combine_chunks()
+        read = pa.concat_tables([raw_schema(kind).empty_table(), *(part.rows for part in raw)])
+        read = read.combine_chunks()
         if kind is TableKind.DECISIONS:
-            completed = complete_decisions(found, reading.journey, reading.catalog_hash)
-            found, notes = completed.rows, [*notes, *completed.notes]
-        steps = _check(found, kind, reading)
+            completed = complete_decisions(read, reading.journey, reading.catalog_hash)
+            read, notes = completed.rows, [*notes, *completed.notes]
+        steps = _check(read, kind, reading)
         rows[kind] = steps[-1].rows
         refused[kind] = [part.quarantine for part in (*raw, *steps)]
     near = sift_strays(
@@ -155,10 +155,10 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files apart."""
     read = {name for names in files.values() for name in names}
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name
-        for path in found
+        for path in paths
         if path.name not in read and not path.name.startswith(".")
     ]
 
@@ -196,9 +196,9 @@ def _require_usable(checked: _Checked, folder: Path, out: Path) -> None:
     buffer = io.BytesIO()
     pq.write_table(checked.quarantine, buffer)
     atomic_write_bytes(path, buffer.getvalue())
-    found = "; ".join(_told(count, checked.quarantine) for count in counts)
+    usable = "; ".join(_told(count, checked.quarantine) for count in counts)
     raise LogError(
-        f"expected at least one usable event and one usable contact in {folder}, got {found}; "
+        f"expected at least one usable event and one usable contact in {folder}, got {usable}; "
         f"the refused rows and their reasons are in {path}"
     )
 

@@ -90,9 +90,9 @@ def _with_extras(
         UnicodeDecodeError: the line is not UTF-8.
         RecursionError: the line is nested too deeply.
     """
-    found = msgspec.json.decode(line, type=dict[str, object])
-    known = {name: found.pop(name) for name in record.__struct_fields__ if name in found}
-    given = {name: value for name, value in found.items() if value is not None and value != ""}
+    values = msgspec.json.decode(line, type=dict[str, object])
+    known = {name: values.pop(name) for name in record.__struct_fields__ if name in values}
+    given = {name: value for name, value in values.items() if value is not None and value != ""}
     return msgspec.convert(known, record), given or None
 
 

@@ -28,11 +28,11 @@ def written_decimals(values: ArrayLike) -> IntArray:
     """
     exact = np.asarray(values, np.float64)
     exact = np.where(np.isfinite(exact), exact, 0.0)
-    found = np.full(exact.shape, FINEST, np.int64)
+    decimals_of = np.full(exact.shape, FINEST, np.int64)
     for decimals in range(FINEST - 1, -1, -1):
         off = np.abs(np.round(exact, decimals) - exact)
-        found[off <= _SINGLE * np.abs(exact)] = decimals
-    return found
+        decimals_of[off <= _SINGLE * np.abs(exact)] = decimals
+    return decimals_of
 
 
 def row_decimals(most: IntArray) -> IntArray:

@@ -49,12 +49,12 @@ def sift(rows: pa.Table, kind: TableKind, reasons: pa.Array) -> tuple[pa.Table, 
     if bad.size == 0:
         return rows, QUARANTINE.empty_table()
     kept = rows.filter(reasons.is_null())
-    found = rows.take(bad)
-    content = found.drop_columns([FILE_COLUMN, LINE_COLUMN]).to_pylist()
+    refused = rows.take(bad)
+    content = refused.drop_columns([FILE_COLUMN, LINE_COLUMN]).to_pylist()
     columns = [
-        found[FILE_COLUMN].combine_chunks(),
-        found[LINE_COLUMN].combine_chunks(),
-        pa.array([kind.value] * len(found)),
+        refused[FILE_COLUMN].combine_chunks(),
+        refused[LINE_COLUMN].combine_chunks(),
+        pa.array([kind.value] * len(refused)),
         reasons.take(pa.array(bad)),
         pa.array([_json_text(row) for row in content], pa.string()),
     ]

@@ -41,7 +41,7 @@ class RawTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RawCells:
     """A file's cells before any conversion."""
 
     table: pa.Table  # known columns only, in any type, [n]
@@ -70,18 +70,18 @@ def read_raw(path: Path, kind: TableKind, actions: Sequence[str] | None = None) 
     """
     known = [field.name for field in raw_schema(kind)][:-2]
     try:
-        found = _find(path, known, kind)
+        source = _find(path, known, kind)
     except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
         raise LogError(
             f"expected {path.name} to be a whole, readable {kind} file, got: {error}; "
             "write it again, or take it out of the folder"
         ) from error
-    unreadable = quarantine_lines(path.name, kind, found.bad)
-    typed = _typed(found, path.name, kind, actions)
+    unreadable = quarantine_lines(path.name, kind, source.bad)
+    typed = _typed(source, path.name, kind, actions)
     return RawTable(typed.rows, pa.concat_tables([unreadable, typed.quarantine]))
 
 
-def _find(path: Path, known: Sequence[str], kind: TableKind) -> Found:
+def _find(path: Path, known: Sequence[str], kind: TableKind) -> RawCells:
     name = path.name
     if name.endswith(".parquet"):
         return _find_parquet(path, known, kind)
@@ -89,41 +89,41 @@ def _find(path: Path, known: Sequence[str], kind: TableKind) -> Found:
         return _find_csv(path, known, kind)
     if name.endswith((".jsonl", ".jsonl.gz")):
         table, extras, lines, bad = read_jsonl(lines_of(path), kind)
-        return Found(table, extras, lines, bad)
+        return RawCells(table, extras, lines, bad)
     raise LogError(
         f"expected a file ending in one of {', '.join(SUFFIXES)}, got {name}; convert it"
     )
 
 
-def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> Found:
+def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> RawCells:
     table = pq.ParquetFile(path).read()
     names = [name for name in table.column_names if name in known]
     extra = [name for name in table.column_names if name not in known]
     extras: list[dict[str, object] | None] = []
     if extra and kind in OBJECT_COLUMNS:
         extras = [_given(row) for row in table.select(extra).to_pylist()]
-    return Found(table.select(names), extras, range(1, len(table) + 1), [])
+    return RawCells(table.select(names), extras, range(1, len(table) + 1), [])
 
 
-def _find_csv(path: Path, known: Sequence[str], kind: TableKind) -> Found:
+def _find_csv(path: Path, known: Sequence[str], kind: TableKind) -> RawCells:
     """Every cell as a string; a record's line is the one it starts on."""
     delimiter = next(part for end, part in TEXT_SUFFIXES.items() if path.name.endswith(end))
-    found = read_csv_records(path, delimiter)
-    cells = {name: pa.array(values, pa.string()) for name, values in found.columns.items()}
+    records = read_csv_records(path, delimiter)
+    cells = {name: pa.array(values, pa.string()) for name, values in records.columns.items()}
     table = pa.table({name: values for name, values in cells.items() if name in known})
-    extra = [name for name in found.columns if name not in known]
+    extra = [name for name in records.columns if name not in known]
     extras: list[dict[str, object] | None] = []
     if extra and kind in OBJECT_COLUMNS:
-        rows = zip(*(found.columns[name] for name in extra), strict=True)
+        rows = zip(*(records.columns[name] for name in extra), strict=True)
         extras = [_given(dict(zip(extra, row, strict=True))) for row in rows]
-    return Found(table, extras, found.lines, found.bad)
+    return RawCells(table, extras, records.lines, records.bad)
 
 
-def _typed(found: Found, file: str, kind: TableKind, actions: Sequence[str] | None) -> RawTable:
+def _typed(source: RawCells, file: str, kind: TableKind, actions: Sequence[str] | None) -> RawTable:
     """Convert every column, merge the extras, and quarantine rows with a cell that does not fit."""
-    n = len(found.lines)
-    asis = found.table.combine_chunks()
-    place = {FILE_COLUMN: pa.array([file]).take(_zeros(n)), LINE_COLUMN: _line_array(found.lines)}
+    n = len(source.lines)
+    asis = source.table.combine_chunks()
+    place = {FILE_COLUMN: pa.array([file]).take(_zeros(n)), LINE_COLUMN: _line_array(source.lines)}
     columns: dict[str, pa.Array] = {}
     reasons = [pa.nulls(n, pa.string())]
     for field in raw_schema(kind):
@@ -141,9 +141,9 @@ def _typed(found: Found, file: str, kind: TableKind, actions: Sequence[str] | No
             converted = convert_column(field.name, cells, field.type)
         columns[field.name] = converted.values
         reasons.append(converted.reasons)
-    if any(found.extras):
+    if any(source.extras):
         name = OBJECT_COLUMNS[kind]
-        columns[name] = _merged(columns[name], found.extras)
+        columns[name] = _merged(columns[name], source.extras)
     reason = first_reason(reasons)
     good = reason.is_null()
     rows = pa.table(columns, schema=raw_schema(kind)).filter(good)

@@ -232,20 +232,20 @@ def _error_of_survival(followed: Followup, error: FloatArray) -> FloatArray:
     for members in _strata(followed):
         age, needed = followed.age[members], followed.needed[members]
         seen = followed.observed[members]
-        found = kaplan_meier(age, needed)
+        survival = kaplan_meier(age, needed)
         order = np.argsort(needed)
         ahead = np.append(np.cumsum(error[members][order][::-1])[::-1], 0.0)
-        beyond = ahead[np.searchsorted(needed[order], found.time, side="right")]
-        left = (1.0 - found.hazard) * found.at_risk
+        beyond = ahead[np.searchsorted(needed[order], survival.time, side="right")]
+        left = (1.0 - survival.hazard) * survival.at_risk
         slope = np.divide(beyond, left, out=np.zeros_like(beyond), where=left > 0.0)
-        spent = np.append(0.0, np.cumsum(slope * found.hazard))
+        spent = np.append(0.0, np.cumsum(slope * survival.hazard))
         last = np.where(
             seen,
-            np.searchsorted(found.time, needed, side="left"),
-            np.searchsorted(found.time, age, side="right"),
+            np.searchsorted(survival.time, needed, side="left"),
+            np.searchsorted(survival.time, age, side="right"),
         )
         added[members] = -spent[last]
-        added[members[~seen]] += slope[np.searchsorted(found.time, age[~seen])]
+        added[members[~seen]] += slope[np.searchsorted(survival.time, age[~seen])]
     return added
 
 

@@ -49,9 +49,9 @@ def text_ids(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> HashArray:
 
     Source: Fowler, Noll & Vo, FNV hash.
     """
-    found = np.full(offsets.size - 1, _FNV_START, dtype=np.uint64)
+    hashes = np.full(offsets.size - 1, _FNV_START, dtype=np.uint64)
     first, length = offsets[:-1], np.diff(offsets)
     for place in range(int(length.max(initial=0))):
         rows = np.flatnonzero(length > place)
-        found[rows] = (found[rows] ^ data[first[rows] + place]) * _FNV_PRIME
-    return found
+        hashes[rows] = (hashes[rows] ^ data[first[rows] + place]) * _FNV_PRIME
+    return hashes

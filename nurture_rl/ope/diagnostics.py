@@ -86,19 +86,19 @@ def overlap(log: EvaluationLog, target: TargetOnLog, thresholds: OverlapThreshol
     return held_against(measured, thresholds)
 
 
-def held_against(found: Overlap, thresholds: OverlapThresholds) -> Overlap:
+def held_against(given: Overlap, thresholds: OverlapThresholds) -> Overlap:
     """What was measured, with the word on it and its reason."""
-    problems = _problems(found, thresholds)
+    problems = _problems(given, thresholds)
     reason = (
-        f"effective sample size {found.ess:.0f} of {found.n_episodes} episodes, largest weight "
-        f"{found.max_weight_share:.2%} of all, mean weights 1 within error"
+        f"effective sample size {given.ess:.0f} of {given.n_episodes} episodes, largest weight "
+        f"{given.max_weight_share:.2%} of all, mean weights 1 within error"
     )
-    return replace(found, feasible=not problems, reason="; ".join(problems) or reason)
+    return replace(given, feasible=not problems, reason="; ".join(problems) or reason)
 
 
-def weights_off(found: Overlap, thresholds: OverlapThresholds) -> BoolArray:
+def weights_off(measured: Overlap, thresholds: OverlapThresholds) -> BoolArray:
     """At which decisions the mean weight is further from 1 than its error allows, [H]."""
-    return _off(found.mean_weight, found.mean_weight_stderr, thresholds)
+    return _off(measured.mean_weight, measured.mean_weight_stderr, thresholds)
 
 
 def require_exploration(
@@ -139,9 +139,9 @@ def _off(mean: FloatArray, stderr: FloatArray, thresholds: OverlapThresholds) ->
     return np.asarray(np.abs(mean - 1.0) > limit, dtype=np.bool_)
 
 
-def _problems(found: Overlap, thresholds: OverlapThresholds) -> list[str]:
-    ess, share, gap = found.ess, found.max_weight_share, found.support_gap
-    mean, stderr = found.mean_weight, found.mean_weight_stderr
+def _problems(given: Overlap, thresholds: OverlapThresholds) -> list[str]:
+    ess, share, gap = given.ess, given.max_weight_share, given.support_gap
+    mean, stderr = given.mean_weight, given.mean_weight_stderr
     problems = []
     if ess < thresholds.min_ess:
         problems.append(f"effective sample size {ess:.1f} is below {thresholds.min_ess:.0f}")

@@ -8,7 +8,7 @@ from nurture_rl.errors import ShapeError
 from nurture_rl.ope.bounds.choose import chosen_for, clustered_interval
 from nurture_rl.ope.bounds.few import binomial_interval
 from nurture_rl.ope.bounds.interval import Interval, require_level
-from nurture_rl.ope.bounds.outcomes import Outcomes
+from nurture_rl.ope.bounds.rare_outcomes import RareOutcomes
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.ties import apart
@@ -50,7 +50,7 @@ def interval_of(estimate: ValueEstimate, level: float) -> Interval:
 
 
 def paired_difference(
-    first: ValueEstimate, second: ValueEstimate, level: float, outcomes: Outcomes | None = None
+    first: ValueEstimate, second: ValueEstimate, level: float, outcomes: RareOutcomes | None = None
 ) -> Difference:
     """Difference of two estimates made from the same log, contact by contact.
 

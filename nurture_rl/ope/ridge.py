@@ -101,10 +101,10 @@ def best_penalties(
         except FitError as error:
             refusal = error
             continue
-        for found, own, parts in zip(losses, training, answers, strict=True):
+        for loss_of, own, parts in zip(losses, training, answers, strict=True):
             theta, check = linalg.cho_solve((factor, False), own.cross), parts[other]
             loss = check.square - 2.0 * check.cross @ theta + theta @ check.gram @ theta
-            found[penalty] = float(loss)
+            loss_of[penalty] = float(loss)
     if not losses[0]:
         raise refusal
-    return [min(found, key=found.__getitem__) for found in losses]
+    return [min(loss_of, key=loss_of.__getitem__) for loss_of in losses]

@@ -23,7 +23,7 @@ class TargetPolicy(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tabled:
+class TabulatedPolicy:
     """A target policy that is known by its probabilities on the log's own rows alone."""
 
     probabilities: FloatArray  # [N, a]
@@ -40,7 +40,7 @@ class TargetOnLog:
 
 
 def target_on_log(
-    log: EvaluationLog, policy: TargetPolicy | Tabled, name: str, chunk_rows: int
+    log: EvaluationLog, policy: TargetPolicy | TabulatedPolicy, name: str, chunk_rows: int
 ) -> TargetOnLog:
     """Ask a policy for its probabilities, a bounded number of rows at a time, or take its table.
 
@@ -50,7 +50,7 @@ def target_on_log(
     Raises:
         ProbabilityError, ShapeError: the answer is no distribution over legal actions.
     """
-    if isinstance(policy, Tabled):
+    if isinstance(policy, TabulatedPolicy):
         target = np.asarray(policy.probabilities, dtype=np.float64)
         require_probabilities(target, log.mask, f"policy {name!r}")
     else:

@@ -190,7 +190,7 @@ def fit_values(designs: Sequence[ValueDesign], target: FloatArray) -> tuple[Valu
     if target.shape != shape:
         raise ShapeError(f"target must be {shape}, one row per decision, got {target.shape}")
     sorted_target = target[designs[0].order]
-    found: list[ValuePredictions] = []
+    predictions: list[ValuePredictions] = []
     summed: list[tuple[FloatArray, list[FloatArray]]] = []  # discounts, and the sums under them
     for design in designs:
         known = [sums for discount, sums in summed if np.array_equal(discount, design.onward)]
@@ -198,8 +198,8 @@ def fit_values(designs: Sequence[ValueDesign], target: FloatArray) -> tuple[Valu
             folds = range(len(design.factors))
             known = [[_onward(design, sorted_target, fold) for fold in folds]]
             summed.append((design.onward, known[0]))
-        found.append(_predicted(design, sorted_target, known[0]))
-    return tuple(found)
+        predictions.append(_predicted(design, sorted_target, known[0]))
+    return tuple(predictions)
 
 
 def reward_weights(design: ValueDesign) -> FloatArray:
@@ -277,8 +277,8 @@ def _backed_up(
 
 def _lower_solved(factor: FloatArray, right: FloatArray) -> FloatArray:
     """R'^-1 right for an upper factor R."""
-    found = linalg.solve_triangular(factor, right, trans="T", check_finite=False)
-    return np.asarray(found, dtype=np.float64)
+    solution = linalg.solve_triangular(factor, right, trans="T", check_finite=False)
+    return np.asarray(solution, dtype=np.float64)
 
 
 def _onward(design: ValueDesign, target: FloatArray, fold: int) -> FloatArray:
@@ -311,12 +311,12 @@ def _parts(
     reward: FloatArray,
 ) -> list[RidgeSums]:
     """The sums of every fold for one reward."""
-    found = []
+    fold_sums = []
     for gram, ends in zip(grams, cells, strict=True):
         own = reward[ends[0] : ends[-1]]
         sums = [reward[first:last] @ x[first:last] for first, last in pairwise(ends)]
-        found.append(RidgeSums(gram, phi.cross(np.array(sums)), float(own @ own), own.size))
-    return found
+        fold_sums.append(RidgeSums(gram, phi.cross(np.array(sums)), float(own @ own), own.size))
+    return fold_sums
 
 
 def _fold_of_row(

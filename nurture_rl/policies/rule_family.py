@@ -48,9 +48,9 @@ class RuleFamily:
     def bases(self) -> tuple[str, ...]:
         """What a program may be made from; what people wrote stands before what is made here."""
         named = {"expert": self.journey.expert, "rules": self.journey.rules}
-        found = [name for name, rules in named.items() if rules and self._can_follow(rules)]
+        bases = [name for name, rules in named.items() if rules and self._can_follow(rules)]
         drips = [DRIP] if self.journey.drip and self._has_schedule else []
-        return (*found, *drips, "told")
+        return (*bases, *drips, "told")
 
     @cached_property
     def dials(self) -> tuple[Dial, ...]:
@@ -96,14 +96,14 @@ class RuleFamily:
 
     def _breaks(self, setting: Setting) -> Written:
         """What keeps mail back; it stands before the first mail, behind whatever comes earlier."""
-        found: Written = []
+        rules: Written = []
         gap, patience = setting.get("gap"), setting.get("patience")
         if patience is not None and self._unanswered:
             longest = f"pause:{self.journey.options.pauses[-1]}"
-            found += [{"when": {self._unanswered.name: f">= {patience}"}, "do": longest}]
+            rules += [{"when": {self._unanswered.name: f">= {patience}"}, "do": longest}]
         if gap is not None and self._since_send:
-            found += [{"when": {self._since_send.name: f"< {gap}"}, "do": WAIT}]
-        return found
+            rules += [{"when": {self._since_send.name: f"< {gap}"}, "do": WAIT}]
+        return rules
 
     def _base(self, base: str, setting: Setting) -> Written:
         if base == "told":
@@ -139,8 +139,8 @@ class RuleFamily:
 
     @cached_property
     def _bin(self) -> str:
-        found = [f.name for f in self.journey.features if f.kind == "calendar" and f.part == "bin"]
-        return found[0] if found else ""
+        names = [f.name for f in self.journey.features if f.kind == "calendar" and f.part == "bin"]
+        return names[0] if names else ""
 
     @cached_property
     def _messages(self) -> tuple[Message, ...]:

@@ -107,14 +107,14 @@ def load_bundle(path: Path) -> Bundle:
     names.require_files(sealed, files)
     journey = _journey(files[names.JOURNEY])
     catalog, features = ActionCatalog.of(journey), FeatureSpec.of(journey)
-    for what, found, wanted in (
+    for what, got, wanted in (
         ("action catalogue", catalog.hash, sealed.catalog),
         ("feature spec", features.hash, sealed.features),
     ):
-        if found != wanted:
+        if got != wanted:
             raise BundleError(
                 f"{names.JOURNEY}: expected the {what} {wanted}, this version of nurture_rl makes "
-                f"{found} of it; export the policy again"
+                f"{got} of it; export the policy again"
             )
     spec = decode_json(names.POLICY, files[names.POLICY])
     policy = _policy(journey, spec, files.get(names.MODEL))

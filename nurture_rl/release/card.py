@@ -6,7 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a serving host reads cards without what it takes to judge
-    from nurture_rl.release.gate import Difference, GateDecision, GateEvidence, WorldJudgement
+    from nurture_rl.release.gate import (
+        CandidateDifference,
+        GateDecision,
+        GateEvidence,
+        WorldJudgement,
+    )
 
 _HEAD = ("| judge | difference | interval | confidence |", "| --- | --- | --- | --- |")
 
@@ -92,6 +97,6 @@ def _world_rows(world: WorldJudgement | None) -> list[str]:
     return [*rows, "", f"The simulator against held-out logs: `{world.trust}`{cause}."]
 
 
-def _row(judge: str, found: Difference) -> str:
-    interval = f"[{found.lower:+.4g}, {found.upper:+.4g}]"
-    return f"| {judge} | {found.value:+.4g} | {interval} | {100 * found.level:.4g} % |"
+def _row(judge: str, difference: CandidateDifference) -> str:
+    interval = f"[{difference.lower:+.4g}, {difference.upper:+.4g}]"
+    return f"| {judge} | {difference.value:+.4g} | {interval} | {100 * difference.level:.4g} % |"

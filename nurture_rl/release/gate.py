@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from nurture_rl.appraisal.record import TOO_FAR
 from nurture_rl.ope.checks.findings import Finding
 from nurture_rl.ope.ties import negligible
-from nurture_rl.release.causes import Cause, Reason, causes_of
-from nurture_rl.simulator.gap.verdict import Trust
+from nurture_rl.release.gate_reasons import GateCause, GateReason, causes_of
+from nurture_rl.simulator.gap.trust import Trust
 
 UNDECIDED = "cannot_tell_yet"  # the verdict of an evaluation that found no answer
 RULES = "rules_are_enough"  # the verdict of one that found no gain over plain rules worth having
@@ -19,7 +19,7 @@ _WORST = "in the ensemble's worst quantile"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CandidateDifference:
     """Value of the candidate less that of another policy, with its interval."""
 
     value: float  # the journey's unit, per episode
@@ -35,7 +35,9 @@ class WorldJudgement:
     trust: Trust
     cause: str | None  # names of what speaks against the world, None where nothing does
     sentence: str
-    worst: Difference | None = None  # as `simulated`, in the worst quantile of the ensemble
+    worst: CandidateDifference | None = (
+        None  # as `simulated`, in the worst quantile of the ensemble
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ class BarEvidence:
     """The candidate less a program that learned nothing and may be enough."""
 
     name: str
-    logged: Difference | None  # None: the log cannot judge the program
-    simulated: Difference
-    worst: Difference  # in the worst quantile of the ensemble
+    logged: CandidateDifference | None  # None: the log cannot judge the program
+    simulated: CandidateDifference
+    worst: CandidateDifference  # in the worst quantile of the ensemble
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class ProgramEvidence:
     """The candidate less a further program that learned nothing, which the log carries too."""
 
     name: str
-    logged: Difference  # its interval holds for all candidates and programs together
+    logged: CandidateDifference  # its interval holds for all candidates and programs together
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ class GateEvidence:
     candidate: str
     reference: str
     unit: str
-    logged: Difference  # doubly robust, on held-out logs
-    simulated: Difference  # in the simulator
+    logged: CandidateDifference  # doubly robust, on held-out logs
+    simulated: CandidateDifference  # in the simulator
     overlap_feasible: bool  # the log could have shown what the candidate does
     overlap_text: str  # the diagnostics' own words, empty where they say nothing
     effective_sample_size: float  # of the candidate's importance weights
@@ -107,7 +109,7 @@ class GateDecision:
     passed: bool
     reasons: tuple[str, ...]
     rules_enough: bool = False  # refused because it is not shown to beat the bar
-    causes: tuple[Cause, ...] = ()  # the reasons by what causes them, to be read by people
+    causes: tuple[GateCause, ...] = ()  # the reasons by what causes them, to be read by people
 
 
 def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
@@ -125,29 +127,29 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
     """
     heard = _heard_on_the_bar(evidence, config)
     below = [one for told in heard for one in _above(*told, evidence, config)]
-    found = [*_checks(evidence), *_overlap(evidence), *_verdict(evidence), *_harms(evidence)]
-    found += [*below, *_veto(evidence), *_world(evidence, config)]
+    gain = [*_checks(evidence), *_overlap(evidence), *_verdict(evidence), *_harms(evidence)]
+    gain += [*below, *_veto(evidence), *_world(evidence, config)]
     for where, logged in ((_LOG, evidence.logged), (_SIMULATOR, evidence.simulated)):
-        found += _bound(where, logged, evidence, config)
+        gain += _bound(where, logged, evidence, config)
     for where, over, _ in heard:
-        found += _sure(where, over, config)
+        gain += _sure(where, over, config)
     # A log with wrong numbers, unlike one that is too far, is no ground to serve anything on.
     refused = (*evidence.refusals, *evidence.reference_refusals)
     broken = any(one.code not in TOO_FAR for one in refused)
     by_the_log = evidence.verdict == RULES and evidence.verdict_on_bar
     enough = by_the_log or (bool(below) and _may_speak(evidence.world, config))
-    reasons = tuple(dict.fromkeys(one.text for one in found))
-    return GateDecision(not reasons, reasons, enough and not broken, causes_of(found))
+    reasons = tuple(dict.fromkeys(one.text for one in gain))
+    return GateDecision(not reasons, reasons, enough and not broken, causes_of(gain))
 
 
-def _checks(evidence: GateEvidence) -> Iterator[Reason]:
+def _checks(evidence: GateEvidence) -> Iterator[GateReason]:
     for name, refusals in (
         (evidence.candidate, evidence.refusals),
         (evidence.reference, evidence.reference_refusals),
     ):
         for one in refusals:
             advice = f"; {one.advice}" if one.advice else ""
-            yield Reason(
+            yield GateReason(
                 f"The check {one.code!r} refuses: {one.sentence}{advice}.",
                 one.code,
                 _not_carried(name) if one.code in TOO_FAR else _not_believed(name),
@@ -168,11 +170,11 @@ def _not_above(evidence: GateEvidence, other: str) -> str:
     return f"{evidence.candidate} is not shown to earn more than {other}"
 
 
-def _overlap(evidence: GateEvidence) -> Iterator[Reason]:
+def _overlap(evidence: GateEvidence) -> Iterator[GateReason]:
     if not evidence.overlap_feasible:
         detail = f" ({evidence.overlap_text.rstrip('.')})" if evidence.overlap_text else ""
         told = any(one.code in TOO_FAR for one in evidence.refusals)
-        yield Reason(
+        yield GateReason(
             f"The log cannot show what {evidence.candidate} would do{detail}: its effective sample "
             f"size is {evidence.effective_sample_size:.1f} among {evidence.contacts} contacts; "
             "keep it nearer to the logging policy or log with more exploration.",
@@ -182,15 +184,15 @@ def _overlap(evidence: GateEvidence) -> Iterator[Reason]:
         )
 
 
-def _verdict(evidence: GateEvidence) -> Iterator[Reason]:
+def _verdict(evidence: GateEvidence) -> Iterator[GateReason]:
     if evidence.verdict == UNDECIDED:
         detail = f": {evidence.verdict_text.rstrip('.')}" if evidence.verdict_text else ""
         text = f"The off-policy evaluation cannot tell yet{detail}."
-        yield Reason(text, "verdict", _unheard(evidence))
+        yield GateReason(text, "verdict", _unheard(evidence))
     if evidence.verdict == RULES:
         detail = f": {evidence.verdict_text.rstrip('.')}" if evidence.verdict_text else ""
         on_bar = evidence.bar is not None and evidence.verdict_on_bar
-        yield Reason(
+        yield GateReason(
             f"Plain rules are enough{detail}; release them as they are, which needs no gate, or "
             "lower the margin that a gain over them must exceed.",
             "verdict",
@@ -199,14 +201,14 @@ def _verdict(evidence: GateEvidence) -> Iterator[Reason]:
         )
 
 
-def _harms(evidence: GateEvidence) -> Iterator[Reason]:
+def _harms(evidence: GateEvidence) -> Iterator[GateReason]:
     for one in evidence.harms:
         text = f"A limit on harm is not kept: {one.sentence}."
         if one.bounded:
-            yield Reason(text, "limits on harm", "Limits on harm are not kept", one.sentence)
+            yield GateReason(text, "limits on harm", "Limits on harm are not kept", one.sentence)
         else:
             brief = f"nobody can bound {one.limit}"
-            yield Reason(text, "limits on harm", _unheard(evidence), brief)
+            yield GateReason(text, "limits on harm", _unheard(evidence), brief)
 
 
 def _unheard(evidence: GateEvidence) -> str:
@@ -215,7 +217,7 @@ def _unheard(evidence: GateEvidence) -> str:
     return said[0] if said else ""
 
 
-def _veto(evidence: GateEvidence) -> Iterator[Reason]:
+def _veto(evidence: GateEvidence) -> Iterator[GateReason]:
     """Programs that learned nothing and that the log shows to earn more."""
     more = [
         f"{evidence.candidate} less {one.name} is {_told(one.logged, evidence.unit)}"
@@ -224,35 +226,35 @@ def _veto(evidence: GateEvidence) -> Iterator[Reason]:
     ]
     if more:
         told = "The log shows that a program that learned nothing earns more"
-        yield Reason(f"{told}: {'; '.join(more)}.", "programs")
+        yield GateReason(f"{told}: {'; '.join(more)}.", "programs")
 
 
-def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[Reason]:
-    found = evidence.world
-    if found is None:
+def _world(evidence: GateEvidence, config: GateConfig) -> Iterator[GateReason]:
+    world = evidence.world
+    if world is None:
         if config.judged_world:
-            yield Reason(
+            yield GateReason(
                 "The simulator was not held against a log; report its reality gap on held-out "
                 "contacts first.",
                 "reality gap",
             )
-    elif found.trust is Trust.NOTHING:
-        told = f"The simulator must not be trusted ({found.cause}): {found.sentence}"
-        yield Reason(told, "reality gap")
-    elif found.trust is Trust.TRAINING and config.ranking:
-        yield Reason(
-            f"The simulator may be used for training, not for ranking ({found.cause}), and this "
-            f"release asks for one that may: {found.sentence}",
+    elif world.trust is Trust.NOTHING:
+        told = f"The simulator must not be trusted ({world.cause}): {world.sentence}"
+        yield GateReason(told, "reality gap")
+    elif world.trust is Trust.TRAINING and config.ranking:
+        yield GateReason(
+            f"The simulator may be used for training, not for ranking ({world.cause}), and this "
+            f"release asks for one that may: {world.sentence}",
             "reality gap",
         )
-    elif found.trust is Trust.TRAINING and found.worst is None:
-        yield Reason(
-            f"The simulator may be trusted only as an ensemble ({found.cause}), and the bound in "
-            f"the ensemble's worst quantile was not given: {found.sentence}",
+    elif world.trust is Trust.TRAINING and world.worst is None:
+        yield GateReason(
+            f"The simulator may be trusted only as an ensemble ({world.cause}), and the bound in "
+            f"the ensemble's worst quantile was not given: {world.sentence}",
             "reality gap",
         )
-    elif found.trust is Trust.TRAINING and found.worst is not None:
-        yield from _bound(_WORST, found.worst, evidence, config)
+    elif world.trust is Trust.TRAINING and world.worst is not None:
+        yield from _bound(_WORST, world.worst, evidence, config)
 
 
 def _may_speak(world: WorldJudgement | None, config: GateConfig) -> bool:
@@ -264,7 +266,7 @@ def _may_speak(world: WorldJudgement | None, config: GateConfig) -> bool:
 
 def _heard_on_the_bar(
     evidence: GateEvidence, config: GateConfig
-) -> list[tuple[str, Difference, str]]:
+) -> list[tuple[str, CandidateDifference, str]]:
     """Who says what of the candidate against the bar; only a simulator that may speak is heard."""
     bar, world = evidence.bar, evidence.world
     if bar is None:
@@ -279,30 +281,30 @@ def _heard_on_the_bar(
 
 
 def _bound(
-    where: str, found: Difference, evidence: GateEvidence, config: GateConfig
-) -> Iterator[Reason]:
+    where: str, gain: CandidateDifference, evidence: GateEvidence, config: GateConfig
+) -> Iterator[GateReason]:
     """What a bound on the gain over the reference lacks."""
-    yield from _sure(where, found, config)
-    yield from _above(where, found, evidence.reference, evidence, config)
+    yield from _sure(where, gain, config)
+    yield from _above(where, gain, evidence.reference, evidence, config)
 
 
-def _sure(where: str, found: Difference, config: GateConfig) -> Iterator[Reason]:
-    if not found.level >= config.level:
-        yield Reason(
-            f"The interval {where} holds with {100 * found.level:.4g} % confidence, "
+def _sure(where: str, gain: CandidateDifference, config: GateConfig) -> Iterator[GateReason]:
+    if not gain.level >= config.level:
+        yield GateReason(
+            f"The interval {where} holds with {100 * gain.level:.4g} % confidence, "
             f"{100 * config.level:.4g} % are required."
         )
 
 
 def _above(
-    where: str, found: Difference, other: str, evidence: GateEvidence, config: GateConfig
-) -> Iterator[Reason]:
-    over = found.lower - config.margin
+    where: str, gain: CandidateDifference, other: str, evidence: GateEvidence, config: GateConfig
+) -> Iterator[GateReason]:
+    over = gain.lower - config.margin
     # A bound that is not a number must not pass either.
-    if not over > 0.0 or _rounding(over, found, evidence):
-        unit, told = evidence.unit, _told(found, evidence.unit)
+    if not over > 0.0 or _rounding(over, gain, evidence):
+        unit, told = evidence.unit, _told(gain, evidence.unit)
         limit = f"lower bound must lie above {config.margin:+.4g} {unit}"
-        yield Reason(
+        yield GateReason(
             f"{evidence.candidate} less {other} {where} is {told}; the {limit}.",
             cause=_not_above(evidence, other),
             brief=f"{where} the difference is {told}",
@@ -310,13 +312,13 @@ def _above(
         )
 
 
-def _rounding(over: float, found: Difference, evidence: GateEvidence) -> bool:
+def _rounding(over: float, gain: CandidateDifference, evidence: GateEvidence) -> bool:
     """Whether a bound lies off its limit by no more than the last digits of what was earned."""
-    return bool(negligible(over, abs(found.value) + evidence.earned))
+    return bool(negligible(over, abs(gain.value) + evidence.earned))
 
 
-def _told(found: Difference, unit: str) -> str:
+def _told(gain: CandidateDifference, unit: str) -> str:
     return (
-        f"{found.value:+.4g} {unit} per episode with a {100 * found.level:.4g} % interval of "
-        f"[{found.lower:+.4g}, {found.upper:+.4g}]"
+        f"{gain.value:+.4g} {unit} per episode with a {100 * gain.level:.4g} % interval of "
+        f"[{gain.lower:+.4g}, {gain.upper:+.4g}]"
     )

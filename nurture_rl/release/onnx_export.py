@@ -103,8 +103,8 @@ def parity(
             states.mask[start : start + _BLOCK],
         )
         expected = core.action_probabilities(features, mask)
-        found = exported.action_probabilities(features, mask)
-        worst = max(worst, float(np.abs(found - expected).max()))
+        actual = exported.action_probabilities(features, mask)
+        worst = max(worst, float(np.abs(actual - expected).max()))
     return worst
 
 

@@ -90,13 +90,13 @@ def require_parity(policy: Policy, data: Mapping[str, Any], name: str) -> None:
         raise BundleError(
             f"{name}: expected features, mask and probabilities, got: {error!r}; export it again"
         ) from error
-    found = policy.action_probabilities(features, mask)
-    if found.shape != expected.shape or not len(found):
+    actual = policy.action_probabilities(features, mask)
+    if actual.shape != expected.shape or not len(actual):
         raise BundleError(
-            f"{name}: expected probabilities {found.shape} of at least one state, got "
+            f"{name}: expected probabilities {actual.shape} of at least one state, got "
             f"{expected.shape}; export it again"
         )
-    worst = float(np.abs(found - expected).max())
+    worst = float(np.abs(actual - expected).max())
     if not worst <= TOLERANCE:
         raise BundleError(
             f"{name}: the policy's probabilities differ by {worst:.2g} from those of its export, "

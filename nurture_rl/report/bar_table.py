@@ -65,6 +65,6 @@ def _logged(source: ReportInput, bar: str, name: str) -> str:
     policies = pick(source.ope, "policies")
     if any(pick(policies, one, "overlap", "feasible") is not True for one in (bar, name)):
         return "not carried"
-    found = pick(policies, name, "against_rules")
-    ends = (number(found, "interval", end) for end in ("lower", "upper"))
-    return Bounded(number(found, "value"), *ends).shown(signed=True)
+    difference = pick(policies, name, "against_rules")
+    ends = (number(difference, "interval", end) for end in ("lower", "upper"))
+    return Bounded(number(difference, "value"), *ends).shown(signed=True)

@@ -21,11 +21,11 @@ def members(source: ReportInput) -> Table:
         (
             role(source, name),
             world_value(source, "simulator", name).shown(),
-            _range(numbers(found, "by_member", "value")),
-            shown(number(found, "worst", "value")),
+            _range(numbers(row, "by_member", "value")),
+            shown(number(row, "worst", "value")),
             *_differences(source, name),
         )
-        for name, found in policies.items()
+        for name, row in policies.items()
     )
     less = f"less {source.reference}"
     columns = (
@@ -53,9 +53,9 @@ def member_values(source: ReportInput) -> bytes | None:
     policies = mapping(source.evaluation, "simulator", "policies")
     rows = [
         (name, dots)
-        for name, found in policies.items()
+        for name, row in policies.items()
         if name != source.reference
-        and (dots := [x for x in numbers(found, "by_member", "difference") if x is not None])
+        and (dots := [x for x in numbers(row, "by_member", "difference") if x is not None])
     ]
     if _size(source) < 2 or not rows:
         return None
@@ -63,10 +63,10 @@ def member_values(source: ReportInput) -> bytes | None:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for place, (name, dots) in enumerate(rows):
-            found = world_difference(source, "simulator", name)
-            if found.lower is not None and found.upper is not None:
+            difference = world_difference(source, "simulator", name)
+            if difference.lower is not None and difference.upper is not None:
                 axes.plot(
-                    [found.lower, found.upper],
+                    [difference.lower, difference.upper],
                     [place, place],
                     color=drawing.ORANGE,
                     linewidth=5.0,
@@ -92,11 +92,11 @@ def _differences(source: ReportInput, name: str) -> tuple[str, str, str]:
     """Pooled, spread and worst difference; none of the reference to itself."""
     if name == source.reference:
         return (MISSING,) * 3
-    found = pick(source.evaluation, "simulator", "policies", name)
+    row = pick(source.evaluation, "simulator", "policies", name)
     return (
         world_difference(source, "simulator", name).shown(signed=True),
-        shown(number(found, "difference_between")),
-        _worst(found).shown(signed=True),
+        shown(number(row, "difference_between")),
+        _worst(row).shown(signed=True),
     )
 
 
@@ -111,6 +111,6 @@ def _range(values: list[float | None]) -> str:
     return f"{shown(min(known))} to {shown(max(known))}"
 
 
-def _worst(found: object) -> Bounded:
+def _worst(row: object) -> Bounded:
     keys = ("difference", "difference_lower", "difference_upper")
-    return Bounded(*(number(pick(found, "worst"), key) for key in keys))
+    return Bounded(*(number(pick(row, "worst"), key) for key in keys))

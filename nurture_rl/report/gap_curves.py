@@ -109,8 +109,8 @@ def _paint_points(axes: Axes, curve: Json, recovery: bool) -> None:
 
 def half_life(source: GapSource) -> bytes | None:
     """How well each half-life of fatigue fits log and world."""
-    found = pick(source.evidence, "half_lives")
-    days = np.array(_floats(found, "days"))
+    half_lives = pick(source.evidence, "half_lives")
+    days = np.array(_floats(half_lives, "days"))
     if not days.size:
         return None
 
@@ -121,8 +121,8 @@ def half_life(source: GapSource) -> bytes | None:
         for place, (side, colour, label) in enumerate(
             (("real", LOG, "log"), ("simulated", WORLD, "world"))
         ):
-            profile = np.array(_floats(found, f"{side}_profile"))
-            best, low, high = (number(found, side, key) for key in ("value", "lower", "upper"))
+            profile = np.array(_floats(half_lives, f"{side}_profile"))
+            best, low, high = (number(half_lives, side, key) for key in ("value", "lower", "upper"))
             if None in (best, low, high):
                 continue
             end = "or more" if high == days[-1] else f"to {high:.2g}"
@@ -227,10 +227,10 @@ def _paint_reliability(axes: Axes, head: Json) -> None:
 
 def _grid(table: Json, side: str) -> FloatArray:
     """[7, 24], NaN where nothing was sent; empty where nothing is known at all."""
-    found = [
+    values = [
         [np.nan if v is None else v for v in numbers(day)] for day in _days(listed(table, side))
     ]
-    grid = np.array(found, np.float64)
+    grid = np.array(values, np.float64)
     return grid if grid.size and np.isfinite(grid).any() else np.zeros((0, 0))
 
 

@@ -135,7 +135,7 @@ def gap_markdown(gap: Json) -> str:
 
 
 def _causes(source: GapSource) -> Table:
-    found = tuple(
+    entries = tuple(
         (
             shown(words(row, "cause")) + (" (symptom)" if row.get("symptom") is True else ""),
             rounded(number(row, "number")),
@@ -145,7 +145,7 @@ def _causes(source: GapSource) -> Table:
         for row in source.causes
     )
     columns = ("Cause", "Number", "Threshold", "What it means")
-    return Table("What speaks against it, roots first", columns, found, frozenset({3}))
+    return Table("What speaks against it, roots first", columns, entries, frozenset({3}))
 
 
 def _facts(source: GapSource) -> Table:

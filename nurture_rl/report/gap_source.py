@@ -42,8 +42,8 @@ class GapSource:
 
     def compared(self, family: str) -> list[Json]:
         """The comparisons of one family."""
-        found = rows(self.evidence, "comparisons")
-        return [row for row in found if words(row, "family") == family]
+        comparisons = rows(self.evidence, "comparisons")
+        return [row for row in comparisons if words(row, "family") == family]
 
 
 def rows(source: object, *path: str) -> list[Json]:
@@ -53,8 +53,8 @@ def rows(source: object, *path: str) -> list[Json]:
 
 def column(table: list[Json], *path: str) -> FloatArray:
     """One number of every row, NaN where it is missing, [n]."""
-    found = [number(row, *path) for row in table]
-    return np.array([np.nan if value is None else value for value in found], np.float64)
+    values = [number(row, *path) for row in table]
+    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def bounds(table: list[Json], side: str) -> tuple[FloatArray, FloatArray]:

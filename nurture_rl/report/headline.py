@@ -97,16 +97,18 @@ def logged_difference(source: ReportInput, name: str) -> Bounded:
     pair = (name, source.reference)
     if not all(one == "logged" or believed(judge, one) for one in pair):
         return Bounded(None)
-    found = pick(source.ope, "policies", name, "difference")
-    interval = pick(found, "interval")
-    return Bounded(number(found, "value"), number(interval, "lower"), number(interval, "upper"))
+    difference = pick(source.ope, "policies", name, "difference")
+    interval = pick(difference, "interval")
+    return Bounded(
+        number(difference, "value"), number(interval, "lower"), number(interval, "upper")
+    )
 
 
 def world_difference(source: ReportInput, world: str, name: str) -> Bounded:
     """A policy's difference to the reference when played in the simulator or in the truth."""
-    found = pick(source.evaluation, world, "policies", name)
+    row = pick(source.evaluation, world, "policies", name)
     keys = ("difference", "difference_lower", "difference_upper")
-    return Bounded(*(number(found, key) for key in keys))
+    return Bounded(*(number(row, key) for key in keys))
 
 
 def world_value(source: ReportInput, world: str, name: str) -> Bounded:
@@ -224,16 +226,18 @@ def withheld(source: OpeSource) -> bool:
 
 def settling(source: OpeSource) -> tuple[str, ...]:
     """What would settle an open verdict, most concrete first."""
-    found = []
+    sentences = []
     needed = number(source.policy(source.candidate), "judgement", "contacts_needed")
     if needed is not None:
         now = number(source.evaluation, "n_clusters")
         # Where overlap is short contacts are counted for their weights, not for a difference.
         seen = feasible(source, source.candidate)
         power = " would show such a difference with 80 % power" if seen else ""
-        found.append(f"About {count(needed)} contacts in all{power}; this log has {count(now)}.")
-    found += [str(line) for line in listed(source.appraisal, "settling")]
-    return tuple(found)
+        sentences.append(
+            f"About {count(needed)} contacts in all{power}; this log has {count(now)}."
+        )
+    sentences += [str(line) for line in listed(source.appraisal, "settling")]
+    return tuple(sentences)
 
 
 def _against(source: OpeSource) -> str:

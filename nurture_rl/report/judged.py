@@ -43,11 +43,11 @@ def _kpi(source: OpeSource, kpi: Json, name: str) -> str:
 
 def doing(source: OpeSource) -> Table:
     """What each policy would do per contact: mails and their hours, pauses, calls."""
-    found = mapping(source.appraisal, "doing")
+    frequencies = mapping(source.appraisal, "doing")
     levels = [
         (factor, level)
         for factor in _DONE
-        for level in mapping(found, "logged", factor)
+        for level in mapping(frequencies, "logged", factor)
         if (factor, level) != ("routing", "pause:1")  # every bin without anything else
     ]
     lines = tuple(
@@ -55,7 +55,7 @@ def doing(source: OpeSource) -> Table:
             "as logged" if name == "logged" else role(source, name),
             *(shown(number(one, factor, level)) for factor, level in levels),
         )
-        for name, one in found.items()
+        for name, one in frequencies.items()
     )
     heads = (_head(factor, level) for factor, level in levels)
     caption = f"What each policy would do where the log went, times {source.per}"

@@ -58,6 +58,8 @@ def bins_of(source: ReportInput, mix: FloatArray) -> FloatArray:
 def _table(source: ReportInput, rows: object) -> FloatArray | None:
     """Rows of numbers as [S, a]; None when they do not fit the catalogue."""
     ids, routing = (listed(source.evaluation, key) for key in ("actions", "routing"))
-    found = [numbers(row) for row in listed({"rows": rows}, "rows")]
-    fits = found and ids and len(ids) == len(routing) and all(len(row) == len(ids) for row in found)
-    return np.nan_to_num(np.array(found, dtype=np.float64)) if fits else None
+    shares = [numbers(row) for row in listed({"rows": rows}, "rows")]
+    fits = (
+        shares and ids and len(ids) == len(routing) and all(len(row) == len(ids) for row in shares)
+    )
+    return np.nan_to_num(np.array(shares, dtype=np.float64)) if fits else None

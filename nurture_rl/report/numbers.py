@@ -93,10 +93,10 @@ def shortened(text: str, length: int) -> str:
 def moment(text: str) -> str:
     """An ISO-8601 moment for people: `2027-03-01 12:00 UTC`; other texts as they are."""
     try:
-        found = datetime.fromisoformat(text)
+        when = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return f"{found:%Y-%m-%d %H:%M} {found:%Z}".strip()
+    return f"{when:%Y-%m-%d %H:%M} {when:%Z}".strip()
 
 
 def sentence_case(name: str) -> str:

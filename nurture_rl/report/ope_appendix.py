@@ -28,8 +28,8 @@ def appendix_figures(source: OpeSource) -> dict[str, bytes]:
 def segments_figure(source: OpeSource) -> bytes | None:
     """The candidate's difference to the reference in every segment."""
     lines = []
-    for name, found in mapping(source.appraisal, "segments").items():
-        for row in rows({"rows": found}, "rows"):
+    for name, values in mapping(source.appraisal, "segments").items():
+        for row in rows({"rows": values}, "rows"):
             gap = _gap(row)
             lines.append(
                 Row(
@@ -61,8 +61,8 @@ def lift_figure(source: OpeSource) -> bytes | None:
 def segments_table(source: OpeSource) -> Table:
     """Value and difference by segment."""
     lines = []
-    for name, found in mapping(source.appraisal, "segments").items():
-        for row in rows({"rows": found}, "rows"):
+    for name, values in mapping(source.appraisal, "segments").items():
+        for row in rows({"rows": values}, "rows"):
             verdict = words(row, "verdict") or ""
             lines.append(
                 (
@@ -110,9 +110,9 @@ def lift_table(source: OpeSource) -> Table:
 
 def tails_table(source: OpeSource) -> Table:
     """How bad, typical and good episodes go under each policy."""
-    found = mapping(source.appraisal, "tails")
+    tails = mapping(source.appraisal, "tails")
     lines, heads, share = [], [], 0.05
-    for name, tail in found.items():
+    for name, tail in tails.items():
         share = number(tail, "share") or share
         quantiles = rows(tail, "quantiles")
         heads = [f"{_whole_percent(number(one, 'share'))} quantile" for one in quantiles]
@@ -137,8 +137,8 @@ def tails_table(source: OpeSource) -> Table:
 def harms_table(source: OpeSource) -> Table:
     """Rates of rare harms with upper bounds."""
     lines = []
-    for harm, found in mapping(source.appraisal, "harms").items():
-        for name, bound in found.items() if isinstance(found, Mapping) else ():
+    for harm, bounds in mapping(source.appraisal, "harms").items():
+        for name, bound in bounds.items() if isinstance(bounds, Mapping) else ():
             lines.append(
                 (
                     harm,

@@ -20,25 +20,25 @@ from nurture_rl.report.templates import page
 FILES = ("ope.html", "ope.md", "ope.json")
 
 
-def write_ope_report(found: Json, out: Path) -> tuple[Path, ...]:
+def write_ope_report(content: Json, out: Path) -> tuple[Path, ...]:
     """Write `ope.html`, `ope.md` and `ope.json` to the folder `out`, each whole or not at all.
 
     Args:
-        found: `title`, `appraisal` (of `Appraisal.to_dict`), `log` and `run`, as JSON values.
+        content: `title`, `appraisal` (of `Appraisal.to_dict`), `log` and `run`, as JSON values.
 
     Raises:
         OSError: the disk refuses.
     """
     out.mkdir(parents=True, exist_ok=True)
-    texts = (ope_page(found), ope_markdown(found), json.dumps(found, indent=1) + "\n")
+    texts = (ope_page(content), ope_markdown(content), json.dumps(content, indent=1) + "\n")
     for name, text in zip(FILES, texts, strict=True):
         atomic_write_bytes(out / name, text.encode("utf-8"))
     return tuple(out / name for name in FILES)
 
 
-def ope_page(found: Json) -> str:
+def ope_page(content: Json) -> str:
     """The page; nothing is asked from outside."""
-    source = OpeSource(found)
+    source = OpeSource(content)
     made = sections(source, ope_figures(source) | appendix_figures(source))
     return page(
         "ope_page.html.j2",
@@ -49,14 +49,14 @@ def ope_page(found: Json) -> str:
         contents=[*((one.id, one.title) for one in made), ("run", "This run")],
         sections=made,
         run_facts=ope_tables.run_facts(source),
-        command=words(found, "run", "command"),
-        config=words(found, "run", "config"),
+        command=words(content, "run", "command"),
+        config=words(content, "run", "config"),
     )
 
 
-def ope_markdown(found: Json) -> str:
+def ope_markdown(content: Json) -> str:
     """The same without pictures."""
-    source = OpeSource(found)
+    source = OpeSource(content)
     headline = ope_headline(source)
     lines = [f"# {_title(source)}", "", _subtitle(source), ""]
     lines += [f"**{headline.badge}.** {headline.sentence}", ""]
@@ -71,23 +71,23 @@ def ope_markdown(found: Json) -> str:
         for part in section.parts:
             lines += _part(part)
     lines += ["", "## This report, to make it again", ""]
-    command = words(found, "run", "command")
+    command = words(content, "run", "command")
     lines += ["```", command, "```"] if command else []
     lines += grid(ope_tables.run_facts(source))
     return "\n".join(lines) + "\n"
 
 
 def _title(source: OpeSource) -> str:
-    return words(source.found, "title") or "Off-policy evaluation"
+    return words(source.content, "title") or "Off-policy evaluation"
 
 
 def _subtitle(source: OpeSource) -> str:
-    found = source.evaluation
+    evaluation = source.evaluation
     parts = [
         words(source.log, "source"),
-        f"{counted(number(found, 'n_decisions'), 'decision')} of "
-        f"{counted(number(found, 'n_clusters'), 'contact')}",
-        counted(len(mapping(found, "policies")), "target policy", "target policies"),
+        f"{counted(number(evaluation, 'n_decisions'), 'decision')} of "
+        f"{counted(number(evaluation, 'n_clusters'), 'contact')}",
+        counted(len(mapping(evaluation, "policies")), "target policy", "target policies"),
     ]
     return " · ".join(part for part in parts if part)
 

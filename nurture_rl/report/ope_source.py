@@ -48,12 +48,12 @@ SAME = ("same", "same-policy")
 class OpeSource:
     """What the verb wrote to `ope.json`; a part that is missing leaves its section out."""
 
-    found: Json
+    content: Json
 
     @property
     def appraisal(self) -> Json:
         """What the log says."""
-        return mapping(self.found, "appraisal")
+        return mapping(self.content, "appraisal")
 
     @property
     def evaluation(self) -> Json:
@@ -63,7 +63,7 @@ class OpeSource:
     @property
     def log(self) -> Json:
         """Where the decisions came from."""
-        return mapping(self.found, "log")
+        return mapping(self.content, "log")
 
     @property
     def unit(self) -> str:
@@ -126,12 +126,12 @@ class OpeSource:
         return interval_at(mapping(self.policy(name), to))
 
 
-def interval_at(found: Json, *value: str) -> Bounded:
+def interval_at(estimate: Json, *value: str) -> Bounded:
     """The value and interval of an estimate or a difference."""
     return Bounded(
-        number(found, *value, "value"),
-        number(found, "interval", "lower"),
-        number(found, "interval", "upper"),
+        number(estimate, *value, "value"),
+        number(estimate, "interval", "lower"),
+        number(estimate, "interval", "upper"),
     )
 
 
@@ -152,15 +152,15 @@ def role(source: OpeSource, name: str) -> str:
         ("reference", source.reference),
         ("rules", source.rules or ""),
     ]
-    found = [mark for mark, policy in marks if policy == name and mark != name]
-    return f"{name} ({', '.join(found)})" if found else name
+    marked = [mark for mark, policy in marks if policy == name and mark != name]
+    return f"{name} ({', '.join(marked)})" if marked else name
 
 
 def refusing(source: OpeSource, name: str) -> list[Json]:
     """The findings that withhold the verdict on a policy: about the log, and about the policy."""
-    found = rows(source.appraisal, "checks", "findings")
-    found += rows(source.appraisal, "target_checks", name, "findings")
-    return [one for one in found if words(one, "severity") == "refuse"]
+    findings = rows(source.appraisal, "checks", "findings")
+    findings += rows(source.appraisal, "target_checks", name, "findings")
+    return [one for one in findings if words(one, "severity") == "refuse"]
 
 
 def believed(source: OpeSource, name: str) -> bool:

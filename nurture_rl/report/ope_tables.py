@@ -52,17 +52,17 @@ def values(source: OpeSource) -> Table:
 
 def comparison(source: OpeSource) -> Table:
     """The policies that the log carries beside each other; intervals hold for all together."""
-    found = mapping(source.appraisal, "comparison")
+    compared = mapping(source.appraisal, "comparison")
     marks = {True: "may be the best", False: "is beaten"}
     lines = []
-    for row in rows(found, "policies"):
+    for row in rows(compared, "policies"):
         name = words(row, "name") or ""
         gap = Bounded(
             number(row, "difference"),
             number(row, "difference_interval", "lower"),
             number(row, "difference_interval", "upper"),
         )
-        is_reference = name == words(found, "reference")
+        is_reference = name == words(compared, "reference")
         lines.append(
             (
                 "as logged" if name == "logged" else role(source, name),
@@ -71,10 +71,10 @@ def comparison(source: OpeSource) -> Table:
                 marks[row.get("may_be_best") is True],
             )
         )
-    reference = words(found, "reference") or ""
+    reference = words(compared, "reference") or ""
     less = "the log" if reference == "logged" else reference
     columns = ("Policy", "Value", f"Less {less}", "Among the others")
-    level = percent(number(found, "level"))
+    level = percent(number(compared, "level"))
     caption = f"Policies beside each other, {source.unit} {source.per}; {level} together"
     return Table(caption, columns, tuple(lines), frozenset({3}))
 
@@ -82,8 +82,8 @@ def comparison(source: OpeSource) -> Table:
 def judgements(source: OpeSource) -> tuple[str, ...]:
     """The reason of every other policy's verdict."""
     others = [name for name in source.policies if name != source.candidate]
-    found = [(name, why(source.policy(name))) for name in others]
-    return tuple(f"{name}: {reason}" for name, reason in found if reason)
+    judged = [(name, why(source.policy(name))) for name in others]
+    return tuple(f"{name}: {reason}" for name, reason in judged if reason)
 
 
 def estimates(source: OpeSource) -> Table:
@@ -118,17 +118,17 @@ def overlaps(source: OpeSource) -> Table:
     """How much of the log speaks about each policy."""
     lines = []
     for name in source.policies:
-        found = mapping(source.policy(name), "overlap")
+        overlap = mapping(source.policy(name), "overlap")
         top = numbers(source.appraisal, "weights", name, "top")
         lines.append(
             (
                 role(source, name),
-                count(number(found, "ess")),
-                count(number(found, "predicted_ess")),
-                percent(number(found, "max_weight_share")),
+                count(number(overlap, "ess")),
+                count(number(overlap, "predicted_ess")),
+                percent(number(overlap, "max_weight_share")),
                 percent(top[1]) if len(top) == 3 else MISSING,
                 percent(number(source.appraisal, "weights", name, "unused")),
-                percent(number(found, "support_gap")),
+                percent(number(overlap, "support_gap")),
                 "yes" if feasible(source, name) else "no",
             )
         )
@@ -156,8 +156,8 @@ def checks(source: OpeSource, passed: bool) -> Table:
     marks = {"refuse": "refused", "warn": "warning", "ok": "passed"}
     lines = []
     for grade in grades:
-        for whose, found in about:
-            for finding in found:
+        for whose, findings in about:
+            for finding in findings:
                 if words(finding, "severity") == grade:
                     told = [words(finding, "sentence"), words(finding, "advice")]
                     code = (words(finding, "code") or "").replace("-", " ")
@@ -196,20 +196,20 @@ def intervals(source: OpeSource) -> Table:
         basis = source.basis(name)
         if basis is None:
             continue
-        for what, found in (
+        for what, estimate in (
             (f"value ({estimator_name(basis)})", mapping(source.policy(name), "estimates", basis)),
             ("difference", mapping(source.policy(name), "difference")),
         ):
-            method = words(found, "interval", "method")
+            method = words(estimate, "interval", "method")
             if method is not None:
-                level = number(found, "interval", "level")
+                level = number(estimate, "interval", "level")
                 lines.append(
                     (
                         name,
                         what,
                         METHODS.get(method, method.replace("-", " ")),
                         percent(level),
-                        words(found, "interval", "reason") or "",
+                        words(estimate, "interval", "reason") or "",
                     )
                 )
     columns = ("Policy", "Of", "Method", "Level", "Why this one")
@@ -218,13 +218,13 @@ def intervals(source: OpeSource) -> Table:
 
 def periods(source: OpeSource) -> Table:
     """Value by week of the log, the candidate and the reference."""
-    found = mapping(source.appraisal, "weeks")
-    names = [name for name in ("logged", source.candidate, source.reference) if name in found]
+    weeks = mapping(source.appraisal, "weeks")
+    names = [name for name in ("logged", source.candidate, source.reference) if name in weeks]
     names = list(dict.fromkeys(names))
     by_week: dict[str, dict[str, str]] = {}
     sizes: dict[str, float | None] = {}
     for name in names:
-        for row in rows(found, name):
+        for row in rows(weeks, name):
             week = words(row, "period") or ""
             by_week.setdefault(week, {})[name] = interval_at(row).shown()
             sizes[week] = number(row, "n_clusters")
@@ -238,15 +238,15 @@ def periods(source: OpeSource) -> Table:
 
 def log_facts(source: OpeSource) -> Table:
     """What the log holds."""
-    found, log = source.evaluation, source.log
+    evaluation, log = source.evaluation, source.log
     lines = [
         ("Source", words(log, "source")),
         ("Rows read", count(number(log, "read"))),
         ("Rows set aside", count(number(log, "refused"))),
-        ("Decisions", count(number(found, "n_decisions"))),
-        ("Episodes", count(number(found, "n_episodes"))),
-        ("Contacts", count(number(found, "n_clusters"))),
-        ("Decisions in the longest episode", count(number(found, "horizon"))),
+        ("Decisions", count(number(evaluation, "n_decisions"))),
+        ("Episodes", count(number(evaluation, "n_episodes"))),
+        ("Contacts", count(number(evaluation, "n_clusters"))),
+        ("Decisions in the longest episode", count(number(evaluation, "horizon"))),
         ("Actions", count(len(listed(log, "actions")))),
         ("Features", count(len(listed(log, "features")))),
         ("Fingerprint", words(log, "fingerprint")),
@@ -272,7 +272,7 @@ def set_aside(source: OpeSource) -> Table:
 
 def run_facts(source: OpeSource) -> Table:
     """What is needed to make the report again."""
-    run = mapping(source.found, "run")
+    run = mapping(source.content, "run")
     started = words(run, "started_at")
     pairs = [
         ("Seed", run.get("seed")),

@@ -48,9 +48,9 @@ def weights(source: OpeSource) -> bytes | None:
 
 def weeks(source: OpeSource) -> bytes | None:
     """Value by week: as logged, of the candidate and of the reference."""
-    found = mapping(source.appraisal, "weeks")
+    values = mapping(source.appraisal, "weeks")
     asked = ("logged", source.candidate, source.reference)
-    names = [name for name in dict.fromkeys(asked) if rows(found, name)]
+    names = [name for name in dict.fromkeys(asked) if rows(values, name)]
     if not names:
         return None
 
@@ -58,10 +58,10 @@ def weeks(source: OpeSource) -> bytes | None:
         axes = figure.subplots()
         colours = {"logged": drawing.INK, source.candidate: drawing.BLUE}
         for place, name in enumerate(names):
-            _paint_weeks(axes, rows(found, name), place - (len(names) - 1) / 2.0, name, colours)
+            _paint_weeks(axes, rows(values, name), place - (len(names) - 1) / 2.0, name, colours)
         axes.set_ylabel(f"{source.unit} {source.per}")
         axes.set_xlabel("week of the episode's first decision")
-        mondays = [_monday(row) for row in rows(found, names[0])]
+        mondays = [_monday(row) for row in rows(values, names[0])]
         shown = mondays[:: max(1, len(mondays) // 6)]
         axes.set_xticks([day.toordinal() for day in shown], [f"{day:%d %b %Y}" for day in shown])
         drawing.legend_below(figure, axes, 3)
@@ -70,9 +70,9 @@ def weeks(source: OpeSource) -> bytes | None:
 
 
 def _tail(source: OpeSource, name: str) -> tuple[np.ndarray, np.ndarray]:
-    found = mapping(source.appraisal, "weights", name)
-    weight = [value or 0.0 for value in numbers(found, "tail_weight")]
-    share = [value or 0.0 for value in numbers(found, "tail_share")]
+    profile = mapping(source.appraisal, "weights", name)
+    weight = [value or 0.0 for value in numbers(profile, "tail_weight")]
+    share = [value or 0.0 for value in numbers(profile, "tail_share")]
     return np.array(weight), np.array(share)
 
 
@@ -132,12 +132,12 @@ def _paint_tails(axes: Axes, names: list[str], source: OpeSource) -> None:
 
 
 def _paint_weeks(
-    axes: Axes, found: list[Json], shift: float, name: str, colours: dict[str, str]
+    axes: Axes, values: list[Json], shift: float, name: str, colours: dict[str, str]
 ) -> None:
-    day = [float(_monday(row).toordinal()) for row in found]
-    value = [number(row, "value") or 0.0 for row in found]
-    low = [number(row, "interval", "lower") for row in found]
-    high = [number(row, "interval", "upper") for row in found]
+    day = [float(_monday(row).toordinal()) for row in values]
+    value = [number(row, "value") or 0.0 for row in values]
+    low = [number(row, "interval", "lower") for row in values]
+    high = [number(row, "interval", "upper") for row in values]
     colour = colours.get(name, drawing.ORANGE)
     place = [one + 0.9 * shift for one in day]
     for x, bottom, top in zip(place, low, high, strict=True):

@@ -24,8 +24,8 @@ def run_markdown(source: ReportInput) -> str:
     lines += items("Why these verdicts of the log", value_tables.judgements(source))
     lines += grid(ope_tables.overlaps(judge))
     lines += grid(ope_tables.refusals(judge))
-    for found in tuned_rules(source):
-        lines += ["", f"## The rules that were found for “{found.name}”", "", found.sentence]
-        lines += [*grid(found.rules), *grid(found.dials)]
+    for tuned in tuned_rules(source):
+        lines += ["", f"## The rules that were found for “{tuned.name}”", "", tuned.sentence]
+        lines += [*grid(tuned.rules), *grid(tuned.dials)]
     lines += ["", "## This run", *grid(tables.run_facts(source))]
     return "\n".join(lines) + "\n"

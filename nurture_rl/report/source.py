@@ -89,28 +89,28 @@ def why(policy: object, advised: bool = True) -> str | None:
 
 def mapping(source: object, *path: str) -> Json:
     """The mapping at a path; empty where there is none."""
-    found = pick(source, *path)
-    return found if isinstance(found, Mapping) else {}
+    value = pick(source, *path)
+    return value if isinstance(value, Mapping) else {}
 
 
 def listed(source: object, *path: str) -> Sequence[object]:
     """The list at a path; empty where there is none."""
-    found = pick(source, *path)
-    return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+    value = pick(source, *path)
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
 def words(source: object, *path: str) -> str | None:
     """The text at a path; None where there is none."""
-    found = pick(source, *path)
-    return found if isinstance(found, str) and found else None
+    value = pick(source, *path)
+    return value if isinstance(value, str) and value else None
 
 
 def number(source: object, *path: str) -> float | None:
     """The number at a path; None where it is missing, null, NaN or unbounded."""
-    found = pick(source, *path)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not isfinite(found):
+    value = pick(source, *path)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         return None
-    return float(found)
+    return float(value)
 
 
 def numbers(source: object, *path: str) -> list[float | None]:

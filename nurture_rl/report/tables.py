@@ -67,9 +67,9 @@ def facts(data: Json) -> Table:
 
 def excluded(data: Json) -> tuple[tuple[str, str], ...]:
     """Rows of the source that made no decision: (why, how many)."""
-    found = mapping(data, "notes").get("excluded")
-    if isinstance(found, Mapping):
-        return tuple((str(reason), count(number(rows))) for reason, rows in found.items())
+    counts = mapping(data, "notes").get("excluded")
+    if isinstance(counts, Mapping):
+        return tuple((str(reason), count(number(rows))) for reason, rows in counts.items())
     entries = listed(data, "notes", "excluded")
     return tuple((str(words(entry, "reason")), count(number(entry, "rows"))) for entry in entries)
 
@@ -77,9 +77,9 @@ def excluded(data: Json) -> tuple[tuple[str, str], ...]:
 def notes(data: Json, *keys: str) -> tuple[str, ...]:
     """Sentences of the adapter's notes under the first of the keys that has any."""
     for key in keys:
-        found = listed(data, "notes", key)
-        if found:
-            return tuple(str(text) for text in found)
+        texts = listed(data, "notes", key)
+        if texts:
+            return tuple(str(text) for text in texts)
     return ()
 
 
@@ -99,8 +99,8 @@ def run_facts(source: ReportInput) -> Table:
 
 
 def _known(source: Json, key: str) -> str | None:
-    found = number(source, key)
-    return None if found is None else count(found)
+    value = number(source, key)
+    return None if value is None else count(value)
 
 
 def _yes_or_no(value: object) -> str | None:

@@ -123,7 +123,7 @@ def _answers(source: ReportInput, name: str) -> list[Answer]:
     policy = pick(source.ope, "policies", name)
     told = not refusing(judge_of(source), name)
     carried = pick(policy, "overlap", "feasible") is not False
-    found = []
+    answers = []
     for judge in JUDGES:
         if judge.by_log:
             one = judge_of(source).estimate(name, judge.kind) if told else Bounded(None)
@@ -131,8 +131,8 @@ def _answers(source: ReportInput, name: str) -> list[Answer]:
             one = world_value(source, judge.kind, name)
         if one.value is not None:
             sound = carried or not judge.by_log
-            found.append(Answer(judge, one.value, one.lower, one.upper, sound))
-    return found
+            answers.append(Answer(judge, one.value, one.lower, one.upper, sound))
+    return answers
 
 
 def _paint_row(axes: Axes, place: int, answers: list[Answer], limits: tuple[float, float]) -> None:

@@ -57,9 +57,9 @@ def played_kpis(source: ReportInput, world: str, caption: str) -> Table:
         for name, policy in mapping(source.evaluation, world, "policies").items()
     }
     rows = tuple(
-        (role(source, name), *(shown(found[place]) for place, _ in entries))
-        for name, found in policies.items()
-        if len(found) == len(entries)
+        (role(source, name), *(shown(kpis[place]) for place, _ in entries))
+        for name, kpis in policies.items()
+        if len(kpis) == len(entries)
     )
     return Table(caption, ("Policy", *names), rows if names else ())
 
@@ -84,8 +84,8 @@ def values(source: ReportInput) -> Table:
 def judgements(source: ReportInput) -> tuple[str, ...]:
     """The reason of each policy's verdict; what would settle it where nothing else refuses."""
     policies = mapping(source.ope, "policies").items()
-    found = ((name, why(one, only_the_log_is_missing(source, name))) for name, one in policies)
-    return tuple(f"{name}: {reason}" for name, reason in found if reason)
+    judged = ((name, why(one, only_the_log_is_missing(source, name))) for name, one in policies)
+    return tuple(f"{name}: {reason}" for name, reason in judged if reason)
 
 
 def heads(calibration: Sequence[Json]) -> Table:

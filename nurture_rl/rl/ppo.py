@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nurture_envs.simulation import Simulation
 from nurture_rl.rl.actor import Actor, ActorPolicy, Critic
 from nurture_rl.rl.advantages import generalised_advantages
-from nurture_rl.rl.rollout import Rollout, begin, collect
+from nurture_rl.rl.training_rollout import Rollout, begin, collect
 
 Progress = Callable[[int, dict[str, float]], None]
 

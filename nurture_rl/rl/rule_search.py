@@ -147,9 +147,9 @@ class _Search:
             if len(self._known) >= self._config.plays:
                 return None
             policy = build_policy(program, self._context)
-            found = returns(self._simulation, policy, self._config.contacts, self._seed)
+            earned = returns(self._simulation, policy, self._config.contacts, self._seed)
             per_decision = self._simulation.journey.estimand == "per_decision"
-            self._known[key] = found.value / found.decisions if per_decision else found.value
+            self._known[key] = earned.value / earned.decisions if per_decision else earned.value
             best = max(float(values.mean()) for values in self._known.values())
             told = {"value": float(self._known[key].mean()), "best": best}
             self._progress(len(self._known) - 1, told)

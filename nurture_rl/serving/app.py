@@ -24,13 +24,13 @@ from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
 from nurture_rl.serving.records import Answer, Decision, Quarantined, Refusal
 from nurture_rl.serving.service import Ask, Service
-from nurture_rl.serving.traffic import Bodies, Busy, Lane, Limits, Pulse
+from nurture_rl.serving.traffic import Bodies, Busy, Lane, Pulse, TrafficLimits
 
 _LOOKS = 5  # for events that arrived meanwhile: a steady stream of them must not delay an answer
 _STEP_ROWS = 128  # decided at a time, so that a long request lets others in between
 _SMALL_THREADS = 16  # they mostly wait for the disk
 _BULK_THREADS = 2
-_LIMITS = Limits()
+_LIMITS = TrafficLimits()
 _PROBLEM = "application/problem+json"
 
 _encode = msgspec.json.Encoder().encode
@@ -44,7 +44,7 @@ Body = Response[bytes]
 Steps = Iterator[Body | None]
 
 
-def create_app(service: Service, limits: Limits = _LIMITS) -> Litestar:
+def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
     """The application: decisions, events, contacts, health and its own description.
 
     Whoever opened the store closes it, after the server has stopped.
@@ -109,13 +109,13 @@ def _decide(service: Service, body: bytes) -> Steps:
             if start:
                 yield None
             answers += _part(service, asks[start : start + _STEP_ROWS], now_us, first=not start)
-        found = _answered(service, request, answers)
+        answered = _answered(service, request, answers)
         for _ in range(_LOOKS):
             if not (old := _out_of_date(answers, news())):
                 break
             _ask_again(service, answers, old, now_us)
-            found = _answered(service, request, answers)
-    yield found
+            answered = _answered(service, request, answers)
+    yield answered
 
 
 def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Answer]) -> Body:
@@ -162,10 +162,10 @@ def _part(
 def _add_events(service: Service, body: bytes) -> Steps:
     request = _events_in.decode(body)
     settings, forbidding = service.settings, service.forbidding
-    now_us, found = settings.clock(), request.events
-    good, rejected = read_rows(found, forbidding, now_us, settings.simulated_clock)
+    now_us, rows = settings.clock(), request.events
+    good, rejected = read_rows(rows, forbidding, now_us, settings.simulated_clock)
     good = _with_strangers(service, good)
-    kept = [_kept(now_us, found[row.row], row.reason) for row in rejected]
+    kept = [_kept(now_us, rows[row.row], row.reason) for row in rejected]
     kept += [_kept(now_us, row.raw, "; ".join(row.notes)) for row in good if row.notes]
 
     def taken(settled: Settled, at_us: int) -> list[Quarantined]:
@@ -178,7 +178,7 @@ def _add_events(service: Service, body: bytes) -> Steps:
     notes = {row.position: list(row.notes) for row in good}
     for position in added.settled.renamed:
         notes[good[position].position].append(f"{_TAKEN}; stored under another")
-    mended = [wire.MendedRow(row, found) for row, found in notes.items() if found]
+    mended = [wire.MendedRow(row, rows) for row, rows in notes.items() if rows]
     rejected.sort(key=lambda row: row.row)
     overlooked = any(row.may_forbid_mail for row in rejected)
     out = wire.EventsOut(rejected, mended, added.stored, added.repeated)

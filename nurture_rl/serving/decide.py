@@ -50,19 +50,19 @@ def decide(
         return []
     moments = np.full(len(views), now_us, np.int64)
     try:
-        found = known(bundle.journey, bundle.feature_spec, views, moments, default_zone)
+        facts = known(bundle.journey, bundle.feature_spec, views, moments, default_zone)
         features = evaluate(
-            bundle.feature_spec, found.past, found.bins, found.anchor_us, found.attributes
+            bundle.feature_spec, facts.past, facts.bins, facts.anchor_us, facts.attributes
         )
-        mask, reasons = legal_actions(found.facts, bundle.catalog, bundle.journey.guardrails)
+        mask, reasons = legal_actions(facts.facts, bundle.catalog, bundle.journey.guardrails)
     except Exception as error:  # one contact's broken record must not stop the others
         if len(views) == 1:
             _log.exception("facts of a contact could not be worked out")
             return [Refusal(views[0].contact.contact_id, FAIL_CLOSED, _text(error))]
         return [decide(bundle, [view], now_us, seed, default_zone)[0] for view in views]
     return [
-        refusal(bundle, view, int(found.bins[row]), found.ended_by[row])
-        or _decision(bundle, view, _Row(found, features, mask, reasons, row, now_us), seed)
+        refusal(bundle, view, int(facts.bins[row]), facts.ended_by[row])
+        or _decision(bundle, view, _Row(facts, features, mask, reasons, row, now_us), seed)
         for row, view in enumerate(views)
     ]
 
@@ -137,7 +137,7 @@ class _Row:
 
     def __init__(
         self,
-        found: Known,
+        facts: Known,
         features: NDArray[np.float32],
         mask: NDArray[np.bool_],
         reasons: NDArray[np.int64],
@@ -146,8 +146,8 @@ class _Row:
     ) -> None:
         self.features, self.mask = features[row : row + 1], mask[row : row + 1]
         self.reasons = tuple(reasons[row].tolist())
-        self.step, self.now_us = int(found.bins[row]), now_us
-        self.local_us, self.zone = int(found.local_us[row]), str(found.zones[row])
+        self.step, self.now_us = int(facts.bins[row]), now_us
+        self.local_us, self.zone = int(facts.local_us[row]), str(facts.zones[row])
 
 
 def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decision:

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.logs.schema import DECISIONS, TABLES, UTC_TIME, TableKind
-from nurture_rl.outcome import Outcome
 from nurture_rl.serving import rows
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.wire import iso
+from nurture_rl.verb_result import VerbResult
 
 FORMATS = ("parquet", "csv")
 # What a decision needs to be replayed beside the columns of the decisions table; ingest ignores it.
@@ -82,7 +82,7 @@ class ExportOptions:
     format: str = "parquet"  # parquet or csv
 
 
-def export(options: ExportOptions) -> Outcome:
+def export(options: ExportOptions) -> VerbResult:
     """The verb `export_log`.
 
     Raises:
@@ -95,7 +95,7 @@ def export(options: ExportOptions) -> Outcome:
         summary = export_log(store, Path(options.out), options.format)
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
     print(f"{counts} written to {options.out}")
-    return Outcome({**summary.counts, "out": options.out})
+    return VerbResult({**summary.counts, "out": options.out})
 
 
 def _require_free(out: Path) -> None:
@@ -113,12 +113,12 @@ def _require_free(out: Path) -> None:
 def _blocks(store: StoreReader, kind: TableKind) -> Iterator[list[Cells]]:
     spelled, undone = store.spellings(), store.not_carried_out()
     for block in store.scan(str(kind)):
-        for cells in (found := [_CELLS[kind](row) for row in block]):
+        for cells in (lines := [_CELLS[kind](row) for row in block]):
             cells["contact_id"] = spelled.get(cells["contact_id"], cells["contact_id"])
             cells["seed"] = store.seed
             if kind is TableKind.DECISIONS:
                 cells["deferred"] = cells["decision_id"] in undone
-        yield found
+        yield lines
 
 
 def _event(row: rows.Row) -> Cells:

@@ -20,8 +20,8 @@ from nurture_envs.guardrails.rules import sends_remembered
 from nurture_envs.journey import Journey
 from nurture_envs.signals import EventColumns, channel_rows, classify
 from nurture_envs.stops import forbids, say_of
+from nurture_rl.serving.mail_permission import permission_of
 from nurture_rl.serving.records import Contact, ContactView, Event
-from nurture_rl.serving.standing import standing_of
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -85,7 +85,7 @@ def known(
     anchor_us = np.array([view.episode.anchor_us for view in views], np.int64)
     local_us = local_microseconds(now_us, zones)
     bins = spec.clock.bin_of(local_us, anchor_us)
-    words = [standing_of(view.events) for view in views]
+    words = [permission_of(view.events) for view in views]
     lifted = [word.lifted for word in words]
     events = _events(spec, views, lifted, now_us, zones, anchor_us)
     past, last, ended = _past(journey, spec, events, bins)
@@ -148,12 +148,12 @@ def _past(
     journey: Journey, spec: FeatureSpec, events: _Events, bins: IntArray
 ) -> tuple[FeatureState, NDArray[np.int32], NDArray[np.int32]]:
     """The past of completed bins; the last bin of each channel for guardrails and for endings."""
-    found = events.events
+    past_events = events.events
     columns = EventColumns(
-        *([getattr(event, name) for event in found] for name in EventColumns.__slots__)
+        *([getattr(event, name) for event in past_events] for name in EventColumns.__slots__)
     )
     signal = classify(columns, journey.signals)
-    value = np.array([np.nan if event.value is None else event.value for event in found])
+    value = np.array([np.nan if event.value is None else event.value for event in past_events])
     rows = channel_rows(signal, value, journey)
     contact, happened = events.row[rows.event], events.bins[rows.event]
     known = events.known[rows.event]

@@ -93,19 +93,19 @@ def raw_text(row: dict[str, Any]) -> str:
 
 def readable_contact(row: dict[str, Any]) -> str | None:
     """The contact a row names, as it would be stored."""
-    found = row.get("contact_id")
-    return contact_key(found)[:200] if isinstance(found, str) else None
+    contact = row.get("contact_id")
+    return contact_key(contact)[:200] if isinstance(contact, str) else None
 
 
 def _read(
     row: dict[str, Any], forbidding: Forbidding, now_us: int, simulated: bool
 ) -> tuple[Event, tuple[str, ...]]:
     try:
-        found = _strict(row, forbidding.words)
+        event = _strict(row, forbidding.words)
         if not simulated:
-            _require_past(found, now_us)
-        _require_said(row, found.type, found.reply_class)
-        return _event_of(found), ()
+            _require_past(event, now_us)
+        _require_said(row, event.type, event.reply_class)
+        return _event_of(event), ()
     except RequestError:
         kind, reply = _words(row, forbidding.words)
         if not forbidding.may(kind, reply):
@@ -113,10 +113,10 @@ def _read(
         notes: list[str] = []
         _require_plain(row, (kind, reply), forbidding.words)
         mended = _mended(row, (kind or "reply", reply), now_us, notes)
-        found = _strict(mended, forbidding.words)
-        if not simulated and microseconds(found.occurred_at, "$.occurred_at") > now_us:
+        event = _strict(mended, forbidding.words)
+        if not simulated and microseconds(event.occurred_at, "$.occurred_at") > now_us:
             notes.append(f"occurred_at lies after the server's {iso(now_us)}: counted from now on")
-        return _event_of(found), tuple(notes)
+        return _event_of(event), tuple(notes)
 
 
 def _strict(row: dict[str, Any], words: Vocabulary) -> EventIn:
@@ -186,19 +186,19 @@ def _word(given: Any, known: frozenset[str], others: Mapping[str, str]) -> str |
         return None
     if given in known:
         return given
-    found = plain(contact_key(given))
+    plain_word = plain(contact_key(given))
     ours = {plain(word): word for word in sorted(known)}
-    return ours.get(found) or ours.get(others.get(found, ""))
+    return ours.get(plain_word) or ours.get(others.get(plain_word, ""))
 
 
 def _misplaced(row: dict[str, Any]) -> list[str]:
     """Fields that nobody reads and that say no to mail: by a word, or as `"unsubscribed": true`."""
     extra = {name: row[name] for name in sorted(set(row) - _NAMES)}
-    found = [name for name, value in extra.items() if _says_no(name, value)]
+    fields = [name for name, value in extra.items() if _says_no(name, value)]
     inside = row.get("properties")
     if isinstance(inside, dict) and any(_is_ticked(*one) for one in inside.items()):
-        found.append("properties")
-    return found
+        fields.append("properties")
+    return fields
 
 
 def _says_no(name: str, value: Any) -> bool:
@@ -231,10 +231,10 @@ def _forbids(word: str) -> bool:
 
 
 def _require_plain(
-    row: dict[str, Any], found: tuple[str | None, str | None], words: Vocabulary
+    row: dict[str, Any], pair: tuple[str | None, str | None], words: Vocabulary
 ) -> None:
     """Refuse what may be a word against mail in a place where nobody reads it."""
-    kind, reply = found
+    kind, reply = pair
     if reply is None and row.get("reply_class") is not None:
         raise RequestError(
             f"unknown reply_class {row['reply_class']!r}; known are "
@@ -306,20 +306,20 @@ def _name_of(row: dict[str, Any], notes: list[str]) -> str:
 
 
 def _moment_of(row: dict[str, Any], now_us: int, notes: list[str]) -> datetime:
-    found = _converted(row.get("occurred_at"), datetime)
+    moment = _converted(row.get("occurred_at"), datetime)
     now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now_us)
-    if isinstance(found, datetime):
-        if found.tzinfo is None:
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
             notes.append("occurred_at has no offset: read as UTC")
-            found = found.replace(tzinfo=UTC)
+            moment = moment.replace(tzinfo=UTC)
         try:
-            microseconds(found, "$.occurred_at")
+            microseconds(moment, "$.occurred_at")
         except RequestError:
-            found = None
-    if not isinstance(found, datetime):
+            moment = None
+    if not isinstance(moment, datetime):
         notes.append("occurred_at missing or unreadable: counted as happening now")
         return now
-    return found
+    return moment
 
 
 def _converted(value: Any, kind: Any) -> Any:

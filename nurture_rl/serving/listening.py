@@ -38,13 +38,13 @@ def bind(host: str, port: int) -> socket.socket:
     if not 1 <= port <= 65_535:
         raise ListenError(f"expected a --port from 1 to 65535, got {port}")
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise ListenError(
             f"expected a host of this machine, got {host!r}: {error}; give 127.0.0.1 for this "
             "machine alone, or 0.0.0.0 for all its networks"
         ) from error
-    family, kind, protocol, _, address = found[0]
+    family, kind, protocol, _, address = addresses[0]
     bound = socket.socket(family, kind, protocol)
     # A port whose last owner has just gone is free. SO_REUSEPORT would let two servers share one.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -47,7 +47,7 @@ class StoreLost(sqlite3.OperationalError):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class WriterLock:
     """The right to write a store, held until the process ends or lets go."""
 
     descriptor: int
@@ -57,7 +57,7 @@ class Claim:
         os.close(self.descriptor)
 
 
-def claim(path: Path) -> Claim:
+def claim(path: Path) -> WriterLock:
     """Take the store for this process alone; the lock dies with the process, however it ends.
 
     Raises:
@@ -80,7 +80,7 @@ def claim(path: Path) -> Claim:
             f"expected a store that nobody else writes at {path}, but another server has it: two "
             "would mail one contact twice; stop the other one, or give this one a store of its own"
         ) from error
-    return Claim(descriptor)
+    return WriterLock(descriptor)
 
 
 def require_own(path: Path) -> None:
@@ -92,14 +92,14 @@ def require_own(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as found:
-            (application,) = found.execute("PRAGMA application_id").fetchone()
-            names = found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {name for (name,) in names}
             version = None
             if tables >= _FIRST_TABLES:
                 asked = "SELECT value FROM meta WHERE name = 'version'"
-                (version,) = found.execute(asked).fetchone() or (None,)
+                (version,) = connection.execute(asked).fetchone() or (None,)
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     if (tables and version is None) or application not in (0, _APPLICATION):
@@ -161,7 +161,7 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     )
 
 
-class Whereabouts:
+class PathWatch:
     """Notices when the file at a path is no longer the one that was opened."""
 
     def __init__(self, path: Path) -> None:

@@ -60,11 +60,11 @@ def _fingerprint(folder: Path, forbidding: Forbidding) -> str:
 
 
 def _require_columns(path: Path, schema: pa.Schema) -> None:
-    found = pq.read_schema(path)
+    given = pq.read_schema(path)
     wrong = [
-        f"{field.name} {found.field(field.name).type if field.name in found.names else 'missing'}"
+        f"{field.name} {given.field(field.name).type if field.name in given.names else 'missing'}"
         for field in schema
-        if field.name not in found.names or found.field(field.name).type != field.type
+        if field.name not in given.names or given.field(field.name).type != field.type
     ]
     if wrong:
         raise LogError(

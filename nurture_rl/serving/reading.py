@@ -38,19 +38,19 @@ class StoreReader:
         self._reading = threading.Lock()
         self._require_there: Callable[[], None] = lambda: None
         try:
-            found: dict[str, str] = dict(self._read("SELECT name, value FROM meta"))
+            meta: dict[str, str] = dict(self._read("SELECT name, value FROM meta"))
         except sqlite3.Error as error:
             self._reader.close()
             raise opening.StoreError(
                 f"expected a store at {path}, got: {error}; give the path the server runs with"
             ) from error
-        if found["version"] != opening.VERSION:
+        if meta["version"] != opening.VERSION:
             self._reader.close()
             raise opening.StoreError(
                 f"expected a store of version {opening.VERSION} at {path}, got "
-                f"{found['version']}; start the server on it once, which brings it up to date"
+                f"{meta['version']}; start the server on it once, which brings it up to date"
             )
-        self.seed = int(found["seed"])  # of all decisions logged here
+        self.seed = int(meta["seed"])  # of all decisions logged here
 
     def close(self) -> None:
         """Let go of the file, once nobody reads: a connection closed under a query crashes."""
@@ -59,8 +59,8 @@ class StoreReader:
 
     def contacts(self, ids: Sequence[str]) -> dict[str, Contact]:
         """The contacts of these ids that exist."""
-        found = self._among("contacts", "contact_id", ids)
-        return {row[0]: rows.contact_of(row) for row in found}
+        stored = self._among("contacts", "contact_id", ids)
+        return {row[0]: rows.contact_of(row) for row in stored}
 
     def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         """All events of these contacts."""
@@ -75,8 +75,8 @@ class StoreReader:
 
     def decisions(self, decision_ids: Sequence[str]) -> dict[str, Decision]:
         """The decisions of these ids that exist."""
-        found = self._among("decisions", "decision_id", decision_ids)
-        return {row[0]: rows.decision_of(row) for row in found}
+        stored = self._among("decisions", "decision_id", decision_ids)
+        return {row[0]: rows.decision_of(row) for row in stored}
 
     def episodes(
         self, ids: Sequence[str], journey: str, catalog: ActionCatalog
@@ -85,10 +85,10 @@ class StoreReader:
 
         A pause that the catalogue no longer has lasts as long as its id says.
         """
-        found = self._among(
+        stored = self._among(
             "episodes", "contact_id", ids, "episode_id, contact_id, anchor_us", journey
         )
-        episodes = {contact: Episode(episode, anchor) for episode, contact, anchor in found}
+        episodes = {contact: Episode(episode, anchor) for episode, contact, anchor in stored}
         pauses = {action.id: action.bins for action in catalog.actions}
         columns = "contact_id, step, action"
         for contact, step, action in self._among("decisions", "contact_id", ids, columns, journey):
@@ -110,8 +110,8 @@ class StoreReader:
         sends: dict[str, list[Planned]] = defaultdict(list)
         calls: dict[str, list[Planned]] = defaultdict(list)
         columns = "contact_id, decision_id, scheduled_us, action, decided_us"
-        found = self._among("decisions", "contact_id", ids, columns)
-        for contact, decision_id, at_us, action, decided_us in found:
+        stored = self._among("decisions", "contact_id", ids, columns)
+        for contact, decision_id, at_us, action, decided_us in stored:
             if at_us is not None:
                 sends[contact].append(Planned(decision_id, at_us))
             elif action == "escalate":
@@ -120,8 +120,8 @@ class StoreReader:
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:
         """The action ids of every catalogue that decided here, by its hash."""
-        found = self._read("SELECT hash, ids FROM catalogs")
-        return {name: tuple(json.loads(ids)) for name, ids in found}
+        stored = self._read("SELECT hash, ids FROM catalogs")
+        return {name: tuple(json.loads(ids)) for name, ids in stored}
 
     def withdrawn(self, decision_ids: Sequence[str]) -> dict[str, str]:
         """Those of these decisions that were taken back, with the reason."""
@@ -134,7 +134,7 @@ class StoreReader:
             "SELECT decision_id FROM withdrawals WHERE decision_id NOT IN "
             "(SELECT decision_id FROM events WHERE decision_id IS NOT NULL)"
         )
-        return frozenset(found for (found,) in self._read(asked))
+        return frozenset(decision_id for (decision_id,) in self._read(asked))
 
     def spellings(self) -> dict[str, str]:
         """Contact ids as they came, where that is not how they are stored."""
@@ -175,5 +175,5 @@ def _bins_of(action: str) -> int:
     return int(bins) if routing == "pause" and bins.isdigit() else 0
 
 
-def _frozen(found: dict[str, list[Planned]]) -> dict[str, tuple[Planned, ...]]:
-    return {contact: tuple(planned) for contact, planned in found.items()}
+def _frozen(lists: dict[str, list[Planned]]) -> dict[str, tuple[Planned, ...]]:
+    return {contact: tuple(planned) for contact, planned in lists.items()}

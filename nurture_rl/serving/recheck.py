@@ -35,10 +35,10 @@ def recheck(bundle: Bundle, pairs: Sequence[Pair], now_us: int, default_zone: st
     """
     asked = [i for i, (decision, _) in enumerate(pairs) if _acts(decision)]
     against = _against(bundle, [pairs[i] for i in asked], now_us, default_zone)
-    found = dict(zip(asked, against, strict=True))
+    objections = dict(zip(asked, against, strict=True))
     answers: list[Answer] = []
     for i, (decision, _) in enumerate(pairs):
-        code, why = found.get(i) or ("", "")
+        code, why = objections.get(i) or ("", "")
         if code:
             text = (
                 f"decision {decision.decision_id!r} was {decision.action} and must not be carried "
@@ -69,19 +69,21 @@ def _against(
             return [_against(bundle, [pair], now_us, default_zone)[0] for pair in pairs]
         _log.exception("facts of a contact could not be worked out")
         return [("fail_closed", f"{type(error).__name__}: {error}")]
-    found: list[tuple[str, str] | None] = []
+    objections: list[tuple[str, str] | None] = []
     for row, (decision, view) in enumerate(pairs):
         ids, step = bundle.catalog.ids, int(facts.bins[row])
         if decision.journey != bundle.journey.name:
-            found.append(("withdrawn", f"it was made in journey {decision.journey}"))
+            objections.append(("withdrawn", f"it was made in journey {decision.journey}"))
         elif decision.action not in ids:
-            found.append(("withdrawn", "this release has no such action"))
+            objections.append(("withdrawn", "this release has no such action"))
         elif facts.ended_by[row] or view.episode.exited:
-            found.append(("withdrawn", f"the episode ended ({facts.ended_by[row] or 'exit'})"))
+            objections.append(("withdrawn", f"the episode ended ({facts.ended_by[row] or 'exit'})"))
         elif names := reason_names(int(reasons[row, bundle.catalog.index(decision.action)])):
-            found.append(("withdrawn", ", ".join(names)))
+            objections.append(("withdrawn", ", ".join(names)))
         elif step != decision.step or view.episode.episode_id != decision.episode_id:
-            found.append(("expired", f"it was good for bin {decision.step}, this is bin {step}"))
+            objections.append(
+                ("expired", f"it was good for bin {decision.step}, this is bin {step}")
+            )
         else:
-            found.append(None)
-    return found
+            objections.append(None)
+    return objections

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
-from nurture_rl.outcome import Outcome
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.serving.decide import FAIL_CLOSED, replay
 from nurture_rl.serving.export import REPLAYED
 from nurture_rl.serving.records import Decision
+from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
 
 _MICROSECONDS = {"anchor": "anchor_us", "decided_at": "decided_us", "send_at": "scheduled_us"}
@@ -71,25 +71,25 @@ class ReplayOptions:
     log: str  # folder that `nurture export_log` wrote, as parquet
 
 
-def replay_log(options: ReplayOptions) -> Outcome:
+def replay_log(options: ReplayOptions) -> VerbResult:
     """The verb `replay`; its exit code is `_PARTED` where a decision did not come out again.
 
     Raises:
         NurtureError: the bundle or the log cannot be read.
     """
-    found: Counter[str] = Counter()
+    tally: Counter[str] = Counter()
     bundle = load_bundle(Path(options.bundle))
     for decision, seed in exported_decisions(Path(options.log)):
         if decision.policy_id not in (bundle.policy_id, FAIL_CLOSED):
-            found["other"] += 1
+            tally["other"] += 1
         elif replay(bundle, decision, seed):
-            found["same"] += 1
+            tally["same"] += 1
         else:
-            found["parted"] += 1
+            tally["parted"] += 1
             print(f"{decision.decision_id}: another action or probability", file=sys.stderr)
     print(
-        f"{counted(found['same'], 'decision')} came out again bit for bit, {found['parted']} did "
-        f"not, {found['other']} {plural(found['other'], 'was', 'were')} another policy's"
+        f"{counted(tally['same'], 'decision')} came out again bit for bit, {tally['parted']} did "
+        f"not, {tally['other']} {plural(tally['other'], 'was', 'were')} another policy's"
     )
-    counts = {name: found[name] for name in ("same", "parted", "other")}
-    return Outcome(counts, _PARTED if found["parted"] else 0)
+    counts = {name: tally[name] for name in ("same", "parted", "other")}
+    return VerbResult(counts, _PARTED if tally["parted"] else 0)

@@ -97,10 +97,10 @@ def event_of(row: Row) -> Event:
     return Event(**{**cells, "is_machine": bool(cells["is_machine"])})
 
 
-def quarantine_row(found: Quarantined) -> Row:
+def quarantine_row(row: Quarantined) -> Row:
     """A refused or mended row as its table has it."""
-    raw = found.raw[:_LONGEST_RAW].replace("\0", "")
-    return (found.received_us, found.door, found.contact_id, found.reason, raw)
+    raw = row.raw[:_LONGEST_RAW].replace("\0", "")
+    return (row.received_us, row.door, row.contact_id, row.reason, raw)
 
 
 def decision_row(decision: Decision) -> Row:

@@ -115,10 +115,10 @@ class Service:
             pending, again = self._settled(asks, answers)
             self._say_again(asks, again, answers, now_us)
             views = self._views([asks[i] for i in pending], now_us)
-            found = decide(self.bundle, views, now_us, self.seed, self.settings.default_zone)
-            for i, answer in zip(pending, found, strict=True):
+            new_answers = decide(self.bundle, views, now_us, self.seed, self.settings.default_zone)
+            for i, answer in zip(pending, new_answers, strict=True):
                 answers[i] = answer
-            fresh = [answer for answer in found if isinstance(answer, Decision)]
+            fresh = [answer for answer in new_answers if isinstance(answer, Decision)]
             if fresh:
                 self.store.append_decisions(fresh)
         return self._repeated(asks, answers)
@@ -248,17 +248,17 @@ class Service:
             )
             for decision, view in zip(again.values(), views, strict=True)
         ]
-        found = recheck(self.bundle, pairs, now_us, self.settings.default_zone)
+        rechecked = recheck(self.bundle, pairs, now_us, self.settings.default_zone)
         # A withdrawn decision stays withdrawn: the export says that it was never carried out.
         before = self.store.withdrawn([decision.decision_id for decision, _ in pairs])
-        found = [
+        rechecked = [
             Refusal(answer.contact_id, "withdrawn", before[answer.decision_id])
             if isinstance(answer, Decision) and answer.decision_id in before
             else answer
-            for answer in found
+            for answer in rechecked
         ]
         refused: list[tuple[str, str]] = []
-        for i, answer in zip(again, found, strict=True):
+        for i, answer in zip(again, rechecked, strict=True):
             answers[i] = answer
             if isinstance(answer, Refusal):
                 refused.append((again[i].decision_id, answer.message))
@@ -277,13 +277,13 @@ class Service:
             for ask, answer in zip(asks, answers, strict=True)
             if answer is not None
         }
-        found = [
+        repeated = [
             given[contact_key(ask.contact_id), ask.request_id] if answer is None else answer
             for ask, answer in zip(asks, answers, strict=True)
         ]
         return [
             replace(answer, contact_id=ask.contact_id)
-            for ask, answer in zip(asks, found, strict=True)
+            for ask, answer in zip(asks, repeated, strict=True)
         ]
 
     def _views(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:

@@ -43,7 +43,7 @@ class Store(StoreReader):
         self.lost: opening.StoreLost | None = None
         self._tell_lost: Callable[[], None] = lambda: None
         self._writer = GroupCommit(opening.connect(path), self._require_file)
-        self._whereabouts = opening.Whereabouts(path.resolve())
+        self._path_watch = opening.PathWatch(path.resolve())
         self._require_there = self._require_file
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class Store(StoreReader):
 
     def _require_file(self) -> None:
         try:
-            self._whereabouts.require_there()
+            self._path_watch.require_there()
         except opening.StoreLost as error:
             first, self.lost = self.lost is None, error
             if first:
@@ -158,9 +158,9 @@ class Store(StoreReader):
                 raise LogError(f"expected {name} in {folder}; give a folder that ingest wrote")
         contacts = events = 0
         for block in pq.ParquetFile(folder / "contacts.parquet").iter_batches(_BLOCK):
-            found = block.to_pylist()
+            batch = block.to_pylist()
             known = [
-                Contact(**{**row, "attributes": json.loads(row["attributes"])}) for row in found
+                Contact(**{**row, "attributes": json.loads(row["attributes"])}) for row in batch
             ]
             self._require_told_apart(known, folder)
             gone = [(contact_key(c.contact_id),) for c in known if not c.consent]
@@ -181,7 +181,7 @@ class Store(StoreReader):
 
     def _require_told_apart(self, contacts: Sequence[Contact], folder: Path) -> None:
         ids = [contact.contact_id for contact in contacts]
-        known = {key: found.spelling or key for key, found in self.contacts(ids).items()}
+        known = {key: stored.spelling or key for key, stored in self.contacts(ids).items()}
         for name in ids:
             other = known.setdefault(contact_key(name), name)
             if other != name:

@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TrafficLimits:
     """What a server takes on; whoever asks for more is told to come back."""
 
     body_bytes: int = 32 * 1024 * 1024  # of one request: 10,000 events of 3 kB
@@ -42,7 +42,7 @@ class SlowBody(ClientException):
 class Bodies:
     """The bodies in memory. Belongs to one event loop."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: TrafficLimits) -> None:
         self._limits = limits
         self._bytes = 0
 
@@ -104,7 +104,7 @@ class Lane:
 class Pulse:
     """Whether the store can be written, without waiting for a write that is running."""
 
-    def __init__(self, beat: Callable[[], bool], limits: Limits) -> None:
+    def __init__(self, beat: Callable[[], bool], limits: TrafficLimits) -> None:
         """`beat` checks this by a write of its own."""
         self._beat, self._limits = beat, limits
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="pulse")

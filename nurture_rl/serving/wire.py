@@ -214,7 +214,7 @@ def require_flat(value: Any, path: str) -> None:
         RequestError: too deep, or too large.
     """
     level, depth = [value], 0
-    while level := [inner for found in level for inner in _inside(found)]:
+    while level := [inner for outer in level for inner in _inside(outer)]:
         depth += 1
         if depth > _MAX_DEPTH:
             raise RequestError(
@@ -247,10 +247,10 @@ def asks_of(request: DecisionsIn) -> list[Ask]:
     Raises:
         RequestError: an id cannot be one.
     """
-    for i, found in enumerate(request.contacts):
-        require_id(found.contact_id, f"$.contacts[{i}].contact_id", contact=True)
-        if found.request_id is not None:
-            require_id(found.request_id, f"$.contacts[{i}].request_id")
+    for i, asked in enumerate(request.contacts):
+        require_id(asked.contact_id, f"$.contacts[{i}].contact_id", contact=True)
+        if asked.request_id is not None:
+            require_id(asked.request_id, f"$.contacts[{i}].request_id")
     return [Ask(c.contact_id, c.request_id, c.available) for c in request.contacts]
 
 
@@ -298,32 +298,32 @@ def contacts_of(request: ContactsIn) -> list[Contact]:
             differ in case or space alone.
     """
     spelled: dict[str, str] = {}
-    for i, found in enumerate(request.contacts):
-        other = spelled.setdefault(contact_key(found.contact_id), found.contact_id)
-        if other != found.contact_id:
+    for i, contact in enumerate(request.contacts):
+        other = spelled.setdefault(contact_key(contact.contact_id), contact.contact_id)
+        if other != contact.contact_id:
             raise RequestError(
                 f"expected ids that differ in more than case and space, got {other!r} and "
-                f"{found.contact_id!r}, which name one contact - at `$.contacts[{i}].contact_id`"
+                f"{contact.contact_id!r}, which name one contact - at `$.contacts[{i}].contact_id`"
             )
-    return [_contact(found, f"$.contacts[{i}]") for i, found in enumerate(request.contacts)]
+    return [_contact(contact, f"$.contacts[{i}]") for i, contact in enumerate(request.contacts)]
 
 
-def _contact(found: ContactIn, path: str) -> Contact:
-    require_id(found.contact_id, f"{path}.contact_id", contact=True)
-    require_flat(found.attributes, f"{path}.attributes")
-    confidence = found.zone_confidence
-    if found.time_zone is not None and found.time_zone not in _ZONES:
+def _contact(contact: ContactIn, path: str) -> Contact:
+    require_id(contact.contact_id, f"{path}.contact_id", contact=True)
+    require_flat(contact.attributes, f"{path}.attributes")
+    confidence = contact.zone_confidence
+    if contact.time_zone is not None and contact.time_zone not in _ZONES:
         raise RequestError(
-            f"expected an IANA time zone such as 'Europe/Berlin', got {found.time_zone!r}; leave "
+            f"expected an IANA time zone such as 'Europe/Berlin', got {contact.time_zone!r}; leave "
             f"it out when it is not known - at `{path}.time_zone`"
         )
     if confidence is None:
-        confidence = 0.0 if found.time_zone is None else 1.0
+        confidence = 0.0 if contact.time_zone is None else 1.0
     return Contact(
-        found.contact_id,
-        found.account_id,
-        found.time_zone,
+        contact.contact_id,
+        contact.account_id,
+        contact.time_zone,
         confidence,
-        found.consent,
-        found.attributes,
+        contact.consent,
+        contact.attributes,
     )

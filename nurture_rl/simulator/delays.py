@@ -109,8 +109,8 @@ def estimate_delays(data: WorldData, journey: Journey, tail: float = 1e-3) -> Re
             "anew, or believe the declared delays"
         )
     age = np.full(len(data.action), np.iinfo(np.int64).max) if data.age is None else data.age
-    found = declared(journey)
-    columns = list(found.chance.T)
+    delays = declared(journey)
+    columns = list(delays.chance.T)
     events = np.zeros(len(columns), np.int64)
     made = {signal.name for signal in journey.signals if signal.by_action}
     for channel, name in enumerate(journey.channels):

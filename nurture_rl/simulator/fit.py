@@ -18,20 +18,7 @@ from nurture_envs.worlds.world import declared_delays
 from nurture_rl.errors import FitError
 from nurture_rl.simulator.calibration import Calibration
 from nurture_rl.simulator.chains import hard_requirements
-from nurture_rl.simulator.data import (
-    ContactSplit,
-    FloatArray,
-    IntArray,
-    WorldData,
-    require_world_data,
-    split_contacts,
-)
-from nurture_rl.simulator.initial import bootstrap, initialise
-from nurture_rl.simulator.judging import judge
-from nurture_rl.simulator.network import Progress, Rows, TrainingConfig
-from nurture_rl.simulator.network import train as train_networks
-from nurture_rl.simulator.recalibration import match_rates, recalibrate
-from nurture_rl.simulator.tables import (
+from nurture_rl.simulator.counted_tables import (
     ValueScales,
     availability,
     class_rates,
@@ -42,6 +29,19 @@ from nurture_rl.simulator.tables import (
     standard_values,
     value_scales,
 )
+from nurture_rl.simulator.data import (
+    ContactSplit,
+    FloatArray,
+    IntArray,
+    WorldData,
+    require_world_data,
+    split_contacts,
+)
+from nurture_rl.simulator.initial import bootstrap, initialise
+from nurture_rl.simulator.judging import judge
+from nurture_rl.simulator.network_training import Progress, TrainingConfig, TrainingRows
+from nurture_rl.simulator.network_training import train as train_networks
+from nurture_rl.simulator.recalibration import match_rates, recalibrate
 
 _MATCHED = 200_000  # training rows that rates are matched on
 _SURELY_KNOWN = 0.99  # exposure from which what is not logged did not happen
@@ -215,7 +215,7 @@ def _copied(model: ResponseModel) -> ResponseModel:
 
 def _rows(
     model: ResponseModel, data: WorldData, targets: _Targets, scales: ValueScales, rows: IntArray
-) -> Rows:
+) -> TrainingRows:
     """Rows on the model's device, standardised; heads that cannot fire are not used."""
 
     def tensor(values: object, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -227,7 +227,7 @@ def _rows(
     short = (1.0 - happened) @ model.needs.float().T > 0
     used = model.possible[action] & model.learned & ~short & (exposure > 0.0)
     standard = standard_values(targets.values[rows], scales)
-    return Rows(
+    return TrainingRows(
         features=model.standard(tensor(data.features[rows])),
         action=action,
         happened=happened,
@@ -240,7 +240,9 @@ def _rows(
 
 
 @torch.no_grad()
-def _finish(models: list[ResponseModel], train: Rows, drawn: Tensor, tuning: Rows) -> None:
+def _finish(
+    models: list[ResponseModel], train: TrainingRows, drawn: Tensor, tuning: TrainingRows
+) -> None:
     """Set slopes by the tuning contacts, rates by each member's own; keep values' residuals."""
     sizes = models[0].sizes
     offset = tuning.happened @ models[0].chain.T
@@ -262,12 +264,12 @@ def _finish(models: list[ResponseModel], train: Rows, drawn: Tensor, tuning: Row
             seen.values[:, head] - m.raw(seen.features, seen.action)[:, sizes.counts + head]
             for m in models
         ]
-        found = np.quantile(torch.cat(left).double().cpu().numpy(), levels)
+        residuals = np.quantile(torch.cat(left).double().cpu().numpy(), levels)
         for model in models:
-            model.residuals[head] = torch.as_tensor(found, dtype=torch.float32)
+            model.residuals[head] = torch.as_tensor(residuals, dtype=torch.float32)
 
 
-def _match(model: ResponseModel, rows: Rows, counted: Tensor) -> None:
+def _match(model: ResponseModel, rows: TrainingRows, counted: Tensor) -> None:
     """Set the rates of a member's heads: of all decisions, then after every kind of action.
 
     The slope of `recalibrate` also shrinks the effects of actions. Rates over all decisions do not

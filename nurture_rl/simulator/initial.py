@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.worlds.heads import ResponseModel
-from nurture_rl.simulator.network import Rows
+from nurture_rl.simulator.network_training import TrainingRows
 
 _STEPS = 12
 _WIDEST = 12.0  # log-odds
@@ -33,7 +33,11 @@ def bootstrap(cluster: Tensor, members: int, generator: torch.Generator) -> Tens
 
 @torch.no_grad()
 def initialise(
-    model: ResponseModel, rows: Rows, drawn: Tensor, precision: float, generator: torch.Generator
+    model: ResponseModel,
+    rows: TrainingRows,
+    drawn: Tensor,
+    precision: float,
+    generator: torch.Generator,
 ) -> None:
     """Start every head at what each action does on average, with nothing known of features.
 

@@ -78,6 +78,6 @@ def _fit(
         return float(loss), slope
 
     start = np.append(np.zeros(shape), [0.5, 0.0])
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
-    share = 0.0 if base is None else float(expit(found.x[-1]))
-    return found.x[:-2].reshape(shape), float(found.x[-2]), share
+    optimum = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    share = 0.0 if base is None else float(expit(optimum.x[-1]))
+    return optimum.x[:-2].reshape(shape), float(optimum.x[-2]), share

@@ -162,15 +162,15 @@ def _propensities(data: WorldData, legal: BoolArray) -> tuple[FloatArray, BoolAr
 
 
 def _warnings(guessed: float, effective: float) -> tuple[str, ...]:
-    found = []
+    warnings = []
     if guessed > 0.0:
-        found.append(
+        warnings.append(
             f"{guessed:.0%} of the decisions have no logged propensity: theirs was fitted to the "
             "features, which cannot undo a choice made by anything else"
         )
     if effective < _LEAST_EFFECTIVE:
-        found.append(
+        warnings.append(
             f"weighting leaves {effective:.0%} of the decisions' worth: the logging policy hardly "
             "ever did what it did not prefer; explore more"
         )
-    return tuple(found)
+    return tuple(warnings)

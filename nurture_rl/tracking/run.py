@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nurture_rl.tracking.store import experiment_id, open_store, patiently, tracking_uri
+from nurture_rl.tracking.mlflow_store import experiment_id, open_store, patiently, tracking_uri
 from nurture_rl.tracking.values import TAG_LENGTH, batches, clean_name, cut, flat_params
 
 if TYPE_CHECKING:

@@ -31,6 +31,6 @@ def adapt(source: str, folder: Path, content: str, seed: int, out: Path) -> None
     Raises:
         LogError: the folder holds no such data set, or changed while it was read.
     """
-    found = ADAPTERS[source](folder, out / "tables", np.random.default_rng(seed))
+    notes = ADAPTERS[source](folder, out / "tables", np.random.default_rng(seed))
     require_unchanged(folder, content)
-    note_source(content, asdict(found), out)
+    note_source(content, asdict(notes), out)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from nurture_rl.appraisal.risk.limits import LimitFinding, LimitKept
-from nurture_rl.simulator.gap.verdict import Trust
-from nurture_rl.workflow.evaluate import Evaluated
+from nurture_rl.appraisal.risk.harm_limits import LimitFinding, LimitKept
+from nurture_rl.simulator.gap.trust import Trust
+from nurture_rl.workflow.judges import Evaluated
 
 LOG, SIMULATOR = "log", "simulator"
 

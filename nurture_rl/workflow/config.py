@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from omegaconf import II, MISSING, DictConfig, OmegaConf
 
 from nurture_envs.fields import hint
-from nurture_rl.appraisal.evaluate import OPEN_EPISODES, EvaluationConfig
+from nurture_rl.appraisal.estimation import OPEN_EPISODES, EvaluationConfig
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import ConfigError
 from nurture_rl.rl.ppo import PPOConfig
@@ -78,7 +78,7 @@ class PolicyConfig:
 
 
 @dataclass
-class PPOPolicy(PolicyConfig):
+class PPOPolicyConfig(PolicyConfig):
     """A policy that PPO trains."""
 
     learner: str = "ppo"
@@ -86,7 +86,7 @@ class PPOPolicy(PolicyConfig):
 
 
 @dataclass
-class LinearThompsonPolicy(PolicyConfig):
+class LinearThompsonPolicyConfig(PolicyConfig):
     """A policy of linear Thompson sampling."""
 
     learner: str = "linear_thompson"
@@ -94,7 +94,7 @@ class LinearThompsonPolicy(PolicyConfig):
 
 
 @dataclass
-class TunedRulesPolicy(PolicyConfig):
+class TunedRulesPolicyConfig(PolicyConfig):
     """Rules whose numbers are searched."""
 
     learner: str = "tuned_rules"

@@ -96,7 +96,7 @@ def _read(source: _Table) -> Decisions:
     order = np.lexsort((column("step"), episode))
     anchor_us = np.asarray(table["anchor"].cast(pa.int64()))
     began_us = anchor_us + source.clock.start_us(column("step").astype(np.int64))
-    found = Decisions(
+    decisions = Decisions(
         features=lists("features", np.float32),
         mask=lists("mask", np.bool_),
         action=source.catalog.indices(column("action").tolist()),
@@ -117,7 +117,7 @@ def _read(source: _Table) -> Decisions:
         event_delay=lists("event_delay", np.int64),
         when=began_us // DAY_US,
     )
-    parts = {name: getattr(found, name)[order] for name in Decisions.__slots__}
+    parts = {name: getattr(decisions, name)[order] for name in Decisions.__slots__}
     for part in parts.values():
         part.setflags(write=False)
     return Decisions(**parts)

@@ -12,16 +12,16 @@ import numpy as np
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
+from nurture_rl.codec import to_record
 from nurture_rl.errors import FitError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
-from nurture_rl.records import to_record
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.report import reality_gap
-from nurture_rl.simulator.gap.verdict import Cause, GapVerdict, NamedCause, verdict
-from nurture_rl.simulator.store import load_learned_world
+from nurture_rl.simulator.gap.trust import Cause, GapVerdict, NamedCause, verdict
+from nurture_rl.simulator.world_files import load_learned_world
 from nurture_rl.workflow.decisions import load_decisions
-from nurture_rl.workflow.world import start_table, world_data
+from nurture_rl.workflow.world_stage import start_table, world_data
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings
@@ -59,12 +59,12 @@ def gap_report(
         learned = load_learned_world(world / "world", journey)
         rng = np.random.default_rng(run.run.seeds.evaluation)
         try:
-            found = reality_gap(learned, held_out, policy, run.gap, rng).to_dict()
+            report = reality_gap(learned, held_out, policy, run.gap, rng).to_dict()
         except FitError as reason:
-            found = unjudged(journey, str(reason))
-        said = found["verdict"]
+            report = unjudged(journey, str(reason))
+        said = report["verdict"]
         workshop.say(f"  {said['trust']}: {said['sentence']}")
-        (out / "gap.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        (out / "gap.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
     return workshop.stage("gap", inputs, build)
 
@@ -100,8 +100,8 @@ def unjudged(journey: Journey, reason: str) -> dict[str, Any]:
 
 def read_gap(folder: Path) -> dict[str, Any]:
     """The report of a stage as plain data."""
-    found: dict[str, Any] = json.loads((folder / "gap.json").read_text("utf-8"))
-    return found
+    report: dict[str, Any] = json.loads((folder / "gap.json").read_text("utf-8"))
+    return report
 
 
 def gap_verdict(folder: Path) -> GapVerdict:

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from scipy.stats import gamma
 
 from nurture_envs.journey import HarmLimit, Journey
-from nurture_rl.appraisal.risk.limits import LimitKept
+from nurture_rl.appraisal.risk.harm_limits import LimitKept
 
 FloatArray = NDArray[np.float64]
 

@@ -85,8 +85,8 @@ def running_log(decisions: Decisions, journey: Journey) -> tuple[RunningLog, Boo
     kept = decisions.take(rows)
     log = _evaluation_log(kept, journey, None)
     lasts = np.maximum(ActionCatalog.of(journey).pause_bins[kept.action], 1)
-    found = RunningLog(log, followup(log, age[rows], horizon, settle, lasts=lasts))
-    return None if found.followed.observed.all() else (found, rows)
+    running = RunningLog(log, followup(log, age[rows], horizon, settle, lasts=lasts))
+    return None if running.followed.observed.all() else (running, rows)
 
 
 def _evaluation_log(kept: Decisions, journey: Journey, reward: FloatArray | None) -> EvaluationLog:

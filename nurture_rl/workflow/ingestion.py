@@ -80,10 +80,10 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
     np.savez(out / "starts.npz", held_out=share, **starts)  # type: ignore[arg-type]
     lone = lone_end(events, usable, journey) if as_of_us is None else None
     strange = unknown_levels(index_contacts(contacts, table), journey)
-    found = [*([lone] if lone else []), *strange]
-    for note in [*found, *_on_signals(made)]:
+    warnings = [*([lone] if lone else []), *strange]
+    for note in [*warnings, *_on_signals(made)]:
         workshop.say(f"  {note}")
-    notes = [*summary.notes, *found]
+    notes = [*summary.notes, *warnings]
     write_json(out / "notes.json", _with_limits(raw / "notes.json", notes))
     write_json(
         out / "decisions.json",
@@ -114,23 +114,23 @@ def _require_share(
         LogError: more than `data.max_refused` is unusable, or nothing is left.
     """
     problem = too_many(tables, data.max_refused)
-    found = [row for row in refusals(tables) if row.table == "decisions"]
+    refused = [row for row in refusals(tables) if row.table == "decisions"]
     if problem is None and not left:
-        problem = f"no decision is left: {told(found)}"
+        problem = f"no decision is left: {told(refused)}"
     if problem is not None:
         kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
         raise LogError(f"{problem}; file, line and reason are in {kept}")
-    if found:
+    if refused:
         workshop.say(
-            f"  {counted(left, 'decision is', 'decisions are')} left; set aside: {told(found)}"
+            f"  {counted(left, 'decision is', 'decisions are')} left; set aside: {told(refused)}"
         )
 
 
 def _with_limits(path: Path, notes: list[str]) -> dict[str, Any]:
     """The source's notes with those of the ingestion among what limits it."""
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    key = "does_not_support" if found.get("does_not_support") else "limits"
-    return found | {key: [*found.get(key, []), *notes]} if notes else found
+    record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    key = "does_not_support" if record.get("does_not_support") else "limits"
+    return record | {key: [*record.get(key, []), *notes]} if notes else record
 
 
 def _on_signals(made: DecisionTable) -> list[str]:
@@ -187,8 +187,8 @@ def _no_decisions(workshop: Workshop, summary: IngestSummary, tables: Path, out:
             "probabilities and mask, or let the policy server log them"
         )
     kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
-    found = told([row for row in refusals(tables) if row.table == "decisions"])
-    return f"all {read.read} decisions were refused: {found}; file, line and reason are in {kept}"
+    refused = told([row for row in refusals(tables) if row.table == "decisions"])
+    return f"all {read.read} decisions were refused: {refused}; file, line and reason are in {kept}"
 
 
 def complete_until(data: DataConfig, say: Say) -> int | None:

@@ -28,16 +28,16 @@ from nurture_rl.interchange.episodes import Episodes, Subject, episodes_of
 from nurture_rl.interchange.minari_files import write_minari
 from nurture_rl.interchange.played import played_episodes
 from nurture_rl.ope.log import as_single_decisions, evaluation_log, first_rows
-from nurture_rl.outcome import Outcome
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
+from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import PolicyConfig, RunConfig, settings
 from nurture_rl.workflow.decisions import Decisions, load_decisions
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.world import learned_simulation
+from nurture_rl.workflow.world_stage import learned_simulation
 
 Features = NDArray[np.float32]
 FORMATS = ("minari", "d3rlpy")
@@ -57,9 +57,9 @@ class InterchangeConfig(RunConfig):
     env_id: str | None = None  # registered environment that Minari shall name
 
 
-def interchange(config: DictConfig) -> Outcome:
+def interchange(config: DictConfig) -> VerbResult:
     """The verb `interchange`."""
-    return Outcome({"written": run_interchange(config)})
+    return VerbResult({"written": run_interchange(config)})
 
 
 def run_interchange(config: DictConfig) -> Path:

@@ -11,10 +11,10 @@ import numpy as np
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
-from nurture_rl.appraisal.appendices import Beside, StillRunning
 from nurture_rl.appraisal.evaluation import LOGGED
-from nurture_rl.appraisal.kpis import Kpi
-from nurture_rl.appraisal.risk.limits import Limit
+from nurture_rl.appraisal.kpis import KpiQuestion
+from nurture_rl.appraisal.risk.harm_limits import Limit
+from nurture_rl.appraisal.risk_profile import LogAnnotations, StillRunning
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.policies.policy import FloatArray, Policy
 from nurture_rl.workflow.bar import Field, field_of
@@ -31,7 +31,7 @@ class HeldOut:
     """The decisions that policies are judged on."""
 
     log: EvaluationLog
-    beside: Beside
+    beside: LogAnnotations
     left_out: int  # decisions of training contacts, or whose outcome is not known yet
 
 
@@ -45,7 +45,7 @@ def held_out(decisions: Decisions, journey: Journey) -> HeldOut:
     rows = held_out_rows(decisions, journey)
     log, names = held_out_log(decisions, journey), FeatureSpec.of(journey).columns
     amounts = decisions.amounts[rows]
-    beside = Beside(
+    beside = LogAnnotations(
         day=decisions.when[rows].astype("datetime64[D]"),
         segments=_segments(journey, log.features[first_rows(log)]) or few_levels(log, names),
         kpis=_kpis(journey, amounts),
@@ -60,10 +60,10 @@ def held_out(decisions: Decisions, journey: Journey) -> HeldOut:
 
 
 def _running(decisions: Decisions, journey: Journey) -> StillRunning | None:
-    found = running_log(decisions, journey)
-    if found is None:
+    running = running_log(decisions, journey)
+    if running is None:
         return None
-    of, rows = found
+    of, rows = running
     return StillRunning(of, tuple(kpi.amounts for kpi in _kpis(journey, decisions.amounts[rows])))
 
 
@@ -88,10 +88,11 @@ def field_on(
     return field_of(learned, [reference, *programs], tables)
 
 
-def _kpis(journey: Journey, amounts: FloatArray) -> tuple[Kpi, ...]:
+def _kpis(journey: Journey, amounts: FloatArray) -> tuple[KpiQuestion, ...]:
     entries = [("north star", journey.north_star), *(("supporting", k) for k in journey.supporting)]
     return tuple(
-        Kpi(kpi.name, role, kpi.better, _sum_of(journey, amounts, kpi.of)) for role, kpi in entries
+        KpiQuestion(kpi.name, role, kpi.better, _sum_of(journey, amounts, kpi.of))
+        for role, kpi in entries
     )
 
 
@@ -102,37 +103,37 @@ def _sum_of(journey: Journey, amounts: FloatArray, channels: Sequence[str]) -> F
 
 def _factors(journey: Journey) -> dict[str, tuple[str, ...]]:
     """The factors that a lift is broken down by, and each action's level, [a] each."""
-    found: dict[str, list[str]] = {"routing": [], "offer": [], "content": [], "timing": []}
+    levels_of: dict[str, list[str]] = {"routing": [], "offer": [], "content": [], "timing": []}
     for action in ActionCatalog.of(journey).actions:
         message = action.message
         pause = action.routing == "pause"
-        found["routing"].append(f"pause:{action.bins}" if pause else action.routing)
-        found["content"].append("" if message is None else message.id)
-        found["offer"].append("" if message is None else message.offer)
-        found["timing"].append("" if message is None else str(action.slot))
-    return {name: tuple(levels) for name, levels in found.items() if len(set(levels)) > 1}
+        levels_of["routing"].append(f"pause:{action.bins}" if pause else action.routing)
+        levels_of["content"].append("" if message is None else message.id)
+        levels_of["offer"].append("" if message is None else message.offer)
+        levels_of["timing"].append("" if message is None else str(action.slot))
+    return {name: tuple(levels) for name, levels in levels_of.items() if len(set(levels)) > 1}
 
 
 def _segments(journey: Journey, first: Any) -> dict[str, Labels]:
     """The attributes with named levels, as labels of the episodes."""
-    spec, found = FeatureSpec.of(journey), {}
+    spec, segments = FeatureSpec.of(journey), {}
     for feature in journey.features:
         if feature.kind == "attribute" and 2 <= len(feature.levels) <= 12:
             columns = [spec.column(name) for name in spec.names(feature)]
             held = first[:, columns]
             names = np.array([*feature.levels, "other"], dtype=object)
             place = np.where(held.max(axis=1) > 0.0, held.argmax(axis=1), len(feature.levels))
-            found[feature.name] = names[place]
-    return found
+            segments[feature.name] = names[place]
+    return segments
 
 
 def _harms(journey: Journey, amounts: FloatArray) -> dict[str, FloatArray]:
-    found: dict[str, FloatArray] = {}
+    harms: dict[str, FloatArray] = {}
     for kind, name in HARMS.items():
         of = [signal.name for signal in journey.signals if signal.type == kind]
         if of:
-            found[name] = _sum_of(journey, amounts, of)
-    return found
+            harms[name] = _sum_of(journey, amounts, of)
+    return harms
 
 
 def _limits(journey: Journey, amounts: FloatArray) -> tuple[Limit, ...]:

@@ -25,7 +25,7 @@ def journey_targets(targets: Mapping[str, Any], journey: Journey) -> dict[str, P
         ConfigError: a description that cannot be followed; names the policy.
     """
     context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
-    found: dict[str, Policy] = {}
+    policies: dict[str, Policy] = {}
     for name, given in targets.items():
         if not isinstance(given, Mapping) or len(given) != 1 or next(iter(given)) not in KINDS:
             told = list(given) if isinstance(given, Mapping) else given
@@ -35,13 +35,13 @@ def journey_targets(targets: Mapping[str, Any], journey: Journey) -> dict[str, P
             )
         ((kind, value),) = given.items()
         try:
-            found[name] = build_policy(_description(kind, value), context)
+            policies[name] = build_policy(_description(kind, value), context)
         except NurtureError as error:
             raise ConfigError(
                 f"targets.{name}.{kind}: {error}; an id's colon in a mapping is written \\: on the "
                 "command line"
             ) from error
-    return found
+    return policies
 
 
 def _description(kind: str, value: Any) -> Any:

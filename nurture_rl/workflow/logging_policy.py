@@ -91,12 +91,12 @@ def logging_policy(
     def build(out: Path) -> None:
         decisions = load_decisions(ingested, journey, data.held_out)
         rng = np.random.default_rng(run.run.seeds.log)
-        found = described(data.logging, decisions, journey, rng)
-        workshop.say(f"  {found.sentence}")
+        logging = described(data.logging, decisions, journey, rng)
+        workshop.say(f"  {logging.sentence}")
         told = {
-            "description": found.description,
-            "distance": found.distance,
-            "sentence": found.sentence,
+            "description": logging.description,
+            "distance": logging.distance,
+            "sentence": logging.sentence,
         }
         (out / "logging.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
 

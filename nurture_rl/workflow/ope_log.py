@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_rl.appraisal.appendices import Beside
+from nurture_rl.appraisal.risk_profile import LogAnnotations
 from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.admission import Admission, reasons_counted
 from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.ope.log import EvaluationLog, first_rows
-from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 
 Labels = NDArray[np.object_]
 LEVELS = 8  # most groups of a feature that is broken down by
@@ -25,17 +25,19 @@ class OpenedLog:
     """A log and its target policies, ready to be judged."""
 
     log: EvaluationLog
-    policies: Mapping[str, TargetPolicy | Tabled]
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy]
     reference: str  # a policy's name, or "logged"
     rules: str | None
     candidates: tuple[str, ...] | None  # may be put forward; None: all but reference and rules
-    beside: Beside
+    beside: LogAnnotations
     facts: Mapping[str, Any]  # about the source, for the report
     refused: tuple[RefusedRow, ...] = field(default=())
 
 
 def of_admission(
-    admission: Admission, policies: Mapping[str, TargetPolicy | Tabled], about: Mapping[str, Any]
+    admission: Admission,
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy],
+    about: Mapping[str, Any],
 ) -> OpenedLog:
     """A foreign log, with the policies it is asked about.
 
@@ -57,7 +59,7 @@ def of_admission(
         reference=about["reference"],
         rules=about["rules"],
         candidates=None,
-        beside=Beside(
+        beside=LogAnnotations(
             day=admission.day,
             segments=segments,
             harms=admission.outcomes,
@@ -82,7 +84,7 @@ def of_admission(
 
 
 def _levels(given: Mapping[str, Any], actions: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    found = {}
+    levels_of = {}
     for factor, by_action in given.items():
         if not isinstance(by_action, Mapping):
             raise ConfigError(
@@ -92,8 +94,8 @@ def _levels(given: Mapping[str, Any], actions: tuple[str, ...]) -> dict[str, tup
         lacking = [action for action in actions if action not in known]
         if lacking:
             raise ConfigError(f"data.levels.{factor}: expected a level of {', '.join(lacking)} too")
-        found[str(factor)] = tuple(known[action] for action in actions)
-    return found
+        levels_of[str(factor)] = tuple(known[action] for action in actions)
+    return levels_of
 
 
 def few_levels(log: EvaluationLog, names: tuple[str, ...], most: int = 4) -> dict[str, Labels]:
@@ -105,11 +107,11 @@ def few_levels(log: EvaluationLog, names: tuple[str, ...], most: int = 4) -> dic
         most: features that are kept, the first ones.
     """
     first = log.features[first_rows(log)]
-    found: dict[str, Labels] = {}
+    segments: dict[str, Labels] = {}
     for name, column in zip(names, first.T, strict=True):
-        if len(found) == most:
+        if len(segments) == most:
             break
         levels, level = np.unique(column, return_inverse=True)
         if 2 <= levels.size <= LEVELS:
-            found[name] = np.array([f"{value:g}" for value in levels], dtype=object)[level]
-    return found
+            segments[name] = np.array([f"{value:g}" for value in levels], dtype=object)[level]
+    return segments

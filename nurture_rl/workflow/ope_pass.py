@@ -21,7 +21,7 @@ from nurture_rl.interchange.frame_batches import needed
 from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.ope.contact_hash import HashArray, mixed
-from nurture_rl.ope.streaming.decisions import batch_sums
+from nurture_rl.ope.streaming.batch_sums import batch_sums
 from nurture_rl.ope.streaming.passes import Pace, RowGroup, batches, in_order, joined
 from nurture_rl.ope.streaming.policy_sums import LogSums, added, arrays_of, from_arrays, no_sums
 from nurture_rl.progress import PROGRESS
@@ -95,7 +95,7 @@ def _nothing(prepared: Prepared) -> LogSums:
 
 def _group(sampled: Sampled, prepared: Prepared, run: OpeConfig, group: RowGroup) -> Passed:
     """The sums of one unit."""
-    door, found = sampled.door, Passed(_nothing(prepared), groups=1)
+    door, passed = sampled.door, Passed(_nothing(prepared), groups=1)
     columns = needed(door.columns, door.meaning)
     for table, first in batches(door.path, group, columns, run.stream.batch_rows):
         batch = door.batch(table, first)
@@ -106,8 +106,8 @@ def _group(sampled: Sampled, prepared: Prepared, run: OpeConfig, group: RowGroup
             sums = batch_sums(log, batch.contact, targets, prepared.summing)
         looked = batch.decision[mixed(batch.decision) >> _LOOKED_SHIFT == 0]
         kinds = _kinds(batch.refused)
-        found = _together(found, Passed(sums, 0, batch.read, 1, kinds, batch.refused, looked))
-    return found
+        passed = _together(passed, Passed(sums, 0, batch.read, 1, kinds, batch.refused, looked))
+    return passed
 
 
 def _together(first: Passed, second: Passed) -> Passed:

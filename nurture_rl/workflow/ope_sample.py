@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.interchange.admission import Admission, require_share
-from nurture_rl.interchange.frame_batches import Batch, FrameDoor, needed, open_door
+from nurture_rl.interchange.frame_batches import FrameBatch, FrameDoor, needed, open_door
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, notes_of
 from nurture_rl.ope.contact_hash import HashArray, bucket_of
 from nurture_rl.ope.streaming.moments import MomentsConfig
 from nurture_rl.ope.streaming.passes import RowGroup, batches, row_groups
-from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.config import record
 from nurture_rl.workflow.ope_config import OpeConfig
@@ -36,7 +36,7 @@ class Sampled:
     admission: Admission  # of the sample; its log's clusters are buckets of contacts
     contacts: HashArray  # of the sample, [m]
     whole: bool  # the sample is all of the table
-    policies: Mapping[str, TargetPolicy | Tabled]
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy]
 
 
 def streams(run: OpeConfig) -> bool:
@@ -95,22 +95,22 @@ def _rows_in(path: Path) -> int:
         return 0  # the engine in memory says what is wrong with it
 
 
-def _read(door: FrameDoor, groups: Sequence[RowGroup], total: int, most: int) -> list[Batch]:
+def _read(door: FrameDoor, groups: Sequence[RowGroup], total: int, most: int) -> list[FrameBatch]:
     """All rows in one batch, or the first rows of every row group, so many of each as its share."""
     columns = needed(door.columns, door.meaning)
     if total <= most:
         with pq.ParquetFile(door.path) as file:
             return [door.batch(file.read(columns), 0)]
-    found = []
+    parts = []
     for group in groups:
         rows = -(-group.n_rows * most // total)
         if rows:
             table, first = next(batches(door.path, group, columns, rows))
-            found.append(door.batch(table, first))
-    return found
+            parts.append(door.batch(table, first))
+    return parts
 
 
-def _joined(read: Iterable[Batch]) -> tuple[Admission, HashArray]:
+def _joined(read: Iterable[FrameBatch]) -> tuple[Admission, HashArray]:
     """Batches as one, their contacts grouped by bucket."""
     kept = [(one.admission, one.contact) for one in read if one.admission is not None]
     logs = [admission.log for admission, _ in kept]

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.appraisal.evaluate import EvaluationConfig
+from nurture_rl.appraisal.estimation import EvaluationConfig
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.streamed import appraise_sums, prepare
 from nurture_rl.logs.quarantine import causes_first
 from nurture_rl.ope.checks.findings import Finding, LogChecks, Severity
-from nurture_rl.ope.streaming.decisions import contacts_counted
+from nurture_rl.ope.streaming.batch_sums import contacts_counted
 from nurture_rl.ope.streaming.policy_sums import arrays_of
 from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.ope_config import OpeConfig
@@ -118,10 +118,10 @@ def _copies(passed: Passed) -> Finding | None:
     looked = passed.looked_at.size
     if looked == 0:
         return None
-    found = looked - int(np.unique(passed.looked_at).size)
+    copies = looked - int(np.unique(passed.looked_at).size)
     least = int(np.ceil(np.log(1.0 - _SURE) / np.log(1.0 - 1.0 / LOOKED_AT)))
-    numbers = {"copies": float(found), "looked_at": float(looked)}
-    if not found:
+    numbers = {"copies": float(copies), "looked_at": float(looked)}
+    if not copies:
         return Finding(
             "decision-copies",
             Severity.OK,
@@ -133,8 +133,8 @@ def _copies(passed: Passed) -> Finding | None:
         "decision-copies",
         Severity.REFUSE,
         numbers,
-        f"{found:,} of the {looked:,} decision ids looked at (1 in {LOOKED_AT}) come twice: about "
-        f"{found * LOOKED_AT:,} decisions of the log are counted twice",
+        f"{copies:,} of the {looked:,} decision ids looked at (1 in {LOOKED_AT}) come twice: about "
+        f"{copies * LOOKED_AT:,} decisions of the log are counted twice",
         "keep one row of each decision; the engine in memory (stream.engine=memory) sets copies "
         "aside by itself",
     )

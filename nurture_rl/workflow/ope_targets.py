@@ -14,7 +14,7 @@ from nurture_envs.fields import hint
 from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.admission import Admission
 from nurture_rl.interchange.rounding import sums_to_one
-from nurture_rl.ope.targets import Tabled, TargetPolicy, target_on_log
+from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy, target_on_log
 from nurture_rl.policies.policy import normalised
 from nurture_rl.release.onnx_policy import OnnxPolicy
 from nurture_rl.wording import counted
@@ -42,7 +42,7 @@ class Weighted:
 
 
 def where_undefined(
-    policies: Mapping[str, TargetPolicy | Tabled], admission: Admission
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy], admission: Admission
 ) -> tuple[str, ...]:
     """A note for each policy that has rows in which it takes all legal actions alike."""
     notes = []
@@ -62,7 +62,7 @@ def columns_of(targets: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     Raises:
         ConfigError: a description of no known kind.
     """
-    found = {}
+    columns = {}
     for name, spec in targets.items():
         kind, value = _kind(name, spec)
         if kind == "columns":
@@ -71,13 +71,13 @@ def columns_of(targets: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
                     f"targets.{name}.columns: expected a column of each action's probability, or "
                     f"one of lists, got {value!r}"
                 )
-            found[name] = (value,) if isinstance(value, str) else tuple(map(str, value))
-    return found
+            columns[name] = (value,) if isinstance(value, str) else tuple(map(str, value))
+    return columns
 
 
 def target_policies(
     targets: Mapping[str, Any], admission: Admission
-) -> dict[str, TargetPolicy | Tabled]:
+) -> dict[str, TargetPolicy | TabulatedPolicy]:
     """Every policy a configuration describes.
 
     `columns`: probability columns of the table. `always`: one action where it is legal.
@@ -90,8 +90,8 @@ def target_policies(
         ConfigError: a description that cannot be followed; names the policy.
         BundleError: a file that is no such graph.
     """
-    found: dict[str, TargetPolicy | Tabled] = {
-        name: Tabled(table) for name, table in admission.targets.items()
+    policies: dict[str, TargetPolicy | TabulatedPolicy] = {
+        name: TabulatedPolicy(table) for name, table in admission.targets.items()
     }
     later: dict[str, Any] = {}
     for name, spec in targets.items():
@@ -99,14 +99,16 @@ def target_policies(
         if kind == "toward":
             later[name] = value
         elif kind != "columns":
-            found[name] = _built(name, kind, value, admission)
+            policies[name] = _built(name, kind, value, admission)
     for name, value in later.items():
-        found[name] = _toward(name, value, found, admission)
-    return {name: found[name] for name in (*admission.targets, *targets) if name in found}
+        policies[name] = _toward(name, value, policies, admission)
+    return {name: policies[name] for name in (*admission.targets, *targets) if name in policies}
 
 
 def on_batch(
-    policies: Mapping[str, TargetPolicy | Tabled], targets: Mapping[str, Any], batch: Admission
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy],
+    targets: Mapping[str, Any],
+    batch: Admission,
 ) -> dict[str, FloatArray]:
     """Probabilities of the policies on another part of the log they were described for.
 
@@ -121,21 +123,21 @@ def on_batch(
     Raises:
         ProbabilityError, ShapeError: a policy's answer is no distribution over legal actions.
     """
-    found: dict[str, TargetPolicy | Tabled] = {
-        name: policy for name, policy in policies.items() if not isinstance(policy, Tabled)
+    built: dict[str, TargetPolicy | TabulatedPolicy] = {
+        name: policy for name, policy in policies.items() if not isinstance(policy, TabulatedPolicy)
     }
-    found |= {name: Tabled(table) for name, table in batch.targets.items()}
+    built |= {name: TabulatedPolicy(table) for name, table in batch.targets.items()}
     for name in policies:
-        if name not in found:  # a step from what was logged is of the rows at hand
-            found[name] = _toward(name, _kind(name, targets[name])[1], found, batch)
-    return {name: _answer(name, found[name], name in batch.targets, batch) for name in policies}
+        if name not in built:  # a step from what was logged is of the rows at hand
+            built[name] = _toward(name, _kind(name, targets[name])[1], built, batch)
+    return {name: _answer(name, built[name], name in batch.targets, batch) for name in policies}
 
 
 def _answer(
-    name: str, policy: TargetPolicy | Tabled, checked: bool, batch: Admission
+    name: str, policy: TargetPolicy | TabulatedPolicy, checked: bool, batch: Admission
 ) -> FloatArray:
     """A policy's probabilities; what came in columns was checked at the door."""
-    if checked and isinstance(policy, Tabled):
+    if checked and isinstance(policy, TabulatedPolicy):
         return policy.probabilities
     return target_on_log(batch.log, policy, name, batch.log.n_rows).probabilities
 
@@ -217,15 +219,18 @@ def _number(what: str, value: Any) -> float:
 
 
 def _toward(
-    name: str, value: Any, found: Mapping[str, TargetPolicy | Tabled], admission: Admission
-) -> Tabled:
+    name: str,
+    value: Any,
+    policies: Mapping[str, TargetPolicy | TabulatedPolicy],
+    admission: Admission,
+) -> TabulatedPolicy:
     log = admission.log
     if not isinstance(value, Mapping) or set(value) != {"policy", "share"}:
         raise ConfigError(f"targets.{name}.toward: expected policy and share, got {value!r}")
     share = _number(f"targets.{name}.toward: the share", value["share"])
-    if value["policy"] not in found or not 0.0 <= share <= 1.0:
+    if value["policy"] not in policies or not 0.0 <= share <= 1.0:
         raise ConfigError(
-            f"targets.{name}.toward: expected a policy among {', '.join(found)} and a share in "
+            f"targets.{name}.toward: expected a policy among {', '.join(policies)} and a share in "
             f"[0, 1], got {dict(value)}"
         )
     if log.logged_probabilities is None:
@@ -233,5 +238,5 @@ def _toward(
             f"targets.{name}.toward: a step from the logging policy needs its whole distribution; "
             "name data.columns.logged_probabilities"
         )
-    goal = target_on_log(log, found[value["policy"]], str(value["policy"]), 65_536).probabilities
-    return Tabled((1.0 - share) * log.logged_probabilities + share * goal)
+    goal = target_on_log(log, policies[value["policy"]], str(value["policy"]), 65_536).probabilities
+    return TabulatedPolicy((1.0 - share) * log.logged_probabilities + share * goal)

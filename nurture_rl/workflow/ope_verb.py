@@ -18,19 +18,19 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from nurture_rl.appraisal.appraise import appraise
-from nurture_rl.appraisal.evaluate import EvaluationConfig
+from nurture_rl.appraisal.estimation import EvaluationConfig
 from nurture_rl.appraisal.evaluation import plain
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
-from nurture_rl.outcome import Outcome
+from nurture_rl.ope.named_estimators import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.progress import PROGRESS
 from nurture_rl.report.headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report
 from nurture_rl.report.ope_source import OpeSource
 from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.about_run import about_run
 from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
@@ -102,11 +102,11 @@ def run_ope(config: DictConfig) -> Finished:
     return Finished(appraisal.verdict, folder, EXIT_CODES[appraisal.verdict])
 
 
-def ope(config: DictConfig) -> Outcome:
+def ope(config: DictConfig) -> VerbResult:
     """The verb `ope`, whose exit code says the verdict."""
-    found = run_ope(config)
-    report = found.folder / "ope.html"
-    return Outcome({"verdict": found.verdict.value, "report": report}, found.exit_code)
+    result = run_ope(config)
+    report = result.folder / "ope.html"
+    return VerbResult({"verdict": result.verdict.value, "report": report}, result.exit_code)
 
 
 def appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appraisal:

@@ -13,17 +13,17 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.about_run import about_run
 from nurture_rl.workflow.collect import raw_log
 from nurture_rl.workflow.config import IN_THE_WORLD, Settings
-from nurture_rl.workflow.evaluate import evaluation
 from nurture_rl.workflow.gap import gap_report
-from nurture_rl.workflow.gap_page import gap_page
+from nurture_rl.workflow.gap_page_stage import gap_page
 from nurture_rl.workflow.ingestion import ingest
-from nurture_rl.workflow.learned import learned_policy
+from nurture_rl.workflow.judges import evaluation
 from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
+from nurture_rl.workflow.policy_stage import learned_policy
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.run_page import Made, run_page
 from nurture_rl.workflow.stages import Say, Workshop
 from nurture_rl.workflow.training import Training
-from nurture_rl.workflow.world import learned_world
+from nurture_rl.workflow.world_stage import learned_world
 
 _PACKAGES = ("nurture-rl", "torch", "numpy", "gymnasium", "mlflow", "duckdb")  # told on the page
 

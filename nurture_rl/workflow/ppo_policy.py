@@ -7,7 +7,7 @@ from pathlib import Path
 from nurture_rl.rl.actor_files import save_actor
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
 from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
-from nurture_rl.workflow.world import learned_simulation
+from nurture_rl.workflow.world_stage import learned_simulation
 
 
 def ppo_policy(task: Training, config: PPOConfig, out: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
-from nurture_rl.logs.adapters.reference import write_reference_log
+from nurture_rl.logs.adapters.reference_tables import write_reference_log
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.raw_folder import write_json
 

@@ -26,7 +26,7 @@ _SAME = ("episode_id", "step", "action")  # of two rows of one decision id
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class QuarantinedRow:
     """One row that was set aside."""
 
     table: str
@@ -116,10 +116,10 @@ def settle(tables: Path, reasons: Mapping[str, str]) -> None:
     path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def refusals(tables: Path) -> list[Refusal]:
+def refusals(tables: Path) -> list[QuarantinedRow]:
     """Everything that was set aside, by table, file and line."""
     return [
-        Refusal(row["table"], row["file"], row["line"], row["reason"])
+        QuarantinedRow(row["table"], row["file"], row["line"], row["reason"])
         for row in _quarantined(tables)
     ]
 
@@ -134,12 +134,12 @@ def too_many(tables: Path, max_refused: float) -> str | None:
         tables: the checked tables, their quarantine and summary.
         max_refused: largest share of any table's rows that may be set aside, in [0, 1].
     """
-    found = refusals(tables)
+    refused = refusals(tables)
     summary = json.loads((tables / "summary.json").read_text("utf-8"))
     for table in summary["tables"]:
         counted = [
             row
-            for row in found
+            for row in refused
             if row.table == table["table"] and not row.reason.startswith(_TAKES_NOTHING)
         ]
         if len(counted) > max_refused * table["read"]:
@@ -151,10 +151,10 @@ def too_many(tables: Path, max_refused: float) -> str | None:
     return None
 
 
-def told(found: Sequence[Refusal], kinds: int = 3) -> str:
+def told(refused: Sequence[QuarantinedRow], kinds: int = 3) -> str:
     """The kinds of problem, causes first, each with its count and first example."""
-    counts = Counter(row.reason.split(":")[0] for row in found)
-    first = {row.reason.split(":")[0]: row for row in reversed(found)}
+    counts = Counter(row.reason.split(":")[0] for row in refused)
+    first = {row.reason.split(":")[0]: row for row in reversed(refused)}
     return "; ".join(
         f"{rows} with {kind} (first {first[kind].file}, line {first[kind].line}: "
         f"{first[kind].reason.split(':', 1)[-1].strip()})"
@@ -164,16 +164,16 @@ def told(found: Sequence[Refusal], kinds: int = 3) -> str:
 
 def refused_facts(tables: Path) -> dict[str, Any]:
     """What an evaluation's report says of the decisions that were set aside, and of other rows."""
-    found = refusals(tables)
+    refused = refusals(tables)
     summary = json.loads((tables / "summary.json").read_text("utf-8"))
     counts = {table["table"]: table for table in summary["tables"]}
-    decisions = [row for row in found if row.table == TableKind.DECISIONS]
+    decisions = [row for row in refused if row.table == TableKind.DECISIONS]
     kinds = Counter(row.reason.split(":")[0] for row in decisions)
     first = {row.reason.split(":")[0]: row for row in reversed(decisions)}
     others = [
         f"{table['quarantined']} of {table['read']} {name} "
         f"{plural(table['quarantined'], 'was', 'were')} set aside: "
-        + told([row for row in found if row.table == name])
+        + told([row for row in refused if row.table == name])
         for name, table in counts.items()
         if name != TableKind.DECISIONS and table["quarantined"]
     ]
@@ -190,14 +190,14 @@ def refused_facts(tables: Path) -> dict[str, Any]:
 
 def _without_propensity(decisions: pa.Table, max_refused: float) -> dict[str, str]:
     lacking = decisions.filter(pc.is_null(decisions["propensity"]))
-    found = {
+    reasons = {
         row["episode_id"]: f"missing propensity: decision {row['decision_id']!r} of episode "
         f"{row['episode_id']!r} has none, and 1 is no stand-in for it"
         for row in lacking.select(["episode_id", "decision_id"]).to_pylist()
     }
-    broken = pc.is_in(decisions["episode_id"], value_set=pa.array(list(found), pa.string()))
+    broken = pc.is_in(decisions["episode_id"], value_set=pa.array(list(reasons), pa.string()))
     few = (pc.sum(broken).as_py() or 0) <= max_refused * len(decisions)
-    return found if few else {}
+    return reasons if few else {}
 
 
 def _quarantined(tables: Path) -> Iterator[dict[str, Any]]:
@@ -208,11 +208,11 @@ def _quarantined(tables: Path) -> Iterator[dict[str, Any]]:
 def _row(text: str) -> dict[str, Any]:
     """The refused row as far as it can be read: an unreadable line may still be an object."""
     try:
-        found = json.loads(text)
-        found = json.loads(found) if isinstance(found, str) else found
+        value = json.loads(text)
+        value = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _contact(raw: Mapping[str, Any], contact_of: Mapping[str, str]) -> str | None:

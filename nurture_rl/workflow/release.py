@@ -18,16 +18,16 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.release.bundle import BundleContent, load_bundle, write_bundle
 from nurture_rl.release.card import PolicyCard
-from nurture_rl.release.causes import Cause
 from nurture_rl.release.gate import RULES, GateConfig, GateDecision, GateEvidence, gate
+from nurture_rl.release.gate_reasons import GateCause
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import random_states
-from nurture_rl.simulator.gap.verdict import GapVerdict, Trust
+from nurture_rl.simulator.gap.trust import GapVerdict, Trust
 from nurture_rl.workflow.bar_limits import BarLimit, bar_limits
+from nurture_rl.workflow.candidates import evidence_on, in_order
 from nurture_rl.workflow.decisions import load_decisions
-from nurture_rl.workflow.evaluate import Evaluated, read_evaluated
-from nurture_rl.workflow.evidence import evidence_on, in_order
 from nurture_rl.workflow.gap import gap_verdict
+from nurture_rl.workflow.judges import Evaluated, read_evaluated
 from nurture_rl.workflow.learn import load_core, load_policy
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def release(
     }
 
     def build(out: Path) -> None:
-        found = read_evaluated(judged)
+        evaluated = read_evaluated(judged)
         record: dict[str, Any] = {
             "verdict": REFUSED,
             "candidate": None,
@@ -71,18 +71,18 @@ def release(
             "policy_id": None,
             "asked": run.run.release.policy is None,
             "asks_of_world": run.run.release.world,
-            "bar": asdict(found.bar),
-            "left_out": dict(found.left_out),
+            "bar": asdict(evaluated.bar),
+            "left_out": dict(evaluated.left_out),
             "judged": [],
         }
         if run.run.release.policy is not None:
             record |= _as_it_is(run)
             card = _card(journey, ingested, record["exported"])
-        elif not found.appraisal.candidates:
-            record |= _told(_nobody(found.left_out))
+        elif not evaluated.appraisal.candidates:
+            record |= _told(_nobody(evaluated.left_out))
         else:
-            asked = judged_candidates(found, gap_verdict(gap), run)
-            record |= outcome(asked, found)
+            asked = judged_candidates(evaluated, gap_verdict(gap), run)
+            record |= outcome(asked, evaluated)
             card = _judged_card(journey, ingested, record, asked)
         if record["exported"] is not None:
             record["policy_id"] = _bundle(
@@ -93,19 +93,19 @@ def release(
     return workshop.stage("release", inputs, build)
 
 
-def judged_candidates(found: Evaluated, verdict: GapVerdict, run: Settings) -> Judged:
+def judged_candidates(evaluated: Evaluated, verdict: GapVerdict, run: Settings) -> Judged:
     """The gate's answer on every candidate, the one to prefer first.
 
     Every bound holds for all candidates together, so the best of them may be picked afterwards.
     """
-    asks, names = run.run.release, in_order(found, verdict.trust)
+    asks, names = run.run.release, in_order(evaluated, verdict.trust)
     level = simultaneous_level(asks.level, len(names))
     config = GateConfig(asks.margin, level, judged_world=True, ranking=asks.world == "ranking")
-    evidence = [evidence_on(name, found, verdict) for name in names]
+    evidence = [evidence_on(name, evaluated, verdict) for name in names]
     return [(one, gate(one, config)) for one in evidence]
 
 
-def outcome(asked: Judged, found: Evaluated) -> dict[str, Any]:
+def outcome(asked: Judged, evaluated: Evaluated) -> dict[str, Any]:
     """What is released: the first that passes, the bar where it is enough, else nothing."""
     evidence, decision = next((pair for pair in asked if pair[1].passed), asked[0])
     record: dict[str, Any] = {
@@ -119,13 +119,13 @@ def outcome(asked: Judged, found: Evaluated) -> dict[str, Any]:
             for one, answer in asked
         ],
     }
-    bar = found.bar.name
+    bar = evaluated.bar.name
     if decision.passed:
         return record | {"verdict": RELEASED, "exported": evidence.candidate}
     if bar is not None and all(answer.rules_enough for _, answer in asked):
         world = evidence.world
-        held = bar_limits(found, Trust.NOTHING if world is None else world.trust)
-        told = {"bar_limits": [asdict(one) for one in held], **_enough(bar, found, held)}
+        held = bar_limits(evaluated, Trust.NOTHING if world is None else world.trust)
+        told = {"bar_limits": [asdict(one) for one in held], **_enough(bar, evaluated, held)}
         return record | {"verdict": RULES, **told}
     return record
 
@@ -138,17 +138,17 @@ def _reasons(decision: GateDecision) -> dict[str, Any]:
 
 def _told(reason: str) -> dict[str, Any]:
     """A reason that no check found."""
-    return {"reasons": [reason], "causes": [asdict(Cause(reason, (), (reason,)))]}
+    return {"reasons": [reason], "causes": [asdict(GateCause(reason, (), (reason,)))]}
 
 
-def _enough(bar: str, found: Evaluated, held: Sequence[BarLimit]) -> dict[str, Any]:
+def _enough(bar: str, evaluated: Evaluated, held: Sequence[BarLimit]) -> dict[str, Any]:
     """The bar for the bundle, if the world puts it above the reference; else nothing new.
 
     Nor is it bundled where a judge finds that it breaks a limit on harm.
     """
-    reference = found.appraisal.evaluation.reference
+    reference = evaluated.appraisal.evaluation.reference
     enough = f"Rules are enough: no learned policy is shown to earn more than `{bar}`"
-    above = found.simulator.policies[bar].difference_lower > 0.0
+    above = evaluated.simulator.policies[bar].difference_lower > 0.0
     if not above and bar != reference:
         stay = f"nor is `{bar}` shown to earn more than `{reference}`, so stay with `{reference}`"
         return {"exported": None, "sentence": f"{enough}, {stay}."}

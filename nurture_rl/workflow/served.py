@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.errors import GateRefusal
-from nurture_rl.outcome import Outcome
-from nurture_rl.serving.main import ServeOptions, serve_bundle
+from nurture_rl.serving.server import ServeOptions, serve_bundle
+from nurture_rl.verb_result import VerbResult
 from nurture_rl.workflow.stages import RECORD
 
 _ZONE = "Europe/Berlin"
 
 
-def serve(options: ServeOptions) -> Outcome:
+def serve(options: ServeOptions) -> VerbResult:
     """Serve until interrupted.
 
     Raises:
@@ -27,7 +27,7 @@ def serve(options: ServeOptions) -> Outcome:
     zone = chosen.default_zone or _ZONE
     chosen = replace(chosen, store=store, default_zone=zone)
     serve_bundle(Path(str(chosen.bundle)), chosen)
-    return Outcome({"bundle": chosen.bundle, "store": store})
+    return VerbResult({"bundle": chosen.bundle, "store": store})
 
 
 def _of_newest(options: ServeOptions) -> ServeOptions:
@@ -50,5 +50,5 @@ def _of_newest(options: ServeOptions) -> ServeOptions:
 
 
 def _inputs(stage: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((stage / RECORD).read_text("utf-8"))["inputs"]
-    return found
+    inputs: dict[str, Any] = json.loads((stage / RECORD).read_text("utf-8"))["inputs"]
+    return inputs

@@ -17,7 +17,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.rollout import Returns, returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.appraisal.evaluation import LOGGED
-from nurture_rl.appraisal.risk.limits import LimitKept
+from nurture_rl.appraisal.risk.harm_limits import LimitKept
 from nurture_rl.ope.ties import negligible
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
@@ -54,7 +54,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class MeanInterval:
     """A mean with its interval."""
 
     value: float
@@ -72,7 +72,7 @@ class WorldGap:
     between: float | None  # as in `Bound`
     level: float
     by_member: tuple[float, ...]
-    worst: Ends
+    worst: MeanInterval
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Stage:
 
     def worth(self) -> dict[str, float]:
         """What each policy earns on average, the journey's unit."""
-        return {name: float(found.value.mean()) for name, found in self.played.items()}
+        return {name: float(played.value.mean()) for name, played in self.played.items()}
 
 
 def staged(
@@ -186,13 +186,13 @@ def judged(stage: Stage, reference: str, bar: str | None, level: float) -> World
     played = stage.played
     base = played.get(reference)
     rows = {}
-    for name, found in played.items():
-        over = None if bar in (None, name) else less(found, played[bar], level)
-        row = summary(stage.journey, found, base or found, level, over)
+    for name, results in played.items():
+        over = None if bar in (None, name) else less(results, played[bar], level)
+        row = summary(stage.journey, results, base or results, level, over)
         if base is not None:
             against = (reference, base.amounts)
             row = replace(
-                row, limits=kept_in_world(stage.journey, name, found.amounts, against, level)
+                row, limits=kept_in_world(stage.journey, name, results.amounts, against, level)
             )
         rows[name] = row
     logged = rows.pop(LOGGED, None)
@@ -210,18 +210,18 @@ def play_members(
     simulations: Sequence[Simulation], policy: Policy, seeds: Sequence[int], contacts: int
 ) -> Played:
     """Play a policy in every member of a world."""
-    found = [
+    by_member = [
         [returns(simulation, policy, contacts, _JUDGE_SEED + seed) for seed in seeds]
         for simulation in simulations
     ]
-    return collected(found, simulations[0].journey)
+    return collected(by_member, simulations[0].journey)
 
 
-def collected(found: Sequence[Sequence[Returns]], journey: Journey) -> Played:
+def collected(by_member: Sequence[Sequence[Returns]], journey: Journey) -> Played:
     """Returns by member and seed, per episode or per decision as the journey asks."""
     values, amounts = [], []
     reasons: dict[str, int] = {}
-    for of_member in found:
+    for of_member in by_member:
         value = np.concatenate([one.value for one in of_member])
         total = np.concatenate([one.amounts for one in of_member])
         if journey.estimand == "per_decision":
@@ -233,24 +233,26 @@ def collected(found: Sequence[Sequence[Returns]], journey: Journey) -> Played:
             for bits, count in one.reasons.items():
                 for name in reason_names(bits):
                     reasons[name] = reasons.get(name, 0) + count
-    mixes = [one.action_mix for of_member in found for one in of_member]
+    mixes = [one.action_mix for of_member in by_member for one in of_member]
     return Played(
         value=np.stack(values),
         amounts=np.mean(amounts, axis=0),
         action_mix=np.mean(mixes, axis=0),
         reasons=reasons,
-        seeds=len(found[0]),
+        seeds=len(by_member[0]),
     )
 
 
 def summary(
-    journey: Journey, found: Played, base: Played, level: float, over_bar: WorldGap | None = None
+    journey: Journey, played: Played, base: Played, level: float, over_bar: WorldGap | None = None
 ) -> WorldRow:
     """One policy's row: pooled over members, by member, and in the worst of them."""
-    value, gap = found.value, less(found, base, level)
+    value, gap = played.value, less(played, base, level)
     mean = bound(value, 0.95)
     kpis = [
-        float(found.amounts[:, [journey.channel_index(name) for name in kpi.of]].sum(axis=1).mean())
+        float(
+            played.amounts[:, [journey.channel_index(name) for name in kpi.of]].sum(axis=1).mean()
+        )
         for kpi in (journey.north_star, *journey.supporting)
     ]
     return WorldRow(
@@ -270,21 +272,21 @@ def summary(
             difference_lower=gap.worst.lower,
             difference_upper=gap.worst.upper,
         ),
-        by_seed=tuple(float(part.mean()) for part in np.split(value, found.seeds, axis=1)),
+        by_seed=tuple(float(part.mean()) for part in np.split(value, played.seeds, axis=1)),
         kpis=tuple(kpis),
-        action_mix=tuple(map(tuple, found.action_mix.tolist())),
-        reasons=dict(found.reasons),
+        action_mix=tuple(map(tuple, played.action_mix.tolist())),
+        reasons=dict(played.reasons),
         over_bar=over_bar,
     )
 
 
-def less(found: Played, base: Played, level: float) -> WorldGap:
+def less(played: Played, base: Played, level: float) -> WorldGap:
     """One policy less another on the same contacts and luck: pooled, by member, in the worst.
 
     What is rounding beside what the two earn is exactly 0, so that no sign of it counts.
     """
-    gap = found.value - base.value
-    earned = (np.abs(found.value) + np.abs(base.value)).mean(axis=1, keepdims=True)
+    gap = played.value - base.value
+    earned = (np.abs(played.value) + np.abs(base.value)).mean(axis=1, keepdims=True)
     gap = np.where(negligible(gap, earned), 0.0, gap)
     pooled = bound(gap, level)
     alone = [bound(one[None], level) for one in gap]
@@ -296,7 +298,7 @@ def less(found: Played, base: Played, level: float) -> WorldGap:
         between=pooled.between,
         level=level,
         by_member=tuple(gap.mean(axis=1).tolist()),
-        worst=Ends(worst.value, worst.lower, worst.upper),
+        worst=MeanInterval(worst.value, worst.lower, worst.upper),
     )
 
 

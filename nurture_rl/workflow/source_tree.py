@@ -46,20 +46,20 @@ class SourceTree:
         A module brings its packages along. What is imported for the type checker alone never runs
         and does not count. Other libraries are named by their first word.
         """
-        found: set[str] = set()
+        names: set[str] = set()
         waiting = list(starts)
         while waiting:
             name = waiting.pop()
             if name.partition(".")[0] not in self._packages:
-                found.add(name.partition(".")[0])
+                names.add(name.partition(".")[0])
                 continue
             while name not in self.modules:  # a function or class of a module
                 name = name.rpartition(".")[0]
-            if name not in found:
-                found.add(name)
+            if name not in names:
+                names.add(name)
                 waiting += self._imported(name)
                 waiting += [name.rpartition(".")[0]] if "." in name else []
-        return frozenset(found)
+        return frozenset(names)
 
     def hash_of(self, *starts: str) -> str:
         """Hash of the sources that these modules depend on; of all where one is none of ours."""

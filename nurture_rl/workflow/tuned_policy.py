@@ -11,7 +11,7 @@ from typing import Any
 from nurture_rl.policies.policy import Spec
 from nurture_rl.rl.rule_search import TunedRulesConfig, search_rules
 from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
-from nurture_rl.workflow.world import learned_simulation
+from nurture_rl.workflow.world_stage import learned_simulation
 
 
 def tuned_policy(task: Training, config: TunedRulesConfig, out: Path) -> None:
@@ -22,9 +22,9 @@ def tuned_policy(task: Training, config: TunedRulesConfig, out: Path) -> None:
     assert task.world is not None, f"policy {task.policy.name} is searched in a world, none given"
     metrics: Metrics = []
     simulation = learned_simulation(task.world, task.journey, task.policy.pessimism)
-    found = search_rules(simulation, config, task.seed, telling(task.say, metrics))
-    (out / "search.json").write_text(json.dumps(asdict(found), indent=1) + "\n", "utf-8")
-    saved = replace(task.policy, spec=_with_core(task.policy.spec, found.program))
+    search = search_rules(simulation, config, task.seed, telling(task.say, metrics))
+    (out / "search.json").write_text(json.dumps(asdict(search), indent=1) + "\n", "utf-8")
+    saved = replace(task.policy, spec=_with_core(task.policy.spec, search.program))
     write_policy(saved, metrics, out)
 
 

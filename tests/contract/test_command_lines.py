@@ -14,7 +14,7 @@ from nurture_rl.cli.configs import CONFIGS, split
 from nurture_rl.cli.loading import load
 from nurture_rl.cli.plain import parsed
 from nurture_rl.cli.verbs import VERBS
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 from tests.contract.source_tree import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -12,7 +12,7 @@ from nurture_envs.contact_env import ContactVectorEnv
 from nurture_envs.features import Column, described_columns
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_rl.cli.configs import CONFIGS
-from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS
+from nurture_rl.ope.named_estimators import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.policies.build import build_policy, known_kinds
 from tests.contract.test_environments import IDS, legal, vector_env
 from tests.unit.policies.planted_journeys import INBOUND, context_of

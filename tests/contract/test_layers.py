@@ -12,10 +12,10 @@ from tests.contract.source_tree import ROOT, imports, modules_of, run_isolated, 
 # A room may import itself and what stands on an earlier line, never a neighbour on its own line.
 ORDER = [
     [
-        *("nurture_rl.errors", "nurture_rl.outcome", "nurture_rl.progress", "nurture_rl.rng"),
+        *("nurture_rl.errors", "nurture_rl.verb_result", "nurture_rl.progress", "nurture_rl.rng"),
         "nurture_rl.wording",
     ],
-    ["nurture_rl.records"],
+    ["nurture_rl.codec"],
     ["nurture_rl.identity"],
     ["nurture_rl.logs"],
     ["nurture_rl.features"],
@@ -40,10 +40,10 @@ LANGUAGE = (
         "journey_goals",
         "journey_file",
         "worlds",
-        "running",
+        "running_features",
         "simulation_state",
     ),
-    *("population", "simulation", "stepping", "loops", "playing", "rollout", "contact_env"),
+    *("population", "simulation", "player_protocol", "loops", "playing", "rollout", "contact_env"),
     "registration",
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

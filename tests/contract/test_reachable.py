@@ -18,14 +18,14 @@ from tests.contract.source_tree import ROOT, modules_of, scripts, under
 WAITING = {
     "nurture_envs.worlds.borrowing": "new messages in a fitted world",
     "nurture_envs.worlds.embedding.likeness": "new messages in a fitted world",
-    "nurture_rl.identity.scores": "a score of identity resolution",
+    "nurture_rl.identity.resolution_scores": "a score of identity resolution",
     "nurture_rl.ope.bounds.sequence": "the lift over a holdout, looked at every day",
-    "nurture_rl.ope.bounds.weighted": "the lift over a holdout, looked at every day",
+    "nurture_rl.ope.bounds.weighted_rewards": "the lift over a holdout, looked at every day",
     "nurture_rl.ope.streaming": "`nurture ope data=frame` of a log larger than memory",
     "nurture_rl.ope.weighting.send_time": "the best moment of a send",
 }
 # What stands in the library for experiments and tests: one log asked alone.
-FOR_EXPERIMENTS = ("nurture_rl.appraisal.evaluate.evaluate_policies",)
+FOR_EXPERIMENTS = ("nurture_rl.appraisal.estimation.evaluate_policies",)
 # What other programs call by name: Gymnasium, MLflow, masked learners, and code that loops write.
 CALLED_BY_NAME = (
     "nurture_envs",

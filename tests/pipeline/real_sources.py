@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = (

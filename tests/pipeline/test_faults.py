@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 
 from nurture_rl.errors import ConfigError, LogError, ProbabilityError
 from nurture_rl.workflow.ope_verb import run_ope
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 from tests.shared_faults import faulty_log
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nurture_rl.release.bundle import load_bundle
-from nurture_rl.workflow import verbs
+from nurture_rl.workflow import verb_runs
 from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import release
@@ -265,7 +265,7 @@ def test_the_end_says_first_that_rules_are_enough_and_how_to_serve_them(
     _, bundle = asked_again(loop, tmp_path, and_the_bar_gains)
     ended = SimpleNamespace(settings=loop.settings, ingested=loop.ingested, released=bundle.parent)
     tracked = Tracked()
-    made = verbs._export(ended, tracked)  # type: ignore[arg-type]
+    made = verb_runs._export(ended, tracked)  # type: ignore[arg-type]
     assert list(made)[:2] == ["gate", "verdict"]
     assert tracked.tags["gate"] == made["gate"] == "refused, rules are enough"
     assert made["verdict"].startswith("Rules are enough")
@@ -277,6 +277,6 @@ def test_a_refusal_for_another_reason_ends_with_nothing_to_serve(
 ) -> None:
     _, bundle = asked_again(loop, tmp_path, no_trust)
     ended = SimpleNamespace(settings=loop.settings, ingested=loop.ingested, released=bundle.parent)
-    made = verbs._export(ended, Tracked())  # type: ignore[arg-type]
+    made = verb_runs._export(ended, Tracked())  # type: ignore[arg-type]
     assert made["gate"] == "refused"
     assert not {"verdict", "bundle", "serve it with"} & set(made)

@@ -18,10 +18,10 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey_file import parse_journey
 from nurture_rl.appraisal.evaluation import plain
 from nurture_rl.appraisal.record import Appraisal
-from nurture_rl.appraisal.risk.limits import broken
+from nurture_rl.appraisal.risk.harm_limits import broken
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import OverlapError
-from nurture_rl.workflow.evaluate import evaluation, read_evaluated
+from nurture_rl.workflow.judges import evaluation, read_evaluated
 from nurture_rl.workflow.ope_config import AskConfig, OpeConfig, OpeDataConfig
 from nurture_rl.workflow.ope_data import journey_log
 from nurture_rl.workflow.ope_verb import appraised

@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import ConfigError, LogError, OverlapError
 from nurture_rl.workflow.ope_verb import Finished, run_ope
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 ROOT = Path(__file__).parents[2]
 register_schemas()

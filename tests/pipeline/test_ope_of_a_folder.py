@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.ope_verb import Finished, run_ope
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 from tests.shared_faults import faulty_folder
 
 ROOT = Path(__file__).parents[2]

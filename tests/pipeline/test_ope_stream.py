@@ -30,7 +30,7 @@ from nurture_rl.workflow.ope_sample import streams
 from nurture_rl.workflow.ope_stream import appraised_stream, opened_stream
 from nurture_rl.workflow.ope_verb import appraised, asked_of, run_ope
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 from tests.checks import finding_of
 
 ROOT = Path(__file__).parents[2]

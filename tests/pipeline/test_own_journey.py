@@ -14,8 +14,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from nurture_rl.workflow.ope_verb import run_ope
-from nurture_rl.workflow.schema import register_schemas
-from nurture_rl.workflow.verbs import run_verb
+from nurture_rl.workflow.settings_schema import register_schemas
+from nurture_rl.workflow.verb_runs import run_verb
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "journey-file.md").read_text("utf-8")

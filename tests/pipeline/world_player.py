@@ -13,7 +13,7 @@ from nurture_envs.clock import utc_microseconds
 from nurture_envs.simulation import Simulation
 from nurture_envs.simulation_state import SimulationState, select
 from nurture_envs.worlds.draws import population_keys
-from nurture_rl.logs.adapters.reference import Emitter
+from nurture_rl.logs.adapters.reference_tables import Emitter
 
 Send = Callable[[str, str, Any], Any]  # method, path, body -> decoded answer
 

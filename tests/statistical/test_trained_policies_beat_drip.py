@@ -16,7 +16,7 @@ from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 FloatArray = NDArray[np.float64]
 CONFIGS = Path(__file__).parents[2] / "configs"

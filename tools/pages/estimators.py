@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.ope import estimators
+from nurture_rl.ope.named_estimators import ESTIMATORS, FULLY_WEIGHTED, SLOW_ESTIMATORS
 from nurture_rl.ope.sequential.dice import dice
 from nurture_rl.ope.sequential.fqe import fqe
 from nurture_rl.ope.sequential.fqe_config import FqeConfig
 from nurture_rl.ope.sequential.magic import magic
 from nurture_rl.ope.sequential.marginal import drl, smis
-from nurture_rl.ope.sequential.weighted import wdr
-from nurture_rl.ope.suite import ESTIMATORS, FULLY_WEIGHTED, SLOW_ESTIMATORS
+from nurture_rl.ope.sequential.weighted_dr import wdr
 from nurture_rl.ope.weighting import tuning
-from nurture_rl.ope.weighting.marginal import mips
+from nurture_rl.ope.weighting.mips import mips
 from nurture_rl.ope.weighting.mrdr import MrdrConfig, mrdr
 from nurture_rl.ope.weighting.self_normalised import sndr
 from nurture_rl.ope.weighting.shrinking import clipped_ips, dros, switch_dr

@@ -132,5 +132,5 @@ def _level(value: Any) -> str:
 
 
 def _number(value: Any, default: float) -> float:
-    found = attribute_number(value)
-    return default if found is None else found
+    number = attribute_number(value)
+    return default if number is None else number

@@ -158,20 +158,20 @@ class _Rules:
             return self.engaged
         if kind.routing == "escalate":
             return self.engaged + self.bits(_not(self.facts.intent), Reason.NO_INTENT)
-        found = self._slot(kind.slot) + (0 if kind.approved else Reason.NOT_APPROVED.value)
+        reasons = self._slot(kind.slot) + (0 if kind.approved else Reason.NOT_APPROVED.value)
         if kind.expiry is None:
-            return found
-        return found + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
+            return reasons
+        return reasons + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
 
     def _against_mail(self) -> Array:
         """What stands against any mail, whenever it is sent."""
-        facts, found = self.facts, self.engaged
+        facts, reasons = self.facts, self.engaged
         if self.settings.require_consent:
-            found = found + self.bits(~facts.consent, Reason.NO_CONSENT)
+            reasons = reasons + self.bits(~facts.consent, Reason.NO_CONSENT)
         if self.settings.availability:
-            found = found + self.bits(~facts.available, Reason.UNAVAILABLE)
-        found = found + self.bits(facts.opted_out, Reason.OPTED_OUT)
-        return found + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
+            reasons = reasons + self.bits(~facts.available, Reason.UNAVAILABLE)
+        reasons = reasons + self.bits(facts.opted_out, Reason.OPTED_OUT)
+        return reasons + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
 
     def _slot(self, slot: int) -> Array:
         """What stands against mail at a slot."""
@@ -179,14 +179,14 @@ class _Rules:
             facts, now = self.facts, slot == NOW
             hour = facts.now_hours - facts.midnight_hours if now else float(slot)
             passed = hour if now or facts.set_forward is None else hour - facts.set_forward[:, slot]
-            found = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
-            found = found + self.bits(passed < self.capped, Reason.FREQUENCY_CAP)
-            found = found + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
+            reasons = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
+            reasons = reasons + self.bits(passed < self.capped, Reason.FREQUENCY_CAP)
+            reasons = reasons + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
             if not now:
-                found = found + self.bits(
+                reasons = reasons + self.bits(
                     facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED
                 )
-            self._slots[slot] = found
+            self._slots[slot] = reasons
         return self._slots[slot]
 
     def _spacing(self) -> tuple[Array, Array]:

@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from nurture_envs.jit import jit
 from nurture_envs.loops.deciding import decide
-from nurture_envs.loops.past import NEVER
-from nurture_envs.loops.records import (
+from nurture_envs.loops.loop_records import (
     KEY,
     WIDTH,
     Flags,
     Floats,
-    Journey,
+    LoopJourney,
     Model,
     Scratch,
     Shown,
     State,
     Wholes,
 )
+from nurture_envs.loops.past import NEVER
 
 _jit = jit()
 
@@ -51,7 +51,7 @@ def remember(state: State, rows: Wholes, first: int, size: int, scratch: Scratch
 
 
 @_jit
-def _begin(rows: Wholes, journey: Journey, count: int, scratch: Scratch) -> None:
+def _begin(rows: Wholes, journey: LoopJourney, count: int, scratch: Scratch) -> None:
     """Work out `scratch.fresh` from `count` beginnings in rows of scratch."""
     f, q, b, fresh = scratch.floats, scratch.wholes, scratch.flags, scratch.fresh
     attributes, bins_known, amounts, last, anchor = rows[0], rows[1], rows[2], rows[3], rows[4]
@@ -138,7 +138,7 @@ def _show(source: NDArray[Any], to: NDArray[Any], stride: int, columns: int, row
 
 @_jit
 def restart(
-    begins: Wholes, state: State, clock: int, journey: Journey, rows: Wholes, count: int,
+    begins: Wholes, state: State, clock: int, journey: LoopJourney, rows: Wholes, count: int,
     scratch: Scratch, fresh_shown: Shown, shown: Shown, column: int,
 ) -> None:  # fmt: skip
     """Put beginnings that stand in rows `begins` of scratch at `rows`, and show their decision."""
@@ -154,7 +154,7 @@ def restart(
 
 @_jit
 def begin_all(
-    run: Any, model: Model, state: State, journey: Journey, n: int, scratch: Scratch,
+    run: Any, model: Model, state: State, journey: LoopJourney, n: int, scratch: Scratch,
     fresh_shown: Shown, shown: Shown, column: int,
 ) -> None:  # fmt: skip
     """Begin n contacts whose keys stand in `state`."""
@@ -179,7 +179,8 @@ def play_beginnings(run: Any, model: Model, count: int, scratch: Scratch) -> Non
 @_jit
 def begin_at(
     floats: Floats, wholes: Wholes, flags: Flags, begins: Wholes, state: State, clock: int,
-    journey: Journey, rows: Wholes, scratch: Scratch, fresh_shown: Shown, shown: Shown, column: int,
+    journey: LoopJourney, rows: Wholes, scratch: Scratch, fresh_shown: Shown, shown: Shown,
+    column: int,
 ) -> None:  # fmt: skip
     """New episodes at `rows`, [k], and what they are shown.
 

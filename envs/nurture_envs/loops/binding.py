@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nurture_envs.actions import NOW
 from nurture_envs.clock import HOUR_US
-from nurture_envs.loops import emitting, records
+from nurture_envs.loops import emitting, loop_records
 from nurture_envs.loops.functions import Loop, WorldLoops
 from nurture_envs.loops.guardrails import tables_of
 from nurture_envs.loops.networks import learned_loops
@@ -26,7 +26,7 @@ _KINDS = (torch.float32, torch.int64, torch.bool)  # of latents, in the order of
 _ARRAYS = ("f", "q", "b")
 
 
-def journey_of(simulation: Simulation) -> records.Journey:
+def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
     """The declarations of a simulation's journey."""
     catalog, journey, running = simulation.catalog, simulation.journey, simulation.running
     made, effects = simulation.effects
@@ -47,8 +47,8 @@ def journey_of(simulation: Simulation) -> records.Journey:
     standing += [(2, (name,), back) for name, back in settings.conversation]
     standing += [(3, settings.escalation_needs, -1)]
     rows = [(kind, running.last_row(of), most) for kind, of, most in standing if of]
-    return records.Journey(
-        actions=records.Actions(
+    return loop_records.LoopJourney(
+        actions=loop_records.Actions(
             wait=catalog.wait,
             sends=catalog.routed("send"),
             calls=catalog.routed("escalate"),
@@ -58,7 +58,7 @@ def journey_of(simulation: Simulation) -> records.Journey:
             made=_whole(made),
             effects=np.ascontiguousarray(effects.numpy()).reshape(len(made), len(catalog)),
         ),
-        worth=records.Worth(
+        worth=loop_records.Worth(
             channels=_whole([index(channel) for channel, _ in reward.weights]),
             weights=np.array([weight for _, weight in reward.weights], np.float32),
             send_cost=float(reward.send_cost),
@@ -88,7 +88,7 @@ def world_loops(simulation: Simulation) -> WorldLoops:
     if isinstance(world, LearnedWorld):
         return learned_loops(world, simulation)
     recorder = Recorder()
-    keys = recorder.input("q", records.KEY, torch.ones(1, dtype=torch.int64))
+    keys = recorder.input("q", loop_records.KEY, torch.ones(1, dtype=torch.int64))
     start = traced_call(world.start, keys)
     begins = _Rows({"f": 0, "q": 1, "b": 0}, recorder)
     kept, known = simulation.running.kept, len(start.past.ring)
@@ -111,7 +111,7 @@ def world_loops(simulation: Simulation) -> WorldLoops:
 def _answer(simulation: Simulation, latent: dict[str, Tensor]) -> Loop:
     """The loop of `respond`, whose inputs are latents of that kind."""
     recorder = Recorder()
-    places = {"f": records.SHARE + 1, "q": records.ANCHOR + 1, "b": 0}
+    places = {"f": loop_records.SHARE + 1, "q": loop_records.ANCHOR + 1, "b": 0}
     known: dict[str, Tensor] = {}
     for name, part in latent.items():
         array = _array(part)
@@ -125,16 +125,19 @@ def _answer(simulation: Simulation, latent: dict[str, Tensor]) -> Loop:
     places["f"] += width
     view = View(
         features=recorder.input("f", reads, torch.zeros(width, 1)),
-        action=row("q", records.ACTION, torch.int64),
-        bins=row("q", records.BINS, torch.int64),
-        anchor_us=row("q", records.ANCHOR, torch.int64),
+        action=row("q", loop_records.ACTION, torch.int64),
+        bins=row("q", loop_records.BINS, torch.int64),
+        anchor_us=row("q", loop_records.ANCHOR, torch.int64),
         latent=known,
         around=Surroundings(
-            *(row("f", at, torch.float32) for at in (records.SENDS, records.TALKS, records.SHARE))
+            *(
+                row("f", at, torch.float32)
+                for at in (loop_records.SENDS, loop_records.TALKS, loop_records.SHARE)
+            )
         ),
     )
     before = {name: recorder.places_of(part).clone() for name, part in known.items()}
-    outcome = traced_call(simulation.world.respond, view, row("q", records.KEY, torch.int64))
+    outcome = traced_call(simulation.world.respond, view, row("q", loop_records.KEY, torch.int64))
     answers = _Rows(places, recorder)
     numbers = [answers.row("f", outcome.amounts), answers.row("b", outcome.available)]
     after = {name: outcome.latent.get(name, known[name]) for name in known}
@@ -168,7 +171,7 @@ class _Rows:
     def loop(self, numbers: list[int]) -> Loop:
         """The function, with the numbers of its rows."""
         made = emitting.Writer(self._recorder, self._next, self._results).written()
-        model = records.Model(*made.constants, *made.tables, _whole(numbers))
+        model = loop_records.Model(*made.constants, *made.tables, _whole(numbers))
         return Loop(made.run, model, made.rows)
 
 

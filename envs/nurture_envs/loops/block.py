@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nurture_envs.guardrails.rules import sends_remembered
-from nurture_envs.loops import beginning, keeping, limits, play, records
+from nurture_envs.loops import beginning, keeping, loop_records, play, shared_limits
 from nurture_envs.loops.binding import journey_of, world_loops
 from nurture_envs.loops.functions import TorchWorld, WorldLoops
+from nurture_envs.loops.guardrail_loops import LoopFacts
 from nurture_envs.loops.past import NEVER, Past
-from nurture_envs.loops.rules import Contacts
 from nurture_envs.population import LOTTERY, HasReputation
 from nurture_envs.simulation import Simulation
 from nurture_envs.simulation_state import Standing
@@ -61,7 +61,7 @@ class Loops:
         """Compiled loops do not travel; they are taken from the disk or made again."""
         return Loops, (self.simulation, self.answers)
 
-    def state(self, n: int) -> records.State:
+    def state(self, n: int) -> loop_records.State:
         """Room for n contacts."""
         simulation, width = self.simulation, padded(n)
         running, journey = simulation.running, self.journey
@@ -91,42 +91,42 @@ class Loops:
             np.zeros(width, np.float32),
             past,
         ]
-        return records.State._make(parts)
+        return loop_records.State._make(parts)
 
-    def room(self) -> tuple[records.Scratch, records.Shown]:
+    def room(self) -> tuple[loop_records.Scratch, loop_records.Shown]:
         """Scratch memory of the thread that asks."""
         if not hasattr(self._rooms, "made"):
             self._rooms.made = self._made()
-        made: tuple[records.Scratch, records.Shown] = self._rooms.made
+        made: tuple[loop_records.Scratch, loop_records.Shown] = self._rooms.made
         return made
 
-    def _made(self) -> tuple[records.Scratch, records.Shown]:
-        width, rows = records.WIDTH, self.world.rows
+    def _made(self) -> tuple[loop_records.Scratch, loop_records.Shown]:
+        width, rows = loop_records.WIDTH, self.world.rows
         facts: Any = [np.zeros(width, np.uint8) for _ in range(8)]
         hours: Any = [np.zeros(width) for _ in range(2)]
         fresh = self._fresh()
-        scratch = records.Scratch(
+        scratch = loop_records.Scratch(
             np.zeros(rows["f"] * width, np.float32),
             np.zeros(rows["q"] * width, np.int64),
             np.zeros(rows["b"] * width, np.bool_),
             np.zeros(rows["d"] * width),
-            Contacts._make([*facts, *hours, np.zeros(width, np.int64)]),
+            LoopFacts._make([*facts, *hours, np.zeros(width, np.int64)]),
             np.zeros(width, np.float32),
             np.zeros((2, width), np.float32),
             np.zeros(width, np.int64),
             fresh,
         )
         columns, actions = len(self.simulation.spec.columns), len(self.simulation.catalog)
-        return scratch, records.Shown(
+        return scratch, loop_records.Shown(
             np.zeros(columns * width, np.float32),
             np.zeros(actions * width, np.bool_),
             np.zeros(actions * width, np.int16),
             width,
         )
 
-    def _fresh(self) -> records.State:
+    def _fresh(self) -> loop_records.State:
         """A tile of contacts at their first bin; their rings hold what is known before entry."""
-        width, made = records.WIDTH, self.state(records.WIDTH)
+        width, made = loop_records.WIDTH, self.state(loop_records.WIDTH)
 
         def cut(part: NDArray[Any]) -> NDArray[Any]:
             return np.ascontiguousarray(part[..., :width])
@@ -136,7 +136,7 @@ class Loops:
         past = past._replace(ring=np.zeros((known, past.ring.shape[1], width), np.float32))
         parts = {name: cut(part) for name, part in made._asdict().items() if name != "past"}
         parts["sends"][:] = -np.inf
-        return records.State(**parts, past=past)
+        return loop_records.State(**parts, past=past)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +144,10 @@ class Bin:
     """A bin of a block's contacts: what is asked, and where the answers are written."""
 
     chosen: NDArray[np.int64]  # catalogue indices, [n], every one in the catalogue
-    before: records.Shown  # what the contacts were shown
-    shown: records.Shown  # what they are shown next, written
-    final: records.Final | None  # of ended episodes, written; None: no new ones begin
-    result: records.Result  # written
+    before: loop_records.Shown  # what the contacts were shown
+    shown: loop_records.Shown  # what they are shown next, written
+    final: loop_records.Final | None  # of ended episodes, written; None: no new ones begin
+    result: loop_records.Result  # written
 
 
 class Block(ABC):
@@ -179,7 +179,9 @@ class Block(ABC):
         parts = (state.keys, state.bins, state.anchor, state.zone)
         return Standing(*(torch.from_numpy(part[: self.n].copy()) for part in parts))
 
-    def keep(self, rows: NDArray[np.int64], before: records.Shown, shown: records.Shown) -> None:
+    def keep(
+        self, rows: NDArray[np.int64], before: loop_records.Shown, shown: loop_records.Shown
+    ) -> None:
         """Go on with the contacts at ascending `rows` [k] alone.
 
         Args:
@@ -195,18 +197,18 @@ class Block(ABC):
         """Write the actions that are done, and what shared limits refused."""
         loops, actions, state = self.loops, self.loops.journey.actions, self.state
         before, result = now.before, now.result
-        limits.choose(
+        shared_limits.choose(
             before.mask, before.stride, self.column, now.chosen, actions.wait, result.action
         )
         population = loops.simulation.population
         if population is not None:
-            rooms = limits.rooms_of(population, self.volume, self.n)
-            limits.settle(
+            rooms = shared_limits.rooms_of(population, self.volume, self.n)
+            shared_limits.settle(
                 state.keys, state.bins, LOTTERY, (actions.calls, actions.sends), rooms,
                 actions.wait, result.action, result.refused,
             )  # fmt: skip
 
-    def _live_on(self, result: records.Result) -> None:
+    def _live_on(self, result: loop_records.Result) -> None:
         """The next bin; in a population with what this one left, see `population.lived_on`."""
         self.clock += 1
         population = self.loops.simulation.population
@@ -214,8 +216,8 @@ class Block(ABC):
             return
         size = population.account_size
         if size > 1:
-            limits.of_others(result.sent, size, self.state.colleague_sends)
-            limits.of_others(result.talked, size, self.state.colleague_talks)
+            shared_limits.of_others(result.sent, size, self.state.colleague_sends)
+            shared_limits.of_others(result.talked, size, self.state.colleague_talks)
         self.volume = np.concatenate([[np.float32(result.sent.sum())], self.volume[:-1]])
         world = self.loops.simulation.world
         if isinstance(world, HasReputation):
@@ -227,7 +229,7 @@ class Block(ABC):
 class CompiledBlock(Block):
     """Contacts of a world whose functions are loops."""
 
-    def __init__(self, loops: Loops, keys: Tensor, column: int, shown: records.Shown) -> None:
+    def __init__(self, loops: Loops, keys: Tensor, column: int, shown: loop_records.Shown) -> None:
         super().__init__(loops, len(keys), column)
         self.state.keys[: self.n] = keys.numpy()
         start, (scratch, fresh) = self._world.start, loops.room()
@@ -245,7 +247,7 @@ class CompiledBlock(Block):
         """See `Block.play`."""
         self._act(now)
         world, loops, (scratch, fresh) = self._world, self.loops, self.loops.room()
-        nothing = records.Final(*(np.empty((0, 0), kind) for kind in ("f4", "?", "i2")))
+        nothing = loop_records.Final(*(np.empty((0, 0), kind) for kind in ("f4", "?", "i2")))
         ended: int = play.play(
             world.answer.run, world.answer.model, world.start.run, world.start.model, self.state,
             self.clock, loops.journey, self.n, self.share, scratch, fresh, now.before, now.shown,
@@ -258,13 +260,15 @@ class CompiledBlock(Block):
 class AnsweredBlock(Block):
     """Contacts whose world answers in torch: to the last bit what plain torch plays."""
 
-    def __init__(self, loops: Loops, keys: Tensor, column: int, shown: records.Shown) -> None:
+    def __init__(self, loops: Loops, keys: Tensor, column: int, shown: loop_records.Shown) -> None:
         super().__init__(loops, len(keys), column)
         start = loops.simulation.world.start(keys)
         self._latent = {name: part.clone() for name, part in start.latent.items()}
         self._begin(keys, start, np.arange(self.n), shown)
 
-    def keep(self, rows: NDArray[np.int64], before: records.Shown, shown: records.Shown) -> None:
+    def keep(
+        self, rows: NDArray[np.int64], before: loop_records.Shown, shown: loop_records.Shown
+    ) -> None:
         """See `Block.keep`."""
         super().keep(rows, before, shown)
         at = torch.from_numpy(rows)
@@ -293,7 +297,7 @@ class AnsweredBlock(Block):
             self._restart(ended[:count], shown)
         return count, amounts
 
-    def _view(self, before: records.Shown, result: records.Result) -> tuple[View, Tensor]:
+    def _view(self, before: loop_records.Shown, result: loop_records.Result) -> tuple[View, Tensor]:
         """What the contacts answer to, and their keys: copies, for the state changes in place."""
         at, now = slice(self.column, self.column + self.n), self.standing()
         around = Surroundings()
@@ -314,7 +318,7 @@ class AnsweredBlock(Block):
         )
         return view, now.keys
 
-    def _restart(self, ended: NDArray[np.int64], shown: records.Shown) -> None:
+    def _restart(self, ended: NDArray[np.int64], shown: loop_records.Shown) -> None:
         """Begin new episodes where old ones ended."""
         keys, rows = next_episode(torch.from_numpy(self.state.keys[ended])), torch.from_numpy(ended)
         start = self.loops.simulation.world.start(keys)
@@ -325,7 +329,7 @@ class AnsweredBlock(Block):
         self._begin(keys, start, ended, shown)
 
     def _begin(
-        self, keys: Tensor, start: Start, rows: NDArray[np.int64], shown: records.Shown
+        self, keys: Tensor, start: Start, rows: NDArray[np.int64], shown: loop_records.Shown
     ) -> None:
         loops, (scratch, fresh), world = self.loops, self.loops.room(), self.loops.world
         assert isinstance(world, TorchWorld)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nurture_envs.jit import jit
+from nurture_envs.loops.guardrail_loops import LoopFacts, write_rules
+from nurture_envs.loops.loop_records import DAY_US, HOUR_US, LoopJourney, Scratch, Shown, State
 from nurture_envs.loops.past import features_of
-from nurture_envs.loops.records import DAY_US, HOUR_US, Journey, Scratch, Shown, State
-from nurture_envs.loops.rules import Contacts, write_rules
 
 _EVER = np.float32(500_000.0)  # bins; the lag of what never happened lies beyond it
 
@@ -16,7 +16,7 @@ _jit = jit()
 
 @_jit
 def _facts(
-    state: State, clock: int, journey: Journey, first: int, size: int, scratch: Scratch
+    state: State, clock: int, journey: LoopJourney, first: int, size: int, scratch: Scratch
 ) -> None:
     """What guardrails need to know of a tile, and its weekdays; see `Simulation.facts`."""
     facts, slots = scratch.facts, journey.offsets.shape[0]
@@ -57,7 +57,7 @@ def _facts(
 
 @_jit
 def decide(
-    state: State, clock: int, journey: Journey, first: int, size: int, scratch: Scratch,
+    state: State, clock: int, journey: LoopJourney, first: int, size: int, scratch: Scratch,
     shown: Shown, column: int,
 ) -> None:  # fmt: skip
     """Write what a tile is shown, from `column` of `shown` on."""
@@ -69,7 +69,7 @@ def decide(
         state.past, clock, journey.sets, journey.columns, state.attributes, now,
         scratch.weekday[:size], first, shown.features[column:], shown.stride,
     )  # fmt: skip
-    tile = Contacts(
+    tile = LoopFacts(
         facts.consent[:size], facts.opted_out[:size], facts.hard_bounced[:size],
         facts.conversation[:size], facts.intent[:size], facts.paused[:size],
         facts.available[:size], facts.zone_known[:size], facts.now_hours[:size],

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from nurture_envs.loops import maths
-from nurture_envs.loops.records import LANES, WIDTH
+from nurture_envs.loops.loop_records import LANES, WIDTH
 from nurture_envs.loops.signature import SIGNATURE
 from nurture_envs.loops.tracing import Node, Recorder, UntraceableError
 from nurture_envs.worlds import draw_loops
@@ -68,14 +68,14 @@ class Writer:
 
     def _reachable(self) -> list[int]:
         """Nodes that results depend on, in order."""
-        found: set[int] = set()
+        reachable: set[int] = set()
         open_ = [node for _, _, node in self.results]
         while open_:
             place = open_.pop()
-            if place not in found:
-                found.add(place)
+            if place not in reachable:
+                reachable.add(place)
                 open_ += _operands(self.recorder.nodes[place])
-        return sorted(found)
+        return sorted(reachable)
 
     def reads(self, array: str, rows: range) -> bool:
         """Whether results depend on any of these rows."""
@@ -129,7 +129,7 @@ class Writer:
                 key, step, stream, index = node.arguments
                 groups.setdefault((key, step, stream), {})[index] = place
         lines = []
-        for (key, step, stream), found in groups.items():
+        for (key, step, stream), group in groups.items():
             base = self._new_row("int64")
             key_row = self.recorder.nodes[key].arguments[1]
             of_step = self.recorder.nodes[step]
@@ -139,15 +139,15 @@ class Writer:
                 f"begin_draws(q, {_number(key_row * WIDTH)}, {_number(at)}, {_number(fixed)}, "
                 f"{_number(stream)}, {_number(base * WIDTH)}, size)"
             )
-            for pair in sorted({index // 2 for index in found}):
+            for pair in sorted({index // 2 for index in group}):
                 high, low = self._new_row("float32"), self._new_row("float32")
                 lines.append(
                     f"draw_pair(q, {_number(base * WIDTH)}, {_number(pair)}, f, "
                     f"{_number(high * WIDTH)}, {_number(low * WIDTH)}, size)"
                 )
                 for index, row in ((2 * pair, high), (2 * pair + 1, low)):
-                    if index in found:
-                        self._home[found[index]] = ("f", row)
+                    if index in group:
+                        self._home[group[index]] = ("f", row)
         return lines
 
     def _new_row(self, kind: str) -> int:
@@ -199,8 +199,8 @@ class Writer:
         if node.op == "table":
             number, place = node.arguments
             array = "f" if node.kind == "float32" else "q"
-            found = f"t{array}[np.uintp({self._offset(number, array)} + {self._value(place)})]"
-            return f"{found} != 0" if node.kind == "bool" else found
+            expression = f"t{array}[np.uintp({self._offset(number, array)} + {self._value(place)})]"
+            return f"{expression} != 0" if node.kind == "bool" else expression
         values = [self._value(place) for place in node.arguments]
         if node.op == "cast":
             source = self.recorder.nodes[node.arguments[0]].kind

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nurture_envs.loops import records
+from nurture_envs.loops import loop_records
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.world import Start
@@ -20,7 +20,7 @@ class Loop:
     """One of a world's functions as a loop over a tile."""
 
     run: Any  # of `emitting.SIGNATURE`
-    model: records.Model
+    model: loop_records.Model
     rows: dict[str, int]  # of scratch
 
 
@@ -44,7 +44,7 @@ class WorldLoops:
 class TorchWorld:
     """A world that answers in torch, and how its beginnings are handed to loops."""
 
-    begins: records.Wholes  # rows of its beginnings, see `beginning`
+    begins: loop_records.Wholes  # rows of its beginnings, see `beginning`
     known: int  # bins from before entry
     rows: dict[str, int]  # that each scratch array needs
     latents: tuple[int, int, int] = (0, 0, 0)  # loops carry none

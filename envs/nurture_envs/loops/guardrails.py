@@ -7,7 +7,7 @@ import numpy as np
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
 from nurture_envs.guardrails.rules import Reason
 from nurture_envs.journey import GuardrailSettings
-from nurture_envs.loops.rules import NEVER_EXPIRES, Quiet, Tables, is_quiet
+from nurture_envs.loops.guardrail_loops import NEVER_EXPIRES, Quiet, Tables, is_quiet
 
 _ROW = {"pause": 0, "exit": 2, "escalate": 3}  # rows of the loops before those of the slots
 _SLOTS = 4

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nurture_envs.jit import jit
-from nurture_envs.loops.records import Shown, State, Wholes
+from nurture_envs.loops.loop_records import Shown, State, Wholes
 
 _jit = jit()
 

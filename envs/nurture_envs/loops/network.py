@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.jit import jit
+from nurture_envs.loops.loop_records import ACTION, BINS, KEY, WIDTH
 from nurture_envs.loops.maths import exp, sigmoid
-from nurture_envs.loops.records import ACTION, BINS, KEY, WIDTH
 from nurture_envs.loops.signature import SIGNATURE
 from nurture_envs.worlds.draw_loops import begin_draws, draw, draw_pair
 
@@ -212,7 +212,7 @@ def _walk(
     s: Sizes, table: Floats, wholes: Wholes, logits: Floats, luck: Floats, happened: Floats,
     stride: int, total: int,
 ) -> None:  # fmt: skip
-    """Play the heads in order, each seeing what happened before it; see `Player.walk`."""
+    """Play the heads in order, each seeing what happened before it; see `ResponseNetworks.walk`."""
     link, need = 0, 0
     for head in range(s.counts):
         logit = logits[head * stride : head * stride + total]

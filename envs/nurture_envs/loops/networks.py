@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nurture_envs.loops import network, records
+from nurture_envs.loops import loop_records, network
 from nurture_envs.loops.functions import Loop, WorldLoops
 from nurture_envs.loops.tracing import UntraceableError
 from nurture_envs.simulation import Simulation
@@ -53,9 +53,9 @@ def _known(world: LearnedWorld) -> int:
 
 def _model(
     floats: NDArray[np.float32], wholes: NDArray[np.int64], rows: list[int]
-) -> records.Model:
+) -> loop_records.Model:
     nothing = np.zeros(1, np.float32)
-    return records.Model(nothing, np.zeros(1), floats, wholes, np.array(rows, np.int64))
+    return loop_records.Model(nothing, np.zeros(1), floats, wholes, np.array(rows, np.int64))
 
 
 def _start(world: LearnedWorld, simulation: Simulation) -> Loop:
@@ -87,7 +87,7 @@ def _answer(world: LearnedWorld, simulation: Simulation) -> Loop:
     floats, wholes = _Table(np.float32), _Table(np.int64, network.HEADER)
     outputs, trunk = _up(sizes.counts + sizes.values), sizes.hidden[0]
     channels = len(simulation.journey.channels)
-    reads = records.SHARE + 1
+    reads = loop_records.SHARE + 1
     links = [(h, j, w) for h, row in enumerate(player.chain) if row is not None
              for j, w in enumerate(row.tolist()) if w != 0.0]  # fmt: skip
     needs = [(h, j) for h, row in enumerate(player.needs) for j in row]
@@ -102,8 +102,8 @@ def _answer(world: LearnedWorld, simulation: Simulation) -> Loop:
         counts=sizes.counts, values=sizes.values, repeating=len(repeating),
         reach=int(tables.reach), quantiles=sizes.quantiles, slots=sizes.slots, reads=reads,
         read=sizes.features, amounts=reads + sizes.features, channels=channels, available=0,
-        latent=records.ANCHOR + 1, room=reads + sizes.features + channels,
-        whole_room=records.ANCHOR + 2,
+        latent=loop_records.ANCHOR + 1, room=reads + sizes.features + channels,
+        whole_room=loop_records.ANCHOR + 2,
         mean=floats.put(player.mean), over=floats.put(player.over),
         into=floats.put(_spread(torch.stack(player.into), player.parts, _up(sizes.features))),
         table=floats.put(_spread(torch.stack(player.table), player.parts, sizes.actions)),
@@ -129,13 +129,13 @@ def _answer(world: LearnedWorld, simulation: Simulation) -> Loop:
 
 def _rows(laid: network.Sizes) -> dict[str, int]:
     """Rows of scratch: what the tile reads and writes, and room for its columns."""
-    columns = records.WIDTH + network.GROUP * laid.members
+    columns = loop_records.WIDTH + network.GROUP * laid.members
     draws = laid.counts + laid.repeating + laid.values + laid.reach
     units = laid.trunk + laid.outputs + laid.rank
     rows = laid.features + units + 2 * laid.trunk + laid.counts + draws + 1
     return {
-        "f": laid.room + -(-rows * columns // records.WIDTH),
-        "q": laid.whole_room + -(-5 * columns // records.WIDTH),
+        "f": laid.room + -(-rows * columns // loop_records.WIDTH),
+        "q": laid.whole_room + -(-5 * columns // loop_records.WIDTH),
         "b": 1,
     }
 

@@ -1,7 +1,7 @@
 """The known past of contacts as loops: sums that a bin enters and leaves, last times, features.
 
-Equal bit for bit to `Running`. A function plays one tile: some neighbouring contacts, few enough
-for their rows to stay in cache.
+Equal bit for bit to `RunningFeatures`. A function plays one tile: neighbouring contacts, few enough
+that their rows stay in the cache.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def close_bin(
     past: Past, clock: int, sets: Sets, late: Late, amounts: Floats, keys: Wholes, bins: Wholes,
     first: int, size: int, spare: Floats,
 ) -> None:  # fmt: skip
-    """Close a bin of a tile in place, as `Running.close` does after the draws of delays.
+    """Close a bin of a tile in place, as `RunningFeatures.close` does after the draws of delays.
 
     Args:
         past: of all contacts.
@@ -251,7 +251,7 @@ def features_of(
     past: Past, clock: int, sets: Sets, plan: Wholes, attributes: Floats, now: Floats,
     weekday: Floats, first: int, out: Floats, stride: int,
 ) -> None:  # fmt: skip
-    """The features of a tile at the start of a bin, as `Running.evaluate` says them.
+    """The features of a tile at the start of a bin, as `RunningFeatures.evaluate` says them.
 
     Args:
         past: of all contacts.

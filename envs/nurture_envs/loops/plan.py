@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from nurture_envs.journey import Feature
 from nurture_envs.loops import past
-from nurture_envs.running import Running
+from nurture_envs.running_features import RunningFeatures
 
 Wholes = NDArray[np.int64]
 
 _CALENDAR = {"bin": past.BIN, "slot": past.SLOT, "weekday": past.WEEKDAY}
 
 
-def sets_of(running: Running) -> tuple[Wholes, ...]:
+def sets_of(running: RunningFeatures) -> tuple[Wholes, ...]:
     """The fields of `past.Sets`."""
     sums = [rows for _, sets in running.ring_sets for rows in sets]
     windows = [window for window, sets in running.ring_sets for _ in sets]
@@ -28,7 +28,7 @@ def sets_of(running: Running) -> tuple[Wholes, ...]:
     )
 
 
-def columns_of(running: Running) -> Wholes:
+def columns_of(running: RunningFeatures) -> Wholes:
     """One row per feature column: kind, two numbers that say which, and a window."""
     plan: list[tuple[int, int, int, int]] = []
     attributes = 0
@@ -47,7 +47,7 @@ def columns_of(running: Running) -> Wholes:
     return np.array(plan, np.int64).reshape(-1, 4)
 
 
-def _of_past(running: Running, feature: Feature) -> tuple[int, int, int, int]:
+def _of_past(running: RunningFeatures, feature: Feature) -> tuple[int, int, int, int]:
     if feature.kind == "recency":
         return past.RECENCY, running.last_row(feature.of), 0, feature.window
     if feature.kind == "ever":
@@ -60,7 +60,7 @@ def _of_past(running: Running, feature: Feature) -> tuple[int, int, int, int]:
     return past.STREAK, top, running.last_row(feature.until), feature.window
 
 
-def _sum(running: Running, names: tuple[str, ...], window: int) -> int:
+def _sum(running: RunningFeatures, names: tuple[str, ...], window: int) -> int:
     """Row among the sums of all windows."""
     at, row = running.place(names, window)
     return sum(len(sets) for _, sets in running.ring_sets[:at]) + row

@@ -1,7 +1,7 @@
 """One bin of many contacts, tile by tile: answers, what is known of them, decision, restarts.
 
 A tile goes through the whole bin while its rows lie in cache. Only the shared limits of a
-population look at all contacts at once; they are settled before (`limits.settle`).
+population look at all contacts at once; they are settled before (`shared_limits.settle`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from nurture_envs.jit import jit
 from nurture_envs.loops.beginning import copy, play_beginnings, remember, restart
 from nurture_envs.loops.deciding import decide
-from nurture_envs.loops.past import close_bin
-from nurture_envs.loops.records import (
+from nurture_envs.loops.loop_records import (
     ACTION,
     ANCHOR,
     BINS,
@@ -30,7 +29,7 @@ from nurture_envs.loops.records import (
     Final,
     Flags,
     Floats,
-    Journey,
+    LoopJourney,
     Model,
     Result,
     Scratch,
@@ -38,6 +37,7 @@ from nurture_envs.loops.records import (
     State,
     Wholes,
 )
+from nurture_envs.loops.past import close_bin
 from nurture_envs.worlds.draw_loops import next_key
 
 _jit = jit()
@@ -87,7 +87,7 @@ def _total(row: Floats) -> Any:
 
 @_jit
 def _count(
-    state: State, journey: Journey, amounts: Floats, first: int, size: int, result: Result
+    state: State, journey: LoopJourney, amounts: Floats, first: int, size: int, result: Result
 ) -> None:
     """Effects of the actions, rewards, ends and totals of a tile; `amounts` [c, tile]."""
     actions, worth = journey.actions, journey.worth
@@ -125,7 +125,7 @@ def _count(
 
 
 @_jit
-def _act(state: State, journey: Journey, first: int, size: int, result: Result) -> None:
+def _act(state: State, journey: LoopJourney, first: int, size: int, result: Result) -> None:
     """Sends and pauses of a tile enter its memory, and its next bin begins."""
     actions, slots, sends = journey.actions, journey.offsets.shape[0], state.sends
     for i in range(size):
@@ -181,7 +181,7 @@ def _ended(result: Result, first: int, size: int, ended: Wholes) -> int:
 @_jit
 def play(
     answer: Any, answers: Model, start: Any, starts: Model, state: State, clock: int,
-    journey: Journey, n: int, share: float, scratch: Scratch, fresh_shown: Shown, before: Shown,
+    journey: LoopJourney, n: int, share: float, scratch: Scratch, fresh_shown: Shown, before: Shown,
     shown: Shown, column: int, final: Final, autoreset: bool, result: Result,
 ) -> int:  # fmt: skip
     """Play a bin of n contacts whose actions stand in `result`; says how many episodes ended.
@@ -236,7 +236,7 @@ def play(
 
 @_jit
 def close(
-    state: State, clock: int, journey: Journey, amounts: Floats, available: Flags, n: int,
+    state: State, clock: int, journey: LoopJourney, amounts: Floats, available: Flags, n: int,
     scratch: Scratch, shown: Shown, column: int, result: Result, ended: Wholes,
 ) -> int:  # fmt: skip
     """Close a bin of n contacts who have answered; says how many episodes ended.

@@ -9,12 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nurture_envs.loops import records
+from nurture_envs.loops import loop_records
 from nurture_envs.loops.block import AnsweredBlock, Bin, Block, CompiledBlock, Loops, padded
 from nurture_envs.loops.tracing import UntraceableError
+from nurture_envs.player_protocol import (
+    BlockThreads,
+    PlainPlayer,
+    Player,
+    Stepped,
+    in_blocks,
+    require_one_block,
+)
 from nurture_envs.simulation import Simulation
-from nurture_envs.simulation_state import Decision, Standing
-from nurture_envs.stepping import Crew, PlainPlayer, Player, Stepped, in_blocks, require_one_block
+from nurture_envs.simulation_state import PolicyInput, Standing
 from nurture_envs.worlds.draws import contact_keys
 
 _FEW, _BINS = 200, 6  # contacts and bins that show whether a trace is right
@@ -22,7 +29,7 @@ _ROUNDED = 2  # of them may have a chance within rounding of its draw
 
 
 def loop_player(
-    simulation: Simulation, answers: bool, autoreset: bool, block: int, crew: Crew
+    simulation: Simulation, answers: bool, autoreset: bool, block: int, crew: BlockThreads
 ) -> LoopPlayer:
     """Loops for a simulation's contacts.
 
@@ -44,7 +51,7 @@ def loop_player(
 
 def _require_alike(loops: Loops) -> None:
     """A trace is of one contact: see that a few show by loops what they show by torch."""
-    crew, keys = Crew(1), contact_keys(0, _FEW)
+    crew, keys = BlockThreads(1), contact_keys(0, _FEW)
     players: tuple[Player, Player] = (
         PlainPlayer(loops.simulation, True, _FEW, crew),
         LoopPlayer(loops, True, _FEW, crew),
@@ -69,7 +76,7 @@ def _require_alike(loops: Loops) -> None:
         )
 
 
-def _differ(one: Decision, other: Decision) -> Tensor:
+def _differ(one: PolicyInput, other: PolicyInput) -> Tensor:
     """Which contacts are shown something else, [n]."""
     return (
         (one.features != other.features).any(dim=1)
@@ -81,7 +88,7 @@ def _differ(one: Decision, other: Decision) -> Tensor:
 class LoopPlayer:
     """Plays blocks of contacts by loops that hold no lock; see `stepping.PlainPlayer`."""
 
-    def __init__(self, loops: Loops, autoreset: bool, block: int, crew: Crew) -> None:
+    def __init__(self, loops: Loops, autoreset: bool, block: int, crew: BlockThreads) -> None:
         self._loops, simulation = loops, loops.simulation
         self.autoreset = autoreset
         self._block, self._crew, self._n = block, crew, 0
@@ -89,9 +96,9 @@ class LoopPlayer:
         self._channels = len(simulation.journey.channels)
         self._limited = simulation.population is not None
         self._blocks: list[Block] = []
-        self._before: records.Shown | None = None
+        self._before: loop_records.Shown | None = None
 
-    def begin(self, keys: Tensor) -> Decision:
+    def begin(self, keys: Tensor) -> PolicyInput:
         """See `Player`."""
         self._n = len(keys)
         shown = self._before = self._memory()
@@ -114,7 +121,7 @@ class LoopPlayer:
         def one(block: Block) -> tuple[int, Tensor | None]:
             at = slice(block.column, block.column + block.n)
             parts: Any = [part[at] for part in result[:-1]]
-            own = records.Result._make([*parts, np.zeros(self._channels)])
+            own = loop_records.Result._make([*parts, np.zeros(self._channels)])
             return block.play(Bin(chosen[at], before, shown, final, own))
 
         played = self._crew.map(one, self._blocks)
@@ -123,7 +130,7 @@ class LoopPlayer:
         began = final is not None and any(ended for ended, _ in played)
         return Stepped(
             self._decision(shown),
-            Decision(*map(torch.from_numpy, final)) if final is not None and began else None,
+            PolicyInput(*map(torch.from_numpy, final)) if final is not None and began else None,
             torch.from_numpy(result.reward),
             torch.from_numpy(result.terminated),
             torch.from_numpy(result.truncated),
@@ -134,11 +141,11 @@ class LoopPlayer:
 
     def standing(self) -> Standing:
         """See `Player`."""
-        found = [block.standing() for block in self._blocks]
+        parts = [block.standing() for block in self._blocks]
         names = Standing.__slots__
-        return Standing(*(torch.cat([getattr(one, name) for one in found]) for name in names))
+        return Standing(*(torch.cat([getattr(one, name) for one in parts]) for name in names))
 
-    def keep(self, rows: Tensor) -> Decision:
+    def keep(self, rows: Tensor) -> PolicyInput:
         """See `Player`."""
         require_one_block(self._blocks)
         assert self._before is not None, "keep comes after begin"
@@ -149,28 +156,28 @@ class LoopPlayer:
         self._blocks[0].keep(rows.numpy(), before, self._before)
         return self._decision(self._before)
 
-    def _memory(self) -> records.Shown:
+    def _memory(self) -> loop_records.Shown:
         """Room for what is shown next."""
         rows = padded(self._n)
-        return records.Shown(
+        return loop_records.Shown(
             np.empty(self._width * rows, np.float32),
             np.empty(self._actions * rows, np.bool_),
             np.empty(self._actions * rows, np.int16),
             rows,
         )
 
-    def _final(self) -> records.Final | None:
+    def _final(self) -> loop_records.Final | None:
         """Room for what ended episodes showed last, where new ones begin."""
         if not self.autoreset:
             return None
         n, actions = self._n, (self._n, self._actions)
-        return records.Final(
+        return loop_records.Final(
             np.zeros((n, self._width), np.float32),
             np.zeros(actions, np.bool_),
             np.zeros(actions, np.int16),
         )
 
-    def _result(self) -> records.Result:
+    def _result(self) -> loop_records.Result:
         flags: Any = [np.empty(self._n, np.bool_) for _ in range(4)]
         parts: list[Any] = [
             np.empty(self._n, np.int64),
@@ -179,10 +186,10 @@ class LoopPlayer:
             *flags,
             np.empty(0),
         ]
-        return records.Result._make(parts)
+        return loop_records.Result._make(parts)
 
-    def _decision(self, shown: records.Shown) -> Decision:
+    def _decision(self, shown: loop_records.Shown) -> PolicyInput:
         parts: list[NDArray[Any]] = [
             part.reshape(-1, shown.stride)[:, : self._n].T for part in shown[:3]
         ]
-        return Decision(*map(torch.from_numpy, parts))
+        return PolicyInput(*map(torch.from_numpy, parts))

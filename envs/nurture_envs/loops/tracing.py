@@ -289,8 +289,8 @@ def _looked_up(recorder: Recorder, table: Tensor, place: Traced, wraps: bool = F
     places = place.places.reshape(-1).tolist()
     if wraps:
         places = [_wrapped(recorder, one, size) for one in places]
-    found = [recorder.add("table", _kind(table.dtype), number, one) for one in places]
-    return torch.tensor(found).reshape(place.places.shape)
+    nodes = [recorder.add("table", _kind(table.dtype), number, one) for one in places]
+    return torch.tensor(nodes).reshape(place.places.shape)
 
 
 def _wrapped(recorder: Recorder, place: int, size: int) -> int:
@@ -357,12 +357,12 @@ def _clamped(recorder: Recorder, name: str, args: Any, given: Any, example: Tens
     kind, places = _kind(example.dtype), args[0].places
     made = []
     for place in places.reshape(-1).tolist():
-        found = place
+        node = place
         if low is not None:
-            found = recorder.add("maximum", kind, found, recorder.constant(low, kind))
+            node = recorder.add("maximum", kind, node, recorder.constant(low, kind))
         if high is not None:
-            found = recorder.add("minimum", kind, found, recorder.constant(high, kind))
-        made.append(found)
+            node = recorder.add("minimum", kind, node, recorder.constant(high, kind))
+        made.append(node)
     return torch.tensor(made).reshape(places.shape)
 
 

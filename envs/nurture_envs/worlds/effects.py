@@ -230,13 +230,13 @@ def _one_of(
     u: Tensor, chance: Tensor, weights: tuple[float, ...], where: Tensor
 ) -> tuple[Tensor, ...]:
     """At most one of several exclusive events by one draw; event k has weights[k] * chance."""
-    place, found, edge, below = u / chance, [], 0.0, None
+    place, chosen, edge, below = u / chance, [], 0.0, None
     for weight in weights:
         edge += weight
         reached = where & (place < edge)
-        found.append(reached if below is None else reached ^ below)
+        chosen.append(reached if below is None else reached ^ below)
         below = reached
-    return tuple(found)
+    return tuple(chosen)
 
 
 def mail_carry_over(

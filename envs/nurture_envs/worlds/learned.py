@@ -20,7 +20,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.worlds.amounts import AmountTables
 from nurture_envs.worlds.draws import START, contact_keys, uniforms
 from nurture_envs.worlds.heads import Heads, ResponseModel
-from nurture_envs.worlds.player import Player, blocks, extended, padded
+from nurture_envs.worlds.response_networks import ResponseNetworks, blocks, extended, padded
 from nurture_envs.worlds.world import Outcome, Start, View
 
 _WHO, _MEMBER, _BIN = 11, 12, 13  # streams of luck
@@ -94,8 +94,8 @@ class LearnedWorld:
         return replace(self, members=(self.members[k],))
 
     @cached_property
-    def player(self) -> Player:
-        return Player(self.members, self.device)
+    def player(self) -> ResponseNetworks:
+        return ResponseNetworks(self.members, self.device)
 
     @cached_property
     def amounts(self) -> tuple[AmountTables, ...]:
@@ -180,7 +180,7 @@ class LearnedWorld:
         Args:
             features: [d, n].
             action: catalogue indices, [n].
-            draws: plays of a bin that a chance is the mean of, see `Player.hazards`.
+            draws: plays of a bin that a chance is the mean of, see `ResponseNetworks.hazards`.
             keys: of the plays' luck, [n]; equal keys compare contacts or actions at equal luck.
         """
         luck = contact_keys(0, len(action), action.device) if keys is None else keys
@@ -195,12 +195,12 @@ class LearnedWorld:
         for channel, weight in self.journey.reward.weights:
             weights[self.journey.channel_index(channel)] = weight
         of_count, of_value = torch.split(weights[self._channels], [counts, means.shape[1]])
-        found = []
+        rewards = []
         for k, tables in enumerate(self.amounts):
             reward = (of_count * tables.mean_counts()) @ chance[k]
             value = tables.mean_values(means[k], action) * chance[k][self.heads.source]
-            found.append(reward + of_value @ value)
-        return torch.stack(found)
+            rewards.append(reward + of_value @ value)
+        return torch.stack(rewards)
 
     def disagreement(self, view: View) -> Tensor:
         """Standard deviation over members of the bin's expected reward, [n], journey's unit."""

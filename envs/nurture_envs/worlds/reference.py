@@ -57,13 +57,13 @@ def reference_world(journey: Journey | str, device: Device = "cpu") -> World:
         JourneyError: no shipped journey has that name.
         WorldError: no reference world plays such a journey.
     """
-    found = load_journey(journey) if isinstance(journey, str) else journey
-    if found.name in REFERENCE_WORLDS:
-        return REFERENCE_WORLDS[found.name](found, device=device)
+    parsed = load_journey(journey) if isinstance(journey, str) else journey
+    if parsed.name in REFERENCE_WORLDS:
+        return REFERENCE_WORLDS[parsed.name](parsed, device=device)
     for name, make in REFERENCE_WORLDS.items():
-        if set(load_journey(name).channels) <= set(found.channels):
-            return make(found, device=device)
+        if set(load_journey(name).channels) <= set(parsed.channels):
+            return make(parsed, device=device)
     raise WorldError(
         f"expected one of the journeys {', '.join(REFERENCE_WORLDS)} or an heir of one, got "
-        f"{found.name!r}; add `extends:`, or fit a learned world to its log"
+        f"{parsed.name!r}; add `extends:`, or fit a learned world to its log"
     )

@@ -196,8 +196,8 @@ def _judged(part: _Part, p_value: float, each: float, config: SegmentConfig) -> 
     if part.same:
         none = Interval(0.0, 0.0, config.level, "same")
         return _told(part, none, 1.0, SegmentVerdict.SAME, "both act alike here: no difference")
-    found = clustered_interval(part.difference, part.stderr, part.n_contacts, each)
-    interval = Interval(found.lower, found.upper, config.level, "sidak-t")
+    own = clustered_interval(part.difference, part.stderr, part.n_contacts, each)
+    interval = Interval(own.lower, own.upper, config.level, "sidak-t")
     verdict = SegmentVerdict.CANNOT_TELL
     if p_value <= 1.0 - config.level:
         verdict = SegmentVerdict.BETTER if part.difference > 0.0 else SegmentVerdict.WORSE

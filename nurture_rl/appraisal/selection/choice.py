@@ -10,7 +10,7 @@ import numpy as np
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate
-from nurture_rl.ope.suite import Answers
+from nurture_rl.ope.named_estimators import Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +86,17 @@ def rank_by_pairing(
         in Su, Srinath & Krishnamurthy (2020), Adaptive Estimator Selection for OPE.
     """
     refusals: dict[str, str] = {}
-    for found, _ in asked:
-        refusals.update(found.refusals)
+    for answered, _ in asked:
+        refusals.update(answered.refusals)
     scores = []
     for name in names:
         if name in refusals:
             continue
         bias = 0.0
         if name not in consistent:
-            bounds = [_bias_bound(found.estimates[name], judge) for found, judge in asked]
+            bounds = [_bias_bound(answered.estimates[name], judge) for answered, judge in asked]
             bias = float(np.mean(np.square(bounds)))
-        variance = float(np.mean([found.estimates[name].stderr ** 2 for found, _ in asked]))
+        variance = float(np.mean([answered.estimates[name].stderr ** 2 for answered, _ in asked]))
         scores.append(EstimatorScore(name, bias + variance, bias, variance))
     return choose(scores, refusals)
 

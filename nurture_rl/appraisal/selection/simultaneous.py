@@ -90,9 +90,9 @@ def correlations(influences: FloatArray) -> FloatArray:
     spread = np.sqrt(np.diag(products))
     known = negligible(spread, spread.max(initial=0.0))
     scale = np.where(known, np.inf, spread)
-    found = np.asarray(products / scale[:, None] / scale, dtype=np.float64)
-    np.fill_diagonal(found, np.where(known, 0.0, 1.0))
-    return found
+    matrix = np.asarray(products / scale[:, None] / scale, dtype=np.float64)
+    np.fill_diagonal(matrix, np.where(known, 0.0, 1.0))
+    return matrix
 
 
 def _require_family(influences: FloatArray, family: Family) -> None:

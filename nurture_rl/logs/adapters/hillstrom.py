@@ -147,6 +147,8 @@ def _events(table: pa.Table, rows: DecisionRows, action: StrArray) -> list[Event
 
 def _attributes(table: pa.Table) -> list[dict[str, object]]:
     columns = ("recency", "mens", "womens", "newbie", "zip_code", "channel")
-    found = {name: cells(table, name).tolist() for name in columns}
-    found["log_history"] = np.round(np.log1p(cells(table, "history")), 6).tolist()
-    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+    attributes = {name: cells(table, name).tolist() for name in columns}
+    attributes["log_history"] = np.round(np.log1p(cells(table, "history")), 6).tolist()
+    return [
+        dict(zip(attributes, row, strict=True)) for row in zip(*attributes.values(), strict=True)
+    ]

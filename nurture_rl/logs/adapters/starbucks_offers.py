@@ -175,13 +175,13 @@ def _numbered(names: StrArray) -> dict[str, int]:
 
 
 def _positions(values: StrArray, known: Mapping[str, int], column: str, where: str) -> IntArray:
-    found = np.array([known.get(value, -1) for value in values.tolist()], np.int64)
-    if (found < 0).any():
+    codes = np.array([known.get(value, -1) for value in values.tolist()], np.int64)
+    if (codes < 0).any():
         raise LogError(
-            f"expected every {column} to be known to {where}, got {str(values[found < 0][0])!r}; "
+            f"expected every {column} to be known to {where}, got {str(values[codes < 0][0])!r}; "
             "use the files of one publication"
         )
-    return found
+    return codes
 
 
 def _decisions(

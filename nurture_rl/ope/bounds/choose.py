@@ -8,10 +8,10 @@ import numpy as np
 from scipy import special
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.few import Part, binomial_interval, sum_of_parts, weighted_poisson
+from nurture_rl.ope.bounds.few import Component, binomial_interval, sum_of_parts, weighted_poisson
 from nurture_rl.ope.bounds.interval import Interval, require_level
-from nurture_rl.ope.bounds.outcomes import Outcomes
-from nurture_rl.ope.bounds.skewed import skewed_interval, tail_of
+from nurture_rl.ope.bounds.rare_outcomes import RareOutcomes
+from nurture_rl.ope.bounds.skewed import skewed_interval, skewness_of
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.log import FloatArray
@@ -49,21 +49,21 @@ def interval_by_contact(value: float, influence: FloatArray, level: float) -> In
         influence: its error split by contact, [C].
         level: stated coverage, in (0, 1).
     """
-    tail = tail_of(influence)
+    tail = skewness_of(influence)
     heavy = abs(tail.skewness) > SKEWED or tail.dof < min(FEW_DOF, influence.size - 1.0)
     if influence.size < 2 or not heavy:
-        found = clustered_interval(value, clustered_stderr(influence), influence.size, level)
+        interval = clustered_interval(value, clustered_stderr(influence), influence.size, level)
         contacts = counted(influence.size, "contact")
-        return replace(found, reason=f"{contacts}, none of which rules the error")
+        return replace(interval, reason=f"{contacts}, and no single one dominates the error")
     return replace(
         skewed_interval(value, influence, level),
-        reason=f"few contacts rule the error: skewness {tail.skewness:+.2f}, "
+        reason=f"few contacts dominate the error: skewness {tail.skewness:+.2f}, "
         f"{tail.dof:.0f} degrees of freedom",
     )
 
 
 def chosen_interval(
-    estimate: ValueEstimate, level: float, outcomes: Outcomes | None = None
+    estimate: ValueEstimate, level: float, outcomes: RareOutcomes | None = None
 ) -> Interval:
     """The interval of an estimate that holds for the outcomes and contacts it rests on.
 
@@ -90,7 +90,7 @@ def chosen_interval(
 
 
 def chosen_for(
-    value: float, influence: FloatArray, level: float, outcomes: Outcomes | None
+    value: float, influence: FloatArray, level: float, outcomes: RareOutcomes | None
 ) -> Interval:
     """`chosen_interval` of anything that has a value and an error split by contact."""
     require_level(level)
@@ -107,9 +107,9 @@ def chosen_for(
     alone = bool(negligible(rest, value) & negligible(np.abs(remainder).sum(), size))
     share = outcomes.share
     if share is not None and alone:
-        found = binomial_interval(share.successes, share.trials, level, share.scale)
+        exact = binomial_interval(share.successes, share.trials, level, share.scale)
         return replace(
-            found,
+            exact,
             reason=f"{counted(share.successes, 'matched outcome')} of one weight in "
             f"{counted(share.trials, 'episode')}",
         )
@@ -119,7 +119,7 @@ def chosen_for(
     joined = sum_of_parts(
         weighted_poisson(outcomes.gained, outcomes.further_gain, level),
         weighted_poisson(outcomes.lost, outcomes.further_loss, level),
-        Part(rest, rest, rest) if alone else Part(rest, other.lower, other.upper),
+        Component(rest, rest, rest) if alone else Component(rest, other.lower, other.upper),
     )
     return Interval(
         joined.lower,

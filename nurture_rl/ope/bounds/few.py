@@ -13,7 +13,7 @@ from nurture_rl.ope.log import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Component:
     """One of several numbers that add up to an estimate, with its own interval."""
 
     value: float
@@ -44,7 +44,7 @@ def binomial_interval(successes: int, trials: int, level: float, scale: float = 
     return Interval(scale * float(lower), scale * float(upper), level, "clopper-pearson")
 
 
-def weighted_poisson(totals: FloatArray, further: float, level: float) -> Part:
+def weighted_poisson(totals: FloatArray, further: float, level: float) -> Component:
     """Interval of the expected total of rare outcomes that weigh differently.
 
         lower = gamma quantile with mean y and variance v
@@ -79,7 +79,7 @@ def weighted_poisson(totals: FloatArray, further: float, level: float) -> Part:
     tail = (1.0 - level) / 2.0
     unit = max(float(totals.max(initial=0.0)), further)
     if unit == 0.0:
-        return Part(0.0, 0.0, 0.0)
+        return Component(0.0, 0.0, 0.0)
     scaled, more = totals / unit, further / unit  # squares of huge weights stay finite
     mean, variance = float(scaled.sum()), float(scaled @ scaled)
     lower = 0.0
@@ -87,10 +87,10 @@ def weighted_poisson(totals: FloatArray, further: float, level: float) -> Part:
         lower = variance / mean * float(special.gammaincinv(mean**2 / variance, tail))
     above, spread = mean + more, variance + more**2
     upper = spread / above * float(special.gammainccinv(above**2 / spread, tail))
-    return Part(unit * mean, unit * lower, unit * upper)
+    return Component(unit * mean, unit * lower, unit * upper)
 
 
-def sum_of_parts(gained: Part, lost: Part, rest: Part) -> Part:
+def sum_of_parts(gained: Component, lost: Component, rest: Component) -> Component:
     """Interval of gained - lost + rest from the intervals of three unrelated parts.
 
         lower = value - sqrt(sum of the squared distances that pull it down), upper alike
@@ -103,4 +103,4 @@ def sum_of_parts(gained: Part, lost: Part, rest: Part) -> Part:
     value = gained.value - lost.value + rest.value
     down = (gained.value - gained.lower, lost.upper - lost.value, rest.value - rest.lower)
     up = (gained.upper - gained.value, lost.value - lost.lower, rest.upper - rest.value)
-    return Part(value, value - float(np.linalg.norm(down)), value + float(np.linalg.norm(up)))
+    return Component(value, value - float(np.linalg.norm(down)), value + float(np.linalg.norm(up)))

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from nurture_rl.ope.bounds.interval import Interval, require_level
-from nurture_rl.ope.bounds.weighted import Range, WeightedRewards
+from nurture_rl.ope.bounds.weighted_rewards import Range, WeightedRewards
 from nurture_rl.ope.log import FloatArray
 
 ETA = 1.1  # ratio of two epochs of the boundary

@@ -19,14 +19,14 @@ from nurture_rl.ope.log import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class Skewness:
     """How far a sum over contacts is from a normal one."""
 
     skewness: float  # of the sum: that of one contact over the root of their number
     dof: float  # degrees of freedom of the standard error, in [2, C - 1] for C > 2
 
 
-def tail_of(influence: FloatArray) -> Tail:
+def skewness_of(influence: FloatArray) -> Skewness:
     """Skewness of an estimate's error, and degrees of freedom of its standard error.
 
         skewness = sum psi^3 / (sum psi^2)^(3/2),    dof = 2 C / (kurtosis - 1), at most C - 1
@@ -45,13 +45,13 @@ def tail_of(influence: FloatArray) -> Tail:
     count = influence.size
     largest = np.abs(influence).max(initial=0.0)
     if largest == 0.0:
-        return Tail(0.0, max(count - 1.0, 1.0))
+        return Skewness(0.0, max(count - 1.0, 1.0))
     scaled = influence / largest  # fourth powers of small numbers would vanish
     square = float(scaled @ scaled)
     kurtosis = count * float((scaled**2) @ (scaled**2)) / square**2
     most = max(count - 1.0, 1.0)
     dof = most if kurtosis <= 1.0 else min(2.0 * count / (kurtosis - 1.0), most)
-    return Tail(float(scaled**2 @ scaled) / square**1.5, dof)
+    return Skewness(float(scaled**2 @ scaled) / square**1.5, dof)
 
 
 def skewed_interval(value: float, influence: FloatArray, level: float) -> Interval:
@@ -79,7 +79,7 @@ def skewed_interval(value: float, influence: FloatArray, level: float) -> Interv
     require_level(level)
     if influence.size < 2:
         return Interval(-np.inf, np.inf, level, "skewed-t")
-    tail, stderr = tail_of(influence), clustered_stderr(influence)
+    tail, stderr = skewness_of(influence), clustered_stderr(influence)
     quantile = float(special.stdtrit(tail.dof, 0.5 + level / 2.0))
     lower = value - stderr * _straightened(quantile, tail.skewness)
     upper = value - stderr * _straightened(-quantile, tail.skewness)
@@ -103,7 +103,7 @@ def skewed_p(value: float, influence: FloatArray) -> float:
     stderr = clustered_stderr(influence)
     if stderr == 0.0:
         return 0.0
-    tail, reached = tail_of(influence), value / stderr
+    tail, reached = skewness_of(influence), value / stderr
     g = tail.skewness
     quantile = reached if abs(g) < 1e-6 else g / 6.0 + ((1.0 + g * reached / 3.0) ** 3 - 1.0) / g
     return 2.0 * float(special.stdtr(tail.dof, -abs(quantile)))

@@ -7,7 +7,7 @@ import numpy as np
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.checks.agreement import agreement_finding
 from nurture_rl.ope.checks.balance import balance_finding
-from nurture_rl.ope.checks.calibration import (
+from nurture_rl.ope.checks.calibration_check import (
     fit_finding,
     likelihood_finding,
     propensity_finding,
@@ -61,21 +61,21 @@ def check_log(
     require_valid(log)
     require_fit(log, known)
     explored, plan = exploration_finding(log, known, limits)
-    found: list[Finding | None] = [propensity_values(log), outcome_finding(log)]
-    found += [codes_finding(log, known), copies_finding(log, limits), explored]
+    findings: list[Finding | None] = [propensity_values(log), outcome_finding(log)]
+    findings += [codes_finding(log, known), copies_finding(log, limits), explored]
     if explored.severity is not Severity.REFUSE:
-        found += mean_weight_findings(log, ratios_of(log, uniform_policy(log)), known, limits)
-        found.append(propensity_finding(log, limits))
+        findings += mean_weight_findings(log, ratios_of(log, uniform_policy(log)), known, limits)
+        findings.append(propensity_finding(log, limits))
         fitted = None
         config = fit or PropensityFit()
         if int(contact_of_row(log).max()) + 1 >= config.folds:
             fitted = fit_propensities(log, config)
-        found.append(balance_finding(log, known, limits, fitted))
+        findings.append(balance_finding(log, known, limits, fitted))
         if fitted is not None:
-            found += [likelihood_finding(log, fitted, limits), fit_finding(log, fitted, limits)]
-    found.append(censoring_finding(log, known, limits))
-    found += drift_findings(log, known, limits)
-    return LogChecks(tuple(one for one in found if one is not None), exploration=plan)
+            findings += [likelihood_finding(log, fitted, limits), fit_finding(log, fitted, limits)]
+    findings.append(censoring_finding(log, known, limits))
+    findings += drift_findings(log, known, limits)
+    return LogChecks(tuple(one for one in findings if one is not None), exploration=plan)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # weights of a far policy are found below
@@ -104,20 +104,20 @@ def check_target(
     """
     known, limits = context or LogContext(), thresholds or CheckThresholds()
     require_fit(log, known)
-    found: list[Finding | None] = [support_finding(log, target, known, limits)]
+    findings: list[Finding | None] = [support_finding(log, target, known, limits)]
     step = None
     try:
         weights = cumulative_weights(log, target.taken)
     except OverlapError as refusal:
         advice = "stay closer to the logging policy, or shorten the episodes"
-        found.append(Finding("weight-overflow", Severity.REFUSE, {}, str(refusal), advice))
+        findings.append(Finding("weight-overflow", Severity.REFUSE, {}, str(refusal), advice))
     else:
-        found += tail_findings(weights[:, -1], limits)
+        findings += tail_findings(weights[:, -1], limits)
         feasible, step = feasibility_findings(log, target, weights, limits)
-        found += feasible
+        findings += feasible
         if predictions is not None:
-            found.append(agreement_finding(log, target, predictions, limits))
-    found += mean_weight_findings(log, ratios_of(log, target.probabilities), known, limits)
+            findings.append(agreement_finding(log, target, predictions, limits))
+    findings += mean_weight_findings(log, ratios_of(log, target.probabilities), known, limits)
     if predictions is not None:
-        found.append(value_finding(log, predictions, limits))
-    return LogChecks(tuple(one for one in found if one is not None), mixing=step)
+        findings.append(value_finding(log, predictions, limits))
+    return LogChecks(tuple(one for one in findings if one is not None), mixing=step)

@@ -35,19 +35,19 @@ def codes_finding(log: EvaluationLog, context: LogContext) -> Finding:
                 continue
             features.append(f"{code:g} in {context.feature(j)} ({count} times)")
             codes.add(code)
-    found = rewards + features
+    suspects = rewards + features
     numbers = {"rewards": float(len(rewards)), "features": float(len(features))}
-    if not found:
+    if not suspects:
         sentence = "no lone value lies far outside the rest, as a code for missing would"
         return Finding("missing-codes", Severity.OK, numbers, sentence)
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    more = f" and {len(suspects) - SHOWN} more" if len(suspects) > SHOWN else ""
     setting = ",".join(f"{code:g}" for code in sorted(codes))
     return Finding(
         "missing-codes",
         Severity.REFUSE if rewards else Severity.WARN,
         numbers,
         "likely a code for missing, far outside all other values: "
-        f"{', '.join(found[:SHOWN])}{more}",
+        f"{', '.join(suspects[:SHOWN])}{more}",
         f"set data.missing=[{setting}] to have such rows set aside, or write the true values; "
         f"where they are the true values, such as a price, say so by data.values=[{setting}]",
     )

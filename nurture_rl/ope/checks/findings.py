@@ -50,9 +50,9 @@ class LogChecks:
     @property
     def severity(self) -> Severity:
         """The worst of the findings."""
-        found = {finding.severity for finding in self.findings}
+        severities = {finding.severity for finding in self.findings}
         for worst in (Severity.REFUSE, Severity.WARN):
-            if worst in found:
+            if worst in severities:
                 return worst
         return Severity.OK
 

@@ -105,32 +105,32 @@ def censoring_finding(
     )
 
 
-def _open_finding(found: OpenEpisodes) -> Finding:
+def _open_finding(counts: OpenEpisodes) -> Finding:
     """Episodes that the log breaks off; a word beside the numbers, for these rest on an assumption.
 
     How many there are says how recent the log is, and nothing against it.
     """
-    whole = found.episodes - found.open - found.late
-    numbers = {"open": float(found.open), "late": float(found.late), "whole": float(whole)}
-    if found.largest_weight is None:
+    whole = counts.episodes - counts.open - counts.late
+    numbers = {"open": float(counts.open), "late": float(counts.late), "whole": float(whole)}
+    if counts.largest_weight is None:
         done = (
-            f"they are left out, and so are {found.late} that are over but were begun as late: "
+            f"they are left out, and so are {counts.late} that are over but were begun as late: "
             f"these alone would favour whatever ends an episode early; {whole} are left"
         )
     else:
-        numbers["largest_weight"] = found.largest_weight
+        numbers["largest_weight"] = counts.largest_weight
         done = (
             "in values, differences and key figures each finished one counts by one over the "
             "chance that an episode was followed that long (inverse probability of censoring "
-            f"weighting, weights up to {found.largest_weight:.3g}); all else rests on the {whole} "
+            f"weighting, weights up to {counts.largest_weight:.3g}); all else rests on the {whole} "
             "that were begun early enough to be over however they go"
         )
     return Finding(
         "censored",
         Severity.WARN,
         numbers,
-        f"{found.open} of {counted(found.episodes, 'episode')} "
-        f"{plural(found.open, 'was', 'were')} still open when the log ends: {done}. It takes that "
+        f"{counts.open} of {counted(counts.episodes, 'episode')} "
+        f"{plural(counts.open, 'was', 'were')} still open when the log ends: {done}. It takes that "
         "when an episode begins says nothing about how it goes",
         "where that is in doubt, as when offers or people changed lately, read the log later",
     )

@@ -92,7 +92,7 @@ def mean_weight_findings(
     if context.logger is not None:
         parts.append(("mean-weight-logger", "by logging policy", *groups(context.logger)))
     asked = _asked(log, ratios)
-    found = [
+    findings = [
         part_finding(code, what, names, _by_part(asked, place, len(names)), thresholds)
         for code, what, names, place in parts
     ]
@@ -100,10 +100,10 @@ def mean_weight_findings(
     names = [context.action(a) for a in range(log.n_actions)]
     means, p_values = np.array(by_action, dtype=np.float64).T
     due = ratios.policy.mean(axis=0)
-    found.append(
+    findings.append(
         part_finding("mean-weight-action", "by action", names, (means, p_values), thresholds, due)
     )
-    return found
+    return findings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,14 +155,14 @@ def _of_action(asked: _Asked, a: int) -> tuple[float, float]:
 def _lacking(asked: _Asked, place: IntArray, n_parts: int) -> FloatArray:
     """How far weights of each part may fall short for actions too rare to be asked about, [G]."""
     log, ratios = asked.log, asked.ratios
-    found = np.zeros(n_parts)
+    lacking = np.zeros(n_parts)
     for part in range(n_parts):
         rows = np.flatnonzero(place == part)
         rare = _rare(log, asked.contact, rows)
         seen = np.bincount(log.action[rows], weights=ratios.ratio[rows], minlength=log.n_actions)
         short = ratios.policy[rows].sum(axis=0) - seen
-        found[part] = float(np.maximum(short[rare], 0.0).sum())
-    return found
+        lacking[part] = float(np.maximum(short[rare], 0.0).sum())
+    return lacking
 
 
 def _rare(log: EvaluationLog, contact: IntArray, rows: IntArray) -> BoolArray:

@@ -84,10 +84,10 @@ def _fit(x: FloatArray, mask: BoolArray, action: IntArray, config: PropensityFit
         return value, gradient.ravel()
 
     start = np.zeros(shape[0] * shape[1])
-    found = optimize.minimize(
+    optimum = optimize.minimize(
         loss, start, jac=True, method="L-BFGS-B", options={"maxiter": config.iterations}
     )
-    return np.asarray(found.x, dtype=np.float64).reshape(shape)
+    return np.asarray(optimum.x, dtype=np.float64).reshape(shape)
 
 
 def _design(log: EvaluationLog) -> FloatArray:

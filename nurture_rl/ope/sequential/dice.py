@@ -28,7 +28,7 @@ from nurture_rl.ope.log import (
 )
 from nurture_rl.ope.sequential.abstraction import Cells, bins_of
 from nurture_rl.ope.sequential.marginal import effective_episodes
-from nurture_rl.ope.sequential.weighted import value_ahead
+from nurture_rl.ope.sequential.weighted_dr import value_ahead
 
 MAX_UNSEEN = 0.02  # of the target's visits, to pairs of cell and action that no row shows
 
@@ -71,19 +71,19 @@ def dice(log: EvaluationLog, target: FloatArray, cells: Cells) -> ValueEstimate:
         Lagrangian; the tabular solution is Yin & Wang (2020), Asymptotically Efficient Off-Policy
         Evaluation for Tabular Reinforcement Learning.
     """
-    found = correction(log, target, cells)
-    unseen = float(found.lent.sum() / (found.zeta + found.lent).sum())
+    fitted = correction(log, target, cells)
+    unseen = float(fitted.lent.sum() / (fitted.zeta + fitted.lent).sum())
     if unseen > MAX_UNSEEN:
         raise OverlapError(
             f"{unseen:.1%} of the target's visits fall on pairs of cell and action without a "
             f"logged row, more than {MAX_UNSEEN:.0%}; use coarser cells or log with more "
             "exploration"
         )
-    outcome = log.reward + value_ahead(log, found.value)
-    error = found.zeta * (outcome - found.q[cells.cell, log.action])
-    error += found.lent * (outcome - found.mean[cells.cell])
-    per_episode = found.value[first_rows(log)] + np.bincount(log.episode, weights=error)
-    weights = found.zeta + found.lent
+    outcome = log.reward + value_ahead(log, fitted.value)
+    error = fitted.zeta * (outcome - fitted.q[cells.cell, log.action])
+    error += fitted.lent * (outcome - fitted.mean[cells.cell])
+    per_episode = fitted.value[first_rows(log)] + np.bincount(log.episode, weights=error)
+    weights = fitted.zeta + fitted.lent
     return mean_of_episodes(log, per_episode, effective_episodes(log, weights))
 
 

@@ -11,7 +11,7 @@ from scipy import optimize
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.ope.estimators import ValueEstimate, estimate_from
 from nurture_rl.ope.log import EvaluationLog, FloatArray
-from nurture_rl.ope.sequential.weighted import PartialHorizons, partial_horizons
+from nurture_rl.ope.sequential.weighted_dr import PartialHorizons, partial_horizons
 from nurture_rl.ope.value_model import ValuePredictions
 from nurture_rl.ope.weighting.slope import reaching_over
 
@@ -52,19 +52,21 @@ def magic(log: EvaluationLog, taken: FloatArray, predictions: ValuePredictions) 
     Source: Thomas & Brunskill (2016), Data-Efficient Off-Policy Policy Evaluation for
         Reinforcement Learning, sec. 6-7; the interval here is normal instead of bootstrapped.
     """
-    found = partial_horizons(log, taken, predictions)
-    shares = blend(found).shares
-    unbiased = estimate_from(log, float(found.values[-1]), found.influence[:, -1], found.ess)
-    return reaching_over(unbiased, float(shares @ found.values))
+    horizons = partial_horizons(log, taken, predictions)
+    shares = blend(horizons).shares
+    unbiased = estimate_from(
+        log, float(horizons.values[-1]), horizons.influence[:, -1], horizons.ess
+    )
+    return reaching_over(unbiased, float(shares @ horizons.values))
 
 
-def blend(found: PartialHorizons) -> Blend:
+def blend(horizons: PartialHorizons) -> Blend:
     """The shares that minimise the estimated mean squared error."""
-    contacts = found.influence.shape[0]
+    contacts = horizons.influence.shape[0]
     inflation = contacts / (contacts - 1) if contacts > 1 else 1.0
-    covariance = inflation * found.influence.T @ found.influence
+    covariance = inflation * horizons.influence.T @ horizons.influence
     half = NormalDist().inv_cdf(0.5 + TRUSTED / 2.0) * np.sqrt(covariance[-1, -1])
-    away = found.values - found.values[-1]
+    away = horizons.values - horizons.values[-1]
     bias = np.sign(away) * np.maximum(np.abs(away) - half, 0.0)
     return Blend(simplex_minimum(covariance + np.outer(bias, bias)), bias, covariance)
 
@@ -95,5 +97,5 @@ def simplex_minimum(matrix: FloatArray) -> FloatArray:
     levels, vectors = np.linalg.eigh(matrix / size)
     root = np.sqrt(levels.clip(min=0.0))[:, None] * vectors.T
     rows = np.vstack([root, np.ones(len(matrix))])
-    found, _ = optimize.nnls(rows, np.append(np.zeros(len(matrix)), 1.0))
-    return np.asarray(found / found.sum(), dtype=np.float64)
+    solution, _ = optimize.nnls(rows, np.append(np.zeros(len(matrix)), 1.0))
+    return np.asarray(solution / solution.sum(), dtype=np.float64)

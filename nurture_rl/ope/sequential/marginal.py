@@ -29,7 +29,7 @@ from nurture_rl.ope.log import (
     first_rows,
 )
 from nurture_rl.ope.sequential.abstraction import Cells, bins_of
-from nurture_rl.ope.sequential.weighted import temporal_differences, value_ahead
+from nurture_rl.ope.sequential.weighted_dr import temporal_differences, value_ahead
 from nurture_rl.ope.value_model import ValuePredictions
 
 MAX_LOST = 0.02  # of the target's visits, to cells in which it takes no logged action
@@ -101,16 +101,16 @@ def smis(log: EvaluationLog, taken: FloatArray, cells: Cells) -> ValueEstimate:
         Learning with Marginalized Importance Sampling; ratios here are self-normalised.
     """
     ratio = _ratio(log, taken)
-    found = marginal_ratios(log, ratio, cells, np.ones(log.n_episodes, dtype=np.bool_))
-    if found.lost > MAX_LOST:
+    ratios = marginal_ratios(log, ratio, cells, np.ones(log.n_episodes, dtype=np.bool_))
+    if ratios.lost > MAX_LOST:
         raise OverlapError(
-            f"{found.lost:.1%} of the target's visits end in cells where it takes none of the "
+            f"{ratios.lost:.1%} of the target's visits end in cells where it takes none of the "
             f"logged actions, more than {MAX_LOST:.0%}; use coarser cells, compare the action "
             "sets, or log with more exploration"
         )
-    norm = found.mean_ratio[cells.cell]
+    norm = ratios.mean_ratio[cells.cell]
     own = np.divide(ratio, norm, out=np.zeros_like(ratio), where=norm > 0.0)
-    weights = found.omega[cells.cell] * own
+    weights = ratios.omega[cells.cell] * own
     value = _cell_values(log, own, cells)
     error = weights * (log.reward + value_ahead(log, value) - value)
     per_episode = value[first_rows(log)] + np.bincount(log.episode, weights=error)

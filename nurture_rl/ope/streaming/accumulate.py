@@ -14,9 +14,9 @@ from nurture_rl.errors import ActionError, ProbabilityError, ShapeError
 from nurture_rl.ope.contact_hash import HashArray, shift_of
 from nurture_rl.ope.log import FloatArray, IntArray
 from nurture_rl.ope.log_checks import TOLERANCE
+from nurture_rl.ope.streaming.decision_columns import DecisionColumns, require_sound
 from nurture_rl.ope.streaming.moments import Moments, MomentsConfig, merged, no_moments
-from nurture_rl.ope.streaming.plain import chunk_moments
-from nurture_rl.ope.streaming.rows import Rows, require_sound
+from nurture_rl.ope.streaming.numpy_sums import chunk_moments
 
 CHUNK_ROWS = 16_384  # decisions that plain numpy takes at a time
 COMPILED = find_spec("numba") is not None
@@ -35,7 +35,7 @@ class Choices:
 
 
 def moments_of(
-    rows: Rows, config: MomentsConfig, threads: int = 1, compiled: bool = COMPILED
+    rows: DecisionColumns, config: MomentsConfig, threads: int = 1, compiled: bool = COMPILED
 ) -> Moments:
     """Sum decisions up.
 
@@ -54,15 +54,15 @@ def moments_of(
 
 
 def sound_moments(
-    rows: Rows, config: MomentsConfig, threads: int = 1, compiled: bool = COMPILED
+    rows: DecisionColumns, config: MomentsConfig, threads: int = 1, compiled: bool = COMPILED
 ) -> Moments:
     """`moments_of` for rows that were checked already."""
     _tell_if_slow()
     n = rows.contact.size
     part = _compiled_rows if compiled else chunk_moments
-    found = _in_parts(lambda index: part(rows.take(index), config), n, compiled, threads)
+    parts = _in_parts(lambda index: part(rows.take(index), config), n, compiled, threads)
     by = {name: _by_code(rows, codes) for name, codes in rows.groups.items()}
-    return replace(merged(*found), by=by)
+    return replace(merged(*parts), by=by)
 
 
 def moments_of_choices(
@@ -89,12 +89,14 @@ def moments_of_choices(
             f"actions must lie in 0..{a - 1}, got {choices.action.min()} to {choices.action.max()}"
         )
     nothing = np.broadcast_to(0.0, n)
-    plain = Rows(choices.contact, nothing, choices.propensity, choices.reward, nothing, nothing)
+    plain = DecisionColumns(
+        choices.contact, nothing, choices.propensity, choices.reward, nothing, nothing
+    )
     require_sound(plain)
     _tell_if_slow()
     part = _compiled_choices if compiled else _plain_choices
-    found = _in_parts(lambda index: part(choices, config, index), n, compiled, threads)
-    total = merged(*found)
+    parts = _in_parts(lambda index: part(choices, config, index), n, compiled, threads)
+    total = merged(*parts)
     if not np.isfinite(total.sums).all():
         raise ShapeError("q holds numbers that are not finite; predict every action of every row")
     return total
@@ -120,7 +122,7 @@ def grid_of(config: MomentsConfig) -> tuple[FloatArray, FloatArray, FloatArray]:
     return np.array(config.clips), np.array(config.taus), 1.0 / np.array(config.lams)
 
 
-def _compiled_rows(rows: Rows, config: MomentsConfig) -> Moments:
+def _compiled_rows(rows: DecisionColumns, config: MomentsConfig) -> Moments:
     from nurture_rl.ope.streaming.compiled import add_rows
 
     new = no_moments(config)
@@ -154,7 +156,7 @@ def _plain_choices(choices: Choices, config: MomentsConfig, index: slice) -> Mom
     if wrong.any():
         _refuse(index.start + int(np.flatnonzero(wrong)[0]))
     every = np.arange(action.size)
-    rows = Rows(
+    rows = DecisionColumns(
         contact=choices.contact[index],
         taken=target[every, action],
         propensity=choices.propensity[index],
@@ -172,7 +174,7 @@ def _refuse(row: int) -> None:
     )
 
 
-def _by_code(rows: Rows, codes: IntArray) -> FloatArray:
+def _by_code(rows: DecisionColumns, codes: IntArray) -> FloatArray:
     """Rows, sum of weights and of their squares by code, [G, 3]."""
     weight = rows.taken / rows.propensity
     columns = (None, weight, weight * weight)

@@ -13,8 +13,8 @@ import numpy as np
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.ope.log import IntArray
+from nurture_rl.ope.streaming.decision_columns import FaultArray
 from nurture_rl.ope.streaming.moments import Moments, MomentsConfig
-from nurture_rl.ope.streaming.rows import FaultArray
 
 _BY = "by:"
 

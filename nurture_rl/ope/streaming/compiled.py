@@ -90,23 +90,23 @@ def add_rows(sums: Array, bounds: Array, grid: Any, shift: Any, contact: Array, 
 
 
 @_jit
-def predict(found: Array, features: Array, weights: Array, fold: Array) -> None:
-    """Expected reward of every action, by the model of each row's fold, into `found`, [n, a].
+def predict(rewards: Array, features: Array, weights: Array, fold: Array) -> None:
+    """Expected reward of every action, by the model of each row's fold, into `rewards`, [n, a].
 
     Args:
-        found: filled, [n, a].
+        rewards: filled, [n, a].
         features: [n, d].
         weights: of [1, features] by fold, [K, 1 + d, a].
         fold: [n].
     """
     for i in range(features.shape[0]):
         own = weights[fold[i]]
-        for a in range(found.shape[1]):
-            found[i, a] = own[0, a]
+        for a in range(rewards.shape[1]):
+            rewards[i, a] = own[0, a]
         for j in range(features.shape[1]):
             x = np.float64(features[i, j])
-            for a in range(found.shape[1]):
-                found[i, a] += x * own[1 + j, a]
+            for a in range(rewards.shape[1]):
+                rewards[i, a] += x * own[1 + j, a]
 
 
 @_jit

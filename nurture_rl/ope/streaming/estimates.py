@@ -52,7 +52,7 @@ class StreamedEstimates:
 
     def all(self) -> Mapping[str, ValueEstimate]:
         """Every estimate by the name it has in the suite."""
-        return {**self.estimates, **{name: found.estimate for name, found in self.tuned.items()}}
+        return {**self.estimates, **{name: choice.estimate for name, choice in self.tuned.items()}}
 
 
 def point_values(totals: FloatArray, config: MomentsConfig) -> PointValues:
@@ -93,8 +93,8 @@ def streamed_estimates(moments: Moments) -> StreamedEstimates:
 
     def mean(scores: FloatArray, effective: float = ess) -> ValueEstimate:
         """Of scores summed by bucket, [C]."""
-        found = float(scores.sum() / n)
-        return _estimate(found, (scores - found * rows) / n, int(n), effective)
+        value = float(scores.sum() / n)
+        return _estimate(value, (scores - value * rows) / n, int(n), effective)
 
     def normalised(scores: FloatArray, base: FloatArray) -> ValueEstimate:
         """The mean of `base` and the weighted mean of what `scores` weights, both [C]."""

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from nurture_rl.errors import LogError
 from nurture_rl.ope.log import IntArray
 from nurture_rl.ope.streaming.accumulate import COMPILED, sound_moments
+from nurture_rl.ope.streaming.batch_readers import Reader
 from nurture_rl.ope.streaming.checkpoint import Progress, load_progress, save_progress
+from nurture_rl.ope.streaming.decision_columns import FAULTS, FaultArray
 from nurture_rl.ope.streaming.moments import Moments, MomentsConfig, merged, no_moments
-from nurture_rl.ope.streaming.readers import Reader
-from nurture_rl.ope.streaming.rows import FAULTS, FaultArray
 
 Say = Callable[[str], None]
 

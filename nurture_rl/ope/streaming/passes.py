@@ -29,12 +29,12 @@ class RowGroup:
 def row_groups(path: Path) -> list[RowGroup]:
     """The row groups of a table, in order."""
     metadata = pq.read_metadata(path)
-    found, first = [], 0
+    groups, first = [], 0
     for number in range(metadata.num_row_groups):
         n_rows = metadata.row_group(number).num_rows
-        found.append(RowGroup((number,), first, n_rows))
+        groups.append(RowGroup((number,), first, n_rows))
         first += n_rows
-    return found
+    return groups
 
 
 def joined(groups: Sequence[RowGroup], least: int) -> list[RowGroup]:

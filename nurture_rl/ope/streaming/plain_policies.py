@@ -12,6 +12,7 @@ from nurture_rl.ope.checks.grouped import unseen_inverse
 from nurture_rl.ope.contact_hash import HashArray, mixed
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
 from nurture_rl.ope.streaming.accumulate import sound_moments
+from nurture_rl.ope.streaming.decision_columns import DecisionColumns
 from nurture_rl.ope.streaming.moments import MomentsConfig
 from nurture_rl.ope.streaming.policy_sums import (
     ALONE,
@@ -22,7 +23,6 @@ from nurture_rl.ope.streaming.policy_sums import (
     PolicySums,
     no_sums,
 )
-from nurture_rl.ope.streaming.rows import Rows
 from nurture_rl.ope.targets import TargetOnLog, on_logged_rows
 from nurture_rl.ope.ties import alike
 
@@ -67,7 +67,7 @@ def plain_policy_sums(
     on_log = on_logged_rows(log, target)
     shown = target if logged is None else np.where(logged > 0.0, target, 0.0)
     every = np.arange(log.n_rows)
-    rows = Rows(
+    rows = DecisionColumns(
         contact=contact,
         taken=on_log.taken,
         propensity=log.propensity,

@@ -121,9 +121,9 @@ def added(first: LogSums, second: LogSums) -> LogSums:
     Raises:
         ShapeError: parts of different configurations.
     """
-    found = _joined(first, second, "")
-    assert isinstance(found, LogSums)
-    return found
+    joined = _joined(first, second, "")
+    assert isinstance(joined, LogSums)
+    return joined
 
 
 def _joined(first: Any, second: Any, name: str) -> Any:
@@ -145,14 +145,14 @@ def _joined(first: Any, second: Any, name: str) -> Any:
 
 def arrays_of(record: LogSums) -> dict[str, FloatArray]:
     """Every array of some sums by its place in them, for a file."""
-    found: dict[str, FloatArray] = {}
+    arrays: dict[str, FloatArray] = {}
 
     def keep(name: str, value: FloatArray) -> FloatArray:
-        found[name] = value
+        arrays[name] = value
         return value
 
     _walked(record, "", keep)
-    return found
+    return arrays
 
 
 def from_arrays(like: LogSums, arrays: Mapping[str, FloatArray]) -> LogSums:
@@ -162,9 +162,9 @@ def from_arrays(like: LogSums, arrays: Mapping[str, FloatArray]) -> LogSums:
         like: sums of the same configuration, such as `no_sums`.
         arrays: by place.
     """
-    found = _walked(like, "", lambda name, _: np.asarray(arrays[name], dtype=np.float64))
-    assert isinstance(found, LogSums)
-    return found
+    record = _walked(like, "", lambda name, _: np.asarray(arrays[name], dtype=np.float64))
+    assert isinstance(record, LogSums)
+    return record
 
 
 def _walked(value: Any, name: str, change: Callable[[str, FloatArray], FloatArray]) -> Any:

@@ -24,17 +24,17 @@ class RewardModel:
     def rewards(self, features: NDArray[np.float32], bucket: IntArray) -> FloatArray:
         """Expected reward of every action, [n, d] and [n] -> [n, a]."""
         fold = self.fold[bucket]
-        found = np.empty((len(features), self.weights.shape[2]))
+        predicted = np.empty((len(features), self.weights.shape[2]))
         if COMPILED:
             from nurture_rl.ope.streaming.compiled import predict
 
-            predict(found, features, self.weights, fold)
-            return found
+            predict(predicted, features, self.weights, fold)
+            return predicted
         x = features.astype(np.float64)
         for k, weights in enumerate(self.weights):
             rows = np.flatnonzero(fold == k)
-            found[rows] = weights[0] + x[rows] @ weights[1:]
-        return found
+            predicted[rows] = weights[0] + x[rows] @ weights[1:]
+        return predicted
 
 
 def reward_model(log: EvaluationLog, design: ValueDesign, n_buckets: int) -> RewardModel:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.value_model import ValuePredictions
-from nurture_rl.ope.weighting.marginal import coarsenings, mips
+from nurture_rl.ope.weighting.mips import coarsenings, mips
 from nurture_rl.ope.weighting.shrinking import clipped_ips, dros, switch_dr
 from nurture_rl.ope.weighting.slope import Tuned, tuned
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.special import ndtr
 
-from nurture_rl.simulator.gap.compare import Comparison, Finding
-from nurture_rl.simulator.gap.evidence import Evidence
+from nurture_rl.simulator.gap.compare import Comparison, ComparisonResult
+from nurture_rl.simulator.gap.gap_evidence import Evidence
 from nurture_rl.simulator.gap.one_step import ArmEffect
 from nurture_rl.simulator.gap.propensities import PropensityCheck
-from nurture_rl.simulator.gap.settings import GapConfig, Limits
-from nurture_rl.simulator.gap.verdict import Cause, NamedCause
+from nurture_rl.simulator.gap.settings import GapConfig, GapLimits
+from nurture_rl.simulator.gap.trust import Cause, NamedCause
 from nurture_rl.wording import counted, plural
 
 _NEARLY = 1e-6
@@ -42,11 +42,13 @@ def causes(evidence: Evidence, config: GapConfig) -> tuple[NamedCause, ...]:
 
 def _differing(comparisons: Sequence[Comparison], *families: str) -> list[Comparison]:
     """The comparisons that differ, least likely by chance first."""
-    found = [c for c in comparisons if c.family in families and c.finding is Finding.DIFFERS]
-    return sorted(found, key=lambda c: -abs(c.gap) / max(c.stderr, 1e-12))
+    differing = [
+        c for c in comparisons if c.family in families and c.finding is ComparisonResult.DIFFERS
+    ]
+    return sorted(differing, key=lambda c: -abs(c.gap) / max(c.stderr, 1e-12))
 
 
-def broken_propensities(check: PropensityCheck, limits: Limits) -> NamedCause | None:
+def broken_propensities(check: PropensityCheck, limits: GapLimits) -> NamedCause | None:
     """What shows that the logged propensities cannot be true, if anything does."""
     if not check.known:
         return None
@@ -81,9 +83,9 @@ def _broken(number: float, threshold: float, sentence: str) -> NamedCause:
 
 
 def _propensities(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
-    found = broken_propensities(evidence.propensities, config.limits)
-    if found is not None:
-        yield found
+    cause = broken_propensities(evidence.propensities, config.limits)
+    if cause is not None:
+        yield cause
 
 
 def _leaks(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
@@ -201,20 +203,20 @@ def _points(share: float) -> str:
 
 
 def _fatigue(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
-    found = evidence.half_lives
+    fatigue = evidence.half_lives
     limits = config.limits
-    if found is not None:
-        factor = found.real.value / found.simulated.value
+    if fatigue is not None:
+        factor = fatigue.real.value / fatigue.simulated.value
         factor = max(factor, 1.0 / factor)
-        sure = found.p_value < limits.same_fatigue and found.apart
+        sure = fatigue.p_value < limits.same_fatigue and fatigue.apart
         if sure and factor > limits.half_life_factor:
             yield NamedCause(
                 Cause.WRONG_FATIGUE_HALF_LIFE,
                 factor,
                 limits.half_life_factor,
-                f"What earlier sends cost halves within {found.real.shown} in the log and within "
-                f"{found.simulated.shown} in the world; one fatigue for both has a chance of "
-                f"{found.p_value:.1g}.",
+                f"What earlier sends cost halves within {fatigue.real.shown} in the log and within "
+                f"{fatigue.simulated.shown} in the world; one fatigue for both has a chance of "
+                f"{fatigue.p_value:.1g}.",
                 True,
             )
             return
@@ -256,9 +258,9 @@ def _rates(evidence: Evidence, config: GapConfig) -> Iterator[NamedCause]:
     beyond = [c for c in _ranked_by(evidence) if abs(c.gap) > c.margin and c not in fatal]
     minor = [c for c in rest if c.head in evidence.read]
     many = len({c.head for c in minor}) > config.limits.minor_heads * len(evidence.read)
-    found = [*(c for c in rest if c.head in leading), *beyond, *(minor if many else ())]
-    if found:
-        yield _rate_cause(Cause.WRONG_MINOR_RATES, found[0], False)
+    differing = [*(c for c in rest if c.head in leading), *beyond, *(minor if many else ())]
+    if differing:
+        yield _rate_cause(Cause.WRONG_MINOR_RATES, differing[0], False)
 
 
 def _ranked_by(evidence: Evidence) -> list[Comparison]:

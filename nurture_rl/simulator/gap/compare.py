@@ -14,7 +14,7 @@ from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
 _Z95 = 1.959964
 
 
-class Finding(StrEnum):
+class ComparisonResult(StrEnum):
     """What a comparison shows."""
 
     AGREES = "agrees"  # the whole interval of the gap lies inside the margin
@@ -48,7 +48,7 @@ class Comparison:
     stderr: float  # of the gap
     margin: float  # gaps up to it do not matter in practice, on the same scale
     scale: str  # "log ratio", "log odds", "difference"
-    finding: Finding = Finding.UNCLEAR
+    finding: ComparisonResult = ComparisonResult.UNCLEAR
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -78,21 +78,21 @@ def judged(comparisons: Sequence[Comparison], rate: float) -> tuple[Comparison, 
     p = np.array([one.p_value for one in comparisons])
     order = np.argsort(p)
     below = p[order] <= rate * np.arange(1, len(p) + 1) / len(p)
-    found = np.zeros(len(p), bool)
+    differing = np.zeros(len(p), bool)
     if below.any():
-        found[order[: int(np.flatnonzero(below)[-1]) + 1]] = True
+        differing[order[: int(np.flatnonzero(below)[-1]) + 1]] = True
     return tuple(
         replace(one, finding=_finding(one, bool(differs)))
-        for one, differs in zip(comparisons, found, strict=True)
+        for one, differs in zip(comparisons, differing, strict=True)
     )
 
 
-def _finding(one: Comparison, differs: bool) -> Finding:
+def _finding(one: Comparison, differs: bool) -> ComparisonResult:
     if differs:
-        return Finding.DIFFERS
+        return ComparisonResult.DIFFERS
     low, high = one.bounds
     inside = -one.margin <= low and high <= one.margin
-    return Finding.AGREES if inside else Finding.UNCLEAR
+    return ComparisonResult.AGREES if inside else ComparisonResult.UNCLEAR
 
 
 def ratios(

@@ -50,7 +50,7 @@ def suspicious_features(
     at separately, because a send makes some events certain.
     """
     spec, heads = FeatureSpec.of(journey), Heads.of(journey).counts
-    found: dict[tuple[int, int], Leak] = {}
+    leaks: dict[tuple[int, int], Leak] = {}
     for by in ("level", "change"):
         a, events = _areas(real, journey, by)
         b, _ = _areas(simulated, journey, by)
@@ -67,9 +67,9 @@ def suspicious_features(
                 float(world[f, h]),
                 int(events[h]),
             )
-            if (f, h) not in found or found[f, h].lower < one.lower:
-                found[f, h] = one
-    return tuple(sorted(found.values(), key=lambda one: -one.lower))
+            if (f, h) not in leaks or leaks[f, h].lower < one.lower:
+                leaks[f, h] = one
+    return tuple(sorted(leaks.values(), key=lambda one: -one.lower))
 
 
 def _areas(played: Trajectories, journey: Journey, by: str) -> tuple[FloatArray, FloatArray]:

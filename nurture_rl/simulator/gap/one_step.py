@@ -203,14 +203,14 @@ def overall_ratio(
     """Mean predicted chance against the share that happened, by head, on the logged rows."""
     y = happened(log, journey)
     _, stderr = ratios(log, predicted - y, np.ones(len(y)))
-    found = []
+    comparisons = []
     for h, head in enumerate(Heads.of(journey).counts):
         if y[:, h].sum() < _FEWEST:
             continue
         seen = Estimate(float(y[:, h].mean()), float(stderr[h]))
         told = Estimate(float(predicted[:, h].mean()), 0.0)
         gap, error = log_ratio(seen, told, 0.5 / len(y))
-        found.append(
+        comparisons.append(
             Comparison("one step", head, "all", seen, told, gap, error, margin, "log ratio")
         )
-    return found
+    return comparisons

@@ -58,7 +58,7 @@ def propensity_check(log: Trajectories, journey: Journey) -> PropensityCheck:
 
 def _weights(log: Trajectories, journey: Journey) -> list[Comparison]:
     """Mean of taken/propensity over the decisions in which an action was legal."""
-    found = []
+    comparisons = []
     usable = (log.propensity > 0.0) & (log.mask.sum(axis=1) > 1)
     for a, name in enumerate(ActionCatalog.of(journey).ids):
         taken = usable & (log.action == a)
@@ -69,7 +69,7 @@ def _weights(log: Trajectories, journey: Journey) -> list[Comparison]:
         value, stderr = ratios(log, (weight * legal)[:, None], legal)
         mean = Estimate(float(value[0]), float(stderr[0]))
         one = Estimate(1.0, 0.0)
-        found.append(
+        comparisons.append(
             Comparison(
                 "mean weight",
                 "",
@@ -82,7 +82,7 @@ def _weights(log: Trajectories, journey: Journey) -> list[Comparison]:
                 "difference",
             )
         )
-    return found
+    return comparisons
 
 
 def _slope(log: Trajectories, table: FloatArray) -> Estimate | None:

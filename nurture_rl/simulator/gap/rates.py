@@ -97,7 +97,7 @@ def weeks(real: Trajectories, simulated: Trajectories, journey: Journey) -> tupl
     """Decisions by week of the journey, and by calendar week where the log knows it."""
     per_week = max(1, round(7 * 24 / journey.clock.period_hours * len(journey.clock.slots_hours)))
     count = -(-journey.clock.horizon // per_week)
-    found = [
+    groups = [
         Groups(
             "week",
             tuple(f"week {i + 1} of the journey" for i in range(count)),
@@ -110,14 +110,14 @@ def weeks(real: Trajectories, simulated: Trajectories, journey: Journey) -> tupl
         of_real, of_world = (real.when - first) // 7, (simulated.when - first) // 7
         shared = np.intersect1d(of_real, of_world)[:26]
         names = tuple(f"calendar week {week + 1}" for week in shared)
-        found.append(Groups("week", names, _place(of_real, shared), _place(of_world, shared)))
-    return tuple(found)
+        groups.append(Groups("week", names, _place(of_real, shared), _place(of_world, shared)))
+    return tuple(groups)
 
 
 def segments(real: Trajectories, simulated: Trajectories, journey: Journey) -> tuple[Groups, ...]:
     """Decisions by each attribute: its levels, or below and above the log's median."""
     spec = FeatureSpec.of(journey)
-    found = []
+    groups = []
     for feature in spec.features:
         if feature.kind != "attribute":
             continue
@@ -131,8 +131,8 @@ def segments(real: Trajectories, simulated: Trajectories, journey: Journey) -> t
                 (one.features[:, columns[0]] > middle).astype(np.int64) for one in (real, simulated)
             ]
             names = (f"{feature.name} up to {middle:.3g}", f"{feature.name} above {middle:.3g}")
-        found.append(Groups("segment", names, *parts))
-    return tuple(found)
+        groups.append(Groups("segment", names, *parts))
+    return tuple(groups)
 
 
 def rate_comparisons(
@@ -141,7 +141,7 @@ def rate_comparisons(
     """Rate of every head per decision within each group, with contact-clustered errors."""
     heads = Heads.of(journey).counts
     y, z = happened(real, journey), happened(simulated, journey)
-    found = []
+    comparisons = []
     for place, group in enumerate(groups.names):
         inside, outside = groups.real == place, groups.simulated == place
         if not (inside.any() and outside.any()):
@@ -151,12 +151,12 @@ def rate_comparisons(
         seen = (y * inside[:, None]).sum(axis=0) + (z * outside[:, None]).sum(axis=0)
         for h in np.flatnonzero(seen >= _FEWEST):
             gap, stderr = log_ratio(a[h], b[h], floor)
-            found.append(
+            comparisons.append(
                 Comparison(
                     groups.family, heads[h], group, a[h], b[h], gap, stderr, margin, "log ratio"
                 )
             )
-    return found
+    return comparisons
 
 
 def funnel(
@@ -166,14 +166,16 @@ def funnel(
     heads = Heads.of(journey).counts
     sides = [_reached(one, journey) for one in (real, simulated)]
     floor = 0.5 / min(real.episodes, simulated.episodes)
-    found = []
+    comparisons = []
     for h, head in enumerate(heads):
         a, b = (side[h] for side in sides)
         if a.value * real.episodes + b.value * simulated.episodes < _FEWEST:
             continue
         gap, stderr = log_ratio(a, b, floor)
-        found.append(Comparison("funnel", head, "all", a, b, gap, stderr, margin, "log ratio"))
-    return found
+        comparisons.append(
+            Comparison("funnel", head, "all", a, b, gap, stderr, margin, "log ratio")
+        )
+    return comparisons
 
 
 def reward(

@@ -52,15 +52,15 @@ def replay(simulation: Simulation, policy: ActsOnArrays, n: int, seed: int) -> T
             }
             for name, values in rows.items():
                 columns.setdefault(name, []).append(values)
-    found = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return _assembled(found, simulation.world, n, seed)
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return _assembled(joined, simulation.world, n, seed)
 
 
 def _assembled(
-    found: dict[str, NDArray[np.generic]], world: World, n: int, seed: int
+    table: dict[str, NDArray[np.generic]], world: World, n: int, seed: int
 ) -> Trajectories:
-    order = np.argsort(found["episode"], kind="stable")  # bins stay in their order
-    rows = {name: values[order] for name, values in found.items()}
+    order = np.argsort(table["episode"], kind="stable")  # bins stay in their order
+    rows = {name: values[order] for name, values in table.items()}
     action, episode = rows["action"].astype(np.int64), rows["episode"].astype(np.int64)
     step, probabilities = rows["step"].astype(np.int64), rows["probabilities"].astype(np.float64)
     anchor = world.start(population_keys(seed, n)).anchor_us.cpu().numpy()

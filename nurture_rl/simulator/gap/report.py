@@ -18,20 +18,20 @@ from nurture_envs.worlds.learned import LearnedWorld
 from nurture_envs.worlds.world import World
 from nurture_rl.simulator.calibration import Calibration
 from nurture_rl.simulator.data import WorldData
-from nurture_rl.simulator.gap import delays, one_step, rates, surfaces
+from nurture_rl.simulator.gap import lateness, one_step, rates, surfaces
 from nurture_rl.simulator.gap.causes import broken_propensities, causes
 from nurture_rl.simulator.gap.compare import Comparison, judged
-from nurture_rl.simulator.gap.evidence import DelayShares, Evidence, HourTable
+from nurture_rl.simulator.gap.estimated_logging import estimate_policy, policy_weights
 from nurture_rl.simulator.gap.fatigue import half_lives
+from nurture_rl.simulator.gap.gap_evidence import DelayShares, Evidence, HourTable
 from nurture_rl.simulator.gap.leakage import suspicious_features
-from nurture_rl.simulator.gap.logging_policy import estimate_policy, policy_weights
 from nurture_rl.simulator.gap.propensities import PropensityCheck, propensity_check
 from nurture_rl.simulator.gap.replay import replay, started_from
 from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.simulator.gap.survival import survival_curves
 from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories, whole_episodes
+from nurture_rl.simulator.gap.trust import GapVerdict, verdict
 from nurture_rl.simulator.gap.two_sample import two_sample_test
-from nurture_rl.simulator.gap.verdict import GapVerdict, verdict
 
 _LATEST = 7  # bins of lateness shown
 _DRAWS = 32  # plays of a bin that a chance is the mean of
@@ -49,12 +49,12 @@ class GapReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; numbers that do not exist are None."""
-        found = asdict(self)
+        record = asdict(self)
         plain = self.evidence.comparisons
-        for row, one in zip(found["evidence"]["comparisons"], plain, strict=True):
+        for row, one in zip(record["evidence"]["comparisons"], plain, strict=True):
             row["lower"], row["upper"] = one.bounds
             row["p_value"] = one.p_value
-        cleaned = _json(found)
+        cleaned = _json(record)
         assert isinstance(cleaned, dict)
         return cleaned
 
@@ -100,8 +100,8 @@ def reality_gap(
     notes = _notes(real, logging is None, taken, check, isinstance(world, LearnedWorld))
     sides = _Sides(world, real, simulated, policy, check, share, notes)
     evidence = _evidence(sides, config, rng)
-    found = verdict(causes(evidence, config))
-    return GapReport(journey.name, journey.reward.unit, found, evidence, config)
+    judged = verdict(causes(evidence, config))
+    return GapReport(journey.name, journey.reward.unit, judged, evidence, config)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +133,7 @@ def _evidence(sides: _Sides, config: GapConfig, rng: np.random.Generator) -> Evi
     compared = [
         *_rates(real, simulated, journey, config),
         *told.comparisons,
-        *delays.late_records(real, sides.world, journey, config.margins),
+        *lateness.late_records(real, sides.world, journey, config.margins),
     ]
     pace = surfaces.curve_comparisons(found_curves, config.margins.response)
     rate = config.false_discoveries
@@ -179,11 +179,11 @@ def _rates(
         *rates.segments(real, simulated, journey),
     )
     everybody = rates.overall(real, simulated)
-    found = rates.rate_comparisons(real, simulated, journey, everybody, margins.rate)
+    comparisons = rates.rate_comparisons(real, simulated, journey, everybody, margins.rate)
     for one in groups:
-        found += rates.rate_comparisons(real, simulated, journey, one, margins.part)
-    found += rates.funnel(real, simulated, journey, margins.rate)
-    return [*found, rates.reward(real, simulated, journey, margins.rate)]
+        comparisons += rates.rate_comparisons(real, simulated, journey, one, margins.part)
+    comparisons += rates.funnel(real, simulated, journey, margins.rate)
+    return [*comparisons, rates.reward(real, simulated, journey, margins.rate)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -252,18 +252,18 @@ def _delays(real: Trajectories, world: World) -> tuple[DelayShares, ...]:
     """Of every signal of contacts that the log or the world knows late."""
     if real.event_delay is None:
         return ()
-    table = delays.delay_table(world)
-    seen = delays.logged_delays(real, max(_LATEST, len(table) - 1))
+    table = lateness.delay_table(world)
+    seen = lateness.logged_delays(real, max(_LATEST, len(table) - 1))
     told = np.zeros(seen.shape)
     told[: len(table)] = table
-    found = []
+    shares = []
     for signal in world.journey.signals:
         channel = world.journey.channel_index(signal.name)
         column = seen[:, channel]
         if signal.by_action or np.isnan(column).any():
             continue
-        found.append(DelayShares(signal.name, tuple(column), tuple(told[:, channel])))
-    return tuple(found)
+        shares.append(DelayShares(signal.name, tuple(column), tuple(told[:, channel])))
+    return tuple(shares)
 
 
 def _notes(

@@ -10,7 +10,7 @@ from nurture_rl.simulator.gap.rates import Margins
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GapLimits:
     """From where on a check speaks against a world."""
 
     impossible: float = 0.001  # share of propensities that cannot be
@@ -34,7 +34,7 @@ class GapConfig:
     """
 
     margins: Margins = field(default_factory=Margins)
-    limits: Limits = field(default_factory=Limits)
+    limits: GapLimits = field(default_factory=GapLimits)
     leaks: LeakLimits = field(default_factory=LeakLimits)
     false_discoveries: float = 0.05  # share of the differences found that may be none
     false_curves: float = 0.01  # the same among response curves, any of which is fatal

@@ -105,15 +105,15 @@ def _answering(log: Trajectories, journey: Journey, types: tuple[str, ...]) -> t
     sent = ActionCatalog.of(journey).routed("send")[log.action]
     if not sent.any() or sent.all():
         return ()
-    found = []
+    names = []
     for name in types:
         y = answers(log, journey, name)
         if not y.any():
             continue
         after, else_ = float(y[sent].mean()), float(y[~sent].mean())
         if y[sent].sum() >= 5 * _FEWEST and _LIFT * else_ < after < _CERTAIN:
-            found.append(name)
-    return tuple(found)
+            names.append(name)
+    return tuple(names)
 
 
 def curves(
@@ -121,7 +121,7 @@ def curves(
 ) -> tuple[Curve, ...]:
     """Dose, recovery and hour curves of every type of answer."""
     sides = [(one, sends_of(one, journey)) for one in (real, simulated)]
-    found = []
+    drawn = []
     for name in types:
         y = [answers(one, journey, name) for one, _ in sides]
         for family, places in (("dose", _doses), ("recovery", _since), ("hour", _hours)):
@@ -134,17 +134,17 @@ def curves(
                     continue
                 a, b = (_share(sides[i][0], y[i], sides[i][1].row[inside[i]]) for i in (0, 1))
                 points.append(CurvePoint(label, x, a, b, n, m))
-            found.append(Curve(family, name, tuple(points)))
-    return tuple(curve for curve in found if len(curve.points) > 1)
+            drawn.append(Curve(family, name, tuple(points)))
+    return tuple(curve for curve in drawn if len(curve.points) > 1)
 
 
-def curve_comparisons(found: tuple[Curve, ...], margin: float) -> list[Comparison]:
+def curve_comparisons(answer_curves: tuple[Curve, ...], margin: float) -> list[Comparison]:
     """Log odds at each place less those at the curve's first, simulated against real.
 
     A world in which all answers are too frequent by one factor passes here; `rates` compares that.
     """
     compared = []
-    for curve in found:
+    for curve in answer_curves:
         base = curve.points[0]
         for point in curve.points[1:]:
             a = _contrast(_log_odds(point.real, point.sends), _log_odds(base.real, base.sends))
@@ -186,19 +186,19 @@ def hour_table(
 
 def _doses(sides: list[Sends]) -> list[tuple[str, float, list[BoolArray]]]:
     names = ((0.0, "no send in 7 days"), (1.0, "1 send in 7 days"), (2.0, "2 sends in 7 days"))
-    found = [(name, x, [s.dose == x for s in sides]) for x, name in names]
-    return [*found, ("3 or more sends in 7 days", 3.0, [s.dose >= 3 for s in sides])]
+    bands = [(name, x, [s.dose == x for s in sides]) for x, name in names]
+    return [*bands, ("3 or more sends in 7 days", 3.0, [s.dose >= 3 for s in sides])]
 
 
 def _since(sides: list[Sends]) -> list[tuple[str, float, list[BoolArray]]]:
-    found = [("the first send", -1.0, [np.isinf(s.since) for s in sides])]
+    bands = [("the first send", -1.0, [np.isinf(s.since) for s in sides])]
     for low, high in pairwise(_RECOVERY):
         inside = [(s.since > low) & (s.since <= high) & np.isfinite(s.since) for s in sides]
         if inside[0].any():
             label = f"{low:g} to {high:g} days after" if np.isfinite(high) else f"{low:g}+ days"
-            found.append((label, float(sides[0].since[inside[0]].mean()), inside))
+            bands.append((label, float(sides[0].since[inside[0]].mean()), inside))
     repeated = [np.isfinite(s.since) for s in sides]
-    return [*found, ("any later send", np.nan, repeated)]
+    return [*bands, ("any later send", np.nan, repeated)]
 
 
 def _hours(sides: list[Sends]) -> list[tuple[str, float, list[BoolArray]]]:

@@ -48,12 +48,12 @@ def survival_curves(
     horizon = journey.clock.horizon
     tables = [(one, np.column_stack([_ended(one, horizon), table])) for one, table in sides]
     places = [0, *(1 + heads.index(name) for name in wanted)]
-    found = []
+    curves = []
     for name, place in zip((OPEN, *wanted), places, strict=True):
         bands = [_band(one, table[:, place], horizon) for one, table in tables]
         if min(*bands[0].share, *bands[1].share) < 1.0:
-            found.append(SurvivalCurves(name, *bands))
-    return tuple(sorted(found, key=lambda one: (one.head != OPEN, one.real.share[-1])))
+            curves.append(SurvivalCurves(name, *bands))
+    return tuple(sorted(curves, key=lambda one: (one.head != OPEN, one.real.share[-1])))
 
 
 def _ended(played: Trajectories, horizon: int) -> FloatArray:

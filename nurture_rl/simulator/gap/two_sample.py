@@ -73,13 +73,13 @@ def two_sample_test(
         scores[~fit] = x[~fit] @ beta[:-1] + beta[-1]
         weights.append(beta)
     area, stderr = weighted_auc(scores, label, weight)
-    found = _giveaways(names, tables, (x, label, weight, fold), weights, area, rng)
+    giveaways = _giveaways(names, tables, (x, label, weight, fold), weights, area, rng)
     return TwoSampleTest(
         auc=area,
         stderr=stderr,
         lower=max(0.0, area - _Z95 * stderr),
         upper=min(1.0, area + _Z95 * stderr),
-        giveaways=found,
+        giveaways=giveaways,
         curve=_roc(scores, label, weight),
         episodes=(len(tables[0]), len(tables[1])),
     )
@@ -189,13 +189,13 @@ def _giveaways(
     base = (x * beta[:, :-1]).sum(axis=1) + beta[:, -1]
     heaviest = np.argsort(-np.abs(np.mean(weights, axis=0)[:-1]))[: 2 * _SHOWN]
     shuffled = rng.permutation(len(x))
-    found = []
+    giveaways = []
     for column in heaviest:
         moved = base + (x[shuffled, column] - x[:, column]) * beta[:, column]
         lost = area - weighted_auc(moved, label, weight)[0]
         means = (float(table[:, column].mean()) for table in tables)
-        found.append(Giveaway(names[column], float(lost), *means))
-    return tuple(sorted(found, key=lambda one: -one.importance)[:_SHOWN])
+        giveaways.append(Giveaway(names[column], float(lost), *means))
+    return tuple(sorted(giveaways, key=lambda one: -one.importance)[:_SHOWN])
 
 
 def _roc(

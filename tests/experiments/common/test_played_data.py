@@ -24,7 +24,7 @@ from nurture_envs.worlds.inbound_lead import ENTRY_DAY, InboundLeadWorld
 from nurture_envs.worlds.learned import StartTable
 from nurture_rl.features.starts import start_states
 from nurture_rl.features.table import decision_table
-from nurture_rl.logs.adapters.reference import write_reference_log
+from nurture_rl.logs.adapters.reference_tables import write_reference_log
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.simulator.data import require_world_data

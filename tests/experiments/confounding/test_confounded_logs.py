@@ -22,7 +22,7 @@ from experiments.confounding.study import (
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.inbound_lead import InboundLeadParams, InboundLeadWorld
 from nurture_rl.simulator.fit import WorldConfig
-from nurture_rl.simulator.network import TrainingConfig
+from nurture_rl.simulator.network_training import TrainingConfig
 
 SIMULATION = study_world()
 CONTACTS, SEED = 3000, 1

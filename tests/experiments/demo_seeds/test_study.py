@@ -29,7 +29,7 @@ from experiments.demo_seeds.tables import (
 )
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.config import Settings, settings
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 STUDY = Path(__file__).parents[3] / "experiments" / "demo_seeds"

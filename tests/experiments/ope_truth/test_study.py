@@ -17,7 +17,7 @@ from experiments.ope_truth.study import TruthStudy
 from experiments.world_ranking.study import LOGGING
 from nurture_rl.errors import ConfigError
 from nurture_rl.ope.log import EvaluationLog
-from nurture_rl.ope.suite import ESTIMATORS, Question
+from nurture_rl.ope.named_estimators import ESTIMATORS, Question
 from nurture_rl.policies.composition import TrustRegion
 from nurture_rl.policies.policy import Policy
 

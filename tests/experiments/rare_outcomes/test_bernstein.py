@@ -8,7 +8,7 @@ from scipy import stats
 
 from experiments.rare_outcomes.bernstein import empirical_bernstein, hoeffding
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.weighted import Range
+from nurture_rl.ope.bounds.weighted_rewards import Range
 
 TABLE = [(1_000, 25.0, 86.0), (10_000, 3.9, 27.0), (100_000, 0.80, 8.6)]
 VALUE, K = 0.01, 10

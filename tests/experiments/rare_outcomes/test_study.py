@@ -8,7 +8,7 @@ import pytest
 from experiments.rare_outcomes.skewed_weights import Chain, draw_chain, true_value
 from experiments.rare_outcomes.study import MAKERS, Rare, exact_coverage, simulated
 from nurture_rl.ope.bounds.choose import chosen_interval
-from nurture_rl.ope.bounds.outcomes import rare_outcomes
+from nurture_rl.ope.bounds.rare_outcomes import rare_outcomes
 from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.log import evaluation_log
 

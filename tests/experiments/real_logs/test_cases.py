@@ -9,7 +9,7 @@ import pytest
 
 from experiments.real_logs import run
 from experiments.real_logs.study import CANNOT_TELL, RECOVERED, RealResult, ask
-from nurture_rl.ope.suite import ESTIMATORS
+from nurture_rl.ope.named_estimators import ESTIMATORS
 from tests.shared_data import ROOT, shared_data
 
 WEIGHTED = ("ips", "snips", "dr")

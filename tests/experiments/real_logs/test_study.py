@@ -22,7 +22,7 @@ from experiments.real_logs.study import (
 )
 from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.log import EvaluationLog, FloatArray, evaluation_log
-from nurture_rl.ope.suite import FULLY_WEIGHTED
+from nurture_rl.ope.named_estimators import FULLY_WEIGHTED
 from nurture_rl.ope.targets import target_on_log
 
 

@@ -26,7 +26,7 @@ from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.fit import WorldConfig, fit_world
 from nurture_rl.simulator.gap.report import GapReport, reality_gap
 from nurture_rl.simulator.gap.settings import GapConfig
-from nurture_rl.simulator.network import TrainingConfig
+from nurture_rl.simulator.network_training import TrainingConfig
 from nurture_rl.simulator.training_data import training_data
 
 FEATURE_THAT_LEAKS = "clicks_14d"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nurture_envs.worlds.learned import LearnedWorld
-from nurture_rl.simulator.gap.compare import Finding
+from nurture_rl.simulator.gap.compare import ComparisonResult
 from nurture_rl.simulator.gap.report import GapReport
-from nurture_rl.simulator.gap.verdict import Cause, Trust
+from nurture_rl.simulator.gap.trust import Cause, Trust
 from tests.statistical.gap.broken_worlds import (
     FEATURE_THAT_LEAKS,
     fitted,
@@ -55,7 +55,7 @@ def test_a_world_fitted_to_a_good_log_is_trusted_for_ranking(good_report: GapRep
 def test_one_step_checks_agree_with_a_good_fit(good_report: GapReport) -> None:
     checked = [c for c in good_report.evidence.comparisons if c.family == "one step"]
     assert len(checked) > 10
-    assert np.mean([c.finding is Finding.DIFFERS for c in checked]) < 0.1
+    assert np.mean([c.finding is ComparisonResult.DIFFERS for c in checked]) < 0.1
     # Nothing was hidden from the features: both propensities tell the same effects.
     hidden = [abs(e.hidden.value) for e in good_report.evidence.effects]
     assert max(hidden) < 1e-9

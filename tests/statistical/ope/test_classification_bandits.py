@@ -17,7 +17,7 @@ import pytest
 from nurture_rl.ope.estimators import ValueEstimate, dm, dr, ips, snips
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, evaluation_log
 from nurture_rl.ope.value_model import ValuePredictions
-from nurture_rl.ope.weighting.marginal import mips
+from nurture_rl.ope.weighting.mips import mips
 from nurture_rl.ope.weighting.self_normalised import sndr
 from nurture_rl.ope.weighting.shrinking import clipped_ips, dros, switch_dr
 

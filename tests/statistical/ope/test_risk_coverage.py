@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nurture_rl.appraisal.risk.harm import harm_bound
-from nurture_rl.appraisal.risk.returns import TailConfig, tail_risk
-from nurture_rl.appraisal.selection.compare import compare_policies
+from nurture_rl.appraisal.risk.return_distribution import TailConfig, tail_risk
+from nurture_rl.appraisal.selection.policy_comparison import compare_policies
 from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.ope.intervals import interval_of
 from nurture_rl.ope.log import EvaluationLog, evaluation_log

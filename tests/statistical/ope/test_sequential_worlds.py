@@ -14,7 +14,7 @@ from nurture_rl.ope.sequential.abstraction import state_cells, value_cells
 from nurture_rl.ope.sequential.dice import dice
 from nurture_rl.ope.sequential.magic import magic
 from nurture_rl.ope.sequential.marginal import drl, smis
-from nurture_rl.ope.sequential.weighted import wdr
+from nurture_rl.ope.sequential.weighted_dr import wdr
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from tests.unit.ope.sequential.worlds import (
     World,

@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nurture_rl.appraisal.appendices import Beside, StillRunning
 from nurture_rl.appraisal.appraise import appraise
-from nurture_rl.appraisal.evaluate import EvaluationConfig
-from nurture_rl.appraisal.kpis import Kpi
+from nurture_rl.appraisal.estimation import EvaluationConfig
+from nurture_rl.appraisal.kpis import KpiQuestion
 from nurture_rl.appraisal.record import Appraisal
-from nurture_rl.appraisal.risk.limits import Limit
+from nurture_rl.appraisal.risk.harm_limits import Limit
+from nurture_rl.appraisal.risk_profile import LogAnnotations, StillRunning
 from nurture_rl.ope.bounds.interval import Interval
 from nurture_rl.ope.censoring import Followup, RunningLog
 from nurture_rl.ope.log import take_episodes
-from nurture_rl.ope.suite import ESTIMATORS
-from nurture_rl.ope.targets import Tabled
+from nurture_rl.ope.named_estimators import ESTIMATORS
+from nurture_rl.ope.targets import TabulatedPolicy
 from nurture_rl.ope.value_model import ValueModelConfig
 from tests.unit.ope.log_makers import random_log
 
@@ -42,10 +42,10 @@ def appraised(cluster: np.ndarray, running: bool = False) -> Appraisal:
     assert probabilities is not None
     tilted = probabilities * np.exp(0.3 * np.arange(log.n_actions))
     harm = (log.reward > np.quantile(log.reward, 0.95)).astype(np.float64)
-    beside = Beside(
+    beside = LogAnnotations(
         day=DAY,
         segments={"half": np.array(["a", "b"], dtype=object)[TWICE % 2]},
-        kpis=(Kpi("events", "north star", "higher", harm),),
+        kpis=(KpiQuestion("events", "north star", "higher", harm),),
         harms={"events": harm},
         limits=(Limit("events", "contact", harm, None, 1.0, 1.0),),
         running=StillRunning(RunningLog(log, FOLLOWED), (harm,)) if running else None,
@@ -53,7 +53,7 @@ def appraised(cluster: np.ndarray, running: bool = False) -> Appraisal:
     config = EvaluationConfig(
         estimators=tuple(ESTIMATORS), value_model=ValueModelConfig(n_folds=3, penalties=(1e2,))
     )
-    policies = {"new": Tabled(tilted / tilted.sum(axis=1, keepdims=True))}
+    policies = {"new": TabulatedPolicy(tilted / tilted.sum(axis=1, keepdims=True))}
     return appraise(log, policies, "logged", np.random.default_rng(0), config, beside)
 
 

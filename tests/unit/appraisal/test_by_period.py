@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from nurture_rl.appraisal.by_period import FEW, by_period, weeks_of
-from nurture_rl.appraisal.evaluate import EvaluationConfig, questions
+from nurture_rl.appraisal.estimation import EvaluationConfig, questions
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.estimators import dr, ips
 from nurture_rl.ope.log import take_episodes
-from nurture_rl.ope.targets import Tabled
+from nurture_rl.ope.targets import TabulatedPolicy
 from nurture_rl.ope.value_model import ValueModelConfig, ValuePredictions, value_design
 from tests.unit.ope.log_makers import random_distribution, random_log
 
 LOG = random_log(0, [2] * 120)
 TARGET = random_distribution(np.random.default_rng(1), LOG.mask)
 DESIGN = value_design(LOG, np.random.default_rng(2), ValueModelConfig())
-ASKED = questions(LOG, {"new": Tabled(TARGET)}, DESIGN, EvaluationConfig())
+ASKED = questions(LOG, {"new": TabulatedPolicy(TARGET)}, DESIGN, EvaluationConfig())
 PERIODS = np.array(["b"] * 40 + ["a"] * 80)
 
 

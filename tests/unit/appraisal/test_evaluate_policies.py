@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nurture_rl.appraisal.evaluate import AUTO, EvaluationConfig, evaluate_policies
+from nurture_rl.appraisal.estimation import AUTO, EvaluationConfig, evaluate_policies
 from nurture_rl.appraisal.evaluation import Evaluation, plain
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import NurtureError, OverlapError, ProbabilityError
 from nurture_rl.ope.log import EvaluationLog, FloatArray, as_single_decisions
-from nurture_rl.ope.targets import Tabled, TargetPolicy
+from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from tests.unit.ope.log_makers import random_log
 
 
@@ -213,14 +213,18 @@ def test_where_the_preferred_estimator_refuses_another_serves_and_is_named() -> 
 
 def test_a_policy_known_by_its_table_alone_is_judged_like_any_other() -> None:
     late = Leaning(0.4)
-    table = Tabled(late.action_probabilities(LOG.features, LOG.mask))
+    table = TabulatedPolicy(late.action_probabilities(LOG.features, LOG.mask))
     first = plain(configured(LOG, {"late": late}))
     rng = np.random.default_rng(0)
     second = plain(evaluate_policies(LOG, {"late": table}, "logged", rng, EvaluationConfig()))
     assert first == second
     with pytest.raises(ProbabilityError, match="policy 'late'"):
         evaluate_policies(
-            LOG, {"late": Tabled(np.zeros(LOG.mask.shape))}, "logged", rng, EvaluationConfig()
+            LOG,
+            {"late": TabulatedPolicy(np.zeros(LOG.mask.shape))},
+            "logged",
+            rng,
+            EvaluationConfig(),
         )
 
 
@@ -260,7 +264,7 @@ def test_where_the_log_carries_nothing_the_verdict_rests_on_doubly_robust() -> N
     assert (found.selection, found.preferred) == (None, "dr")
 
 
-def hopeless() -> tuple[EvaluationLog, dict[str, Tabled]]:
+def hopeless() -> tuple[EvaluationLog, dict[str, TabulatedPolicy]]:
     """A log whose first two decisions were all but impossible, one policy that makes them."""
     rare = LOG.propensity.copy()
     rare[:2] = 1e-200
@@ -269,7 +273,7 @@ def hopeless() -> tuple[EvaluationLog, dict[str, Tabled]]:
     taken[np.arange(log.n_rows), log.action] = 1.0
     near = np.full(log.mask.shape, 1.0 / 3.0)
     near[:2] = (1.0 - taken[:2]) / 2.0
-    return log, {"far": Tabled(taken), "near": Tabled(near)}
+    return log, {"far": TabulatedPolicy(taken), "near": TabulatedPolicy(near)}
 
 
 @pytest.mark.parametrize("reference", ["logged", "near"])
@@ -305,7 +309,10 @@ def test_a_policy_that_is_the_reference_is_the_same_policy_by_any_estimator() ->
     late = Leaning(0.4)
     table = late.action_probabilities(LOG.features, LOG.mask)
     dusty = table * (1.0 + 1e-15 * np.arange(3))
-    policies: dict[str, Any] = {"late": late, "again": Tabled(dusty / dusty.sum(axis=1)[:, None])}
+    policies: dict[str, Any] = {
+        "late": late,
+        "again": TabulatedPolicy(dusty / dusty.sum(axis=1)[:, None]),
+    }
     found = evaluated(LOG, policies, "late").policies["again"]
     assert found.difference is not None
     assert found.judgement is not None
@@ -317,14 +324,14 @@ def test_a_policy_that_is_the_reference_is_the_same_policy_by_any_estimator() ->
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_logging_policy_itself_is_told_as_such(whole: bool) -> None:
     assert LOG.logged_probabilities is not None
-    own = Tabled(LOG.logged_probabilities)
+    own = TabulatedPolicy(LOG.logged_probabilities)
     log = LOG if whole else replace(LOG, logged_probabilities=None)
     rng = np.random.default_rng(0)
     found = evaluate_policies(log, {"own": own}, "logged", rng, EvaluationConfig()).policies["own"]
     assert found.difference is not None
     assert found.difference.none
     moved = LOG.logged_probabilities * (1.0 + 0.001 * np.arange(3))
-    other = {"own": Tabled(moved / moved.sum(axis=1, keepdims=True))}
+    other = {"own": TabulatedPolicy(moved / moved.sum(axis=1, keepdims=True))}
     near = evaluate_policies(log, other, "logged", rng, EvaluationConfig()).policies["own"]
     assert near.difference is not None
     assert not near.difference.none

@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nurture_rl.appraisal.appendices import Beside
 from nurture_rl.appraisal.appraise import appraise
-from nurture_rl.appraisal.evaluate import EvaluationConfig, evaluate_policies
-from nurture_rl.appraisal.kpis import Kpi
+from nurture_rl.appraisal.estimation import EvaluationConfig, evaluate_policies
+from nurture_rl.appraisal.kpis import KpiQuestion
+from nurture_rl.appraisal.risk_profile import LogAnnotations
 from nurture_rl.ope.log import EvaluationLog
 from tests.unit.appraisal.test_appraise import far, leaning
 from tests.unit.ope.log_makers import random_log
 
 LOG = random_log(3, [3] * 900, discount=0.9)  # a key figure is not discounted, the value is
 AMOUNTS = np.random.default_rng(4).poisson(0.4, LOG.n_rows).astype(np.float64)
-KPI = Kpi("meetings", "north star", "higher", AMOUNTS)
+KPI = KpiQuestion("meetings", "north star", "higher", AMOUNTS)
 POLICIES = {"late": leaning(LOG, 0.4), "early": leaning(LOG, -0.4), "far": far(LOG)}
 
 
@@ -28,7 +28,7 @@ def by_itself(log: EvaluationLog) -> EvaluationLog:
 def test_a_key_figure_is_what_an_evaluation_of_its_own_would_find() -> None:
     config = EvaluationConfig()
     rng = (np.random.default_rng(0) for _ in range(3))
-    beside = Beside(kpis=(KPI, replace(KPI, role="supporting", amounts=LOG.reward)))
+    beside = LogAnnotations(kpis=(KPI, replace(KPI, role="supporting", amounts=LOG.reward)))
     found = appraise(LOG, POLICIES, "early", next(rng), config, beside)
     level = found.evaluation.level
     alone = evaluate_policies(
@@ -48,7 +48,7 @@ def test_a_key_figure_is_what_an_evaluation_of_its_own_would_find() -> None:
     assert late.difference.interval.lower == pytest.approx(gap.interval.lower, abs=1e-9)
     assert kpi.logged.value == pytest.approx(3.0 * AMOUNTS.mean())
     # Nor does asking for key figures move the value.
-    plain = appraise(LOG, POLICIES, "early", next(rng), config, Beside())
+    plain = appraise(LOG, POLICIES, "early", next(rng), config, LogAnnotations())
     for name in ("late", "early"):
         both = [one.evaluation.policies[name].estimates["dr"] for one in (found, plain)]
         assert both[0].estimate.value == pytest.approx(both[1].estimate.value, abs=1e-9)
@@ -56,6 +56,6 @@ def test_a_key_figure_is_what_an_evaluation_of_its_own_would_find() -> None:
 
 def test_a_key_figure_of_a_policy_that_the_log_does_not_carry_is_withheld() -> None:
     rng = np.random.default_rng(0)
-    found = appraise(LOG, POLICIES, "early", rng, EvaluationConfig(), Beside(kpis=(KPI,)))
+    found = appraise(LOG, POLICIES, "early", rng, EvaluationConfig(), LogAnnotations(kpis=(KPI,)))
     assert not found.believed("far")
     assert found.kpis[0].policies["far"] is None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nurture_rl.appraisal.appendices import over_programs
-from nurture_rl.appraisal.evaluate import EvaluationConfig, evaluate_policies
+from nurture_rl.appraisal.estimation import EvaluationConfig, evaluate_policies
 from nurture_rl.appraisal.evaluation import Evaluation
+from nurture_rl.appraisal.risk_profile import over_programs
 from nurture_rl.ope.intervals import paired_difference
 from tests.unit.appraisal.test_evaluate_policies import Leaning
 from tests.unit.ope.log_makers import random_log

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nurture_rl.appraisal.appendices import Beside, StillRunning
 from nurture_rl.appraisal.appraise import appraise
-from nurture_rl.appraisal.evaluate import COMPLETE_ONLY, WEIGHTED, EvaluationConfig
+from nurture_rl.appraisal.estimation import COMPLETE_ONLY, WEIGHTED, EvaluationConfig
 from nurture_rl.appraisal.evaluation import plain
-from nurture_rl.appraisal.kpis import Kpi, outcome_log
+from nurture_rl.appraisal.kpis import KpiQuestion, outcome_log
 from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.appraisal.risk_profile import LogAnnotations, StillRunning
 from nurture_rl.ope.bounds.choose import chosen_interval
-from nurture_rl.ope.bounds.outcomes import rare_outcomes
+from nurture_rl.ope.bounds.rare_outcomes import rare_outcomes
 from nurture_rl.ope.censoring import RunningLog, followup, ipcw_ips, observation_weights
 from nurture_rl.ope.checks.findings import Severity
 from nurture_rl.ope.estimators import ips
@@ -58,11 +58,11 @@ def appraised(asked: str = WEIGHTED, running: bool = True) -> Appraisal:
     figures = (sales(LOG), rare(LOG))
     still = StillRunning(RunningLog(LOG, FOLLOWED), figures) if running else None
     labels = np.array(["a", "b"], dtype=object)[np.arange(whole.n_episodes) % 2]
-    beside = Beside(
+    beside = LogAnnotations(
         segments={"half": labels},
         kpis=(
-            Kpi("sales", "north star", "higher", sales(whole)),
-            Kpi("rare", "supporting", "higher", rare(whole)),
+            KpiQuestion("sales", "north star", "higher", sales(whole)),
+            KpiQuestion("rare", "supporting", "higher", rare(whole)),
         ),
         running=still,
     )

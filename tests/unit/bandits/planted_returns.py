@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_rl.bandits.action_design import Standardiser
+from nurture_rl.bandits.action_design import ContextMoments
 from nurture_rl.bandits.linear_posterior import Sample
 
 FloatArray = NDArray[np.float64]
@@ -25,7 +25,7 @@ def sample(n: int, seed: int, rows_per_contact: int = 1) -> Sample:
 
 def dense(rows: Sample) -> tuple[FloatArray, FloatArray]:
     """Context part [n, d + 1] and action part [n, p] of every row, written out."""
-    context = Standardiser.of(rows.features).extended(rows.features)
+    context = ContextMoments.of(rows.features).extended(rows.features)
     one_hot = np.eye(len(FACTORS))[rows.action]
     crossed = [np.kron(FACTORS[a], x[1:]) for a, x in zip(rows.action, context, strict=True)]
     return context, np.hstack([one_hot, np.array(crossed)])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nurture_rl.bandits.action_design import ActionDesign, Standardiser, rows_by_action
-from nurture_rl.bandits.evidence import best_ridges
+from nurture_rl.bandits.action_design import ActionDesign, ContextMoments, rows_by_action
 from nurture_rl.bandits.linear_posterior import LinearPosterior, Sample, fit_posterior
+from nurture_rl.bandits.prior_precision import best_ridges
 from nurture_rl.errors import FitError
 from tests.unit.bandits.planted_returns import FACTORS, dense, projected, sample
 
@@ -21,7 +21,7 @@ DESIGN = ActionDesign(FACTORS)
 
 def fitted(rows: Sample, ridge: float | None = 2.0, multipliers: int = 512) -> LinearPosterior:
     rng = np.random.default_rng(7)
-    return fit_posterior(rows, Standardiser.of(rows.features), DESIGN, rng, ridge, multipliers)
+    return fit_posterior(rows, ContextMoments.of(rows.features), DESIGN, rng, ridge, multipliers)
 
 
 def test_blocks_per_action_give_the_gram_matrix_of_all_rows() -> None:
@@ -49,7 +49,7 @@ def test_rows_come_by_action_each_once() -> None:
 
 def test_contexts_of_the_training_have_mean_0_and_deviation_1() -> None:
     features = sample(500, seed=2).features
-    extended = Standardiser.of(features).extended(features)
+    extended = ContextMoments.of(features).extended(features)
     assert extended.mean(axis=0) == pytest.approx([1.0, 0.0, 0.0], abs=1e-9)
     assert extended.std(axis=0) == pytest.approx([0.0, 1.0, 1.0])
 
@@ -58,7 +58,7 @@ def test_contexts_of_the_training_have_mean_0_and_deviation_1() -> None:
 def test_a_column_that_varies_in_its_last_bit_alone_keeps_its_unit(value: float) -> None:
     features = np.full((1000, 1), value, np.float32)
     features[::2] = np.nextafter(np.float32(value), np.float32(0.0))
-    standardiser = Standardiser.of(features)
+    standardiser = ContextMoments.of(features)
     assert standardiser.scale.tolist() == [1.0]
     moved = standardiser.extended(features + np.float32(2.0))[1]
     assert moved == pytest.approx([1.0, 2.0], abs=0.05)

@@ -13,16 +13,16 @@ import pytest
 
 from nurture_rl.cli.jobs import exit_code, job
 from nurture_rl.errors import LogError
-from nurture_rl.outcome import Outcome
 from nurture_rl.progress import PROGRESS, shown_progress
+from nurture_rl.verb_result import VerbResult
 
 
-def ends(code: int) -> Callable[[], Outcome]:
+def ends(code: int) -> Callable[[], VerbResult]:
     """A job that ends with a code."""
-    return lambda: Outcome({"seed": 7}, code)
+    return lambda: VerbResult({"seed": 7}, code)
 
 
-def sweep(*jobs: Callable[[], Outcome], as_json: bool = False) -> int:
+def sweep(*jobs: Callable[[], VerbResult], as_json: bool = False) -> int:
     """The exit code of a sweep over jobs that end with a code of their own."""
 
     def main() -> None:
@@ -32,7 +32,7 @@ def sweep(*jobs: Callable[[], Outcome], as_json: bool = False) -> int:
     return exit_code(main, as_json)
 
 
-def refuse() -> Outcome:
+def refuse() -> VerbResult:
     raise LogError("expected rows, got none")
 
 
@@ -49,9 +49,9 @@ def test_a_refused_job_is_one_line_and_the_others_are_done(
 ) -> None:
     done: list[int] = []
 
-    def work() -> Outcome:
+    def work() -> VerbResult:
         done.append(1)
-        return Outcome()
+        return VerbResult()
 
     assert sweep(refuse, work, work) == 2
     assert done == [1, 1]
@@ -64,9 +64,9 @@ def test_codes_of_one_sweep_do_not_reach_the_next() -> None:
 
 
 def test_json_is_alone_on_stdout_a_line_for_each_job(capsys: pytest.CaptureFixture[str]) -> None:
-    def chatty() -> Outcome:
+    def chatty() -> VerbResult:
         print("working")
-        return Outcome({"report": Path("a") / "b"})
+        return VerbResult({"report": Path("a") / "b"})
 
     assert sweep(chatty, ends(4), refuse, as_json=True) == 2
     told = capsys.readouterr()

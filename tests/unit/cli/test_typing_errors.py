@@ -16,7 +16,7 @@ from nurture_rl.cli.completion import completed
 from nurture_rl.cli.main import main
 from nurture_rl.cli.plain import parsed
 from nurture_rl.errors import ConfigError
-from nurture_rl.serving.main import ServeOptions
+from nurture_rl.serving.server import ServeOptions
 
 
 @pytest.fixture(autouse=True)

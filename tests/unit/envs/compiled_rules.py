@@ -11,8 +11,8 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.errors import ShapeError, SimulationError
 from nurture_envs.guardrails.rules import GuardrailFacts, sends_remembered
 from nurture_envs.journey import GuardrailSettings
+from nurture_envs.loops.guardrail_loops import LoopFacts, write_rules
 from nurture_envs.loops.guardrails import tables_of
-from nurture_envs.loops.rules import Contacts, write_rules
 
 
 class CompiledRules:
@@ -74,7 +74,7 @@ class CompiledRules:
             )
 
 
-def _contacts(facts: GuardrailFacts) -> Contacts:
+def _contacts(facts: GuardrailFacts) -> LoopFacts:
     n = len(facts.now_hours)
 
     def flags(fact: Any) -> NDArray[np.uint8]:
@@ -82,7 +82,7 @@ def _contacts(facts: GuardrailFacts) -> Contacts:
             return np.full(n, fact, np.uint8)
         return np.ascontiguousarray(fact, np.bool_).view(np.uint8)
 
-    return Contacts(
+    return LoopFacts(
         consent=flags(facts.consent),
         opted_out=flags(facts.opted_out),
         hard_bounced=flags(facts.hard_bounced),

@@ -22,7 +22,7 @@ from nurture_envs.features import (
     state_from_events,
 )
 from nurture_envs.journey import Journey
-from nurture_envs.running import Running
+from nurture_envs.running_features import RunningFeatures
 from tests.unit.envs.toy_journey import toy
 
 JOURNEY = toy()
@@ -193,7 +193,7 @@ def test_closing_bins_one_by_one_gives_the_features_of_the_events_at_once(
 ) -> None:
     spec = FeatureSpec.of(journey)
     late = [c for c, delay in enumerate(journey.delays) if delay]
-    running = Running(spec, late=late)
+    running = RunningFeatures(spec, late=late)
     first = -4 - max(journey.delays)
     state = running.begin(History.of_bin(torch.zeros((len(spec.channels), 2))))
     state = replace(state, since=state.since + first)
@@ -221,7 +221,7 @@ def test_closing_bins_one_by_one_gives_the_features_of_the_events_at_once(
 def test_a_late_record_does_not_overwrite_a_newer_one() -> None:
     spec = FeatureSpec.of(LATE)
     warm, hot = (LATE.channel_index(name) for name in ("warm", "hot"))
-    running = Running(spec, late=[warm, hot])
+    running = RunningFeatures(spec, late=[warm, hot])
     state = running.begin(History.of_bin(torch.zeros((len(spec.channels), 1))))
     state = replace(state, last=torch.full_like(state.last, 6.0))
     late = torch.zeros((3, 2, 1))

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from nurture_envs import compiling
 from nurture_envs.contact_env import ContactVectorEnv
 from nurture_envs.errors import SimulationError, SlowPathWarning
+from nurture_envs.player_protocol import PlainPlayer, Player
 from nurture_envs.playing import player
 from nurture_envs.population import Population
 from nurture_envs.rollout import Step, play, returns
 from nurture_envs.simulation import Simulation
-from nurture_envs.simulation_state import Decision
-from nurture_envs.stepping import PlainPlayer, Player
+from nurture_envs.simulation_state import PolicyInput
 from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.reference import REFERENCE_WORLDS, reference_world
 from nurture_envs.worlds.world import World
@@ -162,7 +162,7 @@ def test_who_is_kept_goes_on_as_if_alone(compiled: bool) -> None:
     assert same(walked(among, seen, 3), walked(alone, seen, 3))
 
 
-def walked(played: Player, seen: Decision, bins: int) -> Decision:
+def walked(played: Player, seen: PolicyInput, bins: int) -> PolicyInput:
     """What is shown after some bins of the last legal action."""
     for _ in range(bins):
         last = seen.mask.shape[1] - 1 - seen.mask.flip(1).to(torch.uint8).argmax(dim=1)

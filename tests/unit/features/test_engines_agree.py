@@ -22,7 +22,7 @@ from nurture_envs.features import (
     state_from_events,
 )
 from nurture_envs.journey import Journey
-from nurture_envs.running import Running, RunningState
+from nurture_envs.running_features import RunningFeatures, RunningState
 from nurture_envs.signals import channel_rows
 from nurture_rl.features.bins import BinnedLog, bin_log
 from nurture_rl.features.query import feature_matrix
@@ -212,7 +212,7 @@ def _by_advancing(log: BinnedLog, journey: Journey) -> FloatMatrix:
         seen.amount[first],
         times.step[rows[:, 0]],
     )
-    running = Running(spec, late=range(len(spec.channels)))  # any record may be late
+    running = RunningFeatures(spec, late=range(len(spec.channels)))  # any record may be late
     past = History(
         torch.as_tensor(state.ring).permute(1, 2, 0), torch.as_tensor(state.last).T.contiguous()
     )
@@ -228,7 +228,9 @@ def _by_advancing(log: BinnedLog, journey: Journey) -> FloatMatrix:
     return result
 
 
-def _read(running: Running, state: RunningState, log: BinnedLog, rows: IntArray) -> FloatMatrix:
+def _read(
+    running: RunningFeatures, state: RunningState, log: BinnedLog, rows: IntArray
+) -> FloatMatrix:
     times, spec = log.times, running.spec
     attributes = spec.encode_attributes(log.contacts.attributes)[times.contact[rows]]
     start_us = times.anchor_us[rows] + spec.clock.start_us(times.step[rows])

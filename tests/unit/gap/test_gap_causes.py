@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from nurture_rl.simulator.gap.causes import causes
-from nurture_rl.simulator.gap.compare import Comparison, Estimate, Finding
-from nurture_rl.simulator.gap.evidence import Evidence
+from nurture_rl.simulator.gap.compare import Comparison, ComparisonResult, Estimate
+from nurture_rl.simulator.gap.gap_evidence import Evidence
 from nurture_rl.simulator.gap.propensities import PropensityCheck
 from nurture_rl.simulator.gap.settings import GapConfig
+from nurture_rl.simulator.gap.trust import Cause, GapVerdict, Trust, verdict
 from nurture_rl.simulator.gap.two_sample import TwoSampleTest
-from nurture_rl.simulator.gap.verdict import Cause, GapVerdict, Trust, verdict
 
 TWO_SAMPLE = TwoSampleTest(0.5, 0.01, 0.48, 0.52, (), (), (1000, 1000))
 READ = ("meeting", *(f"signal {i}" for i in range(30)))
@@ -21,7 +21,7 @@ READ = ("meeting", *(f"signal {i}" for i in range(30)))
 def compared(
     family: str, head: str, gap: float = 0.0, differs: bool = False, stderr: float = 0.02
 ) -> Comparison:
-    found = Finding.DIFFERS if differs else Finding.UNCLEAR
+    found = ComparisonResult.DIFFERS if differs else ComparisonResult.UNCLEAR
     seen = Estimate(0.03, 0.001)
     return Comparison(family, head, "all", seen, seen, gap, stderr, 0.2, "log ratio", found)
 

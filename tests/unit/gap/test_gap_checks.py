@@ -12,13 +12,13 @@ from scipy.special import expit, logit
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import FitError
+from nurture_rl.simulator.gap.estimated_logging import estimate_policy, policy_weights
 from nurture_rl.simulator.gap.leakage import LeakLimits, suspicious_features
-from nurture_rl.simulator.gap.logging_policy import estimate_policy, policy_weights
 from nurture_rl.simulator.gap.propensities import propensity_check
 from nurture_rl.simulator.gap.survival import OPEN, survival_curves
 from nurture_rl.simulator.gap.trajectories import Trajectories, whole_episodes
+from nurture_rl.simulator.gap.trust import Cause, NamedCause, Trust, verdict
 from nurture_rl.simulator.gap.two_sample import two_sample_test, weighted_auc
-from nurture_rl.simulator.gap.verdict import Cause, NamedCause, Trust, verdict
 from tests.unit.gap.gap_logs import JOURNEY, episodes, random_log
 from tests.unit.simulator.lamp_shop import EXIT, SEND, WAIT, lamp_log, lamp_shop
 

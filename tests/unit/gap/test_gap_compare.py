@@ -9,8 +9,8 @@ import pytest
 
 from nurture_rl.simulator.gap.compare import (
     Comparison,
+    ComparisonResult,
     Estimate,
-    Finding,
     judged,
     log_ratio,
     ratios,
@@ -26,20 +26,20 @@ def compared(gap: float, stderr: float, margin: float = 0.2) -> Comparison:
     return Comparison("rate", "clicked", "all", nothing, nothing, gap, stderr, margin, "difference")
 
 
-def finding(gap: float, stderr: float) -> Finding:
+def finding(gap: float, stderr: float) -> ComparisonResult:
     return judged([compared(gap, stderr)], 0.05)[0].finding
 
 
 def test_a_huge_log_does_not_fail_for_a_trifle() -> None:
-    assert finding(gap=0.1, stderr=0.001) is Finding.AGREES  # a hundred errors from 0
+    assert finding(gap=0.1, stderr=0.001) is ComparisonResult.AGREES  # a hundred errors from 0
 
 
 def test_a_tiny_log_is_not_passed_for_lack_of_power() -> None:
-    assert finding(gap=0.1, stderr=1.0) is Finding.UNCLEAR
+    assert finding(gap=0.1, stderr=1.0) is ComparisonResult.UNCLEAR
 
 
 def test_a_gap_beyond_the_margin_by_many_errors_differs() -> None:
-    assert finding(gap=0.5, stderr=0.05) is Finding.DIFFERS
+    assert finding(gap=0.5, stderr=0.05) is ComparisonResult.DIFFERS
 
 
 def test_a_gap_at_the_margin_is_found_half_of_the_time() -> None:
@@ -52,7 +52,9 @@ def test_few_of_many_equal_numbers_are_found_to_differ() -> None:
         judged([compared(float(z), 1.0, margin=0.0) for z in rng.normal(size=300)], 0.05)
         for _ in range(40)
     ]
-    with_finding = [any(one.finding is Finding.DIFFERS for one in world) for world in worlds]
+    with_finding = [
+        any(one.finding is ComparisonResult.DIFFERS for one in world) for world in worlds
+    ]
     assert sum(with_finding) <= 7  # 2 expected where every null is true
     # Negative control: one by one at 5 %, every world would show several.
     alone = sum(one.p_value < 0.05 for one in worlds[0])

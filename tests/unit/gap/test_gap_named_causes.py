@@ -8,24 +8,24 @@ from typing import Any
 import pytest
 
 from nurture_rl.simulator.gap.causes import causes
-from nurture_rl.simulator.gap.compare import Comparison, Estimate, Finding
-from nurture_rl.simulator.gap.evidence import DelayShares
+from nurture_rl.simulator.gap.compare import Comparison, ComparisonResult, Estimate
 from nurture_rl.simulator.gap.fatigue import HalfLife, HalfLives
+from nurture_rl.simulator.gap.gap_evidence import DelayShares
 from nurture_rl.simulator.gap.leakage import Leak
 from nurture_rl.simulator.gap.one_step import ArmEffect
 from nurture_rl.simulator.gap.propensities import PropensityCheck
-from nurture_rl.simulator.gap.settings import GapConfig, Limits
+from nurture_rl.simulator.gap.settings import GapConfig, GapLimits
+from nurture_rl.simulator.gap.trust import Cause, NamedCause
 from nurture_rl.simulator.gap.two_sample import Giveaway, TwoSampleTest
-from nurture_rl.simulator.gap.verdict import Cause, NamedCause
 from tests.unit.gap.test_gap_causes import READ, compared, flawless
 
 SEEN = PropensityCheck(True, 0.0, None, (), 1000)
 LEAK = Leak("clicks", "meeting", "change", 0.97, 0.95, 0.5, 100)
 
 
-def named(*more: Comparison, limits: Limits | None = None, **changed: Any) -> list[NamedCause]:
+def named(*more: Comparison, limits: GapLimits | None = None, **changed: Any) -> list[NamedCause]:
     """Causes that a change of a flawless world's evidence gives."""
-    config = GapConfig(limits=limits or Limits())
+    config = GapConfig(limits=limits or GapLimits())
     return list(causes(replace(flawless(*more), **changed), config))
 
 
@@ -40,7 +40,9 @@ def one(found: list[NamedCause], cause: Cause, number: float, threshold: float) 
 def off(family: str, head: str, group: str, real: float, world: float, stderr: float) -> Comparison:
     found = Estimate(real, stderr), Estimate(world, 0.0)
     gap = world - real
-    return Comparison(family, head, group, *found, gap, stderr, 0.1, "difference", Finding.DIFFERS)
+    return Comparison(
+        family, head, group, *found, gap, stderr, 0.1, "difference", ComparisonResult.DIFFERS
+    )
 
 
 @pytest.mark.parametrize(("share", "broken"), [(0.001, False), (0.0011, True)])
@@ -63,7 +65,7 @@ def test_the_surest_of_wrong_mean_weights_breaks_a_log() -> None:
     weights = (
         off("mean weight", "", "send:a", 1.0, 1.5, 0.1),
         off("mean weight", "", "send:b", 1.0, 1.4, 0.05),
-        replace(off("mean weight", "", "send:c", 1.0, 3.0, 0.1), finding=Finding.UNCLEAR),
+        replace(off("mean weight", "", "send:c", 1.0, 3.0, 0.1), finding=ComparisonResult.UNCLEAR),
     )
     found = named(propensities=replace(SEEN, weights=weights))
     assert "send:b is 1.40" in one(found, Cause.BROKEN_PROPENSITIES, 1.4, 1.1)
@@ -255,4 +257,4 @@ def test_a_wide_interval_of_what_rankings_rest_on_is_not_proof() -> None:
     (worst,) = named(wide, wider)
     assert [worst.number, worst.threshold] == pytest.approx([0.394, 0.2], abs=1e-3)
     assert named(compared("rate", "signal 1", 0.1, stderr=0.3)) == []
-    assert named(wide, limits=Limits(proof=2.5)) == []
+    assert named(wide, limits=GapLimits(proof=2.5)) == []

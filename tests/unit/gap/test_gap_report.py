@@ -14,10 +14,10 @@ from nurture_envs.worlds.learned import LearnedWorld
 from nurture_rl.policies.references import Random
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.fit import WorldConfig, fit_world
-from nurture_rl.simulator.gap.evidence import Evidence
+from nurture_rl.simulator.gap.gap_evidence import Evidence
 from nurture_rl.simulator.gap.report import reality_gap
 from nurture_rl.simulator.gap.settings import GapConfig
-from nurture_rl.simulator.network import TrainingConfig
+from nurture_rl.simulator.network_training import TrainingConfig
 from tests.unit.simulator.lamp_shop import lamp_log, lamp_shop, silent
 
 JOURNEY = lamp_shop()

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 from nurture_envs.journey_file import parse_journey
-from nurture_rl.simulator.gap.compare import Comparison, Estimate, Finding, judged
+from nurture_rl.simulator.gap.compare import Comparison, ComparisonResult, Estimate, judged
 from nurture_rl.simulator.gap.fatigue import half_lives
 from nurture_rl.simulator.gap.surfaces import (
     Curve,
@@ -240,7 +240,7 @@ def test_no_answer_to_a_few_sends_counts_as_half_an_answer_with_its_error() -> N
     assert one.simulated.value == pytest.approx(np.log(4.0) - np.log(11.0))
     # sqrt(p (1 - p) / 5) / (p (1 - p)) with p (1 - p) = 11/144, and 0.01 / 0.16 of the base.
     assert one.simulated.stderr == pytest.approx(np.hypot(np.sqrt(144.0 / 55.0), 0.0625))
-    assert judged([one], 0.05)[0].finding is Finding.UNCLEAR
+    assert judged([one], 0.05)[0].finding is ComparisonResult.UNCLEAR
 
 
 def test_answers_to_all_of_a_few_sends_lack_half_an_answer() -> None:
@@ -251,4 +251,4 @@ def test_answers_to_all_of_a_few_sends_lack_half_an_answer() -> None:
 
 
 def test_no_answer_to_many_sends_still_differs() -> None:
-    assert judged([beside_an_empty_place(sends=5000)], 0.05)[0].finding is Finding.DIFFERS
+    assert judged([beside_an_empty_place(sends=5000)], 0.05)[0].finding is ComparisonResult.DIFFERS

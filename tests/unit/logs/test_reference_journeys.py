@@ -16,8 +16,8 @@ from nurture_envs.rollout import Step, play
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import REFERENCE_WORLDS, reference_world
 from nurture_rl.features.table import DecisionTable, decision_table
-from nurture_rl.logs.adapters import reference
-from nurture_rl.logs.adapters.reference import write_reference_log
+from nurture_rl.logs.adapters import reference_tables
+from nurture_rl.logs.adapters.reference_tables import write_reference_log
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.policies.build import PolicyContext, build_policy
 
@@ -52,7 +52,7 @@ def emitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             yield step
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "play", watched)
+        patch.setattr(reference_tables, "play", watched)
         write_reference_log(folder / "raw", simulation, policy, N, SEED, account_size=ACCOUNT)
     catalog = simulation.catalog
     summary = ingest_folder(

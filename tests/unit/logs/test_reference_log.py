@@ -21,8 +21,8 @@ from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.inbound_lead import InboundLeadWorld
 from nurture_envs.worlds.zones import ZONES
 from nurture_rl.features.table import DecisionTable, decision_table
-from nurture_rl.logs.adapters import reference
-from nurture_rl.logs.adapters.reference import write_reference_log
+from nurture_rl.logs.adapters import reference_tables
+from nurture_rl.logs.adapters.reference_tables import write_reference_log
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.summary import IngestSummary
 from nurture_rl.policies.build import PolicyContext, build_policy
@@ -63,8 +63,8 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Emitted:
             yield step
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "play", watched)
-        patch.setattr(reference, "_BLOCK", 256)  # three blocks
+        patch.setattr(reference_tables, "play", watched)
+        patch.setattr(reference_tables, "_BLOCK", 256)  # three blocks
         write_reference_log(raw, SIMULATION, logging_policy(), N, SEED)
     catalog = SIMULATION.catalog
     summary = ingest_folder(raw, out, catalog.ids, catalog.hash, lambda line: None)

@@ -14,7 +14,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.release.bundle import Bundle, BundleContent, write_bundle
 from nurture_rl.release.card import PolicyCard
-from nurture_rl.release.gate import Difference, GateConfig, GateEvidence, gate
+from nurture_rl.release.gate import CandidateDifference, GateConfig, GateEvidence, gate
 from nurture_rl.release.parity import normal_states
 
 CREATED = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -45,8 +45,8 @@ def evidence() -> GateEvidence:
         candidate="core",
         reference="drip",
         unit="EUR",
-        logged=Difference(4.0, 1.5, 6.5, 0.975),
-        simulated=Difference(5.0, 4.0, 6.0, 0.975),
+        logged=CandidateDifference(4.0, 1.5, 6.5, 0.975),
+        simulated=CandidateDifference(5.0, 4.0, 6.0, 0.975),
         overlap_feasible=True,
         overlap_text="",
         effective_sample_size=812.5,

@@ -9,16 +9,16 @@ import pytest
 from nurture_rl.release.card import card_data, card_markdown
 from nurture_rl.release.gate import (
     BarEvidence,
-    Difference,
+    CandidateDifference,
     GateConfig,
     GateEvidence,
     WorldJudgement,
     gate,
 )
-from nurture_rl.simulator.gap.verdict import Trust
+from nurture_rl.simulator.gap.trust import Trust
 from tests.unit.release.bundles import card, evidence
 
-BAR = Difference(1.25, -0.5, 3.0, 0.95)
+BAR = CandidateDifference(1.25, -0.5, 3.0, 0.95)
 
 
 def page(found: GateEvidence | None) -> list[str]:
@@ -86,7 +86,7 @@ def test_a_refusal_comes_with_its_reasons() -> None:
     ],
 )
 def test_the_program_that_may_be_enough_has_a_table_of_its_own(
-    logged: Difference | None, row: str
+    logged: CandidateDifference | None, row: str
 ) -> None:
     worst = replace(BAR, value=0.5)
     found = replace(evidence(), bar=BarEvidence("expert", logged, BAR, worst))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nurture_rl.release.gate import Difference, GateConfig, gate
+from nurture_rl.release.gate import CandidateDifference, GateConfig, gate
 from tests.unit.release.bundles import evidence
 
 
@@ -17,7 +17,7 @@ def test_both_lower_bounds_above_zero_pass() -> None:
 
 
 def test_a_logged_bound_at_zero_is_refused_with_its_numbers() -> None:
-    found = replace(evidence(), logged=Difference(2.0, 0.0, 4.0, 0.975))
+    found = replace(evidence(), logged=CandidateDifference(2.0, 0.0, 4.0, 0.975))
     (reason,) = gate(found, GateConfig()).reasons
     assert reason == (
         "core less drip on held-out logs is +2 EUR per episode with a 97.5 % interval of "
@@ -28,7 +28,7 @@ def test_a_logged_bound_at_zero_is_refused_with_its_numbers() -> None:
 def test_a_simulator_bound_below_the_margin_is_refused() -> None:
     config = GateConfig(margin=1.4)
     assert gate(evidence(), config).passed
-    found = replace(evidence(), simulated=Difference(5.0, 1.3, 8.0, 0.975))
+    found = replace(evidence(), simulated=CandidateDifference(5.0, 1.3, 8.0, 0.975))
     (reason,) = gate(found, config).reasons
     assert "in the simulator is +5 EUR" in reason
     assert "above +1.4 EUR" in reason
@@ -41,7 +41,7 @@ def test_bounds_of_too_little_confidence_are_refused() -> None:
 
 
 def test_a_bound_that_is_not_a_number_never_passes() -> None:
-    found = replace(evidence(), simulated=Difference(5.0, float("nan"), 8.0, 0.975))
+    found = replace(evidence(), simulated=CandidateDifference(5.0, float("nan"), 8.0, 0.975))
     assert not gate(found, GateConfig()).passed
 
 
@@ -51,7 +51,7 @@ def test_a_bound_above_the_margin_by_rounding_alone_does_not_pass(
     over: float, passes: bool, margin: float
 ) -> None:
     # Two that act alike earn 40 EUR each; sums of such numbers are right to 1e-15.
-    near = Difference(margin + over, margin + over, margin + over, 0.975)
+    near = CandidateDifference(margin + over, margin + over, margin + over, 0.975)
     for found in (
         replace(evidence(), logged=near, earned=80.0),
         replace(evidence(), simulated=near, earned=80.0),

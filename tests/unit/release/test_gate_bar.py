@@ -8,25 +8,25 @@ import pytest
 
 from nurture_rl.release.gate import (
     BarEvidence,
-    Difference,
+    CandidateDifference,
     GateConfig,
     GateEvidence,
     ProgramEvidence,
     WorldJudgement,
     gate,
 )
-from nurture_rl.simulator.gap.verdict import Trust
+from nurture_rl.simulator.gap.trust import Trust
 from tests.unit.release.bundles import evidence
 
-GOOD = Difference(2.0, 1.0, 3.0, 0.975)
-BAD = Difference(1.0, -0.5, 2.5, 0.975)
+GOOD = CandidateDifference(2.0, 1.0, 3.0, 0.975)
+BAD = CandidateDifference(1.0, -0.5, 2.5, 0.975)
 ANY = GateConfig()
 
 
 def held(
-    logged: Difference | None = GOOD,
-    simulated: Difference = GOOD,
-    worst: Difference = GOOD,
+    logged: CandidateDifference | None = GOOD,
+    simulated: CandidateDifference = GOOD,
+    worst: CandidateDifference = GOOD,
     trust: Trust = Trust.RANKING,
 ) -> GateEvidence:
     world = WorldJudgement(trust, "some_cause", "So it is.", GOOD)
@@ -36,7 +36,7 @@ def held(
 @pytest.mark.parametrize("trust", [Trust.RANKING, Trust.TRAINING])
 @pytest.mark.parametrize("logged", [GOOD, None])
 def test_what_every_judge_puts_above_the_bar_passes(
-    trust: Trust, logged: Difference | None
+    trust: Trust, logged: CandidateDifference | None
 ) -> None:
     decision = gate(held(logged, trust=trust), ANY)
     assert (decision.passed, decision.rules_enough) == (True, False)
@@ -74,7 +74,7 @@ def test_a_world_for_training_speaks_by_its_worst_member_on_the_bar_too() -> Non
 
 @pytest.mark.parametrize("lower", [0.4, float("nan")])
 def test_a_gain_over_the_bar_within_the_margin_is_not_worth_a_release(lower: float) -> None:
-    near = Difference(2.0, lower, 3.0, 0.975)
+    near = CandidateDifference(2.0, lower, 3.0, 0.975)
     config = GateConfig(margin=0.5)
     assert gate(held(), config).passed
     for given in (held(logged=near), held(simulated=near), held(None, worst=near)):
@@ -120,13 +120,13 @@ def test_a_refusal_for_another_reason_is_not_the_bars() -> None:
     assert (decision.passed, decision.rules_enough) == (False, False)
 
 
-def beside(*programs: tuple[str, Difference]) -> GateEvidence:
+def beside(*programs: tuple[str, CandidateDifference]) -> GateEvidence:
     given = tuple(ProgramEvidence(name, found) for name, found in programs)
     return replace(held(), programs=given, earned=80.0)
 
 
 def test_what_the_log_shows_to_be_worse_than_a_program_is_refused_whoever_speaks_for_it() -> None:
-    worse = Difference(-0.07, -0.11, -0.03, 0.995)
+    worse = CandidateDifference(-0.07, -0.11, -0.03, 0.995)
     decision = gate(beside(("rules", GOOD), ("no_contact", worse)), ANY)
     assert decision.reasons == (
         "The log shows that a program that learned nothing earns more: core less no_contact is "
@@ -139,4 +139,4 @@ def test_what_the_log_shows_to_be_worse_than_a_program_is_refused_whoever_speaks
 
 @pytest.mark.parametrize("upper", [0.0, -4e-16, 0.01, float("nan")])
 def test_a_program_that_may_be_worth_as_much_stops_nothing(upper: float) -> None:
-    assert gate(beside(("no_contact", Difference(-0.5, -1.0, upper, 0.995))), ANY).passed
+    assert gate(beside(("no_contact", CandidateDifference(-0.5, -1.0, upper, 0.995))), ANY).passed

@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 
 from nurture_rl.release.gate import (
-    Difference,
+    CandidateDifference,
     GateConfig,
     GateEvidence,
     WorldJudgement,
     gate,
 )
-from nurture_rl.simulator.gap.verdict import Trust
+from nurture_rl.simulator.gap.trust import Trust
 from tests.unit.release.bundles import evidence
 
 
-def judged(trust: Trust, worst: Difference | None = None) -> GateEvidence:
+def judged(trust: Trust, worst: CandidateDifference | None = None) -> GateEvidence:
     world = WorldJudgement(trust, "ignored_confounding", "Sends work too well there.", worst)
     return replace(evidence(), world=world)
 
@@ -35,7 +35,7 @@ def test_a_world_trusted_for_ranking_leaves_the_decision_to_the_bounds() -> None
 
 @pytest.mark.parametrize("lower, passes", [(0.1, True), (-0.1, False), (float("nan"), False)])
 def test_an_ensemble_carries_a_release_by_its_worst_quantile(lower: float, passes: bool) -> None:
-    found = judged(Trust.TRAINING, Difference(2.0, lower, 4.0, 0.975))
+    found = judged(Trust.TRAINING, CandidateDifference(2.0, lower, 4.0, 0.975))
     assert gate(found, GateConfig()).passed is passes
 
 
@@ -52,7 +52,7 @@ def test_a_world_nobody_judged_passes_only_where_no_judgement_is_asked_for() -> 
 
 def test_a_release_that_asks_for_ranking_refuses_a_world_for_training() -> None:
     strict = GateConfig(ranking=True)
-    found = judged(Trust.TRAINING, Difference(2.0, 0.1, 4.0, 0.975))
+    found = judged(Trust.TRAINING, CandidateDifference(2.0, 0.1, 4.0, 0.975))
     assert gate(found, GateConfig()).passed
     (reason,) = gate(found, strict).reasons
     assert "for training, not for ranking (ignored_confounding)" in reason

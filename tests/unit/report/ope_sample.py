@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.appraisal.appendices import Beside
 from nurture_rl.appraisal.appraise import appraise
-from nurture_rl.appraisal.evaluate import EvaluationConfig
+from nurture_rl.appraisal.estimation import EvaluationConfig
+from nurture_rl.appraisal.risk_profile import LogAnnotations
 from nurture_rl.ope.log import FloatArray
-from nurture_rl.ope.suite import ESTIMATORS
-from nurture_rl.ope.targets import Tabled
+from nurture_rl.ope.named_estimators import ESTIMATORS
+from nurture_rl.ope.targets import TabulatedPolicy
 from tests.unit.ope.log_makers import random_log
 
 LOG = random_log(0, [2] * 900, discount=1.0)
 RNG = np.random.default_rng(1)
-BESIDE = Beside(
+BESIDE = LogAnnotations(
     day=np.datetime64("2026-03-02") + (np.arange(1800) // 2 % 28).astype("timedelta64[D]"),
     segments={"region": np.array(["north", "south", "west"], dtype=object)[np.arange(900) % 3]},
     harms={"complaints": (RNG.random(1800) < 0.003).astype(np.float64)},
@@ -27,18 +27,18 @@ BESIDE = Beside(
 )
 
 
-def leaning(tilt: float) -> Tabled:
+def leaning(tilt: float) -> TabulatedPolicy:
     """The logging policy, leaning toward later actions, which pay more, by `tilt`."""
     assert LOG.logged_probabilities is not None
     raw: FloatArray = LOG.logged_probabilities * np.exp(tilt * np.arange(LOG.n_actions))
-    return Tabled(raw / raw.sum(axis=1, keepdims=True))
+    return TabulatedPolicy(raw / raw.sum(axis=1, keepdims=True))
 
 
 @cache
 def document(candidate: str | None = None) -> dict[str, Any]:
     """What the verb would write to `ope.json`."""
     last = np.where(LOG.mask, np.arange(LOG.n_actions), -1.0)
-    always_last = Tabled((last == last.max(axis=1, keepdims=True)).astype(np.float64))
+    always_last = TabulatedPolicy((last == last.max(axis=1, keepdims=True)).astype(np.float64))
     policies = {"late_<b>": leaning(0.8), "plain": leaning(0.3), "early": leaning(-0.8)}
     policies["wild"] = always_last
     config = EvaluationConfig(estimators=tuple(ESTIMATORS), rules="plain", margin=0.1)

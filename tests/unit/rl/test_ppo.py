@@ -18,7 +18,7 @@ from nurture_rl.rl.ppo import (
     prepare,
     train_ppo,
 )
-from nurture_rl.rl.rollout import Rollout, begin, collect
+from nurture_rl.rl.training_rollout import Rollout, begin, collect
 from tests.unit.learned.test_learned_loops import WORLDS
 from tests.unit.rl.two_step_shop import (
     BEST,

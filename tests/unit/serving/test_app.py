@@ -16,7 +16,7 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.service import Service
-from nurture_rl.serving.traffic import Limits
+from nurture_rl.serving.traffic import TrafficLimits
 from nurture_rl.serving.wire import answer_out
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
@@ -243,7 +243,7 @@ def test_more_than_a_server_takes_on_is_told_when_to_come_back(
     bundle: Bundle, tmp_path: Path
 ) -> None:
     served = service(bundle, tmp_path / "busy.db", Clock())
-    limits = Limits(bulk_bytes=200, bulk_requests=0, retry_seconds=7)
+    limits = TrafficLimits(bulk_bytes=200, bulk_requests=0, retry_seconds=7)
     with TestClient(create_app(served, limits)) as client:
         answer = ask(client, *many(20))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")

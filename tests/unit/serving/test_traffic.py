@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from nurture_rl.serving.traffic import Bodies, Busy, Lane, Limits, Pulse, SlowBody
+from nurture_rl.serving.traffic import Bodies, Busy, Lane, Pulse, SlowBody, TrafficLimits
 
-LIMITS = Limits(bodies_bytes=10, body_seconds=5.0, known_seconds=0.05, silent_seconds=0.3)
+LIMITS = TrafficLimits(bodies_bytes=10, body_seconds=5.0, known_seconds=0.05, silent_seconds=0.3)
 
 
 async def parts(*given: bytes) -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ from nurture_envs.journey_file import parse_journey
 from nurture_envs.worlds.learned import StartTable
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.fit import FittedWorld, WorldConfig, fit_world
-from nurture_rl.simulator.network import TrainingConfig
+from nurture_rl.simulator.network_training import TrainingConfig
 
 SEND, WAIT, ESCALATE, EXIT = range(4)
 

@@ -15,7 +15,7 @@ from nurture_envs.worlds.borrowing import extend_world
 from nurture_envs.worlds.heads import Heads
 from nurture_envs.worlds.learned import LearnedWorld
 from nurture_rl.simulator.fit import WorldConfig, fit_world
-from nurture_rl.simulator.store import load_learned_world, save_world
+from nurture_rl.simulator.world_files import load_learned_world, save_world
 from tests.unit.simulator.lamp_shop import lamp_shop, silent
 from tests.unit.simulator.mail_shop import HOURS, mail_log, mail_shop, open_chance
 

@@ -13,7 +13,7 @@ from nurture_rl.errors import FitError
 from nurture_rl.simulator.chains import hard_requirements
 from nurture_rl.simulator.fit import fit_world
 from nurture_rl.simulator.initial import action_effects, bootstrap
-from nurture_rl.simulator.network import TrainingConfig, thinned_nll, thinned_slope
+from nurture_rl.simulator.network_training import TrainingConfig, thinned_nll, thinned_slope
 from tests.unit.simulator.lamp_shop import QUICK, SEND, lamp_log, lamp_shop, silent
 
 Z = torch.linspace(-30.0, 30.0, 41, dtype=torch.float64)[:, None]

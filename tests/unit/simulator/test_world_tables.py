@@ -7,8 +7,7 @@ import torch
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import ShapeError
 from nurture_rl.simulator.calibration import head_calibration, wilson
-from nurture_rl.simulator.recalibration import recalibrate
-from nurture_rl.simulator.tables import (
+from nurture_rl.simulator.counted_tables import (
     availability,
     class_rates,
     count_by_routing,
@@ -18,6 +17,7 @@ from nurture_rl.simulator.tables import (
     standard_values,
     value_scales,
 )
+from nurture_rl.simulator.recalibration import recalibrate
 from tests.unit.policies.planted_journeys import INBOUND
 from tests.unit.simulator.lamp_shop import ESCALATE, EXIT, SEND, WAIT, lamp_shop
 

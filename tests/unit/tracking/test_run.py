@@ -17,8 +17,8 @@ import pytest
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.release.bundle import load_bundle
+from nurture_rl.tracking.mlflow_store import ATTEMPTS, open_store, patiently, tracking_uri
 from nurture_rl.tracking.run import Run, tracked_run
-from nurture_rl.tracking.store import ATTEMPTS, open_store, patiently, tracking_uri
 from nurture_rl.tracking.values import PARAM_LENGTH, clean_name, cut, flat_params
 from tests.unit.release.bundles import content, small_bundle
 
@@ -272,7 +272,7 @@ def test_a_store_of_another_schema_is_one_line_that_says_what_to_do(
 HALF = """
 import os, signal, sys
 from alembic.runtime.migration import HeadMaintainer
-from nurture_rl.tracking.store import open_store
+from nurture_rl.tracking.mlflow_store import open_store
 
 steps = iter(range(int(sys.argv[2])))
 update = HeadMaintainer.update_to_step

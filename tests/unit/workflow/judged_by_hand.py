@@ -9,9 +9,9 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from nurture_rl.simulator.gap.verdict import GapVerdict, Trust
+from nurture_rl.simulator.gap.trust import GapVerdict, Trust
 from nurture_rl.workflow.config import Settings, settings
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 LEVEL = 0.975  # of two candidates together 95 %

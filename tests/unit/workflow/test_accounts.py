@@ -19,7 +19,7 @@ from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.simulator.gap.trajectories import whole_episodes
 from nurture_rl.workflow.decisions import Decisions, load_decisions
 from nurture_rl.workflow.held_out import held_out_log
-from nurture_rl.workflow.world import world_data
+from nurture_rl.workflow.world_stage import world_data
 from tests.unit.features.small_journey import shop_journey
 from tests.unit.features.small_log import at, contacts_table, decisions_table, events_table
 from tests.unit.simulator.lamp_shop import starts

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from nurture_envs.journey import HarmLimit
-from nurture_rl.records import to_record
-from nurture_rl.workflow.evaluate import Evaluated
+from nurture_rl.codec import to_record
 from nurture_rl.workflow.harm_in_world import kept_in_world
+from nurture_rl.workflow.judges import Evaluated
 from nurture_rl.workflow.release import judged_candidates, outcome
 from tests.unit.workflow.judged_by_hand import findings, gap_verdict, settings_of
 from tests.unit.workflow.small_log import JOURNEY

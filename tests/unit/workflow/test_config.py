@@ -17,7 +17,7 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow.config import Settings, record, settings
 from nurture_rl.workflow.interchange import run_interchange
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 SEEDS = ("log", "world", "learner", "evaluation")

@@ -13,13 +13,13 @@ from nurture_envs.worlds.learned import StartTable
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import FitError
 from nurture_rl.rl.ppo import PPOConfig
-from nurture_rl.workflow import bandit_policy, learned
+from nurture_rl.workflow import bandit_policy, policy_stage
 from nurture_rl.workflow.config import PolicyConfig
 from nurture_rl.workflow.decisions import Decisions, held_out_share, training_rows, world_rows
 from nurture_rl.workflow.held_out import held_out_log, running_log
 from nurture_rl.workflow.journey_log import held_out
 from nurture_rl.workflow.training import Training
-from nurture_rl.workflow.world import start_table
+from nurture_rl.workflow.world_stage import start_table
 from tests.unit.simulator.lamp_shop import starts
 from tests.unit.workflow.eight_decisions import eight_decisions, shop
 
@@ -90,7 +90,7 @@ def test_worlds_start_from_training_contacts_and_are_judged_from_the_others(tmp_
 
 def test_what_comes_after_a_decision_counts_for_ppo_only_where_episodes_are_judged() -> None:
     config = PPOConfig(discount=0.9)
-    found = {kind: learned._for_estimand(config, shop(kind)) for kind in KINDS}
+    found = {kind: policy_stage._for_estimand(config, shop(kind)) for kind in KINDS}
     assert found["per_episode"] == config
     assert found["per_decision"] == replace(config, discount=0.0)
 

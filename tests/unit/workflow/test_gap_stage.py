@@ -16,17 +16,17 @@ from experiments.common.played import played_data
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey
+from nurture_rl.codec import to_record
 from nurture_rl.policies.build import PolicyContext, build_policy
-from nurture_rl.records import to_record
-from nurture_rl.release.gate import Difference
+from nurture_rl.release.gate import CandidateDifference
 from nurture_rl.simulator.data import WorldData
-from nurture_rl.simulator.gap.verdict import Cause, GapVerdict, NamedCause, Trust
+from nurture_rl.simulator.gap.trust import Cause, GapVerdict, NamedCause, Trust
+from nurture_rl.workflow.candidates import world_judgement
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings, settings
-from nurture_rl.workflow.evidence import world_judgement
 from nurture_rl.workflow.gap import known_logging, read_gap
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.simulated import WorldRow
 from tests.unit.workflow.judged_by_hand import played
 
@@ -75,7 +75,7 @@ def test_the_gate_hears_of_every_cause_that_is_no_symptom() -> None:
 def test_the_worst_member_goes_to_the_gate_with_its_bounds() -> None:
     found = world_judgement(GapVerdict(Trust.RANKING, (), "Go ahead."), PLAYED)
     assert (found.cause, found.sentence) == (None, "Go ahead.")
-    assert found.worst == Difference(2.0, 0.5, 3.25, 0.975)
+    assert found.worst == CandidateDifference(2.0, 0.5, 3.25, 0.975)
 
 
 def tiny(runs: Path) -> Settings:

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from nurture_envs.rollout import returns
+from nurture_rl.codec import write_record
 from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
-from nurture_rl.records import write_record
-from nurture_rl.workflow import evaluate
+from nurture_rl.workflow import judges
 from nurture_rl.workflow.bar import Bar
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import PolicyConfig, Settings
 from nurture_rl.workflow.decisions import Decisions
-from nurture_rl.workflow.evaluate import Evaluated, Worlds, judgements, read_evaluated
+from nurture_rl.workflow.judges import Evaluated, Worlds, judgements, read_evaluated
 from nurture_rl.workflow.stages import Workshop
 from tests.unit.workflow.judged_by_hand import settings_of
 from tests.unit.workflow.small_log import CONTEXT, logged_by
@@ -175,14 +175,14 @@ def test_the_truth_is_known_where_the_log_is_the_reference_worlds(
     def worlds_of(decisions: Any, journey: Any, loaded: Any, worlds: Worlds, *rest: Any) -> None:
         asked.append(worlds)
 
-    monkeypatch.setattr(evaluate, "judgements", worlds_of)
-    monkeypatch.setattr(evaluate, "load_decisions", lambda *given: log())
-    monkeypatch.setattr(evaluate, "load_learned_world", lambda *given: SimpleNamespace(members=()))
-    monkeypatch.setattr(evaluate, "write_record", lambda record, path: path.write_text("{}"))
+    monkeypatch.setattr(judges, "judgements", worlds_of)
+    monkeypatch.setattr(judges, "load_decisions", lambda *given: log())
+    monkeypatch.setattr(judges, "load_learned_world", lambda *given: SimpleNamespace(members=()))
+    monkeypatch.setattr(judges, "write_record", lambda record, path: path.write_text("{}"))
     base = run()
     changed = replace(base, run=replace(base.run, data=replace(base.run.data, source=source)))
     workshop = Workshop(tmp_path, lambda line: None)
-    evaluate.evaluation(workshop, WHOLE, changed, tmp_path / "i", tmp_path / "w", {})
+    judges.evaluation(workshop, WHOLE, changed, tmp_path / "i", tmp_path / "w", {})
     (worlds,) = asked
     assert (worlds.truth is not None) == known
 

@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 

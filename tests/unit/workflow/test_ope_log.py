@@ -13,7 +13,7 @@ import pytest
 from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.admission import Admission, admit
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
-from nurture_rl.ope.targets import Tabled
+from nurture_rl.ope.targets import TabulatedPolicy
 from nurture_rl.workflow.ope_log import few_levels, of_admission
 from nurture_rl.workflow.ope_targets import columns_of, target_policies, where_undefined
 
@@ -49,7 +49,7 @@ def admitted(
 
 def chances(spec: Any, admission: Admission) -> list[list[float]]:
     policy = target_policies({"goal": spec}, admission)["goal"]
-    if isinstance(policy, Tabled):
+    if isinstance(policy, TabulatedPolicy):
         table = policy.probabilities
     else:
         table = policy.action_probabilities(admission.log.features, admission.log.mask)
@@ -82,7 +82,7 @@ def test_where_nothing_of_a_policy_is_legal_it_takes_all_alike_and_says_so() -> 
     admission = admitted(legal=legal)
     assert chances("call", admission)[1] == [0.0, 0.5, 0.5]
     policies = target_policies({"caller": "call", "any": "uniform"}, admission)
-    policies["tabled"] = Tabled(LOGGED)  # defined everywhere
+    policies["tabled"] = TabulatedPolicy(LOGGED)  # defined everywhere
     (note,) = where_undefined(policies, admission)
     assert note.startswith("in 2 of 4 decisions no action of policy 'caller' is legal")
 
@@ -94,7 +94,7 @@ def test_a_step_toward_a_policy_goes_that_share_of_the_way() -> None:
     policies = target_policies(targets, admitted(logged=True))
     assert list(policies) == ["step", "goal"]
     step = policies["step"]
-    assert isinstance(step, Tabled)
+    assert isinstance(step, TabulatedPolicy)
     # Three quarters of [0.5, 0.3, 0.2] and a quarter of [0, 1, 0].
     assert step.probabilities[0] == pytest.approx([0.375, 0.475, 0.15])
 
@@ -103,7 +103,7 @@ def test_a_step_toward_a_policy_goes_that_share_of_the_way() -> None:
 def test_no_step_and_the_whole_way_are_steps(share: float) -> None:
     targets = {"goal": "mail", "step": {"toward": {"policy": "goal", "share": share}}}
     step = target_policies(targets, admitted(logged=True))["step"]
-    assert isinstance(step, Tabled)
+    assert isinstance(step, TabulatedPolicy)
     whole = np.tile([0.0, 1.0, 0.0], (4, 1))
     assert step.probabilities == pytest.approx(whole if share else LOGGED)
 

@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from nurture_rl.workflow import about_run
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.schema import register_schemas
+from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.source_tree import PACKAGES, SourceTree, installed_tree
 from nurture_rl.workflow.stages import Build, Workshop
 
@@ -34,7 +34,7 @@ ALL = {"raw", "ingest", *AFTER_LOG, *PROGRAMS}
 
 # What a stage's work runs of `nurture_rl`, beside `errors` and `workflow`. A room more is an edit
 # more that redoes the stage.
-JUDGE = {"appraisal", "bandits", "interchange", "logs", "ope", "policies", "progress", "records"}
+JUDGE = {"appraisal", "bandits", "interchange", "logs", "ope", "policies", "progress", "codec"}
 JUDGE |= {"rl", "simulator"}
 ROOMS = {
     "reference_log": {"logs", "policies"},
@@ -42,16 +42,16 @@ ROOMS = {
     "raw_folder": set(),
     "ingestion": {"features", "identity", "logs"},
     "logging_policy": {"policies", "simulator"},
-    "world": {"logs", "simulator"},
-    "gap": {"logs", "policies", "records", "simulator"},
-    "gap_page": {"logs", "policies", "records", "report", "simulator"},
+    "world_stage": {"logs", "simulator"},
+    "gap": {"logs", "policies", "codec", "simulator"},
+    "gap_page_stage": {"logs", "policies", "codec", "report", "simulator"},
     "training": set(),
     "bandit_policy": {"bandits", "policies"},
     "tuned_policy": {"logs", "policies", "rl", "simulator"},
     "ppo_policy": {"logs", "policies", "rl", "simulator"},
-    "evaluate": JUDGE,
+    "judges": JUDGE,
     "release": {*JUDGE, "release"},
-    "run_page": {"logs", "policies", "records", "report", "simulator"},
+    "run_page": {"logs", "policies", "codec", "report", "simulator"},
 }
 
 
@@ -119,7 +119,7 @@ def read(source: Path) -> SourceTree:
         ("nurture_rl/report/gap_page.html.j2", PAGES),
         ("nurture_rl/report/bar_table.py", {"report"}),
         ("nurture_rl/release/gate.py", {"release", "report"}),
-        ("nurture_rl/ope/suite.py", JUDGED),
+        ("nurture_rl/ope/named_estimators.py", JUDGED),
         ("nurture_rl/ope/estimators.py", JUDGED),
         ("nurture_rl/ope/log.py", JUDGED),
         ("nurture_rl/rl/ppo.py", {"policy-ppo", *JUDGED}),

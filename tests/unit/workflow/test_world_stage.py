@@ -12,7 +12,7 @@ import pytest
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.simulator.data import WorldData
-from nurture_rl.workflow import world
+from nurture_rl.workflow import world_stage
 from nurture_rl.workflow.decisions import Decisions
 from nurture_rl.workflow.stages import Workshop
 from tests.unit.simulator.lamp_shop import QUICK, lamp_shop, starts
@@ -54,11 +54,13 @@ def decisions() -> Decisions:
 def made(tmp_path: Path, **config: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Calibration and evidence of the stage."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(world, "load_decisions", lambda *_: decisions())
-        patch.setattr(world, "start_table", lambda *_: starts(JOURNEY))
+        patch.setattr(world_stage, "load_decisions", lambda *_: decisions())
+        patch.setattr(world_stage, "start_table", lambda *_: starts(JOURNEY))
         workshop = Workshop(tmp_path, lambda line: None)
         settings = replace(QUICK, **config)  # type: ignore[arg-type]
-        folder = world.learned_world(workshop, JOURNEY, tmp_path / "ingested", 0.5, settings, 0)
+        folder = world_stage.learned_world(
+            workshop, JOURNEY, tmp_path / "ingested", 0.5, settings, 0
+        )
     files = (folder / name for name in ("calibration.json", "evidence.json"))
     calibration, evidence = (json.loads(file.read_text("utf-8")) for file in files)
     return calibration, evidence

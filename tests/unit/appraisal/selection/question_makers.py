@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.log import EvaluationLog
-from nurture_rl.ope.suite import Question
+from nurture_rl.ope.named_estimators import Question
 from tests.unit.ope.log_makers import random_distribution, random_log
 
 FloatArray = NDArray[np.float64]

@@ -16,7 +16,7 @@ from nurture_rl.errors import OverlapError
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate, dm, dr
 from nurture_rl.ope.log import EvaluationLog, FloatArray
-from nurture_rl.ope.suite import ESTIMATORS, FULLY_WEIGHTED, Estimator, Question, answers
+from nurture_rl.ope.named_estimators import ESTIMATORS, FULLY_WEIGHTED, Estimator, Question, answers
 from nurture_rl.ope.targets import on_logged_rows
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from tests.unit.appraisal.selection.question_makers import asked_log, refuse

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.loops.emitting import Writer, compiled
-from nurture_envs.loops.records import WIDTH
+from nurture_envs.loops.loop_records import WIDTH
 from nurture_envs.loops.tracing import Recorder, UntraceableError
 from nurture_envs.loops.watching import traced_call
 from nurture_envs.worlds.draws import normals, uniforms

@@ -11,12 +11,12 @@ from scipy import stats
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.bounds.choose import chosen_interval, clustered_interval, interval_by_contact
 from nurture_rl.ope.bounds.few import (
-    Part,
+    Component,
     binomial_interval,
     sum_of_parts,
     weighted_poisson,
 )
-from nurture_rl.ope.bounds.outcomes import rare_outcomes
+from nurture_rl.ope.bounds.rare_outcomes import rare_outcomes
 from nurture_rl.ope.bounds.skewed import skewed_interval
 from nurture_rl.ope.estimators import ips, snips
 from nurture_rl.ope.log import EvaluationLog, FloatArray
@@ -74,8 +74,8 @@ def test_what_is_not_an_outcome_joins_with_its_own_interval() -> None:
     )
     due = sum_of_parts(
         weighted_poisson(outcomes.gained, outcomes.further_gain, 0.9),
-        Part(0.0, 0.0, 0.0),
-        Part(estimate.value - outcomes.net, rest.lower, rest.upper),
+        Component(0.0, 0.0, 0.0),
+        Component(estimate.value - outcomes.net, rest.lower, rest.upper),
     )
     assert (found.lower, found.upper) == pytest.approx((due.lower, due.upper))
     assert found.lower < estimate.value < found.upper

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.few import Part, binomial_interval, sum_of_parts, weighted_poisson
+from nurture_rl.ope.bounds.few import Component, binomial_interval, sum_of_parts, weighted_poisson
 
 
 @pytest.mark.parametrize(("trials", "coverage"), [(1_000, 0.981), (10_000, 0.976)])
@@ -94,7 +94,11 @@ def test_losses_among_gains_are_refused(totals: list[float], further: float) -> 
 
 
 def test_parts_join_by_the_distances_that_pull_the_sum() -> None:
-    gained, lost, rest = Part(10.0, 7.0, 16.0), Part(2.0, 1.0, 6.0), Part(-3.0, -15.0, -1.0)
+    gained, lost, rest = (
+        Component(10.0, 7.0, 16.0),
+        Component(2.0, 1.0, 6.0),
+        Component(-3.0, -15.0, -1.0),
+    )
     found = sum_of_parts(gained, lost, rest)
     assert found.value == 5.0
     assert found.lower == pytest.approx(5.0 - 13.0)  # 3, 4 and 12 down
@@ -102,6 +106,6 @@ def test_parts_join_by_the_distances_that_pull_the_sum() -> None:
 
 
 def test_normal_parts_join_to_the_normal_interval_of_the_sum() -> None:
-    known = Part(1.0, 1.0, 1.0)
-    found = sum_of_parts(Part(5.0, 2.0, 8.0), known, Part(0.0, -4.0, 4.0))
+    known = Component(1.0, 1.0, 1.0)
+    found = sum_of_parts(Component(5.0, 2.0, 8.0), known, Component(0.0, -4.0, 4.0))
     assert (found.lower, found.upper) == (-1.0, 9.0)

@@ -13,7 +13,7 @@ from nurture_rl.ope.bounds.sequence import (
     sequence_interval,
     stitched_boundary,
 )
-from nurture_rl.ope.bounds.weighted import Range, WeightedRewards, weighted_rewards
+from nurture_rl.ope.bounds.weighted_rewards import Range, WeightedRewards, weighted_rewards
 
 UNIT = Range(0.0, 1.0)
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.skewed import skewed_interval, skewed_p, tail_of
+from nurture_rl.ope.bounds.skewed import skewed_interval, skewed_p, skewness_of
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.log import FloatArray
 
@@ -19,7 +19,7 @@ def error_of(values: FloatArray) -> FloatArray:
 
 def test_tail_is_that_of_the_sum() -> None:
     values = np.random.default_rng(0).exponential(size=400)
-    found = tail_of(error_of(values))
+    found = skewness_of(error_of(values))
     assert found.skewness == pytest.approx(stats.skew(values) / 20.0)
     assert found.dof == pytest.approx(800.0 / (stats.kurtosis(values, fisher=False) - 1.0))
 
@@ -27,23 +27,23 @@ def test_tail_is_that_of_the_sum() -> None:
 def test_few_equal_outcomes_have_about_two_degrees_of_freedom_each() -> None:
     outcomes = np.zeros(100_000)
     outcomes[:30] = 1.0
-    assert tail_of(error_of(outcomes)).dof == pytest.approx(60.0, rel=1e-3)
+    assert skewness_of(error_of(outcomes)).dof == pytest.approx(60.0, rel=1e-3)
 
 
 def test_light_tails_have_no_more_degrees_of_freedom_than_contacts() -> None:
-    assert tail_of(np.array([0.1, -0.1, 0.1, -0.1])).dof == 3.0
-    assert tail_of(np.array([0.2, -0.1, -0.1])).dof == 2.0
+    assert skewness_of(np.array([0.1, -0.1, 0.1, -0.1])).dof == 3.0
+    assert skewness_of(np.array([0.2, -0.1, -0.1])).dof == 2.0
 
 
 def test_no_error_at_all_has_a_normal_tail() -> None:
-    found = tail_of(np.zeros(5))
+    found = skewness_of(np.zeros(5))
     assert (found.skewness, found.dof) == (0.0, 4.0)
-    assert tail_of(np.zeros(1)).dof == 1.0
+    assert skewness_of(np.zeros(1)).dof == 1.0
 
 
 def test_sizes_of_any_unit_give_one_tail() -> None:
     values = np.random.default_rng(1).exponential(size=50)
-    small, large = tail_of(error_of(values * 1e-120)), tail_of(error_of(values * 1e120))
+    small, large = skewness_of(error_of(values * 1e-120)), skewness_of(error_of(values * 1e120))
     assert small.skewness == pytest.approx(large.skewness)
     assert small.dof == pytest.approx(large.dof)
 
@@ -51,7 +51,7 @@ def test_sizes_of_any_unit_give_one_tail() -> None:
 def test_the_interval_straightens_the_error_it_was_made_for() -> None:
     values = np.random.default_rng(2).exponential(size=50)
     influence = error_of(values)
-    tail = tail_of(influence)
+    tail = skewness_of(influence)
     found = skewed_interval(values.mean(), influence, 0.9)
     quantile = stats.t.ppf(0.95, tail.dof)
     g = tail.skewness
@@ -65,7 +65,7 @@ def test_the_interval_straightens_the_error_it_was_made_for() -> None:
 def test_without_skewness_it_is_the_t_interval() -> None:
     values = np.array([-3.0, -1.0, 0.0, 1.0, 3.0])
     found = skewed_interval(7.0, error_of(values), 0.95)
-    dof = tail_of(error_of(values)).dof
+    dof = skewness_of(error_of(values)).dof
     half = stats.t.ppf(0.975, dof) * stats.sem(values)
     assert (found.lower, found.upper) == pytest.approx((7.0 - half, 7.0 + half))
     nearly = error_of(np.array([-3.0, -1.0, 0.0, 1.0, 3.00001]))

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from nurture_rl.errors import FitError, ShapeError
+from nurture_rl.ope.named_estimators import ESTIMATORS, Question
 from nurture_rl.ope.sequential.abstraction import (
     CellConfig,
     bins_of,
     state_cells,
     value_cells,
 )
-from nurture_rl.ope.suite import ESTIMATORS, Question
 from nurture_rl.ope.targets import on_logged_rows
 from nurture_rl.ope.value_model import ValueModelConfig, ValuePredictions, fit_value, value_design
 from tests.unit.ope.log_makers import random_log

@@ -12,7 +12,7 @@ from nurture_rl.ope.log import EvaluationLog, FloatArray, evaluation_log
 from nurture_rl.ope.sequential.abstraction import Cells, state_cells
 from nurture_rl.ope.sequential.dice import correction, dice
 from nurture_rl.ope.sequential.marginal import effective_episodes
-from nurture_rl.ope.sequential.weighted import value_ahead
+from nurture_rl.ope.sequential.weighted_dr import value_ahead
 from tests.unit.ope.log_makers import random_log
 from tests.unit.ope.sequential.small_logs import random_target, repeated
 from tests.unit.ope.sequential.worlds import draw, everywhere, exact_value, graph

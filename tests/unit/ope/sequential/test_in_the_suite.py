@@ -7,11 +7,11 @@ import pytest
 
 from nurture_rl.ope.estimators import dr
 from nurture_rl.ope.log import EvaluationLog
+from nurture_rl.ope.named_estimators import ESTIMATORS, SLOW_ESTIMATORS, Question, answers
 from nurture_rl.ope.sequential.abstraction import value_cells
 from nurture_rl.ope.sequential.dice import dice
 from nurture_rl.ope.sequential.marginal import drl, smis
-from nurture_rl.ope.sequential.weighted import wdr
-from nurture_rl.ope.suite import ESTIMATORS, SLOW_ESTIMATORS, Question, answers
+from nurture_rl.ope.sequential.weighted_dr import wdr
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.weighting.self_normalised import sndr
 from tests.unit.ope.log_makers import random_log

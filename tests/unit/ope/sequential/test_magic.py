@@ -11,7 +11,7 @@ from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.ope.intervals import interval_of
 from nurture_rl.ope.log import FloatArray
 from nurture_rl.ope.sequential.magic import blend, magic, simplex_minimum
-from nurture_rl.ope.sequential.weighted import PartialHorizons, partial_horizons, wdr
+from nurture_rl.ope.sequential.weighted_dr import PartialHorizons, partial_horizons, wdr
 from nurture_rl.ope.value_model import ValuePredictions
 from tests.unit.ope.log_makers import random_log
 from tests.unit.ope.sequential.small_logs import random_predictions, random_taken

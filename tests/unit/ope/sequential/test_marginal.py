@@ -17,7 +17,7 @@ from nurture_rl.ope.sequential.marginal import (
     marginal_ratios,
     smis,
 )
-from nurture_rl.ope.sequential.weighted import value_ahead
+from nurture_rl.ope.sequential.weighted_dr import value_ahead
 from nurture_rl.ope.value_model import ValuePredictions
 from tests.unit.ope.log_makers import random_log
 from tests.unit.ope.sequential.small_logs import (

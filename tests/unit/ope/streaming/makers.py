@@ -8,8 +8,8 @@ import numpy as np
 
 from nurture_rl.ope.contact_hash import bucket_of
 from nurture_rl.ope.log import EvaluationLog, FloatArray
+from nurture_rl.ope.streaming.decision_columns import DecisionColumns, rows_of_log
 from nurture_rl.ope.streaming.moments import MomentsConfig
-from nurture_rl.ope.streaming.rows import Rows, rows_of_log
 from nurture_rl.ope.value_model import ValuePredictions
 from tests.unit.ope.log_makers import random_distribution, random_log
 
@@ -34,7 +34,7 @@ def decided(
     return log, target, ValuePredictions(q[every, log.action], value)
 
 
-def some_rows(seed: int, n: int) -> Rows:
+def some_rows(seed: int, n: int) -> DecisionColumns:
     """Decisions in which one in ten was impossible under the target."""
     log, target, model = decided(seed, n)
     taken = target[np.arange(n), log.action] * (np.arange(n) % 10 > 0)

@@ -10,9 +10,9 @@ import pytest
 from nurture_rl.errors import ActionError, LogError, ProbabilityError, ShapeError
 from nurture_rl.ope.streaming import accumulate
 from nurture_rl.ope.streaming.accumulate import Choices, moments_of, moments_of_choices
+from nurture_rl.ope.streaming.decision_columns import DecisionColumns, rows_of_log
 from nurture_rl.ope.streaming.moments import Moments, MomentsConfig, merged
-from nurture_rl.ope.streaming.plain import chunk_moments
-from nurture_rl.ope.streaming.rows import Rows, rows_of_log
+from nurture_rl.ope.streaming.numpy_sums import chunk_moments
 from tests.unit.ope.streaming.makers import SMALL, decided, some_rows
 
 # Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
@@ -54,7 +54,7 @@ def test_chunks_are_small_in_numpy_and_one_per_thread_when_compiled(
 ) -> None:
     seen: list[int] = []
 
-    def counted(rows: Rows, config: MomentsConfig) -> Moments:
+    def counted(rows: DecisionColumns, config: MomentsConfig) -> Moments:
         seen.append(rows.contact.size)
         return chunk_moments(rows, config)
 

@@ -9,9 +9,9 @@ import pytest
 
 from nurture_rl.ope.contact_hash import shift_of
 from nurture_rl.ope.streaming.compiled import add_choices, add_rows
+from nurture_rl.ope.streaming.decision_columns import DecisionColumns, rows_of_log
 from nurture_rl.ope.streaming.moments import Moments, no_moments
-from nurture_rl.ope.streaming.plain import chunk_moments
-from nurture_rl.ope.streaming.rows import Rows, rows_of_log
+from nurture_rl.ope.streaming.numpy_sums import chunk_moments
 from tests.unit.ope.streaming.makers import SMALL, decided, some_rows
 
 # Hashes wrap around; where loops run uncompiled, the interpreter warns of it.
@@ -21,7 +21,7 @@ GRID = (np.array(SMALL.clips), np.array(SMALL.taus), 1.0 / np.array(SMALL.lams))
 SHIFT = shift_of(SMALL.n_buckets)
 
 
-def summed(rows: Rows) -> Moments:
+def summed(rows: DecisionColumns) -> Moments:
     new = no_moments(SMALL)
     columns = (rows.taken, rows.propensity, rows.reward, rows.q_logged, rows.value)
     matched = add_rows(new.sums, new.bounds, GRID, SHIFT, rows.contact, columns)

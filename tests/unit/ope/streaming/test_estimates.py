@@ -12,6 +12,7 @@ from nurture_rl.ope.bounds.few import binomial_interval
 from nurture_rl.ope.estimators import ValueEstimate, dm, dr, ips, snips
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.streaming.accumulate import moments_of
+from nurture_rl.ope.streaming.decision_columns import rows_of_log
 from nurture_rl.ope.streaming.estimates import (
     exact_streamed_interval,
     mean_weights,
@@ -19,7 +20,6 @@ from nurture_rl.ope.streaming.estimates import (
     streamed_estimates,
 )
 from nurture_rl.ope.streaming.moments import no_moments
-from nurture_rl.ope.streaming.rows import rows_of_log
 from nurture_rl.ope.value_model import ValuePredictions
 from nurture_rl.ope.weighting.self_normalised import sndr
 from nurture_rl.ope.weighting.shrinking import clipped_ips, dros, switch_dr

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from nurture_rl.errors import LogError
 from nurture_rl.ope.log import BoolArray, FloatArray
 from nurture_rl.ope.streaming.accumulate import moments_of
+from nurture_rl.ope.streaming.batch_readers import ColumnReader, PolicyReader
+from nurture_rl.ope.streaming.decision_columns import DecisionColumns, FaultArray, rows_of_log
 from nurture_rl.ope.streaming.estimates import streamed_estimates
 from nurture_rl.ope.streaming.moments import Moments
 from nurture_rl.ope.streaming.parquet import StreamConfig, stream_parquet
-from nurture_rl.ope.streaming.readers import ColumnReader, PolicyReader
-from nurture_rl.ope.streaming.rows import FaultArray, Rows, rows_of_log
 from nurture_rl.ope.value_model import ValuePredictions
 from tests.unit.ope.streaming.makers import SMALL, decided
 
@@ -36,7 +36,7 @@ class Uniform:
         return np.asarray(mask / mask.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def table(seed: int, n: int) -> tuple[pa.Table, Rows]:
+def table(seed: int, n: int) -> tuple[pa.Table, DecisionColumns]:
     log, target, model = decided(seed, n)
     rows = rows_of_log(log, target[np.arange(n), log.action], model)
     columns = {
@@ -145,7 +145,7 @@ class Breaks:
     def columns(self) -> Sequence[str]:
         return ColumnReader().columns
 
-    def rows(self, batch: pa.RecordBatch) -> tuple[Rows, FaultArray]:
+    def rows(self, batch: pa.RecordBatch) -> tuple[DecisionColumns, FaultArray]:
         self.seen.append(len(batch))
         if self.at is not None and len(self.seen) > self.at:
             raise OSError("the disk is gone")

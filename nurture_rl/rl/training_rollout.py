@@ -1,0 +1,86 @@
+"""Contacts played side by side, each starting a new episode when its last one ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nurture_envs.player_protocol import Player
+from nurture_envs.playing import player
+from nurture_envs.simulation import Simulation
+from nurture_envs.simulation_state import PolicyInput
+from nurture_envs.worlds.draws import choose, population_keys, uniforms
+from nurture_rl.rl.actor import Actor, Critic
+
+_EXPLORE_STREAM = 21
+
+
+@dataclass(slots=True, eq=False)
+class Cursor:
+    """Contacts between two rollouts; the next one changes it."""
+
+    player: Player
+    decision: PolicyInput  # what the contacts are shown now
+    earned: Tensor  # [n], discounted reward of the open episode
+    running: Tensor  # [n], reward accumulated with discount: its spread scales the rewards
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rollout:
+    """T bins of n contacts."""
+
+    after: Tensor  # [n], the critic after the last bin
+    finished: Tensor  # [e], returns of the episodes that ended
+    features: Tensor  # [T, n, d]
+    mask: Tensor  # [T, n, a]
+    action: Tensor  # [T, n]
+    log_probability: Tensor  # [T, n], of the action
+    value: Tensor  # [T, n], the critic before the decision
+    reward: Tensor  # [T, n], the journey's unit
+    done: Tensor  # [T, n] bool, terminated or at the horizon
+    running: Tensor  # [T, n], see `Cursor`
+
+
+def begin(simulation: Simulation, n: int, seed: int) -> Cursor:
+    """n contacts before their first decision."""
+    nothing = torch.zeros(n, device=simulation.device)
+    played = player(simulation, autoreset=True, block=n)
+    decision = played.begin(population_keys(seed, n, simulation.device))
+    return Cursor(played, decision, nothing, nothing)
+
+
+@torch.no_grad()
+def collect(actor: Actor, critic: Critic, cursor: Cursor, length: int, discount: float) -> Rollout:
+    """Play `length` bins with actions drawn from the actor, from where the cursor stands."""
+    columns: list[tuple[Tensor, ...]] = []
+    finished: list[Tensor] = []
+    for _ in range(length):
+        state, decision = cursor.player.standing(), cursor.decision
+        log_table = actor.log_probabilities(decision.features, decision.mask)
+        luck = uniforms(state.keys, state.bins, _EXPLORE_STREAM, 1)[0]
+        action = choose(log_table.exp(), luck)
+        step = cursor.player.step(action)
+        done = step.terminated | step.truncated
+        earned = cursor.earned + discount ** state.bins.to(step.reward.dtype) * step.reward
+        running = discount * cursor.running + step.reward
+        finished.append(earned[done])
+        columns.append(
+            (
+                decision.features,
+                decision.mask,
+                action,
+                log_table.gather(1, action[:, None])[:, 0],
+                critic(decision.features),
+                step.reward,
+                done,
+                running,
+            )
+        )
+        cursor.decision = step.seen
+        cursor.earned = torch.where(done, 0.0, earned)
+        cursor.running = torch.where(done, 0.0, running)
+    after = critic(cursor.decision.features)
+    stacked = (torch.stack(column) for column in zip(*columns, strict=True))
+    return Rollout(after, torch.cat(finished), *stacked)

@@ -1,0 +1,172 @@
+"""Two judges of every policy: held-out logs, and simulation; and the truth where it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.journey import Journey
+from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.reference import reference_world
+from nurture_rl.appraisal.appraise import appraise
+from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.codec import read_record, write_record
+from nurture_rl.policies.policy import Policy
+from nurture_rl.simulator.world_files import load_learned_world
+from nurture_rl.workflow.bar import Bar, bar_of
+from nurture_rl.workflow.decisions import Decisions, load_decisions
+from nurture_rl.workflow.journey_log import field_on, held_out
+from nurture_rl.workflow.learn import load_policy
+from nurture_rl.workflow.simulated import WorldJudge, judged, staged
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
+    from nurture_rl.workflow.stages import Say, Workshop
+
+_TRUTH_SEED = 900_001  # contacts nobody was trained on
+
+
+def evaluation(
+    workshop: Workshop,
+    journey: Journey,
+    run: Settings,
+    ingested: Path,
+    world: Path,
+    policies: Mapping[str, Path],
+) -> Path:
+    """Judge every policy; the folder holds `evaluation.json`."""
+    inputs = {
+        "ingest": ingested.name,
+        "world": world.name,
+        "logging": run.run.data.logging,
+        "policies": {name: folder.name for name, folder in policies.items()},
+        "evaluation": asdict(run.evaluation),
+        "simulation": asdict(run.run.simulation),
+        "release": asdict(run.run.release),
+        "seed": run.run.seeds.evaluation,
+        "journey": journey.resolved,
+    }
+
+    def build(out: Path) -> None:
+        result = _judge(workshop, journey, run, ingested, world, policies)
+        write_record(result, out / "evaluation.json")
+
+    return workshop.stage("evaluation", inputs, build)
+
+
+def _judge(
+    workshop: Workshop,
+    journey: Journey,
+    run: Settings,
+    ingested: Path,
+    world: Path,
+    policies: Mapping[str, Path],
+) -> Evaluated:
+    loaded = {name: load_policy(folder, journey) for name, folder in policies.items()}
+    decisions = load_decisions(ingested, journey, run.run.data.held_out)
+    truth = [Simulation(reference_world(journey))] if run.run.data.source == "reference" else None
+    worlds = Worlds(_members(world, journey), truth)
+    return judgements(decisions, journey, loaded, worlds, run, workshop.say)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Worlds:
+    """Where policies are played."""
+
+    members: Sequence[Simulation]  # of the learned world, each by itself
+    truth: Sequence[Simulation] | None  # None: nobody knows it
+
+
+@dataclass(frozen=True, slots=True)
+class ContactCounts:
+    """Contacts on each side."""
+
+    training: int
+    held_out: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """What both judges find, and the truth where it is known: `evaluation.json`."""
+
+    appraisal: Appraisal  # by the held-out log
+    simulator: WorldJudge
+    truth: WorldJudge | None
+    bar: Bar  # of the release, which the world has a say in
+    left_out: Mapping[str, str]  # learned policies that are no candidates, and why
+    actions: tuple[str, ...]
+    routing: tuple[str, ...]  # of each action
+    contacts: ContactCounts
+
+
+def read_evaluated(folder: Path) -> Evaluated:
+    """What the stage wrote.
+
+    Raises:
+        LogError: another version of the package wrote it.
+    """
+    return read_record(folder / "evaluation.json", Evaluated)
+
+
+def judgements(
+    decisions: Decisions,
+    journey: Journey,
+    policies: Mapping[str, Policy],
+    worlds: Worlds,
+    run: Settings,
+    say: Say,
+) -> Evaluated:
+    """What both judges find, and the truth where it is known.
+
+    The log is read as the verb `ope` reads it: the same checks, candidates, rules and level. The
+    world has a say in which program is the bar of a release. Every bound that the gate reads
+    holds for all candidates together.
+    """
+    asked, played = run.run.release, run.run.simulation
+    learned = [name for name in policies if run.run.policies[name].learner != "none"]
+    held = held_out(decisions, journey)
+    field = field_on(held, policies, learned, asked.reference)
+    say("  off-policy evaluation on the held-out contacts")
+    config = replace(
+        run.evaluation,
+        level=asked.level,
+        candidates=field.candidates,
+        rules=bar_of(asked.rules, dict.fromkeys(policies)).name,
+        margin=asked.margin,
+    )
+    rng = np.random.default_rng(run.run.seed)
+    appraisal = appraise(held.log, policies, asked.reference, rng, config, held.beside)
+    say("  every policy in every member of the learned world")
+    stage = staged(worlds.members, policies, run, played.seeds, played.contacts)
+    worth = stage.worth()
+    bar = bar_of(asked.rules, {name: worth[name] for name in policies})
+    truth = None
+    if worlds.truth is not None:
+        say("  the same policies in the true reference world")
+        known = staged(worlds.truth, policies, run, [_TRUTH_SEED], played.truth_contacts)
+        truth = judged(known, asked.reference, bar.name, 0.95)
+    catalog = ActionCatalog.of(journey)
+    return Evaluated(
+        appraisal=appraisal,
+        simulator=judged(stage, asked.reference, bar.name, appraisal.evaluation.level),
+        truth=truth,
+        bar=bar,
+        left_out=field.left_out,
+        actions=tuple(catalog.ids),
+        routing=tuple(action.routing for action in catalog.actions),
+        contacts=ContactCounts(
+            training=len(np.unique(decisions.contact[~decisions.held_out])),
+            held_out=len(np.unique(decisions.contact[decisions.held_out])),
+        ),
+    )
+
+
+def _members(world: Path, journey: Journey) -> list[Simulation]:
+    """Every member of a stage's world by itself."""
+    learned = load_learned_world(world / "world", journey)
+    return [Simulation(learned.member(k)) for k in range(len(learned.members))]

@@ -1,0 +1,232 @@
+"""What each verb of the loop does: run its part, track it, say what it made."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from functools import partial
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+
+from nurture_rl.errors import PropensityError
+from nurture_rl.release.gate import RULES
+from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.verb_result import VerbResult
+from nurture_rl.wording import plural
+from nurture_rl.workflow.config import settings
+from nurture_rl.workflow.gap import read_gap
+from nurture_rl.workflow.judges import read_evaluated
+from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
+from nurture_rl.workflow.run_page import FIGURES, PAGE
+
+NO_BUNDLE = 3  # exit code
+
+
+def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
+    """Run a verb with a composed configuration.
+
+    Args:
+        config: composed by Hydra from `run_schema`.
+        verb: `ingest`, `fit_world`, `gap`, `train`, `evaluate`, `export` or `pipeline`.
+
+    Returns:
+        What was made: folders, files, and for `export` and `pipeline` the gate's record.
+
+    Raises:
+        NurtureError: bad settings or bad data, with what to do.
+    """
+    checked = settings(config)
+    run = checked.run
+    torch.set_num_threads(run.threads)
+    console = Console(highlight=False, soft_wrap=True)
+    pipeline = Pipeline(checked, partial(console.print, markup=False))
+    root = Path(run.runs).resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
+    tags = {"verb": verb, "data": run.data.name, "journey": run.data.journey}
+    name = f"{verb} {run.data.name} seed {run.seed}"
+    tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
+    with threadpool_limits(run.threads), tracking as tracked:
+        made: dict[str, Any] = {"verb": verb, "mlflow_run": tracked.id, "mlflow_uri": tracked.uri}
+        for part in _PARTS[verb]:
+            made |= part(pipeline, tracked)
+    console.print(f"\n{verb} is done. What it made:", markup=False)
+    for key, value in made.items():
+        console.print(f"  {key}: {value}", markup=False)
+    return made
+
+
+def _ingest(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    summary = _read(pipeline.ingested / "tables" / "summary.json")
+    decisions = _read(pipeline.ingested / "decisions.json")["decisions"]
+    data = pipeline.settings.run.data
+    tracked.dataset(data.name, summary["fingerprint"], decisions, data.path or data.source)
+    tracked.artifact(pipeline.ingested / "tables" / "summary.json", "ingest")
+    return {"ingested": pipeline.ingested}
+
+
+def _propensities(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    """Refuse before any training what could not be judged after it.
+
+    Raises:
+        PropensityError: the log does not say how likely some of its actions were.
+    """
+    table = pq.read_table(
+        pipeline.ingested / "decision_table.parquet", columns=["decision_id", "propensity"]
+    )
+    missing = table.filter(pc.is_null(table["propensity"]))["decision_id"].to_pylist()
+    if missing:
+        shown = ", ".join(missing[:3])
+        raise PropensityError(
+            f"{len(missing)} of {len(table)} decisions {plural(len(missing), 'has', 'have')} no "
+            f"propensity ({shown}, ...), so no "
+            "policy can be judged on this log; log the propensity of every decision, or leave "
+            "those contacts out"
+        )
+    return {}
+
+
+def _fit_world(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    heads = _read(pipeline.world / "calibration.json")["heads"]
+    tracked.metrics(0, {f"world.ece.{head['head']}": head["ece"] for head in heads})
+    tracked.artifact(pipeline.world / "calibration.json", "world")
+    return {"world": pipeline.world}
+
+
+def _gap(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    report = read_gap(pipeline.gap)
+    verdict = report["verdict"]
+    tracked.tag("world", verdict["trust"])
+    numbers = {"auc": report["evidence"]["two_sample"]["auc"], "causes": len(verdict["causes"])}
+    tracked.metrics(0, {f"gap.{key}": value for key, value in numbers.items() if value is not None})
+    for name in ("gap.html", "gap.md", "gap.json"):
+        tracked.artifact(pipeline.gap_page / name, "gap")
+    made = {"the world's verdict": verdict["trust"]}
+    made |= {
+        f"  against it ({i + 1})": f"{one['cause']}: {one['sentence']}"
+        for i, one in enumerate(verdict["causes"])
+    }
+    return made | {"reality gap": pipeline.gap_page / "gap.html"}
+
+
+def _train(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    for name, folder in pipeline.policies.items():
+        for step, values in _read(folder / "metrics.json"):
+            tracked.metrics(step, {f"{name}.{key}": value for key, value in values.items()})
+        tracked.artifact(folder, f"policies/{name}")
+    return {f"policy {name}": folder for name, folder in pipeline.policies.items()}
+
+
+def _evaluate(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    evaluated = read_evaluated(pipeline.evaluated)
+    for name, policy in evaluated.appraisal.evaluation.policies.items():
+        numbers = {"ess": policy.overlap.ess}
+        numbers["simulator.worst"] = evaluated.simulator.policies[name].worst.value
+        for kind, told in policy.estimates.items():
+            numbers[kind] = told.estimate.value
+            numbers |= {f"{kind}.lower": told.interval.lower, f"{kind}.upper": told.interval.upper}
+        for judge, world in (("simulator", evaluated.simulator), ("truth", evaluated.truth)):
+            if world is not None:
+                played = world.policies[name]
+                numbers |= {
+                    f"{judge}.{end}": getattr(played, end) for end in ("value", "lower", "upper")
+                }
+        known = {key: value for key, value in numbers.items() if isfinite(value)}
+        tracked.metrics(0, {f"value.{name}.{key}": value for key, value in known.items()})
+    tracked.artifact(pipeline.evaluated / "evaluation.json", "evaluation")
+    return {"evaluation": pipeline.evaluated / "evaluation.json"}
+
+
+_GATE_ANSWERS = {
+    RELEASED: "passed",
+    REFUSED: "refused",
+    RULES: "refused, rules are enough",
+    AS_IT_IS: "not asked",
+}
+
+
+def _export(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    decided = _read(pipeline.released / "gate.json")
+    tracked.artifact(pipeline.released / "gate.json", "release")
+    answer = _GATE_ANSWERS[decided["verdict"]]
+    tracked.tag("gate", answer)
+    made: dict[str, Any] = {"gate": answer}
+    made |= {"verdict": decided["sentence"]} if "sentence" in decided else {}
+    for place, cause in enumerate(decided["causes"], 1):
+        made[f"  because ({place})"] = cause["sentence"]
+    made |= {f"  left out, {name}": reason for name, reason in decided["left_out"].items()}
+    bundle = pipeline.released / "bundle"
+    if bundle.is_dir():
+        made["mlflow_model"] = tracked.bundle(bundle, "policy")
+        made["bundle"] = bundle
+        made["serve it with"] = serve_line(pipeline, bundle)
+    return made
+
+
+def serve_line(pipeline: Pipeline, bundle: Path) -> str:
+    """The command that serves a bundle over the contacts of this run's log."""
+    run = pipeline.settings.run
+    words = {
+        "bundle": bundle,
+        "store": Path(run.runs).resolve() / "store.db",
+        "logs": pipeline.ingested / "tables",
+        "default_zone": run.data.default_zone,
+    }
+    return shlex.join(["nurture", "serve", *(f"{key}={value}" for key, value in words.items())])
+
+
+def _report(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    page = pipeline.report / PAGE
+    for written in (page, page.with_suffix(".md")):
+        tracked.artifact(written, "report")
+    tracked.artifact(pipeline.report / FIGURES, "figures")
+    return {"report": page}
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+Part = Callable[[Pipeline, Run], dict[str, Any]]
+_PARTS: dict[str, tuple[Part, ...]] = {
+    "ingest": (_ingest,),
+    "fit_world": (_ingest, _fit_world),
+    "gap": (_ingest, _fit_world, _gap),
+    "train": (_ingest, _fit_world, _train),
+    "evaluate": (_ingest, _propensities, _fit_world, _train, _evaluate),
+    "export": (_ingest, _propensities, _fit_world, _gap, _train, _evaluate, _export),
+    "pipeline": (
+        _ingest,
+        _propensities,
+        _fit_world,
+        _gap,
+        _train,
+        _evaluate,
+        _export,
+        _report,
+    ),
+}
+
+
+def _of(verb: str) -> Callable[[DictConfig], VerbResult]:
+    return lambda config: VerbResult(run_verb(config, verb))
+
+
+ingest, fit_world, gap = _of("ingest"), _of("fit_world"), _of("gap")
+train, evaluate, pipeline = _of("train"), _of("evaluate"), _of("pipeline")
+
+
+def export(config: DictConfig) -> VerbResult:
+    """The verb `export`, whose exit code says whether there is a bundle."""
+    made = run_verb(config, "export")
+    return VerbResult(made, 0 if "bundle" in made else NO_BUNDLE)
