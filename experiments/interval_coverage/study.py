@@ -24,8 +24,8 @@ from nurture_rl.ope.log import EvaluationLog, evaluation_log
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy, Spec
-from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.learn import Core
+from nurture_rl.workflow.run_config import DataConfig
 from nurture_rl.workflow.stages import Workshop
 
 LOG_SEED = 1_000_000  # of the first log; others count up, each with contacts of its own

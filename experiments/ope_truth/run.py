@@ -24,7 +24,7 @@ from nurture_rl.ope.diagnostics import OverlapThresholds
 from nurture_rl.ope.named_estimators import ESTIMATORS
 from nurture_rl.ope.value_model import ValueModelConfig
 from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.config import DataConfig
+from nurture_rl.workflow.run_config import DataConfig
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parents[1] / "configs"

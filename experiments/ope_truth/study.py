@@ -26,10 +26,10 @@ from nurture_rl.ope.targets import target_on_log
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.collect import raw_log
-from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.held_out import held_out_log
 from nurture_rl.workflow.ingestion import ingest
+from nurture_rl.workflow.run_config import DataConfig
 from nurture_rl.workflow.stages import Say, Workshop
 
 LOG_SEED = 4_000_000  # of the first log; every log has contacts of its own

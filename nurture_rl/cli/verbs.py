@@ -40,7 +40,7 @@ class Verb:
         return dict(sorted({**EXIT_CODES, **self.codes}.items()))
 
 
-_RUN = "nurture_rl.workflow.config:RunConfig"
+_RUN = "nurture_rl.workflow.run_config:RunConfig"
 _STEPS = "nurture_rl.workflow.verb_runs"
 
 _ALL = (

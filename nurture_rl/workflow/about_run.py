@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.config import RunConfig
+    from nurture_rl.workflow.run_config import RunConfig
 
 
 def about_run(run: RunConfig, plain: Mapping[str, Any], packages: Sequence[str]) -> dict[str, Any]:

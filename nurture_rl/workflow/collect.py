@@ -15,7 +15,7 @@ from nurture_rl.workflow.raw_folder import folder_hash, note_source
 from nurture_rl.workflow.reference_log import play_log
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.config import DataConfig
+    from nurture_rl.workflow.run_config import DataConfig
     from nurture_rl.workflow.stages import Workshop
 
 

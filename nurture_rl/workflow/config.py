@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import II, MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from nurture_envs.fields import hint
 from nurture_rl.appraisal.estimation import OPEN_EPISODES, EvaluationConfig
@@ -19,7 +19,7 @@ from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.workflow.ranges import require_ranges
-from nurture_rl.workflow.typed import composable
+from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
 
 Record = TypeVar("Record")
 LEARNERS = ("none", "linear_thompson", "ppo", "tuned_rules")
@@ -28,145 +28,6 @@ LearnerConfig = LinearThompsonConfig | PPOConfig | TunedRulesConfig | None
 SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
 WORLDS = ("ranking", "training")
 _PLAIN = (str, int, float, bool)
-
-
-@dataclass
-class TrustConfig:
-    """How far a learned policy may move from the logging policy; what the log can still judge."""
-
-    max_ratio: float = 4.0  # largest importance ratio to the logging policy, >= 1
-    explore: float = 0.05  # share of decisions that follow the logging policy, in [0, 1]
-
-
-@dataclass
-class DataConfig:
-    """Where the log comes from."""
-
-    name: str = MISSING  # what reports call it
-    # reference (synthetic), folder (tables of your own), or the name of a data set or format
-    source: str = MISSING
-    journey: str = MISSING  # a shipped journey's name, or a path
-    path: str | None = None  # folder of a data set, or of raw tables for source `folder`
-    contacts: int = 0  # reference: contacts that enter
-    # Description of the logging policy; `logged` (or None): fitted to the log's own probabilities.
-    logging: Any = None
-    trust: TrustConfig = field(default_factory=TrustConfig)
-    default_zone: str = "UTC"  # where contacts of unknown zone are taken to live
-    # ISO-8601; without a zone it is `default_zone`'s, a day is its start; None: the last record
-    complete_until: str | None = None
-    held_out: float = 0.5  # share of contacts kept for evaluation, in (0, 1)
-    # Largest share of a log's rows that may be set aside, in [0, 1]; beyond it the log is refused.
-    max_refused: float = 0.1
-    weighting: str = "none"  # what `world.weighting` reads; "propensity" for confounded logs
-    rollout_contacts: int = 2048  # played side by side in training; fewer where episodes are long
-
-
-@dataclass
-class PolicyConfig:
-    """One policy: what is learned, and how it is composed for release."""
-
-    name: str = MISSING  # what reports and other settings call it
-    learner: str = "none"  # none, linear_thompson, ppo or tuned_rules
-    spec: Any = (
-        MISSING  # description for `build_policy`; {kind: model, name: core} is the learned part
-    )
-    fit: Any = field(default_factory=dict)  # settings of the learner
-    # Of a policy trained in the learned world: standard deviations of its members' disagreement
-    # about a bin's reward that are taken off that reward, >= 0. At 0 the trust region and the gate
-    # guard alone; above, every member is asked in every bin, which triples a bin's time.
-    pessimism: float = 0.0
-
-
-@dataclass
-class PPOPolicyConfig(PolicyConfig):
-    """A policy that PPO trains."""
-
-    learner: str = "ppo"
-    fit: Any = field(default_factory=composable(PPOConfig, ("name",)))
-
-
-@dataclass
-class LinearThompsonPolicyConfig(PolicyConfig):
-    """A policy of linear Thompson sampling."""
-
-    learner: str = "linear_thompson"
-    fit: Any = field(default_factory=composable(LinearThompsonConfig, ("name",)))
-
-
-@dataclass
-class TunedRulesPolicyConfig(PolicyConfig):
-    """Rules whose numbers are searched."""
-
-    learner: str = "tuned_rules"
-    fit: Any = field(default_factory=composable(TunedRulesConfig))
-
-
-@dataclass
-class PPOSize:
-    """How long PPO trains; what else it can be told is under its policy's `fit`."""
-
-    iterations: int = 40  # rounds of playing and learning
-    n_contacts: int = MISSING  # played side by side
-
-
-@dataclass
-class SimulationConfig:
-    """How policies are played in a world."""
-
-    contacts: int = 1000  # per seed; every member of the world plays all of them
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])  # of the contacts played
-    truth_contacts: int = 20000  # in the reference world, where there is one
-
-
-@dataclass
-class ReleaseConfig:
-    """What a release must show."""
-
-    policy: str | None = None  # an unlearned policy to export as it is; None: the best learned one
-    reference: str = "drip"  # the policy to beat; "logged" for the logging policy's own mean
-    # A program that may be enough: every candidate must be shown to earn more. The journey's
-    # `rules` take its place where the learned world values them above it, or the run lacks it;
-    # None: no bar.
-    rules: str | None = "expert"
-    margin: float = 0.0  # a gain up to this is not worth a release, the journey's unit
-    level: float = 0.95  # over all learned candidates together
-    # What the reality gap must allow: `ranking`, or `training`, which then asks for
-    # a lower bound in the worst of the world's members too. A world not to be trusted never passes.
-    world: str = "training"
-
-
-@dataclass
-class SeedsConfig:
-    """What each kind of work draws from; the run's `seed` unless a value is given."""
-
-    log: int = II("seed")  # the reference world's log; rows that a logging policy is fitted to
-    world: int = II("seed")  # fitting the learned world
-    learner: int = II("seed")  # training the policies
-    evaluation: int = II("seed")  # the reality gap, intervals and folds, the bundle's parity states
-
-
-@dataclass
-class RunConfig:
-    """One run of the pipeline or of one verb."""
-
-    seed: int = MISSING  # of everything, but for `seeds`
-    seeds: SeedsConfig = field(default_factory=SeedsConfig)
-    runs: str = "runs"  # folder of everything that is made
-    tracking_uri: str | None = None  # MLflow; None: SQLite in `runs`
-    experiment_name: str = "nurture_rl"  # under which MLflow files the run
-    data: DataConfig = field(default_factory=DataConfig)
-    world: Any = field(default_factory=composable(WorldConfig))
-    gap: Any = field(default_factory=composable(GapConfig))
-    ppo: PPOSize = field(default_factory=PPOSize)  # what `policy=ppo` reads
-    tuned: Any = field(
-        default_factory=composable(TunedRulesConfig)
-    )  # what `policy=tuned_rules` reads
-    policies: dict[str, PolicyConfig] = field(default_factory=dict)  # by name, each as `policy`
-    policy: PolicyConfig | None = None  # one more policy: what a sweep varies
-    evaluation: Any = field(default_factory=composable(EvaluationConfig))
-    simulation: SimulationConfig = field(default_factory=SimulationConfig)
-    release: ReleaseConfig = field(default_factory=ReleaseConfig)
-    threads: int = 1  # of torch and BLAS; two pools that share cores slow each other tenfold
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from nurture_rl.workflow.raw_folder import raw_tables, require_unchanged, write_
 from nurture_rl.workflow.refusals import known_bad, refusals, settle, told, too_many
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.config import DataConfig
+    from nurture_rl.workflow.run_config import DataConfig
     from nurture_rl.workflow.stages import Say, Workshop
 
 

@@ -33,10 +33,11 @@ from nurture_rl.policies.policy import Policy
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.config import PolicyConfig, RunConfig, settings
+from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.decisions import Decisions, load_decisions
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
 from nurture_rl.workflow.world_stage import learned_simulation
 
 Features = NDArray[np.float32]

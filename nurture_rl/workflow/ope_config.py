@@ -12,8 +12,9 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning
 from nurture_rl.interchange.foreign_episodes import EpisodesMeaning
 from nurture_rl.interchange.frames import FrameColumns
-from nurture_rl.workflow.config import SOURCES, DataConfig, RunConfig, Settings, settings
+from nurture_rl.workflow.config import SOURCES, Settings, settings
 from nurture_rl.workflow.ranges import LEVEL, MARGIN, require_each
+from nurture_rl.workflow.run_config import DataConfig, RunConfig
 from nurture_rl.workflow.typed import composable
 
 _SAID = ("actions", "unit", "discount", "missing")  # under `data` itself, for every source

@@ -12,7 +12,7 @@ from nurture_rl.errors import ConfigError, TimeZoneError
 from nurture_rl.workflow.bar import EXPERT, RULES
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.config import PolicyConfig, RunConfig
+    from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
 
 Range = tuple[str, Any, bool, str]  # key, value, whether it can be worked with, what is expected
 LEVEL = "a confidence level above 0 and below 1, such as 0.95"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nurture_rl.errors import LogError
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.config import DataConfig
+    from nurture_rl.workflow.run_config import DataConfig
 
 
 def raw_tables(data: DataConfig, raw: Path) -> Path:

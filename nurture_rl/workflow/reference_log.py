@@ -13,7 +13,7 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.raw_folder import write_json
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.config import DataConfig
+    from nurture_rl.workflow.run_config import DataConfig
     from nurture_rl.workflow.stages import Say
 
 _REFERENCE_NOTES = {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from hydra.core.config_store import ConfigStore
 
-from nurture_rl.workflow.config import (
+from nurture_rl.workflow.interchange import InterchangeConfig
+from nurture_rl.workflow.ope_config import OpeConfig
+from nurture_rl.workflow.run_config import (
     LinearThompsonPolicyConfig,
     PPOPolicyConfig,
     RunConfig,
     TunedRulesPolicyConfig,
 )
-from nurture_rl.workflow.interchange import InterchangeConfig
-from nurture_rl.workflow.ope_config import OpeConfig
 
 
 def register_schemas() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nurture_envs.journey import Journey
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.config import PolicyConfig
+    from nurture_rl.workflow.run_config import PolicyConfig
     from nurture_rl.workflow.stages import Say
 
 Metrics = list[tuple[int, dict[str, float]]]  # the training's numbers by step

@@ -10,8 +10,8 @@ from nurture_envs.journey import Journey
 from nurture_rl.interchange.episodes import Episodes, Subject, episodes_of
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
 from nurture_rl.workflow.collect import raw_log
-from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.ingestion import ingest
+from nurture_rl.workflow.run_config import DataConfig
 from nurture_rl.workflow.stages import Workshop
 
 HELD_OUT = 0.5

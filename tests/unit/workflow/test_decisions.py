@@ -14,10 +14,10 @@ from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import FitError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow import bandit_policy, policy_stage
-from nurture_rl.workflow.config import PolicyConfig
 from nurture_rl.workflow.decisions import Decisions, held_out_share, training_rows, world_rows
 from nurture_rl.workflow.held_out import held_out_log, running_log
 from nurture_rl.workflow.journey_log import held_out
+from nurture_rl.workflow.run_config import PolicyConfig
 from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.world_stage import start_table
 from tests.unit.simulator.lamp_shop import starts

@@ -16,9 +16,10 @@ from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow import judges
 from nurture_rl.workflow.bar import Bar
 from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.config import PolicyConfig, Settings
+from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.decisions import Decisions
 from nurture_rl.workflow.judges import Evaluated, Worlds, judgements, read_evaluated
+from nurture_rl.workflow.run_config import PolicyConfig
 from nurture_rl.workflow.stages import Workshop
 from tests.unit.workflow.judged_by_hand import settings_of
 from tests.unit.workflow.small_log import CONTEXT, logged_by

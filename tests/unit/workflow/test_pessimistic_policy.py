@@ -9,8 +9,8 @@ import pytest
 
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow import ppo_policy
-from nurture_rl.workflow.config import PolicyConfig
 from nurture_rl.workflow.policy_stage import learned_policy
+from nurture_rl.workflow.run_config import PolicyConfig
 from nurture_rl.workflow.stages import Workshop
 from nurture_rl.workflow.training import Training
 from tests.unit.workflow.eight_decisions import shop

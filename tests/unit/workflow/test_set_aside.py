@@ -13,9 +13,9 @@ import yaml
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.workflow.collect import raw_log
-from nurture_rl.workflow.config import DataConfig
 from nurture_rl.workflow.ingestion import complete_until, ingest
 from nurture_rl.workflow.refusals import refused_facts
+from nurture_rl.workflow.run_config import DataConfig
 from nurture_rl.workflow.stages import Workshop
 from tests.unit.features.small_journey import shop_journey
 

@@ -19,8 +19,8 @@ from nurture_rl.bandits.linear_thompson import (
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.workflow import bandit_policy, learn, ppo_policy, tuned_policy
-from nurture_rl.workflow.config import PolicyConfig
 from nurture_rl.workflow.policy_stage import learned_policy
+from nurture_rl.workflow.run_config import PolicyConfig
 from nurture_rl.workflow.stages import Workshop
 from nurture_rl.workflow.training import Training
 from tests.unit.rl.wishing_shop import WishingWorld, wishing_shop
