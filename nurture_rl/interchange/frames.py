@@ -75,20 +75,12 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         ConfigError: an episode without a step column, or factors that do not fit the actions.
     """
     table, line, place, broken, name = _table(source)
-    if broken and not len(table):
-        first = broken[0]
-        raise LogError(
-            f"no row of {name} can be read, the first for this: {place} {first.line}: "
-            f"{first.reason}; save it as CSV in UTF-8"
-        )
     require_columns(table.column_names, columns, meaning, name)
     cells = Cells(table, name)
     cells.require_people(columns.contact, (*meaning.missing, *meaning.values))
     actions, action = _actions(cells, columns, meaning)
     n, a = len(table), len(actions)
-    mask = np.ones((n, a), dtype=np.bool_)
-    if columns.mask:
-        mask = cells.legal(columns.mask, a)
+    mask = cells.legal(columns.mask, a) if columns.mask else np.ones((n, a), dtype=np.bool_)
     logged = None
     if columns.logged_probabilities:
         logged = cells.table_of(columns.logged_probabilities, a, "columns.logged_probabilities")
@@ -152,6 +144,11 @@ def _table(
             cells = {name: pa.array(cells, pa.string()) for name, cells in found.columns.items()}
             broken = tuple(RefusedRow(source.name, bad.line, bad.reason) for bad in found.bad)
             lines = np.array(found.lines, dtype=np.int64)
+            if broken and not lines.size:
+                raise LogError(
+                    f"no row of {source.name} can be read, the first for this: line "
+                    f"{broken[0].line}: {broken[0].reason}; save it as CSV in UTF-8"
+                )
             return pa.table(cells), lines, "line", broken, source.name
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise LogError(

@@ -10,15 +10,25 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import II, MISSING, DictConfig, OmegaConf
 
+from nurture_envs.clock import require_zone
 from nurture_envs.fields import hint
 from nurture_rl.appraisal.evaluate import OPEN_EPISODES, EvaluationConfig
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
-from nurture_rl.errors import ConfigError
+from nurture_rl.errors import ConfigError, TimeZoneError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
-from nurture_rl.workflow.ranges import require_ranges
+from nurture_rl.workflow.bar import EXPERT, RULES
+from nurture_rl.workflow.ranges import (
+    LEVEL,
+    MARGIN,
+    Range,
+    between,
+    positive,
+    require_each,
+    require_seed,
+)
 from nurture_rl.workflow.typed import composable
 
 Record = TypeVar("Record")
@@ -28,6 +38,7 @@ LearnerConfig = LinearThompsonConfig | PPOConfig | TunedRulesConfig | None
 SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
 WORLDS = ("ranking", "training")
 _PLAIN = (str, int, float, bool)
+_PPO, _TUNED = ("iterations", "n_contacts"), ("plays", "contacts")  # work that must be some
 
 
 @dataclass
@@ -207,7 +218,7 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
     _require_among("data.source", run.data.source, sources)
     _require_among("release.world", run.release.world, WORLDS)
     _require_among("evaluation.open_episodes", run.evaluation.open_episodes, OPEN_EPISODES)
-    require_ranges(run)
+    _require_ranges(run)
     if run.policy is not None:
         run.policies[run.policy.name] = run.policy
     learners = {name: _learner(name, policy) for name, policy in run.policies.items()}
@@ -219,6 +230,43 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         learners=learners,
         plain={str(key): value for key, value in plain.items()},
     )
+
+
+def _require_ranges(run: RunConfig) -> None:
+    """Guard the numbers and names that every run has.
+
+    Raises:
+        ConfigError: names the first that no work could be done with.
+    """
+    played, data, trust, release = run.simulation, run.data, run.data.trust, run.release
+    named = [("seed", run.seed), *((f"seeds.{key}", one) for key, one in asdict(run.seeds).items())]
+    for name, seed in (*named, *(("simulation.seeds", one) for one in played.seeds)):
+        require_seed(name, seed)
+    held = 0.0 < data.held_out < 1.0
+    enters = data.source != "reference" or data.contacts >= 10
+    require_each(
+        [
+            ("data.held_out", data.held_out, held, "a share above 0 and below 1, such as 0.5"),
+            between("data.max_refused", data.max_refused, 0, 1, "a share from 0 to 1, such as 0.1"),
+            ("data.contacts", data.contacts, enters, "10 contacts or more, such as 2000"),
+            between("data.trust.max_ratio", trust.max_ratio, 1, math.inf, "a ratio of 1 or more"),
+            between("data.trust.explore", trust.explore, 0, 1, "a share from 0 to 1"),
+            between("simulation.contacts", played.contacts, 2, math.inf, "2 or more"),
+            between("simulation.truth_contacts", played.truth_contacts, 2, math.inf, "2 or more"),
+            ("simulation.seeds", played.seeds, len(played.seeds) >= 1, "a seed or more: [0,1]"),
+            ("release.level", release.level, 0.0 < release.level < 1.0, LEVEL),
+            ("release.margin", release.margin, 0.0 <= release.margin < math.inf, MARGIN),
+            _reference(run, release.reference),
+            _bar(run, release.rules),
+            positive("threads", run.threads),
+            *(positive(f"ppo.{name}", getattr(run.ppo, name)) for name in _PPO),
+            *(positive(f"tuned.{name}", getattr(run.tuned, name)) for name in _TUNED),
+        ]
+    )
+    try:
+        require_zone(data.default_zone)
+    except TimeZoneError as error:
+        raise ConfigError(f"data.default_zone: {error}") from error
 
 
 def _require_known(settings: Any, given: Mapping[Any, Any], where: str) -> None:
@@ -238,6 +286,25 @@ def _require_known(settings: Any, given: Mapping[Any, Any], where: str) -> None:
         for name, one in inner.items() if isinstance(inner, Mapping) else ():
             if is_dataclass(one):
                 _require_known(one, value[name], f"{where}{key}.{name}.")
+
+
+def _reference(run: RunConfig, name: str) -> Range:
+    known = _named(run)
+    good = not run.policies or name in known or name == "logged"
+    return "release.reference", name, good, f"one of {', '.join((*known, 'logged'))}"
+
+
+def _bar(run: RunConfig, name: str | None) -> Range:
+    """No bar, one that a journey may lack, or a policy that learns nothing."""
+    plain = [known for known, policy in _named(run).items() if policy.learner == "none"]
+    good = name in (None, EXPERT, RULES, *plain) or not run.policies
+    known = dict.fromkeys((EXPERT, RULES, *plain))
+    return "release.rules", name, good, f"null, or a policy that learns nothing: {', '.join(known)}"
+
+
+def _named(run: RunConfig) -> dict[str, PolicyConfig]:
+    """The run's policies with the one that a sweep varies."""
+    return run.policies | ({} if run.policy is None else {run.policy.name: run.policy})
 
 
 def _learner(name: str, policy: PolicyConfig) -> LearnerConfig:

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nurture_envs.clock import require_zone
-from nurture_rl.errors import ConfigError, TimeZoneError
-from nurture_rl.workflow.bar import EXPERT, RULES
-
-if TYPE_CHECKING:
-    from nurture_rl.workflow.config import PolicyConfig, RunConfig
+from nurture_rl.errors import ConfigError
 
 Range = tuple[str, Any, bool, str]  # key, value, whether it can be worked with, what is expected
 LEVEL = "a confidence level above 0 and below 1, such as 0.95"
-_PPO, _TUNED = ("iterations", "n_contacts"), ("plays", "contacts")  # work that must be some
 MARGIN = "a gain of 0 or more, in the log's unit"
 
 
@@ -31,43 +24,6 @@ def require_each(ranges: Iterable[Range]) -> None:
             raise ConfigError(f"{name}: expected {expected}, got {value!r}")
 
 
-def require_ranges(run: RunConfig) -> None:
-    """Guard the numbers and names that every run has.
-
-    Raises:
-        ConfigError: names the first that no work could be done with.
-    """
-    played, data, trust, release = run.simulation, run.data, run.data.trust, run.release
-    named = [("seed", run.seed), *((f"seeds.{key}", one) for key, one in asdict(run.seeds).items())]
-    for name, seed in (*named, *(("simulation.seeds", one) for one in played.seeds)):
-        require_seed(name, seed)
-    held = 0.0 < data.held_out < 1.0
-    enters = data.source != "reference" or data.contacts >= 10
-    require_each(
-        [
-            ("data.held_out", data.held_out, held, "a share above 0 and below 1, such as 0.5"),
-            _from("data.max_refused", data.max_refused, 0, 1, "a share from 0 to 1, such as 0.1"),
-            ("data.contacts", data.contacts, enters, "10 contacts or more, such as 2000"),
-            _from("data.trust.max_ratio", trust.max_ratio, 1, math.inf, "a ratio of 1 or more"),
-            _from("data.trust.explore", trust.explore, 0, 1, "a share from 0 to 1"),
-            _from("simulation.contacts", played.contacts, 2, math.inf, "2 or more"),
-            _from("simulation.truth_contacts", played.truth_contacts, 2, math.inf, "2 or more"),
-            ("simulation.seeds", played.seeds, len(played.seeds) >= 1, "a seed or more: [0,1]"),
-            ("release.level", release.level, 0.0 < release.level < 1.0, LEVEL),
-            ("release.margin", release.margin, 0.0 <= release.margin < math.inf, MARGIN),
-            _reference(run, release.reference),
-            _bar(run, release.rules),
-            _positive("threads", run.threads),
-            *(_positive(f"ppo.{name}", getattr(run.ppo, name)) for name in _PPO),
-            *(_positive(f"tuned.{name}", getattr(run.tuned, name)) for name in _TUNED),
-        ]
-    )
-    try:
-        require_zone(data.default_zone)
-    except TimeZoneError as error:
-        raise ConfigError(f"data.default_zone: {error}") from error
-
-
 def require_seed(where: str, seed: int) -> None:
     """Guard a number that generators are seeded with.
 
@@ -78,28 +34,11 @@ def require_seed(where: str, seed: int) -> None:
         raise ConfigError(f"{where}: expected a whole number from 0 to 2^63 - 1, got {seed}")
 
 
-def _from(name: str, value: float, low: float, high: float, expected: str) -> Range:
+def between(name: str, value: float, low: float, high: float, expected: str) -> Range:
+    """A number from a lowest to a highest, both good."""
     return name, value, low <= value <= high, expected
 
 
-def _positive(name: str, value: int) -> Range:
-    return _from(name, value, 1, math.inf, "1 or more")
-
-
-def _reference(run: RunConfig, name: str) -> Range:
-    known = _named(run)
-    good = not run.policies or name in known or name == "logged"
-    return "release.reference", name, good, f"one of {', '.join((*known, 'logged'))}"
-
-
-def _bar(run: RunConfig, name: str | None) -> Range:
-    """No bar, one that a journey may lack, or a policy that learns nothing."""
-    plain = [known for known, policy in _named(run).items() if policy.learner == "none"]
-    good = name in (None, EXPERT, RULES, *plain) or not run.policies
-    known = dict.fromkeys((EXPERT, RULES, *plain))
-    return "release.rules", name, good, f"null, or a policy that learns nothing: {', '.join(known)}"
-
-
-def _named(run: RunConfig) -> dict[str, PolicyConfig]:
-    """The run's policies with the one that a sweep varies."""
-    return run.policies | ({} if run.policy is None else {run.policy.name: run.policy})
+def positive(name: str, value: int) -> Range:
+    """A count of 1 or more."""
+    return between(name, value, 1, math.inf, "1 or more")
