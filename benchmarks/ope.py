@@ -1,4 +1,4 @@
-"""How fast policies are evaluated off-policy, beside Open Bandit Pipeline, in one run.
+"""How fast one-step estimators in memory are, beside Open Bandit Pipeline, in one run.
 
 python benchmarks/ope.py --out benchmarks/results/ope.json
 """
@@ -23,16 +23,20 @@ if str(ROOT) not in sys.path:  # run as a file, Python only sees this folder
 
 import numpy as np
 
-from benchmarks.ope_data import Logged, logged, write_table
-from benchmarks.ope_stream import JOBS, Passed, passed
+from benchmarks.ope_data import Logged, logged
 from benchmarks.ope_tables import Found, Side, markdown
 from benchmarks.peer_runs import Peer, Skipped, peer_json
 from benchmarks.timing import watched
-from nurture_rl.ope.bounds.bootstrap import BootstrapConfig
-from nurture_rl.ope.streaming.accumulate import COMPILED, Choices, moments_of_choices
-from nurture_rl.ope.streaming.estimates import PointValues, point_values, streamed_estimates
-from nurture_rl.ope.streaming.moments import MomentsConfig
-from nurture_rl.ope.streaming.poisson_bootstrap import bootstrap_values
+from nurture_rl.ope.estimators import dm, dr, ips, snips
+from nurture_rl.ope.log import EvaluationLog, FloatArray, evaluation_log
+from nurture_rl.ope.value_model import ValuePredictions
+from nurture_rl.ope.weighting.shrinking import dros, switch_dr
+from nurture_rl.ope.weighting.tuning import (
+    LARGEST_WEIGHTS,
+    SHRINKAGES,
+    tuned_dros,
+    tuned_switch_dr,
+)
 
 Say = Callable[[str], None]
 _KEPT = ROOT / "benchmarks" / ".venvs"
@@ -52,84 +56,92 @@ OBP = Peer(
 
 
 def run(given: argparse.Namespace, say: Say) -> Found:
-    """Everything that was asked for."""
+    """The suite on one set of arrays, ours and theirs."""
     found = Found(about_run(given))
+    say("drawing decisions")
+    data = logged(given.rounds, given.actions, seed=0)
+    log, taken, answers = as_log(data)
+    say("ours")
+    found.sides["ours, values, clustered errors and tuning"] = _side(
+        lambda: suite(log, taken, answers), given.runs
+    )
+    if not given.peers:
+        return found
+    say("Open Bandit Pipeline")
     with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
-        _in_memory(given, Path(folder), found, say)
-        if given.stream:
-            _streamed(given, Path(folder), found, say)
+        arrays = Path(folder) / "arrays.npz"
+        np.savez(arrays, **_plain(data))
+        asked = (str(arrays), str(given.runs), str(given.resamples))
+        printed = peer_json(OBP, _KEPT, asked, say)
+    if isinstance(printed, Skipped):
+        found.skipped[OBP.name] = printed.reason
+        return found
+    theirs, other = printed
+    found.sides["Open Bandit Pipeline, values and tuning"] = Side(theirs["suite"], other)
+    found.sides["Open Bandit Pipeline, with intervals"] = Side(theirs["intervals"], other)
+    found.largest_difference = _require_equal(values(log, taken, answers), theirs["values"])
     return found
 
 
 def about_run(given: argparse.Namespace) -> dict[str, str]:
     """Machine, sizes and settings, for the head of the output."""
-    config = MomentsConfig()
     return {
         "decisions in memory": f"{given.rounds:,} x {given.actions} actions, float64",
         "estimators": "IPS, SNIPS, DM, DR, Switch-DR and DRos, the last two tuned over "
-        f"{len(config.taus)} values (SLOPE++)",
-        "our errors": f"clustered by contact, {config.n_buckets} buckets, in the same pass",
+        f"{len(LARGEST_WEIGHTS)} values",
+        "our errors": "clustered by contact",
         "its intervals": f"{given.resamples} resamples",
-        "compiled loops": str(COMPILED),
-        "threads": str(given.threads),
         "cores": str(os.cpu_count()),
         "load before": f"{os.getloadavg()[0]:.2f}",
         "numpy": version("numpy"),
     }
 
 
-def _in_memory(given: argparse.Namespace, folder: Path, found: Found, say: Say) -> None:
-    """The suite and its intervals on one set of arrays, ours and theirs."""
-    say("drawing decisions")
-    data, config = logged(given.rounds, given.actions, seed=0), MomentsConfig()
-    choices = _choices(data)
-
-    def suite() -> PointValues:
-        moments = moments_of_choices(choices, config, given.threads)
-        streamed_estimates(moments)
-        return point_values(moments.sums.sum(axis=0), config)
-
-    def resampled() -> None:
-        moments = moments_of_choices(choices, config, given.threads)
-        streamed_estimates(moments)
-        bootstrap_values(moments, BootstrapConfig(given.resamples))
-
-    suite()
-    say("ours")
-    values = suite()
-    found.sides["ours, values, clustered errors and tuning"] = _side(suite, given.runs)
-    found.sides["ours, the same and resamples of contacts"] = _side(resampled, given.runs)
-    if not given.peers:
-        return
-    say("Open Bandit Pipeline")
-    arrays = folder / "arrays.npz"
-    np.savez(arrays, **_plain(data, config))
-    printed = peer_json(OBP, _KEPT, (str(arrays), str(given.runs), str(given.resamples)), say)
-    arrays.unlink()
-    if isinstance(printed, Skipped):
-        found.skipped[OBP.name] = printed.reason
-        return
-    theirs, other = printed
-    found.sides["Open Bandit Pipeline, values and tuning"] = Side(theirs["suite"], other)
-    found.sides["Open Bandit Pipeline, with intervals"] = Side(theirs["intervals"], other)
-    found.largest_difference = _require_equal(values, theirs["values"])
+def as_log(data: Logged) -> tuple[EvaluationLog, FloatArray, ValuePredictions]:
+    """The decisions as a log, the target's probabilities of what was logged, a model's answers."""
+    n, a = data.target.shape
+    every = np.arange(n)
+    log = evaluation_log(
+        features=np.zeros((n, 1)),
+        mask=np.ones((n, a), dtype=np.bool_),
+        action=data.action,
+        propensity=data.propensity,
+        reward=data.reward,
+        episode=every,
+        step=np.zeros(n, dtype=np.int64),
+        cluster=data.contact,
+        terminal=np.ones(n, dtype=np.bool_),
+        action_factors=np.arange(a)[:, None],
+        discount=1.0,
+        unit="reward",
+    )
+    modelled = np.einsum("na,na->n", data.target, data.q)
+    taken = data.target[every, data.action]
+    return log, taken, ValuePredictions(data.q[every, data.action], modelled)
 
 
-def _streamed(given: argparse.Namespace, folder: Path, found: Found, say: Say) -> None:
-    """A table of many decisions from Parquet, ours beside a bare loop."""
-    table = folder / "decisions.parquet"
-    write_table(table, given.stream, say)
-    write_table(table.with_name("first_" + table.name), 10_000, lambda _: None)
-    found.about["decisions streamed"] = f"{given.stream:,}, {table.stat().st_size:,} bytes"
-    passes: dict[str, list[Passed]] = {job: [] for job in JOBS}
-    for _ in range(given.passes):
-        for job in JOBS:
-            say(f"streaming, {job}")
-            passes[job].append(passed(job, table, given.threads))
-    bare, ours = passes["bare"][0], passes["ours"][0]
-    _require_close("ips", bare.ips, ours.ips)
-    _require_close("dr", bare.dr, ours.dr)
-    found.passes = passes
+def suite(log: EvaluationLog, taken: FloatArray, answers: ValuePredictions) -> None:
+    """What is timed: the estimators that `nurture ope` asks of a log in memory."""
+    ips(log, taken)
+    snips(log, taken)
+    dm(log, answers)
+    dr(log, taken, answers)
+    tuned_switch_dr(log, taken, answers)
+    tuned_dros(log, taken, answers)
+
+
+def values(
+    log: EvaluationLog, taken: FloatArray, answers: ValuePredictions
+) -> dict[str, float | list[float]]:
+    """What must agree: values, those of the tuned estimators at every parameter."""
+    return {
+        "ips": ips(log, taken).value,
+        "snips": snips(log, taken).value,
+        "dm": dm(log, answers).value,
+        "dr": dr(log, taken, answers).value,
+        "switch_dr": [switch_dr(log, taken, answers, tau).value for tau in LARGEST_WEIGHTS],
+        "dros": [dros(log, taken, answers, lam).value for lam in SHRINKAGES],
+    }
 
 
 def _side(work: Callable[[], object], runs: int) -> Side:
@@ -146,31 +158,26 @@ def _side(work: Callable[[], object], runs: int) -> Side:
     return Side(*watched(all_runs))
 
 
-def _require_equal(ours: PointValues, theirs: dict[str, float | list[float]]) -> float:
+def _require_equal(
+    ours: dict[str, float | list[float]], theirs: dict[str, float | list[float]]
+) -> float:
     """The largest difference of values that are defined alike; none is above `EQUAL`."""
     pairs = [
         (name, float(mine), float(their))
         for name, their_values in theirs.items()
-        for mine, their in zip(np.ravel(getattr(ours, name)), np.ravel(their_values), strict=True)
+        for mine, their in zip(np.ravel(ours[name]), np.ravel(their_values), strict=True)
     ]
     for name, mine, their in pairs:
-        _require_close(name, mine, their)
+        if not abs(mine - their) <= EQUAL:
+            raise AssertionError(
+                f"{name} is {mine!r} here and {their!r} there: defined differently"
+            )
     return max(abs(mine - their) for _, mine, their in pairs)
 
 
-def _require_close(name: str, mine: float, their: float) -> None:
-    if not abs(mine - their) <= EQUAL:
-        raise AssertionError(f"{name} is {mine!r} here and {their!r} there: defined differently")
-
-
-def _choices(data: Logged) -> Choices:
-    contact = data.contact.astype(np.uint64)
-    return Choices(data.target, data.q, data.action, data.propensity, data.reward, contact)
-
-
-def _plain(data: Logged, config: MomentsConfig) -> dict[str, Any]:
+def _plain(data: Logged) -> dict[str, Any]:
     names = ("target", "q", "action", "propensity", "reward")
-    grids = {"taus": np.array(config.taus), "lams": np.array(config.lams)}
+    grids = {"taus": np.array(LARGEST_WEIGHTS), "lams": np.array(SHRINKAGES)}
     return {name: getattr(data, name) for name in names} | grids
 
 
@@ -181,13 +188,8 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--actions", type=int, default=10)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--resamples", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument(
-        "--stream", type=int, default=100_000_000, help="decisions in the Parquet file; 0: none"
-    )
-    parser.add_argument("--passes", type=int, default=3, help="over the Parquet file")
-    parser.add_argument("--scratch", type=Path, help="folder for the files, deleted afterwards")
+    parser.add_argument("--scratch", type=Path, help="folder for the arrays, deleted afterwards")
     parser.add_argument("--out", type=Path, help="JSON file")
     return parser.parse_args(given)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass, field
 
-from benchmarks.ope_stream import Passed
-
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -28,13 +26,12 @@ class Found:
     sides: dict[str, Side] = field(default_factory=dict)  # ours first
     skipped: dict[str, str] = field(default_factory=dict)  # why there is no figure
     largest_difference: float | None = None  # of values that are defined alike
-    passes: dict[str, list[Passed]] = field(default_factory=dict)  # by job
 
 
 def markdown(found: Found) -> str:
     """Everything as tables."""
     about = "\n".join(f"- {name}: {value}" for name, value in found.about.items())
-    parts = [about, _sides(found), _equal(found), _passes(found)]
+    parts = [about, _sides(found), _equal(found)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -55,30 +52,6 @@ def _equal(found: Found) -> str:
     if found.largest_difference is None:
         return ""
     return f"Values that are defined alike differ by at most {found.largest_difference:.1e}."
-
-
-def _passes(found: Found) -> str:
-    if not found.passes:
-        return ""
-    lines = ["| Parquet | M decisions/s | per processor second | peak memory, MiB | other CPU |"]
-    lines.append("| --- | --- | --- | --- | --- |")
-    for job, passes in found.passes.items():
-        by_clock = statistics.median(one.rows / one.seconds for one in passes) / 1e6
-        by_cpu = statistics.median(one.rows / one.cpu_seconds for one in passes) / 1e6
-        peak = max(one.peak for one in passes) / 2**20
-        other = max(one.other_cpu for one in passes)
-        lines.append(f"| {job} | {by_clock:.1f} | {by_cpu:.1f} | {peak:.0f} | {other:.0%} |")
-    bare, ours = found.passes["bare"], found.passes["ours"]
-    clock = statistics.median(one.seconds for one in bare) / statistics.median(
-        one.seconds for one in ours
-    )
-    cpu = statistics.median(one.cpu_seconds for one in bare) / statistics.median(
-        one.cpu_seconds for one in ours
-    )
-    return "\n".join(lines) + (
-        f"\n\nOurs reaches {clock:.0%} of the bare loop's rate by the clock, {cpu:.0%} by "
-        "processor seconds."
-    )
 
 
 def _spread(side: Side, which: int) -> str:

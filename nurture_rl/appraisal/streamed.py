@@ -50,7 +50,7 @@ from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.named_estimators import ESTIMATORS, FULLY_WEIGHTED, Question
 from nurture_rl.ope.streaming.batch_sums import Summing
 from nurture_rl.ope.streaming.estimates import streamed_estimates
-from nurture_rl.ope.streaming.moments import OF_WEIGHT, WEIGHT, WEIGHT_SQUARED, MomentsConfig
+from nurture_rl.ope.streaming.moments import WEIGHT, WEIGHT_SQUARED, MomentsConfig
 from nurture_rl.ope.streaming.policy_sums import ALONE, LogSums, PolicySums
 from nurture_rl.ope.streaming.reward_model import reward_model
 from nurture_rl.ope.streaming.streamed_outcomes import RARE_FACTOR, summed_outcomes
@@ -288,7 +288,7 @@ def _overlap(log: SampledLog, policy: PolicySums) -> Overlap:
     mean = total[WEIGHT] / n
     by_bucket = policy.moments.sums[:, WEIGHT] - mean * log.sums.rows
     ess = float(total[WEIGHT] ** 2 / total[WEIGHT_SQUARED]) if total[WEIGHT] > 0.0 else 0.0
-    largest = float(policy.moments.bounds[OF_WEIGHT, 1])
+    largest = float(policy.moments.largest)
     return Overlap(
         n_episodes=n,
         n_clusters=log.contacts,

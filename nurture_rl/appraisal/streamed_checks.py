@@ -14,7 +14,7 @@ from nurture_rl.ope.checks.mean_weight import part_finding, ratios_of
 from nurture_rl.ope.checks.weight_tail import size_findings
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.named_estimators import Question
-from nurture_rl.ope.streaming.moments import OF_WEIGHT, WEIGHT, WEIGHT_SQUARED
+from nurture_rl.ope.streaming.moments import WEIGHT, WEIGHT_SQUARED
 from nurture_rl.ope.streaming.policy_sums import LogSums, PolicySums
 
 
@@ -82,7 +82,7 @@ def whole_target(
     total = policy.moments.sums.sum(axis=0)
     weight = float(total[WEIGHT])
     ess = weight**2 / float(total[WEIGHT_SQUARED]) if weight > 0.0 else 0.0
-    largest = float(policy.moments.bounds[OF_WEIGHT, 1]) / weight if ess > 0.0 else 1.0
+    largest = float(policy.moments.largest) / weight if ess > 0.0 else 1.0
     moment = float(policy.second[0])
     if log.sample.logged_probabilities is None:
         moment = max(moment, float(policy.second[1]))

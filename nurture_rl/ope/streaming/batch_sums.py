@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import numpy as np
 
+from nurture_envs.compiling import against_numba, warn_of_slow_path
 from nurture_rl.ope.contact_hash import HashArray, bucket_of, shift_of
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
-from nurture_rl.ope.streaming.accumulate import COMPILED, grid_of
 from nurture_rl.ope.streaming.moments import MomentsConfig, no_moments
 from nurture_rl.ope.streaming.plain_policies import (
     cubes,
@@ -28,6 +29,8 @@ from nurture_rl.ope.streaming.policy_sums import (
 )
 from nurture_rl.ope.streaming.reward_model import RewardModel
 from nurture_rl.ope.ties import alike
+
+COMPILED = find_spec("numba") is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,12 +58,14 @@ def batch_sums(
         targets: probabilities of every policy of `summing.pairs` on these decisions, [n, a] each.
         summing: configuration, model and pairs.
     """
+    if not COMPILED:
+        warn_of_slow_path("decisions are summed up by numpy", against_numba())
     b = summing.config.n_buckets
     bucket, registers = placed(contact, b, summing.compiled)
-    q = summing.model.rewards(log.features, bucket)
+    q = summing.model.rewards(log.features, bucket, summing.compiled)
     rare = np.flatnonzero(np.abs(log.reward) > summing.rare)
     make = _compiled_log_sums if summing.compiled else plain_log_sums
-    batch = _Batch(log, contact, bucket, q, rare, targets)
+    batch = _Batch(log, bucket, q, rare, targets)
     ones = np.array([log.n_rows, log.n_rows, 0.0, 0.0])
     return replace(
         make(log, bucket, summing.config, summing.rare),
@@ -76,7 +81,6 @@ class _Batch:
     """What every policy reads of a batch."""
 
     log: EvaluationLog
-    contact: HashArray
     bucket: IntArray  # [n]
     q: FloatArray  # modelled reward of every action, [n, a]
     rare: IntArray  # rows of rare outcomes
@@ -92,8 +96,7 @@ def _policy_sums(batch: _Batch, name: str, summing: Summing) -> PolicySums:
     if summing.compiled:
         found = _compiled_policy_sums(batch, target, config)
     else:
-        placed = batch.contact, batch.bucket
-        found = plain_policy_sums(log, placed, target, batch.q, config)
+        found = plain_policy_sums(log, batch.bucket, target, batch.q, config)
     weight = batch.taken(name, batch.rare) / log.propensity[batch.rare]
     outcomes = {}
     for other in (ALONE, *summing.pairs[name]):
@@ -173,13 +176,14 @@ def _compiled_policy_sums(batch: _Batch, target: FloatArray, config: MomentsConf
     logged = log.logged_probabilities
     columns = (batch.bucket, log.action, log.propensity, log.reward)
     choices = (target, batch.q, log.mask, np.empty((0, a)) if logged is None else logged)
-    tables = (moments.sums, moments.bounds, mass, seen, mix, unseen)
-    loops.add_policy(tables, numbers, grid_of(config), columns, choices)
+    tables = (moments.sums, mass, seen, mix, unseen)
+    grid = np.array(config.clips), np.array(config.taus), 1.0 / np.array(config.lams)
+    loops.add_policy(tables, numbers, grid, columns, choices)
     nothing = np.zeros(b), np.zeros(b), np.asarray(0.0)
     alone = numbers[loops.WEIGHTS : loops.WEIGHTS + 4]
     excess = numbers[loops.EXCESS : loops.EXCESS + 4]
     return PolicySums(
-        moments=replace(moments, matched=int(numbers[loops.MATCHED])),
+        moments=replace(moments, largest=np.asarray(numbers[loops.LARGEST])),
         mix=mix,
         mass=mass,
         seen=seen,

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from nurture_rl.ope.checks.exploration import ROUNDING as CERTAIN
 from nurture_rl.ope.checks.grouped import RARE, ROUNDING
 from nurture_rl.ope.contact_hash import GOLDEN, MIX_1, MIX_2
-from nurture_rl.ope.streaming.compiled import add_decision
 from nurture_rl.ope.ties import STORED
 
 Array = NDArray[Any]
 
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 # Numbers of a policy that are not by bucket, in `add_policy`.
-SECOND, LEAST, UNSUPPORTED, MATCHED, APART, WEIGHTS, EXCESS = 0, 1, 2, 3, 4, 5, 9
+SECOND, LEAST, UNSUPPORTED, LARGEST, APART, WEIGHTS, EXCESS = 0, 1, 2, 3, 4, 5, 9
 N_NUMBERS = 13
 
 
@@ -108,19 +107,42 @@ def _add_cubes(numbers: Array, at: int, weight: float) -> None:
 
 
 @_jit
+def _add_estimators(sums: Array, grid: Any, weight: float, row: Any) -> None:
+    """One decision into the estimators' sums of its bucket, [columns]."""
+    clips, taus, bite = grid
+    reward, q_logged, value = row
+    correction = weight * (reward - q_logged)
+    sums[0] += 1.0
+    sums[1] += weight
+    sums[2] += weight * weight
+    sums[3] += weight * reward
+    sums[4] += value
+    sums[5] += correction
+    at = 6
+    for k in range(clips.size):
+        sums[at + k] += (weight if weight < clips[k] else clips[k]) * reward
+    at += clips.size
+    for k in range(taus.size):
+        sums[at + k] += correction if weight <= taus[k] else 0.0
+    at += taus.size
+    for k in range(bite.size):
+        sums[at + k] += correction / (1.0 + weight * weight * bite[k])
+
+
+@_jit
 def add_policy(tables: Any, numbers: Array, grid: Any, columns: Any, choices: Any) -> None:
     """Add decisions to the sums of a target policy, in place.
 
     Args:
-        tables: estimators' sums [B, columns] and bounds [4, 2]; mass and weights [B, a] each; mix
-            and unseen [a] each.
+        tables: estimators' sums [B, columns]; mass and weights [B, a] each; mix and unseen [a]
+            each.
         numbers: see the names above, [13].
         grid: clips, taus and 1 / lams.
         columns: bucket, action, propensity and reward, [n] each.
         choices: target, modelled rewards, legal actions and logged probabilities, [n, a] each;
             the last [0, a] where they are not known.
     """
-    sums, bounds, mass, seen, mix, unseen = tables
+    sums, mass, seen, mix, unseen = tables
     bucket, action, propensity, reward = columns
     target, q, mask, logged = choices
     known = logged.shape[0] > 0
@@ -158,8 +180,29 @@ def add_policy(tables: Any, numbers: Array, grid: Any, columns: Any, choices: An
         numbers[SECOND] += moment
         numbers[LEAST] += least
         numbers[UNSUPPORTED] += outside
+        if weight > numbers[LARGEST]:
+            numbers[LARGEST] = weight
         numbers[APART] += 0.0 if same else 1.0
         _add_cubes(numbers, WEIGHTS, weight)
         _add_cubes(numbers, EXCESS, weight - 1.0)
-        row = (reward[i], q[i, k], value)
-        numbers[MATCHED] += add_decision(sums[b], bounds, grid, weight, row)
+        _add_estimators(sums[b], grid, weight, (reward[i], q[i, k], value))
+
+
+@_jit
+def predict(rewards: Array, features: Array, weights: Array, fold: Array) -> None:
+    """Expected reward of every action, by the model of each row's fold, into `rewards`, [n, a].
+
+    Args:
+        rewards: filled, [n, a].
+        features: [n, d].
+        weights: of [1, features] by fold, [K, 1 + d, a].
+        fold: [n].
+    """
+    for i in range(features.shape[0]):
+        own = weights[fold[i]]
+        for a in range(rewards.shape[1]):
+            rewards[i, a] = own[0, a]
+        for j in range(features.shape[1]):
+            x = np.float64(features[i, j])
+            for a in range(rewards.shape[1]):
+                rewards[i, a] += x * own[1 + j, a]

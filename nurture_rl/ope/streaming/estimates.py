@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from nurture_rl.errors import LogError, OverlapError
-from nurture_rl.ope.bounds.few import binomial_interval
-from nurture_rl.ope.bounds.interval import Interval
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.log import FloatArray
@@ -17,8 +15,6 @@ from nurture_rl.ope.streaming.moments import (
     CORRECTION,
     GAIN,
     HEAD,
-    OF_REWARD,
-    OF_WEIGHT,
     ROWS,
     VALUE,
     WEIGHT,
@@ -27,20 +23,6 @@ from nurture_rl.ope.streaming.moments import (
     MomentsConfig,
 )
 from nurture_rl.ope.weighting.slope import Tuned, tuned
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PointValues:
-    """Values of all estimators from totals [..., columns]; families have their grid last."""
-
-    ips: FloatArray  # [...]
-    snips: FloatArray
-    dm: FloatArray
-    dr: FloatArray
-    sndr: FloatArray
-    clipped_ips: FloatArray  # [..., clips]
-    switch_dr: FloatArray  # [..., taus]
-    dros: FloatArray  # [..., lams]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,23 +35,6 @@ class StreamedEstimates:
     def all(self) -> Mapping[str, ValueEstimate]:
         """Every estimate by the name it has in the suite."""
         return {**self.estimates, **{name: choice.estimate for name, choice in self.tuned.items()}}
-
-
-def point_values(totals: FloatArray, config: MomentsConfig) -> PointValues:
-    """Values alone, for totals of a log or of many resamples of it, [..., columns]."""
-    n, weight = totals[..., ROWS], totals[..., WEIGHT]
-    modelled = totals[..., VALUE] / n
-    clipped, switched, shrunken = _families(totals, config)
-    return PointValues(
-        ips=totals[..., GAIN] / n,
-        snips=totals[..., GAIN] / weight,
-        dm=modelled,
-        dr=modelled + totals[..., CORRECTION] / n,
-        sndr=modelled + totals[..., CORRECTION] / weight,
-        clipped_ips=clipped / n[..., None],
-        switch_dr=modelled[..., None] + switched / n[..., None],
-        dros=modelled[..., None] + shrunken / n[..., None],
-    )
 
 
 def streamed_estimates(moments: Moments) -> StreamedEstimates:
@@ -123,32 +88,6 @@ def streamed_estimates(moments: Moments) -> StreamedEstimates:
     return StreamedEstimates(estimates, chosen)
 
 
-def exact_streamed_interval(moments: Moments, level: float) -> Interval | None:
-    """Exact interval of IPS where it is a scaled share of successes, else None.
-
-    It is one where every matched action has one weight w and the reward is 0 or one amount b > 0:
-    then V = w b k / N with k matched outcomes. Sums cannot tell how often a contact decided: ask
-    only where each decided once.
-    """
-    weights, rewards = moments.bounds[OF_WEIGHT], moments.bounds[OF_REWARD]
-    if weights[0] != weights[1] or rewards[0] != rewards[1] or rewards[0] <= 0.0:
-        return None
-    scale = float(weights[0] * rewards[0])
-    return binomial_interval(moments.matched, moments.n_rows, level, scale)
-
-
-def mean_weights(moments: Moments, name: str) -> FloatArray:
-    """Mean weight of each code of a group and its standard error, 1 is due, [G, 2].
-
-    Codes without a decision are NaN. The error takes decisions for independent.
-    """
-    rows, weight, square = moments.by[name].T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = weight / rows
-        spread = np.sqrt(np.maximum(square / rows - mean**2, 0.0) / rows)
-    return np.column_stack([mean, spread])
-
-
 def _occupied(moments: Moments) -> FloatArray:
     sums = moments.sums[moments.sums[:, ROWS] > 0.0]
     if len(sums) == 0:
@@ -157,10 +96,10 @@ def _occupied(moments: Moments) -> FloatArray:
 
 
 def _families(sums: FloatArray, config: MomentsConfig) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Columns of the clips, taus and lams, each [..., k]."""
+    """Columns of the clips, taus and lams, each [C, k]."""
     first = HEAD + len(config.clips)
     second = first + len(config.taus)
-    return sums[..., HEAD:first], sums[..., first:second], sums[..., second:]
+    return sums[:, HEAD:first], sums[:, first:second], sums[:, second:]
 
 
 def _estimate(value: float, influence: FloatArray, n: int, ess: float) -> ValueEstimate:

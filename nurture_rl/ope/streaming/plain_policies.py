@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -11,9 +12,7 @@ from nurture_rl.ope.checks.feasibility import least_second_moment
 from nurture_rl.ope.checks.grouped import unseen_inverse
 from nurture_rl.ope.contact_hash import HashArray, mixed
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
-from nurture_rl.ope.streaming.accumulate import sound_moments
-from nurture_rl.ope.streaming.decision_columns import DecisionColumns
-from nurture_rl.ope.streaming.moments import MomentsConfig
+from nurture_rl.ope.streaming.moments import Moments, MomentsConfig
 from nurture_rl.ope.streaming.policy_sums import (
     ALONE,
     LOGGED,
@@ -49,7 +48,7 @@ def plain_log_sums(
 
 def plain_policy_sums(
     log: EvaluationLog,
-    placed: tuple[HashArray, IntArray],
+    bucket: IntArray,
     target: FloatArray,
     q: FloatArray,
     config: MomentsConfig,
@@ -58,30 +57,23 @@ def plain_policy_sums(
 
     Args:
         log: the decisions.
-        placed: their contacts and buckets, [n] each.
+        bucket: of their contacts, [n].
         target: the policy's probabilities, [n, a].
         q: modelled reward of every action, [n, a].
         config: how the estimators' sums are kept.
     """
-    b, logged, (contact, bucket) = config.n_buckets, log.logged_probabilities, placed
+    b, logged = config.n_buckets, log.logged_probabilities
     on_log = on_logged_rows(log, target)
     shown = target if logged is None else np.where(logged > 0.0, target, 0.0)
     every = np.arange(log.n_rows)
-    rows = DecisionColumns(
-        contact=contact,
-        taken=on_log.taken,
-        propensity=log.propensity,
-        reward=log.reward,
-        q_logged=q[every, log.action],
-        value=np.einsum("na,na->n", target, q),
-    )
+    answers = log.reward, q[every, log.action], np.einsum("na,na->n", target, q)
     weight = on_log.taken / log.propensity
     ratio = shown[every, log.action] / log.propensity
     least = least_second_moment(log.propensity, on_log.taken)
     outside = 0.0 if on_log.unsupported is None else float(on_log.unsupported.sum())
     apart = float((~_like_the_log(log, on_log)).sum())
     return PolicySums(
-        moments=sound_moments(rows, config, compiled=False),
+        moments=plain_moments(bucket, weight, answers, config),
         mix=target.sum(axis=0),
         mass=np.stack([np.bincount(bucket, column, b) for column in shown.T], axis=1),
         seen=_by_action(bucket, log.action, ratio, (b, log.n_actions)),
@@ -93,6 +85,33 @@ def plain_policy_sums(
             LOGGED: OutcomeSums(*_no_worth(b), cubes(weight - 1.0), np.asarray(apart)),
         },
     )
+
+
+def plain_moments(
+    bucket: IntArray,
+    weight: FloatArray,
+    answers: tuple[FloatArray, FloatArray, FloatArray],
+    config: MomentsConfig,
+) -> Moments:
+    """The estimators' sums, a column at a time.
+
+    Args:
+        bucket: of each decision's contact, [n].
+        weight: importance weights, [n].
+        answers: rewards, and what the model expects of the logged action and of the target, [n]
+            each.
+        config: how sums are kept.
+    """
+    reward, q_logged, value = answers
+    correction = weight * (reward - q_logged)
+    columns = chain(
+        (np.ones(weight.size), weight, weight * weight, weight * reward, value, correction),
+        (np.minimum(weight, clip) * reward for clip in config.clips),
+        (np.where(weight <= tau, correction, 0.0) for tau in config.taus),
+        (correction / (1.0 + weight * weight / lam) for lam in config.lams),
+    )
+    sums = [np.bincount(bucket, column, config.n_buckets) for column in columns]
+    return Moments(config, np.stack(sums, axis=1), np.asarray(weight.max(initial=0.0)))
 
 
 def cubes(values: FloatArray) -> FloatArray:

@@ -174,8 +174,7 @@ def _walked(value: Any, name: str, change: Callable[[str, FloatArray], FloatArra
         return replace(
             value,
             sums=change(f"{name}.sums", value.sums),
-            bounds=change(f"{name}.bounds", value.bounds),
-            matched=int(change(f"{name}.matched", np.asarray(float(value.matched)))),
+            largest=change(f"{name}.largest", value.largest),
         )
     if isinstance(value, Mapping):
         return {key: _walked(one, f"{name}.{key}", change) for key, one in value.items()}

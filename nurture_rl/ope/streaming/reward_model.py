@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.feature_map import scale
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, single
-from nurture_rl.ope.streaming.accumulate import COMPILED
 from nurture_rl.ope.value_model import ValueDesign, reward_weights
 
 
@@ -21,12 +20,14 @@ class RewardModel:
     weights: FloatArray  # of [1, features as they are] for every action by fold, [K, 1 + d, a]
     fold: IntArray  # whose model answers for a bucket: one that never saw it, [B]
 
-    def rewards(self, features: NDArray[np.float32], bucket: IntArray) -> FloatArray:
-        """Expected reward of every action, [n, d] and [n] -> [n, a]."""
+    def rewards(
+        self, features: NDArray[np.float32], bucket: IntArray, compiled: bool
+    ) -> FloatArray:
+        """Expected reward of every action, [n, d] and [n] -> [n, a]; by compiled loops or not."""
         fold = self.fold[bucket]
         predicted = np.empty((len(features), self.weights.shape[2]))
-        if COMPILED:
-            from nurture_rl.ope.streaming.compiled import predict
+        if compiled:
+            from nurture_rl.ope.streaming.compiled_policies import predict
 
             predict(predicted, features, self.weights, fold)
             return predicted

@@ -11,10 +11,10 @@ from nurture_envs.contact_env import ContactEnv, ContactVectorEnv
 from nurture_envs.errors import SlowPathWarning
 from nurture_envs.worlds import draws
 from nurture_envs.worlds.reference import REFERENCE_WORLDS, reference_world
-from nurture_rl.ope.streaming import accumulate
+from nurture_rl.ope.streaming import batch_sums
 from tests.unit.envs.scripted_world import ScriptedWorld
 from tests.unit.envs.toy_journey import toy
-from tests.unit.ope.streaming.makers import SMALL, some_rows
+from tests.unit.ope.streaming.makers import decided, moments_of, some_model
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def no_numba(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process in which numba is not installed."""
     caches = (compiling.against_numba, draws._compiled)
     monkeypatch.setattr(compiling, "find_spec", lambda name: None)
-    monkeypatch.setattr(accumulate, "COMPILED", False)
+    monkeypatch.setattr(batch_sums, "COMPILED", False)
     for cached in caches:
         cached.cache_clear()
     yield
@@ -68,7 +68,7 @@ def test_without_numba_everything_that_could_be_compiled_says_so() -> None:
     with pytest.warns(SlowPathWarning, match="luck is drawn by torch, .* `pip install numba`"):
         draws.uniforms(draws.contact_keys(0, 2), 0, 1, 1)
     with pytest.warns(SlowPathWarning, match="summed up by numpy, .* is not installed"):
-        accumulate.moments_of(some_rows(0, 8), SMALL, compiled=False)
+        moments_of(*decided(0, 8), some_model(1), compiled=False)
     with pytest.warns(SlowPathWarning, match="contacts are played by torch, .* not installed"):
         env = ContactVectorEnv(reference_world("inbound_lead"), 2)
     assert env.player.startswith("torch: numba, which nurture-rl depends on, is not installed")
