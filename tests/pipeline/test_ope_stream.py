@@ -26,6 +26,7 @@ from nurture_rl.ope.streaming.moments import MomentsConfig
 from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
 from nurture_rl.workflow.ope_data import opened_log
 from nurture_rl.workflow.ope_log import OpenedLog
+from nurture_rl.workflow.ope_pass import pass_file
 from nurture_rl.workflow.ope_sample import streams
 from nurture_rl.workflow.ope_stream import appraised_stream, opened_stream
 from nurture_rl.workflow.ope_verb import appraised, asked_of, run_ope
@@ -370,11 +371,44 @@ def judged_with(overrides: list[str], read: list[int]) -> tuple[OpenedLog, Appra
         return judged(overrides)
 
 
+def test_threads_and_the_size_of_batches_change_nothing(tmp_path: Path) -> None:
+    given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
+    given.append("stream.batch_rows=1000")
+    alone, first = judged([*given, "threads=1"])
+    beside, second = judged([*given, "threads=3"])
+    assert beside.facts["fingerprint"] == alone.facts["fingerprint"]
+    assert second.to_dict() == first.to_dict()
+    _, third = judged([*given[:-1], "stream.batch_rows=300"])
+    assert differing(first, third) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["targets.new.columns=[t0,t2,t1]", "data.max_refused=0.2", "stream.batch_rows=300", "seed=9"],
+)
+def test_progress_of_other_settings_is_another_file(tmp_path: Path, other: str) -> None:
+    given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
+    own = kept_in(given)
+    assert kept_in(given) == own
+    assert kept_in([*given, other]) != own
+
+
+def test_progress_of_another_table_is_another_file(tmp_path: Path) -> None:
+    given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
+    own = kept_in(given)
+    settings(tmp_path, rows(seed=1))
+    assert kept_in(given) != own
+
+
+def kept_in(overrides: list[str]) -> Path:
+    """Where a run keeps its progress."""
+    run = run_of(overrides)
+    return pass_file(opened_stream(run)[1], run)
+
+
 def test_progress_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
     _opened, sampled = opened_stream(run_of(given))
-    from nurture_rl.workflow.ope_pass import pass_file
-
     file = pass_file(sampled, run_of(given))
     file.parent.mkdir(parents=True)
     file.write_bytes(b"nothing of ours")
