@@ -21,7 +21,6 @@ WAITING = {
     "nurture_rl.identity.resolution_scores": "a score of identity resolution",
     "nurture_rl.ope.bounds.sequence": "the lift over a holdout, looked at every day",
     "nurture_rl.ope.bounds.weighted_rewards": "the lift over a holdout, looked at every day",
-    "nurture_rl.ope.streaming": "`nurture ope data=frame` of a log larger than memory",
     "nurture_rl.ope.weighting.send_time": "the best moment of a send",
 }
 # What stands in the library for experiments and tests: one log asked alone.

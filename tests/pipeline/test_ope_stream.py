@@ -3,135 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize_config_dir
 
-from nurture_rl.appraisal.record import Appraisal
-from nurture_rl.errors import ConfigError, LogError, NurtureError, OverlapError, PropensityError
+from nurture_rl.errors import ConfigError, NurtureError, OverlapError, PropensityError
 from nurture_rl.ope.checks.findings import Severity
-from nurture_rl.ope.contact_hash import bucket_of
-from nurture_rl.ope.streaming.moments import MomentsConfig
-from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
-from nurture_rl.workflow.ope_data import opened_log
-from nurture_rl.workflow.ope_log import OpenedLog
-from nurture_rl.workflow.ope_pass import pass_file
 from nurture_rl.workflow.ope_sample import streams
-from nurture_rl.workflow.ope_stream import appraised_stream, opened_stream
-from nurture_rl.workflow.ope_verb import appraised, asked_of, run_ope
-from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.settings_schema import register_schemas
+from nurture_rl.workflow.ope_verb import run_ope
 from tests.checks import finding_of
-
-ROOT = Path(__file__).parents[2]
-register_schemas()
-Columns = dict[str, Any]
-
-
-def rows(n: int = 6000, seed: int = 0, steep: float = 0.5, paying: float = 0.2) -> Columns:
-    """Decisions of a softmax policy; contacts are named as the buckets they are summed by."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=n).astype(np.float32)
-    logging_policy = softmax(np.stack([0.0 * x, steep * x, -steep * x], axis=1))
-    target = softmax(np.stack([0.0 * x, 0.3 - steep * x, steep * x], axis=1))
-    arm = (rng.random((n, 1)) > logging_policy.cumsum(axis=1)).sum(axis=1).clip(max=2)
-    number = rng.integers(0, n // 3, n)
-    bucket = bucket_of(number.astype(np.uint64), MomentsConfig().n_buckets)
-    return {
-        "id": np.arange(n),
-        "number": number,
-        "who": np.array([f"b{place:05d}" for place in bucket]),
-        "arm": arm,
-        "p": logging_policy[np.arange(n), arm],
-        "paid": rng.choice([5.0, 20.0], n) * (rng.random(n) < paying * (1 + (arm == 1))),
-        "x": x,
-        "level": rng.integers(0, 3, n),
-        **{f"l{k}": logging_policy[:, k] for k in range(3)},
-        **{f"t{k}": target[:, k] for k in range(3)},
-    }
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    raw = np.exp(scores.astype(np.float64))
-    return np.asarray(raw / raw.sum(axis=1, keepdims=True))
-
-
-def settings(folder: Path, columns: Columns, *overrides: str) -> list[str]:
-    """Settings that name a log of these columns in small row groups, and two target policies."""
-    pq.write_table(pa.table(columns), folder / "log.parquet", row_group_size=1000)
-    return [
-        "data=frame",
-        f"data.path={folder / 'log.parquet'}",
-        f"runs={folder / 'runs'}",
-        "data.unit=EUR",
-        "data.actions=[0,1,2]",
-        "data.columns.action=arm",
-        "data.columns.propensity=p",
-        "data.columns.reward=paid",
-        "data.columns.contact=number",
-        "data.columns.features=[x,level]",
-        "+targets.new.columns=[t0,t1,t2]",
-        "+targets.even.uniform=true",
-        *overrides,
-    ]
-
-
-def judged(overrides: list[str]) -> tuple[OpenedLog, Appraisal]:
-    """What the engine that the settings name says, without a report."""
-    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
-        checked, run = ope_settings(compose("ope", overrides))
-    if not streams(run):
-        opened = opened_log(Pipeline(checked, lambda _: None), run)
-        return opened, appraised(opened, run, checked.evaluation)
-    opened, sampled = opened_stream(run)
-    return appraised_stream(opened, sampled, run, asked_of(opened, run, checked.evaluation))
-
-
-def both(folder: Path, columns: Columns, *overrides: str) -> tuple[Appraisal, Appraisal]:
-    """The engine in memory, which takes buckets for contacts, and the streaming one."""
-    given = settings(folder, columns, *overrides)
-    memory = judged([*given, "stream.engine=memory", "data.columns.contact=who"])[1]
-    return memory, judged([*given, "stream.engine=streaming"])[1]
-
-
-def numbers(found: Any, at: str = "") -> Iterator[tuple[str, float]]:
-    """Every number of a record by its place, but for counts of contacts and whole-log extras."""
-    if isinstance(found, dict):
-        for key, value in found.items():
-            if key not in ("n_clusters", "contacts_needed", "selection", "segments", "tails"):
-                yield from numbers(value, f"{at}.{key}")
-    elif isinstance(found, list):
-        for place, value in enumerate(found):
-            yield from numbers(value, f"{at}[{place}]")
-    elif isinstance(found, int | float) and not isinstance(found, bool):
-        yield at, float(found)
-
-
-def differing(memory: Appraisal, streamed: Appraisal, without: tuple[str, ...] = ()) -> list[str]:
-    """Places at which two appraisals differ by more than 1e-9 of the number."""
-    first, second = dict(numbers(memory.to_dict())), dict(numbers(streamed.to_dict()))
-    for absent in ("mrdr", "mips", "smis", "magic", *without):  # not among the streamed ones
-        first = {at: one for at, one in first.items() if f".{absent}" not in at}
-        second = {at: one for at, one in second.items() if f".{absent}" not in at}
-    assert set(first) == set(second)
-    assert len(first) > 300
-    return [
-        f"{at}: {one!r} and {second[at]!r}"
-        for at, one in first.items()
-        if abs(one - second[at]) > 1e-9 * max(1.0, abs(one))
-    ]
-
+from tests.pipeline.stream_logs import (
+    ROOT,
+    Columns,
+    both,
+    differing,
+    judged,
+    rows,
+    run_of,
+    settings,
+)
 
 LOGGED = "data.columns.logged_probabilities=[l0,l1,l2]"
 
@@ -225,11 +118,6 @@ def test_size_chooses_the_engine(tmp_path: Path) -> None:
         streams(run_of([*given, "stream.engine=streaming", *episodes]))
 
 
-def run_of(overrides: list[str]) -> OpeConfig:
-    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
-        return ope_settings(compose("ope", overrides))[1]
-
-
 def certain(columns: Columns) -> None:
     columns["p"] = np.ones_like(columns["p"])
 
@@ -316,101 +204,3 @@ def test_decisions_that_stand_in_the_log_twice_are_found(tmp_path: Path) -> None
     assert copies.severity is Severity.REFUSE
     assert copies.numbers["copies"] * 64 == pytest.approx(3000, rel=0.5)
     assert found.verdict == "cannot_tell_yet"
-
-
-def test_a_killed_pass_goes_on_where_it_was(tmp_path: Path) -> None:
-    given = settings(tmp_path, rows(60_000), "stream.engine=streaming", "stream.sample_rows=2000")
-    given.append("stream.batch_rows=1000")
-    whole, _ = judged(given)
-    script = "import sys; from tests.pipeline.test_ope_stream import slowly; slowly(sys.argv[1:])"
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'envs'}"}
-    child = subprocess.Popen([sys.executable, "-c", script, *given], cwd=ROOT, env=environment)
-    kept = tmp_path / "runs" / "ope" / "streams"
-    deadline = time.monotonic() + 300.0
-    while not list(kept.glob("*.npz")) and child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    (file,) = kept.glob("*.npz")
-    with np.load(file) as stored:
-        done = json.loads(stored["head"].tobytes())["groups"]
-    assert 0 < done < 60
-    read: list[int] = []
-    resumed, _ = judged_with(given, read)
-    assert len(read) == 60 - done
-    assert resumed.facts["fingerprint"] == whole.facts["fingerprint"]
-    assert not list(kept.glob("*.npz"))
-
-
-def slowly(overrides: list[str]) -> None:
-    """A run that takes its time between row groups, to be killed."""
-    from nurture_rl.workflow import ope_pass
-
-    group = ope_pass._group
-
-    def late(*given: Any) -> Any:
-        time.sleep(0.2)
-        return group(*given)
-
-    pytest.MonkeyPatch().setattr(ope_pass, "_group", late)
-    judged(overrides)
-
-
-def judged_with(overrides: list[str], read: list[int]) -> tuple[OpenedLog, Appraisal]:
-    """The same run, with the row groups it reads."""
-    from nurture_rl.workflow import ope_pass
-
-    group = ope_pass._group
-
-    def noted(*given: Any) -> Any:
-        read.extend(given[-1].numbers)
-        return group(*given)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ope_pass, "_group", noted)
-        return judged(overrides)
-
-
-def test_threads_and_the_size_of_batches_change_nothing(tmp_path: Path) -> None:
-    given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
-    given.append("stream.batch_rows=1000")
-    alone, first = judged([*given, "threads=1"])
-    beside, second = judged([*given, "threads=3"])
-    assert beside.facts["fingerprint"] == alone.facts["fingerprint"]
-    assert second.to_dict() == first.to_dict()
-    _, third = judged([*given[:-1], "stream.batch_rows=300"])
-    assert differing(first, third) == []
-
-
-@pytest.mark.parametrize(
-    "other",
-    ["targets.new.columns=[t0,t2,t1]", "data.max_refused=0.2", "stream.batch_rows=300", "seed=9"],
-)
-def test_progress_of_other_settings_is_another_file(tmp_path: Path, other: str) -> None:
-    given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
-    own = kept_in(given)
-    assert kept_in(given) == own
-    assert kept_in([*given, other]) != own
-
-
-def test_progress_of_another_table_is_another_file(tmp_path: Path) -> None:
-    given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
-    own = kept_in(given)
-    settings(tmp_path, rows(seed=1))
-    assert kept_in(given) != own
-
-
-def kept_in(overrides: list[str]) -> Path:
-    """Where a run keeps its progress."""
-    run = run_of(overrides)
-    return pass_file(opened_stream(run)[1], run)
-
-
-def test_progress_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
-    _opened, sampled = opened_stream(run_of(given))
-    file = pass_file(sampled, run_of(given))
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"nothing of ours")
-    with pytest.raises(LogError, match=r"expected the progress of an interrupted pass"):
-        judged(given)

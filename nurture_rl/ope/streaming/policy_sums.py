@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +17,6 @@ from nurture_rl.ope.streaming.moments import Moments, MomentsConfig, merged, no_
 
 LOGGED = "logged"  # the logging policy among the others of a pair
 ALONE = "alone"  # no other policy: the value of one
-
-Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
