@@ -1,4 +1,4 @@
-"""The sums of `decisions` by compiled loops: every row is read once, for all of them at once.
+"""The sums of `batch_sums` by compiled loops: every row is read once, for all of them at once.
 
 Importing this module needs numba. Loops hold no lock of the interpreter.
 """

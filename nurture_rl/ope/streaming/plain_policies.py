@@ -1,4 +1,4 @@
-"""The sums of `decisions` by numpy alone."""
+"""The sums of `batch_sums` by numpy alone."""
 
 from __future__ import annotations
 

@@ -123,6 +123,7 @@ def test_sums_come_back_from_their_arrays() -> None:
     found = sums_of(log, targets, summing)
     back = from_arrays(no_sums(SMALL, log.n_actions, PAIRS), arrays_of(found))
     require_alike(back, found)
+    assert back.policies["new"].moments.largest == found.policies["new"].moments.largest > 0.0
 
 
 @pytest.mark.parametrize("compiled", BOTH)
