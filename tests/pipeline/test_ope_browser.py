@@ -48,7 +48,7 @@ def test_the_report_renders_without_errors_or_requests(tmp_path: Path) -> None:
             page.set_viewport_size({"width": width, "height": 900})
             widths[width] = page.evaluate("document.documentElement.scrollWidth")
         browser.close()
-    assert targets == [1] * 13
+    assert targets == [1] * 14
     # policies, weights, weeks, segments, lift, and one for each of four policies
     assert len([box for box in drawn if box["width"] > 600 and box["height"] > 100]) == 9
     assert widths == {1280: 1280, 420: 420}

@@ -69,7 +69,7 @@ def test_a_world_with_a_hidden_state_has_no_one_step_figures() -> None:
 def test_the_summary_names_the_cause_with_number_and_threshold() -> None:
     text = gap_markdown(report())
     assert "| too few data |" in text
-    assert "held-out contacts: 250" in text
+    assert "| Held-out contacts | 250 |" in text
 
 
 @pytest.mark.slow

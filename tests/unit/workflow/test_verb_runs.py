@@ -93,7 +93,8 @@ def of_two() -> dict[str, Any]:
 
 GATE: dict[str, Any] = {
     "candidate": "ppo",
-    "reasons": ["one", "two"],
+    "reasons": ["one", "two", "three"],
+    "causes": [{"sentence": "one and three"}, {"sentence": "two"}],
     "left_out": {"copy": "a twin"},
 }
 CAUSES = [{"cause": "leak", "sentence": "It knows."}, {"cause": "drift", "sentence": "It moved."}]
@@ -270,7 +271,7 @@ def test_the_gates_answer_is_told_and_tagged(loop: Loop, verdict: str, answer: s
     made, run = loop.done("export")
     assert made["gate"] == run.tags["gate"] == answer
     assert "verdict" not in made
-    assert (made["  because (1)"], made["  because (2)"]) == ("one", "two")
+    assert (made["  because (1)"], made["  because (2)"]) == ("one and three", "two")
     assert made["  left out, copy"] == "a twin"
 
 

@@ -129,7 +129,7 @@ def test_contacts_alike_get_the_textbook_interval() -> None:
     due = stats.t.interval(0.9, 1999, loc=values.mean(), scale=stats.sem(values))
     assert found.method == "clustered-t"
     assert (found.lower, found.upper) == pytest.approx(due)
-    assert "2000 contacts, none of which rules" in found.reason
+    assert "2000 contacts, and no single one dominates the error" in found.reason
 
 
 def test_skewed_or_few_contacts_get_the_corrected_interval() -> None:
