@@ -35,7 +35,9 @@ LEFT_OUT = ("compiled",)  # compiled loops are judged by the plain ones
 ESTIMATES = "ValueEstimate"  # what an estimator returns
 _TESTED = sorted((ROOT / "tests" / "unit").rglob("test_*.py"))
 _TESTED += sorted((ROOT / "tests" / "interchange").glob("test_*.py"))
-_TESTED += [ROOT / "tests" / "pipeline" / "test_ope_app.py"]
+_TESTED += [
+    ROOT / "tests" / "pipeline" / f"test_ope_{name}.py" for name in ("app", "pass", "stream")
+]
 _SOURCES = [*(ROOT / "nurture_rl").rglob("*.py"), *(ROOT / "envs" / "nurture_envs").rglob("*.py")]
 
 
