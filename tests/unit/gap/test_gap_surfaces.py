@@ -93,6 +93,7 @@ def test_answers_are_counted_by_dose_recovery_and_hour() -> None:
     assert [point.real.value for point in hour.points] == pytest.approx([33 / 90, share[3]])
     first, again, later = recovery.points
     assert (first.label, again.label) == ("the first send", "0 to 2 days after")
+    assert first.x == -1.0  # where the page has its tick F
     assert again.x == pytest.approx((1.0 + 1.0 + 1.625) / 3)
     values = [one.real.value for one in (first, again, later)]
     assert values == pytest.approx([share[0], 36 / 90, 36 / 90])

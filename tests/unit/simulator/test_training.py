@@ -194,6 +194,14 @@ def test_training_stops_after_so_many_epochs_without_a_better_loss() -> None:
     assert 10 < len(losses) < 100
 
 
+def test_training_ends_after_the_epochs_that_are_asked_for() -> None:
+    epochs: list[int] = []
+    training = TrainingConfig(epochs=5, steps=100_000, patience=100)
+    config = replace(QUICK, members=1, training=training)
+    fit_world(lamp_log(60, seed=5), lamp_shop(), config, 0, lambda epoch, _: epochs.append(epoch))
+    assert epochs == [0, 1, 2, 3, 4]
+
+
 def test_a_world_without_members_is_refused() -> None:
     with pytest.raises(FitError, match="at least 1 member, got 0"):
         fit_world(lamp_log(20, seed=0), lamp_shop(), replace(QUICK, members=0), 0, silent)
