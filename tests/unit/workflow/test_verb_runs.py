@@ -21,9 +21,10 @@ from omegaconf import DictConfig
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import PropensityError
 from nurture_rl.report.source import ReportInput
-from nurture_rl.workflow import verb_runs
+from nurture_rl.workflow import run_page, verb_runs
 from nurture_rl.workflow.run_page import Made, report_input
 from nurture_rl.workflow.settings_schema import register_schemas
+from nurture_rl.workflow.stages import Workshop
 from tests.unit.workflow.judged_by_hand import CONFIGS, findings
 
 
@@ -295,9 +296,9 @@ def test_the_exit_code_says_whether_there_is_a_bundle(loop: Loop) -> None:
     )
 
 
-def shown_of(loop: Loop, about: Mapping[str, Any]) -> ReportInput:
+def made_of(loop: Loop) -> Made:
     stages = loop.stages
-    made = Made(
+    return Made(
         raw=stages.raw,
         ingest=stages.ingested,
         world=stages.world,
@@ -306,7 +307,24 @@ def shown_of(loop: Loop, about: Mapping[str, Any]) -> ReportInput:
         evaluation=stages.evaluated,
         release=stages.released,
     )
-    return report_input(stages.journey, made, about)
+
+
+def shown_of(loop: Loop, about: Mapping[str, Any]) -> ReportInput:
+    return report_input(loop.stages.journey, made_of(loop), about)
+
+
+def test_page_and_figures_of_a_run_lie_in_one_folder(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+    counted = findings() | {"contacts": {"training": 30, "held_out": 11}}
+    write(loop.stages.evaluated / "evaluation.json", counted)
+    monkeypatch.setattr(run_page, "write_report", lambda source, path: written.append(path))
+    monkeypatch.setattr(run_page, "figures", lambda source: {"value": b"<svg/>"})
+    workshop = Workshop(tmp_path / "runs", lambda said: None)
+    folder = run_page.run_page(workshop, loop.stages.journey, made_of(loop), {}, dict)
+    assert [path.name for path in written] == ["report.html"]
+    assert (folder / "figures" / "value.svg").read_bytes() == b"<svg/>"
 
 
 def test_the_report_shows_each_stage_by_its_own_fingerprint(loop: Loop) -> None:
