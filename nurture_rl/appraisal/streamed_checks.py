@@ -58,7 +58,7 @@ def whole_log(checks: LogChecks, log: SampledLog) -> LogChecks:
         sentence = f"rewards differ, from {smallest:.4g} to {largest:.4g} {unit}"
         numbers = {"least": smallest, "most": largest}
         findings.append(Finding("outcomes", Severity.OK, numbers, sentence))
-    if chance > 0.0 and checks.exploration is None:
+    if chance and checks.exploration is None:
         share = float(chance / free)
         numbers = {"share": share, "free": float(free), "certain_parts": 0.0}
         sentence = f"{share:.1%} of the decisions with a choice were left to chance"
