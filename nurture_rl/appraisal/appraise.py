@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -176,7 +176,7 @@ def _with_appendices(
     told, refused = tails(case.log, case.carried, case.level)
     parts, without = _segments(case)
     lift = _lift(case)
-    comparison = _comparison(case, rng)
+    comparison = comparison_of(case.evaluation, case.carried, case.level, rng)
     if comparison is None:
         skipped["comparison"] = "no target policy is left whose numbers are to be believed"
     skipped |= refused | without | ({"lift by factor": lift} if isinstance(lift, str) else {})
@@ -196,7 +196,7 @@ def _with_appendices(
         target_checks=checked[1],
         comparison=comparison,
         doing=_doing(case),
-        weights=_profiles(case),
+        weights=weight_profiles(case.log, case.asked),
         weeks=weeks,
         tails=told,
         harms=harm_bounds(case.log, case.carried, case.beside.harms, case.evaluation.level),
@@ -262,29 +262,46 @@ def _doing(case: _Case) -> dict[str, dict[str, dict[str, float]]]:
     return frequencies
 
 
-def _profiles(case: _Case) -> dict[str, WeightProfile]:
-    """How the weights of each policy are spread, where they can be written down."""
+def weight_profiles(log: EvaluationLog, asked: Mapping[str, Question]) -> dict[str, WeightProfile]:
+    """How the weights of each policy are spread, where they can be written down.
+
+    Args:
+        log: whose episodes are weighted.
+        asked: by policy.
+    """
     profiles = {}
-    for name, question in case.asked.items():
+    for name, question in asked.items():
         try:
-            weights = cumulative_weights(case.log, question.target.taken)
+            weights = cumulative_weights(log, question.target.taken)
         except OverlapError:
             continue
         profiles[name] = weight_profile(weights[:, -1])
     return profiles
 
 
-def _comparison(case: _Case, rng: np.random.Generator) -> PolicyComparison | None:
-    """All policies the log carries beside each other and the logging policy, by one estimator."""
-    evaluation, preferred = case.evaluation, case.evaluation.preferred
+def comparison_of(
+    evaluation: Evaluation, carried: Iterable[str], level: float, rng: np.random.Generator
+) -> PolicyComparison | None:
+    """All policies the log carries beside each other and the logging policy, by one estimator.
+
+    Args:
+        evaluation: of every policy.
+        carried: the policies that the log carries.
+        level: confidence of all of them together.
+        rng: draws the critical values.
+
+    Returns:
+        None where fewer than two can be compared.
+    """
+    preferred = evaluation.preferred
     estimates = {LOGGED: evaluation.logged.estimate}
-    for name in case.carried:
+    for name in carried:
         if name != LOGGED and preferred in evaluation.policies[name].estimates:
             estimates[name] = evaluation.policies[name].estimates[preferred].estimate
     if len(estimates) < 2:
         return None
     reference = evaluation.reference if evaluation.reference in estimates else LOGGED
-    return compare_policies(estimates, reference, case.level, rng)
+    return compare_policies(estimates, reference, level, rng)
 
 
 def _kpis(case: _Case) -> tuple[KpiEvaluation, ...]:

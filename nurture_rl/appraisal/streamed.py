@@ -7,13 +7,19 @@ memory is named among the parts that were skipped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from nurture_rl.appraisal.appraise import best_of, check_limits, withheld
+from nurture_rl.appraisal.appraise import (
+    best_of,
+    check_limits,
+    comparison_of,
+    weight_profiles,
+    withheld,
+)
 from nurture_rl.appraisal.estimation import (
     AUTO,
     FALLBACKS,
@@ -27,7 +33,7 @@ from nurture_rl.appraisal.estimation import (
 from nurture_rl.appraisal.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
 from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
 from nurture_rl.appraisal.risk_profile import LogAnnotations, by_level, over_programs
-from nurture_rl.appraisal.selection.policy_comparison import PolicyComparison, compare_policies
+from nurture_rl.appraisal.selection.policy_comparison import PolicyComparison
 from nurture_rl.appraisal.streamed_checks import SampledLog, of_sample, whole_log, whole_target
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.bounds.choose import chosen_interval
@@ -38,7 +44,7 @@ from nurture_rl.ope.checks.feasibility import predicted_ess
 from nurture_rl.ope.checks.findings import LogChecks
 from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.diagnostics import Overlap, held_against, require_exploration
-from nurture_rl.ope.estimators import ValueEstimate, cumulative_weights
+from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.intervals import (
     SAME_POLICY,
     Difference,
@@ -56,7 +62,6 @@ from nurture_rl.ope.streaming.reward_model import reward_model
 from nurture_rl.ope.streaming.streamed_outcomes import RARE_FACTOR, summed_outcomes
 from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from nurture_rl.ope.value_model import value_design
-from nurture_rl.ope.weight_profile import WeightProfile, weight_profile
 from nurture_rl.progress import PROGRESS
 
 IN_MEMORY = "needs every single decision in memory; stream.engine=memory makes it"
@@ -173,7 +178,7 @@ def appraise_sums(
     shown = (*candidates, reference, config.rules)
     programs = [name for name in policies if name not in shown]
     over = over_programs(evaluation, carried, candidates, programs, together)
-    comparison = _comparison(evaluation, carried, together, rng)
+    comparison = comparison_of(evaluation, carried, together, rng)
     return Appraisal(
         evaluation=evaluation,
         candidate=candidate or best_of(evaluation, rivals),
@@ -185,7 +190,7 @@ def appraise_sums(
         target_checks=targets,
         comparison=comparison,
         doing=_doing(sums, beside),
-        weights=_profiles(prepared),
+        weights=weight_profiles(prepared.sample, prepared.asked),
         skipped=_skipped(comparison),
         **_NOT_MADE,
     )
@@ -345,20 +350,6 @@ def by_groups(interval: Interval) -> Interval:
     return replace(interval, reason=interval.reason.replace("contacts", "groups of contacts", 1))
 
 
-def _comparison(
-    evaluation: Evaluation, carried: Sequence[str], level: float, rng: np.random.Generator
-) -> PolicyComparison | None:
-    """All policies the log carries beside each other and the logging policy, by one estimator."""
-    estimates = {LOGGED: evaluation.logged.estimate}
-    for name in carried:
-        if evaluation.preferred in evaluation.policies[name].estimates:
-            estimates[name] = evaluation.policies[name].estimates[evaluation.preferred].estimate
-    if len(estimates) < 2:
-        return None
-    reference = evaluation.reference if evaluation.reference in estimates else LOGGED
-    return compare_policies(estimates, reference, level, rng)
-
-
 def _doing(sums: LogSums, beside: LogAnnotations) -> dict[str, dict[str, dict[str, float]]]:
     """What was done per episode, and what each policy would do where the log went."""
     n = sums.n_rows
@@ -366,15 +357,3 @@ def _doing(sums: LogSums, beside: LogAnnotations) -> dict[str, dict[str, dict[st
     for name, policy in sums.policies.items():
         frequencies[name] = by_level(policy.mix / n, beside.factors)
     return frequencies
-
-
-def _profiles(prepared: Prepared) -> dict[str, WeightProfile]:
-    """How the weights of each policy are spread over the sample."""
-    profiles = {}
-    for name, question in prepared.asked.items():
-        try:
-            weights = cumulative_weights(prepared.sample, question.target.taken)
-        except OverlapError:
-            continue
-        profiles[name] = weight_profile(weights[:, -1])
-    return profiles

@@ -23,10 +23,11 @@ from nurture_rl.interchange.frames import (
     FrameMeaning,
     factors_of,
     logged_actions,
+    meaning_of,
     read_frame,
     require_columns,
 )
-from nurture_rl.interchange.logged_rows import Meaning, RefusedRow
+from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.interchange.missing import label
 from nurture_rl.logs.vocabulary import NOBODY
 from nurture_rl.ope.contact_hash import HashArray, text_ids
@@ -202,7 +203,7 @@ def _sound(door: FrameDoor, table: pa.Table, first: int) -> Admission:
     return Admission(
         source=door.path.name,
         log=log,
-        meaning=_meaning(meaning, columns, actions),
+        meaning=meaning_of(columns, meaning, actions),
         targets={
             name: _distributions(table, tuple(names), len(actions))
             for name, names in meaning.policies.items()
@@ -215,17 +216,6 @@ def _sound(door: FrameDoor, table: pa.Table, first: int) -> Admission:
         refused=(),
         notes=(),
         fingerprint="",
-    )
-
-
-def _meaning(meaning: FrameMeaning, columns: FrameColumns, actions: tuple[str, ...]) -> Meaning:
-    return Meaning(
-        actions,
-        columns.features,
-        factors_of(meaning, actions),
-        meaning.unit,
-        meaning.discount,
-        meaning.missing,
     )
 
 

@@ -93,7 +93,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         source=name,
         place=place,
         line=line,
-        meaning=_meaning(columns, meaning, actions),
+        meaning=meaning_of(columns, meaning, actions),
         action=action,
         propensity=cells.numbers(columns.propensity),
         reward=cells.numbers(columns.reward),
@@ -119,7 +119,8 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
     )
 
 
-def _meaning(columns: FrameColumns, meaning: FrameMeaning, actions: tuple[str, ...]) -> Meaning:
+def meaning_of(columns: FrameColumns, meaning: FrameMeaning, actions: tuple[str, ...]) -> Meaning:
+    """What the rows of a table mean, once its actions are known."""
     return Meaning(
         actions,
         columns.features,
