@@ -10,54 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.bandits.linear_thompson import LinearThompsonPolicy
 from nurture_rl.errors import BundleError
+from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.release.onnx_policy import OnnxPolicy
 from nurture_rl.release.parity import TOLERANCE, normal_states
-from nurture_rl.rl.actor import ActorPolicy
-
-Core = ActorPolicy | LinearThompsonPolicy
 
 _STATES = 10_000
 _BLOCK = 500  # states compared at once
 _OPSET = 18
 
 
-class ThompsonModule(nn.Module):
-    """The vote of stored posterior draws as a graph, in float64 throughout."""
-
-    maps: Tensor
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, policy: LinearThompsonPolicy) -> None:
-        super().__init__()
-        draws, actions, width = policy.scores.shape
-        self.draws, self.actions, self.floor = draws, actions, policy.floor
-        maps = policy.scores.transpose(2, 1, 0).reshape(width, actions * draws)
-        self.register_buffer("maps", torch.tensor(maps, dtype=torch.float64))
-        self.register_buffer("mean", torch.tensor(policy.mean, dtype=torch.float64))
-        self.register_buffer("scale", torch.tensor(policy.scale, dtype=torch.float64))
-
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Share of draws that find each legal action best, then the floor, [n, a] float64."""
-        scaled = (features.to(torch.float64) - self.mean) / self.scale
-        scores = (scaled @ self.maps[1:] + self.maps[0]).reshape(-1, self.actions, self.draws)
-        legal = torch.where(mask[:, :, None], scores, torch.full_like(scores, -torch.inf))
-        best = legal.amax(dim=1, keepdim=True)
-        # The same slack as the policy's own vote: equal maps may differ in their last bits.
-        votes = (legal >= best - 1e-12 * (1.0 + best.abs())).to(torch.float64)
-        share = (votes / votes.sum(dim=1, keepdim=True)).mean(dim=2)
-        allowed = mask.to(torch.float64)
-        return allowed * self.floor + (1.0 - allowed.sum(1, keepdim=True) * self.floor) * share
-
-
-def export_onnx(core: Core, path: Path, catalog: ActionCatalog, rng: np.random.Generator) -> float:
+def export_onnx(
+    core: ScoredPolicy, path: Path, catalog: ActionCatalog, rng: np.random.Generator
+) -> float:
     """Write a learned core as an ONNX graph of features [n, d] float32 and mask [n, a] bool.
 
     Args:
@@ -91,10 +59,10 @@ def export_onnx(core: Core, path: Path, catalog: ActionCatalog, rng: np.random.G
 
 
 def parity(
-    core: Core, exported: OnnxPolicy, catalog: ActionCatalog, rng: np.random.Generator
+    core: ScoredPolicy, exported: OnnxPolicy, catalog: ActionCatalog, rng: np.random.Generator
 ) -> float:
     """The largest difference of a probability between a core and its export, on 10,000 states."""
-    mean, scale = _moments(core)
+    mean, scale = core.module.mean.numpy(), core.module.scale.numpy()
     states = normal_states(mean, scale, (_STATES, len(catalog)), catalog.wait, rng)
     worst = 0.0
     for start in range(0, _STATES, _BLOCK):
@@ -108,21 +76,12 @@ def parity(
     return worst
 
 
-def _moments(core: Core) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if isinstance(core, LinearThompsonPolicy):
-        return core.mean, core.scale
-    standardise = core.module.standardise
-    return standardise.mean.double().numpy(), standardise.scale.double().numpy()
-
-
-def _graph(core: Core, n_actions: int) -> bytes:
-    module = core.module if isinstance(core, ActorPolicy) else ThompsonModule(core)
-    mean, _ = _moments(core)
-    example = (torch.zeros(3, len(mean)), torch.ones(3, n_actions, dtype=torch.bool))
+def _graph(core: ScoredPolicy, n_actions: int) -> bytes:
+    example = (torch.zeros(3, len(core.columns)), torch.ones(3, n_actions, dtype=torch.bool))
     batch = torch.export.Dim.DYNAMIC
     with _quiet():
         program = torch.onnx.export(
-            module.eval(),
+            core.module.eval(),
             example,
             input_names=["features", "mask"],
             output_names=["probabilities"],

@@ -1,21 +1,14 @@
-"""A neural policy over masked actions: the trained module, and the `Policy` around it."""
+"""Networks that are trained to act: an actor over masked actions, and a critic."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from nurture_rl.policies.policy import (
-    BoolArray,
-    FeatureArray,
-    FloatArray,
-    Spec,
-    normalised,
-    require_batch,
-)
+from nurture_rl.learned.choice_rules import Boltzmann
+from nurture_rl.learned.scored import ScoredModule, ScoredPolicy, split_network
 
 _REACH = 10.0  # standard deviations; an outlier saturates instead of steering the network
 _MASKED = -1e9  # exp(_MASKED - x) is exactly 0 in float32 for every logit x that can occur
@@ -58,7 +51,7 @@ def perceptron(widths: tuple[int, ...], gain: float, generator: torch.Generator)
 
 
 class Actor(nn.Module):
-    """Action probabilities from features and mask; standardisation is part of the graph."""
+    """Logits of actions from features and mask; standardisation is part of the graph."""
 
     def __init__(
         self, features: int, actions: int, hidden: tuple[int, ...], generator: torch.Generator
@@ -73,20 +66,27 @@ class Actor(nn.Module):
         return torch.where(mask, logits, torch.full_like(logits, _MASKED))
 
     def log_probabilities(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Log of `forward`, finite everywhere so that gradients are, [n, a]."""
-        return torch.log_softmax(self.masked_logits(features, mask), dim=1)
-
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Probabilities, exactly 0 where masked.
+        """Log-probabilities, finite everywhere so that gradients are, [n, a].
 
         Args:
             features: raw contexts, [n, d] float32.
             mask: True where legal, [n, a] bool; every row has at least one.
-
-        Returns:
-            [n, a] float32, rows sum to 1.
         """
-        return torch.softmax(self.masked_logits(features, mask), dim=1)
+        return torch.log_softmax(self.masked_logits(features, mask), dim=1)
+
+    def policy(self, catalog_hash: str, columns: tuple[str, ...]) -> ScoredPolicy:
+        """What was trained, ready to act: the softmax of its logits over the legal actions.
+
+        Args:
+            catalog_hash: of the catalogue whose order the actions follow.
+            columns: feature columns, in order.
+        """
+        layers, maps = split_network(self.layers)
+        moments = tuple(
+            one.double().numpy() for one in (self.standardise.mean, self.standardise.scale)
+        )
+        module = ScoredModule((moments[0], moments[1]), layers, maps, Boltzmann(1.0))
+        return ScoredPolicy(catalog_hash, columns, module, {})
 
 
 class Critic(nn.Module):
@@ -101,31 +101,3 @@ class Critic(nn.Module):
         """Values, [n]."""
         value: Tensor = self.layers(self.standardise(features))[:, 0]
         return value
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ActorPolicy:
-    """A trained actor as a `Policy`."""
-
-    name: str
-    catalog_hash: str  # of the catalogue whose order the actions follow
-    columns: tuple[str, ...]  # feature columns, in order
-    hidden: tuple[int, ...]
-    n_actions: int
-    module: Actor  # on the CPU; forward(features f32 [n, d], mask bool [n, a]) -> f32 [n, a]
-
-    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
-        """The actor's distribution, [n, a].
-
-        Raises:
-            ShapeError: the arrays do not fit the policy.
-            ProbabilityError: a row without any legal action.
-        """
-        require_batch(features, mask, self.n_actions)
-        with torch.no_grad():
-            table = self.module(torch.as_tensor(features), torch.as_tensor(mask))
-        return normalised(table.double().numpy(), mask)
-
-    def spec(self) -> Spec:
-        """The kind and the name it is saved under."""
-        return {"kind": "model", "name": self.name}

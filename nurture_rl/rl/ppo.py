@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from nurture_envs.simulation import Simulation
-from nurture_rl.rl.actor import Actor, ActorPolicy, Critic
+from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.training_log import Progress
+from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.advantages import generalised_advantages
 from nurture_rl.rl.training_rollout import Rollout, begin, collect
-
-Progress = Callable[[int, dict[str, float]], None]
 
 _SPARE_KL = 1.5  # an iteration stops at this multiple of the target
 
@@ -22,7 +21,6 @@ _SPARE_KL = 1.5  # an iteration stops at this multiple of the target
 class PPOConfig:
     """How the actor is trained; a rollout is one horizon of every contact."""
 
-    name: str = "ppo"  # what descriptions of policies call it
     iterations: int = 60  # rounds of playing and learning
     n_contacts: int = 2048  # played side by side
     epochs: int = 4  # passes over a rollout
@@ -77,7 +75,7 @@ class RewardScale:
 
 def train_ppo(
     simulation: Simulation, config: PPOConfig, seed: int, progress: Progress
-) -> ActorPolicy:
+) -> ScoredPolicy:
     """Train a policy in a world.
 
     Args:
@@ -116,14 +114,7 @@ def train_ppo(
         batch = prepare(rollout, scale.update(rollout.running), discount, config.trace)
         learned = _improve(actor, critic, optimizer, batch, config, generator)
         progress(iteration, _metrics(rollout, batch) | learned)
-    return ActorPolicy(
-        name=config.name,
-        catalog_hash=simulation.catalog.hash,
-        columns=columns,
-        hidden=config.hidden,
-        n_actions=len(simulation.catalog),
-        module=actor.to("cpu").requires_grad_(False),
-    )
+    return actor.to("cpu").policy(simulation.catalog.hash, columns)
 
 
 def prepare(rollout: Rollout, unit: float, discount: float, trace: float) -> Batch:

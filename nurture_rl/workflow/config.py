@@ -12,19 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from nurture_envs.fields import hint
 from nurture_rl.appraisal.estimation import OPEN_EPISODES, EvaluationConfig
-from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import ConfigError
-from nurture_rl.rl.ppo import PPOConfig
-from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
+from nurture_rl.workflow.learners import LEARNERS, NO_LEARNER, plays_in_world
 from nurture_rl.workflow.ranges import require_ranges
 from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
 
 Record = TypeVar("Record")
-LEARNERS = ("none", "linear_thompson", "ppo", "tuned_rules")
-IN_THE_WORLD = ("ppo", "tuned_rules")  # learners that play in the learned world
-LearnerConfig = LinearThompsonConfig | PPOConfig | TunedRulesConfig | None
 SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
 WORLDS = ("ranking", "training")
 _PLAIN = (str, int, float, bool)
@@ -38,7 +33,7 @@ class Settings:
     world: WorldConfig
     gap: GapConfig
     evaluation: EvaluationConfig
-    learners: Mapping[str, LearnerConfig]  # by policy
+    learners: Mapping[str, Any]  # settings of its learner by policy; None where nothing is learned
     plain: Mapping[str, Any]  # the whole configuration as plain data, for records
 
 
@@ -101,24 +96,21 @@ def _require_known(settings: Any, given: Mapping[Any, Any], where: str) -> None:
                 _require_known(one, value[name], f"{where}{key}.{name}.")
 
 
-def _learner(name: str, policy: PolicyConfig) -> LearnerConfig:
-    _require_among(f"policies.{name}.learner", policy.learner, LEARNERS)
+def _learner(name: str, policy: PolicyConfig) -> Any:
+    """The settings of a policy's learner, or None."""
+    _require_among(f"policies.{name}.learner", policy.learner, (NO_LEARNER, *LEARNERS))
     if not 0.0 <= policy.pessimism < math.inf:
         raise ConfigError(f"policies.{name}.pessimism: must be >= 0, got {policy.pessimism}")
-    if policy.pessimism and policy.learner not in IN_THE_WORLD:
+    if policy.pessimism and not plays_in_world(policy.learner):
+        playing = [one for one in LEARNERS if plays_in_world(one)]
         raise ConfigError(
-            f"policies.{name}.pessimism: only {' and '.join(IN_THE_WORLD)} are trained in the "
+            f"policies.{name}.pessimism: only {' and '.join(playing)} are trained in the "
             f"learned world, got {policy.learner!r}; leave it at 0"
         )
-    where = f"policies.{name}.fit"
+    if policy.learner == NO_LEARNER:
+        return None
     fit = policy.fit if isinstance(policy.fit, dict) else asdict(policy.fit)
-    if policy.learner == "linear_thompson":
-        return record(LinearThompsonConfig, {"name": "core", **fit}, where)
-    if policy.learner == "ppo":
-        return record(PPOConfig, {"name": "core", **fit}, where)
-    if policy.learner == "tuned_rules":
-        return record(TunedRulesConfig, fit, where)
-    return None
+    return record(LEARNERS[policy.learner].settings, fit, f"policies.{name}.fit")
 
 
 def record(cls: type[Record], values: Mapping[str, Any], where: str) -> Record:

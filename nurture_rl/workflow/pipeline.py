@@ -12,11 +12,12 @@ from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.about_run import about_run
 from nurture_rl.workflow.collect import raw_log
-from nurture_rl.workflow.config import IN_THE_WORLD, Settings
+from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.gap_page_stage import gap_page
 from nurture_rl.workflow.ingestion import ingest
 from nurture_rl.workflow.judges import evaluation
+from nurture_rl.workflow.learners import plays_in_world
 from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
 from nurture_rl.workflow.policy_stage import learned_policy
 from nurture_rl.workflow.release import release
@@ -128,7 +129,7 @@ class Pipeline:
             policy=run.policies[name],
             journey=self.journey,
             ingested=self.ingested,
-            world=self.world if run.policies[name].learner in IN_THE_WORLD else None,
+            world=self.world if plays_in_world(run.policies[name].learner) else None,
             held_out=run.data.held_out,
             seed=run.seeds.learner,
             say=self.say,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
 from omegaconf import II, MISSING
 
 from nurture_rl.appraisal.estimation import EvaluationConfig
-from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
-from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
+from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.typed import composable
 
 
@@ -52,7 +51,7 @@ class PolicyConfig:
     """One policy: what is learned, and how it is composed for release."""
 
     name: str = MISSING  # what reports and other settings call it
-    learner: str = "none"  # none, linear_thompson, ppo or tuned_rules
+    learner: str = "none"  # how it is learned, `policy=NAME` sets it; `none`: it is written
     spec: Any = (
         MISSING  # description for `build_policy`; {kind: model, name: core} is the learned part
     )
@@ -63,28 +62,15 @@ class PolicyConfig:
     pessimism: float = 0.0
 
 
-@dataclass
-class PPOPolicyConfig(PolicyConfig):
-    """A policy that PPO trains."""
+def learned_policy_settings(name: str) -> type[PolicyConfig]:
+    """The settings of a policy of one learner, those of the learner under `fit`.
 
-    learner: str = "ppo"
-    fit: Any = field(default_factory=composable(PPOConfig, ("name",)))
-
-
-@dataclass
-class LinearThompsonPolicyConfig(PolicyConfig):
-    """A policy of linear Thompson sampling."""
-
-    learner: str = "linear_thompson"
-    fit: Any = field(default_factory=composable(LinearThompsonConfig, ("name",)))
-
-
-@dataclass
-class TunedRulesPolicyConfig(PolicyConfig):
-    """Rules whose numbers are searched."""
-
-    learner: str = "tuned_rules"
-    fit: Any = field(default_factory=composable(TunedRulesConfig))
+    Args:
+        name: of the learner.
+    """
+    fit = field(default_factory=composable(LEARNERS[name].settings))  # type: ignore[arg-type]
+    added = [("learner", str, field(default=name)), ("fit", Any, fit)]
+    return make_dataclass(f"{name}_policy", added, bases=(PolicyConfig,))
 
 
 @dataclass

@@ -5,13 +5,9 @@ from __future__ import annotations
 from hydra.core.config_store import ConfigStore
 
 from nurture_rl.workflow.interchange import InterchangeConfig
+from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.ope_config import OpeConfig
-from nurture_rl.workflow.run_config import (
-    LinearThompsonPolicyConfig,
-    PPOPolicyConfig,
-    RunConfig,
-    TunedRulesPolicyConfig,
-)
+from nurture_rl.workflow.run_config import RunConfig, learned_policy_settings
 
 
 def register_schemas() -> None:
@@ -20,10 +16,6 @@ def register_schemas() -> None:
     store.store(name="run_schema", node=RunConfig)
     store.store(name="ope_schema", node=OpeConfig)
     store.store(name="interchange_schema", node=InterchangeConfig)
-    learning = {
-        "ppo_schema": PPOPolicyConfig,
-        "linear_thompson_schema": LinearThompsonPolicyConfig,
-        "tuned_rules_schema": TunedRulesPolicyConfig,
-    }
-    for name, policy in learning.items():
-        store.store(group="policy", name=name, node=policy)
+    for name in LEARNERS:
+        settings = learned_policy_settings(name)
+        store.store(group="policy", name=f"{name}_schema", node=settings)

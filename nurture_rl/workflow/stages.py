@@ -6,10 +6,11 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from nurture_rl.logs.alone import alone
@@ -35,9 +36,10 @@ class Workshop:
     def stage(self, name: str, inputs: Mapping[str, Any], build: Build) -> Path:
         """The folder of a finished stage: an earlier one with equal inputs, or a fresh one.
 
-        Results of other code are not reused: of the module in which `build` is written, and of all
-        that it imports. An object of other code that `build` is handed counts by `inputs` alone, so
-        hand it values. Where another process works on the same stage, its result is waited for.
+        Results of other code are not reused: of the module in which `build` is written, of those
+        of the functions that it is handed, and of all that these import. Another object of other
+        code that `build` is handed counts by `inputs` alone, so hand it values. Where another
+        process works on the same stage, its result is waited for.
 
         Args:
             name: what the stage is.
@@ -59,7 +61,7 @@ class Workshop:
 
     def known(self, name: str, inputs: Mapping[str, Any], build: Build) -> dict[str, Any]:
         """All that names a stage's folder: its name, the code behind it, its inputs."""
-        return {"stage": name, "code": self.code.hash_of(_module_of(build), _READER), **inputs}
+        return {"stage": name, "code": self.code.hash_of(*_modules_of(build), _READER), **inputs}
 
     def folder(self, name: str, known: Mapping[str, Any]) -> Path:
         """Where the stage with these inputs lies, or will."""
@@ -81,11 +83,12 @@ class Workshop:
         self.say(f"{name}: done in {seconds} s")
 
 
-def _module_of(build: Build) -> str:
-    """The module in which the work is written."""
+def _modules_of(build: Build) -> Iterator[str]:
+    """The module in which the work is written, and those of functions that it is handed."""
     while isinstance(build, partial):
+        yield from (one.__module__ for one in build.args if isinstance(one, FunctionType))
         build = build.func
-    return build.__module__
+    yield build.__module__
 
 
 @lru_cache(maxsize=1)

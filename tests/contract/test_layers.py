@@ -20,6 +20,7 @@ ORDER = [
     ["nurture_rl.logs"],
     ["nurture_rl.features"],
     ["nurture_rl.policies"],
+    ["nurture_rl.learned"],
     ["nurture_rl.simulator"],
     ["nurture_rl.bandits", "nurture_rl.rl"],
     ["nurture_rl.ope"],

@@ -1,0 +1,1 @@
+"""What learners leave behind: scores of every action, and the rule that draws from them."""

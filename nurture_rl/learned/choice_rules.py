@@ -1,0 +1,162 @@
+"""Rules that turn scores of actions into probabilities; every learner acts by one of them.
+
+A rule reads scores [n, a, m] in float64: m of them for each action, for example one per posterior
+draw. It gives probabilities [n, a], exactly 0 where masked, rows that sum to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nurture_rl.errors import BundleError
+
+_SLACK = 1e-12  # relative; equal scores may differ in their last bits, as products sum in any order
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """Each of the m scores votes for its best legal action, ties split evenly."""
+
+    def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """Share of votes, [n, a]."""
+        votes = _best(scores, mask[:, :, None])
+        return (votes / votes.sum(dim=1, keepdim=True)).mean(dim=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy:
+    """The legal action of the highest mean score, ties split evenly."""
+
+    def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """1 on the best action, [n, a]."""
+        best = _best(scores.mean(dim=2), mask)
+        return best / best.sum(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True, slots=True)
+class UpperBound:
+    """The legal action of the highest optimistic score, ties split evenly.
+
+    The first score is the mean, the others are the parts whose squares sum to its variance:
+
+        bound = mean + width sqrt(sum_j part_j^2)
+    """
+
+    width: float  # standard deviations above the mean, >= 0
+
+    def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """1 on the action of the highest bound, [n, a]."""
+        spread = (scores[:, :, 1:] ** 2).sum(dim=2).sqrt()
+        best = _best(scores[:, :, 0] + self.width * spread, mask)
+        return best / best.sum(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Boltzmann:
+    """Softmax of the mean scores over legal actions."""
+
+    temperature: float  # in the unit of the scores, > 0
+
+    def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """exp(score / temperature), as shares of the legal actions, [n, a]."""
+        logits = scores.mean(dim=2) / self.temperature
+        return torch.softmax(torch.where(mask, logits, torch.full_like(logits, -torch.inf)), dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class InverseGap:
+    """The further an action falls behind the best, the rarer it is.
+
+        p(a) = 1 / (k + gamma (best - score(a))),    the best of k legal actions has the rest
+
+    Source: Foster & Rakhlin (2020), Beyond UCB: SquareCB.
+    """
+
+    gamma: float  # per unit of the scores, >= 0; at 0 every legal action is as likely
+
+    def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """Inverse gap weights, [n, a]."""
+        mean = torch.where(mask, scores.mean(dim=2), torch.full_like(scores[:, :, 0], -torch.inf))
+        gap = torch.where(mask, mean.amax(dim=1, keepdim=True) - mean, torch.zeros_like(mean))
+        allowed = mask.to(scores.dtype)
+        share = allowed / (allowed.sum(dim=1, keepdim=True) + self.gamma * gap)
+        best = _best(mean, mask)
+        best = best / best.sum(dim=1, keepdim=True)
+        return share + best * (1.0 - share.sum(dim=1, keepdim=True))
+
+
+@dataclass(frozen=True, slots=True)
+class GreedyAmongUsual:
+    """The best legal action among those that the log takes often enough here.
+
+    The first score is the action's value, the second the log-odds with which the log takes it. An
+    action counts where its probability is at least `threshold` times the likeliest legal one's.
+
+    Source: Fujimoto et al. (2019), Benchmarking Batch Deep Reinforcement Learning Algorithms.
+    """
+
+    threshold: float  # share of the likeliest action's probability, in [0, 1]
+
+    def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """1 on the best action that is usual, [n, a]."""
+        logits = torch.where(mask, scores[:, :, 1], torch.full_like(scores[:, :, 1], -torch.inf))
+        ratio = (logits - logits.amax(dim=1, keepdim=True)).exp()
+        best = _best(scores[:, :, 0], mask & (ratio >= self.threshold))
+        return best / best.sum(dim=1, keepdim=True)
+
+
+Rule = Vote | Greedy | UpperBound | Boltzmann | InverseGap | GreedyAmongUsual
+_RULES: Mapping[str, type[Rule]] = {
+    "boltzmann": Boltzmann,
+    "greedy": Greedy,
+    "greedy_among_usual": GreedyAmongUsual,
+    "inverse_gap": InverseGap,
+    "upper_bound": UpperBound,
+    "vote": Vote,
+}
+
+
+def rule_record(rule: Rule) -> dict[str, Any]:
+    """The rule as plain data, for files."""
+    kind = next(name for name, made in _RULES.items() if made is type(rule))
+    return {"kind": kind, **asdict(rule)}
+
+
+def read_rule(record: Mapping[str, Any]) -> Rule:
+    """The rule that `rule_record` wrote down.
+
+    Raises:
+        BundleError: it is none of the known rules, or lacks one of its numbers.
+    """
+    made = _RULES.get(str(record.get("kind")))
+    names = {"kind"} if made is None else {"kind", *(one.name for one in fields(made))}
+    if made is None or set(record) != names:
+        raise BundleError(
+            f"expected a rule of kind {', '.join(sorted(_RULES))} with its numbers, got "
+            f"{dict(record)}; save the policy again"
+        )
+    return made(**{name: record[name] for name in names - {"kind"}})
+
+
+def floored(probabilities: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """Mix so that each of k legal actions has at least the floor: floor + (1 - k floor) p, [n, a].
+
+    Args:
+        probabilities: rows sum to 1, 0 where masked, [n, a].
+        mask: True where legal, [n, a].
+        floor: probability, in [0, 1 / a].
+    """
+    allowed = mask.to(probabilities.dtype)
+    return allowed * floor + (1.0 - allowed.sum(1, keepdim=True) * floor) * probabilities
+
+
+def _best(scores: Tensor, mask: Tensor) -> Tensor:
+    """1 on the legal actions of the highest score along dimension 1, 0 elsewhere."""
+    legal = torch.where(mask, scores, torch.full_like(scores, -torch.inf))
+    best = legal.amax(dim=1, keepdim=True)
+    return (legal >= best - _SLACK * (1.0 + best.abs())).to(scores.dtype)

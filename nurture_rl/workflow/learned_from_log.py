@@ -1,0 +1,62 @@
+"""A policy that is learned from the log, without any world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_rl.bandits.returns import returns_to_go
+from nurture_rl.learned.scored import CORE, ScoredPolicy
+from nurture_rl.learned.scored_files import save_scored
+from nurture_rl.learned.training_log import Progress, TrainingLog
+from nurture_rl.workflow.decisions import finished_episodes, load_decisions, training_rows
+from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
+
+Learn = Callable[[TrainingLog, Any, int, Progress], ScoredPolicy]
+
+
+def learned_from_log(task: Training, learn: Learn, config: Any, out: Path) -> None:
+    """Learn from the training contacts and keep the policy in `core/`."""
+    metrics: Metrics = []
+    policy = learn(training_log(task), config, task.seed, telling(task.say, metrics))
+    save_scored(policy, out / CORE)
+    write_policy(task.policy, [*metrics, (len(metrics), dict(policy.fit))], out)
+
+
+def training_log(task: Training) -> TrainingLog:
+    """The training contacts' decisions.
+
+    Where every decision is its own episode, what comes after it does not count.
+
+    Raises:
+        FitError: there is nothing to learn from.
+    """
+    journey = task.journey
+    decisions = load_decisions(task.ingested, journey, task.held_out)
+    if journey.estimand == "per_decision":
+        rows, discount = training_rows(decisions), 0.0
+        returns = rows.reward
+        episode = np.arange(rows.action.size)
+    else:
+        rows, discount = finished_episodes(decisions), journey.reward.discount
+        returns = returns_to_go(rows.reward, rows.episode, rows.step, discount)
+        episode = rows.episode
+    return TrainingLog(
+        catalog=ActionCatalog.of(journey),
+        columns=FeatureSpec.of(journey).columns,
+        features=rows.features,
+        mask=rows.mask,
+        action=rows.action,
+        reward=rows.reward,
+        returns=returns,
+        propensity=rows.propensity,
+        episode=episode,
+        step=rows.step,
+        cluster=rows.cluster,
+        discount=discount,
+    )

@@ -1,0 +1,48 @@
+"""A policy that is learned in the learned world."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from nurture_envs.simulation import Simulation
+from nurture_rl.learned.scored import CORE, ScoredPolicy
+from nurture_rl.learned.scored_files import save_scored
+from nurture_rl.learned.training_log import Progress
+from nurture_rl.policies.policy import Spec
+from nurture_rl.rl.rule_search import TunedRules
+from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
+from nurture_rl.workflow.world_stage import learned_simulation
+
+Learn = Callable[[Simulation, Any, int, Progress], ScoredPolicy | TunedRules]
+
+
+def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> None:
+    """Learn by playing, and keep the policy in `core/`.
+
+    Rules that were searched are no model: they stand in `policy.json` in the place of the learned
+    part, and `search.json` tells how they were found.
+    """
+    assert task.world is not None, f"policy {task.policy.name} is trained in a world, none given"
+    metrics: Metrics = []
+    simulation = learned_simulation(task.world, task.journey, task.policy.pessimism)
+    made = learn(simulation, config, task.seed, telling(task.say, metrics))
+    policy = task.policy
+    if isinstance(made, TunedRules):
+        (out / "search.json").write_text(json.dumps(asdict(made), indent=1) + "\n", "utf-8")
+        policy = replace(policy, spec=_with_core(policy.spec, made.program))
+    else:
+        save_scored(made, out / CORE)
+    write_policy(policy, metrics, out)
+
+
+def _with_core(spec: Any, program: Spec) -> Any:
+    """A description with what was found in the place of the learned part."""
+    if spec == {"kind": "model", "name": CORE}:
+        return dict(program)
+    if isinstance(spec, Mapping):
+        return {key: _with_core(part, program) for key, part in spec.items()}
+    return spec

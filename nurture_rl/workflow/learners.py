@@ -1,0 +1,43 @@
+"""Every learner by name: its settings, what it learns from, and the function that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
+from nurture_rl.rl.ppo import PPOConfig, train_ppo
+from nurture_rl.rl.rule_search import TunedRulesConfig, search_rules
+
+
+class Source(StrEnum):
+    """What a learner learns from."""
+
+    LOG = "log"  # decisions of the training contacts
+    WORLD = "world"  # episodes played in the learned world
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """One way of learning a policy."""
+
+    settings: type[Any]  # its record of settings
+    source: Source
+    # From a log: (TrainingLog, settings, seed, progress) -> ScoredPolicy.
+    # In a world: (Simulation, settings, seed, progress) -> ScoredPolicy, or rules.
+    learn: Callable[..., Any]
+
+
+NO_LEARNER = "none"  # of policies that are written, not learned
+LEARNERS: Mapping[str, Learner] = {
+    "linear_thompson": Learner(LinearThompsonConfig, Source.LOG, fit_linear_thompson),
+    "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
+    "tuned_rules": Learner(TunedRulesConfig, Source.WORLD, search_rules),
+}
+
+
+def plays_in_world(learner: str) -> bool:
+    """Whether it learns in the learned world."""
+    return learner in LEARNERS and LEARNERS[learner].source is Source.WORLD
