@@ -18,13 +18,13 @@ from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import population_keys
 from nurture_rl.appraisal.estimation import EvaluationConfig, evaluate_policies
 from nurture_rl.appraisal.evaluation import PolicyEvaluation
+from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.ope.bounds.rare_outcomes import rare_outcomes
 from nurture_rl.ope.intervals import Difference, paired_difference
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy, Spec
-from nurture_rl.workflow.learn import Core
 from nurture_rl.workflow.run_config import DataConfig
 from nurture_rl.workflow.stages import Workshop
 
@@ -68,7 +68,7 @@ class Truth:
 def fixed_policies(
     data: DataConfig,
     simulation: Simulation,
-    cores: Mapping[str, Core],
+    cores: Mapping[str, ScoredPolicy],
     max_ratios: tuple[float, ...],
 ) -> dict[str, Policy]:
     """The study's target policies: references, rules and learned cores in trust regions.
@@ -101,7 +101,7 @@ def fixed_policies(
     return {**policies, **unlike}
 
 
-def _the_core(core: Core, name: str) -> Policy:
+def _the_core(core: ScoredPolicy, name: str) -> Policy:
     """The model of that name where there is one model."""
     return core
 

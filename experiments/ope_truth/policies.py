@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from experiments.interval_coverage.study import reference_log
 from experiments.world_ranking.study import LOGGING, contenders
@@ -14,6 +12,7 @@ from nurture_envs.simulation import Simulation
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
 from nurture_rl.bandits.returns import returns_to_go
 from nurture_rl.errors import ConfigError
+from nurture_rl.learned.training_log import TrainingLog
 from nurture_rl.policies.composition import TrustRegion
 from nurture_rl.policies.policy import Policy, Spec
 
@@ -90,16 +89,23 @@ def target_policies(
 def _learned(simulation: Simulation, logging: Policy, chosen: Targets) -> Policy:
     """A linear Thompson policy fitted to a log of its own."""
     log = reference_log(simulation, logging, chosen.thompson_contacts, LEARNING_SEED)
-    return fit_linear_thompson(
-        log.features,
-        log.mask,
-        log.action,
-        returns_to_go(log.reward, log.episode, log.step, log.discount),
-        log.cluster[log.episode],
-        simulation.catalog,
-        np.random.default_rng(LEARNING_SEED),
-        LinearThompsonConfig(name=THOMPSON, draws=chosen.thompson_draws),
+    rows = TrainingLog(
+        catalog=simulation.catalog,
+        columns=simulation.spec.columns,
+        features=log.features,
+        mask=log.mask,
+        action=log.action,
+        reward=log.reward,
+        returns=returns_to_go(log.reward, log.episode, log.step, log.discount),
+        propensity=log.propensity,
+        episode=log.episode,
+        step=log.step,
+        cluster=log.cluster[log.episode],
+        discount=log.discount,
     )
+    config = LinearThompsonConfig(draws=chosen.thompson_draws)
+    fitted = fit_linear_thompson(rows, config, LEARNING_SEED, lambda step, numbers: None)
+    return replace(fitted, name=THOMPSON)
 
 
 def _names(chosen: Targets) -> set[str]:

@@ -19,7 +19,6 @@ from nurture_rl.policies.policy import (
     FloatArray,
     PolicyError,
     Spec,
-    normalised,
     require_batch,
 )
 
@@ -152,7 +151,7 @@ class ScoredPolicy:
                 rows = slice(start, start + step)
                 table = self.module(torch.tensor(features[rows]), torch.tensor(mask[rows]))
                 probabilities[rows] = table.numpy()
-        return normalised(probabilities, mask)
+        return probabilities
 
     def spec(self) -> Spec:
         """A learned policy is described by its name."""

@@ -78,6 +78,19 @@ class TrustRegion:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A trust region that is yet without a policy: what a learner is told of its release."""
+
+    anchor: Policy  # usually the logging policy
+    max_ratio: float  # c, the largest importance ratio to the anchor, >= 1
+    explore: float  # share of decisions that follow the anchor, in [0, 1]
+
+    def around(self, policy: Policy) -> TrustRegion:
+        """The policy as it will be released."""
+        return TrustRegion(policy, self.anchor, self.max_ratio, self.explore)
+
+
+@dataclass(frozen=True)
 class Floor:
     """The policy with at least `epsilon` on every legal action."""
 
@@ -97,25 +110,39 @@ class Floor:
 
 
 def capped(wanted: FloatArray, anchor: FloatArray, max_ratio: float) -> FloatArray:
-    """Cap a distribution at `max_ratio` times the anchor and hand out what was cut off.
+    """The distribution nearest to p among those of at most `max_ratio` times the anchor.
 
-        p' = min(p, c mu),    p'' = p' + (1 - sum p') h / sum h,    h = c mu - p'
+        q = min(lambda p, c mu),    with lambda >= 1 such that q sums to 1
 
-    The headroom h sums to c - sum p' >= 1 - sum p', so p'' <= c mu everywhere, and p'' = 0 where
-    mu = 0. A distribution inside the region is unchanged; at c = 1 the result is the anchor.
+    It minimises KL(q || p): what is cut off goes to the policy's next choices, in its own
+    proportions. Where all that p wants is at its limit already, the rest is shared out by the
+    headroom c mu - q of the other actions. So q <= c mu everywhere, and q = 0 where mu = 0. A
+    distribution inside the region is unchanged; at c = 1 the result is the anchor.
 
     Args:
         wanted: p, rows sum to 1, [n, a].
         anchor: mu, rows sum to 1, [n, a].
         max_ratio: c, >= 1.
+
+    Source: Csiszar (1975), I-Divergence Geometry of Probability Distributions.
     """
     limit = max_ratio * anchor
-    kept = np.minimum(wanted, limit)
-    deficit = np.maximum(1.0 - kept.sum(axis=1, keepdims=True), 0.0)
-    headroom = limit - kept
+    full = wanted >= limit  # at their limits; the others share what is left
+    while True:
+        left = np.maximum(1.0 - np.where(full, limit, 0.0).sum(axis=1, keepdims=True), 0.0)
+        free = np.where(full, 0.0, wanted)
+        total = free.sum(axis=1, keepdims=True)
+        scaled = free * np.divide(left, total, out=np.zeros_like(total), where=total > 0.0)
+        more = scaled > np.where(full, np.inf, limit)
+        if not more.any():
+            break
+        full |= more
+    kept = np.where(full, limit, scaled)
+    # Rounding can leave the deficit an ulp above the room; the cap must hold all the same.
+    deficit = np.where(total > 0.0, 0.0, left)
+    headroom = np.where(full, 0.0, limit)
     room = headroom.sum(axis=1, keepdims=True)
     share = np.divide(deficit, room, out=np.zeros_like(room), where=room > 0.0)
-    # Rounding can leave the deficit an ulp above the room; the cap must hold all the same.
     return np.asarray(kept + np.minimum(share, 1.0) * headroom, np.float64)
 
 

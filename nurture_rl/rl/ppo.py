@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from nurture_envs.simulation import Simulation
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress
+from nurture_rl.policies.composition import Region
 from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.advantages import generalised_advantages
+from nurture_rl.rl.held_actor import held
 from nurture_rl.rl.training_rollout import Rollout, begin, collect
 
 _SPARE_KL = 1.5  # an iteration stops at this multiple of the target
@@ -41,6 +43,7 @@ class Batch:
 
     features: Tensor  # [m, d]
     mask: Tensor  # [m, a]
+    anchor: Tensor  # probabilities of the region's anchor, [m, a]; [m, 0] without a region
     action: Tensor  # [m]
     log_probability: Tensor  # [m], when it was taken
     advantage: Tensor  # [m], standardised over decisions with a choice
@@ -74,9 +77,13 @@ class RewardScale:
 
 
 def train_ppo(
-    simulation: Simulation, config: PPOConfig, seed: int, progress: Progress
+    simulation: Simulation,
+    config: PPOConfig,
+    seed: int,
+    progress: Progress,
+    region: Region | None = None,
 ) -> ScoredPolicy:
-    """Train a policy in a world.
+    """Train a policy in a world, inside the trust region that it will be released with.
 
     Args:
         simulation: the compiled world; training runs on its device.
@@ -84,9 +91,10 @@ def train_ppo(
         seed: of contacts, first weights and minibatches; evaluate on another one.
         progress: called after each iteration with its number and mean episode return (journey's
             unit), entropy and KL (nats), clip share, explained variance.
+        region: where it is held; None: it may do what it likes.
 
     Returns:
-        The policy of the last iteration, on the CPU.
+        The policy of the last iteration, on the CPU; it acts freely, the region goes around it.
 
     Source: Schulman et al. (2017), Proximal Policy Optimization Algorithms; masking as in Huang
         & Ontanon (2022), A Closer Look at Invalid Action Masking.
@@ -110,9 +118,9 @@ def train_ppo(
     for iteration in range(config.iterations):
         share = 1.0 - iteration / config.iterations
         optimizer.param_groups[0]["lr"] = config.learning_rate * share
-        rollout = collect(actor, critic, cursor, horizon, discount)
+        rollout = collect(actor, critic, cursor, horizon, discount, region)
         batch = prepare(rollout, scale.update(rollout.running), discount, config.trace)
-        learned = _improve(actor, critic, optimizer, batch, config, generator)
+        learned = _improve(actor, critic, optimizer, batch, config, region, generator)
         progress(iteration, _metrics(rollout, batch) | learned)
     return actor.to("cpu").policy(simulation.catalog.hash, columns)
 
@@ -128,6 +136,7 @@ def prepare(rollout: Rollout, unit: float, discount: float, trace: float) -> Bat
     parts = (
         rollout.features,
         rollout.mask,
+        rollout.anchor,
         rollout.action,
         rollout.log_probability,
         centred,
@@ -175,6 +184,7 @@ def _improve(
     optimizer: torch.optim.Optimizer,
     batch: Batch,
     config: PPOConfig,
+    region: Region | None,
     generator: torch.Generator,
 ) -> dict[str, float]:
     """Several passes over a rollout; stops early when the policy has moved far enough."""
@@ -187,6 +197,8 @@ def _improve(
         for first in range(0, n, size):
             part = batch.take(order[first : first + size])
             table = actor.log_probabilities(part.features, part.mask)
+            if region is not None:
+                table = held(table, part.anchor, region, part.advantage)
             loss, seen = clipped_loss(table, part, config.clip, config.entropy)
             if seen["kl"] > _SPARE_KL * config.target_kl:
                 return seen

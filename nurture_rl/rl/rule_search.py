@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +11,13 @@ from numpy.typing import NDArray
 from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.errors import FitError
+from nurture_rl.learned.training_log import Progress
 from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import Spec
 from nurture_rl.policies.rule_family import Dial, RuleFamily, Setting
 
 FloatArray = NDArray[np.float64]
-Progress = Callable[[int, dict[str, float]], None]
 
 _SEARCH_SEED = 700_000  # plus the run's: contacts that neither PPO nor a judge plays
 
@@ -62,7 +62,11 @@ class TunedRules:
 
 
 def search_rules(
-    simulation: Simulation, config: TunedRulesConfig, seed: int, progress: Progress
+    simulation: Simulation,
+    config: TunedRulesConfig,
+    seed: int,
+    progress: Progress,
+    region: Region | None = None,
 ) -> TunedRules:
     """Turn one dial after the other and keep what helps, from every base.
 
@@ -77,8 +81,9 @@ def search_rules(
         config: how many programs and contacts.
         seed: of the run; the contacts follow from it.
         progress: is told of every play.
+        region: programs are played as they would be released, held inside it; None: as they are.
     """
-    search = _Search(simulation, config, seed, progress)
+    search = _Search(simulation, config, seed, progress, region)
     asis = {base: _Candidate(base, {}) for base in search.family.bases}
     best = next(iter(asis.values()))
     for one in asis.values():
@@ -109,14 +114,19 @@ class _Search:
     """What was played so far, and what is left to play."""
 
     def __init__(
-        self, simulation: Simulation, config: TunedRulesConfig, seed: int, progress: Progress
+        self,
+        simulation: Simulation,
+        config: TunedRulesConfig,
+        seed: int,
+        progress: Progress,
+        region: Region | None,
     ) -> None:
         journey, catalog, features = simulation.journey, simulation.catalog, simulation.spec
         self.family = RuleFamily(journey, catalog, features)
         self.trials: list[Trial] = []
         self._simulation, self._config, self._progress = simulation, config, progress
         self._context = PolicyContext(journey, catalog, features)
-        self._seed = _SEARCH_SEED + seed
+        self._seed, self._region = _SEARCH_SEED + seed, region
         self._known: dict[str, FloatArray] = {}
 
     def swept(self, best: _Candidate) -> _Candidate:
@@ -147,6 +157,8 @@ class _Search:
             if len(self._known) >= self._config.plays:
                 return None
             policy = build_policy(program, self._context)
+            if self._region is not None:
+                policy = self._region.around(policy)
             earned = returns(self._simulation, policy, self._config.contacts, self._seed)
             per_decision = self._simulation.journey.estimand == "per_decision"
             self._known[key] = earned.value / earned.decisions if per_decision else earned.value

@@ -12,7 +12,9 @@ from nurture_envs.playing import player
 from nurture_envs.simulation import Simulation
 from nurture_envs.simulation_state import PolicyInput
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
+from nurture_rl.policies.composition import Region
 from nurture_rl.rl.actor import Actor, Critic
+from nurture_rl.rl.held_actor import anchored, held
 
 _EXPLORE_STREAM = 21
 
@@ -35,6 +37,7 @@ class Rollout:
     finished: Tensor  # [e], returns of the episodes that ended
     features: Tensor  # [T, n, d]
     mask: Tensor  # [T, n, a]
+    anchor: Tensor  # probabilities of the region's anchor, [T, n, a]; [T, n, 0] without a region
     action: Tensor  # [T, n]
     log_probability: Tensor  # [T, n], of the action
     value: Tensor  # [T, n], the critic before the decision
@@ -52,13 +55,32 @@ def begin(simulation: Simulation, n: int, seed: int) -> Cursor:
 
 
 @torch.no_grad()
-def collect(actor: Actor, critic: Critic, cursor: Cursor, length: int, discount: float) -> Rollout:
-    """Play `length` bins with actions drawn from the actor, from where the cursor stands."""
+def collect(
+    actor: Actor,
+    critic: Critic,
+    cursor: Cursor,
+    length: int,
+    discount: float,
+    region: Region | None = None,
+) -> Rollout:
+    """Play `length` bins from where the cursor stands.
+
+    Args:
+        actor: actions are drawn from it, held inside the region.
+        critic: says what it expects before each decision.
+        cursor: the contacts; they are moved on.
+        length: bins.
+        discount: per bin.
+        region: how the policy will be held near the log at its release; None: not at all.
+    """
     columns: list[tuple[Tensor, ...]] = []
     finished: list[Tensor] = []
     for _ in range(length):
         state, decision = cursor.player.standing(), cursor.decision
         log_table = actor.log_probabilities(decision.features, decision.mask)
+        anchor = anchored(region, decision.features, decision.mask)
+        if region is not None:
+            log_table = held(log_table, anchor, region)
         luck = uniforms(state.keys, state.bins, _EXPLORE_STREAM, 1)[0]
         action = choose(log_table.exp(), luck)
         step = cursor.player.step(action)
@@ -70,6 +92,7 @@ def collect(actor: Actor, critic: Critic, cursor: Cursor, length: int, discount:
             (
                 decision.features,
                 decision.mask,
+                anchor,
                 action,
                 log_table.gather(1, action[:, None])[:, 0],
                 critic(decision.features),

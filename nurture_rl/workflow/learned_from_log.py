@@ -25,7 +25,7 @@ def learned_from_log(task: Training, learn: Learn, config: Any, out: Path) -> No
     metrics: Metrics = []
     policy = learn(training_log(task), config, task.seed, telling(task.say, metrics))
     save_scored(policy, out / CORE)
-    write_policy(task.policy, [*metrics, (len(metrics), dict(policy.fit))], out)
+    write_policy(task.policy, metrics, out)
 
 
 def training_log(task: Training) -> TrainingLog:

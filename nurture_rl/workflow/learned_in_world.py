@@ -8,20 +8,26 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
 from nurture_rl.learned.training_log import Progress
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import Spec
 from nurture_rl.rl.rule_search import TunedRules
 from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
 from nurture_rl.workflow.world_stage import learned_simulation
 
-Learn = Callable[[Simulation, Any, int, Progress], ScoredPolicy | TunedRules]
+LEARNED_PART = {"kind": "model", "name": CORE}
+Learn = Callable[[Simulation, Any, int, Progress, Region | None], ScoredPolicy | TunedRules]
 
 
 def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> None:
-    """Learn by playing, and keep the policy in `core/`.
+    """Learn by playing, held near the log as the policy will be, and keep it in `core/`.
 
     Rules that were searched are no model: they stand in `policy.json` in the place of the learned
     part, and `search.json` tells how they were found.
@@ -29,7 +35,8 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     assert task.world is not None, f"policy {task.policy.name} is trained in a world, none given"
     metrics: Metrics = []
     simulation = learned_simulation(task.world, task.journey, task.policy.pessimism)
-    made = learn(simulation, config, task.seed, telling(task.say, metrics))
+    region = region_of(task.policy.spec, task.journey)
+    made = learn(simulation, config, task.seed, telling(task.say, metrics), region)
     policy = task.policy
     if isinstance(made, TunedRules):
         (out / "search.json").write_text(json.dumps(asdict(made), indent=1) + "\n", "utf-8")
@@ -39,9 +46,23 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     write_policy(policy, metrics, out)
 
 
+def region_of(spec: Any, journey: Journey) -> Region | None:
+    """The trust region that a description puts around its learned part; None where there is none.
+
+    Raises:
+        PolicyError: the anchor cannot be built.
+    """
+    around = isinstance(spec, Mapping) and spec.get("kind") == "trust_region"
+    if not around or spec["policy"] != LEARNED_PART:
+        return None
+    context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
+    anchor = build_policy(spec["anchor"], context)
+    return Region(anchor, float(spec["max_ratio"]), float(spec.get("explore", 0.0)))
+
+
 def _with_core(spec: Any, program: Spec) -> Any:
     """A description with what was found in the place of the learned part."""
-    if spec == {"kind": "model", "name": CORE}:
+    if spec == LEARNED_PART:
         return dict(program)
     if isinstance(spec, Mapping):
         return {key: _with_core(part, program) for key, part in spec.items()}

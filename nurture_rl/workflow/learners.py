@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -31,7 +31,7 @@ class Learner:
 
 
 NO_LEARNER = "none"  # of policies that are written, not learned
-LEARNERS: Mapping[str, Learner] = {
+LEARNERS: dict[str, Learner] = {
     "linear_thompson": Learner(LinearThompsonConfig, Source.LOG, fit_linear_thompson),
     "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
     "tuned_rules": Learner(TunedRulesConfig, Source.WORLD, search_rules),

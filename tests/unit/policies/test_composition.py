@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nurture_rl.policies.composition import Floor, Mixture, TrustRegion, capped, with_floor
+from nurture_rl.policies.composition import Floor, Mixture, Region, TrustRegion, capped, with_floor
 from nurture_rl.policies.policy import (
     BoolArray,
     FeatureArray,
@@ -64,14 +64,37 @@ def test_a_faulty_part_is_not_repaired_on_the_way() -> None:
     assert rows[0, 2] == 0.125
 
 
-def test_the_trust_region_cuts_and_redistributes_by_hand() -> None:
-    wanted, anchor = np.array([[0.9, 0.1, 0.0]]), np.array([[0.2, 0.3, 0.5]])
-    # limit (0.4, 0.6, 1.0); kept (0.4, 0.1, 0); deficit 0.5; headroom (0, 0.5, 1.0), so a third
+def test_the_trust_region_cuts_and_the_next_choices_take_over_by_hand() -> None:
+    wanted, anchor = np.array([[0.8, 0.15, 0.05]]), np.array([[0.2, 0.3, 0.5]])
+    # limit (0.4, 0.6, 1.0): 0.6 is left for the others in their own proportions 3 : 1
     inside = capped(wanted, anchor, 2.0)
-    assert inside[0] == pytest.approx([0.4, 0.1 + 1 / 6, 1 / 3])
-    policy = TrustRegion(Table(((0.9, 0.1, 0.0),)), Table(((0.2, 0.3, 0.5),)), 2.0, explore=0.1)
+    assert inside[0] == pytest.approx([0.4, 0.45, 0.15])
+    policy = TrustRegion(Table(((0.8, 0.15, 0.05),)), Table(((0.2, 0.3, 0.5),)), 2.0, explore=0.1)
     expected = 0.9 * inside[0] + 0.1 * anchor[0]
     assert policy.action_probabilities(X, OPEN)[0] == pytest.approx(expected)
+
+
+def test_an_action_that_the_next_round_pushes_to_its_limit_stays_there() -> None:
+    # 0.5 is cut off action 0; action 1 would get 0.9 of it and stops at its limit 0.2.
+    inside = capped(np.array([[0.9, 0.09, 0.01]]), np.array([[0.2, 0.1, 0.7]]), 2.0)
+    assert inside[0] == pytest.approx([0.4, 0.2, 0.4])
+
+
+def test_where_all_that_is_wanted_is_at_its_limit_the_headroom_is_shared() -> None:
+    # limit (0.4, 0.6, 1.0); 0.6 is left for actions that nobody wants, in shares of 0.6 : 1.0
+    inside = capped(np.array([[1.0, 0.0, 0.0]]), np.array([[0.2, 0.3, 0.5]]), 2.0)
+    assert inside[0] == pytest.approx([0.4, 0.225, 0.375])
+
+
+def test_the_trust_region_is_nearest_in_divergence() -> None:
+    rng = np.random.default_rng(3)
+    wanted, anchor = rng.dirichlet(np.ones(5)), rng.dirichlet(np.ones(5))
+    inside = capped(wanted[None], anchor[None], 1.5)[0]
+    nearest = float((inside * np.log(inside / wanted)).sum())
+    others = rng.dirichlet(np.ones(5), 200_000)
+    others = others[(others <= 1.5 * anchor).all(axis=1)]
+    assert len(others) > 20
+    assert nearest <= float((others * np.log(others / wanted)).sum(axis=1).min())
 
 
 def test_a_policy_inside_the_trust_region_is_left_alone() -> None:
@@ -88,6 +111,11 @@ def test_a_forced_row_stays_forced() -> None:
     forced = Table(((0.0, 1.0, 0.0),))
     rows = TrustRegion(forced, forced, 3.0, 0.2).action_probabilities(X, OPEN)
     assert rows.tolist() == [[0.0, 1.0, 0.0]]
+
+
+def test_a_region_goes_around_any_policy() -> None:
+    policy, anchor = Table(((0.8, 0.15, 0.05),)), Table(((0.2, 0.3, 0.5),))
+    assert Region(anchor, 2.0, 0.1).around(policy) == TrustRegion(policy, anchor, 2.0, 0.1)
 
 
 def test_a_trust_region_below_ratio_one_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,15 @@ import torch
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
-from nurture_rl.bandits.linear_thompson import LinearThompsonFit, LinearThompsonPolicy
 from nurture_rl.errors import BundleError, ProbabilityError
+from nurture_rl.learned.choice_rules import Vote
+from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
+from nurture_rl.policies.policy import FloatArray
 from nurture_rl.release import onnx_export
 from nurture_rl.release.bundle import load_bundle, write_bundle
-from nurture_rl.release.onnx_export import ThompsonModule, export_onnx, parity
+from nurture_rl.release.onnx_export import export_onnx, parity
 from nurture_rl.release.onnx_policy import OnnxPolicy
-from nurture_rl.rl.actor import Actor, ActorPolicy
+from nurture_rl.rl.actor import Actor
 from tests.unit.release.bundles import CREATED, content, journey
 
 JOURNEY = journey()
@@ -26,34 +29,36 @@ CATALOG, SPEC = ActionCatalog.of(JOURNEY), FeatureSpec.of(JOURNEY)
 D, A = len(SPEC.columns), len(CATALOG)
 
 
-def thompson() -> LinearThompsonPolicy:
+def thompson(maps: FloatArray | None = None, floor: float = 0.002) -> ScoredPolicy:
     """32 random draws over features of many scales."""
     rng = np.random.default_rng(1)
-    scores = rng.normal(size=(32, A, D + 1))
-    scores[:, 3] = scores[:, 2]  # two actions that always tie
-    fit = LinearThompsonFit(100, 10, 1.0, 1.0, 1.0, 1.0, 3.0)
+    draws = rng.normal(size=(32, A, D + 1))
+    draws[:, 3] = draws[:, 2]  # two actions that always tie
     scale = rng.uniform(0.1, 50.0, D)
-    return LinearThompsonPolicy("core", CATALOG.hash, scores, rng.normal(size=D), scale, 0.002, fit)
+    module = ScoredModule(
+        (rng.normal(size=D), scale), [], draws if maps is None else maps, Vote(), floor
+    )
+    return ScoredPolicy(CATALOG.hash, SPEC.columns, module, {})
 
 
-def actor() -> ActorPolicy:
+def actor() -> ScoredPolicy:
     """A network that is sure of itself."""
     generator = torch.Generator().manual_seed(3)
     module = Actor(D, A, (64, 64), generator)
     module.standardise.learn(torch.randn(200, D, generator=generator) * 7 + 2)
     with torch.no_grad():
         module.layers[-1].weight.mul_(300.0)  # type: ignore[operator]
-    return ActorPolicy("core", CATALOG.hash, SPEC.columns, (64, 64), A, module)
+    return module.policy(CATALOG.hash, SPEC.columns)
 
 
 @pytest.fixture(scope="module", params=["thompson", "actor"])
-def core(request: pytest.FixtureRequest) -> onnx_export.Core:
+def core(request: pytest.FixtureRequest) -> ScoredPolicy:
     """Both learned cores."""
     return thompson() if request.param == "thompson" else actor()
 
 
 @pytest.fixture(scope="module")
-def model(core: onnx_export.Core, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def model(core: ScoredPolicy, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Its export."""
     path = tmp_path_factory.mktemp("export") / "model.onnx"
     worst = export_onnx(core, path, CATALOG, np.random.default_rng(0))
@@ -63,7 +68,7 @@ def model(core: onnx_export.Core, tmp_path_factory: pytest.TempPathFactory) -> b
 
 @pytest.mark.slow
 def test_the_export_agrees_on_other_states_than_those_it_was_accepted_on(
-    core: onnx_export.Core, model: bytes
+    core: ScoredPolicy, model: bytes
 ) -> None:
     assert parity(core, OnnxPolicy.load(model, "core"), CATALOG, np.random.default_rng(9)) <= 1e-5
 
@@ -72,20 +77,18 @@ def test_the_export_agrees_on_other_states_than_those_it_was_accepted_on(
 def test_the_graph_ties_what_the_policy_ties_in_any_unit(size: float) -> None:
     scores = np.zeros((1, A, D + 1))
     scores[0, :4, 0] = size, np.nextafter(size, 0.0), size * (1.0 - 1e-11), -size
-    policy = replace(thompson(), scores=scores, floor=0.0)
+    policy = thompson(scores, floor=0.0)
     features, mask = np.zeros((1, D), np.float32), np.arange(A)[None] < 4
-    answer = ThompsonModule(policy)(torch.tensor(features), torch.tensor(mask)).numpy()
+    answer = policy.module(torch.tensor(features), torch.tensor(mask)).numpy()
     assert answer[0, :4] == pytest.approx([0.5, 0.5, 0.0, 0.0])
     assert answer == pytest.approx(policy.action_probabilities(features, mask))
 
 
-def test_parity_sees_a_core_that_is_another(core: onnx_export.Core, model: bytes) -> None:
-    if isinstance(core, ActorPolicy):
-        other: onnx_export.Core = actor()
-        with torch.no_grad():
-            other.module.layers[0].bias.add_(0.01)  # type: ignore[union-attr, operator]
-    else:
-        other = replace(core, floor=core.floor + 1e-4)
+def test_parity_sees_a_core_that_is_another(core: ScoredPolicy, model: bytes) -> None:
+    module = deepcopy(core.module)
+    with torch.no_grad():
+        module.maps[0, 0, 0] += 0.5
+    other = replace(core, module=module)
     assert parity(other, OnnxPolicy.load(model, "core"), CATALOG, np.random.default_rng(9)) > 1e-5
 
 
@@ -93,7 +96,7 @@ def test_parity_sees_a_core_that_is_another(core: onnx_export.Core, model: bytes
 def test_an_export_that_answers_otherwise_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy, other = thompson(), replace(thompson(), floor=0.01)
+    policy, other = thompson(), thompson(floor=0.01)
     graph = onnx_export._graph(other, A)
     monkeypatch.setattr(onnx_export, "_graph", lambda core, n_actions: graph)
     with pytest.raises(BundleError, match="at most 1e-05 is allowed"):
@@ -108,7 +111,7 @@ def test_a_core_of_another_catalogue_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_bundle_with_a_learned_core_loads_and_guards_its_model(
-    core: onnx_export.Core, model: bytes, tmp_path: Path
+    core: ScoredPolicy, model: bytes, tmp_path: Path
 ) -> None:
     spec = {
         "kind": "trust_region",

@@ -11,7 +11,7 @@ from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.heads import ResponseModel
 from nurture_envs.worlds.learned import LearnedWorld
 from nurture_envs.worlds.world import declared_delays
-from nurture_rl.rl.actor import ActorPolicy
+from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
 from tests.unit.learned.test_learned_world import BOUGHT, JOURNEY, model
 from tests.unit.rl.two_step_shop import silent
@@ -72,12 +72,12 @@ def test_a_world_of_one_member_has_nobody_to_disagree_with() -> None:
         assert set(reward.tolist()) == {-SEND_COST, PRICE - SEND_COST}
 
 
-def trained(pessimism: float) -> ActorPolicy:
+def trained(pessimism: float) -> ScoredPolicy:
     config = PPOConfig(iterations=12, n_contacts=256, hidden=(8,), learning_rate=2e-2)
     return train_ppo(Simulation(world(), pessimism=pessimism), config, 0, silent)
 
 
-def chosen(policy: ActorPolicy) -> list[float]:
+def chosen(policy: ScoredPolicy) -> list[float]:
     features = np.array([[0.0, 2.0, 0.0]], np.float32)  # first bin, size 2, nothing sent
     return [float(p) for p in policy.action_probabilities(features, np.ones((1, 4), bool))[0]]
 

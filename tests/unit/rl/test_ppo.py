@@ -8,7 +8,8 @@ import torch
 
 from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
-from nurture_rl.rl.actor import Actor, ActorPolicy, Critic
+from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.ppo import (
     Batch,
     PPOConfig,
@@ -39,25 +40,25 @@ def simulation(periods: int = 2) -> Simulation:
     return Simulation(TwoStepWorld(two_step_shop(periods)))
 
 
-def probabilities(policy: ActorPolicy, bin_: float, clicked: float) -> list[float]:
+def probabilities(policy: ScoredPolicy, bin_: float, clicked: float) -> list[float]:
     features = np.array([[bin_, clicked]], np.float32)
     return [float(p) for p in policy.action_probabilities(features, np.ones((1, 3), bool))[0]]
 
 
 @pytest.fixture(scope="module")
-def trained() -> ActorPolicy:
+def trained() -> ScoredPolicy:
     return train_ppo(simulation(), CONFIG, 0, silent)
 
 
 @pytest.mark.slow
-def test_the_known_best_value_is_reached(trained: ActorPolicy) -> None:
+def test_the_known_best_value_is_reached(trained: ScoredPolicy) -> None:
     value = returns(simulation(), trained, 20_000, seed=9).value
     # One standard error is 0.03 EUR; waiting twice would earn 0.2 EUR.
     assert value.mean() == pytest.approx(BEST, abs=0.15)
     assert value.mean() > 10 * MYOPIC
 
 
-def test_the_trained_actor_sends_first_and_then_only_after_a_click(trained: ActorPolicy) -> None:
+def test_the_trained_actor_sends_first_and_then_only_after_a_click(trained: ScoredPolicy) -> None:
     assert probabilities(trained, 0, 0)[SEND] > 0.9
     assert probabilities(trained, 1, 1)[SEND] > 0.9
     assert probabilities(trained, 1, 0)[WAIT] > 0.6  # waiting is worth 0.2 EUR more than exit

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from nurture_envs.worlds.learned import StartTable
-from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.errors import FitError
 from nurture_rl.rl.ppo import PPOConfig
-from nurture_rl.workflow import bandit_policy, policy_stage
+from nurture_rl.workflow import learned_from_log, policy_stage
 from nurture_rl.workflow.decisions import Decisions, held_out_share, training_rows, world_rows
 from nurture_rl.workflow.held_out import held_out_log, running_log
 from nurture_rl.workflow.journey_log import held_out
@@ -100,15 +98,14 @@ def test_what_comes_after_a_decision_counts_for_ppo_only_where_episodes_are_judg
     # per episode: 1 + 0.5**2 * 2, and contact 2 is not over; per decision: what was earned at once
     [("per_episode", [1.5, 2.0]), ("per_decision", [1.0, 2.0, 16.0])],
 )
-def test_thompson_learns_from_returns_to_go_unless_decisions_stand_alone(
+def test_learners_get_returns_to_go_unless_decisions_stand_alone(
     monkeypatch: pytest.MonkeyPatch, estimand: str, worth: list[float]
 ) -> None:
-    seen: list[Any] = []
-    monkeypatch.setattr(bandit_policy, "load_decisions", lambda *_: eight_decisions())
-    monkeypatch.setattr(bandit_policy, "fit_linear_thompson", lambda *given: seen.append(given))
+    monkeypatch.setattr(learned_from_log, "load_decisions", lambda *_: eight_decisions())
     task = Training(PolicyConfig("lin"), shop(estimand), Path(), None, 0.5, 0, print)
-    bandit_policy._fit(task, LinearThompsonConfig())
-    assert seen[0][3].tolist() == worth
+    log = learned_from_log.training_log(task)
+    assert log.returns.tolist() == worth
+    assert log.discount == (0.5 if estimand == "per_episode" else 0.0)
 
 
 def still_running() -> Decisions:

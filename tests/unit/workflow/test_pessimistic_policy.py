@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from nurture_rl.rl.ppo import PPOConfig
-from nurture_rl.workflow import ppo_policy
+from nurture_rl.workflow import learned_in_world
+from nurture_rl.workflow.learners import LEARNERS, Learner, Source
 from nurture_rl.workflow.policy_stage import learned_policy
 from nurture_rl.workflow.run_config import PolicyConfig
 from nurture_rl.workflow.stages import Workshop
@@ -20,9 +21,10 @@ def test_ppo_is_trained_with_its_pessimism_and_not_resumed_from_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     worlds: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(ppo_policy, "learned_simulation", lambda *given: worlds.append(given))
-    monkeypatch.setattr(ppo_policy, "train_ppo", lambda *given: None)
-    monkeypatch.setattr(ppo_policy, "save_actor", lambda *given: None)
+    monkeypatch.setattr(learned_in_world, "learned_simulation", lambda *given: worlds.append(given))
+    monkeypatch.setattr(learned_in_world, "save_scored", lambda *given: None)
+    ppo = Learner(PPOConfig, Source.WORLD, lambda *given: None)
+    monkeypatch.setitem(LEARNERS, "ppo", ppo)
     workshop = Workshop(tmp_path, lambda line: None)
 
     def made(pessimism: float) -> Path:

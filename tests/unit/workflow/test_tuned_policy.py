@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ import numpy as np
 import pytest
 
 from nurture_envs.simulation import Simulation
-from nurture_rl.bandits.linear_thompson import (
-    LinearThompsonConfig,
-    LinearThompsonFit,
-    LinearThompsonPolicy,
-)
+from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
+from nurture_rl.learned.choice_rules import Vote
+from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.rl.rule_search import TunedRulesConfig
-from nurture_rl.workflow import bandit_policy, learn, ppo_policy, tuned_policy
+from nurture_rl.workflow import learn, learned_from_log, learned_in_world
+from nurture_rl.workflow.learners import LEARNERS, Learner, Source
 from nurture_rl.workflow.policy_stage import learned_policy
 from nurture_rl.workflow.run_config import PolicyConfig
 from nurture_rl.workflow.stages import Workshop
@@ -45,7 +43,7 @@ def worlds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         asked.append(given)
         return Simulation(WishingWorld(wishing_shop()))
 
-    monkeypatch.setattr(tuned_policy, "learned_simulation", planted)
+    monkeypatch.setattr(learned_in_world, "learned_simulation", planted)
     return asked
 
 
@@ -104,18 +102,20 @@ def test_another_seed_or_pessimism_is_another_search(
 def test_a_bandit_tells_of_its_fit_once_and_ppo_of_every_iteration(
     worlds: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    fit = LinearThompsonFit(100, 50, 1.5, 2.5, 36.0, 1.2, 4.5)
-    one = np.ones(1)
-    bandit = LinearThompsonPolicy("core", "hash", np.zeros((1, 2, 2)), one, one, 0.0, fit)
+    def fitted(log: None, config: Any, seed: int, progress: Any) -> ScoredPolicy:
+        progress(0, {"rows": 100.0})
+        module = ScoredModule((np.zeros(1), np.ones(1)), [], np.zeros((1, 2, 2)), Vote())
+        return ScoredPolicy("hash", ("x",), module, {"rows": 100.0})
 
     def trained(*given: Any) -> None:
         for step in range(25):
             given[-1](step, {"kl": step / 100})
 
-    monkeypatch.setattr(bandit_policy, "_fit", lambda *_: bandit)
-    monkeypatch.setattr(ppo_policy, "learned_simulation", lambda *_: None)
-    monkeypatch.setattr(ppo_policy, "train_ppo", trained)
-    monkeypatch.setattr(ppo_policy, "save_actor", lambda *_: None)
+    monkeypatch.setattr(learned_from_log, "training_log", lambda *_: None)
+    monkeypatch.setattr(learned_in_world, "save_scored", lambda *_: None)
+    bandit = Learner(LinearThompsonConfig, Source.LOG, fitted)
+    monkeypatch.setitem(LEARNERS, "linear_thompson", bandit)
+    monkeypatch.setitem(LEARNERS, "ppo", Learner(PPOConfig, Source.WORLD, trained))
     said: list[str] = []
     found = []
     for learner, config in (("linear_thompson", LinearThompsonConfig()), ("ppo", PPOConfig())):
@@ -125,7 +125,7 @@ def test_a_bandit_tells_of_its_fit_once_and_ppo_of_every_iteration(
         )
         made = learned_policy(Workshop(tmp_path, said.append), task, config)
         found.append(read(made / "metrics.json"))
-    assert found[0] == [[0, {name: float(value) for name, value in asdict(fit).items()}]]
+    assert found[0] == [[0, {"rows": 100.0}]]
     assert found[1] == [[step, {"kl": step / 100}] for step in range(25)]
     iterations = [line.strip() for line in said if "iteration" in line]
     assert iterations == ["iteration 10: kl 0.090", "iteration 20: kl 0.190"]
