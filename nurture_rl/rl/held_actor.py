@@ -29,22 +29,18 @@ def anchored(region: Region | None, features: Tensor, mask: Tensor) -> Tensor:
     return torch.as_tensor(table, dtype=features.dtype, device=features.device)
 
 
-def held(
-    log_table: Tensor, anchor: Tensor, region: Region, advantage: Tensor | None = None
-) -> Tensor:
+def held(log_table: Tensor, anchor: Tensor, region: Region) -> Tensor:
     """Log-probabilities of an actor as it will be released, [m, a].
 
     Which actions are at their limit is found without gradient; the others share what is left in
-    the actor's proportions, so the gradient flows through their ratios. More preference for an
-    action at its limit changes nothing. Less of it does, beyond some point: a decision that took
-    such an action and turned out badly has the gradient of the actor itself, which leads there.
+    the actor's proportions, so the gradient flows through their ratios. An action at its limit has
+    the gradient of the actor itself: what it is worth is learned all the same, or a first guess
+    that all are at their limits could never change.
 
     Args:
         log_table: the actor's own log-probabilities, [m, a].
         anchor: probabilities of the same contexts, [m, a].
         region: its limits.
-        advantage: of the decision that was taken in each context, [m]; None where nothing is
-            learned.
     """
     wanted = log_table.exp()
     limit = region.max_ratio * anchor
@@ -59,7 +55,4 @@ def held(
     inside = torch.where(full, found, scaled)
     released = (1.0 - region.explore) * inside + region.explore * anchor
     log_released = released.clamp_min(_LEAST).log()
-    if advantage is None:
-        return log_released
-    pulled = full & (advantage < 0.0)[:, None]
-    return log_released + torch.where(pulled, log_table - log_table.detach(), 0.0)
+    return log_released + torch.where(full, log_table - log_table.detach(), 0.0)

@@ -198,7 +198,7 @@ def _improve(
             part = batch.take(order[first : first + size])
             table = actor.log_probabilities(part.features, part.mask)
             if region is not None:
-                table = held(table, part.anchor, region, part.advantage)
+                table = held(table, part.anchor, region)
             loss, seen = clipped_loss(table, part, config.clip, config.entropy)
             if seen["kl"] > _SPARE_KL * config.target_kl:
                 return seen

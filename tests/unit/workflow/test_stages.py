@@ -10,6 +10,7 @@ import pytest
 
 from nurture_rl.bandits.linear_thompson import fit_linear_thompson
 from nurture_rl.rl.ppo import train_ppo
+from nurture_rl.workflow.learned_from_log import learned_from_log
 from nurture_rl.workflow.raw_folder import folder_hash
 from nurture_rl.workflow.stages import RECORD, Workshop
 
@@ -76,11 +77,9 @@ def test_a_folder_hash_follows_names_and_contents_alone(tmp_path: Path) -> None:
 
 
 def test_a_function_that_the_work_is_handed_counts_by_its_code(tmp_path: Path) -> None:
-    def work(learn: object, folder: Path) -> None: ...
-
     shop, _ = workshop(tmp_path)
     known = [
-        shop.known("policy", {}, partial(work, learn))["code"]
+        shop.known("policy", {}, partial(learned_from_log, None, learn))["code"]
         for learn in (fit_linear_thompson, train_ppo, fit_linear_thompson)
     ]
     assert known[0] == known[2] != known[1]

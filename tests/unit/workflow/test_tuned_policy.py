@@ -109,7 +109,7 @@ def test_a_bandit_tells_of_its_fit_once_and_ppo_of_every_iteration(
 
     def trained(*given: Any) -> None:
         for step in range(25):
-            given[-1](step, {"kl": step / 100})
+            given[3](step, {"kl": step / 100})
 
     monkeypatch.setattr(learned_from_log, "training_log", lambda *_: None)
     monkeypatch.setattr(learned_in_world, "save_scored", lambda *_: None)
@@ -129,3 +129,23 @@ def test_a_bandit_tells_of_its_fit_once_and_ppo_of_every_iteration(
     assert found[1] == [[step, {"kl": step / 100}] for step in range(25)]
     iterations = [line.strip() for line in said if "iteration" in line]
     assert iterations == ["iteration 10: kl 0.090", "iteration 20: kl 0.190"]
+
+
+def test_programs_are_searched_as_they_will_be_released(
+    worlds: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    free, held = folder(tmp_path / "free", CORE), folder(tmp_path / "held", COMPOSED)
+    values = [
+        [trial["value"] for trial in read(one / "search.json")["trials"]] for one in (free, held)
+    ]
+    assert values[0][0] != values[1][0]  # the first program, as it is and near the log
+
+
+def test_a_description_without_a_trust_region_around_its_learned_part_has_none() -> None:
+    journey = wishing_shop()
+    assert learned_in_world.region_of(CORE, journey) is None
+    assert learned_in_world.region_of({**COMPOSED, "policy": "drip"}, journey) is None
+    region = learned_in_world.region_of(COMPOSED, journey)
+    assert region is not None
+    assert (region.max_ratio, region.explore) == (4.0, 0.05)
+    assert dict(region.anchor.spec())["kind"] == "mixture"
