@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
@@ -18,12 +18,14 @@ from nurture_rl.learned.training_log import Progress
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import Spec
-from nurture_rl.rl.rule_search import TunedRules
 from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
 from nurture_rl.workflow.world_stage import learned_simulation
 
+if TYPE_CHECKING:
+    from nurture_rl.rl.rule_search import TunedRules
+
 LEARNED_PART = {"kind": "model", "name": CORE}
-Learn = Callable[[Simulation, Any, int, Progress, Region | None], ScoredPolicy | TunedRules]
+Learn = Callable[[Simulation, Any, int, Progress, Region | None], Union[ScoredPolicy, "TunedRules"]]
 
 
 def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> None:
@@ -38,11 +40,11 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     region = region_of(task.policy.spec, task.journey)
     made = learn(simulation, config, task.seed, telling(task.say, metrics), region)
     policy = task.policy
-    if isinstance(made, TunedRules):
+    if isinstance(made, ScoredPolicy):
+        save_scored(made, out / CORE)
+    else:
         (out / "search.json").write_text(json.dumps(asdict(made), indent=1) + "\n", "utf-8")
         policy = replace(policy, spec=_with_core(policy.spec, made.program))
-    else:
-        save_scored(made, out / CORE)
     write_policy(policy, metrics, out)
 
 

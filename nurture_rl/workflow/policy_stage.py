@@ -15,7 +15,7 @@ from nurture_rl.workflow.learners import LEARNERS, Source
 from nurture_rl.workflow.training import Training, write_policy
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.stages import Build, Workshop
+    from nurture_rl.workflow.stages import Workshop
 
 
 def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
@@ -27,31 +27,25 @@ def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
         config: settings of its learner; None where nothing is learned.
     """
     config = _for_estimand(config, task.journey)
-    inputs: dict[str, Any] = {
-        "policy": asdict(task.policy),
-        "from": None if config is None else _source(task).name,
-        "journey": task.journey.resolved,
-    }
-    if config is not None:
-        inputs |= {"config": asdict(config), "seed": task.seed, "held_out": task.held_out}
-    return workshop.stage(f"policy-{task.policy.name}", inputs, _build(task, config))
-
-
-def _source(task: Training) -> Path:
-    """The folder that the policy is learned from."""
-    if LEARNERS[task.policy.learner].source is Source.LOG:
-        return task.ingested
-    assert task.world is not None, f"policy {task.policy.name} is trained in a world, none given"
-    return task.world
-
-
-def _build(task: Training, config: Any) -> Build:
+    inputs: dict[str, Any] = {"policy": asdict(task.policy), "journey": task.journey.resolved}
+    name = f"policy-{task.policy.name}"
     if config is None:
-        return partial(write_policy, task.policy, [])
+        nothing = partial(write_policy, task.policy, [])
+        return workshop.stage(name, inputs | {"from": None}, nothing)
     learner = LEARNERS[task.policy.learner]
-    if learner.source is Source.LOG:
-        return partial(learned_from_log, task, learner.learn, config)
-    return partial(learned_in_world, task, learner.learn, config)
+    by_playing = learner.source is Source.WORLD
+    source = task.world if by_playing else task.ingested
+    assert source is not None, f"policy {task.policy.name} is trained in a world, none given"
+    learned = learned_in_world if by_playing else learned_from_log
+    inputs |= {
+        "from": source.name,
+        "config": asdict(config),
+        "seed": task.seed,
+        "held_out": task.held_out,
+    }
+    return workshop.stage(
+        name, inputs, partial(learned, task, learner.learn, config), learner.learn
+    )
 
 
 def _for_estimand(config: Any, journey: Journey) -> Any:

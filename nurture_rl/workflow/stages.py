@@ -6,11 +6,10 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from nurture_rl.logs.alone import alone
@@ -33,12 +32,14 @@ class Workshop:
     say: Say
     code: SourceTree = field(default_factory=installed_tree)
 
-    def stage(self, name: str, inputs: Mapping[str, Any], build: Build) -> Path:
+    def stage(
+        self, name: str, inputs: Mapping[str, Any], build: Build, *handed: Callable[..., Any]
+    ) -> Path:
         """The folder of a finished stage: an earlier one with equal inputs, or a fresh one.
 
-        Results of other code are not reused: of the module in which `build` is written, of those
-        of the functions that it is handed, and of all that these import. Another object of other
-        code that `build` is handed counts by `inputs` alone, so hand it values. Where another
+        Results of other code are not reused: of the modules in which `build` and what is `handed`
+        are written, and of all that these import. Another object of other code that `build` is
+        given counts by `inputs` alone, so give it values. Where another
         process works on the same stage, its result is waited for.
 
         Args:
@@ -46,8 +47,9 @@ class Workshop:
             inputs: everything the result depends on beside the code, as JSON values; folders of
                 earlier stages stand for their contents by their names.
             build: fills the folder it is given; an interruption leaves nothing behind.
+            handed: functions that `build` is handed and that do the work.
         """
-        known = self.known(name, inputs, build)
+        known = self.known(name, inputs, build, *handed)
         folder = self.folder(name, known)
         if not (folder / RECORD).is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -59,9 +61,12 @@ class Workshop:
         self.say(f"{name}: unchanged, using {folder.name}")
         return folder
 
-    def known(self, name: str, inputs: Mapping[str, Any], build: Build) -> dict[str, Any]:
+    def known(
+        self, name: str, inputs: Mapping[str, Any], build: Build, *handed: Callable[..., Any]
+    ) -> dict[str, Any]:
         """All that names a stage's folder: its name, the code behind it, its inputs."""
-        return {"stage": name, "code": self.code.hash_of(*_modules_of(build), _READER), **inputs}
+        modules = (_module_of(build), *(one.__module__ for one in handed))
+        return {"stage": name, "code": self.code.hash_of(*modules, _READER), **inputs}
 
     def folder(self, name: str, known: Mapping[str, Any]) -> Path:
         """Where the stage with these inputs lies, or will."""
@@ -83,12 +88,11 @@ class Workshop:
         self.say(f"{name}: done in {seconds} s")
 
 
-def _modules_of(build: Build) -> Iterator[str]:
-    """The module in which the work is written, and those of functions that it is handed."""
+def _module_of(build: Build) -> str:
+    """The module in which the work is written."""
     while isinstance(build, partial):
-        yield from (one.__module__ for one in build.args if isinstance(one, FunctionType))
         build = build.func
-    yield build.__module__
+    return build.__module__
 
 
 @lru_cache(maxsize=1)

@@ -90,4 +90,4 @@ def test_a_version_counts_where_the_library_computes(
 def test_the_packages_that_run_are_read_whole() -> None:
     found = installed_tree()
     assert {"nurture_envs.simulation", "nurture_rl.workflow.source_tree"} <= found.modules.keys()
-    assert "nurture_envs.loops.player" in found.reached("nurture_rl.workflow.ppo_policy")
+    assert "nurture_envs.loops.player" in found.reached("nurture_rl.rl.ppo")

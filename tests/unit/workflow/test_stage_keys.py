@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 CONFIGS = Path(__file__).parents[3] / "configs"
 PROGRAMS = {f"policy-{name}" for name in ("no_contact", "random", "drip", "rules", "expert")}
 IN_THE_WORLD = {"policy-ppo", "policy-tuned_rules"}
+LEARNED = {"policy-linear_thompson", *IN_THE_WORLD}
 JUDGED = {"evaluation", "release", "report"}
 PAGES = {"gap_page", "report"}
 AFTER_WORLD = {"gap", "gap_page", *IN_THE_WORLD, *JUDGED}
@@ -34,8 +35,8 @@ ALL = {"raw", "ingest", *AFTER_LOG, *PROGRAMS}
 
 # What a stage's work runs of `nurture_rl`, beside `errors` and `workflow`. A room more is an edit
 # more that redoes the stage.
-JUDGE = {"appraisal", "bandits", "interchange", "logs", "ope", "policies", "progress", "codec"}
-JUDGE |= {"rl", "simulator"}
+JUDGE = {"appraisal", "codec", "interchange", "learned", "logs", "ope", "policies", "progress"}
+JUDGE |= {"bandits", "simulator"}
 ROOMS = {
     "reference_log": {"logs", "policies"},
     "adapted_log": {"logs"},
@@ -46,9 +47,8 @@ ROOMS = {
     "gap": {"logs", "policies", "codec", "simulator"},
     "gap_page_stage": {"logs", "policies", "codec", "report", "simulator"},
     "training": set(),
-    "bandit_policy": {"bandits", "policies"},
-    "tuned_policy": {"logs", "policies", "rl", "simulator"},
-    "ppo_policy": {"logs", "policies", "rl", "simulator"},
+    "learned_from_log": {"bandits", "learned", "logs", "policies"},
+    "learned_in_world": {"learned", "logs", "policies", "simulator"},
     "judges": JUDGE,
     "release": {*JUDGE, "release"},
     "run_page": {"logs", "policies", "codec", "report", "simulator"},
@@ -61,9 +61,9 @@ class Planned(Workshop):
 
     built: dict[str, Build] = field(default_factory=dict)
 
-    def stage(self, name: str, inputs: Any, build: Build) -> Path:
+    def stage(self, name: str, inputs: Any, build: Build, *handed: Any) -> Path:
         self.built[name] = build
-        return self.folder(name, self.known(name, inputs, build))
+        return self.folder(name, self.known(name, inputs, build, *handed))
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def read(source: Path) -> SourceTree:
         ("nurture_rl/rl/ppo.py", {"policy-ppo", *JUDGED}),
         ("nurture_rl/rl/rule_search.py", {"policy-tuned_rules", *JUDGED}),
         ("nurture_rl/bandits/action_design.py", {"policy-linear_thompson", *JUDGED}),
+        ("nurture_rl/learned/scored.py", {*LEARNED, *JUDGED}),
         ("nurture_rl/simulator/gap/report.py", {"gap", "release", *PAGES}),
         ("nurture_rl/simulator/fit.py", {"world", *AFTER_WORLD}),
         ("nurture_rl/features/table.py", {"ingest", *AFTER_LOG}),

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from nurture_rl.bandits.linear_thompson import fit_linear_thompson
-from nurture_rl.rl.ppo import train_ppo
-from nurture_rl.workflow.learned_from_log import learned_from_log
 from nurture_rl.workflow.raw_folder import folder_hash
 from nurture_rl.workflow.stages import RECORD, Workshop
 
@@ -74,12 +70,3 @@ def test_a_folder_hash_follows_names_and_contents_alone(tmp_path: Path) -> None:
     (tmp_path / "one" / "a.csv").rename(tmp_path / "one" / "b.csv")
     (tmp_path / "two" / "a.csv").write_text("1", "utf-8")
     assert folder_hash(tmp_path / "one") != folder_hash(tmp_path / "two")
-
-
-def test_a_function_that_the_work_is_handed_counts_by_its_code(tmp_path: Path) -> None:
-    shop, _ = workshop(tmp_path)
-    known = [
-        shop.known("policy", {}, partial(learned_from_log, None, learn))["code"]
-        for learn in (fit_linear_thompson, train_ppo, fit_linear_thompson)
-    ]
-    assert known[0] == known[2] != known[1]

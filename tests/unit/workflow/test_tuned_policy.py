@@ -102,14 +102,17 @@ def test_another_seed_or_pessimism_is_another_search(
 def test_a_bandit_tells_of_its_fit_once_and_ppo_of_every_iteration(
     worlds: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    module = ScoredModule((np.zeros(1), np.ones(1)), [], np.zeros((1, 2, 2)), Vote())
+    policy = ScoredPolicy("hash", ("x",), module, {"rows": 100.0})
+
     def fitted(log: None, config: Any, seed: int, progress: Any) -> ScoredPolicy:
         progress(0, {"rows": 100.0})
-        module = ScoredModule((np.zeros(1), np.ones(1)), [], np.zeros((1, 2, 2)), Vote())
-        return ScoredPolicy("hash", ("x",), module, {"rows": 100.0})
+        return policy
 
-    def trained(*given: Any) -> None:
+    def trained(*given: Any) -> ScoredPolicy:
         for step in range(25):
             given[3](step, {"kl": step / 100})
+        return policy
 
     monkeypatch.setattr(learned_from_log, "training_log", lambda *_: None)
     monkeypatch.setattr(learned_in_world, "save_scored", lambda *_: None)
@@ -119,10 +122,8 @@ def test_a_bandit_tells_of_its_fit_once_and_ppo_of_every_iteration(
     said: list[str] = []
     found = []
     for learner, config in (("linear_thompson", LinearThompsonConfig()), ("ppo", PPOConfig())):
-        policy = PolicyConfig(name=learner, learner=learner, spec=CORE)
-        task = Training(
-            policy, wishing_shop(), Path("ingested"), Path("world"), 0.5, 0, said.append
-        )
+        asked = PolicyConfig(name=learner, learner=learner, spec=CORE)
+        task = Training(asked, wishing_shop(), Path("ingested"), Path("world"), 0.5, 0, said.append)
         made = learned_policy(Workshop(tmp_path, said.append), task, config)
         found.append(read(made / "metrics.json"))
     assert found[0] == [[0, {"rows": 100.0}]]
