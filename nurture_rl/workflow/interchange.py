@@ -51,7 +51,7 @@ class InterchangeConfig(RunConfig):
     """A run's settings, and what to write from it."""
 
     format: str = "minari"  # one of FORMATS
-    out: str = "exported"  # folder
+    out: str = "episodes"  # folder
     episodes: str = "log"  # one of EPISODES: logged, or played by `policy` in a world
     contacts: str = "training"  # one of CONTACTS; whose logged episodes
     played: int = 1000  # contacts that are played
