@@ -15,7 +15,7 @@ from nurture_rl.bandits.linear_thompson import (
 )
 from nurture_rl.bandits.linear_thompson_files import save_linear_thompson
 from nurture_rl.bandits.returns import returns_to_go
-from nurture_rl.workflow.decisions import finished_episodes, load_decisions, training_rows
+from nurture_rl.decisions import finished_episodes, load_decisions, training_rows
 from nurture_rl.workflow.training import Training, write_policy
 
 
