@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -50,15 +51,20 @@ class Decisions:
     available: BoolArray  # [N], the contact could be reached in the bin
     held_out: BoolArray  # [N], the contact, with its account, is kept for evaluation
     age: IntArray  # [N], whole bins passed since the decision's; -1: open or never carried out
-    event_delay: IntArray | None  # [N, c], bins until an outcome was known, -1: no event
+    event_delay: IntArray | None  # [N, c], bins until known, -1: no event; None: the log is silent
     when: IntArray  # [N], local day of the decision, days since 1970
 
     def take(self, rows: IntArray | BoolArray) -> Self:
         """Some of the decisions; episodes are numbered anew."""
-        parts = {one.name: getattr(self, one.name) for one in fields(Decisions)}
-        parts = {name: part[rows] for name, part in parts.items() if part is not None}
+        parts = picked(self, [one.name for one in fields(Decisions)], rows)
         parts["episode"] = np.unique(parts["episode"], return_inverse=True)[1]
         return replace(self, **parts)
+
+
+def picked(record: Any, names: Iterable[str], rows: IntArray | BoolArray) -> dict[str, Any]:
+    """Some rows of a record's columns, by name; a column that is not there stays so."""
+    columns = {name: getattr(record, name) for name in names}
+    return {name: None if part is None else part[rows] for name, part in columns.items()}
 
 
 def load_decisions(ingested: Path, journey: Journey, held_out: float) -> Decisions:

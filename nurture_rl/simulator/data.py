@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from nurture_envs.worlds.learned import StartTable
-from nurture_rl.decisions import BoolArray, Decisions, FloatArray, IntArray
+from nurture_rl.decisions import BoolArray, Decisions, FloatArray, IntArray, picked
 from nurture_rl.errors import FitError, ShapeError
 
 _FEWEST_CONTACTS = 10  # below, a part of the split would hold a single contact
@@ -29,11 +29,7 @@ class WorldData(Decisions):
 
     def take(self, rows: IntArray | BoolArray) -> WorldData:
         """Some of the rows; starts and delays stay."""
-        return replace(
-            Decisions.take(self, rows),
-            weight=None if self.weight is None else self.weight[rows],
-            exposure=None if self.exposure is None else self.exposure[rows],
-        )
+        return replace(Decisions.take(self, rows), **picked(self, ("weight", "exposure"), rows))
 
     @property
     def usable(self) -> BoolArray:
