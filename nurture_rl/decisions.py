@@ -27,7 +27,6 @@ from nurture_rl.errors import FitError, LogError, ShapeError
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-LONG_AGO = 1_000_000  # bins: the age of a decision of which all is known
 
 
 @dataclass(frozen=True, slots=True, eq=False)

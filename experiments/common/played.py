@@ -18,9 +18,10 @@ from nurture_envs.simulation_state import PolicyInput, SimulationState
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
 from nurture_envs.worlds.learned import StartTable
 from nurture_envs.worlds.world import Start
-from nurture_rl.decisions import LONG_AGO, BoolArray, FloatArray
+from nurture_rl.decisions import BoolArray, FloatArray
 from nurture_rl.simulator.data import WorldData
 
+LONG_AGO = 1_000_000  # bins: the age of decisions of which all is known
 _BLOCK = 4096
 _INSIDER_STREAM = 17
 

@@ -71,7 +71,20 @@ def evaluation_log(
 ) -> EvaluationLog:
     """Check logged decisions and make them an `EvaluationLog`.
 
-    The arguments are the fields of `EvaluationLog`, which say meaning, shape and unit.
+    Args:
+        features: context of each decision, [N, d].
+        mask: legal actions, [N, a].
+        action: logged action, position in the catalogue, [N].
+        propensity: logging probability of the logged action, NaN where it is missing, [N].
+        reward: of the decision, in `unit`, [N].
+        episode: 0 .. E-1 without gaps, non-decreasing, [N].
+        step: bin of the decision, increasing inside an episode, [N].
+        cluster: account of each episode, or its contact where there is none, [E].
+        terminal: nothing follows because the world ended, [N].
+        action_factors: factor columns of the catalogue, [a, k].
+        discount: per bin, in (0, 1].
+        unit: what a reward is counted in, such as "EUR".
+        logged_probabilities: the logging policy's whole distribution, [N, a].
 
     Raises:
         LogError: no row, rows out of order, gaps in episode numbers, rewards or features that are

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from experiments.common.played import LONG_AGO
 from nurture_envs.clock import DAY_US
 from nurture_envs.features import NEVER, FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import parse_journey
 from nurture_envs.worlds.learned import StartTable
-from nurture_rl.decisions import LONG_AGO
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.fit import FittedWorld, WorldConfig, fit_world
 from nurture_rl.simulator.network_training import TrainingConfig

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nurture_rl.decisions import LONG_AGO
+from experiments.common.played import LONG_AGO
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.delays import (
