@@ -18,8 +18,10 @@ from nurture_envs.simulation_state import PolicyInput, SimulationState
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
 from nurture_envs.worlds.learned import StartTable
 from nurture_envs.worlds.world import Start
-from nurture_rl.simulator.data import BoolArray, FloatArray, WorldData
+from nurture_rl.decisions import BoolArray, FloatArray
+from nurture_rl.simulator.data import WorldData
 
+LONG_AGO = 1_000_000  # bins: the age of decisions of which all is known
 _BLOCK = 4096
 _INSIDER_STREAM = 17
 
@@ -82,8 +84,8 @@ def played_data(
             and what was not recorded yet are missing. None: long after the last event.
 
     Returns:
-        Decisions sorted by contact and bin; `cluster` is the contact's row among the n. Without
-        `until_day`, `age` is None.
+        Decisions sorted by contact and bin; `cluster` is the contact's row among the n. Rewards are
+        not told.
     """
     keys = population_keys(seed, n, simulation.device)
     blocks = range(0, n, _BLOCK)
@@ -99,11 +101,17 @@ def played_data(
     rows = {name: column[order] for name, column in rows.items()}
     available = _available(simulation, rows["mask"])
     seen, first = np.unique(rows["contact"], return_index=True)
+    n, alone = len(rows["step"]), rows["contact"]
     return WorldData(
         features=rows["features"],
         action=rows["action"],
-        cluster=rows["contact"],
+        reward=np.zeros(n),
+        contact=alone,
+        cluster=alone,
+        episode=alone,
         step=rows["step"],
+        terminal=np.append(alone[1:] != alone[:-1], True),
+        held_out=np.zeros(n, bool),
         available=available,
         starts=_starts(simulation, keys[torch.as_tensor(seen)], available[first]),
         mask=rows["mask"],
@@ -170,7 +178,9 @@ def _followed(
     amounts = rows["amounts"].astype(np.float64)
     delay = np.where(amounts != 0.0, rows["delays"], -1)
     if until_day is None:
-        return {"amounts": amounts, "event_delay": delay, "matured": np.ones(len(delay), bool)}
+        old, known = np.full(len(delay), LONG_AGO), np.ones(len(delay), bool)
+        told = {"amounts": amounts, "event_delay": delay, "age": old}
+        return {**told, "matured": known, "complete": known}
     clock = simulation.spec.clock
     midnight = np.full(len(delay), until_day * DAY_US)
     age = clock.bin_of(midnight, rows["anchor_us"]) - rows["step"] - 1
@@ -180,6 +190,7 @@ def _followed(
         "event_delay": np.where(known, delay, -1),
         "age": age,
         "matured": age >= max(simulation.journey.delays),
+        "complete": age + rows["step"] >= clock.horizon - 1 + max(simulation.journey.delays),
     }
 
 

@@ -19,7 +19,8 @@ from nurture_envs.worlds.heads import Heads
 from nurture_envs.worlds.inbound_lead import InboundLeadParams, InboundLeadWorld
 from nurture_envs.worlds.learned import LearnedWorld
 from nurture_envs.worlds.world import View
-from nurture_rl.simulator.data import BoolArray, FloatArray, WorldData
+from nurture_rl.decisions import BoolArray, FloatArray
+from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.fit import WorldConfig, fit_world
 from nurture_rl.simulator.training_data import training_data
 
@@ -194,7 +195,6 @@ def _meetings(
 
 def _open(data: WorldData, policy: Picker) -> BoolArray:
     """Decisions in which the message could be sent."""
-    assert data.mask is not None  # played logs say what was legal
     return np.asarray(data.mask[:, policy.sends].any(axis=1))
 
 

@@ -13,10 +13,10 @@ from omegaconf import DictConfig
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_rl.appraisal.estimation import EvaluationConfig, evaluate_policies
+from nurture_rl.decisions import load_decisions
 from nurture_rl.errors import NurtureError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.config import settings
-from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.held_out import held_out_log
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.settings_schema import register_schemas

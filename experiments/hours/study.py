@@ -140,7 +140,6 @@ def learned_hours(
 def slots_sent(log: WorldData, catalog: ActionCatalog) -> NDArray[np.bool_]:
     """Hours of the week at which the log sends, [7, 24]."""
     timed = (catalog.routed("send") & (catalog.slots != NOW))[log.action]
-    assert log.when is not None  # played logs say what day it was
     hour, day = catalog.slots[log.action[timed]], weekday_of(log.when[timed] * DAY_US)
     sent = np.zeros(SHAPE, bool)
     sent[day, hour] = True

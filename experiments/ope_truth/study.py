@@ -17,6 +17,7 @@ from experiments.world_ranking.study import LOGGING
 from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
 from nurture_rl import ope
+from nurture_rl.decisions import load_decisions
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.rare_outcomes import rare_outcomes
 from nurture_rl.ope.diagnostics import OverlapThresholds, overlap
@@ -26,7 +27,6 @@ from nurture_rl.ope.targets import target_on_log
 from nurture_rl.ope.value_model import ValueModelConfig, fit_value, value_design
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.collect import raw_log
-from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.held_out import held_out_log
 from nurture_rl.workflow.ingestion import ingest
 from nurture_rl.workflow.run_config import DataConfig

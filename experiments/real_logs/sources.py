@@ -18,6 +18,7 @@ from experiments.real_logs.open_bandit import (
 from experiments.real_logs.study import Known, RealCase, matched_value, mean_of
 from experiments.real_logs.upworthy import HeadlineTests, read_tests, split_impressions
 from nurture_envs.journey import Journey
+from nurture_rl.decisions import Decisions
 from nurture_rl.ope.log import (
     BoolArray,
     EvaluationLog,
@@ -27,7 +28,6 @@ from nurture_rl.ope.log import (
     first_rows,
 )
 from nurture_rl.policies.policy import Policy, certain
-from nurture_rl.workflow.decisions import Decisions
 from nurture_rl.workflow.held_out import held_out_log
 
 DRAWN_SHARE = 0.004  # of the headline impressions, about 240,000, make the log

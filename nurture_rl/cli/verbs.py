@@ -174,7 +174,7 @@ _ALL = (
         makes="events, contacts and decisions (Parquet or CSV)",
         examples=(
             "nurture export_log store=runs/store.db out=exported",
-            "nurture export_log store=runs/store.db out=exported format=csv",
+            "nurture export_log store=runs/store.db out=tables format=csv",
         ),
         settings="nurture_rl.serving.export:ExportOptions",
         work="nurture_rl.serving.export:export",
@@ -183,7 +183,7 @@ _ALL = (
     Verb(
         name="replay",
         summary="makes a server's decisions again and compares them bit for bit",
-        reads="a bundle, and what `export_log` wrote",
+        reads="a bundle, and what `export_log` wrote (Parquet)",
         makes="nothing: it counts the decisions that came out again",
         examples=(
             "nurture replay bundle=released/bundle log=exported",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nurture_rl.decisions import picked
 from nurture_rl.errors import ActionError, LogError, PropensityError, ShapeError
 from nurture_rl.ope.log_checks import TOLERANCE, require_probabilities
 from nurture_rl.wording import counted, plural
@@ -14,6 +15,8 @@ from nurture_rl.wording import counted, plural
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+_BY_ROW = ("features", "action", "propensity", "reward", "episode", "step", "terminal")
+_BY_ACTION = ("mask", "logged_probabilities")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,20 +190,9 @@ def take_episodes(log: EvaluationLog, index: ArrayLike) -> EvaluationLog:
     offset = np.concatenate([[0], np.cumsum(length)[:-1]])
     within = np.arange(length.sum()) - np.repeat(offset, length)
     rows = np.repeat(first_rows(log)[chosen], length) + within
-    logged = log.logged_probabilities
-    return replace(
-        log,
-        features=log.features[rows],
-        mask=log.mask[rows],
-        action=log.action[rows],
-        propensity=log.propensity[rows],
-        logged_probabilities=None if logged is None else logged[rows],
-        reward=log.reward[rows],
-        episode=np.repeat(np.arange(chosen.size, dtype=np.int64), length),
-        step=log.step[rows],
-        cluster=log.cluster[chosen],
-        terminal=log.terminal[rows],
-    )
+    numbers = np.repeat(np.arange(chosen.size, dtype=np.int64), length)
+    parts = picked(log, (*_BY_ROW, *_BY_ACTION), rows)
+    return replace(log, **parts | {"episode": numbers, "cluster": log.cluster[chosen]})
 
 
 def require_valid(log: EvaluationLog) -> None:
@@ -221,23 +213,16 @@ def _require_shapes(log: EvaluationLog) -> None:
         raise ShapeError("features, mask and action_factors must be [N, d], [N, a] and [a, k]")
     a = log.mask.shape[1]
     expected = {
+        **dict.fromkeys(_BY_ROW, (n,)),
+        **dict.fromkeys(_BY_ACTION, (n, a)),
         "features": (n, log.features.shape[1]),
-        "mask": (n, a),
-        "action": (n,),
-        "propensity": (n,),
-        "reward": (n,),
-        "episode": (n,),
-        "step": (n,),
-        "terminal": (n,),
         "cluster": (log.cluster.size,),
         "action_factors": (a, log.action_factors.shape[1]),
     }
-    if log.logged_probabilities is not None:
-        expected["logged_probabilities"] = (n, a)
     wrong = [
-        f"{name} {getattr(log, name).shape} instead of {shape}"
+        f"{name} {part.shape} instead of {shape}"
         for name, shape in expected.items()
-        if getattr(log, name).shape != shape
+        if (part := getattr(log, name)) is not None and part.shape != shape
     ]
     if wrong:
         raise ShapeError(f"{n} actions were given, so expected other shapes: {'; '.join(wrong)}")

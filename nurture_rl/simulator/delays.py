@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.journey import Journey
+from nurture_rl.decisions import FloatArray, IntArray
 from nurture_rl.errors import FitError, ShapeError
-from nurture_rl.simulator.data import FloatArray, IntArray, WorldData
+from nurture_rl.simulator.data import WorldData
 
 _FEWEST_EVENTS = 20  # of a channel, below which its declared delay is believed
 _FEWEST_AT_RISK = 20  # events, below which one of them decides the whole distribution
@@ -94,7 +95,7 @@ def estimate_delays(data: WorldData, journey: Journey, tail: float = 1e-3) -> Re
     """The recording delays of every channel that contacts make, from the events seen so far.
 
     Args:
-        data: logged decisions with `event_delay`, and `age` unless the log saw everything.
+        data: logged decisions with `event_delay`.
         journey: its declared delays hold for what actions make, and for channels of fewer than
             20 events.
         tail: largest share of events that are counted at the last delay although they were later;
@@ -108,7 +109,7 @@ def estimate_delays(data: WorldData, journey: Journey, tail: float = 1e-3) -> Re
             "recording delays need the time each event was recorded; make the decision table "
             "anew, or believe the declared delays"
         )
-    age = np.full(len(data.action), np.iinfo(np.int64).max) if data.age is None else data.age
+    age = data.age
     delays = declared(journey)
     columns = list(delays.chance.T)
     events = np.zeros(len(columns), np.int64)
@@ -131,7 +132,7 @@ def observed(data: WorldData, delays: RecordingDelays) -> WorldData:
     With these weights the latest bins can be used, and an event that is not known yet does not
     count as one that did not happen. Rows of bins that are still open are not usable.
     """
-    if data.age is None or data.event_delay is None:
+    if data.event_delay is None:
         return replace(data, delays=delays.chance)
     known = data.event_delay <= data.age[:, None]
     return replace(

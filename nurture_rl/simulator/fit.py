@@ -15,6 +15,7 @@ from nurture_envs.worlds.embedding import ActionColumns
 from nurture_envs.worlds.heads import Heads, ModelSizes, ResponseModel
 from nurture_envs.worlds.learned import LearnedWorld
 from nurture_envs.worlds.world import declared_delays
+from nurture_rl.decisions import FloatArray, IntArray
 from nurture_rl.errors import FitError
 from nurture_rl.simulator.calibration import Calibration
 from nurture_rl.simulator.chains import hard_requirements
@@ -29,14 +30,7 @@ from nurture_rl.simulator.counted_tables import (
     standard_values,
     value_scales,
 )
-from nurture_rl.simulator.data import (
-    ContactSplit,
-    FloatArray,
-    IntArray,
-    WorldData,
-    require_world_data,
-    split_contacts,
-)
+from nurture_rl.simulator.data import ContactSplit, WorldData, require_world_data, split_contacts
 from nurture_rl.simulator.initial import bootstrap, initialise
 from nurture_rl.simulator.judging import judge
 from nurture_rl.simulator.network_training import Progress, TrainingConfig, TrainingRows
@@ -95,10 +89,10 @@ def fit_world(
         progress: called after each epoch with its number and the tuning loss.
 
     Raises:
-        ShapeError: an array does not fit the journey.
+        ShapeError: weights or exposures do not fit the log.
         FitError: too few contacts, no member, or values that cannot be used.
     """
-    require_world_data(data, journey)
+    require_world_data(data)
     if config.members < 1:
         raise FitError(f"a world needs at least 1 member, got {config.members}; set `members`")
     split = split_contacts(data, np.random.default_rng(seed))

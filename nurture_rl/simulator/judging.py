@@ -9,8 +9,9 @@ import torch
 
 from nurture_envs.worlds.heads import Heads
 from nurture_envs.worlds.learned import LearnedWorld
+from nurture_rl.decisions import IntArray
 from nurture_rl.simulator.calibration import Calibration, head_calibration
-from nurture_rl.simulator.data import ContactSplit, IntArray, WorldData
+from nurture_rl.simulator.data import ContactSplit, WorldData
 from nurture_rl.simulator.later_days import split_days, unseen_rows
 
 _FEWEST_CONTACTS = 10  # judged on fewer, a world is judged on who they happened to be

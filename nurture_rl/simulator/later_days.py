@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nurture_rl.simulator.data import IntArray, WorldData
+from nurture_rl.decisions import IntArray
+from nurture_rl.simulator.data import WorldData
 
 _EARLY = 0.8  # of the calendar days
 _FEWEST_CONTACTS = 10  # a world cannot be fitted to, or judged on, fewer
@@ -25,11 +26,10 @@ def split_days(data: WorldData, share: float = _EARLY) -> DaySplit | None:
     """Usable rows of the first `share` of the calendar days, and of the days after.
 
     Returns:
-        None where the log does not say when decisions were made, or has fewer than ten contacts on
-        a side: a campaign of one day has no later days.
+        None where a side has fewer than ten contacts: a campaign of one day has no later days.
     """
     rows = np.flatnonzero(data.usable)
-    if data.when is None or not len(rows):
+    if not len(rows):
         return None
     when = data.when[rows]
     first, last = int(when.min()), int(when.max())

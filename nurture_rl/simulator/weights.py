@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nurture_rl.decisions import BoolArray, FloatArray, IntArray
 from nurture_rl.errors import FitError
-from nurture_rl.simulator.data import BoolArray, FloatArray, IntArray, WorldData
+from nurture_rl.simulator.data import WorldData
 
 _LARGEST = 20.0  # times the mean weight; above, a row stands for too many
 _LEAST_EFFECTIVE = 0.2  # share of the rows that weighting should leave
@@ -133,20 +134,14 @@ def fitted_propensities(
 
 def _legal(data: WorldData) -> BoolArray:
     """Actions that could be taken; one that was logged could be."""
-    if data.mask is not None:
-        legal = data.mask | ~data.mask.any(axis=1, keepdims=True)
-    else:
-        actions = 1 + int(data.action.max())
-        width = actions if data.probabilities is None else data.probabilities.shape[1]
-        legal = np.ones((len(data.action), width), bool)
+    legal = data.mask | ~data.mask.any(axis=1, keepdims=True)
     legal[np.arange(len(data.action)), data.action] = True
     return legal
 
 
 def _propensities(data: WorldData, legal: BoolArray) -> tuple[FloatArray, BoolArray]:
     """Chance of the action of each row, and where it was fitted; both [N]."""
-    n = len(data.action)
-    logged = np.full(n, np.nan) if data.propensity is None else data.propensity
+    n, logged = len(data.action), data.propensity
     missing = np.isnan(logged)
     wrong = ~missing & ~((logged > 0.0) & (logged <= 1.0))
     if wrong.any():

@@ -13,6 +13,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.codec import to_record
+from nurture_rl.decisions import load_decisions
 from nurture_rl.errors import FitError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
@@ -20,8 +21,7 @@ from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.report import reality_gap
 from nurture_rl.simulator.gap.trust import Cause, GapVerdict, NamedCause, verdict
 from nurture_rl.simulator.world_files import load_learned_world
-from nurture_rl.workflow.decisions import load_decisions
-from nurture_rl.workflow.world_stage import start_table, world_data
+from nurture_rl.workflow.world_stage import start_table
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings
@@ -52,7 +52,7 @@ def gap_report(
     def build(out: Path) -> None:
         decisions = load_decisions(ingested, journey, data.held_out)
         starts = start_table(ingested, data.held_out, held_out=True)
-        held_out = world_data(decisions.take(decisions.held_out), starts)
+        held_out = WorldData.of(decisions.take(decisions.held_out), starts)
         policy = known_logging(data.logging, journey, held_out)
         if policy is None:
             workshop.say("  the logging policy is estimated from the log")
@@ -74,15 +74,12 @@ def known_logging(described: Any, journey: Journey, held_out: WorldData) -> Poli
 
     A log of which no propensity is known contradicts no policy.
     """
-    if described is None or held_out.mask is None:
+    if described is None:
         return None
     context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
     policy = build_policy(described, context)
-    known = np.zeros(len(held_out.action), bool)
-    if held_out.propensity is not None:
-        known = np.isfinite(held_out.propensity)
-    rows = np.flatnonzero(known)[:_SHOWN]
-    if held_out.propensity is None or not rows.size:
+    rows = np.flatnonzero(np.isfinite(held_out.propensity))[:_SHOWN]
+    if not rows.size:
         return policy
     table = policy.action_probabilities(held_out.features[rows], held_out.mask[rows])
     told = table[np.arange(len(rows)), held_out.action[rows]]

@@ -6,13 +6,14 @@ import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
+from nurture_rl.decisions import BoolArray, Decisions, FloatArray, whole_episodes
 from nurture_rl.errors import FitError
 from nurture_rl.ope.censoring import RunningLog, followup
 from nurture_rl.ope.log import EvaluationLog, as_single_decisions, evaluation_log
-from nurture_rl.workflow.decisions import BoolArray, Decisions, FloatArray, whole_episodes
 
 
-def _known(decisions: Decisions, journey: Journey) -> BoolArray:
+def known_rows(decisions: Decisions, journey: Journey) -> BoolArray:
+    """Rows whose worth is known: of whole episodes, or matured where each is judged by itself."""
     return decisions.matured if journey.estimand == "per_decision" else whole_episodes(decisions)
 
 
@@ -26,7 +27,7 @@ def held_out_rows(decisions: Decisions, journey: Journey) -> BoolArray:
     Raises:
         FitError: no held-out contact's outcome is known yet.
     """
-    rows = decisions.held_out & _known(decisions, journey)
+    rows = decisions.held_out & known_rows(decisions, journey)
     if not rows.any():
         raise FitError(
             "no held-out contact's episode is over, so nothing can be evaluated; wait for the "
@@ -50,7 +51,8 @@ def held_out_log(
         PropensityError: a propensity is missing.
     """
     rows = held_out_rows(decisions, journey)
-    log = _evaluation_log(decisions.take(rows), journey, None if reward is None else reward[rows])
+    kept = decisions.take(rows)
+    log = evaluation_view(kept, journey, None if reward is None else reward[rows])
     return as_single_decisions(log) if journey.estimand == "per_decision" else log
 
 
@@ -83,14 +85,20 @@ def running_log(decisions: Decisions, journey: Journey) -> tuple[RunningLog, Boo
     age = followed[decisions.episode] - place
     rows = decisions.held_out & (age >= 0)
     kept = decisions.take(rows)
-    log = _evaluation_log(kept, journey, None)
+    log = evaluation_view(kept, journey)
     lasts = np.maximum(ActionCatalog.of(journey).pause_bins[kept.action], 1)
     running = RunningLog(log, followup(log, age[rows], horizon, settle, lasts=lasts))
     return None if running.followed.observed.all() else (running, rows)
 
 
-def _evaluation_log(kept: Decisions, journey: Journey, reward: FloatArray | None) -> EvaluationLog:
-    """Decisions of one side as estimators read them, with another outcome than the reward or it."""
+def evaluation_view(
+    kept: Decisions, journey: Journey, reward: FloatArray | None = None
+) -> EvaluationLog:
+    """Whole episodes as estimators read them, with another outcome than the reward or it.
+
+    Raises:
+        PropensityError: a propensity is missing.
+    """
     catalog = ActionCatalog.of(journey)
     _, first = np.unique(kept.episode, return_index=True)
     return evaluation_log(

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
+from nurture_rl.decisions import held_out_share
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.features import DecisionTable, decision_table
 from nurture_rl.features.attributes import unknown_levels
@@ -28,7 +29,6 @@ from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.stray import lone_end
 from nurture_rl.logs.summary import IngestSummary
 from nurture_rl.wording import counted
-from nurture_rl.workflow.decisions import held_out_share
 from nurture_rl.workflow.raw_folder import raw_tables, require_unchanged, write_json
 from nurture_rl.workflow.refusals import known_bad, refusals, settle, told, too_many
 

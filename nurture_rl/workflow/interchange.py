@@ -20,6 +20,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import utc_microseconds
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
+from nurture_rl.decisions import Decisions, load_decisions
 from nurture_rl.errors import ConfigError, FitError
 from nurture_rl.features.bins import bin_log
 from nurture_rl.features.query import feature_matrix
@@ -27,14 +28,14 @@ from nurture_rl.interchange.d3rlpy_files import write_d3rlpy
 from nurture_rl.interchange.episodes import Episodes, Subject, episodes_of
 from nurture_rl.interchange.minari_files import write_minari
 from nurture_rl.interchange.played import played_episodes
-from nurture_rl.ope.log import as_single_decisions, evaluation_log, first_rows
+from nurture_rl.ope.log import as_single_decisions, first_rows
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import settings
-from nurture_rl.workflow.decisions import Decisions, load_decisions
+from nurture_rl.workflow.held_out import evaluation_view, known_rows
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
@@ -51,7 +52,7 @@ class InterchangeConfig(RunConfig):
     """A run's settings, and what to write from it."""
 
     format: str = "minari"  # one of FORMATS
-    out: str = "exported"  # folder
+    out: str = "episodes"  # folder
     episodes: str = "log"  # one of EPISODES: logged, or played by `policy` in a world
     contacts: str = "training"  # one of CONTACTS; whose logged episodes
     played: int = 1000  # contacts that are played
@@ -140,32 +141,16 @@ def logged_episodes(
     decisions = load_decisions(ingested, journey, held_out)
     following = _following(decisions, _after_episodes(ingested, journey, default_zone))
     side = {"training": ~decisions.held_out, "held_out": decisions.held_out}.get(contacts, True)
-    broken = np.bincount(decisions.episode, weights=~decisions.complete) > 0
-    single = journey.estimand == "per_decision"
-    rows = np.asarray(side & (decisions.matured if single else ~broken[decisions.episode]))
+    rows = np.asarray(side & known_rows(decisions, journey))
     if not rows.any():
         raise FitError(
             f"no episode of the {contacts} contacts is over, so there is nothing to write; wait "
             "for the horizon to pass, or say until when the log is complete (data.complete_until)"
         )
-    kept, catalog = decisions.take(rows), ActionCatalog.of(journey)
-    _, first = np.unique(kept.episode, return_index=True)
-    log = evaluation_log(
-        features=kept.features,
-        mask=kept.mask,
-        action=kept.action,
-        propensity=kept.propensity,
-        logged_probabilities=kept.probabilities,
-        reward=kept.reward,
-        episode=kept.episode,
-        step=kept.step,
-        cluster=kept.cluster[first],
-        terminal=kept.terminal,
-        action_factors=catalog.factors,
-        discount=journey.reward.discount,
-        unit=journey.reward.unit,
-    )
-    log = as_single_decisions(log) if single else log
+    kept = decisions.take(rows)
+    log = evaluation_view(kept, journey)
+    log = replace(log, cluster=kept.cluster[first_rows(log)])  # as the whole log numbers them
+    log = as_single_decisions(log) if journey.estimand == "per_decision" else log
     last = np.append(first_rows(log)[1:], log.n_rows) - 1
     return episodes_of(log, following[rows][last], Subject.of(journey))
 

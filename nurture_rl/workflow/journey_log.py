@@ -15,10 +15,10 @@ from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.appraisal.kpis import KpiQuestion
 from nurture_rl.appraisal.risk.harm_limits import Limit
 from nurture_rl.appraisal.risk_profile import LogAnnotations, StillRunning
+from nurture_rl.decisions import Decisions
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.policies.policy import FloatArray, Policy
 from nurture_rl.workflow.bar import Field, field_of
-from nurture_rl.workflow.decisions import Decisions
 from nurture_rl.workflow.held_out import held_out_log, held_out_rows, running_log
 from nurture_rl.workflow.ope_log import Labels, few_levels
 

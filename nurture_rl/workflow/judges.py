@@ -16,10 +16,10 @@ from nurture_envs.worlds.reference import reference_world
 from nurture_rl.appraisal.appraise import appraise
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.codec import read_record, write_record
+from nurture_rl.decisions import Decisions, load_decisions
 from nurture_rl.policies.policy import Policy
 from nurture_rl.simulator.world_files import load_learned_world
 from nurture_rl.workflow.bar import Bar, bar_of
-from nurture_rl.workflow.decisions import Decisions, load_decisions
 from nurture_rl.workflow.journey_log import field_on, held_out
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.simulated import WorldJudge, judged, staged

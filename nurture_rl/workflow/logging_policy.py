@@ -13,12 +13,12 @@ import numpy as np
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
+from nurture_rl.decisions import Decisions, load_decisions
 from nurture_rl.errors import ConfigError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.composition import Mixture
 from nurture_rl.policies.policy import BoolArray, Policy, PolicyError
 from nurture_rl.simulator.softmax_fit import Seen, fit_softmax
-from nurture_rl.workflow.decisions import Decisions, load_decisions
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from nurture_rl.decisions import load_decisions
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.interchange.admission import admit
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback_file
@@ -24,7 +25,6 @@ from nurture_rl.interchange.logged_rows import LoggedRows, RefusedRow
 from nurture_rl.wording import counted
 from nurture_rl.workflow.bar import bar_of
 from nurture_rl.workflow.config import record
-from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.journey_log import field_on, held_out
 from nurture_rl.workflow.journey_targets import journey_targets
 from nurture_rl.workflow.learn import load_policy

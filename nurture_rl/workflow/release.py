@@ -14,6 +14,7 @@ import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
+from nurture_rl.decisions import load_decisions
 from nurture_rl.errors import ConfigError
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.release.bundle import BundleContent, load_bundle, write_bundle
@@ -25,7 +26,6 @@ from nurture_rl.release.parity import random_states
 from nurture_rl.simulator.gap.trust import GapVerdict, Trust
 from nurture_rl.workflow.bar_limits import BarLimit, bar_limits
 from nurture_rl.workflow.candidates import evidence_on, in_order
-from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.gap import gap_verdict
 from nurture_rl.workflow.judges import Evaluated, read_evaluated
 from nurture_rl.workflow.learn import load_core, load_policy

@@ -13,13 +13,13 @@ import torch
 from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.learned import LearnedWorld, StartTable
+from nurture_rl.decisions import load_decisions, world_rows
 from nurture_rl.simulator.data import ContactSplit, WorldData
 from nurture_rl.simulator.fit import FittedWorld, WorldConfig, fit_world
 from nurture_rl.simulator.judging import judge_later_days
 from nurture_rl.simulator.network_training import Progress
 from nurture_rl.simulator.training_data import require_words, training_data
 from nurture_rl.simulator.world_files import load_learned_world, save_world
-from nurture_rl.workflow.decisions import Decisions, load_decisions, world_rows
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Workshop
@@ -54,7 +54,7 @@ def learned_world(
 
     def build(out: Path) -> None:
         decisions = world_rows(load_decisions(ingested, journey, held_out))
-        logged = world_data(decisions, start_table(ingested, held_out))
+        logged = WorldData.of(decisions, start_table(ingested, held_out))
         made = training_data(logged, journey, config.weighting, config.delays)
         for warning in made.summary(journey)["warnings"]:
             workshop.say(f"  {warning}")
@@ -98,24 +98,3 @@ def start_table(ingested: Path, share: float, held_out: bool = False) -> StartTa
         rows = (stored["held_out"] < share) == held_out
         columns = {name: torch.as_tensor(stored[name][rows]) for name in StartTable.__slots__}
     return StartTable(**columns)
-
-
-def world_data(decisions: Decisions, starts: StartTable) -> WorldData:
-    """Logged decisions as fits and judges of worlds take them."""
-    return WorldData(
-        features=decisions.features,
-        action=decisions.action,
-        amounts=decisions.amounts,
-        matured=decisions.matured,
-        cluster=decisions.cluster,
-        episode=decisions.episode,
-        step=decisions.step,
-        available=decisions.available,
-        starts=starts,
-        mask=decisions.mask if decisions.mask.shape[1] else None,
-        propensity=decisions.propensity,
-        probabilities=decisions.probabilities if decisions.probabilities.shape[1] else None,
-        when=decisions.when,
-        age=decisions.age,
-        event_delay=decisions.event_delay,
-    )

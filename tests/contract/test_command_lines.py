@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator
 
@@ -15,26 +14,7 @@ from nurture_rl.cli.loading import load
 from nurture_rl.cli.plain import parsed
 from nurture_rl.cli.verbs import VERBS
 from nurture_rl.workflow.settings_schema import register_schemas
-from tests.contract.source_tree import ROOT
-
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PAGES += sorted((ROOT / "experiments").glob("*/README.md"))
-
-
-def commands(text: str) -> Iterator[str]:
-    """Command lines of `nurture` in a page's blocks and between its backticks."""
-    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            if line.startswith("nurture "):
-                yield line.split("  #")[0].strip()
-    outside = re.sub(r"^```\w*\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    yield from (found.strip() for found in re.findall(r"`(nurture [^`]+)`", outside))
-
-
-LINES: list[tuple[object, str]] = [
-    (page.relative_to(ROOT), line) for page in PAGES for line in commands(page.read_text("utf-8"))
-]
-LINES += [("--help", line) for verb in VERBS.values() for line in verb.examples]
+from tests.contract.shown_commands import LINES, commands
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +25,8 @@ def hydra() -> Iterator[None]:
     GlobalHydra.instance().clear()
 
 
-@pytest.mark.parametrize(("page", "line"), LINES, ids=lambda part: str(part))
-def test_a_shown_command_names_what_there_is(page: object, line: str) -> None:
+@pytest.mark.parametrize(("page", "line"), LINES)
+def test_a_shown_command_names_what_there_is(page: str, line: str) -> None:
     _, name, *words = shlex.split(line.split(" || ")[0])
     if name.startswith("-") or name in ("VERB", "completion"):
         return
@@ -73,5 +53,12 @@ def _first(word: str) -> str:
 
 
 def test_the_pages_show_every_verb() -> None:
-    shown = {line.split()[1] for page, line in LINES if str(page) == "README.md"}
+    shown = {line.split()[1] for page, line in LINES if page == "README.md"}
     assert shown >= set(VERBS)
+
+
+def test_commands_are_read_in_order_from_blocks_with_titles_and_from_text() -> None:
+    page = (
+        "`nurture a`\n```bash title=b.sh\nnurture b \\\n  c=1  # d\n```\n`nurture e` and `make f`\n"
+    )
+    assert list(commands(page)) == ["nurture a", "nurture b    c=1", "nurture e"]

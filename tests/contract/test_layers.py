@@ -19,6 +19,7 @@ ORDER = [
     ["nurture_rl.identity"],
     ["nurture_rl.logs"],
     ["nurture_rl.features"],
+    ["nurture_rl.decisions"],
     ["nurture_rl.policies"],
     ["nurture_rl.learned"],
     ["nurture_rl.simulator"],

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nurture_rl.decisions import load_decisions
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.workflow import verb_runs
-from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Workshop

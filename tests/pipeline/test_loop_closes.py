@@ -73,11 +73,11 @@ def learned_bundle(tmp_path: Path, runs: Path) -> Path:
     import numpy as np
 
     from nurture_envs.actions import ActionCatalog
+    from nurture_rl.decisions import load_decisions
     from nurture_rl.release.bundle import BundleContent, write_bundle
     from nurture_rl.release.card import PolicyCard
     from nurture_rl.release.onnx_export import export_onnx
     from nurture_rl.release.parity import random_states
-    from nurture_rl.workflow.decisions import load_decisions
     from nurture_rl.workflow.learn import load_core, load_policy
 
     journey = load_journey("inbound_lead")

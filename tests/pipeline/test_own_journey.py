@@ -8,24 +8,20 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
-from nurture_rl.workflow.ope_verb import run_ope
-from nurture_rl.workflow.settings_schema import register_schemas
-from nurture_rl.workflow.verb_runs import run_verb
+from nurture_rl.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "journey-file.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w+)(?: title=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-register_schemas()
 
 
-def follow(folder: Path) -> dict[str, Any]:
-    """Write the page's files and run its commands in order; what each verb gave, by its name."""
-    made: dict[str, Any] = {}
+def follow(folder: Path) -> dict[str, int]:
+    """Write the page's files and run its commands in order; how each verb ended, by its name."""
+    ended: dict[str, int] = {}
     for _, title, text in BLOCK.findall(PAGE):
         if title:
             (folder / title).write_text(text, "utf-8")
@@ -37,15 +33,9 @@ def follow(folder: Path) -> dict[str, Any]:
             if words[0] == "python":
                 subprocess.run([sys.executable, *words[1:]], cwd=folder, check=True)
             else:
-                made[words[1]] = started(words[1], words[2:])
-    return made
-
-
-def started(verb: str, overrides: list[str]) -> Any:
-    """The verb in this process: what `nurture VERB` does, without starting Python anew."""
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = compose(verb, overrides)
-    return run_ope(config) if verb == "ope" else run_verb(config, verb)
+                GlobalHydra.instance().clear()
+                ended[words[1]] = main(words[1:])
+    return ended
 
 
 @pytest.mark.timeout(240)
@@ -53,16 +43,18 @@ def test_a_stranger_gets_from_an_empty_folder_to_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    made = follow(tmp_path)
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    assert follow(tmp_path) == {"ingest": 0, "ope": 0}
     said = " ".join(capsys.readouterr().out.split())
     assert "in order: send:gentle@now, send:firm@now, pause:1" in said
     assert "no event of the log is one of the signals left" in said
-    assert (made["ope"].exit_code, made["ope"].verdict.value) == (0, "better")
-    told = json.loads((made["ope"].folder / "ope.json").read_text("utf-8"))
+    assert "BETTER: “mostly_firm” earns more" in said
+    (report,) = tmp_path.glob("runs/ope/*/ope.html")
+    assert report.stat().st_size > 10_000
+    told = json.loads(report.with_suffix(".json").read_text("utf-8"))
     assert told["log"]["refused"] == 0
     assert told["log"]["journey"] == "library_reminders"
     assert any("have no mask" in note for note in told["log"]["notes"])
-    assert (made["ope"].folder / "ope.html").stat().st_size > 10_000
 
 
 def test_the_page_names_every_setting_of_a_log() -> None:

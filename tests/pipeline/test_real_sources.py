@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
+from nurture_rl.decisions import held_out_share, load_decisions
 from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.policies.build import PolicyContext, build_policy
-from nurture_rl.workflow.decisions import held_out_share, load_decisions
 from nurture_rl.workflow.held_out import held_out_log
 from tests.pipeline.real_sources import Finished, finish
 from tests.shared_data import shared_data

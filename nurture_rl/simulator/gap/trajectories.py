@@ -92,20 +92,16 @@ def episode_values(played: Trajectories, journey: Journey) -> FloatArray:
 def whole_episodes(data: WorldData, journey: Journey) -> Trajectories:
     """The episodes of a log whose whole horizon was observed.
 
-    Episodes whose horizon has not passed are left out whole. Where the log says how old they are,
-    this holds also for those that ended early; otherwise a running log would keep the successes.
+    Episodes whose horizon has not passed are left out whole, also those that ended early: a running
+    log would else keep the successes.
 
     Args:
         data: logged decisions; those of one episode in the order of their steps.
         journey: names channels, actions, terminals and horizon.
 
     Raises:
-        FitError: the log holds no mask, no decision, or no whole episode.
+        FitError: the log holds no decision, or no whole episode.
     """
-    if data.mask is None:
-        raise FitError(
-            "a reality gap needs the mask of legal actions of every decision; add it to the data"
-        )
     if not len(data.action):
         raise FitError(
             "a reality gap needs held-out decisions and the log has none; hold out more contacts, "
@@ -120,13 +116,11 @@ def whole_episodes(data: WorldData, journey: Journey) -> Trajectories:
             "until when the log is complete"
         )
     parts = data.take(kept)
-    assert parts.mask is not None
-    unknown = np.full(len(kept), np.nan)
     return Trajectories(
         features=parts.features,
         mask=parts.mask,
         action=parts.action,
-        propensity=unknown if parts.propensity is None else parts.propensity,
+        propensity=parts.propensity,
         probabilities=_known(parts.probabilities),
         amounts=parts.amounts,
         event_delay=parts.event_delay,
@@ -147,28 +141,19 @@ def _whole(data: WorldData, journey: Journey, order: IntArray, episode: IntArray
     for name in journey.terminals:
         ended = ended | (data.amounts[last, journey.channel_index(name)] > 0)
     over = ended | (data.step[last] >= horizon - 1)
-    if data.age is not None:
-        over = over & (data.age[last] >= horizon - 1 - data.step[last])
+    over = over & (data.age[last] >= horizon - 1 - data.step[last])
     observed = np.logical_and.reduceat(data.matured[order], starts)
     return np.asarray(over & observed)
 
 
-def _known(probabilities: FloatArray | None) -> FloatArray | None:
+def _known(probabilities: FloatArray) -> FloatArray | None:
     """Logged distributions, or None unless every decision has one."""
-    if probabilities is None or not (probabilities.sum(axis=1) > 0.0).all():
-        return None
-    return probabilities
+    return probabilities if (probabilities.sum(axis=1) > 0.0).all() else None
 
 
 def _episodes(data: WorldData) -> IntArray:
-    """The episodes of decisions in their order, numbered from 0, [N].
-
-    Where the log does not number them, one begins with another contact, or where a step falls.
-    """
-    fresh = (np.diff(data.cluster) != 0) | (np.diff(data.step) <= 0)
-    if data.episode is not None:
-        fresh |= np.diff(data.episode) != 0
-    return np.asarray(np.cumsum(np.append(True, fresh)) - 1)
+    """The episodes of decisions in their order, numbered from 0, [N]."""
+    return np.asarray(np.cumsum(np.append(True, np.diff(data.episode) != 0)) - 1)
 
 
 def _starts(groups: IntArray) -> IntArray:

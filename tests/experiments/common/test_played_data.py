@@ -72,7 +72,7 @@ def lists(table: pa.Table, name: str) -> NDArray[Any]:
 
 def test_the_arrays_are_those_of_the_warehouse(written: Written) -> None:
     data, table = played_data(SIMULATION, POLICY, N, SEED), made(written)
-    require_world_data(data, JOURNEY)
+    require_world_data(data)
     contact = np.unique(table["contact_id"].to_pylist(), return_inverse=True)[1]
     np.testing.assert_array_equal(data.cluster, contact)
     np.testing.assert_array_equal(data.step, lists(table, "step"))
@@ -116,8 +116,6 @@ def test_the_starting_states_are_those_of_the_warehouse(written: Written) -> Non
 def test_the_play_does_not_depend_on_when_its_log_is_read() -> None:
     whole = played_data(SIMULATION, POLICY, N, SEED)
     early = played_data(SIMULATION, POLICY, N, SEED, UNTIL)
-    assert whole.when is not None
-    assert early.when is not None
     kept = whole.take(whole.when < UNTIL)
     np.testing.assert_array_equal(kept.features, early.features)
     assert len(whole.action) > len(early.action) > 500
@@ -128,8 +126,6 @@ def test_the_play_does_not_depend_on_when_its_log_is_read() -> None:
 def test_what_was_recorded_later_is_missing() -> None:
     whole = played_data(SIMULATION, POLICY, N, SEED)
     early = played_data(SIMULATION, POLICY, N, SEED, UNTIL)
-    assert whole.when is not None
-    assert early.age is not None
     assert early.event_delay is not None
     kept = whole.take(whole.when < UNTIL)
     view, stage = (JOURNEY.channel_index(name) for name in ("viewed_product", "became_mql"))
@@ -171,11 +167,10 @@ def test_the_contacts_of_a_play_do_not_depend_on_its_blocks(
 
 def test_an_insider_sends_to_those_who_would_have_come_anyway() -> None:
     data = played_data(SIMULATION, HandPicked(), 600, SEED)
-    require_world_data(data, JOURNEY)
+    require_world_data(data)
     ready = SIMULATION.world.start(population_keys(SEED, 600)).latent["ready"].numpy()[data.cluster]
     first, sent = data.step == 0, SIMULATION.catalog.routed("send")[data.action]
     assert ready[first & sent].mean() > ready[first & ~sent].mean() + 0.4
-    assert data.propensity is not None
     assert (data.propensity[sent] < 1.0).all()
     ends = [JOURNEY.channel_index(name) for name in JOURNEY.terminals]
     last = np.append(data.cluster[1:] != data.cluster[:-1], True)

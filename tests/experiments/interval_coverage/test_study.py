@@ -33,13 +33,13 @@ from experiments.interval_coverage.tables import (
 )
 from nurture_envs.simulation import Simulation
 from nurture_rl.appraisal.estimation import EvaluationConfig, evaluate_policies
+from nurture_rl.decisions import load_decisions
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.value_model import ValueModelConfig
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import settings
-from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.held_out import held_out_log
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.settings_schema import register_schemas

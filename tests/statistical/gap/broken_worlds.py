@@ -108,8 +108,6 @@ def leaked(data: WorldData) -> WorldData:
 def shuffled(data: WorldData, seed: int) -> WorldData:
     """A log whose distributions belong to other decisions that had the same legal actions."""
     rng = np.random.default_rng(seed)
-    assert data.mask is not None
-    assert data.probabilities is not None
     rows = np.arange(len(data.action))
     _, kind = np.unique(data.mask, axis=0, return_inverse=True)
     for one in range(int(kind.max()) + 1):

@@ -11,7 +11,6 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.errors import FitError
 from nurture_rl.simulator.gap.estimated_logging import estimate_policy, policy_weights
 from nurture_rl.simulator.gap.leakage import LeakLimits, suspicious_features
 from nurture_rl.simulator.gap.propensities import propensity_check
@@ -219,13 +218,13 @@ def test_an_episode_that_misses_its_last_bin_alone_ended_early() -> None:
 def test_distributions_are_known_where_every_decision_has_one(silent: int) -> None:
     table = np.full((18, 4), 0.25)
     table[:silent] = 0.0
-    data = replace(lamp_log(3, 0), mask=np.ones((18, 4), bool), probabilities=table)
+    data = replace(lamp_log(3, 0), probabilities=table)
     log = whole_episodes(data, lamp_shop())
     assert (log.probabilities is None) is bool(silent)
 
 
 def test_episodes_still_running_are_left_out_with_those_that_ended_early() -> None:
-    data = replace(lamp_log(3, 0, rows_each=6), mask=np.ones((18, 4), bool))
+    data = lamp_log(3, 0, rows_each=6)
     amounts, action = data.amounts.copy(), np.full(18, WAIT)
     amounts[:, lamp_shop().channel_index("left")] = 0.0
     action[8], ended = EXIT, np.arange(18) != 9  # the second contact exits in its third bin
@@ -235,11 +234,6 @@ def test_episodes_still_running_are_left_out_with_those_that_ended_early() -> No
     assert whole_episodes(log, lamp_shop()).contacts == 3
     running = replace(log, age=age[kept])  # the second contact's horizon is not over yet
     assert whole_episodes(running, lamp_shop()).contacts == 2
-
-
-def test_a_log_without_masks_is_refused() -> None:
-    with pytest.raises(FitError, match="mask of legal actions"):
-        whole_episodes(lamp_log(3, 0), lamp_shop())
 
 
 def named(cause: Cause, fatal: bool = True) -> NamedCause:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,8 +17,7 @@ from tests.unit.simulator.lamp_shop import SEND, WAIT, lamp_log, lamp_shop
 
 
 def test_a_log_without_decisions_is_refused_with_what_to_do() -> None:
-    data = lamp_log(3, 0)
-    empty = replace(data, mask=np.ones((len(data.action), 4), bool)).take(np.zeros(0, np.int64))
+    empty = lamp_log(3, 0).take(np.zeros(0, np.int64))
     with pytest.raises(FitError, match="hold out more contacts"):
         whole_episodes(empty, lamp_shop())
 

@@ -38,7 +38,6 @@ def held_out() -> WorldData:
     n = len(data.action)
     return replace(
         data,
-        mask=np.ones((n, 4), bool),
         probabilities=np.tile(CHANCES, (n, 1)),
         propensity=CHANCES[data.action],
     )
@@ -81,7 +80,13 @@ def test_the_world_plays_a_multiple_of_the_logged_episodes(fewest: int, most: in
 
 
 def test_without_propensities_no_effect_is_judged_and_a_note_says_so() -> None:
-    found = evidence(replace(held_out(), probabilities=None, propensity=None))
+    data = held_out()
+    unknown = replace(
+        data,
+        probabilities=np.zeros(data.mask.shape),
+        propensity=np.full(len(data.action), np.nan),
+    )
+    found = evidence(unknown)
     assert found.effects == ()
     assert any("has a propensity" in note for note in found.notes)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from experiments.common.played import LONG_AGO
 from nurture_envs.clock import DAY_US
 from nurture_envs.features import NEVER, FeatureSpec
 from nurture_envs.journey import Journey
@@ -78,6 +80,26 @@ def click_chance(size: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(1.5 - 1.2 * size.astype(np.float64))))
 
 
+def bare(contact: NDArray[Any], step: NDArray[Any], actions: int) -> dict[str, Any]:
+    """Columns of a log that was read long after, and says of its policy and its events no more."""
+    n = len(contact)
+    yes = np.ones(n, bool)
+    return {
+        **dict.fromkeys(("contact", "cluster", "episode"), contact),
+        **dict.fromkeys(("matured", "complete"), yes),
+        "step": step,
+        "terminal": np.append(contact[1:] != contact[:-1], True),
+        "held_out": ~yes,
+        "reward": np.zeros(n),
+        "mask": np.ones((n, actions), bool),
+        "propensity": np.full(n, np.nan),
+        "probabilities": np.zeros((n, actions)),
+        "age": np.full(n, LONG_AGO),
+        "event_delay": None,
+        "when": np.zeros(n, np.int64),
+    }
+
+
 def lamp_log(n_contacts: int, seed: int, rows_each: int = 6) -> WorldData:
     """Logged bins: clicks need a send and grow with size, a send doubles the chance to buy."""
     rng, journey = np.random.default_rng(seed), lamp_shop()
@@ -98,13 +120,12 @@ def lamp_log(n_contacts: int, seed: int, rows_each: int = 6) -> WorldData:
         "answered": np.arange(n) < 3,
         "bought.value": bought * (20.0 + 5.0 * size + rng.normal(size=n)),
     }
+    contact = np.repeat(np.arange(n_contacts), rows_each)
     return WorldData(
+        **bare(contact, step, 4),
         features=features,
         action=action,
         amounts=np.stack([amounts[c] for c in journey.channels], axis=1).astype(np.float64),
-        matured=np.ones(n, bool),
-        cluster=np.repeat(np.arange(n_contacts), rows_each),
-        step=step,
         available=rng.random(n) < np.where(step % 2 == 0, 0.9, 0.4),
         starts=starts(journey),
     )

@@ -8,7 +8,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import parse_journey
 from nurture_rl.simulator.data import WorldData
-from tests.unit.simulator.lamp_shop import starts
+from tests.unit.simulator.lamp_shop import bare, starts
 
 HOURS = (0, 6, 12, 18)
 
@@ -83,15 +83,14 @@ def mail_log(n_contacts: int, seed: int) -> WorldData:
         "left": rng.random(n) < 0.02,
         "bought.value": 10.0 * bought,
     }
+    contact = np.repeat(np.arange(n_contacts), 6)
     return WorldData(
+        **bare(contact, step, len(catalog)),
         features=np.concatenate(
             [step[:, None], np.eye(7)[day], rng.integers(0, 3, (n, 1))], axis=1
         ).astype(np.float32),
         action=action,
         amounts=np.stack([amounts[c] for c in journey.channels], axis=1).astype(np.float64),
-        matured=np.ones(n, bool),
-        cluster=np.repeat(np.arange(n_contacts), 6),
-        step=step,
         available=np.ones(n, bool),
         starts=starts(journey),
     )

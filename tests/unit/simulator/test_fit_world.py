@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ import torch
 from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.heads import Heads
 from nurture_envs.worlds.world import View
-from nurture_rl.errors import FitError, ShapeError
+from nurture_rl.errors import FitError
 from nurture_rl.simulator.data import split_contacts
 from nurture_rl.simulator.fit import fit_world
 from tests.unit.simulator.lamp_shop import (
@@ -123,15 +121,3 @@ def test_availability_is_the_logged_share_of_each_slot() -> None:
 def test_too_few_contacts_are_refused() -> None:
     with pytest.raises(FitError, match=r"at least 10 contacts .* got 9"):
         fit_world(lamp_log(9, seed=0), lamp_shop(), QUICK, 0, silent)
-
-
-def test_features_of_another_journey_are_refused() -> None:
-    data = lamp_log(20, seed=0)
-    with pytest.raises(ShapeError, match=r"'features': \(\(120, 3\), \(120, 2\)\)"):
-        fit_world(replace(data, features=data.features[:, :2]), lamp_shop(), QUICK, 0, silent)
-
-
-def test_an_action_outside_the_catalogue_is_refused() -> None:
-    data = lamp_log(20, seed=0)
-    with pytest.raises(FitError, match=r"actions must lie in 0\.\.3, got 4\.\.7"):
-        fit_world(replace(data, action=data.action + 4), lamp_shop(), QUICK, 0, silent)

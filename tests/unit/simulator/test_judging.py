@@ -42,7 +42,6 @@ def test_a_world_is_calibrated_on_days_it_has_not_seen() -> None:
 
 def test_days_on_which_people_changed_are_seen_to_be_different() -> None:
     data = ten_days(seed=20)
-    assert data.when is not None
     amounts = data.amounts.copy()
     amounts[data.when >= 20_008, BOUGHT] = 1.0  # a sale
     found = judge_later_days(replace(data, amounts=amounts), ready)

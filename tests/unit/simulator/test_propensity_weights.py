@@ -87,7 +87,7 @@ def test_the_effect_of_a_hand_picked_send_is_right_with_weights_and_wrong_withou
 
 def test_fitted_propensities_cannot_undo_what_the_features_do_not_carry() -> None:
     data, _ = hand_picked(30_000, seed=4)
-    found = propensity_weights(replace(data, propensity=None))
+    found = propensity_weights(replace(data, propensity=np.full(30_000, np.nan)))
     assert effect(data, found.weight) > 0.3
     assert found.guessed == 1.0
     assert "100% of the decisions have no logged propensity" in found.warnings[0]

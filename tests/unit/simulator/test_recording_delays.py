@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from experiments.common.played import LONG_AGO
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.delays import (
@@ -111,7 +112,6 @@ def test_hazards_are_unbiased_on_a_log_read_in_the_middle() -> None:
 def test_each_bin_counts_with_the_chance_that_its_events_are_known() -> None:
     data = log_read_early(60_000, seed=3)
     seen = observed(data, estimate_delays(data, JOURNEY))
-    assert data.age is not None
     for age in (0, 3, 7):
         wanted = (1 - STAY ** (age + 1)) / (1 - STAY**8)
         exposure = seen.row_exposure[data.age == age, BOUGHT]
@@ -158,11 +158,11 @@ def test_what_actions_make_and_rare_events_keep_their_declared_delay() -> None:
 
 
 def test_a_log_read_long_after_its_end_is_left_alone() -> None:
-    data = replace(log_read_early(6_000, seed=6), age=None)
+    data = replace(log_read_early(6_000, seed=6), age=np.full(6_000, LONG_AGO))
     delays = estimate_delays(data, JOURNEY)
     seen = observed(data, delays)
-    assert seen.exposure is None
-    assert seen.amounts is data.amounts
+    assert (seen.row_exposure == 1.0).all()
+    np.testing.assert_array_equal(seen.amounts, data.amounts)
     assert seen.delays is delays.chance
     assert delays.chance[0, BOUGHT] == pytest.approx(1.0 - STAY, abs=0.05)
 

@@ -27,7 +27,7 @@ def log() -> WorldData:
 
 def test_by_default_words_every_bin_that_is_over_counts_with_weight_and_exposure() -> None:
     made = training_data(log(), JOURNEY, "propensity", "fitted")
-    require_world_data(made.data, JOURNEY)
+    require_world_data(made.data)
     assert made.data.usable.all()
     assert made.data.row_exposure[:, BOUGHT].min() < 0.5
     assert made.data.row_weight.std() > 0.0
@@ -73,7 +73,6 @@ def test_the_first_four_fifths_of_the_days_are_early() -> None:
     assert split is not None
     assert split.from_day == 20_016
     when = by_day(19).when
-    assert when is not None
     assert when[split.early].max() == 20_015
     assert when[split.late].min() == 20_016
     assert len(split.early) + len(split.late) == 600

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from nurture_envs.journey import Journey
-from nurture_rl.workflow.decisions import Decisions
+from nurture_rl.decisions import Decisions
 from tests.unit.simulator.lamp_shop import lamp_shop
 
 

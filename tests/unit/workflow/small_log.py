@@ -11,11 +11,11 @@ from experiments.common.played import played_data
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey
+from nurture_rl.decisions import Decisions
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.workflow.collect import reference_simulation
-from nurture_rl.workflow.decisions import Decisions
 
 # Each further KPI is one more evaluation.
 JOURNEY = replace(load_journey("inbound_lead"), supporting=())  # type: ignore[arg-type]
@@ -35,24 +35,14 @@ def logged_by(policy: Policy, contacts: int = 60, bins: int = 14) -> Decisions:
     data = random_contacts()
     data = data.take((data.cluster < contacts) & (data.step < bins))
     n = len(data.action)
-    assert data.mask is not None
     table = policy.action_probabilities(data.features, data.mask)
     action = np.array([np.flatnonzero(row)[k % (row > 0).sum()] for k, row in enumerate(table)])
-    return Decisions(
-        features=data.features,
-        mask=data.mask,
+    return replace(
+        data,
         action=action,
         propensity=table[np.arange(n), action],
         probabilities=table,
         reward=data.amounts.sum(axis=1),
-        amounts=data.amounts,
-        episode=np.unique(data.cluster, return_inverse=True)[1],
-        step=data.step,
-        contact=data.cluster,
-        cluster=data.cluster,
-        terminal=np.append(data.cluster[1:] != data.cluster[:-1], True),
-        matured=np.ones(n, bool),
-        complete=np.ones(n, bool),
         available=np.ones(n, bool),
         held_out=data.cluster % 3 > 0,
         age=np.full(n, 20),

@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_envs.actions import ActionCatalog
+from nurture_rl.decisions import Decisions, load_decisions
+from nurture_rl.errors import LogError, ShapeError
 from nurture_rl.features.starts import start_states
 from nurture_rl.features.table import clusters_of, decision_table
 from nurture_rl.ope.estimators import ValueEstimate, ips
+from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.trajectories import whole_episodes
-from nurture_rl.workflow.decisions import Decisions, load_decisions
 from nurture_rl.workflow.held_out import held_out_log
-from nurture_rl.workflow.world_stage import world_data
 from tests.unit.features.small_journey import shop_journey
 from tests.unit.features.small_log import at, contacts_table, decisions_table, events_table
 from tests.unit.simulator.lamp_shop import starts
@@ -67,6 +68,23 @@ def test_a_table_is_read_once_while_it_stays_as_it_is(tmp_path: Path) -> None:
     )
     assert len(load_decisions(tmp_path, JOURNEY, 0.25).action) == 6
     assert len(first.action) > 6
+
+
+def test_the_table_of_another_journey_is_refused(tmp_path: Path) -> None:
+    decided(tmp_path)
+    other = replace(JOURNEY, features=JOURNEY.features[:1])
+    with pytest.raises(ShapeError, match=r"numbers in each row of features"):
+        load_decisions(tmp_path, other, 0.5)
+
+
+def test_a_reward_that_is_no_number_is_refused_at_the_door(tmp_path: Path) -> None:
+    decided(tmp_path)
+    path = tmp_path / "decision_table.parquet"
+    table = pq.read_table(path)
+    rewards = pa.array([np.nan] * len(table))
+    pq.write_table(table.set_column(table.column_names.index("reward"), "reward", rewards), path)
+    with pytest.raises(LogError, match="reward must be finite"):
+        load_decisions(tmp_path, JOURNEY, 0.5)
 
 
 def test_nobody_changes_what_the_next_reader_gets(tmp_path: Path) -> None:
@@ -121,6 +139,5 @@ def test_the_reality_gap_keeps_the_episodes_of_colleagues_apart(tmp_path: Path) 
     assert (two.cluster == two.cluster[0]).all()
     left = two.amounts.copy()
     left[:, JOURNEY.channel_index("left")] = 1.0
-    data = world_data(replace(two, amounts=left), starts(JOURNEY, 2))
+    data = WorldData.of(replace(two, amounts=left), starts(JOURNEY, 2))
     assert whole_episodes(data, JOURNEY).episodes == 2
-    assert whole_episodes(replace(data, episode=None), JOURNEY).episodes == 1

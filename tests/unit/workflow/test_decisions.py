@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from nurture_envs.worlds.learned import StartTable
+from nurture_rl.decisions import Decisions, held_out_share, training_rows, world_rows
 from nurture_rl.errors import FitError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow import learned_from_log, policy_stage
-from nurture_rl.workflow.decisions import Decisions, held_out_share, training_rows, world_rows
 from nurture_rl.workflow.held_out import held_out_log, running_log
 from nurture_rl.workflow.journey_log import held_out
 from nurture_rl.workflow.run_config import PolicyConfig

@@ -16,9 +16,9 @@ import pytest
 
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey, parse_journey
+from nurture_rl.decisions import load_decisions
 from nurture_rl.errors import LogError
 from nurture_rl.workflow.collect import raw_log
-from nurture_rl.workflow.decisions import load_decisions
 from nurture_rl.workflow.held_out import held_out_log
 from nurture_rl.workflow.ingestion import ingest
 from nurture_rl.workflow.run_config import DataConfig

@@ -11,13 +11,13 @@ import pytest
 
 from nurture_envs.rollout import returns
 from nurture_rl.codec import write_record
+from nurture_rl.decisions import Decisions
 from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow import judges
 from nurture_rl.workflow.bar import Bar
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings
-from nurture_rl.workflow.decisions import Decisions
 from nurture_rl.workflow.judges import Evaluated, Worlds, judgements, read_evaluated
 from nurture_rl.workflow.run_config import PolicyConfig
 from nurture_rl.workflow.stages import Workshop

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nurture_rl.decisions import Decisions
 from nurture_rl.errors import ConfigError
-from nurture_rl.simulator.data import WorldData
 from nurture_rl.workflow import world_stage
-from nurture_rl.workflow.decisions import Decisions
 from nurture_rl.workflow.stages import Workshop
 from tests.unit.simulator.lamp_shop import QUICK, lamp_shop, starts
 from tests.unit.simulator.test_recording_delays import log_read_early
@@ -23,30 +22,13 @@ JOURNEY = lamp_shop()
 
 def decisions() -> Decisions:
     """600 contacts entering over ten days, read early; those of the last tenth are held out."""
-    data: WorldData = log_read_early(3_600, seed=30)
-    n = len(data.action)
-    probabilities = np.tile([0.4, 0.5, 0.05, 0.05], (n, 1))
-    assert data.age is not None
-    assert data.event_delay is not None
-    return Decisions(
-        features=data.features,
-        mask=np.ones((n, 4), bool),
-        action=data.action,
-        propensity=probabilities[np.arange(n), data.action],
+    data = log_read_early(3_600, seed=30)
+    probabilities = np.tile([0.4, 0.5, 0.05, 0.05], (len(data.action), 1))
+    return replace(
+        data,
+        propensity=probabilities[np.arange(len(data.action)), data.action],
         probabilities=probabilities,
-        reward=np.zeros(n),
-        amounts=data.amounts,
-        episode=data.cluster,
-        step=data.step,
-        contact=data.cluster,
-        cluster=data.cluster,
-        terminal=np.zeros(n, bool),
-        matured=data.matured,
-        complete=data.matured,
-        available=data.available,
         held_out=data.cluster >= 540,
-        age=data.age,
-        event_delay=data.event_delay,
         when=20_000 + data.cluster % 10,
     )
 

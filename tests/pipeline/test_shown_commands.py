@@ -1,0 +1,182 @@
+"""Every command that a page or the help shows is run as its reader would, in the page's order.
+
+A page takes for granted what its reader has: a log of decisions, a sender that asks the server, a
+bundle. `run` puts these in, and makes small what would run for minutes; it changes nothing else.
+The page on a journey of one's own is followed by `tests/pipeline/test_own_journey.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from nurture_envs.journey_file import load_journey
+from nurture_rl.cli.main import main
+from nurture_rl.cli.verbs import DONE, VERBS
+from nurture_rl.workflow.collect import reference_simulation
+from tests.contract.shown_commands import LINES
+from tests.pipeline.running_server import RunningServer
+from tests.pipeline.world_player import WorldPlayer
+from tests.shared_data import ROOT as DATA
+
+# Added to every line on a journey's log: a hundred contacts, the least training, playing and folds.
+SMALL = [
+    "experiment=small",
+    "data.contacts=100",
+    "world.training.epochs=1",
+    "gap.fewest_episodes=500",
+    "ppo.iterations=1",
+    "ppo.n_contacts=64",
+    "tuned.plays=2",
+    "tuned.contacts=64",
+    "simulation.contacts=64",
+    "simulation.truth_contacts=64",
+    "evaluation.value_model.n_folds=3",
+    "evaluation.value_model.penalties=[0.1]",
+]
+# Added where policies are judged anew, since each of them takes two seconds. `nurture pipeline` and
+# the pages of the policies share one judgement of all of them.
+FEWER = ["~policies.no_contact", "~policies.random", "~policies.tuned_rules", "~policies.ppo"]
+CODES = {"ope": {0, 3, 4, 5}, "export": {0, 3}}  # a verdict, a gate that refuses; else done
+
+# The logs that readers have by page: file, actions, and columns of a target policy.
+LOGS = {
+    "--help": ("log.parquet", ["none", "offer"], ["p_none", "p_offer"]),
+    "docs/ope-estimators.md": (
+        "decisions.parquet",
+        ["wait", "offer", "proof"],
+        ["t_wait", "t_offer", "t_proof"],
+    ),
+}
+LOG = ("log.parquet", ["none", "offer", "proof"], ["new_none", "new_offer", "new_proof"])
+OWN_LOG = (
+    "data.path=log.parquet data.columns.action=arm data.columns.propensity=p "
+    "data.columns.reward=paid data.columns.contact=customer "
+    "+targets.new.columns=[new_none,new_offer,new_proof]"
+)
+FILLED = {
+    "...": OWN_LOG.split(),
+    "data=...": ["data=reference"],
+}  # what a page leaves to the reader
+# Pages whose lines share a log and a bundle, but for lines that name another log.
+FRONT = ("README.md", "--help", "docs/architecture.md", "docs/policies/", "docs/reality-gap.md")
+OTHER_LOG = re.compile(r"data=(?!folder|\.)")
+OWN_TEST = "docs/journey-file.md"
+DATA_SETS = {name: name for name in ("hillstrom", "starbucks_offers")} | {
+    "heartsteps": "heartsteps_v1"
+}
+
+
+def shown(front: bool) -> list[tuple[str, str]]:
+    """Pages and their lines, each line on the first page that shows it."""
+    first = {line: page for page, line in reversed(LINES) if page != OWN_TEST}
+    first = {line: first[line] for _, line in LINES if line in first}
+    return [
+        (page, line)
+        for line, page in first.items()
+        if (page.startswith(FRONT) and not OTHER_LOG.search(line)) == front
+    ]
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a line, with what the page leaves to its reader and the smaller settings."""
+    name, *words = shlex.split(line)[1:]
+    words = [part for word in words for part in FILLED.get(word, [word])]
+    if name in VERBS and VERBS[name].composed and "data=frame" not in words:
+        words += [word for word in SMALL if word not in words]
+        anew = any(word.startswith(("data=", "release.", "+policy=logging")) for word in words)
+        words += FEWER if name in ("pipeline", "evaluate", "export") and anew else []
+    return [name, *words]
+
+
+def run(page: str, words: list[str]) -> int | None:
+    """The exit code; None where the data set is not here, or a form of a command is shown alone."""
+    if words[0] == "VERB":
+        return max(main([verb, "--help"]) for verb in VERBS) if "--help" in words else None
+    for name, folder in DATA_SETS.items():
+        if f"data={name}" in words and not (DATA / folder).is_dir():
+            return None
+    if "data=frame" in words:
+        write_log(*LOGS.get(page, LOG))
+    return served(words) if words[0] == "serve" else main(words)
+
+
+def write_log(file: str, actions: Sequence[str], targets: Sequence[str]) -> None:
+    """Single decisions drawn evenly, of which the second action pays best, as the target knows."""
+    rng, n, k = np.random.default_rng(0), 2000, len(actions)
+    arm = rng.integers(0, k, n)
+    columns = {
+        **dict.fromkeys(("arm", "action"), np.array(actions)[arm]),
+        **dict.fromkeys(("p", "propensity", "p_none", "p_offer", "p_proof"), np.full(n, 1 / k)),
+        **dict.fromkeys(("paid", "reward"), 5.0 * (rng.random(n) < 0.1 + 0.3 * (arm == 1))),
+        **dict.fromkeys(("customer", "contact"), np.arange(n)),
+        **{name: np.full(n, 0.8 if j == 1 else 0.2 / (k - 1)) for j, name in enumerate(targets)},
+        **{name: rng.integers(0, 2, n) for name in ("large", "complaints", "recency", "opens")},
+        "sent_on": np.datetime64("2026-01-01") + np.arange(n) % 60,
+    }
+    pq.write_table(pa.table(columns), file)
+
+
+def served(words: list[str]) -> int:
+    """Serve on a free port, let a world's leads through their whole journey, and interrupt it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    asked = [word for word in words if not word.startswith("port=")]
+    asked += [f"port={port}", "simulated_clock=true", "unknown_zone_slack=[-1,6]"]
+    command = [sys.executable, "-m", "nurture_rl.cli", *asked]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        if any(line.startswith("serving policy") for line in process.stdout):
+            server = RunningServer(process, f"http://127.0.0.1:{port}")
+            leads = WorldPlayer(reference_simulation(load_journey("inbound_lead")), 40, seed=9)
+            leads.play(server.send)
+            process.send_signal(signal.SIGINT)
+        return process.wait(timeout=20)
+
+
+def release(folder: Path) -> None:
+    """The bundle that a run of full size leaves; here of the policy that made the log."""
+    assert main(words_of("nurture export +policy=logging release.policy=logging")) == DONE
+    (bundle,) = folder.glob("runs/stages/release-*/bundle")
+    (folder / "released").mkdir()
+    for name in ("BUNDLE", "released/bundle"):
+        (folder / name).symlink_to(bundle)
+    (folder / "EXPORT").symlink_to("exported")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("front", [True, False], ids=["one log", "other logs"])
+def test_every_shown_command_ends_as_its_help_says(
+    front: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NURTURE_DATA", str(DATA))
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    if front:
+        release(tmp_path)
+    ended: dict[tuple[str, ...], int | None] = {}
+    wrong = []
+    for page, line in shown(front):
+        words = words_of(line)
+        if tuple(sorted(words)) in ended:
+            continue
+        GlobalHydra.instance().clear()
+        capfd.readouterr()
+        code = ended[tuple(sorted(words))] = run(page, words)
+        if code is not None and code not in CODES.get(words[0], {DONE}):
+            wrong.append(f"{page}: {line} ended with {code}: {capfd.readouterr().err[-1500:]}")
+    assert wrong == []
