@@ -39,7 +39,8 @@ class Settings:
     gap: GapConfig
     evaluation: EvaluationConfig
     learners: Mapping[str, LearnerConfig]  # by policy
-    plain: Mapping[str, Any]  # the whole configuration as plain data, for records
+    # The configuration as plain data, for records; without `workers`, which changes no result.
+    plain: Mapping[str, Any]
 
 
 def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings:
@@ -78,7 +79,7 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         gap=record(GapConfig, asdict(run.gap), "gap"),
         evaluation=record(EvaluationConfig, asdict(run.evaluation), "evaluation"),
         learners=learners,
-        plain={str(key): value for key, value in plain.items()},
+        plain={str(key): value for key, value in plain.items() if key != "workers"},
     )
 
 
