@@ -40,7 +40,12 @@ from nurture_rl.simulator.data import (
 )
 from nurture_rl.simulator.initial import bootstrap, initialise
 from nurture_rl.simulator.judging import judge
-from nurture_rl.simulator.network_training import Progress, Shares, TrainingConfig, TrainingRows
+from nurture_rl.simulator.network_training import (
+    MemberThreads,
+    Progress,
+    TrainingConfig,
+    TrainingRows,
+)
 from nurture_rl.simulator.network_training import train as train_networks
 from nurture_rl.simulator.recalibration import match_rates, recalibrate
 
@@ -123,9 +128,9 @@ def fit_world(
         model = _copied(blank)
         initialise(model, rows, times, config.training.action_precision, generator)
         models.append(model)
-    with closing(Shares(config.members, threads)) as shares:
-        train_networks(models, rows, drawn, tuning, config.training, generator, progress, shares)
-        _finish(models, rows, drawn, tuning, shares)
+    with closing(MemberThreads(config.members, threads)) as dealt:
+        train_networks(models, rows, drawn, tuning, config.training, generator, progress, dealt)
+        _finish(models, rows, drawn, tuning, dealt)
     delays = declared_delays(journey) if data.delays is None else torch.as_tensor(data.delays)
     members = tuple(model.to("cpu").requires_grad_(False) for model in models)
     world = LearnedWorld(journey, members, data.starts, delays)
@@ -253,7 +258,7 @@ def _finish(
     train: TrainingRows,
     drawn: Tensor,
     tuning: TrainingRows,
-    shares: Shares,
+    threads: MemberThreads,
 ) -> None:
     """Set slopes by the tuning contacts, rates by each member's own; keep values' residuals."""
     sizes = models[0].sizes
@@ -269,7 +274,7 @@ def _finish(
         model.slope.copy_(slope)
         _match(model, own, own.used * (own.weight * times[some.to(times.device)])[:, None])
 
-    shares.map(lambda pair: finish(*pair), list(zip(models, drawn, strict=True)))
+    threads.map(lambda pair: finish(*pair), list(zip(models, drawn, strict=True)))
     levels = np.linspace(0.0, 1.0, sizes.quantiles)
     for head in range(sizes.values):
         rows = train.valued[:, head].nonzero()[:, 0]

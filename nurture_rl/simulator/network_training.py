@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -19,7 +18,8 @@ from nurture_envs.worlds.heads import (
     stacked,
 )
 
-Share, Job = TypeVar("Share"), TypeVar("Job")
+Part = TypeVar("Part")
+Job = TypeVar("Job")
 Progress = Callable[[int, float], None]  # epoch, tuning loss
 
 _FEWEST_STEPS = 32  # an epoch, by smaller batches where there are few rows
@@ -86,20 +86,22 @@ def thinned_slope(logits: Tensor, happened: Tensor, exposure: Tensor) -> Tensor:
     return torch.sigmoid(logits) - happened - (1.0 - happened) * unseen
 
 
-class Shares:
-    """Members dealt to threads; torch holds no lock of the interpreter while it computes."""
+class MemberThreads:
+    """Threads that members are dealt to; torch holds no lock of the interpreter meanwhile.
+
+    Each member is worked on by itself, for a product of matrices is rounded by where they lie in
+    memory: so no bit depends on who works on which member.
+    """
 
     def __init__(self, members: int, threads: int) -> None:
-        count = min(threads, members)
-        edges = [members * k // count for k in range(count + 1)]
-        self._parts = [slice(*pair) for pair in pairwise(edges)]
-        self._crew = BlockThreads(count)
+        self._parts = [slice(k, k + 1) for k in range(members)]
+        self._crew = BlockThreads(min(threads, members))
 
-    def each(self, work: Callable[..., Share], *of_share: Sequence[Any]) -> list[Share]:
-        """What the work makes of each share of the members, and of what goes with the share."""
-        return self.map(lambda given: work(*given), list(zip(self._parts, *of_share, strict=True)))
+    def each(self, work: Callable[..., Part], *of_member: Sequence[Any]) -> list[Part]:
+        """What the work makes of each member, as a slice, and of what goes with the member."""
+        return self.map(lambda given: work(*given), list(zip(self._parts, *of_member, strict=True)))
 
-    def map(self, work: Callable[[Job], Share], jobs: Sequence[Job]) -> list[Share]:
+    def map(self, work: Callable[[Job], Part], jobs: Sequence[Job]) -> list[Part]:
         """What the work makes of each job, in order."""
         return self._crew.map(work, jobs)
 
@@ -109,7 +111,7 @@ class Shares:
 
 
 def loss(
-    weights: Mapping[str, Tensor], embedding: Tensor, rows: TrainingRows, shares: Shares
+    weights: Mapping[str, Tensor], embedding: Tensor, rows: TrainingRows, threads: MemberThreads
 ) -> Tensor:
     """Mean negative log-likelihood a row of every member, [E]: hazards and standard values."""
     own = {name: tensor for name, tensor in weights.items() if name != "chain"}
@@ -125,7 +127,7 @@ def loss(
         return ((hazard + value) * part.weight).sum(dim=1)
 
     total = torch.zeros(weights["bias"].shape[0], device=rows.action.device)
-    for part in shares.map(of, range(0, len(rows.action), _CHUNK)):
+    for part in threads.map(of, range(0, len(rows.action), _CHUNK)):
         total += part
     return total / rows.weight.sum()
 
@@ -138,7 +140,7 @@ def train(
     config: TrainingConfig,
     generator: torch.Generator,
     progress: Progress,
-    shares: Shares,
+    threads: MemberThreads,
 ) -> None:
     """Train the members together; they end with the weights of the best epoch on `tuning`.
 
@@ -153,7 +155,7 @@ def train(
         config: how to train.
         generator: orders the batches.
         progress: called after each epoch with its number and the mean tuning loss.
-        shares: of the members, by thread; their number changes no bit of the weights.
+        threads: that members are dealt to; their number changes no bit of the weights.
     """
     weights = stacked(models) | {"chain": models[0].chain.clone()}
     embedding = models[0].embedding
@@ -173,9 +175,9 @@ def train(
         order = torch.randperm(n, generator=generator).to(rows.action.device)
         for chosen in torch.split(order, batch):
             part, counted = rows.take(chosen), importance[:, chosen]
-            _write_slopes(weights, embedding, part, counted, thinned, shares)
+            _write_slopes(weights, embedding, part, counted, thinned, threads)
             optimizer.step()
-        held_out = float(loss(weights, embedding, tuning, shares).mean())
+        held_out = float(loss(weights, embedding, tuning, threads).mean())
         progress(epoch, held_out)
         if held_out < best_loss:
             best, best_loss, waited = _copy(weights), held_out, 0
@@ -192,12 +194,12 @@ def _write_slopes(
     rows: TrainingRows,
     importance: Tensor,
     thinned: bool,
-    shares: Shares,
+    threads: MemberThreads,
 ) -> None:
     """Derivatives of the mean negative log-likelihood, kept at the weights.
 
     What adds up over members or actions is added for all members at once: no rounding depends on
-    how the members are dealt.
+    who works on which member.
     """
     of_features, table, sizes = first_layer(weights, embedding)
     before = rows.happened @ weights["chain"].tril(-1).T
@@ -213,14 +215,14 @@ def _write_slopes(
         first = (entered, moved, sizes)
         return outputs_after(first, mine, rows.features, rows.action), some
 
-    out, of_share = zip(*shares.each(ahead), strict=True)
+    out, of_member = zip(*threads.each(ahead), strict=True)
     logits, means = _given_before(torch.cat(out).detach(), before.detach())
     off = _off(logits, means, rows, importance, thinned)
 
     def back(members: slice, out: Tensor, some: list[Tensor]) -> tuple[Tensor, ...]:
         return torch.autograd.grad([out], some, [off[members]])
 
-    slopes = shares.each(back, out, of_share)
+    slopes = threads.each(back, out, of_member)
     by_features, by_table, *others = zip(*slopes, strict=True)
     # Gradients of the table lie action by action; so do sums over actions.
     moves = torch.cat([part.permute(2, 0, 1) for part in by_table], dim=1).permute(1, 2, 0)

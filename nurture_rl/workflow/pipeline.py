@@ -39,7 +39,8 @@ class Pipeline:
 
     settings: Settings
     say: Say
-    crew: Crew = field(default_factory=Crew)  # takes what can be done side by side
+    # Takes what can be done side by side; by itself nobody helps.
+    crew: Crew = field(default_factory=Crew, kw_only=True)
 
     @cached_property
     def workshop(self) -> Workshop:

@@ -59,7 +59,7 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
     tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
     workers = workers_of(run.workers) if verb != "ingest" else 1
     with threadpool_limits(run.threads), Crew(workers, say) as crew, tracking as tracked:
-        pipeline = Pipeline(checked, crew.say, crew)
+        pipeline = Pipeline(checked, crew.say, crew=crew)
         crew.begin("imports", ready)
         made: dict[str, Any] = {"verb": verb, "mlflow_run": tracked.id, "mlflow_uri": tracked.uri}
         for part in _PARTS[verb]:
