@@ -169,7 +169,7 @@ class Told:
 
 
 def _to_caller() -> Told:
-    return Told(lambda line: Told.caller.send(("line", line)))
+    return Told(lambda line: _send(Told.caller, ("line", line)))
 
 
 class _Helper:
@@ -189,11 +189,11 @@ class _Helper:
     def do(self, name: str, work: Callable[..., Result], given: tuple[Any, ...]) -> Result:
         """Send the work, pass on what is said, and return or raise what comes of it."""
         try:
-            self._here.send((work, given))
-            kind, content = self._here.recv()
+            _send(self._here, (work, given))
+            kind, content = _received(self._here)
             while kind in ("line", "progress"):
                 self._say(_named(name, content)) if kind == "line" else PROGRESS.info(content)
-                kind, content = self._here.recv()
+                kind, content = _received(self._here)
         except _GONE as error:
             self.process.join(_PATIENCE)
             raise ChildProcessError(
@@ -211,6 +211,15 @@ class _Helper:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+
+
+def _send(pipe: Connection, content: Any) -> None:
+    """Send a copy; `pipe.send` would share torch's memory, a file descriptor for each tensor."""
+    pipe.send_bytes(pickle.dumps(content))
+
+
+def _received(pipe: Connection) -> Any:
+    return pickle.loads(pipe.recv_bytes())
 
 
 def _named(name: str, line: str) -> str:
@@ -232,12 +241,12 @@ def _serve(caller: Connection, threads: int) -> None:
 
     with threadpool_limits(threads), suppress(*_GONE):
         while True:
-            work, given = caller.recv()
+            work, given = _received(caller)
             try:
                 answer = ("result", work(*given))
             except Exception as error:
                 answer = ("error", _sendable(error))
-            caller.send(answer)
+            _send(caller, answer)
 
 
 class _Passed(logging.Handler):
@@ -248,7 +257,7 @@ class _Passed(logging.Handler):
         self._caller = caller
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._caller.send(("progress", record.getMessage()))
+        _send(self._caller, ("progress", record.getMessage()))
 
 
 def _sendable(error: Exception) -> Exception:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nurture_rl.errors import FitError, NurtureError
 from nurture_rl.progress import PROGRESS
@@ -87,6 +88,15 @@ def test_an_error_is_the_same_wherever_it_comes_from(pair: Crew) -> None:
     there(begun)
     with pytest.raises(ZeroDivisionError, match="by nought"):
         begun.result()
+
+
+def test_a_helper_gets_copies_and_no_memory_is_shared(pair: Crew) -> None:
+    given = torch.zeros(3)
+    begun = pair.begin("raise", side_work.raised, given)
+    there(begun)
+    assert begun.result().tolist() == [1.0, 1.0, 1.0]
+    assert given.tolist() == [0.0, 0.0, 0.0]
+    assert not given.is_shared()  # each shared tensor would hold a file open
 
 
 def test_a_killed_helper_is_an_error_and_so_is_all_that_it_would_have_done() -> None:
