@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +34,12 @@ from nurture_rl.simulator.counted_tables import (
 from nurture_rl.simulator.data import ContactSplit, WorldData, require_world_data, split_contacts
 from nurture_rl.simulator.initial import bootstrap, initialise
 from nurture_rl.simulator.judging import judge
-from nurture_rl.simulator.network_training import Progress, TrainingConfig, TrainingRows
+from nurture_rl.simulator.network_training import (
+    MemberThreads,
+    Progress,
+    TrainingConfig,
+    TrainingRows,
+)
 from nurture_rl.simulator.network_training import train as train_networks
 from nurture_rl.simulator.recalibration import match_rates, recalibrate
 
@@ -74,7 +80,12 @@ class _Targets:
 
 
 def fit_world(
-    data: WorldData, journey: Journey, config: WorldConfig, seed: int, progress: Progress
+    data: WorldData,
+    journey: Journey,
+    config: WorldConfig,
+    seed: int,
+    progress: Progress,
+    threads: int = 1,
 ) -> FittedWorld:
     """Maximum likelihood on 70 % of the contacts, tuned on 15 %, judged on 15 %.
 
@@ -87,6 +98,7 @@ def fit_world(
         config: shapes and training.
         seed: of the split, the bootstrap, the first weights and the batches.
         progress: called after each epoch with its number and the tuning loss.
+        threads: that members are dealt to; their number changes no bit of the world.
 
     Raises:
         ShapeError: weights or exposures do not fit the log.
@@ -110,8 +122,9 @@ def fit_world(
         model = _copied(blank)
         initialise(model, rows, times, config.training.action_precision, generator)
         models.append(model)
-    train_networks(models, rows, drawn, tuning, config.training, generator, progress)
-    _finish(models, rows, drawn, tuning)
+    with closing(MemberThreads(config.members, threads)) as dealt:
+        train_networks(models, rows, drawn, tuning, config.training, generator, progress, dealt)
+        _finish(models, rows, drawn, tuning, dealt)
     delays = declared_delays(journey) if data.delays is None else torch.as_tensor(data.delays)
     members = tuple(model.to("cpu").requires_grad_(False) for model in models)
     world = LearnedWorld(journey, members, data.starts, delays)
@@ -235,7 +248,11 @@ def _rows(
 
 @torch.no_grad()
 def _finish(
-    models: list[ResponseModel], train: TrainingRows, drawn: Tensor, tuning: TrainingRows
+    models: list[ResponseModel],
+    train: TrainingRows,
+    drawn: Tensor,
+    tuning: TrainingRows,
+    threads: MemberThreads,
 ) -> None:
     """Set slopes by the tuning contacts, rates by each member's own; keep values' residuals."""
     sizes = models[0].sizes
@@ -243,11 +260,15 @@ def _finish(
     weight = tuning.used * tuning.weight[:, None]
     some = torch.arange(0, len(train.action), 1 + len(train.action) // _MATCHED)
     own = train.take(some.to(train.action.device))
-    for model, times in zip(models, drawn, strict=True):
+
+    @torch.no_grad()  # a thread starts with gradients on
+    def finish(model: ResponseModel, times: Tensor) -> None:
         logits = model.raw(tuning.features, tuning.action)[:, : sizes.counts]
         slope, _ = recalibrate(logits, tuning.happened, weight, offset, tuning.exposure)
         model.slope.copy_(slope)
         _match(model, own, own.used * (own.weight * times[some.to(times.device)])[:, None])
+
+    threads.map(lambda pair: finish(*pair), list(zip(models, drawn, strict=True)))
     levels = np.linspace(0.0, 1.0, sizes.quantiles)
     for head in range(sizes.values):
         rows = train.valued[:, head].nonzero()[:, 0]

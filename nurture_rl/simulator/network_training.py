@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from nurture_envs.worlds.heads import ResponseModel, outputs, stacked
+from nurture_envs.player_protocol import BlockThreads
+from nurture_envs.worlds.heads import (
+    ResponseModel,
+    first_layer,
+    outputs,
+    outputs_after,
+    stacked,
+)
 
+Part = TypeVar("Part")
+Job = TypeVar("Job")
 Progress = Callable[[int, float], None]  # epoch, tuning loss
 
 _FEWEST_STEPS = 32  # an epoch, by smaller batches where there are few rows
 _FEWEST_EPOCHS = 4
 _SMALLEST = 128  # rows of a batch
 _CHUNK = 16384  # rows judged at once
+_FIRST = ("trunk_0", "trunk_0_bias", "trunk_own", "linear", "own", "bias", "left", "right")
 _OWN = ("own", "chain")  # what an action, or an event of the same bin, does by itself
 
 
@@ -75,16 +86,49 @@ def thinned_slope(logits: Tensor, happened: Tensor, exposure: Tensor) -> Tensor:
     return torch.sigmoid(logits) - happened - (1.0 - happened) * unseen
 
 
-@torch.no_grad()
-def loss(weights: Mapping[str, Tensor], embedding: Tensor, rows: TrainingRows) -> Tensor:
+class MemberThreads:
+    """Threads that members are dealt to; torch holds no lock of the interpreter meanwhile.
+
+    Each member is worked on by itself, for a product of matrices is rounded by where they lie in
+    memory: so no bit depends on who works on which member.
+    """
+
+    def __init__(self, members: int, threads: int) -> None:
+        self._parts = [slice(k, k + 1) for k in range(members)]
+        self._crew = BlockThreads(min(threads, members))
+
+    def each(self, work: Callable[..., Part], *of_member: Sequence[Any]) -> list[Part]:
+        """What the work makes of each member, as a slice, and of what goes with the member."""
+        return self.map(lambda given: work(*given), list(zip(self._parts, *of_member, strict=True)))
+
+    def map(self, work: Callable[[Job], Part], jobs: Sequence[Job]) -> list[Part]:
+        """What the work makes of each job, in order."""
+        return self._crew.map(work, jobs)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._crew.leave()
+
+
+def loss(
+    weights: Mapping[str, Tensor], embedding: Tensor, rows: TrainingRows, threads: MemberThreads
+) -> Tensor:
     """Mean negative log-likelihood a row of every member, [E]: hazards and standard values."""
-    total = torch.zeros(weights["bias"].shape[0], device=rows.action.device)
-    for first in range(0, len(rows.action), _CHUNK):
-        part = rows.take(slice(first, first + _CHUNK))
-        logits, means = _outputs(weights, embedding, part)
+    own = {name: tensor for name, tensor in weights.items() if name != "chain"}
+    chain = weights["chain"].detach().tril(-1)
+
+    @torch.no_grad()  # a thread starts with gradients on
+    def of(start: int) -> Tensor:
+        part = rows.take(slice(start, start + _CHUNK))
+        out = outputs(own, embedding, part.features, part.action)
+        logits, means = _given_before(out, part.happened @ chain.T)
         hazard = (thinned_nll(logits, part.happened, part.exposure) * part.used).sum(dim=2)
         value = (0.5 * part.valued * (means - part.values) ** 2).sum(dim=2)
-        total += ((hazard + value) * part.weight).sum(dim=1)
+        return ((hazard + value) * part.weight).sum(dim=1)
+
+    total = torch.zeros(weights["bias"].shape[0], device=rows.action.device)
+    for part in threads.map(of, range(0, len(rows.action), _CHUNK)):
+        total += part
     return total / rows.weight.sum()
 
 
@@ -96,6 +140,7 @@ def train(
     config: TrainingConfig,
     generator: torch.Generator,
     progress: Progress,
+    threads: MemberThreads,
 ) -> None:
     """Train the members together; they end with the weights of the best epoch on `tuning`.
 
@@ -110,6 +155,7 @@ def train(
         config: how to train.
         generator: orders the batches.
         progress: called after each epoch with its number and the mean tuning loss.
+        threads: that members are dealt to; their number changes no bit of the weights.
     """
     weights = stacked(models) | {"chain": models[0].chain.clone()}
     embedding = models[0].embedding
@@ -128,8 +174,10 @@ def train(
             group["lr"] = config.learning_rate * (1.0 - 0.9 * epoch / epochs)
         order = torch.randperm(n, generator=generator).to(rows.action.device)
         for chosen in torch.split(order, batch):
-            _step(weights, embedding, rows.take(chosen), importance[:, chosen], thinned, optimizer)
-        held_out = float(loss(weights, embedding, tuning).mean())
+            part, counted = rows.take(chosen), importance[:, chosen]
+            _write_slopes(weights, embedding, part, counted, thinned, threads)
+            optimizer.step()
+        held_out = float(loss(weights, embedding, tuning, threads).mean())
         progress(epoch, held_out)
         if held_out < best_loss:
             best, best_loss, waited = _copy(weights), held_out, 0
@@ -140,37 +188,72 @@ def train(
     _write(models, best)
 
 
-def _step(
+def _write_slopes(
     weights: Mapping[str, Tensor],
     embedding: Tensor,
     rows: TrainingRows,
     importance: Tensor,
     thinned: bool,
-    optimizer: torch.optim.Optimizer,
+    threads: MemberThreads,
 ) -> None:
-    """One step down the mean negative log-likelihood; its derivative is written out."""
-    logits, means = _outputs(weights, embedding, rows)
+    """Derivatives of the mean negative log-likelihood, kept at the weights.
+
+    What adds up over members or actions is added for all members at once: no rounding depends on
+    who works on which member.
+    """
+    of_features, table, sizes = first_layer(weights, embedding)
+    before = rows.happened @ weights["chain"].tril(-1).T
+    own = {name: tensor.detach() for name, tensor in weights.items() if name != "chain"}
+    later = [name for name in own if name not in _FIRST and own[name].numel()]
+
+    def ahead(members: slice) -> tuple[Tensor, list[Tensor]]:
+        entered, moved = of_features.detach()[members], table.detach()[members]
+        mine = {name: tensor[members] for name, tensor in own.items()}
+        some = [entered, moved, *(mine[name] for name in later)]
+        for tensor in some:
+            tensor.requires_grad_()
+        first = (entered, moved, sizes)
+        return outputs_after(first, mine, rows.features, rows.action), some
+
+    out, of_member = zip(*threads.each(ahead), strict=True)
+    logits, means = _given_before(torch.cat(out).detach(), before.detach())
+    off = _off(logits, means, rows, importance, thinned)
+
+    def back(members: slice, out: Tensor, some: list[Tensor]) -> tuple[Tensor, ...]:
+        return torch.autograd.grad([out], some, [off[members]])
+
+    slopes = threads.each(back, out, of_member)
+    by_features, by_table, *others = zip(*slopes, strict=True)
+    # Gradients of the table lie action by action; so do sums over actions.
+    moves = torch.cat([part.permute(2, 0, 1) for part in by_table], dim=1).permute(1, 2, 0)
+    for tensor in weights.values():
+        tensor.grad = None
+    torch.autograd.backward(
+        [of_features, table, before],
+        [torch.cat(by_features), moves, off[..., : before.shape[1]].sum(dim=0)],
+    )
+    for name, parts in zip(later, others, strict=True):
+        weights[name].grad = torch.cat(parts)
+
+
+@torch.no_grad()
+def _off(
+    logits: Tensor, means: Tensor, rows: TrainingRows, importance: Tensor, thinned: bool
+) -> Tensor:
+    """Derivatives of the mean loss by logits and then means, [E, n, H + V]."""
     share = importance[:, :, None] / len(rows.action)
-    with torch.no_grad():
-        if thinned:
-            slope = thinned_slope(logits, rows.happened, rows.exposure)
-        else:
-            slope = torch.sigmoid(logits).sub_(rows.happened)
-        slope.mul_(rows.used).mul_(share)
-        off = (means - rows.values).mul_(rows.valued).mul_(share)
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward([logits, means], [slope, off])
-    optimizer.step()
+    if thinned:
+        slope = thinned_slope(logits, rows.happened, rows.exposure)
+    else:
+        slope = torch.sigmoid(logits).sub_(rows.happened)
+    slope.mul_(rows.used).mul_(share)
+    return torch.cat([slope, (means - rows.values).mul_(rows.valued).mul_(share)], dim=2)
 
 
-def _outputs(
-    weights: Mapping[str, Tensor], embedding: Tensor, rows: TrainingRows
-) -> tuple[Tensor, Tensor]:
+def _given_before(out: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     """Logits given what happened earlier in the bin, [E, n, H], and value means, [E, n, V]."""
-    out = outputs(weights, embedding, rows.features, rows.action)
-    heads = rows.happened.shape[1]
-    seen = rows.happened @ weights["chain"].tril(-1).T
-    return out[..., :heads] + seen, out[..., heads:]
+    heads = before.shape[1]
+    return out[..., :heads] + before, out[..., heads:]
 
 
 def _optimizer(

@@ -34,7 +34,8 @@ class Settings:
     gap: GapConfig
     evaluation: EvaluationConfig
     learners: Mapping[str, Any]  # settings of its learner by policy; None where nothing is learned
-    plain: Mapping[str, Any]  # the whole configuration as plain data, for records
+    # The configuration as plain data, for records; without `workers`, which changes no result.
+    plain: Mapping[str, Any]
 
 
 def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings:
@@ -73,7 +74,7 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         gap=record(GapConfig, asdict(run.gap), "gap"),
         evaluation=record(EvaluationConfig, asdict(run.evaluation), "evaluation"),
         learners=learners,
-        plain={str(key): value for key, value in plain.items()},
+        plain={str(key): value for key, value in plain.items() if key != "workers"},
     )
 
 

@@ -26,6 +26,7 @@ from nurture_rl.workflow.simulated import WorldJudge, judged, staged
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings
+    from nurture_rl.workflow.side_by_side import Crew
     from nurture_rl.workflow.stages import Say, Workshop
 
 _TRUTH_SEED = 900_001  # contacts nobody was trained on
@@ -38,8 +39,9 @@ def evaluation(
     ingested: Path,
     world: Path,
     policies: Mapping[str, Path],
+    crew: Crew,
 ) -> Path:
-    """Judge every policy; the folder holds `evaluation.json`."""
+    """Judge every policy, side by side; the folder holds `evaluation.json`."""
     inputs = {
         "ingest": ingested.name,
         "world": world.name,
@@ -53,7 +55,7 @@ def evaluation(
     }
 
     def build(out: Path) -> None:
-        result = _judge(workshop, journey, run, ingested, world, policies)
+        result = _judge(workshop, journey, run, ingested, world, policies, crew)
         write_record(result, out / "evaluation.json")
 
     return workshop.stage("evaluation", inputs, build)
@@ -66,12 +68,13 @@ def _judge(
     ingested: Path,
     world: Path,
     policies: Mapping[str, Path],
+    crew: Crew,
 ) -> Evaluated:
     loaded = {name: load_policy(folder, journey) for name, folder in policies.items()}
     decisions = load_decisions(ingested, journey, run.run.data.held_out)
     truth = [Simulation(reference_world(journey))] if run.run.data.source == "reference" else None
     worlds = Worlds(_members(world, journey), truth)
-    return judgements(decisions, journey, loaded, worlds, run, workshop.say)
+    return judgements(decisions, journey, loaded, worlds, run, workshop.say, crew)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,17 +123,23 @@ def judgements(
     worlds: Worlds,
     run: Settings,
     say: Say,
+    crew: Crew,
 ) -> Evaluated:
     """What both judges find, and the truth where it is known.
 
     The log is read as the verb `ope` reads it: the same checks, candidates, rules and level. The
     world has a say in which program is the bar of a release. Every bound that the gate reads
-    holds for all candidates together.
+    holds for all candidates together. Policies are played while the log is read.
     """
     asked, played = run.run.release, run.run.simulation
     learned = [name for name in policies if run.run.policies[name].learner != "none"]
     held = held_out(decisions, journey)
     field = field_on(held, policies, learned, asked.reference)
+    in_members = staged(worlds.members, policies, run, played.seeds, played.contacts, crew)
+    in_truth = None
+    if worlds.truth is not None:
+        truth_seeds, contacts = [_TRUTH_SEED], played.truth_contacts
+        in_truth = staged(worlds.truth, policies, run, truth_seeds, contacts, crew)
     say("  off-policy evaluation on the held-out contacts")
     config = replace(
         run.evaluation,
@@ -142,14 +151,13 @@ def judgements(
     rng = np.random.default_rng(run.run.seed)
     appraisal = appraise(held.log, policies, asked.reference, rng, config, held.beside)
     say("  every policy in every member of the learned world")
-    stage = staged(worlds.members, policies, run, played.seeds, played.contacts)
+    stage = in_members()
     worth = stage.worth()
     bar = bar_of(asked.rules, {name: worth[name] for name in policies})
     truth = None
-    if worlds.truth is not None:
+    if in_truth is not None:
         say("  the same policies in the true reference world")
-        known = staged(worlds.truth, policies, run, [_TRUTH_SEED], played.truth_contacts)
-        truth = judged(known, asked.reference, bar.name, 0.95)
+        truth = judged(in_truth(), asked.reference, bar.name, 0.95)
     catalog = ActionCatalog.of(journey)
     return Evaluated(
         appraisal=appraisal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -22,11 +22,16 @@ from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, wi
 from nurture_rl.workflow.policy_stage import learned_policy
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.run_page import Made, run_page
+from nurture_rl.workflow.side_by_side import Begun, Crew
 from nurture_rl.workflow.stages import Say, Workshop
 from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.world_stage import learned_world
 
 _PACKAGES = ("nurture-rl", "torch", "numpy", "gymnasium", "mlflow", "duckdb")  # told on the page
+
+
+def ready() -> None:
+    """Begun by a helper, it imports what stages need while the caller makes the log."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Pipeline:
 
     settings: Settings
     say: Say
+    # Takes what can be done side by side; by itself nobody helps.
+    crew: Crew = field(default_factory=Crew, kw_only=True)
 
     @cached_property
     def workshop(self) -> Workshop:
@@ -85,12 +92,23 @@ class Pipeline:
             run.data.held_out,
             self.settings.world,
             run.seeds.world,
+            self.crew,
         )
+
+    def begin(self) -> None:
+        """Hand out what needs no more than the world: training, then the reality gap."""
+        for _ in (self._training, self._measuring):
+            pass
+
+    @cached_property
+    def _measuring(self) -> Begun[Path]:
+        given = (self.workshop, self.journey, self.resolved, self.ingested, self.world)
+        return self.crew.begin("gap", gap_report, *given)
 
     @cached_property
     def gap(self) -> Path:
         """How far the learned world is from the held-out contacts."""
-        return gap_report(self.workshop, self.journey, self.resolved, self.ingested, self.world)
+        return self._measuring.result()
 
     @cached_property
     def gap_page(self) -> Path:
@@ -105,6 +123,10 @@ class Pipeline:
             ConfigError: two policies share a name, or the policy to export or to beat is the expert
                 of a journey without one.
         """
+        return {name: begun.result() for name, begun in self._training.items()}
+
+    @cached_property
+    def _training(self) -> Mapping[str, Begun[Path]]:
         run = self.resolved.run
         for name, policy in run.policies.items():
             if policy.name != name:
@@ -123,7 +145,7 @@ class Pipeline:
         self.say(f"policy-{name}: left out, {missing}")
         return False
 
-    def _policy(self, name: str) -> Path:
+    def _policy(self, name: str) -> Begun[Path]:
         run = self.resolved.run
         task = Training(
             policy=run.policies[name],
@@ -134,13 +156,21 @@ class Pipeline:
             seed=run.seeds.learner,
             say=self.say,
         )
-        return learned_policy(self.workshop, task, self.settings.learners[name])
+        given = (self.workshop, task, self.settings.learners[name])
+        crew = Crew() if run.policies[name].learner == "none" else self.crew
+        return crew.begin(f"policy-{name}", learned_policy, *given)
 
     @cached_property
     def evaluated(self) -> Path:
         """Both judges' findings."""
         return evaluation(
-            self.workshop, self.journey, self.resolved, self.ingested, self.world, self.policies
+            self.workshop,
+            self.journey,
+            self.resolved,
+            self.ingested,
+            self.world,
+            self.policies,
+            self.crew,
         )
 
     @cached_property

@@ -139,3 +139,6 @@ class RunConfig:
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     threads: int = 1  # of torch and BLAS; two pools that share cores slow each other tenfold
+    # Processes that work at a time on what can be done side by side, >= 1; no result depends on it.
+    # None: one for each usable core, at most 4.
+    workers: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from nurture_rl.workflow.harm_in_world import kept_in_world
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings
+    from nurture_rl.workflow.side_by_side import Crew
 
 FloatArray = NDArray[np.float64]
 
@@ -149,8 +150,9 @@ def staged(
     run: Settings,
     seeds: Sequence[int],
     contacts: int,
-) -> Stage:
-    """Play every policy, and the logging policy where it is known.
+    crew: Crew,
+) -> Callable[[], Stage]:
+    """Begin to play every policy, and the logging policy where it is known.
 
     Args:
         simulations: the members of a world; one for a world that is not an ensemble.
@@ -158,17 +160,26 @@ def staged(
         run: names the logging policy.
         seeds: of the contacts.
         contacts: per seed.
+        crew: plays policies side by side.
+
+    Returns:
+        What waits for the end of the plays.
     """
     journey = simulations[0].journey
     everybody = dict(policies)
     if run.run.data.logging is not None:
         context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
         everybody[LOGGED] = build_policy(run.run.data.logging, context)
-    played = {
-        name: play_members(simulations, policy, seeds, contacts)
+    begun = {
+        name: crew.begin(name, play_members, simulations, policy, seeds, contacts)
         for name, policy in everybody.items()
     }
-    return Stage(journey, played, seeds, contacts, len(simulations))
+
+    def over() -> Stage:
+        played = {name: one.result() for name, one in begun.items()}
+        return Stage(journey, played, seeds, contacts, len(simulations))
+
+    return over
 
 
 def judged(stage: Stage, reference: str, bar: str | None, level: float) -> WorldJudge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass, make_dataclass
 from functools import cache, partial
 from typing import Any, get_args, get_origin, get_type_hints
@@ -30,7 +31,14 @@ def composable(cls: type[Any], without: tuple[str, ...] = ()) -> type[Any]:
             specs.append((one.name, inner, field(default_factory=inner)))
         else:
             specs.append((one.name, _listed(kind), field(default_factory=partial(_default, one))))
-    return make_dataclass(cls.__name__, specs, namespace={"made_from": cls})
+    told = (cls, without) if without else (cls,)
+    own = {"made_from": cls, "__reduce__": lambda self: (_again, (told, vars(self)))}
+    return make_dataclass(cls.__name__, specs, namespace=own)
+
+
+def _again(told: tuple[Any, ...], values: Mapping[str, Any]) -> Any:
+    """A twin in another process, where its class must be made first."""
+    return composable(*told)(**values)
 
 
 def _listed(kind: Any) -> Any:

@@ -25,9 +25,10 @@ from nurture_rl.wording import plural
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.judges import read_evaluated
-from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.pipeline import Pipeline, ready
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import FIGURES, PAGE
+from nurture_rl.workflow.side_by_side import Crew, workers_of
 
 NO_BUNDLE = 3  # exit code
 
@@ -49,14 +50,17 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
     run = checked.run
     torch.set_num_threads(run.threads)
     console = Console(highlight=False, soft_wrap=True)
-    pipeline = Pipeline(checked, partial(console.print, markup=False))
+    say = partial(console.print, markup=False)
     root = Path(run.runs).resolve()
     root.mkdir(parents=True, exist_ok=True)
     uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
     tags = {"verb": verb, "data": run.data.name, "journey": run.data.journey}
     name = f"{verb} {run.data.name} seed {run.seed}"
     tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
-    with threadpool_limits(run.threads), tracking as tracked:
+    workers = workers_of(run.workers) if verb != "ingest" else 1
+    with threadpool_limits(run.threads), Crew(workers, say) as crew, tracking as tracked:
+        pipeline = Pipeline(checked, crew.say, crew=crew)
+        crew.begin("imports", ready)
         made: dict[str, Any] = {"verb": verb, "mlflow_run": tracked.id, "mlflow_uri": tracked.uri}
         for part in _PARTS[verb]:
             made |= part(pipeline, tracked)
@@ -101,6 +105,11 @@ def _fit_world(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     tracked.metrics(0, {f"world.ece.{head['head']}": head["ece"] for head in heads})
     tracked.artifact(pipeline.world / "calibration.json", "world")
     return {"world": pipeline.world}
+
+
+def _begin(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    pipeline.begin()
+    return {}
 
 
 def _gap(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
@@ -204,14 +213,15 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     "gap": (_ingest, _fit_world, _gap),
     "train": (_ingest, _fit_world, _train),
     "evaluate": (_ingest, _propensities, _fit_world, _train, _evaluate),
-    "export": (_ingest, _propensities, _fit_world, _gap, _train, _evaluate, _export),
+    "export": (_ingest, _propensities, _fit_world, _begin, _train, _evaluate, _gap, _export),
     "pipeline": (
         _ingest,
         _propensities,
         _fit_world,
-        _gap,
+        _begin,
         _train,
         _evaluate,
+        _gap,
         _export,
         _report,
     ),

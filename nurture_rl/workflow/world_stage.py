@@ -14,15 +14,17 @@ from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.learned import LearnedWorld, StartTable
 from nurture_rl.decisions import load_decisions, world_rows
+from nurture_rl.simulator.calibration import Calibration
 from nurture_rl.simulator.data import ContactSplit, WorldData
-from nurture_rl.simulator.fit import FittedWorld, WorldConfig, fit_world
+from nurture_rl.simulator.fit import WorldConfig, fit_world
 from nurture_rl.simulator.judging import judge_later_days
 from nurture_rl.simulator.network_training import Progress
 from nurture_rl.simulator.training_data import require_words, training_data
 from nurture_rl.simulator.world_files import load_learned_world, save_world
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.stages import Workshop
+    from nurture_rl.workflow.side_by_side import Crew
+    from nurture_rl.workflow.stages import Say, Workshop
 
 
 def learned_world(
@@ -32,8 +34,9 @@ def learned_world(
     held_out: float,
     config: WorldConfig,
     seed: int,
+    crew: Crew,
 ) -> Path:
-    """Fit a world to the training contacts.
+    """Fit a world to the training contacts, its members side by side.
 
     The folder holds `world/`, `calibration.json` (on contacts not fitted to; `later_days` of a
     second fit of one member, on days not fitted to, or null) and `evidence.json` (what the world
@@ -59,15 +62,11 @@ def learned_world(
         for warning in made.summary(journey)["warnings"]:
             workshop.say(f"  {warning}")
 
-        def fit(data: WorldData, config: WorldConfig) -> FittedWorld:
-            return fit_world(data, journey, config, seed, _told(workshop))
-
-        def one_member(data: WorldData) -> tuple[LearnedWorld, ContactSplit]:
-            fitted = fit(data, replace(config, members=1))
-            return fitted.world, fitted.split
-
-        fitted = fit(made.data, config)
-        later = judge_later_days(made.data, one_member)
+        given = (made.data, journey, replace(config, members=1), seed, crew.say)
+        judging = crew.begin("world, later days held out", _on_later_days, *given)
+        progress = _told(workshop.say)
+        fitted = fit_world(made.data, journey, config, seed, progress, crew.workers)
+        later = judging.result()
         save_world(fitted.world, out / "world")
         judged = asdict(fitted.calibration) | {"later_days": asdict(later) if later else None}
         (out / "calibration.json").write_text(json.dumps(judged) + "\n", "utf-8")
@@ -77,8 +76,18 @@ def learned_world(
     return workshop.stage("world", inputs, build)
 
 
-def _told(workshop: Workshop) -> Progress:
-    return lambda epoch, loss: workshop.say(f"  epoch {epoch + 1}: tuning loss {loss:.5f}")
+def _on_later_days(
+    data: WorldData, journey: Journey, config: WorldConfig, seed: int, say: Say
+) -> Calibration | None:
+    def fit(early: WorldData) -> tuple[LearnedWorld, ContactSplit]:
+        fitted = fit_world(early, journey, config, seed, _told(say))
+        return fitted.world, fitted.split
+
+    return judge_later_days(data, fit)
+
+
+def _told(say: Say) -> Progress:
+    return lambda epoch, loss: say(f"  epoch {epoch + 1}: tuning loss {loss:.5f}")
 
 
 def learned_simulation(folder: Path, journey: Journey, pessimism: float = 0.0) -> Simulation:

@@ -27,6 +27,7 @@ from nurture_rl.workflow.ope_data import journey_log
 from nurture_rl.workflow.ope_verb import appraised
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import release
+from nurture_rl.workflow.side_by_side import Crew
 from nurture_rl.workflow.stages import Workshop
 from tests.pipeline.two_mails import CANDIDATE
 
@@ -60,7 +61,8 @@ def ope_on(loop: Pipeline, ingested: Path) -> Appraisal:
 def gate_on(loop: Pipeline, ingested: Path, runs: Path) -> tuple[Appraisal, Path]:
     """What the run's evaluation and its gate say; world and policies are the loop's."""
     workshop, settings = Workshop(runs, lambda line: None), loop.resolved
-    judged = evaluation(workshop, loop.journey, settings, ingested, loop.world, loop.policies)
+    given = (ingested, loop.world, loop.policies, Crew())
+    judged = evaluation(workshop, loop.journey, settings, *given)
     made = release(workshop, loop.journey, settings, ingested, loop.gap, judged, loop.policies)
     return read_evaluated(judged).appraisal, made
 

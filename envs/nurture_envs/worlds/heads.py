@@ -162,9 +162,10 @@ def stacked(models: Sequence[ResponseModel]) -> dict[str, Tensor]:
     return {name: torch.stack([m.get_parameter(name) for m in models]).detach() for name in names}
 
 
-def first_layer(
-    weights: Mapping[str, Tensor], embedding: Tensor
-) -> tuple[Tensor, Tensor, tuple[int, int, int]]:
+FirstLayer = tuple[Tensor, Tensor, tuple[int, int, int]]
+
+
+def first_layer(weights: Mapping[str, Tensor], embedding: Tensor) -> FirstLayer:
     """Everything that features and actions enter by, for all members.
 
     Returns:
@@ -199,7 +200,20 @@ def outputs(weights: Mapping[str, Tensor], embedding: Tensor, x: Tensor, action:
     Returns:
         [E, n, H + V].
     """
-    of_features, table, parts = first_layer(weights, embedding)
+    return outputs_after(first_layer(weights, embedding), weights, x, action)
+
+
+def outputs_after(
+    first: FirstLayer, weights: Mapping[str, Tensor], x: Tensor, action: Tensor
+) -> Tensor:
+    """As `outputs`, of a first layer that is worked out already.
+
+    Args:
+        first: see `first_layer`.
+        weights: parameters of the same members; of these only the layers after the first are read.
+        x, action: see `outputs`.
+    """
+    of_features, table, parts = first
     members, units = table.shape[:2]
     across = (x @ of_features.flatten(0, 1).T).view(-1, members, units)
     moved = table.permute(2, 0, 1).index_select(0, action)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -103,6 +106,22 @@ def test_the_same_seed_gives_the_same_world() -> None:
         first = one.world.members[k].linear
         assert torch.equal(first, two.world.members[k].linear)
         assert not torch.equal(first, other.world.members[k].linear)
+
+
+def test_threads_change_no_bit_of_the_world() -> None:
+    config = replace(QUICK, members=3)
+    data = lamp_log(203, seed=5)  # batches that no vector of the processor divides
+    alone, pair, many = (
+        fit_world(data, lamp_shop(), config, 5, silent, threads) for threads in (1, 2, 4)
+    )
+    for other in (pair, many):
+        assert other.calibration == alone.calibration
+        for one, two in zip(alone.world.members, other.world.members, strict=True):
+            assert_same(one.state_dict(), two.state_dict())
+
+
+def assert_same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> None:
+    assert {name for name in one if not torch.equal(one[name], other[name])} == set()
 
 
 def test_a_journey_of_one_bin_can_be_fitted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -45,6 +46,15 @@ def test_every_root_composes_into_checked_settings(root: str) -> None:
 @pytest.mark.parametrize("data", ["hillstrom", "heartsteps", "starbucks_offers"])
 def test_every_source_composes(data: str) -> None:
     assert composed(f"data={data}").run.data.name == data
+
+
+def test_settings_reach_another_process_as_they_are() -> None:
+    given = composed("world.members=3", "gap.margins.rate=0.5")
+    assert pickle.loads(pickle.dumps(given)) == given
+
+
+def test_how_many_work_is_in_no_record() -> None:
+    assert composed("workers=3").plain == composed("workers=1").plain
 
 
 @pytest.mark.slow
@@ -152,6 +162,7 @@ def test_an_unknown_source_is_refused() -> None:
         ("simulation.seeds=[]", r"a seed or more: \[0,1\], got \[\]"),
         ("simulation.contacts=0", "2 or more, got 0"),
         ("threads=0", "1 or more, got 0"),
+        ("workers=0", "1 or more, got 0"),
         ("release.level=7", "a confidence level above 0 and below 1, such as 0.95, got 7.0"),
         ("release.margin=-1", "a gain of 0 or more, in the log's unit, got -1.0"),
         ("release.reference=nobody", "one of .*drip, .*logged, got 'nobody'"),
@@ -199,6 +210,7 @@ def test_what_nothing_can_be_done_with_is_refused_before_any_work(setting: str) 
         ("release.level", (0.001, 0.999), (0.0, 1.0)),
         ("release.margin", (0.0, 1e9), (-0.001, "inf")),
         ("threads", (1,), (0,)),
+        ("workers", (1, "null"), (0,)),
         ("ppo.iterations", (1,), (0,)),
         ("ppo.n_contacts", (1,), (0,)),
         ("tuned.plays", (1,), (0,)),

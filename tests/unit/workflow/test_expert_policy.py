@@ -13,6 +13,7 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.settings_schema import register_schemas
+from nurture_rl.workflow.side_by_side import Crew
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -21,7 +22,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 def hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     GlobalHydra.instance().clear()
     register_schemas()
-    monkeypatch.setattr(Pipeline, "_policy", lambda self, name: Path(name))
+    monkeypatch.setattr(Pipeline, "_policy", lambda self, name: Crew().begin(name, Path, name))
     monkeypatch.setattr(Pipeline, "resolved", property(lambda self: self.settings))  # reads no log
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield

@@ -20,6 +20,7 @@ from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.judges import Evaluated, Worlds, judgements, read_evaluated
 from nurture_rl.workflow.run_config import PolicyConfig
+from nurture_rl.workflow.side_by_side import Crew
 from nurture_rl.workflow.stages import Workshop
 from tests.unit.workflow.judged_by_hand import settings_of
 from tests.unit.workflow.small_log import CONTEXT, logged_by
@@ -68,7 +69,7 @@ def log() -> Decisions:
 def found() -> Evaluated:
     world = reference_simulation(JOURNEY)
     worlds = Worlds([world], [world])
-    return judgements(log(), JOURNEY, policies(), worlds, run(), lambda line: None)
+    return judgements(log(), JOURNEY, policies(), worlds, run(), lambda line: None, Crew())
 
 
 @pytest.mark.slow
@@ -183,7 +184,7 @@ def test_the_truth_is_known_where_the_log_is_the_reference_worlds(
     base = run()
     changed = replace(base, run=replace(base.run, data=replace(base.run.data, source=source)))
     workshop = Workshop(tmp_path, lambda line: None)
-    judges.evaluation(workshop, WHOLE, changed, tmp_path / "i", tmp_path / "w", {})
+    judges.evaluation(workshop, WHOLE, changed, tmp_path / "i", tmp_path / "w", {}, Crew())
     (worlds,) = asked
     assert (worlds.truth is not None) == known
 
@@ -192,7 +193,7 @@ def test_the_truth_is_known_where_the_log_is_the_reference_worlds(
 def test_without_a_bar_nothing_is_compared_with_it() -> None:
     some = {name: policy for name, policy in policies().items() if name in ("drip", "mail")}
     world = reference_simulation(JOURNEY)
-    told = judgements(log(), JOURNEY, some, Worlds([world], None), run(), lambda line: None)
+    told = judgements(log(), JOURNEY, some, Worlds([world], None), run(), lambda line: None, Crew())
     assert told.bar.name is None
     assert told.simulator.policies["mail"].over_bar is None
     assert told.truth is None

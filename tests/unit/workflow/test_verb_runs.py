@@ -67,7 +67,7 @@ class Loop:
         register_schemas()
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            return compose("pipeline", [f"runs={self.runs}", *given])
+            return compose("pipeline", ["workers=1", f"runs={self.runs}", *given])
 
     def done(self, verb: str, *given: str) -> tuple[dict[str, Any], Recorded]:
         return verb_runs.run_verb(self.config(*given), verb), self.recorded[-1]
@@ -137,12 +137,16 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
         recorded.append(Recorded(uri, {"experiment": experiment, "name": name, **tags}))
         yield recorded[-1]
 
-    def finished(checked: Any, say: object) -> SimpleNamespace:
+    def finished(checked: Any, say: object, crew: object) -> SimpleNamespace:
         made.stages.settings = checked
         return made.stages
 
     made.stages = SimpleNamespace(
-        **folders, policies=learned, journey=load_journey("inbound_lead"), settings=None
+        **folders,
+        policies=learned,
+        journey=load_journey("inbound_lead"),
+        settings=None,
+        begin=lambda: None,
     )
     monkeypatch.setattr(verb_runs, "tracked_run", tracked)
     monkeypatch.setattr(verb_runs, "Pipeline", finished)

@@ -13,6 +13,7 @@ import pytest
 from nurture_rl.decisions import Decisions
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow import world_stage
+from nurture_rl.workflow.side_by_side import Crew
 from nurture_rl.workflow.stages import Workshop
 from tests.unit.simulator.lamp_shop import QUICK, lamp_shop, starts
 from tests.unit.simulator.test_recording_delays import log_read_early
@@ -41,7 +42,7 @@ def made(tmp_path: Path, **config: str) -> tuple[dict[str, Any], dict[str, Any]]
         workshop = Workshop(tmp_path, lambda line: None)
         settings = replace(QUICK, **config)  # type: ignore[arg-type]
         folder = world_stage.learned_world(
-            workshop, JOURNEY, tmp_path / "ingested", 0.5, settings, 0
+            workshop, JOURNEY, tmp_path / "ingested", 0.5, settings, 0, Crew()
         )
     files = (folder / name for name in ("calibration.json", "evidence.json"))
     calibration, evidence = (json.loads(file.read_text("utf-8")) for file in files)
