@@ -34,6 +34,7 @@ class BlockNotes:
     """What is said of a block beside its decisions."""
 
     kept: int  # decisions; 0 where every row was set aside
+    contacts: int
     read: int  # rows
     kinds: Mapping[str, int]  # rows set aside by kind of problem
     refused: tuple[RefusedRow, ...]  # the first of them
@@ -60,12 +61,12 @@ def checked_part(shuffle: Shuffle, number: int) -> CheckedPart:
     door, (table, place) = shuffle.door, shuffle.part(number)
     nothing = np.zeros(0, dtype=np.uint64)
     if not len(table):
-        return CheckedPart(None, nothing, nothing, BlockNotes(0, 0, {}, (), (), ""))
+        return CheckedPart(None, nothing, nothing, BlockNotes(0, 0, 0, {}, (), (), ""))
     rows = read_frame(table, door.columns, door.meaning)
     rows = replace(rows, source=door.path.name, line=place + 1)
     kept, refused = sifted(rows)
     kinds = Counter(row.reason.split(":")[0] for row in refused)
-    notes = BlockNotes(0, len(table), kinds, refused[:KEPT_REFUSALS], (), "")
+    notes = BlockNotes(0, 0, len(table), kinds, refused[:KEPT_REFUSALS], (), "")
     if kept.size == 0:
         return CheckedPart(None, nothing, nothing, notes)
     admission = admitted(rows, kept, refused)
@@ -74,7 +75,13 @@ def checked_part(shuffle: Shuffle, number: int) -> CheckedPart:
     contact = np.empty(int(log.cluster.max()) + 1, dtype=np.uint64)
     contact[log.cluster] = ids_of(table[door.columns.contact])[at][begins]
     episode = ids_of(table[door.columns.episode])[at][begins]
-    said = replace(notes, kept=log.n_rows, notes=admission.notes, fingerprint=admission.fingerprint)
+    said = replace(
+        notes,
+        kept=log.n_rows,
+        contacts=contact.size,
+        notes=admission.notes,
+        fingerprint=admission.fingerprint,
+    )
     return CheckedPart(admission, contact, episode, said)
 
 
@@ -90,6 +97,7 @@ def keep_block(path: Path, block: ContactBlock | None, notes: BlockNotes) -> Non
             arrays["logged_probabilities"] = log.logged_probabilities
     head = {
         "kept": notes.kept,
+        "contacts": notes.contacts,
         "read": notes.read,
         "kinds": dict(notes.kinds),
         "refused": [[row.file, row.line, row.reason] for row in notes.refused],
@@ -113,6 +121,7 @@ def notes_at(path: Path) -> BlockNotes:
     refused = tuple(RefusedRow(*row) for row in head["refused"])
     return BlockNotes(
         head["kept"],
+        head["contacts"],
         head["read"],
         head["kinds"],
         refused,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -32,8 +32,8 @@ class ContactBlocks(Protocol):
 
     def over(
         self, work: Callable[[ContactBlock, int], Made], names: tuple[str, ...], what: str
-    ) -> list[Made]:
-        """What is made of every block, in their order.
+    ) -> Iterator[Made]:
+        """What is made of every block, in their order, one after the other.
 
         Args:
             work: asked of a block and of the number of contacts in the blocks before it.
@@ -191,7 +191,7 @@ def joined_blocks(blocks: Sequence[ContactBlock]) -> ContactBlock:
     numbered = list(zip(logs, episodes, contacts, strict=True))
     tables = [log.logged_probabilities for log in logs if log.logged_probabilities is not None]
 
-    def whole(name: str) -> FloatArray:
+    def whole(name: str) -> Any:
         return np.concatenate([getattr(log, name) for log in logs])
 
     log = replace(

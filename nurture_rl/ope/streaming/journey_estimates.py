@@ -80,13 +80,12 @@ def no_overlap(steps: StepSums, n_episodes: int) -> OverlapError:
     )
 
 
-def journey_overlap(of: JourneySummary, known: bool, n_rows: int) -> Overlap:
+def journey_overlap(of: JourneySummary, support_gap: float | None) -> Overlap:
     """How much of the log a policy can use, not yet held against thresholds.
 
     Args:
         of: its sums.
-        known: whether the log holds its distributions.
-        n_rows: decisions of the log.
+        support_gap: mean target mass where the log had none; None where that is not known.
     """
     steps, n, contacts = of.sums.steps, of.n_episodes, of.episodes.size
     ess, total = of.ess, float(steps.weight[-1])
@@ -102,7 +101,7 @@ def journey_overlap(of: JourneySummary, known: bool, n_rows: int) -> Overlap:
         max_weight_share=float(steps.largest[-1]) / total if ess[-1] > 0.0 else 1.0,
         mean_weight=steps.weight / n,
         mean_weight_stderr=stderr,
-        support_gap=float(of.sums.unsupported) / n_rows if known else None,
+        support_gap=support_gap,
         feasible=False,
         reason="",
     )

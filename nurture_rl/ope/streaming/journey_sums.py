@@ -18,7 +18,6 @@ from nurture_rl.ope.estimators import as_panel, cumulative_weights
 from nurture_rl.ope.log import (
     EvaluationLog,
     FloatArray,
-    IntArray,
     continuation,
     discount_from_start,
     first_rows,
@@ -26,7 +25,7 @@ from nurture_rl.ope.log import (
 )
 from nurture_rl.ope.sequential.weighted_dr import temporal_differences
 from nurture_rl.ope.streaming.contact_blocks import ContactBlock
-from nurture_rl.ope.targets import TargetOnLog, logged_one_hot
+from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValuePredictions
 from nurture_rl.ope.weighting.tuning import LARGEST_WEIGHTS, SHRINKAGES
 
@@ -67,8 +66,6 @@ class JourneySums:
     steps: StepSums
     contacts: FloatArray  # what `ips`, `dm` and `dr` average, summed by contact, [C, 3]
     families: Mapping[str, FamilySums]
-    mix: FloatArray  # its probabilities by bin and action, [S, a]
-    unsupported: FloatArray  # mass where the log had no chance, []
 
 
 def panel(log: EvaluationLog, values: FloatArray, fill: float, width: int) -> FloatArray:
@@ -92,7 +89,6 @@ def journey_sums(
     target: TargetOnLog,
     predictions: ValuePredictions,
     width: int,
-    steps: IntArray,
 ) -> JourneySums:
     """What a block adds to a policy's sums.
 
@@ -101,7 +97,6 @@ def journey_sums(
         target: the policy on them.
         predictions: its value model's answers.
         width: decisions of the log's longest episode, H.
-        steps: bins of the log, [S].
 
     Raises:
         OverlapError: weights leave the range of floating point numbers.
@@ -133,21 +128,7 @@ def journey_sums(
         ),
         contacts=np.stack([cluster_totals(log, column) for column in per_episode], axis=1),
         families={name: _summed(log, one) for name, one in families.items()},
-        mix=mix_by_step(log, target.probabilities, steps),
-        unsupported=np.asarray(0.0 if target.unsupported is None else target.unsupported.sum()),
     )
-
-
-def mix_by_step(log: EvaluationLog, probabilities: FloatArray, steps: IntArray) -> FloatArray:
-    """Probabilities of each action summed by bin of the log, [S, a]."""
-    place = np.searchsorted(steps, log.step)
-    columns = [np.bincount(place, column, steps.size) for column in probabilities.T]
-    return np.stack(columns, axis=1)
-
-
-def logged_mix(log: EvaluationLog, steps: IntArray) -> FloatArray:
-    """`mix_by_step` of what was done, [S, a]."""
-    return mix_by_step(log, logged_one_hot(log.mask, log.action), steps)
 
 
 def joined_journeys(parts: Sequence[JourneySums]) -> JourneySums:
@@ -160,8 +141,6 @@ def joined_journeys(parts: Sequence[JourneySums]) -> JourneySums:
         steps=steps,
         contacts=np.concatenate([part.contacts for part in parts]),
         families={name: _sum([one.families[name] for one in parts]) for name in FAMILIES},
-        mix=np.sum([part.mix for part in parts], axis=0),
-        unsupported=np.asarray(np.sum([part.unsupported for part in parts])),
     )
 
 
