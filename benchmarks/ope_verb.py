@@ -171,7 +171,20 @@ def journeys_in_memory(table: Path, threads: int) -> dict[str, float]:
 
 
 JOURNEYS = ("data.columns.episode=contact", "data.columns.step=bin")
-JOBS = {"bare": bare, "verb": verb, "journeys": journeys, "journeys-in-memory": journeys_in_memory}
+
+
+def exact(table: Path, threads: int) -> dict[str, float]:
+    """The verb on single decisions with copies, contacts and errors told exactly."""
+    return verb(table, threads, ("stream.engine=streaming", "stream.errors=contacts"))
+
+
+JOBS = {
+    "bare": bare,
+    "verb": verb,
+    "journeys": journeys,
+    "journeys-in-memory": journeys_in_memory,
+    "exact": exact,
+}
 
 
 def settings(table: Path, runs: Path) -> list[str]:
@@ -239,6 +252,7 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=10_000_000, help="decisions in the table")
     parser.add_argument("--full", action="store_true", help="a hundred million decisions")
     parser.add_argument("--journeys", action="store_true", help=f"episodes of {BINS} decisions")
+    parser.add_argument("--exact", action="store_true", help="errors by contact as well")
     parser.add_argument("--memory", action="store_true", help="journeys read whole as well")
     parser.add_argument("--passes", type=int, default=1, help="runs of each job, in turn")
     parser.add_argument("--threads", type=int, default=2)
@@ -260,7 +274,7 @@ def main(given: argparse.Namespace) -> None:
             rows = 100_000_000 if given.full else given.rows
             told = partial(print, file=sys.stderr, flush=True)
             write_log(table, rows, given.journeys, told)
-        jobs = ["bare", "verb"]
+        jobs = ["bare", "verb", *(["exact"] if given.exact else [])]
         if given.journeys:
             jobs = ["journeys", *(["journeys-in-memory"] if given.memory else [])]
         found = [passed(job, table, given.threads) for _ in range(given.passes) for job in jobs]

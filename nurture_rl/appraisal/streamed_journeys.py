@@ -51,6 +51,7 @@ from nurture_rl.ope.streaming.policy_sums import ALONE
 from nurture_rl.ope.targets import on_logged_rows
 from nurture_rl.progress import PROGRESS
 
+MADE = ("ips", "snips", "dr", "clipped_ips", "sndr", "switch_dr", "dros", "wdr")  # by weights
 SAME_ESTIMATE = {"sndr": "the same as wdr where episodes have several decisions"}
 ALONE_ESTIMATE = {
     "wdr": "the same as sndr where episodes have one decision",
@@ -188,7 +189,9 @@ class _SummedJourneys:
         same = ALONE_ESTIMATE if shape.horizon == 1 else SAME_ESTIMATE
         refusals = {kind: same.get(kind, f"{kind} {IN_MEMORY}") for kind in _asked(config)}
         if total.summary is None:
-            refusals = dict.fromkeys(_asked(config), total.refusal)
+            n = float(shape.n_episodes)
+            known = {"dm": mean_by_contact(total.start, self.totals.episodes, n)}
+            refusals |= {kind: total.refusal for kind in refusals if kind in MADE}
             overlap = _none(shape.horizon, shape.n_episodes, shape.n_contacts, gap, total.refusal)
         else:
             known = journey_estimates(total.summary)

@@ -74,7 +74,9 @@ def checked_part(shuffle: Shuffle, number: int) -> CheckedPart:
     begins = np.append(True, np.diff(log.episode) != 0)
     contact = np.empty(int(log.cluster.max()) + 1, dtype=np.uint64)
     contact[log.cluster] = ids_of(table[door.columns.contact])[at][begins]
-    episode = ids_of(table[door.columns.episode])[at][begins]
+    named = door.columns.episode or door.columns.decision
+    known = place.astype(np.uint64) if named is None else ids_of(table[named])
+    episode = known[at][begins]
     said = replace(
         notes,
         kept=log.n_rows,

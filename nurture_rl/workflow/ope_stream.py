@@ -32,7 +32,7 @@ _SURE = 0.99  # chance that so many copies as are named would have shown
 
 
 def opened_stream(run: OpeConfig) -> tuple[OpenedLog, Sampled | Journeys]:
-    """Look at the table and read its sample; journeys are brought together by contact.
+    """Look at the table and read its sample; what is asked by contact is brought together first.
 
     Raises:
         NurtureError: what the door of frames refuses.
@@ -42,7 +42,7 @@ def opened_stream(run: OpeConfig) -> tuple[OpenedLog, Sampled | Journeys]:
         "rules": run.ask.rules,
         "levels": run.data.levels,
     }
-    if run.data.columns.episode is not None:
+    if run.data.columns.episode is not None or run.stream.errors == "contacts":
         journeys = opened_journeys(run)
         return of_admission(journeys.admission, journeys.policies, about), journeys
     sampled = sampled_log(run)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from nurture_rl.errors import LogError
 from nurture_rl.ope.checks.exploration import free_decisions, left_to_chance
-from nurture_rl.ope.contact_hash import HashArray
+from nurture_rl.ope.contact_hash import HashArray, bucket_of
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, horizon
 from nurture_rl.wording import counted, plural
 
 Made = TypeVar("Made")
+IDS_AT_A_TIME = 1 << 24  # ids of episodes that are held against each other at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +91,7 @@ class BlockShape:
     rows: int
     horizon: int
     contact: HashArray
-    episode: HashArray
+    episodes: int
     steps: IntArray
     mean: FloatArray
     squares: FloatArray  # of the distances from the mean, summed, [d + 1]
@@ -108,7 +110,7 @@ def shape_of_block(block: ContactBlock) -> BlockShape:
         rows=log.n_rows,
         horizon=horizon(log),
         contact=block.contact,
-        episode=block.episode,
+        episodes=block.episode.size,
         steps=np.unique(log.step),
         mean=mean,
         squares=((features - mean) ** 2).sum(axis=0),
@@ -134,19 +136,8 @@ def range_of(log: EvaluationLog) -> LogRange:
 def shape_of_log(blocks: Sequence[BlockShape]) -> LogShape:
     """The shape of the log whose contacts lie in these blocks.
 
-    Raises:
-        LogError: an episode has decisions of several contacts.
-
     Source: Chan, Golub & LeVeque (1983), Algorithms for Computing the Sample Variance.
     """
-    episodes = np.concatenate([one.episode for one in blocks])
-    shared = episodes.size - np.unique(episodes).size
-    if shared:
-        raise LogError(
-            f"{counted(shared, 'episode')} {plural(shared, 'has', 'have')} decisions of several "
-            "contacts; give the episodes of each contact ids of their own, or say "
-            "stream.engine=memory to have them set aside"
-        )
     rows = np.array([one.rows for one in blocks], dtype=np.float64)
     n = float(rows.sum())
     means = np.array([one.mean for one in blocks])
@@ -158,7 +149,7 @@ def shape_of_log(blocks: Sequence[BlockShape]) -> LogShape:
     spread[spread <= 1e-9 * largest] = np.inf
     return LogShape(
         n_rows=int(n),
-        n_episodes=episodes.size,
+        n_episodes=sum(one.episodes for one in blocks),
         horizon=max(one.horizon for one in blocks),
         contact=np.concatenate([one.contact for one in blocks]),
         steps=np.unique(np.concatenate([one.steps for one in blocks])),
@@ -174,6 +165,38 @@ def shape_of_log(blocks: Sequence[BlockShape]) -> LogShape:
             chance=sum(one.range.chance for one in blocks),
         ),
     )
+
+
+def require_own_episodes(blocks: ContactBlocks, n_episodes: int) -> None:
+    """Refuse episodes, or ids of single decisions, that several contacts share.
+
+    Inside a block they were looked for row by row; here ids of all blocks are held against each
+    other, some at a time by a hash.
+
+    Args:
+        blocks: of the log.
+        n_episodes: of the log.
+
+    Raises:
+        LogError: how many there are.
+    """
+    shares, shared = 1 << (n_episodes // IDS_AT_A_TIME).bit_length(), 0
+    for share in range(shares):
+        ids = np.concatenate(list(blocks.over(partial(_ids, share, shares), (), "ids of episodes")))
+        shared += ids.size - np.unique(ids).size
+    if shared:
+        raise LogError(
+            f"{counted(shared, 'episode')} {plural(shared, 'has', 'have')} decisions of several "
+            "contacts; give the episodes, or decisions, of each contact ids of their own, or say "
+            "stream.engine=memory to have them set aside"
+        )
+
+
+def _ids(share: int, shares: int, block: ContactBlock, first: int) -> HashArray:
+    """Ids of a block's episodes that belong to one share of all ids, [m]."""
+    if shares == 1:
+        return block.episode
+    return block.episode[bucket_of(block.episode, shares) == share]
 
 
 def with_bin(log: EvaluationLog) -> FloatArray:

@@ -27,6 +27,7 @@ class JourneySummary:
 
     sums: JourneySums
     errors: JourneyErrors
+    start: FloatArray  # the model's value of what each contact begins with, summed, [C]
     episodes: FloatArray  # of each contact, [C]
 
     @property
@@ -56,10 +57,10 @@ def journey_estimates(of: JourneySummary) -> dict[str, ValueEstimate]:
     `snips` and `wdr` are missing where all weights of some step are 0.
     """
     sums, ess = of.sums, float(of.ess[-1])
-    weighted, start, corrected = sums.contacts.T
+    weighted, corrected = sums.contacts.T
     estimates = {
         "ips": mean_by_contact(weighted, of.episodes, ess),
-        "dm": mean_by_contact(start, of.episodes, float(of.n_episodes)),
+        "dm": mean_by_contact(of.start, of.episodes, float(of.n_episodes)),
         "dr": mean_by_contact(corrected, of.episodes, ess),
     }
     if (sums.steps.weight > 0.0).all():

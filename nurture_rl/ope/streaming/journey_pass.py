@@ -9,7 +9,7 @@ import numpy as np
 
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.clusters import cluster_totals
-from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, discount_from_start
+from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, discount_from_start, first_rows
 from nurture_rl.ope.streaming.contact_blocks import ContactBlock
 from nurture_rl.ope.streaming.journey_outcomes import (
     RareSums,
@@ -39,6 +39,7 @@ class PolicyPart:
 
     sums: JourneySums | None  # None where weights leave the range of floating point numbers
     refusal: str  # why, else ""
+    start: FloatArray  # the model's value of what each contact begins with, summed, [C]
     mix: FloatArray  # its probabilities by bin and action, [S, a]
     unsupported: float  # its mass where the log had no chance
     same: Mapping[str, bool]  # whether it acts as each other does, in every decision
@@ -89,14 +90,15 @@ def _policy_part(
 ) -> PolicyPart:
     log, sums, refusal = block.log, None, ""
     target = on_logged_rows(log, block.targets[name])
+    predictions = models.predictions(block, first, name)
     try:
-        predictions = models.predictions(block, first, name)
         sums = journey_sums(block, target, predictions, models.shape.horizon)
     except OverlapError as error:
         refusal = str(error)
     return PolicyPart(
         sums=sums,
         refusal=refusal,
+        start=cluster_totals(log, predictions.value[first_rows(log)]),
         mix=_mix(log, target.probabilities, models.shape.steps),
         unsupported=0.0 if target.unsupported is None else float(target.unsupported.sum()),
         same={other: _same(block, target, other) for other in others},

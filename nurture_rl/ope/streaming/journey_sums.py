@@ -20,7 +20,6 @@ from nurture_rl.ope.log import (
     FloatArray,
     continuation,
     discount_from_start,
-    first_rows,
     horizon,
 )
 from nurture_rl.ope.sequential.weighted_dr import temporal_differences
@@ -64,7 +63,7 @@ class JourneySums:
     """What one policy's estimates are made from."""
 
     steps: StepSums
-    contacts: FloatArray  # what `ips`, `dm` and `dr` average, summed by contact, [C, 3]
+    contacts: FloatArray  # what `ips` and `dr` average, summed by contact, [C, 2]
     families: Mapping[str, FamilySums]
 
 
@@ -110,11 +109,7 @@ def journey_sums(
     largest = weights.max(axis=0, initial=0.0)
     scaled = weights / np.where(largest > 0.0, largest, 1.0)
     families = _families(log, weights, gains, taken / log.propensity, predictions)
-    per_episode = [
-        (weights * gains).sum(axis=1),
-        predictions.value[first_rows(log)],
-        families["dros"][:, 0],
-    ]
+    per_episode = (weights * gains).sum(axis=1), families["dros"][:, 0]
     return JourneySums(
         steps=StepSums(
             weight=weights.sum(axis=0),

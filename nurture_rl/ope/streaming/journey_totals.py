@@ -14,6 +14,7 @@ from nurture_rl.ope.ridge import require_folds
 from nurture_rl.ope.streaming.contact_blocks import (
     ContactBlocks,
     LogShape,
+    require_own_episodes,
     shape_of_block,
     shape_of_log,
 )
@@ -42,6 +43,7 @@ class PolicyTotal:
 
     summary: JourneySummary | None  # None where its weights leave the range of numbers
     refusal: str  # why, else ""
+    start: FloatArray  # the model's value of what each contact begins with, summed, [C]
     mix: FloatArray  # its probabilities by bin and action, [S, a]
     unsupported: float  # its mass where the log had no chance
     same: Mapping[str, bool]  # whether it acts as each other does, in every decision
@@ -82,6 +84,7 @@ def journey_models(
     """
     shapes = blocks.over(lambda block, _: shape_of_block(block), (), "size of the log")
     shape = shape_of_log(list(shapes))
+    require_own_episodes(blocks, shape.n_episodes)
     require_folds(config.n_folds, config.penalties, shape.n_contacts)
     fold = shape.fold_of_contact(rng, config.n_folds)
     summing = partial(value_sums, shape=shape, fold=fold)
@@ -110,11 +113,12 @@ def journey_totals(blocks: ContactBlocks, models: ValueModels, pairs: Pairs) -> 
     episodes = np.concatenate([part.episodes for part in parts])
     policies = {}
     for name, one in sums.items():
-        summary = None
+        of_policy, summary = [part.policies[name] for part in parts], None
+        start = np.concatenate([part.start for part in of_policy])
         if one is not None:
             errors = joined_errors([part.errors[name] for part in found])
-            summary = JourneySummary(one, errors, episodes)
-        policies[name] = _total([part.policies[name] for part in parts], summary)
+            summary = JourneySummary(one, errors, start, episodes)
+        policies[name] = _total(of_policy, start, summary)
     return JourneyTotals(
         shape=shape,
         own=np.concatenate([part.own for part in parts]),
@@ -138,10 +142,13 @@ def _mix(parts: list[BlockPart]) -> FloatArray:
     return np.asarray(np.sum([part.mix for part in parts], axis=0))
 
 
-def _total(parts: list[PolicyPart], summary: JourneySummary | None) -> PolicyTotal:
+def _total(
+    parts: list[PolicyPart], start: FloatArray, summary: JourneySummary | None
+) -> PolicyTotal:
     return PolicyTotal(
         summary=summary,
         refusal=next((part.refusal for part in parts if part.refusal), ""),
+        start=start,
         mix=np.asarray(np.sum([part.mix for part in parts], axis=0)),
         unsupported=sum(part.unsupported for part in parts),
         same={other: all(part.same[other] for part in parts) for other in parts[0].same},
