@@ -17,7 +17,7 @@ import pytest
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.errors import LogError
 from nurture_rl.ope.streaming import contact_blocks
-from nurture_rl.workflow import ope_journeys
+from nurture_rl.workflow.ope_blocks import keep_block
 from nurture_rl.workflow.ope_log import OpenedLog
 from nurture_rl.workflow.ope_sample import streams
 from tests.checks import finding_of
@@ -33,6 +33,7 @@ from tests.pipeline.stream_logs import (
     settings,
 )
 
+KEEP = "nurture_rl.workflow.ope_journeys.keep_block"
 LOGGED = "data.columns.logged_probabilities=[l0,l1,l2]"
 
 
@@ -174,26 +175,24 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def slowly(overrides: list[str]) -> None:
     """A run that takes its time between blocks, to be killed."""
-    keep = ope_journeys.keep_block
 
     def late(*given: Any) -> Any:
         time.sleep(0.3)
-        return keep(*given)
+        return keep_block(*given)
 
-    pytest.MonkeyPatch().setattr(ope_journeys, "keep_block", late)
+    pytest.MonkeyPatch().setattr(KEEP, late)
     judged(overrides)
 
 
 def judged_with(overrides: list[str], made: list[int]) -> tuple[OpenedLog, Appraisal]:
     """The same run, with the numbers of the blocks it makes."""
-    keep = ope_journeys.keep_block
 
     def noted(path: Path, *given: Any) -> Any:
         made.append(int(path.stem.removeprefix("block-")))
-        return keep(path, *given)
+        return keep_block(path, *given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ope_journeys, "keep_block", noted)
+        patch.setattr(KEEP, noted)
         return judged(overrides)
 
 
@@ -208,6 +207,6 @@ def test_a_full_disk_is_named_before_work_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = journey_settings(tmp_path, journey_rows(), "stream.engine=streaming")
-    monkeypatch.setattr(ope_journeys.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(LogError, match=r"GiB of room"):
         judged(given)

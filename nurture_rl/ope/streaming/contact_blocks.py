@@ -196,7 +196,8 @@ def _ids(share: int, shares: int, block: ContactBlock, first: int) -> HashArray:
     """Ids of a block's episodes that belong to one share of all ids, [m]."""
     if shares == 1:
         return block.episode
-    return block.episode[bucket_of(block.episode, shares) == share]
+    ids: HashArray = block.episode[bucket_of(block.episode, shares) == share]
+    return ids
 
 
 def with_bin(log: EvaluationLog) -> FloatArray:
