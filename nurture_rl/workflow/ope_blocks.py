@@ -18,6 +18,7 @@ from nurture_rl.interchange.frame_batches import ids_of
 from nurture_rl.interchange.frames import read_frame
 from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.logs.atomic import atomic_write_bytes
+from nurture_rl.ope.contact_hash import bucket_of
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.streaming.contact_blocks import ContactBlock
 from nurture_rl.workflow.ope_shuffle import Shuffle
@@ -151,6 +152,16 @@ def block_at(path: Path, like: EvaluationLog, names: tuple[str, ...]) -> Contact
         log = replace(like, logged_probabilities=logged, **arrays)
         targets = {name: stored[f"target.{name}"] for name in names}
         return ContactBlock(log, stored["contact"], stored["known_episode"], targets)
+
+
+def groups_at(path: Path, n_groups: int) -> int:
+    """How many groups the contacts of a kept block fall into.
+
+    Raises:
+        LogError: the file cannot be read.
+    """
+    with _opened(path) as stored:
+        return int(np.unique(bucket_of(stored["contact"], n_groups)).size)
 
 
 def _opened(path: Path) -> Any:

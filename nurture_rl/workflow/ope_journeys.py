@@ -20,7 +20,7 @@ from nurture_rl.interchange.admission import Admission, require_share
 from nurture_rl.interchange.frame_batches import needed
 from nurture_rl.interchange.frames import notes_of
 from nurture_rl.interchange.logged_rows import RefusedRow
-from nurture_rl.ope.streaming.contact_blocks import ContactBlock, joined_blocks
+from nurture_rl.ope.streaming.contact_blocks import ContactBlock, joined_blocks, pooled_block
 from nurture_rl.ope.streaming.passes import in_order
 from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from nurture_rl.progress import PROGRESS
@@ -29,6 +29,7 @@ from nurture_rl.workflow.ope_blocks import (
     BlockNotes,
     block_at,
     checked_part,
+    groups_at,
     keep_block,
     notes_at,
 )
@@ -40,6 +41,7 @@ from nurture_rl.workflow.ope_shuffle import Shuffle, parts_for, shuffled
 from nurture_rl.workflow.ope_targets import on_batch, target_policies
 
 Made = TypeVar("Made")
+KEPT_APART = 1 << 22  # contacts times policies whose numbers are kept one by one
 _BYTES_A_CELL = 24  # on disk: rows brought together, then blocks
 
 
@@ -52,6 +54,7 @@ class Journeys:
     sample: ContactBlock  # the first blocks as one
     policies: Mapping[str, TargetPolicy | TabulatedPolicy]
     notes: Sequence[BlockNotes]  # of every part of the table
+    n_groups: int | None  # of contacts, by which errors are clustered; None: by contact
     workers: int
 
     def over(
@@ -59,11 +62,18 @@ class Journeys:
     ) -> Iterator[Made]:
         """What is made of every block, in their order, one after the other."""
         held = [place for place, notes in enumerate(self.notes) if notes.kept]
-        before = np.cumsum([0, *(self.notes[place].contacts for place in held)]).tolist()
+        files = [block_file(self.folder, place) for place in held]
+        if self.n_groups is None:
+            sizes = [self.notes[place].contacts for place in held]
+        else:
+            sizes = [groups_at(file, self.n_groups) for file in files]
+        before = np.cumsum([0, *sizes]).tolist()
         like = self.sample.log
 
         def one(at: int) -> Made:
-            block = block_at(block_file(self.folder, held[at]), like, names)
+            block = block_at(files[at], like, names)
+            if self.n_groups is not None:
+                block = pooled_block(block, self.n_groups)
             return work(block, before[at])
 
         for at, made in in_order(range(len(held)), one, self.workers):
@@ -94,12 +104,23 @@ def opened_journeys(run: OpeConfig) -> Journeys:
     policies = target_policies(run.targets, first)
     notes = _blocks(shuffle, run, policies)
     sample = _sample(folder, notes, first, tuple(policies), run.stream.sample_rows)
+    n_groups = _groups(sum(one.contacts for one in notes), len(policies), n_parts)
+    if n_groups is not None:
+        sample = pooled_block(sample, n_groups)
     said = [*notes_of(door.columns, door.meaning, door.actions)]
     said += [note for one in notes for note in one.notes]
     admission = replace(
         first, log=sample.log, notes=tuple(dict.fromkeys(said)), segments={}, outcomes={}, day=None
     )
-    return Journeys(folder, admission, sample, policies, notes, max(run.threads, 1))
+    return Journeys(folder, admission, sample, policies, notes, n_groups, max(run.threads, 1))
+
+
+def _groups(contacts: int, policies: int, n_parts: int) -> int | None:
+    """Groups of contacts where there are too many for a number of each by policy, else None."""
+    most = KEPT_APART // policies
+    if contacts <= most:
+        return None
+    return max(1 << (most.bit_length() - 1), n_parts)
 
 
 def _require_room(run: OpeConfig, cells: int) -> None:
@@ -213,14 +234,16 @@ def _facts(opened: OpenedLog, journeys: Journeys, appraisal: Appraisal) -> dict[
     kinds: Counter[str] = Counter()
     for one in notes:
         kinds.update(one.kinds)
-    read, sample = sum(one.read for one in notes), journeys.sample
+    read, contacts = sum(one.read for one in notes), sum(one.contacts for one in notes)
+    errors = "by contact"
+    if journeys.n_groups is not None:
+        errors = f"by {evaluation.n_clusters:,} groups of contacts"
     engine = (
         f"engine: streaming, {read:,} rows in {len(notes):,} blocks of whole contacts; values, "
-        f"overlap, value models and errors by contact rest on all {evaluation.n_decisions:,} "
-        f"decisions of {evaluation.n_episodes:,} episodes and {evaluation.n_clusters:,} contacts, "
-        f"checks of single decisions on {sample.log.n_rows:,} of them, of "
-        f"{sample.contact.size:,} contacts; copies, and episodes of several contacts, are told "
-        "row by row"
+        f"overlap, value models and errors {errors} rest on all {evaluation.n_decisions:,} "
+        f"decisions of {evaluation.n_episodes:,} episodes and {contacts:,} contacts, checks of "
+        f"single decisions on {journeys.sample.log.n_rows:,} of them, those of some contacts; "
+        "copies, and episodes of several contacts, are told row by row"
     )
     facts = read_facts(evaluation.n_decisions, read, kinds, _refused(notes))
     said = {"notes": [engine, *opened.facts["notes"]], "fingerprint": digest.hexdigest()}

@@ -145,6 +145,7 @@ def journey_rows(
     paid = rng.choice([5.0, 20.0], n) * (rng.random(n) < paying * (1 + (arm == 1)))
     columns = {
         "number": 1000 + owner[episode],
+        "who": 1000 + bucket_of((1000 + owner[episode]).astype(np.uint64), 64),
         "journey": 50_000 + episode,
         "bin": 2 * step,
         "arm": arm,

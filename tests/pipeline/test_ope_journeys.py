@@ -61,6 +61,19 @@ def test_blocks_say_what_the_engine_in_memory_says_to_nine_digits(
     assert differing(memory, whole, ("drl",)) == []
 
 
+def test_contacts_too_many_to_be_kept_apart_are_grouped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nurture_rl.workflow.ope_journeys.KEPT_APART", 2 * 100)
+    given = journey_settings(tmp_path, journey_rows())
+    memory = judged([*given, "stream.engine=memory", "data.columns.contact=who"])[1]
+    asked = [*given, "stream.engine=streaming", "stream.batch_rows=300"]
+    opened, blocks = judged(asked)
+    assert differing_estimates(memory, blocks) == []
+    assert "by 64 groups of contacts rest on" in opened.facts["notes"][0]
+    assert "621 episodes and 400 contacts" in opened.facts["notes"][0]
+
+
 def test_the_report_says_what_rests_on_what(tmp_path: Path) -> None:
     given = journey_settings(tmp_path, journey_rows(), "stream.engine=streaming")
     opened, found = judged([*given, "stream.batch_rows=300", "stream.sample_rows=600"])

@@ -205,6 +205,20 @@ def with_bin(log: EvaluationLog) -> FloatArray:
     return np.hstack([log.features.astype(np.float64), log.step[:, None].astype(np.float64)])
 
 
+def pooled_block(block: ContactBlock, n_groups: int) -> ContactBlock:
+    """The block with groups of contacts in the place of contacts, by a fixed hash of their ids.
+
+    Args:
+        block: decisions of whole contacts.
+        n_groups: of all contacts, a power of two, at least as many as there are blocks.
+    """
+    if block.contact.size == 0:
+        return block
+    groups, place = np.unique(bucket_of(block.contact, n_groups), return_inverse=True)
+    log = replace(block.log, cluster=place[block.log.cluster])
+    return replace(block, log=log, contact=groups.astype(np.uint64))
+
+
 def joined_blocks(blocks: Sequence[ContactBlock]) -> ContactBlock:
     """The decisions of several blocks as one, in their order."""
     if len(blocks) == 1:
