@@ -56,7 +56,7 @@ def write_log(path: Path, rows: int, journeys: bool, say: Callable[[str], None])
         raise OSError(f"{rows:,} decisions need {2 * rows * _BYTES_A_ROW:,} bytes, {free:,} free")
     writer = None
     for first in range(0, rows, ROW_GROUP):
-        table = _some_rows(first, min(ROW_GROUP, rows - first), rows // BINS if journeys else 0)
+        table = _some_rows(first, min(ROW_GROUP, rows - first), -(-rows // BINS) if journeys else 0)
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table, row_group_size=ROW_GROUP)
         if first % (10 * ROW_GROUP) == 0:
