@@ -21,9 +21,9 @@ from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.ope.contact_hash import bucket_of
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.streaming.contact_blocks import ContactBlock
+from nurture_rl.workflow.ope_pass import KEPT_REFUSALS
 from nurture_rl.workflow.ope_shuffle import Shuffle
 
-KEPT_REFUSALS = 100_000  # rows set aside that are listed; all are counted
 _ARRAYS = (
     *("features", "mask", "action", "propensity", "reward", "episode", "step", "cluster"),
     "terminal",

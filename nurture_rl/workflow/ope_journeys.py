@@ -25,7 +25,6 @@ from nurture_rl.ope.streaming.passes import in_order
 from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.ope_blocks import (
-    KEPT_REFUSALS,
     BlockNotes,
     block_at,
     checked_part,
@@ -35,7 +34,7 @@ from nurture_rl.workflow.ope_blocks import (
 )
 from nurture_rl.workflow.ope_config import OpeConfig
 from nurture_rl.workflow.ope_log import OpenedLog
-from nurture_rl.workflow.ope_pass import progress_key, read_facts, streams_folder
+from nurture_rl.workflow.ope_pass import KEPT_REFUSALS, progress_key, read_facts, streams_folder
 from nurture_rl.workflow.ope_sample import opened_table
 from nurture_rl.workflow.ope_shuffle import Shuffle, parts_for, shuffled
 from nurture_rl.workflow.ope_targets import on_batch, target_policies
