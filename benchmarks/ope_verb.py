@@ -1,6 +1,7 @@
 """How fast `nurture ope` reads a large Parquet log, beside a bare loop over the same columns.
 
 python benchmarks/ope_verb.py --rows 10000000 --out benchmarks/results/ope_verb.json
+python benchmarks/ope_verb.py --rows 10000000 --journeys
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +32,21 @@ from numpy.typing import NDArray
 from benchmarks.timing import peak_bytes, watched
 
 ROW_GROUP = 1_000_000
-PER_CONTACT = 4  # decisions of one contact
+PER_CONTACT = 4  # single decisions of one contact
+BINS = 14  # of a journey
 FEATURES, TARGET = ("recency", "opens"), ("t_0", "t_1", "t_2")
 COLUMNS = ("decision", "contact", "action", "propensity", "reward", *FEATURES, *TARGET)
 _BYTES_A_ROW = 90  # on disk, at most
 
 
-def write_log(path: Path, rows: int, say: Callable[[str], None]) -> None:
-    """A log of single decisions among three actions, with a target policy in its columns.
+def write_log(path: Path, rows: int, journeys: bool, say: Callable[[str], None]) -> None:
+    """A log of decisions among three actions, with a target policy in its columns.
+
+    Args:
+        path: of the table.
+        rows: decisions.
+        journeys: of 14 bins, one a contact, bin after bin of all contacts: as by the calendar.
+        say: progress.
 
     Raises:
         OSError: the disk has too little room.
@@ -47,7 +56,7 @@ def write_log(path: Path, rows: int, say: Callable[[str], None]) -> None:
         raise OSError(f"{rows:,} decisions need {2 * rows * _BYTES_A_ROW:,} bytes, {free:,} free")
     writer = None
     for first in range(0, rows, ROW_GROUP):
-        table = _some_rows(first, min(ROW_GROUP, rows - first))
+        table = _some_rows(first, min(ROW_GROUP, rows - first), -(-rows // BINS) if journeys else 0)
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table, row_group_size=ROW_GROUP)
         if first % (10 * ROW_GROUP) == 0:
@@ -56,12 +65,15 @@ def write_log(path: Path, rows: int, say: Callable[[str], None]) -> None:
         writer.close()
 
 
-def _some_rows(first: int, n: int) -> pa.Table:
-    """Rows from `first` on; every million is another draw."""
+def _some_rows(first: int, n: int, contacts: int) -> pa.Table:
+    """Rows from `first` on, of journeys of so many contacts; every million is another draw."""
     rng = np.random.default_rng(first)
     x = rng.standard_normal((n, 2), dtype=np.float32)
     logging_policy = _softmax(np.stack([0.0 * x[:, 0], 0.5 * x[:, 0], 0.4 * x[:, 1]], axis=1))
-    target = _softmax(np.stack([0.2 * x[:, 1], 0.9 * x[:, 0], 0.1 + 0.4 * x[:, 1]], axis=1))
+    # Weights multiply along a journey: its target stays closer to the log.
+    near = 0.25 if contacts else 1.0
+    scores = [0.2 * near * x[:, 1], (0.5 + 0.4 * near) * x[:, 0], 0.1 * near + 0.4 * x[:, 1]]
+    target = _softmax(np.stack(scores, axis=1))
     action = (rng.random((n, 1)) > logging_policy.cumsum(axis=1)).sum(axis=1).clip(max=2)
     chance = 0.02 * (1.0 + 0.5 * (action == 1) + 0.5 * x[:, 0].clip(-1.0, 1.0))
     paid = np.where(rng.random(n) < 0.5, 10.0, 25.0)
@@ -69,7 +81,8 @@ def _some_rows(first: int, n: int) -> pa.Table:
     return pa.table(
         {
             "decision": every,
-            "contact": every // PER_CONTACT,
+            "contact": every % contacts if contacts else every // PER_CONTACT,
+            "bin": every // contacts if contacts else np.zeros_like(every),
             "action": action,
             "propensity": logging_policy[np.arange(n), action],
             "reward": np.where(rng.random(n) < chance, paid, 0.0),
@@ -106,7 +119,7 @@ def bare(table: Path, threads: int) -> dict[str, float]:
     return {"rows": n, "ips": gains / n, "snips": gains / weights}
 
 
-def verb(table: Path, threads: int) -> dict[str, float]:
+def verb(table: Path, threads: int, further: tuple[str, ...] = ()) -> dict[str, float]:
     """The verb as its users run it, with the time its pass over the table took."""
     from hydra import compose, initialize_config_dir
 
@@ -127,7 +140,8 @@ def verb(table: Path, threads: int) -> dict[str, float]:
         tempfile.TemporaryDirectory(dir=table.parent) as runs,
         initialize_config_dir(str(ROOT / "configs"), version_base=None),
     ):
-        found = run_ope(compose("ope", [*settings(table, Path(runs)), f"threads={threads}"]))
+        asked = [*settings(table, Path(runs)), f"threads={threads}", *further]
+        found = run_ope(compose("ope", asked))
         document = json.loads((found.folder / "ope.json").read_text("utf-8"))
     estimates = document["appraisal"]["evaluation"]["policies"]["new"]["estimates"]
     begins = [one for one in said if one[2].startswith("summing")]
@@ -144,6 +158,33 @@ def verb(table: Path, threads: int) -> dict[str, float]:
         "snips": estimates["snips"]["estimate"]["value"],
         **passed,
     }
+
+
+def journeys(table: Path, threads: int) -> dict[str, float]:
+    """The verb on a table of journeys, in blocks of contacts."""
+    return verb(table, threads, (*JOURNEYS, "stream.engine=streaming"))
+
+
+def journeys_in_memory(table: Path, threads: int) -> dict[str, float]:
+    """The same with the table read whole."""
+    return verb(table, threads, (*JOURNEYS, "stream.engine=memory"))
+
+
+JOURNEYS = ("data.columns.episode=contact", "data.columns.step=bin")
+
+
+def exact(table: Path, threads: int) -> dict[str, float]:
+    """The verb on single decisions with copies, contacts and errors told exactly."""
+    return verb(table, threads, ("stream.engine=streaming", "stream.errors=contacts"))
+
+
+JOBS = {
+    "bare": bare,
+    "verb": verb,
+    "journeys": journeys,
+    "journeys-in-memory": journeys_in_memory,
+    "exact": exact,
+}
 
 
 def settings(table: Path, runs: Path) -> list[str]:
@@ -175,7 +216,7 @@ def passed(job: str, table: Path, threads: int) -> dict[str, Any]:
 def child(job: str, table: Path, threads: int) -> None:
     """Do a job and say what it took."""
     began = time.perf_counter()
-    found = {"bare": bare, "verb": verb}[job](table, threads)
+    found = JOBS[job](table, threads)
     figures = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time()}
     print(json.dumps({**found, **figures, "peak": peak_bytes()}))
 
@@ -210,11 +251,14 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=10_000_000, help="decisions in the table")
     parser.add_argument("--full", action="store_true", help="a hundred million decisions")
+    parser.add_argument("--journeys", action="store_true", help=f"episodes of {BINS} decisions")
+    parser.add_argument("--exact", action="store_true", help="errors by contact as well")
+    parser.add_argument("--memory", action="store_true", help="journeys read whole as well")
     parser.add_argument("--passes", type=int, default=1, help="runs of each job, in turn")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--scratch", type=Path, help="folder for the table, deleted afterwards")
     parser.add_argument("--table", type=Path, help="a table of an earlier run, kept")
-    parser.add_argument("--job", choices=("bare", "verb"), help=argparse.SUPPRESS)
+    parser.add_argument("--job", choices=tuple(JOBS), help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="JSON file")
     return parser.parse_args(given)
 
@@ -228,12 +272,12 @@ def main(given: argparse.Namespace) -> None:
         table = given.table or Path(folder) / "log.parquet"
         if not table.exists():
             rows = 100_000_000 if given.full else given.rows
-            write_log(table, rows, lambda line: print(line, file=sys.stderr, flush=True))
-        found = [
-            passed(job, table, given.threads)
-            for _ in range(given.passes)
-            for job in ("bare", "verb")
-        ]
+            told = partial(print, file=sys.stderr, flush=True)
+            write_log(table, rows, given.journeys, told)
+        jobs = ["bare", "verb", *(["exact"] if given.exact else [])]
+        if given.journeys:
+            jobs = ["journeys", *(["journeys-in-memory"] if given.memory else [])]
+        found = [passed(job, table, given.threads) for _ in range(given.passes) for job in jobs]
     ips = {round(one["ips"], 9) for one in found}
     if len(ips) > 1:
         raise AssertionError(f"the jobs disagree about IPS: {sorted(ips)}")

@@ -9,32 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from nurture_rl.appraisal.appraise import (
-    best_of,
-    check_limits,
-    comparison_of,
-    weight_profiles,
-    withheld,
-)
-from nurture_rl.appraisal.estimation import (
-    AUTO,
-    FALLBACKS,
-    EvaluationConfig,
-    basis_of,
-    compared,
-    questions,
-    require_names,
-    selection_of,
-)
+from nurture_rl.appraisal.appraise import check_limits
+from nurture_rl.appraisal.estimation import EvaluationConfig, compared, questions, require_names
 from nurture_rl.appraisal.evaluation import LOGGED, Estimated, Evaluation, PolicyEvaluation
-from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
-from nurture_rl.appraisal.risk_profile import LogAnnotations, by_level, over_programs
-from nurture_rl.appraisal.selection.policy_comparison import PolicyComparison
+from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.appraisal.risk_profile import LogAnnotations
 from nurture_rl.appraisal.streamed_checks import SampledLog, of_sample, whole_log, whole_target
+from nurture_rl.appraisal.streamed_judge import IN_MEMORY, appraise_summed, with_basis
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.bounds.choose import chosen_interval
 from nurture_rl.ope.bounds.interval import Interval
@@ -50,9 +34,8 @@ from nurture_rl.ope.intervals import (
     Difference,
     no_difference,
     paired_difference,
-    simultaneous_level,
 )
-from nurture_rl.ope.log import EvaluationLog
+from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.named_estimators import ESTIMATORS, FULLY_WEIGHTED, Question
 from nurture_rl.ope.streaming.batch_sums import Summing
 from nurture_rl.ope.streaming.estimates import streamed_estimates
@@ -64,16 +47,6 @@ from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from nurture_rl.ope.value_model import value_design
 from nurture_rl.progress import PROGRESS
 
-IN_MEMORY = "needs every single decision in memory; stream.engine=memory makes it"
-_NOT_MADE: dict[str, Any] = {
-    "kpis": (),
-    "weeks": {},
-    "tails": {},
-    "harms": {},
-    "limits": (),
-    "segments": {},
-    "lift": None,
-}
 ONE_ESTIMATE = {
     "wdr": "the same as sndr where episodes have one decision",
     "drl": "the same as dr where episodes have one decision",
@@ -157,51 +130,41 @@ def appraise_sums(
         beside: names, and the factors of the actions.
         candidate: the policy the verdict is about; None for the best of the candidates.
     """
-    policies = tuple(prepared.asked)
-    named = policies if config.candidates is None else config.candidates
-    candidates = tuple(name for name in named if name not in (reference, config.rules))
-    together = config.level
-    config = replace(config, level=simultaneous_level(together, max(1, len(candidates))))
     log = SampledLog(prepared.sample, sums, contacts, beside.actions)
-    checks, targets = _checked(prepared, log, config)
-    known = config
-    if config.rules is not None and wrong(LOGGED, config.rules, checks, targets):
-        known = replace(config, rules=None)
-    evaluation = withheld(_evaluation(log, prepared, reference, known), checks, targets)
-    refused = [name for name, one in targets.items() if (*checks.of(REFUSE), *one.of(REFUSE))]
-    carried = [
-        name
-        for name in policies
-        if evaluation.policies[name].overlap.feasible and name not in refused
-    ]
-    rivals = candidates or [name for name in policies if name != reference] or list(policies)
-    shown = (*candidates, reference, config.rules)
-    programs = [name for name in policies if name not in shown]
-    over = over_programs(evaluation, carried, candidates, programs, together)
-    comparison = comparison_of(evaluation, carried, together, rng)
-    return Appraisal(
-        evaluation=evaluation,
-        candidate=candidate or best_of(evaluation, rivals),
-        rules=config.rules,
-        margin=config.margin,
-        candidates=candidates,
-        over_programs=over,
-        checks=checks,
-        target_checks=targets,
-        comparison=comparison,
-        doing=_doing(sums, beside),
-        weights=weight_profiles(prepared.sample, prepared.asked),
-        skipped=_skipped(comparison),
-        **_NOT_MADE,
-    )
+    summed = _SummedDecisions(prepared, log)
+    return appraise_summed(summed, reference, rng, config, beside, candidate)
 
 
-def _skipped(comparison: PolicyComparison | None) -> dict[str, str]:
-    """Parts that are not made, and why."""
-    found = dict.fromkeys(("weeks", "risk", "harms", "segments", "lift by factor"), IN_MEMORY)
-    if comparison is None:
-        found["comparison"] = "no target policy is left whose numbers are to be believed"
-    return found
+@dataclass(frozen=True, slots=True, eq=False)
+class _SummedDecisions:
+    """A log of single decisions that was summed up, for the judge."""
+
+    prepared: Prepared
+    log: SampledLog
+
+    @property
+    def sample(self) -> EvaluationLog:
+        """Decisions at hand one by one."""
+        return self.prepared.sample
+
+    @property
+    def asked(self) -> Mapping[str, Question]:
+        """Policies on the sample."""
+        return self.prepared.asked
+
+    def checked(self, config: EvaluationConfig) -> tuple[LogChecks, dict[str, LogChecks]]:
+        """Checks of the log and of each policy on it."""
+        return _checked(self.prepared, self.log, config)
+
+    def evaluation(self, reference: str, config: EvaluationConfig) -> Evaluation:
+        """Every policy, compared."""
+        return _evaluation(self.log, self.prepared, reference, config)
+
+    def times(self) -> dict[str, FloatArray]:
+        """How often per episode each action is taken, as logged and by every policy, [a] each."""
+        sums, n = self.log.sums, self.log.sums.n_rows
+        found = {name: policy.mix / n for name, policy in sums.policies.items()}
+        return {LOGGED: sums.taken.sum(axis=0) / n, **found}
 
 
 def _checked(
@@ -212,10 +175,15 @@ def _checked(
         return prepared.checks, dict(prepared.targets)
     limits = check_limits(config.thresholds)
     targets = {
-        name: whole_target(of_sample(prepared.targets[name], log), log, name, question, limits)
+        name: whole_target(_said(prepared.targets[name], log), log, name, question, limits)
         for name, question in prepared.asked.items()
     }
-    return whole_log(of_sample(prepared.checks, log), log), targets
+    unit = log.sample.unit
+    return whole_log(_said(prepared.checks, log), log.sums.n_rows, unit, log.range), targets
+
+
+def _said(checks: LogChecks, log: SampledLog) -> LogChecks:
+    return of_sample(checks, log.sample.n_rows, log.sums.n_rows)
 
 
 def _evaluation(
@@ -223,12 +191,7 @@ def _evaluation(
 ) -> Evaluation:
     sums, own = log.sums, _own(log)
     policies = {name: _evaluated(log, name, config) for name in prepared.asked}
-    selection = None if config.preferred != AUTO else selection_of(policies, config)
-    if config.preferred == AUTO:
-        config = replace(config, preferred=FALLBACKS[0])
-    policies = {
-        name: replace(one, basis=basis_of(one, None, config)) for name, one in policies.items()
-    }
+    policies, config, selection = with_basis(policies, config)
     pair = _SummedPairs(log, policies.get(reference), policies.get(config.rules or ""), own, config)
     logged = chosen_interval(own, config.level, summed_outcomes(sums, sums.own))
     return Evaluation(
@@ -348,12 +311,3 @@ class _SummedPairs:
 def by_groups(interval: Interval) -> Interval:
     """The interval with the word that its contacts are groups of them."""
     return replace(interval, reason=interval.reason.replace("contacts", "groups of contacts", 1))
-
-
-def _doing(sums: LogSums, beside: LogAnnotations) -> dict[str, dict[str, dict[str, float]]]:
-    """What was done per episode, and what each policy would do where the log went."""
-    n = sums.n_rows
-    frequencies = {LOGGED: by_level(sums.taken.sum(axis=0) / n, beside.factors)}
-    for name, policy in sums.policies.items():
-        frequencies[name] = by_level(policy.mix / n, beside.factors)
-    return frequencies

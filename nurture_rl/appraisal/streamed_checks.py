@@ -14,6 +14,7 @@ from nurture_rl.ope.checks.mean_weight import part_finding, ratios_of
 from nurture_rl.ope.checks.weight_tail import size_findings
 from nurture_rl.ope.log import EvaluationLog, FloatArray
 from nurture_rl.ope.named_estimators import Question
+from nurture_rl.ope.streaming.contact_blocks import LogRange
 from nurture_rl.ope.streaming.moments import WEIGHT, WEIGHT_SQUARED
 from nurture_rl.ope.streaming.policy_sums import LogSums, PolicySums
 
@@ -32,38 +33,46 @@ class SampledLog:
         """Whether the sample is all of the log."""
         return self.sample.n_rows == self.sums.n_rows
 
+    @property
+    def range(self) -> LogRange:
+        """How far the numbers of every decision reach."""
+        least, low = (float(one) for one in self.sums.least)
+        free, chance = (int(one) for one in self.sums.chance)
+        return LogRange(least, low, float(self.sums.most[0]), free, chance)
 
-def of_sample(checks: LogChecks, log: SampledLog) -> LogChecks:
-    """The findings with the word that they are of a sample."""
-    said = f" (asked of {log.sample.n_rows:,} of {log.sums.n_rows:,} decisions, taken evenly)"
+
+def of_sample(checks: LogChecks, sample: int, n_rows: int) -> LogChecks:
+    """The findings with the word that they are of so many decisions of all."""
+    said = f" (asked of {sample:,} of {n_rows:,} decisions, taken evenly)"
     findings = tuple(replace(one, sentence=one.sentence + said) for one in checks.findings)
     return replace(checks, findings=findings)
 
 
-def whole_log(checks: LogChecks, log: SampledLog) -> LogChecks:
-    """The findings of a sample with those in their place that are of every decision."""
-    sums, unit = log.sums, log.sample.unit
-    least, smallest = (float(one) for one in sums.least)
-    largest, (free, chance) = float(sums.most[0]), sums.chance
-    findings = [
-        Finding(
-            "propensities",
-            Severity.OK,
-            {"least": least, "largest_inverse": 1.0 / least},
-            f"all {sums.n_rows} propensities are present, in (0, 1] and of legal actions; the "
-            f"smallest is {least:.3g}",
-        )
-    ]
-    if smallest < largest:
-        sentence = f"rewards differ, from {smallest:.4g} to {largest:.4g} {unit}"
-        numbers = {"least": smallest, "most": largest}
+def whole_log(checks: LogChecks, n_rows: int, unit: str, reach: LogRange) -> LogChecks:
+    """The findings of a sample with those in their place that are of every decision.
+
+    Args:
+        checks: of the sample.
+        n_rows: decisions of the log.
+        unit: of a reward.
+        reach: of every decision.
+    """
+    numbers = {"least": reach.least, "largest_inverse": 1.0 / reach.least}
+    sentence = (
+        f"all {n_rows} propensities are present, in (0, 1] and of legal actions; the smallest is "
+        f"{reach.least:.3g}"
+    )
+    findings = [Finding("propensities", Severity.OK, numbers, sentence)]
+    if reach.low < reach.high:
+        sentence = f"rewards differ, from {reach.low:.4g} to {reach.high:.4g} {unit}"
+        numbers = {"least": reach.low, "most": reach.high}
         findings.append(Finding("outcomes", Severity.OK, numbers, sentence))
-    if chance and checks.exploration is None:
-        share = float(chance / free)
-        numbers = {"share": share, "free": float(free), "certain_parts": 0.0}
+    if reach.chance and checks.exploration is None:
+        share = reach.chance / reach.free
+        numbers = {"share": share, "free": float(reach.free), "certain_parts": 0.0}
         sentence = f"{share:.1%} of the decisions with a choice were left to chance"
         findings.append(Finding("exploration", Severity.OK, numbers, sentence))
-    return _in_place(checks, findings)
+    return in_place(checks, findings)
 
 
 def whole_target(
@@ -91,7 +100,7 @@ def whole_target(
     carried, step = carried_findings(n, ratios, [ess], limits)
     findings = [*size_findings(ess, n, largest, limits), *carried]
     findings += _mean_weights(log, policy, asked, limits)
-    return replace(_in_place(checks, findings), mixing=step)
+    return replace(in_place(checks, findings), mixing=step)
 
 
 def _mean_weights(
@@ -138,6 +147,7 @@ def _tested(
     return mean, cautious_p(totals, could[0], could[1], max(rounding, ROUNDING * n))
 
 
-def _in_place(checks: LogChecks, findings: Iterable[Finding]) -> LogChecks:
+def in_place(checks: LogChecks, findings: Iterable[Finding]) -> LogChecks:
+    """The checks with findings of the same codes in the place of theirs."""
     by_code = {one.code: one for one in findings}
     return replace(checks, findings=tuple(by_code.get(one.code, one) for one in checks.findings))

@@ -74,7 +74,10 @@ class TableColumns:
             coded = column.dictionary_encode()
         except pa.ArrowNotImplementedError:  # lists and the like
             return labels(column.to_pylist()), np.arange(len(column), dtype=np.int64)
-        texts = [label(value) for value in coded.dictionary.to_pylist()]
+        if pa.types.is_integer(column.type):  # as `label` writes them, all at once
+            texts = coded.dictionary.cast(pa.string()).to_pylist()
+        else:
+            texts = [label(value) for value in coded.dictionary.to_pylist()]
         place = coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
         return np.array([*texts, ""], dtype=object), place.astype(np.int64)
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from nurture_rl.errors import ConfigError, LogError
+from nurture_rl.errors import LogError
 from nurture_rl.interchange.admission import Admission, admitted, sifted
 from nurture_rl.interchange.frames import (
     FrameColumns,
@@ -36,8 +36,6 @@ from nurture_rl.ope.log_checks import TOLERANCE
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-_ALONE = ("episode", "step", "terminal")  # columns of episodes of several decisions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,16 +108,9 @@ def open_door(path: Path, columns: FrameColumns, meaning: FrameMeaning) -> Frame
 
     Raises:
         LogError: a column is missing, or no action is logged; names the nearest.
-        ConfigError: episodes of several decisions, or factors that do not fit the actions.
+        ConfigError: factors that do not fit the actions, or episodes without their order.
     """
-    schema = pq.read_schema(path)
-    require_columns(schema.names, columns, meaning, path.name)
-    told = [f"columns.{name}" for name in _ALONE if getattr(columns, name) is not None]
-    if told:
-        raise ConfigError(
-            f"{', '.join(told)}: the streaming engine sums single decisions; leave them out, or "
-            "say stream.engine=memory"
-        )
+    require_columns(pq.read_schema(path).names, columns, meaning, path.name)
     if not meaning.actions:
         meaning = replace(meaning, actions=_actions_of(path, columns.action))
     factors_of(meaning, tuple(map(str, meaning.actions)))
@@ -129,10 +120,10 @@ def open_door(path: Path, columns: FrameColumns, meaning: FrameMeaning) -> Frame
 def needed(columns: FrameColumns, meaning: FrameMeaning) -> list[str]:
     """Columns of the table that sums are made from."""
     columns_needed = [columns.action, columns.propensity, columns.reward, columns.contact]
-    columns_needed += [columns.decision] if columns.decision is not None else []
+    told = columns.decision, columns.episode, columns.step, columns.terminal, columns.when
+    columns_needed += [name for name in told if name is not None]
     columns_needed += [*columns.features, *columns.mask, *columns.logged_probabilities]
     columns_needed += [*columns.outcomes, *columns.segments]
-    columns_needed += [columns.when] if columns.when is not None else []
     columns_needed += [name for names in meaning.policies.values() for name in names]
     return list(dict.fromkeys(columns_needed))
 

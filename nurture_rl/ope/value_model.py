@@ -229,25 +229,39 @@ def _predicted(
 
 
 def _iterate(design: ValueDesign, onward: FloatArray, held_out: int) -> FloatArray:
-    """Backups of one fold's model from the training rows' sums; returns theta, [p].
+    """Backups of one fold's model from the training rows' sums; returns theta, [p]."""
+    ends = design.cells(held_out)
+    largest = design.reach * np.sqrt(design.order.size - (ends[-1] - ends[0]))
+    factor, cross = design.factors[held_out], design.crosses[held_out]
+    return backups_of(factor, cross, onward, (design.backups, float(largest)))
+
+
+def backups_of(
+    factor: FloatArray, cross: FloatArray, onward: FloatArray, limits: tuple[int, float]
+) -> FloatArray:
+    """Theta after Bellman backups that read sums over the training rows alone, [p].
 
     With R the factor of the Gram and y = R theta, whose square is the sum of q^2 over the training
     rows (ridge included), a backup is y <- b + M y. Many of them at once are as good and move far
     less memory: b + M b and M M make two, and so on by doubling.
+
+    Args:
+        factor: R, upper triangular, [p, p].
+        cross: sum of phi r, [p].
+        onward: sum of phi(x, a) discount E phi(x', a')', [p, p].
+        limits: most backups, and the largest size of y that rewards could reach.
     """
-    factor, cross = design.factors[held_out], design.crosses[held_out]
-    ends = design.cells(held_out)
-    largest = design.reach * np.sqrt(design.order.size - (ends[-1] - ends[0]))
+    backups, largest = limits
     first = _lower_solved(factor, cross)
-    if design.backups == 1:
+    if backups == 1:
         return np.asarray(linalg.solve_triangular(factor, first, check_finite=False))
     # M = R^-T onward R^-1, from two triangular solutions.
     once = _lower_solved(factor, _lower_solved(factor, onward).T).T
-    doublings = LEAP_DOUBLINGS if design.backups > LEAST_BACKUPS_TO_LEAP else 0
+    doublings = LEAP_DOUBLINGS if backups > LEAST_BACKUPS_TO_LEAP else 0
     added, matrix = first, once
     for _ in range(doublings):
         added, matrix = added + matrix @ added, matrix @ matrix
-    leaps = (design.backups - 1) // 2**doublings
+    leaps = (backups - 1) // 2**doublings
     reached, settled = _backed_up(first, added, matrix, (leaps, largest))
     if not settled:  # the last leap may have gone too far: walk
         reached, _ = _backed_up(reached, first, once, (2**doublings, largest))

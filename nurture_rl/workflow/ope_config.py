@@ -20,6 +20,7 @@ from nurture_rl.workflow.typed import composable
 _SAID = ("actions", "unit", "discount", "missing")  # under `data` itself, for every source
 ENGINES = ("auto", "memory", "streaming")
 _ENGINES = ", ".join(ENGINES)
+ERRORS = ("groups", "contacts")
 FOREIGN = ("frame", "obp", "minari", "d3rlpy")  # logs that have no journey
 
 
@@ -62,6 +63,9 @@ class StreamingConfig:
     rows: int = 2_000_000  # of a Parquet table of single decisions
     sample_rows: int = 1_000_000  # at most, at hand one by one for checks and the reward model
     batch_rows: int = 262_144  # in memory at a time, by worker; workers are `threads`
+    # Of single decisions: by 4,096 groups of contacts, in one pass over the table, or by contact,
+    # exactly, which sorts the table by contact on disk first. Journeys are always by contact.
+    errors: str = "groups"
 
 
 @dataclass
@@ -100,6 +104,7 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
                 for name in ("rows", "sample_rows", "batch_rows")
             ),
             ("stream.engine", stream.engine, stream.engine in ENGINES, f"one of {_ENGINES}"),
+            ("stream.errors", stream.errors, stream.errors in ERRORS, "groups or contacts"),
         ]
     )
     if run.data.source in FOREIGN and run.data.source != "obp" and not run.targets:

@@ -20,6 +20,7 @@ from nurture_rl.interchange.admission import require_share
 from nurture_rl.interchange.frame_batches import needed
 from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.logs.atomic import atomic_write_bytes
+from nurture_rl.logs.quarantine import causes_first
 from nurture_rl.ope.contact_hash import HashArray, mixed
 from nurture_rl.ope.streaming.batch_sums import batch_sums
 from nurture_rl.ope.streaming.passes import Pace, RowGroup, batches, in_order, joined
@@ -135,13 +136,43 @@ def _require_few(sampled: Sampled, done: Passed, total: int, most: float) -> Non
 
 def pass_file(sampled: Sampled, run: OpeConfig) -> Path:
     """Where progress is kept: by the table, the settings and the code of this pass."""
-    stat = sampled.door.path.stat()
-    table = [str(sampled.door.path.resolve()), stat.st_size, stat.st_mtime_ns]
+    return streams_folder(run) / f"{progress_key(sampled.door.path, run)}.npz"
+
+
+def streams_folder(run: OpeConfig) -> Path:
+    """Where unfinished runs over large tables keep what they have done."""
+    return Path(run.runs).resolve() / "ope" / "streams"
+
+
+def progress_key(table: Path, run: OpeConfig) -> str:
+    """A name for a table, what is asked of it, and the code that asks."""
+    stat = table.stat()
+    known = [str(table.resolve()), stat.st_size, stat.st_mtime_ns]
     asked: list[Any] = [asdict(run.data), dict(run.targets), asdict(run.ask), asdict(run.stream)]
     asked += [asdict(run.seeds), code_hash()]
-    text = json.dumps([table, asked], sort_keys=True, default=str)
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Path(run.runs).resolve() / "ope" / "streams" / f"{key}.npz"
+    text = json.dumps([known, asked], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_facts(
+    kept: int, read: int, kinds: Mapping[str, int], refused: tuple[RefusedRow, ...]
+) -> dict[str, Any]:
+    """How many rows were read, kept and set aside, and why, for the report."""
+    first = {row.reason.split(":")[0]: row for row in reversed(refused)}
+    return {
+        "read": read,
+        "kept": kept,
+        "refused": sum(kinds.values()),
+        "reasons": [
+            {
+                "kind": kind,
+                "rows": count,
+                "line": first[kind].line if kind in first else None,
+                "example": first[kind].reason if kind in first else kind,
+            }
+            for kind, count in causes_first(kinds)
+        ],
+    }
 
 
 def _keep(path: Path, done: Passed) -> None:

@@ -46,13 +46,14 @@ def streams(run: OpeConfig) -> bool:
         ConfigError: streaming is asked for of a log that cannot be streamed.
     """
     columns, path = run.data.columns, Path(str(run.data.path or ""))
-    told = [name for name in ("episode", "step", "terminal") if getattr(columns, name) is not None]
-    can = run.data.source == "frame" and path.suffix == ".parquet" and not told
+    told = [name for name in ("step", "terminal") if getattr(columns, name) is not None]
+    whole = columns.episode is not None or not told
+    can = run.data.source == "frame" and path.suffix == ".parquet" and whole
     if run.stream.engine == "streaming" and not can:
         raise ConfigError(
-            "stream.engine: streaming sums single decisions of a Parquet table (data=frame "
-            "without data.columns.episode, step and terminal); say stream.engine=auto or memory "
-            "for other logs"
+            "stream.engine: streaming reads a Parquet table (data=frame) of single decisions or, "
+            "by data.columns.episode and step, of episodes; say stream.engine=auto or memory for "
+            "other logs"
         )
     if run.stream.engine != "auto":
         return run.stream.engine == "streaming"
@@ -65,16 +66,9 @@ def sampled_log(run: OpeConfig) -> Sampled:
     Raises:
         NurtureError: what the door of frames refuses.
     """
-    path = Path(str(run.data.path))
-    if not path.is_file():
-        raise LogError(f"expected a Parquet file, got {path}; name it by data.path")
-    data = run.data
-    columns = record(FrameColumns, asdict(data.columns), "data.columns")
-    actions = tuple(map(str, data.actions))
-    given = columns_of(run.targets), tuple(data.missing), tuple(data.values)
-    meaning = FrameMeaning(actions, data.factors, data.unit, data.discount, *given)
+    door, groups = opened_table(run)
+    data, columns, meaning, path = run.data, door.columns, door.meaning, door.path
     PROGRESS.info("reading the sample")
-    door, groups = open_door(path, columns, meaning), row_groups(path)
     total = sum(group.n_rows for group in groups)
     whole = total <= run.stream.sample_rows
     read = _read(door, groups, total, run.stream.sample_rows)
@@ -86,6 +80,22 @@ def sampled_log(run: OpeConfig) -> Sampled:
     admission = replace(admission, notes=notes, refused=refused, read=rows)
     policies = target_policies(run.targets, admission)
     return Sampled(door, groups, admission, contacts, whole, policies)
+
+
+def opened_table(run: OpeConfig) -> tuple[FrameDoor, list[RowGroup]]:
+    """The door of the table that a run names, and its row groups.
+
+    Raises:
+        NurtureError: what the door of frames refuses.
+    """
+    path, data = Path(str(run.data.path)), run.data
+    if not path.is_file():
+        raise LogError(f"expected a Parquet file, got {path}; name it by data.path")
+    columns = record(FrameColumns, asdict(data.columns), "data.columns")
+    given = columns_of(run.targets), tuple(data.missing), tuple(data.values)
+    actions = tuple(map(str, data.actions))
+    meaning = FrameMeaning(actions, data.factors, data.unit, data.discount, *given)
+    return open_door(path, columns, meaning), row_groups(path)
 
 
 def _rows_in(path: Path) -> int:

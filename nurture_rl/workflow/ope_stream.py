@@ -11,42 +11,54 @@ import numpy as np
 from nurture_rl.appraisal.estimation import EvaluationConfig
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.streamed import appraise_sums, prepare
-from nurture_rl.logs.quarantine import causes_first
 from nurture_rl.ope.checks.findings import Finding, LogChecks, Severity
 from nurture_rl.ope.streaming.batch_sums import contacts_counted
 from nurture_rl.ope.streaming.policy_sums import arrays_of
 from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.ope_config import OpeConfig
+from nurture_rl.workflow.ope_journeys import Journeys, appraised_journeys, opened_journeys
 from nurture_rl.workflow.ope_log import OpenedLog, of_admission
-from nurture_rl.workflow.ope_pass import KEPT_REFUSALS, LOOKED_AT, Passed, of_sample, one_pass
+from nurture_rl.workflow.ope_pass import (
+    KEPT_REFUSALS,
+    LOOKED_AT,
+    Passed,
+    of_sample,
+    one_pass,
+    read_facts,
+)
 from nurture_rl.workflow.ope_sample import BUCKETS, Sampled, sampled_log
 
 _SURE = 0.99  # chance that so many copies as are named would have shown
 
 
-def opened_stream(run: OpeConfig) -> tuple[OpenedLog, Sampled]:
-    """Look at the table and read its sample.
+def opened_stream(run: OpeConfig) -> tuple[OpenedLog, Sampled | Journeys]:
+    """Look at the table and read its sample; what is asked by contact is brought together first.
 
     Raises:
         NurtureError: what the door of frames refuses.
     """
-    sampled = sampled_log(run)
     about = {
         "reference": run.ask.reference or "logged",
         "rules": run.ask.rules,
         "levels": run.data.levels,
     }
+    if run.data.columns.episode is not None or run.stream.errors == "contacts":
+        journeys = opened_journeys(run)
+        return of_admission(journeys.admission, journeys.policies, about), journeys
+    sampled = sampled_log(run)
     return of_admission(sampled.admission, sampled.policies, about), sampled
 
 
 def appraised_stream(
-    opened: OpenedLog, sampled: Sampled, run: OpeConfig, config: EvaluationConfig
+    opened: OpenedLog, sampled: Sampled | Journeys, run: OpeConfig, config: EvaluationConfig
 ) -> tuple[OpenedLog, Appraisal]:
     """Sum the table up and judge it: the log with what is said of it, and the appraisal.
 
     Raises:
         NurtureError: what `appraise` refuses, or more rows that cannot be used than are allowed.
     """
+    if isinstance(sampled, Journeys):
+        return appraised_journeys(opened, sampled, run, config)
     rng = np.random.default_rng(run.seeds.evaluation)
     beside = replace(opened.beside, values=tuple(run.data.values))
     log, reference = sampled.admission.log, opened.reference
@@ -73,21 +85,8 @@ def _facts(opened: OpenedLog, sampled: Sampled, passed: Passed) -> dict[str, Any
     digest = hashlib.sha256()
     for name, values in sorted(arrays_of(passed.sums).items()):
         digest.update(name.encode() + values.tobytes())
-    kept, bad = passed.sums.n_rows, sum(passed.kinds.values())
-    first = {row.reason.split(":")[0]: row for row in reversed(passed.refused)}
-    return {
-        "read": passed.read,
-        "kept": kept,
-        "refused": bad,
-        "reasons": [
-            {
-                "kind": kind,
-                "rows": count,
-                "line": first[kind].line if kind in first else None,
-                "example": first[kind].reason if kind in first else kind,
-            }
-            for kind, count in causes_first(passed.kinds)
-        ],
+    facts = read_facts(passed.sums.n_rows, passed.read, passed.kinds, passed.refused)
+    return facts | {
         "notes": [_engine(sampled, passed), *opened.facts["notes"]],
         "fingerprint": digest.hexdigest(),
     }

@@ -35,6 +35,7 @@ from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.about_run import about_run
 from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
 from nurture_rl.workflow.ope_data import opened_log, quarantine_table, require_policies
+from nurture_rl.workflow.ope_journeys import Journeys
 from nurture_rl.workflow.ope_log import OpenedLog
 from nurture_rl.workflow.ope_sample import Sampled, streams
 from nurture_rl.workflow.ope_stream import appraised_stream, opened_stream
@@ -75,7 +76,7 @@ def run_ope(config: DictConfig) -> Finished:
     tags = {"verb": "ope", "data": run.data.name, "journey": run.data.journey}
     name = f"ope {run.data.name} seed {run.seed}"
     with threadpool_limits(run.threads):
-        sampled: Sampled | None = None
+        sampled: Sampled | Journeys | None = None
         if streams(run):
             opened, sampled = opened_stream(run)
         else:

@@ -19,7 +19,7 @@ from nurture_rl.errors import LogError
 from nurture_rl.workflow import ope_pass
 from nurture_rl.workflow.ope_log import OpenedLog
 from nurture_rl.workflow.ope_pass import pass_file
-from nurture_rl.workflow.ope_stream import opened_stream
+from nurture_rl.workflow.ope_sample import sampled_log
 from tests.pipeline.stream_logs import ROOT, differing, judged, rows, run_of, settings
 
 
@@ -104,13 +104,12 @@ def test_progress_of_another_table_is_another_file(tmp_path: Path) -> None:
 def kept_in(overrides: list[str]) -> Path:
     """Where a run keeps its progress."""
     run = run_of(overrides)
-    return pass_file(opened_stream(run)[1], run)
+    return pass_file(sampled_log(run), run)
 
 
 def test_progress_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     given = settings(tmp_path, rows(), "stream.engine=streaming", "stream.sample_rows=2000")
-    _opened, sampled = opened_stream(run_of(given))
-    file = pass_file(sampled, run_of(given))
+    file = kept_in(given)
     file.parent.mkdir(parents=True)
     file.write_bytes(b"nothing of ours")
     with pytest.raises(LogError, match=r"expected the progress of an interrupted pass"):

@@ -112,10 +112,10 @@ def test_size_chooses_the_engine(tmp_path: Path) -> None:
     assert streams(run_of([*given, "stream.rows=6000"]))
     assert not streams(run_of([*given, "stream.rows=6001"]))
     assert not streams(run_of([*given, "stream.rows=6000", "stream.engine=memory"]))
-    episodes = ["data.columns.episode=number", "data.columns.step=id"]
-    assert not streams(run_of([*given, "stream.rows=6000", *episodes]))
-    with pytest.raises(ConfigError, match=r"stream.engine: streaming sums single decisions"):
-        streams(run_of([*given, "stream.engine=streaming", *episodes]))
+    steps = ["data.columns.step=id"]
+    assert not streams(run_of([*given, "stream.rows=6000", *steps]))
+    with pytest.raises(ConfigError, match=r"stream.engine: streaming reads a Parquet table"):
+        streams(run_of([*given, "stream.engine=streaming", *steps]))
 
 
 def certain(columns: Columns) -> None:

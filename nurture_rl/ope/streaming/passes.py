@@ -14,6 +14,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+Unit = TypeVar("Unit")
 Part = TypeVar("Part")
 
 
@@ -63,20 +64,20 @@ def batches(
 
 
 def in_order(
-    groups: Sequence[RowGroup], work: Callable[[RowGroup], Part], workers: int
-) -> Iterator[tuple[RowGroup, Part]]:
-    """What the work makes of each group, in their order; few are in flight at a time."""
-    waiting = iter(groups)
-    flight: deque[tuple[RowGroup, Future[Part]]] = deque()
+    units: Sequence[Unit], work: Callable[[Unit], Part], workers: int
+) -> Iterator[tuple[Unit, Part]]:
+    """What the work makes of each unit, in their order; few are in flight at a time."""
+    waiting = iter(units)
+    flight: deque[tuple[Unit, Future[Part]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for group in islice(waiting, workers + 1):
-                flight.append((group, pool.submit(work, group)))
+            for unit in islice(waiting, workers + 1):
+                flight.append((unit, pool.submit(work, unit)))
             while flight:
                 first, future = flight.popleft()
                 yield first, future.result()
-                for group in islice(waiting, 1):
-                    flight.append((group, pool.submit(work, group)))
+                for unit in islice(waiting, 1):
+                    flight.append((unit, pool.submit(work, unit)))
         finally:
             for _, future in flight:
                 future.cancel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,12 +63,26 @@ def slope(candidates: Sequence[ValueEstimate]) -> int:
     if not candidates:
         raise ShapeError("expected at least one candidate to choose from, got none")
     half = np.array([_half_width(candidate.influence) for candidate in candidates])
+
+    def apart(i: int, j: int) -> float:
+        return _half_width(candidates[i].influence - candidates[j].influence)
+
+    return narrowest([candidate.value for candidate in candidates], half, apart)
+
+
+def narrowest(values: Sequence[float], half: FloatArray, apart: Callable[[int, int], float]) -> int:
+    """The rule of `slope` by what it reads of the candidates.
+
+    Args:
+        values: of the candidates, least biased first.
+        half: half-width of each one's interval, [k].
+        apart: half-width of the interval of the difference of two of them.
+    """
     slack = ROUNDING * half[0]
     admitted = 1
     while admitted < half.size and all(
-        abs(candidates[admitted].value - other.value)
-        <= _half_width(candidates[admitted].influence - other.influence) + slack
-        for other in candidates[:admitted]
+        abs(values[admitted] - values[other]) <= apart(admitted, other) + slack
+        for other in range(admitted)
     ):
         admitted += 1
     return int(np.argmin(half[:admitted]))
@@ -108,4 +122,9 @@ def reaching_over(unbiased: ValueEstimate, value: float) -> ValueEstimate:
 
 def _half_width(influence: FloatArray) -> float:
     """Half-width of the interval of an estimate whose error is split by contact, [C]."""
-    return clustered_interval(0.0, clustered_stderr(influence), influence.size, LEVEL).upper
+    return half_width(clustered_stderr(influence), influence.size)
+
+
+def half_width(stderr: float, n_clusters: int) -> float:
+    """Half-width of the interval by which candidates are compared."""
+    return clustered_interval(0.0, stderr, n_clusters, LEVEL).upper
