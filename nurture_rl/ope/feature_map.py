@@ -30,16 +30,16 @@ class FeatureMap:
         return total
 
     def cross(self, sums: FloatArray) -> FloatArray:
-        """Sum of phi y from the per-action sums of [1, x] y, [a, 1+d] -> [p]."""
-        return np.asarray((sums[:, self.source] * self.codes[:, self.code]).sum(axis=0))
-
-    def lift(self, block: FloatArray, action: int) -> FloatArray:
-        """Left side of a sum of phi y' over rows of one action, [1+d, m] -> [p, m]."""
-        return np.asarray(self.codes[action, self.code][:, None] * block[self.source])
+        """Sum of phi y' from the per-action sums of [1, x] y', [a, 1+d, ...] -> [p, ...]."""
+        mixed = np.tensordot(self.codes, sums, axes=(0, 0))
+        return np.asarray(mixed[self.code, self.source])
 
     def expected(self, x: FloatArray, target: FloatArray) -> FloatArray:
         """E_{a~target} phi(x, a): linear in the mean code, [n, 1+d] and [n, a] -> [n, p]."""
-        return np.asarray(x[:, self.source] * (target @ self.codes)[:, self.code])
+        factors = target @ self.codes[:, 1 + target.shape[1] :]
+        crossed = x[:, 1:, None] * factors[:, None, :]
+        n, d, k = crossed.shape
+        return np.hstack([x, target, crossed.reshape(n, d * k)])
 
     def columns(self, theta: FloatArray) -> FloatArray:
         """Weights of [1, x] for every action's q, [p] -> [1+d, a]."""
