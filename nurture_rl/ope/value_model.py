@@ -1,6 +1,6 @@
 """Linear fitted-Q evaluation, cross-fitted by contact.
 
-    q(x, a) = phi(x, a) . theta,    phi = [1, x, z(a), x (x) u(a)]
+    q(x, a) = phi(x, a) . theta,    phi = [1, x, z(a), u(a) (x) x]
 
 with x the context and the bin (how much of an episode is left depends on it), z the one-hot of the
 action and u its catalogue factors. `feature_map` keeps phi from being written out per row.

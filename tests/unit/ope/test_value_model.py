@@ -28,7 +28,7 @@ def test_feature_sums_equal_those_of_written_out_features() -> None:
     x, action = rng.normal(size=(30, 3)), rng.integers(4, size=30)
     x1 = np.hstack([np.ones((30, 1)), x])
     scaled = factors / np.abs(factors).max(axis=0)
-    crossed = (x[:, :, None] * scaled[action][:, None, :]).reshape(30, -1)
+    crossed = (scaled[action][:, :, None] * x[:, None, :]).reshape(30, -1)
     written = np.hstack([x1, np.eye(4)[action], crossed])
     phi = feature_map(3, factors)
     moments = np.array([x1[action == a].T @ x1[action == a] for a in range(4)])
