@@ -1,0 +1,36 @@
+"""The tables of a new store, as this version of MLflow makes them in dozens of steps."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+
+TABLES = Path(__file__).with_name("mlflow_tables.sql")  # written by tools/mlflow_tables.py
+_SEED = 'INSERT INTO "experiments"'  # MLflow adds it when it first opens a store, with the time
+
+
+def lay_out(path: Path) -> bool:
+    """Make all tables of a new file in one transaction; False leaves that to MLflow.
+
+    They are known for one version of MLflow alone.
+    """
+    text = TABLES.read_text("utf-8")
+    if text.partition("\n")[0] != heading():
+        return False
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(text)
+    return True
+
+
+def heading() -> str:
+    """First line of the tables of the installed MLflow."""
+    return f"-- MLflow {version('mlflow')}"
+
+
+def tables_of(path: Path) -> str:
+    """A store without runs as the SQL that makes it, to be laid out elsewhere."""
+    with closing(sqlite3.connect(path)) as connection:
+        lines = [line for line in connection.iterdump() if not line.startswith(_SEED)]
+    return "\n".join([heading(), *lines]) + "\n"
