@@ -5,13 +5,8 @@ python tools/mlflow_tables.py
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:  # run as a file, Python only sees this folder
-    sys.path[:0] = [str(ROOT), str(ROOT / "envs")]
 
 from nurture_rl.tracking.empty_store import TABLES, tables_of
 

@@ -86,7 +86,9 @@ def decompose_lift(
     values: dict[Follows, ValueEstimate] = {}
     for follows in product((False, True), repeat=factors.count):
         # A factor that decides nothing is the same choice by either policy.
-        same = tuple(one and decides for one, decides in zip(follows, factors.deciding, strict=True))
+        same = tuple(
+            one and decides for one, decides in zip(follows, factors.deciding, strict=True)
+        )
         known = values.get(same)
         values[follows] = known or value_of(hybrid(target, reference, factors, follows))
     everything, nothing = (True,) * factors.count, (False,) * factors.count
