@@ -5,10 +5,21 @@ python tools/mlflow_tables.py
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
-from nurture_rl.tracking.empty_store import TABLES, tables_of
+from nurture_rl.tracking.empty_store import TABLES, heading
+
+_FIRST = 'INSERT INTO "experiments"'  # MLflow adds it when it first opens a store, with the time
+
+
+def tables_of(path: Path) -> str:
+    """A store without runs as the SQL that makes it, to be laid out elsewhere."""
+    with closing(sqlite3.connect(path)) as connection:
+        lines = [line for line in connection.iterdump() if not line.startswith(_FIRST)]
+    return "\n".join([heading(), *lines]) + "\n"
 
 
 def made_by_mlflow(folder: Path) -> str:

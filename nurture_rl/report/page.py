@@ -57,16 +57,13 @@ def write_report(source: ReportInput, out: Path) -> Path:
     for name, svg in drawn.items():
         atomic_write_bytes(folder / f"{name}.svg", svg)
     atomic_write_bytes(out.with_suffix(".md"), run_markdown(source).encode("utf-8"))
-    atomic_write_bytes(out, _page(source, drawn).encode("utf-8"))
+    atomic_write_bytes(out, render(source, drawn).encode("utf-8"))
     return out
 
 
-def render(source: ReportInput) -> str:
-    """The page as HTML."""
-    return _page(source, figures(source))
-
-
-def _page(source: ReportInput, drawn: Mapping[str, bytes]) -> str:
+def render(source: ReportInput, drawn: Mapping[str, bytes] | None = None) -> str:
+    """The page as HTML, with its figures where they are drawn already."""
+    drawn = figures(source) if drawn is None else drawn
     return page(
         "report.html.j2",
         source.title,

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 TABLES = Path(__file__).with_name("mlflow_tables.sql")  # written by tools/mlflow_tables.py
-_SEED = 'INSERT INTO "experiments"'  # MLflow adds it when it first opens a store, with the time
 
 
 def lay_out(path: Path) -> bool:
@@ -27,10 +26,3 @@ def lay_out(path: Path) -> bool:
 def heading() -> str:
     """First line of the tables of the installed MLflow."""
     return f"-- MLflow {version('mlflow')}"
-
-
-def tables_of(path: Path) -> str:
-    """A store without runs as the SQL that makes it, to be laid out elsewhere."""
-    with closing(sqlite3.connect(path)) as connection:
-        lines = [line for line in connection.iterdump() if not line.startswith(_SEED)]
-    return "\n".join([heading(), *lines]) + "\n"

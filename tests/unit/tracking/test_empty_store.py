@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from nurture_rl.tracking import empty_store
-from nurture_rl.tracking.empty_store import TABLES, heading, lay_out, tables_of
+from nurture_rl.tracking.empty_store import TABLES, heading, lay_out
 from nurture_rl.tracking.mlflow_store import open_store
+from tools.mlflow_tables import tables_of
 
 KNOWN = TABLES.read_text("utf-8").startswith(f"{heading()}\n")
 
