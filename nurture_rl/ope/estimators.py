@@ -110,7 +110,7 @@ def effective_sample_size(weights: FloatArray) -> float:
         return 0.0
     # Scaling by the largest keeps squares of huge weights finite.
     scaled = weights / largest
-    return float(scaled.sum() ** 2 / (scaled @ scaled))
+    return float(scaled.sum() ** 2 / np.square(scaled).sum())
 
 
 def ips(log: EvaluationLog, taken: FloatArray) -> ValueEstimate:

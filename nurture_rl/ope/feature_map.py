@@ -1,4 +1,4 @@
-"""The value model's features, phi = [1, x, z(a), x (x) u(a)], never written out per row.
+"""The value model's features, phi = [1, x, z(a), u(a) (x) x], never written out per row.
 
 Every entry of phi is one entry of [1, x] times one number of the action, so sums of phi phi' over
 rows need only one small moment matrix per action, and q(x, .) is [1, x] times one column per
@@ -30,16 +30,16 @@ class FeatureMap:
         return total
 
     def cross(self, sums: FloatArray) -> FloatArray:
-        """Sum of phi y from the per-action sums of [1, x] y, [a, 1+d] -> [p]."""
-        return np.asarray((sums[:, self.source] * self.codes[:, self.code]).sum(axis=0))
-
-    def lift(self, block: FloatArray, action: int) -> FloatArray:
-        """Left side of a sum of phi y' over rows of one action, [1+d, m] -> [p, m]."""
-        return np.asarray(self.codes[action, self.code][:, None] * block[self.source])
+        """Sum of phi y' from the per-action sums of [1, x] y', [a, 1+d, ...] -> [p, ...]."""
+        mixed = np.tensordot(self.codes, sums, axes=(0, 0))
+        return np.asarray(mixed[self.code, self.source])
 
     def expected(self, x: FloatArray, target: FloatArray) -> FloatArray:
         """E_{a~target} phi(x, a): linear in the mean code, [n, 1+d] and [n, a] -> [n, p]."""
-        return np.asarray(x[:, self.source] * (target @ self.codes)[:, self.code])
+        factors = target @ self.codes[:, 1 + target.shape[1] :]
+        crossed = factors[:, :, None] * x[:, None, 1:]
+        n, k, d = crossed.shape
+        return np.hstack([x, target, crossed.reshape(n, k * d)])
 
     def columns(self, theta: FloatArray) -> FloatArray:
         """Weights of [1, x] for every action's q, [p] -> [1+d, a]."""
@@ -49,7 +49,7 @@ class FeatureMap:
 
 
 def feature_map(n_features: int, action_factors: FloatArray) -> FeatureMap:
-    """Lay out phi = [1, x, z(a), x (x) u(a)] for d features and the catalogue's factors [a, k]."""
+    """Lay out phi = [1, x, z(a), u(a) (x) x] for d features and the catalogue's factors [a, k]."""
     a, k = action_factors.shape
     size = np.abs(action_factors).max(axis=0, initial=0.0)
     # One penalty serves all columns, so factors are brought to the size of the one-hots.
@@ -57,7 +57,7 @@ def feature_map(n_features: int, action_factors: FloatArray) -> FeatureMap:
     pairs = [(0, 0)]
     pairs += [(1 + i, 0) for i in range(n_features)]
     pairs += [(0, 1 + i) for i in range(a)]
-    pairs += [(1 + i, 1 + a + j) for i in range(n_features) for j in range(k)]
+    pairs += [(1 + i, 1 + a + j) for j in range(k) for i in range(n_features)]
     source, code = np.array(pairs, dtype=np.int64).T
     return FeatureMap(source, code, np.hstack([np.ones((a, 1)), np.eye(a), scaled]))
 

@@ -69,6 +69,16 @@ def penalised_factor(part: RidgeSums, penalty: float) -> FloatArray:
         ) from error
 
 
+def inverse_factor(part: RidgeSums, penalty: float) -> FloatArray:
+    """Inverse of `penalised_factor`, upper as well.
+
+    Raises:
+        FitError: as `penalised_factor`.
+    """
+    inverse, _ = linalg.lapack.dtrtri(penalised_factor(part, penalty))
+    return np.asarray(inverse, dtype=np.float64)
+
+
 def best_penalty(parts: Sequence[RidgeSums], held_out: int, penalties: tuple[float, ...]) -> float:
     """`best_penalties` of a single answer."""
     return best_penalties((parts,), held_out, penalties)[0]

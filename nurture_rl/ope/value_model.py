@@ -1,6 +1,6 @@
 """Linear fitted-Q evaluation, cross-fitted by contact.
 
-    q(x, a) = phi(x, a) . theta,    phi = [1, x, z(a), x (x) u(a)]
+    q(x, a) = phi(x, a) . theta,    phi = [1, x, z(a), u(a) (x) x]
 
 with x the context and the bin (how much of an episode is left depends on it), z the one-hot of the
 action and u its catalogue factors. `feature_map` keeps phi from being written out per row.
@@ -8,12 +8,11 @@ action and u its catalogue factors. `feature_map` keeps phi from being written o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy import linalg
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.feature_map import FeatureMap, feature_map, standardised
@@ -28,16 +27,16 @@ from nurture_rl.ope.numbering import numbered
 from nurture_rl.ope.ridge import (
     RidgeSums,
     best_penalties,
-    penalised_factor,
+    inverse_factor,
     pooled,
     require_folds,
 )
 
 SETTLED = 1e-6  # a backup that moves q by less than this share of its size is the last
 BACKUPS_PER_STEP = 20  # tables are exact after one per step, smooth models settle more slowly
-LEAP_DOUBLINGS = 4  # backups are made 2^4 at a time where there may be many
-LEAST_BACKUPS_TO_LEAP = 100
-CHUNK_ROWS = 4096  # rows whose features are written out at a time
+STRIDE = 16  # backups after which the model is looked at, where there may be many
+LEAST_BACKUPS_TO_STRIDE = 100
+CHUNK_ROWS = 512  # rows whose features are written out at a time: they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class ValuePredictions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValueDesign:
-    """What every policy's value model on one log shares: sorted rows and factored Grams."""
+    """What every policy's value model on one log shares: sorted rows and solved Grams."""
 
     order: IntArray  # log row of each sorted row: by fold, then action, [N]
     action: IntArray  # sorted, [N]
@@ -67,7 +66,7 @@ class ValueDesign:
     next_row: IntArray  # sorted place of the following log row; read where `onward` > 0, [N]
     onward: FloatArray  # discount to the next row, 0 at an episode's end, [N]
     feature_map: FeatureMap
-    factors: tuple[FloatArray, ...]  # upper Cholesky factor of each fold's training Gram, [p, p]
+    inverses: tuple[FloatArray, ...]  # of each fold's Gram's upper Cholesky factor, [p, p]
     crosses: tuple[FloatArray, ...]  # sum of phi r over each fold's training rows, [p]
     penalties: tuple[float, ...]  # ridge chosen for each fold
     backups: int  # most Bellman backups
@@ -93,7 +92,7 @@ def value_design(
 def value_designs(
     logs: Sequence[EvaluationLog], rng: np.random.Generator, config: ValueModelConfig
 ) -> tuple[ValueDesign, ...]:
-    """Split contacts into folds, choose each fold's ridge and factor its training Gram once.
+    """Split contacts into folds, choose each fold's ridge and solve its training Gram once.
 
     Features are standardised with the moments of the whole log: no reward enters them. The ridge
     minimises the squared error of one-step rewards on another fold of the training contacts.
@@ -122,7 +121,7 @@ def value_designs(
     parts = [_parts(phi, grams, x, cells, one.reward[order]) for one in logs]
     chosen = [best_penalties(parts, f, config.penalties) for f in range(n_folds)]
     training = [[pooled(of_one, (f,)) for f in range(n_folds)] for of_one in parts]
-    factors = _factors(training[0], chosen)
+    inverses = _inverses(training[0], chosen)
     following = place[np.minimum(order + 1, order.size - 1)]
     return tuple(
         ValueDesign(
@@ -133,7 +132,7 @@ def value_designs(
             next_row=following,
             onward=continuation(one)[order],
             feature_map=phi,
-            factors=tuple(factors[f, ridge] for f, ridge in enumerate(ridges)),
+            inverses=tuple(inverses[f, ridge] for f, ridge in enumerate(ridges)),
             crosses=tuple(part.cross for part in sums),
             penalties=ridges,
             backups=1 if horizon(one) == 1 else BACKUPS_PER_STEP * horizon(one),
@@ -143,12 +142,12 @@ def value_designs(
     )
 
 
-def _factors(
+def _inverses(
     training: Sequence[RidgeSums], chosen: Sequence[Sequence[float]]
 ) -> dict[tuple[int, float], FloatArray]:
-    """Cholesky factors by fold and ridge, one for all outcomes that chose it."""
+    """Inverse Cholesky factors by fold and ridge, one for all outcomes that chose it."""
     return {
-        (fold, ridge): penalised_factor(training[fold], ridge)
+        (fold, ridge): inverse_factor(training[fold], ridge)
         for fold, ridges in enumerate(chosen)
         for ridge in dict.fromkeys(ridges)
     }
@@ -195,7 +194,7 @@ def fit_values(designs: Sequence[ValueDesign], target: FloatArray) -> tuple[Valu
     for design in designs:
         known = [sums for discount, sums in summed if np.array_equal(discount, design.onward)]
         if not known:
-            folds = range(len(design.factors))
+            folds = range(len(design.inverses))
             known = [[_onward(design, sorted_target, fold) for fold in folds]]
             summed.append((design.onward, known[0]))
         predictions.append(_predicted(design, sorted_target, known[0]))
@@ -208,7 +207,7 @@ def reward_weights(design: ValueDesign) -> FloatArray:
     Each fold's model never saw its contacts. Of a design of single decisions: no target enters.
     """
     nothing = np.zeros((design.feature_map.source.size,) * 2)
-    folds = range(len(design.factors))
+    folds = range(len(design.inverses))
     return np.stack([design.feature_map.columns(_iterate(design, nothing, k)) for k in folds])
 
 
@@ -218,7 +217,7 @@ def _predicted(
     """One outcome's answers on the log from the sums over its rows."""
     total = np.sum(onward, axis=0)
     q_logged, value = np.empty(design.order.size), np.empty(design.order.size)
-    for held_out in range(len(design.factors)):
+    for held_out in range(len(design.inverses)):
         theta = _iterate(design, total - onward[held_out], held_out)
         ends = design.cells(held_out)
         rows = slice(ends[0], ends[-1])
@@ -232,53 +231,58 @@ def _iterate(design: ValueDesign, onward: FloatArray, held_out: int) -> FloatArr
     """Backups of one fold's model from the training rows' sums; returns theta, [p]."""
     ends = design.cells(held_out)
     largest = design.reach * np.sqrt(design.order.size - (ends[-1] - ends[0]))
-    factor, cross = design.factors[held_out], design.crosses[held_out]
-    return backups_of(factor, cross, onward, (design.backups, float(largest)))
+    inverse, cross = design.inverses[held_out], design.crosses[held_out]
+    return backups_of(inverse, cross, onward, (design.backups, float(largest)))
 
 
 def backups_of(
-    factor: FloatArray, cross: FloatArray, onward: FloatArray, limits: tuple[int, float]
+    inverse: FloatArray, cross: FloatArray, onward: FloatArray, limits: tuple[int, float]
 ) -> FloatArray:
     """Theta after Bellman backups that read sums over the training rows alone, [p].
 
     With R the factor of the Gram and y = R theta, whose square is the sum of q^2 over the training
-    rows (ridge included), a backup is y <- b + M y. Many of them at once are as good and move far
-    less memory: b + M b and M M make two, and so on by doubling.
+    rows (ridge included), a backup is y <- b + R^-T onward R^-1 y: three products with a vector,
+    which cost less than any product of matrices that would make many backups one.
 
     Args:
-        factor: R, upper triangular, [p, p].
+        inverse: R^-1, upper triangular, [p, p].
         cross: sum of phi r, [p].
         onward: sum of phi(x, a) discount E phi(x', a')', [p, p].
         limits: most backups, and the largest size of y that rewards could reach.
     """
     backups, largest = limits
-    first = _lower_solved(factor, cross)
+    first = inverse.T @ cross
     if backups == 1:
-        return np.asarray(linalg.solve_triangular(factor, first, check_finite=False))
-    # M = R^-T onward R^-1, from two triangular solutions.
-    once = _lower_solved(factor, _lower_solved(factor, onward).T).T
-    doublings = LEAP_DOUBLINGS if backups > LEAST_BACKUPS_TO_LEAP else 0
-    added, matrix = first, once
-    for _ in range(doublings):
-        added, matrix = added + matrix @ added, matrix @ matrix
-    leaps = (backups - 1) // 2**doublings
-    reached, settled = _backed_up(first, added, matrix, (leaps, largest))
-    if not settled:  # the last leap may have gone too far: walk
-        reached, _ = _backed_up(reached, first, once, (2**doublings, largest))
-    return np.asarray(linalg.solve_triangular(factor, reached, check_finite=False))
+        return np.asarray(inverse @ first)
+
+    def backed_up(reached: FloatArray) -> FloatArray:
+        return np.asarray(first + inverse.T @ (onward @ (inverse @ reached)))
+
+    stride = STRIDE if backups > LEAST_BACKUPS_TO_STRIDE else 1
+    looks = (backups - 1) // stride
+    reached, settled = _settled(first, backed_up, stride, (looks, largest))
+    if not settled:  # the last stride may have gone too far: look at every backup of it
+        reached, _ = _settled(reached, backed_up, 1, (stride, largest))
+    return np.asarray(inverse @ reached)
 
 
-def _backed_up(
-    start: FloatArray, added: FloatArray, matrix: FloatArray, limits: tuple[int, float]
+def _settled(
+    start: FloatArray,
+    backed_up: Callable[[FloatArray], FloatArray],
+    stride: int,
+    limits: tuple[int, float],
 ) -> tuple[FloatArray, bool]:
-    """y <- added + matrix y until it settles; the last y inside the limits, and whether it did.
+    """y <- backed_up(y) until it settles; the last y inside the limits, and whether it did.
 
-    Limits are the number of renewals and the largest size.
+    It is looked at after every `stride` backups. Limits are the number of looks and the largest
+    size.
     """
     most, largest = limits
     reached = start
     for _ in range(most):
-        renewed = added + matrix @ reached
+        renewed = reached
+        for _ in range(stride):
+            renewed = backed_up(renewed)
         size = np.linalg.norm(renewed)
         if size > largest:
             return reached, False
@@ -289,27 +293,18 @@ def _backed_up(
     return reached, False
 
 
-def _lower_solved(factor: FloatArray, right: FloatArray) -> FloatArray:
-    """R'^-1 right for an upper factor R."""
-    solution = linalg.solve_triangular(factor, right, trans="T", check_finite=False)
-    return np.asarray(solution, dtype=np.float64)
-
-
 def _onward(design: ValueDesign, target: FloatArray, fold: int) -> FloatArray:
     """Sum of phi(x, a) discount E_{a'~target} phi(x', a')' over a fold's rows, [p, p]."""
     phi = design.feature_map
-    p = phi.source.size
-    total = np.zeros((p, p))
-    for action, (first, last) in enumerate(pairwise(design.cells(fold))):
+    a, p = phi.codes.shape[0], phi.source.size
+    by_action = np.zeros((a, design.x.shape[1], p))
+    for block, (first, last) in zip(by_action, pairwise(design.cells(fold)), strict=True):
         rows = np.arange(first, last)[design.onward[first:last] > 0.0]
-        block = np.zeros((design.x.shape[1], p))
         for chunk in np.split(rows, range(CHUNK_ROWS, rows.size, CHUNK_ROWS)):
             following = design.next_row[chunk]
             now = design.x[chunk] * design.onward[chunk, None]
             block += now.T @ phi.expected(design.x[following], target[following])
-        if rows.size:
-            total += phi.lift(block, action)
-    return total
+    return phi.cross(by_action)
 
 
 def _gram(phi: FeatureMap, x: FloatArray, cells: IntArray) -> FloatArray:

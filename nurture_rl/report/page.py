@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from markupsafe import Markup
@@ -26,6 +27,7 @@ from nurture_rl.report.source import ReportInput, listed, number, words
 from nurture_rl.report.templates import page
 from nurture_rl.report.tuned_table import tuned_rules
 
+FIGURES = "figures"  # the folder beside the page
 _GAP = "gap-verdict"
 _CONTENTS = (
     ("kpis", "Key figures"),
@@ -41,21 +43,27 @@ _CONTENTS = (
 
 
 def write_report(source: ReportInput, out: Path) -> Path:
-    """Write the page to `out` and its Markdown beside it, `.md`, each whole or not at all.
+    """Write the page to `out`, and its Markdown, `.md`, and its figures, `figures/`, beside it.
 
-    The same input gives the same bytes.
+    Each file is written whole or not at all; the same input gives the same bytes.
 
     Raises:
         OSError: the disk refuses.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    drawn = figures(source)
+    folder = out.parent / FIGURES
+    folder.mkdir(exist_ok=True)
+    for name, svg in drawn.items():
+        atomic_write_bytes(folder / f"{name}.svg", svg)
     atomic_write_bytes(out.with_suffix(".md"), run_markdown(source).encode("utf-8"))
-    atomic_write_bytes(out, render(source).encode("utf-8"))
+    atomic_write_bytes(out, render(source, drawn).encode("utf-8"))
     return out
 
 
-def render(source: ReportInput) -> str:
-    """The page as HTML."""
+def render(source: ReportInput, drawn: Mapping[str, bytes] | None = None) -> str:
+    """The page as HTML, with its figures where they are drawn already."""
+    drawn = figures(source) if drawn is None else drawn
     return page(
         "report.html.j2",
         source.title,
@@ -69,7 +77,7 @@ def render(source: ReportInput) -> str:
         unit=source.unit,
         per=source.per,
         reference=source.reference,
-        figures={name: Markup(inline(svg)) for name, svg in figures(source).items()},
+        figures={name: Markup(inline(svg)) for name, svg in drawn.items()},
         command=words(source.run, "command"),
         config=words(source.run, "config"),
         single_bin=single_bin(source),

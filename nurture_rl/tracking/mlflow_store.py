@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.alone import alone
+from nurture_rl.tracking.empty_store import lay_out
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,8 +84,8 @@ def open_store(uri: str) -> MlflowClient:
 def _opened(path: Path, connect: Callable[[], T]) -> T:
     """Open a store, or make one; a store that a killed process left half made is moved away first.
 
-    MLflow makes the tables in dozens of steps and cannot resume after one. While they are made, a
-    mark file lies beside the store; the lock keeps other processes out.
+    Where MLflow makes the tables, it takes dozens of steps and cannot resume after one. While they
+    are made, a mark file lies beside the store; the lock keeps other processes out.
     """
     mark = path.with_name(f"{path.name}.unfinished")
     if mark.exists() and path.is_file():
@@ -93,6 +94,7 @@ def _opened(path: Path, connect: Callable[[], T]) -> T:
     _require_store(path)
     if _is_new(path):
         mark.touch()
+        lay_out(path)
     try:
         client = patiently(connect)
     except Exception as error:

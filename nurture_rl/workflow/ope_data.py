@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -31,18 +32,24 @@ from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig
 from nurture_rl.workflow.ope_log import OpenedLog, of_admission
 from nurture_rl.workflow.ope_targets import columns_of, target_policies, where_undefined
-from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.refusals import refusals, refused_facts
 
+if TYPE_CHECKING:
+    from nurture_rl.workflow.pipeline import Pipeline
 
-def opened_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
+
+def opened_log(pipeline: Callable[[], Pipeline], run: OpeConfig) -> OpenedLog:
     """The log a configuration names, checked, with its target policies.
+
+    Args:
+        pipeline: the loop of a journey; asked for where the log is a journey's.
+        run: what to open.
 
     Raises:
         NurtureError: what the doors refuse, naming rows, columns and settings.
     """
     if run.data.source not in FOREIGN:
-        return journey_log(pipeline, run)
+        return journey_log(pipeline(), run)
     admission = admit(foreign_rows(run), run.data.max_refused)
     policies = target_policies(run.targets, admission)
     admission = replace(admission, notes=admission.notes + where_undefined(policies, admission))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -39,8 +39,12 @@ from nurture_rl.workflow.ope_journeys import Journeys
 from nurture_rl.workflow.ope_log import OpenedLog
 from nurture_rl.workflow.ope_sample import Sampled, streams
 from nurture_rl.workflow.ope_stream import appraised_stream, opened_stream
-from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.stages import code_hash
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
+    from nurture_rl.workflow.pipeline import Pipeline
+    from nurture_rl.workflow.stages import Say
 
 EXIT_CODES = {
     Verdict.BETTER: 0,
@@ -80,7 +84,7 @@ def run_ope(config: DictConfig) -> Finished:
         if streams(run):
             opened, sampled = opened_stream(run)
         else:
-            opened = opened_log(Pipeline(checked, say), run)
+            opened = opened_log(partial(_pipeline, checked, say), run)
         require_policies(opened, run.ask.candidate)
         PROGRESS.info("opening the store of runs")
         tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
@@ -101,6 +105,13 @@ def run_ope(config: DictConfig) -> Finished:
             _track(tracked, opened, appraisal, folder)
     _tell(say, document, folder)
     return Finished(appraisal.verdict, folder, EXIT_CODES[appraisal.verdict])
+
+
+def _pipeline(checked: Settings, say: Say) -> Pipeline:
+    # Loaded where it is asked for: it takes long, and other programs' logs need none of it.
+    from nurture_rl.workflow.pipeline import Pipeline
+
+    return Pipeline(checked, say)
 
 
 def ope(config: DictConfig) -> VerbResult:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nurture_envs.journey import Journey
-from nurture_rl.report.figures import figures
 from nurture_rl.report.page import write_report
 from nurture_rl.report.source import ReportInput
 from nurture_rl.workflow.gap import read_gap
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Workshop
 
 About = Callable[[], Mapping[str, Any]]
-PAGE, FIGURES = "report.html", "figures"  # in the stage's folder, `report.md` beside them
+PAGE = "report.html"  # in the stage's folder, `report.md` and its figures beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,7 @@ def run_page(
 
 
 def _written(journey: Journey, made: Made, about: About, out: Path) -> None:
-    source = report_input(journey, made, about())
-    write_report(source, out / PAGE)
-    (out / FIGURES).mkdir()
-    for name, svg in figures(source).items():
-        (out / FIGURES / f"{name}.svg").write_bytes(svg)
+    write_report(report_input(journey, made, about()), out / PAGE)
 
 
 def report_input(journey: Journey, made: Made, about: Mapping[str, Any]) -> ReportInput:

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from nurture_rl.errors import PropensityError
 from nurture_rl.release.gate import RULES
+from nurture_rl.report.page import FIGURES
 from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import plural
@@ -27,7 +28,7 @@ from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.judges import read_evaluated
 from nurture_rl.workflow.pipeline import Pipeline, ready
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
-from nurture_rl.workflow.run_page import FIGURES, PAGE
+from nurture_rl.workflow.run_page import PAGE
 from nurture_rl.workflow.side_by_side import Crew, workers_of
 
 NO_BUNDLE = 3  # exit code

@@ -81,7 +81,7 @@ def judged(overrides: list[str]) -> tuple[OpenedLog, Appraisal]:
     with initialize_config_dir(str(ROOT / "configs"), version_base=None):
         checked, run = ope_settings(compose("ope", overrides))
     if not streams(run):
-        opened = opened_log(Pipeline(checked, lambda _: None), run)
+        opened = opened_log(lambda: Pipeline(checked, lambda _: None), run)
         return opened, appraised(opened, run, checked.evaluation)
     opened, sampled = opened_stream(run)
     return appraised_stream(opened, sampled, run, asked_of(opened, run, checked.evaluation))

@@ -31,6 +31,12 @@ class Factors:
         """Factors in the chain, k."""
         return len(self.names)
 
+    @property
+    def deciding(self) -> tuple[bool, ...]:
+        """Whether a factor tells actions apart that are alike in those before it, [k]."""
+        groups = self.prefix.max(axis=1)
+        return tuple((groups[1:] > groups[:-1]).tolist())
+
 
 def factors_of(levels: Mapping[str, Sequence[str]]) -> Factors:
     """Make the chain of factors from each action's level of each.
@@ -94,6 +100,8 @@ def hybrid(
         False: _group_mass(reference, factors.prefix[0]),
     }
     for j, by_target in enumerate(follows):
+        if not factors.deciding[j]:
+            continue  # either policy makes this choice with chance 1
         narrowed = {
             True: _group_mass(target, factors.prefix[j + 1]),
             False: _group_mass(reference, factors.prefix[j + 1]),
@@ -109,5 +117,4 @@ def hybrid(
 
 def _group_mass(probabilities: FloatArray, group: IntArray) -> FloatArray:
     """Mass of each action's group, [n, a]."""
-    indicator = np.equal(group[:, None], np.arange(group.max() + 1)).astype(np.float64)
-    return np.asarray((probabilities @ indicator)[:, group], dtype=np.float64)
+    return np.asarray(probabilities @ np.equal(group[:, None], group).astype(np.float64))

@@ -83,10 +83,14 @@ def decompose_lift(
             f"{factors.count} factors would need {2**factors.count} policies evaluated; group "
             f"them into at most {MOST_FACTORS}"
         )
-    values = {
-        follows: value_of(hybrid(target, reference, factors, follows))
-        for follows in product((False, True), repeat=factors.count)
-    }
+    values: dict[Follows, ValueEstimate] = {}
+    for follows in product((False, True), repeat=factors.count):
+        # A factor that decides nothing is the same choice by either policy.
+        same = tuple(
+            one and decides for one, decides in zip(follows, factors.deciding, strict=True)
+        )
+        known = values.get(same)
+        values[follows] = known or value_of(hybrid(target, reference, factors, follows))
     everything, nothing = (True,) * factors.count, (False,) * factors.count
     shares = tuple(_share(values, factors, j, level) for j in range(factors.count))
     return LiftDecomposition(paired_difference(values[everything], values[nothing], level), shares)

@@ -81,7 +81,7 @@ def weighted_poisson(totals: FloatArray, further: float, level: float) -> Compon
     if unit == 0.0:
         return Component(0.0, 0.0, 0.0)
     scaled, more = totals / unit, further / unit  # squares of huge weights stay finite
-    mean, variance = float(scaled.sum()), float(scaled @ scaled)
+    mean, variance = float(scaled.sum()), float(np.square(scaled).sum())
     lower = 0.0
     if mean > 0.0:
         lower = variance / mean * float(special.gammaincinv(mean**2 / variance, tail))

@@ -106,8 +106,8 @@ def _rare(log: EvaluationLog) -> BoolArray | None:
     rare = size > RARE_FACTOR * size.mean()
     if not rare.any() or np.unique(log.episode[rare]).size > RARE_SHARE * log.n_episodes:
         return None
-    within = float(log.reward[rare] @ log.reward[rare])
-    return rare if within >= RARE_VARIATION * float(log.reward @ log.reward) else None
+    square = np.square(log.reward)
+    return rare if square[rare].sum() >= RARE_VARIATION * square.sum() else None
 
 
 def _share(log: EvaluationLog, weights: FloatArray) -> MatchedShare | None:

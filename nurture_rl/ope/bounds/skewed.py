@@ -47,11 +47,12 @@ def skewness_of(influence: FloatArray) -> Skewness:
     if largest == 0.0:
         return Skewness(0.0, max(count - 1.0, 1.0))
     scaled = influence / largest  # fourth powers of small numbers would vanish
-    square = float(scaled @ scaled)
-    kurtosis = count * float((scaled**2) @ (scaled**2)) / square**2
+    squares = np.square(scaled)
+    square = float(squares.sum())
+    kurtosis = count * float(np.square(squares).sum()) / square**2
     most = max(count - 1.0, 1.0)
     dof = most if kurtosis <= 1.0 else min(2.0 * count / (kurtosis - 1.0), most)
-    return Skewness(float(scaled**2 @ scaled) / square**1.5, dof)
+    return Skewness(float((squares * scaled).sum()) / square**1.5, dof)
 
 
 def skewed_interval(value: float, influence: FloatArray, level: float) -> Interval:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse
 
 from nurture_rl.ope.checks.context import LogContext
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p
@@ -90,7 +90,9 @@ def balance_finding(
 
 def _ranks(features: NDArray[np.float32]) -> FloatArray:
     """Centred ranks of each column, in (-1/2, 1/2), equal values sharing one, [m, d]."""
-    return np.asarray((stats.rankdata(features, axis=0) - 0.5) / len(features) - 0.5)
+    from scipy.stats import rankdata  # loading it takes longer than many an evaluation
+
+    return np.asarray((rankdata(features, axis=0) - 0.5) / len(features) - 0.5)
 
 
 def _draws(

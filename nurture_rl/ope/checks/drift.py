@@ -14,6 +14,7 @@ from nurture_rl.ope.checks.grouped import (
     normal_p,
 )
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.numbering import distinct, numbered
 from nurture_rl.ope.ties import one_value
 
 ADVICE = {
@@ -38,16 +39,22 @@ def week_shifts(
     total = np.bincount(week, weights=values, minlength=n_weeks)
     inside = total / np.maximum(count, 1)
     outside = (values.sum() - total) / np.maximum(values.size - count, 1)
+    here = (values - inside[week]) / np.maximum(count, 1)[week]
+    pair, _ = numbered(contact * n_weeks + week)
+    owner, of_week = np.divmod(distinct(contact * n_weeks + week), n_weeks)
+    # Sums of what is far from 0 would lose their last digits.
+    mean, left = values.mean(), np.maximum(values.size - count, 1)
+    rows_of, sum_of = np.bincount(contact), np.bincount(contact, weights=values - mean)
+    rows, sums = np.bincount(pair), np.bincount(pair, weights=values - mean)
+    own = np.bincount(pair, weights=here)
     stderr = np.empty(n_weeks)
     for w in range(n_weeks):
-        here = week == w
-        error = np.where(
-            here,
-            (values - inside[w]) / max(count[w], 1),
-            (outside[w] - values) / max(values.size - count[w], 1),
-        )
-        by_contact = np.bincount(contact, weights=error)
-        stderr[w] = np.sqrt(by_contact @ by_contact)
+        # Every contact as if none of its rows were of the week, then those that have some.
+        by_contact = ((outside[w] - mean) * rows_of - sum_of) / left[w]
+        some = of_week == w
+        by_contact[owner[some]] += own[some]
+        by_contact[owner[some]] -= ((outside[w] - mean) * rows[some] - sums[some]) / left[w]
+        stderr[w] = np.sqrt(np.square(by_contact).sum())
     return inside - outside, stderr
 
 

@@ -16,7 +16,7 @@ from nurture_rl.ope.log import FloatArray, IntArray, continuation
 from nurture_rl.ope.ridge import (
     RidgeSums,
     best_penalties,
-    penalised_factor,
+    inverse_factor,
     pooled,
     require_folds,
 )
@@ -132,11 +132,11 @@ def value_models(
     for k in range(n_folds):
         ridge = best_penalties((sums.ridge,), k, config.penalties)[0]
         training = pooled(sums.ridge, (k,))
-        factor = penalised_factor(training, ridge)
+        inverse = inverse_factor(training, ridge)
         largest = reach * np.sqrt(training.rows)
         for name, onward in sums.onward.items():
             others = onward.sum(axis=0) - onward[k]
-            theta = backups_of(factor, training.cross, others, (backups, largest))
+            theta = backups_of(inverse, training.cross, others, (backups, largest))
             weights[name].append(phi.columns(theta))
     return ValueModels(shape, fold, {name: np.stack(one) for name, one in weights.items()})
 

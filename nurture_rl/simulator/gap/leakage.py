@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
@@ -94,6 +93,8 @@ def _areas(played: Trajectories, journey: Journey, by: str) -> tuple[FloatArray,
 
 def _rank_areas(x: FloatArray, y: BoolArray) -> FloatArray:
     """Mann-Whitney areas of every column of x for every column of y, in the better direction."""
+    from scipy.stats import rankdata  # settings are read by all verbs, and loading it takes long
+
     n, n1 = len(x), y.sum(axis=0)
     ranks = rankdata(x, axis=0)
     area = (ranks.T @ y.astype(np.float64) - n1 * (n1 + 1) / 2) / (n1 * (n - n1))

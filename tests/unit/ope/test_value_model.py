@@ -28,7 +28,7 @@ def test_feature_sums_equal_those_of_written_out_features() -> None:
     x, action = rng.normal(size=(30, 3)), rng.integers(4, size=30)
     x1 = np.hstack([np.ones((30, 1)), x])
     scaled = factors / np.abs(factors).max(axis=0)
-    crossed = (x[:, :, None] * scaled[action][:, None, :]).reshape(30, -1)
+    crossed = (scaled[action][:, :, None] * x[:, None, :]).reshape(30, -1)
     written = np.hstack([x1, np.eye(4)[action], crossed])
     phi = feature_map(3, factors)
     moments = np.array([x1[action == a].T @ x1[action == a] for a in range(4)])
@@ -36,8 +36,8 @@ def test_feature_sums_equal_those_of_written_out_features() -> None:
     sums = np.array([outcome[action == a] @ x1[action == a] for a in range(4)])
     assert phi.gram(moments) == pytest.approx(written.T @ written)
     assert phi.cross(sums) == pytest.approx(written.T @ outcome)
-    lifted = sum(phi.lift(x1[action == a].T @ x[action == a], a) for a in range(4))
-    assert lifted == pytest.approx(written.T @ x)
+    by_action = np.array([x1[action == a].T @ x[action == a] for a in range(4)])
+    assert phi.cross(by_action) == pytest.approx(written.T @ x)
     q = x1 @ phi.columns(theta)
     target = random_distribution(rng, np.ones((30, 4), dtype=bool))
     assert phi.expected(x1, target) @ theta == pytest.approx((q * target).sum(axis=1))
@@ -201,16 +201,16 @@ def test_many_backups_at_once_are_as_many_one_by_one(monkeypatch: pytest.MonkeyP
     design = value_design(log, np.random.default_rng(0), config)
     assert design.backups == 600
     leaping = fit_value(design, target)
-    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_LEAP", 600)
+    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_STRIDE", 600)
     walking = fit_value(design, target)
     assert leaping.value == pytest.approx(walking.value, rel=1e-3)
     # Leaps of 16 settle closer; one by one the same q comes out in the end.
     monkeypatch.setattr(value_model, "SETTLED", 1e-12)
     patient = fit_value(replace(design, backups=600 * 20), target)
-    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_LEAP", 100)
+    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_STRIDE", 100)
     assert fit_value(design, target).value == pytest.approx(patient.value, rel=1e-6)
     counted = fit_value(replace(design, backups=129), target)
-    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_LEAP", 600)
+    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_STRIDE", 600)
     # 128 backups after the first are 8 leaps of 16; a walk of 16 follows as nothing settled.
     assert counted.value == pytest.approx(
         fit_value(replace(design, backups=144), target).value, rel=1e-9
@@ -223,7 +223,7 @@ def test_a_leap_too_far_ends_where_steps_would_have(monkeypatch: pytest.MonkeyPa
     design = value_design(log, np.random.default_rng(0), config)
     tight = replace(design, reach=12.0)
     leaping = fit_value(tight, target)
-    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_LEAP", 600)
+    monkeypatch.setattr(value_model, "LEAST_BACKUPS_TO_STRIDE", 600)
     walking = fit_value(tight, target)
     assert leaping.value == pytest.approx(walking.value, rel=1e-9)
     assert not np.allclose(fit_value(design, target).value, walking.value, rtol=0.1)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from nurture_rl.report.drawing import inline
+from nurture_rl.report.figures import figures
 from nurture_rl.report.headline import headline
 from nurture_rl.report.page import render, write_report
 from nurture_rl.report.source import ReportInput
@@ -104,7 +106,15 @@ def test_a_page_is_well_formed_complete_and_asks_for_nothing(
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     first = write_report(sample(), tmp_path / "new" / "a.html").read_bytes()
     assert write_report(sample(), tmp_path / "b.html").read_bytes() == first
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.html", "b.md", "new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.html", "b.md", "figures", "new"]
+
+
+@pytest.mark.slow
+def test_every_figure_of_the_page_lies_beside_it(tmp_path: Path) -> None:
+    html = write_report(sample(), tmp_path / "report.html").read_text("utf-8")
+    written = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    assert {f"{name}.svg": svg for name, svg in figures(sample()).items()} == written
+    assert all(inline(svg) in html for svg in written.values())
 
 
 def test_each_seed_of_the_run_is_told() -> None:

@@ -272,8 +272,9 @@ def test_a_store_of_another_schema_is_one_line_that_says_what_to_do(
 HALF = """
 import os, signal, sys
 from alembic.runtime.migration import HeadMaintainer
-from nurture_rl.tracking.mlflow_store import open_store
+from nurture_rl.tracking import mlflow_store
 
+mlflow_store.lay_out = lambda path: False  # as for a version whose tables are not known
 steps = iter(range(int(sys.argv[2])))
 update = HeadMaintainer.update_to_step
 
@@ -283,7 +284,7 @@ def killed_after(self, step):
     return update(self, step)
 
 HeadMaintainer.update_to_step = killed_after
-open_store(sys.argv[1])
+mlflow_store.open_store(sys.argv[1])
 """
 
 

@@ -32,6 +32,12 @@ def test_the_chain_groups_actions_by_their_first_factors() -> None:
     assert FOUR.prefix.tolist() == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 2], [0, 1, 2, 3]]
 
 
+def test_a_factor_decides_where_it_tells_apart_what_those_before_it_do_not() -> None:
+    levels = {"routing": list("aabb"), "offer": list("ccdd"), "slot": list("efef")}
+    assert factors_of(levels).deciding == (True, False, True)
+    assert FOUR.deciding == (True, True, True)
+
+
 def test_following_in_all_factors_is_the_target_and_in_none_the_reference() -> None:
     assert mixed(True, True, True) == pytest.approx(TARGET)
     assert mixed(False, False, False) == pytest.approx(REFERENCE)

@@ -112,6 +112,21 @@ def test_a_factor_of_one_level_earns_exactly_nothing() -> None:
     assert rest.value == pytest.approx(rest.alone)
 
 
+def test_no_hybrid_is_valued_twice_for_a_factor_that_decides_nothing() -> None:
+    target, reference = policies(5, 25)
+    levels = {"routing": list("aaaabbbb"), "offer": list("ccccdddd"), "slot": list("efghefgh")}
+    asked = []
+
+    def value_of(probabilities: FloatArray) -> ValueEstimate:
+        asked.append(probabilities)
+        return worth(np.random.default_rng(6).normal(size=(25, 8)))(probabilities)
+
+    found = decompose_lift(target, reference, factors_of(levels), value_of, 0.9)
+    assert len(asked) == 4
+    assert found.shares[1].value == 0.0
+    assert found.total.value == pytest.approx(value_of(target).value - value_of(reference).value)
+
+
 def test_doubly_robust_values_on_a_log_sum_too() -> None:
     log = random_log(7, [2] * 20, n_actions=4)
     log = replace(log, mask=np.ones((40, 4), dtype=bool))
