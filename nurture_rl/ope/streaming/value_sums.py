@@ -153,15 +153,14 @@ def _onward(
     """Sum of phi(x, a) discount E_{a'~target} phi(x', a')' by fold, [K, p, p]."""
     log, target = block.log, block.targets[name]
     p, a, worth = phi.source.size, log.n_actions, continuation(log)
-    total = np.zeros((n_folds, p, p))
+    summed = np.zeros((n_folds * a, x.shape[1], p))
     rows = np.flatnonzero(worth > 0.0)
     rows = rows[np.argsort(cell[rows], kind="stable")]
     ends = np.searchsorted(cell[rows], np.arange(n_folds * a + 1))
     for place in range(n_folds * a):
         own = rows[ends[place] : ends[place + 1]]
-        summed = np.zeros((x.shape[1], p))
         for chunk in np.split(own, range(CHUNK_ROWS, own.size, CHUNK_ROWS)):
             now = x[chunk] * worth[chunk, None]
-            summed += now.T @ phi.expected(x[chunk + 1], target[chunk + 1])
-        total[place // a] += phi.lift(summed, place % a)
-    return total
+            summed[place] += now.T @ phi.expected(x[chunk + 1], target[chunk + 1])
+    by_action = summed.reshape(n_folds, a, *summed.shape[1:])
+    return np.array([phi.cross(one) for one in by_action])
