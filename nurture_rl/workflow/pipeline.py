@@ -40,7 +40,7 @@ class Pipeline:
 
     settings: Settings
     say: Say
-    # Takes what can be done side by side; by itself nobody helps.
+    # Takes what can be done side by side, and then `say` is its own; by itself nobody helps.
     crew: Crew = field(default_factory=Crew, kw_only=True)
 
     @cached_property

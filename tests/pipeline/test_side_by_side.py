@@ -15,7 +15,7 @@ from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.side_by_side import Crew
 from nurture_rl.workflow.stages import RECORD
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # two whole loops
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = ["data.contacts=300", "world.training.epochs=1", "gap.fewest_episodes=200"]
@@ -35,7 +35,7 @@ def made(runs: Path, workers: int) -> tuple[dict[str, bytes], list[str]]:
     """Every file of the stages up to the gate, and the lines that were said."""
     said: list[str] = []
     with Crew(workers, said.append) as crew:
-        pipeline = Pipeline(tiny(runs, workers), said.append, crew=crew)
+        pipeline = Pipeline(tiny(runs, workers), crew.say, crew=crew)
         assert pipeline.world.is_dir()
         pipeline.begin()
         assert (pipeline.released / "gate.json").is_file()
