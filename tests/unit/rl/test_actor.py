@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nurture_rl.rl.actor_files import load_actor, save_actor
 
 from nurture_rl.errors import BundleError, ProbabilityError, ShapeError
 from nurture_rl.policies.policy import check_probabilities
 from nurture_rl.rl.actor import Actor, ActorPolicy, Standardiser
-from nurture_rl.rl.actor_files import load_actor, save_actor
 
 MASK = np.array([[True, True, False, True], [False, True, False, False], [True] * 4])
 
