@@ -17,6 +17,7 @@ from nurture_rl.rl.offline_training import NetworkConfig, Training, apart, train
 from nurture_rl.rl.scored_networks import folded, policy_of, score_network
 from nurture_rl.rl.transitions import Transitions
 
+_MOST = 20.0  # times that a row is imitated at most
 _TEMPERATURES = torch.logspace(-1.0, 1.0, 81, dtype=torch.float64)  # tried after training
 
 
@@ -113,3 +114,15 @@ def clone(
     with torch.no_grad():
         losses = torch.stack([held_out(float(one)) for one in _TEMPERATURES])
     return {**fit, "temperature": float(_TEMPERATURES[losses.argmin()])}
+
+
+def imitation_weights(advantage: Tensor, free: Tensor, temperature: float) -> Tensor:
+    """exp(advantage / temperature) in deviations of advantages, at most 20, [n].
+
+    Args:
+        advantage: of the logged action, [n].
+        free: rows with a choice, which tell the deviation, [n] bool.
+        temperature: in those deviations, > 0.
+    """
+    spread = advantage[free].std(correction=0).clamp_min(1e-12)
+    return (advantage / (temperature * spread)).exp().clamp(max=_MOST)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
+from nurture_rl.rl.bc import imitation_weights
 from nurture_rl.rl.masking import log_probabilities, mean_over
 from nurture_rl.rl.offline_training import (
     BootstrapConfig,
@@ -21,16 +22,14 @@ from nurture_rl.rl.offline_training import (
 from nurture_rl.rl.scored_networks import folded, policy_of, score_network
 from nurture_rl.rl.transitions import Transitions
 
-_MOST = 20.0  # times that a row is imitated at most
-
 
 @dataclass(frozen=True, slots=True)
 class CRRConfig(BootstrapConfig):
     """How the critic is learned and what of the log is imitated."""
 
-    # Advantage that is imitated e times as much, deviations of returns, > 0; null: what is better
-    # than the policy's average is imitated once, the rest not at all.
-    temperature: float | None = None
+    # Advantage that is imitated e times as much, deviations of advantages, > 0; null: what is
+    # better than the policy's average is imitated once, the rest not at all.
+    temperature: float | None = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,21 +54,23 @@ class Regression:
         log_table = log_probabilities(self.networks["actor"](features), self.data.mask[rows])
         taken = q.gather(1, action)[:, 0]
         with torch.no_grad():
-            approved = approval(taken - mean_over(log_table, q), self.temperature)
+            free = self.data.mask[rows].sum(dim=1) > 1
+            approved = approval(taken - mean_over(log_table, q), free, self.temperature)
         imitated = approved * log_table.gather(1, action)[:, 0]
         return ((goals - taken) ** 2 - imitated).mean()
 
 
-def approval(advantage: Tensor, temperature: float | None) -> Tensor:
+def approval(advantage: Tensor, free: Tensor, temperature: float | None) -> Tensor:
     """How much a logged action is imitated, [n].
 
     Args:
         advantage: worth of the logged action above the policy's average, [n].
+        free: rows with a choice, [n] bool.
         temperature: see `CRRConfig`.
     """
     if temperature is None:
         return (advantage > 0.0).to(advantage.dtype)
-    return (advantage / temperature).exp().clamp(max=_MOST)
+    return imitation_weights(advantage, free, temperature)
 
 
 def train_crr(log: TrainingLog, config: CRRConfig, seed: int, progress: Progress) -> ScoredPolicy:
@@ -77,9 +78,11 @@ def train_crr(log: TrainingLog, config: CRRConfig, seed: int, progress: Progress
 
         minimise mean (r + discount^(bins between) sum_b p(b|x') q-(x', b) - q(x, a))^2
         maximise mean f(q(x, a) - sum_b p(b|x) q(x, b)) log p(a|x)
-        f(advantage) = 1(advantage > 0), or exp(advantage / temperature)
+        f(advantage) = exp(advantage / (temperature spread)), or 1(advantage > 0)
 
-    The policy only ever imitates logged actions. Its averages run over legal actions alone.
+    The policy only ever imitates logged actions. Its averages run over legal actions alone. With
+    the sharp f, values that the critic makes up for unlogged actions can leave a context without
+    anything to imitate; the smooth one imitates something everywhere.
 
     Args:
         log: the decisions.

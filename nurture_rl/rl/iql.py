@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
-from nurture_rl.rl.bc import Cloning, clone
+from nurture_rl.rl.bc import Cloning, clone, imitation_weights
 from nurture_rl.rl.offline_training import (
     BootstrapConfig,
     Training,
@@ -21,8 +21,6 @@ from nurture_rl.rl.offline_training import (
 )
 from nurture_rl.rl.scored_networks import folded, policy_of, score_network
 from nurture_rl.rl.transitions import Transitions
-
-_MOST = 20.0  # times that a row is imitated at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +66,6 @@ class ImplicitQ:
 def expectile_error(gap: Tensor, expectile: float) -> Tensor:
     """|expectile - 1(gap < 0)| gap^2: being too low costs more the higher the expectile is."""
     return torch.where(gap < 0.0, 1.0 - expectile, expectile) * gap**2
-
-
-def imitation_weights(advantage: Tensor, free: Tensor, temperature: float) -> Tensor:
-    """exp(advantage / temperature) in deviations of advantages, at most 20, [n].
-
-    Args:
-        advantage: of the logged action, [n].
-        free: rows with a choice, which tell the deviation, [n] bool.
-        temperature: in those deviations, > 0.
-    """
-    spread = advantage[free].std(correction=0).clamp_min(1e-12)
-    return (advantage / (temperature * spread)).exp().clamp(max=_MOST)
 
 
 def train_iql(log: TrainingLog, config: IQLConfig, seed: int, progress: Progress) -> ScoredPolicy:

@@ -57,7 +57,7 @@ class Transitions:
         standard = ((log.features - mean) / spread).clip(-reach, reach)
 
         def put(values: np.typing.NDArray[np.generic]) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+            return torch.from_numpy(np.array(values)).to(device)  # a copy, never the log itself
 
         return cls(
             features=put(standard.astype(np.float32)),
