@@ -27,7 +27,7 @@ class FQIConfig:
 
     iterations: int | None = None  # rounds; null: decisions of the longest episode
     ridge: float = 1.0  # of what an action adds to all, in rows, > 0; of linear values
-    hidden: tuple[int, ...] = ()  # tanh units of each hidden layer; none: values are linear
+    hidden: tuple[int, ...] = ()  # ReLU units of each hidden layer; none: values are linear
     steps: int = 200  # gradient steps of each regression by a network
     batch: int = 256  # decisions per gradient step of a network
     learning_rate: float = 1e-3  # of Adam; falls to 0 over the second half of the rounds

@@ -25,7 +25,7 @@ _LEAST_CLUSTERS = 10  # fewer are too few to keep some aside
 class NetworkConfig:
     """A network and how it is trained."""
 
-    hidden: tuple[int, ...] = (64, 64)  # tanh units of each hidden layer, one layer at least
+    hidden: tuple[int, ...] = (64, 64)  # ReLU units of each hidden layer, one layer at least
     steps: int = 10_000  # gradient steps
     batch: int = 256  # decisions per gradient step
     learning_rate: float = 1e-3  # of Adam; falls to 0 over the second half of the steps

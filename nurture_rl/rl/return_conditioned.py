@@ -11,10 +11,9 @@ from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.policies.policy import FloatArray, IntArray
-from nurture_rl.rl.actor import perceptron
 from nurture_rl.rl.bc import Cloning, clone
 from nurture_rl.rl.offline_training import NetworkConfig, require, require_settings
-from nurture_rl.rl.scored_networks import Layers, folded, policy_of
+from nurture_rl.rl.scored_networks import Layers, folded, policy_of, relu_network
 from nurture_rl.rl.transitions import REACH, Transitions
 
 
@@ -67,7 +66,7 @@ def train_return_conditioned(
     told_height = torch.from_numpy(height).to(data.features)
     features = torch.cat([data.features, told_height[:, None]], dim=1)
     widths = (features.shape[1], *config.hidden, data.shape[1])
-    network = perceptron(widths, 0.01, luck).to(features.device)
+    network = relu_network(widths, luck).to(features.device)
     weight = torch.ones_like(data.reward)
     cloning = Cloning(network, features, data.mask, data.action, weight)
     fit = clone(cloning, log, config, luck, progress)

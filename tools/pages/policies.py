@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nurture_rl.bandits.linear_thompson import (
-    LinearThompsonConfig,
-    LinearThompsonPolicy,
-    fit_linear_thompson,
-)
 from nurture_rl.cli.configs import CONFIGS
 from nurture_rl.cli.keys import comments_of
+from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.policies.composition import Floor, Mixture, TrustRegion, capped
 from nurture_rl.policies.program import Drip, Rules
 from nurture_rl.policies.references import Always, Fixed, NoContact, Random
 from nurture_rl.policies.softmax import Softmax
-from nurture_rl.rl.actor import ActorPolicy
-from nurture_rl.rl.ppo import PPOConfig, train_ppo
-from nurture_rl.rl.rule_search import TunedRulesConfig, search_rules
+from nurture_rl.workflow.learners import LEARNERS, Learner
 from tools.pages.docstrings import Told, listed, settings, table, told
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,20 +51,7 @@ EXAMPLES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Learner:
-    """How a policy is learned."""
-
-    fit: Callable[..., Any]
-    config: type[Any]
-    policy: Any  # what acts afterwards
-
-
-LEARNED: Mapping[str, Learner] = {
-    "linear_thompson": Learner(fit_linear_thompson, LinearThompsonConfig, LinearThompsonPolicy),
-    "ppo": Learner(train_ppo, PPOConfig, ActorPolicy),
-    "tuned_rules": Learner(search_rules, TunedRulesConfig, Rules),
-}
+ACTS = {"tuned_rules": Rules}  # what acts afterwards where it is no scored policy
 
 
 def configured() -> dict[str, Path]:
@@ -93,7 +73,11 @@ def pages() -> dict[str, str]:
 
 def _index() -> str:
     rows = [
-        [f"[`{name}`]({name}.md)", "learned" if name in LEARNED else "a program", _says(name, path)]
+        [
+            f"[`{name}`]({name}.md)",
+            _comes_about(name),
+            _says(name, path),
+        ]
         for name, path in configured().items()
     ]
     kinds = [
@@ -113,6 +97,10 @@ def _index() -> str:
         "mixture whose `other` is called `with` and is `random` unless said otherwise; `model`\n"
         "names what a learner made.\n\n" + table("kind, what it does, for example", kinds) + "\n"
     )
+
+
+def _comes_about(name: str) -> str:
+    return "learned" if name in LEARNERS else "a program"
 
 
 def _says(name: str, path: Path) -> str:
@@ -140,11 +128,11 @@ def _page(name: str, path: Path) -> str:
         comment,
         f"`configs/policy/{path.name}`:\n\n```yaml\n{body}\n```",
     ]
-    if name in LEARNED:
-        parts += _learned(name, LEARNED[name])
+    if name in LEARNERS:
+        parts += _learned(name, LEARNERS[name])
     kind = str(spec.get("kind", ""))
     if kind:
-        parts += [f"## {'Held near the log' if name in LEARNED else 'What it does'}", *_kind(kind)]
+        parts += [f"## {'Held near the log' if name in LEARNERS else 'What it does'}", *_kind(kind)]
     parts += ["## Try it", f"```\n{_command(name)}\n```"]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -165,9 +153,9 @@ def _kind(kind: str) -> list[str]:
 
 
 def _learned(name: str, learner: Learner) -> list[str]:
-    said: Told = told(learner.fit)
+    said: Told = told(learner.learn)
     parts = ["## How it is learned", said.summary, said.body]
-    parts.append(f"`{learner.fit.__name__}` in {_link(learner.fit)} reads:")
+    parts.append(f"`{learner.learn.__name__}` in {_link(learner.learn)} reads:")
     parts.append(listed(said.sections["Args"]))
     if "Returns" in said.sections:
         parts.append(f"It gives: {_lower(said.sections['Returns'])}")
@@ -176,12 +164,13 @@ def _learned(name: str, learner: Learner) -> list[str]:
     if "Source" in said.sections:
         parts.append(f"Source: {said.sections['Source']}")
     parts += [
-        f"## Settings\n\n`{learner.config.__name__}`, under `policy.fit`.",
-        settings(learner.config),
+        f"## Settings\n\n`{learner.settings.__name__}`, under `policy.fit`.",
+        settings(learner.settings),
     ]
-    acts = told(learner.policy)
+    policy: Any = ACTS.get(name, ScoredPolicy)
+    acts = told(policy)
     parts += [f"## How it acts\n\n{acts.summary}", acts.body]
-    parts.append(f"```\n{told(learner.policy.action_probabilities).summary}\n```")
+    parts.append(f"```\n{told(policy.action_probabilities).summary}\n```")
     return parts
 
 
@@ -191,7 +180,7 @@ def _fields(record: type[Any], names: tuple[str, ...]) -> str:
 
 
 def _command(name: str) -> str:
-    if name in LEARNED:
+    if name in LEARNERS:
         return f"nurture train policy={name} experiment=small"
     return f"nurture evaluate +policy={name} experiment=small"
 

@@ -24,9 +24,10 @@ def judged_by(level: float) -> ScoredPolicy:
     action = np.where(rng.random(n) < 0.5, SEND, WAIT)
     luck = rng.random(n) < 0.5
     reward = np.where(action == SEND, np.where(luck, 11.0, -9.0), np.where(luck, 0.0, 1.0))
-    features, mask = np.zeros((n, 1), np.float32), np.repeat(LEGAL, n, axis=0)
+    features = rng.normal(size=(n, 1)).astype(np.float32)
+    mask = np.repeat(LEGAL, n, axis=0)
     log = training_log(features, mask, action, reward, np.arange(n), np.zeros(n, np.int64), 0.0)
-    config = QRDQNConfig(hidden=(8,), steps=1500, quantiles=10, level=level)
+    config = QRDQNConfig(hidden=(16,), steps=1000, learning_rate=5e-3, quantiles=10, level=level)
     return train_qr_dqn(log, config, 0, silent)
 
 
