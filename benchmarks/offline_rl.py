@@ -28,7 +28,7 @@ from benchmarks.peer_runs import Peer, Skipped, peer_json
 from benchmarks.timing import watched
 from nurture_rl.rl.cql import ConservativeQ
 from nurture_rl.rl.dqn import QLearning
-from nurture_rl.rl.offline_training import BootstrapConfig, Training, follower, train
+from nurture_rl.rl.offline_training import BootstrapConfig, Trainee, follower, train
 from nurture_rl.rl.scored_networks import score_network
 from nurture_rl.rl.transitions import Transitions
 
@@ -61,12 +61,12 @@ def ours(data: Transitions, kind: str, batch: int) -> None:
     luck = torch.Generator().manual_seed(0)
     network = score_network(data, ACTIONS, HIDDEN, luck)
     following = follower(network)
-    problem = QLearning(data, network, following, double=False)
+    objective = QLearning(data, network, following, double=False)
     if kind == "CQL":
-        problem = ConservativeQ(data, network, following, double=True, alpha=ALPHA)
+        objective = ConservativeQ(data, network, following, double=True, alpha=ALPHA)
     config = BootstrapConfig(hidden=HIDDEN, steps=STEPS[batch], batch=batch)
     rows = torch.arange(ROWS, device=data.reward.device)
-    train(problem, Training(network, rows, following), config, luck, lambda look, told: None)
+    train(objective, Trainee(network, rows, following), config, luck, lambda look, told: None)
 
 
 def bare(data: Transitions, kind: str, batch: int) -> None:

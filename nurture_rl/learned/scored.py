@@ -62,7 +62,7 @@ class ScoredModule(nn.Module):
 
         Raises:
             ShapeError: the parts do not fit together.
-            PolicyError: the floor leaves no room.
+            PolicyError: the floor leaves no room, or the unit is unknown.
         """
         super().__init__()
         mean, scale = moments
@@ -83,6 +83,8 @@ class ScoredModule(nn.Module):
                 f"expected maps [m, a, h + 1] behind layers of widths {widths[:-1]}, got maps "
                 f"{tuple(self.maps.shape)} and scale {tuple(self.scale.shape)}"
             )
+        if unit not in _UNITS:
+            raise PolicyError(f"expected a unit of {', '.join(_UNITS)}, got {unit!r}")
         if not 0.0 <= floor * self.actions <= 1.0:
             raise PolicyError(
                 f"a floor of {floor:g} on each of {self.actions} actions must lie in [0, 1] in "

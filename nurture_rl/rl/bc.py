@@ -13,7 +13,7 @@ from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.masking import log_probabilities
-from nurture_rl.rl.offline_training import NetworkConfig, Training, apart, train
+from nurture_rl.rl.offline_training import NetworkConfig, Trainee, apart, train
 from nurture_rl.rl.scored_networks import folded, policy_of, score_network
 from nurture_rl.rl.transitions import Transitions
 
@@ -109,8 +109,8 @@ def clone(
     def held_out(temperature: float = 1.0) -> Tensor:
         return -(cloning.weight[judged] * cloning.log_taken(judged, temperature)).mean()
 
-    training = Training(cloning.network, learned, held_out=held_out)
-    fit = train(cloning, training, config, luck, progress)
+    trainee = Trainee(cloning.network, learned, held_out=held_out)
+    fit = train(cloning, trainee, config, luck, progress)
     with torch.no_grad():
         losses = torch.stack([held_out(float(one)) for one in _TEMPERATURES])
     return {**fit, "temperature": float(_TEMPERATURES[losses.argmin()])}

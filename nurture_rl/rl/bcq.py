@@ -13,7 +13,7 @@ from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.bc import Cloning, clone
 from nurture_rl.rl.dqn import QLearning, learn_values, value_network
 from nurture_rl.rl.masking import log_probabilities
-from nurture_rl.rl.offline_training import BootstrapConfig, follower, later, require
+from nurture_rl.rl.offline_training import BootstrapConfig, follower, in_tiles, later, require
 from nurture_rl.rl.scored_networks import policy_of, score_network, side_by_side
 from nurture_rl.rl.transitions import Transitions
 
@@ -62,8 +62,8 @@ def train_bcq(log: TrainingLog, config: BCQConfig, seed: int, progress: Progress
     cloned = clone(cloning, log, config, luck, progress)
     usual = usual_actions(cloning, cloned["temperature"], config.threshold)
     network = value_network(data, config.hidden, False, luck)
-    problem = QLearning(replace(data, mask=usual), network, follower(network), config.double)
-    fit = learn_values(problem, config, luck, later(progress, config))
+    objective = QLearning(replace(data, mask=usual), network, follower(network), config.double)
+    fit = learn_values(objective, config, luck, later(progress, config))
     layers, maps = side_by_side(network, logits)
     units = maps.new_tensor([data.scale, 1.0 / cloned["temperature"]], dtype=torch.float64)
     free = data.mask.sum(dim=1) > 1
@@ -76,9 +76,12 @@ def train_bcq(log: TrainingLog, config: BCQConfig, seed: int, progress: Progress
     return policy_of(log, data, parts, GreedyAmongUsual(config.threshold), told)
 
 
-@torch.no_grad()
 def usual_actions(cloning: Cloning, temperature: float, threshold: float) -> Tensor:
     """Legal actions with at least `threshold` times the likeliest one's probability, [n, a]."""
-    log_table = log_probabilities(cloning.network(cloning.features) / temperature, cloning.mask)
-    ratio = (log_table - log_table.amax(dim=1, keepdim=True)).exp()
-    return cloning.mask & (ratio >= threshold)
+
+    def usual(rows: Tensor) -> Tensor:
+        mask = cloning.mask[rows]
+        table = log_probabilities(cloning.network(cloning.features[rows]) / temperature, mask)
+        return mask & ((table - table.amax(dim=1, keepdim=True)).exp() >= threshold)
+
+    return in_tiles(usual, torch.arange(len(cloning.mask), device=cloning.mask.device))

@@ -67,6 +67,6 @@ def train_cql(log: TrainingLog, config: CQLConfig, seed: int, progress: Progress
     luck = torch.Generator().manual_seed(seed)
     data = Transitions.of(log, config.device)
     network = value_network(data, config.hidden, config.dueling, luck)
-    problem = ConservativeQ(data, network, follower(network), config.double, config.alpha)
-    fit = learn_values(problem, config, luck, progress)
+    objective = ConservativeQ(data, network, follower(network), config.double, config.alpha)
+    fit = learn_values(objective, config, luck, progress)
     return policy_of(log, data, in_units(network, data), Greedy(), fit)

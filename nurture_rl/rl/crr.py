@@ -14,7 +14,7 @@ from nurture_rl.rl.bc import imitation_weights
 from nurture_rl.rl.masking import log_probabilities, mean_over
 from nurture_rl.rl.offline_training import (
     BootstrapConfig,
-    Training,
+    Trainee,
     follower,
     require,
     train,
@@ -108,7 +108,7 @@ def train_crr(log: TrainingLog, config: CRRConfig, seed: int, progress: Progress
         {name: score_network(data, actions, config.hidden, luck) for name in names}
     )
     following = follower(networks)
-    problem = Regression(data, networks, following, temperature)
+    objective = Regression(data, networks, following, temperature)
     rows = torch.arange(len(data), device=data.reward.device)
-    fit = train(problem, Training(networks, rows, following), config, luck, progress)
+    fit = train(objective, Trainee(networks, rows, following), config, luck, progress)
     return policy_of(log, data, folded(networks["actor"]), Boltzmann(1.0), fit)

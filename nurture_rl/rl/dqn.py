@@ -13,7 +13,7 @@ from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.masking import best_legal
 from nurture_rl.rl.offline_training import (
     BootstrapConfig,
-    Training,
+    Trainee,
     follower,
     train,
 )
@@ -82,8 +82,8 @@ def train_dqn(log: TrainingLog, config: DQNConfig, seed: int, progress: Progress
     luck = torch.Generator().manual_seed(seed)
     data = Transitions.of(log, config.device)
     network = value_network(data, config.hidden, config.dueling, luck)
-    problem = QLearning(data, network, follower(network), config.double)
-    fit = learn_values(problem, config, luck, progress)
+    objective = QLearning(data, network, follower(network), config.double)
+    fit = learn_values(objective, config, luck, progress)
     return policy_of(log, data, in_units(network, data), Greedy(), fit)
 
 
@@ -98,12 +98,12 @@ def value_network(
 
 
 def learn_values(
-    problem: QLearning, config: BootstrapConfig, luck: torch.Generator, progress: Progress
+    objective: QLearning, config: BootstrapConfig, luck: torch.Generator, progress: Progress
 ) -> dict[str, float]:
-    """Train the network of a problem on every row of its log; tells what `train` tells."""
-    rows = torch.arange(len(problem.data), device=problem.data.reward.device)
+    """Train the network of an objective on every row of its log; tells what `train` tells."""
+    rows = torch.arange(len(objective.data), device=objective.data.reward.device)
     return train(
-        problem, Training(problem.network, rows, problem.following), config, luck, progress
+        objective, Trainee(objective.network, rows, objective.following), config, luck, progress
     )
 
 

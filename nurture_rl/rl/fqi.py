@@ -107,7 +107,7 @@ def train_fqi(log: TrainingLog, config: FQIConfig, seed: int, progress: Progress
         return policy_of(log, data, ([], data.scale * maps[None]), Greedy(), fit)
     data, luck = Transitions.of(log, config.device), torch.Generator().manual_seed(seed)
     network = value_network(data, config.hidden, False, luck)
-    problem = QLearning(data, network, follower(network), double=False)
+    objective = QLearning(data, network, follower(network), double=False)
     training = BootstrapConfig(
         hidden=config.hidden,
         steps=rounds * config.steps,
@@ -117,7 +117,7 @@ def train_fqi(log: TrainingLog, config: FQIConfig, seed: int, progress: Progress
         device=config.device,
         follow=1.0,
     )
-    fit = {**learn_values(problem, training, luck, progress), "iterations": float(rounds)}
+    fit = {**learn_values(objective, training, luck, progress), "iterations": float(rounds)}
     return policy_of(log, data, in_units(network, data), Greedy(), fit)
 
 

@@ -13,8 +13,9 @@ from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.bc import Cloning, clone, imitation_weights
 from nurture_rl.rl.offline_training import (
     BootstrapConfig,
-    Training,
+    Trainee,
     follower,
+    in_tiles,
     later,
     require,
     train,
@@ -55,11 +56,11 @@ class ImplicitQ:
         squared = (goals[:, 0] - q) ** 2
         return (squared + expectile_error(goals[:, 1] - v, self.expectile)).mean()
 
-    @torch.no_grad()
-    def advantages(self) -> Tensor:
-        """What the logged action is worth above its context, [n]."""
-        q = self.values["action"](self.data.features).gather(1, self.data.action)[:, 0]
-        advantage: Tensor = q - self.values["context"](self.data.features)[:, 0]
+    def advantages(self, rows: Tensor) -> Tensor:
+        """What the logged action is worth above its context, [r]."""
+        features = self.data.features[rows]
+        q = self.values["action"](features).gather(1, self.data.action[rows])[:, 0]
+        advantage: Tensor = q - self.values["context"](features)[:, 0]
         return advantage
 
 
@@ -107,11 +108,11 @@ def train_iql(log: TrainingLog, config: IQLConfig, seed: int, progress: Progress
         }
     )
     following = follower(values)
-    problem = ImplicitQ(data, values, following, config.expectile)
+    objective = ImplicitQ(data, values, following, config.expectile)
     rows = torch.arange(len(data), device=data.reward.device)
-    valued = train(problem, Training(values, rows, following), config, luck, progress)
+    valued = train(objective, Trainee(values, rows, following), config, luck, progress)
     free = data.mask.sum(dim=1) > 1
-    weight = imitation_weights(problem.advantages(), free, config.temperature)
+    weight = imitation_weights(in_tiles(objective.advantages, rows), free, config.temperature)
     network = score_network(data, data.shape[1], config.hidden, luck)
     cloning = Cloning(network, data.features, data.mask, data.action, weight)
     fit = clone(cloning, log, config, luck, later(progress, config))

@@ -19,6 +19,7 @@ _TILE = 1024  # rows that go through a CPU's layers together: they stay in its c
 _WIDE = 65_536  # the same on other devices, which need much to do at once
 _DIVERGED = 1e8  # squared deviations of returns; a loss beyond is no longer about the log
 _LEAST_CLUSTERS = 10  # fewer are too few to keep some aside
+_JUDGED = 8192  # rows that a look judges by at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class BootstrapConfig(NetworkConfig):
     follow: float = 0.5  # share of the way to the trained network the copy goes at a look, (0, 1]
 
 
-class Problem(Protocol):
+class Objective(Protocol):
     """What a learner wants its networks to do."""
 
     def goals(self, rows: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ class Problem(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class Trainee:
     """What is trained, on which rows, and what comes with it."""
 
     networks: nn.Module  # every parameter of it is trained
@@ -69,8 +70,8 @@ def follower(networks: Networks) -> Networks:
 
 
 def train(
-    problem: Problem,
-    training: Training,
+    objective: Objective,
+    trainee: Trainee,
     config: NetworkConfig,
     luck: torch.Generator,
     progress: Progress,
@@ -83,8 +84,8 @@ def train(
     one device.
 
     Args:
-        problem: goals and loss.
-        training: networks and rows.
+        objective: goals and loss.
+        trainee: networks and rows.
         config: see there.
         luck: draws the batches, on the CPU.
         progress: called at each look with its number and the mean loss since the last one.
@@ -96,43 +97,43 @@ def train(
         FitError: a setting is out of range, or the loss is not finite or grows beyond all bounds.
     """
     require_settings(config)
-    parameters = list(training.networks.parameters())
+    parameters = list(trainee.networks.parameters())
     optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
     best, least, calm = _weights(parameters), float("inf"), 0
     taken, look, mean = 0, 0, 0.0
-    while taken < config.steps and calm < training.patience:
+    while taken < config.steps and calm < trainee.patience:
         size = (min(config.refresh, config.steps - taken), config.batch)
-        places = torch.randint(len(training.rows), size, generator=luck)
-        drawn = training.rows[places.to(training.rows.device)]
+        places = torch.randint(len(trainee.rows), size, generator=luck)
+        drawn = trainee.rows[places.to(trainee.rows.device)]
         share = min(1.0, 2.0 - 2.0 * taken / config.steps)
         optimiser.param_groups[0]["lr"] = config.learning_rate * share
-        mean = _descend(problem, optimiser, drawn)
+        mean = _descend(objective, optimiser, drawn)
         taken += len(drawn)
         _require_sound(mean, taken, config.steps)
-        if training.following is not None:
+        if trainee.following is not None:
             assert isinstance(config, BootstrapConfig)
-            move(training.following, training.networks, config.follow)
+            move(trainee.following, trainee.networks, config.follow)
         told = {"loss": mean}
-        if training.held_out is not None:
+        if trainee.held_out is not None:
             with torch.no_grad():
-                told["held_out_loss"] = now = float(training.held_out())
+                told["held_out_loss"] = now = float(trainee.held_out())
             calm = 0 if now < least else calm + 1
             if now < least:
                 best, least = _weights(parameters), now
         progress(look, told)
         look += 1
-    if training.held_out is None:
+    if trainee.held_out is None:
         return {"steps": float(taken), "loss": mean}
     for parameter, kept in zip(parameters, best, strict=True):
         parameter.data.copy_(kept)
     return {"steps": float(taken), "loss": mean, "held_out_loss": least}
 
 
-def _descend(problem: Problem, optimiser: torch.optim.Optimizer, batches: Tensor) -> float:
+def _descend(objective: Objective, optimiser: torch.optim.Optimizer, batches: Tensor) -> float:
     """One gradient step for each batch of rows, [k, b]; the mean loss."""
     total = torch.zeros((), device=batches.device)
-    for batch, goal in zip(batches, goals_of(problem, batches), strict=True):
-        loss = problem.loss(batch, goal)
+    for batch, goal in zip(batches, goals_of(objective, batches), strict=True):
+        loss = objective.loss(batch, goal)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward([loss])
         optimiser.step()
@@ -141,11 +142,17 @@ def _descend(problem: Problem, optimiser: torch.optim.Optimizer, batches: Tensor
 
 
 @torch.no_grad()
-def goals_of(problem: Problem, batches: Tensor) -> Tensor:
+def goals_of(objective: Objective, batches: Tensor) -> Tensor:
     """Goals of batches of rows [k, b], [k, b, ...]; a row that comes up twice is asked once."""
     rows, places = torch.unique(batches, return_inverse=True)
+    return in_tiles(objective.goals, rows)[places]
+
+
+@torch.no_grad()
+def in_tiles(values: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """Values of rows [r], worked out for some of them at a time, [r, ...]."""
     tile = _TILE if rows.device.type == "cpu" else _WIDE
-    return torch.cat([problem.goals(part) for part in torch.split(rows, tile)])[places]
+    return torch.cat([values(part) for part in torch.split(rows, tile)])
 
 
 @torch.no_grad()
@@ -158,7 +165,8 @@ def move(following: nn.Module, networks: nn.Module, share: float) -> None:
 def apart(log: TrainingLog, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Rows with a choice, to learn from and to judge by: a tenth of the contacts is kept aside.
 
-    With fewer than ten contacts none is, and the rows to judge by are those to learn from.
+    With fewer than ten contacts none is, and the rows to judge by are those to learn from. Of many
+    rows some are drawn to judge by.
 
     Args:
         log: the decisions.
@@ -173,7 +181,11 @@ def apart(log: TrainingLog, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         aside = np.zeros_like(aside)
     learned = torch.from_numpy(np.flatnonzero(log.choice & ~aside))
     judged = torch.from_numpy(np.flatnonzero(log.choice & aside))
-    return learned, judged if len(judged) else learned
+    if not len(judged):
+        judged = learned
+    if len(judged) > _JUDGED:
+        judged = judged[torch.from_numpy(rng.choice(len(judged), _JUDGED, replace=False))]
+    return learned, judged
 
 
 def require_settings(config: NetworkConfig) -> None:

@@ -14,7 +14,7 @@ from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.masking import best_legal
 from nurture_rl.rl.offline_training import (
     BootstrapConfig,
-    Training,
+    Trainee,
     follower,
     require,
     train,
@@ -117,9 +117,9 @@ def train_qr_dqn(
     network = score_network(data, actions * m, config.hidden, luck)
     following = follower(network)
     lowest = math.ceil(config.level * m)
-    problem = QuantileQ(data, network, following, lowest, config.kappa)
+    objective = QuantileQ(data, network, following, lowest, config.kappa)
     rows = torch.arange(len(data), device=data.reward.device)
-    fit = train(problem, Training(network, rows, following), config, luck, progress)
+    fit = train(objective, Trainee(network, rows, following), config, luck, progress)
     layers, flat = split_network(network)
     judged = flat.view(actions, m, -1)[:, :lowest].double().mean(dim=1)
     return policy_of(log, data, (layers, data.scale * judged[None]), Greedy(), fit)

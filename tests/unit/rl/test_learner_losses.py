@@ -108,8 +108,8 @@ def test_the_policy_s_mean_worth_leaves_out_forbidden_actions() -> None:
 def test_quantiles_follow_the_legal_action_whose_lowest_are_best() -> None:
     network = table(1, outputs=6)  # two quantiles of each action
     network.bias[4:] += 1000.0  # of the forbidden one
-    problem = QuantileQ(DATA, network, network, lowest=1, kappa=0.1)
-    found = problem.goals(ROWS)
+    objective = QuantileQ(DATA, network, network, lowest=1, kappa=0.1)
+    found = objective.goals(ROWS)
     for quantile in range(2):
 
         def ahead(row: int, quantile: int = quantile) -> float:
@@ -148,17 +148,17 @@ def of_action(action: int, state: int) -> Tensor:
 
 def test_squared_errors_match_hand_calculation() -> None:
     network = fixed([1.0, 3.0, 0.0])
-    problem = QLearning(DATA, network, network, False)
+    objective = QLearning(DATA, network, network, False)
     rows = torch.cat([of_action(0, 0), of_action(1, 0)])
-    loss = problem.loss(rows, torch.tensor([2.0, 1.0]))
+    loss = objective.loss(rows, torch.tensor([2.0, 1.0]))
     assert float(loss.detach()) == pytest.approx((1.0 + 4.0) / 2)
 
 
 def test_the_penalty_pushes_the_logged_action_up_and_the_other_legal_ones_down() -> None:
     network = fixed([1.0, 3.0, 50.0])
-    problem = ConservativeQ(DATA, network, network, False, 0.5)
+    objective = ConservativeQ(DATA, network, network, False, 0.5)
     rows = of_action(0, 1)  # state 1 forbids the third action
-    loss = problem.loss(rows, torch.tensor([1.0]))
+    loss = objective.loss(rows, torch.tensor([1.0]))
     assert float(loss.detach()) == pytest.approx(
         0.5 * (math.log(math.e + math.exp(3.0)) - 1.0), rel=1e-5
     )
@@ -175,11 +175,11 @@ def test_a_high_expectile_costs_more_where_the_value_is_too_low() -> None:
 
 def test_both_errors_of_implicit_values_count() -> None:
     values = nn.ModuleDict({"action": fixed([1.0, 0.0, 0.0]), "context": fixed([5.0])})
-    problem = ImplicitQ(DATA, values, values, 0.8)
+    objective = ImplicitQ(DATA, values, values, 0.8)
     # The action aims at 3, from 1; the context aims at 4, from 5.
-    loss = problem.loss(of_action(0, 0), torch.tensor([[3.0, 4.0]]))
+    loss = objective.loss(of_action(0, 0), torch.tensor([[3.0, 4.0]]))
     assert float(loss.detach()) == pytest.approx(4.0 + 0.2 * 1.0)
-    assert problem.advantages()[of_action(0, 0)].tolist() == [-4.0]
+    assert objective.advantages(of_action(0, 0)).tolist() == [-4.0]
 
 
 def test_better_actions_are_imitated_more_in_deviations_of_advantages() -> None:
@@ -216,12 +216,14 @@ def test_only_actions_better_than_the_policy_s_average_are_imitated() -> None:
 
 def test_the_critic_and_the_approved_imitation_both_count() -> None:
     networks = nn.ModuleDict({"critic": fixed([4.0, 0.0, 99.0]), "actor": fixed([0.0, 0.0, 9.0])})
-    problem = Regression(DATA, networks, networks, None)
-    better = problem.loss(of_action(0, 1), torch.tensor([1.0]))
+    objective = Regression(DATA, networks, networks, None)
+    better = objective.loss(of_action(0, 1), torch.tensor([1.0]))
     assert float(better.detach()) == pytest.approx(9.0 + math.log(2.0))  # advantage 4 - 2
-    worse = problem.loss(of_action(1, 1), torch.tensor([1.0]))
+    worse = objective.loss(of_action(1, 1), torch.tensor([1.0]))
     assert float(worse.detach()) == pytest.approx(1.0)  # advantage 0 - 2
-    (gradient,) = torch.autograd.grad(better, networks["actor"].bias)
+    actor = networks["actor"]
+    assert isinstance(actor, nn.Linear)
+    (gradient,) = torch.autograd.grad(better, actor.bias)
     assert float(gradient[0]) < 0.0 < float(gradient[1])
     assert float(gradient[2]) == 0.0
 

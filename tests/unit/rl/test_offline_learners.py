@@ -26,6 +26,8 @@ from tests.unit.rl.two_step_shop import (
 )
 from tests.unit.rl.world_logs import LEGAL, process_log, process_values, shop_log, shuffled
 
+pytestmark = pytest.mark.slow
+
 VALUES = ("fqi", "dqn", "cql", "bcq", "qr_dqn")  # act by values, in the journey's unit
 IMITATORS = ("iql", "crr", "return_conditioned")  # draw from what they imitate
 SMALL: dict[str, Any] = {"hidden": (16,), "steps": 1500}

@@ -14,7 +14,7 @@ from nurture_rl.errors import FitError
 from nurture_rl.rl.offline_training import (
     BootstrapConfig,
     NetworkConfig,
-    Training,
+    Trainee,
     apart,
     follower,
     goals_of,
@@ -52,8 +52,8 @@ class Level:
 
 
 def run(level: Level, config: NetworkConfig = CONFIG, seed: int = 0, **more: Any) -> Any:
-    training = Training(level.place, torch.arange(len(level.values)), **more)
-    return train(level, training, config, torch.Generator().manual_seed(seed), silent)
+    trainee = Trainee(level.place, torch.arange(len(level.values)), **more)
+    return train(level, trainee, config, torch.Generator().manual_seed(seed), silent)
 
 
 def test_the_loss_is_minimised() -> None:
@@ -66,8 +66,8 @@ def test_the_loss_is_minimised() -> None:
 
 def test_only_the_rows_of_the_training_are_drawn() -> None:
     level = Level(torch.arange(50.0))
-    training = Training(level.place, torch.tensor([3, 4]))
-    train(level, training, CONFIG, torch.Generator().manual_seed(0), silent)
+    trainee = Trainee(level.place, torch.tensor([3, 4]))
+    train(level, trainee, CONFIG, torch.Generator().manual_seed(0), silent)
     assert set(level.asked) == {3, 4}
 
 
@@ -91,10 +91,10 @@ def test_equal_seeds_give_equal_networks() -> None:
 def test_the_last_block_takes_no_more_steps_than_asked() -> None:
     seen: list[int] = []
     level = Level(torch.ones(5))
-    training = Training(level.place, torch.arange(5))
+    trainee = Trainee(level.place, torch.arange(5))
     luck = torch.Generator().manual_seed(0)
     config = replace(CONFIG, steps=45)
-    fit = train(level, training, config, luck, lambda look, told: seen.append(look))
+    fit = train(level, trainee, config, luck, lambda look, told: seen.append(look))
     assert fit["steps"] == 45
     assert seen == [0, 1, 2]
     second: list[int] = []

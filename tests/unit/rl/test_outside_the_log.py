@@ -14,6 +14,8 @@ from nurture_rl.workflow.learners import LEARNERS
 from tests.unit.rl.two_step_shop import SEND, WAIT, silent
 from tests.unit.rl.world_logs import training_log
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {"hidden": (32,), "steps": 2000, "learning_rate": 5e-3}
 COLD, WARM = np.array([[-0.2]], np.float32), np.array([[1.0]], np.float32)
 LEGAL = np.array([[True, True, False]])

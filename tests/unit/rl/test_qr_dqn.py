@@ -13,6 +13,8 @@ from nurture_rl.rl.qr_dqn import QRDQNConfig, train_qr_dqn
 from tests.unit.rl.two_step_shop import SEND, WAIT, silent
 from tests.unit.rl.world_logs import training_log
 
+pytestmark = pytest.mark.slow
+
 X, LEGAL = np.zeros((1, 1), np.float32), np.array([[True, True, False]])
 
 

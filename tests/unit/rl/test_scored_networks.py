@@ -11,8 +11,11 @@ from torch import nn
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.learned.choice_rules import Greedy
+from nurture_rl.learned.scored import ScoredModule, split_network
 from nurture_rl.learned.scored_files import load_scored, save_scored
+from nurture_rl.policies.policy import PolicyError
 from nurture_rl.release.onnx_export import export_onnx
+from nurture_rl.rl.actor import perceptron
 from nurture_rl.rl.bcq import BCQConfig, train_bcq
 from nurture_rl.rl.dqn import DQNConfig, train_dqn
 from nurture_rl.rl.scored_networks import Dueling, folded, policy_of, score_network, side_by_side
@@ -54,6 +57,23 @@ def test_two_networks_become_one_with_two_scores() -> None:
     torch.testing.assert_close(found[:, :, 1], other(DATA.features).detach())
 
 
+@pytest.mark.parametrize("unit", [nn.Tanh, nn.ReLU])
+def test_each_unit_scores_as_its_network(unit: type[nn.Module]) -> None:
+    one = perceptron((2, 4, 3), 1.0, torch.Generator().manual_seed(0), unit)
+    layers, maps = split_network(one)
+    moments, name = (np.zeros(2), np.ones(2)), unit.__name__.lower()
+    x = torch.randn(20, 2, generator=torch.Generator().manual_seed(1))
+    found = ScoredModule(moments, layers, maps, Greedy(), unit=name).scores(x)[:, :, 0]
+    torch.testing.assert_close(found.float(), one(x).detach())
+
+
+def test_an_unknown_unit_is_refused() -> None:
+    layers, maps = split_network(network(0))
+    with pytest.raises(PolicyError, match="expected a unit of relu, tanh, got 'gelu'"):
+        ScoredModule(DATA.moments, layers, maps, Greedy(), unit="gelu")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bcq", "dueling"])
 def test_what_was_learned_is_saved_and_exported_as_it_decides(name: str, tmp_path: Path) -> None:
     if name == "bcq":
