@@ -101,7 +101,7 @@ def _steps(given: argparse.Namespace, found: dict[str, Any], say: Say) -> None:
             config = FqeConfig(batch=batch, max_steps=steps, check_every=1)
             fqe_training.train(buffer, np.arange(log.n_rows), first_rows(log), config, 0)
 
-        runs, other = watched(partial(_timed, trained, given.runs))
+        runs, other = watched(partial(timed, trained, given.runs))
         found["seconds"][f"ours, batch {batch}"] = [[part / steps for part in one] for one in runs]
         found["other CPU"][f"ours, batch {batch}"] = other
     if given.peers:
@@ -118,7 +118,7 @@ def _steps(given: argparse.Namespace, found: dict[str, Any], say: Say) -> None:
 def _four(given: argparse.Namespace, found: dict[str, Any], say: Say) -> None:
     say("four estimators, ours")
     log, target, q = _trajectories(np.random.default_rng(0))
-    runs, other = watched(lambda: _timed(lambda: four_estimates(log, target, q), 10 * given.runs))
+    runs, other = watched(lambda: timed(lambda: four_estimates(log, target, q), 10 * given.runs))
     found["seconds"]["ours, four estimators"] = runs
     found["other CPU"]["ours, four estimators"] = other
     if not given.peers:
@@ -166,7 +166,7 @@ def four_estimates(
     }
 
 
-def _timed(work: Callable[[], object], runs: int) -> Runs:
+def timed(work: Callable[[], object], runs: int) -> Runs:
     work()
     found = []
     for _ in range(runs):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,6 +24,7 @@ from nurture_rl.policies.policy import (
 
 CORE = "core"  # what descriptions of policies call the learned part
 _REACH = 10.0  # standard deviations; an outlier saturates instead of steering the network
+_UNITS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 _CHUNK_BYTES = 8 << 20  # of the [rows, a, m] scores held at once
 
 
@@ -45,20 +46,22 @@ class ScoredModule(nn.Module):
         maps: NDArray[np.float64] | Tensor,
         rule: Rule,
         floor: float = 0.0,
+        unit: str = "tanh",
     ) -> None:
         """Put a policy together.
 
         Args:
             moments: mean and scale of the training contexts, [d] each.
-            layers: weight [out, in] and bias [out] of each hidden layer, followed by tanh; none
-                for scores that are linear in the features.
+            layers: weight [out, in] and bias [out] of each hidden layer, followed by the unit;
+                none for scores that are linear in the features.
             maps: scores as linear maps of [1, hidden], or of [1, features], [m, a, h + 1].
             rule: from scores to probabilities.
             floor: least probability of a legal action.
+            unit: `tanh` or `relu`.
 
         Raises:
             ShapeError: the parts do not fit together.
-            PolicyError: the floor leaves no room.
+            PolicyError: the floor leaves no room, or the unit is unknown.
         """
         super().__init__()
         mean, scale = moments
@@ -68,7 +71,7 @@ class ScoredModule(nn.Module):
         for index, (weight, bias) in enumerate(layers):
             self.register_buffer(f"weight_{index}", weight.detach().float().clone())
             self.register_buffer(f"bias_{index}", bias.detach().float().clone())
-        self.depth, self.rule, self.floor = len(layers), rule, floor
+        self.depth, self.rule, self.floor, self.unit = len(layers), rule, floor, unit
         widths = (len(mean), *(len(bias) for _, bias in layers), self.maps.shape[2] - 1)
         fit = all(
             tuple(weight.shape) == (after, before)
@@ -79,6 +82,8 @@ class ScoredModule(nn.Module):
                 f"expected maps [m, a, h + 1] behind layers of widths {widths[:-1]}, got maps "
                 f"{tuple(self.maps.shape)} and scale {tuple(self.scale.shape)}"
             )
+        if unit not in _UNITS:
+            raise PolicyError(f"expected a unit of {', '.join(_UNITS)}, got {unit!r}")
         if not 0.0 <= floor * self.actions <= 1.0:
             raise PolicyError(
                 f"a floor of {floor:g} on each of {self.actions} actions must lie in [0, 1] in "
@@ -101,7 +106,7 @@ class ScoredModule(nn.Module):
             hidden = hidden.clamp(-_REACH, _REACH).to(torch.float32)
             for index in range(self.depth):
                 weight, bias = getattr(self, f"weight_{index}"), getattr(self, f"bias_{index}")
-                hidden = torch.tanh(nn.functional.linear(hidden, weight, bias))
+                hidden = _UNITS[self.unit](nn.functional.linear(hidden, weight, bias))
             hidden = hidden.to(torch.float64)
         m, a, _ = self.maps.shape
         flat = self.maps.permute(2, 1, 0).reshape(-1, a * m)
@@ -159,10 +164,10 @@ class ScoredPolicy:
 
 
 def split_network(network: nn.Sequential) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-    """A trained perceptron of tanh layers as hidden layers and the map of its last layer.
+    """A trained perceptron as hidden layers and the map of its last layer.
 
     Args:
-        network: Linear, Tanh, ..., Linear; the last layer has one output per action.
+        network: Linear, Tanh or ReLU, ..., Linear; the last layer has one output per action.
 
     Returns:
         The hidden layers' weights and biases; the last layer's map, bias first, [1, a, h + 1].

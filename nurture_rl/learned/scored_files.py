@@ -31,6 +31,7 @@ def save_scored(policy: ScoredPolicy, folder: Path) -> None:
         "layers": policy.module.depth,
         "rule": rule_record(policy.module.rule),
         "floor": policy.module.floor,
+        "unit": policy.module.unit,
         "fit": dict(policy.fit),
     }
     arrays = {name: value.contiguous() for name, value in policy.module.state_dict().items()}
@@ -59,6 +60,7 @@ def load_scored(folder: Path, catalog_hash: str) -> ScoredPolicy:
             arrays["maps"],
             read_rule(record["rule"]),
             record["floor"],
+            record["unit"],
         )
         policy = ScoredPolicy(
             catalog_hash=record["catalog_hash"],

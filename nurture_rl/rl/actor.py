@@ -37,8 +37,13 @@ class Standardiser(nn.Module):
         return scaled
 
 
-def perceptron(widths: tuple[int, ...], gain: float, generator: torch.Generator) -> nn.Sequential:
-    """Tanh layers with orthogonal weights; `gain` scales the last layer's first outputs."""
+def perceptron(
+    widths: tuple[int, ...],
+    gain: float,
+    generator: torch.Generator,
+    unit: type[nn.Module] = nn.Tanh,
+) -> nn.Sequential:
+    """Layers with orthogonal weights; `gain` scales the last layer's first outputs."""
     layers: list[nn.Module] = []
     pairs = list(pairwise(widths))
     for position, (inputs, outputs) in enumerate(pairs):
@@ -46,7 +51,7 @@ def perceptron(widths: tuple[int, ...], gain: float, generator: torch.Generator)
         layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
         nn.init.orthogonal_(layer.weight, gain if last else 2.0**0.5, generator)
         nn.init.zeros_(layer.bias)
-        layers += [layer] if last else [layer, nn.Tanh()]
+        layers += [layer] if last else [layer, unit()]
     return nn.Sequential(*layers)
 
 

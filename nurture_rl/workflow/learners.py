@@ -8,7 +8,16 @@ from enum import StrEnum
 from typing import Any
 
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
+from nurture_rl.rl.bc import BCConfig, train_bc
+from nurture_rl.rl.bcq import BCQConfig, train_bcq
+from nurture_rl.rl.cql import CQLConfig, train_cql
+from nurture_rl.rl.crr import CRRConfig, train_crr
+from nurture_rl.rl.dqn import DQNConfig, train_dqn
+from nurture_rl.rl.fqi import FQIConfig, train_fqi
+from nurture_rl.rl.iql import IQLConfig, train_iql
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
+from nurture_rl.rl.qr_dqn import QRDQNConfig, train_qr_dqn
+from nurture_rl.rl.return_conditioned import ReturnConditionedConfig, train_return_conditioned
 from nurture_rl.rl.rule_search import TunedRulesConfig, search_rules
 
 
@@ -32,8 +41,17 @@ class Learner:
 
 NO_LEARNER = "none"  # of policies that are written, not learned
 LEARNERS: dict[str, Learner] = {
+    "bc": Learner(BCConfig, Source.LOG, train_bc),
+    "bcq": Learner(BCQConfig, Source.LOG, train_bcq),
+    "cql": Learner(CQLConfig, Source.LOG, train_cql),
+    "crr": Learner(CRRConfig, Source.LOG, train_crr),
+    "dqn": Learner(DQNConfig, Source.LOG, train_dqn),
+    "fqi": Learner(FQIConfig, Source.LOG, train_fqi),
+    "iql": Learner(IQLConfig, Source.LOG, train_iql),
     "linear_thompson": Learner(LinearThompsonConfig, Source.LOG, fit_linear_thompson),
     "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
+    "qr_dqn": Learner(QRDQNConfig, Source.LOG, train_qr_dqn),
+    "return_conditioned": Learner(ReturnConditionedConfig, Source.LOG, train_return_conditioned),
     "tuned_rules": Learner(TunedRulesConfig, Source.WORLD, search_rules),
 }
 

@@ -1,0 +1,198 @@
+"""Every learner from logs solves what can be solved by hand, and nothing where there is nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nurture_envs.rollout import returns
+from nurture_envs.simulation import Simulation
+from nurture_rl.errors import FitError
+from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.policies.policy import check_probabilities
+from nurture_rl.workflow.learners import LEARNERS
+from tests.unit.rl.two_step_shop import (
+    BEST,
+    EXIT,
+    SEND,
+    WAIT,
+    TwoStepWorld,
+    silent,
+    two_step_shop,
+)
+from tests.unit.rl.world_logs import LEGAL, process_log, process_values, shop_log, shuffled
+
+pytestmark = pytest.mark.slow
+
+VALUES = ("fqi", "dqn", "cql", "bcq", "qr_dqn")  # act by values, in the journey's unit
+IMITATORS = ("iql", "crr", "return_conditioned")  # draw from what they imitate
+SMALL: dict[str, Any] = {"hidden": (16,), "steps": 1500}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "fqi": {},
+    "qr_dqn": {**SMALL, "quantiles": 8},
+    "return_conditioned": {**SMALL, "quantile": 0.97},
+}
+STATES = np.array([[0, 0], [1, 1], [1, 0]], np.float32)  # bin and click
+FREE = np.ones((3, 3), np.bool_)
+
+
+@cache
+def learned(name: str, log: str, seed: int = 0) -> ScoredPolicy:
+    """What a learner makes of one of the logs; each is learned once for all tests."""
+    logs = {"shop": shop_log, "shuffled": lambda: shuffled(shop_log()), "process": process_log}
+    learner = LEARNERS[name]
+    config = learner.settings(**SETTINGS.get(name, SMALL))
+    policy: ScoredPolicy = learner.learn(logs[log](), config, seed, silent)
+    return policy
+
+
+def chances(name: str, log: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return learned(name, log).action_probabilities(STATES, FREE)
+
+
+def send_gap(name: str, log: str) -> float:
+    """By how much sending after a click is valued above waiting, EUR; 4.3 in truth."""
+    features = torch.from_numpy(STATES[1:2])
+    scores = learned(name, log).module.scores(features)[0, :, 0]
+    return float(scores[SEND] - scores[WAIT])
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_learners_of_values_find_the_best_policy_of_the_shop(name: str) -> None:
+    table = chances(name, "shop")
+    assert table[0, SEND] == 1.0  # although sending earns nothing by itself
+    assert table[1, SEND] == 1.0
+    assert table[2, SEND] == 0.0
+    assert send_gap(name, "shop") == pytest.approx(4.3, abs=0.7)
+
+
+@pytest.mark.parametrize("name", ["iql", "crr"])
+def test_imitators_of_the_better_actions_send_where_it_pays(name: str) -> None:
+    table = chances(name, "shop")
+    assert table[0, SEND] > 0.5
+    assert table[1, SEND] > 0.9
+    assert table[2, SEND] < 0.5
+
+
+def test_asking_for_a_high_return_sends() -> None:
+    table = chances("return_conditioned", "shop")
+    assert table[0, SEND] > 0.5
+    assert table[1, SEND] > 0.8
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_rewards_that_tell_nothing_teach_nothing_about_values(name: str) -> None:
+    # negative control: what was learned came from the rewards
+    assert abs(send_gap(name, "shuffled")) < 1.0
+
+
+@pytest.mark.parametrize("name", ["iql", "return_conditioned"])
+def test_rewards_that_tell_nothing_leave_imitators_near_the_log(name: str) -> None:
+    assert chances(name, "shuffled")[1, SEND] < 0.7
+
+
+def test_the_log_itself_is_cloned_whatever_it_earned() -> None:
+    for log in ("shop", "shuffled"):
+        assert chances("bc", log) == pytest.approx(np.full((3, 3), 1 / 3), abs=0.06)
+
+
+@pytest.mark.parametrize("name", ["dqn", "bcq"])
+def test_what_the_policy_earns_in_the_world_is_the_known_best(name: str) -> None:
+    shop = Simulation(TwoStepWorld(two_step_shop()))
+    value = returns(shop, learned(name, "shop"), 20_000, seed=9).value
+    assert value.mean() == pytest.approx(BEST, abs=0.1)  # one standard error is 0.03 EUR
+
+
+@pytest.mark.parametrize("name", ["fqi", "dqn", "bcq", "qr_dqn"])
+def test_values_of_a_certain_process_are_those_of_enumeration(name: str) -> None:
+    found = learned(name, "process").module.scores(torch.eye(3))[:, :, 0].numpy()
+    assert found[LEGAL] == pytest.approx(process_values()[LEGAL], abs=0.1)
+
+
+def test_a_pause_is_discounted_over_all_its_bins() -> None:
+    truth = process_values()[0]
+    assert truth[2] > truth[1] > truth[0]  # counted as one bin the pause would be best
+    assert truth[2] < 0.5 + 0.9 * 3.0
+    for name in VALUES:
+        table = learned(name, "process").action_probabilities(np.eye(3, dtype=np.float32), LEGAL)
+        assert table.argmax(axis=1).tolist() == [2, 0, 1], name
+
+
+@pytest.mark.parametrize("name", ["bc", *VALUES, *IMITATORS])
+def test_no_learner_puts_anything_on_a_forbidden_action(name: str) -> None:
+    features = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    mask = np.random.default_rng(1).random((200, 3)) < 0.5
+    mask[:, WAIT] = True
+    check_probabilities(learned(name, "shop").action_probabilities(features, mask), mask)
+    only = np.zeros((1, 3), np.bool_)
+    only[0, EXIT] = True
+    assert learned(name, "shop").action_probabilities(STATES[:1], only)[0, EXIT] == 1.0
+
+
+@pytest.mark.parametrize("name", ["bc", *VALUES, *IMITATORS])
+def test_equal_seeds_give_equal_policies(name: str) -> None:
+    log, learner = process_log(60), LEARNERS[name]
+    short = {"iterations": 2} if name == "fqi" else {"hidden": (4,), "steps": 60, "batch": 32}
+    tables = []
+    for seed in (3, 3, 4):
+        policy = learner.learn(log, learner.settings(**short), seed, silent)
+        tables.append(policy.module.scores(torch.eye(3)))
+    assert torch.equal(tables[0], tables[1])
+    assert torch.equal(tables[0], tables[2]) == (name == "fqi")  # which draws nothing
+
+
+@pytest.mark.parametrize("name", ["bc", *VALUES, *IMITATORS])
+def test_every_learner_tells_finite_numbers_at_looks_in_order(name: str) -> None:
+    log, learner = process_log(60), LEARNERS[name]
+    short = {"iterations": 3} if name == "fqi" else {"hidden": (4,), "steps": 120, "batch": 32}
+    looks: list[int] = []
+    numbers: list[float] = []
+
+    def progress(look: int, told: dict[str, float]) -> None:
+        looks.append(look)
+        numbers.extend(told.values())
+
+    policy = learner.learn(log, learner.settings(**short), 0, progress)
+    assert len(looks) >= 3
+    assert looks == sorted(set(looks))
+    assert np.isfinite([*numbers, *policy.fit.values()]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("cql", {"alpha": -1.0}),
+        ("iql", {"expectile": 1.0}),
+        ("iql", {"temperature": 0.0}),
+        ("crr", {"temperature": 0.0}),
+        ("bcq", {"threshold": 1.5}),
+        ("qr_dqn", {"level": 0.0}),
+        ("qr_dqn", {"quantiles": 0}),
+        ("qr_dqn", {"kappa": 0.0}),
+        ("return_conditioned", {"quantile": 2.0}),
+        ("fqi", {"iterations": 0}),
+        ("fqi", {"ridge": 0.0}),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(name: str, wrong: dict[str, Any]) -> None:
+    learner = LEARNERS[name]
+    with pytest.raises(FitError, match=f"{next(iter(wrong))}: expected "):
+        learner.learn(process_log(20), learner.settings(**wrong), 0, silent)
+
+
+def test_a_dueling_network_acts_as_it_was_trained() -> None:
+    learner = LEARNERS["dqn"]
+    policy = learner.learn(process_log(), learner.settings(**SMALL, dueling=True), 0, silent)
+    found = policy.module.scores(torch.eye(3))[:, :, 0].numpy()
+    assert found[LEGAL] == pytest.approx(process_values()[LEGAL], abs=0.1)
+
+
+def test_fitted_values_of_a_network_are_those_of_enumeration_too() -> None:
+    learner = LEARNERS["fqi"]
+    policy = learner.learn(process_log(), learner.settings(hidden=(16,), steps=400), 0, silent)
+    found = policy.module.scores(torch.eye(3))[:, :, 0].numpy()
+    assert found[LEGAL] == pytest.approx(process_values()[LEGAL], abs=0.1)

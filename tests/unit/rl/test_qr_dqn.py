@@ -1,0 +1,49 @@
+"""Risk: of two actions with nearly equal means, the bad end of what they bring decides."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.rl.qr_dqn import QRDQNConfig, train_qr_dqn
+from tests.unit.rl.two_step_shop import SEND, WAIT, silent
+from tests.unit.rl.world_logs import training_log
+
+pytestmark = pytest.mark.slow
+
+X, LEGAL = np.zeros((1, 1), np.float32), np.array([[True, True, False]])
+
+
+@cache
+def judged_by(level: float) -> ScoredPolicy:
+    """A send earns 11 or -9 EUR, waiting 0 or 1: means of 1 and 0.5."""
+    rng = np.random.default_rng(0)
+    n = 4000
+    action = np.where(rng.random(n) < 0.5, SEND, WAIT)
+    luck = rng.random(n) < 0.5
+    reward = np.where(action == SEND, np.where(luck, 11.0, -9.0), np.where(luck, 0.0, 1.0))
+    features = rng.normal(size=(n, 1)).astype(np.float32)
+    mask = np.repeat(LEGAL, n, axis=0)
+    log = training_log(features, mask, action, reward, np.arange(n), np.zeros(n, np.int64), 0.0)
+    config = QRDQNConfig(hidden=(16,), steps=1000, learning_rate=5e-3, quantiles=10, level=level)
+    return train_qr_dqn(log, config, 0, silent)
+
+
+def score(level: float, action: int) -> float:
+    return float(judged_by(level).module.scores(torch.zeros(1, 1))[0, action, 0])
+
+
+def test_the_mean_prefers_the_gamble() -> None:
+    assert judged_by(1.0).action_probabilities(X, LEGAL)[0, SEND] == 1.0
+    assert score(1.0, SEND) == pytest.approx(1.0, abs=0.5)
+    assert score(1.0, WAIT) == pytest.approx(0.5, abs=0.2)
+
+
+def test_the_bad_end_prefers_what_is_safe() -> None:
+    assert judged_by(0.3).action_probabilities(X, LEGAL)[0, WAIT] == 1.0
+    assert score(0.3, SEND) == pytest.approx(-9.0, abs=0.5)
+    assert score(0.3, WAIT) == pytest.approx(0.0, abs=0.2)
