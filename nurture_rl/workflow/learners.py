@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nurture_rl.bandits.boltzmann import BoltzmannConfig, fit_boltzmann
+from nurture_rl.bandits.epsilon_greedy import EpsilonGreedyConfig, fit_epsilon_greedy
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
+from nurture_rl.bandits.linucb import LinUCBConfig, fit_linucb
+from nurture_rl.bandits.squarecb import SquareCBConfig, fit_squarecb
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
 from nurture_rl.rl.rule_search import TunedRulesConfig, search_rules
 
@@ -32,8 +36,12 @@ class Learner:
 
 NO_LEARNER = "none"  # of policies that are written, not learned
 LEARNERS: Mapping[str, Learner] = {
+    "boltzmann": Learner(BoltzmannConfig, Source.LOG, fit_boltzmann),
+    "epsilon_greedy": Learner(EpsilonGreedyConfig, Source.LOG, fit_epsilon_greedy),
     "linear_thompson": Learner(LinearThompsonConfig, Source.LOG, fit_linear_thompson),
+    "linucb": Learner(LinUCBConfig, Source.LOG, fit_linucb),
     "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
+    "squarecb": Learner(SquareCBConfig, Source.LOG, fit_squarecb),
     "tuned_rules": Learner(TunedRulesConfig, Source.WORLD, search_rules),
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nurture_rl.bandits.linear_thompson_files import load_linear_thompson, save_linear_thompson
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.bandits.linear_thompson import (
@@ -18,7 +19,6 @@ from nurture_rl.bandits.linear_thompson import (
     fit_linear_thompson,
     vote_shares,
 )
-from nurture_rl.bandits.linear_thompson_files import load_linear_thompson, save_linear_thompson
 from nurture_rl.errors import ActionError, BundleError, FitError, ShapeError
 from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import FloatArray, PolicyError, check_probabilities
