@@ -8,6 +8,10 @@ from enum import StrEnum
 from typing import Any
 
 from nurture_rl.bandits.boltzmann import BoltzmannConfig, fit_boltzmann
+from nurture_rl.bandits.bootstrapped_thompson import (
+    BootstrappedThompsonConfig,
+    fit_bootstrapped_thompson,
+)
 from nurture_rl.bandits.epsilon_greedy import EpsilonGreedyConfig, fit_epsilon_greedy
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
 from nurture_rl.bandits.linucb import LinUCBConfig, fit_linucb
@@ -37,6 +41,9 @@ class Learner:
 NO_LEARNER = "none"  # of policies that are written, not learned
 LEARNERS: Mapping[str, Learner] = {
     "boltzmann": Learner(BoltzmannConfig, Source.LOG, fit_boltzmann),
+    "bootstrapped_thompson": Learner(
+        BootstrappedThompsonConfig, Source.LOG, fit_bootstrapped_thompson
+    ),
     "epsilon_greedy": Learner(EpsilonGreedyConfig, Source.LOG, fit_epsilon_greedy),
     "linear_thompson": Learner(LinearThompsonConfig, Source.LOG, fit_linear_thompson),
     "linucb": Learner(LinUCBConfig, Source.LOG, fit_linucb),
