@@ -6,6 +6,7 @@ another day's decisions by adding them, one by one or many at once. Nothing is e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,17 @@ class LinearStatistics:
         """
         width = moments.mean.size + 1
         return cls(moments, np.zeros((n_actions, width, width)), np.zeros((n_actions, width)))
+
+    @classmethod
+    def together(cls, parts: Sequence[LinearStatistics]) -> LinearStatistics:
+        """The sums of all rows of some parts, which have the same moments."""
+        return cls(
+            moments=parts[0].moments,
+            gram=np.sum([part.gram for part in parts], axis=0),
+            target=np.sum([part.target for part in parts], axis=0),
+            squares=sum(part.squares for part in parts),
+            rows=sum(part.rows for part in parts),
+        )
 
     def add(
         self,

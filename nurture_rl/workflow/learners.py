@@ -12,9 +12,17 @@ from nurture_rl.bandits.bootstrapped_thompson import (
     BootstrappedThompsonConfig,
     fit_bootstrapped_thompson,
 )
+from nurture_rl.bandits.cost_sensitive import CostSensitiveConfig, fit_cost_sensitive
+from nurture_rl.bandits.dr_policy import DRPolicyConfig, fit_dr_policy
 from nurture_rl.bandits.epsilon_greedy import EpsilonGreedyConfig, fit_epsilon_greedy
+from nurture_rl.bandits.ipw_policy import IPWPolicyConfig, fit_ipw_policy
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
 from nurture_rl.bandits.linucb import LinUCBConfig, fit_linucb
+from nurture_rl.bandits.mips_policy import MIPSPolicyConfig, fit_mips_policy
+from nurture_rl.bandits.neural_linear_thompson import (
+    NeuralLinearThompsonConfig,
+    fit_neural_linear_thompson,
+)
 from nurture_rl.bandits.squarecb import SquareCBConfig, fit_squarecb
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
 from nurture_rl.rl.rule_search import TunedRulesConfig, search_rules
@@ -44,9 +52,16 @@ LEARNERS: Mapping[str, Learner] = {
     "bootstrapped_thompson": Learner(
         BootstrappedThompsonConfig, Source.LOG, fit_bootstrapped_thompson
     ),
+    "cost_sensitive": Learner(CostSensitiveConfig, Source.LOG, fit_cost_sensitive),
+    "dr_policy": Learner(DRPolicyConfig, Source.LOG, fit_dr_policy),
     "epsilon_greedy": Learner(EpsilonGreedyConfig, Source.LOG, fit_epsilon_greedy),
+    "ipw_policy": Learner(IPWPolicyConfig, Source.LOG, fit_ipw_policy),
     "linear_thompson": Learner(LinearThompsonConfig, Source.LOG, fit_linear_thompson),
     "linucb": Learner(LinUCBConfig, Source.LOG, fit_linucb),
+    "mips_policy": Learner(MIPSPolicyConfig, Source.LOG, fit_mips_policy),
+    "neural_linear_thompson": Learner(
+        NeuralLinearThompsonConfig, Source.LOG, fit_neural_linear_thompson
+    ),
     "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
     "squarecb": Learner(SquareCBConfig, Source.LOG, fit_squarecb),
     "tuned_rules": Learner(TunedRulesConfig, Source.WORLD, search_rules),

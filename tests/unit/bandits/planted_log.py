@@ -41,6 +41,15 @@ def exclusive(x: FloatArray) -> FloatArray:
     return np.stack([same, -same, none, none], 1)
 
 
+def cliff(x: FloatArray) -> FloatArray:
+    """The first action earns 2 but where x_0 is low: there it loses 6. The rest earn nothing.
+
+    The best choice is linear in the context, the value of the action is not.
+    """
+    none = np.zeros(len(x))
+    return np.stack([np.where(x[:, 0] > -0.3, 2.0, -6.0), none, none, none], 1)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Planted:
     """A log, and the truth it was drawn from."""
@@ -102,11 +111,12 @@ def log_of(
     action: NDArray[np.int64],
     returns: FloatArray,
     propensity: FloatArray | None,
+    catalog: ActionCatalog = FOUR,
 ) -> TrainingLog:
     """Single decisions, two a contact."""
     n = action.size
     return TrainingLog(
-        catalog=FOUR,
+        catalog=catalog,
         columns=tuple(f"x{column}" for column in range(features.shape[1])),
         features=features,
         mask=mask,

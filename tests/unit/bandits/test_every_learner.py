@@ -25,6 +25,7 @@ from tests.unit.rl.two_step_shop import TwoStepWorld, two_step_shop
 
 # Enough to run, not to learn well.
 QUICK: dict[str, dict[str, Any]] = {
+    "neural_linear_thompson": {"hidden": (8, 4), "epochs": 3},
     "ppo": {"iterations": 1, "n_contacts": 64, "hidden": (8,)},
 }
 SCORED = [name for name in LEARNERS if name != "tuned_rules"]  # which leaves a description
