@@ -60,17 +60,26 @@ def logged_choices(log: TrainingLog, learner: str) -> LoggedChoices:
             f"{int(bad.sum())} of {bad.size} decisions lack it; log propensities, or use a learner "
             "that needs none, such as linear_thompson"
         )
+    require_enough(rows)
+    moments = ContextMoments.of(rows.features)
+    context, unit = moments.extended(rows.features), float(rows.returns.std())
+    return LoggedChoices(rows, moments, context, rows.code, unit)
+
+
+def require_enough(rows: TrainingLog) -> None:
+    """Guard rows with a choice.
+
+    Raises:
+        FitError: there are fewer rows than features or fewer than 2 contacts, or the returns do
+            not vary.
+    """
     n, d = rows.features.shape
     if n <= d + 1:
         raise FitError(f"expected more than {d + 1} rows for {d} features, got {n}; log longer")
-    cluster = rows.code
-    if cluster.max() < 1:
+    if rows.code.max() < 1:
         raise FitError("expected decisions of at least 2 contacts, got 1; log more contacts")
-    unit = float(rows.returns.std())
-    if unit <= 1e-6 * float(np.abs(rows.returns).max()):
+    if float(rows.returns.std()) <= 1e-6 * float(np.abs(rows.returns).max()):
         raise FitError(
-            "expected returns that vary around the model, got none left over; check that the "
-            "outcomes were joined before fitting"
+            "expected returns that vary, got none left over; check that the outcomes were joined "
+            "before fitting"
         )
-    moments = ContextMoments.of(rows.features)
-    return LoggedChoices(rows, moments, moments.extended(rows.features), cluster, unit)

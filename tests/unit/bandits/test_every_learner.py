@@ -25,6 +25,7 @@ from tests.unit.rl.two_step_shop import TwoStepWorld, two_step_shop
 
 # Enough to run, not to learn well.
 QUICK: dict[str, dict[str, Any]] = {
+    "logistic_thompson": {"threshold": 10.0},  # about half of the planted returns
     "neural_linear_thompson": {"hidden": (8, 4), "epochs": 3},
     "ppo": {"iterations": 1, "n_contacts": 64, "hidden": (8,)},
 }
@@ -127,7 +128,7 @@ def test_a_log_of_one_contact_or_without_a_choice_is_refused(name: str) -> None:
     rows = planted(200, seed=2).log
     with pytest.raises(FitError, match="at least 2 contacts"):
         one.learn(replace(rows, cluster=np.zeros(200, np.int64)), settings, 0, silent)
-    with pytest.raises(FitError, match=r"rows for 3 features|longer"):
+    with pytest.raises(FitError, match=r"more than . rows for . features, got 3|got . successes"):
         one.learn(rows.take(np.flatnonzero(rows.choice)[:3]), settings, 0, silent)
 
 
