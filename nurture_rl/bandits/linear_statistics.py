@@ -80,21 +80,26 @@ class LinearStatistics:
                 f"expected features [{n}, {d}] and returns [{n}] of {n} actions, got "
                 f"{features.shape} and {returns.shape}; use the journey the sums began with"
             )
-        w = np.ones(n) if weight is None else weight
         if n <= _FEW:
-            for row, index in enumerate(action):
-                x = self.moments.extended(features[row : row + 1])[0]
-                weighted = w[row] * x
-                self.gram[index] += weighted[:, None] * x
-                self.target[index] += returns[row] * weighted
+            self._add_each(self.moments.extended(features), action, returns, weight)
         else:
             for index, part in rows_by_action(action, len(self.gram)):
                 x = self.moments.extended(features[part])
-                weighted = x if weight is None else w[part, None] * x
+                weighted = x if weight is None else weight[part, None] * x
                 self.gram[index] += weighted.T @ x
                 self.target[index] += weighted.T @ returns[part]
-        self.squares += float(w @ returns**2)
+        squared = returns @ returns if weight is None else weight @ returns**2
+        self.squares += float(squared)
         self.rows += n
+
+    def _add_each(
+        self, context: FloatArray, action: IntArray, returns: FloatArray, weight: FloatArray | None
+    ) -> None:
+        for row, index in enumerate(action.tolist()):
+            x = context[row]
+            weighted = x if weight is None else weight[row] * x
+            self.gram[index] += weighted[:, None] * x
+            self.target[index] += returns[row] * weighted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
