@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nurture_rl.bandits.dr_scores import dr_scores
 from nurture_rl.bandits.logged_choices import logged_choices
 from nurture_rl.bandits.setting_ranges import require_settings
+from nurture_rl.bandits.shrink_choice import searched
 from nurture_rl.bandits.softmax_search import SoftmaxFamily, shared_basis
 from nurture_rl.bandits.weighted_value import plain_mean
 from nurture_rl.learned.choice_rules import Boltzmann
@@ -18,6 +19,7 @@ from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,9 @@ class DRPolicyConfig:
 
     clip: float = 100.0  # largest inverse propensity that counts, >= 1
     caution: float = 0.5  # standard errors of the value that are taken off it, >= 0
-    shrink: float = 1.0  # rows that the wish for small parameters counts, >= 0
-    iterations: int = 200  # of L-BFGS, at most
+    # Rows that the wish for small parameters counts, >= 0; None: by value on contacts set aside.
+    shrink: float | None = None
+    iterations: int = 100  # of L-BFGS, at most
     folds: int = 3  # parts of the contacts; each is scored by a value model of the others
     ridge: float | None = None  # of the value model: prior over noise precision; None: by evidence
     floor: float = 0.002  # least probability of a legal action
@@ -61,12 +64,13 @@ def fit_dr_policy(
     Args:
         log: the decisions, with propensities.
         config: how to fit and to search.
-        seed: of how contacts are dealt into folds.
+        seed: of how contacts are dealt into folds, then of those set aside to choose `shrink`.
         progress: is told the objective, in standard deviations of a return, after each iteration.
 
     Returns:
-        The policy; its `fit` tells rows with a choice, contacts, and the objective reached
-        (`objective`, the journey's unit).
+        The policy; its `fit` tells rows with a choice, contacts, the objective reached
+        (`objective`, the journey's unit; it flatters the policy, which was chosen by it) and
+        `shrink`.
 
     Raises:
         FitError: the log lacks propensities, or there is too little to fit.
@@ -81,9 +85,13 @@ def fit_dr_policy(
     def gains(rows: slice) -> FloatArray:
         return scores.of(rows) / choices.unit
 
-    def total(numbers: FloatArray) -> tuple[float, FloatArray]:
-        return plain_mean(numbers, choices.cluster, config.caution)
+    def objective(numbers: FloatArray, rows: BoolArray) -> tuple[float, FloatArray]:
+        return plain_mean(numbers, choices.cluster[rows], config.caution)
 
-    theta = family.best(gains, total, config.shrink, config.iterations, progress)
-    told = {"objective": total(family.numbers(theta, gains))[0] * choices.unit}
+    theta, shrink = searched(
+        choices, family, gains, objective, config.shrink, config.iterations, rng, progress
+    )
+    numbers = family.numbers(theta, gains)
+    value = objective(numbers, np.isfinite(numbers))[0] * choices.unit
+    told = {"objective": value, "shrink": shrink}
     return choices.policy(family.maps(theta)[None], Boltzmann(1.0), config.floor, told)

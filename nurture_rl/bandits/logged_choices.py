@@ -28,6 +28,11 @@ class LoggedChoices:
     cluster: IntArray  # contact, 0 .. C-1, [n]
     unit: float  # standard deviation of a return; objectives are counted in it
 
+    def lead(self) -> FloatArray:
+        """Returns less what a linear fit to the context alone says of them, [n]."""
+        returns = self.log.returns
+        return returns - self.context @ np.linalg.lstsq(self.context, returns, rcond=None)[0]
+
     def policy(
         self, maps: FloatArray, rule: Rule, floor: float, told: Mapping[str, float]
     ) -> ScoredPolicy:

@@ -31,8 +31,9 @@ class MIPSPolicyConfig:
     by: str = "message"  # what makes the difference: message, topic, job, slot or routing
     clip: float = 20.0  # largest importance weight that counts, >= 1
     caution: float = 1.0  # standard errors of the value that are taken off it, >= 0
-    shrink: float = 1.0  # rows that the wish for small parameters counts, >= 0
-    iterations: int = 200  # of L-BFGS, at most
+    # Rows that the wish for small parameters counts, >= 0; None: by value on contacts set aside.
+    shrink: float | None = None
+    iterations: int = 100  # of L-BFGS, at most
     floor: float = 0.002  # least probability of a legal action
 
     def __post_init__(self) -> None:
@@ -48,9 +49,10 @@ def fit_mips_policy(
 ) -> ScoredPolicy:
     """Climb the value that the log gives a policy over groups of actions.
 
-        V = sum_i v_i R_i / sum_i v_i,    v_i = min(pi(g_i|x_i) / p(g_i|x_i), clip),
+        V = sum_i v_i (R_i - m(x_i)) / sum_i v_i,    v_i = min(pi(g_i|x_i) / p(g_i|x_i), clip),
         p(g_i|x_i) = p_i / q(a_i|x_i, g_i)
 
+    m is a linear fit of returns to the context alone, and the objective is that of `ipw_policy`.
     g is the group of the logged action, such as all slots of one message. p_i is the logged
     propensity and q the log's choice inside a group, fitted as a softmax. Groups are fewer than
     actions, so weights are smaller and the same log tells more. The policy is even among the
@@ -66,7 +68,7 @@ def fit_mips_policy(
     Args:
         log: the decisions, with propensities.
         config: how to group and to search.
-        seed: not used; nothing is drawn.
+        seed: of the contacts set aside to choose `shrink`.
         progress: is told the objective, in standard deviations of a return, after each iteration.
 
     Returns:
@@ -92,7 +94,7 @@ def fit_mips_policy(
     search = IPWPolicyConfig(
         config.clip, config.caution, config.shrink, config.iterations, config.floor
     )
-    return weighted_policy(choices, family, gains, search, progress)
+    return weighted_policy(choices, family, gains, search, np.random.default_rng(seed), progress)
 
 
 def groups_of(catalog: ActionCatalog, by: str) -> IntArray:

@@ -12,17 +12,23 @@ IntArray = NDArray[np.int64]
 def self_normalised(
     weight: FloatArray, returns: FloatArray, cluster: IntArray, clip: float, caution: float
 ) -> tuple[float, FloatArray]:
-    """Self-normalised value of clipped weights, less `caution` standard errors.
+    """Self-normalised value of clipped weights, less what the log cannot show of it.
 
         V = sum_i v_i r_i / sum_i v_i,    v_i = min(w_i, clip)
-        objective = V - caution sqrt(sum_c (sum_{i in c} v_i (r_i - V))^2) / sum_i v_i
+        stderr = sqrt(sum_c (sum_{i in c} v_i (r_i - V))^2) / sum_i v_i
+        objective = V - caution (stderr + max(0, 1 - mean_i v_i))
+
+    True weights have mean 1. What is missing is probability on actions that the log did not take
+    there, or so seldom that their weights are clipped; V leaves these contexts out, so a policy
+    could raise V by it. A share that is missing counts as so many units lost.
 
     Args:
         weight: importance weights w, [n], each >= 0.
-        returns: r, [n].
+        returns: r, in standard deviations, [n].
         cluster: contact c of each row, 0 .. C-1, [n].
         clip: largest weight that counts.
-        caution: standard errors, summed by contact, that are taken off.
+        caution: standard errors, summed by contact, that are taken off; and standard deviations
+            for each unit of the mean weight that is missing.
 
     Returns:
         The objective, in the unit of the returns, and its derivative by each weight, [n]; 0 where
@@ -45,7 +51,10 @@ def self_normalised(
         pulled = score @ np.bincount(cluster, v)
         by_length = (score[cluster] * residual - pulled * by_value) / length
         slope = by_value - caution * (by_length / total - length / total**2)
-    objective = value - caution * length / float(total)
+    missing = 1.0 - total / v.size
+    if missing > 0.0:
+        slope = slope + caution / v.size
+    objective = value - caution * (length / float(total) + max(missing, 0.0))
     return objective, np.where(weight < clip, slope, 0.0)
 
 

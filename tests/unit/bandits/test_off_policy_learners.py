@@ -14,7 +14,7 @@ from nurture_rl.bandits.cost_sensitive import CostSensitiveConfig, fit_cost_sens
 from nurture_rl.bandits.dr_policy import DRPolicyConfig, fit_dr_policy
 from nurture_rl.bandits.dr_scores import dr_scores
 from nurture_rl.bandits.ipw_policy import IPWPolicyConfig, fit_ipw_policy
-from nurture_rl.bandits.logged_choices import logged_choices
+from nurture_rl.bandits.logged_choices import LoggedChoices, logged_choices
 from nurture_rl.bandits.mips_policy import MIPSPolicyConfig, fit_mips_policy, groups_of
 from nurture_rl.errors import FitError
 from nurture_rl.learned.training_log import TrainingLog
@@ -62,9 +62,29 @@ def test_scores_of_all_contexts_are_not_pulled_towards_the_logs_habits() -> None
     assert rows.value(fitted) > rows.value(modelled) + 0.5
 
 
+def test_poor_contexts_are_not_hidden_behind_actions_that_were_seldom_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All actions are alike; where x_0 is low all earn little, and the first is hardly logged."""
+    features, mask = contexts(3000, seed=11)
+    mask[:] = True
+    odds = np.tile([0.003, 1.0, 1.0, 1.0], (3000, 1))
+    probabilities = normalised(odds, mask)
+    rng = np.random.default_rng(11)
+    action = sample_actions(probabilities, rng.random(3000))
+    returns = 5.0 * features[:, 0] + rng.normal(0.0, 1.0, 3000)
+    log = log_of(features, mask, action, returns, probabilities[np.arange(3000), action])
+    honest = fit_ipw_policy(log, IPWPolicyConfig(), 0, silent)
+    assert honest.fit["mean_weight"] > 0.85
+    monkeypatch.setattr(LoggedChoices, "lead", lambda choices: choices.log.returns)
+    hiding = fit_ipw_policy(log, IPWPolicyConfig(caution=0.0), 0, silent)
+    assert hiding.fit["lead"] > 1.0  # negative control: all actions are alike
+    assert hiding.fit["mean_weight"] < 0.6
+
+
 @pytest.mark.parametrize("fit", [fit_ipw_policy, fit_mips_policy])
 def test_false_propensities_do_mislead(fit: Any) -> None:  # negative control
-    rows = planted(8000, seed=2, truth=cliff, noise=2.0, tilt=3.0)
+    rows = planted(8000, seed=2, truth=cliff, noise=2.0, tilt=4.0)
     even = normalised(np.ones(rows.log.mask.shape), rows.log.mask)
     false = replace(rows.log, propensity=even[np.arange(8000), rows.log.action])
     told = rows.value(fit(rows.log, LEARN[fit], 0, silent))

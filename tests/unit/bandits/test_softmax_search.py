@@ -29,6 +29,9 @@ def test_the_self_normalised_value_matches_a_hand_calculation() -> None:
     assert slope[2] == 0.0  # clipped
     careful, _ = self_normalised(weight, returns, cluster, clip=3.0, caution=2.0)
     assert careful == pytest.approx(7.0 / 3.0 - 2.0 * np.sqrt(50.0) / 6.0)
+    # A third of these weights: their mean is 2 / 3, and 1 / 3 is missing.
+    light, _ = self_normalised(weight / 3.0, returns, cluster, clip=1.0, caution=2.0)
+    assert light == pytest.approx(careful - 2.0 / 3.0)
     plain, _ = self_normalised(weight, returns, cluster, clip=100.0, caution=0.0)
     assert plain == pytest.approx(38.0 / 12.0)  # negative control: not clipped
 
@@ -41,7 +44,8 @@ def test_derivatives_by_the_weights_are_differences(caution: float) -> None:
     def mean(u: FloatArray) -> tuple[float, FloatArray]:
         return plain_mean(u, CLUSTER, caution)
 
-    for objective, point in ((weighted, WEIGHT), (mean, RETURNS)):
+    points = ((weighted, WEIGHT), (weighted, WEIGHT / 4.0), (mean, RETURNS))
+    for objective, point in points:
         differences = approx_fprime(point, lambda at, f=objective: f(at)[0], 1e-7)
         assert objective(point)[1] == pytest.approx(differences, abs=1e-5)
 
