@@ -82,5 +82,5 @@ def _parts(fit: ReturnsFit) -> FloatArray:
     )
     covariance = np.einsum("aip,ajp->aij", spread, spread, optimize=True)
     size, turn = np.linalg.eigh(covariance)
-    factor = turn * np.sqrt(np.maximum(size, 0.0))[:, None, :]  # L, [a, d + 1, d + 1]
+    factor: FloatArray = turn * np.sqrt(np.maximum(size, 0.0))[:, None, :]  # L, [a, d + 1, d + 1]
     return factor.transpose(2, 0, 1)

@@ -88,7 +88,7 @@ def fit_mips_policy(
 
     def gains(part: slice) -> FloatArray:
         same = group[rows.action[part], None] == group
-        return same * scale[part, None]
+        return np.where(same, scale[part, None], 0.0)
 
     family = SoftmaxFamily(choices.context, rows.mask, member)
     search = IPWPolicyConfig(

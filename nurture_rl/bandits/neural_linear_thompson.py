@@ -159,13 +159,13 @@ def _trained(
 
 
 def _error(network: nn.Sequential, x: Tensor, action: Tensor, y: Tensor) -> Tensor:
-    predicted = network(x).gather(1, action[:, None])[:, 0]
+    predicted: Tensor = network(x).gather(1, action[:, None])[:, 0]
     return ((predicted - y) ** 2).mean()
 
 
 def _batches(rows: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
     order = rows[torch.randperm(len(rows), generator=generator)]
-    yield from order.split(size)
+    yield from torch.split(order, size)
 
 
 def _network(widths: tuple[int, ...], generator: torch.Generator) -> nn.Sequential:

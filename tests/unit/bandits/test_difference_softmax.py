@@ -24,7 +24,7 @@ def fitted(log: TrainingLog, **settings: object) -> ScoredPolicy:
 
 def ranked(x: FloatArray) -> FloatArray:
     """The same for everybody: 3, 1, 0 and -1 beyond what the context earns."""
-    return 5.0 * x[:, :1] + np.array([3.0, 1.0, 0.0, -1.0])
+    return np.asarray(5.0 * x[:, :1] + np.array([3.0, 1.0, 0.0, -1.0]))
 
 
 def test_scores_match_a_hand_calculation() -> None:
