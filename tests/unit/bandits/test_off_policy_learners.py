@@ -154,6 +154,12 @@ def test_grouping_by_what_does_not_matter_learns_little() -> None:  # negative c
     assert rows.value(policy) < 0.5
 
 
+def test_weights_by_group_have_mean_1_when_the_log_prefers_an_action_inside_of_it() -> None:
+    rows = planted(4000, seed=12, tilt=1.0)
+    policy = fit_mips_policy(rows.log, MIPSPolicyConfig(by="message"), 0, silent)
+    assert policy.fit["mean_weight"] == pytest.approx(1.0, abs=0.05)
+
+
 def test_actions_of_a_group_are_as_likely() -> None:
     policy = fit_mips_policy(planted(1000, seed=8).log, MIPSPolicyConfig(), 0, silent)
     x, mask = contexts(50, seed=9)
