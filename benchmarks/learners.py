@@ -126,8 +126,13 @@ def peers(
     """The same work by the other libraries."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npz"
-        arrays = {"x": log.features, "action": log.action, "returns": log.returns}
-        np.savez(path, **arrays, actions=len(log.catalog))
+        np.savez(
+            path,
+            x=log.features,
+            action=log.action,
+            returns=log.returns,
+            actions=np.array(len(log.catalog)),
+        )
         sizes = (str(given.runs), str(given.calls), str(given.peer_decided))
         printed = peer_json(PEER, _KEPT, (str(path), *sizes), say)
     if isinstance(printed, Skipped):
