@@ -22,17 +22,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import eigh
 
 from nurture_rl.bandits.action_design import ActionDesign, ContextMoments, rows_by_action
+from nurture_rl.bandits.linear_statistics import Equations, LinearStatistics
 from nurture_rl.bandits.prior_precision import Ridges, best_ridges
 from nurture_rl.errors import FitError
 
 FeatureArray = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-_CONTEXT_RIDGE = 1e-8  # of the row count: makes collinear context columns solvable, shrinks nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,16 +48,19 @@ class Sample:
 class LinearPosterior:
     """Posterior of the action part, diagonal in `axes`."""
 
-    design: ActionDesign
+    equations: Equations
     axes: FloatArray  # orthogonal directions of the action part, scaled by its prior, [p, p]
+    size: FloatArray  # what the rows say along the axes, over what the prior says: s, [p]
     mean: FloatArray  # along the axes, [p]
     stderr: FloatArray  # along the axes, [p]
-    context_mean: FloatArray  # coefficients of [1, x~] if the action part were 0, [d + 1]
-    context_slope: FloatArray  # how they fall with the action part, [d + 1, p]
     ridges: Ridges
     noise: float  # variance of a return around the model, unit^2
     design_effect: float  # mean of D over the directions the data decide
-    effective_parameters: float  # sum of s / (s + 1)
+
+    @property
+    def effective_parameters(self) -> float:
+        """How many directions the data decide: sum of s / (s + 1)."""
+        return float((self.size / (self.size + 1.0)).sum())
 
     def coefficients(self, draws: int, rng: np.random.Generator) -> FloatArray:
         """Draws of the action part, [p, draws]."""
@@ -66,24 +68,12 @@ class LinearPosterior:
         return self.axes @ (self.mean[:, None] + self.stderr[:, None] * noise)
 
     def maps(self, coefficients: FloatArray) -> FloatArray:
-        """Predicted return of every action as a linear map of [1, x~], [a, d + 1, r].
+        """Predicted return of every action as a linear map of [1, x~], [a, d + 1, r]."""
+        return self.equations.maps(coefficients)
 
-        The context part is at its mean given the action part.
-        """
-        context = self.context_mean[:, None] - self.context_slope @ coefficients
-        return np.asarray(self.design.maps(coefficients) + context, np.float64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Equations:
-    """Normal equations of the action part after the context part is projected out."""
-
-    gram: FloatArray  # [p, p]
-    right: FloatArray  # [p]
-    leftover: float  # sum of squared returns that the context leaves, unit^2
-    freedom: int  # rows less context columns
-    context_mean: FloatArray  # [d + 1]
-    context_slope: FloatArray  # [d + 1, p]
+    def mean_map(self) -> FloatArray:
+        """The best prediction of every action's return, [a, d + 1]."""
+        return self.maps(self.axes @ self.mean[:, None])[:, :, 0]
 
 
 def fit_posterior(
@@ -108,109 +98,104 @@ def fit_posterior(
         FitError: fewer rows than context columns, fewer than 2 contacts, or returns that do not
             vary around the model at all.
     """
-    equations = _equations(sample, standardiser, design)
-    n_actions = design.factors.shape[0]
-    e = equations
-    ridges = (
-        best_ridges(e.gram, e.right, e.leftover, e.freedom, n_actions)
-        if ridge is None
-        else Ridges(ridge, ridge)
-    )
-    weight = np.full(e.right.size, ridges.crossed**-0.5)
-    weight[:n_actions] = ridges.main**-0.5
-    size, turn = eigh(weight[:, None] * e.gram * weight, driver="evd")
-    size, axes = np.maximum(size, 0.0), weight[:, None] * turn
-    score = axes.T @ e.right
-    mean = score / (size + 1.0)
-    noise = max(e.leftover - float(score @ mean), 0.0) / e.freedom
+    sums = LinearStatistics.none(standardiser, len(design.factors))
+    sums.add(sample.features, sample.action, sample.returns)
+    e = Equations.of(sums, design)
+    ridges = chosen_ridges(e, ridge)
+    plain = diagonal(e, ridges)
+    noise = max(e.leftover - float(plain.mean**2 @ (plain.size + 1.0)), 0.0) / e.freedom
     # What rounding leaves of returns that are all equal is not noise.
     if noise <= 1e-12 * float(np.mean(sample.returns**2)):
         raise FitError(
             "expected returns that vary around the model, got none left over; check that the "
             "outcomes were joined before fitting"
         )
-    plain = LinearPosterior(
-        design=design,
-        axes=axes,
-        mean=mean,
-        stderr=np.zeros_like(mean),
-        context_mean=e.context_mean,
-        context_slope=e.context_slope,
-        ridges=ridges,
-        noise=noise,
-        design_effect=1.0,
-        effective_parameters=float((size / (size + 1.0)).sum()),
-    )
-    effect = _design_effects(sample, standardiser, plain, size, rng, multipliers)
-    return _inflated(plain, size, effect)
+    plain = replace(plain, noise=noise)
+    residual = sample.returns - predicted(plain.mean_map(), standardiser, sample)
+    return inflated(plain, sample, standardiser, residual, signs_of(sample, multipliers, rng))
 
 
-def _inflated(plain: LinearPosterior, size: FloatArray, effect: FloatArray) -> LinearPosterior:
+def chosen_ridges(equations: Equations, ridge: float | None) -> Ridges:
+    """The ridge that was asked for, or those of the highest evidence."""
+    if ridge is not None:
+        return Ridges(ridge, ridge)
+    e = equations
+    return best_ridges(e.gram, e.right, e.leftover, e.freedom, len(e.design.factors))
+
+
+def diagonal(equations: Equations, ridges: Ridges) -> LinearPosterior:
+    """The posterior's axes and means; noise is taken as 1, errors are left at 0."""
+    weight = prior_precision(equations, ridges) ** -0.5
+    size, turn = eigh(weight[:, None] * equations.gram * weight, driver="evd")
+    size, axes = np.maximum(size, 0.0), weight[:, None] * turn
+    mean = (axes.T @ equations.right) / (size + 1.0)
+    return LinearPosterior(equations, axes, size, mean, np.zeros_like(mean), ridges, 1.0, 1.0)
+
+
+def prior_precision(equations: Equations, ridges: Ridges) -> FloatArray:
+    """Prior precision of each coefficient over the noise precision, [p]."""
+    precision = np.full(equations.right.size, ridges.crossed)
+    precision[: len(equations.design.factors)] = ridges.main
+    return precision
+
+
+def predicted(maps: FloatArray, standardiser: ContextMoments, sample: Sample) -> FloatArray:
+    """What maps [a, d + 1] say of each row's action, [n]."""
+    found = np.empty(sample.action.size)
+    for index, rows in rows_by_action(sample.action, len(maps)):
+        found[rows] = standardiser.extended(sample.features[rows]) @ maps[index]
+    return found
+
+
+def signs_of(sample: Sample, multipliers: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    """One random sign per contact and multiplier, [C, multipliers].
+
+    Raises:
+        FitError: there is one contact only.
+    """
+    n_clusters = int(sample.cluster.max()) + 1
+    if n_clusters < 2:
+        raise FitError("expected decisions of at least 2 contacts, got 1; log more contacts")
+    signs = rng.integers(0, 2, (n_clusters, multipliers), dtype=np.int8)
+    return (2 * signs - 1).astype(np.int8)
+
+
+def inflated(
+    plain: LinearPosterior,
+    sample: Sample,
+    standardiser: ContextMoments,
+    residual: FloatArray,
+    signs: NDArray[np.int8],
+) -> LinearPosterior:
+    """The posterior with standard errors that count contacts, not rows.
+
+    The mean square of sum_i sign_c(i) e_i phi_i is the clustered variance of the score, without
+    forming a [contacts, p] matrix. The design effects are at least 1.
+
+    Args:
+        plain: axes, means and noise.
+        sample: the decisions.
+        standardiser: moments of their contexts.
+        residual: what the model leaves of each return, e, [n].
+        signs: of `signs_of`.
+    """
+    design, d = plain.equations.design, sample.features.shape[1]
+    blocks = np.zeros((len(design.factors), d + 1, signs.shape[1]))
+    for index, rows in rows_by_action(sample.action, len(design.factors)):
+        x = standardiser.extended(sample.features[rows])
+        score = (x * residual[rows, None]).T
+        blocks[index] += score @ signs[sample.cluster[rows]].astype(np.float64)
+    scores = design.lift(blocks) - plain.equations.context_slope.T @ blocks.sum(axis=0)
+    spread = ((plain.axes.T @ scores) ** 2).mean(axis=1)
+    # Few contacts, or many parameters, leave residuals too small.
+    freedom = max(sample.returns.size - d - 1 - plain.effective_parameters, 1.0)
+    spread *= len(signs) / (len(signs) - 1) * sample.returns.size / freedom
+    size = plain.size
+    seen = size > 1e-9 * size.max()
+    effect = np.maximum(spread / np.where(seen, plain.noise * size, np.inf), 1.0)
     decided = size / (size + 1.0)
     return replace(
         plain,
         stderr=np.sqrt(plain.noise * (effect * size + 1.0)) / (size + 1.0),
         design_effect=float(decided @ effect / decided.sum()),
     )
-
-
-def _equations(sample: Sample, standardiser: ContextMoments, design: ActionDesign) -> _Equations:
-    n, d = sample.features.shape
-    if n <= d + 1:
-        raise FitError(f"expected more than {d + 1} rows for {d} features, got {n}; log longer")
-    n_actions = design.factors.shape[0]
-    grams, targets = np.zeros((n_actions, d + 1, d + 1)), np.zeros((n_actions, d + 1, 1))
-    for index, rows in rows_by_action(sample.action, n_actions):
-        x = standardiser.extended(sample.features[rows])
-        grams[index] += x.T @ x
-        targets[index, :, 0] += x.T @ sample.returns[rows]
-    # The intercept is spared, or a high mean return would leave some of itself as noise.
-    dust = _CONTEXT_RIDGE * n * np.diag(np.arange(d + 1) > 0)
-    factor = cho_factor(grams.sum(axis=0) + dust)
-    cross = design.lift(grams)  # [p, d + 1]
-    target = targets.sum(axis=0)[:, 0]
-    context_mean = cho_solve(factor, target)
-    context_slope = cho_solve(factor, cross.T)
-    return _Equations(
-        gram=design.gram(grams) - cross @ context_slope,
-        right=design.lift(targets)[:, 0] - cross @ context_mean,
-        leftover=float(sample.returns @ sample.returns - target @ context_mean),
-        freedom=n - d - 1,
-        context_mean=context_mean,
-        context_slope=context_slope,
-    )
-
-
-def _design_effects(
-    sample: Sample,
-    standardiser: ContextMoments,
-    posterior: LinearPosterior,
-    size: FloatArray,
-    rng: np.random.Generator,
-    multipliers: int,
-) -> FloatArray:
-    """Clustered over independent variance of the score along each axis, at least 1, [p].
-
-    One random sign per contact and multiplier: the mean square of sum_i sign_c(i) e_i phi_i is
-    the clustered variance, without forming a [contacts, p] matrix.
-    """
-    n_clusters = int(sample.cluster.max()) + 1
-    if n_clusters < 2:
-        raise FitError("expected decisions of at least 2 contacts, got 1; log more contacts")
-    n_actions = posterior.design.factors.shape[0]
-    d = sample.features.shape[1]
-    signs = (2 * rng.integers(0, 2, (n_clusters, multipliers), dtype=np.int8) - 1).astype(np.int8)
-    best = posterior.maps(posterior.axes @ posterior.mean[:, None])[:, :, 0]
-    blocks = np.zeros((n_actions, d + 1, multipliers))
-    for index, rows in rows_by_action(sample.action, n_actions):
-        x = standardiser.extended(sample.features[rows])
-        residual = sample.returns[rows] - x @ best[index]
-        blocks[index] += (x * residual[:, None]).T @ signs[sample.cluster[rows]].astype(np.float64)
-    scores = posterior.design.lift(blocks) - posterior.context_slope.T @ blocks.sum(axis=0)
-    spread = ((posterior.axes.T @ scores) ** 2).mean(axis=1)
-    # Few contacts, or many parameters, leave residuals too small.
-    freedom = max(sample.returns.size - d - 1 - posterior.effective_parameters, 1.0)
-    spread *= n_clusters / (n_clusters - 1) * sample.returns.size / freedom
-    seen = size > 1e-9 * size.max()
-    independent = np.where(seen, posterior.noise * size, np.inf)
-    return np.asarray(np.maximum(spread / independent, 1.0), np.float64)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nurture_rl.bandits.action_design import ActionDesign, ContextMoments
-from nurture_rl.bandits.linear_posterior import LinearPosterior, Sample, fit_posterior
+from nurture_rl.bandits.returns_fit import fit_returns
+from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.learned.choice_rules import Vote
-from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
+from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 
@@ -21,6 +21,9 @@ class LinearThompsonConfig:
     floor: float = 0.002  # least probability of a legal action
     ridge: float | None = None  # prior precision over noise precision; None: by evidence
     multipliers: int = 256  # sign vectors that measure the clustering by contact
+
+    def __post_init__(self) -> None:
+        require_settings(self)
 
 
 def fit_linear_thompson(
@@ -54,26 +57,8 @@ def fit_linear_thompson(
         FitError: `fit_posterior` cannot work with so little.
     """
     rng = np.random.default_rng(seed)
-    rows = log.take(log.choice)
-    sample = Sample(rows.features, rows.action, rows.returns, rows.code)
-    standardiser = ContextMoments.of(sample.features)
-    design = ActionDesign(log.catalog.factors)
-    posterior = fit_posterior(sample, standardiser, design, rng, config.ridge, config.multipliers)
-    maps = posterior.maps(posterior.coefficients(config.draws, rng))  # [a, d + 1, M]
-    fit = _summary(sample, posterior)
-    progress(0, fit)
-    moments = (standardiser.mean, standardiser.scale)
-    module = ScoredModule(moments, [], maps.transpose(2, 0, 1), Vote(), config.floor)
-    return ScoredPolicy(log.catalog.hash, log.columns, module, fit)
-
-
-def _summary(sample: Sample, posterior: LinearPosterior) -> dict[str, float]:
-    return {
-        "rows": float(sample.action.size),
-        "clusters": float(sample.cluster.max()) + 1.0,
-        "ridge_main": posterior.ridges.main,
-        "ridge_crossed": posterior.ridges.crossed,
-        "noise": posterior.noise,
-        "design_effect": posterior.design_effect,
-        "effective_parameters": posterior.effective_parameters,
-    }
+    fit = fit_returns(log, config.ridge, config.multipliers, rng)
+    maps = fit.posterior.maps(fit.posterior.coefficients(config.draws, rng))  # [a, d + 1, M]
+    policy = fit.policy(maps.transpose(2, 0, 1), Vote(), config.floor, {})
+    progress(0, dict(policy.fit))
+    return policy

@@ -39,6 +39,19 @@ class Greedy:
 
 
 @dataclass(frozen=True, slots=True)
+class EpsilonGreedy:
+    """The legal action of the highest mean score, with a share drawn evenly among the legal."""
+
+    epsilon: float  # share drawn evenly, in [0, 1]
+
+    def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """epsilon / k, and the rest on the best of k legal actions, [n, a]."""
+        allowed = mask.to(scores.dtype)
+        even = allowed / allowed.sum(dim=1, keepdim=True)
+        return self.epsilon * even + (1.0 - self.epsilon) * Greedy()(scores, mask)
+
+
+@dataclass(frozen=True, slots=True)
 class UpperBound:
     """The legal action of the highest optimistic score, ties split evenly.
 
@@ -110,9 +123,10 @@ class GreedyAmongUsual:
         return best / best.sum(dim=1, keepdim=True)
 
 
-Rule = Vote | Greedy | UpperBound | Boltzmann | InverseGap | GreedyAmongUsual
+Rule = Vote | Greedy | EpsilonGreedy | UpperBound | Boltzmann | InverseGap | GreedyAmongUsual
 _RULES: Mapping[str, type[Rule]] = {
     "boltzmann": Boltzmann,
+    "epsilon_greedy": EpsilonGreedy,
     "greedy": Greedy,
     "greedy_among_usual": GreedyAmongUsual,
     "inverse_gap": InverseGap,

@@ -7,7 +7,28 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nurture_rl.bandits.boltzmann import BoltzmannConfig, fit_boltzmann
+from nurture_rl.bandits.bootstrapped_thompson import (
+    BootstrappedThompsonConfig,
+    fit_bootstrapped_thompson,
+)
+from nurture_rl.bandits.cost_sensitive import CostSensitiveConfig, fit_cost_sensitive
+from nurture_rl.bandits.difference_softmax import (
+    DifferenceSoftmaxConfig,
+    fit_difference_softmax,
+)
+from nurture_rl.bandits.dr_policy import DRPolicyConfig, fit_dr_policy
+from nurture_rl.bandits.epsilon_greedy import EpsilonGreedyConfig, fit_epsilon_greedy
+from nurture_rl.bandits.ipw_policy import IPWPolicyConfig, fit_ipw_policy
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
+from nurture_rl.bandits.linucb import LinUCBConfig, fit_linucb
+from nurture_rl.bandits.logistic_thompson import LogisticThompsonConfig, fit_logistic_thompson
+from nurture_rl.bandits.mips_policy import MIPSPolicyConfig, fit_mips_policy
+from nurture_rl.bandits.neural_linear_thompson import (
+    NeuralLinearThompsonConfig,
+    fit_neural_linear_thompson,
+)
+from nurture_rl.bandits.squarecb import SquareCBConfig, fit_squarecb
 from nurture_rl.rl.bc import BCConfig, train_bc
 from nurture_rl.rl.bcq import BCQConfig, train_bcq
 from nurture_rl.rl.cql import CQLConfig, train_cql
@@ -48,10 +69,26 @@ LEARNERS: dict[str, Learner] = {
     "dqn": Learner(DQNConfig, Source.LOG, train_dqn),
     "fqi": Learner(FQIConfig, Source.LOG, train_fqi),
     "iql": Learner(IQLConfig, Source.LOG, train_iql),
+    "boltzmann": Learner(BoltzmannConfig, Source.LOG, fit_boltzmann),
+    "bootstrapped_thompson": Learner(
+        BootstrappedThompsonConfig, Source.LOG, fit_bootstrapped_thompson
+    ),
+    "cost_sensitive": Learner(CostSensitiveConfig, Source.LOG, fit_cost_sensitive),
+    "difference_softmax": Learner(DifferenceSoftmaxConfig, Source.LOG, fit_difference_softmax),
+    "dr_policy": Learner(DRPolicyConfig, Source.LOG, fit_dr_policy),
+    "epsilon_greedy": Learner(EpsilonGreedyConfig, Source.LOG, fit_epsilon_greedy),
+    "ipw_policy": Learner(IPWPolicyConfig, Source.LOG, fit_ipw_policy),
     "linear_thompson": Learner(LinearThompsonConfig, Source.LOG, fit_linear_thompson),
+    "linucb": Learner(LinUCBConfig, Source.LOG, fit_linucb),
+    "logistic_thompson": Learner(LogisticThompsonConfig, Source.LOG, fit_logistic_thompson),
+    "mips_policy": Learner(MIPSPolicyConfig, Source.LOG, fit_mips_policy),
+    "neural_linear_thompson": Learner(
+        NeuralLinearThompsonConfig, Source.LOG, fit_neural_linear_thompson
+    ),
     "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
     "qr_dqn": Learner(QRDQNConfig, Source.LOG, train_qr_dqn),
     "return_conditioned": Learner(ReturnConditionedConfig, Source.LOG, train_return_conditioned),
+    "squarecb": Learner(SquareCBConfig, Source.LOG, fit_squarecb),
     "tuned_rules": Learner(TunedRulesConfig, Source.WORLD, search_rules),
 }
 

@@ -157,7 +157,8 @@ def test_copies_by_one_contact_leave_the_uncertainty_as_it_was() -> None:
 def _lead_stderr(posterior: LinearPosterior) -> FloatArray:
     """Standard errors of action 1's lead over action 0, per term of [1, x~], [d + 1]."""
     p = posterior.mean.size
-    contrast = posterior.design.maps(np.eye(p))[1] - posterior.design.maps(np.eye(p))[0]
+    maps = posterior.equations.design.maps(np.eye(p))
+    contrast = maps[1] - maps[0]
     return np.asarray(np.linalg.norm((contrast @ posterior.axes) * posterior.stderr, axis=1))
 
 

@@ -1,0 +1,150 @@
+"""What every learner of the table owes, whatever it does inside."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chi2
+
+from nurture_envs.simulation import Simulation
+from nurture_rl.cli.configs import CONFIGS
+from nurture_rl.errors import FitError
+from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.scored_files import load_scored, save_scored
+from nurture_rl.policies.policy import check_probabilities, sample_actions
+from nurture_rl.release.onnx_export import export_onnx
+from nurture_rl.workflow.learners import LEARNERS, Source
+from tests.unit.bandits.planted_log import FOUR, WAIT, contexts, planted, silent
+from tests.unit.rl.two_step_shop import TwoStepWorld, two_step_shop
+
+# Enough to run, not to learn well.
+QUICK: dict[str, dict[str, Any]] = {
+    "logistic_thompson": {"threshold": 10.0},  # about half of the planted returns
+    "neural_linear_thompson": {"hidden": (8, 4), "epochs": 3},
+    "ppo": {"iterations": 1, "n_contacts": 64, "hidden": (8,)},
+}
+SCORED = [name for name in LEARNERS if name != "tuned_rules"]  # which leaves a description
+SHOP = Simulation(TwoStepWorld(two_step_shop()))
+ANY_SIGN = {"threshold"}  # settings that may be any number
+FROM_LOG = [name for name, one in LEARNERS.items() if one.source is Source.LOG]
+BANDITS = [
+    name for name in FROM_LOG if LEARNERS[name].learn.__module__.startswith("nurture_rl.bandits")
+]
+
+
+@cache
+def learned(name: str, seed: int = 0, rows: int = 1500) -> Any:
+    one = LEARNERS[name]
+    settings = one.settings(**QUICK.get(name, {}))
+    data = planted(rows, seed=1).log if one.source is Source.LOG else SHOP
+    return one.learn(data, settings, seed, silent)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_learner_has_its_configuration_file(name: str) -> None:
+    assert (CONFIGS / "policy" / f"{name}.yaml").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCORED)
+def test_what_was_learned_is_kept_and_exported(name: str, tmp_path: Path) -> None:
+    policy = learned(name)
+    catalog = FOUR if name in FROM_LOG else SHOP.catalog
+    save_scored(policy, tmp_path)
+    again = load_scored(tmp_path, catalog.hash)
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(50, len(policy.columns))).astype(np.float32)
+    mask = np.ones((50, len(catalog)), np.bool_)
+    assert np.array_equal(
+        again.action_probabilities(features, mask), policy.action_probabilities(features, mask)
+    )
+    assert export_onnx(again, tmp_path / "policy.onnx", catalog, rng) < 1e-5
+
+
+@pytest.mark.parametrize("name", FROM_LOG)
+def test_probabilities_are_distributions_and_0_where_masked(name: str) -> None:
+    features, mask = contexts(3000, seed=4)
+    probabilities = learned(name).action_probabilities(features, mask)
+    check_probabilities(probabilities, mask)
+    assert (probabilities[~mask] == 0.0).all()
+    forced = np.zeros((1, len(FOUR)), np.bool_)
+    forced[0, WAIT] = True
+    assert learned(name).action_probabilities(features[:1], forced)[0, WAIT] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", FROM_LOG)
+def test_a_row_alone_gets_what_it_gets_in_a_batch(name: str) -> None:
+    features, mask = contexts(700, seed=5)
+    batch = learned(name).action_probabilities(features, mask)
+    for row in (0, 350, 699):
+        alone = learned(name).action_probabilities(features[row : row + 1], mask[row : row + 1])
+        assert alone[0] == pytest.approx(batch[row], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", FROM_LOG)
+def test_the_same_seed_gives_the_same_policy(name: str) -> None:
+    one = LEARNERS[name]
+    settings = one.settings(**QUICK.get(name, {}))
+    again = one.learn(planted(1500, seed=1).log, settings, 0, silent)
+    assert torch.equal(again.module.maps, learned(name).module.maps)
+
+
+@pytest.mark.parametrize("name", FROM_LOG)
+def test_stated_propensities_are_the_frequencies_of_a_million_draws(name: str) -> None:
+    features, mask = contexts(20, seed=6)
+    probabilities = learned(name).action_probabilities(features, mask)
+    rng, draws, found, freedom = np.random.default_rng(7), 50_000, 0.0, 0
+    for row in probabilities:
+        action = sample_actions(np.tile(row, (draws, 1)), rng.random(draws))
+        counts = np.bincount(action, minlength=len(FOUR))
+        assert (counts[row == 0.0] == 0).all()
+        expected = draws * row[row > 0.0]
+        found += float(((counts[row > 0.0] - expected) ** 2 / expected).sum())
+        freedom += int((row > 0.0).sum()) - 1
+    assert chi2.sf(found, freedom) > 1e-4 if freedom else found == 0.0
+
+
+@pytest.mark.parametrize("name", BANDITS)
+def test_forced_rows_teach_a_bandit_nothing(name: str) -> None:
+    rows = planted(1500, seed=1).log
+    keep = rows.choice
+    one = LEARNERS[name]
+    settings = one.settings(**QUICK.get(name, {}))
+    without = one.learn(rows.take(keep), settings, 0, silent)
+    assert not keep.all()
+    assert torch.allclose(without.module.maps, learned(name).module.maps, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", BANDITS)
+def test_a_log_of_one_contact_or_without_a_choice_is_refused(name: str) -> None:
+    one = LEARNERS[name]
+    settings = one.settings(**QUICK.get(name, {}))
+    rows = planted(200, seed=2).log
+    with pytest.raises(FitError, match="at least 2 contacts"):
+        one.learn(replace(rows, cluster=np.zeros(200, np.int64)), settings, 0, silent)
+    with pytest.raises(FitError, match=r"more than . rows for . features, got 3|got . successes"):
+        one.learn(rows.take(np.flatnonzero(rows.choice)[:3]), settings, 0, silent)
+
+
+@pytest.mark.parametrize("name", BANDITS)
+def test_a_setting_out_of_range_is_refused_by_its_name(name: str) -> None:
+    settings = LEARNERS[name].settings
+    numbers = [one.name for one in fields(settings) if one.type in ("float", "int", "float | None")]
+    numbers = [one for one in numbers if one not in ANY_SIGN]
+    assert numbers
+    for number in numbers:
+        with pytest.raises(FitError, match=f"{number} of .* must be at least"):
+            settings(**{number: -1})
+
+
+def test_every_learned_policy_tells_what_its_fit_saw() -> None:
+    for name in FROM_LOG:
+        policy = learned(name)
+        assert isinstance(policy, ScoredPolicy)
+        assert policy.fit["rows"] > 0.0
