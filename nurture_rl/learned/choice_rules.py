@@ -2,6 +2,10 @@
 
 A rule reads scores [n, a, m] in float64: m of them for each action, for example one per posterior
 draw. It gives probabilities [n, a], exactly 0 where masked, rows that sum to 1.
+
+Rules that take the best action leave the next best vanishing shares, in their order. They change
+no decision, and where a trust region does not let the best action have it all, the next best get
+the rest in turn: the best that can be done inside.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from torch import Tensor
 
 from nurture_rl.errors import BundleError
 
+_SHARP = 0.01  # of the range of scores; a tenth of it behind, an action's share is e^-10
 _SLACK = 1e-12  # relative; equal scores may differ in their last bits, as products sum in any order
 
 
@@ -33,9 +38,8 @@ class Greedy:
     """The legal action of the highest mean score, ties split evenly."""
 
     def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
-        """1 on the best action, [n, a]."""
-        best = _best(scores.mean(dim=2), mask)
-        return best / best.sum(dim=1, keepdim=True)
+        """Almost 1 on the best action, [n, a]."""
+        return _ranked(scores.mean(dim=2), mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,9 @@ class UpperBound:
     width: float  # standard deviations above the mean, >= 0
 
     def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
-        """1 on the action of the highest bound, [n, a]."""
+        """Almost 1 on the action of the highest bound, [n, a]."""
         spread = (scores[:, :, 1:] ** 2).sum(dim=2).sqrt()
-        best = _best(scores[:, :, 0] + self.width * spread, mask)
-        return best / best.sum(dim=1, keepdim=True)
+        return _ranked(scores[:, :, 0] + self.width * spread, mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +119,10 @@ class GreedyAmongUsual:
     threshold: float  # share of the likeliest action's probability, in [0, 1]
 
     def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
-        """1 on the best action that is usual, [n, a]."""
+        """Almost 1 on the best action that is usual, 0 on those that are not, [n, a]."""
         logits = torch.where(mask, scores[:, :, 1], torch.full_like(scores[:, :, 1], -torch.inf))
         ratio = (logits - logits.amax(dim=1, keepdim=True)).exp()
-        best = _best(scores[:, :, 0], mask & (ratio >= self.threshold))
-        return best / best.sum(dim=1, keepdim=True)
+        return _ranked(scores[:, :, 0], mask & (ratio >= self.threshold))
 
 
 Rule = Vote | Greedy | EpsilonGreedy | UpperBound | Boltzmann | InverseGap | GreedyAmongUsual
@@ -174,3 +176,13 @@ def _best(scores: Tensor, mask: Tensor) -> Tensor:
     legal = torch.where(mask, scores, torch.full_like(scores, -torch.inf))
     best = legal.amax(dim=1, keepdim=True)
     return (legal >= best - _SLACK * (1.0 + best.abs())).to(scores.dtype)
+
+
+def _ranked(scores: Tensor, mask: Tensor) -> Tensor:
+    """A softmax so sharp that the best legal action has almost all of it, [n, a]."""
+    legal = torch.where(mask, scores, torch.full_like(scores, -torch.inf))
+    best = legal.amax(dim=1, keepdim=True)
+    behind = torch.where(mask, best - scores, torch.zeros_like(scores))
+    width = torch.maximum(_SHARP * behind.amax(dim=1, keepdim=True), _SLACK * best.abs())
+    logits = -behind / width.clamp_min(1e-300)
+    return torch.softmax(torch.where(mask, logits, torch.full_like(logits, -torch.inf)), dim=1)

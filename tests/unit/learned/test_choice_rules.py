@@ -22,6 +22,7 @@ from nurture_rl.learned.choice_rules import (
     read_rule,
     rule_record,
 )
+from nurture_rl.policies.composition import capped
 from nurture_rl.policies.policy import check_probabilities
 
 RULES: list[Rule] = [
@@ -100,7 +101,7 @@ def test_scores_that_differ_in_their_last_bits_are_ties_in_any_unit(
     rule: Rule, size: float
 ) -> None:
     given = scores([size], [np.nextafter(size, 0.0)], [size * (1.0 - 1e-5)])
-    assert rule(given, legal(1, 3)).tolist() == [[0.5, 0.5, 0.0]]
+    assert rule(given, legal(1, 3))[0].tolist() == pytest.approx([0.5, 0.5, 0.0], abs=1e-12)
 
 
 def test_ties_are_split_evenly_among_the_legal() -> None:
@@ -111,13 +112,13 @@ def test_ties_are_split_evenly_among_the_legal() -> None:
 
 def test_greedy_takes_the_highest_mean() -> None:
     given = scores([9.0, -3.0], [4.0, 3.0])  # means 3 and 3.5
-    assert Greedy()(given, legal(1, 2)).tolist() == [[0.0, 1.0]]
+    assert Greedy()(given, legal(1, 2))[0].tolist() == pytest.approx([0.0, 1.0], abs=1e-12)
 
 
 def test_an_uncertain_action_is_tried_where_the_bound_is_wide() -> None:
     given = scores([1.0, 0.0, 0.0], [0.0, 0.6, 0.8])  # mean 0, standard deviation 1
-    assert UpperBound(0.9)(given, legal(1, 2)).tolist() == [[1.0, 0.0]]
-    assert UpperBound(1.1)(given, legal(1, 2)).tolist() == [[0.0, 1.0]]
+    assert UpperBound(0.9)(given, legal(1, 2))[0].tolist() == pytest.approx([1, 0], abs=1e-12)
+    assert UpperBound(1.1)(given, legal(1, 2))[0].tolist() == pytest.approx([0, 1], abs=1e-12)
 
 
 def test_the_temperature_divides_the_scores() -> None:
@@ -137,9 +138,17 @@ def test_inverse_gaps_are_worked_out_by_hand() -> None:
 def test_the_best_action_must_be_usual() -> None:
     # Log-odds 0, -1, -3: as shares of the likeliest 1, 0.37, 0.05; values rise the other way.
     given = scores([1.0, 0.0], [2.0, -1.0], [3.0, -3.0])
-    assert GreedyAmongUsual(0.3)(given, legal(1, 3)).tolist() == [[0.0, 1.0, 0.0]]
-    assert GreedyAmongUsual(0.0)(given, legal(1, 3)).tolist() == [[0.0, 0.0, 1.0]]
-    assert GreedyAmongUsual(1.0)(given, legal(1, 3)).tolist() == [[1.0, 0.0, 0.0]]
+    for threshold, best in ((0.3, 1), (0.0, 2), (1.0, 0)):
+        table = GreedyAmongUsual(threshold)(given, legal(1, 3))[0]
+        assert float(table[best]) == pytest.approx(1.0, abs=1e-12)
+    assert GreedyAmongUsual(0.3)(given, legal(1, 3))[0, 2] == 0.0
+
+
+def test_a_trust_region_hands_what_the_best_may_not_have_to_the_next_best_in_turn() -> None:
+    # Limits 0.4, 0.4, 0.8, 0.4: the best three get 0.4, 0.4 and the rest; the worst gets nothing.
+    table = Greedy()(scores([5.0], [4.9], [1.0], [0.0]), legal(1, 4)).numpy()
+    inside = capped(table, np.array([[0.2, 0.2, 0.4, 0.2]]), 2.0)
+    assert inside[0] == pytest.approx([0.4, 0.4, 0.2, 0.0], abs=1e-12)
 
 
 def test_the_floor_is_mixed_in_over_legal_actions() -> None:
