@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.bandits.action_design import ContextMoments
+from nurture_rl.bandits.linear_policy import linear_policy
 from nurture_rl.bandits.logged_choices import require_enough
 from nurture_rl.bandits.setting_ranges import LEAST, require_settings
 from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Boltzmann
-from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
+from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -64,9 +65,8 @@ def fit_difference_softmax(
     of rest, fitted as the difference of two weighted slopes and never below 0. The features of a
     journey tell the recency of any send, not that of one message, so all sends recover together
     and the choice between messages does not depend on what was sent last. Without such a column
-    there is no recovery: `fit` then has `recency` 0. The published algorithm has a penalty that
-    fades geometrically for each arm, and scores relative to the second mean; returns here may be
-    negative, so scores are in the journey's unit.
+    there is no recovery: `fit` then has `recency` 0. The published algorithm has
+    a penalty for each arm that fades geometrically, and scores relative to the second mean.
 
     Nothing else of the context counts. A return is what the logging policy made of the rest of the
     episode, so this improves one decision at a time. Rows with one legal action show no choice and
@@ -79,9 +79,8 @@ def fit_difference_softmax(
         progress: is told once, what the fit saw.
 
     Returns:
-        The policy; its `fit` tells rows with a choice, contacts, whether rows were `weighted` by
-        propensity and a column of `recency` was found (1 or 0), and `temperature` and `recovery`
-        as they were used.
+        The policy; its `fit` tells rows with a choice, contacts, whether rows were `weighted` and
+        a column of `recency` was found (1 or 0), and the `temperature` and `recovery` used.
 
     Raises:
         FitError: there are fewer rows than features or fewer than 2 contacts, returns that do not
@@ -95,35 +94,19 @@ def fit_difference_softmax(
     known = bool((rows.propensity > 0.0).all())
     weight = 1.0 / rows.propensity if known else np.ones(rows.action.size)
     arms = [_difference(rows, weight, arm, known) for arm in range(len(log.catalog))]
-    score = np.array([arm.score for arm in arms])
-    temperature = config.temperature
-    if temperature is None:
-        temperature = _typical_error(arms)
+    temperature = _temperature(arms, config.temperature)
     sends = np.array([action.message is not None for action in log.catalog.actions])
-    column = next((log.columns.index(one) for one in config.recency if one in log.columns), None)
-    recovery = config.recovery
-    if column is None:
-        recovery = 0.0
-    elif recovery is None:
-        recovery = _recovery(rows, weight, sends, rows.features[:, column].astype(np.float64))
+    column, recovery = _recovery(rows, weight, sends, config)
     moments = ContextMoments.of(rows.features)
-    maps = np.zeros((1, score.size, len(log.columns) + 1))
-    maps[0, :, 0] = score
+    maps = np.zeros((1, len(arms), len(log.columns) + 1))
+    maps[0, :, 0] = [arm.score for arm in arms]
     if column is not None:
         maps[0, sends, 1 + column] = recovery * moments.scale[column]
-    module = ScoredModule(
-        (moments.mean, moments.scale), [], maps, Boltzmann(temperature), config.floor
-    )
-    fit = {
-        "rows": float(rows.action.size),
-        "clusters": float(rows.code.max()) + 1.0,
-        "weighted": float(known),
-        "recency": float(column is not None),
-        "temperature": temperature,
-        "recovery": recovery,
-    }
-    progress(0, dict(fit))
-    return ScoredPolicy(log.catalog.hash, log.columns, module, fit)
+    told = {"weighted": float(known), "recency": float(column is not None)}
+    told |= {"temperature": temperature, "recovery": recovery}
+    policy = linear_policy(rows, moments, maps, Boltzmann(temperature), config.floor, told)
+    progress(0, dict(policy.fit))
+    return policy
 
 
 def _difference(rows: TrainingLog, weight: FloatArray, arm: int, known: bool) -> _Difference:
@@ -142,7 +125,9 @@ def _difference(rows: TrainingLog, weight: FloatArray, arm: int, known: bool) ->
     return _Difference(score, float(np.sqrt(by_contact @ by_contact)))
 
 
-def _typical_error(arms: list[_Difference]) -> float:
+def _temperature(arms: list[_Difference], given: float | None) -> float:
+    if given is not None:
+        return given
     error = np.array([arm.stderr for arm in arms if arm.stderr > 0.0])
     if not error.size:
         raise FitError(
@@ -152,12 +137,20 @@ def _typical_error(arms: list[_Difference]) -> float:
     return float(np.sqrt((error**2).mean()))
 
 
-def _recovery(rows: TrainingLog, weight: FloatArray, sends: BoolArray, rest: FloatArray) -> float:
-    """What a bin of rest adds to a send's return over that of not sending, at least 0."""
+def _recovery(
+    rows: TrainingLog, weight: FloatArray, sends: BoolArray, config: DifferenceSoftmaxConfig
+) -> tuple[int | None, float]:
+    """The column of rest, and what a bin of it adds to a send over not sending, at least 0."""
+    column = next((rows.columns.index(one) for one in config.recency if one in rows.columns), None)
+    if column is None:
+        return None, 0.0
+    if config.recovery is not None:
+        return column, config.recovery
+    rest = rows.features[:, column].astype(np.float64)
     can = (rows.mask & sends).any(axis=1) & (rows.mask & ~sends).any(axis=1)
     sent = sends[rows.action]
     slopes = [_slope(_shares(weight, can & part), rest, rows.returns) for part in (sent, ~sent)]
-    return max(slopes[0] - slopes[1], 0.0)
+    return column, max(slopes[0] - slopes[1], 0.0)
 
 
 def _slope(share: FloatArray, x: FloatArray, y: FloatArray) -> float:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.bandits.action_design import ContextMoments
+from nurture_rl.bandits.linear_policy import linear_policy
 from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Rule
-from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
+from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -37,13 +38,7 @@ class LoggedChoices:
         self, maps: FloatArray, rule: Rule, floor: float, told: Mapping[str, float]
     ) -> ScoredPolicy:
         """The policy that acts on maps of [1, x~], [m, a, d + 1], by a rule."""
-        fit = {
-            "rows": float(len(self.context)),
-            "clusters": float(self.cluster.max()) + 1.0,
-            **told,
-        }
-        module = ScoredModule((self.moments.mean, self.moments.scale), [], maps, rule, floor)
-        return ScoredPolicy(self.log.catalog.hash, self.log.columns, module, fit)
+        return linear_policy(self.log, self.moments, maps, rule, floor, told)
 
 
 def logged_choices(log: TrainingLog, learner: str) -> LoggedChoices:

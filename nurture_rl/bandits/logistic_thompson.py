@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve
 
 from nurture_rl.bandits.action_design import ActionDesign, ContextMoments
+from nurture_rl.bandits.linear_policy import linear_policy
 from nurture_rl.bandits.linear_posterior import (
     LinearPosterior,
     Sample,
@@ -24,7 +25,7 @@ from nurture_rl.bandits.prior_precision import Ridges
 from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Vote
-from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
+from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -87,13 +88,7 @@ def fit_logistic_thompson(
     """
     rng = np.random.default_rng(seed)
     rows = log.take(log.choice)
-    success = (rows.returns > config.threshold).astype(np.float64)
-    if success.min() == success.max():
-        raise FitError(
-            f"expected returns above and up to the threshold {config.threshold:g}, got "
-            f"{int(success.sum())} successes in {success.size} decisions, none left over to tell "
-            "apart; choose a threshold between the returns"
-        )
+    success = _successes(rows.returns, config.threshold)
     sample = Sample(rows.features, rows.action, success, rows.code)
     moments = ContextMoments.of(rows.features)
     signs = signs_of(sample, config.multipliers, rng)
@@ -102,10 +97,7 @@ def fit_logistic_thompson(
     chance = _chance(predicted(mode.mean_map(), moments, sample))
     posterior = inflated(mode, sample, moments, success - chance, signs)
     maps = posterior.maps(posterior.coefficients(config.draws, rng)).transpose(2, 0, 1)
-    module = ScoredModule((moments.mean, moments.scale), [], maps, Vote(), config.floor)
-    fit = {
-        "rows": float(success.size),
-        "clusters": float(len(signs)),
+    told = {
         "success": float(success.mean()),
         "ridge_main": ridges.main,
         "ridge_crossed": ridges.crossed,
@@ -113,8 +105,21 @@ def fit_logistic_thompson(
         "effective_parameters": posterior.effective_parameters,
         "steps": float(steps),
     }
-    progress(0, dict(fit))
-    return ScoredPolicy(log.catalog.hash, log.columns, module, fit)
+    policy = linear_policy(rows, moments, maps, Vote(), config.floor, told)
+    progress(0, dict(policy.fit))
+    return policy
+
+
+def _successes(returns: FloatArray, threshold: float) -> FloatArray:
+    """1 where a return exceeds the threshold, else 0, [n]."""
+    success = (returns > threshold).astype(np.float64)
+    if success.min() == success.max():
+        raise FitError(
+            f"expected returns above and up to the threshold {threshold:g}, got "
+            f"{int(success.sum())} successes in {success.size} decisions, none left over to tell "
+            "apart; choose a threshold between the returns"
+        )
+    return success
 
 
 def _ridges(

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.bandits.action_design import ActionDesign, ContextMoments
+from nurture_rl.bandits.linear_policy import linear_policy
 from nurture_rl.bandits.linear_posterior import LinearPosterior, Sample, fit_posterior
 from nurture_rl.learned.choice_rules import Rule
-from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
+from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -58,9 +59,7 @@ class ReturnsFit:
             chosen: numbers of the learner, told beside those of the fit.
         """
         found = self.posterior
-        fit = {
-            "rows": float(self.log.action.size),
-            "clusters": float(self.log.code.max()) + 1.0,
+        told = {
             "ridge_main": found.ridges.main,
             "ridge_crossed": found.ridges.crossed,
             "noise": found.noise,
@@ -68,8 +67,7 @@ class ReturnsFit:
             "effective_parameters": found.effective_parameters,
             **chosen,
         }
-        module = ScoredModule((self.moments.mean, self.moments.scale), [], maps, rule, floor)
-        return ScoredPolicy(self.log.catalog.hash, self.log.columns, module, fit)
+        return linear_policy(self.log, self.moments, maps, rule, floor, told)
 
 
 def fit_returns(
