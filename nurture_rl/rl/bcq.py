@@ -22,7 +22,9 @@ from nurture_rl.rl.transitions import Transitions
 class BCQConfig(BootstrapConfig):
     """How the action values are learned and what counts as usual."""
 
-    threshold: float = 0.3  # share of the likeliest action's probability, in [0, 1]
+    # Share of the likeliest action's probability, in [0, 1]. Low, for a program that explores
+    # draws each other action a few times in a hundred at most.
+    threshold: float = 0.02
     double: bool = True  # the trained network chooses what follows, the following one values it
 
 

@@ -21,7 +21,9 @@ from nurture_rl.rl.transitions import Transitions
 class CQLConfig(DQNConfig):
     """How the action values are learned and how low the unusual ones are held."""
 
-    alpha: float = 0.1  # weight of the penalty, deviations of returns, >= 0; 0 is `dqn`
+    # Weight of the penalty, deviations of returns, >= 0; 0 is `dqn`. Small, as what one message
+    # changes is small beside the luck of a return.
+    alpha: float = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)

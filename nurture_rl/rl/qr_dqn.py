@@ -30,6 +30,7 @@ class QRDQNConfig(BootstrapConfig):
     quantiles: int = 32  # of each action; an outcome rarer than one in so many is hardly seen
     level: float = 1.0  # lowest share of outcomes judged by, in (0, 1]; 1: the mean
     kappa: float = 0.1  # errors below count by their square, deviations of returns, > 0
+    double: bool = True  # the trained network chooses what follows, the following one values it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +42,7 @@ class QuantileQ:
     following: nn.Module  # the copy that goals come from
     lowest: int  # quantiles that actions are judged by
     kappa: float
+    double: bool
 
     def quantiles(self, network: nn.Module, features: Tensor) -> Tensor:
         """Quantiles of every action, [n, a, m]."""
@@ -51,8 +53,8 @@ class QuantileQ:
         """Reward and the quantiles of the best legal action that follows, [r, m]."""
         features, legal = self.data.after(rows)
         worth = self.quantiles(self.following, features)
-        judged = worth[:, :, : self.lowest].mean(dim=2)
-        chosen = best_legal(judged, legal)
+        judged = self.quantiles(self.network, features) if self.double else worth
+        chosen = best_legal(judged[:, :, : self.lowest].mean(dim=2), legal)
         ahead = worth[torch.arange(len(rows), device=rows.device), chosen[:, 0]]
         return self.data.backed_up(rows, ahead)
 
@@ -87,8 +89,8 @@ def train_qr_dqn(
 ) -> ScoredPolicy:
     """Learn the quantiles of what every action brings, and judge it by the lowest of them.
 
-        z_i(x, a) -> quantile (i + 1/2) / m of r + discount^(bins between) z(x', a*)
-        a* = best legal action by the mean of its lowest `level` m quantiles
+        z_i(x, a) -> quantile (i + 1/2) / m of r + discount^(bins between) z-(x', a*)
+        a* = best legal action by the mean of its lowest `level` m quantiles, of z (double) or z-
 
     At level 1 that is the mean; below, the conditional value at risk: of two actions with equal
     means the one whose bad outcomes are milder is taken. It is asked anew at every decision, which
@@ -117,7 +119,7 @@ def train_qr_dqn(
     network = score_network(data, actions * m, config.hidden, luck)
     following = follower(network)
     lowest = math.ceil(config.level * m)
-    objective = QuantileQ(data, network, following, lowest, config.kappa)
+    objective = QuantileQ(data, network, following, lowest, config.kappa, config.double)
     rows = torch.arange(len(data), device=data.reward.device)
     fit = train(objective, Trainee(network, rows, following), config, luck, progress)
     layers, flat = split_network(network)

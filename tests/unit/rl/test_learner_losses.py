@@ -104,18 +104,20 @@ def test_the_policy_s_mean_worth_leaves_out_forbidden_actions() -> None:
     assert found.tolist() == pytest.approx(enumerated(mean), rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.parametrize("double", [False, True])
 @torch.no_grad()
-def test_quantiles_follow_the_legal_action_whose_lowest_are_best() -> None:
-    network = table(1, outputs=6)  # two quantiles of each action
-    network.bias[4:] += 1000.0  # of the forbidden one
-    objective = QuantileQ(DATA, network, network, lowest=1, kappa=0.1)
+def test_quantiles_follow_the_legal_action_whose_lowest_are_best(double: bool) -> None:
+    trained, following = table(1, outputs=6), table(2, outputs=6)  # two quantiles of each action
+    for one in (trained, following):
+        one.bias[4:] += 1000.0  # of the forbidden one
+    objective = QuantileQ(DATA, trained, following, lowest=1, kappa=0.1, double=double)
     found = objective.goals(ROWS)
     for quantile in range(2):
 
         def ahead(row: int, quantile: int = quantile) -> float:
-            values = scores(network, row)
-            chosen = max(legal_of(row), key=lambda action: values[2 * action])
-            return values[2 * chosen + quantile]
+            by = scores(trained if double else following, row)
+            chosen = max(legal_of(row), key=lambda action: by[2 * action])
+            return scores(following, row)[2 * chosen + quantile]
 
         expected = enumerated(ahead)
         assert found[:, quantile].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-4)
