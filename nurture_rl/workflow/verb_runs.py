@@ -26,6 +26,7 @@ from nurture_rl.wording import plural
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.judges import read_evaluated
+from nurture_rl.workflow.learners import plays_in_world
 from nurture_rl.workflow.pipeline import Pipeline, ready
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import PAGE
@@ -99,6 +100,13 @@ def _propensities(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
             "those contacts out"
         )
     return {}
+
+
+def _fit_world_to_play(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    """The world where a policy is learned by playing in it."""
+    policies = pipeline.settings.run.policies.values()
+    played = any(plays_in_world(policy.learner) for policy in policies)
+    return _fit_world(pipeline, tracked) if played else {}
 
 
 def _fit_world(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
@@ -212,7 +220,7 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     "ingest": (_ingest,),
     "fit_world": (_ingest, _fit_world),
     "gap": (_ingest, _fit_world, _gap),
-    "train": (_ingest, _fit_world, _train),
+    "train": (_ingest, _fit_world_to_play, _train),
     "evaluate": (_ingest, _propensities, _fit_world, _train, _evaluate),
     "export": (_ingest, _propensities, _fit_world, _begin, _train, _evaluate, _gap, _export),
     "pipeline": (
