@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
+from functools import cache
 from typing import Any
 
 from omegaconf import II, MISSING
@@ -62,6 +64,7 @@ class PolicyConfig:
     pessimism: float = 0.0
 
 
+@cache
 def learned_policy_settings(name: str) -> type[PolicyConfig]:
     """The settings of a policy of one learner, those of the learner under `fit`.
 
@@ -70,7 +73,13 @@ def learned_policy_settings(name: str) -> type[PolicyConfig]:
     """
     fit = field(default_factory=composable(LEARNERS[name].settings))  # type: ignore[arg-type]
     added = [("learner", str, field(default=name)), ("fit", Any, fit)]
-    return make_dataclass(f"{name}_policy", added, bases=(PolicyConfig,))
+    own = {"__reduce__": lambda self: (_again, (name, vars(self)))}
+    return make_dataclass(f"{name}_policy", added, bases=(PolicyConfig,), namespace=own)
+
+
+def _again(name: str, values: Mapping[str, Any]) -> PolicyConfig:
+    """The same settings in another process, where their class must be made first."""
+    return learned_policy_settings(name)(**values)
 
 
 @dataclass

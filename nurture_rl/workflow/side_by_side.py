@@ -21,14 +21,16 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from nurture_envs.errors import NurtureError
 from nurture_rl.progress import PROGRESS
-from nurture_rl.workflow.stages import Say
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.stages import Say
 
 Result = TypeVar("Result")
 _MOST = 4  # workers, unless more are asked for: each holds a copy of the data

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from nurture_rl.learned.choice_rules import Greedy
+from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow import learned_in_world
 from nurture_rl.workflow.learners import LEARNERS, Learner, Source
@@ -23,7 +26,9 @@ def test_ppo_is_trained_with_its_pessimism_and_not_resumed_from_another(
     worlds: list[tuple[Any, ...]] = []
     monkeypatch.setattr(learned_in_world, "learned_simulation", lambda *given: worlds.append(given))
     monkeypatch.setattr(learned_in_world, "save_scored", lambda *given: None)
-    ppo = Learner(PPOConfig, Source.WORLD, lambda *given: None)
+    module = ScoredModule((np.zeros(1), np.ones(1)), [], np.zeros((1, 2, 2)), Greedy())
+    trained = ScoredPolicy("hash", ("x",), module, {})
+    ppo = Learner(PPOConfig, Source.WORLD, lambda *given: trained)
     monkeypatch.setitem(LEARNERS, "ppo", ppo)
     workshop = Workshop(tmp_path, lambda line: None)
 

@@ -33,8 +33,8 @@ AFTER_WORLD = {"gap", "gap_page", *IN_THE_WORLD, *JUDGED}
 AFTER_LOG = {"world", "policy-linear_thompson", *AFTER_WORLD}
 ALL = {"raw", "ingest", *AFTER_LOG, *PROGRAMS}
 
-# What a stage's work runs of `nurture_rl`, beside `errors` and `workflow`. A room more is an edit
-# more that redoes the stage.
+# What a stage's work runs of `nurture_rl`, beside `decisions`, `errors` and `workflow`. A room more
+# is an edit more that redoes the stage.
 JUDGE = {"appraisal", "codec", "interchange", "learned", "logs", "ope", "policies", "progress"}
 JUDGE |= {"bandits", "simulator"}
 ROOMS = {
@@ -192,7 +192,7 @@ def test_the_same_settings_typed_in_another_way_and_later_redo_nothing(
 def test_a_stage_runs_the_rooms_it_is_known_to_run(module: str) -> None:
     reached = installed_tree().reached(f"nurture_rl.workflow.{module}")
     rooms = {name.split(".")[1] for name in reached if name.startswith("nurture_rl.")}
-    assert rooms - {"errors", "wording", "workflow"} == ROOMS[module]
+    assert rooms - {"decisions", "errors", "wording", "workflow"} == ROOMS[module]
     assert f"nurture_rl.workflow.{module}" in reached
     assert not {"nurture_rl.workflow.config", "nurture_rl.workflow.stages"} & reached
 
