@@ -3,7 +3,7 @@
 A rule reads scores [n, a, m] in float64: m of them for each action, for example one per posterior
 draw. It gives probabilities [n, a], exactly 0 where masked, rows that sum to 1.
 
-Rules that take the best action leave the next best vanishing shares, in their order. They change
+Rules that take the best action leave those behind it vanishing shares, in their order. They change
 no decision, and where a trust region does not let the best action have it all, the next best get
 the rest in turn: the best that can be done inside.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nurture_rl.errors import BundleError
 
-_SHARP = 0.01  # of the range of scores; a tenth of it behind, an action's share is e^-10
+_STEP = 40.0  # nats that an action loses for each better one; beside 1, e^-40 is lost in rounding
 _SLACK = 1e-12  # relative; equal scores may differ in their last bits, as products sum in any order
 
 
@@ -179,10 +179,8 @@ def _best(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def _ranked(scores: Tensor, mask: Tensor) -> Tensor:
-    """A softmax so sharp that the best legal action has almost all of it, [n, a]."""
-    legal = torch.where(mask, scores, torch.full_like(scores, -torch.inf))
-    best = legal.amax(dim=1, keepdim=True)
-    behind = torch.where(mask, best - scores, torch.zeros_like(scores))
-    width = torch.maximum(_SHARP * behind.amax(dim=1, keepdim=True), _SLACK * best.abs())
-    logits = -behind / width.clamp_min(1e-300)
+    """1 on the best legal action, e^-40 of it on the next best, and so on, [n, a]."""
+    slack = _SLACK * (1.0 + scores.abs())
+    ahead = mask[:, None, :] & (scores[:, None, :] > (scores + slack)[:, :, None])
+    logits = -_STEP * ahead.sum(dim=2).to(scores.dtype)
     return torch.softmax(torch.where(mask, logits, torch.full_like(logits, -torch.inf)), dim=1)

@@ -25,7 +25,7 @@ from nurture_rl.policies.policy import (
 CORE = "core"  # what descriptions of policies call the learned part
 _REACH = 10.0  # standard deviations; an outlier saturates instead of steering the network
 _UNITS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
-_CHUNK_BYTES = 8 << 20  # of the [rows, a, m] scores held at once
+_CHUNK_BYTES = 8 << 20  # of the [rows, a, m] scores, and of comparing them, held at once
 
 
 class ScoredModule(nn.Module):
@@ -150,7 +150,7 @@ class ScoredPolicy:
                 "the policy was fitted on"
             )
         probabilities = np.zeros(mask.shape)
-        step = max(1, _CHUNK_BYTES // (8 * m * n_actions))
+        step = max(1, _CHUNK_BYTES // (8 * max(m, n_actions) * n_actions))
         with torch.no_grad():
             for start in range(0, len(mask), step):
                 rows = slice(start, start + step)

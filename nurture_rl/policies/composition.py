@@ -53,11 +53,7 @@ class TrustRegion:
     explore: float  # share of decisions that follow the anchor, in [0, 1]
 
     def __post_init__(self) -> None:
-        if not self.max_ratio >= 1.0:
-            raise PolicyError(
-                f"max_ratio must be >= 1, got {self.max_ratio}; below 1 no distribution fits"
-            )
-        _require_share("explore", self.explore)
+        _require_region(self.max_ratio, self.explore)
 
     def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
         """(1 - explore) capped(policy) + explore anchor, [n, a]; see `capped`."""
@@ -84,6 +80,9 @@ class Region:
     anchor: Policy  # usually the logging policy
     max_ratio: float  # c, the largest importance ratio to the anchor, >= 1
     explore: float  # share of decisions that follow the anchor, in [0, 1]
+
+    def __post_init__(self) -> None:
+        _require_region(self.max_ratio, self.explore)
 
     def around(self, policy: Policy) -> TrustRegion:
         """The policy as it will be released."""
@@ -132,7 +131,7 @@ def capped(wanted: FloatArray, anchor: FloatArray, max_ratio: float) -> FloatArr
         left = np.maximum(1.0 - np.where(full, limit, 0.0).sum(axis=1, keepdims=True), 0.0)
         free = np.where(full, 0.0, wanted)
         total = free.sum(axis=1, keepdims=True)
-        scaled = free * np.divide(left, total, out=np.zeros_like(total), where=total > 0.0)
+        scaled = left * np.divide(free, total, out=np.zeros_like(free), where=total > 0.0)
         more = scaled > np.where(full, np.inf, limit)
         if not more.any():
             break
@@ -165,6 +164,14 @@ def with_floor(probabilities: FloatArray, mask: BoolArray, epsilon: float) -> Fl
             f"lower it to at most {1.0 / most:g}"
         )
     return np.asarray(mask * epsilon + (1.0 - legal * epsilon) * probabilities, np.float64)
+
+
+def _require_region(max_ratio: float, explore: float) -> None:
+    if not 1.0 <= max_ratio < np.inf:
+        raise PolicyError(
+            f"max_ratio must be >= 1 and finite, got {max_ratio}; below 1 no distribution fits"
+        )
+    _require_share("explore", explore)
 
 
 def _require_share(name: str, value: float) -> None:

@@ -82,7 +82,7 @@ def collect(
         if region is not None:
             log_table = held(log_table, anchor, region)
         luck = uniforms(state.keys, state.bins, _EXPLORE_STREAM, 1)[0]
-        action = choose(log_table.exp(), luck)
+        action = choose(log_table.exp() * decision.mask, luck)
         step = cursor.player.step(action)
         done = step.terminated | step.truncated
         earned = cursor.earned + discount ** state.bins.to(step.reward.dtype) * step.reward

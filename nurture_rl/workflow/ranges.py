@@ -42,13 +42,14 @@ def require_ranges(run: RunConfig) -> None:
     for name, seed in (*named, *(("simulation.seeds", one) for one in played.seeds)):
         require_seed(name, seed)
     held = 0.0 < data.held_out < 1.0
+    finite_ratio = 1.0 <= trust.max_ratio < math.inf
     enters = data.source != "reference" or data.contacts >= 10
     require_each(
         [
             ("data.held_out", data.held_out, held, "a share above 0 and below 1, such as 0.5"),
             _from("data.max_refused", data.max_refused, 0, 1, "a share from 0 to 1, such as 0.1"),
             ("data.contacts", data.contacts, enters, "10 contacts or more, such as 2000"),
-            _from("data.trust.max_ratio", trust.max_ratio, 1, math.inf, "a ratio of 1 or more"),
+            ("data.trust.max_ratio", trust.max_ratio, finite_ratio, "a finite ratio of 1 or more"),
             _from("data.trust.explore", trust.explore, 0, 1, "a share from 0 to 1"),
             _from("simulation.contacts", played.contacts, 2, math.inf, "2 or more"),
             _from("simulation.truth_contacts", played.truth_contacts, 2, math.inf, "2 or more"),

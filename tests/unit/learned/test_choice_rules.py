@@ -146,6 +146,19 @@ def test_the_best_action_must_be_usual() -> None:
     assert GreedyAmongUsual(0.3)(given, legal(1, 3))[0, 2] == 0.0
 
 
+@pytest.mark.parametrize("rule", [Greedy(), UpperBound(1.0), GreedyAmongUsual(0.0)])
+def test_a_bad_action_more_leaves_the_best_all_the_same(rule: Rule) -> None:
+    given = scores([1.0, 0.0], [0.99, 0.0], [-10.0, 0.0])
+    assert rule(given, legal(1, 3))[0].tolist() == pytest.approx([1.0, 0.0, 0.0], abs=1e-15)
+
+
+def test_the_next_best_follow_in_their_order() -> None:
+    table = Greedy()(scores([3.0], [9.0], [3.0], [1.0]), legal(1, 4))[0]
+    assert float(table[1]) == 1.0
+    assert float(table[0]) == float(table[2]) == pytest.approx(exp(-40.0))
+    assert float(table[3]) == pytest.approx(exp(-3 * 40.0))
+
+
 def test_a_trust_region_hands_what_the_best_may_not_have_to_the_next_best_in_turn() -> None:
     # Limits 0.4, 0.4, 0.8, 0.4: the best three get 0.4, 0.4 and the rest; the worst gets nothing.
     table = Greedy()(scores([5.0], [4.9], [1.0], [0.0]), legal(1, 4)).numpy()

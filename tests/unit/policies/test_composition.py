@@ -86,6 +86,17 @@ def test_where_all_that_is_wanted_is_at_its_limit_the_headroom_is_shared() -> No
     assert inside[0] == pytest.approx([0.4, 0.225, 0.375])
 
 
+def test_wishes_too_small_to_be_divided_by_get_no_more_than_is_left() -> None:
+    inside = capped(np.array([[1.0, 1e-310, 0.0]]), np.array([[0.1, 0.9, 0.0]]), 2.0)
+    assert inside[0] == pytest.approx([0.2, 0.8, 0.0])
+
+
+@pytest.mark.parametrize("ratio", [0.9, np.inf, np.nan])
+def test_a_region_that_is_none_is_refused(ratio: float) -> None:
+    with pytest.raises(PolicyError, match="max_ratio must be >= 1 and finite"):
+        Region(Table(()), ratio, 0.0)
+
+
 def test_the_trust_region_is_nearest_in_divergence() -> None:
     rng = np.random.default_rng(3)
     wanted, anchor = rng.dirichlet(np.ones(5)), rng.dirichlet(np.ones(5))
@@ -119,7 +130,7 @@ def test_a_region_goes_around_any_policy() -> None:
 
 
 def test_a_trust_region_below_ratio_one_is_refused() -> None:
-    with pytest.raises(PolicyError, match="max_ratio must be >= 1"):
+    with pytest.raises(PolicyError, match="max_ratio must be >= 1 and finite"):
         TrustRegion(Table(()), Table(()), 0.9, 0.0)
 
 

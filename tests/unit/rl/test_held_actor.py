@@ -7,10 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from nurture_envs.simulation import Simulation
 from nurture_rl.policies.composition import Region, TrustRegion
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, Spec
-from nurture_rl.rl.actor import Actor
+from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.held_actor import anchored, held
+from nurture_rl.rl.ppo import PPOConfig, _improve, prepare, train_ppo
+from nurture_rl.rl.training_rollout import begin, collect
+from tests.unit.rl.two_step_shop import SEND, TwoStepWorld, silent, two_step_shop
 
 
 class Weighted:
@@ -57,6 +61,55 @@ def gradient(logits: Tensor, anchor: Tensor, action: int, advantage: float) -> l
     return [float(one) for one in logits.grad[0]]
 
 
+class Even:
+    """Draws evenly among the legal actions."""
+
+    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
+        return np.asarray(mask / mask.sum(axis=1, keepdims=True), np.float64)
+
+    def spec(self) -> Spec:
+        return {"kind": "even"}
+
+
+NEAR_EVEN = Region(Even(), max_ratio=1.5, explore=0.1)
+
+
+def sharp_actor() -> Actor:
+    actor = Actor(2, 3, (8,), torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(actor.layers[-1].weight, std=3.0)  # type: ignore[arg-type]
+    return actor
+
+
+def test_a_rollout_is_drawn_from_the_policy_as_released_and_learned_from_as_such() -> None:
+    simulation = Simulation(TwoStepWorld(two_step_shop(2)))
+    actor = sharp_actor()
+    critic = Critic(2, (8,), torch.Generator().manual_seed(1))
+    cursor = begin(simulation, 64, 5)
+    rollout = collect(actor, critic, cursor, 2, 1.0, NEAR_EVEN)
+    released = NEAR_EVEN.around(actor.policy("abc", ("x", "y")))
+    features, mask = rollout.features.flatten(0, 1).numpy(), rollout.mask.flatten(0, 1).numpy()
+    table = released.action_probabilities(features, mask)
+    told = table[np.arange(len(table)), rollout.action.flatten().numpy()]
+    assert rollout.log_probability.exp().flatten().tolist() == pytest.approx(told, abs=1e-6)
+    batch = prepare(rollout, 1.0, 1.0, 0.95)
+    config = PPOConfig(epochs=1, minibatches=1)
+    optimizer = torch.optim.Adam(actor.parameters())
+    seen = _improve(actor, critic, optimizer, batch, config, NEAR_EVEN, torch.Generator())
+    assert seen["kl"] == pytest.approx(0.0, abs=1e-6)  # nothing has moved before the first step
+
+
+@pytest.mark.slow
+def test_what_is_learned_inside_the_region_spends_its_allowance_on_the_best() -> None:
+    simulation = Simulation(TwoStepWorld(two_step_shop(2)))
+    config = PPOConfig(iterations=30, n_contacts=512, hidden=(16,), learning_rate=1e-2)
+    policy = train_ppo(simulation, config, 0, silent, NEAR_EVEN)
+    first = NEAR_EVEN.around(policy).action_probabilities(
+        np.zeros((1, 2), np.float32), np.ones((1, 3), bool)
+    )[0]
+    most = 0.9 * 1.5 / 3 + 0.1 / 3
+    assert float(first[SEND]) == pytest.approx(most, abs=1e-3)  # the best first step, at its limit
+
+
 def test_what_is_free_learns_through_its_share_of_what_is_left() -> None:
     # Actions 2 and 3 are at their limits 0.3 and 0.1; 0.6 is left for 0 and 1, in shares 2 : 1.
     logits, anchor = one(0.2, 0.1, 0.4, 0.3)
@@ -82,3 +135,4 @@ def test_gradients_are_finite_where_only_headroom_is_left() -> None:
     anchor = torch.tensor([[0.05, 0.5, 0.3, 0.15]])
     found = gradient(logits, anchor, 1, 1.0)
     assert all(np.isfinite(found))
+    assert found == pytest.approx([0.0] * 4, abs=1e-6)  # only headroom was shared

@@ -13,6 +13,7 @@ from nurture_envs.simulation import Simulation
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig
 from nurture_rl.learned.choice_rules import Vote
 from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
+from nurture_rl.policies.policy import PolicyError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.rl.rule_search import TunedRulesConfig
 from nurture_rl.workflow import learn, learned_from_log, learned_in_world
@@ -150,3 +151,24 @@ def test_a_description_without_a_trust_region_around_its_learned_part_has_none()
     assert region is not None
     assert (region.max_ratio, region.explore) == (4.0, 0.05)
     assert dict(region.anchor.spec())["kind"] == "mixture"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"kind": "floor", "epsilon": 0.01, "policy": COMPOSED},
+        {"kind": "explore", "base": COMPOSED, "share": 0.1},
+        {**COMPOSED, "policy": {"kind": "floor", "epsilon": 0.01, "policy": CORE}},
+        {**COMPOSED, "max_ratio": 9.0, "policy": COMPOSED},
+    ],
+)
+def test_a_region_is_seen_through_what_goes_around_it_and_into_it(spec: Any) -> None:
+    region = learned_in_world.region_of(spec, wishing_shop())
+    assert region is not None
+    assert (region.max_ratio, region.explore) == (4.0, 0.05)
+
+
+def test_a_region_that_cannot_be_is_refused_before_anything_is_learned() -> None:
+    for spec in ({**COMPOSED, "max_ratio": 0.5}, {"kind": "trust_region", "policy": CORE}):
+        with pytest.raises(PolicyError, match=r"max_ratio|anchor"):
+            learned_in_world.region_of(spec, wishing_shop())
