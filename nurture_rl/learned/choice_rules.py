@@ -12,15 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import inf, isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nurture_rl.errors import BundleError
+from nurture_rl.policies.policy import PolicyError
 
 _STEP = 40.0  # nats that an action loses for each better one; beside 1, e^-40 is lost in rounding
 _SLACK = 1e-12  # relative; equal scores may differ in their last bits, as products sum in any order
+_RANGES: Mapping[str, tuple[float, float]] = {  # least and largest of each rule's number
+    "epsilon": (0.0, 1.0),
+    "gamma": (0.0, inf),
+    "temperature": (1e-300, inf),
+    "threshold": (0.0, 1.0),
+    "width": (0.0, inf),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,9 @@ class EpsilonGreedy:
     """The legal action of the highest mean score, with a share drawn evenly among the legal."""
 
     epsilon: float  # share drawn evenly, in [0, 1]
+
+    def __post_init__(self) -> None:
+        _require_numbers(self)
 
     def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
         """epsilon / k, and the rest on the best of k legal actions, [n, a]."""
@@ -78,6 +90,9 @@ class Boltzmann:
 
     temperature: float  # in the unit of the scores, > 0
 
+    def __post_init__(self) -> None:
+        _require_numbers(self)
+
     def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
         """exp(score / temperature), as shares of the legal actions, [n, a]."""
         logits = scores.mean(dim=2) / self.temperature
@@ -94,6 +109,9 @@ class InverseGap:
     """
 
     gamma: float  # per unit of the scores, >= 0; at 0 every legal action is as likely
+
+    def __post_init__(self) -> None:
+        _require_numbers(self)
 
     def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
         """Inverse gap weights, [n, a]."""
@@ -148,7 +166,13 @@ def read_rule(record: Mapping[str, Any]) -> Rule:
 
     Raises:
         BundleError: it is none of the known rules, or lacks one of its numbers.
+        PolicyError: one of its numbers is out of range.
     """
+    if not isinstance(record, Mapping):
+        raise BundleError(
+            f"expected a rule as a record of its kind and its numbers, got {record!r}; save the "
+            "policy again"
+        )
     made = _RULES.get(str(record.get("kind")))
     names = {"kind"} if made is None else {"kind", *(one.name for one in fields(made))}
     if made is None or set(record) != names:
@@ -156,7 +180,21 @@ def read_rule(record: Mapping[str, Any]) -> Rule:
             f"expected a rule of kind {', '.join(sorted(_RULES))} with its numbers, got "
             f"{dict(record)}; save the policy again"
         )
-    return made(**{name: record[name] for name in names - {"kind"}})
+    rule = made(**{name: record[name] for name in names - {"kind"}})
+    _require_numbers(rule)
+    return rule
+
+
+def _require_numbers(rule: Rule) -> None:
+    for name, value in asdict(rule).items():
+        low, high = _RANGES[name]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not isfinite(value) or not low <= value <= high:
+            upper = f" and at most {high:g}" if high < inf else ""
+            raise PolicyError(
+                f"{name} of {type(rule).__name__} must be a finite number, at least {low:g}"
+                f"{upper}, got {value!r}"
+            )
 
 
 def floored(probabilities: Tensor, mask: Tensor, floor: float) -> Tensor:
@@ -175,7 +213,8 @@ def _best(scores: Tensor, mask: Tensor) -> Tensor:
     """1 on the legal actions of the highest score along dimension 1, 0 elsewhere."""
     legal = torch.where(mask, scores, torch.full_like(scores, -torch.inf))
     best = legal.amax(dim=1, keepdim=True)
-    return (legal >= best - _SLACK * (1.0 + best.abs())).to(scores.dtype)
+    # Where every legal score is -inf, a masked one is as high.
+    return ((legal >= best - _SLACK * (1.0 + best.abs())) & mask).to(scores.dtype)
 
 
 def _ranked(scores: Tensor, mask: Tensor) -> Tensor:

@@ -61,7 +61,8 @@ class ScoredModule(nn.Module):
 
         Raises:
             ShapeError: the parts do not fit together.
-            PolicyError: the floor leaves no room, or the unit is unknown.
+            PolicyError: the floor leaves no room, the unit is unknown, a number is not finite, or
+                a scale is not above 0.
         """
         super().__init__()
         mean, scale = moments
@@ -72,15 +73,11 @@ class ScoredModule(nn.Module):
             self.register_buffer(f"weight_{index}", weight.detach().float().clone())
             self.register_buffer(f"bias_{index}", bias.detach().float().clone())
         self.depth, self.rule, self.floor, self.unit = len(layers), rule, floor, unit
-        widths = (len(mean), *(len(bias) for _, bias in layers), self.maps.shape[2] - 1)
-        fit = all(
-            tuple(weight.shape) == (after, before)
-            for (weight, _), (before, after) in zip(layers, pairwise(widths), strict=False)
-        )
-        if len(scale) != len(mean) or not fit or widths[-2] != widths[-1]:
-            raise ShapeError(
-                f"expected maps [m, a, h + 1] behind layers of widths {widths[:-1]}, got maps "
-                f"{tuple(self.maps.shape)} and scale {tuple(self.scale.shape)}"
+        self._require_shapes(layers)
+        numbers_are_finite = all(bool(part.isfinite().all()) for part in self.buffers())
+        if not numbers_are_finite or not bool((self.scale > 0.0).all()):
+            raise PolicyError(
+                "expected finite moments, layers and maps, and scales > 0; fit the policy again"
             )
         if unit not in _UNITS:
             raise PolicyError(f"expected a unit of {', '.join(_UNITS)}, got {unit!r}")
@@ -88,6 +85,20 @@ class ScoredModule(nn.Module):
             raise PolicyError(
                 f"a floor of {floor:g} on each of {self.actions} actions must lie in [0, 1] in "
                 f"all; lower it to at most {1.0 / self.actions:g}"
+            )
+
+    def _require_shapes(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
+        widths = [*self.mean.shape, *(bias.numel() for _, bias in layers)]
+        flat = self.mean.ndim == 1 and self.scale.shape == self.mean.shape
+        fit = flat and all(
+            tuple(weight.shape) == (after, before) and tuple(bias.shape) == (after,)
+            for (weight, bias), (before, after) in zip(layers, pairwise(widths), strict=True)
+        )
+        maps = tuple(self.maps.shape)
+        if not fit or len(maps) != 3 or 0 in maps or maps[2] != widths[-1] + 1:
+            raise ShapeError(
+                f"expected maps [m, a, h + 1] behind layers of widths {tuple(widths)}, got maps "
+                f"{maps}, mean {tuple(self.mean.shape)} and scale {tuple(self.scale.shape)}"
             )
 
     @property
@@ -127,7 +138,11 @@ class ScoredModule(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredPolicy:
-    """What a learner made, as a `Policy`."""
+    """What a learner made, as a `Policy`.
+
+    Raises:
+        ShapeError: not one column per feature of the module.
+    """
 
     catalog_hash: str  # of the catalogue whose order the actions follow
     columns: tuple[str, ...]  # feature columns, in order
@@ -135,11 +150,19 @@ class ScoredPolicy:
     fit: Mapping[str, float]  # what the fit saw, for reports
     name: str = CORE
 
+    def __post_init__(self) -> None:
+        if len(self.columns) != len(self.module.mean):
+            raise ShapeError(
+                f"expected {len(self.module.mean)} columns, one per feature of the module, got "
+                f"{len(self.columns)}"
+            )
+
     def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
         """The rule's distribution over the scores, [n, a].
 
         Raises:
             ShapeError: not the catalogue's actions or not the features of the training.
+            PolicyError: a feature is not finite; names the row.
             ProbabilityError: a row without any legal action.
         """
         m, n_actions, _ = self.module.maps.shape
@@ -148,6 +171,13 @@ class ScoredPolicy:
             raise ShapeError(
                 f"expected {len(self.columns)} features, got {features.shape[1]}; use the journey "
                 "the policy was fitted on"
+            )
+        good = np.isfinite(features)
+        if not good.all():
+            row, column = np.argwhere(~good)[0]
+            raise PolicyError(
+                f"row {row} has {features[row, column]} in {self.columns[column]}, expected finite "
+                "features; build them as for the training"
             )
         probabilities = np.zeros(mask.shape)
         step = max(1, _CHUNK_BYTES // (8 * max(m, n_actions) * n_actions))

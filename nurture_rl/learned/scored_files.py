@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
-from nurture_rl.errors import BundleError
+from nurture_rl.errors import BundleError, NurtureError
 from nurture_rl.learned.choice_rules import read_rule, rule_record
 from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
 from nurture_rl.logs.atomic import atomic_write_bytes
 
 _ARRAYS = "policy.safetensors"
 _RECORD = "policy.json"
+_DAMAGE = (  # what reading a damaged file may raise
+    *(OSError, SafetensorError, NurtureError),
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError),
+)
 
 
 def save_scored(policy: ScoredPolicy, folder: Path) -> None:
@@ -47,12 +56,14 @@ def load_scored(folder: Path, catalog_hash: str) -> ScoredPolicy:
         catalog_hash: hash of the catalogue in use.
 
     Raises:
-        BundleError: a file is missing or damaged, or the policy is of another catalogue.
-        ShapeError: the arrays do not fit together.
+        BundleError: a file is missing or damaged, its parts do not fit together, or the policy is
+            of another catalogue.
     """
     try:
         arrays = load((folder / _ARRAYS).read_bytes())
         record = json.loads((folder / _RECORD).read_text("utf-8"))
+        _require_kinds(record)
+        _require_arrays(arrays, record["layers"])
         depth = range(record["layers"])
         module = ScoredModule(
             (arrays["mean"].numpy(), arrays["scale"].numpy()),
@@ -69,7 +80,7 @@ def load_scored(folder: Path, catalog_hash: str) -> ScoredPolicy:
             fit=record["fit"],
             name=record["name"],
         )
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         raise BundleError(
             f"expected {_ARRAYS} and {_RECORD} of one saved policy in {folder}, got "
             f"{type(error).__name__}: {error}; save it again"
@@ -80,3 +91,29 @@ def load_scored(folder: Path, catalog_hash: str) -> ScoredPolicy:
             f"{catalog_hash}; fit it on the journey in use"
         )
     return policy
+
+
+def _require_kinds(record: Mapping[str, Any]) -> None:
+    """Refuse a record whose entries are not of the kinds that `save_scored` writes."""
+    columns, fit, layers = record["columns"], record["fit"], record["layers"]
+    right = {
+        "name": isinstance(record["name"], str),
+        "catalog_hash": isinstance(record["catalog_hash"], str),
+        "columns": isinstance(columns, list) and all(isinstance(one, str) for one in columns),
+        "layers": type(layers) is int and layers >= 0,
+        "floor": type(record["floor"]) in (int, float) and isfinite(record["floor"]),
+        "unit": isinstance(record["unit"], str),
+        "fit": isinstance(fit, dict) and all(type(one) in (int, float) for one in fit.values()),
+    }
+    for name in (name for name, fits in right.items() if not fits):
+        raise ValueError(f"{name} is {record[name]!r}")
+
+
+def _require_arrays(arrays: Mapping[str, Tensor], layers: int) -> None:
+    """Refuse arrays other than those that `save_scored` writes for so many layers."""
+    if len(arrays) != 3 + 2 * layers:
+        raise ValueError(f"arrays {', '.join(sorted(arrays))} with {layers} layers")
+    for name, value in arrays.items():
+        wanted = torch.float64 if name in ("mean", "scale", "maps") else torch.float32
+        if value.dtype != wanted:
+            raise ValueError(f"{name} holds {value.dtype}, not {wanted}")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.errors import ActionError, FitError, ShapeError
+from nurture_rl.errors import ActionError, FitError, LogError, PropensityError, ShapeError
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, IntArray, require_batch
 
 Progress = Callable[[int, dict[str, float]], None]  # step of the training, its numbers
@@ -20,9 +20,12 @@ class TrainingLog:
     """Finished episodes of the training contacts, sorted by episode, then step.
 
     Raises:
-        ShapeError: the arrays do not fit together.
+        ShapeError: the arrays do not fit together, or numbers that count are not integers.
         ActionError: a logged action is not in the catalogue or was not legal.
-        FitError: there is no row, no row has a choice, or a number is not finite.
+        LogError: an episode's rows are apart or its steps do not increase.
+        PropensityError: a propensity is outside (0, 1].
+        FitError: there is no row, no row has a choice, a number is not finite, or the discount is
+            outside [0, 1].
     """
 
     catalog: ActionCatalog  # the journey's actions
@@ -45,6 +48,12 @@ class TrainingLog:
                 raise ShapeError(
                     f"expected {name} [{n}], one per row, got {getattr(self, name).shape}"
                 )
+        for name in ("action", "episode", "step", "cluster"):
+            if getattr(self, name).dtype.kind not in "iu":
+                raise ShapeError(
+                    f"expected {name} of integers, got {getattr(self, name).dtype}; number its "
+                    "values first"
+                )
         require_batch(self.features, self.mask, len(self.catalog))
         if self.features.shape != (n, len(self.columns)):
             raise ShapeError(
@@ -52,6 +61,7 @@ class TrainingLog:
             )
         self._require_logged_legally()
         self._require_finite()
+        self._require_episodes()
         if not self.choice.any():
             raise FitError("expected decisions with a choice, every row has one legal action only")
 
@@ -66,7 +76,7 @@ class TrainingLog:
         return np.unique(self.cluster, return_inverse=True)[1].astype(np.int64)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> TrainingLog:
-        """Some of the rows."""
+        """Some of the rows, in the order of the log."""
         constant = {name: getattr(self, name) for name in ("catalog", "columns", "discount")}
         parts = {name: getattr(self, name)[rows] for name in self.__slots__ if name not in constant}
         return TrainingLog(**constant, **parts)
@@ -101,4 +111,28 @@ class TrainingLog:
             raise FitError(
                 f"row {int((~good).argmax())} has a feature, reward or return that is not finite; "
                 "leave out decisions whose outcome has not matured"
+            )
+        wrong = (self.propensity <= 0.0) | (self.propensity > 1.0)  # NaN passes
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise PropensityError(
+                f"row {row} has propensity {self.propensity[row]:g}, expected more than 0 and at "
+                "most 1, or NaN where the log does not tell it"
+            )
+        if not 0.0 <= self.discount <= 1.0:
+            raise FitError(f"expected a discount in [0, 1], got {self.discount}")
+
+    def _require_episodes(self) -> None:
+        same = self.episode[1:] == self.episode[:-1]
+        starts = self.episode[np.append(True, ~same)]
+        if np.unique(starts).size != starts.size:
+            raise LogError(
+                "the rows of an episode must be next to each other; sort by episode, step"
+            )
+        back = same & (self.step[1:] <= self.step[:-1])
+        if back.any():
+            row = int(back.argmax()) + 1
+            raise LogError(
+                f"row {row} has step {self.step[row]} after step {self.step[row - 1]} of its own "
+                "episode; sort by episode, step"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import erf, exp, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from nurture_rl.learned.choice_rules import (
     rule_record,
 )
 from nurture_rl.policies.composition import capped
-from nurture_rl.policies.policy import check_probabilities
+from nurture_rl.policies.policy import PolicyError, check_probabilities
 
 RULES: list[Rule] = [
     Vote(),
@@ -80,6 +81,37 @@ def test_a_record_that_is_no_rule_is_refused(record: dict[str, object]) -> None:
         read_rule(record)
 
 
+@pytest.mark.parametrize("record", ["greedy", None, ["vote"], 3])
+def test_what_is_no_record_at_all_is_refused(record: Any) -> None:
+    with pytest.raises(BundleError, match="expected a rule as a record"):
+        read_rule(record)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -1.0, True, "a", None])
+@pytest.mark.parametrize(
+    "kind, name",
+    [
+        ("epsilon_greedy", "epsilon"),
+        ("upper_bound", "width"),
+        ("boltzmann", "temperature"),
+        ("inverse_gap", "gamma"),
+        ("greedy_among_usual", "threshold"),
+    ],
+)
+def test_numbers_that_no_rule_can_act_on_are_refused(kind: str, name: str, wrong: Any) -> None:
+    with pytest.raises(PolicyError, match=f"{name} of .* must be a finite number"):
+        read_rule({"kind": kind, name: wrong})
+
+
+def test_a_rule_is_not_made_of_numbers_out_of_range() -> None:
+    with pytest.raises(PolicyError, match="epsilon of EpsilonGreedy .* at most 1, got 2"):
+        EpsilonGreedy(2.0)
+    with pytest.raises(PolicyError, match="temperature of Boltzmann"):
+        Boltzmann(0.0)
+    with pytest.raises(PolicyError, match="gamma of InverseGap"):
+        InverseGap(-1.0)
+
+
 def test_votes_are_counted_by_hand() -> None:
     draws = scores([1.0, 4.0, 0.0, 2.0], [3.0, 1.0, -1.0, 9.0])
     assert Vote()(draws, legal(1, 2)).tolist() == [[0.5, 0.5]]
@@ -108,6 +140,12 @@ def test_scores_that_differ_in_their_last_bits_are_ties_in_any_unit(
 
 def test_ties_are_split_evenly_among_the_legal() -> None:
     given = scores([0.0] * 4, [0.0] * 4, [5.0] * 4)
+    mask = torch.tensor([[True, True, False]])
+    assert Vote()(given, mask).tolist() == [[0.5, 0.5, 0.0]]
+
+
+def test_a_masked_action_gets_no_vote_where_every_legal_score_is_minus_infinity() -> None:
+    given = scores([-np.inf], [-np.inf], [5.0])
     mask = torch.tensor([[True, True, False]])
     assert Vote()(given, mask).tolist() == [[0.5, 0.5, 0.0]]
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
+from torch import Tensor
 
 from nurture_rl.errors import BundleError, ProbabilityError, ShapeError
 from nurture_rl.learned import scored
@@ -130,6 +135,75 @@ def test_a_damaged_policy_is_refused(tmp_path: Path, name: str) -> None:
         load_scored(tmp_path, "abc")
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"rule": rule} for rule in ("greedy", None, [], {"kind": "boltzmann"})),
+        *({"rule": {"kind": "boltzmann", "temperature": value}} for value in (0, NAN, 10**400)),
+        *({"rule": {"kind": "epsilon_greedy", "epsilon": value}} for value in ("a", 2)),
+        *({"floor": value} for value in (1, NAN, True, "0", 10**400)),
+        *({"unit": value} for value in ("sine", None)),
+        *({"layers": value} for value in (-1, 1, 3, 10**12, True, 2.0, None)),
+        *({"columns": value} for value in ("xyz", ["x", "y"], ["x", "y", "z", "w"], [1, 2, 3])),
+        *({"fit": value} for value in (None, [], {"rows": "many"})),
+        *({"name": 3}, {"catalog_hash": None}),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("policy", [network(), linear(np.ones((3, 4, 4)))], ids=["net", "linear"])
+def test_a_record_that_was_altered_is_refused(
+    policy: ScoredPolicy, changed: dict[str, Any], tmp_path: Path
+) -> None:
+    save_scored(policy, tmp_path)
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    with pytest.raises(BundleError, match="save it again"):
+        load_scored(tmp_path, "abc")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "null", "3"])
+def test_a_record_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
+    save_scored(network(), tmp_path)
+    (tmp_path / "policy.json").write_text(text)
+    with pytest.raises(BundleError, match="save it again"):
+        load_scored(tmp_path, "abc")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"maps": torch.zeros(4, 7, dtype=torch.float64)},
+        {"maps": torch.zeros(0, 4, 7, dtype=torch.float64)},
+        {"maps": torch.full((1, 4, 7), NAN, dtype=torch.float64)},
+        {"maps": torch.zeros(1, 4, 7, dtype=torch.int64)},
+        {"mean": torch.zeros(3, 1, dtype=torch.float64)},
+        {"mean": torch.tensor(0.0, dtype=torch.float64)},
+        {"scale": torch.zeros(3, dtype=torch.float64)},
+        {"weight_0": torch.full((8, 3), NAN)},
+        {"bias_0": torch.zeros(8, 1)},
+        {"weight_9": torch.zeros(8, 3)},
+    ],
+    ids=lambda changed: f"{[(name, *value.shape) for name, value in changed.items()]}",
+)
+def test_arrays_that_were_altered_are_refused(changed: dict[str, Tensor], tmp_path: Path) -> None:
+    save_scored(network(), tmp_path)
+    path = tmp_path / "policy.safetensors"
+    path.write_bytes(save({**load(path.read_bytes()), **changed}))
+    with pytest.raises(BundleError, match="save it again"):
+        load_scored(tmp_path, "abc")
+
+
+@pytest.mark.parametrize("wrong", [NAN, np.inf, -np.inf])
+def test_a_feature_that_is_not_finite_is_refused(wrong: float) -> None:
+    features = contexts()
+    features[1, 2] = wrong
+    with pytest.raises(PolicyError, match=rf"row 1 has {wrong} in z, expected finite"):
+        network().action_probabilities(features, MASK)
+
+
 def test_contexts_of_another_journey_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"mask \[n, 4\]"):
         network().action_probabilities(contexts(), MASK[:, :2])
@@ -148,5 +222,15 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     layer = (torch.zeros(2, 5), torch.zeros(2))
     with pytest.raises(ShapeError, match="layers of widths"):
         ScoredModule((np.zeros(3), np.ones(3)), [layer], maps, Greedy())
+    with pytest.raises(ShapeError, match=r"maps \(0, 2, 3\)"):
+        ScoredModule((np.zeros(2), np.ones(2)), [], maps[:0], Greedy())
+    with pytest.raises(ShapeError, match=r"maps \(2, 3\)"):
+        ScoredModule((np.zeros(2), np.ones(2)), [], maps[0], Greedy())
+    with pytest.raises(PolicyError, match="scales > 0"):
+        ScoredModule((np.zeros(2), np.array([1.0, 0.0])), [], maps, Greedy())
+    with pytest.raises(PolicyError, match="expected finite"):
+        ScoredModule((np.zeros(2), np.ones(2)), [], maps + NAN, Greedy())
+    with pytest.raises(ShapeError, match="expected 3 columns"):
+        replace(network(), columns=("x", "y"))
     with pytest.raises(PolicyError, match=r"at most 0\.5"):
         ScoredModule((np.zeros(2), np.ones(2)), [], maps, Boltzmann(1.0), floor=0.6)

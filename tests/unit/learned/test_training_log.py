@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.errors import ActionError, FitError, ShapeError
+from nurture_rl.errors import ActionError, FitError, LogError, PropensityError, ShapeError
 from nurture_rl.learned.training_log import TrainingLog
 from tests.unit.policies.planted_journeys import INBOUND
 
@@ -81,6 +81,44 @@ def test_rows_that_cannot_be_learned_from_are_refused() -> None:
         log(mask=np.eye(A, dtype=bool)[good.action])
     with pytest.raises(FitError, match="got none"):
         good.take(np.zeros(20, bool))
+
+
+def test_rows_of_one_episode_stand_together_in_order() -> None:
+    good = log()
+    with pytest.raises(LogError, match="next to each other"):
+        log(episode=np.roll(good.episode, 1))
+    for later in (1, 0):
+        step = good.step.copy()
+        step[6:8] = (later, 0)
+        with pytest.raises(LogError, match=rf"row 7 has step 0 after step {later} of its own"):
+            log(step=step)
+    falling = np.where(good.step == 0, 1, 0).astype(np.uint8)
+    with pytest.raises(LogError, match="row 1 has step 0 after step 1"):
+        log(step=falling)
+    assert log(episode=good.episode[::-1].copy()).episode[0] == 9  # in any order of episodes
+
+
+@pytest.mark.parametrize("name", ["action", "episode", "step", "cluster"])
+@pytest.mark.parametrize("value", [1.0, np.nan])
+def test_counts_are_integers(name: str, value: float) -> None:
+    with pytest.raises(ShapeError, match=f"expected {name} of integers, got float64"):
+        log(**{name: np.full(20, value)})
+
+
+@pytest.mark.parametrize("discount", [-0.1, 1.1, np.nan])
+def test_a_discount_lies_between_0_and_1(discount: float) -> None:
+    with pytest.raises(FitError, match=r"discount in \[0, 1\]"):
+        log(discount=discount)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -0.5, 1.01, np.inf])
+def test_a_propensity_is_a_probability_or_unknown(wrong: float) -> None:
+    propensity = np.full(20, np.nan)
+    propensity[3:] = 1.0
+    assert log(propensity=propensity).propensity[3] == 1.0
+    propensity[4] = wrong
+    with pytest.raises(PropensityError, match="row 4 has propensity"):
+        log(propensity=propensity)
 
 
 @pytest.mark.parametrize("name", ["cluster", "returns", "propensity", "step"])
