@@ -11,9 +11,9 @@ from scipy.linalg import cho_factor, cho_solve
 from nurture_rl.bandits.linear_posterior import prior_precision
 from nurture_rl.bandits.linear_statistics import Equations, LinearStatistics
 from nurture_rl.bandits.returns_fit import ReturnsFit, fit_returns
-from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.learned.choice_rules import Vote
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -74,12 +74,28 @@ def fit_bootstrapped_thompson(
     return policy
 
 
+def _weights(contacts: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """How often each contact counts in one model, [contacts].
+
+    Drawn again while fewer than two contacts count, which happens where there are few: such a
+    model would know no returns to compare.
+
+    Args:
+        contacts: 2 or more, or the drawing never ends.
+        rng: draws the weights.
+    """
+    weight = rng.poisson(1.0, contacts)
+    while np.count_nonzero(weight) < 2:
+        weight = rng.poisson(1.0, contacts)
+    return weight
+
+
 def _resampled(fit: ReturnsFit, rng: np.random.Generator) -> FloatArray:
     """The maps of one model, [a, d + 1]."""
     rows, whole = fit.log, fit.posterior.equations
     precision = prior_precision(whole, fit.posterior.ridges)
     prior = rng.standard_normal(precision.size) * np.sqrt(fit.posterior.noise / precision)
-    weight = rng.poisson(1.0, int(rows.code.max()) + 1)[rows.code].astype(np.float64)
+    weight = _weights(int(rows.code.max()) + 1, rng)[rows.code].astype(np.float64)
     sums = LinearStatistics.none(fit.moments, len(rows.catalog))
     sums.add(rows.features, rows.action, rows.returns, weight)
     drawn = Equations.of(sums, whole.design)

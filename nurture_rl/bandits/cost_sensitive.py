@@ -12,9 +12,9 @@ from nurture_rl.bandits.dr_scores import dr_scores
 from nurture_rl.bandits.linear_posterior import chosen_ridges, diagonal
 from nurture_rl.bandits.linear_statistics import Equations, LinearStatistics
 from nurture_rl.bandits.logged_choices import logged_choices
-from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.learned.choice_rules import Greedy
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from nurture_rl.bandits.action_design import ContextMoments
 from nurture_rl.bandits.linear_policy import linear_policy
 from nurture_rl.bandits.logged_choices import require_enough
-from nurture_rl.bandits.setting_ranges import LEAST, require_settings
 from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import LEAST, require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]

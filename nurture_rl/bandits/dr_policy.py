@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from nurture_rl.bandits.dr_scores import dr_scores
 from nurture_rl.bandits.logged_choices import logged_choices
-from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.bandits.shrink_choice import searched
 from nurture_rl.bandits.softmax_search import SoftmaxFamily, shared_basis
 from nurture_rl.bandits.weighted_value import plain_mean
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -41,7 +41,6 @@ class DRPolicyConfig:
             clip=(1.0, inf),
             caution=(0.0, inf),
             shrink=(0.0, inf),
-            iterations=(1, inf),
             folds=(2, inf),
         )
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.bandits.logged_choices import LoggedChoices, logged_choices
-from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.bandits.shrink_choice import searched
 from nurture_rl.bandits.softmax_search import Gains, SoftmaxFamily, shared_basis
 from nurture_rl.bandits.weighted_value import self_normalised
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -33,9 +33,7 @@ class IPWPolicyConfig:
     floor: float = 0.002  # least probability of a legal action
 
     def __post_init__(self) -> None:
-        require_settings(
-            self, clip=(1.0, inf), caution=(0.0, inf), shrink=(0.0, inf), iterations=(1, inf)
-        )
+        require_settings(self, clip=(1.0, inf), caution=(0.0, inf), shrink=(0.0, inf))
 
 
 def fit_ipw_policy(

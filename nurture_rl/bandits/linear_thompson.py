@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nurture_rl.bandits.returns_fit import fit_returns
-from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.learned.choice_rules import Vote
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 

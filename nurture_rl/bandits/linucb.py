@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.bandits.returns_fit import ReturnsFit, fit_returns
-from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.learned.choice_rules import UpperBound
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]

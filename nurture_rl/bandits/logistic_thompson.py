@@ -22,10 +22,10 @@ from nurture_rl.bandits.linear_posterior import (
 )
 from nurture_rl.bandits.linear_statistics import Equations, LinearStatistics
 from nurture_rl.bandits.prior_precision import Ridges
-from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Vote
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from nurture_envs.actions import Action, ActionCatalog
 from nurture_rl.bandits.ipw_policy import IPWPolicyConfig, weighted_policy
 from nurture_rl.bandits.logged_choices import LoggedChoices, logged_choices
-from nurture_rl.bandits.setting_ranges import require_settings
 from nurture_rl.bandits.softmax_search import SoftmaxFamily, shared_basis
 from nurture_rl.errors import FitError
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -37,9 +37,7 @@ class MIPSPolicyConfig:
     floor: float = 0.002  # least probability of a legal action
 
     def __post_init__(self) -> None:
-        require_settings(
-            self, clip=(1.0, inf), caution=(0.0, inf), shrink=(0.0, inf), iterations=(1, inf)
-        )
+        require_settings(self, clip=(1.0, inf), caution=(0.0, inf), shrink=(0.0, inf))
         if self.by not in FACTORS:
             raise FitError(f"by of MIPSPolicy must be one of {', '.join(FACTORS)}, got {self.by!r}")
 

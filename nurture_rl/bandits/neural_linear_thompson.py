@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from nurture_rl.bandits.action_design import ActionDesign, ContextMoments
 from nurture_rl.bandits.linear_posterior import Sample, fit_posterior
-from nurture_rl.bandits.setting_ranges import LEAST, require_settings
-from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Vote
 from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_layers, require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -45,17 +44,10 @@ class NeuralLinearThompsonConfig:
     def __post_init__(self) -> None:
         require_settings(
             self,
-            epochs=(1, inf),
             patience=(1, inf),
-            batch=(1, inf),
-            learning_rate=(LEAST, inf),
             weight_decay=(0.0, inf),
         )
-        if not self.hidden or min(self.hidden) < 1:
-            raise FitError(
-                f"hidden of NeuralLinearThompson must be one layer or more of 1 unit or more, "
-                f"got {list(self.hidden)}"
-            )
+        require_layers(self)
 
 
 def fit_neural_linear_thompson(

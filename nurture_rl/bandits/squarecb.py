@@ -8,9 +8,9 @@ from math import inf, sqrt
 import numpy as np
 
 from nurture_rl.bandits.returns_fit import fit_returns
-from nurture_rl.bandits.setting_ranges import LEAST, require_settings
 from nurture_rl.learned.choice_rules import InverseGap
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import LEAST, require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 

@@ -70,7 +70,7 @@ def train_bc(log: TrainingLog, config: BCConfig, seed: int, progress: Progress) 
         (`held_out_loss`, nats) and the `temperature`.
 
     Raises:
-        FitError: settings out of range, or the training diverges.
+        FitError: the training diverges.
 
     Source: Guo et al. (2017), On Calibration of Modern Neural Networks, for the temperature.
     """
@@ -123,6 +123,11 @@ def imitation_weights(advantage: Tensor, free: Tensor, temperature: float) -> Te
         advantage: of the logged action, [n].
         free: rows with a choice, which tell the deviation, [n] bool.
         temperature: in those deviations, > 0.
+
+    Returns:
+        1 everywhere with fewer than two rows that have a choice: they tell no deviation.
     """
+    if int(free.sum()) < 2:
+        return torch.ones_like(advantage)
     spread = advantage[free].std(correction=0).clamp_min(1e-12)
     return (advantage / (temperature * spread)).exp().clamp(max=_MOST)

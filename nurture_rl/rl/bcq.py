@@ -13,7 +13,7 @@ from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.bc import Cloning, clone
 from nurture_rl.rl.dqn import QLearning, learn_values, value_network
 from nurture_rl.rl.masking import log_probabilities
-from nurture_rl.rl.offline_training import BootstrapConfig, follower, in_tiles, later, require
+from nurture_rl.rl.offline_training import BootstrapConfig, follower, in_tiles, later
 from nurture_rl.rl.scored_networks import policy_of, score_network, side_by_side
 from nurture_rl.rl.transitions import Transitions
 
@@ -26,6 +26,9 @@ class BCQConfig(BootstrapConfig):
     # draws each other action a few times in a hundred at most.
     threshold: float = 0.02
     double: bool = True  # the trained network chooses what follows, the following one values it
+
+    def __post_init__(self) -> None:
+        self.require(threshold=(0.0, 1.0))
 
 
 def train_bcq(log: TrainingLog, config: BCQConfig, seed: int, progress: Progress) -> ScoredPolicy:
@@ -50,12 +53,10 @@ def train_bcq(log: TrainingLog, config: BCQConfig, seed: int, progress: Progress
         journey's unit; its `fit` tells the mean number of `usual` actions where there is a choice.
 
     Raises:
-        FitError: settings out of range, or the training diverges.
+        FitError: the training diverges.
 
     Source: Fujimoto et al. (2019), Benchmarking Batch Deep Reinforcement Learning Algorithms.
     """
-    named = "threshold", config.threshold
-    require(0.0 <= config.threshold <= 1.0, *named, "a share from 0 to 1")
     luck = torch.Generator().manual_seed(seed)
     data = Transitions.of(log, config.device)
     logits = score_network(data, data.shape[1], config.hidden, luck)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.dqn import DQNConfig, QLearning, in_units, learn_values, value_network
 from nurture_rl.rl.masking import log_sum_exp
-from nurture_rl.rl.offline_training import follower, require
+from nurture_rl.rl.offline_training import follower
 from nurture_rl.rl.scored_networks import policy_of
 from nurture_rl.rl.transitions import Transitions
 
@@ -24,6 +25,9 @@ class CQLConfig(DQNConfig):
     # Weight of the penalty, deviations of returns, >= 0; 0 is `dqn`. Small, as what one message
     # changes is small beside the luck of a return.
     alpha: float = 0.02
+
+    def __post_init__(self) -> None:
+        self.require(alpha=(0.0, inf))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,11 +65,10 @@ def train_cql(log: TrainingLog, config: CQLConfig, seed: int, progress: Progress
         The policy that takes the best legal action; its scores are in the journey's unit.
 
     Raises:
-        FitError: settings out of range, or the training diverges.
+        FitError: the training diverges.
 
     Source: Kumar et al. (2020), Conservative Q-Learning for Offline Reinforcement Learning, CQL(H).
     """
-    require(config.alpha >= 0.0, "alpha", config.alpha, "0 or more")
     luck = torch.Generator().manual_seed(seed)
     data = Transitions.of(log, config.device)
     network = value_network(data, config.hidden, config.dueling, luck)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor, nn
 
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import LEAST
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.bc import imitation_weights
 from nurture_rl.rl.masking import log_probabilities, mean_over
@@ -16,7 +18,6 @@ from nurture_rl.rl.offline_training import (
     BootstrapConfig,
     Trainee,
     follower,
-    require,
     train,
 )
 from nurture_rl.rl.scored_networks import folded, policy_of, score_network
@@ -30,6 +31,9 @@ class CRRConfig(BootstrapConfig):
     # Advantage that is imitated e times as much, deviations of advantages, > 0; null: what is
     # better than the policy's average is imitated once, the rest not at all.
     temperature: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        self.require(temperature=(LEAST, inf))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,13 +98,10 @@ def train_crr(log: TrainingLog, config: CRRConfig, seed: int, progress: Progress
         The policy, which draws by its probabilities.
 
     Raises:
-        FitError: settings out of range, or the training diverges.
+        FitError: the training diverges.
 
     Source: Wang et al. (2020), Critic Regularized Regression.
     """
-    temperature = config.temperature
-    if temperature is not None:
-        require(temperature > 0.0, "temperature", temperature, "null or more than 0")
     luck = torch.Generator().manual_seed(seed)
     data = Transitions.of(log, config.device)
     names, actions = ("critic", "actor"), data.shape[1]
@@ -108,7 +109,7 @@ def train_crr(log: TrainingLog, config: CRRConfig, seed: int, progress: Progress
         {name: score_network(data, actions, config.hidden, luck) for name in names}
     )
     following = follower(networks)
-    objective = Regression(data, networks, following, temperature)
+    objective = Regression(data, networks, following, config.temperature)
     rows = torch.arange(len(data), device=data.reward.device)
     fit = train(objective, Trainee(networks, rows, following), config, luck, progress)
     return policy_of(log, data, folded(networks["actor"]), Boltzmann(1.0), fit)

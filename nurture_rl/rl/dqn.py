@@ -74,7 +74,7 @@ def train_dqn(log: TrainingLog, config: DQNConfig, seed: int, progress: Progress
         The policy that takes the best legal action; its scores are in the journey's unit.
 
     Raises:
-        FitError: settings out of range, or the training diverges.
+        FitError: the training diverges.
 
     Source: Mnih et al. (2015), Human-level control through deep reinforcement learning; van
         Hasselt et al. (2016), Deep Reinforcement Learning with Double Q-learning.

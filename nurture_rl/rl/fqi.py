@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Greedy
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.dqn import QLearning, in_units, learn_values, value_network
 from nurture_rl.rl.masking import legal_only
-from nurture_rl.rl.offline_training import BootstrapConfig, follower, require
+from nurture_rl.rl.offline_training import DIVERGED, BootstrapConfig, follower
 from nurture_rl.rl.scored_networks import policy_of
 from nurture_rl.rl.transitions import Transitions
 
@@ -32,6 +34,9 @@ class FQIConfig:
     batch: int = 256  # decisions per gradient step of a network
     learning_rate: float = 1e-3  # of Adam; falls to 0 over the second half of the rounds
     device: str = "cpu"  # or "cuda"
+
+    def __post_init__(self) -> None:
+        require_settings(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,15 +96,13 @@ def train_fqi(log: TrainingLog, config: FQIConfig, seed: int, progress: Progress
         The policy that takes the best legal action; its scores are in the journey's unit.
 
     Raises:
-        FitError: settings out of range, or the values diverge.
+        FitError: the values diverge.
 
     Source: Ernst, Geurts & Wehenkel (2005), Tree-Based Batch Mode Reinforcement Learning;
         Riedmiller (2005), Neural Fitted Q Iteration.
     """
     enough = longest(log) * (2 if config.hidden else 1)
     rounds = enough if config.iterations is None else config.iterations
-    require(rounds >= 1, "iterations", rounds, "null, or 1 or more")
-    require(config.ridge > 0.0, "ridge", config.ridge, "more than 0")
     if not config.hidden:
         data = Transitions.of(log, config.device, reach=math.inf)  # linear policies cut nothing
         maps, error = _linear(data, rounds, config.ridge, progress)
@@ -138,11 +141,21 @@ def _linear(
     for round_ in range(rounds):
         if round_:
             goals = goals_of_linear(data, maps)
+        _require_sound(float(goals.var(correction=0)), round_, rounds)
         maps = regressions.fit(goals)
         fitted = (regressions.z * maps[data.action[:, 0]]).sum(dim=1)
         error = float(((goals - fitted) ** 2).mean())
         progress(round_, {"loss": error})
     return maps, error
+
+
+def _require_sound(spread: float, round_: int, rounds: int) -> None:
+    if not spread < DIVERGED:  # also when it is no number
+        raise FitError(
+            f"the goals of round {round_ + 1} of {rounds} vary by {spread:g} squared deviations of "
+            f"returns, expected less than {DIVERGED:g}: the values diverge; set fewer iterations "
+            "or a larger ridge, or take cql or bcq, which hold what the log never shows"
+        )
 
 
 def goals_of_linear(data: Transitions, maps: Tensor) -> Tensor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor, nn
 
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import LEAST
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.bc import Cloning, clone, imitation_weights
 from nurture_rl.rl.offline_training import (
@@ -17,7 +19,6 @@ from nurture_rl.rl.offline_training import (
     follower,
     in_tiles,
     later,
-    require,
     train,
 )
 from nurture_rl.rl.scored_networks import folded, policy_of, score_network
@@ -28,8 +29,12 @@ from nurture_rl.rl.transitions import Transitions
 class IQLConfig(BootstrapConfig):
     """How values are learned and how sharply the policy follows them."""
 
-    expectile: float = 0.8  # of what the logged actions are worth here, in [0.5, 1); 0.5: the mean
+    # Of what the logged actions are worth here, in [0.5, 0.999]; 0.5: the mean.
+    expectile: float = 0.8
     temperature: float = 1.0  # advantage that is imitated e times as much, deviations of advantages
+
+    def __post_init__(self) -> None:
+        self.require(expectile=(0.5, 0.999), temperature=(LEAST, inf))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,13 +97,10 @@ def train_iql(log: TrainingLog, config: IQLConfig, seed: int, progress: Progress
         The policy, which draws by its probabilities.
 
     Raises:
-        FitError: settings out of range, or the training diverges.
+        FitError: the training diverges.
 
     Source: Kostrikov et al. (2022), Offline Reinforcement Learning with Implicit Q-Learning.
     """
-    named = "expectile", config.expectile
-    require(0.5 <= config.expectile < 1.0, *named, "a share from 0.5 to below 1")
-    require(config.temperature > 0.0, "temperature", config.temperature, "more than 0")
     luck = torch.Generator().manual_seed(seed)
     data = Transitions.of(log, config.device)
     values = nn.ModuleDict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -12,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from nurture_rl.errors import FitError
+from nurture_rl.learned.setting_ranges import LEAST, require_layers, require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 Networks = TypeVar("Networks", bound=nn.Module)
 _TILE = 1024  # rows that go through a CPU's layers together: they stay in its cache
 _WIDE = 65_536  # the same on other devices, which need much to do at once
-_DIVERGED = 1e8  # squared deviations of returns; a loss beyond is no longer about the log
+DIVERGED = 1e8  # squared deviations of returns; a loss beyond is no longer about the log
 _LEAST_CLUSTERS = 10  # fewer are too few to keep some aside
 _JUDGED = 8192  # rows that a look judges by at most
 
@@ -32,6 +34,21 @@ class NetworkConfig:
     learning_rate: float = 1e-3  # of Adam; falls to 0 over the second half of the steps
     refresh: int = 50  # gradient steps between looks, at which goals are worked out anew
     device: str = "cpu"  # or "cuda"
+
+    def __post_init__(self) -> None:
+        self.require()
+
+    def require(self, **ranges: tuple[float, float]) -> None:
+        """Guard the settings.
+
+        Args:
+            ranges: least and largest value of a learner's own numbers.
+
+        Raises:
+            FitError: names the first setting out of its range.
+        """
+        require_settings(self, refresh=(1, inf), follow=(LEAST, 1.0), **ranges)
+        require_layers(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +111,8 @@ def train(
         Gradient steps taken, and the last loss; the least held-out loss where there is one.
 
     Raises:
-        FitError: a setting is out of range, or the loss is not finite or grows beyond all bounds.
+        FitError: the loss is not finite or grows beyond all bounds.
     """
-    require_settings(config)
     parameters = list(trainee.networks.parameters())
     optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
     best, least, calm = _weights(parameters), float("inf"), 0
@@ -188,32 +204,6 @@ def apart(log: TrainingLog, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     return learned, judged
 
 
-def require_settings(config: NetworkConfig) -> None:
-    """Guard the settings of a network.
-
-    Raises:
-        FitError: one is out of range.
-    """
-    counts = (config.steps, config.batch, config.refresh, *config.hidden)
-    follow = config.follow if isinstance(config, BootstrapConfig) else 1.0
-    sound = min(counts) >= 1 and config.hidden and config.learning_rate > 0.0
-    if not sound or not 0.0 < follow <= 1.0:
-        raise FitError(
-            "steps, batch, refresh and hidden units must be at least 1, with one hidden layer or "
-            f"more, the learning rate positive and follow in (0, 1], got {config}"
-        )
-
-
-def require(good: bool, name: str, value: float, expected: str) -> None:
-    """Guard one setting of a learner.
-
-    Raises:
-        FitError: it is not good; names it, what was expected and what came.
-    """
-    if not good:
-        raise FitError(f"{name}: expected {expected}, got {value:g}")
-
-
 def later(progress: Progress, config: NetworkConfig) -> Progress:
     """The progress of a second training, its looks numbered behind those of the first."""
     looks = -(-config.steps // config.refresh)
@@ -221,10 +211,10 @@ def later(progress: Progress, config: NetworkConfig) -> Progress:
 
 
 def _require_sound(loss: float, taken: int, steps: int) -> None:
-    if not loss < _DIVERGED:  # also when it is no number
+    if not loss < DIVERGED:  # also when it is no number
         raise FitError(
             f"the loss is {loss:g} by step {taken} of {steps}, expected less than "
-            f"{_DIVERGED:g}: the training diverges; lower the learning rate, or look for rewards "
+            f"{DIVERGED:g}: the training diverges; lower the learning rate, or look for rewards "
             "and features far out of range"
         )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor, nn
 
 from nurture_envs.simulation import Simulation
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.setting_ranges import LEAST, require_layers, require_settings
 from nurture_rl.learned.training_log import Progress
 from nurture_rl.policies.composition import Region
 from nurture_rl.rl.actor import Actor, Critic
@@ -27,7 +29,7 @@ class PPOConfig:
     n_contacts: int = 2048  # played side by side
     epochs: int = 4  # passes over a rollout
     minibatches: int = 8  # of a pass
-    hidden: tuple[int, ...] = (64, 64)  # of actor and critic
+    hidden: tuple[int, ...] = (64, 64)  # of actor and critic, one layer at least
     learning_rate: float = 1e-3  # falls linearly to 0
     clip: float = 0.2  # largest change of a probability ratio that still earns gradient
     entropy: float = 0.01  # weight of the entropy over legal actions
@@ -35,6 +37,20 @@ class PPOConfig:
     max_grad_norm: float = 0.5  # gradients that are longer are cut to it
     target_kl: float = 0.02  # nats; further steps of an iteration are skipped beyond 1.5 times this
     discount: float | None = None  # per bin; None: the journey's
+
+    def __post_init__(self) -> None:
+        require_settings(
+            self,
+            n_contacts=(1, inf),
+            minibatches=(1, inf),
+            clip=(LEAST, inf),
+            entropy=(0.0, inf),
+            trace=(0.0, 1.0),
+            max_grad_norm=(LEAST, inf),
+            target_kl=(LEAST, inf),
+            discount=(0.0, 1.0),
+        )
+        require_layers(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

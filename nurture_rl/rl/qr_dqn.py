@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor, nn
 
 from nurture_rl.learned.choice_rules import Greedy
 from nurture_rl.learned.scored import ScoredPolicy, split_network
+from nurture_rl.learned.setting_ranges import LEAST
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.rl.masking import best_legal
 from nurture_rl.rl.offline_training import (
     BootstrapConfig,
     Trainee,
     follower,
-    require,
     train,
 )
 from nurture_rl.rl.scored_networks import policy_of, score_network
@@ -31,6 +32,17 @@ class QRDQNConfig(BootstrapConfig):
     level: float = 1.0  # lowest share of outcomes judged by, in (0, 1]; 1: the mean
     kappa: float = 0.1  # errors below count by their square, deviations of returns, > 0
     double: bool = True  # the trained network chooses what follows, the following one values it
+
+    def __post_init__(self) -> None:
+        self.require(quantiles=(1, inf), level=(LEAST, 1.0), kappa=(LEAST, inf))
+
+    @property
+    def lowest(self) -> int:
+        """Quantiles that an action is judged by: `level` of them, one more where that is no whole.
+
+        What floats miss of a whole number is no more: 0.28 of 25 are 7.
+        """
+        return max(1, math.ceil(self.level * self.quantiles - 1e-9))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,19 +118,16 @@ def train_qr_dqn(
         The policy that takes the best legal action; its score is in the journey's unit.
 
     Raises:
-        FitError: settings out of range, or the training diverges.
+        FitError: the training diverges.
 
     Source: Dabney et al. (2018), Distributional Reinforcement Learning with Quantile Regression.
     """
-    require(0.0 < config.level <= 1.0, "level", config.level, "a share above 0, 1 at most")
-    require(config.quantiles >= 1, "quantiles", config.quantiles, "1 or more")
-    require(config.kappa > 0.0, "kappa", config.kappa, "more than 0")
     luck = torch.Generator().manual_seed(seed)
     data = Transitions.of(log, config.device)
     actions, m = data.shape[1], config.quantiles
     network = score_network(data, actions * m, config.hidden, luck)
     following = follower(network)
-    lowest = math.ceil(config.level * m)
+    lowest = config.lowest
     objective = QuantileQ(data, network, following, lowest, config.kappa, config.double)
     rows = torch.arange(len(data), device=data.reward.device)
     fit = train(objective, Trainee(network, rows, following), config, luck, progress)

@@ -12,7 +12,7 @@ from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.policies.policy import FloatArray, IntArray
 from nurture_rl.rl.bc import Cloning, clone
-from nurture_rl.rl.offline_training import NetworkConfig, require, require_settings
+from nurture_rl.rl.offline_training import NetworkConfig
 from nurture_rl.rl.scored_networks import Layers, folded, policy_of, relu_network
 from nurture_rl.rl.transitions import REACH, Transitions
 
@@ -22,6 +22,9 @@ class ReturnConditionedConfig(NetworkConfig):
     """How the log is imitated, and how high a return is asked for."""
 
     quantile: float = 0.95  # of the returns from the same bin on that is asked for, in [0, 1]
+
+    def __post_init__(self) -> None:
+        self.require(quantile=(0.0, 1.0))
 
 
 def train_return_conditioned(
@@ -50,15 +53,12 @@ def train_return_conditioned(
         for (`asked`, deviations of returns from the same bin on).
 
     Raises:
-        FitError: settings out of range, or the training diverges.
+        FitError: the training diverges.
 
     Source: Emmons et al. (2022), RvS: What is Essential for Offline RL via Supervised Learning?;
         Chen et al. (2021), Decision Transformer; for the limits Brandfonbrener et al. (2022),
         When does return-conditioned supervised learning work for offline reinforcement learning?
     """
-    named = "quantile", config.quantile
-    require(0.0 <= config.quantile <= 1.0, *named, "a quantile from 0 to 1")
-    require_settings(config)
     luck = torch.Generator().manual_seed(seed)
     data = Transitions.of(log, config.device)
     height = within_bins(log.step, log.returns)

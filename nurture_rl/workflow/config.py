@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nurture_envs.fields import hint
 from nurture_rl.appraisal.estimation import OPEN_EPISODES, EvaluationConfig
-from nurture_rl.errors import ConfigError
+from nurture_rl.errors import ConfigError, NurtureError
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.workflow.learners import LEARNERS, NO_LEARNER, plays_in_world
@@ -118,7 +118,8 @@ def record(cls: type[Record], values: Mapping[str, Any], where: str) -> Record:
     """Build a settings record from plain values, nested records included.
 
     Raises:
-        ConfigError: a key the record does not have, or a value of another kind.
+        ConfigError: a key the record does not have, a value of another kind, or one that the record
+            itself refuses.
     """
     assert is_dataclass(cls)
     names = [f.name for f in fields(cls)]
@@ -132,7 +133,10 @@ def record(cls: type[Record], values: Mapping[str, Any], where: str) -> Record:
         if is_dataclass(kind) and isinstance(value, Mapping):
             value = record(kind, value, f"{where}.{key}")  # type: ignore[arg-type]
         given[key] = _as_kind(kind, value, f"{where}.{key}")
-    return cls(**given)
+    try:
+        return cls(**given)
+    except NurtureError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _as_kind(kind: Any, value: Any, where: str) -> Any:

@@ -59,6 +59,13 @@ def test_copies_by_one_contact_are_worth_one_decision() -> None:
     assert apart == pytest.approx(once / 2.0, rel=0.15)  # negative control
 
 
+@pytest.mark.parametrize("contacts", [2, 3, 8])
+def test_few_contacts_leave_no_model_without_decisions(contacts: int) -> None:
+    log = replace(two_arms(60), cluster=np.arange(60) % contacts)
+    policy = fitted(log, draws=400, ridge=1.0)
+    assert np.isfinite(np.asarray(policy.module.maps)).all()
+
+
 def test_what_was_never_tried_spreads_as_the_prior() -> None:
     log = two_arms(2000)
     policy = fitted(log, draws=1500, ridge=25.0)

@@ -195,6 +195,12 @@ def test_better_actions_are_imitated_more_in_deviations_of_advantages() -> None:
     assert even.tolist() == [1.0, 1.0, 1.0]
 
 
+@pytest.mark.parametrize("free", [[False, False], [False, True]])
+def test_rows_that_tell_no_deviation_are_imitated_once(free: list[bool]) -> None:
+    advantage = torch.tensor([-3.0, 2.0])
+    assert imitation_weights(advantage, torch.tensor(free), 1.0).tolist() == [1.0, 1.0]
+
+
 def test_imitation_is_the_weighted_log_loss_over_legal_actions() -> None:
     network = fixed([1.0, 3.0, 50.0])
     weight = torch.full((len(DATA),), 2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.errors import FitError
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.training_log import TrainingLog
 from nurture_rl.policies.policy import check_probabilities
 from nurture_rl.workflow.learners import LEARNERS
 from tests.unit.rl.two_step_shop import (
@@ -24,7 +26,14 @@ from tests.unit.rl.two_step_shop import (
     silent,
     two_step_shop,
 )
-from tests.unit.rl.world_logs import LEGAL, process_log, process_values, shop_log, shuffled
+from tests.unit.rl.world_logs import (
+    LEGAL,
+    process_log,
+    process_values,
+    shop_log,
+    shuffled,
+    training_log,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -166,9 +175,13 @@ def test_every_learner_tells_finite_numbers_at_looks_in_order(name: str) -> None
     ("name", "wrong"),
     [
         ("cql", {"alpha": -1.0}),
+        ("cql", {"batch": 0}),
         ("iql", {"expectile": 1.0}),
+        ("iql", {"expectile": np.nan}),
+        ("iql", {"hidden": ()}),
         ("iql", {"temperature": 0.0}),
         ("crr", {"temperature": 0.0}),
+        ("crr", {"temperature": np.inf}),
         ("bcq", {"threshold": 1.5}),
         ("qr_dqn", {"level": 0.0}),
         ("qr_dqn", {"quantiles": 0}),
@@ -176,12 +189,54 @@ def test_every_learner_tells_finite_numbers_at_looks_in_order(name: str) -> None
         ("return_conditioned", {"quantile": 2.0}),
         ("fqi", {"iterations": 0}),
         ("fqi", {"ridge": 0.0}),
+        ("fqi", {"hidden": (-1,)}),
+        ("fqi", {"steps": 0}),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(name: str, wrong: dict[str, Any]) -> None:
+    with pytest.raises(FitError, match=f"{next(iter(wrong))} of .* must be "):
+        LEARNERS[name].settings(**wrong)
+
+
+def rare(log: TrainingLog, choices: int) -> TrainingLog:
+    """The same log where all but a few rows had only their logged action."""
+    mask = log.mask.copy()
+    mask[choices:] = np.arange(3) == log.action[choices:, None]
+    return replace(log, mask=mask)
+
+
+@pytest.mark.parametrize("choices", [1, 5])
+@pytest.mark.parametrize("name", ["iql", "crr"])
+def test_imitators_learn_where_choices_are_rare(name: str, choices: int) -> None:
     learner = LEARNERS[name]
-    with pytest.raises(FitError, match=f"{next(iter(wrong))}: expected "):
-        learner.learn(process_log(20), learner.settings(**wrong), 0, silent)
+    config = learner.settings(hidden=(4,), steps=200, batch=8)
+    policy = learner.learn(rare(process_log(200), choices), config, 0, silent)
+    assert np.isfinite(list(policy.fit.values())).all()
+
+
+def enlarging_log(n: int = 400) -> TrainingLog:
+    """A first context, then one 20 times as large, where a send is legal and never shown.
+
+    What a line says of a send there is 20 times what it says of one in the first context, and
+    goes into the goals of the first context.
+    """
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=n)
+    x = np.stack([first, 20.0 * first], axis=1).ravel()
+    step = np.tile([0, 1], n)
+    action = np.where((step == 0) & (rng.random(2 * n) < 0.5), SEND, WAIT)
+    mask = np.tile([True, True, False], (2 * n, 1))
+    reward = rng.normal(size=2 * n)
+    features = x[:, None].astype(np.float32)
+    return training_log(features, mask, action, reward, np.repeat(np.arange(n), 2), step)
+
+
+def test_linear_values_that_diverge_are_refused_with_the_round() -> None:
+    learner = LEARNERS["fqi"]
+    sound = learner.learn(enlarging_log(), learner.settings(), 0, silent)  # two rounds
+    assert sound.fit["loss"] < 100.0
+    with pytest.raises(FitError, match=r"goals of round \d+ of 100 .*: the values diverge"):
+        learner.learn(enlarging_log(), learner.settings(iterations=100), 0, silent)
 
 
 def test_a_dueling_network_acts_as_it_was_trained() -> None:

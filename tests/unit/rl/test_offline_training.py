@@ -148,18 +148,18 @@ def test_a_training_that_diverges_is_refused_with_the_step(bad: float) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"steps": 0}, {"batch": 0}, {"refresh": 0}, {"hidden": ()}, {"hidden": (0,)},
-     {"learning_rate": 0.0}],
+     {"hidden": (8, -1)}, {"learning_rate": 0.0}, {"learning_rate": np.inf},
+     {"learning_rate": np.nan}],
 )  # fmt: skip
-def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(FitError, match="must be at least 1, with one hidden layer or more"):
-        run(Level(torch.ones(5)), replace(CONFIG, **wrong))
+def test_settings_out_of_range_are_refused_where_they_are_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(FitError, match=f"{next(iter(wrong))} of Network must be "):
+        NetworkConfig(**wrong)
 
 
 @pytest.mark.parametrize("follow", [0.0, 1.5])
 def test_a_copy_that_cannot_follow_is_refused(follow: float) -> None:
-    config = BootstrapConfig(hidden=(4,), follow=follow)
-    with pytest.raises(FitError, match=r"follow in \(0, 1\]"):
-        run(Level(torch.ones(5)), config)
+    with pytest.raises(FitError, match="follow of Bootstrap must be at least 1e-12 and at most 1"):
+        BootstrapConfig(follow=follow)
 
 
 def test_a_tenth_of_the_contacts_is_kept_aside_whole() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
+from nurture_rl.errors import FitError
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.ppo import (
@@ -234,3 +236,15 @@ def test_the_reward_scale_is_the_spread_of_everything_seen() -> None:
     scale = RewardScale()
     seen = [scale.update(torch.tensor(part)) for part in parts]
     assert seen[-1] == pytest.approx(np.concatenate([p.ravel() for p in parts]).std())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"iterations": 0}, {"n_contacts": 0}, {"epochs": 0}, {"minibatches": 0}, {"hidden": (-1,)},
+     {"hidden": ()}, {"learning_rate": -1.0}, {"learning_rate": np.inf}, {"clip": -1.0},
+     {"entropy": -0.1}, {"trace": 1.1}, {"max_grad_norm": 0.0}, {"target_kl": np.nan},
+     {"discount": 2.0}],
+)  # fmt: skip
+def test_a_setting_out_of_range_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(FitError, match=f"^{next(iter(wrong))} of PPO must be "):
+        PPOConfig(**wrong)

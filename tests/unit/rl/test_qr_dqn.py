@@ -13,8 +13,6 @@ from nurture_rl.rl.qr_dqn import QRDQNConfig, train_qr_dqn
 from tests.unit.rl.two_step_shop import SEND, WAIT, silent
 from tests.unit.rl.world_logs import training_log
 
-pytestmark = pytest.mark.slow
-
 X, LEGAL = np.zeros((1, 1), np.float32), np.array([[True, True, False]])
 
 
@@ -37,13 +35,25 @@ def score(level: float, action: int) -> float:
     return float(judged_by(level).module.scores(torch.zeros(1, 1))[0, action, 0])
 
 
+@pytest.mark.slow
 def test_the_mean_prefers_the_gamble() -> None:
     assert judged_by(1.0).action_probabilities(X, LEGAL)[0, SEND] == 1.0
     assert score(1.0, SEND) == pytest.approx(1.0, abs=0.5)
     assert score(1.0, WAIT) == pytest.approx(0.5, abs=0.2)
 
 
+@pytest.mark.slow
 def test_the_bad_end_prefers_what_is_safe() -> None:
     assert judged_by(0.3).action_probabilities(X, LEGAL)[0, WAIT] == 1.0
     assert score(0.3, SEND) == pytest.approx(-9.0, abs=0.5)
     assert score(0.3, WAIT) == pytest.approx(0.0, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("level", "quantiles", "lowest"),
+    [(0.28, 25, 7), (0.07, 100, 7), (0.29, 25, 8), (1.0, 32, 32), (1e-12, 8, 1)],
+)
+def test_as_many_quantiles_are_judged_by_as_the_level_says(
+    level: float, quantiles: int, lowest: int
+) -> None:
+    assert QRDQNConfig(level=level, quantiles=quantiles).lowest == lowest

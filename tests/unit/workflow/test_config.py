@@ -137,6 +137,19 @@ def test_a_misspelt_setting_of_a_learner_is_named_with_what_was_meant() -> None:
         composed("+policies.ppo.fit.iteration=3")
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("policies.linear_thompson.fit.floor=-1", "floor of LinearThompson must be at least 0"),
+        ("policies.ppo.fit.minibatches=0", "minibatches of PPO must be at least 1"),
+        ("policies.ppo.fit.hidden=[]", "hidden of PPO must be one layer or more"),
+    ],
+)
+def test_a_value_that_a_learner_refuses_is_told_with_its_key(given: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{given.rpartition('.')[0]}: {words}"):
+        composed(given)
+
+
 def test_a_value_of_the_wrong_kind_is_named() -> None:
     with pytest.raises(ConfigCompositionException, match=r"world.training.epochs=many"):
         composed("world.training.epochs=many")
