@@ -48,7 +48,7 @@ def test_models_of_two_arms_differ_by_the_error_of_their_difference() -> None:
 def test_copies_by_one_contact_are_worth_one_decision() -> None:
     log = two_arms(600)
     four = np.repeat(np.arange(600), 4)
-    parts = (getattr(log, name)[four] for name in ("features", "mask", "action", "returns"))
+    parts = log.features[four], log.mask[four], log.action[four], log.returns[four]
     copies = replace(log_of(*parts, None), cluster=four)
     strangers = replace(copies, cluster=np.arange(2400))
     alone = replace(log, cluster=np.arange(600))

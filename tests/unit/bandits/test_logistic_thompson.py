@@ -120,7 +120,7 @@ def test_it_maximises_the_chance_and_not_the_amount() -> None:
 def test_copies_by_one_contact_are_worth_one_decision() -> None:
     log = two_arms(90, 60, 300)
     copied = np.repeat(np.arange(600), 4)
-    parts = (getattr(log, name)[copied] for name in ("features", "mask", "action", "returns"))
+    parts = log.features[copied], log.mask[copied], log.action[copied], log.returns[copied]
     copies = replace(log_of(*parts, None), cluster=copied)
     strangers = replace(copies, cluster=np.arange(2400))
     errors = [

@@ -104,7 +104,7 @@ def test_numbers_that_no_rule_can_act_on_are_refused(kind: str, name: str, wrong
 
 
 def test_a_rule_is_not_made_of_numbers_out_of_range() -> None:
-    with pytest.raises(PolicyError, match="epsilon of EpsilonGreedy .* at most 1, got 2"):
+    with pytest.raises(PolicyError, match=r"epsilon of EpsilonGreedy .* at most 1, got 2"):
         EpsilonGreedy(2.0)
     with pytest.raises(PolicyError, match="temperature of Boltzmann"):
         Boltzmann(0.0)

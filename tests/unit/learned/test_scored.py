@@ -136,19 +136,21 @@ def test_a_damaged_policy_is_refused(tmp_path: Path, name: str) -> None:
 
 
 NAN = float("nan")
+NO_RULES: list[Any] = ["greedy", None, [], {"kind": "boltzmann"}]
+NO_FITS: list[Any] = [None, [], {"rows": "many"}]
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        *({"rule": rule} for rule in ("greedy", None, [], {"kind": "boltzmann"})),
+        *({"rule": rule} for rule in NO_RULES),
         *({"rule": {"kind": "boltzmann", "temperature": value}} for value in (0, NAN, 10**400)),
         *({"rule": {"kind": "epsilon_greedy", "epsilon": value}} for value in ("a", 2)),
         *({"floor": value} for value in (1, NAN, True, "0", 10**400)),
         *({"unit": value} for value in ("sine", None)),
         *({"layers": value} for value in (-1, 1, 3, 10**12, True, 2.0, None)),
         *({"columns": value} for value in ("xyz", ["x", "y"], ["x", "y", "z", "w"], [1, 2, 3])),
-        *({"fit": value} for value in (None, [], {"rows": "many"})),
+        *({"fit": value} for value in NO_FITS),
         *({"name": 3}, {"catalog_hash": None}),
     ],
     ids=repr,
