@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.errors import ActionError, FitError, LogError, PropensityError, ShapeError
+from nurture_rl.errors import ActionError, FitError, LogError, ShapeError
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, IntArray, require_batch
 
 Progress = Callable[[int, dict[str, float]], None]  # step of the training, its numbers
@@ -23,9 +23,8 @@ class TrainingLog:
         ShapeError: the arrays do not fit together, or numbers that count are not integers.
         ActionError: a logged action is not in the catalogue or was not legal.
         LogError: an episode's rows are apart or its steps do not increase.
-        PropensityError: a propensity is outside (0, 1].
-        FitError: there is no row, no row has a choice, a number is not finite, or the discount is
-            outside [0, 1].
+        FitError: there is no row, no row has a choice, a number is not finite, a propensity is
+            outside (0, 1], or the discount outside [0, 1].
     """
 
     catalog: ActionCatalog  # the journey's actions
@@ -115,7 +114,7 @@ class TrainingLog:
         wrong = (self.propensity <= 0.0) | (self.propensity > 1.0)  # NaN passes
         if wrong.any():
             row = int(wrong.argmax())
-            raise PropensityError(
+            raise FitError(
                 f"row {row} has propensity {self.propensity[row]:g}, expected more than 0 and at "
                 "most 1, or NaN where the log does not tell it"
             )

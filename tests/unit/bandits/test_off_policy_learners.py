@@ -185,6 +185,6 @@ def test_a_log_without_propensities_is_refused_in_one_sentence(fit: Any) -> None
     with pytest.raises(FitError, match=f"{name} needs the probability .* 297 of 297 decisions"):
         fit(log, LEARN[fit], 0, silent)
     some = planted(300, seed=10).log
-    some.propensity[7] = 1.5
+    some.propensity[7] = np.nan
     with pytest.raises(FitError, match="1 of 297 decisions"):
         fit(some, LEARN[fit], 0, silent)

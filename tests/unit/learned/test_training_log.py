@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.errors import ActionError, FitError, LogError, PropensityError, ShapeError
+from nurture_rl.errors import ActionError, FitError, LogError, ShapeError
 from nurture_rl.learned.training_log import TrainingLog
 from tests.unit.policies.planted_journeys import INBOUND
 
@@ -117,7 +117,7 @@ def test_a_propensity_is_a_probability_or_unknown(wrong: float) -> None:
     propensity[3:] = 1.0
     assert log(propensity=propensity).propensity[3] == 1.0
     propensity[4] = wrong
-    with pytest.raises(PropensityError, match="row 4 has propensity"):
+    with pytest.raises(FitError, match="row 4 has propensity"):
         log(propensity=propensity)
 
 
