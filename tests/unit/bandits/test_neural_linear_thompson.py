@@ -91,5 +91,5 @@ def test_another_seed_gives_another_network_and_the_global_generator_is_left_alo
 
 def test_layers_without_units_are_refused() -> None:
     for hidden in ((), (8, 0)):
-        with pytest.raises(FitError, match="1 unit or more"):
+        with pytest.raises(FitError, match="hidden of NeuralLinearThompson must be "):
             NeuralLinearThompsonConfig(hidden=hidden)
