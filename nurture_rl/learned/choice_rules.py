@@ -78,6 +78,9 @@ class UpperBound:
 
     width: float  # standard deviations above the mean, >= 0
 
+    def __post_init__(self) -> None:
+        _require_numbers(self)
+
     def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
         """Almost 1 on the action of the highest bound, [n, a]."""
         spread = (scores[:, :, 1:] ** 2).sum(dim=2).sqrt()
@@ -136,6 +139,9 @@ class GreedyAmongUsual:
 
     threshold: float  # share of the likeliest action's probability, in [0, 1]
 
+    def __post_init__(self) -> None:
+        _require_numbers(self)
+
     def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
         """Almost 1 on the best action that is usual, 0 on those that are not, [n, a]."""
         logits = torch.where(mask, scores[:, :, 1], torch.full_like(scores[:, :, 1], -torch.inf))
@@ -180,9 +186,7 @@ def read_rule(record: Mapping[str, Any]) -> Rule:
             f"expected a rule of kind {', '.join(sorted(_RULES))} with its numbers, got "
             f"{dict(record)}; save the policy again"
         )
-    rule = made(**{name: record[name] for name in names - {"kind"}})
-    _require_numbers(rule)
-    return rule
+    return made(**{name: record[name] for name in names - {"kind"}})
 
 
 def _require_numbers(rule: Rule) -> None:

@@ -75,7 +75,7 @@ def test_learners_of_values_find_the_best_policy_of_the_shop(name: str) -> None:
     table = chances(name, "shop")
     assert table[0, SEND] == 1.0  # although sending earns nothing by itself
     assert table[1, SEND] == 1.0
-    assert table[2, SEND] == 0.0
+    assert table[2, SEND] < 1e-15
     assert send_gap(name, "shop") == pytest.approx(4.3, abs=0.7)
 
 

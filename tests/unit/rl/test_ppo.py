@@ -188,6 +188,7 @@ def batch(**changes: torch.Tensor) -> Batch:
     parts = {
         "features": torch.zeros(2, 2),
         "mask": torch.ones(2, 3, dtype=torch.bool),
+        "anchor": torch.zeros(2, 0),
         "action": torch.tensor([0, 1]),
         "log_probability": torch.log(torch.tensor([0.25, 0.5])),
         "advantage": torch.tensor([1.0, -1.0]),
