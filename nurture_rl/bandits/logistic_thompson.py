@@ -30,8 +30,8 @@ from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
 
-_STEPS, _CLOSE = 50, 1e-8  # Newton steps at most; largest change of a log-odds at the end
-_REACH = 30.0  # log-odds; beyond, a chance is 0 or 1 to the last bit that matters
+_STEPS, _CLOSE = 50, 1e-8  # Newton steps at most; largest change of a chance at the end
+_LEAST_SHARE = 1e-6  # of a Newton step that is tried
 _LEAST_WEIGHT = 1e-9  # keeps a row's working response finite where its outcome is certain
 
 
@@ -131,31 +131,64 @@ def _ridges(
     return chosen_ridges(Equations.of(sums, design), ridge)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Point:
+    """Where the search for the mode stands."""
+
+    odds: FloatArray  # log-odds of success of each row, [n]
+    theta: FloatArray  # the action part, [p]
+
+    def towards(self, aim: _Point, share: float) -> _Point:
+        """A part of the way, on which both are linear."""
+        odds = self.odds + share * (aim.odds - self.odds)
+        return _Point(odds, self.theta + share * (aim.theta - self.theta))
+
+    def density(self, success: FloatArray, precision: FloatArray) -> float:
+        """Logarithm of the posterior density, up to a constant."""
+        fit = success @ self.odds - np.logaddexp(0.0, self.odds).sum()
+        return float(fit - 0.5 * self.theta @ (precision * self.theta))
+
+
+def _climbed(at: _Point, aim: _Point, success: FloatArray, precision: FloatArray) -> _Point:
+    """The whole way to the aim, or the first half, quarter, ... that does not lower the density."""
+    share, least = 1.0, at.density(success, precision)
+    while share > _LEAST_SHARE:
+        there = at.towards(aim, share)
+        if there.density(success, precision) >= least - 1e-9 * abs(least):
+            return there
+        share /= 2.0
+    return at
+
+
 def _mode(
     sample: Sample, moments: ContextMoments, design: ActionDesign, ridges: Ridges
 ) -> tuple[LinearPosterior, int]:
-    """The posterior around its mode, by Newton's method as reweighted least squares."""
+    """The posterior around its mode, by Newton's method as reweighted least squares.
+
+    A step that would lower the posterior density is halved until it does not: far from the mode,
+    where outcomes are rare, whole steps overshoot and never settle.
+    """
     rate = float(sample.returns.mean())
     worth = rate * (1.0 - rate)  # weight of a row at the mean chance
     prior = Ridges(ridges.main * worth, ridges.crossed * worth)
     maps = np.zeros((len(design.factors), sample.features.shape[1] + 1))
     maps[:, 0] = np.log(rate / (1.0 - rate))
-    odds = predicted(maps, moments, sample)
+    n_actions, n_factors = design.factors.shape
+    at = _Point(
+        predicted(maps, moments, sample), np.zeros(n_actions + n_factors * moments.mean.size)
+    )
     for step in range(1, _STEPS + 1):
-        chance = _chance(odds)
+        chance = _chance(at.odds)
         weight = np.maximum(chance * (1.0 - chance), _LEAST_WEIGHT)
-        response = odds + (sample.returns - chance) / weight
-        sums = LinearStatistics.none(moments, len(design.factors))
+        response = at.odds + (sample.returns - chance) / weight
+        sums = LinearStatistics.none(moments, n_actions)
         sums.add(sample.features, sample.action, response, weight)
         equations = Equations.of(sums, design)
-        theta = solve(
-            equations.gram + np.diag(prior_precision(equations, prior)),
-            equations.right,
-            assume_a="pos",
-        )
-        before, odds = odds, predicted(equations.maps(theta[:, None])[:, :, 0], moments, sample)
-        odds = np.clip(odds, -_REACH, _REACH)
-        if np.abs(odds - before).max() < _CLOSE:
+        precision = prior_precision(equations, prior)
+        aim = solve(equations.gram + np.diag(precision), equations.right, assume_a="pos")
+        odds = predicted(equations.maps(aim[:, None])[:, :, 0], moments, sample)
+        at = _climbed(at, _Point(odds, aim), sample.returns, precision)
+        if np.abs(_chance(at.odds) - chance).max() < _CLOSE:
             return diagonal(equations, prior), step
     raise FitError(
         f"the chances of success did not settle in {_STEPS} Newton steps; a feature tells the "

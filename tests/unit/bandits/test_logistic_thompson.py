@@ -11,7 +11,12 @@ import pytest
 import torch
 
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
-from nurture_rl.bandits.logistic_thompson import LogisticThompsonConfig, fit_logistic_thompson
+from nurture_rl.bandits.logistic_thompson import (
+    LogisticThompsonConfig,
+    _climbed,
+    _Point,
+    fit_logistic_thompson,
+)
 from nurture_rl.errors import FitError
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import TrainingLog
@@ -138,3 +143,22 @@ def test_outcomes_that_are_all_alike_are_refused() -> None:
     rows = planted(300, seed=6).log
     with pytest.raises(FitError, match=r"got 0 successes .* threshold between the returns"):
         fitted(rows, threshold=1e6)
+
+
+def test_a_step_that_overshoots_is_halved_until_it_climbs() -> None:
+    # Two successes and a failure at log-odds t have density 2 t - 3 log(1 + e^t): -2.08 at 0, and
+    # first above it at 40 / 32.
+    at, aim = _Point(np.zeros(3), np.zeros(1)), _Point(np.full(3, 40.0), np.zeros(1))
+    success = np.array([1.0, 1.0, 0.0])
+    assert _climbed(at, aim, success, np.ones(1)).odds.tolist() == [1.25] * 3
+    near = _Point(np.full(3, ln(2.0)), np.zeros(1))  # the mode itself
+    assert _climbed(at, near, success, np.ones(1)).odds.tolist() == near.odds.tolist()
+    there = _climbed(near, aim, success, np.ones(1)).odds.tolist()
+    assert there == pytest.approx(near.odds.tolist(), abs=1e-3)
+
+
+def test_the_prior_counts_in_what_climbs() -> None:
+    at, aim = _Point(np.zeros(3), np.zeros(1)), _Point(np.full(3, ln(2.0)), np.array([1.0]))
+    success = np.array([1.0, 1.0, 0.0])
+    assert _climbed(at, aim, success, np.zeros(1)).theta.tolist() == [1.0]
+    assert _climbed(at, aim, success, np.array([1.0])).theta.tolist() == [0.5]
