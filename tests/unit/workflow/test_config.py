@@ -180,7 +180,7 @@ def test_an_unknown_source_is_refused() -> None:
         ("release.margin=-1", "a gain of 0 or more, in the log's unit, got -1.0"),
         ("release.reference=nobody", "one of .*drip, .*logged, got 'nobody'"),
         ("release.rules=ppo", "null, or a policy that learns nothing: expert, .*, got 'ppo'"),
-        ("data.trust.max_ratio=0.2", "a ratio of 1 or more, got 0.2"),
+        ("data.trust.max_ratio=0.2", "a finite ratio of 1 or more, got 0.2"),
         ("data.trust.explore=1.5", "a share from 0 to 1, got 1.5"),
         ("ppo.iterations=0", "1 or more, got 0"),
         ("tuned.plays=0", "1 or more, got 0"),

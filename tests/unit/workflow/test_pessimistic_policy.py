@@ -33,7 +33,9 @@ def test_ppo_is_trained_with_its_pessimism_and_not_resumed_from_another(
     workshop = Workshop(tmp_path, lambda line: None)
 
     def made(pessimism: float) -> Path:
-        policy = PolicyConfig(name="ppo", learner="ppo", spec={}, pessimism=pessimism)
+        policy = PolicyConfig(
+            name="ppo", learner="ppo", spec={"kind": "model", "name": "core"}, pessimism=pessimism
+        )
         task = Training(policy, shop(), Path("ingested"), Path("world"), 0.5, 0, workshop.say)
         return learned_policy(workshop, task, PPOConfig())
 
