@@ -87,7 +87,7 @@ def jobs(policy: Policy, contacts: int, iterations: int) -> dict[str, Job]:
 
     def trained(simulation: Simulation) -> Any:
         actor = train_ppo(simulation, config, 0, lambda step, values: None).module
-        return torch.cat([part.flatten() for part in actor.parameters()]).numpy()
+        return torch.cat([part.flatten() for part in actor.buffers()]).numpy()
 
     def stepped(simulation: Simulation) -> Any:
         """PPO's contacts without its networks: one horizon of waiting, and new episodes."""
