@@ -93,7 +93,7 @@ def test_plain_settings_are_read_as_yaml_and_paths_as_they_stand() -> None:
         ("nurture pip", ["pipeline"]),
         ("nurture train tun", ["tuned.plays=", "tuned.contacts="]),
         ("nurture train policy=pp", ["policy=ppo"]),
-        ("nurture train policy=drip,lin", ["policy=drip,linear_thompson"]),
+        ("nurture train policy=drip,lin", ["policy=drip,linear_thompson", "policy=drip,linucb"]),
         ("nurture ope ask.can", ["ask.candidate="]),
         ("nurture serve st", ["store="]),
         ("nurture serve data=", []),
