@@ -10,8 +10,8 @@ from experiments.interval_coverage.study import reference_log
 from experiments.world_ranking.study import LOGGING, contenders
 from nurture_envs.simulation import Simulation
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
-from nurture_rl.bandits.returns import returns_to_go
 from nurture_rl.errors import ConfigError
+from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.learned.training_log import TrainingLog
 from nurture_rl.policies.composition import TrustRegion
 from nurture_rl.policies.policy import Policy, Spec

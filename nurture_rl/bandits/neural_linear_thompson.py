@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from nurture_rl.bandits.action_design import ActionDesign, ContextMoments
 from nurture_rl.bandits.linear_posterior import Sample, fit_posterior
 from nurture_rl.learned.choice_rules import Vote
-from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
+from nurture_rl.learned.scored import REACH, ScoredModule, ScoredPolicy
 from nurture_rl.learned.setting_ranges import require_layers, require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
 FloatArray = NDArray[np.float64]
 
-_REACH = 10.0  # standard deviations; an outlier saturates, as in `ScoredModule`
 
 Layers = list[tuple[Tensor, Tensor]]
 
@@ -120,7 +119,7 @@ def _trained(
 ) -> tuple[Layers, float]:
     """Hidden layers of the pass with the smallest error on contacts set aside, and that error."""
     x = torch.tensor(moments.extended(rows.features)[:, 1:], dtype=torch.float32)
-    x = x.clamp(-_REACH, _REACH)
+    x = x.clamp(-REACH, REACH)
     spread = max(float(rows.returns.std()), 1e-12)
     y = torch.tensor((rows.returns - rows.returns.mean()) / spread, dtype=torch.float32)
     action = torch.tensor(rows.action)

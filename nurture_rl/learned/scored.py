@@ -23,7 +23,7 @@ from nurture_rl.policies.policy import (
 )
 
 CORE = "core"  # what descriptions of policies call the learned part
-_REACH = 10.0  # standard deviations; an outlier saturates instead of steering the network
+REACH = 10.0  # standard deviations; an outlier saturates instead of steering the network
 _UNITS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 _CHUNK_BYTES = 8 << 20  # of the [rows, a, m] scores, and of comparing them, held at once
 
@@ -114,7 +114,7 @@ class ScoredModule(nn.Module):
         """
         hidden = (features.to(torch.float64) - self.mean) / self.scale
         if self.depth:
-            hidden = hidden.clamp(-_REACH, _REACH).to(torch.float32)
+            hidden = hidden.clamp(-REACH, REACH).to(torch.float32)
             for index in range(self.depth):
                 weight, bias = getattr(self, f"weight_{index}"), getattr(self, f"bias_{index}")
                 hidden = _UNITS[self.unit](nn.functional.linear(hidden, weight, bias))

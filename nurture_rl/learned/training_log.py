@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.errors import ActionError, FitError, LogError, ShapeError
+from nurture_rl.errors import ActionError, FitError, ShapeError
+from nurture_rl.learned.returns import require_order
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, IntArray, require_batch
 
 Progress = Callable[[int, dict[str, float]], None]  # step of the training, its numbers
@@ -60,7 +61,7 @@ class TrainingLog:
             )
         self._require_logged_legally()
         self._require_finite()
-        self._require_episodes()
+        require_order(self.episode, self.step)
         if not self.choice.any():
             raise FitError("expected decisions with a choice, every row has one legal action only")
 
@@ -120,18 +121,3 @@ class TrainingLog:
             )
         if not 0.0 <= self.discount <= 1.0:
             raise FitError(f"expected a discount in [0, 1], got {self.discount}")
-
-    def _require_episodes(self) -> None:
-        same = self.episode[1:] == self.episode[:-1]
-        starts = self.episode[np.append(True, ~same)]
-        if np.unique(starts).size != starts.size:
-            raise LogError(
-                "the rows of an episode must be next to each other; sort by episode, step"
-            )
-        back = same & (self.step[1:] <= self.step[:-1])
-        if back.any():
-            row = int(back.argmax()) + 1
-            raise LogError(
-                f"row {row} has step {self.step[row]} after step {self.step[row - 1]} of its own "
-                "episode; sort by episode, step"
-            )

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from nurture_rl.learned.choice_rules import Boltzmann
-from nurture_rl.learned.scored import ScoredModule, ScoredPolicy, split_network
-
-_REACH = 10.0  # standard deviations; an outlier saturates instead of steering the network
-_MASKED = -1e9  # exp(_MASKED - x) is exactly 0 in float32 for every logit x that can occur
+from nurture_rl.learned.scored import REACH, ScoredModule, ScoredPolicy, split_network
+from nurture_rl.rl.masking import log_probabilities
 
 
 class Standardiser(nn.Module):
@@ -33,7 +31,7 @@ class Standardiser(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Standardised features, [n, d]."""
-        scaled: Tensor = ((features - self.mean) / self.scale).clamp(-_REACH, _REACH)
+        scaled: Tensor = ((features - self.mean) / self.scale).clamp(-REACH, REACH)
         return scaled
 
 
@@ -65,11 +63,6 @@ class Actor(nn.Module):
         self.standardise = Standardiser(features)
         self.layers = perceptron((features, *hidden, actions), 0.01, generator)
 
-    def masked_logits(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Logits with masked actions out of reach, [n, a]."""
-        logits = self.layers(self.standardise(features))
-        return torch.where(mask, logits, torch.full_like(logits, _MASKED))
-
     def log_probabilities(self, features: Tensor, mask: Tensor) -> Tensor:
         """Log-probabilities, finite everywhere so that gradients are, [n, a].
 
@@ -77,7 +70,7 @@ class Actor(nn.Module):
             features: raw contexts, [n, d] float32.
             mask: True where legal, [n, a] bool; every row has at least one.
         """
-        return torch.log_softmax(self.masked_logits(features, mask), dim=1)
+        return log_probabilities(self.layers(self.standardise(features)), mask)
 
     def policy(self, catalog_hash: str, columns: tuple[str, ...]) -> ScoredPolicy:
         """What was trained, ready to act: the softmax of its logits over the legal actions.

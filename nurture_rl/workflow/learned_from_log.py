@@ -10,8 +10,8 @@ import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
-from nurture_rl.bandits.returns import returns_to_go
 from nurture_rl.decisions import finished_episodes, load_decisions, training_rows
+from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
 from nurture_rl.learned.training_log import Progress, TrainingLog

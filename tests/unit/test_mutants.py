@@ -171,7 +171,7 @@ def test_equal_changes_of_a_function_are_drawn_one_by_one() -> None:
 
 @pytest.mark.slow
 def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() -> None:
-    asked = ["--values", "--sample", "2", "--seed", "1", "nurture_rl/bandits/returns.py"]
+    asked = ["--values", "--sample", "2", "--seed", "1", "nurture_rl/learned/returns.py"]
     run = subprocess.run(
         [sys.executable, "tools/flip_signs.py", *asked],
         cwd=ROOT,
@@ -180,7 +180,7 @@ def test_another_room_is_judged_by_its_own_tests_with_a_sample_of_its_mutants() 
         check=False,
     )
     assert ", drawn with seed 1\n" in run.stdout, run.stdout + run.stderr
-    assert "nurture_rl/bandits/returns.py: 2 mutants, 0 survived" in run.stdout
+    assert "nurture_rl/learned/returns.py: 2 mutants, 0 survived" in run.stdout
     assert run.returncode == 0
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nurture_rl.bandits.returns import returns_to_go
+from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, continuation
 from nurture_rl.ope.sequential.fqe_config import FqeConfig
 

@@ -59,13 +59,13 @@ def streamed_estimates(moments: Moments) -> StreamedEstimates:
     def mean(scores: FloatArray, effective: float = ess) -> ValueEstimate:
         """Of scores summed by bucket, [C]."""
         value = float(scores.sum() / n)
-        return _estimate(value, (scores - value * rows) / n, int(n), effective)
+        return clustered_estimate(value, (scores - value * rows) / n, int(n), effective)
 
     def normalised(scores: FloatArray, base: FloatArray) -> ValueEstimate:
         """The mean of `base` and the weighted mean of what `scores` weights, both [C]."""
         ratio, plain = float(scores.sum() / weight), float(base.sum() / n)
         errors = (scores - ratio * sums[:, WEIGHT]) / weight + (base - plain * rows) / n
-        return _estimate(ratio + plain, errors, int(n), ess)
+        return clustered_estimate(ratio + plain, errors, int(n), ess)
 
     gain, correction = sums[:, GAIN], sums[:, CORRECTION]
     estimates = {
@@ -102,7 +102,15 @@ def _families(sums: FloatArray, config: MomentsConfig) -> tuple[FloatArray, Floa
     return sums[:, HEAD:first], sums[:, first:second], sums[:, second:]
 
 
-def _estimate(value: float, influence: FloatArray, n: int, ess: float) -> ValueEstimate:
+def clustered_estimate(value: float, influence: FloatArray, n: int, ess: float) -> ValueEstimate:
+    """An estimate whose error follows from what each cluster adds to it.
+
+    Args:
+        value: of the policy, the log's unit.
+        influence: of each cluster on the value, [C].
+        n: episodes.
+        ess: effective sample size.
+    """
     return ValueEstimate(
         value=value,
         stderr=clustered_stderr(influence),

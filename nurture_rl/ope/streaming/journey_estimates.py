@@ -8,10 +8,10 @@ import numpy as np
 
 from nurture_rl.errors import OverlapError
 from nurture_rl.ope.checks.feasibility import predicted_ess
-from nurture_rl.ope.clusters import clustered_stderr
 from nurture_rl.ope.diagnostics import Overlap
 from nurture_rl.ope.estimators import ValueEstimate
 from nurture_rl.ope.log import FloatArray
+from nurture_rl.ope.streaming.estimates import clustered_estimate
 from nurture_rl.ope.streaming.journey_sums import (
     FamilySums,
     JourneyErrors,
@@ -48,7 +48,7 @@ def mean_by_contact(totals: FloatArray, episodes: FloatArray, ess: float) -> Val
     """The mean over episodes of what each contact sums up, [C]."""
     n = float(episodes.sum())
     value = float(totals.sum() / n)
-    return _estimate(value, (totals - value * episodes) / n, int(n), ess)
+    return clustered_estimate(value, (totals - value * episodes) / n, int(n), ess)
 
 
 def journey_estimates(of: JourneySummary) -> dict[str, ValueEstimate]:
@@ -114,8 +114,8 @@ def _normalised(of: JourneySummary, dm: ValueEstimate, ess: float) -> dict[str, 
     gain = float((steps.gain / steps.weight).sum())
     beyond = float((steps.difference / steps.weight).sum())
     return {
-        "snips": _estimate(gain, plain, n, ess),
-        "wdr": _estimate(dm.value + beyond, dm.influence + corrected, n, ess),
+        "snips": clustered_estimate(gain, plain, n, ess),
+        "wdr": clustered_estimate(dm.value + beyond, dm.influence + corrected, n, ess),
     }
 
 
@@ -136,14 +136,3 @@ def _tuned(sums: FamilySums, unbiased: ValueEstimate, episodes: FloatArray) -> V
 
     half = np.array([width(square) for square in np.diagonal(covariance)])
     return reaching_over(unbiased, float(value[narrowest(value.tolist(), half, apart)]))
-
-
-def _estimate(value: float, influence: FloatArray, n: int, ess: float) -> ValueEstimate:
-    return ValueEstimate(
-        value=value,
-        stderr=clustered_stderr(influence),
-        n_episodes=n,
-        n_clusters=influence.size,
-        ess=ess,
-        influence=influence,
-    )

@@ -11,7 +11,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.rollout import ActsOnArrays, play
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import population_keys
-from nurture_rl.bandits.returns import returns_to_go
+from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.learned.training_log import TrainingLog
 from tests.unit.rl.two_step_shop import TwoStepWorld, two_step_shop
 

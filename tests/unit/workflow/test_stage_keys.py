@@ -36,7 +36,7 @@ ALL = {"raw", "ingest", *AFTER_LOG, *PROGRAMS}
 # What a stage's work runs of `nurture_rl`, beside `decisions`, `errors` and `workflow`. A room more
 # is an edit more that redoes the stage.
 JUDGE = {"appraisal", "codec", "interchange", "learned", "logs", "ope", "policies", "progress"}
-JUDGE |= {"bandits", "simulator"}
+JUDGE |= {"simulator"}
 ROOMS = {
     "reference_log": {"logs", "policies"},
     "adapted_log": {"logs"},
@@ -47,7 +47,7 @@ ROOMS = {
     "gap": {"logs", "policies", "codec", "simulator"},
     "gap_page_stage": {"logs", "policies", "codec", "report", "simulator"},
     "training": set(),
-    "learned_from_log": {"bandits", "learned", "logs", "policies"},
+    "learned_from_log": {"learned", "logs", "policies"},
     "learned_in_world": {"learned", "logs", "policies", "simulator"},
     "judges": JUDGE,
     "release": {*JUDGE, "release"},

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nurture_rl.bandits.returns import returns_to_go
+from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.ope.log import continuation
 from nurture_rl.ope.sequential import fqe_training
 from nurture_rl.ope.sequential.fqe_config import FqeConfig

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nurture_rl.bandits.returns import returns_to_go
 from nurture_rl.errors import LogError, ShapeError
+from nurture_rl.learned.returns import returns_to_go
 
 
 def test_rewards_are_discounted_by_the_bins_between_decisions() -> None:

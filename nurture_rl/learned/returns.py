@@ -35,18 +35,32 @@ def returns_to_go(
             f"reward, episode and step must all be [n], got {reward.shape}, {episode.shape} and "
             f"{step.shape}"
         )
-    same = episode[1:] == episode[:-1]
-    if np.count_nonzero(~same) + min(reward.size, 1) != np.unique(episode).size:
-        raise LogError("the rows of an episode must be next to each other; sort by episode, step")
-    gap = np.diff(step)
-    if (gap[same] <= 0).any():
-        row = int(np.flatnonzero(same & (gap <= 0))[0]) + 1
-        raise LogError(
-            f"row {row} has step {step[row]} after step {step[row - 1]} of its own episode; "
-            "sort by episode, step"
-        )
+    require_order(episode, step)
+    same, gap = episode[1:] == episode[:-1], np.diff(step)
     onward = np.where(same, discount ** np.where(same, gap, 0).astype(np.float64), 0.0)
     total = reward.astype(np.float64)
     for row in range(total.size - 2, -1, -1):
         total[row] += onward[row] * total[row + 1]
     return total
+
+
+def require_order(episode: IntArray, step: IntArray) -> None:
+    """Guard the order that everything about what follows a decision reads rows in.
+
+    Args:
+        episode: episode of each decision, [n].
+        step: bin of each decision, [n].
+
+    Raises:
+        LogError: an episode's rows are apart or its steps do not increase.
+    """
+    same = episode[1:] == episode[:-1]
+    if np.count_nonzero(~same) + min(episode.size, 1) != np.unique(episode).size:
+        raise LogError("the rows of an episode must be next to each other; sort by episode, step")
+    back = same & (step[1:] <= step[:-1])
+    if back.any():
+        row = int(back.argmax()) + 1
+        raise LogError(
+            f"row {row} has step {step[row]} after step {step[row - 1]} of its own episode; "
+            "sort by episode, step"
+        )
