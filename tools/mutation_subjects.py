@@ -21,6 +21,7 @@ ROOMS = (
         for room in (
             "appraisal",
             "bandits",
+            "learned",
             "policies",
             "release",
             "rl",

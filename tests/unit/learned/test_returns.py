@@ -47,3 +47,10 @@ def test_rows_out_of_order_are_refused() -> None:
         returns_to_go(np.zeros(4), np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1]), 1.0)
     with pytest.raises(ShapeError, match=r"\(2,\), \(3,\)"):
         returns_to_go(np.zeros(2), np.zeros(3, np.int64), np.zeros(2, np.int64), 1.0)
+
+
+def test_every_episode_begins_anew_and_ends_with_its_own_reward() -> None:
+    found = returns_to_go(
+        np.array([1.0, 2.0, 4.0, 8.0]), np.array([3, 3, 1, 1]), np.array([0, 1, 0, 2]), 0.5
+    )
+    assert found.tolist() == [2.0, 2.0, 6.0, 8.0]

@@ -241,7 +241,8 @@ def test_a_range_ends_where_work_can_no_longer_be_done(
 
 
 def test_a_folders_log_needs_no_number_of_contacts() -> None:
-    composed("data=folder", "data.journey=hillstrom", "data.path=log", "data.contacts=0")
+    asked = composed("data=folder", "data.journey=hillstrom", "data.path=log", "data.contacts=0")
+    assert (asked.run.data.source, asked.run.data.contacts) == ("folder", 0)
 
 
 @pytest.mark.slow
