@@ -175,6 +175,12 @@ def test_inverse_gaps_are_worked_out_by_hand() -> None:
     assert InverseGap(0.0)(given, mask)[0].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0.0])
 
 
+def test_what_inverse_gaps_leave_is_split_among_equally_good_actions() -> None:
+    # k = 3, gaps 0, 0, 1, gamma 2: 1/3 and 1/3 and 1/5, and half of the rest for each of the best.
+    table = InverseGap(2.0)(scores([5.0], [5.0], [4.0]), legal(1, 3))[0].tolist()
+    assert table == pytest.approx([2 / 5, 2 / 5, 1 / 5])
+
+
 def test_the_best_action_must_be_usual() -> None:
     # Log-odds 0, -1, -3: as shares of the likeliest 1, 0.37, 0.05; values rise the other way.
     given = scores([1.0, 0.0], [2.0, -1.0], [3.0, -3.0])
@@ -193,8 +199,8 @@ def test_a_bad_action_more_leaves_the_best_all_the_same(rule: Rule) -> None:
 def test_the_next_best_follow_in_their_order() -> None:
     table = Greedy()(scores([3.0], [9.0], [3.0], [1.0]), legal(1, 4))[0]
     assert float(table[1]) == 1.0
-    assert float(table[0]) == float(table[2]) == pytest.approx(exp(-40.0))
-    assert float(table[3]) == pytest.approx(exp(-3 * 40.0))
+    assert float(table[0]) == float(table[2]) == pytest.approx(exp(-40.0), rel=1e-9, abs=0.0)
+    assert float(table[3]) == pytest.approx(exp(-3 * 40.0), rel=1e-9, abs=0.0)
 
 
 def test_a_trust_region_hands_what_the_best_may_not_have_to_the_next_best_in_turn() -> None:

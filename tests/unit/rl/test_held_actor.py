@@ -136,3 +136,9 @@ def test_gradients_are_finite_where_only_headroom_is_left() -> None:
     found = gradient(logits, anchor, 1, 1.0)
     assert all(np.isfinite(found))
     assert found == pytest.approx([0.0] * 4, abs=1e-6)  # only headroom was shared
+
+
+def test_without_a_region_there_is_no_anchor() -> None:
+    x, legal = torch.zeros(5, 3), torch.ones(5, 4, dtype=torch.bool)
+    assert anchored(None, x, legal).shape == (5, 0)
+    assert anchored(REGION, x, legal).shape == (5, 4)
