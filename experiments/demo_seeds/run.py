@@ -11,6 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from threadpoolctl import threadpool_limits
 
+from experiments.common.progress import say
 from experiments.demo_seeds.study import recorded, run_of_seed
 from experiments.demo_seeds.tables import report
 from nurture_rl.errors import NurtureError
@@ -47,11 +48,6 @@ def main(arguments: list[str]) -> None:
             told = partial(say, f"[{place} of {len(given.seeds)}]")
             records.append(recorded(out, checked, told, run_of_seed))
     print(report(records))
-
-
-def say(told: str, line: str) -> None:
-    """A line of progress."""
-    print(told, line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

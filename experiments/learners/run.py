@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
+from experiments.common.progress import say
 from experiments.learners.study import PROGRAMS, recorded, records_in
 from experiments.learners.tables import report
 from nurture_rl.errors import NurtureError
@@ -39,11 +40,6 @@ def main(arguments: list[str]) -> None:
             told = partial(say, f"[{place} of {len(cells)}]")
             recorded(given.out, (learner, data, contacts, seed), given.runs, given.played, told)
     print(report(records_in(given.out)))
-
-
-def say(told: str, line: str) -> None:
-    """A line of progress."""
-    print(told, line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
