@@ -41,6 +41,16 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return made
 
 
+def is_kept(loop: Any) -> bool:
+    """Whether a loop lies on disk, compiled from these very sources.
+
+    Args:
+        loop: as `jit` made it.
+    """
+    module = Path(loop.py_func.__code__.co_filename).stem
+    return any(Path(loop.stats.cache_path).glob(f"{module}.{loop.py_func.__name__}-*.nbi"))
+
+
 def forget_older(folder: Path, sources: list[Path]) -> None:
     """Delete the loops kept in a folder, unless they were made from these very sources.
 

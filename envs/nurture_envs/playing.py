@@ -33,6 +33,19 @@ def player(simulation: Simulation, autoreset: bool, block: int) -> Player:
     return loop_player(simulation, False, autoreset, block, crew)
 
 
+def loops_are_kept() -> bool:
+    """Whether the loops that play contacts lie on disk; else the first play compiles them.
+
+    That takes up to a minute of a processor, once per installation.
+    """
+    if against_numba():
+        return False
+    from nurture_envs.jit import is_kept
+    from nurture_envs.loops.play import close
+
+    return is_kept(close)
+
+
 def fastest_player(
     simulation: Simulation, autoreset: bool, block: int, crew: BlockThreads
 ) -> tuple[Player, str]:

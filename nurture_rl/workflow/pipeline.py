@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
+from nurture_envs.compiling import against_numba
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
+from nurture_envs.playing import loops_are_kept
+from nurture_envs.rollout import returns
 from nurture_rl.errors import ConfigError
+from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.about_run import about_run
-from nurture_rl.workflow.collect import raw_log
+from nurture_rl.workflow.collect import raw_log, reference_simulation
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.gap_page_stage import gap_page
@@ -31,7 +35,15 @@ _PACKAGES = ("nurture-rl", "torch", "numpy", "gymnasium", "mlflow", "duckdb")  #
 
 
 def ready() -> None:
-    """Begun by a helper, it imports what stages need while the caller makes the log."""
+    """Begun by a helper, it imports and compiles what stages need while the caller makes the log.
+
+    What is compiled is kept on disk for every process and journey.
+    """
+    if against_numba() or loops_are_kept():
+        return
+    simulation = reference_simulation(load_journey("inbound_lead"))
+    context = PolicyContext(simulation.journey, simulation.catalog, simulation.spec)
+    returns(simulation, build_policy("random", context), 2, seed=0)
 
 
 @dataclass(frozen=True)

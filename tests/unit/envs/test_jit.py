@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
-from nurture_envs.jit import forget_older
+from nurture_envs.jit import forget_older, is_kept
 
 
 def kept(folder: Path) -> set[str]:
@@ -41,3 +42,14 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     source = tmp_path / "source.py"
     source.write_text("one")
     forget_older(source / "no folder", [source])
+
+
+def test_a_loop_is_kept_when_its_own_file_lies_in_the_folder_of_kept_loops(tmp_path: Path) -> None:
+    def play() -> None: ...
+
+    loop = SimpleNamespace(py_func=play, stats=SimpleNamespace(cache_path=str(tmp_path)))
+    for other in ("test_jit.player-1.py311.nbi", "other.play-1.py311.nbi", "test_jit.play-1.nbc"):
+        (tmp_path / other).touch()
+    assert not is_kept(loop)
+    (tmp_path / "test_jit.play-9.py311.nbi").touch()
+    assert is_kept(loop)
