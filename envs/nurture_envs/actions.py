@@ -87,10 +87,17 @@ class ActionCatalog:
 
     @cached_property
     def hash(self) -> str:
-        """Content hash: equal exactly when ids, order and message factors are equal."""
+        """Content hash: equal exactly when ids, order and message factors are equal.
+
+        A channel that all sends share does not count: so it is with catalogues of older releases.
+        """
+        varies = len(set(self.channels) - {""}) > 1
         rows = [
-            [a.id, a.routing, a.slot, a.bins, *(_factors(a.message) if a.message else ())]
-            for a in self.actions
+            [
+                *(a.id, a.routing, a.slot, a.bins, *(_factors(a.message) if a.message else ())),
+                *([channel] if varies else []),
+            ]
+            for a, channel in zip(self.actions, self.channels, strict=True)
         ]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
@@ -252,4 +259,5 @@ def _describe(action: Action) -> dict[str, str]:
         "job": message.job if message else "",
         "proof": message.proof if message else "",
         "offer": message.offer if message else "",
+        "channel": message.channel if message else "",
     }

@@ -82,6 +82,7 @@ def test_a_message_expires_on_its_day_and_everything_else_never() -> None:
         {"messages__red__proof": "number"},
         {"messages__red__offer": "tour"},
         {"messages__red__call_to_action": "read"},
+        {"messages__red__channel": "push"},
         {"actions__slots": [10, "now"]},
         {"actions__slots": ["now", 9]},
         {"actions__pauses": [1, 2, 3]},
