@@ -260,4 +260,5 @@ def _describe(action: Action) -> dict[str, str]:
         "proof": message.proof if message else "",
         "offer": message.offer if message else "",
         "channel": message.channel if message else "",
+        "call_to_action": message.call_to_action if message else "",
     }

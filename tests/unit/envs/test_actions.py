@@ -129,6 +129,15 @@ def test_factor_columns_mark_each_level_once() -> None:
     assert len({tuple(marks) for marks in columns.values()}) == len(columns)
 
 
+def test_what_a_mail_asks_for_is_a_factor_where_other_factors_do_not_say_it() -> None:
+    found = ActionCatalog.of(load_journey("inbound_lead"))
+    asked = [name for name in factor_names(found) if name.startswith("call_to_action=")]
+    assert asked == ["call_to_action=read"]  # of two mails; the others ask for what no other does
+    read = found.factors[:, factor_names(found).index("call_to_action=read")]
+    marked = {found.ids[i].partition("@")[0] for i in np.flatnonzero(read)}
+    assert marked == {"send:security_brief", "send:integration_story"}
+
+
 def test_factors_of_the_shipped_journey_share_a_topic_between_messages() -> None:
     found = ActionCatalog.of(load_journey("inbound_lead"))
     product = found.factors[:, factor_names(found).index("topic=product")]
