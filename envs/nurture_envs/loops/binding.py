@@ -52,8 +52,7 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
         standing.append((4, (settings.slow.signal,), settings.slow.bins - 1))
     places = list(sends_kept(settings))
     rows = [(kind, running.last_row(of), most) for kind, of, most in standing if of]
-    offers = catalog.limited_offers
-    conditions = [(place, one) for place, offer in enumerate(offers) for one in offer.eligible]
+    conditions, thresholds = _conditions(simulation)
     return loop_records.LoopJourney(
         actions=loop_records.Actions(
             wait=catalog.wait,
@@ -77,14 +76,8 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
         late=late,
         columns=columns_of(running),
         rules=tables_of(catalog, settings),
-        conditions=np.array(
-            [
-                (offer, simulation.spec.column(c.column), OPERATORS.index(c.operator))
-                for offer, c in conditions
-            ],
-            np.int64,
-        ).reshape(-1, 3),
-        thresholds=np.array([c.threshold for _, c in conditions], np.float32),
+        conditions=conditions,
+        thresholds=thresholds,
         offers=len(catalog.limited_offers),
         standing=np.array(rows, np.int64).reshape(-1, 3),
         intent=not settings.escalation_needs,
@@ -92,6 +85,18 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
         period=float(simulation.spec.clock.period_hours * HOUR_US),
         horizon=simulation.spec.clock.horizon,
     )
+
+
+def _conditions(simulation: Simulation) -> tuple[Any, Any]:
+    """Who may have limited offers: offer, column and comparison, [m, 3], and thresholds, [m]."""
+    offers = simulation.catalog.limited_offers
+    asked = [(place, one) for place, offer in enumerate(offers) for one in offer.eligible]
+    rows = [
+        (place, simulation.spec.column(one.column), OPERATORS.index(one.operator))
+        for place, one in asked
+    ]
+    thresholds = np.array([one.threshold for _, one in asked], np.float32)
+    return _whole(rows).reshape(-1, 3), thresholds
 
 
 def world_loops(simulation: Simulation) -> WorldLoops:
