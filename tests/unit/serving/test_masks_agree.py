@@ -38,7 +38,7 @@ def event_of(journey: Journey, rng: np.random.Generator, name: str, at_us: int) 
             message_id="newsletter" if stranger else message.id,
             topic=None if stranger else message.topic,
         )  # fmt: skip
-    pinned = {column: value for column, value in signal.filters().items() if column != "type"}
+    pinned: dict[str, Any] = {k: v for k, v in signal.filters().items() if k != "type"}
     return Event(name, "c", at_us, at_us, signal.type, value=1.5, **pinned)
 
 
