@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.errors import ActionError
-from nurture_envs.journey import Journey, Message
+from nurture_envs.journey import Journey, Message, Offer, Reward
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float64]
 
 NOW = -1  # slot of an action that sends at the decision
 _NEVER_EXPIRES = np.iinfo(np.int64).max
+_MAKES = {"escalate": "escalated", "slow": "slowed"}  # type of the event that an action makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,11 @@ class Action:
     """One thing that can be done with a contact in a bin."""
 
     id: str
-    routing: str  # send, pause, escalate or exit
+    routing: str  # send, pause, slow, escalate or exit
     message: Message | None = None
+    offer: Offer | None = None  # of the message, where the journey says more of it
     slot: int = NOW  # local hour of sending
-    bins: int = 0  # length of a pause
+    bins: int = 0  # length of a pause, or of a slower cadence
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,11 @@ class ActionKind:
 
     routing: str
     slot: int
+    channel: str  # a send's, else empty
     long_pause: bool  # longer than one bin
     approved: bool
     expiry: int | None  # last day it may be taken, days since 1970
+    offer: int | None  # position in `ActionCatalog.limited_offers`
 
 
 @dataclass(frozen=True)
@@ -53,15 +57,23 @@ class ActionCatalog:
 
     @classmethod
     def of(cls, journey: Journey) -> ActionCatalog:
-        """Enumerate send x slot, the pauses, then escalate and exit where the journey has them."""
-        options = journey.options
+        """Enumerate send x slot, the pauses, then slow, escalate and exit where there are any."""
+        options, offers = journey.options, {offer.name: offer for offer in journey.offers}
         sends = [
-            Action(_send_id(message, slot), "send", message, NOW if slot is None else slot)
+            Action(
+                _send_id(message, slot),
+                "send",
+                message,
+                offers.get(message.offer),
+                NOW if slot is None else slot,
+            )
             for message in journey.messages
             for slot in options.slots
         ]
         pauses = [Action(f"pause:{bins}", "pause", bins=bins) for bins in options.pauses]
-        rest = [Action("escalate", "escalate")] if options.escalate else []
+        slow = journey.guardrails.slow
+        rest = [Action(f"slow:{slow.bins}", "slow", bins=slow.bins)] if slow else []
+        rest += [Action("escalate", "escalate")] if options.escalate else []
         rest += [Action("exit", "exit")] if options.exit else []
         return cls((*sends, *pauses, *rest))
 
@@ -75,10 +87,17 @@ class ActionCatalog:
 
     @cached_property
     def hash(self) -> str:
-        """Content hash: equal exactly when ids, order and message factors are equal."""
+        """Content hash: equal exactly when ids, order and message factors are equal.
+
+        A channel that all sends share does not count: so it is with catalogues of older releases.
+        """
+        varies = len(set(self.channels) - {""}) > 1
         rows = [
-            [a.id, a.routing, a.slot, a.bins, *(_factors(a.message) if a.message else ())]
-            for a in self.actions
+            [
+                *(a.id, a.routing, a.slot, a.bins, *(_factors(a.message) if a.message else ())),
+                *([channel] if varies else []),
+            ]
+            for a, channel in zip(self.actions, self.channels, strict=True)
         ]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
@@ -122,7 +141,12 @@ class ActionCatalog:
     @cached_property
     def pause_bins(self) -> IntArray:
         """Length of each pause, 0 for other actions, [a]."""
-        return np.array([action.bins for action in self.actions], np.int64)
+        return np.array([a.bins if a.routing == "pause" else 0 for a in self.actions], np.int64)
+
+    @cached_property
+    def channels(self) -> tuple[str, ...]:
+        """The channel of each send, empty for other actions, [a]."""
+        return tuple(a.message.channel if a.message else "" for a in self.actions)
 
     @cached_property
     def approved(self) -> BoolArray:
@@ -134,30 +158,40 @@ class ActionCatalog:
     @cached_property
     def expiry(self) -> IntArray:
         """Last day an action may be taken, days since 1970, [a]."""
-        epoch = date(1970, 1, 1)
+        return np.array([_last_day(action) for action in self.actions], np.int64)
+
+    @cached_property
+    def limited_offers(self) -> tuple[Offer, ...]:
+        """Offers that not everybody may have at any time, [o]."""
+        offers = [a.offer for a in self.actions if a.offer is not None and a.offer.limited]
+        return tuple(dict.fromkeys(offers))
+
+    def prices(self, reward: Reward) -> FloatArray:
+        """What taking each action costs, the offer included, [a], the reward's unit."""
+        by_routing = {"send": reward.send_cost, "escalate": reward.escalate_cost}
         return np.array(
             [
-                (a.message.expires - epoch).days
-                if a.message is not None and a.message.expires is not None
-                else _NEVER_EXPIRES
-                for a in self.actions
-            ],
-            np.int64,
+                by_routing.get(action.routing, 0.0) + (action.offer.cost if action.offer else 0.0)
+                for action in self.actions
+            ]
         )
 
     @cached_property
     def kinds(self) -> tuple[tuple[ActionKind, ...], tuple[int, ...]]:
         """The distinct kinds of actions, as guardrails see them, and each action's kind, [a]."""
+        offers = self.limited_offers
         kinds = [
             ActionKind(
                 action.routing,
                 action.slot,
-                action.bins > 1,
+                channel,
+                action.routing == "pause" and action.bins > 1,
                 bool(approved),
                 None if expiry == _NEVER_EXPIRES else int(expiry),
+                offers.index(action.offer) if action.offer in offers else None,
             )
-            for action, approved, expiry in zip(
-                self.actions, self.approved, self.expiry, strict=True
+            for action, channel, approved, expiry in zip(
+                self.actions, self.channels, self.approved, self.expiry, strict=True
             )
         ]
         distinct = list(dict.fromkeys(kinds))
@@ -195,13 +229,20 @@ class ActionCatalog:
                     continue
                 sends = action.message is not None and signal.type == "sent"
                 fits = sends and signal.topic in (None, action.message and action.message.topic)
-                if fits or (action.routing == "escalate" and signal.type == "escalated"):
+                if fits or _MAKES.get(action.routing) == signal.type:
                     table[row, column] = 1.0
         return table
 
 
 def _send_id(message: Message, slot: int | None) -> str:
     return f"send:{message.id}@{'now' if slot is None else f'{slot:02d}'}"
+
+
+def _last_day(action: Action) -> int:
+    """The last day of the message and of its offer, days since 1970."""
+    epoch = date(1970, 1, 1)
+    ends = [part.expires for part in (action.message, action.offer) if part is not None]
+    return min([(day - epoch).days for day in ends if day is not None], default=_NEVER_EXPIRES)
 
 
 def _factors(message: Message) -> tuple[str, ...]:
@@ -218,4 +259,6 @@ def _describe(action: Action) -> dict[str, str]:
         "job": message.job if message else "",
         "proof": message.proof if message else "",
         "offer": message.offer if message else "",
+        "channel": message.channel if message else "",
+        "call_to_action": message.call_to_action if message else "",
     }

@@ -66,6 +66,31 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison of a feature column with a number."""
+
+    column: str
+    operator: str  # one of >= <= > < == !=
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a message holds out, such as a discount: what it costs, and who may have it."""
+
+    name: str  # as messages name it
+    cost: float  # per send, in the reward's unit, >= 0
+    expires: date | None  # last day it may be sent
+    eligible: tuple[Condition, ...]  # all must hold of the contact's features; empty: everybody
+    inventory: int | None  # most sends to all contacts together, >= 1; None: no end
+
+    @property
+    def limited(self) -> bool:
+        """Whether not everybody may have it at any time."""
+        return bool(self.eligible) or self.inventory is not None
+
+
+@dataclass(frozen=True, slots=True)
 class ActionOptions:
     """Which actions a journey's catalogue enumerates."""
 
@@ -109,6 +134,16 @@ class FrequencyCap:
 
     maximum: int
     hours: float
+    channel: str | None = None  # of the messages that count; None: all of them
+
+
+@dataclass(frozen=True, slots=True)
+class SlowCadence:
+    """What the action `slow` does: for some bins from its own on, sends lie further apart."""
+
+    gap_hours: float  # the minimum gap while it lasts, beyond the usual one
+    bins: int  # >= 2
+    signal: str  # what the log calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +160,7 @@ class GuardrailSettings:
     hard_bounce: tuple[str, ...]
     escalation_needs: tuple[str, ...]  # a signal of intent before sales is called; empty: none
     availability: bool  # contacts are sometimes out of reach, the log says when
+    slow: SlowCadence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +187,6 @@ class HarmLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """One comparison of a feature column with a number."""
-
-    column: str
-    operator: str  # one of >= <= > < == !=
-    threshold: float
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """If every condition holds, take the action; the first matching rule wins."""
 
@@ -178,6 +205,7 @@ class Journey:
     estimand: str  # "per_episode" or "per_decision"
     signals: tuple[Signal, ...]
     messages: tuple[Message, ...]
+    offers: tuple[Offer, ...]  # what messages offer besides are labels and nothing more
     options: ActionOptions
     features: tuple[Feature, ...]
     reward: Reward

@@ -12,7 +12,6 @@ import yaml
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import Clock
 from nurture_envs.errors import JourneyError
-from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.fields import Fields, as_mapping, channels_of, hint
 from nurture_envs.journey import (
     APPROVALS,
@@ -20,19 +19,24 @@ from nurture_envs.journey import (
     FEATURE_KINDS,
     JOBS,
     ActionOptions,
-    Condition,
     Feature,
     FrequencyCap,
     GuardrailSettings,
     Journey,
     Message,
     Reward,
-    Rule,
     Signal,
+    SlowCadence,
 )
 from nurture_envs.journey_goals import read_kpis, read_limit
-
-_OPERATORS = (">=", "<=", "==", "!=", ">", "<")
+from nurture_envs.journey_rules import (
+    offer_problems,
+    read_offer,
+    read_rules,
+    read_slow,
+    rule_problems,
+    spacing_problems,
+)
 
 
 def shipped_journeys() -> tuple[str, ...]:
@@ -102,6 +106,8 @@ def _journey(f: Fields) -> Journey:
     signals = tuple(_signal(name, child) for name, child in f.children("signals"))
     channels = [s.name for s in signals] + [f"{s.name}.value" for s in signals if s.valued]
     stages = tuple((str(k), str(v)) for k, v in f.mapping("stages", {}).data.items())
+    actions = f.mapping("actions")
+    slow = read_slow(actions, signals)
     north_star, *supporting = read_kpis(f.mapping("kpis"), channels)
     journey = Journey(
         name=f.text("journey"),
@@ -111,11 +117,12 @@ def _journey(f: Fields) -> Journey:
         estimand=f.text("estimand", "per_episode", among=("per_episode", "per_decision")),
         signals=signals,
         messages=tuple(_message(name, child) for name, child in f.children("messages")),
-        options=_options(f.mapping("actions")),
+        offers=tuple(read_offer(name, child) for name, child in f.children("offers", {})),
+        options=_options(actions),
         features=tuple(_feature(n, c, channels, stages) for n, c in f.children("features")),
         reward=_reward(f.mapping("reward"), signals, channels),
         terminals=channels_of(f, "terminals", channels, default=[]),
-        guardrails=_guardrails(f.mapping("guardrails", {}), channels),
+        guardrails=_guardrails(f.mapping("guardrails", {}), channels, slow),
         north_star=north_star,
         supporting=(supporting[0], supporting[1]),
         limits=tuple(read_limit(n, c, channels) for n, c in f.children("limits", {})),
@@ -141,8 +148,11 @@ def _signal(name: str, f: Fields) -> Signal:
         by_action=f.flag("by_action", False),
         delay_bins=f.integer("delay_bins", 0),
     )
-    if signal.by_action and signal.type not in ("sent", "escalated"):
-        f.problem("by_action", f"only sent and escalated are made by actions, not {signal.type!r}")
+    if signal.by_action and signal.type not in ("sent", "escalated", "slowed"):
+        f.problem(
+            "by_action",
+            f"only sent, escalated and slowed are made by actions, not {signal.type!r}",
+        )
     f.finish()
     return signal
 
@@ -250,11 +260,12 @@ def _reward(f: Fields, signals: tuple[Signal, ...], known: list[str]) -> Reward:
     return reward
 
 
-def _guardrails(f: Fields, known: list[str]) -> GuardrailSettings:
+def _guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> GuardrailSettings:
     caps = []
     for i, cap in enumerate(f.items("frequency_caps", [])):
         c = Fields(as_mapping(cap), f"guardrails.frequency_caps[{i}]", f.problems)
-        caps.append(FrequencyCap(c.integer("max", low=1), c.number("hours", low=0.25)))
+        hours = c.number("hours", low=0.25)
+        caps.append(FrequencyCap(c.integer("max", low=1), hours, c.optional_text("channel")))
         c.finish()
     quiet = f.whole_numbers("quiet_hours", [])
     if quiet and not (len(quiet) == 2 and all(0 <= hour <= 24 for hour in quiet)):
@@ -278,6 +289,7 @@ def _guardrails(f: Fields, known: list[str]) -> GuardrailSettings:
         hard_bounce=channels_of(f, "hard_bounce", known, default=[]),
         escalation_needs=channels_of(f, "escalation_needs", known, default=[]),
         availability=f.flag("availability", False),
+        slow=slow,
     )
     f.finish()
     return settings
@@ -291,33 +303,6 @@ def _drip(f: Fields) -> list[tuple[int, str]]:
             continue
         plan.append((int(key), action))
     return sorted(plan)
-
-
-def read_rules(f: Fields, name: str) -> tuple[Rule, ...]:
-    """The list under a key, each `{when: {column: ">= 2"}, do: action}`; problems go to `f`."""
-    return tuple(
-        _rule(Fields(as_mapping(value), f.key(f"{name}[{i}]"), f.problems))
-        for i, value in enumerate(f.items(name, []))
-    )
-
-
-def _rule(f: Fields) -> Rule:
-    when = f.mapping("when")
-    conditions = []
-    for column in when.data:
-        text = when.text(column).replace(" ", "")
-        operator = next((op for op in _OPERATORS if text.startswith(op)), None)
-        try:
-            conditions.append(
-                Condition(str(column), operator or "", float(text[len(operator or "") :]))
-            )
-        except ValueError:
-            operator = None
-        if operator is None:
-            when.problem(str(column), f"expected a comparison such as '>= 2', got {text!r}")
-    rule = Rule(tuple(conditions), f.text("do"))
-    f.finish()
-    return rule
 
 
 def _cross_checks(journey: Journey) -> list[str]:
@@ -339,21 +324,6 @@ def _cross_checks(journey: Journey) -> list[str]:
     ]
     if not journey.features:
         problems.append("features: expected at least one")
-    ids = ActionCatalog.of(journey).ids
-    actions = [(f"drip.{bin_}", action) for bin_, action in journey.drip]
-    programs = (("rules", journey.rules), ("expert", journey.expert))
-    rules = [(f"{key}[{i}]", rule) for key, listed in programs for i, rule in enumerate(listed)]
-    actions += [(f"{key}.do", rule.action) for key, rule in rules if rule.action != "drip"]
-    problems += [
-        f"{key}: no action is called {action!r}{hint(action, ids)}"
-        for key, action in actions
-        if action not in ids
-    ]
-    columns = FeatureSpec.of(journey).columns
-    problems += [
-        f"{key}.when.{c.column}: no feature column is called that{hint(c.column, columns)}"
-        for key, rule in rules
-        for c in rule.when
-        if c.column not in columns
-    ]
+    problems += rule_problems(journey, ActionCatalog.of(journey).ids)
+    problems += offer_problems(journey) + spacing_problems(journey)
     return problems

@@ -11,6 +11,7 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,8 +19,8 @@ from nurture_envs.actions import NOW, ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.errors import SimulationError
 from nurture_envs.features import FeatureSpec
-from nurture_envs.guardrails import GuardrailFacts, legal_actions, standing
-from nurture_envs.guardrails.rules import sends_remembered, watched
+from nurture_envs.guardrails import GuardrailFacts, eligible, legal_actions, standing
+from nurture_envs.guardrails.rules import sends_kept, sends_remembered, watched
 from nurture_envs.population import HasReputation, Population, lived_on, settle, together
 from nurture_envs.running_features import RunningFeatures, RunningState
 from nurture_envs.simulation_state import (
@@ -102,6 +103,11 @@ class Simulation:
         return rows.tolist(), table[rows].contiguous()
 
     @cached_property
+    def _prices(self) -> Tensor:
+        """What each action costs, [a] f32."""
+        return self._tensor(self.catalog.prices(self.journey.reward), torch.float32)
+
+    @cached_property
     def _terminals(self) -> list[int]:
         return [self.journey.channel_index(name) for name in self.journey.terminals]
 
@@ -113,10 +119,22 @@ class Simulation:
     @cached_property
     def _ids(self) -> dict[str, list[int]]:
         """Positions of the actions of each routing."""
-        positions: dict[str, list[int]] = {"send": [], "pause": [], "escalate": [], "exit": []}
+        routings = ("send", "pause", "slow", "escalate", "exit")
+        positions: dict[str, list[int]] = {routing: [] for routing in routings}
         for position, action in enumerate(self.catalog.actions):
             positions[action.routing].append(position)
         return positions
+
+    @cached_property
+    def _kept(self) -> list[tuple[slice, Tensor]]:
+        """Rows of `sends_hours`, and the actions whose sends they keep, [a] bool."""
+        kept, first = [], 0
+        for channel, count in sends_kept(self.journey.guardrails).items():
+            own = np.array(self.catalog.channels) == channel
+            sends = own if channel else self.catalog.routed("send")
+            kept.append((slice(first, first + count), self._tensor(sends, torch.bool)))
+            first += count
+        return kept
 
     def _is(self, routing: str, action: Tensor) -> Tensor:
         """Whether each action has the routing, [n]; a catalogue keeps a routing together."""
@@ -216,7 +234,11 @@ class Simulation:
         return replace(renewed(state, fresh, rows), past=past)
 
     def facts(self, state: SimulationState) -> GuardrailFacts:
-        """What the guardrails see at the start of the bin; hours are local hours since 1970."""
+        """What the guardrails see at the start of the bin; hours are local hours since 1970.
+
+        Eligibility for offers is a matter of features: `decision` adds it. Inventories are not
+        counted: contacts of a simulation are a sample of unknown size.
+        """
         now_us = self._now_us(state)
         today = torch.floor(now_us / DAY_US)
         lags = state.bins.to(torch.float32) - state.past.last
@@ -242,6 +264,12 @@ class Simulation:
         bins = state.bins.to(torch.float32)
         rows = self.running.evaluate(state.past, bins, weekday, state.attributes)
         torch.stack(rows, out=out.features)
+        fitting = eligible(
+            self.catalog.limited_offers,
+            lambda name: rows[self.spec.column(name)],
+            torch.ones_like(state.consent),
+        )
+        facts = replace(facts, eligible=fitting)
         mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
         out.mask.copy_(mask.T)
         out.reasons.copy_(reasons.T)
@@ -295,10 +323,7 @@ class Simulation:
         return torch.where(refused == 0, action, self.catalog.wait), refused
 
     def _reward(self, amounts: Tensor, action: Tensor, view: View) -> Tensor:
-        prices = self.journey.reward
-        reward = self._is("send", action) * -prices.send_cost
-        if prices.escalate_cost:
-            reward = reward - self._is("escalate", action) * prices.escalate_cost
+        reward = -self._prices.index_select(0, action)
         for channel, weight in self.journey.reward.weights:
             reward = reward + weight * amounts[self.journey.channel_index(channel)]
         if self.pessimism and isinstance(self.world, HasDisagreement):
@@ -334,8 +359,13 @@ class Simulation:
         now_us = self._now_us(state)
         slot = self._slots_us.index_select(0, action)
         at_us = torch.where(slot < 0, now_us, torch.floor(now_us / DAY_US) * DAY_US + slot)
-        shifted = torch.cat([(at_us / HOUR_US)[None], state.sends_hours[:-1]])
-        return torch.where(self._is("send", action), shifted, state.sends_hours)
+        at_hours = (at_us / HOUR_US)[None]
+        parts = []
+        for rows, sends in self._kept:
+            before = state.sends_hours[rows]
+            shifted = torch.cat([at_hours, before[:-1]])
+            parts.append(torch.where(sends.index_select(0, action), shifted, before))
+        return torch.cat(parts)
 
     def _paused(self, state: SimulationState, action: Tensor) -> Tensor:
         until = state.paused_until

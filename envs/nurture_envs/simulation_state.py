@@ -67,7 +67,8 @@ class SimulationState:
     zone_known: Tensor  # [n] bool
     consent: Tensor  # [n] bool
     available: Tensor  # [n] bool
-    sends_hours: Tensor  # [k, n] f64: latest sends, local hours since 1970, newest first
+    # [k, n] f64: latest sends, local hours since 1970, newest first, for each of `sends_kept`
+    sends_hours: Tensor
     paused_until: Tensor  # [n] i64: first bin after the pause
     latent: dict[str, Tensor]
     company: Company | None

@@ -70,8 +70,7 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
     weights = np.zeros(len(journey.channels))
     for name, weight in reward.weights:
         weights[journey.channel_index(name)] = weight
-    price = reward.send_cost * (routing == "send") + reward.escalate_cost * (routing == "escalate")
-    price = price * ~deferred_of(decisions)
+    price = _prices(decisions, journey) * ~deferred_of(decisions)
     ending = [journey.channel_index(name) for name in journey.terminals]
     return Outcomes(
         channels=channels,
@@ -198,6 +197,13 @@ def _routings(decisions: pa.Table, journey: Journey) -> NDArray[np.str_]:
             f"{which!r} ({len(unknown)} unknown ids); load the journey version that made this log"
         )
     return np.array([routing[action] for action in taken], dtype="U8")
+
+
+def _prices(decisions: pa.Table, journey: Journey) -> FloatArray:
+    """What the action of each decision costs, [n]."""
+    catalog = ActionCatalog.of(journey)
+    prices = dict(zip(catalog.ids, catalog.prices(journey.reward).tolist(), strict=True))
+    return np.array([prices[action] for action in decisions["action"].to_pylist()], np.float64)
 
 
 def _available(decisions: pa.Table, journey: Journey) -> BoolArray:

@@ -32,6 +32,7 @@ EVENT_TYPES = frozenset(
         "meeting_no_show",
         "sales_activity",
         "escalated",
+        "slowed",
         "opportunity_opened",
         "opportunity_closed",
         "stage_changed",

@@ -11,11 +11,18 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.fields import Fields, hint
 from nurture_envs.journey import Journey
-from nurture_envs.journey_file import read_rules
+from nurture_envs.journey_rules import read_rules
 from nurture_rl.policies.composition import Floor, Mixture, TrustRegion
 from nurture_rl.policies.policy import FloatArray, Policy, PolicyError, Spec
 from nurture_rl.policies.program import DRIP, Drip, Rules
-from nurture_rl.policies.references import RANDOM_WEIGHTS, Always, Fixed, NoContact, Random
+from nurture_rl.policies.references import (
+    RANDOM_WEIGHTS,
+    SLOW_WEIGHT,
+    Always,
+    Fixed,
+    NoContact,
+    Random,
+)
 from nurture_rl.policies.softmax import Softmax
 
 
@@ -98,7 +105,8 @@ def _always(f: Fields, context: PolicyContext) -> Policy:
 
 
 def _random(f: Fields, context: PolicyContext) -> Policy:
-    weights = _weights(f.mapping("weights", RANDOM_WEIGHTS))
+    slow = {"slow": SLOW_WEIGHT} if context.catalog.routed("slow").any() else {}
+    weights = _weights(f.mapping("weights", {**RANDOM_WEIGHTS, **slow}))
     _require_read(f)
     return Random(context.catalog, weights)
 

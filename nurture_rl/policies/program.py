@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features.spec import FeatureSpec
+from nurture_envs.guardrails import COMPARISONS
 from nurture_envs.journey import Condition, Journey, Rule
 from nurture_rl.policies.policy import (
     BoolArray,
@@ -25,15 +23,6 @@ from nurture_rl.policies.policy import (
 from nurture_rl.policies.references import or_wait
 
 DRIP = "drip"  # a rule's action: what the schedule does
-
-COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from nurture_rl.policies.policy import (
     require_batch,
 )
 
-ROUTINGS = ("send", "pause", "escalate", "exit")
+ROUTINGS = ("send", "pause", "slow", "escalate", "exit")
 RANDOM_WEIGHTS: Mapping[str, float] = {"pause": 0.5, "send": 0.44, "escalate": 0.05, "exit": 0.01}
+SLOW_WEIGHT = 0.02  # besides, in a journey that can slow down
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from nurture_envs.guardrails import legal_actions
 from nurture_rl.errors import NurtureError, ProbabilityError
 from nurture_rl.policies.policy import check_probabilities, sample_actions
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.facts import Known, known
-from nurture_rl.serving.records import Answer, ContactView, Decision, Refusal
+from nurture_rl.serving.facts import Known, known, offered
+from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
 
 FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
 ARM = "policy"
@@ -31,6 +31,7 @@ def decide(
     now_us: int,
     seed: int,
     default_zone: str,
+    left: Mapping[str, int] | None = None,
 ) -> list[Answer]:
     """Decide for each contact, independently of the others asked for.
 
@@ -40,6 +41,7 @@ def decide(
         now_us: the moment of the decisions, microseconds since 1970 UTC.
         seed: with a decision's id it gives that decision's luck.
         default_zone: zone of contacts who have none.
+        left: sends left of each offer that has an inventory, by name; None: enough of all.
 
     Returns:
         Per contact a decision, or a refusal when its episode is over, has not begun, or was
@@ -54,12 +56,13 @@ def decide(
         features = evaluate(
             bundle.feature_spec, facts.past, facts.bins, facts.anchor_us, facts.attributes
         )
-        mask, reasons = legal_actions(facts.facts, bundle.catalog, bundle.journey.guardrails)
+        now = offered(bundle.catalog, bundle.feature_spec, facts.facts, features, left)
+        mask, reasons = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
     except Exception as error:  # one contact's broken record must not stop the others
         if len(views) == 1:
             _log.exception("facts of a contact could not be worked out")
             return [Refusal(views[0].contact.contact_id, FAIL_CLOSED, _text(error))]
-        return [decide(bundle, [view], now_us, seed, default_zone)[0] for view in views]
+        return [decide(bundle, [view], now_us, seed, default_zone, left)[0] for view in views]
     return [
         refusal(bundle, view, int(facts.bins[row]), facts.ended_by[row])
         or _decision(bundle, view, _Row(facts, features, mask, reasons, row, now_us), seed)
@@ -99,6 +102,24 @@ def refusal(bundle: Bundle, view: ContactView, step: int, ended_by: str) -> Refu
         text = f"bin {step} lies before bin {episode.last_step}, which was decided; set the clock"
         return Refusal(contact, "out_of_order", text)
     return None
+
+
+def made_events(bundle: Bundle, decisions: Sequence[Decision]) -> list[Event]:
+    """Events that decisions are themselves, for nobody else reports them: a slower cadence."""
+    slows = {action.id for action in bundle.catalog.actions if action.routing == "slow"}
+    return [
+        Event(
+            event_id=f"{decision.decision_id}.slowed",
+            contact_id=decision.contact_id,
+            occurred_us=decision.decided_us,
+            recorded_us=decision.decided_us,
+            type="slowed",
+            source="server",
+            decision_id=decision.decision_id,
+        )
+        for decision in decisions
+        if decision.action in slows
+    ]
 
 
 def uniform(seed: int, decision_id: str) -> float:

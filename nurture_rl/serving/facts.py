@@ -7,16 +7,17 @@ really passed, also across a change to or from summer time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds, set_forward_hours
 from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_events
-from nurture_envs.guardrails import GuardrailFacts, lags_of, standing
-from nurture_envs.guardrails.rules import sends_remembered
+from nurture_envs.guardrails import GuardrailFacts, eligible, lags_of, standing
+from nurture_envs.guardrails.rules import sends_kept
 from nurture_envs.journey import Journey
 from nurture_envs.signals import EventColumns, channel_rows, classify
 from nurture_envs.stops import forbids, say_of
@@ -42,6 +43,31 @@ class Known:
     attributes: NDArray[np.float32]  # [n, attribute columns]
     facts: GuardrailFacts
     ended_by: tuple[str, ...]  # [n] the terminal signal seen since the anchor, or empty
+
+
+def offered(
+    catalog: ActionCatalog,
+    spec: FeatureSpec,
+    facts: GuardrailFacts,
+    features: NDArray[np.float32],
+    left: Mapping[str, int] | None = None,
+) -> GuardrailFacts:
+    """The facts with what guardrails need to know of offers.
+
+    Args:
+        catalog: whose offers.
+        spec: names the columns of `features`.
+        facts: of n contacts.
+        features: at the start of the bin, [n, d].
+        left: sends left of each offer that has an inventory, by name; None: enough of all.
+    """
+    offers, everybody = catalog.limited_offers, np.ones(len(features), np.bool_)
+    fits = eligible(offers, lambda name: features[:, spec.column(name)], everybody)
+    if left is None or not offers:
+        return replace(facts, eligible=fits)
+    enough = np.iinfo(np.int64).max
+    counts = np.array([left.get(offer.name, enough) for offer in offers], np.int64)
+    return replace(facts, eligible=fits, left=np.broadcast_to(counts, (len(features), len(offers))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,25 +245,34 @@ def _sends(
     """The latest sends, made or planned, latest first, [n, k] hours since 1970.
 
     On the wall clock as it is set now, which is `shift_us` [n] ahead of UTC: the hours between two
-    of them, or between one and now, are those that have passed.
+    of them, or between one and now, are those that have passed. A message that the journey does not
+    know, as of another system, counts for every channel.
     """
-    sent = [i for i, event in enumerate(events.events) if event.type == "sent"]
-    reported = {(int(events.row[i]), events.events[i].decision_id) for i in sent}
-    planned = [
-        (row, send.at_us)
-        for row, view in enumerate(views)
-        for send in view.sends
-        if (row, send.decision_id) not in reported
-    ]
-    planned_row = np.array([row for row, _ in planned], np.int64)
-    planned_us = np.array([at_us for _, at_us in planned], np.int64)
-    rows = np.concatenate([events.row[sent], planned_row])
-    sent_us = np.array([events.events[i].occurred_us for i in sent], np.int64)
-    hours = (np.concatenate([sent_us, planned_us]) + shift_us[rows]) / HOUR_US
+    chosen = {(row, s.decision_id): s for row, view in enumerate(views) for s in view.sends}
+    made: list[tuple[int, int, str | None]] = []  # contact, moment, message
+    for event, row in zip(events.events, events.row.tolist(), strict=True):
+        if event.type == "sent":
+            plan = chosen.pop((row, event.decision_id or ""), None)
+            message = event.message_id or (plan.message_id if plan else None)
+            made.append((row, event.occurred_us, message))
+    made += [(row, send.at_us, send.message_id) for (row, _), send in chosen.items()]
+    rows = np.array([row for row, _, _ in made], np.int64)
+    hours = (np.array([at_us for _, at_us, _ in made], np.int64) + shift_us[rows]) / HOUR_US
+    channels = {message.id: message.channel for message in journey.messages}
+    by = np.array([channels.get(message or "", "") for _, _, message in made], object)
+    tables = []
+    for channel, count in sends_kept(journey.guardrails).items():
+        counts = (by == channel) | (by == "") if channel else np.ones(len(by), np.bool_)
+        tables.append(_latest(rows[counts], hours[counts], len(views), count))
+    return np.hstack(tables)
+
+
+def _latest(rows: IntArray, hours: FloatArray, n: int, count: int) -> FloatArray:
+    """The latest hours of each of n rows, latest first, [n, count]; -inf where there are fewer."""
     order = np.lexsort((-hours, rows))
     rows, hours = rows[order], hours[order]
     rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    table = np.full((len(views), sends_remembered(journey.guardrails)), -np.inf)
-    kept = rank < table.shape[1]
+    table = np.full((n, count), -np.inf)
+    kept = rank < count
     table[rows[kept], rank[kept]] = hours[kept]
     return table

@@ -89,7 +89,7 @@ class StoreReader:
             "episodes", "contact_id", ids, "episode_id, contact_id, anchor_us", journey
         )
         episodes = {contact: Episode(episode, anchor) for episode, contact, anchor in stored}
-        pauses = {action.id: action.bins for action in catalog.actions}
+        pauses = dict(zip(catalog.ids, catalog.pause_bins.tolist(), strict=True))
         columns = "contact_id, step, action"
         for contact, step, action in self._among("decisions", "contact_id", ids, columns, journey):
             before = episodes[contact]
@@ -113,10 +113,19 @@ class StoreReader:
         stored = self._among("decisions", "contact_id", ids, columns)
         for contact, decision_id, at_us, action, decided_us in stored:
             if at_us is not None:
-                sends[contact].append(Planned(decision_id, at_us))
+                sends[contact].append(Planned(decision_id, at_us, message_of(action)))
             elif action == "escalate":
                 calls[contact].append(Planned(decision_id, decided_us))
         return _frozen(sends), _frozen(calls)
+
+    def sent_messages(self, journey: str) -> dict[str, int]:
+        """How often each message was chosen in a journey, also where it was withdrawn since."""
+        asked = "SELECT action, COUNT(*) FROM decisions WHERE journey = ? GROUP BY action"
+        counted: dict[str, int] = defaultdict(int)
+        for action, times in self._read(asked, (journey,)):
+            if (message := message_of(action)) is not None:
+                counted[message] += times
+        return dict(counted)
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:
         """The action ids of every catalogue that decided here, by its hash."""
@@ -168,6 +177,12 @@ class StoreReader:
         self._require_there()
         with self._reading:
             return self._reader.execute(sql, given).fetchall()
+
+
+def message_of(action: str) -> str | None:
+    """The message that an action sends, by the action's id; None where it sends none."""
+    routing, _, rest = action.partition(":")
+    return rest.rpartition("@")[0] if routing == "send" else None
 
 
 def _bins_of(action: str) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nurture_envs.features import evaluate
 from nurture_envs.guardrails import legal_actions, reason_names
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.facts import known
+from nurture_rl.serving.facts import known, offered
 from nurture_rl.serving.records import Answer, ContactView, Decision, Refusal
 
 _log = logging.getLogger(__name__)
@@ -63,7 +64,12 @@ def _against(
     moments = np.full(len(pairs), now_us, np.int64)
     try:
         facts = known(bundle.journey, bundle.feature_spec, views, moments, default_zone)
-        _, reasons = legal_actions(facts.facts, bundle.catalog, bundle.journey.guardrails)
+        features = evaluate(
+            bundle.feature_spec, facts.past, facts.bins, facts.anchor_us, facts.attributes
+        )
+        # The decision has its piece of an inventory already.
+        now = offered(bundle.catalog, bundle.feature_spec, facts.facts, features)
+        _, reasons = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
     except Exception as error:  # one contact's broken record must not stop the others
         if len(pairs) > 1:
             return [_against(bundle, [pair], now_us, default_zone)[0] for pair in pairs]

@@ -69,6 +69,7 @@ class Planned:
 
     decision_id: str
     at_us: int  # microseconds since 1970 UTC
+    message_id: str | None = None  # of a send
 
 
 @dataclass(frozen=True, slots=True)

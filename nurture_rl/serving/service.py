@@ -15,7 +15,7 @@ import numpy as np
 from nurture_envs.clock import DAY_US, local_microseconds
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.decide import decide
+from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
 from nurture_rl.serving.names import contact_key
@@ -31,6 +31,7 @@ from nurture_rl.serving.records import (
     Quarantined,
     Refusal,
 )
+from nurture_rl.serving.stock import Stock
 from nurture_rl.serving.store import Store
 
 _log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Service:
         self.store = store
         store.keep_catalog(bundle.catalog)
         self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
+        self.stock = Stock(bundle.journey, store.sent_messages(bundle.journey.name))
         self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
@@ -115,13 +117,19 @@ class Service:
             pending, again = self._settled(asks, answers)
             self._say_again(asks, again, answers, now_us)
             views = self._views([asks[i] for i in pending], now_us)
-            new_answers = decide(self.bundle, views, now_us, self.seed, self.settings.default_zone)
+            new_answers = self.stock.shared(views, lambda some, left: self._new(some, left, now_us))
             for i, answer in zip(pending, new_answers, strict=True):
                 answers[i] = answer
             fresh = [answer for answer in new_answers if isinstance(answer, Decision)]
             if fresh:
-                self.store.append_decisions(fresh)
+                self.store.append_decisions(fresh, made_events(self.bundle, fresh))
         return self._repeated(asks, answers)
+
+    def _new(
+        self, views: Sequence[ContactView], left: Mapping[str, int], now_us: int
+    ) -> list[Answer]:
+        zone = self.settings.default_zone
+        return decide(self.bundle, views, now_us, self.seed, zone, left)
 
     def put_contacts(self, contacts: Sequence[Contact]) -> None:
         """Add or replace contacts."""

@@ -121,8 +121,12 @@ class Store(StoreReader):
         )
         return added[0]
 
-    def append_decisions(self, decisions: Sequence[Decision]) -> None:
+    def append_decisions(self, decisions: Sequence[Decision], events: Sequence[Event] = ()) -> None:
         """Add decisions and the episodes they open; returns only after they are on disk.
+
+        Args:
+            decisions: what was decided.
+            events: what the decisions themselves are, such as a slower cadence that begins.
 
         Raises:
             sqlite3.IntegrityError: an id or a bin has its decision already; none was added.
@@ -134,6 +138,7 @@ class Store(StoreReader):
             [
                 Statement(rows.ADD_EPISODE, episodes),
                 Statement(rows.ADD_DECISION, [rows.decision_row(d) for d in decisions]),
+                Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
             ]
         )
 

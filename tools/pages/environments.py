@@ -138,12 +138,14 @@ def _meaning(action: Action) -> str:
         return f"{message.channel} {when}: {job}, on {message.topic}{state}"
     if action.routing == "pause":
         return f"nothing for {counted(action.bins, 'bin')}"
+    if action.routing == "slow":
+        return f"mail lies further apart for {counted(action.bins, 'bin')}"
     return {"escalate": "sales calls", "exit": "the episode ends"}[action.routing]
 
 
 def _price(action: Action, journey: Journey) -> str:
-    prices = {"send": journey.reward.send_cost, "escalate": journey.reward.escalate_cost}
-    return f"{prices.get(action.routing, 0.0):g}"
+    catalog = ActionCatalog.of(journey)
+    return f"{catalog.prices(journey.reward)[catalog.index(action.id)]:g}"
 
 
 def _observation(spec: FeatureSpec, world: MailWorld) -> str:
@@ -214,7 +216,9 @@ def _guardrails(journey: Journey) -> str:
     rails = journey.guardrails
     lines = ["mail without consent"] if rails.require_consent else []
     lines += [
-        f"more than {counted(cap.maximum, 'mail')} in {cap.hours:g} hours" for cap in rails.caps
+        f"more than {counted(cap.maximum, 'mail')} in {cap.hours:g} hours"
+        + (f" by {cap.channel}" if cap.channel else "")
+        for cap in rails.caps
     ]
     if rails.min_gap_hours:
         lines.append(f"a mail within {rails.min_gap_hours:g} hours of the last one")

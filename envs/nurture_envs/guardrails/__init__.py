@@ -1,5 +1,6 @@
 """What forbids an action now, and why: one implementation for simulator, training and server."""
 
+from nurture_envs.guardrails.eligibility import COMPARISONS, eligible
 from nurture_envs.guardrails.rules import (
     GuardrailFacts,
     Reason,
@@ -9,4 +10,13 @@ from nurture_envs.guardrails.rules import (
     standing,
 )
 
-__all__ = ["GuardrailFacts", "Reason", "lags_of", "legal_actions", "reason_names", "standing"]
+__all__ = [
+    "COMPARISONS",
+    "GuardrailFacts",
+    "Reason",
+    "eligible",
+    "lags_of",
+    "legal_actions",
+    "reason_names",
+    "standing",
+]

@@ -34,8 +34,10 @@ class Reason(IntFlag):
     UNAVAILABLE = 1024
     SLOT_PASSED = 2048
     NO_INTENT = 4096
-    SELLER_CAPACITY = 8192
-    VOLUME_RAMP = 16384
+    NOT_ELIGIBLE = 8192
+    OUT_OF_STOCK = 16384
+    SELLER_CAPACITY = 32768  # of a population, as all that follow: beyond the 16 bits of a contact
+    VOLUME_RAMP = 65536
 
 
 _NAMES = tuple((int(reason), str(reason.name).lower()) for reason in Reason)
@@ -53,13 +55,20 @@ class GuardrailFacts:
     paused: Array  # [n] bool: inside a pause chosen before
     available: Array  # [n] bool
     zone_known: Array  # [n] bool
-    sends_hours: Array  # [n, k] f64: `now_hours` less the hours since the latest sends; -inf: none
+    # [n, k] f64: `now_hours` less the hours since the latest sends, -inf: none; for each of
+    # `sends_kept` so many columns, in any order
+    sends_hours: Array
     now_hours: Array  # [n] f64: the moment of the decision
     midnight_hours: Array  # [n] f64: local midnight before it, same scale
     today: Array  # [n] i64: local day, days since 1970
     # [n, 24] f64: hours by which clocks are set forward between now and each hour of today; None:
     # they are not
     set_forward: Array = None
+    # Of each limited offer of the catalogue, [n, o]: who its conditions fit (None: nobody), and how
+    # many sends of it are left to all contacts together (None: enough)
+    slowed: Array = False  # [n] bool: inside a slower cadence chosen before
+    eligible: Array = None
+    left: Array = None
 
 
 def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[str, Array]:
@@ -71,7 +80,7 @@ def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[
 
     Returns:
         `opted_out`, `hard_bounced`, `conversation` and `intent`, each [n] bool; a plain bool where
-        the journey names no such signal.
+        the journey names no such signal. `slowed` where the journey has a slower cadence.
     """
     settings = journey.guardrails
 
@@ -81,12 +90,15 @@ def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[
     conversation: Array = False
     for name, bins_back in settings.conversation:
         conversation = conversation | (lag((name,)) <= bins_back)
-    return {
+    facts = {
         "opted_out": ever(settings.opt_out),
         "hard_bounced": ever(settings.hard_bounce),
         "conversation": conversation,
         "intent": ever(settings.escalation_needs, nobody=True),
     }
+    if settings.slow is not None:
+        facts["slowed"] = lag((settings.slow.signal,)) < settings.slow.bins
+    return facts
 
 
 def lags_of(journey: Journey, last: Array, bins: Array) -> Callable[[tuple[str, ...]], Array]:
@@ -109,7 +121,9 @@ def lags_of(journey: Journey, last: Array, bins: Array) -> Callable[[tuple[str, 
 def watched(settings: GuardrailSettings) -> list[tuple[str, ...]]:
     """Sets of signals whose last time `standing` asks for."""
     sets = [settings.opt_out, settings.hard_bounce, settings.escalation_needs]
-    return [names for names in sets if names] + [(name,) for name, _ in settings.conversation]
+    single = [name for name, _ in settings.conversation]
+    single += [settings.slow.signal] if settings.slow is not None else []
+    return [names for names in sets if names] + [(name,) for name in single]
 
 
 def legal_actions(
@@ -117,8 +131,8 @@ def legal_actions(
 ) -> tuple[Array, Array]:
     """Which actions are legal now, and why the others are not.
 
-    What forbids an action depends on its kind alone (routing, slot, approval, expiry), so every
-    rule is asked once per kind and contact.
+    What forbids an action depends on its kind alone (routing, slot, channel, approval, expiry,
+    offer), so every rule is asked once per kind and contact.
 
     Returns:
         mask [n, a] bool, and reasons [n, a] int16, a union of `Reason` bits, 0 where legal.
@@ -144,7 +158,7 @@ class _Rules:
         self.engaged = self.paused + talking  # against everything but waiting
         self.mail = self._against_mail()
         self.capped, self.gapped = self._spacing()
-        self._slots: dict[int, Array] = {}
+        self._slots: dict[tuple[int, str], Array] = {}
 
     def bits(self, broken: Array, reason: Reason) -> Array:
         if isinstance(broken, bool):
@@ -154,14 +168,23 @@ class _Rules:
     def reasons(self, kind: ActionKind) -> Array:
         if kind.routing == "pause":
             return self.paused if kind.long_pause else self.none
+        if kind.routing == "slow":
+            return self.paused
         if kind.routing == "exit":
             return self.engaged
         if kind.routing == "escalate":
             return self.engaged + self.bits(_not(self.facts.intent), Reason.NO_INTENT)
-        reasons = self._slot(kind.slot) + (0 if kind.approved else Reason.NOT_APPROVED.value)
-        if kind.expiry is None:
-            return reasons
-        return reasons + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
+        unapproved = 0 if kind.approved else Reason.NOT_APPROVED.value
+        reasons = self._slot(kind.slot, kind.channel) + unapproved
+        if kind.expiry is not None:
+            reasons = reasons + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
+        return reasons if kind.offer is None else reasons + self._against_offer(kind.offer)
+
+    def _against_offer(self, offer: int) -> Array:
+        facts = self.facts
+        fits = False if facts.eligible is None else facts.eligible[:, offer]
+        gone = False if facts.left is None else facts.left[:, offer] <= 0
+        return self.bits(_not(fits), Reason.NOT_ELIGIBLE) + self.bits(gone, Reason.OUT_OF_STOCK)
 
     def _against_mail(self) -> Array:
         """What stands against any mail, whenever it is sent."""
@@ -173,35 +196,50 @@ class _Rules:
         reasons = reasons + self.bits(facts.opted_out, Reason.OPTED_OUT)
         return reasons + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
 
-    def _slot(self, slot: int) -> Array:
-        """What stands against mail at a slot."""
-        if slot not in self._slots:
+    def _slot(self, slot: int, channel: str) -> Array:
+        """What stands against mail at a slot by a channel."""
+        channel = channel if channel in self.capped else ""
+        if (slot, channel) not in self._slots:
             facts, now = self.facts, slot == NOW
             hour = facts.now_hours - facts.midnight_hours if now else float(slot)
             passed = hour if now or facts.set_forward is None else hour - facts.set_forward[:, slot]
             reasons = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
-            reasons = reasons + self.bits(passed < self.capped, Reason.FREQUENCY_CAP)
+            reasons = reasons + self.bits(passed < self.capped[channel], Reason.FREQUENCY_CAP)
             reasons = reasons + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
             if not now:
                 reasons = reasons + self.bits(
                     facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED
                 )
-            self._slots[slot] = reasons
-        return self._slots[slot]
+            self._slots[slot, channel] = reasons
+        return self._slots[slot, channel]
 
-    def _spacing(self) -> tuple[Array, Array]:
+    def _spacing(self) -> tuple[dict[str, Array], Array]:
         """Hours after midnight before which caps and the minimum gap forbid mail, each [n].
 
+        Caps are by channel where they name one; under "" are those that hold for all of them.
         A cap of m sends in h hours is full until h hours after the m-th latest send. Hours are
         those that pass, whatever clocks show: see `GuardrailFacts.set_forward`.
         """
-        sends = self.facts.sends_hours
-        since = _descending(sends, self.xp)
-        since = [hours - self.facts.midnight_hours for hours in since]  # negative: before today
-        capped = -self.xp.inf * self.xp.ones_like(since[0])
-        for cap in self.settings.caps:
-            capped = self.xp.maximum(capped, since[cap.maximum - 1] + cap.hours)
-        return capped, since[0] + self.settings.min_gap_hours
+        capped: dict[str, Array] = {}
+        first, gapped = 0, None
+        for channel, count in sends_kept(self.settings).items():
+            since = _descending(self.facts.sends_hours[:, first : first + count], self.xp)
+            since = [hours - self.facts.midnight_hours for hours in since]  # negative: before today
+            full = capped.get("", -self.xp.inf * self.xp.ones_like(since[0]))
+            for cap in self.settings.caps:
+                if (cap.channel or "") == channel:
+                    full = self.xp.maximum(full, since[cap.maximum - 1] + cap.hours)
+            capped[channel], first = full, first + count
+            gapped = since[0] + self._gap() if gapped is None else gapped
+        return capped, gapped
+
+    def _gap(self) -> Array:
+        """The minimum gap of each contact, hours."""
+        usual, slow = self.settings.min_gap_hours, self.settings.slow
+        if slow is None or self.facts.slowed is False:
+            return usual
+        hours = self.xp.zeros_like(self.facts.now_hours)
+        return self.xp.where(self.facts.slowed, hours + slow.gap_hours, hours + usual)
 
     def _quiet(self, slot: int) -> Array:
         """Whether the local hour may fall into the quiet hours under any plausible zone."""
@@ -245,6 +283,18 @@ def reason_names(bits: int) -> list[str]:
     return [name for bit, name in _NAMES if bits & bit]
 
 
+def sends_kept(settings: GuardrailSettings) -> dict[str, int]:
+    """How many latest sends the caps and the gap need to see: of all under "", then by channel.
+
+    The columns of `GuardrailFacts.sends_hours` stand in this order.
+    """
+    kept = {"": 1}
+    for cap in settings.caps:
+        channel = cap.channel or ""
+        kept[channel] = max(kept.get(channel, 1), cap.maximum)
+    return kept
+
+
 def sends_remembered(settings: GuardrailSettings) -> int:
-    """How many latest sends the caps and the gap need to see."""
-    return max([cap.maximum for cap in settings.caps], default=1)
+    """How many sends these are together."""
+    return sum(sends_kept(settings).values())

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from nurture_envs.actions import NOW
 from nurture_envs.clock import HOUR_US
+from nurture_envs.guardrails.rules import sends_kept
 from nurture_envs.loops import emitting, loop_records
+from nurture_envs.loops.deciding import OPERATORS
 from nurture_envs.loops.functions import Loop, WorldLoops
 from nurture_envs.loops.guardrails import tables_of
 from nurture_envs.loops.networks import learned_loops
@@ -46,7 +48,11 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
     standing = [(0, settings.opt_out, -1), (1, settings.hard_bounce, -1)]
     standing += [(2, (name,), back) for name, back in settings.conversation]
     standing += [(3, settings.escalation_needs, -1)]
+    if settings.slow is not None:
+        standing.append((4, (settings.slow.signal,), settings.slow.bins - 1))
+    places = list(sends_kept(settings))
     rows = [(kind, running.last_row(of), most) for kind, of, most in standing if of]
+    conditions, thresholds = _conditions(simulation)
     return loop_records.LoopJourney(
         actions=loop_records.Actions(
             wait=catalog.wait,
@@ -55,14 +61,14 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
             leaves=catalog.routed("exit"),
             pauses=np.where(catalog.pause_bins > 1, catalog.pause_bins, 0),
             slots=slots,
+            kept=_whole([places.index(c) if c in places else 0 for c in catalog.channels]),
             made=_whole(made),
             effects=np.ascontiguousarray(effects.numpy()).reshape(len(made), len(catalog)),
         ),
         worth=loop_records.Worth(
             channels=_whole([index(channel) for channel, _ in reward.weights]),
             weights=np.array([weight for _, weight in reward.weights], np.float32),
-            send_cost=float(reward.send_cost),
-            call_cost=float(reward.escalate_cost),
+            prices=catalog.prices(reward).astype(np.float32),
             terminals=_whole([index(name) for name in journey.terminals]),
             talks=_whole([index(name) for name, _ in settings.conversation]),
         ),
@@ -70,12 +76,27 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
         late=late,
         columns=columns_of(running),
         rules=tables_of(catalog, settings),
+        conditions=conditions,
+        thresholds=thresholds,
+        offers=len(catalog.limited_offers),
         standing=np.array(rows, np.int64).reshape(-1, 3),
         intent=not settings.escalation_needs,
         offsets=np.array(simulation.spec.clock.slots_hours, np.float64) * HOUR_US,
         period=float(simulation.spec.clock.period_hours * HOUR_US),
         horizon=simulation.spec.clock.horizon,
     )
+
+
+def _conditions(simulation: Simulation) -> tuple[Any, Any]:
+    """Who may have limited offers: offer, column and comparison, [m, 3], and thresholds, [m]."""
+    offers = simulation.catalog.limited_offers
+    asked = [(place, one) for place, offer in enumerate(offers) for one in offer.eligible]
+    rows = [
+        (place, simulation.spec.column(one.column), OPERATORS.index(one.operator))
+        for place, one in asked
+    ]
+    thresholds = np.array([one.threshold for _, one in asked], np.float32)
+    return _whole(rows).reshape(-1, 3), thresholds
 
 
 def world_loops(simulation: Simulation) -> WorldLoops:

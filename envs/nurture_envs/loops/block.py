@@ -110,7 +110,15 @@ class Loops:
             np.zeros(rows["q"] * width, np.int64),
             np.zeros(rows["b"] * width, np.bool_),
             np.zeros(rows["d"] * width),
-            LoopFacts._make([*facts, *hours, np.zeros(width, np.int64)]),
+            LoopFacts._make(
+                [
+                    *facts,
+                    *hours,
+                    np.zeros(width, np.int64),
+                    np.zeros(width, np.uint8),
+                    np.zeros(width, np.int64),
+                ]
+            ),
             np.zeros(width, np.float32),
             np.zeros((2, width), np.float32),
             np.zeros(width, np.int64),

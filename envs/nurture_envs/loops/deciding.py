@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nurture_envs.jit import jit
 from nurture_envs.loops.guardrail_loops import LoopFacts, write_rules
-from nurture_envs.loops.loop_records import DAY_US, HOUR_US, LoopJourney, Scratch, Shown, State
+from nurture_envs.loops.loop_records import (
+    DAY_US,
+    HOUR_US,
+    Floats,
+    LoopJourney,
+    Scratch,
+    Shown,
+    State,
+)
 from nurture_envs.loops.past import features_of
+
+OPERATORS = (">=", "<=", ">", "<", "==", "!=")  # what conditions name by their position here
 
 _EVER = np.float32(500_000.0)  # bins; the lag of what never happened lies beyond it
 
@@ -38,7 +50,7 @@ def _facts(
         facts.zone_known[i] = state.zone[at]
         facts.paused[i] = state.bins[at] < state.paused[at]
         facts.opted_out[i], facts.hard_bounced[i] = 0, 0
-        facts.conversation[i], facts.intent[i] = 0, journey.intent
+        facts.conversation[i], facts.intent[i], facts.slowed[i] = 0, journey.intent, 0
     for row in range(journey.standing.shape[0]):
         kind, time, most = journey.standing[row]
         last = state.past.last[time, first : first + size]
@@ -50,9 +62,41 @@ def _facts(
             target = facts.hard_bounced
         elif kind == 2:
             target = facts.conversation
+        elif kind == 4:
+            target = facts.slowed
         for i in range(size):
             lag = np.float32(state.bins[first + i]) - last[i]
             target[i] |= np.uint8(lag <= reach)
+
+
+@_jit
+def _eligible(
+    journey: LoopJourney, features: Floats, stride: int, size: int, scratch: Scratch
+) -> None:
+    """Which limited offers a tile may have by its features; see `guardrails.eligible`."""
+    bits = scratch.facts.eligible
+    for i in range(size):
+        bits[i] = (1 << journey.offers) - 1
+    for row in range(journey.conditions.shape[0]):
+        offer, column, operator = journey.conditions[row]
+        threshold, gone = journey.thresholds[row], ~(np.int64(1) << offer)
+        values = features[column * stride : column * stride + size]
+        for i in range(size):
+            if not _holds(values[i], operator, threshold):
+                bits[i] &= gone
+
+
+@_jit
+def _holds(value: Any, operator: int, threshold: Any) -> bool:
+    if operator == 0:
+        return bool(value >= threshold)
+    if operator == 1:
+        return bool(value <= threshold)
+    if operator == 2:
+        return bool(value > threshold)
+    if operator == 3:
+        return bool(value < threshold)
+    return bool(value == threshold) if operator == 4 else bool(value != threshold)
 
 
 @_jit
@@ -69,11 +113,14 @@ def decide(
         state.past, clock, journey.sets, journey.columns, state.attributes, now,
         scratch.weekday[:size], first, shown.features[column:], shown.stride,
     )  # fmt: skip
+    if journey.offers > 0:
+        _eligible(journey, shown.features[column:], shown.stride, size, scratch)
     tile = LoopFacts(
         facts.consent[:size], facts.opted_out[:size], facts.hard_bounced[:size],
         facts.conversation[:size], facts.intent[:size], facts.paused[:size],
         facts.available[:size], facts.zone_known[:size], facts.now_hours[:size],
-        facts.midnight_hours[:size], facts.today[:size],
+        facts.midnight_hours[:size], facts.today[:size], facts.slowed[:size],
+        facts.eligible[:size],
     )  # fmt: skip
     sends = state.sends.reshape(-1)[first:]
     latest = (sends, state.sends.shape[1], state.sends.shape[0])

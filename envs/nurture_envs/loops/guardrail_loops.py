@@ -33,6 +33,7 @@ _EXPIRED = Reason.EXPIRED.value
 _PAUSED = Reason.PAUSED.value
 _SLOT_PASSED = Reason.SLOT_PASSED.value
 _NO_INTENT = Reason.NO_INTENT.value
+_NOT_ELIGIBLE = Reason.NOT_ELIGIBLE.value
 
 _jit = jit()
 
@@ -51,6 +52,8 @@ class LoopFacts(NamedTuple):
     now_hours: NDArray[np.float64]  # [n]
     midnight_hours: NDArray[np.float64]  # [n]
     today: NDArray[np.int64]  # [n]
+    slowed: NDArray[np.uint8]  # [n]
+    eligible: NDArray[np.int64]  # [n]: bit o is 1 where the conditions of limited offer o hold
 
 
 class Quiet(NamedTuple):
@@ -66,21 +69,27 @@ class Tables(NamedTuple):
     """A journey's rules and catalogue as numbers.
 
     A kind's reasons are those of one row of contacts (0 nothing, 1 paused, 2 paused or in a
-    conversation, 3 the same and without intent, 4 and on mail at each slot), a constant, and
-    whether its last day is over.
+    conversation, 3 the same and without intent, 4 and on mail at each slot, by channels with caps
+    of their own and by all others), a constant, whether its last day is over, and whether its offer
+    is for others.
     """
 
     no_consent: int  # the reason's bit, 0 where the journey does not ask
     unavailable: int
+    kept_from: NDArray[np.int64]  # [g + 1]: first row of the latest sends by all channels, by each
+    cap_kept: NDArray[np.int64]  # [caps], which of them a cap counts: 0 all, ascending
     cap_counts: NDArray[np.int64]  # [caps]
     cap_hours: NDArray[np.float64]  # [caps]
     gap_hours: float
+    slow_hours: float  # the gap in a slower cadence
     quiet: Quiet
     slot_hours: NDArray[np.float64]  # [s], local hour; NOW is the moment of the decision
+    slot_kept: NDArray[np.int64]  # [s], whose caps hold
     slot_quiet: NDArray[np.bool_]  # [2, s]: under the zone believed, under any plausible one
     kind_rows: NDArray[np.int64]  # [k]
     kind_bits: NDArray[np.int16]  # [k]
     kind_expiry: NDArray[np.int64]  # [k], last day since 1970
+    kind_offer: NDArray[np.int64]  # [k], position of its limited offer, -1 where it has none
     action_kinds: NDArray[np.int64]  # [a]
 
 
@@ -106,7 +115,7 @@ def write_rules(
     (sends, sends_step, remembered), (legal_out, legal_step) = latest, mask
     reasons_out, reasons_step = reasons
     since = np.empty((remembered, TILE), np.float64)
-    capped = np.empty(TILE, np.float64)
+    capped = np.empty((len(tables.kept_from) - 1, TILE), np.float64)
     rows = np.empty((4 + slots, TILE), np.int16)
     against = np.empty((kinds, TILE), np.int16)
     legal = np.empty((kinds, TILE), np.bool_)
@@ -147,6 +156,8 @@ def _tile(contacts: LoopFacts, first: int, end: int) -> LoopFacts:
         contacts.now_hours[first:end],
         contacts.midnight_hours[first:end],
         contacts.today[first:end],
+        contacts.slowed[first:end],
+        contacts.eligible[first:end],
     )
 
 
@@ -162,25 +173,32 @@ def _order(later: Hours, earlier: Hours) -> None:
 def _space(tile: LoopFacts, tables: Tables, since: Hours, capped: Hours) -> None:
     """Hours after midnight before which caps (`capped`) and the gap (`since[0]`) forbid mail.
 
-    `since` comes as the latest sends, [k, TILE], in any order.
+    `since` comes as the latest sends, [k, TILE], in any order; `capped` is by channel, [g, TILE].
     """
     midnight, size = tile.midnight_hours, len(tile.today)
-    for end in range(len(since) - 1, 0, -1):
-        for at in range(end):
-            _order(since[at, :size], since[at + 1, :size])
+    for kept in range(len(capped)):
+        first = tables.kept_from[kept]
+        for end in range(tables.kept_from[kept + 1] - 1, first, -1):
+            for at in range(first, end):
+                _order(since[at, :size], since[at + 1, :size])
     for k in range(len(since)):
         row = since[k]
         for i in range(size):
             row[i] -= midnight[i]
-    capped[:size] = -np.inf
-    for cap in range(len(tables.cap_counts)):
-        row = since[tables.cap_counts[cap] - 1]
+    for kept in range(len(capped)):
+        latest_full = capped[kept]
         for i in range(size):
-            full = row[i] + tables.cap_hours[cap]
-            capped[i] = full if full > capped[i] else capped[i]
+            latest_full[i] = capped[0, i] if kept > 0 else -np.inf
+        for cap in range(len(tables.cap_counts)):
+            if tables.cap_kept[cap] != kept:
+                continue
+            row = since[tables.kept_from[kept] + tables.cap_counts[cap] - 1]
+            for i in range(size):
+                full = row[i] + tables.cap_hours[cap]
+                latest_full[i] = full if full > latest_full[i] else latest_full[i]
     latest = since[0]
     for i in range(size):
-        latest[i] += tables.gap_hours
+        latest[i] += tables.slow_hours if tile.slowed[i] else tables.gap_hours
 
 
 @_jit
@@ -202,10 +220,11 @@ def _against_rows(
         gone = tile.opted_out[i] * _OPTED_OUT + tile.hard_bounced[i] * _HARD_BOUNCE
         mail[i] = talk + consent + reach + gone
     for slot in range(len(tables.slot_hours)):
+        full = capped[tables.slot_kept[slot]]
         if tables.slot_hours[slot] == NOW:
-            _against_now(tile, tables.quiet, mail, gapped, capped, rows[4 + slot])
+            _against_now(tile, tables.quiet, mail, gapped, full, rows[4 + slot])
         else:
-            _against_slot(tile, tables, slot, mail, gapped, capped, rows[4 + slot])
+            _against_slot(tile, tables, slot, mail, gapped, full, rows[4 + slot])
 
 
 @_jit
@@ -286,5 +305,10 @@ def _against_kinds(
         else:
             for i in range(len(today)):
                 kind_reasons[i] = source[i] + bits + (_EXPIRED if today[i] > last else 0)
+        offer = tables.kind_offer[kind]
+        if offer >= 0:
+            for i in range(len(today)):
+                fits = (tile.eligible[i] >> offer) & 1
+                kind_reasons[i] += (1 - fits) * _NOT_ELIGIBLE
         for i in range(len(today)):
             free[i] = kind_reasons[i] == 0

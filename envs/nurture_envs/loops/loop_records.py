@@ -34,7 +34,7 @@ class State(NamedTuple):
     zone: Flags  # [n]
     consent: Flags  # [n]
     available: Flags  # [n]
-    sends: NDArray[np.float64]  # [k, n] local hours, newest first
+    sends: NDArray[np.float64]  # [k, n] local hours, newest first, by `Tables.kept_from`
     attributes: Floats  # [columns, n]
     floats: Floats  # [.., n] latents by type
     wholes: Wholes
@@ -53,6 +53,7 @@ class Actions(NamedTuple):
     leaves: Flags
     pauses: Wholes  # bins of a long pause, else 0
     slots: NDArray[np.float64]  # microseconds after midnight; below 0: at once
+    kept: Wholes  # whose sends a send joins besides all, see `Tables.kept_from`; 0: no other
     made: Wholes  # channels that actions make, [m]
     effects: Floats  # [m, a]
 
@@ -62,8 +63,7 @@ class Worth(NamedTuple):
 
     channels: Wholes
     weights: Floats
-    send_cost: float
-    call_cost: float
+    prices: Floats  # of every action, [a]
     terminals: Wholes
     talks: Wholes
 
@@ -77,6 +77,9 @@ class LoopJourney(NamedTuple):
     late: Late
     columns: Wholes  # see `features_of`
     rules: Tables
+    conditions: Wholes  # [.., 3]: limited offer, feature column, comparison (see `deciding`)
+    thresholds: Floats  # of each condition
+    offers: int  # limited ones
     standing: Wholes  # [.., 3]: fact (see `_facts`), last time, most bins since (-1: ever)
     intent: bool  # of everybody, where the journey asks for no signal
     offsets: NDArray[np.float64]  # microseconds from a period's start to each slot

@@ -96,14 +96,12 @@ def _count(
         row, effect = amounts[actions.made[m]], actions.effects[m]
         for i in range(size):
             row[i] += effect[chosen[i]]
-    send, call = np.float32(worth.send_cost), np.float32(worth.call_cost)
     earned = np.empty(size, np.float32)
     ended, talked = result.terminated[first : first + size], result.talked[first : first + size]
     for i in range(size):
-        sends, calls = actions.sends[chosen[i]], actions.calls[chosen[i]]
-        result.sent[first + i] = sends
+        result.sent[first + i] = actions.sends[chosen[i]]
         ended[i], talked[i] = actions.leaves[chosen[i]], False
-        earned[i] = (-send if sends else np.float32(0.0)) - (call if calls else np.float32(0.0))
+        earned[i] = -worth.prices[chosen[i]]
     for k in range(worth.channels.shape[0]):
         row, weight = amounts[worth.channels[k]], worth.weights[k]
         for i in range(size):
@@ -125,6 +123,17 @@ def _count(
 
 
 @_jit
+def _keep_send(
+    sends: NDArray[np.float64], kept_from: Wholes, kept: int, at: int, hours: float
+) -> None:
+    """Put a contact's send first among the latest of all, or of a channel."""
+    first = kept_from[kept]
+    for k in range(kept_from[kept + 1] - 1, first, -1):
+        sends[k, at] = sends[k - 1, at]
+    sends[first, at] = hours
+
+
+@_jit
 def _act(state: State, journey: LoopJourney, first: int, size: int, result: Result) -> None:
     """Sends and pauses of a tile enter its memory, and its next bin begins."""
     actions, slots, sends = journey.actions, journey.offsets.shape[0], state.sends
@@ -137,9 +146,11 @@ def _act(state: State, journey: LoopJourney, first: int, size: int, result: Resu
             now = np.float64(state.anchor[at]) + whole * journey.period + offset
             slot = actions.slots[action]
             moment = now if slot < 0 else np.floor(now / DAY_US) * DAY_US + slot
-            for k in range(sends.shape[0] - 1, 0, -1):
-                sends[k, at] = sends[k - 1, at]
-            sends[0, at] = moment / HOUR_US
+            _keep_send(sends, journey.rules.kept_from, np.int64(0), at, moment / HOUR_US)
+            if actions.kept[action] > 0:
+                _keep_send(
+                    sends, journey.rules.kept_from, actions.kept[action], at, moment / HOUR_US
+                )
         if actions.pauses[action] > 0:
             state.paused[at] = bins + actions.pauses[action]
         state.bins[at] = bins + 1

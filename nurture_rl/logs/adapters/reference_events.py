@@ -41,6 +41,7 @@ _TIMES: dict[str, tuple[int, int]] = {
     "form_submitted": (21 * HOUR_US, HOUR_US),
     "product_used": (7 * HOUR_US, 14 * HOUR_US),
     "escalated": (9 * HOUR_US, 0),
+    "slowed": (0, 0),
     "stage_changed": (17 * HOUR_US, 0),
 }
 _AT_WORK = (9 * HOUR_US, 9 * HOUR_US)  # every other type

@@ -78,8 +78,7 @@ def rewards(played: Trajectories, journey: Journey) -> FloatArray:
     weights = np.zeros(len(journey.channels))
     for channel, weight in reward.weights:
         weights[journey.channel_index(channel)] = weight
-    cost = catalog.routed("send") * reward.send_cost
-    cost = cost + catalog.routed("escalate") * reward.escalate_cost
+    cost = catalog.prices(reward)
     return np.asarray(played.amounts @ weights - cost[played.action])
 
 

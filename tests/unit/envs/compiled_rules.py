@@ -94,7 +94,16 @@ def _contacts(facts: GuardrailFacts) -> LoopFacts:
         now_hours=np.ascontiguousarray(facts.now_hours, np.float64),
         midnight_hours=np.ascontiguousarray(facts.midnight_hours, np.float64),
         today=np.ascontiguousarray(facts.today, np.int64),
+        slowed=flags(facts.slowed),
+        eligible=_bits(facts.eligible, n),
     )
+
+
+def _bits(eligible: Any, n: int) -> NDArray[np.int64]:
+    """Bit o is 1 where limited offer o is for the contact, [n]."""
+    if eligible is None:
+        return np.zeros(n, np.int64)
+    return np.asarray(eligible @ (np.int64(1) << np.arange(eligible.shape[1])), np.int64)
 
 
 def _has_rows(rows: NDArray[Any]) -> bool:

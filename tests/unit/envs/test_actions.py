@@ -82,6 +82,7 @@ def test_a_message_expires_on_its_day_and_everything_else_never() -> None:
         {"messages__red__proof": "number"},
         {"messages__red__offer": "tour"},
         {"messages__red__call_to_action": "read"},
+        {"messages__red__channel": "push"},
         {"actions__slots": [10, "now"]},
         {"actions__slots": ["now", 9]},
         {"actions__pauses": [1, 2, 3]},
@@ -126,6 +127,15 @@ def test_factor_columns_mark_each_level_once() -> None:
     # the only slot that is an hour does not vary among hours
     assert not any(name.startswith("slot=") for name in columns)
     assert len({tuple(marks) for marks in columns.values()}) == len(columns)
+
+
+def test_what_a_mail_asks_for_is_a_factor_where_other_factors_do_not_say_it() -> None:
+    found = ActionCatalog.of(load_journey("inbound_lead"))
+    asked = [name for name in factor_names(found) if name.startswith("call_to_action=")]
+    assert asked == ["call_to_action=read"]  # of two mails; the others ask for what no other does
+    read = found.factors[:, factor_names(found).index("call_to_action=read")]
+    marked = {found.ids[i].partition("@")[0] for i in np.flatnonzero(read)}
+    assert marked == {"send:security_brief", "send:integration_story"}
 
 
 def test_factors_of_the_shipped_journey_share_a_topic_between_messages() -> None:

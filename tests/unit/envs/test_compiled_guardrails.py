@@ -131,6 +131,7 @@ def a_crowd(seed: int, n: int = 2500) -> GuardrailFacts:
         now_hours=24.0 * day + hour,
         midnight_hours=24.0 * day,
         today=day,
+        slowed=rng.random(n) < 0.3,
     )
 
 

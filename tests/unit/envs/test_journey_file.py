@@ -253,7 +253,7 @@ def test_a_pattern_that_matches_nothing_is_a_mistake() -> None:
         ({"guardrails__unknown_zone_slack": [1, 3]}, "guardrails.unknown_zone_slack: expected"),
         ({"guardrails__conversation": {"caled": 1}}, "guardrails.conversation.caled: no signal"),
         ({"guardrails__frequency_caps": [{"max": 1}]}, "guardrails.frequency_caps[0].hours: exp"),
-        ({"signals__clicked__by_action": True}, "signals.clicked.by_action: only sent and escal"),
+        ({"signals__clicked__by_action": True}, "signals.clicked.by_action: only sent, escal"),
         ({"terminals": ["gone"]}, "terminals: no signal is called 'gone'"),
         ({"estimand": "per_click"}, "estimand: expected one of per_episode, per_decision"),
         ({"title": None}, "title: expected text, it is missing"),

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_envs.journey import Journey
+from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_envs.rollout import Step, play
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import REFERENCE_WORLDS, reference_world
@@ -38,10 +39,40 @@ class Emitted:
     late: int  # sums that are recorded after their bin
 
 
-@pytest.fixture(scope="module", params=REFERENCE_WORLDS)
+def slower() -> Journey:
+    """Inbound leads who can be slowed down, with a dear offer and a cap on one channel."""
+    data = load_journey("inbound_lead").resolved
+    rails = data["guardrails"]
+    calculator = {"calculator": {"cost": 2.5, "eligible": {"day": ">= 2"}}}
+    messages = data["messages"]
+    return parse_journey(
+        {
+            **data,
+            "journey": "slower_lead",
+            "signals": {**data["signals"], "slowed": {"type": "slowed", "by_action": True}},
+            "actions": {**data["actions"], "slow": {"gap_hours": 100, "bins": 5}},
+            "features": {
+                **data["features"],
+                "since_slowed": {"kind": "recency", "of": ["slowed"], "window": 9},
+            },
+            "messages": {**messages, "welcome": {**messages["welcome"], "channel": "app"}},
+            "guardrails": {
+                **rails,
+                "frequency_caps": [
+                    *rails["frequency_caps"],
+                    {"max": 1, "hours": 200, "channel": "app"},
+                ],
+            },
+            "offers": calculator,
+        }
+    )
+
+
+@pytest.fixture(scope="module", params=[*REFERENCE_WORLDS, "slower_lead"])
 def emitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Emitted:
     folder = tmp_path_factory.mktemp(request.param)
-    simulation = Simulation(reference_world(request.param))
+    journey = slower() if request.param == "slower_lead" else request.param
+    simulation = Simulation(reference_world(journey))
     context = PolicyContext(simulation.journey, simulation.catalog, simulation.spec)
     policy = build_policy({"kind": "random"}, context)
     seen: list[Step] = []
@@ -95,6 +126,11 @@ def test_nothing_is_refused_and_every_event_is_a_signal(emitted: Emitted) -> Non
 
 def test_logged_features_are_recomputed_bit_for_bit(emitted: Emitted) -> None:
     assert emitted.decisions.logged_features_equal == 1.0
+
+
+def test_slower_cadences_are_events_of_the_log(emitted: Emitted) -> None:
+    slows = "slowed" in emitted.raw_events["type"].to_pylist()
+    assert slows == (emitted.journey.guardrails.slow is not None)
 
 
 def test_outcomes_rewards_and_ends_are_those_of_the_play(emitted: Emitted) -> None:

@@ -225,11 +225,11 @@ def test_what_earlier_steps_decided_is_told_though_the_store_fails_later(
     client, served = crowd
     plain, calls = served.store.append_decisions, list[int]()
 
-    def append(decisions: Any) -> None:
+    def append(decisions: Any, events: Any) -> None:
         calls.append(len(decisions))
         if len(calls) > 1:
             raise sqlite3.OperationalError("disk full")
-        plain(decisions)
+        plain(decisions, events)
 
     monkeypatch.setattr(served.store, "append_decisions", append)
     found = ask(client, *many(300)).json()["decisions"]

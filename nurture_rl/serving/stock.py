@@ -1,0 +1,60 @@
+"""How many sends of offers with an inventory are left: one count for all contacts together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from nurture_envs.journey import Journey
+from nurture_rl.serving.reading import message_of
+from nurture_rl.serving.records import Answer, ContactView, Decision
+
+Decide = Callable[[Sequence[ContactView], Mapping[str, int]], list[Answer]]
+
+
+class Stock:
+    """Counts down the inventories of a journey's offers; first come, first served.
+
+    A chosen send takes its piece for good, also where it is withdrawn afterwards: so no race and no
+    retry can hand out more than there is.
+    """
+
+    def __init__(self, journey: Journey, sent: Mapping[str, int]) -> None:
+        """Begin with what is left.
+
+        Args:
+            journey: its offers and messages.
+            sent: how often each message was chosen before, by id.
+        """
+        self._offer_of = {message.id: message.offer for message in journey.messages}
+        self._left = {o.name: o.inventory for o in journey.offers if o.inventory is not None}
+        for message, times in sent.items():
+            self._take(message, times)
+        self._lock = threading.Lock()
+
+    def shared(self, views: Sequence[ContactView], decide: Decide) -> list[Answer]:
+        """Decide for contacts, never beyond what is left.
+
+        While an offer could run out among them they are decided one after the other.
+
+        Args:
+            views: the contacts, [n].
+            decide: an answer per contact, given the sends left by the name of the offer.
+        """
+        if not self._left:
+            return decide(views, self._left)
+        with self._lock:
+            scarce = any(0 < left < len(views) for left in self._left.values())
+            answers: list[Answer] = []
+            for some in [[view] for view in views] if scarce else [views]:
+                made = decide(some, dict(self._left))
+                answers += made
+                for answer in made:
+                    message = message_of(answer.action) if isinstance(answer, Decision) else None
+                    self._take(message, 1)
+            return answers
+
+    def _take(self, message: str | None, times: int) -> None:
+        offer = self._offer_of.get(message or "", "")
+        if offer in self._left:
+            self._left[offer] -= times

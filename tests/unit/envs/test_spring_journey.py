@@ -1,0 +1,179 @@
+"""Offers, caps by channel and a slower cadence, in a simulation: plain, compiled, and by hand."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.errors import JourneyError
+from nurture_envs.playing import player
+from nurture_envs.simulation import Simulation
+from tests.unit.envs.scripted_world import MONDAY, Script, ScriptedWorld, contacts, scripted
+from tests.unit.envs.spring_journey import OFFERS, spring
+from tests.unit.envs.toy_journey import TOY, toy
+from tests.unit.serving.mask_oracle import Standing, may
+
+JOURNEY = spring()
+CATALOG = ActionCatalog.of(JOURNEY)
+N, BINS = 150, 12
+DISCOUNT = {"red": {**TOY["messages"]["red"], "offer": "discount"}, "blue": TOY["messages"]["blue"]}
+
+
+def a_script() -> Script:
+    """Clicks, purchases and the odd end, at random."""
+    rng = np.random.default_rng(8)
+    chances = {"clicked": 0.3, "bought": 0.1, "left": 0.02, "hot": 0.1}
+    return {
+        (key, bin_): {name: 1.0 for name, chance in chances.items() if rng.random() < chance}
+        for key in range(N)
+        for bin_ in range(BINS)
+    }
+
+
+def drawn(mask: torch.Tensor, luck: np.random.Generator) -> torch.Tensor:
+    """A legal action of each contact; mostly one that is not waiting."""
+    weight = mask.numpy() * np.where(np.arange(len(CATALOG)) == CATALOG.wait, 0.3, 1.0)
+    weight[:, CATALOG.index("exit")] *= 0.02
+    return torch.from_numpy((luck.random(mask.shape) * weight).argmax(axis=1))
+
+
+def test_plain_torch_and_compiled_loops_play_the_same() -> None:
+    world = ScriptedWorld(JOURNEY, a_script())
+    players = [player(Simulation(world, compiled=kind), False, 64) for kind in (False, True)]
+    plain, loops = (one.begin(contacts(N)) for one in players)
+    luck, taken = np.random.default_rng(1), set()
+    for _ in range(BINS):
+        for part in ("features", "mask", "reasons"):
+            assert torch.equal(getattr(plain, part), getattr(loops, part))
+        action = drawn(plain.mask, luck)
+        taken |= set(action.tolist())
+        one, other = (each.step(action) for each in players)
+        assert torch.equal(one.reward, other.reward)
+        assert torch.equal(one.terminated, other.terminated)
+        plain, loops = one.seen, other.seen
+    names = {CATALOG.ids[place].partition("@")[0] for place in taken}
+    assert {"send:coupon", "send:gift_card", "send:voucher", "send:nudge", "slow:4"} <= names
+
+
+def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
+    simulation = scripted(a_script(), JOURNEY)
+    state, luck = simulation.begin(contacts(N)), np.random.default_rng(2)
+    past: list[dict[str, Any]] = [
+        {"sends": [], "slow": -99, "called": -99, "clicked": False, "left": False, "pause": 0}
+        for _ in range(N)
+    ]
+    column = simulation.spec.column
+    for bin_ in range(BINS):
+        seen = simulation.decision(state)
+        hour = 24.0 * (MONDAY + bin_)
+        for key, was in enumerate(past):
+            features = {
+                name: float(seen.features[key, column(name)])
+                for name in ("sends_2", "size", "since_click", "weekday=sun")
+            }
+            at = Standing(
+                hour, MONDAY + bin_, was["sends"], was["left"], bin_ < was["pause"],
+                bin_ - was["slow"] < 4, bin_ - was["called"] <= 1, was["clicked"], key % 2 == 0,
+                features, {},
+            )  # fmt: skip
+            expected = [may(JOURNEY, action, at) for action in CATALOG.actions]
+            assert seen.mask[key].tolist() == expected
+        chosen = drawn(seen.mask, luck)
+        after = simulation.step(state, seen, chosen)
+        for key, place in enumerate(chosen.tolist()):
+            action, was = CATALOG.actions[place], past[key]
+            if action.message is not None:
+                at_hour = hour + (0 if action.slot < 0 else action.slot)
+                was["sends"].append((at_hour, action.message.channel))
+            was["slow"] = bin_ if action.routing == "slow" else was["slow"]
+            was["called"] = bin_ if action.routing == "escalate" else was["called"]
+            if action.routing == "pause" and action.bins > 1:
+                was["pause"] = bin_ + action.bins
+            happened = simulation.world.script[key, bin_]  # type: ignore[attr-defined]
+            was["clicked"] = was["clicked"] or "clicked" in happened
+            was["left"] = was["left"] or "left" in happened
+        state = after.state
+
+
+def test_a_slower_cadence_is_told_by_a_feature_and_ends_on_its_date() -> None:
+    simulation = scripted(journey=JOURNEY)
+    state = simulation.begin(contacts(1))
+    slow, wait, send = (CATALOG.index(name) for name in ("slow:4", "pause:1", "send:red@09"))
+    since, legal = [], []
+    for action in (send, slow, wait, wait, wait, wait):
+        seen = simulation.decision(state)
+        since.append(int(seen.features[0, simulation.spec.column("since_slowed")]))
+        legal.append(bool(seen.mask[0, send]))
+        assert bool(seen.mask[0, slow])  # the cadence can be renewed in every bin
+        state = simulation.step(state, seen, torch.tensor([action])).state
+    assert since == [8, 8, 1, 2, 3, 4]
+    assert legal[:2] == [True, True]  # 24 hours after the first
+    assert legal[2:4] == [False, True]  # 48 and 72 hours; 50 are asked for
+
+
+def test_an_offer_costs_what_it_says_besides_the_send() -> None:
+    journey = toy(messages=DISCOUNT, offers={"discount": {"cost": 3.5}})
+    simulation = scripted(journey=journey)
+    state = simulation.begin(contacts(3))
+    ids = ["send:red@09", "pause:1", "send:blue@09"]
+    chosen = torch.from_numpy(simulation.catalog.indices(ids))
+    made = simulation.step(state, simulation.decision(state), chosen)
+    assert made.reward.tolist() == [-4.0, 0.0, -0.5]
+
+
+def test_an_offer_ends_with_the_earlier_of_its_last_day_and_the_messages() -> None:
+    days = dict(zip(CATALOG.ids, CATALOG.expiry.tolist(), strict=True))
+    epoch = date(1970, 1, 1)
+    assert days["send:coupon@09"] == (date(2026, 4, 9) - epoch).days
+    assert days["send:gift_card@09"] == (date(2026, 4, 12) - epoch).days
+
+
+def test_offers_change_no_hash_and_no_factor() -> None:
+    plain, offering = (ActionCatalog.of(toy(messages=DISCOUNT, **more)) for more in
+                       ({}, {"offers": {"discount": OFFERS["discount"]}}))  # fmt: skip
+    assert plain.hash == offering.hash
+    np.testing.assert_array_equal(plain.factors, offering.factors)
+
+
+def test_a_channel_that_varies_is_a_factor_of_a_send() -> None:
+    names = [f"{factor}={level}" for factor, level, _ in CATALOG._levels]
+    push = CATALOG.factors[:, names.index("channel=push")]
+    marked = {CATALOG.ids[i].partition("@")[0] for i in np.flatnonzero(push)}
+    assert marked == {"send:coupon", "send:nudge"}
+    assert not any(name.startswith("channel=") for name in ActionCatalog.of(toy()).ids)
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        (
+            {"offers": {"discont": {}}},
+            r"offers\.discont: no message makes this offer; did you mean",
+        ),
+        ({"offers__discount__cost": -1}, r"offers\.discount\.cost: expected a number in \[0"),
+        ({"offers__gift__inventory": 0}, r"offers\.gift\.inventory: expected a whole number >= 1"),
+        (
+            {"offers__gift__eligible": {"siz": "> 1"}},
+            r"offers\.gift\.eligible\.siz: no feature col",
+        ),
+        ({"offers__gift__eligible": {"size": "big"}}, r"eligible\.size: expected a comparison"),
+        ({"offers__gift__price": 3}, r"offers\.gift\.price: no such key"),
+        (
+            {"guardrails__frequency_caps": [{"max": 1, "hours": 9, "channel": "sms"}]},
+            r"frequency_caps\[0\]\.channel: no message goes by 'sms'.*leave `channel` out",
+        ),
+        ({"actions__slow": {"gap_hours": 20, "bins": 4}}, r"gap_hours: expected more than guard"),
+        ({"actions__slow": {"gap_hours": 50, "bins": 1}}, r"slow\.bins: expected a whole number"),
+        ({"signals": TOY["signals"]}, r"actions\.slow: expected one signal .* got 0; write"),
+    ],
+)
+def test_a_mistake_is_named_by_its_key(changes: dict[str, Any], told: str) -> None:
+    if "signals" in changes:
+        changes = {**changes, "features": TOY["features"]}
+    with pytest.raises(JourneyError, match=told):
+        spring(**changes)

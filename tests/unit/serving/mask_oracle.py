@@ -1,0 +1,165 @@
+"""What may be done with one contact, worked out slowly and in plain Python from the events alone.
+
+It shares no code with the guardrails but the records of a journey: what is written here is what
+the journey file's page promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from nurture_envs.actions import Action
+from nurture_envs.journey import Condition, Journey, Signal
+from nurture_rl.serving.records import ContactView, Event
+
+HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+NO = {"unsubscribe", "complaint", "consent_withdrawn"}
+NO_REPLIES = {"unsubscribe_request", "negative"}
+
+
+@dataclass
+class Standing:
+    """One contact at the moment of a decision; hours and days on the local clock since 1970."""
+
+    hour: float
+    day: int
+    sends: list[tuple[float, str]]  # hour and channel of every send; "": of another system
+    barred: bool  # no mail at all: no consent, opted out, bounced, out of reach
+    paused: bool
+    slowed: bool
+    talking: bool
+    intent: bool
+    zone_known: bool
+    features: Mapping[str, float]  # of conditions
+    left: Mapping[str, int]
+
+
+def standing_of(
+    journey: Journey,
+    view: ContactView,
+    now_us: int,
+    features: Mapping[str, float],
+    left: Mapping[str, int],
+) -> Standing:
+    """Where a contact stands who lives in UTC and has no planned escalations."""
+    rails, anchor = journey.guardrails, view.episode.anchor_us
+    bin_now = _bin(journey, now_us - anchor)
+    channels = {message.id: message.channel for message in journey.messages}
+    seen: dict[str, int] = {}
+    sends: dict[str, tuple[float, str]] = {}
+    barred = rails.require_consent and not view.contact.consent
+    paused = bin_now < view.episode.paused_until
+    for event in view.events:
+        if event.type == "sent":
+            name = event.decision_id or event.event_id
+            sends[name] = (event.occurred_us / HOUR_US, channels.get(event.message_id or "", ""))
+        if event.type in NO or event.reply_class in NO_REPLIES or event.type == "hard_bounce":
+            barred = True
+        if event.type == "snoozed":
+            paused = paused or now_us < event.occurred_us + int((event.value or 30.0) * DAY_US)
+        for signal in journey.signals:
+            if _is(event, signal):
+                at = _bin(journey, event.occurred_us - anchor)
+                seen[signal.name] = max(at, seen.get(signal.name, at))
+    for plan in view.sends:
+        channel = channels.get(plan.message_id or "", "")
+        sends.setdefault(plan.decision_id, (plan.at_us / HOUR_US, channel))
+    barred = barred or any(name in seen for name in (*rails.opt_out, *rails.hard_bounce))
+    barred = barred or (rails.availability and not view.available)
+    slow = rails.slow
+    return Standing(
+        hour=now_us / HOUR_US,
+        day=now_us // DAY_US,
+        sends=list(sends.values()),
+        barred=barred,
+        paused=paused,
+        slowed=slow is not None and bin_now - seen.get(slow.signal, -(10**9)) < slow.bins,
+        talking=any(n in seen and bin_now - seen[n] <= back for n, back in rails.conversation),
+        intent=not rails.escalation_needs or any(n in seen for n in rails.escalation_needs),
+        zone_known=view.contact.time_zone is not None and view.contact.zone_confidence >= 0.5,
+        features=features,
+        left=left,
+    )
+
+
+def may(journey: Journey, action: Action, at: Standing) -> bool:
+    """Whether an action is legal."""
+    if action.id == "pause:1":
+        return True
+    if at.paused:
+        return False
+    if action.routing in ("pause", "slow"):
+        return True
+    if at.talking:
+        return False
+    if action.routing == "exit":
+        return True
+    return at.intent if action.routing == "escalate" else _may_send(journey, action, at)
+
+
+def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
+    rails, message = journey.guardrails, action.message
+    assert message is not None
+    epoch = date(1970, 1, 1)
+    offer = next((o for o in journey.offers if o.name == message.offer), None)
+    ends = [message.expires, offer.expires if offer else None]
+    if at.barred or message.approval != "approved":
+        return False
+    if any(end is not None and at.day > (end - epoch).days for end in ends):
+        return False
+    if offer and not all(_holds(one, at.features[one.column]) for one in offer.eligible):
+        return False
+    if offer and offer.inventory is not None and at.left.get(offer.name, offer.inventory) <= 0:
+        return False
+    clock = at.hour - 24.0 * at.day if action.slot < 0 else float(action.slot)
+    when = 24.0 * at.day + clock
+    if when < at.hour or _quiet(journey, clock, at.zone_known):
+        return False
+    for cap in rails.caps:
+        if cap.channel in (None, message.channel):
+            counted = [h for h, by in at.sends if cap.channel is None or by in ("", cap.channel)]
+            if sum(when - hour < cap.hours for hour in counted) >= cap.maximum:
+                return False
+    slow = rails.slow
+    gap = slow.gap_hours if slow is not None and at.slowed else rails.min_gap_hours
+    return not at.sends or when - max(hour for hour, _ in at.sends) >= gap
+
+
+def _quiet(journey: Journey, clock: float, zone_known: bool) -> bool:
+    rails = journey.guardrails
+    if rails.quiet_hours is None:
+        return False
+    start, end = rails.quiet_hours
+    low, high = (0, 0) if zone_known else rails.unknown_zone_slack
+    hours = [clock, *((clock + shift) % 24 for shift in range(low, high + 1))]
+    if start > end:
+        return any(hour >= start or hour < end for hour in hours)
+    return any(start <= hour < end for hour in hours)
+
+
+def _holds(condition: Condition, value: float) -> bool:
+    number = condition.threshold
+    outcomes = {
+        ">=": value >= number,
+        "<=": value <= number,
+        ">": value > number,
+        "<": value < number,
+        "==": value == number,
+        "!=": value != number,
+    }
+    return outcomes[condition.operator]
+
+
+def _bin(journey: Journey, since_us: int) -> int:
+    clock = journey.clock
+    period = round(clock.period_hours * HOUR_US)
+    whole, rest = divmod(since_us, period)
+    begun = sum(rest >= round(slot * HOUR_US) for slot in clock.slots_hours)
+    return whole * len(clock.slots_hours) + begun - 1
+
+
+def _is(event: Event, signal: Signal) -> bool:
+    pinned = signal.filters()
+    return all(getattr(event, column) == value for column, value in pinned.items())

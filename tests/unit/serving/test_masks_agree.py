@@ -1,0 +1,140 @@
+"""Masks say what the guardrails promise: 100,000 random contacts, four ways of working it out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec, evaluate
+from nurture_envs.guardrails import GuardrailFacts, Reason, legal_actions
+from nurture_envs.journey import Journey
+from nurture_envs.journey_file import load_journey, shipped_journeys
+from nurture_rl.serving.facts import known, offered
+from nurture_rl.serving.records import Contact, ContactView, Episode, Event, Planned
+from tests.unit.envs.compiled_rules import CompiledRules
+from tests.unit.envs.spring_journey import spring
+from tests.unit.serving.mask_oracle import DAY_US, HOUR_US, may, standing_of
+
+EACH = 10_000  # contacts of each of the ten journeys
+ANCHOR = 20_549 * DAY_US  # 2026-04-06, a Monday
+QUARTER = HOUR_US // 4
+RARELY = {"unsubscribe", "complaint", "hard_bounce", "consent_withdrawn"}
+
+
+def event_of(journey: Journey, rng: np.random.Generator, name: str, at_us: int) -> Event:
+    """Anything that a journey's contact may do or get, or mail of another system."""
+    signal = journey.signals[rng.integers(len(journey.signals))]
+    if (signal.type in RARELY and rng.random() < 0.9) or rng.random() < 0.4:
+        message = journey.messages[rng.integers(len(journey.messages))]
+        stranger = rng.random() < 0.15
+        return Event(
+            name, "c", at_us, at_us, "sent",
+            message_id="newsletter" if stranger else message.id,
+            topic=None if stranger else message.topic,
+        )  # fmt: skip
+    pinned: dict[str, Any] = {k: v for k, v in signal.filters().items() if k != "type"}
+    return Event(name, "c", at_us, at_us, signal.type, value=1.5, **pinned)
+
+
+def a_contact(journey: Journey, rng: np.random.Generator, now_us: int) -> ContactView:
+    """A contact with up to four events, sends planned, and a pause."""
+    back = rng.integers(0, 500, 4) * QUARTER
+    count = rng.integers(0, 5)
+    events = [event_of(journey, rng, f"e{k}", now_us - int(back[k])) for k in range(count)]
+    plans = []
+    if rng.random() < 0.3:
+        message = journey.messages[rng.integers(len(journey.messages))]
+        at_us = now_us + int(rng.integers(-200, 20)) * QUARTER
+        plans.append(Planned("planned", at_us, message.id))
+        if rng.random() < 0.3:  # and reported since by a sender who does not say which message
+            at_us = min(at_us, now_us)
+            events.append(
+                Event("report", "c", at_us, at_us, "sent", message_id=message.id,
+                      decision_id="planned", topic=message.topic)
+            )  # fmt: skip
+    unknown = rng.random() < 0.3
+    contact = Contact(
+        "c", None, None if unknown else "UTC", 1.0, bool(rng.random() < 0.9),
+        {"size": float(rng.integers(0, 5))},
+    )  # fmt: skip
+    bin_ = journey.clock.bin_of(np.array([now_us]), np.array([ANCHOR]))[0]
+    paused = int(bin_) + int(rng.integers(-3, 3)) if rng.random() < 0.4 else 0
+    available = [None, True, True, False][rng.integers(4)]
+    return ContactView(
+        "d", contact, tuple(events), Episode("e", ANCHOR, None, paused), tuple(plans),
+        available=available,
+    )  # fmt: skip
+
+
+def compiled(
+    facts: GuardrailFacts, journey: Journey, catalog: ActionCatalog
+) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
+    mask = np.empty((len(catalog), len(facts.now_hours)), np.bool_)
+    reasons = np.empty(mask.shape, np.int16)
+    CompiledRules(catalog, journey.guardrails)(facts, mask, reasons)
+    return mask.T, reasons.T
+
+
+def tensors(facts: GuardrailFacts) -> GuardrailFacts:
+    """The same facts in torch."""
+    parts: dict[str, Any] = {name: getattr(facts, name) for name in GuardrailFacts.__slots__}
+    return GuardrailFacts(
+        **{
+            name: torch.from_numpy(np.ascontiguousarray(part))
+            if isinstance(part, np.ndarray)
+            else part
+            for name, part in parts.items()
+        }
+    )
+
+
+JOURNEYS = {"spring": spring()} | {name: load_journey(name) for name in shipped_journeys()}
+
+
+@pytest.mark.parametrize(
+    "name", ["spring", *(pytest.param(name, marks=pytest.mark.slow) for name in shipped_journeys())]
+)
+def test_what_the_guardrails_allow_is_what_an_independent_reading_allows(name: str) -> None:
+    journey = JOURNEYS[name]
+    catalog, spec = ActionCatalog.of(journey), FeatureSpec.of(journey)
+    rng = np.random.default_rng(list(name.encode()))
+    now_us = ANCHOR + rng.integers(0, 14 * 96, EACH) * QUARTER
+    views = [a_contact(journey, rng, int(now)) for now in now_us]
+    stock = {"gift": 1, "trial": 0}  # of the journey that has them
+    found = known(journey, spec, views, now_us, "UTC")
+    features = evaluate(spec, found.past, found.bins, found.anchor_us, found.attributes)
+    facts = offered(catalog, spec, found.facts, features, stock)
+    mask, reasons = legal_actions(facts, catalog, journey.guardrails)
+    asked = sorted({c.column for offer in journey.offers for c in offer.eligible})
+    columns = [spec.column(column) for column in asked]
+    expected = np.empty(mask.shape, np.bool_)
+    for row, view in enumerate(views):
+        held = dict(zip(asked, features[row, columns].tolist(), strict=True))
+        at = standing_of(journey, view, int(now_us[row]), held, stock)
+        expected[row] = [may(journey, action, at) for action in catalog.actions]
+    np.testing.assert_array_equal(mask, expected)
+    np.testing.assert_array_equal(mask, reasons == 0)
+    plain = legal_actions(tensors(facts), catalog, journey.guardrails)
+    np.testing.assert_array_equal(plain[0].numpy(), mask)
+    np.testing.assert_array_equal(plain[1].numpy(), reasons)
+    endless = replace(facts, left=None)  # a simulation counts no stock
+    some, why = legal_actions(endless, catalog, journey.guardrails)
+    loops, loops_why = compiled(endless, journey, catalog)
+    np.testing.assert_array_equal(loops, some)
+    np.testing.assert_array_equal(loops_why, why)
+    assert name != "spring" or against(reasons) == EVERYTHING
+
+
+# What stood against something in the journey whose messages are all approved.
+EVERYTHING = {reason.name for reason in Reason} - {"NOT_APPROVED", "SELLER_CAPACITY", "VOLUME_RAMP"}
+
+
+def against(reasons: NDArray[np.int16]) -> set[str | None]:
+    union = int(np.bitwise_or.reduce(reasons, axis=None))
+    return {reason.name for reason in Reason if union & reason}
