@@ -43,9 +43,7 @@ def require_design(settings: Any) -> None:
     """
     if settings.design not in (CELLS, FACTORS):
         learner = type(settings).__name__.removesuffix("Config")
-        raise FitError(
-            f"design of {learner} must be {CELLS} or {FACTORS}, got {settings.design!r}"
-        )
+        raise FitError(f"design of {learner} must be {CELLS} or {FACTORS}, got {settings.design!r}")
 
 
 def design_of(catalog: ActionCatalog, columns: Sequence[str], kind: str) -> ActionDesign:
@@ -62,16 +60,17 @@ def design_of(catalog: ActionCatalog, columns: Sequence[str], kind: str) -> Acti
     return ActionDesign(np.eye(len(catalog)) if kind == DISJOINT else catalog.factors)
 
 
-def factored_design(catalog: ActionCatalog, d: int) -> ActionDesign:
+def factored_design(catalog: ActionCatalog, d: int, without: Sequence[str] = ()) -> ActionDesign:
     """Main effects, pairs, and main effects that depend on the context.
 
     Args:
         catalog: the journey's actions.
         d: features of the context.
+        without: factors that have no effect; actions that they alone tell apart are then equal.
     """
-    levels = levels_of(catalog)
-    main = distinct(marks for of_factor in levels.values() for marks in of_factor)
-    pairs = distinct(_pairs(levels), known=main)
+    levels = _levels_of(catalog, without)
+    main = _distinct(marks for of_factor in levels.values() for marks in of_factor)
+    pairs = _distinct(_pairs(levels), known=main)
     sizes = [len(main), len(main) * d, len(pairs)]
     own = np.array([*main, *pairs], np.float64).T
     group = np.repeat([0, 2, 1], [sizes[0], sizes[2], sizes[1]])
@@ -79,7 +78,7 @@ def factored_design(catalog: ActionCatalog, d: int) -> ActionDesign:
     return ActionDesign(factors, own, group, ("main", "crossed", "pairs"))
 
 
-def levels_of(catalog: ActionCatalog, without: Sequence[str] = ()) -> dict[str, list[Marks]]:
+def _levels_of(catalog: ActionCatalog, without: Sequence[str]) -> dict[str, list[Marks]]:
     """The actions that each level of each factor marks; factors that never vary are left out.
 
     Args:
@@ -95,7 +94,7 @@ def levels_of(catalog: ActionCatalog, without: Sequence[str] = ()) -> dict[str, 
     return found
 
 
-def distinct(marks: Iterator[Marks], known: Sequence[Marks] = ()) -> list[Marks]:
+def _distinct(marks: Iterator[Marks], known: Sequence[Marks] = ()) -> list[Marks]:
     """Columns that mark some actions, not all, and not the same as an earlier one."""
     fresh = dict.fromkeys(one for one in marks if any(one) and not all(one))
     return [one for one in fresh if one not in set(known)]

@@ -2,8 +2,9 @@
 
 The context part has a flat prior and is integrated out: it is the same for all actions, so it
 never decides between them. The action part has the prior N(0, noise / ridge), with one ridge for
-each group of the design: the actions' own effects, those that depend on the context, and others. Columns are scaled so that
-the prior is N(0, noise) for all; in the eigenvectors of their Gram matrix, with eigenvalues s,
+each group of the design: the actions' own effects, those that depend on the context, and others.
+Columns are scaled so that the prior is N(0, noise) for all; in the eigenvectors of their Gram
+matrix, with eigenvalues s,
 
     mean_j = q_j / (s_j + 1),    stderr_j^2 = noise (D_j s_j + 1) / (s_j + 1)^2
 
@@ -123,7 +124,7 @@ def chosen_ridges(equations: Equations, ridge: float | None) -> Ridges:
         return Ridges(ridge, ridge, (ridge,) * more)
     group = e.design.groups(e.context_mean.size - 1)
     if more:
-        return grouped_ridges(e.gram, e.right, e.leftover, e.freedom, group)
+        return grouped_ridges(e.gram, e.right, e.leftover, e.freedom, group, 2 + more)
     return best_ridges(e.gram, e.right, e.leftover, e.freedom, int((group == 0).sum()))
 
 

@@ -178,9 +178,7 @@ def _mode(
     prior = ridges.times(worth)
     maps = np.zeros((len(design.factors), sample.features.shape[1] + 1))
     maps[:, 0] = np.log(rate / (1.0 - rate))
-    at = _Point(
-        predicted(maps, moments, sample), np.zeros(design.groups(moments.mean.size).size)
-    )
+    at = _Point(predicted(maps, moments, sample), np.zeros(design.groups(moments.mean.size).size))
     for step in range(1, _STEPS + 1):
         chance = _chance(at.odds)
         weight = np.maximum(chance * (1.0 - chance), _LEAST_WEIGHT)

@@ -22,7 +22,7 @@ _DUST = 1e-8  # of a column's own size: what the others leave of it by rounding
 
 
 def with_found_pairs(equations: Equations) -> Equations:
-    """The equations with the pairs that stand out as a group of their own, if they have pairs.
+    """The equations with the pairs that stand out as a group of their own, if any do.
 
     One pair after another, the one of the largest z-score beside the main effects and the pairs
     found before, as long as it passes Bonferroni's bound at 5 % over all pairs.
@@ -42,6 +42,8 @@ def with_found_pairs(equations: Equations) -> Equations:
         if scores[best] < bound:
             break
         found.append(int(pairs[best]))
+    if not found:
+        return equations
     group[found] = len(design.names)
     names = (*design.names, _FOUND)
     return replace(equations, design=replace(design, group=group, names=names))

@@ -85,7 +85,12 @@ def best_ridges(
 
 
 def grouped_ridges(
-    gram: FloatArray, right: FloatArray, leftover: float, freedom: int, group: IntArray
+    gram: FloatArray,
+    right: FloatArray,
+    leftover: float,
+    freedom: int,
+    group: IntArray,
+    groups: int = 2,
 ) -> Ridges:
     """As `best_ridges`, for any number of groups: L-BFGS on the logarithms of the precisions.
 
@@ -100,11 +105,12 @@ def grouped_ridges(
         right: their products with the returns, [p].
         leftover: sum of squared returns before these columns explain any.
         freedom: rows less the parameters already fitted.
-        group: of each column, 0 .. G-1, [p].
+        group: of each column, 0 .. groups - 1, [p].
+        groups: how many; one without columns keeps the precision 1.
 
     Source: MacKay (1992), Bayesian Interpolation; Tipping (2001) for one precision a group.
     """
-    sizes = np.bincount(group)
+    sizes = np.bincount(group, minlength=groups)
     bounds = np.log([_LEAST, _MOST * max(float(np.diag(gram).max()), 1.0)])
 
     def loss(logs: FloatArray) -> tuple[float, FloatArray]:
@@ -115,8 +121,8 @@ def grouped_ridges(
         mode = inverse @ right
         rest = max(leftover - float(right @ mode), 1e-300)
         log_det = 2.0 * np.log(np.diag(factor)).sum() - sizes @ logs
-        trace = ridge * np.bincount(group, weights=np.diag(inverse))
-        square = ridge * np.bincount(group, weights=mode**2)
+        trace = ridge * np.bincount(group, np.diag(inverse), groups)
+        square = ridge * np.bincount(group, mode**2, groups)
         value = 0.5 * (freedom * np.log(rest) + log_det)
         return float(value), -0.5 * (sizes - trace - square * freedom / rest)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
+from nurture_rl.learned.training_log import TrainingLog
+from tests.unit.bandits.planted_log import log_of
 from tests.unit.policies.planted_journeys import INBOUND, changed
 
 FloatArray = NDArray[np.float64]
@@ -60,3 +62,29 @@ def planted_cells(together: float = PAIRED) -> FloatArray:
             pair = together * ((about.topic, action.slot) == PAIR)
             means[place] = _TOPIC[about.topic] + _PROOF[about.proof] + day + pair
     return means
+
+
+def sends_log(
+    catalog: ActionCatalog,
+    means: Callable[[FloatArray], FloatArray],
+    features: NDArray[np.float32],
+    noise: float,
+    rng: np.random.Generator,
+    actions: NDArray[np.int64] | None = None,
+) -> TrainingLog:
+    """Single decisions of even chances over some actions, two a contact.
+
+    Args:
+        catalog: the actions.
+        means: contexts [n, d] -> expected returns [n, a].
+        features: contexts, [n, d].
+        noise: standard deviation of a return.
+        rng: draws actions and noise.
+        actions: which may be drawn; all if None.
+    """
+    n = len(features)
+    drawn = np.arange(len(catalog)) if actions is None else actions
+    action = rng.choice(drawn, n)
+    returns = means(features.astype(np.float64))[np.arange(n), action] + rng.normal(0.0, noise, n)
+    mask = np.ones((n, len(catalog)), np.bool_)
+    return log_of(features, mask, action, returns, np.full(n, 1.0 / drawn.size), catalog)
