@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,3 +89,57 @@ def sends_log(
     returns = means(features.astype(np.float64))[np.arange(n), action] + rng.normal(0.0, noise, n)
     mask = np.ones((n, len(catalog)), np.bool_)
     return log_of(features, mask, action, returns, np.full(n, 1.0 / drawn.size), catalog)
+
+
+EIGHT = catalog_of({"welcome": message("product", "none")}, range(0, 24, 3))
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEK_COLUMNS = ("early=yes", "zone_known", *(f"weekday={day}" for day in DAYS))
+
+
+@dataclass(frozen=True, slots=True)
+class HourLog:
+    """Sends at random hours to contacts with two decisions each, on random days.
+
+    Early people answer best at 9, the others at 18; all a little better on Tuesdays, and what
+    follows a Monday is worth more whatever is done. Of contacts of unknown zone the hours are off
+    by up to 9 hours. Each contact has luck of its own.
+    """
+
+    contacts: int
+    seed: int
+    gain: float  # between the best hour and the worst, the return's unit
+    unknown: float = 0.0  # share of contacts of unknown zone
+    early: float = 0.5  # share of early people
+    drip: float = 0.0  # share of Mondays' decisions that send at 9
+
+    def contexts(self) -> tuple[NDArray[np.float32], FloatArray]:
+        """Features [n, 9] and the hours that a contact's clock is ahead, [n]."""
+        rng, n = np.random.default_rng([self.seed, 5]), self.contacts
+        early, known = rng.random(n) < self.early, rng.random(n) >= self.unknown
+        gap = np.where(known, 0, rng.integers(-9, 10, n)).repeat(2)
+        weekday = np.eye(7)[rng.integers(0, 7, 2 * n)]
+        flags = np.column_stack([early, known]).repeat(2, axis=0)
+        return np.hstack([flags, weekday]).astype(np.float32), gap.astype(np.float64)
+
+    def means(self, features: FloatArray, gap: FloatArray) -> FloatArray:
+        """Expected returns, [n, a]; a pause earns 0.5, a mean hour of sending 1."""
+        best = np.where(features[:, :1] > 0.5, 9.0, 18.0)
+        fit = np.cos((EIGHT.slots + gap[:, None] - best) * (np.pi / 12.0)) / 2.0
+        sends = EIGHT.routed("send")
+        tuesday = 0.3 * features[:, 3:4]
+        return np.where(sends, 1.0 + self.gain * fit + tuesday, 0.5)
+
+    def log(self) -> TrainingLog:
+        """The decisions."""
+        rng, (features, gap) = np.random.default_rng([self.seed, 6]), self.contexts()
+        n = len(features)
+        action = rng.integers(0, len(EIGHT), n)
+        monday = features[:, 2] > 0.5
+        fixed = monday & (rng.random(n) < self.drip)
+        action = np.where(fixed, EIGHT.index("send:welcome@09"), action)
+        means = self.means(features.astype(np.float64), gap)
+        luck = rng.exponential(1.0, self.contacts).repeat(2)  # heavy and shared, as returns are
+        returns = means[np.arange(n), action] + luck + rng.normal(0.0, 1.0, n) + 2.0 * monday
+        mask = np.ones((n, len(EIGHT)), np.bool_)
+        rows = log_of(features, mask, action, returns, None, EIGHT)
+        return replace(rows, columns=WEEK_COLUMNS)
