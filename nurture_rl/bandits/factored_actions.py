@@ -89,7 +89,7 @@ def _levels_of(catalog: ActionCatalog, without: Sequence[str]) -> dict[str, list
     found: dict[str, list[Marks]] = {}
     for factor in described[0]:
         values = list(dict.fromkeys(one[factor] for one in described if one[factor]))
-        if factor not in without and (len(values) > 1 or factor == "routing"):
+        if factor not in without and len(values) > 1:
             found[factor] = [tuple(one[factor] == value for one in described) for value in values]
     return found
 

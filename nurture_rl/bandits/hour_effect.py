@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_envs.actions import ActionCatalog
+from nurture_envs.actions import NOW, ActionCatalog
 from nurture_rl.bandits.action_design import ContextMoments
 from nurture_rl.bandits.day_waves import day_waves
 from nurture_rl.errors import FitError
@@ -109,7 +109,7 @@ def _centred(rows: TrainingLog, waves: FloatArray) -> FloatArray:
     Exactly 0 where there was no choice of hours.
     """
     catalog = rows.catalog
-    timed = np.array([a.message is not None and a.slot >= 0 for a in catalog.actions])
+    timed = np.array([a.message is not None and a.slot != NOW for a in catalog.actions])
     message = np.where(timed, _message_of(catalog), -1)
     hours = np.zeros((rows.action.size, waves.shape[1]))
     for one in range(message.max() + 1):

@@ -214,6 +214,27 @@ def grown(log: TrainingLog, action: np.ndarray, returns: FloatArray) -> Training
     )
 
 
+def test_sums_by_action_give_the_normal_equations_of_the_written_out_columns() -> None:
+    catalog = catalog_of(
+        {"a": message("pricing", "number"), "b": message("product", "none")}, (9, 15)
+    )
+    design, rng = factored_design(catalog, 2), np.random.default_rng(6)
+    x = rng.normal(2.0, 3.0, (60, 2)).astype(np.float32)
+    action, returns = rng.integers(0, len(catalog), 60), rng.normal(size=60)
+    moments = ContextMoments.of(x)
+    sums = LinearStatistics.none(moments, len(catalog))
+    sums.add(x, action, returns)
+    context = moments.extended(x)
+    crossed = np.einsum("nk,nd->nkd", design.factors[action], context[:, 1:]).reshape(60, -1)
+    columns = np.hstack([design.columns[action], crossed])
+    assert design.gram(sums.gram) == pytest.approx(columns.T @ columns)
+    assert design.lift(sums.target[:, :, None])[:, 0] == pytest.approx(columns.T @ returns)
+    theta = rng.normal(size=columns.shape[1])
+    maps = design.maps(theta[:, None])[:, :, 0]
+    assert (context * maps[action]).sum(axis=1) == pytest.approx(columns @ theta)
+    assert design.groups(2).size == columns.shape[1]
+
+
 def test_grouped_ridges_are_those_of_the_grid_where_there_are_two_groups() -> None:
     rng = np.random.default_rng(4)
     columns = rng.normal(size=(400, 12))
