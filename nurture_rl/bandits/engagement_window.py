@@ -58,6 +58,9 @@ def fit_engagement_window(
     (`pooled_means`). The value of sending knows no hours, so that the window alone chooses among
     the slots of a message; where it has nothing to say they are all alike.
 
+    The counts are features of the journey, such as attributes that a system in use keeps:
+    `clicks_at_09: {kind: attribute, default: 0}`. No journey that comes with the library has any.
+
     Args:
         log: the decisions.
         config: whose hours count, how to fit and to explore.

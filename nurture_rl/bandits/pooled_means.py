@@ -76,9 +76,9 @@ def pooled_means(
     within = inside / free
     units = _between_units(count, mean, within, group, n_groups)
     precision = np.where(seen, 1.0 / (units + within / np.where(seen, count, 1.0)), 0.0)
-    known = np.bincount(group, weights=precision, minlength=n_groups)  # [G]
+    known = _sums(group, precision, n_groups)  # [G]
     full = known > 0.0
-    rough = np.bincount(group, weights=precision * mean, minlength=n_groups)
+    rough = _sums(group, precision * mean, n_groups)
     rough = np.where(full, rough / np.where(full, known, 1.0), 0.0)
     groups = _between_groups(known[full], rough[full])
     weight = known / (1.0 + groups * known)
@@ -103,13 +103,13 @@ def _between_units(
     count: FloatArray, mean: FloatArray, within: float, group: IntArray, n_groups: int
 ) -> float:
     """Variance of units around their group, by the moments of their spread; 0 if too small."""
-    size = np.bincount(group, weights=count, minlength=n_groups)
+    size = _sums(group, count, n_groups)
     full = size > 0.0
-    centre = np.bincount(group, weights=count * mean, minlength=n_groups)
+    centre = _sums(group, count * mean, n_groups)
     centre = np.where(full, centre / np.where(full, size, 1.0), 0.0)
     spread = float(count @ (mean - centre[group]) ** 2)
     free = int((count > 0).sum()) - int(full.sum())
-    squared = np.bincount(group, weights=count**2, minlength=n_groups)[full] / size[full]
+    squared = _sums(group, count**2, n_groups)[full] / size[full]
     scale = float(count.sum() - squared.sum())
     return max((spread - free * within) / scale, 0.0) if scale > 0.0 else 0.0
 
@@ -125,3 +125,8 @@ def _between_groups(known: FloatArray, rough: FloatArray) -> float:
     spread = float(known @ (rough - centre) ** 2)
     scale = float(known.sum() - (known**2).sum() / known.sum())
     return max((spread - (known.size - 1)) / scale, 0.0) if known.size > 1 else 0.0
+
+
+def _sums(group: IntArray, values: FloatArray, n_groups: int) -> FloatArray:
+    """Sum of the values of each group's units, [G]."""
+    return np.bincount(group, weights=values, minlength=n_groups).astype(np.float64)

@@ -41,7 +41,7 @@ class SendTimeConfig:
     waves: int = 3  # periods a day of the fastest wave in the surface, 1 to 12
     segment: str = ""  # beginning of the columns that name the segment, as industry=; empty: none
     # Beginning of the columns that count a person's own engagement by local hour, such as
-    # clicks_at_ for clicks_at_09, which the engagement window reads; empty: none.
+    # clicks_at_ for clicks_at_09, read by the engagement window; empty: none.
     own: str = ""
     width: float = 2.0  # of the engagement window, hours, > 0
     draws: int = 128  # posterior draws that vote on the best action
@@ -90,8 +90,9 @@ def fit_send_time(
     `level`, there is no detectable benefit, and the policy is that of `engagement_window`.
 
     A contact of unknown time zone gets hours by the sender's guess, which blurs what is learned.
-    Where the journey has a feature that tells whether the zone is known, it is part of `person`,
-    and such contacts get a surface of their own, which is flatter.
+    Where the journey has a feature that tells whether the zone is known, it is part of `person`:
+    such contacts have a part of the surface of their own, which takes off what the guess blurs
+    for all; it does not take off more in one segment than in another.
 
     A policy knows a person by the features alone, never by an id. A return is what the logging
     policy made of the rest of the episode. Rows with one legal action show no choice and are left

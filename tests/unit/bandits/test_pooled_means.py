@@ -134,6 +134,6 @@ def drawn(
     truth = truth + rng.normal(0.0, units, group.size)
     owner = np.repeat(np.arange(group.size), count.astype(int))
     outcomes = truth[owner] + rng.normal(0.0, noise, owner.size)
-    total = np.bincount(owner, weights=outcomes, minlength=group.size)
+    total = np.bincount(owner, weights=outcomes, minlength=group.size).astype(np.float64)
     found = pooled_means(count, total, float(outcomes @ outcomes), group)
     return found, outcomes, truth
