@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi
 
@@ -152,7 +151,7 @@ def _near(catalog: ActionCatalog, hours: FloatArray, width: float) -> FloatArray
     return np.asarray(np.where(catalog.slots[:, None] == NOW, 0.0, near), np.float64)
 
 
-def _shares(log: TrainingLog, places: IntArray, segment: Sequence[int]) -> tuple[FloatArray, float]:
+def _shares(log: TrainingLog, places: IntArray, segment: IntArray) -> tuple[FloatArray, float]:
     """The segments' shares of each hour, [1 + segments, h], the first of nobody's segment.
 
     A person is the last decision of an episode, with all counts up to it.
@@ -161,17 +160,17 @@ def _shares(log: TrainingLog, places: IntArray, segment: Sequence[int]) -> tuple
         FitError: nobody has two counts.
     """
     last = np.append(log.episode[1:] != log.episode[:-1], True)
-    counts = np.maximum(log.features[last][:, places].astype(np.float64), 0.0)
-    member = log.features[last][:, segment] > 0.5
-    group = np.where(member.any(axis=1), 1 + member.argmax(axis=1), 0) if len(segment) else None
-    of = np.zeros(len(counts), np.int64) if group is None else group
+    persons = log.features[last].astype(np.float64)
+    counts, group = np.maximum(persons[:, places], 0.0), np.zeros(len(persons), np.int64)
+    for place, column in enumerate(segment):
+        group[persons[:, column] > 0.5] = 1 + place
     total = counts.sum(axis=1)
-    shares, within, between = np.zeros((1 + len(segment), places.size)), 0.0, 0.0
+    shares, within, between = np.zeros((1 + segment.size, places.size)), 0.0, 0.0
     for place, count in enumerate(counts.T):
         if count.sum() in (0.0, total.sum()):  # an hour of nobody, or of everybody
             shares[:, place] = float(count.sum() > 0.0)
             continue
-        found = pooled_means(total, count, float(count.sum()), of)
+        found = pooled_means(total, count, float(count.sum()), group)
         shares[:, place] = found.overall
         shares[: found.group.size, place] = found.group
         within, between = within + found.within, between + found.between_units

@@ -103,7 +103,8 @@ def test_a_proof_that_works_in_one_segment_is_given_there_and_not_elsewhere() ->
     def means(x: FloatArray) -> FloatArray:
         sign = np.where(x[:, :1] > 0.5, 1.0, -1.0)
         study, number = np.array(proofs) == "case_study", np.array(proofs) == "number"
-        return sign * study + 0.3 * number
+        worth: FloatArray = sign * study + 0.3 * number
+        return worth
 
     rng = np.random.default_rng(5)
     features = np.column_stack([rng.random(4000) < 0.5, rng.normal(size=4000)]).astype(np.float32)
