@@ -22,13 +22,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nurture_envs.actions import NOW, Action, ActionCatalog
 from nurture_rl.bandits.action_design import ActionDesign
 from nurture_rl.errors import FitError
 
-FloatArray = NDArray[np.float64]
 Marks = tuple[bool, ...]  # which actions a column marks
 
 CELLS, FACTORS, DISJOINT = "cells", "factors", "disjoint"

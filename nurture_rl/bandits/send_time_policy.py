@@ -26,7 +26,6 @@ from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.setting_ranges import LEAST, require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _WEEKDAYS = ("=mon", "=tue", "=wed", "=thu", "=fri", "=sat", "=sun")
