@@ -118,28 +118,12 @@ def fit_send_time(
     Source: Wahba (1990) for periodic smoothing; MacKay (1992) for the precisions; Gelman & Hill
         (2007) for partial pooling.
     """
-    rows = log.take(log.choice)
-    require_enough(rows)
     segment = columns_of(log, config.segment, "segment")
     own_hours(log, config.own)
     rng = np.random.default_rng(seed)
-    tested = hour_effect(rows, config.waves, config.resamples, rng)
-    applies = tested.p_value <= config.level
-    told = {
-        "applies": float(applies),
-        "p_value": tested.p_value,
-        "p_common": tested.p_common,
-        "p_personal": tested.p_personal,
-        "sends": float(tested.sends),
-        "contacts": float(tested.contacts),
-        "level": config.level,
-    }
-    if applies:
-        design = surface_design(log, config.waves, segment)
-        fit = fit_designed(log, design, config.ridge, config.multipliers, rng)
-        maps = fit.posterior.maps(fit.posterior.coefficients(config.draws, rng))
-        told["hour_gain"] = _gain(fit)
-        policy = fit.policy(maps.transpose(2, 0, 1), Vote(), config.floor, told)
+    told = _tested(log.take(log.choice), config, rng)
+    if told["applies"]:
+        policy = _surface_policy(log, config, segment, rng, told)
     else:
         window = fit_engagement_window(log, config.window(), seed, lambda step, numbers: None)
         policy = replace(window, fit={**window.fit, **told})
@@ -186,6 +170,38 @@ def surface_design(log: TrainingLog, waves: int, segment: IntArray) -> ActionDes
         group=np.concatenate([plain[:m], hours, plain[m:], crossed]),
         names=(*base.names, "hours", "weekday", "segment", "person"),
     )
+
+
+def _tested(
+    rows: TrainingLog, config: SendTimeConfig, rng: np.random.Generator
+) -> dict[str, float]:
+    """What the test of the hour says, as the policy's fit tells it."""
+    require_enough(rows)
+    found = hour_effect(rows, config.waves, config.resamples, rng)
+    return {
+        "applies": float(found.p_value <= config.level),
+        "p_value": found.p_value,
+        "p_common": found.p_common,
+        "p_personal": found.p_personal,
+        "sends": float(found.sends),
+        "contacts": float(found.contacts),
+        "level": config.level,
+    }
+
+
+def _surface_policy(
+    log: TrainingLog,
+    config: SendTimeConfig,
+    segment: IntArray,
+    rng: np.random.Generator,
+    told: Mapping[str, float],
+) -> ScoredPolicy:
+    """The policy that acts on draws of value and surface."""
+    design = surface_design(log, config.waves, segment)
+    fit = fit_designed(log, design, config.ridge, config.multipliers, rng)
+    maps = fit.posterior.maps(fit.posterior.coefficients(config.draws, rng))
+    chosen = {**told, "hour_gain": _gain(fit)}
+    return fit.policy(maps.transpose(2, 0, 1), Vote(), config.floor, chosen)
 
 
 def _gain(fit: ReturnsFit) -> float:
