@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,22 @@ def test_without_taking_off_what_mondays_are_worth_hours_would_seem_to_matter() 
         found = hour_effect(log.take(log.choice), 3, 199, np.random.default_rng(seed))
         wrong += found.p_value <= 0.05
     assert wrong >= 15
+
+
+def test_contacts_that_may_be_sent_to_at_other_hours_do_not_look_like_an_effect() -> None:
+    # Half of the contacts may be written to before noon alone, and are worth more; no feature
+    # tells them apart.
+    found = []
+    for seed in range(60):
+        log = HourLog(200, seed, gain=0.0).log()
+        rng, favoured = np.random.default_rng([seed, 8]), log.cluster % 2 == 0
+        legal = np.where(favoured[:, None], EIGHT.slots < 12, EIGHT.slots >= 12)
+        legal[:, EIGHT.wait] = True
+        action = np.where(legal, rng.random(legal.shape), -1.0).argmax(axis=1)
+        changed = replace(log, mask=legal, action=action, returns=log.returns + 3.0 * favoured)
+        found.append(hour_effect(changed, 3, 199, np.random.default_rng(seed)).p_value)
+    # 3 of 60 expected at 5 %; 9 or more have a chance of 0.4 %.
+    assert sum(p <= 0.05 for p in found) <= 8
 
 
 def test_a_planted_effect_is_found() -> None:
