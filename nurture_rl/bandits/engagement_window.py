@@ -33,7 +33,7 @@ class EngagementWindowConfig:
     # Beginning of the columns that count a person's own engagement by local hour, such as
     # clicks_at_ for clicks_at_09; empty: none, and all slots are alike.
     own: str = ""
-    segment: str = ""  # beginning of the columns that name the segment, as industry=; empty: none
+    segment: str = ""  # feature with levels that names the segment, such as industry; empty: none
     width: float = 2.0  # hours off a slot at which engagement counts exp(-1/2) for it, > 0
     draws: int = 128  # posterior draws that vote on message or none
     floor: float = 0.002  # least probability of a legal action
@@ -87,24 +87,13 @@ def fit_engagement_window(
     return policy
 
 
-def columns_of(log: TrainingLog, beginning: str, setting: str) -> IntArray:
-    """Positions of the feature columns of a common beginning; none if it is empty.
-
-    Args:
-        log: whose columns.
-        beginning: of their names.
-        setting: who asks, for the refusal.
+def segment_columns(log: TrainingLog, feature: str) -> IntArray:
+    """Positions of the columns of a feature with levels; none if it is empty.
 
     Raises:
-        FitError: no column begins so.
+        FitError: the log has no such columns.
     """
-    places = [i for i, name in enumerate(log.columns) if beginning and name.startswith(beginning)]
-    if beginning and not places:
-        raise FitError(
-            f"{setting}: expected the beginning of feature columns, got {beginning!r}, and none "
-            f"begins so among {', '.join(log.columns[:8])}, ...; name columns of the journey"
-        )
-    return np.array(places, np.int64)
+    return _columns_of(log, f"{feature}=" if feature else "", "segment")
 
 
 def own_hours(log: TrainingLog, beginning: str) -> tuple[IntArray, FloatArray]:
@@ -113,7 +102,7 @@ def own_hours(log: TrainingLog, beginning: str) -> tuple[IntArray, FloatArray]:
     Raises:
         FitError: a column does not end in an hour of the day.
     """
-    places = columns_of(log, beginning, "own")
+    places = _columns_of(log, beginning, "own")
     ends = [log.columns[place].removeprefix(beginning) for place in places]
     wrong = [end for end in ends if not re.fullmatch(r"\d{1,2}", end) or int(end) > 23]
     if wrong:
@@ -124,11 +113,22 @@ def own_hours(log: TrainingLog, beginning: str) -> tuple[IntArray, FloatArray]:
     return places, np.array([float(end) for end in ends])
 
 
+def _columns_of(log: TrainingLog, beginning: str, setting: str) -> IntArray:
+    """Positions of the feature columns of a common beginning; none if it is empty."""
+    places = [i for i, name in enumerate(log.columns) if beginning and name.startswith(beginning)]
+    if beginning and not places:
+        raise FitError(
+            f"{setting}: expected feature columns that begin with {beginning!r}, got "
+            f"{', '.join(log.columns[:8])}, ...; name features of the journey"
+        )
+    return np.array(places, np.int64)
+
+
 def _window_map(fit: ReturnsFit, config: EngagementWindowConfig) -> tuple[FloatArray, float]:
     """What the window adds to scores as a map of [1, x~], [a, d + 1], and its strength."""
     log, moments = fit.log, fit.moments
     places, hours = own_hours(log, config.own)
-    segment = columns_of(log, config.segment, "segment")
+    segment = segment_columns(log, config.segment)
     raw = np.zeros((len(log.catalog), log.features.shape[1] + 1))  # map of [1, x]
     strength = 0.0
     if places.size:

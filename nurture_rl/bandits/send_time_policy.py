@@ -13,9 +13,9 @@ from nurture_rl.bandits.action_design import ActionDesign
 from nurture_rl.bandits.day_waves import day_waves
 from nurture_rl.bandits.engagement_window import (
     EngagementWindowConfig,
-    columns_of,
     fit_engagement_window,
     own_hours,
+    segment_columns,
 )
 from nurture_rl.bandits.factored_actions import factored_design
 from nurture_rl.bandits.hour_effect import hour_effect
@@ -38,7 +38,7 @@ class SendTimeConfig:
     level: float = 0.05  # chance to find a benefit of hours where none matters, in (0, 1)
     resamples: int = 999  # sign vectors of that test, >= 1
     waves: int = 3  # periods a day of the fastest wave in the surface, 1 to 12
-    segment: str = ""  # beginning of the columns that name the segment, as industry=; empty: none
+    segment: str = ""  # feature with levels that names the segment, such as industry; empty: none
     # Beginning of the columns that count a person's own engagement by local hour, such as
     # clicks_at_ for clicks_at_09, read by the engagement window; empty: none.
     own: str = ""
@@ -118,7 +118,7 @@ def fit_send_time(
     Source: Wahba (1990) for periodic smoothing; MacKay (1992) for the precisions; Gelman & Hill
         (2007) for partial pooling.
     """
-    segment = columns_of(log, config.segment, "segment")
+    segment = segment_columns(log, config.segment)
     own_hours(log, config.own)
     rng = np.random.default_rng(seed)
     told = _tested(log.take(log.choice), config, rng)

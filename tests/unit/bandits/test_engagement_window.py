@@ -21,7 +21,7 @@ from tests.unit.bandits.planted_log import silent
 
 HOURS = (9, 12, 18)
 COLUMNS = ("plan=free", *(f"clicks_at_{hour:02d}" for hour in HOURS))
-CONFIG = EngagementWindowConfig(own="clicks_at_", segment="plan=", draws=16)
+CONFIG = EngagementWindowConfig(own="clicks_at_", segment="plan", draws=16)
 SENDS = np.flatnonzero(EIGHT.routed("send"))
 
 
@@ -118,7 +118,7 @@ def test_the_next_best_legal_hour_takes_over_and_masks_are_exact() -> None:
 
 def test_send_time_without_a_benefit_decides_as_the_window_does() -> None:
     log = active(600, 6, 0.5)
-    config = SendTimeConfig(own="clicks_at_", segment="plan=", draws=16, level=1e-6)
+    config = SendTimeConfig(own="clicks_at_", segment="plan", draws=16, level=1e-6)
     policy = fit_send_time(log, config, 0, silent)
     window = fit_engagement_window(log, CONFIG, 0, silent)
     x: NDArray[np.float32] = log.features[:50]
@@ -131,7 +131,7 @@ def test_send_time_without_a_benefit_decides_as_the_window_does() -> None:
 
 def test_columns_that_do_not_name_hours_are_refused() -> None:
     log = active(300, 5, 0.5)
-    with pytest.raises(FitError, match="own: expected the beginning of feature columns"):
+    with pytest.raises(FitError, match="own: expected feature columns that begin with 'opens_'"):
         fit_engagement_window(log, replace(CONFIG, own="opens_"), 0, silent)
     with pytest.raises(FitError, match="own: expected columns clicks_00 to clicks_23"):
         fit_engagement_window(log, replace(CONFIG, own="clicks_"), 0, silent)

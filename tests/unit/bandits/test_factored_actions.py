@@ -13,13 +13,13 @@ from nurture_rl.bandits.factored_actions import factored_design
 from nurture_rl.bandits.linear_posterior import chosen_ridges
 from nurture_rl.bandits.linear_statistics import Equations, LinearStatistics
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
-from nurture_rl.bandits.linucb import LinUCBConfig, fit_linucb
-from nurture_rl.bandits.logistic_thompson import LogisticThompsonConfig, fit_logistic_thompson
+from nurture_rl.bandits.linucb import LinUCBConfig
 from nurture_rl.bandits.pair_selection import with_found_pairs
 from nurture_rl.bandits.prior_precision import best_ridges, grouped_ridges
 from nurture_rl.bandits.returns_fit import fit_returns
 from nurture_rl.errors import FitError
 from nurture_rl.learned.training_log import TrainingLog
+from nurture_rl.workflow.learners import LEARNERS
 from tests.unit.bandits.planted_hours import (
     PAIR,
     TWELVE,
@@ -253,13 +253,16 @@ def test_a_given_ridge_holds_for_every_group() -> None:
     assert chosen_ridges(equations, 7.0).values.tolist() == [7.0] * 4
 
 
-def test_every_linear_learner_tells_the_ridges_of_its_groups() -> None:
-    log = wide_log(1, 1.0, n=1000)
-    for policy in (
-        fit_linucb(log, LinUCBConfig(design="factors"), 0, silent),
-        fit_logistic_thompson(log, LogisticThompsonConfig(design="factors"), 0, silent),
-    ):
-        assert {"ridge_main", "ridge_crossed", "ridge_pairs"} <= set(policy.fit)
+@pytest.mark.parametrize(
+    "name",
+    [name for name, one in LEARNERS.items() if hasattr(one.settings, "design")],
+)
+def test_every_learner_with_a_design_takes_factors_and_tells_their_ridges(name: str) -> None:
+    log, one = NewMessage(4, n=600).log, LEARNERS[name]
+    policy = one.learn(log, one.settings(design="factors"), 0, silent)
+    assert {"ridge_main", "ridge_crossed", "ridge_pairs"} <= set(policy.fit)
+    chances = policy.action_probabilities(log.features[:1], log.mask[:1])
+    assert chances.sum() == pytest.approx(1.0)
 
 
 def test_a_design_that_is_unknown_or_has_nothing_to_share_is_refused() -> None:

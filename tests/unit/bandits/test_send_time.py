@@ -27,7 +27,7 @@ from tests.unit.bandits.planted_hours import (
 )
 from tests.unit.bandits.planted_log import silent
 
-CONFIG = SendTimeConfig(segment="early=")
+CONFIG = SendTimeConfig(segment="early")
 SENDS = np.flatnonzero(EIGHT.routed("send"))
 NO_GAP = np.zeros(1)
 
@@ -157,7 +157,9 @@ def test_waves_are_circular_smooth_and_0_for_what_is_not_sent_at_an_hour() -> No
 def test_a_journey_of_one_hour_or_an_unknown_column_is_refused() -> None:
     with pytest.raises(FitError, match="sends at two local hours or more, got 1"):
         day_waves(catalog_of({"a": TWELVE["pricing_number"]}, (9,)), 3)
-    with pytest.raises(FitError, match="segment: expected the beginning of feature columns"):
-        learned(HourLog(200, 1, gain=0.0), replace(CONFIG, segment="industry="))
+    with pytest.raises(
+        FitError, match="segment: expected feature columns that begin with 'industry='"
+    ):
+        learned(HourLog(200, 1, gain=0.0), replace(CONFIG, segment="industry"))
     with pytest.raises(FitError, match="own: expected columns weekday=00"):
         learned(HourLog(200, 1, gain=0.0), replace(CONFIG, own="weekday="))
