@@ -7,6 +7,7 @@ from math import inf, sqrt
 
 import numpy as np
 
+from nurture_rl.bandits.factored_actions import require_design
 from nurture_rl.bandits.returns_fit import fit_returns
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import ScoredPolicy
@@ -23,9 +24,11 @@ class BoltzmannConfig:
     floor: float = 0.002  # least probability of a legal action
     ridge: float | None = None  # prior precision over noise precision; None: by evidence
     multipliers: int = 256  # sign vectors that measure the clustering by contact
+    design: str = "cells"  # what actions share: cells (an effect each) or factors (main and pairs)
 
     def __post_init__(self) -> None:
         require_settings(self, temperature=(LEAST, inf))
+        require_design(self)
 
 
 def fit_boltzmann(
@@ -57,7 +60,8 @@ def fit_boltzmann(
     Source: Sutton & Barto (2018), Reinforcement Learning, 2.8; Cesa-Bianchi et al. (2017),
         Boltzmann Exploration Done Right, for a temperature that follows the error.
     """
-    fit = fit_returns(log, config.ridge, config.multipliers, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    fit = fit_returns(log, config.ridge, config.multipliers, rng, config.design)
     temperature = sqrt(fit.error) if config.temperature is None else config.temperature
     chosen = {"temperature": temperature}
     policy = fit.policy(fit.mean_map(), Boltzmann(temperature), config.floor, chosen)

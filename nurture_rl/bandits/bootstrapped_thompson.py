@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from nurture_rl.bandits.factored_actions import require_design
 from nurture_rl.bandits.linear_posterior import prior_precision
 from nurture_rl.bandits.linear_statistics import Equations, LinearStatistics
 from nurture_rl.bandits.returns_fit import ReturnsFit, fit_returns
@@ -27,9 +28,11 @@ class BootstrappedThompsonConfig:
     floor: float = 0.002  # least probability of a legal action
     ridge: float | None = None  # prior precision over noise precision; None: by evidence
     multipliers: int = 64  # sign vectors that measure the clustering by contact; for the report
+    design: str = "cells"  # what actions share: cells (an effect each) or factors (main and pairs)
 
     def __post_init__(self) -> None:
         require_settings(self)
+        require_design(self)
 
 
 def fit_bootstrapped_thompson(
@@ -67,7 +70,7 @@ def fit_bootstrapped_thompson(
         Russell (2001) for Poisson weights; Osband et al. (2018) for draws of the prior.
     """
     rng = np.random.default_rng(seed)
-    fit = fit_returns(log, config.ridge, config.multipliers, rng)
+    fit = fit_returns(log, config.ridge, config.multipliers, rng, config.design)
     maps = np.array([_resampled(fit, rng) for _ in range(config.draws)])
     policy = fit.policy(maps, Vote(), config.floor, {})
     progress(0, dict(policy.fit))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nurture_rl.bandits.factored_actions import require_design
 from nurture_rl.bandits.returns_fit import fit_returns
 from nurture_rl.learned.choice_rules import EpsilonGreedy
 from nurture_rl.learned.scored import ScoredPolicy
@@ -20,9 +21,11 @@ class EpsilonGreedyConfig:
     epsilon: float = 0.1  # share of decisions drawn evenly among the legal actions, in [0, 1]
     ridge: float | None = None  # prior precision over noise precision; None: by evidence
     multipliers: int = 64  # sign vectors that measure the clustering by contact; for the report
+    design: str = "cells"  # what actions share: cells (an effect each) or factors (main and pairs)
 
     def __post_init__(self) -> None:
         require_settings(self, epsilon=(0.0, 1.0))
+        require_design(self)
 
 
 def fit_epsilon_greedy(
@@ -50,7 +53,8 @@ def fit_epsilon_greedy(
 
     Source: Sutton & Barto (2018), Reinforcement Learning, 2.2.
     """
-    fit = fit_returns(log, config.ridge, config.multipliers, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    fit = fit_returns(log, config.ridge, config.multipliers, rng, config.design)
     policy = fit.policy(fit.mean_map(), EpsilonGreedy(config.epsilon), 0.0, {})
     progress(0, dict(policy.fit))
     return policy

@@ -2,8 +2,9 @@
 
 The context part has a flat prior and is integrated out: it is the same for all actions, so it
 never decides between them. The action part has the prior N(0, noise / ridge), with one ridge for
-the actions' own effects and one for those that depend on the context. Columns are scaled so that
-the prior is N(0, noise) for all; in the eigenvectors of their Gram matrix, with eigenvalues s,
+each group of the design: the actions' own effects, those that depend on the context, and others.
+Columns are scaled so that the prior is N(0, noise) for all; in the eigenvectors of their Gram
+matrix, with eigenvalues s,
 
     mean_j = q_j / (s_j + 1),    stderr_j^2 = noise (D_j s_j + 1) / (s_j + 1)^2
 
@@ -26,7 +27,8 @@ from scipy.linalg import eigh
 
 from nurture_rl.bandits.action_design import ActionDesign, ContextMoments, rows_by_action
 from nurture_rl.bandits.linear_statistics import Equations, LinearStatistics
-from nurture_rl.bandits.prior_precision import Ridges, best_ridges
+from nurture_rl.bandits.pair_selection import with_found_pairs
+from nurture_rl.bandits.prior_precision import Ridges, best_ridges, grouped_ridges
 from nurture_rl.errors import FitError
 
 FeatureArray = NDArray[np.float32]
@@ -100,7 +102,7 @@ def fit_posterior(
     """
     sums = LinearStatistics.none(standardiser, len(design.factors))
     sums.add(sample.features, sample.action, sample.returns)
-    e = Equations.of(sums, design)
+    e = with_found_pairs(Equations.of(sums, design))
     ridges = chosen_ridges(e, ridge)
     plain = diagonal(e, ridges)
     noise = max(e.leftover - float(plain.mean**2 @ (plain.size + 1.0)), 0.0) / e.freedom
@@ -117,10 +119,13 @@ def fit_posterior(
 
 def chosen_ridges(equations: Equations, ridge: float | None) -> Ridges:
     """The ridge that was asked for, or those of the highest evidence."""
+    e, more = equations, len(equations.design.names) - 2
     if ridge is not None:
-        return Ridges(ridge, ridge)
-    e = equations
-    return best_ridges(e.gram, e.right, e.leftover, e.freedom, len(e.design.factors))
+        return Ridges(ridge, ridge, (ridge,) * more)
+    group = e.design.groups(e.context_mean.size - 1)
+    if more:
+        return grouped_ridges(e.gram, e.right, e.leftover, e.freedom, group, 2 + more)
+    return best_ridges(e.gram, e.right, e.leftover, e.freedom, int((group == 0).sum()))
 
 
 def diagonal(equations: Equations, ridges: Ridges) -> LinearPosterior:
@@ -134,9 +139,8 @@ def diagonal(equations: Equations, ridges: Ridges) -> LinearPosterior:
 
 def prior_precision(equations: Equations, ridges: Ridges) -> FloatArray:
     """Prior precision of each coefficient over the noise precision, [p]."""
-    precision = np.full(equations.right.size, ridges.crossed)
-    precision[: len(equations.design.factors)] = ridges.main
-    return precision
+    group = equations.design.groups(equations.context_mean.size - 1)
+    return np.asarray(ridges.values[group], np.float64)
 
 
 def predicted(maps: FloatArray, standardiser: ContextMoments, sample: Sample) -> FloatArray:

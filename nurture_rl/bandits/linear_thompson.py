@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nurture_rl.bandits.factored_actions import require_design
 from nurture_rl.bandits.returns_fit import fit_returns
 from nurture_rl.learned.choice_rules import Vote
 from nurture_rl.learned.scored import ScoredPolicy
@@ -21,9 +22,11 @@ class LinearThompsonConfig:
     floor: float = 0.002  # least probability of a legal action
     ridge: float | None = None  # prior precision over noise precision; None: by evidence
     multipliers: int = 256  # sign vectors that measure the clustering by contact
+    design: str = "cells"  # what actions share: cells (an effect each) or factors (main and pairs)
 
     def __post_init__(self) -> None:
         require_settings(self)
+        require_design(self)
 
 
 def fit_linear_thompson(
@@ -57,7 +60,7 @@ def fit_linear_thompson(
         FitError: `fit_posterior` cannot work with so little.
     """
     rng = np.random.default_rng(seed)
-    fit = fit_returns(log, config.ridge, config.multipliers, rng)
+    fit = fit_returns(log, config.ridge, config.multipliers, rng, config.design)
     maps = fit.posterior.maps(fit.posterior.coefficients(config.draws, rng))  # [a, d + 1, M]
     policy = fit.policy(maps.transpose(2, 0, 1), Vote(), config.floor, {})
     progress(0, dict(policy.fit))

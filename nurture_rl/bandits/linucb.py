@@ -8,7 +8,9 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.bandits.factored_actions import CELLS, DISJOINT, require_design
 from nurture_rl.bandits.returns_fit import ReturnsFit, fit_returns
+from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import UpperBound
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.setting_ranges import require_settings
@@ -26,9 +28,16 @@ class LinUCBConfig:
     floor: float = 0.002  # least probability of a legal action
     ridge: float | None = None  # prior precision over noise precision; None: by evidence
     multipliers: int = 256  # sign vectors that measure the clustering by contact
+    design: str = "cells"  # what actions share: cells (an effect each) or factors (main and pairs)
 
     def __post_init__(self) -> None:
         require_settings(self, width=(0.0, inf))
+        require_design(self)
+        if self.disjoint and self.design != CELLS:
+            raise FitError(
+                f"disjoint of LinUCB leaves nothing to share, and design is {self.design!r}; "
+                "set one of them"
+            )
 
 
 def fit_linucb(
@@ -66,11 +75,15 @@ def fit_linucb(
         Recommendation; Abbasi-Yadkori et al. (2011) for the bound.
     """
     rng = np.random.default_rng(seed)
-    fit = fit_returns(log, config.ridge, config.multipliers, rng, config.disjoint)
+    fit = fit_returns(log, config.ridge, config.multipliers, rng, _design(config))
     maps = np.concatenate([fit.mean_map(), _parts(fit)])
     policy = fit.policy(maps, UpperBound(config.width), config.floor, {})
     progress(0, dict(policy.fit))
     return policy
+
+
+def _design(config: LinUCBConfig) -> str:
+    return DISJOINT if config.disjoint else config.design
 
 
 def _parts(fit: ReturnsFit) -> FloatArray:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve
 
 from nurture_rl.bandits.action_design import ActionDesign, ContextMoments
+from nurture_rl.bandits.factored_actions import design_of, require_design
 from nurture_rl.bandits.linear_policy import linear_policy
 from nurture_rl.bandits.linear_posterior import (
     LinearPosterior,
@@ -21,6 +22,7 @@ from nurture_rl.bandits.linear_posterior import (
     signs_of,
 )
 from nurture_rl.bandits.linear_statistics import Equations, LinearStatistics
+from nurture_rl.bandits.pair_selection import with_found_pairs
 from nurture_rl.bandits.prior_precision import Ridges
 from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Vote
@@ -44,9 +46,11 @@ class LogisticThompsonConfig:
     floor: float = 0.002  # least probability of a legal action
     ridge: float | None = None  # rows of mean weight that the prior is worth; None: by evidence
     multipliers: int = 256  # sign vectors that measure the clustering by contact
+    design: str = "cells"  # what actions share: cells (an effect each) or factors (main and pairs)
 
     def __post_init__(self) -> None:
         require_settings(self)
+        require_design(self)
 
 
 def fit_logistic_thompson(
@@ -92,15 +96,15 @@ def fit_logistic_thompson(
     sample = Sample(rows.features, rows.action, success, rows.code)
     moments = ContextMoments.of(rows.features)
     signs = signs_of(sample, config.multipliers, rng)
-    ridges = _ridges(sample, moments, ActionDesign(log.catalog.factors), config.ridge)
-    mode, steps = _mode(sample, moments, ActionDesign(log.catalog.factors), ridges)
+    design = design_of(log.catalog, log.columns, config.design)
+    design, ridges = _prior(sample, moments, design, config.ridge)
+    mode, steps = _mode(sample, moments, design, ridges)
     chance = _chance(predicted(mode.mean_map(), moments, sample))
     posterior = inflated(mode, sample, moments, success - chance, signs)
     maps = posterior.maps(posterior.coefficients(config.draws, rng)).transpose(2, 0, 1)
     told = {
         "success": float(success.mean()),
-        "ridge_main": ridges.main,
-        "ridge_crossed": ridges.crossed,
+        **ridges.told(design.names),
         "design_effect": posterior.design_effect,
         "effective_parameters": posterior.effective_parameters,
         "steps": float(steps),
@@ -122,13 +126,14 @@ def _successes(returns: FloatArray, threshold: float) -> FloatArray:
     return success
 
 
-def _ridges(
+def _prior(
     sample: Sample, moments: ContextMoments, design: ActionDesign, ridge: float | None
-) -> Ridges:
-    """How many rows each prior is worth, from a linear fit of the outcomes."""
+) -> tuple[ActionDesign, Ridges]:
+    """Groups of effects and how many rows their priors are worth, from a linear fit."""
     sums = LinearStatistics.none(moments, len(design.factors))
     sums.add(sample.features, sample.action, sample.returns)
-    return chosen_ridges(Equations.of(sums, design), ridge)
+    equations = with_found_pairs(Equations.of(sums, design))
+    return equations.design, chosen_ridges(equations, ridge)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,18 +175,15 @@ def _mode(
     """
     rate = float(sample.returns.mean())
     worth = rate * (1.0 - rate)  # weight of a row at the mean chance
-    prior = Ridges(ridges.main * worth, ridges.crossed * worth)
+    prior = ridges.times(worth)
     maps = np.zeros((len(design.factors), sample.features.shape[1] + 1))
     maps[:, 0] = np.log(rate / (1.0 - rate))
-    n_actions, n_factors = design.factors.shape
-    at = _Point(
-        predicted(maps, moments, sample), np.zeros(n_actions + n_factors * moments.mean.size)
-    )
+    at = _Point(predicted(maps, moments, sample), np.zeros(design.groups(moments.mean.size).size))
     for step in range(1, _STEPS + 1):
         chance = _chance(at.odds)
         weight = np.maximum(chance * (1.0 - chance), _LEAST_WEIGHT)
         response = at.odds + (sample.returns - chance) / weight
-        sums = LinearStatistics.none(moments, n_actions)
+        sums = LinearStatistics.none(moments, len(maps))
         sums.add(sample.features, sample.action, response, weight)
         equations = Equations.of(sums, design)
         precision = prior_precision(equations, prior)

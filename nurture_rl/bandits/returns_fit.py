@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.bandits.action_design import ActionDesign, ContextMoments
+from nurture_rl.bandits.factored_actions import design_of
 from nurture_rl.bandits.linear_policy import linear_policy
 from nurture_rl.bandits.linear_posterior import LinearPosterior, Sample, fit_posterior
 from nurture_rl.learned.choice_rules import Rule
@@ -60,8 +61,7 @@ class ReturnsFit:
         """
         found = self.posterior
         told = {
-            "ridge_main": found.ridges.main,
-            "ridge_crossed": found.ridges.crossed,
+            **found.ridges.told(found.equations.design.names),
             "noise": found.noise,
             "design_effect": found.design_effect,
             "effective_parameters": found.effective_parameters,
@@ -75,7 +75,7 @@ def fit_returns(
     ridge: float | None,
     multipliers: int,
     rng: np.random.Generator,
-    disjoint: bool = False,
+    design: str = "cells",
 ) -> ReturnsFit:
     """Fit the return of each action by Bayesian linear regression.
 
@@ -86,7 +86,23 @@ def fit_returns(
         ridge: prior precision over noise precision of all effects; None: by evidence.
         multipliers: sign vectors that measure the clustering by contact.
         rng: draws the signs.
-        disjoint: give every action slopes of its own, instead of sharing those of its factors.
+        design: what actions share, see `design_of`.
+
+    Raises:
+        FitError: `fit_posterior` cannot work with so little.
+    """
+    shared = design_of(log.catalog, log.columns, design)
+    return fit_designed(log, shared, ridge, multipliers, rng)
+
+
+def fit_designed(
+    log: TrainingLog,
+    design: ActionDesign,
+    ridge: float | None,
+    multipliers: int,
+    rng: np.random.Generator,
+) -> ReturnsFit:
+    """As `fit_returns`, with a design of one's own.
 
     Raises:
         FitError: `fit_posterior` cannot work with so little.
@@ -94,6 +110,5 @@ def fit_returns(
     rows = log.take(log.choice)
     sample = Sample(rows.features, rows.action, rows.returns, rows.code)
     moments = ContextMoments.of(sample.features)
-    design = ActionDesign(np.eye(len(log.catalog)) if disjoint else log.catalog.factors)
     posterior = fit_posterior(sample, moments, design, rng, ridge, multipliers)
     return ReturnsFit(rows, moments, posterior)

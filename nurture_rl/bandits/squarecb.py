@@ -7,6 +7,7 @@ from math import inf, sqrt
 
 import numpy as np
 
+from nurture_rl.bandits.factored_actions import require_design
 from nurture_rl.bandits.returns_fit import fit_returns
 from nurture_rl.learned.choice_rules import InverseGap
 from nurture_rl.learned.scored import ScoredPolicy
@@ -23,9 +24,11 @@ class SquareCBConfig:
     floor: float = 0.0  # least probability of a legal action
     ridge: float | None = None  # prior precision over noise precision; None: by evidence
     multipliers: int = 256  # sign vectors that measure the clustering by contact
+    design: str = "cells"  # what actions share: cells (an effect each) or factors (main and pairs)
 
     def __post_init__(self) -> None:
         require_settings(self, scale=(LEAST, inf), gamma=(0.0, inf))
+        require_design(self)
 
 
 def fit_squarecb(
@@ -60,7 +63,8 @@ def fit_squarecb(
     Source: Foster & Rakhlin (2020), Beyond UCB; Simchi-Levi & Xu (2020), Bypassing the Monster,
         for gamma from the error of a fit to a log.
     """
-    fit = fit_returns(log, config.ridge, config.multipliers, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    fit = fit_returns(log, config.ridge, config.multipliers, rng, config.design)
     gamma = config.gamma
     if gamma is None:
         gamma = config.scale * sqrt(fit.legal / fit.error)

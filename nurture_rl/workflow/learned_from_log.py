@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,26 @@ from nurture_rl.learned.scored_files import save_scored
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
 
+Verdict = Callable[[Mapping[str, float]], str]
 Learn = Callable[[TrainingLog, Any, int, Progress], ScoredPolicy]
 
 
-def learned_from_log(task: Training, learn: Learn, config: Any, out: Path) -> None:
-    """Learn from the training contacts and keep the policy in `core/`."""
+def learned_from_log(
+    task: Training, learn: Learn, verdict: Verdict | None, config: Any, out: Path
+) -> None:
+    """Learn from the training contacts and keep the policy in `core/`.
+
+    Args:
+        task: what is made, and from what.
+        learn: the learner's function.
+        verdict: says what its fit tells of the log; None: nothing is said.
+        config: the learner's settings.
+        out: the policy's folder.
+    """
     metrics: Metrics = []
     policy = learn(training_log(task), config, task.seed, telling(task.say, metrics))
+    if verdict is not None:
+        task.say(f"  {verdict(policy.fit)}")
     save_scored(policy, out / CORE)
     write_policy(task.policy, metrics, out)
 

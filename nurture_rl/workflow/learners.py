@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,6 +18,7 @@ from nurture_rl.bandits.difference_softmax import (
     fit_difference_softmax,
 )
 from nurture_rl.bandits.dr_policy import DRPolicyConfig, fit_dr_policy
+from nurture_rl.bandits.engagement_window import EngagementWindowConfig, fit_engagement_window
 from nurture_rl.bandits.epsilon_greedy import EpsilonGreedyConfig, fit_epsilon_greedy
 from nurture_rl.bandits.ipw_policy import IPWPolicyConfig, fit_ipw_policy
 from nurture_rl.bandits.linear_thompson import LinearThompsonConfig, fit_linear_thompson
@@ -28,6 +29,7 @@ from nurture_rl.bandits.neural_linear_thompson import (
     NeuralLinearThompsonConfig,
     fit_neural_linear_thompson,
 )
+from nurture_rl.bandits.send_time_policy import SendTimeConfig, fit_send_time, send_time_verdict
 from nurture_rl.bandits.squarecb import SquareCBConfig, fit_squarecb
 from nurture_rl.rl.bc import BCConfig, train_bc
 from nurture_rl.rl.bcq import BCQConfig, train_bcq
@@ -58,6 +60,8 @@ class Learner:
     # From a log: (TrainingLog, settings, seed, progress) -> ScoredPolicy.
     # In a world: (Simulation, settings, seed, progress) -> ScoredPolicy, or rules.
     learn: Callable[..., Any]
+    # What the fit of a policy says of the log, in a line; None: nothing that needs saying.
+    verdict: Callable[[Mapping[str, float]], str] | None = None
 
 
 NO_LEARNER = "none"  # of policies that are written, not learned
@@ -76,6 +80,7 @@ LEARNERS: dict[str, Learner] = {
     "cost_sensitive": Learner(CostSensitiveConfig, Source.LOG, fit_cost_sensitive),
     "difference_softmax": Learner(DifferenceSoftmaxConfig, Source.LOG, fit_difference_softmax),
     "dr_policy": Learner(DRPolicyConfig, Source.LOG, fit_dr_policy),
+    "engagement_window": Learner(EngagementWindowConfig, Source.LOG, fit_engagement_window),
     "epsilon_greedy": Learner(EpsilonGreedyConfig, Source.LOG, fit_epsilon_greedy),
     "ipw_policy": Learner(IPWPolicyConfig, Source.LOG, fit_ipw_policy),
     "linear_thompson": Learner(LinearThompsonConfig, Source.LOG, fit_linear_thompson),
@@ -88,6 +93,7 @@ LEARNERS: dict[str, Learner] = {
     "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
     "qr_dqn": Learner(QRDQNConfig, Source.LOG, train_qr_dqn),
     "return_conditioned": Learner(ReturnConditionedConfig, Source.LOG, train_return_conditioned),
+    "send_time": Learner(SendTimeConfig, Source.LOG, fit_send_time, send_time_verdict),
     "squarecb": Learner(SquareCBConfig, Source.LOG, fit_squarecb),
     "tuned_rules": Learner(TunedRulesConfig, Source.WORLD, search_rules),
 }

@@ -56,7 +56,7 @@ def test_the_bound_is_the_exact_quadratic_form(disjoint: bool) -> None:
     x, _ = contexts(30, seed=3)
     scores = policy.module.scores(torch.tensor(x)).numpy()
 
-    fit = fit_returns(rows, 3.0, 256, np.random.default_rng(0), disjoint)
+    fit = fit_returns(rows, 3.0, 256, np.random.default_rng(0), "disjoint" if disjoint else "cells")
     posterior = fit.posterior
     covariance = posterior.axes @ np.diag(posterior.stderr**2) @ posterior.axes.T
     context = fit.moments.extended(x)
