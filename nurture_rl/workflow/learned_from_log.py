@@ -14,16 +14,26 @@ from nurture_rl.decisions import finished_episodes, load_decisions, training_row
 from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
-from nurture_rl.learned.training_log import Progress, TrainingLog
+from nurture_rl.learned.training_log import TrainingLog
+from nurture_rl.workflow.release_region import region_of
 from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
 
-Learn = Callable[[TrainingLog, Any, int, Progress], ScoredPolicy]
+Learn = Callable[..., ScoredPolicy]  # see `Learner`
 
 
-def learned_from_log(task: Training, learn: Learn, config: Any, out: Path) -> None:
-    """Learn from the training contacts and keep the policy in `core/`."""
+def learned_from_log(task: Training, learn: Learn, config: Any, held: bool, out: Path) -> None:
+    """Learn from the training contacts and keep the policy in `core/`.
+
+    Args:
+        task: the policy, and what it is learned from.
+        learn: the learner's function.
+        config: its settings.
+        held: whether it is told the trust region that the policy will be released with.
+        out: the policy's folder.
+    """
     metrics: Metrics = []
-    policy = learn(training_log(task), config, task.seed, telling(task.say, metrics))
+    told = {"region": region_of(task.policy.spec, task.journey)} if held else {}
+    policy = learn(training_log(task), config, task.seed, telling(task.say, metrics), **told)
     save_scored(policy, out / CORE)
     write_policy(task.policy, metrics, out)
 

@@ -56,18 +56,20 @@ class Learner:
     settings: type[Any]  # its record of settings
     source: Source
     # From a log: (TrainingLog, settings, seed, progress) -> ScoredPolicy.
-    # In a world: (Simulation, settings, seed, progress) -> ScoredPolicy, or rules.
+    # In a world: (Simulation, settings, seed, progress, region) -> ScoredPolicy, or rules.
     learn: Callable[..., Any]
+    # Of one from a log: whether it takes the trust region of the release, as `region`.
+    held: bool = False
 
 
 NO_LEARNER = "none"  # of policies that are written, not learned
 LEARNERS: dict[str, Learner] = {
     "bc": Learner(BCConfig, Source.LOG, train_bc),
-    "bcq": Learner(BCQConfig, Source.LOG, train_bcq),
-    "cql": Learner(CQLConfig, Source.LOG, train_cql),
+    "bcq": Learner(BCQConfig, Source.LOG, train_bcq, held=True),
+    "cql": Learner(CQLConfig, Source.LOG, train_cql, held=True),
     "crr": Learner(CRRConfig, Source.LOG, train_crr),
-    "dqn": Learner(DQNConfig, Source.LOG, train_dqn),
-    "fqi": Learner(FQIConfig, Source.LOG, train_fqi),
+    "dqn": Learner(DQNConfig, Source.LOG, train_dqn, held=True),
+    "fqi": Learner(FQIConfig, Source.LOG, train_fqi, held=True),
     "iql": Learner(IQLConfig, Source.LOG, train_iql),
     "boltzmann": Learner(BoltzmannConfig, Source.LOG, fit_boltzmann),
     "bootstrapped_thompson": Learner(
@@ -86,7 +88,7 @@ LEARNERS: dict[str, Learner] = {
         NeuralLinearThompsonConfig, Source.LOG, fit_neural_linear_thompson
     ),
     "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
-    "qr_dqn": Learner(QRDQNConfig, Source.LOG, train_qr_dqn),
+    "qr_dqn": Learner(QRDQNConfig, Source.LOG, train_qr_dqn, held=True),
     "return_conditioned": Learner(ReturnConditionedConfig, Source.LOG, train_return_conditioned),
     "squarecb": Learner(SquareCBConfig, Source.LOG, fit_squarecb),
     "tuned_rules": Learner(TunedRulesConfig, Source.WORLD, search_rules),

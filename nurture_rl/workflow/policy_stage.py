@@ -36,16 +36,19 @@ def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
     by_playing = learner.source is Source.WORLD
     source = task.world if by_playing else task.ingested
     assert source is not None, f"policy {task.policy.name} is trained in a world, none given"
-    learned = learned_in_world if by_playing else learned_from_log
+    given = (task, learner.learn, config)
+    learning = (
+        partial(learned_in_world, *given)
+        if by_playing
+        else partial(learned_from_log, *given, learner.held)
+    )
     inputs |= {
         "from": source.name,
         "config": asdict(config),
         "seed": task.seed,
         "held_out": task.held_out,
     }
-    return workshop.stage(
-        name, inputs, partial(learned, task, learner.learn, config), learner.learn
-    )
+    return workshop.stage(name, inputs, learning, learner.learn)
 
 
 def _for_estimand(config: Any, journey: Journey) -> Any:
