@@ -36,6 +36,7 @@ from nurture_rl.rl.crr import CRRConfig, train_crr
 from nurture_rl.rl.dqn import DQNConfig, train_dqn
 from nurture_rl.rl.fqi import FQIConfig, train_fqi
 from nurture_rl.rl.iql import IQLConfig, train_iql
+from nurture_rl.rl.online_dqn import OnlineDQNConfig, train_online_dqn
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
 from nurture_rl.rl.qr_dqn import QRDQNConfig, train_qr_dqn
 from nurture_rl.rl.return_conditioned import ReturnConditionedConfig, train_return_conditioned
@@ -87,6 +88,7 @@ LEARNERS: dict[str, Learner] = {
     "neural_linear_thompson": Learner(
         NeuralLinearThompsonConfig, Source.LOG, fit_neural_linear_thompson
     ),
+    "online_dqn": Learner(OnlineDQNConfig, Source.WORLD, train_online_dqn),
     "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
     "qr_dqn": Learner(QRDQNConfig, Source.LOG, train_qr_dqn, held=True),
     "return_conditioned": Learner(ReturnConditionedConfig, Source.LOG, train_return_conditioned),
