@@ -88,7 +88,7 @@ class Told:
         self._table = table
 
     def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
-        return self._table[features[:, 0].astype(int)]
+        return np.asarray(self._table[features[:, 0].astype(int)])
 
     def spec(self) -> Spec:
         return {"kind": "told"}
