@@ -15,9 +15,7 @@ from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
 from nurture_rl.learned.setting_ranges import LEAST, require_layers, require_settings
 from nurture_rl.learned.training_log import Progress
 from nurture_rl.policies.composition import Region
-from nurture_rl.rl.best_inside import Limits
 from nurture_rl.rl.dqn import QLearning, in_units, value_network
-from nurture_rl.rl.masking import best_legal
 from nurture_rl.rl.offline_training import descend, follower, move, require_sound
 from nurture_rl.rl.replay import PlayedContacts, Replay
 
@@ -114,26 +112,10 @@ def train_online_dqn(
     journey = simulation.journey
     discount = journey.reward.discount if config.discount is None else config.discount
     played = PlayedContacts(simulation, config.n_contacts, seed, discount, region)
-    replay = _begun(played, simulation.spec.clock.horizon, config.memory, region)
+    replay = _begun(played, simulation.spec.clock.horizon, config.memory)
     network = value_network(replay.data, config.hidden, config.dueling, luck)
     objective = QLearning(replay.data, network, follower(network), config.double)
-    parameters = list(network.parameters())
-    optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
-    loss = 0.0
-    for iteration in range(config.iterations):
-        epsilon, finished = config.epsilon_of(iteration), []
-        for _ in range(config.bins):
-            passed = played.step(_acts(objective, replay, played, region, epsilon))
-            replay.add(passed)
-            finished.append(passed.returns)
-        share = min(1.0, 2.0 - 2.0 * iteration / config.iterations)
-        optimiser.param_groups[0]["lr"] = config.learning_rate * share
-        loss = descend(objective, optimiser, replay.draw((config.steps, config.batch), luck))
-        require_sound(loss, iteration + 1, config.iterations)
-        move(objective.following, network, config.follow)
-        returns = torch.cat(finished)
-        mean = float(returns.mean()) if len(returns) else 0.0
-        progress(iteration, {"loss": loss, "mean_episode_return": mean, "epsilon": epsilon})
+    loss = _play_and_learn(played, replay, objective, config, luck, progress)
     layers, maps = in_units(network, replay.data)
     cpu = [(weight.detach().cpu(), bias.detach().cpu()) for weight, bias in layers]
     module = ScoredModule(replay.data.moments, cpu, maps.detach().cpu(), Greedy(), unit="relu")
@@ -141,7 +123,37 @@ def train_online_dqn(
     return ScoredPolicy(simulation.catalog.hash, simulation.spec.columns, module, fit)
 
 
-def _begun(played: PlayedContacts, horizon: int, size: int, region: Region | None) -> Replay:
+def _play_and_learn(
+    played: PlayedContacts,
+    replay: Replay,
+    objective: QLearning,
+    config: OnlineDQNConfig,
+    luck: torch.Generator,
+    progress: Progress,
+) -> float:
+    """Rounds of playing with the network of an objective and training it; the last mean loss."""
+    optimiser = torch.optim.Adam(
+        objective.network.parameters(), lr=config.learning_rate, fused=True
+    )
+    loss = 0.0
+    for iteration in range(config.iterations):
+        epsilon, finished = config.epsilon_of(iteration), []
+        for _ in range(config.bins):
+            passed = played.step(_acts(objective, replay, played, epsilon))
+            replay.add(passed)
+            finished.append(passed.returns)
+        share = min(1.0, 2.0 - 2.0 * iteration / config.iterations)
+        optimiser.param_groups[0]["lr"] = config.learning_rate * share
+        loss = descend(objective, optimiser, replay.draw((config.steps, config.batch), luck))
+        require_sound(loss, iteration + 1, config.iterations)
+        move(objective.following, objective.network, config.follow)
+        returns = torch.cat(finished)
+        mean = float(returns.mean()) if len(returns) else 0.0
+        progress(iteration, {"loss": loss, "mean_episode_return": mean, "epsilon": epsilon})
+    return loss
+
+
+def _begun(played: PlayedContacts, horizon: int, size: int) -> Replay:
     """A memory of one horizon of even draws, whose contexts and returns set its units."""
     shown, passed = [], []
     for _ in range(horizon):
@@ -152,28 +164,18 @@ def _begun(played: PlayedContacts, horizon: int, size: int, region: Region | Non
     spread = torch.where(spread > 1e-6 * (1.0 + mean.abs()), spread, 1.0)
     scale = float(torch.cat([one.returns for one in passed]).std(correction=0)) or 1.0
     moments = (mean.cpu().numpy(), spread.cpu().numpy())
-    replay = Replay(size, passed[0], moments, scale, region)
+    replay = Replay(size, passed[0], moments, scale, played.region)
     for one in passed:
         replay.add(one)
     return replay
 
 
 @torch.no_grad()
-def _acts(
-    objective: QLearning,
-    replay: Replay,
-    played: PlayedContacts,
-    region: Region | None,
-    epsilon: float,
-) -> Tensor:
+def _acts(objective: QLearning, replay: Replay, played: PlayedContacts, epsilon: float) -> Tensor:
     """Probabilities of what is played next, [n, a]."""
-    mask = played.decision.mask
-    scores = objective.network(replay.standardised(played.decision.features))
-    if region is None:
-        best = torch.zeros_like(scores).scatter(1, best_legal(scores, mask), 1.0)
-    else:
-        best = Limits(played.anchor, region.max_ratio, region.explore).best(scores, mask)
-    return epsilon * _even(mask) + (1.0 - epsilon) * best
+    shown = played.decision
+    best = played.best(objective.network(replay.standardised(shown.features)))
+    return epsilon * _even(shown.mask) + (1.0 - epsilon) * best
 
 
 def _even(mask: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import FloatArray
 from nurture_rl.rl.best_inside import Limits
 from nurture_rl.rl.held_actor import anchored
+from nurture_rl.rl.masking import all_on_best
 from nurture_rl.rl.transitions import REACH, Transitions
 
 _EXPLORE_STREAM = 21
@@ -53,13 +54,24 @@ class PlayedContacts:
             region: its anchor is asked at every decision; None: nothing is asked.
         """
         self._player = player(simulation, autoreset=True, block=n)
-        self._discount, self._region = discount, region
+        self._discount, self.region = discount, region
         self.decision = self._player.begin(population_keys(seed, n, simulation.device))
         self.anchor = anchored(region, self.decision.features, self.decision.mask)
         nothing = torch.zeros(n, device=simulation.device)
         self._earned, self._weight, self._total = nothing, nothing, nothing
         self._features, self._action = self.decision.features, nothing.long()
         self._open = nothing.bool()  # a decision waits for its next one
+
+    def best(self, scores: Tensor) -> Tensor:
+        """What ranking actions by scores does now once it is released, [n, a].
+
+        Args:
+            scores: of every action, [n, a].
+        """
+        mask, region = self.decision.mask, self.region
+        if region is None:
+            return all_on_best(scores, mask)
+        return Limits(self.anchor, region.max_ratio, region.explore).best(scores, mask)
 
     def step(self, table: Tensor) -> Passed:
         """Play one bin.
@@ -77,7 +89,7 @@ class PlayedContacts:
         self._earned, self._weight = earned + weight * after.reward, weight * self._discount
         total = self._total + self._discount ** state.bins.to(weight.dtype) * after.reward
         self.decision = after.seen
-        self.anchor = anchored(self._region, after.seen.features, after.seen.mask)
+        self.anchor = anchored(self.region, after.seen.features, after.seen.mask)
         done = after.terminated | after.truncated
         closed = done | (after.seen.mask.sum(dim=1) > 1)
         self._open, self._total = ~closed, torch.where(done, 0.0, total)

@@ -13,7 +13,7 @@ from nurture_rl.learned.training_log import TrainingLog
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import FloatArray
 from nurture_rl.rl.best_inside import Limits
-from nurture_rl.rl.masking import best_legal
+from nurture_rl.rl.masking import all_on_best
 
 REACH = 10.0  # standard deviations; an outlier saturates instead of steering the network
 
@@ -110,7 +110,7 @@ class Transitions:
         legal = self.mask[following]
         if self.limits is not None:
             return self.limits.take(following).best(scores, legal)
-        return torch.zeros_like(scores).scatter(1, best_legal(scores, legal), 1.0)
+        return all_on_best(scores, legal)
 
     def _following(self, rows: Tensor) -> Tensor:
         return (rows + 1).clamp(max=len(self) - 1)
