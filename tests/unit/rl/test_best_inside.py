@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 import pytest
@@ -98,16 +97,17 @@ class Told:
 @pytest.mark.parametrize("rule", [Greedy(), GreedyAmongUsual(0.3)], ids=["greedy", "usual"])
 def test_what_is_learned_from_is_what_the_release_does(rule: Rule, actions: int) -> None:
     scores, mask, anchor = drawn(300, actions, seed=actions, never=0.0)
-    log_odds = np.random.default_rng(1).normal(size=scores.shape)
-    both = torch.from_numpy(np.stack([scores, log_odds], axis=2))
-    wanted = rule(both if isinstance(rule, GreedyAmongUsual) else both[:, :, :1], tensor(mask))
-    usual = tensor(mask) & (wanted > 0.0)  # all legal ones, or those that count
+    odds = np.where(mask, np.random.default_rng(1).exponential(size=scores.shape), 0.0)
+    usual = mask & (odds >= 0.3 * odds.max(axis=1, keepdims=True))
+    both = torch.from_numpy(np.stack([scores, np.log(odds + 1e-9)], axis=2))
+    among_usual = isinstance(rule, GreedyAmongUsual)
+    wanted = rule(both if among_usual else both[:, :, :1], torch.from_numpy(mask)).numpy()
+    counts = torch.from_numpy(usual if among_usual else mask)
     for ratio, explore in ((1.2, 0.0), (3.0, 0.05)):
         region = Region(Told(anchor), ratio, explore)
         rows = np.arange(300, dtype=np.float32)[:, None]
-        found = Limits.of(region, rows, mask, "cpu").best(torch.from_numpy(scores), usual)
-        inside = capped(wanted.numpy(), anchor, ratio)
-        released = (1.0 - explore) * inside + explore * anchor
+        found = Limits.of(region, rows, mask, "cpu").best(torch.from_numpy(scores), counts)
+        released = (1.0 - explore) * capped(wanted, anchor, ratio) + explore * anchor
         assert found.numpy() == pytest.approx(released, abs=3e-6)
 
 
@@ -122,7 +122,3 @@ def test_a_usual_action_s_leftover_goes_to_the_others_by_their_room() -> None:
     usual = torch.tensor([[True, False, False]])
     table = best_inside(scores, usual, torch.tensor([[0.4, 0.6, 1.0]]))
     assert table[0].tolist() == pytest.approx([0.4, 0.225, 0.375])
-
-
-def tensor(values: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(values)
