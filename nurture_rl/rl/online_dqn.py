@@ -17,7 +17,7 @@ from nurture_rl.learned.training_log import Progress
 from nurture_rl.policies.composition import Region
 from nurture_rl.rl.dqn import QLearning, in_units, value_network
 from nurture_rl.rl.offline_training import descend, follower, move, require_sound
-from nurture_rl.rl.replay import PlayedContacts, Replay
+from nurture_rl.rl.replay_memory import PlayedContacts, ReplayMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def train_online_dqn(
 
 def _play_and_learn(
     played: PlayedContacts,
-    replay: Replay,
+    replay: ReplayMemory,
     objective: QLearning,
     config: OnlineDQNConfig,
     luck: torch.Generator,
@@ -153,7 +153,7 @@ def _play_and_learn(
     return loss
 
 
-def _begun(played: PlayedContacts, horizon: int, size: int) -> Replay:
+def _begun(played: PlayedContacts, horizon: int, size: int) -> ReplayMemory:
     """A memory of one horizon of even draws, whose contexts and returns set its units."""
     shown, passed = [], []
     for _ in range(horizon):
@@ -164,14 +164,16 @@ def _begun(played: PlayedContacts, horizon: int, size: int) -> Replay:
     spread = torch.where(spread > 1e-6 * (1.0 + mean.abs()), spread, 1.0)
     scale = float(torch.cat([one.returns for one in passed]).std(correction=0)) or 1.0
     moments = (mean.cpu().numpy(), spread.cpu().numpy())
-    replay = Replay(size, passed[0], moments, scale, played.region)
+    replay = ReplayMemory(size, passed[0], moments, scale, played.region)
     for one in passed:
         replay.add(one)
     return replay
 
 
 @torch.no_grad()
-def _acts(objective: QLearning, replay: Replay, played: PlayedContacts, epsilon: float) -> Tensor:
+def _acts(
+    objective: QLearning, replay: ReplayMemory, played: PlayedContacts, epsilon: float
+) -> Tensor:
     """Probabilities of what is played next, [n, a]."""
     shown = played.decision
     best = played.best(objective.network(replay.standardised(shown.features)))

@@ -17,7 +17,7 @@ from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import check_probabilities
 from nurture_rl.rl.online_dqn import OnlineDQNConfig, train_online_dqn
-from nurture_rl.rl.replay import PlayedContacts, Replay
+from nurture_rl.rl.replay_memory import PlayedContacts, ReplayMemory
 from tests.unit.rl.test_held_actor import NEAR_EVEN
 from tests.unit.rl.two_step_shop import (
     BEST,
@@ -139,13 +139,13 @@ def test_every_round_tells_finite_numbers() -> None:
 
 def test_what_was_played_first_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     added: list[int] = []
-    add = Replay.add
+    add = ReplayMemory.add
 
-    def watched(self: Replay, passed: Any) -> None:
+    def watched(self: ReplayMemory, passed: Any) -> None:
         added.append(len(passed.action))
         add(self, passed)
 
-    monkeypatch.setattr(Replay, "add", watched)
+    monkeypatch.setattr(ReplayMemory, "add", watched)
     train_online_dqn(simulation(), TINY, 0, silent)
     assert added == [32] * (2 + 3 * 4)
 

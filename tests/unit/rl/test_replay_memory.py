@@ -12,7 +12,7 @@ from torch import Tensor
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.world import Outcome, View
 from nurture_rl.policies.composition import Region
-from nurture_rl.rl.replay import Passed, PlayedContacts, Replay
+from nurture_rl.rl.replay_memory import PlayedContacts, PlayedDecisions, ReplayMemory
 from tests.unit.rl.test_held_actor import Even
 from tests.unit.rl.two_step_shop import EXIT, SEND, WAIT, TwoStepWorld, two_step_shop
 from tests.unit.rl.wishing_shop import WishingWorld, wishing_shop
@@ -31,7 +31,7 @@ class Steady(WishingWorld):
         return Outcome(amounts, torch.ones_like(view.action, dtype=torch.bool), {})
 
 
-def pausing(days: int, discount: float = 0.9) -> list[Passed]:
+def pausing(days: int, discount: float = 0.9) -> list[PlayedDecisions]:
     """What passes where contacts pause for three days whenever they may."""
     actions = {"slots": ["now"], "pauses": [1, 3], "escalate": True}
     shop = Simulation(Steady(wishing_shop(actions=actions)))
@@ -73,11 +73,11 @@ def test_an_episode_that_ends_by_itself_has_no_next_decision_either() -> None:
     assert passed.next_anchor[0].tolist() == pytest.approx([1 / 3] * 3)
 
 
-def passed(*numbers: float) -> Passed:
+def passed(*numbers: float) -> PlayedDecisions:
     """Decisions that are told apart by their numbers."""
     values = torch.tensor(numbers)
     k = len(values)
-    return Passed(
+    return PlayedDecisions(
         features=values[:, None],
         action=values.long() % 3,
         reward=values * 10.0,
@@ -89,8 +89,8 @@ def passed(*numbers: float) -> Passed:
     )
 
 
-def memory(size: int, region: Region | None = None) -> Replay:
-    return Replay(size, passed(0.0), (np.array([1.0]), np.array([2.0])), 5.0, region)
+def memory(size: int, region: Region | None = None) -> ReplayMemory:
+    return ReplayMemory(size, passed(0.0), (np.array([1.0]), np.array([2.0])), 5.0, region)
 
 
 def test_what_follows_a_remembered_decision_is_its_own_next_one() -> None:

@@ -21,7 +21,7 @@ _EXPLORE_STREAM = 21
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Passed:
+class PlayedDecisions:
     """Decisions whose next one has come, or whose episode has ended."""
 
     features: Tensor  # raw contexts, [k, d]
@@ -73,7 +73,7 @@ class PlayedContacts:
             return all_on_best(scores, mask)
         return Limits(self.anchor, region.max_ratio, region.explore).best(scores, mask)
 
-    def step(self, table: Tensor) -> Passed:
+    def step(self, table: Tensor) -> PlayedDecisions:
         """Play one bin.
 
         Args:
@@ -94,7 +94,7 @@ class PlayedContacts:
         closed = done | (after.seen.mask.sum(dim=1) > 1)
         self._open, self._total = ~closed, torch.where(done, 0.0, total)
         rows = torch.nonzero(closed)[:, 0]
-        return Passed(
+        return PlayedDecisions(
             self._features[rows],
             self._action[rows],
             self._earned[rows],
@@ -106,7 +106,7 @@ class PlayedContacts:
         )
 
 
-class Replay:
+class ReplayMemory:
     """The latest decisions that were played, as rows that objectives on a log read, too.
 
     Each of them is two rows of `data`, the decision and the next one behind it, which `Transitions`
@@ -116,7 +116,7 @@ class Replay:
     def __init__(
         self,
         size: int,
-        first: Passed,
+        first: PlayedDecisions,
         moments: tuple[FloatArray, FloatArray],
         scale: float,
         region: Region | None,
@@ -155,7 +155,7 @@ class Replay:
         found = (features.double() - self._mean) / self._spread
         return found.clamp(-REACH, REACH).float()
 
-    def add(self, passed: Passed) -> None:
+    def add(self, passed: PlayedDecisions) -> None:
         """Remember decisions, in the place of the oldest where there is no room."""
         count, data = len(passed.action), self.data
         place = torch.arange(self._added, self._added + count, device=data.reward.device)
