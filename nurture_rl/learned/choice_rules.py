@@ -22,6 +22,7 @@ from nurture_rl.errors import BundleError
 from nurture_rl.policies.policy import PolicyError
 
 _STEP = 40.0  # nats that an action loses for each better one; beside 1, e^-40 is lost in rounding
+_DEEPEST = 700.0  # nats that the last of many actions loses; e^-700 is about the least float64
 _SLACK = 1e-12  # relative; equal scores may differ in their last bits, as products sum in any order
 _RANGES: Mapping[str, tuple[float, float]] = {  # least and largest of each rule's number
     "epsilon": (0.0, 1.0),
@@ -222,8 +223,14 @@ def _best(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def _ranked(scores: Tensor, mask: Tensor) -> Tensor:
-    """1 on the best legal action, e^-40 of it on the next best, and so on, [n, a]."""
+    """1 on the best legal action, e^-40 of it on the next best, and so on, [n, a].
+
+    Of more than 18 actions those behind the next best follow in smaller steps, so that the last one
+    still has a share above 0.
+    """
     slack = _SLACK * (1.0 + scores.abs())
     ahead = mask[:, None, :] & (scores[:, None, :] > (scores + slack)[:, :, None])
-    logits = -_STEP * ahead.sum(dim=2).to(scores.dtype)
+    rank = ahead.sum(dim=2).to(scores.dtype)
+    further = min(_STEP, (_DEEPEST - _STEP) / max(1, scores.shape[1] - 2))
+    logits = -(_STEP * rank.clamp(max=1.0) + further * (rank - 1.0).clamp(min=0.0))
     return torch.softmax(torch.where(mask, logits, torch.full_like(logits, -torch.inf)), dim=1)

@@ -10,6 +10,7 @@ from torch import Tensor
 from nurture_rl.learned.choice_rules import GreedyAmongUsual
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
+from nurture_rl.policies.composition import Region
 from nurture_rl.rl.bc import Cloning, clone
 from nurture_rl.rl.dqn import QLearning, learn_values, value_network
 from nurture_rl.rl.masking import log_probabilities
@@ -31,15 +32,24 @@ class BCQConfig(BootstrapConfig):
         self.require(threshold=(0.0, 1.0))
 
 
-def train_bcq(log: TrainingLog, config: BCQConfig, seed: int, progress: Progress) -> ScoredPolicy:
+def train_bcq(
+    log: TrainingLog,
+    config: BCQConfig,
+    seed: int,
+    progress: Progress,
+    region: Region | None = None,
+) -> ScoredPolicy:
     """Learn what the log does, then Q-learning in which only what it usually does may follow.
 
         usual(x) = legal actions with p(a|x) >= threshold max_b p(b|x),    p cloned from the log
-        minimise mean (r + discount^(bins between) q-(x', a*) - q(x, a))^2,
-        a* = best usual action of x'
+        minimise mean (r + discount^(bins between) sum_b p(b|x') q-(x', b) - q(x, a))^2,
+        p = the best of the usual actions of x' that the release lets be done, see `best_inside`;
+            the best usual action without a trust region
 
-    No target and no decision asks for an action that the log hardly takes in such a context. At
-    threshold 0 this is `dqn`, at 1 it does what the log does most.
+    No target and no decision asks for an action that the log hardly takes in such a context, but
+    for what a trust region leaves to them: its exploration, and what is left over where the limits
+    of the usual actions sum to less than 1. At threshold 0 this is `dqn`, at 1 it does what the log
+    does most.
 
     Args:
         log: the decisions.
@@ -47,6 +57,8 @@ def train_bcq(log: TrainingLog, config: BCQConfig, seed: int, progress: Progress
         seed: of first weights, batches and the contacts kept aside for the cloning.
         progress: told the loss at every look: of the cloning in nats, then of the values in
             squared deviations of returns.
+        region: where the policy will be held, so that its own release is what is valued; None: it
+            may do what it likes.
 
     Returns:
         The policy that takes the best usual action. Of its two scores the first is in the
@@ -58,7 +70,7 @@ def train_bcq(log: TrainingLog, config: BCQConfig, seed: int, progress: Progress
     Source: Fujimoto et al. (2019), Benchmarking Batch Deep Reinforcement Learning Algorithms.
     """
     luck = torch.Generator().manual_seed(seed)
-    data = Transitions.of(log, config.device)
+    data = Transitions.of(log, config.device, region=region)
     logits = score_network(data, data.shape[1], config.hidden, luck)
     weight = torch.ones_like(data.reward)
     cloning = Cloning(logits, data.features, data.mask, data.action, weight)

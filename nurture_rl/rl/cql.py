@@ -11,6 +11,7 @@ from torch import Tensor
 from nurture_rl.learned.choice_rules import Greedy
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
+from nurture_rl.policies.composition import Region
 from nurture_rl.rl.dqn import DQNConfig, QLearning, in_units, learn_values, value_network
 from nurture_rl.rl.masking import log_sum_exp
 from nurture_rl.rl.offline_training import follower
@@ -44,11 +45,19 @@ class ConservativeQ(QLearning):
         return ((goals - taken) ** 2 + self.alpha * penalty).mean()
 
 
-def train_cql(log: TrainingLog, config: CQLConfig, seed: int, progress: Progress) -> ScoredPolicy:
+def train_cql(
+    log: TrainingLog,
+    config: CQLConfig,
+    seed: int,
+    progress: Progress,
+    region: Region | None = None,
+) -> ScoredPolicy:
     """Learn what every action is worth, with values held low where the log says little.
 
-        minimise mean (r + discount^(bins between) q-(x', a*) - q(x, a))^2
-                 + alpha mean (log sum_b exp q(x, b) - q(x, a))
+        minimise mean (r + discount^(bins between) sum_b p(b|x') q-(x', b) - q(x, a))^2
+                 + alpha mean (log sum_b exp q(x, b) - q(x, a)),
+        p = the best that the release lets be done in x', see `best_inside`; the best legal action
+            without a trust region
 
     The penalty pushes all legal actions down and the logged one up, so that an action is only
     preferred where the log shows that it pays. The sum runs over legal actions alone: a forbidden
@@ -60,6 +69,8 @@ def train_cql(log: TrainingLog, config: CQLConfig, seed: int, progress: Progress
         config: network, training and penalty.
         seed: of first weights and batches.
         progress: told the mean loss at every look, in squared deviations of returns.
+        region: where the policy will be held, so that its own release is what is valued; None: it
+            may do what it likes.
 
     Returns:
         The policy that takes the best legal action; its scores are in the journey's unit.
@@ -70,7 +81,7 @@ def train_cql(log: TrainingLog, config: CQLConfig, seed: int, progress: Progress
     Source: Kumar et al. (2020), Conservative Q-Learning for Offline Reinforcement Learning, CQL(H).
     """
     luck = torch.Generator().manual_seed(seed)
-    data = Transitions.of(log, config.device)
+    data = Transitions.of(log, config.device, region=region)
     network = value_network(data, config.hidden, config.dueling, luck)
     objective = ConservativeQ(data, network, follower(network), config.double, config.alpha)
     fit = learn_values(objective, config, luck, progress)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nurture_rl.learned.choice_rules import Greedy
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
-from nurture_rl.rl.masking import best_legal
+from nurture_rl.policies.composition import Region
 from nurture_rl.rl.offline_training import (
     BootstrapConfig,
     Trainee,
@@ -39,11 +39,11 @@ class QLearning:
     double: bool
 
     def goals(self, rows: Tensor) -> Tensor:
-        """Reward and the worth of the best legal action that follows, [r]."""
-        features, legal = self.data.after(rows)
+        """Reward and the worth of the best that may be done next, [r]."""
+        features, _ = self.data.after(rows)
         worth = self.following(features)
-        chosen = best_legal(self.network(features) if self.double else worth, legal)
-        return self.data.backed_up(rows, worth.gather(1, chosen)[:, 0])
+        done = self.data.best_after(rows, self.network(features) if self.double else worth)
+        return self.data.backed_up(rows, (done * worth).sum(dim=1))
 
     def loss(self, rows: Tensor, goals: Tensor) -> Tensor:
         """Mean of (goal - q(x, a))^2.
@@ -55,11 +55,18 @@ class QLearning:
         return ((goals - q.gather(1, self.data.action[rows])[:, 0]) ** 2).mean()
 
 
-def train_dqn(log: TrainingLog, config: DQNConfig, seed: int, progress: Progress) -> ScoredPolicy:
+def train_dqn(
+    log: TrainingLog,
+    config: DQNConfig,
+    seed: int,
+    progress: Progress,
+    region: Region | None = None,
+) -> ScoredPolicy:
     """Learn what every action is worth by Q-learning on the log.
 
-        minimise mean (r + discount^(bins between) q-(x', a*) - q(x, a))^2,
-        a* = best legal action of x' by q (double) or by q-
+        minimise mean (r + discount^(bins between) sum_b p(b|x') q-(x', b) - q(x, a))^2,
+        p = the best that the release lets be done in x' by q (double) or by q-:
+            without a trust region the best legal action, inside one see `best_inside`
 
     with q- a copy that follows q. Nothing holds the values of actions that the log never takes
     here: where that matters, `bcq` and `cql` are safer.
@@ -69,6 +76,8 @@ def train_dqn(log: TrainingLog, config: DQNConfig, seed: int, progress: Progress
         config: network and training.
         seed: of first weights and batches.
         progress: told the mean squared error at every look, in squared deviations of returns.
+        region: where the policy will be held, so that its own release is what is valued; None: it
+            may do what it likes.
 
     Returns:
         The policy that takes the best legal action; its scores are in the journey's unit.
@@ -80,7 +89,7 @@ def train_dqn(log: TrainingLog, config: DQNConfig, seed: int, progress: Progress
         Hasselt et al. (2016), Deep Reinforcement Learning with Double Q-learning.
     """
     luck = torch.Generator().manual_seed(seed)
-    data = Transitions.of(log, config.device)
+    data = Transitions.of(log, config.device, region=region)
     network = value_network(data, config.hidden, config.dueling, luck)
     objective = QLearning(data, network, follower(network), config.double)
     fit = learn_values(objective, config, luck, progress)

@@ -14,8 +14,8 @@ from nurture_rl.learned.choice_rules import Greedy
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.setting_ranges import require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
+from nurture_rl.policies.composition import Region
 from nurture_rl.rl.dqn import QLearning, in_units, learn_values, value_network
-from nurture_rl.rl.masking import legal_only
 from nurture_rl.rl.offline_training import DIVERGED, BootstrapConfig, follower
 from nurture_rl.rl.scored_networks import policy_of
 from nurture_rl.rl.transitions import Transitions
@@ -75,11 +75,19 @@ class Regressions:
         return common.T + torch.cholesky_solve(sums[:, :, None], self.own)[:, :, 0]
 
 
-def train_fqi(log: TrainingLog, config: FQIConfig, seed: int, progress: Progress) -> ScoredPolicy:
+def train_fqi(
+    log: TrainingLog,
+    config: FQIConfig,
+    seed: int,
+    progress: Progress,
+    region: Region | None = None,
+) -> ScoredPolicy:
     """Learn what every action is worth with one more decision to go, two more, and so on.
 
-        q_0 = 0,    q_k = regression of r + discount^(bins between) max over legal b of
-                          q_{k-1}(x', b) on (x, a)
+        q_0 = 0,    q_k = regression of r + discount^(bins between) sum_b p(b|x') q_{k-1}(x', b)
+                          on (x, a),
+        p = the best that the release lets be done in x' by q_{k-1}, see `best_inside`; the best
+            legal action without a trust region
 
     As many rounds as the longest episode has decisions reach from its end to its start. Linear
     values are solved in closed form: nothing is drawn, nothing has to converge. A network goes on
@@ -91,6 +99,8 @@ def train_fqi(log: TrainingLog, config: FQIConfig, seed: int, progress: Progress
         config: rounds, and linear values or a network.
         seed: of a network's first weights and batches; linear values draw nothing.
         progress: told after each round: the mean squared error, in squared deviations of returns.
+        region: where the policy will be held, so that its own release is what is valued; None: it
+            may do what it likes.
 
     Returns:
         The policy that takes the best legal action; its scores are in the journey's unit.
@@ -104,11 +114,13 @@ def train_fqi(log: TrainingLog, config: FQIConfig, seed: int, progress: Progress
     enough = longest(log) * (2 if config.hidden else 1)
     rounds = enough if config.iterations is None else config.iterations
     if not config.hidden:
-        data = Transitions.of(log, config.device, reach=math.inf)  # linear policies cut nothing
+        # Linear policies cut nothing.
+        data = Transitions.of(log, config.device, reach=math.inf, region=region)
         maps, error = _linear(data, rounds, config.ridge, progress)
         fit = {"iterations": float(rounds), "loss": error}
         return policy_of(log, data, ([], data.scale * maps[None]), Greedy(), fit)
-    data, luck = Transitions.of(log, config.device), torch.Generator().manual_seed(seed)
+    data = Transitions.of(log, config.device, region=region)
+    luck = torch.Generator().manual_seed(seed)
     network = value_network(data, config.hidden, False, luck)
     objective = QLearning(data, network, follower(network), double=False)
     training = BootstrapConfig(
@@ -159,7 +171,7 @@ def _require_sound(spread: float, round_: int, rounds: int) -> None:
 
 
 def goals_of_linear(data: Transitions, maps: Tensor) -> Tensor:
-    """Reward and the worth of the best legal action that follows, by linear values, [n] float64.
+    """Reward and the worth of the best that may be done next, by linear values, [n] float64.
 
     Args:
         data: the log.
@@ -168,7 +180,6 @@ def goals_of_linear(data: Transitions, maps: Tensor) -> Tensor:
     size = max(1, _CHUNK_BYTES // (8 * len(maps)))
     found = []
     for rows in torch.split(torch.arange(len(data), device=maps.device), size):
-        features, legal = data.after(rows)
-        worth = features.double() @ maps[:, 1:].T + maps[:, 0]
-        found.append(data.backed_up(rows, legal_only(worth, legal).amax(dim=1)))
+        worth = data.after(rows)[0].double() @ maps[:, 1:].T + maps[:, 0]
+        found.append(data.backed_up(rows, (data.best_after(rows, worth) * worth).sum(dim=1)))
     return torch.cat(found)

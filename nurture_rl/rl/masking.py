@@ -22,9 +22,10 @@ def legal_only(scores: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, scores, torch.full_like(scores, OUT_OF_REACH))
 
 
-def best_legal(scores: Tensor, mask: Tensor) -> Tensor:
-    """Position of the legal action of the highest score, [n, 1]; of equal ones the first."""
-    return legal_only(scores, mask).argmax(dim=1, keepdim=True)
+def all_on_best(scores: Tensor, mask: Tensor) -> Tensor:
+    """1 on the legal action of the highest score, the first of equal ones, 0 elsewhere, [n, a]."""
+    best = legal_only(scores, mask).argmax(dim=1, keepdim=True)
+    return torch.zeros_like(scores).scatter(1, best, 1.0)
 
 
 def log_sum_exp(scores: Tensor, mask: Tensor) -> Tensor:

@@ -123,9 +123,9 @@ def train(
         drawn = trainee.rows[places.to(trainee.rows.device)]
         share = min(1.0, 2.0 - 2.0 * taken / config.steps)
         optimiser.param_groups[0]["lr"] = config.learning_rate * share
-        mean = _descend(objective, optimiser, drawn)
+        mean = descend(objective, optimiser, drawn)
         taken += len(drawn)
-        _require_sound(mean, taken, config.steps)
+        require_sound(mean, taken, config.steps)
         if trainee.following is not None:
             assert isinstance(config, BootstrapConfig)
             move(trainee.following, trainee.networks, config.follow)
@@ -145,8 +145,14 @@ def train(
     return {"steps": float(taken), "loss": mean, "held_out_loss": least}
 
 
-def _descend(objective: Objective, optimiser: torch.optim.Optimizer, batches: Tensor) -> float:
-    """One gradient step for each batch of rows, [k, b]; the mean loss."""
+def descend(objective: Objective, optimiser: torch.optim.Optimizer, batches: Tensor) -> float:
+    """One gradient step for each batch of rows; the mean loss.
+
+    Args:
+        objective: goals, worked out once for all batches, and loss.
+        optimiser: of the networks' parameters.
+        batches: rows, [k, b].
+    """
     total = torch.zeros((), device=batches.device)
     for batch, goal in zip(batches, goals_of(objective, batches), strict=True):
         loss = objective.loss(batch, goal)
@@ -210,7 +216,17 @@ def later(progress: Progress, config: NetworkConfig) -> Progress:
     return lambda look, told: progress(looks + look, told)
 
 
-def _require_sound(loss: float, taken: int, steps: int) -> None:
+def require_sound(loss: float, taken: int, steps: int) -> None:
+    """Guard a training against divergence.
+
+    Args:
+        loss: mean loss of the latest steps, squared deviations of returns.
+        taken: steps so far.
+        steps: steps that are planned.
+
+    Raises:
+        FitError: the loss is no number or beyond all bounds.
+    """
     if not loss < DIVERGED:  # also when it is no number
         raise FitError(
             f"the loss is {loss:g} by step {taken} of {steps}, expected less than "

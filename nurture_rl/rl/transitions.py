@@ -10,7 +10,10 @@ from torch import Tensor
 
 from nurture_rl.errors import FitError
 from nurture_rl.learned.training_log import TrainingLog
+from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import FloatArray
+from nurture_rl.rl.best_inside import Limits
+from nurture_rl.rl.masking import all_on_best
 
 REACH = 10.0  # standard deviations; an outlier saturates instead of steering the network
 
@@ -32,15 +35,23 @@ class Transitions:
     onward: Tensor  # discount^(bins to the next row), 0 at an episode's last, [n] float32
     scale: float  # standard deviation of the returns, the journey's unit
     moments: tuple[FloatArray, FloatArray]  # mean and scale of the features, [d] each
+    limits: Limits | None = None  # what the release lets be done; None: everything legal
 
     @classmethod
-    def of(cls, log: TrainingLog, device: str = "cpu", reach: float = REACH) -> Transitions:
+    def of(
+        cls,
+        log: TrainingLog,
+        device: str = "cpu",
+        reach: float = REACH,
+        region: Region | None = None,
+    ) -> Transitions:
         """Put a log on a device.
 
         Args:
             log: the decisions.
             device: where training runs.
             reach: standard deviations beyond which features saturate.
+            region: how the policy will be held near its anchor; None: not at all.
 
         Raises:
             FitError: returns are too large to be told apart in float32.
@@ -67,6 +78,7 @@ class Transitions:
             onward=put(_onward(log).astype(np.float32)),
             scale=scale,
             moments=(mean, spread),
+            limits=Limits.of(region, log.features, log.mask, device) if region else None,
         )
 
     def __len__(self) -> int:
@@ -82,8 +94,26 @@ class Transitions:
 
         Those of another episode where nothing follows, which `onward` then weighs 0.
         """
-        following = (rows + 1).clamp(max=len(self) - 1)
+        following = self._following(rows)
         return self.features[following], self.mask[following]
+
+    def best_after(self, rows: Tensor, scores: Tensor) -> Tensor:
+        """What ranking actions by scores does at the next decision once it is released, [r, a].
+
+        Without limits that is the best legal action; see `Limits.best`.
+
+        Args:
+            rows: [r].
+            scores: of every action at the next decision, [r, a].
+        """
+        following = self._following(rows)
+        legal = self.mask[following]
+        if self.limits is not None:
+            return self.limits.take(following).best(scores, legal)
+        return all_on_best(scores, legal)
+
+    def _following(self, rows: Tensor) -> Tensor:
+        return (rows + 1).clamp(max=len(self) - 1)
 
     def backed_up(self, rows: Tensor, worth: Tensor) -> Tensor:
         """Reward and discounted worth of what follows.

@@ -14,27 +14,30 @@ from nurture_rl.decisions import finished_episodes, load_decisions, training_row
 from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
-from nurture_rl.learned.training_log import Progress, TrainingLog
+from nurture_rl.learned.training_log import TrainingLog
+from nurture_rl.workflow.release_region import region_of
 from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
 
 Verdict = Callable[[Mapping[str, float]], str]
-Learn = Callable[[TrainingLog, Any, int, Progress], ScoredPolicy]
+Learn = Callable[..., ScoredPolicy]  # see `Learner`
 
 
 def learned_from_log(
-    task: Training, learn: Learn, verdict: Verdict | None, config: Any, out: Path
+    task: Training, learn: Learn, held: bool, verdict: Verdict | None, config: Any, out: Path
 ) -> None:
     """Learn from the training contacts and keep the policy in `core/`.
 
     Args:
-        task: what is made, and from what.
+        task: the policy, and what it is learned from.
         learn: the learner's function.
+        held: whether it is told the trust region that the policy will be released with.
         verdict: says what its fit tells of the log; None: nothing is said.
         config: the learner's settings.
         out: the policy's folder.
     """
     metrics: Metrics = []
-    policy = learn(training_log(task), config, task.seed, telling(task.say, metrics))
+    told = {"region": region_of(task.policy.spec, task.journey)} if held else {}
+    policy = learn(training_log(task), config, task.seed, telling(task.say, metrics), **told)
     if verdict is not None:
         task.say(f"  {verdict(policy.fit)}")
     save_scored(policy, out / CORE)

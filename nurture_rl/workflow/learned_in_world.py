@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
-from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
 from nurture_rl.learned.training_log import Progress
-from nurture_rl.policies.build import PolicyContext, build_policy
-from nurture_rl.policies.composition import Region, TrustRegion
-from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, Policy, Spec
+from nurture_rl.policies.composition import Region
+from nurture_rl.policies.policy import Spec
+from nurture_rl.workflow.release_region import LEARNED_PART, region_of
 from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
 from nurture_rl.workflow.world_stage import learned_simulation
 
 if TYPE_CHECKING:
     from nurture_rl.rl.rule_search import TunedRules
 
-LEARNED_PART = {"kind": "model", "name": CORE}
 Learn = Callable[[Simulation, Any, int, Progress, Region | None], Union[ScoredPolicy, "TunedRules"]]
 
 
@@ -46,50 +42,6 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
         (out / "search.json").write_text(json.dumps(asdict(made), indent=1) + "\n", "utf-8")
         policy = replace(policy, spec=_with_core(policy.spec, made.program))
     write_policy(policy, metrics, out)
-
-
-def region_of(spec: Any, journey: Journey) -> Region | None:
-    """The innermost trust region that a description puts around its learned part, or None.
-
-    What goes around the region, such as a floor, changes nothing of what is learned.
-
-    Raises:
-        PolicyError, ActionError, JourneyError: the description cannot be built.
-    """
-    core = _NotYetLearned()
-    catalog, features = ActionCatalog.of(journey), FeatureSpec.of(journey)
-    context = PolicyContext(journey, catalog, features, lambda name: core)
-    return next(_regions(build_policy(spec, context), core), None)
-
-
-class _NotYetLearned:
-    """Stands for the learned part while a description is read."""
-
-    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
-        """Nobody asks."""
-        raise NotImplementedError
-
-    def spec(self) -> Spec:
-        """As the learned part will be described."""
-        return LEARNED_PART
-
-
-def _regions(policy: Policy, core: Policy) -> Iterator[Region]:
-    """Trust regions around the core, the innermost first."""
-    for part in _parts(policy):
-        yield from _regions(part, core)
-    if isinstance(policy, TrustRegion) and _holds(policy.policy, core):
-        yield Region(policy.anchor, policy.max_ratio, policy.explore)
-
-
-def _holds(policy: Policy, core: Policy) -> bool:
-    return policy is core or any(_holds(part, core) for part in _parts(policy))
-
-
-def _parts(policy: Policy) -> list[Policy]:
-    """What a policy is made of; an anchor is no part, it only limits."""
-    parts = [getattr(policy, name, None) for name in ("policy", "other")]
-    return [part for part in parts if part is not None]
 
 
 def _with_core(spec: Any, program: Spec) -> Any:

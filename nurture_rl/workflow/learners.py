@@ -38,6 +38,7 @@ from nurture_rl.rl.crr import CRRConfig, train_crr
 from nurture_rl.rl.dqn import DQNConfig, train_dqn
 from nurture_rl.rl.fqi import FQIConfig, train_fqi
 from nurture_rl.rl.iql import IQLConfig, train_iql
+from nurture_rl.rl.online_dqn import OnlineDQNConfig, train_online_dqn
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
 from nurture_rl.rl.qr_dqn import QRDQNConfig, train_qr_dqn
 from nurture_rl.rl.return_conditioned import ReturnConditionedConfig, train_return_conditioned
@@ -58,8 +59,10 @@ class Learner:
     settings: type[Any]  # its record of settings
     source: Source
     # From a log: (TrainingLog, settings, seed, progress) -> ScoredPolicy.
-    # In a world: (Simulation, settings, seed, progress) -> ScoredPolicy, or rules.
+    # In a world: (Simulation, settings, seed, progress, region) -> ScoredPolicy, or rules.
     learn: Callable[..., Any]
+    # Of one from a log: whether it takes the trust region of the release, as `region`.
+    held: bool = False
     # What the fit of a policy says of the log, in a line; None: nothing that needs saying.
     verdict: Callable[[Mapping[str, float]], str] | None = None
 
@@ -67,11 +70,11 @@ class Learner:
 NO_LEARNER = "none"  # of policies that are written, not learned
 LEARNERS: dict[str, Learner] = {
     "bc": Learner(BCConfig, Source.LOG, train_bc),
-    "bcq": Learner(BCQConfig, Source.LOG, train_bcq),
-    "cql": Learner(CQLConfig, Source.LOG, train_cql),
+    "bcq": Learner(BCQConfig, Source.LOG, train_bcq, held=True),
+    "cql": Learner(CQLConfig, Source.LOG, train_cql, held=True),
     "crr": Learner(CRRConfig, Source.LOG, train_crr),
-    "dqn": Learner(DQNConfig, Source.LOG, train_dqn),
-    "fqi": Learner(FQIConfig, Source.LOG, train_fqi),
+    "dqn": Learner(DQNConfig, Source.LOG, train_dqn, held=True),
+    "fqi": Learner(FQIConfig, Source.LOG, train_fqi, held=True),
     "iql": Learner(IQLConfig, Source.LOG, train_iql),
     "boltzmann": Learner(BoltzmannConfig, Source.LOG, fit_boltzmann),
     "bootstrapped_thompson": Learner(
@@ -90,10 +93,11 @@ LEARNERS: dict[str, Learner] = {
     "neural_linear_thompson": Learner(
         NeuralLinearThompsonConfig, Source.LOG, fit_neural_linear_thompson
     ),
+    "online_dqn": Learner(OnlineDQNConfig, Source.WORLD, train_online_dqn),
     "ppo": Learner(PPOConfig, Source.WORLD, train_ppo),
-    "qr_dqn": Learner(QRDQNConfig, Source.LOG, train_qr_dqn),
+    "qr_dqn": Learner(QRDQNConfig, Source.LOG, train_qr_dqn, held=True),
     "return_conditioned": Learner(ReturnConditionedConfig, Source.LOG, train_return_conditioned),
-    "send_time": Learner(SendTimeConfig, Source.LOG, fit_send_time, send_time_verdict),
+    "send_time": Learner(SendTimeConfig, Source.LOG, fit_send_time, verdict=send_time_verdict),
     "squarecb": Learner(SquareCBConfig, Source.LOG, fit_squarecb),
     "tuned_rules": Learner(TunedRulesConfig, Source.WORLD, search_rules),
 }

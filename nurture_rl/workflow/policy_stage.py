@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nurture_envs.journey import Journey
+from nurture_rl.rl.online_dqn import OnlineDQNConfig
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow.learned_from_log import learned_from_log
 from nurture_rl.workflow.learned_in_world import learned_in_world
@@ -36,10 +37,11 @@ def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
     by_playing = learner.source is Source.WORLD
     source = task.world if by_playing else task.ingested
     assert source is not None, f"policy {task.policy.name} is trained in a world, none given"
+    given = (task, learner.learn)
     learned = (
-        partial(learned_in_world, task, learner.learn)
+        partial(learned_in_world, *given)
         if by_playing
-        else partial(learned_from_log, task, learner.learn, learner.verdict)
+        else partial(learned_from_log, *given, learner.held, learner.verdict)
     )
     inputs |= {
         "from": source.name,
@@ -52,6 +54,6 @@ def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
 
 def _for_estimand(config: Any, journey: Journey) -> Any:
     """Where every decision is its own episode, what comes after it does not count."""
-    if isinstance(config, PPOConfig) and journey.estimand == "per_decision":
+    if isinstance(config, PPOConfig | OnlineDQNConfig) and journey.estimand == "per_decision":
         return replace(config, discount=0.0)
     return config

@@ -26,6 +26,7 @@ from tests.unit.rl.two_step_shop import TwoStepWorld, two_step_shop
 QUICK: dict[str, dict[str, Any]] = {
     "logistic_thompson": {"threshold": 10.0},  # about half of the planted returns
     "neural_linear_thompson": {"hidden": (8, 4), "epochs": 3},
+    "online_dqn": {"iterations": 1, "n_contacts": 64, "hidden": (8,)},
     "ppo": {"iterations": 1, "n_contacts": 64, "hidden": (8,)},
 }
 SCORED = [name for name in LEARNERS if name != "tuned_rules"]  # which leaves a description

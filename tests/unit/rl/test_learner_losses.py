@@ -110,7 +110,8 @@ def test_quantiles_follow_the_legal_action_whose_lowest_are_best(double: bool) -
     trained, following = table(1, outputs=6), table(2, outputs=6)  # two quantiles of each action
     for one in (trained, following):
         one.bias[4:] += 1000.0  # of the forbidden one
-    objective = QuantileQ(DATA, trained, following, lowest=1, kappa=0.1, double=double)
+    luck = torch.Generator()
+    objective = QuantileQ(DATA, trained, following, 1, 0.1, double, luck)
     found = objective.goals(ROWS)
     for quantile in range(2):
 

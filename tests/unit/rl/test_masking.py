@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nurture_rl.rl.masking import (
-    best_legal,
+    all_on_best,
     legal_only,
     log_probabilities,
     log_sum_exp,
@@ -20,7 +20,7 @@ MASK = torch.tensor([[True, False, True], [True, True, False], [False, True, Fal
 
 
 def test_the_best_legal_action_is_not_the_best_of_all() -> None:
-    assert best_legal(SCORES, MASK)[:, 0].tolist() == [2, 1, 1]
+    assert all_on_best(SCORES, MASK).tolist() == [[0, 0, 1], [0, 1, 0], [0, 1, 0]]
     assert SCORES.argmax(dim=1).tolist() == [1, 2, 0]  # what a learner without masks would take
 
 

@@ -12,6 +12,7 @@ from nurture_envs.worlds.heads import ResponseModel
 from nurture_envs.worlds.learned import LearnedWorld
 from nurture_envs.worlds.world import declared_delays
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.rl.online_dqn import OnlineDQNConfig, train_online_dqn
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
 from tests.unit.learned.test_learned_world import BOUGHT, JOURNEY, model
 from tests.unit.rl.two_step_shop import silent
@@ -93,3 +94,16 @@ def test_a_pessimistic_policy_avoids_what_members_do_not_agree_on() -> None:
 @pytest.mark.slow
 def test_a_policy_without_pessimism_goes_for_the_best_mean() -> None:  # negative control
     assert chosen(trained(0.0))[SEND] > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pessimism", "best"), [(1.0, ESCALATE), (0.0, SEND)])
+def test_values_learned_by_playing_are_pessimistic_too_where_it_is_asked(
+    pessimism: float, best: int
+) -> None:
+    config = OnlineDQNConfig(
+        iterations=40, n_contacts=128, steps=20, hidden=(8,), learning_rate=1e-2
+    )
+    simulation = Simulation(world(), pessimism=pessimism)
+    for seed in range(3):
+        assert chosen(train_online_dqn(simulation, config, seed, silent))[best] == 1.0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nurture_rl.learned.scored import ScoredPolicy
-from nurture_rl.rl.qr_dqn import QRDQNConfig, train_qr_dqn
+from nurture_rl.rl.qr_dqn import QRDQNConfig, drawn_quantiles, train_qr_dqn
 from tests.unit.rl.two_step_shop import SEND, WAIT, silent
 from tests.unit.rl.world_logs import training_log
 
@@ -57,3 +57,24 @@ def test_as_many_quantiles_are_judged_by_as_the_level_says(
     level: float, quantiles: int, lowest: int
 ) -> None:
     assert QRDQNConfig(level=level, quantiles=quantiles).lowest == lowest
+
+
+def test_outcomes_of_a_mixture_are_drawn_in_its_shares() -> None:
+    share = torch.tensor([[0.5, 0.0, 0.3, 0.2, 0.0]])
+    quantiles = torch.arange(50.0).view(1, 5, 10)  # action times 10 and quantile
+    luck, counts, draws = torch.Generator().manual_seed(0), torch.zeros(50), 4000
+    for _ in range(draws):
+        found = drawn_quantiles(share, quantiles, luck)[0]
+        assert (found % 10).tolist() == list(range(10))  # each quantile once
+        counts.index_add_(0, found.long(), torch.ones(10))
+    expected = share.T.expand(5, 10).flatten() * draws
+    # Six standard errors of a fair draw; the places are spread evenly, so it is less.
+    assert counts.tolist() == pytest.approx(expected.tolist(), abs=6 * 0.5 * draws**0.5)
+    assert counts[10:20].sum() == counts[40:].sum() == 0.0
+
+
+def test_the_outcomes_of_one_action_are_all_its_quantiles() -> None:
+    only = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    quantiles = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1))
+    found = drawn_quantiles(only, quantiles, torch.Generator())
+    assert torch.equal(found, torch.stack([quantiles[0, 1], quantiles[1, 2]]))

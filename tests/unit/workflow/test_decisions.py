@@ -11,6 +11,7 @@ import pytest
 from nurture_envs.worlds.learned import StartTable
 from nurture_rl.decisions import Decisions, held_out_share, training_rows, world_rows
 from nurture_rl.errors import FitError
+from nurture_rl.rl.online_dqn import OnlineDQNConfig
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow import learned_from_log, policy_stage
 from nurture_rl.workflow.held_out import held_out_log, running_log
@@ -86,8 +87,10 @@ def test_worlds_start_from_training_contacts_and_are_judged_from_the_others(tmp_
     assert start_table(tmp_path, 0.5, held_out=True).attributes[:, 0].tolist() == [0.0, 2.0]
 
 
-def test_what_comes_after_a_decision_counts_for_ppo_only_where_episodes_are_judged() -> None:
-    config = PPOConfig(discount=0.9)
+@pytest.mark.parametrize("config", [PPOConfig(discount=0.9), OnlineDQNConfig(discount=0.9)])
+def test_what_comes_after_a_decision_counts_in_a_world_only_where_episodes_are_judged(
+    config: PPOConfig | OnlineDQNConfig,
+) -> None:
     found = {kind: policy_stage._for_estimand(config, shop(kind)) for kind in KINDS}
     assert found["per_episode"] == config
     assert found["per_decision"] == replace(config, discount=0.0)

@@ -16,7 +16,7 @@ from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
 from nurture_rl.policies.policy import PolicyError
 from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.rl.rule_search import TunedRulesConfig
-from nurture_rl.workflow import learn, learned_from_log, learned_in_world
+from nurture_rl.workflow import learn, learned_from_log, learned_in_world, release_region
 from nurture_rl.workflow.learners import LEARNERS, Learner, Source
 from nurture_rl.workflow.policy_stage import learned_policy
 from nurture_rl.workflow.run_config import PolicyConfig
@@ -145,9 +145,9 @@ def test_programs_are_searched_as_they_will_be_released(
 
 def test_a_description_without_a_trust_region_around_its_learned_part_has_none() -> None:
     journey = wishing_shop()
-    assert learned_in_world.region_of(CORE, journey) is None
-    assert learned_in_world.region_of({**COMPOSED, "policy": "drip"}, journey) is None
-    region = learned_in_world.region_of(COMPOSED, journey)
+    assert release_region.region_of(CORE, journey) is None
+    assert release_region.region_of({**COMPOSED, "policy": "drip"}, journey) is None
+    region = release_region.region_of(COMPOSED, journey)
     assert region is not None
     assert (region.max_ratio, region.explore) == (4.0, 0.05)
     assert dict(region.anchor.spec())["kind"] == "mixture"
@@ -163,7 +163,7 @@ def test_a_description_without_a_trust_region_around_its_learned_part_has_none()
     ],
 )
 def test_a_region_is_seen_through_what_goes_around_it_and_into_it(spec: Any) -> None:
-    region = learned_in_world.region_of(spec, wishing_shop())
+    region = release_region.region_of(spec, wishing_shop())
     assert region is not None
     assert (region.max_ratio, region.explore) == (4.0, 0.05)
 
@@ -171,4 +171,29 @@ def test_a_region_is_seen_through_what_goes_around_it_and_into_it(spec: Any) -> 
 def test_a_region_that_cannot_be_is_refused_before_anything_is_learned() -> None:
     for spec in ({**COMPOSED, "max_ratio": 0.5}, {"kind": "trust_region", "policy": CORE}):
         with pytest.raises(PolicyError, match=r"max_ratio|anchor"):
-            learned_in_world.region_of(spec, wishing_shop())
+            release_region.region_of(spec, wishing_shop())
+
+
+def test_learners_of_values_are_told_their_region_and_others_are_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = ScoredModule((np.zeros(1), np.ones(1)), [], np.zeros((1, 2, 2)), Vote())
+    told: dict[str, Any] = {}
+
+    def fitted(name: str) -> Any:
+        def learn(*given: Any, **more: Any) -> ScoredPolicy:
+            told[name] = more
+            return ScoredPolicy("hash", ("x",), module, {})
+
+        return learn
+
+    monkeypatch.setattr(learned_from_log, "training_log", lambda *_: None)
+    for name in ("dqn", "iql"):
+        learner = LEARNERS[name]
+        told_to = Learner(learner.settings, Source.LOG, fitted(name), learner.held)
+        monkeypatch.setitem(LEARNERS, name, told_to)
+        asked = PolicyConfig(name=name, learner=name, spec=COMPOSED)
+        task = Training(asked, wishing_shop(), Path("ingested"), None, 0.5, 0, lambda line: None)
+        learned_policy(Workshop(tmp_path, lambda line: None), task, learner.settings())
+    assert told["iql"] == {}
+    assert (told["dqn"]["region"].max_ratio, told["dqn"]["region"].explore) == (4.0, 0.05)

@@ -1,0 +1,60 @@
+"""The trust region that a policy will be released with, as its learner is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import Journey
+from nurture_rl.learned.scored import CORE
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.composition import Region, TrustRegion
+from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, Policy, Spec
+
+LEARNED_PART = {"kind": "model", "name": CORE}
+
+
+def region_of(spec: Any, journey: Journey) -> Region | None:
+    """The innermost trust region that a description puts around its learned part, or None.
+
+    What goes around the region, such as a floor, changes nothing of what is learned.
+
+    Raises:
+        PolicyError, ActionError, JourneyError: the description cannot be built.
+    """
+    core = _NotYetLearned()
+    catalog, features = ActionCatalog.of(journey), FeatureSpec.of(journey)
+    context = PolicyContext(journey, catalog, features, lambda name: core)
+    return next(_regions(build_policy(spec, context), core), None)
+
+
+class _NotYetLearned:
+    """Stands for the learned part while a description is read."""
+
+    def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
+        """Nobody asks."""
+        raise NotImplementedError
+
+    def spec(self) -> Spec:
+        """As the learned part will be described."""
+        return LEARNED_PART
+
+
+def _regions(policy: Policy, core: Policy) -> Iterator[Region]:
+    """Trust regions around the core, the innermost first."""
+    for part in _parts(policy):
+        yield from _regions(part, core)
+    if isinstance(policy, TrustRegion) and _holds(policy.policy, core):
+        yield Region(policy.anchor, policy.max_ratio, policy.explore)
+
+
+def _holds(policy: Policy, core: Policy) -> bool:
+    return policy is core or any(_holds(part, core) for part in _parts(policy))
+
+
+def _parts(policy: Policy) -> list[Policy]:
+    """What a policy is made of; an anchor is no part, it only limits."""
+    parts = [getattr(policy, name, None) for name in ("policy", "other")]
+    return [part for part in parts if part is not None]
