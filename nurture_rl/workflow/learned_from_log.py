@@ -23,7 +23,7 @@ Learn = Callable[[TrainingLog, Any, int, Progress], ScoredPolicy]
 def learned_from_log(task: Training, learn: Learn, config: Any, out: Path) -> None:
     """Learn from the training contacts and keep the policy in `core/`."""
     metrics: Metrics = []
-    policy = learn(training_log(task), config, task.seed, telling(task.say, metrics))
+    policy = learn(training_log(task), config, task.seed, telling(task, metrics, out))
     save_scored(policy, out / CORE)
     write_policy(task.policy, metrics, out)
 

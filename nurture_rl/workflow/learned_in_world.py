@@ -38,7 +38,7 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     metrics: Metrics = []
     simulation = learned_simulation(task.world, task.journey, task.policy.pessimism)
     region = region_of(task.policy.spec, task.journey)
-    made = learn(simulation, config, task.seed, telling(task.say, metrics), region)
+    made = learn(simulation, config, task.seed, telling(task, metrics, out), region)
     policy = task.policy
     if isinstance(made, ScoredPolicy):
         save_scored(made, out / CORE)
