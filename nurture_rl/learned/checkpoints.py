@@ -54,7 +54,9 @@ class Checkpoints:
         Raises:
             OSError: the disk refuses.
         """
-        if self._path is None or not (last or iteration % self._every == self._every - 1):
+        over = self._training < len(self._states) - 1  # a later training has begun: keep that
+        due = last or iteration % self._every == self._every - 1
+        if self._path is None or over or not due:
             return
         self._states[self._training :] = [pickle.dumps(state())]
         atomic_write_bytes(self._path, pickle.dumps((self._states, self._told)))
