@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nurture_rl.cli.jobs import note_ending
 from nurture_rl.cli.sweeps import RUN, RunRecord, RunStatus, read_runs
 
 _EVERY = 10.0  # seconds between two looks at what is done
+_SHOWN = 10  # runs without a number that are told one by one
 
 
 class SweepWatch(Callback):
@@ -97,23 +99,33 @@ def progress_line(sweep: Path, asked: int, began: float) -> str:
     return f"{line}, about {_duration(left)} left"
 
 
-def summary(records: list[RunRecord], page: Path) -> list[str]:
-    """The lines that end a sweep."""
+def summary(records: Sequence[RunRecord], page: Path) -> list[str]:
+    """The lines that end a sweep.
+
+    Args:
+        records: of every run.
+        page: with all of them.
+    """
     count = {status: sum(one.status is status for one in records) for status in RunStatus}
-    lines = [", ".join(f"{n} {status}" for status, n in count.items() if n) or "no run"]
-    lines += [
-        f"  {one.status}, run {one.number} ({' '.join(one.overrides)}): {one.reason}"
-        for one in records
-        if one.status is not RunStatus.FINISHED
-    ]
+    counted = ", ".join(f"{n} {status}" for status, n in count.items() if n) or "no run"
+    without = [one for one in records if one.status is not RunStatus.FINISHED]
+    common = set.intersection(*(set(one.overrides) for one in records)) if records else set()
+
+    def named(one: RunRecord) -> str:
+        words = " ".join(word for word in one.overrides if word not in common)
+        return f"run {one.number} ({words})" if words else f"run {one.number}"
+
+    lines = [f"  {one.status}, {named(one)}: {one.reason}" for one in without[:_SHOWN]]
+    if len(without) > _SHOWN:
+        lines.append(f"  and {len(without) - _SHOWN} more without a number")
     known = [one for one in records if one.objective is not None]
     if known:
         best = max(known, key=lambda one: one.objective or 0.0)
         lines.append(
-            f"  the highest objective is {best.objective:.4g}, of run {best.number} "
-            f"({' '.join(best.overrides)}); bounds of different runs do not hold together"
+            f"  the highest objective is {best.objective:.4g}, of {named(best)}; it was picked "
+            "among others, so judge it again by contacts that no run was judged by"
         )
-    return [f"sweep: {lines[0]}", *lines[1:], f"  every run: {page}"]
+    return [f"sweep: {counted}", *lines, f"  every run: {page}"]
 
 
 def _duration(seconds: float) -> str:

@@ -67,7 +67,7 @@ class Place:
 
 def sweep_name(verb: str, words: Sequence[str]) -> str:
     """A name for a sweep by what was typed, whatever launches it."""
-    typed = sorted(word for word in words if not word.startswith(_HOW))
+    typed = sorted(word for word in words if not word.lstrip("+").startswith(_HOW))
     return f"{verb}-{hashlib.sha256(json.dumps(typed).encode()).hexdigest()[:12]}"
 
 
@@ -147,6 +147,7 @@ def _record(
     if OBJECTIVE in made and objective is None:
         status = RunStatus.WITHHELD
     reason = str(made.get("failed", made.get("refused", made.get(OBJECTIVE_IS, ""))))
+    reason = reason.removeprefix(f"{RunStatus.WITHHELD}: ")
     told = {
         name: value if value is None or isinstance(value, str | int | float) else str(value)
         for name, value in made.items()

@@ -81,8 +81,9 @@ def _withheld(appraisal: Appraisal, name: str) -> str:
     if found:
         return "; ".join(dict.fromkeys(one.sentence for one in found))
     for one in (name, reference):
-        if one != LOGGED and not evaluation.policies[one].overlap.feasible:
-            return f"the log does not carry {one}: {evaluation.policies[one].overlap.reason}"
+        judged = evaluation.policies.get(one)  # none for what was logged
+        if judged is not None and not judged.overlap.feasible:
+            return f"the log does not carry {one}: {judged.overlap.reason}"
     if evaluation.policies[name].difference is None:
         return f"no estimator has an answer for {name} less {reference}"
     return ""

@@ -10,6 +10,8 @@ import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
+from setuptools.discovery import PEP420PackageFinder
+
 from tests.contract.source_tree import (
     ROOT,
     SOURCE_ROOTS,
@@ -20,10 +22,10 @@ from tests.contract.source_tree import (
 )
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-OUR_NAMES = {"nurture_rl", "nurture_envs", "tests", "experiments"}
+OUR_NAMES = {"nurture_rl", "nurture_envs", "hydra_plugins", "tests", "experiments"}
 # Loaded only when an extra is asked for, and guarded where it is imported; llvmlite is numba's own,
 # at the one version that numba takes.
-OPTIONAL = {"llvmlite", "psycopg", "psycopg_pool", "ray"}
+OPTIONAL = {"llvmlite", "optuna", "psycopg", "psycopg_pool", "ray"}
 
 
 def normal(requirement: str) -> str:
@@ -41,7 +43,8 @@ def lines_of(name: str) -> list[str]:
 def test_every_imported_library_is_declared() -> None:
     declared = {normal(item) for item in PROJECT["project"]["dependencies"]}
     homes = importlib.metadata.packages_distributions()
-    files = [*modules_of("nurture_rl", "nurture_envs").items(), *((p.stem, p) for p in scripts())]
+    packages = modules_of("nurture_rl", "nurture_envs", "hydra_plugins")
+    files = [*packages.items(), *((p.stem, p) for p in scripts())]
     used = {target.split(".")[0] for name, path in files for target in imports(path, name)}
     foreign = used - OUR_NAMES - OPTIONAL - set(sys.stdlib_module_names)
     missing = {lib for lib in foreign if not declared & {normal(d) for d in homes.get(lib, [])}}
@@ -92,6 +95,17 @@ def test_every_data_file_in_a_package_is_shipped() -> None:
         names = [path.relative_to(folder).as_posix() for path in data]
         lost = [n for n in names if not any(fnmatch(n, glob) for glob in shipped[package])]
         assert lost == []
+
+
+def test_hydra_finds_the_plugins_wherever_the_command_is_called(tmp_path: Path) -> None:
+    """`hydra_plugins` is a namespace: a module of its own would hide other packages' plugins."""
+    assert not (ROOT / "hydra_plugins" / "__init__.py").exists()
+    find = PROJECT["tool"]["setuptools"]["packages"]["find"]
+    assert find["namespaces"]
+    assert "hydra_plugins.*" in find["include"]
+    packages = PEP420PackageFinder.find(str(ROOT), find["exclude"], find["include"])
+    assert "hydra_plugins.nurture_sweeps" in packages
+    assert [name for name in packages if "__pycache__" in name or "configs" in name] == []
 
 
 def test_the_console_scripts_name_functions() -> None:
