@@ -30,7 +30,7 @@ _FILE = "objective.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Objective:
+class RunObjective:
     """The number that a sweep makes as large as it can, or why it is withheld."""
 
     policy: str  # whose it is
@@ -40,7 +40,7 @@ class Objective:
     sentence: str  # what it is a bound of, or why there is none
 
 
-def objective_of(appraisal: Appraisal, name: str | None = None) -> Objective:
+def objective_of(appraisal: Appraisal, name: str | None = None) -> RunObjective:
     """The one judge's lower bound of a policy less the reference, unless a check withholds it.
 
     Args:
@@ -51,16 +51,16 @@ def objective_of(appraisal: Appraisal, name: str | None = None) -> Objective:
     evaluation = appraisal.evaluation
     name, reference = name or appraisal.candidate, evaluation.reference
     if name == reference:
-        return Objective(name, 0.0, f"{name} is the reference itself")
+        return RunObjective(name, 0.0, f"{name} is the reference itself")
     why = _withheld(appraisal, name)
     if why:
-        return Objective(name, None, f"withheld: {why}")
+        return RunObjective(name, None, f"withheld: {why}")
     policy = evaluation.policies[name]
     assert policy.difference is not None
     interval = policy.difference.interval
     if not isfinite(interval.lower):
-        return Objective(name, None, "withheld: the interval of the difference has no lower end")
-    return Objective(
+        return RunObjective(name, None, "withheld: the interval of the difference has no lower end")
+    return RunObjective(
         name,
         interval.lower,
         f"lower end of the {interval.level:.4g} interval of {name} less {reference} on "
@@ -95,7 +95,7 @@ def log_objective(
     run: Settings,
     ingested: Path,
     policies: Mapping[str, Path],
-) -> Objective:
+) -> RunObjective:
     """The objective of a training: the policy before the log's held-out contacts, in no world.
 
     Checks, level and estimators are those of the verb `evaluate`.
@@ -119,7 +119,7 @@ def log_objective(
     }
     build = partial(_judge, journey, run, ingested, policies)
     folder = workshop.stage("objective", inputs, build)
-    return read_record(folder / _FILE, Objective)
+    return read_record(folder / _FILE, RunObjective)
 
 
 def _judge(
@@ -142,5 +142,5 @@ def _judge(
         appraisal = appraise(held.log, loaded, asked.reference, rng, config, held.beside)
         found = objective_of(appraisal, name)
     except NurtureError as error:  # the log cannot be judged; what was trained on it stays
-        found = Objective(name or "", None, f"withheld: {error}")
+        found = RunObjective(name or "", None, f"withheld: {error}")
     write_record(found, out / _FILE)

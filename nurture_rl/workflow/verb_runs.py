@@ -27,7 +27,7 @@ from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.judges import read_evaluated
 from nurture_rl.workflow.learners import plays_in_world
-from nurture_rl.workflow.objective import Objective, log_objective, objective_of
+from nurture_rl.workflow.objective import RunObjective, log_objective, objective_of
 from nurture_rl.workflow.pipeline import Pipeline, ready
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import PAGE
@@ -175,7 +175,7 @@ def _judge_on_log(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     return _objective(log_objective(*given), tracked)
 
 
-def _objective(found: Objective, tracked: Run) -> dict[str, Any]:
+def _objective(found: RunObjective, tracked: Run) -> dict[str, Any]:
     """What a sweep is told: a number, or none and why."""
     if found.value is not None:
         tracked.metrics(0, {OBJECTIVE: found.value})

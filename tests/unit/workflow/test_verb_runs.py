@@ -22,7 +22,7 @@ from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import PropensityError
 from nurture_rl.report.source import ReportInput
 from nurture_rl.workflow import run_page, verb_runs
-from nurture_rl.workflow.objective import Objective
+from nurture_rl.workflow.objective import RunObjective
 from nurture_rl.workflow.run_page import Made, report_input
 from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.stages import Workshop
@@ -142,7 +142,7 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
         made.stages.settings = checked
         return made.stages
 
-    by_log = Objective("ppo", -1.5, "lower end")
+    by_log = RunObjective("ppo", -1.5, "lower end")
     monkeypatch.setattr(verb_runs, "log_objective", lambda *given: by_log)
     made.stages = SimpleNamespace(
         **folders,
