@@ -78,7 +78,7 @@ class OptunaSweeper(Sweeper):
         words = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
         parser = OverridesParser.create(config_loader=self._context.config_loader)
         overrides = parser.parse_overrides(words)
-        fixed = [one.input_line for one in overrides if not one.is_sweep_override()]
+        fixed = [str(one.input_line) for one in overrides if not one.is_sweep_override()]
         swept = [one for one in overrides if one.is_sweep_override()]
         space = {one.get_key_element(): _distribution(optuna, one) for one in swept}
         if not space:
@@ -108,6 +108,7 @@ class OptunaSweeper(Sweeper):
         from nurture_rl.cli.sweeps import sweep_name
         from nurture_rl.workflow.stages import code_hash
 
+        assert self.config is not None
         sweep = Path(str(self.config.hydra.sweep.dir)).resolve()
         sweep.mkdir(parents=True, exist_ok=True)
         name = self._study or sweep_name(str(self.config.hydra.job.name), [*words, code_hash()])

@@ -61,8 +61,8 @@ class RayLauncher(Launcher):
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         sweep = Path(str(self._config.hydra.sweep.dir))
         sweep.mkdir(parents=True, exist_ok=True)
-        ray = _started(OmegaConf.to_container(self._init))
-        remote = ray.remote(**OmegaConf.to_container(self._task))(_run)
+        ray = _started(_plain(self._init))
+        remote = ray.remote(**_plain(self._task))(_run)
         number_of = {}
         for number, overrides in enumerate(job_overrides, initial_job_idx):
             given = (list(overrides), number, Singleton.get_state(), str(Path.cwd()))
@@ -92,7 +92,13 @@ class RayLauncher(Launcher):
         return lost
 
 
-def _started(init: Any) -> Any:
+def _plain(config: DictConfig) -> dict[str, Any]:
+    values = OmegaConf.to_container(config)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _started(init: dict[str, Any]) -> Any:
     """Ray, connected to a cluster or started here.
 
     Raises:

@@ -57,7 +57,9 @@ def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
     given = sorted(words, key=lambda word: word not in _SWEEP)
     own = any(word.startswith("hydra.sweep.dir=") for word in words)
     if not own and any(word in _SWEEP for word in words):
-        given.append(f"hydra.sweep.dir=${{runs}}/{SWEEPS}/{sweep_name(name, words)}")
+        # Beside the other settings: Hydra refuses options between them.
+        first = next((at for at, word in enumerate(given) if _sets(word)), len(given))
+        given.insert(first, f"hydra.sweep.dir=${{runs}}/{SWEEPS}/{sweep_name(name, words)}")
     sys.argv = [f"nurture {name}", *given]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come out as they are: we say what to do
     try:
@@ -75,6 +77,10 @@ def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
             raise
         print(f"{name}: {error}", file=sys.stderr)
         return REFUSED
+
+
+def _sets(word: str) -> bool:
+    return "=" in word and not word.startswith("-")
 
 
 def _place() -> Place | None:

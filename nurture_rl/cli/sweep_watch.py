@@ -15,7 +15,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from nurture_rl.cli.jobs import note_ending
 from nurture_rl.cli.sweeps import RUN, RunRecord, RunStatus, read_runs
@@ -76,7 +76,7 @@ def runs_asked_for(config: DictConfig) -> int:
     if "n_trials" in sweeper:
         return int(sweeper.n_trials)
     words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-    words += OmegaConf.to_container(config.hydra.overrides.task)
+    words += [str(word) for word in config.hydra.overrides.task]
     overrides = OverridesParser.create().parse_overrides(words)
     return len(BasicSweeper.split_arguments(overrides, None)[0])
 

@@ -29,7 +29,7 @@ PLUGINS = (
     *("ray_launcher", "ray_launcher.RayLauncher", "ray_launcher.RayConfig"),
     *("optuna_sweeper", "optuna_sweeper.OptunaSweeper", "optuna_sweeper.OptunaConfig"),
 )
-# What other programs call by name: Gymnasium, Hydra, MLflow, masked learners, code that loops write.
+# What others call by name: Gymnasium, Hydra, MLflow, masked learners, and code that loops write.
 CALLED_BY_NAME = (
     "nurture_envs",
     "nurture_envs.registration.reference_env",
