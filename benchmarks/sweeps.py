@@ -11,12 +11,14 @@ import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,8 @@ class Rates:
     alone: float  # one process, one thread
     side_by_side: float  # over Ray
     gain: float
+    processor_seconds: tuple[float, float]  # of a run, median, alone and over Ray
+    processor_gain: float  # what they leave of the cores: the gain on a machine of one's own
     cores: int
     other_cpu: tuple[float, float]  # share of the machine that others used, alone and over Ray
 
@@ -79,7 +83,8 @@ def broken_sweep(
     runs_folder.mkdir(parents=True, exist_ok=True)
     log = runs_folder / "driver.log"
     with log.open("w") as out:
-        driver = subprocess.Popen(_line(runs_folder, runs, cores), stdout=out, stderr=out)
+        line = _line(runs_folder, runs, cores)
+        driver = subprocess.Popen(line, stdout=out, stderr=out, env=_environment())
         try:
             _wait_for(lambda: len(records(runs_folder)) >= runs // 4, driver)
             worker = _worker(log)
@@ -91,7 +96,7 @@ def broken_sweep(
             driver.wait()
     before = records(runs_folder)
     say(f"killed the driver, {len(before)} of {runs} runs are over")
-    done = subprocess.run(_line(runs_folder, runs, cores), capture_output=True, text=True)
+    done = subprocess.run(line, capture_output=True, text=True, env=_environment())
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     after = records(runs_folder)
     repeated = [
@@ -118,19 +123,37 @@ def rates(root: Path, runs: int, cores: int) -> Rates:
     What is timed is from the end of the first runs to that of the last: a start of Ray and the
     import of the libraries, which a longer sweep pays once as well, are left out.
     """
-    found, others = [], []
+    found, others, processor = [], [], []
     for name, words in (
         ("alone", ()),
         ("ray", (*_OVER_RAY, f"+hydra.launcher.init.num_cpus={cores}")),
     ):
         folder = root / name
         line = [*_verb(folder, runs), *words, "workers=1"]
-        _, other = watched(lambda line=line: subprocess.run(line, capture_output=True, check=True))  # type: ignore[misc]
+        others.append(watched(partial(_swept, line))[1])
         ends = sorted(path.stat().st_mtime for path in folder.glob("sweeps/*/*/run.json"))
         first = 1 if name == "alone" else cores
         found.append((runs - first) / (ends[-1] - ends[first - 1]))
-        others.append(other)
-    return Rates(found[0], found[1], found[1] / found[0], cores, (others[0], others[1]))
+        took = [record["processor_seconds"] for record in records(folder).values()]
+        processor.append(statistics.median(took))
+    return Rates(
+        alone=found[0],
+        side_by_side=found[1],
+        gain=found[1] / found[0],
+        processor_seconds=(processor[0], processor[1]),
+        processor_gain=cores * processor[0] / processor[1],
+        cores=cores,
+        other_cpu=(others[0], others[1]),
+    )
+
+
+def _swept(line: list[str]) -> None:
+    subprocess.run(line, capture_output=True, check=True, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    """Ray would give its workers a lower priority than a process alone has."""
+    return os.environ | {"RAY_worker_niceness": "0"}
 
 
 def _verb(folder: Path, runs: int) -> list[str]:

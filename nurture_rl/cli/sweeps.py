@@ -52,6 +52,7 @@ class RunRecord:
     reason: str  # what the objective is, or why there is none
     exit_code: int
     seconds: float  # of work
+    processor_seconds: float  # of work in this process, which a busy machine changes little
     key: str | None  # of all that the result depends on; None where the run is not to be reused
     made: Mapping[str, Any] = field(default_factory=dict)  # folders, files and answers
 
@@ -87,7 +88,7 @@ def run_of_sweep(
     Returns:
         The objective; not a number where the run gives none.
     """
-    began = time.monotonic()
+    began = _Clock(time.monotonic(), time.process_time())
     key: str | None = None
 
     def made() -> VerbResult:
@@ -106,11 +107,19 @@ def run_of_sweep(
     except Exception as error:
         traceback.print_exc()
         broken = VerbResult({"failed": f"{type(error).__name__}: {error}"}, FAILED)
-        record = _record(verb, place, broken, time.monotonic() - began, None)
+        record = _record(verb, place, broken, began, None)
     else:
-        record = _record(verb, place, result, time.monotonic() - began, key)
+        record = _record(verb, place, result, began, key)
     _write(record, place.folder)
     return nan if record.objective is None else record.objective
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """When something began, in seconds of the two clocks."""
+
+    wall: float
+    processor: float
 
 
 class _AlreadyDoneError(Exception):
@@ -123,7 +132,8 @@ class _AlreadyDoneError(Exception):
 
 def mark_lost(verb: str, place: Place, reason: str) -> None:
     """Leave a record of a run whose process was lost before it could."""
-    _write(_record(verb, place, VerbResult({"failed": reason}, FAILED), 0.0, None), place.folder)
+    now = _Clock(time.monotonic(), time.process_time())
+    _write(_record(verb, place, VerbResult({"failed": reason}, FAILED), now, None), place.folder)
 
 
 def read_run(folder: Path) -> RunRecord | None:
@@ -138,7 +148,7 @@ def read_runs(sweep: Path) -> list[RunRecord]:
 
 
 def _record(
-    verb: str, place: Place, result: VerbResult, seconds: float, key: str | None
+    verb: str, place: Place, result: VerbResult, began: _Clock, key: str | None
 ) -> RunRecord:
     made, code = result.made, result.code
     broken = code in (FAILED, REFUSED)
@@ -154,7 +164,8 @@ def _record(
     }
     return RunRecord(
         verb, place.number, place.overrides, status, objective, reason, code,
-        round(seconds, 2), None if broken else key, told,
+        round(time.monotonic() - began.wall, 2), round(time.process_time() - began.processor, 2),
+        None if broken else key, told,
     )  # fmt: skip
 
 
