@@ -15,7 +15,8 @@ from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
 from nurture_rl.learned.training_log import Progress, TrainingLog
-from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
+from nurture_rl.workflow.training import Metrics, Training, write_policy
+from nurture_rl.workflow.training_progress import telling
 
 Learn = Callable[[TrainingLog, Any, int, Progress], ScoredPolicy]
 

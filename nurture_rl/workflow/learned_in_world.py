@@ -18,7 +18,8 @@ from nurture_rl.learned.training_log import Progress
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.composition import Region, TrustRegion
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, Policy, Spec
-from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
+from nurture_rl.workflow.training import Metrics, Training, write_policy
+from nurture_rl.workflow.training_progress import telling
 from nurture_rl.workflow.world_stage import learned_simulation
 
 if TYPE_CHECKING:
