@@ -81,14 +81,14 @@ def _by_setting(runs: Sequence[SweptRun]) -> Table:
     for one in runs:
         words = [word for word in one.overrides if _key(word) in varied]
         groups[" ".join(word for word in words if not _is_seed(word)) or _NONE].append(one)
-    rows = []
-    for words, members in groups.items():
+    rows: list[tuple[str, ...]] = []
+    for setting, members in groups.items():
         values = [one.objective for one in members if one.objective is not None]
         whole = len(values) == len(members)
         ended = [sum(one.status == how for one in members) for how in ("withheld", "failed")]
         rows.append(
             (
-                words,
+                setting,
                 str(len(members)),
                 *map(str, ended),
                 f"{min(values):.4g}" if whole else _NONE,

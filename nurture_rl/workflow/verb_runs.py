@@ -163,8 +163,8 @@ def _evaluate(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
         known = {key: value for key, value in numbers.items() if isfinite(value)}
         tracked.metrics(0, {f"value.{name}.{key}": value for key, value in known.items()})
     tracked.artifact(pipeline.evaluated / "evaluation.json", "evaluation")
-    policy = pipeline.settings.run.policy
-    found = objective_of(evaluated.appraisal, None if policy is None else policy.name)
+    asked = pipeline.settings.run.policy
+    found = objective_of(evaluated.appraisal, None if asked is None else asked.name)
     made = {"evaluation": pipeline.evaluated / "evaluation.json"}
     return made | _objective(found, tracked)
 
