@@ -66,7 +66,8 @@ def exit_code(main: Callable[[], object], as_json: bool = False) -> int:
         if as_json:
             os.environ[_JSON] = "1"
         try:
-            main()
+            with redirect_stdout(sys.stderr) if as_json else nullcontext():
+                main()
         finally:
             os.environ.pop(_JSON, None)
         lines = endings.read_text("utf-8").splitlines()
