@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# What a sweep reads of `made`: a number, or None where it is withheld, and what it is or why not.
+OBJECTIVE, OBJECTIVE_IS = "objective", "objective is"
+
 
 @dataclass(frozen=True, slots=True)
 class VerbResult:

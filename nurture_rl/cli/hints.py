@@ -64,7 +64,7 @@ def _wrong(
         if not unknown:
             return None
         return _unknown(f"{key}={unknown[0]}: no such option", unknown[0], options[key])
-    if override.is_force_add() or override.is_add():
+    if override.is_force_add() or override.is_add() or key.startswith("hydra"):
         return None
     here: Any = plain
     parts = key.split(".")

@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from nurture_envs.errors import NurtureError
 from nurture_rl.cli.verbs import DONE, FAILED, REFUSED
@@ -16,11 +17,18 @@ from nurture_rl.progress import shown_progress
 from nurture_rl.verb_result import VerbResult
 
 WORST_FIRST = (FAILED, REFUSED, 4, 3, 5, DONE)  # no answer before every answer, the best last
-_ENDINGS = "NURTURE_ENDINGS"  # environment: the file that the jobs of a sweep write to
+_ENDINGS = "NURTURE_ENDINGS"  # environment: the file that jobs note their endings in
 _JSON = "NURTURE_JSON"  # environment: set where stdout is for JSON alone
 
 
-def job(verb: str, work: Callable[[], VerbResult], progress: bool = True) -> None:
+def job(verb: str, work: Callable[[], VerbResult], progress: bool = True) -> VerbResult:
+    """Do one job of a verb and note how it ended; see `done`."""
+    result = done(verb, work, progress)
+    note_ending(verb, result.code, result.made)
+    return result
+
+
+def done(verb: str, work: Callable[[], VerbResult], progress: bool = True) -> VerbResult:
     """Do one job of a verb; what it refuses is one line on stderr and ends no other job.
 
     Args:
@@ -31,12 +39,15 @@ def job(verb: str, work: Callable[[], VerbResult], progress: bool = True) -> Non
     quiet = redirect_stdout(sys.stderr) if _JSON in os.environ else nullcontext()
     try:
         with quiet, shown_progress(verb) if progress else nullcontext():
-            result = work()
+            return work()
     except (NurtureError, OSError) as error:
         print(f"{verb}: {error}", file=sys.stderr, flush=True)
-        result = VerbResult({"refused": str(error)}, REFUSED)
-    # A launcher may have put the job into a process of its own: a file is what all of them share.
-    ending = {"verb": verb, "exit_code": result.code, **result.made}
+        return VerbResult({"refused": str(error)}, REFUSED)
+
+
+def note_ending(verb: str, code: int, made: Mapping[str, Any]) -> None:
+    """Note how a job ended, for `exit_code`, which runs it."""
+    ending = {"verb": verb, "exit_code": code, **made}
     with Path(os.environ[_ENDINGS]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(ending, default=str) + "\n")
 
@@ -55,7 +66,8 @@ def exit_code(main: Callable[[], object], as_json: bool = False) -> int:
         if as_json:
             os.environ[_JSON] = "1"
         try:
-            main()
+            with redirect_stdout(sys.stderr) if as_json else nullcontext():
+                main()
         finally:
             os.environ.pop(_JSON, None)
         lines = endings.read_text("utf-8").splitlines()

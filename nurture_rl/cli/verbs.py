@@ -31,6 +31,9 @@ class Verb:
     examples: tuple[str, str]  # each a whole command line
     settings: str  # `module:class` of its settings; a comment beside each field says what it is
     work: str  # `module:function` that does it: settings in, a mapping of what was made out
+    # `module:function` that names all that the result depends on: such a run of a sweep is not done
+    # again.
+    keyed: str = ""
     composed: bool = True  # by Hydra from configs/; else its settings are a plain record
     codes: Mapping[int, str] = field(default_factory=dict)  # beside and before EXIT_CODES
 
@@ -41,6 +44,7 @@ class Verb:
 
 
 _RUN = "nurture_rl.workflow.run_config:RunConfig"
+_KEY = "nurture_rl.workflow.run_key:run_key"
 _STEPS = "nurture_rl.workflow.verb_runs"
 
 _ALL = (
@@ -54,6 +58,7 @@ _ALL = (
             "nurture pipeline data=folder data.path=exported seed=1",
         ),
         settings=_RUN,
+        keyed=_KEY,
         work=f"{_STEPS}:pipeline",
     ),
     Verb(
@@ -66,6 +71,7 @@ _ALL = (
             "nurture ingest data=folder data.path=exported data.max_refused=0.02",
         ),
         settings=_RUN,
+        keyed=_KEY,
         work=f"{_STEPS}:ingest",
     ),
     Verb(
@@ -78,6 +84,7 @@ _ALL = (
             "nurture fit_world data=renewal world.members=5 seeds.world=3",
         ),
         settings=_RUN,
+        keyed=_KEY,
         work=f"{_STEPS}:fit_world",
     ),
     Verb(
@@ -90,6 +97,7 @@ _ALL = (
             "nurture gap data=trial_onboarding gap.ratio=1.5",
         ),
         settings=_RUN,
+        keyed=_KEY,
         work=f"{_STEPS}:gap",
     ),
     Verb(
@@ -102,6 +110,7 @@ _ALL = (
             "nurture train --multirun policy=ppo,linear_thompson seed=0,1",
         ),
         settings=_RUN,
+        keyed=_KEY,
         work=f"{_STEPS}:train",
     ),
     Verb(
@@ -114,6 +123,7 @@ _ALL = (
             "nurture evaluate data=re_engagement release.reference=rules",
         ),
         settings=_RUN,
+        keyed=_KEY,
         work=f"{_STEPS}:evaluate",
     ),
     Verb(
@@ -139,6 +149,7 @@ _ALL = (
             "nurture export release.level=0.99",
         ),
         settings=_RUN,
+        keyed=_KEY,
         work=f"{_STEPS}:export",
         codes=_BUNDLE_CODES,
     ),

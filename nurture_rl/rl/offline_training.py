@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nurture_rl.errors import FitError
+from nurture_rl.learned.checkpoints import Resumable, checkpoints_of
 from nurture_rl.learned.setting_ranges import LEAST, require_layers, require_settings
 from nurture_rl.learned.training_log import Progress, TrainingLog
 
@@ -22,6 +23,7 @@ _WIDE = 65_536  # the same on other devices, which need much to do at once
 DIVERGED = 1e8  # squared deviations of returns; a loss beyond is no longer about the log
 _LEAST_CLUSTERS = 10  # fewer are too few to keep some aside
 _JUDGED = 8192  # rows that a look judges by at most
+_COUNTED = ("best", "least", "calm", "taken", "look", "mean")  # of a training, see `_Learning`
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def train(
     At every look the goals of the next batches are worked out at once, the numbers are told, and
     the copy that follows goes its share of the way. Between looks a step gathers its rows by
     index, goes forward and back and takes one fused Adam step. Equal seeds give equal networks on
-    one device.
+    one device, also where a killed training goes on from a checkpoint (`learned/checkpoints`).
 
     Args:
         objective: goals and loss.
@@ -113,36 +115,80 @@ def train(
     Raises:
         FitError: the loss is not finite or grows beyond all bounds.
     """
-    parameters = list(trainee.networks.parameters())
-    optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
-    best, least, calm = _weights(parameters), float("inf"), 0
-    taken, look, mean = 0, 0, 0.0
-    while taken < config.steps and calm < trainee.patience:
-        size = (min(config.refresh, config.steps - taken), config.batch)
+    learning = _Learning(trainee, config.learning_rate, luck)
+    checkpoints = checkpoints_of(progress)
+    learning.go_on(checkpoints.begin())
+    while learning.taken < config.steps and learning.calm < trainee.patience:
+        size = (min(config.refresh, config.steps - learning.taken), config.batch)
         places = torch.randint(len(trainee.rows), size, generator=luck)
         drawn = trainee.rows[places.to(trainee.rows.device)]
-        share = min(1.0, 2.0 - 2.0 * taken / config.steps)
-        optimiser.param_groups[0]["lr"] = config.learning_rate * share
-        mean = descend(objective, optimiser, drawn)
-        taken += len(drawn)
-        require_sound(mean, taken, config.steps)
+        share = min(1.0, 2.0 - 2.0 * learning.taken / config.steps)
+        learning.optimiser.param_groups[0]["lr"] = config.learning_rate * share
+        learning.mean = descend(objective, learning.optimiser, drawn)
+        learning.taken += len(drawn)
+        require_sound(learning.mean, learning.taken, config.steps)
         if trainee.following is not None:
             assert isinstance(config, BootstrapConfig)
             move(trainee.following, trainee.networks, config.follow)
-        told = {"loss": mean}
+        told = {"loss": learning.mean}
         if trainee.held_out is not None:
             with torch.no_grad():
                 told["held_out_loss"] = now = float(trainee.held_out())
-            calm = 0 if now < least else calm + 1
-            if now < least:
-                best, least = _weights(parameters), now
-        progress(look, told)
-        look += 1
+            learning.judge(now)
+        progress(learning.look, told)
+        learning.look += 1
+        checkpoints.keep(learning.look - 1, learning.state)
+    checkpoints.keep(learning.look, learning.state, last=True)
     if trainee.held_out is None:
-        return {"steps": float(taken), "loss": mean}
-    for parameter, kept in zip(parameters, best, strict=True):
-        parameter.data.copy_(kept)
-    return {"steps": float(taken), "loss": mean, "held_out_loss": least}
+        return {"steps": float(learning.taken), "loss": learning.mean}
+    learning.take_best()
+    least = learning.least
+    return {"steps": float(learning.taken), "loss": learning.mean, "held_out_loss": least}
+
+
+class _Learning:
+    """Where a training stands between two looks."""
+
+    def __init__(self, trainee: Trainee, rate: float, luck: torch.Generator) -> None:
+        self._trainee, self._luck = trainee, luck
+        self._parameters = list(trainee.networks.parameters())
+        self.optimiser = torch.optim.Adam(self._parameters, lr=rate, fused=True)
+        self.best, self.least, self.calm = _weights(self._parameters), inf, 0
+        self.taken, self.look, self.mean = 0, 0, 0.0
+
+    def judge(self, now: float) -> None:
+        """Keep the weights whose held-out loss is the least so far."""
+        self.calm = 0 if now < self.least else self.calm + 1
+        if now < self.least:
+            self.best, self.least = _weights(self._parameters), now
+
+    def take_best(self) -> None:
+        """Go back to the weights with the least held-out loss."""
+        for parameter, kept in zip(self._parameters, self.best, strict=True):
+            parameter.data.copy_(kept)
+
+    def state(self) -> dict[str, Any]:
+        """All that the steps to come depend on."""
+        following = self._trainee.following
+        return {
+            "networks": self._trainee.networks.state_dict(),
+            "following": None if following is None else following.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "luck": self._luck.get_state(),
+            **{name: getattr(self, name) for name in _COUNTED},
+        }
+
+    def go_on(self, state: Mapping[str, Any] | None) -> None:
+        """Take up a training where it stood; None: it has not begun."""
+        if state is None:
+            return
+        self._trainee.networks.load_state_dict(state["networks"])
+        if self._trainee.following is not None:
+            self._trainee.following.load_state_dict(state["following"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self._luck.set_state(state["luck"])
+        for name in _COUNTED:
+            setattr(self, name, state[name])
 
 
 def descend(objective: Objective, optimiser: torch.optim.Optimizer, batches: Tensor) -> float:
@@ -213,7 +259,11 @@ def apart(log: TrainingLog, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
 def later(progress: Progress, config: NetworkConfig) -> Progress:
     """The progress of a second training, its looks numbered behind those of the first."""
     looks = -(-config.steps // config.refresh)
-    return lambda look, told: progress(looks + look, told)
+
+    def tell(look: int, told: dict[str, float]) -> None:
+        progress(looks + look, told)
+
+    return Resumable(tell, checkpoints_of(progress))
 
 
 def require_sound(loss: float, taken: int, steps: int) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nurture_envs.simulation import Simulation
+from nurture_rl.errors import FitError
+from nurture_rl.learned.checkpoints import checkpoints_of
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.setting_ranges import LEAST, require_layers, require_settings
 from nurture_rl.learned.training_log import Progress
@@ -16,7 +20,7 @@ from nurture_rl.policies.composition import Region
 from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.advantages import generalised_advantages
 from nurture_rl.rl.held_actor import held
-from nurture_rl.rl.training_rollout import Rollout, begin, collect
+from nurture_rl.rl.training_rollout import Rollout, begin, collect, put_aside, taken_up
 
 _SPARE_KL = 1.5  # an iteration stops at this multiple of the target
 
@@ -106,39 +110,107 @@ def train_ppo(
         config: see there.
         seed: of contacts, first weights and minibatches; evaluate on another one.
         progress: called after each iteration with its number and mean episode return (journey's
-            unit), entropy and KL (nats), clip share, explained variance.
+            unit), entropy and KL (nats), clip share, explained variance. Where it keeps
+            checkpoints, a killed training goes on from the last one, to the same policy.
         region: where it is held; None: it may do what it likes.
 
     Returns:
         The policy of the last iteration, on the CPU; it acts freely, the region goes around it.
 
+    Raises:
+        FitError: the training diverges.
+
     Source: Schulman et al. (2017), Proximal Policy Optimization Algorithms; masking as in Huang
         & Ontanon (2022), A Closer Look at Invalid Action Masking.
     """
-    generator = torch.Generator().manual_seed(seed)
-    journey, columns = simulation.journey, simulation.spec.columns
-    discount = journey.reward.discount if config.discount is None else config.discount
-    horizon = simulation.spec.clock.horizon
-    actor = Actor(len(columns), len(simulation.catalog), config.hidden, generator)
-    critic = Critic(len(columns), config.hidden, generator)
-    actor.to(simulation.device), critic.to(simulation.device)
-    cursor = begin(simulation, config.n_contacts, seed)
-    # The untrained actor is almost uniform over legal actions: its contexts set the input scale.
-    warm_up = collect(actor, critic, cursor, horizon, discount)
-    for module in (actor, critic):
-        module.standardise.learn(warm_up.features.flatten(0, 1))
-    optimizer = torch.optim.Adam(
-        [*actor.parameters(), *critic.parameters()], lr=config.learning_rate, eps=1e-5
-    )
-    scale = RewardScale()
-    for iteration in range(config.iterations):
+    learning, checkpoints = _Learning(simulation, config, seed), checkpoints_of(progress)
+    discount, horizon = learning.discount, simulation.spec.clock.horizon
+    stood = checkpoints.begin()
+    learning.warm_up() if stood is None else learning.go_on(stood)
+    actor, critic, optimizer = learning.actor, learning.critic, learning.optimizer
+    for iteration in range(learning.done, config.iterations):
         share = 1.0 - iteration / config.iterations
         optimizer.param_groups[0]["lr"] = config.learning_rate * share
-        rollout = collect(actor, critic, cursor, horizon, discount, region)
-        batch = prepare(rollout, scale.update(rollout.running), discount, config.trace)
-        learned = _improve(actor, critic, optimizer, batch, config, region, generator)
-        progress(iteration, _metrics(rollout, batch) | learned)
-    return actor.to("cpu").policy(simulation.catalog.hash, columns)
+        rollout = collect(actor, critic, learning.cursor, horizon, discount, region)
+        unit = learning.scale.update(rollout.running)
+        batch = prepare(rollout, unit, discount, config.trace)
+        learned = _improve(actor, critic, optimizer, batch, config, region, learning.generator)
+        told = _metrics(rollout, batch) | learned
+        _require_sound(told, [*actor.parameters(), *critic.parameters()], iteration, config)
+        progress(iteration, told)
+        learning.done = iteration + 1
+        checkpoints.keep(iteration, learning.state)
+    return actor.to("cpu").policy(simulation.catalog.hash, simulation.spec.columns)
+
+
+class _Learning:
+    """What is trained, and where the training stands between two iterations."""
+
+    def __init__(self, simulation: Simulation, config: PPOConfig, seed: int) -> None:
+        self._simulation = simulation
+        self.generator = torch.Generator().manual_seed(seed)
+        width = len(simulation.spec.columns)
+        self.actor = Actor(width, len(simulation.catalog), config.hidden, self.generator)
+        self.critic = Critic(width, config.hidden, self.generator)
+        self.actor.to(simulation.device), self.critic.to(simulation.device)
+        self.cursor = begin(simulation, config.n_contacts, seed)
+        self.optimizer = torch.optim.Adam(
+            [*self.actor.parameters(), *self.critic.parameters()], lr=config.learning_rate, eps=1e-5
+        )
+        own = simulation.journey.reward.discount
+        self.discount = own if config.discount is None else config.discount
+        self.scale, self.done = RewardScale(), 0
+
+    def warm_up(self) -> None:
+        """Learn the scale of inputs by a first rollout.
+
+        The untrained actor is almost uniform over legal actions.
+        """
+        horizon = self._simulation.spec.clock.horizon
+        seen = collect(self.actor, self.critic, self.cursor, horizon, self.discount)
+        for module in (self.actor, self.critic):
+            module.standardise.learn(seen.features.flatten(0, 1))
+
+    def state(self) -> dict[str, Any]:
+        """All that the iterations to come depend on."""
+        return {
+            "actor": self.actor.state_dict(),
+            "critic": self.critic.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "scale": vars(self.scale),
+            "done": self.done,
+            "contacts": put_aside(self.cursor, self._simulation),
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Take up a training where it stood."""
+        for name in ("actor", "critic", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.generator.set_state(state["generator"])
+        vars(self.scale).update(state["scale"])
+        self.done = state["done"]
+        self.cursor = taken_up(state["contacts"], self._simulation)
+
+
+def _require_sound(
+    told: Mapping[str, float], parameters: Sequence[Tensor], iteration: int, config: PPOConfig
+) -> None:
+    """Stop a training whose numbers are none any more.
+
+    Raises:
+        FitError: a number that is told, or a weight, is not finite.
+    """
+    wrong = [f"{name} is {value:g}" for name, value in told.items() if not isfinite(value)]
+    if not all(bool(torch.isfinite(part).all()) for part in parameters):
+        wrong.append("a weight is not finite")
+    if wrong:
+        raise FitError(
+            f"{', '.join(wrong)} in iteration {iteration + 1} of {config.iterations}, expected "
+            f"finite numbers: the training diverges, and no policy of it is kept; lower "
+            f"learning_rate ({config.learning_rate:g}) or clip ({config.clip:g}), or look for "
+            "rewards and features far out of range"
+        )
 
 
 def prepare(rollout: Rollout, unit: float, discount: float, trace: float) -> Batch:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,6 +55,44 @@ def begin(simulation: Simulation, n: int, seed: int) -> Cursor:
     played = player(simulation, autoreset=True, block=n)
     decision = played.begin(population_keys(seed, n, simulation.device))
     return Cursor(played, decision, nothing, nothing)
+
+
+class _WithoutSimulation(pickle.Pickler):
+    """Leaves out the simulation, which is the same for whoever reads."""
+
+    def __init__(self, file: BytesIO, simulation: Simulation) -> None:
+        super().__init__(file)
+        self._simulation = simulation
+
+    def persistent_id(self, thing: Any) -> str | None:
+        """The simulation's name, in its place."""
+        return "simulation" if thing is self._simulation else None
+
+
+class _WithSimulation(pickle.Unpickler):
+    """Puts a simulation where one was left out."""
+
+    def __init__(self, file: BytesIO, simulation: Simulation) -> None:
+        super().__init__(file)
+        self._simulation = simulation
+
+    def persistent_load(self, name: str) -> Simulation:
+        """The simulation, where its name stands."""
+        return self._simulation
+
+
+def put_aside(cursor: Cursor, simulation: Simulation) -> bytes:
+    """The contacts as they stand between two rollouts, without what they are played in."""
+    file = BytesIO()
+    _WithoutSimulation(file, simulation).dump(cursor)
+    return file.getvalue()
+
+
+def taken_up(contacts: bytes, simulation: Simulation) -> Cursor:
+    """Contacts that were put aside, in the same simulation; they go on as if they never were."""
+    cursor = _WithSimulation(BytesIO(contacts), simulation).load()
+    assert isinstance(cursor, Cursor)
+    return cursor
 
 
 @torch.no_grad()

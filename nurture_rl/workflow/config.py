@@ -22,6 +22,7 @@ from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
 Record = TypeVar("Record")
 SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")
 WORLDS = ("ranking", "training")
+_CHANGE_NOTHING = ("workers", "checkpoint_every")  # settings that no result depends on
 _PLAIN = (str, int, float, bool)
 
 
@@ -34,7 +35,7 @@ class Settings:
     gap: GapConfig
     evaluation: EvaluationConfig
     learners: Mapping[str, Any]  # settings of its learner by policy; None where nothing is learned
-    # The configuration as plain data, for records; without `workers`, which changes no result.
+    # The configuration as plain data, for records; without what changes no result.
     plain: Mapping[str, Any]
 
 
@@ -74,7 +75,7 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         gap=record(GapConfig, asdict(run.gap), "gap"),
         evaluation=record(EvaluationConfig, asdict(run.evaluation), "evaluation"),
         learners=learners,
-        plain={str(key): value for key, value in plain.items() if key != "workers"},
+        plain={str(key): value for key, value in plain.items() if key not in _CHANGE_NOTHING},
     )
 
 

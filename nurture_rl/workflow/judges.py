@@ -148,7 +148,7 @@ def judgements(
         rules=bar_of(asked.rules, dict.fromkeys(policies)).name,
         margin=asked.margin,
     )
-    rng = np.random.default_rng(run.run.seed)
+    rng = np.random.default_rng(run.run.seeds.evaluation)
     appraisal = appraise(held.log, policies, asked.reference, rng, config, held.beside)
     say("  every policy in every member of the learned world")
     stage = in_members()

@@ -16,7 +16,8 @@ from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
 from nurture_rl.learned.training_log import TrainingLog
 from nurture_rl.workflow.release_region import region_of
-from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
+from nurture_rl.workflow.training import Metrics, Training, write_policy
+from nurture_rl.workflow.training_progress import telling
 
 Verdict = Callable[[Mapping[str, float]], str]
 Learn = Callable[..., ScoredPolicy]  # see `Learner`
@@ -37,7 +38,7 @@ def learned_from_log(
     """
     metrics: Metrics = []
     told = {"region": region_of(task.policy.spec, task.journey)} if held else {}
-    policy = learn(training_log(task), config, task.seed, telling(task.say, metrics), **told)
+    policy = learn(training_log(task), config, task.seed, telling(task, metrics, out), **told)
     if verdict is not None:
         task.say(f"  {verdict(policy.fit)}")
     save_scored(policy, out / CORE)

@@ -15,7 +15,8 @@ from nurture_rl.learned.training_log import Progress
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import Spec
 from nurture_rl.workflow.release_region import LEARNED_PART, region_of
-from nurture_rl.workflow.training import Metrics, Training, telling, write_policy
+from nurture_rl.workflow.training import Metrics, Training, write_policy
+from nurture_rl.workflow.training_progress import telling
 from nurture_rl.workflow.world_stage import learned_simulation
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     metrics: Metrics = []
     simulation = learned_simulation(task.world, task.journey, task.policy.pessimism)
     region = region_of(task.policy.spec, task.journey)
-    made = learn(simulation, config, task.seed, telling(task.say, metrics), region)
+    made = learn(simulation, config, task.seed, telling(task, metrics, out), region)
     policy = task.policy
     if isinstance(made, ScoredPolicy):
         save_scored(made, out / CORE)

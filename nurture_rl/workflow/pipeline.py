@@ -167,6 +167,7 @@ class Pipeline:
             held_out=run.data.held_out,
             seed=run.seeds.learner,
             say=self.say,
+            checkpoint_every=run.checkpoint_every,
         )
         given = (self.workshop, task, self.settings.learners[name])
         crew = Crew() if run.policies[name].learner == "none" else self.crew

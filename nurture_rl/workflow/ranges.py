@@ -59,6 +59,7 @@ def require_ranges(run: RunConfig) -> None:
             _reference(run, release.reference),
             _bar(run, release.rules),
             _positive("threads", run.threads),
+            _positive("checkpoint_every", run.checkpoint_every),
             _positive("workers", 1 if run.workers is None else run.workers),
             *(_positive(f"ppo.{name}", getattr(run.ppo, name)) for name in _PPO),
             *(_positive(f"tuned.{name}", getattr(run.tuned, name)) for name in _TUNED),

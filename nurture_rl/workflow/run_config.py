@@ -148,6 +148,9 @@ class RunConfig:
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     threads: int = 1  # of torch and BLAS; two pools that share cores slow each other tenfold
+    # Iterations of a training between two checkpoints, from which a killed one goes on, >= 1; no
+    # result depends on it.
+    checkpoint_every: int = 10
     # Processes that work at a time on what can be done side by side, >= 1; no result depends on it.
     # None: one for each usable core, at most 4.
     workers: int | None = None

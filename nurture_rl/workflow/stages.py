@@ -12,6 +12,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from nurture_envs.errors import NurtureError
+from nurture_rl.learned.checkpoints import checkpoint_beside
 from nurture_rl.logs.alone import alone
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.progress import PROGRESS
@@ -80,11 +82,19 @@ class Workshop:
         PROGRESS.info("%s", name)
         began = time.monotonic()
         with atomic_folder(folder) as unfinished:
-            build(unfinished)
+            # A killed training goes on from its checkpoint; one that is done or refuses its
+            # settings will not.
+            checkpoint = checkpoint_beside(unfinished)
+            try:
+                build(unfinished)
+            except NurtureError:
+                checkpoint.unlink(missing_ok=True)
+                raise
             seconds = round(time.monotonic() - began, 2)
             record = {"inputs": known, "seconds": seconds}
             text = json.dumps(record, indent=1, default=str) + "\n"
             (unfinished / RECORD).write_text(text, "utf-8")
+        checkpoint.unlink(missing_ok=True)
         self.say(f"{name}: done in {seconds} s")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ class Training:
     held_out: float
     seed: int
     say: Say
+    checkpoint_every: int = 10  # iterations between two checkpoints; no result depends on it
 
 
 def write_policy(
@@ -36,15 +37,3 @@ def write_policy(
     """Write `policy.json` and, for whoever tracks the run, `metrics.json`."""
     (out / "policy.json").write_text(json.dumps(asdict(policy), indent=1) + "\n", "utf-8")
     (out / "metrics.json").write_text(json.dumps(metrics) + "\n", "utf-8")
-
-
-def telling(say: Say, metrics: Metrics) -> Callable[[int, dict[str, float]], None]:
-    """What a learner calls after each iteration: every one is kept, every tenth is said."""
-
-    def tell(step: int, values: dict[str, float]) -> None:
-        metrics.append((step, values))
-        if step % 10 == 9:
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
-            say(f"  iteration {step + 1}: {shown}")
-
-    return tell

@@ -21,12 +21,13 @@ from nurture_rl.errors import PropensityError
 from nurture_rl.release.gate import RULES
 from nurture_rl.report.page import FIGURES
 from nurture_rl.tracking.run import Run, tracked_run
-from nurture_rl.verb_result import VerbResult
+from nurture_rl.verb_result import OBJECTIVE, OBJECTIVE_IS, VerbResult
 from nurture_rl.wording import plural
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.judges import read_evaluated
 from nurture_rl.workflow.learners import plays_in_world
+from nurture_rl.workflow.objective import RunObjective, log_objective, objective_of
 from nurture_rl.workflow.pipeline import Pipeline, ready
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import PAGE
@@ -162,7 +163,24 @@ def _evaluate(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
         known = {key: value for key, value in numbers.items() if isfinite(value)}
         tracked.metrics(0, {f"value.{name}.{key}": value for key, value in known.items()})
     tracked.artifact(pipeline.evaluated / "evaluation.json", "evaluation")
-    return {"evaluation": pipeline.evaluated / "evaluation.json"}
+    asked = pipeline.settings.run.policy
+    found = objective_of(evaluated.appraisal, None if asked is None else asked.name)
+    made = {"evaluation": pipeline.evaluated / "evaluation.json"}
+    return made | _objective(found, tracked)
+
+
+def _judge_on_log(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    run, policies = pipeline.resolved, pipeline.policies
+    given = (pipeline.workshop, pipeline.journey, run, pipeline.ingested, policies)
+    return _objective(log_objective(*given), tracked)
+
+
+def _objective(found: RunObjective, tracked: Run) -> dict[str, Any]:
+    """What a sweep is told: a number, or none and why."""
+    if found.value is not None:
+        tracked.metrics(0, {OBJECTIVE: found.value})
+    tracked.tag(OBJECTIVE, found.sentence)
+    return {OBJECTIVE: found.value, OBJECTIVE_IS: found.sentence}
 
 
 _GATE_ANSWERS = {
@@ -220,7 +238,7 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     "ingest": (_ingest,),
     "fit_world": (_ingest, _fit_world),
     "gap": (_ingest, _fit_world, _gap),
-    "train": (_ingest, _fit_world_to_play, _train),
+    "train": (_ingest, _fit_world_to_play, _train, _judge_on_log),
     "evaluate": (_ingest, _propensities, _fit_world, _train, _evaluate),
     "export": (_ingest, _propensities, _fit_world, _begin, _train, _evaluate, _gap, _export),
     "pipeline": (

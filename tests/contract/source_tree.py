@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCE_ROOTS = {"nurture_rl": ROOT, "nurture_envs": ROOT / "envs"}
+SOURCE_ROOTS = {"nurture_rl": ROOT, "nurture_envs": ROOT / "envs", "hydra_plugins": ROOT}
 
 
 def modules_of(*packages: str) -> dict[str, Path]:

@@ -47,8 +47,9 @@ def test_a_shown_command_names_what_there_is(page: str, line: str) -> None:
 
 
 def _first(word: str) -> str:
-    """The first value of a sweep."""
+    """The first value of a sweep; the lower end of an interval."""
     key, _, values = word.partition("=")
+    values = values.rpartition("interval(")[2]
     return f"{key}={values.split(',')[0]}"
 
 

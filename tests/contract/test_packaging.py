@@ -20,10 +20,10 @@ from tests.contract.source_tree import (
 )
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-OUR_NAMES = {"nurture_rl", "nurture_envs", "tests", "experiments"}
+OUR_NAMES = {"nurture_rl", "nurture_envs", "hydra_plugins", "tests", "experiments"}
 # Loaded only when an extra is asked for, and guarded where it is imported; llvmlite is numba's own,
 # at the one version that numba takes.
-OPTIONAL = {"llvmlite", "psycopg", "psycopg_pool", "ray"}
+OPTIONAL = {"llvmlite", "optuna", "psycopg", "psycopg_pool", "ray"}
 
 
 def normal(requirement: str) -> str:
@@ -41,7 +41,8 @@ def lines_of(name: str) -> list[str]:
 def test_every_imported_library_is_declared() -> None:
     declared = {normal(item) for item in PROJECT["project"]["dependencies"]}
     homes = importlib.metadata.packages_distributions()
-    files = [*modules_of("nurture_rl", "nurture_envs").items(), *((p.stem, p) for p in scripts())]
+    packages = modules_of("nurture_rl", "nurture_envs", "hydra_plugins")
+    files = [*packages.items(), *((p.stem, p) for p in scripts())]
     used = {target.split(".")[0] for name, path in files for target in imports(path, name)}
     foreign = used - OUR_NAMES - OPTIONAL - set(sys.stdlib_module_names)
     missing = {lib for lib in foreign if not declared & {normal(d) for d in homes.get(lib, [])}}
@@ -92,6 +93,16 @@ def test_every_data_file_in_a_package_is_shipped() -> None:
         names = [path.relative_to(folder).as_posix() for path in data]
         lost = [n for n in names if not any(fnmatch(n, glob) for glob in shipped[package])]
         assert lost == []
+
+
+def test_the_plugins_are_shipped_in_a_namespace() -> None:
+    """`hydra_plugins` is a namespace: a module of its own would hide other packages' plugins."""
+    assert not (ROOT / "hydra_plugins" / "__init__.py").exists()
+    find = PROJECT["tool"]["setuptools"]["packages"]["find"]
+    assert find["namespaces"]
+    assert "hydra_plugins.*" in find["include"]
+    # Else folders of data and of caches were packages, too.
+    assert {"*.__pycache__", "nurture_rl.configs", "nurture_envs.journeys"} <= set(find["exclude"])
 
 
 def test_the_console_scripts_name_functions() -> None:

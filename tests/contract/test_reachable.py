@@ -25,7 +25,11 @@ WAITING = {
 }
 # What stands in the library for experiments and tests: one log asked alone.
 FOR_EXPERIMENTS = ("nurture_rl.appraisal.estimation.evaluate_policies",)
-# What other programs call by name: Gymnasium, MLflow, masked learners, and code that loops write.
+PLUGINS = (
+    *("ray_launcher", "ray_launcher.RayLauncher", "ray_launcher.RayConfig"),
+    *("optuna_sweeper", "optuna_sweeper.OptunaSweeper", "optuna_sweeper.OptunaConfig"),
+)
+# What others call by name: Gymnasium, Hydra, MLflow, masked learners, and code that loops write.
 CALLED_BY_NAME = (
     "nurture_envs",
     "nurture_envs.registration.reference_env",
@@ -33,9 +37,11 @@ CALLED_BY_NAME = (
     "nurture_envs.contact_env.ContactEnv.action_masks",
     "nurture_rl.release.pyfunc._load_pyfunc",
     "nurture_rl.release.pyfunc.BundleModel.predict",
+    "nurture_rl.cli.sweep_watch.SweepWatch",
+    *(f"hydra_plugins.nurture_sweeps.{name}" for name in PLUGINS),
     *(f"nurture_envs.loops.maths.{name}" for name in _MATHS),
 )
-LIBRARY = Library(modules_of("nurture_rl", "nurture_envs"))
+LIBRARY = Library(modules_of("nurture_rl", "nurture_envs", "hydra_plugins"))
 
 
 def shown_code() -> Iterator[ast.Module]:
@@ -52,6 +58,7 @@ def starts() -> list[str]:
     found = ["nurture_rl.cli.main.main", "nurture_rl.cli.__main__", *CALLED_BY_NAME]
     for verb in VERBS.values():
         found += [verb.settings.replace(":", "."), verb.work.replace(":", ".")]
+        found += [verb.keyed.replace(":", ".")] if verb.keyed else []
     for code in shown_code():
         for node in ast.walk(code):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("nurture_"):

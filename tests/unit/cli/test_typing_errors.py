@@ -43,6 +43,10 @@ def hydra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         ("pipeline seeed=1", "seeed: no such setting; did you mean 'seed'?"),
         ("pipeline data=refrence", "data=refrence: no such option; did you mean 'reference'?"),
         ("train policy=pp", "policy=pp: no such option; did you mean 'ppo'?"),
+        (
+            "train --multirun hydra/launcher=joblib polcy=ppo",
+            "polcy: no such setting; did you mean 'policy'?",
+        ),
         ("train --multirun policy=ppo,pp", "policy=pp: no such option; did you mean 'ppo'?"),
         ("pipeline world.membres=3", "world.membres: no such setting; did you mean 'members'?"),
         ("pipeline polices.ppo.fit.draws=3", "no such setting; did you mean 'policies'?"),

@@ -55,6 +55,7 @@ def test_settings_reach_another_process_as_they_are() -> None:
 
 def test_how_many_work_is_in_no_record() -> None:
     assert composed("workers=3").plain == composed("workers=1").plain
+    assert composed("checkpoint_every=3").plain == composed("checkpoint_every=1").plain
 
 
 @pytest.mark.slow
@@ -62,9 +63,9 @@ def test_an_experiment_overrides_what_stands_below_it() -> None:
     assert composed("experiment=small").run.data.contacts < composed().run.data.contacts
 
 
-def test_a_sweep_names_one_policy() -> None:
+def test_a_sweep_names_one_policy_beside_what_it_is_compared_with() -> None:
     found = composed("policy=linear_thompson", root="train")
-    assert list(found.run.policies) == ["linear_thompson"]
+    assert list(found.run.policies) == [found.run.release.reference, "linear_thompson"]
 
 
 @pytest.mark.slow

@@ -50,6 +50,7 @@ ROOMS = {
     "learned_from_log": {"learned", "logs", "policies"},
     "learned_in_world": {"learned", "logs", "policies", "simulator"},
     "judges": JUDGE,
+    "objective": JUDGE - {"simulator"},
     "release": {*JUDGE, "release"},
     "run_page": {"logs", "policies", "codec", "report", "simulator"},
 }
@@ -208,4 +209,5 @@ def test_every_stage_of_the_loop_has_its_rooms_told(configured: Configured, tmp_
     builds += adapted.workshop.built.values()
     told = {f"nurture_rl.workflow.{module}" for module in ROOMS}
     known = {getattr(build, "func", build).__module__ for build in builds}
-    assert known | {"nurture_rl.workflow.logging_policy"} == told
+    beside = {f"nurture_rl.workflow.{module}" for module in ("logging_policy", "objective")}
+    assert known | beside == told

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nurture_rl.errors import FitError
+from nurture_rl.learned.checkpoints import checkpoint_beside
 from nurture_rl.workflow.raw_folder import folder_hash
 from nurture_rl.workflow.stages import RECORD, Workshop
 
@@ -70,3 +72,37 @@ def test_a_folder_hash_follows_names_and_contents_alone(tmp_path: Path) -> None:
     (tmp_path / "one" / "a.csv").rename(tmp_path / "one" / "b.csv")
     (tmp_path / "two" / "a.csv").write_text("1", "utf-8")
     assert folder_hash(tmp_path / "one") != folder_hash(tmp_path / "two")
+
+
+def test_a_checkpoint_outlives_an_interruption_and_goes_when_the_stage_is_done(
+    tmp_path: Path,
+) -> None:
+    shop, _ = workshop(tmp_path)
+    seen: list[bool] = []
+
+    def build(folder: Path) -> None:
+        checkpoint = checkpoint_beside(folder)
+        seen.append(checkpoint.is_file())
+        checkpoint.write_text("half", "utf-8")
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.stage("sum", {"a": 1}, build)
+    assert len(list((tmp_path / "stages").glob(".sum-*.checkpoint"))) == 1
+    shop.stage("sum", {"a": 1}, build)
+    assert seen == [False, True]
+    assert list((tmp_path / "stages").glob("*.checkpoint")) == []
+    assert list((tmp_path / "stages").glob(".*.checkpoint")) == []
+
+
+def test_a_refusal_leaves_no_checkpoint(tmp_path: Path) -> None:
+    shop, _ = workshop(tmp_path)
+
+    def build(folder: Path) -> None:
+        checkpoint_beside(folder).write_text("half", "utf-8")
+        raise FitError("it diverges")
+
+    with pytest.raises(FitError):
+        shop.stage("sum", {"a": 1}, build)
+    assert list((tmp_path / "stages").glob(".*.checkpoint")) == []

@@ -22,6 +22,7 @@ from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import PropensityError
 from nurture_rl.report.source import ReportInput
 from nurture_rl.workflow import run_page, verb_runs
+from nurture_rl.workflow.objective import RunObjective
 from nurture_rl.workflow.run_page import Made, report_input
 from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.stages import Workshop
@@ -141,8 +142,12 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
         made.stages.settings = checked
         return made.stages
 
+    by_log = RunObjective("ppo", -1.5, "lower end")
+    monkeypatch.setattr(verb_runs, "log_objective", lambda *given: by_log)
     made.stages = SimpleNamespace(
         **folders,
+        workshop=None,
+        resolved=None,
         policies=learned,
         journey=load_journey("inbound_lead"),
         settings=None,
@@ -204,7 +209,10 @@ def test_the_worlds_calibration_and_every_step_of_training_are_recorded(loop: Lo
         (0, "world.ece.sale"): 0.02,
         (0, "ppo.loss"): 3.0,
         (5, "ppo.loss"): 2.0,
+        (0, "objective"): -1.5,
     }
+    assert made["objective"] == -1.5
+    assert made["objective is"] == "lower end"
     assert made["policy tuned"] == loop.stages.policies["tuned"]
 
 
