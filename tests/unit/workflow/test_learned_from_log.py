@@ -24,7 +24,7 @@ def made(
     monkeypatch.setattr(learned_from_log, "training_log", lambda task: log)
     task = Training(PolicyConfig(learner), INBOUND, Path(), None, 0.5, 0, said.append)
     one = LEARNERS[learner]
-    learned_from_log.learned_from_log(task, one.learn, one.verdict, settings, folder)
+    learned_from_log.learned_from_log(task, one.learn, one.held, one.verdict, settings, folder)
     return said
 
 
