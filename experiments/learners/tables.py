@@ -156,14 +156,14 @@ def _learner(panel: Panel, learner: str) -> Iterator[str]:
         yield _interval(summary([panel.shares(learner, row)], rng))
         yield _percent(float(np.mean(panel.shares(learner, row, EXPERT))))
         if row == RELEASED:
-            yield f"{np.mean([_sent(one) for one in found]):.2f}"
+            yield f"{np.mean([one.amounts['sends'] for one in found]):.2f}"
         yield _harms(found)
     yield f"{np.mean(seconds):.0f}"
 
 
 def _programme(panel: Panel, name: str, one: Measured) -> Iterator[str]:
     yield from (f"`{name}`", "", f"{one.value:.1f}", _percent(panel.share(one)))
-    yield from (_percent(panel.share(one, EXPERT)), f"{_sent(one):.2f}", _harms([one]))
+    yield from (_percent(panel.share(one, EXPERT)), f"{one.amounts['sends']:.2f}", _harms([one]))
     yield from ("", "", "", "", "")
 
 
@@ -174,10 +174,6 @@ def _harms(found: Sequence[Measured]) -> str:
 
 def _mean(found: Sequence[Measured]) -> float:
     return float(np.mean([one.value for one in found]))
-
-
-def _sent(one: Measured) -> float:
-    return sum(count for name, count in one.amounts.items() if name.startswith("sent_"))
 
 
 def _interval(one: Summary) -> str:

@@ -20,6 +20,7 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
 
 FloatArray = NDArray[np.float64]
+_COUNTED = ("escalated", "unsubscribed", "complained", "spam_trap_hit")  # beside sends
 TRUTH_SEED = 900_001  # of the contacts played, the same with the same luck for every policy
 
 
@@ -33,7 +34,7 @@ class Measured:
     over_drip_stderr: float
     under_oracle: float  # what the oracle earns more
     under_oracle_stderr: float
-    amounts: Mapping[str, float]  # by channel of the journey, per episode
+    amounts: Mapping[str, float]  # sends, and what else counts as a cost or a harm, per episode
 
 
 def true_returns(journey: Journey, policy: Policy, contacts: int) -> Returns:
@@ -70,11 +71,15 @@ def measured(journey: Journey, found: Returns, oracle: FloatArray) -> Measured:
         over_drip_stderr=stderr(over),
         under_oracle=float(under.mean()),
         under_oracle_stderr=stderr(under),
-        amounts={
-            name: round(float(mean), 6)
-            for name, mean in zip(journey.channels, found.amounts.mean(axis=0), strict=True)
-        },
+        amounts=_amounts(journey, found),
     )
+
+
+def _amounts(journey: Journey, found: Returns) -> dict[str, float]:
+    means = dict(zip(journey.channels, found.amounts.mean(axis=0).tolist(), strict=True))
+    sends = sum(mean for name, mean in means.items() if name.startswith("sent_"))
+    kept = {"sends": sends} | {name: means[name] for name in _COUNTED if name in means}
+    return {name: round(mean, 6) for name, mean in kept.items()}
 
 
 def stderr(values: FloatArray) -> float:
