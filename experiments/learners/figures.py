@@ -21,6 +21,7 @@ from nurture_rl.report import drawing
 _SEED = 0  # of the bootstrap
 _LEAST = -0.6  # share; what lies below stands at the edge
 _LINE = "#7B8794"
+_TITLES = {"reference": "inbound lead", "re_engagement": "re-engagement"}
 _ROWS = ((ALONE, drawing.ORANGE, "alone"), (RELEASED, drawing.BLUE, "in the trust region"))
 _PARTS = (
     ("taken", drawing.BLUE, "taken"),
@@ -56,7 +57,8 @@ def share_figure(of_size: Sequence[Panel]) -> bytes:
             _shares(axes, panel, learners)
         grid[0].set_yticks(range(len(learners)), learners)
         grid[0].set_ylim(len(learners) - 0.5, -0.5)
-        figure.supxlabel("share of the lift over the drip that an oracle attains", fontsize=10)
+        for axes in grid:
+            axes.set_xlabel("share of the lift")
         drawing.legend_below(figure, grid[0], 4)
 
     return png("learner-shares", 1.3 + 0.24 * len(learners), paint)
@@ -107,10 +109,24 @@ def _shares(axes: Axes, panel: Panel, learners: Sequence[str]) -> None:
         ends = np.array([(one.lower, one.upper) for one in found]).reshape(-1, 2)
         axes.hlines(known, *np.clip(ends.T, _LEAST, 1.0), color=colour, linewidth=1.6, alpha=0.7)
         axes.plot(middle, known, "o", color=colour, markersize=4.5, label=label)
+    _rings(axes, panel, learners)
     axes.set_xlim(_LEAST - 0.06, 1.02)
     axes.set_xticks([-0.5, 0.0, 0.5, 1.0])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_title(_title(panel), fontsize=10)
+
+
+def _rings(axes: Axes, panel: Panel, learners: Sequence[str]) -> None:
+    """Rings around the mean share of whoever is taken without the truth, on any log."""
+    rings = set()
+    for one in panel.choices():
+        for taken, row in ((one.released, RELEASED), (one.alone, ALONE)):
+            if taken is not None:
+                name = taken.record.learner
+                mean = summary([panel.shares(name, row)], np.random.default_rng(_SEED)).value
+                rings.add((float(np.clip(mean, _LEAST, 1.0)), learners.index(name)))
+    told = {"color": drawing.INK, "markersize": 9.0, "label": "taken without the truth"}
+    axes.plot(*np.array(sorted(rings)).T, "o", fillstyle="none", **told)
 
 
 def _bar(axes: Axes, panel: Panel, place: int, label: bool) -> None:
@@ -125,9 +141,9 @@ def _bar(axes: Axes, panel: Panel, place: int, label: bool) -> None:
     ceilings = [one.region_ceiling for one in lost if one.region_ceiling is not None]
     if ceilings:
         at = float(np.mean(ceilings)) / lost[0].lift
-        told = "an oracle in the trust region" if label else None
-        axes.plot([at, at], [place - 0.38, place + 0.38], color=drawing.INK, lw=2.0, label=told)
+        name = "an oracle in the trust region" if label else None
+        axes.plot([at, at], [place - 0.38, place + 0.38], color=drawing.INK, lw=2.0, label=name)
 
 
 def _title(panel: Panel) -> str:
-    return "inbound lead" if panel.data == "reference" else panel.data.replace("_", " ")
+    return _TITLES.get(panel.data, panel.data.replace("_", " "))

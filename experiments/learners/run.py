@@ -7,7 +7,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -59,37 +59,49 @@ class Clock:
 
 
 def main(arguments: list[str]) -> None:
-    """Read the command line, work out what is not recorded yet."""
+    """Read the command line, work out what is not recorded yet, print tables and draw pictures."""
     given = _parsed(arguments)
-    torch.set_num_threads(1)
+    if not given.report:
+        torch.set_num_threads(1)
+        with threadpool_limits(1):
+            work_out(given)
+    records, standards = records_in(given.out), standards_in(given.out)
+    print(report(records, standards))
+    write_figures(records, standards, given.figures)
+
+
+def work_out(given: argparse.Namespace) -> None:
+    """Oracles, then every cell that has no record yet."""
     oracles: dict[str, Oracle] = {}
-    with threadpool_limits(1):
-        for data in given.data:
-            journey, region = data_region(data, given.runs)
-            told, folders = partial(say, "[oracles]"), (given.out, given.runs)
-            oracles[data] = oracle_of(data, journey, OracleConfig(), folders, told)
-            if given.held_oracles:
-                held_oracle_of(oracles[data], journey, region, OracleConfig(), given.out, told)
-        clock = Clock(
-            sum(not record_path(given.out, *cell).is_file() for cell in _cells(given, oracles))
-        )
-        for learner, bench in _cells(given, oracles):
-            known = record_path(given.out, learner, bench).is_file()
-            recorded(given.out, learner, bench, partial(say, clock.told()))
-            if not known:
-                clock.finished()
-    print(report(records_in(given.out), standards_in(given.out)))
-    write_figures(records_in(given.out), standards_in(given.out), given.figures)
+    trained = OracleConfig()
+    ppo = replace(trained.ppo, iterations=given.oracle_iterations)
+    config = replace(trained, ppo=ppo, restarts=given.oracle_restarts)
+    for data in given.data:
+        journey, region = data_region(data, given.runs)
+        told, folders = partial(say, "[oracles]"), (given.out, given.runs)
+        oracles[data] = oracle_of(data, journey, config, folders, told)
+        if given.held_oracles:
+            held_oracle_of(oracles[data], journey, region, config, given.out, told)
+    waiting = [record_path(given.out, *cell) for cell in _cells(given, oracles)]
+    clock = Clock(sum(not path.is_file() for path in waiting))
+    for learner, bench in _cells(given, oracles):
+        known = record_path(given.out, learner, bench).is_file()
+        recorded(given.out, learner, bench, partial(say, clock.told()))
+        if not known:
+            clock.finished()
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     named = [*PROGRAMMES, *LEARNERS]
-    parser.add_argument("--learners", nargs="*", default=named, metavar="NAME", help="none: report")
+    parser.add_argument("--learners", nargs="*", default=named, metavar="NAME")
     parser.add_argument("--data", nargs="+", default=list(JOURNEYS), metavar="NAME")
     parser.add_argument("--contacts", type=int, nargs="+", default=[5000], help="in a log")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(3)))
+    parser.add_argument("--oracle-iterations", type=int, default=OracleConfig().ppo.iterations)
+    parser.add_argument("--oracle-restarts", type=int, default=OracleConfig().restarts)
     parser.add_argument("--held-oracles", action="store_true", help="in the trust region, too")
+    parser.add_argument("--report", action="store_true", help="work out nothing, tell and draw")
     parser.add_argument("--out", type=Path, default=HERE / "records", help="folder of records")
     parser.add_argument("--figures", type=Path, default=HERE, help="folder of pictures")
     parser.add_argument("--runs", type=Path, default=Path("runs/learners"), help="of the stages")

@@ -175,7 +175,7 @@ def worked_out(learner: str, bench: Bench) -> LearnerRecord:
         else:
             folder, seconds = bench.trained(learner)
             core = load_core(folder, bench.journey)
-            free = core
+            free: Policy | None = core
             if sees_region(learner):
                 loose = None if core is None else bench.truly(core)
                 folder_free, more = bench.trained(learner, free=True)

@@ -9,7 +9,6 @@ import pytest
 
 from experiments.learners.scoring import ALONE, RELEASED, panels
 from experiments.learners.shares import share, voiding
-from experiments.learners.study import Outcome
 from tests.experiments.learners.recorded import (
     BROKEN,
     CQL,
@@ -54,8 +53,13 @@ def test_a_failed_cell_is_told_and_counts_in_no_mean() -> None:
 @pytest.mark.parametrize("value", [ORACLE, ORACLE + 0.1])
 @pytest.mark.parametrize("row", ["released", "alone", "let_loose"])
 def test_a_policy_that_is_not_below_the_oracle_voids_its_journey(row: str, value: float) -> None:
-    best: Outcome | object = truth(value) if row == "let_loose" else outcome(value, 70.0, lower=1.0)
-    records = [*PROGRAMMES, CQL, replace(PPO, **{row: best})]
+    best = outcome(value, 70.0, lower=1.0)
+    winner = {
+        "released": replace(PPO, released=best),
+        "alone": replace(PPO, alone=best),
+        "let_loose": replace(PPO, let_loose=truth(value)),
+    }[row]
+    records = [*PROGRAMMES, CQL, winner]
     assert voiding(records) == (f"ppo {row} (500 contacts, seed 0)",)
     [panel] = panels(records, {"reference": standard()})
     assert isnan(panel.shares("cql", ALONE)[0])
