@@ -125,8 +125,10 @@ def _rings(axes: Axes, panel: Panel, learners: Sequence[str]) -> None:
                 name = taken.record.learner
                 mean = summary([panel.shares(name, row)], np.random.default_rng(_SEED)).value
                 rings.add((float(np.clip(mean, _LEAST, 1.0)), learners.index(name)))
-    told = {"color": drawing.INK, "markersize": 9.0, "label": "taken without the truth"}
-    axes.plot(*np.array(sorted(rings)).T, "o", fillstyle="none", **told)
+    if rings:
+        across, down = zip(*sorted(rings), strict=True)
+        label = "taken without the truth"
+        axes.plot(across, down, "o", color=drawing.INK, fillstyle="none", ms=9.0, label=label)
 
 
 def _bar(axes: Axes, panel: Panel, place: int, label: bool) -> None:
@@ -141,8 +143,8 @@ def _bar(axes: Axes, panel: Panel, place: int, label: bool) -> None:
     ceilings = [one.region_ceiling for one in lost if one.region_ceiling is not None]
     if ceilings:
         at = float(np.mean(ceilings)) / lost[0].lift
-        name = "an oracle in the trust region" if label else None
-        axes.plot([at, at], [place - 0.38, place + 0.38], color=drawing.INK, lw=2.0, label=name)
+        about = "an oracle in the trust region" if label else None
+        axes.plot([at, at], [place - 0.38, place + 0.38], color=drawing.INK, lw=2.0, label=about)
 
 
 def _title(panel: Panel) -> str:
