@@ -106,7 +106,8 @@ def _losses(of_size: Sequence[Panel]) -> str:
     """Where the lift goes that the policy taken for release does not take, as shares of it."""
     head = [
         *("journey", "seed", "taken", "lift", "taken of it", "trust region", "choice"),
-        *("all learners", "world promises too much, released", "alone", "region allows"),
+        *("all learners", "world promises too much, released", "the same alone"),
+        "an oracle in the region",
     ]
 
     def line(panel: Panel, one: Choices) -> Iterator[str]:
