@@ -2,151 +2,218 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from hydra import compose, initialize_config_dir
-from numpy.typing import NDArray
 
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
+from experiments.learners.judging import Judged, Judges, WorldMean
+from experiments.learners.oracle import Oracle
+from experiments.learners.truth import Measured, context_of, measured, true_returns
 from nurture_envs.journey import Journey
-from nurture_envs.journey_file import load_journey
-from nurture_envs.rollout import Returns, returns
-from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.reference import reference_world
-from nurture_rl.logs.atomic import atomic_write_bytes
-from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.codec import read_record, write_record
+from nurture_rl.policies.build import build_policy
+from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.learn import load_core, load_policy
+from nurture_rl.workflow.learned_in_world import LEARNED_PART, region_of
+from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.settings_schema import register_schemas
-from nurture_rl.workflow.stages import Say, code_hash
+from nurture_rl.workflow.stages import RECORD, Say, code_hash
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-PROGRAMS = ("no_contact", "random", "logging", "drip", "rules", "expert")  # what nobody learns
-TRUTH_SEED = 900_001  # of the contacts played: nobody was trained on them
+PROGRAMMES = ("no_contact", "random", "logging", "drip", "rules", "expert")  # nobody learns them
+NO_LOG = 0  # contacts in the record of a programme, which no log changes
+_ANY = "ppo"  # a policy whose configuration says the trust region of the data
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A policy in the true world."""
+class Outcome:
+    """One policy of a learner, by the truth and by those who do not know it."""
 
-    value: float  # the journey's unit per episode
-    stderr: float
-    over_drip: float  # paired, on the same contacts and luck
-    over_drip_stderr: float
-    amounts: Mapping[str, float]  # by channel of the journey, per episode
+    truth: Measured
+    world: WorldMean  # in the fitted world
+    judged: Judged | None  # by the held-out contacts; None of what is not released
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerRecord:
-    """One learner on one log."""
+    """One learner on one log, or one programme."""
 
     learner: str
     data: str  # of the config group
     contacts: int  # in the log; a part of them is held out and never learned from
     seed: int  # of log, world and learner
     unit: str
-    released: Measured  # held near the log, as its configuration says
-    alone: Measured | None  # the learned part by itself; None where nothing is learned
-    seconds: float  # of the stage that learns, by the clock
+    oracle: str  # digest of the oracle that it was held against
+    programme: Measured | None  # what nobody learns; None of a learner
+    released: Outcome | None  # trained and held near the log as its configuration says
+    alone: Outcome | None  # trained without the trust region and played without it
+    let_loose: Measured | None  # the part of `released` that saw the region in training, without it
+    seconds: float  # of the stages that learn, by the clock
+    failed: str | None  # why there is no result
     code: str  # hash of the packages
 
 
-def cell_settings(learner: str, data: str, contacts: int, seed: int, runs: Path) -> Settings:
-    """The settings of one training."""
+@dataclass(frozen=True)
+class Bench:
+    """One log, what is learned from it and what judges it."""
+
+    data: str  # of the config group
+    contacts: int  # in the log
+    seed: int
+    runs: Path  # of logs, worlds and policies, which cells share
+    oracle: Oracle
+
+    def settings(self, learner: str, free: bool = False) -> Settings:
+        """The settings of one training; a free one knows no trust region."""
+        register_schemas()
+        asked = [f"data={self.data}", f"data.contacts={self.contacts}", f"policy={learner}"]
+        asked += [f"seed={self.seed}", f"runs={self.runs}", "workers=1"]
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = compose("train", overrides=asked)
+        if free:
+            config.policy.spec = LEARNED_PART
+        return settings(config)
+
+    @cached_property
+    def journey(self) -> Journey:
+        """The journey of the data."""
+        return Pipeline(self.settings(_ANY), _nobody).journey
+
+    @cached_property
+    def judges(self) -> Judges:
+        """What can be known of a policy without the truth."""
+        pipeline = Pipeline(self.settings(_ANY), _nobody)
+        run = pipeline.settings
+        return Judges(
+            journey=pipeline.journey,
+            ingested=pipeline.ingested,
+            world=pipeline.world,
+            held_out=run.run.data.held_out,
+            config=run.evaluation,
+            seed=self.seed,
+        )
+
+    def trained(self, learner: str, free: bool = False) -> tuple[Path, float]:
+        """The folder of a learner's policy, and the seconds that learning took."""
+        folder = Pipeline(self.settings(learner, free), _nobody).policies[learner]
+        return folder, float(json.loads((folder / RECORD).read_text("utf-8"))["seconds"])
+
+    def truly(self, policy: Policy) -> Measured:
+        """A policy in the true world."""
+        played = true_returns(self.journey, policy, len(self.oracle.value))
+        return measured(self.journey, played, self.oracle.value)
+
+    def alone(self, policy: Policy) -> Outcome:
+        """A policy that is not released: the log could hardly judge it."""
+        return Outcome(self.truly(policy), self.judges.in_world(policy), None)
+
+    def released(self, policy: Policy) -> Outcome:
+        """A policy as it would be released."""
+        return Outcome(self.truly(policy), self.judges.in_world(policy), self.judges.by_log(policy))
+
+
+def sees_region(learner: str) -> bool:
+    """Whether a learner is told in training of the trust region it is released in."""
+    return "region" in inspect.signature(LEARNERS[learner].learn).parameters
+
+
+def data_region(data: str, runs: Path) -> tuple[Journey, Region]:
+    """A journey, and the trust region in which policies of its data are released."""
     register_schemas()
-    asked = [f"data={data}", f"data.contacts={contacts}", f"policy={learner}"]
-    asked += [f"seed={seed}", f"runs={runs}", "workers=1"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return settings(compose("train", overrides=asked))
+        checked = settings(compose("train", overrides=[f"data={data}", f"runs={runs}"]))
+    journey = Pipeline(checked, _nobody).journey
+    region = region_of(checked.run.policies[_ANY].spec, journey)
+    assert region is not None, "configs/policy/ppo.yaml says a trust region"
+    return journey, region
 
 
-def recorded(
-    out: Path, cell: tuple[str, str, int, int], runs: Path, played: int, say: Say
-) -> LearnerRecord:
+def record_path(out: Path, learner: str, bench: Bench) -> Path:
+    """Where the record of a cell lies, or will."""
+    log = "programme" if learner in PROGRAMMES else f"{bench.contacts}-{bench.seed}"
+    return out / f"{bench.data}-{log}-{learner}.json"
+
+
+def recorded(out: Path, learner: str, bench: Bench, say: Say) -> LearnerRecord:
     """The record of a cell: the one in the folder, or one made now.
+
+    A record that was held against another oracle is made again; so is none that failed, until it
+    is removed.
 
     Args:
         out: folder of records.
-        cell: learner, data, contacts and seed.
-        runs: of logs, worlds and policies, which cells share.
-        played: contacts in the true world.
-        say: is told what is done.
+        learner: or a programme, which is played once whatever the log.
+        bench: the log.
+        say: is told of what has to be made.
     """
-    learner, data, contacts, seed = cell
-    path = out / f"{data}-{contacts}-{seed}-{learner}.json"
-    if not path.is_file():
-        say(f"{learner} on {data}, {contacts} contacts, seed {seed}")
-        made = worked_out(cell, runs, played, lambda line: None)
-        out.mkdir(parents=True, exist_ok=True)
-        atomic_write_bytes(path, (json.dumps(asdict(made), indent=1) + "\n").encode())
-    return read_record(path)
+    path = record_path(out, learner, bench)
+    if path.is_file():
+        kept = read_record(path, LearnerRecord)
+        if kept.oracle == bench.oracle.record.digest:
+            return kept
+    say(f"{path.stem}: working")
+    made = worked_out(learner, bench)
+    out.mkdir(parents=True, exist_ok=True)
+    write_record(made, path)
+    return made
 
 
-def worked_out(cell: tuple[str, str, int, int], runs: Path, played: int, say: Say) -> LearnerRecord:
-    """Train, and play in the true world."""
-    learner, data, contacts, seed = cell
-    pipeline = Pipeline(cell_settings(learner, data, contacts, seed, runs), say)
-    journey, began = pipeline.journey, time.monotonic()
-    folder = pipeline.policies[learner]
-    seconds = json.loads((folder / "stage.json").read_text("utf-8"))["seconds"]
-    core = load_core(folder, journey)
-    say(f"trained after {time.monotonic() - began:.0f} s")
+def worked_out(learner: str, bench: Bench) -> LearnerRecord:
+    """Train and judge, or say why it failed: a study of many hours must not end with one cell."""
+    programme, released, alone, loose = None, None, None, None
+    seconds, failed = 0.0, None
+    try:
+        if learner in PROGRAMMES:
+            programme = bench.truly(_programme(learner, bench))
+        else:
+            folder, seconds = bench.trained(learner)
+            core = load_core(folder, bench.journey)
+            free: Policy | None = core
+            if sees_region(learner):
+                loose = None if core is None else bench.truly(core)
+                folder_free, more = bench.trained(learner, free=True)
+                free, seconds = load_policy(folder_free, bench.journey), seconds + more
+            assert free is not None, "who learns no model sees the region"
+            released = bench.released(load_policy(folder, bench.journey))
+            alone = bench.alone(free)
+    except Exception as error:
+        failed, released, alone = f"{type(error).__name__}: {error}", None, None
+    known = learner not in PROGRAMMES
     return LearnerRecord(
         learner=learner,
-        data=data,
-        contacts=contacts,
-        seed=seed,
-        unit=journey.reward.unit,
-        released=measured(journey, load_policy(folder, journey), played),
-        alone=None if core is None else measured(journey, core, played),
+        data=bench.data,
+        contacts=bench.contacts if known else NO_LOG,
+        seed=bench.seed if known else 0,
+        unit=bench.journey.reward.unit,
+        oracle=bench.oracle.record.digest,
+        programme=programme,
+        released=released,
+        alone=alone,
+        let_loose=loose,
         seconds=seconds,
+        failed=failed,
         code=code_hash(),
     )
 
 
-def measured(journey: Journey, policy: Policy, played: int) -> Measured:
-    """Play a policy in the true world, on the contacts and luck that the drip meets too."""
-    truth = Simulation(reference_world(journey))
-    found = returns(truth, policy, played, TRUTH_SEED)
-    over = found.value - _drip(journey.name, played).value
-    return Measured(
-        value=float(found.value.mean()),
-        stderr=_stderr(found.value),
-        over_drip=float(over.mean()),
-        over_drip_stderr=_stderr(over),
-        amounts=dict(zip(journey.channels, found.amounts.mean(axis=0).tolist(), strict=True)),
-    )
+def records_in(folder: Path) -> list[LearnerRecord]:
+    """Every record of a folder, without those of oracles."""
+    paths = sorted(folder.glob("*.json"))
+    return [read_record(one, LearnerRecord) for one in paths if not one.name.startswith("oracle-")]
 
 
-@lru_cache(maxsize=4)
-def _drip(name: str, played: int) -> Returns:
-    journey = load_journey(name)
-    context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
-    truth = Simulation(reference_world(journey))
-    return returns(truth, build_policy("drip", context), played, TRUTH_SEED)
+def _programme(name: str, bench: Bench) -> Policy:
+    """A programme as its configuration describes it."""
+    spec = bench.settings(name).run.policies[name].spec
+    return build_policy(spec, context_of(bench.journey))
 
 
-def _stderr(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def read_record(path: Path) -> LearnerRecord:
-    """A record as it was written."""
-    found = json.loads(path.read_text("utf-8"))
-    for part in ("released", "alone"):
-        found[part] = None if found[part] is None else Measured(**found[part])
-    return LearnerRecord(**found)
-
-
-def records_in(folder: Path) -> Sequence[LearnerRecord]:
-    """Every record of a folder."""
-    return [read_record(path) for path in sorted(folder.glob("*.json"))]
+def _nobody(line: str) -> None:
+    """Is told nothing."""
