@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow.csv as pa_csv
 import pytest
 
 from nurture_rl.cli.main import main
+from tests.contract.shown_commands import commands
 from tests.shared_data import shared_data
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +27,6 @@ FOLDERS = {
     "heartsteps": "heartsteps_v1",
     "starbucks_offers": "starbucks_offers",
 }
-COMMAND = re.compile(r"^nurture (pipeline data=(\w+) .*\+policy@policies.*)$", re.MULTILINE)
 SMALL = ("experiment=small", "simulation.contacts=64", "simulation.seeds=[1]")
 SHORT = tuple(f"policies.cql.fit.{one}" for one in ("steps=200", "hidden=[8]"))
 
@@ -76,8 +77,8 @@ class Told:
 def shown(source: str) -> list[str]:
     """The words behind `nurture` of the command that an experiment's page shows."""
     page = (ROOT / "experiments" / source / "README.md").read_text("utf-8")
-    (found,) = [words for words, data in COMMAND.findall(page) if data == source]
-    return str(found).split("#")[0].replace("'", "").split()
+    (line,) = [one for one in commands(page) if "+policy@policies.cql=cql" in one]
+    return shlex.split(line)[1:]
 
 
 @pytest.fixture(scope="module", params=FOLDERS)
