@@ -58,12 +58,22 @@ def catalog_of(actions: int) -> ActionCatalog:
                 "title": "So many actions",
                 "provenance": "SYNTHETIC: a list of actions",
                 "clock": {"period_hours": 24, "slots_hours": [0], "periods": 1},
-                "signals": {"bought": {"type": "purchase"}},
+                "signals": {
+                    "sent": {"type": "sent", "by_action": True},
+                    "clicked": {"type": "click"},
+                    "bought": {"type": "purchase"},
+                },
                 "messages": {f"m{place}": message for place in range(actions - 1)},
                 "actions": {"slots": ["now"], "pauses": [1]},
                 "features": {"bin": {"kind": "calendar", "part": "bin"}},
                 "reward": {"unit": "1", "weights": {"bought": 1.0}},
-                "kpis": {"north_star": {"name": "purchases", "of": ["bought"]}},
+                "kpis": {
+                    "north_star": {"name": "purchases", "of": ["bought"]},
+                    "supporting": [
+                        {"name": "clicks", "of": ["clicked"]},
+                        {"name": "sends", "of": ["sent"], "better": "lower"},
+                    ],
+                },
             }
         )
     )
