@@ -22,7 +22,7 @@ from benchmarks.peer_runs import Peer, Skipped
 ROWS = 400
 
 
-def feedback(seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+def feedback(seed: int = 0) -> dict[str, Any]:
     """Even decisions among three actions; the first one pays where x_0 is positive."""
     rng = np.random.default_rng(seed)
     x, test = rng.normal(size=(ROWS, 2)), rng.normal(size=(500, 2))
