@@ -34,7 +34,7 @@ from nurture_rl.rl.transitions import Transitions
 
 Say = Callable[[str], None]
 PEERS = (
-    Peer("d3rlpy", "d3rlpy_offline.py", D3RLPY.installs),
+    Peer("d3rlpy", "d3rlpy_offline.py", D3RLPY.installs, seconds=900),
     Peer(
         "torchrl",
         "torchrl_offline.py",
@@ -42,6 +42,7 @@ PEERS = (
             ("torch==2.13.0",),  # alone, so that no other package chooses its build
             ("torchrl==0.14.1", "tianshou==2.0.1"),
         ),
+        seconds=900,
     ),
 )
 FEATURES, ACTIONS, LENGTH, EPISODES = 64, 12, 30, 3334  # as in the peer's script

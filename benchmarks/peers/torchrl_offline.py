@@ -33,7 +33,7 @@ from torchrl.objectives import DiscreteCQLLoss, DQNLoss, HardUpdate, distance_lo
 
 FEATURES, ACTIONS, LENGTH, EPISODES = 64, 12, 30, 3334
 ROWS, HIDDEN, DISCOUNT = EPISODES * LENGTH, [256, 256], 0.99
-STEPS = {256: 60, 4096: 6}  # of each run
+STEPS = {256: 20, 4096: 3}  # of each run
 COPIED = 1000  # steps between copies of the trained network
 
 

@@ -13,5 +13,5 @@ def test_a_tiny_run_times_a_step_of_training() -> None:
     given = ["--contacts", "8", "--iterations", "1", "--runs", "1", "--no-peers"]
     found = maskable_ppo.run(maskable_ppo.arguments(given), lambda text: None)
     assert list(found["seconds"]) == ["ours, a contact-step of training"]
-    assert "8 contacts, 224 steps" in found["about"]["a run"]
+    assert "8 contacts, 112 steps" in found["about"]["a run"]
     assert "| 1x (1x) |" in markdown(found)
