@@ -91,19 +91,8 @@ def about_run(given: argparse.Namespace) -> dict[str, str]:
 
 
 def _steps(given: argparse.Namespace, found: dict[str, Any], say: Say) -> None:
-    log = _transitions(np.random.default_rng(0))
-    target = np.full((log.n_rows, ACTIONS), 1.0 / ACTIONS)
-    buffer = fqe_training.buffer_of(log, target, given.device)
-    for batch, steps in STEPS.items():
-        say(f"ours, batch {batch}")
-
-        def trained(batch: int = batch, steps: int = steps) -> None:
-            config = FqeConfig(batch=batch, max_steps=steps, check_every=1)
-            fqe_training.train(buffer, np.arange(log.n_rows), first_rows(log), config, 0)
-
-        runs, other = watched(partial(timed, trained, given.runs))
-        found["seconds"][f"ours, batch {batch}"] = [[part / steps for part in one] for one in runs]
-        found["other CPU"][f"ours, batch {batch}"] = other
+    for batch in STEPS:
+        time_evaluation(given, f"ours, batch {batch}", batch, found, say)
     if given.peers:
         say("d3rlpy")
         printed = peer_json(D3RLPY, _KEPT, (str(given.runs), str(given.threads)), say)
@@ -113,6 +102,24 @@ def _steps(given: argparse.Namespace, found: dict[str, Any], say: Say) -> None:
         for name, runs in printed[0].items():
             found["seconds"][f"d3rlpy, batch {name}"] = runs
             found["other CPU"][f"d3rlpy, batch {name}"] = printed[1]
+
+
+def time_evaluation(
+    given: argparse.Namespace, name: str, batch: int, found: dict[str, Any], say: Say
+) -> None:
+    """Time gradient steps of our fitted-Q evaluation at one size of the batch, under a name."""
+    say(name)
+    log = _transitions(np.random.default_rng(0))
+    target = np.full((log.n_rows, ACTIONS), 1.0 / ACTIONS)
+    buffer = fqe_training.buffer_of(log, target, given.device)
+    config = FqeConfig(batch=batch, max_steps=STEPS[batch], check_every=1)
+
+    def trained() -> None:
+        fqe_training.train(buffer, np.arange(log.n_rows), first_rows(log), config, 0)
+
+    runs, other = watched(partial(timed, trained, given.runs))
+    found["seconds"][name] = [[part / STEPS[batch] for part in one] for one in runs]
+    found["other CPU"][name] = other
 
 
 def _four(given: argparse.Namespace, found: dict[str, Any], say: Say) -> None:

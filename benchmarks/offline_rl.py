@@ -1,4 +1,4 @@
-"""How fast values are learned from a log, beside d3rlpy and a bare torch loop, in one run.
+"""How fast values are learned from a log, beside d3rlpy, torchrl and tianshou, in one run.
 
 python benchmarks/offline_rl.py --out benchmarks/results/offline_rl.json
 """
@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.fqe import D3RLPY, markdown, timed
+from benchmarks.fqe import D3RLPY, markdown, time_evaluation, timed
 from benchmarks.peer_runs import Peer, Skipped, peer_json
 from benchmarks.timing import watched
 from nurture_rl.rl.cql import ConservativeQ
@@ -33,7 +33,18 @@ from nurture_rl.rl.scored_networks import score_network
 from nurture_rl.rl.transitions import Transitions
 
 Say = Callable[[str], None]
-PEER = Peer("d3rlpy", "d3rlpy_offline.py", D3RLPY.installs)
+PEERS = (
+    Peer("d3rlpy", "d3rlpy_offline.py", D3RLPY.installs, seconds=900),
+    Peer(
+        "torchrl",
+        "torchrl_offline.py",
+        (
+            ("torch==2.13.0",),  # alone, so that no other package chooses its build
+            ("torchrl==0.14.1", "tianshou==2.0.1"),
+        ),
+        seconds=900,
+    ),
+)
 FEATURES, ACTIONS, LENGTH, EPISODES = 64, 12, 30, 3334  # as in the peer's script
 DISCOUNT, HIDDEN, ALPHA = 0.99, (256, 256), 1.0
 STEPS = {256: 200, 4096: 20}  # gradient steps of each run, by batch
@@ -111,16 +122,18 @@ def run(given: argparse.Namespace, say: Say) -> dict[str, Any]:
                 runs, other = watched(partial(timed, work, given.runs))
                 found["seconds"][name] = [[part / STEPS[batch] for part in one] for one in runs]
                 found["other CPU"][name] = other
-    if given.peers:
-        say("d3rlpy")
+    for batch in STEPS:
+        time_evaluation(given, f"ours, FQE, batch {batch}", batch, found, say)
+    for peer in PEERS if given.peers else ():
+        say(peer.name)
         asked = (str(given.runs), str(given.threads))
-        printed = peer_json(PEER, given.environments, asked, say)
+        printed = peer_json(peer, given.environments, asked, say)
         if isinstance(printed, Skipped):
-            found["skipped"] = printed.reason
-            return found
+            found["skipped"] = f"{peer.name}: {printed.reason}"
+            continue
         for name, runs in printed[0].items():
-            found["seconds"][f"d3rlpy, {name}"] = runs
-            found["other CPU"][f"d3rlpy, {name}"] = printed[1]
+            found["seconds"][name] = runs
+            found["other CPU"][name] = printed[1]
     return found
 
 

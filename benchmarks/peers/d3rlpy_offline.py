@@ -1,7 +1,7 @@
 """d3rlpy in its own environment: gradient steps a second of its DQN and discrete CQL.
 
-Prints {"DQN, batch 256": [[seconds, processor seconds] of a step, for each run]}; a step draws its
-batch and updates, as in `fit`, without what that logs.
+Prints {"d3rlpy, DQN, batch 256": [[seconds, processor seconds] of a step, for each run]}; a step
+draws its batch and updates, as in `fit`, without what that logs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(runs: int, threads: int) -> None:
     print(
         json.dumps(
             {
-                f"{name}, batch {batch}": timed(data, kind, batch, runs)
+                f"d3rlpy, {name}, batch {batch}": timed(data, kind, batch, runs)
                 for name, kind in kinds.items()
                 for batch in STEPS
             }

@@ -97,7 +97,10 @@ def words_of(line: str) -> list[str]:
     if name in VERBS and VERBS[name].composed and "data=frame" not in words:
         words += [word for word in SMALL if word not in words]
         anew = any(word.startswith(("data=", "release.", "+policy=logging")) for word in words)
-        words += FEWER if name in ("pipeline", "evaluate", "export") and anew else []
+        gone = [word.split("=")[0].replace("policy@", "") for word in words if word[0] == "~"]
+        fewer = [word for word in FEWER if word not in gone]
+        words += fewer if name in ("pipeline", "evaluate", "export") and anew else []
+        words += ["policies.cql.fit.steps=50"] if "+policy@policies.cql=cql" in words else []
     return [name, *words]
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nurture_rl.rl.bc import Cloning, imitation_weights
+from nurture_rl.rl.bc import BCConfig, Cloning, imitation_weights, train_bc
 from nurture_rl.rl.cql import ConservativeQ
 from nurture_rl.rl.crr import Regression, approval
 from nurture_rl.rl.dqn import QLearning
@@ -18,6 +18,7 @@ from nurture_rl.rl.fqi import goals_of_linear
 from nurture_rl.rl.iql import ImplicitQ, expectile_error
 from nurture_rl.rl.qr_dqn import QuantileQ, quantile_error
 from nurture_rl.rl.transitions import Transitions
+from tests.unit.bandits.planted_log import planted
 from tests.unit.rl.world_logs import DISCOUNT, process_log
 
 LOG = process_log(40)
@@ -171,17 +172,17 @@ def test_the_penalty_pushes_the_logged_action_up_and_the_other_legal_ones_down()
 
 
 def test_a_high_expectile_costs_more_where_the_value_is_too_low() -> None:
-    gap = torch.tensor([2.0, -2.0])  # value too low by 2, too high by 2
-    assert expectile_error(gap, 0.8).tolist() == pytest.approx([3.2, 0.8])
-    assert expectile_error(gap, 0.5).tolist() == pytest.approx([2.0, 2.0])
+    gap = torch.tensor([2.0, 0.5, -2.0])  # value too low by 2 and a half, too high by 2
+    assert expectile_error(gap, 0.8).tolist() == pytest.approx([3.2, 0.2, 0.8])
+    assert expectile_error(gap, 0.5).tolist() == pytest.approx([2.0, 0.125, 2.0])
 
 
 def test_both_errors_of_implicit_values_count() -> None:
     values = nn.ModuleDict({"action": fixed([1.0, 0.0, 0.0]), "context": fixed([5.0])})
     objective = ImplicitQ(DATA, values, values, 0.8)
-    # The action aims at 3, from 1; the context aims at 4, from 5.
-    loss = objective.loss(of_action(0, 0), torch.tensor([[3.0, 4.0]]))
-    assert float(loss.detach()) == pytest.approx(4.0 + 0.2 * 1.0)
+    # The action aims at 4, from 1; the context aims at 4, from 5.
+    loss = objective.loss(of_action(0, 0), torch.tensor([[4.0, 4.0]]))
+    assert float(loss.detach()) == pytest.approx(9.0 + 0.2 * 1.0)
     assert objective.advantages(of_action(0, 0)).tolist() == [-4.0]
 
 
@@ -216,6 +217,15 @@ def test_imitation_is_the_weighted_log_loss_over_legal_actions() -> None:
     assert cooler == pytest.approx(math.log(math.exp(0.5) + math.exp(1.5)) - 0.5, rel=1e-5)
 
 
+def test_imitation_is_judged_by_the_log_loss_of_contacts_kept_aside() -> None:
+    log = planted(600, seed=1, tilt=3.0).log  # the first action is taken where x_0 is high
+    config = BCConfig(hidden=(8,), steps=200, batch=64, learning_rate=1e-2)
+    fit = train_bc(log, config, 0, lambda look, told: None).fit
+    even = np.log(log.mask.sum(axis=1)[log.choice]).mean()  # of drawing every legal action alike
+    assert 0.3 * even < fit["held_out_loss"] < 0.9 * even
+    assert 0.4 < fit["temperature"] < 2.5  # 0.1 or 10 would be the worst
+
+
 def test_only_actions_better_than_the_policy_s_average_are_imitated() -> None:
     advantage, free = torch.tensor([-1.0, 0.0, 1.0, 5.0]), torch.tensor([True, False, True, False])
     assert approval(advantage, free, None).tolist() == [0.0, 0.0, 1.0, 1.0]
@@ -243,6 +253,17 @@ def test_quantile_errors_match_hand_calculation() -> None:
     first = (0.25 * (1.0 - 0.25) + 0.75 * (1.0 - 0.25)) / 2
     second = (0.0 + 0.25 * (2.0 - 0.25)) / 2
     assert float(found) == pytest.approx(first + second)
+    small = quantile_error(torch.tensor([[0.0]]), torch.tensor([[0.3, -0.2]]), 0.5)
+    assert float(small) == pytest.approx(0.5 * 0.5 * (0.09 + 0.04) / 0.5 / 2)  # by their squares
+
+
+def test_the_quantiles_of_the_logged_action_are_held_against_the_goals() -> None:
+    network = fixed([9.0, 9.0, 0.0, 1.0, 9.0, 9.0])  # two quantiles of each action
+    objective = QuantileQ(DATA, network, network, lowest=1, kappa=0.5, double=False)
+    goals = torch.tensor([[1.0, -1.0]])
+    loss = objective.loss(of_action(1, 0), goals)
+    expected = quantile_error(torch.tensor([[0.0, 1.0]]), goals, 0.5)
+    assert float(loss.detach()) == pytest.approx(float(expected))
 
 
 def test_quantile_errors_are_least_at_the_quantiles() -> None:
@@ -254,3 +275,22 @@ def test_quantile_errors_are_least_at_the_quantiles() -> None:
         torch.autograd.backward([quantile_error(places, goals, 0.01)])
         optimiser.step()
     assert places[0].tolist() == pytest.approx([0.125, 0.375, 0.625, 0.875], abs=0.03)
+
+
+def test_errors_of_the_conservative_values_count_by_their_square_beside_the_penalty() -> None:
+    network = fixed([1.0, 3.0, 0.0])
+    objective = ConservativeQ(DATA, network, network, False, 0.5)
+    rows = torch.cat([of_action(0, 0), of_action(1, 0)])
+    loss = objective.loss(rows, torch.tensor([3.0, 0.0]))  # too low by 2, too high by 3
+    spread = math.log(math.e + math.exp(3.0) + 1.0)
+    penalty = ((spread - 1.0) + (spread - 3.0)) / 2
+    assert float(loss.detach()) == pytest.approx((4.0 + 9.0) / 2 + 0.5 * penalty, rel=1e-5)
+
+
+def test_rows_with_two_legal_actions_tell_how_far_advantages_spread() -> None:
+    networks = nn.ModuleDict({"critic": fixed([4.0, 0.0, 99.0]), "actor": fixed([0.0, 0.0, 9.0])})
+    objective = Regression(DATA, networks, networks, 1.0)
+    rows = torch.cat([of_action(0, 1), of_action(1, 1)])  # advantages 4 - 2 and 0 - 2
+    loss = objective.loss(rows, torch.tensor([1.0, 1.0]))
+    imitated = math.log(2.0) * (math.e + math.exp(-1.0)) / 2
+    assert float(loss.detach()) == pytest.approx((9.0 + 1.0) / 2 + imitated, rel=1e-5)

@@ -87,10 +87,11 @@ def test_features_are_standardised_and_saturate() -> None:
     assert float(whole.features[0, 0]) > 20.0
 
 
-def test_a_constant_return_is_no_division_by_nothing() -> None:
-    log = small_log()
-    flat = replace(log, reward=np.zeros(4), returns=np.zeros(4))
-    assert Transitions.of(flat).reward.tolist() == [0.0, 0.0, 0.0, 0.0]
+def test_a_constant_return_leaves_rewards_as_they_are() -> None:
+    flat = replace(small_log(), reward=np.full(4, 3.0), returns=np.full(4, 7.0))
+    data = Transitions.of(flat)
+    assert data.scale == 1.0
+    assert data.reward.tolist() == [3.0, 3.0, 3.0, 3.0]
 
 
 def test_returns_too_large_for_float32_are_refused() -> None:
@@ -107,3 +108,17 @@ def test_a_reward_that_is_no_number_never_becomes_a_log(bad: float) -> None:
     reward[1] = bad
     with pytest.raises(FitError, match="row 1 has a feature, reward or return that is not finite"):
         replace(log, reward=reward)
+
+
+def test_features_are_standardised_and_cut_on_both_sides() -> None:
+    log = small_log()
+    features = np.array([[-3.0], [0.0], [1.0], [9.0]], np.float32)
+    wide = replace(log, features=features, columns=("x0",))
+    x = wide.features.astype(np.float64)
+    standard = (x - x.mean()) / x.std()
+    data = Transitions.of(wide)
+    assert data.features.numpy() == pytest.approx(standard, abs=1e-5)
+    cut = Transitions.of(wide, reach=0.5).features
+    assert cut.numpy() == pytest.approx(standard.clip(-0.5, 0.5), abs=1e-5)
+    assert float(cut.min()) == -0.5
+    assert float(cut.max()) == 0.5
