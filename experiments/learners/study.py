@@ -20,9 +20,9 @@ from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.learn import load_core, load_policy
-from nurture_rl.workflow.learned_in_world import LEARNED_PART, region_of
 from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.release_region import LEARNED_PART, region_of
 from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.stages import RECORD, Say, code_hash
 
