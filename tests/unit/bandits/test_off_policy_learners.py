@@ -37,7 +37,11 @@ LEARN: dict[Any, Any] = {
     fit_mips_policy: MIPSPolicyConfig(by="slot"),
     fit_cost_sensitive: CostSensitiveConfig(),
 }
-MANY = ActionCatalog.of(INBOUND)
+MANY = ActionCatalog.of(INBOUND)  # five messages at two hours
+# At twelve hours, where the hours share one weight: with two there is little to gain by it.
+HOURLY = ActionCatalog.of(
+    replace(INBOUND, options=replace(INBOUND.options, slots=tuple(range(8, 20))))
+)
 
 
 @pytest.mark.parametrize("fit", LEARN)
@@ -117,26 +121,27 @@ def test_no_row_is_scored_by_a_model_that_saw_its_contact() -> None:
 
 
 def by_message(n: int, seed: int) -> tuple[TrainingLog, FloatArray]:
-    """Fourteen actions; what a send earns depends on its message and x_0, and not on its slot."""
+    """64 actions; what a send earns depends on its message and x_0, and not on its slot."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n, 3)).astype(np.float32)
-    mask = rng.random((n, len(MANY))) < 0.8
-    mask[:, MANY.wait] = True
-    group = groups_of(MANY, "message")
+    mask = rng.random((n, len(HOURLY))) < 0.8
+    mask[:, HOURLY.wait] = True
+    group = groups_of(HOURLY, "message")
     slope = np.array([3.0, -3.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0])[group]
     means = features[:, :1] * slope
     probabilities = normalised(np.ones(mask.shape), mask)
     action = sample_actions(probabilities, rng.random(n))
     returns = means[np.arange(n), action] + rng.normal(0.0, 5.0, n)
     propensity = probabilities[np.arange(n), action]
-    return log_of(features, mask, action, returns, propensity, MANY), means
+    return log_of(features, mask, action, returns, propensity, HOURLY), means
 
 
+@pytest.mark.slow
 def test_weights_by_message_learn_more_where_only_the_message_matters() -> None:
     gained = []
-    fresh, means = by_message(4000, 50)
-    for seed in range(5, 10):
-        log, _ = by_message(800, seed)
+    fresh, means = by_message(2000, 50)
+    for seed in range(5, 8):
+        log, _ = by_message(2000, seed)
         for policy in (
             fit_mips_policy(log, MIPSPolicyConfig(), 0, silent),
             fit_ipw_policy(log, IPWPolicyConfig(), 0, silent),
@@ -144,8 +149,9 @@ def test_weights_by_message_learn_more_where_only_the_message_matters() -> None:
             table = policy.action_probabilities(fresh.features, fresh.mask)
             best = np.where(fresh.mask, means, -np.inf).max(axis=1).mean()
             gained.append((table * means).sum(axis=1).mean() / best)
-    by_group, by_action = np.array(gained).reshape(5, 2).mean(axis=0)
-    assert by_group > by_action + 0.03
+    by_group, by_action = np.array(gained).reshape(3, 2).T
+    assert (by_group > by_action).all()
+    assert by_group.mean() > by_action.mean() + 0.03
 
 
 def test_grouping_by_what_does_not_matter_learns_little() -> None:  # negative control
