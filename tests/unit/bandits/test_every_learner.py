@@ -24,6 +24,10 @@ from tests.unit.rl.two_step_shop import TwoStepWorld, two_step_shop
 
 # Enough to run, not to learn well.
 QUICK: dict[str, dict[str, Any]] = {
+    name: {"steps": 200}
+    for name, one in LEARNERS.items()
+    if "steps" in {field.name for field in fields(one.settings)}
+} | {
     "logistic_thompson": {"threshold": 10.0},  # about half of the planted returns
     "neural_linear_thompson": {"hidden": (8, 4), "epochs": 3},
     "online_dqn": {"iterations": 1, "n_contacts": 64, "hidden": (8,)},
