@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from nurture_envs.actions import NOW, ActionCatalog
 from nurture_rl.bandits.action_design import ContextMoments
 from nurture_rl.bandits.day_waves import day_waves
-from nurture_rl.errors import FitError
 from nurture_rl.learned.training_log import TrainingLog
 
 FloatArray = NDArray[np.float64]
@@ -29,6 +28,7 @@ class HourEffect:
     p_personal: float  # that no hour is better for some than for others
     sends: int  # sends whose hour was a choice
     contacts: int  # that got them
+    needed: int  # only more sends than this are tested; else every p is 1
 
 
 def hour_effect(
@@ -45,6 +45,9 @@ def hour_effect(
     when each contact's S gets a random sign, so returns may have any distribution and decisions of
     a contact may depend on each other.
 
+    A list with few such sends, at most twice as many as columns explain them, shows nothing: its p
+    is 1.
+
     Two questions are asked, whether an hour is better for all, and whether it is better for some
     than for others (v times the context); the p-value is twice the smaller one.
 
@@ -55,8 +58,7 @@ def hour_effect(
         rng: draws the signs.
 
     Raises:
-        FitError: fewer than two hours to send at, or no more sends with a choice of hours than
-            columns to explain them.
+        FitError: fewer than two hours to send at.
 
     Source: Hemerik, Goeman & Finos (2020), Robust testing in generalized linear models by sign
         flipping score contributions; Chernozhukov et al. (2018), Double/debiased machine learning,
@@ -64,13 +66,11 @@ def hour_effect(
     """
     hours = _centred(rows, day_waves(rows.catalog, waves))
     chosen = np.abs(hours).max(axis=1) > 0.0
-    sent = rows.take(np.flatnonzero(chosen)) if chosen.any() else None
-    explained = 1 + rows.features.shape[1] + len(_messages(rows.catalog))
-    if sent is None or sent.action.size <= 2 * explained:
-        raise FitError(
-            f"expected more than {2 * explained} sends with a choice of hours, got "
-            f"{int(chosen.sum())}; log longer, or draw hours at random in a share of the sends"
-        )
+    needed = 2 * (1 + rows.features.shape[1] + len(_messages(rows.catalog)))
+    if chosen.sum() <= needed:
+        contacts = len(np.unique(rows.code[chosen]))
+        return HourEffect(1.0, 1.0, 1.0, int(chosen.sum()), contacts, needed)
+    sent = rows.take(np.flatnonzero(chosen))
     context = ContextMoments.of(sent.features).extended(sent.features)
     message = np.eye(len(_messages(rows.catalog)))[_message_of(rows.catalog)[sent.action]]
     known = np.hstack([context, message[:, 1:]])
@@ -90,6 +90,7 @@ def hour_effect(
         p_personal=p_personal,
         sends=sent.action.size,
         contacts=int(sent.code.max()) + 1,
+        needed=needed,
     )
 
 

@@ -105,7 +105,8 @@ def fit_send_time(
 
     Returns:
         The policy; its `fit` tells `applies` (1 where the surface decides, else 0), `p_value`,
-        `p_common` and `p_personal` of the test, its `sends` and `contacts`, its `level`, and what
+        `p_common` and `p_personal` of the test, its `sends` (tested where they are more than
+        `needed`), its `contacts` and `level`, and what
         that of `linear_thompson` does; with a surface also the ridges of its parts (`ridge_hours`,
         `ridge_weekday`, `ridge_segment`, `ridge_person`) and `hour_gain`: expected return of the
         best slot of each message over its mean slot, the journey's unit, mean over the log's
@@ -137,10 +138,10 @@ def send_time_verdict(fit: Mapping[str, float]) -> str:
     Args:
         fit: of a policy that `fit_send_time` made.
     """
-    seen = (
-        f"p = {fit['p_value']:.3g} at level {fit['level']:g}, {fit['sends']:.0f} sends to "
-        f"{fit['contacts']:.0f} contacts"
-    )
+    sends = f"{fit['sends']:.0f} sends with a choice of hours to {fit['contacts']:.0f} contacts"
+    seen = f"p = {fit['p_value']:.3g} at level {fit['level']:g}, {sends}"
+    if fit["sends"] <= fit["needed"]:
+        seen = f"{sends} are too few to test: more than {fit['needed']:.0f} are needed"
     if not fit["applies"]:
         return f"send_time: no detectable benefit on this list ({seen}); the engagement window acts"
     return f"send_time: hours matter on this list ({seen})"
@@ -185,6 +186,7 @@ def _tested(
         "p_personal": found.p_personal,
         "sends": float(found.sends),
         "contacts": float(found.contacts),
+        "needed": float(found.needed),
         "level": config.level,
     }
 

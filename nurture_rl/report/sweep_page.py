@@ -36,15 +36,18 @@ class SweptRun:
 
 
 def write_sweep_page(folder: Path, title: str, runs: Sequence[SweptRun]) -> Path:
-    """Write `sweep.md` and `sweep.svg`; returns the page.
+    """Write `sweep.md`, and `sweep.svg` where runs have an objective; returns the page.
 
     Args:
         folder: of the sweep.
         title: what was swept over.
         runs: every run, by number.
     """
-    (folder / PICTURE).write_bytes(draw("sweep", 3.2, lambda figure: _paint(figure, runs)))
-    lines = [f"# Sweep of {title}", "", _WARNING, "", f"![Objective by run]({PICTURE})"]
+    lines = [f"# Sweep of {title}", "", _WARNING]
+    # Runs of a verb without an objective have nothing to draw.
+    if any(one.objective is not None or one.status != "finished" for one in runs):
+        (folder / PICTURE).write_bytes(draw("sweep", 3.2, lambda figure: _paint(figure, runs)))
+        lines += ["", f"![Objective by run]({PICTURE})"]
     lines += [*grid(_by_setting(runs)), *grid(_every_run(runs))]
     (folder / PAGE).write_text("\n".join(lines) + "\n", "utf-8")
     return folder / PAGE

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from nurture_rl.bandits.hour_effect import HourEffect, hour_effect
-from nurture_rl.errors import FitError
 from tests.unit.bandits.planted_hours import EIGHT, HourLog
 from tests.unit.bandits.planted_log import planted
 
@@ -84,7 +83,11 @@ def test_it_counts_the_sends_whose_hour_was_a_choice() -> None:
     assert found.contacts == np.unique(log.cluster[sends[log.action] & ~forced]).size
 
 
-def test_too_few_sends_with_a_choice_are_refused() -> None:
+def test_too_few_sends_with_a_choice_show_nothing() -> None:
     log = planted(40, seed=1).log
-    with pytest.raises(FitError, match="sends with a choice of hours"):
-        hour_effect(log.take(np.arange(12)), 3, 19, np.random.default_rng(0))
+    found = hour_effect(log.take(np.arange(12)), 3, 19, np.random.default_rng(0))
+    messages = {action.message.id for action in log.catalog.actions if action.message}
+    assert found.sends <= found.needed == 2 * (1 + log.features.shape[1] + len(messages))
+    assert (found.p_value, found.p_common, found.p_personal) == (1.0, 1.0, 1.0)
+    sends = np.array([action.message is not None for action in log.catalog.actions])
+    assert 0 < found.contacts <= sends[log.action[:12]].sum()

@@ -40,3 +40,10 @@ def test_a_group_with_a_run_without_a_number_has_no_median(tmp_path: Path, statu
 def test_a_sweep_without_any_number_is_shown_too(tmp_path: Path) -> None:
     text = page(tmp_path, run(0, "cql", None, "failed"), run(1, "cql", None, "failed"))
     assert "| — | 2 | 0 | 2 | — | — | — |" in text
+
+
+def test_runs_of_a_verb_without_an_objective_have_no_picture(tmp_path: Path) -> None:
+    text = page(tmp_path, run(0, "ppo", None), run(1, "rules", None))
+    assert "sweep.svg" not in text
+    assert not (tmp_path / "sweep.svg").exists()
+    assert "| 1 |" in text
