@@ -156,7 +156,7 @@ def test_waves_are_circular_smooth_and_0_for_what_is_not_sent_at_an_hour() -> No
 
 def test_a_test_that_could_never_find_a_benefit_is_refused() -> None:
     # The least p-value of 38 signs is twice 1 / 39.
-    with pytest.raises(FitError, match="resamples of SendTime must be at least 39 .* got 38"):
+    with pytest.raises(FitError, match=r"resamples of SendTime must be at least 39 .* got 38"):
         SendTimeConfig(resamples=38)
     assert SendTimeConfig(resamples=39).resamples == 39
 
