@@ -179,6 +179,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     n = -(-given.decisions // (len(LEARNERS) * len(WAYS)))
     done = json.loads(given.kept.read_text("utf-8")) if given.kept and given.kept.exists() else {}
+    rows = []
     for place, name in enumerate(LEARNERS):
         for way, draw in WAYS.items():
             key = f"{name}, {way}, {n} decisions, seed {given.seed}"
@@ -188,9 +189,10 @@ def main(arguments: Sequence[str]) -> int:
                 found = drawn(_quickly(name), features, mask, draw, n, seed)
                 done[key] = [int(found.counts.sum()), found.forbidden, found.p_value()]
                 _keep(given.kept, done)
+            rows.append(done[key])
             draws, forbidden, p = done[key]
             print(f"{name}, {way}: {draws:,} draws, {forbidden} masked, p = {p:.3g}", flush=True)
-    return _verdict([done[key] for key in done if f", {n} decisions, seed {given.seed}" in key])
+    return _verdict(rows)
 
 
 @cache

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from math import isfinite
 from typing import Any
 
 _MISSING = object()
@@ -66,12 +67,14 @@ class Fields:
         low: float | None = None,
         high: float | None = None,
     ) -> float:
-        """A number inside [low, high]."""
+        """A finite number inside [low, high]."""
         want = f"a number{_bounds(low, high)}"
         value = self._get(name, (int, float), want, default)
         if value is None:
             return low if low is not None else 0.0
-        if (low is not None and value < low) or (high is not None and value > high):
+        if not isfinite(value):
+            self.problem(name, f"expected a finite number, got {value!r}")
+        elif (low is not None and value < low) or (high is not None and value > high):
             self.problem(name, f"expected {want}, got {value!r}")
         return float(value)
 

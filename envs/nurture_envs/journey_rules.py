@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite, nan
 
 from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.fields import Fields, as_mapping, hint
@@ -33,12 +34,11 @@ def _conditions(when: Fields) -> tuple[Condition, ...]:
         text = when.text(column).replace(" ", "")
         operator = next((op for op in _OPERATORS if text.startswith(op)), None)
         try:
-            conditions.append(
-                Condition(str(column), operator or "", float(text[len(operator or "") :]))
-            )
+            threshold = float(text[len(operator or "") :])
         except ValueError:
-            operator = None
-        if operator is None:
+            threshold = nan
+        conditions.append(Condition(str(column), operator or "", threshold))
+        if operator is None or not isfinite(threshold):
             when.problem(str(column), f"expected a comparison such as '>= 2', got {text!r}")
     return tuple(conditions)
 
@@ -61,7 +61,8 @@ def read_slow(actions: Fields, signals: Sequence[Signal]) -> SlowCadence | None:
     if actions.data.get("slow") is None:
         return None
     f = actions.mapping("slow")
-    named = [s.name for s in signals if s.by_action and s.filters() == {"type": "slowed"}]
+    own = [s for s in signals if s.by_action and not s.delay_bins]
+    named = [s.name for s in own if s.filters() == {"type": "slowed"}]
     if len(named) != 1:
         actions.problem(
             "slow",

@@ -19,7 +19,7 @@ from experiments.learners.scoring import (
 )
 from experiments.learners.seeds import Summary, summary
 from experiments.learners.shares import EXPERT
-from experiments.learners.study import LearnerRecord
+from experiments.learners.study import NO_LOG, LearnerRecord
 from experiments.learners.truth import Measured
 
 _SEED = 0  # of the bootstrap
@@ -33,7 +33,8 @@ def report(records: Sequence[LearnerRecord], standards: Mapping[str, Standard]) 
         of_size = [panel for panel in found if panel.contacts == contacts]
         parts += [f"### Logs of {contacts:,} contacts", _together(of_size), _choices(of_size)]
         parts += [_losses(of_size), *(_panel(panel) for panel in of_size)]
-    failed = [one for panel in found for one in panel.failures]
+    failed = [one for one in records if one.failed is not None and one.contacts == NO_LOG]
+    failed += [one for panel in found for one in panel.failures]
     if failed:
         parts.append("### Failed\n\n" + "\n".join(_failure(one) for one in failed))
     return "\n\n".join(part for part in parts if part)
@@ -188,6 +189,5 @@ def _percent(value: float) -> str:
 
 
 def _failure(one: LearnerRecord) -> str:
-    return (
-        f"- `{one.learner}`, {one.data}, {one.contacts:,} contacts, seed {one.seed}: {one.failed}"
-    )
+    log = f"{one.contacts:,} contacts, seed {one.seed}" if one.contacts else "a programme"
+    return f"- `{one.learner}`, {one.data}, {log}: {one.failed}"

@@ -154,10 +154,9 @@ def _near(catalog: ActionCatalog, hours: FloatArray, width: float) -> FloatArray
 def _shares(log: TrainingLog, places: IntArray, segment: IntArray) -> tuple[FloatArray, float]:
     """The segments' shares of each hour, [1 + segments, h], the first of nobody's segment.
 
-    A person is the last decision of an episode, with all counts up to it.
-
-    Raises:
-        FitError: nobody has two counts.
+    A person is the last decision of an episode, with all counts up to it. An hour that is all or
+    nothing of each person's counts, as where one person alone ever clicked, is the list's for all
+    and says nothing of how much persons differ.
     """
     last = np.append(log.episode[1:] != log.episode[:-1], True)
     persons = log.features[last].astype(np.float64)
@@ -167,8 +166,8 @@ def _shares(log: TrainingLog, places: IntArray, segment: IntArray) -> tuple[Floa
     total = counts.sum(axis=1)
     shares, within, between = np.zeros((1 + segment.size, places.size)), 0.0, 0.0
     for place, count in enumerate(counts.T):
-        if count.sum() in (0.0, total.sum()):  # an hour of nobody, or of everybody
-            shares[:, place] = float(count.sum() > 0.0)
+        if not (count * (total - count)).any():
+            shares[:, place] = count.sum() / max(float(total.sum()), 1.0)
             continue
         found = pooled_means(total, count, float(count.sum()), group)
         shares[:, place] = found.overall

@@ -74,15 +74,14 @@ def hour_effect(
     context = ContextMoments.of(sent.features).extended(sent.features)
     message = np.eye(len(_messages(rows.catalog)))[_message_of(rows.catalog)[sent.action]]
     known = np.hstack([context, message[:, 1:]])
-    both = _residual(known, np.column_stack([hours[chosen], sent.returns]))
-    waved, returns = both[:, :-1], both[:, -1:]
+    waved, returns = _residual(known, hours[chosen]), _residual(known, sent.returns[:, None])
     personal = (waved[:, :, None] * context[:, None, 1:]).reshape(len(waved), -1)
-    rest = _residual(np.hstack([known, waved]), np.hstack([personal, returns]))
+    known_too = np.hstack([known, waved])
+    scores = _residual(known_too, personal) * _residual(known_too, returns)
     # Residuals of a fit are too small for the signs to show all of their spread.
     n, free = sent.action.size, sent.action.size - np.linalg.matrix_rank(known)
     p_common = _sign_flipped(waved * returns, sent.code, n / free, resamples, rng)
     personal_free = max(free - waved.shape[1], 1)
-    scores = rest[:, :-1] * rest[:, -1:]
     p_personal = _sign_flipped(scores, sent.code, n / personal_free, resamples, rng)
     return HourEffect(
         p_value=min(1.0, 2.0 * min(p_common, p_personal)),
@@ -124,7 +123,12 @@ def _centred(rows: TrainingLog, waves: FloatArray) -> FloatArray:
 
 
 def _residual(known: FloatArray, columns: FloatArray) -> FloatArray:
-    """What the known columns leave, exactly 0 where that is rounding, [n, q]."""
+    """What the known columns leave of others, exactly 0 where that is rounding, [n, q].
+
+    Args:
+        known: columns that explain, [n, p].
+        columns: of one unit, for what is rounding is told by the largest, [n, q].
+    """
     left = columns - known @ np.linalg.lstsq(known, columns, rcond=None)[0]
     size = np.sqrt((columns**2).sum(axis=0))
     return np.where(np.sqrt((left**2).sum(axis=0)) > _DUST * size.max(), left, 0.0)

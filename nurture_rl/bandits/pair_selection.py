@@ -25,7 +25,10 @@ def with_found_pairs(equations: Equations) -> Equations:
     """The equations with the pairs that stand out as a group of their own, if any do.
 
     One pair after another, the one of the largest z-score beside the main effects and the pairs
-    found before, as long as it passes Bonferroni's bound at 5 % over all pairs.
+    found before, as long as it passes Bonferroni's bound at 5 % over all pairs. Rows are counted as
+    independent: where the log gave a contact like actions in most of its rows, and their returns go
+    together, dozens of pairs may stand out that add nothing. They are shrunk all the same, by
+    evidence, and their standard errors count contacts.
 
     Source: forward selection as in Hastie, Tibshirani & Friedman (2009), 3.3.2.
     """

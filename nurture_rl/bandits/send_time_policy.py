@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from nurture_rl.bandits.factored_actions import factored_design
 from nurture_rl.bandits.hour_effect import hour_effect
 from nurture_rl.bandits.logged_choices import require_enough
 from nurture_rl.bandits.returns_fit import ReturnsFit, fit_designed
+from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Vote
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.setting_ranges import LEAST, require_settings
@@ -36,7 +38,7 @@ class SendTimeConfig:
     """When hours count, whose hours they are, how to fit and to explore."""
 
     level: float = 0.05  # chance to find a benefit of hours where none matters, in (0, 1)
-    resamples: int = 999  # sign vectors of that test, >= 1
+    resamples: int = 999  # sign vectors of that test, >= 2 / level - 1
     waves: int = 3  # periods a day of the fastest wave in the surface, 1 to 12
     segment: str = ""  # feature with levels that names the segment, such as industry; empty: none
     # Beginning of the columns that count a person's own engagement by local hour, such as
@@ -56,6 +58,11 @@ class SendTimeConfig:
             waves=(1, 12),
             width=(LEAST, 12.0),
         )
+        if self.level * (self.resamples + 1) < 2.0:
+            raise FitError(
+                f"resamples of SendTime must be at least {ceil(2.0 / self.level) - 1} for a level "
+                f"of {self.level:g}, got {self.resamples}: with so few signs no p-value is as small"
+            )
 
     def window(self) -> EngagementWindowConfig:
         """Settings of the engagement window that stands in."""

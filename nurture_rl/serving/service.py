@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,7 +123,11 @@ class Service:
                 answers[i] = answer
             fresh = [answer for answer in new_answers if isinstance(answer, Decision)]
             if fresh:
-                self.store.append_decisions(fresh, made_events(self.bundle, fresh))
+                try:
+                    self.store.append_decisions(fresh, made_events(self.bundle, fresh))
+                except sqlite3.Error:
+                    self.stock.give_back(fresh)
+                    raise
         return self._repeated(asks, answers)
 
     def _new(

@@ -16,7 +16,7 @@ class Stock:
     """Counts down the inventories of a journey's offers; first come, first served.
 
     A chosen send takes its piece for good, also where it is withdrawn afterwards: so no race and no
-    retry can hand out more than there is.
+    retry can hand out more than there is. Only a send that could not be stored gives it back.
     """
 
     def __init__(self, journey: Journey, sent: Mapping[str, int]) -> None:
@@ -49,10 +49,18 @@ class Stock:
             for some in [[view] for view in views] if scarce else [views]:
                 made = decide(some, dict(self._left))
                 answers += made
-                for answer in made:
-                    message = message_of(answer.action) if isinstance(answer, Decision) else None
-                    self._take(message, 1)
+                self._count(made, 1)
             return answers
+
+    def give_back(self, answers: Sequence[Answer]) -> None:
+        """Undo what was taken for answers of `shared` that were not stored."""
+        with self._lock:
+            self._count(answers, -1)
+
+    def _count(self, answers: Sequence[Answer], times: int) -> None:
+        for answer in answers:
+            if isinstance(answer, Decision):
+                self._take(message_of(answer.action), times)
 
     def _take(self, message: str | None, times: int) -> None:
         offer = self._offer_of.get(message or "", "")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.training_rollout import begin, collect
 from nurture_rl.serving.decide import uniform
 from nurture_rl.workflow.learners import LEARNERS
+from tools import drawn_actions
 from tools.drawn_actions import (
     LEVEL,
     WAYS,
@@ -96,6 +99,19 @@ def test_true_propensities_alarm_as_seldom_as_the_level_says() -> None:
     alarms = sum(Drawn(stated, mask, one).p_value() < 0.05 for one in counts)
     # 50 expected at most, half of them as both counts are doubled; four deviations above are 78.
     assert 10 <= alarms <= 78
+
+
+def test_a_seed_is_judged_by_its_own_draws_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawn_actions, "LEARNERS", {"boltzmann": LEARNERS["boltzmann"]})
+    kept = tmp_path / "kept.json"
+    asked_for = ["--decisions", "2000", "--kept", str(kept), "--seed"]
+    assert drawn_actions.main([*asked_for, "10"]) == 0
+    wrong = {key: [draws, 5, p] for key, (draws, _, p) in json.loads(kept.read_text()).items()}
+    kept.write_text(json.dumps(wrong))
+    assert drawn_actions.main([*asked_for, "1"]) == 0
+    assert drawn_actions.main([*asked_for, "10"]) == 1
 
 
 def test_the_luck_of_served_decisions_is_even() -> None:

@@ -121,6 +121,13 @@ def test_the_report_names_shares_choices_losses_and_failures() -> None:
     assert "- `bcq`, reference, 500 contacts, seed 0: FitError: too few" in lines
 
 
+def test_a_programme_that_failed_is_told() -> None:
+    drip, expert = PROGRAMMES
+    broken = replace(expert, programme=None, failed="PolicyError: no such action")
+    text = report([drip, broken, CQL], {"reference": standard()})
+    assert "- `expert`, reference, a programme: PolicyError: no such action" in text.splitlines()
+
+
 def test_a_beaten_oracle_is_told_in_place_of_shares() -> None:
     winner = learner("iql", outcome(140.0, 70.0, lower=1.0), outcome(80.0, 70.0))
     text = report([*PROGRAMMES, CQL, winner], {"reference": standard()})

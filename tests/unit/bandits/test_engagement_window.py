@@ -118,7 +118,7 @@ def test_the_next_best_legal_hour_takes_over_and_masks_are_exact() -> None:
 
 def test_send_time_without_a_benefit_decides_as_the_window_does() -> None:
     log = active(600, 6, 0.5)
-    config = SendTimeConfig(own="clicks_at_", segment="plan", draws=16, level=1e-6)
+    config = SendTimeConfig(own="clicks_at_", segment="plan", draws=16, level=0.01)
     policy = fit_send_time(log, config, 0, silent)
     window = fit_engagement_window(log, CONFIG, 0, silent)
     x: NDArray[np.float32] = log.features[:50]
@@ -127,6 +127,27 @@ def test_send_time_without_a_benefit_decides_as_the_window_does() -> None:
     assert np.array_equal(
         policy.action_probabilities(x, mask), window.action_probabilities(x, mask)
     )
+
+
+def test_an_hour_at_which_one_person_alone_clicked_does_not_stop_the_fit() -> None:
+    log = active(2000, 1, 0.5)
+    features = log.features.copy()
+    features[:, 2] = 0.0
+    features[7] = [0.0, 0.0, 3.0, 0.0]  # the only clicks at 12, and no others
+    policy = fit_engagement_window(replace(log, features=features), CONFIG, 0, silent)
+    assert slot_of(policy, 0.0, 9, 0, 0) == 9
+    assert slot_of(policy, 1.0, 0, 0, 9) == 18
+    assert policy.fit["window_strength"] < 100.0
+
+
+def test_persons_of_one_click_each_are_sent_to_at_the_hour_of_the_list() -> None:
+    log = active(2000, 1, 0.5)
+    features = log.features.copy()
+    features[:, 1:] = [1.0, 0.0, 0.0]
+    features[::5, 1:] = [0.0, 0.0, 1.0]  # a fifth at 18, all others at 9
+    policy = fit_engagement_window(replace(log, features=features), CONFIG, 0, silent)
+    assert slot_of(policy, 0.0, 0, 0, 0) == 9
+    assert slot_of(policy, 0.0, 0, 0, 1) == 9  # how far a person differs is not known
 
 
 def test_columns_that_do_not_name_hours_are_refused() -> None:

@@ -70,6 +70,17 @@ def test_more_contacts_find_a_smaller_effect() -> None:
     assert power[1] >= 15
 
 
+def test_the_unit_of_the_returns_does_not_matter() -> None:
+    log = HourLog(300, 1, gain=1.0).log()
+    rows = log.take(log.choice)
+    plain, small = (
+        hour_effect(replace(rows, returns=rows.returns * unit), 3, 199, np.random.default_rng(0))
+        for unit in (1.0, 2.0**40)
+    )
+    assert small.p_common == pytest.approx(plain.p_common, abs=0.006)
+    assert small.p_personal == pytest.approx(plain.p_personal, abs=0.006)
+
+
 def test_it_counts_the_sends_whose_hour_was_a_choice() -> None:
     log = HourLog(400, 1, gain=0.0).log()
     sends = EIGHT.routed("send")

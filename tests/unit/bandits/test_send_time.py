@@ -161,6 +161,13 @@ def test_waves_are_circular_smooth_and_0_for_what_is_not_sent_at_an_hour() -> No
     assert np.ptp(sends[:, 2]) == pytest.approx(np.ptp(sends[:, 0]) / 9.0, rel=0.05)
 
 
+def test_a_test_that_could_never_find_a_benefit_is_refused() -> None:
+    # The least p-value of 38 signs is twice 1 / 39.
+    with pytest.raises(FitError, match=r"resamples of SendTime must be at least 39 .* got 38"):
+        SendTimeConfig(resamples=38)
+    assert SendTimeConfig(resamples=39).resamples == 39
+
+
 def test_a_journey_of_one_hour_or_an_unknown_column_is_refused() -> None:
     with pytest.raises(FitError, match="sends at two local hours or more, got 1"):
         day_waves(catalog_of({"a": TWELVE["pricing_number"]}, (9,)), 3)

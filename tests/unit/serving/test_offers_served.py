@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +80,22 @@ def test_an_inventory_is_not_overrun_by_requests_at_once(bundle: Bundle, tmp_pat
     for thread in threads:
         thread.join()
     assert given.total() == 3
+
+
+def test_a_send_that_could_not_be_stored_gives_its_piece_back(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serving(bundle, tmp_path / "s.db", Clock(MORNING), "always:send:gift_card@now")
+
+    def full(*given: Any) -> None:
+        raise sqlite3.OperationalError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(served.store, "append_decisions", full)
+        for _ in range(3):
+            with pytest.raises(sqlite3.OperationalError):
+                served.decide([Ask(name, f"{name}-r") for name in PEOPLE])
+    assert sends(served.decide([Ask(name, f"{name}-r") for name in PEOPLE])) == 3
 
 
 def test_who_is_not_eligible_or_too_late_is_never_given_the_offer(
