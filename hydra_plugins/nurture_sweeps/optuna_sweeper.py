@@ -4,6 +4,9 @@ Hydra imports this module whenever it starts, so Optuna itself is imported when 
 """
 
 # Hydra 1.3 does not find a dataclass in a module with postponed annotations.
+import sys
+from contextlib import AbstractContextManager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -16,7 +19,8 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 _ABANDONED = "abandoned"  # mark of a trial that a killed sweep left open
 
@@ -32,7 +36,7 @@ class OptunaConfig:
     seed: int = 0  # of the sampler
     # Where the search is kept, to be gone on with; null: SQLite in the sweep's folder.
     storage: str | None = None
-    study: str | None = None  # its name there; null: by what was typed, and by the code
+    study: str | None = None  # its name there; null: by what was typed, settings, code and log
     # Space as `key: interval(0.1, 10)`, beside what is typed.
     params: dict[str, str] | None = field(default_factory=dict)
 
@@ -72,8 +76,13 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> float:
-        """Search; the highest objective, not a number where no run has one."""
+        """Search; the highest objective, not a number where no run has one.
+
+        Raises:
+            HydraException: a setting of the search is out of range.
+        """
         assert self.hydra_context is not None
+        self._require_settings()
         optuna = _imported()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         words = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
@@ -84,7 +93,10 @@ class OptunaSweeper(Sweeper):
         space = {one.get_key_element(): _distribution(optuna, one) for one in swept}
         if not space:
             raise HydraException("expected settings to search over, such as a=interval(0.1,10)")
-        study = self._opened(optuna, words)
+        with self._alone():
+            return self._search(optuna, self._opened(optuna, words), fixed, space)
+
+    def _search(self, optuna: Any, study: Any, fixed: list[str], space: dict[str, Any]) -> float:
         _begin_again(optuna, study)
         while (done := _over(optuna, study)) < self._n_trials:
             asked = min(self._n_jobs, self._n_trials - done)
@@ -105,32 +117,64 @@ class OptunaSweeper(Sweeper):
         complete = study.get_trials(states=[optuna.trial.TrialState.COMPLETE], deepcopy=False)
         return max((float(trial.value) for trial in complete), default=float("nan"))
 
-    def _opened(self, optuna: Any, words: list[str]) -> Any:
-        from nurture_rl.cli.sweeps import sweep_name
+    def _require_settings(self) -> None:
+        for name, value in (("n_trials", self._n_trials), ("n_jobs", self._n_jobs)):
+            if value < 1:
+                raise HydraException(f"hydra.sweeper.{name}: expected 1 or more, got {value}")
+        if self._sampler not in ("tpe", "random"):
+            raise HydraException(
+                f"hydra.sweeper.sampler: expected one of tpe, random, got {self._sampler!r}"
+            )
+
+    def _folder(self) -> Path:
+        assert self.config is not None
+        return Path(str(self.config.hydra.sweep.dir)).resolve()
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """One process at a time: another one would take open trials for those of a killed sweep."""
+        from nurture_rl.logs.alone import alone
+
+        def waits() -> None:
+            print("another process is at this search, waiting for it", file=sys.stderr, flush=True)
+
+        self._folder().mkdir(parents=True, exist_ok=True)
+        return alone(self._folder() / ".search.lock", waits)
+
+    def _known(self) -> str:
+        """Names all that the runs depend on, with what is searched left as it is."""
+        from nurture_envs.errors import NurtureError
+        from nurture_rl.cli.loading import load
+        from nurture_rl.cli.verbs import VERBS
         from nurture_rl.workflow.stages import code_hash
 
+        config = deepcopy(self.config)
+        assert config is not None
+        verb = VERBS[str(config.hydra.job.name)]
+        with read_write(config), open_dict(config):
+            del config["hydra"]
+        try:
+            return str(load(verb.keyed)(config, verb.name)) if verb.keyed else code_hash()
+        except (NurtureError, OmegaConfBaseException):  # it cannot do without what is searched
+            return code_hash()
+
+    def _opened(self, optuna: Any, words: list[str]) -> Any:
+        from nurture_rl.cli.sweeps import sweep_name
+
         assert self.config is not None
-        sweep = Path(str(self.config.hydra.sweep.dir)).resolve()
-        sweep.mkdir(parents=True, exist_ok=True)
-        name = self._study or sweep_name(str(self.config.hydra.job.name), [*words, code_hash()])
+        name = self._study or sweep_name(str(self.config.hydra.job.name), [*words, self._known()])
         study = optuna.create_study(
-            storage=self._storage or f"sqlite:///{sweep / 'optuna.db'}",
+            storage=self._storage or f"sqlite:///{self._folder() / 'optuna.db'}",
             study_name=name,
             direction="maximize",
             load_if_exists=True,
         )
         # A search that goes on must not draw again what it began with.
         seed = self._seed + len(study.get_trials(deepcopy=False))
-        samplers = {
-            "tpe": lambda: optuna.samplers.TPESampler(seed=seed, constant_liar=self._n_jobs > 1),
-            "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        }
-        if self._sampler not in samplers:
-            known = ", ".join(samplers)
-            raise HydraException(
-                f"hydra.sweeper.sampler: expected one of {known}, got {self._sampler!r}"
-            )
-        study.sampler = samplers[self._sampler]()
+        study.sampler = (
+            optuna.samplers.RandomSampler(seed=seed)
+            if self._sampler == "random"
+            else optuna.samplers.TPESampler(seed=seed, constant_liar=self._n_jobs > 1)
+        )
         return study
 
 
@@ -167,7 +211,18 @@ def _over(optuna: Any, study: Any) -> int:
 
 
 def _distribution(optuna: Any, override: Override) -> Any:
-    """What one setting may be."""
+    """What one setting may be.
+
+    Raises:
+        HydraException: nothing lies between its ends, or they have no logarithm.
+    """
+    try:
+        return _space(optuna, override)
+    except ValueError as error:
+        raise HydraException(f"{override.input_line}: {error}") from error
+
+
+def _space(optuna: Any, override: Override) -> Any:
     value = override.value()
     log = "log" in getattr(value, "tags", ())
     if isinstance(value, IntervalSweep):
@@ -177,9 +232,10 @@ def _distribution(optuna: Any, override: Override) -> Any:
         if isinstance(low, int) and isinstance(high, int):
             return optuna.distributions.IntDistribution(low, high, log=log)
         return optuna.distributions.FloatDistribution(float(low), float(high), log=log)
-    if isinstance(value, RangeSweep) and all(
+    whole = isinstance(value, RangeSweep) and all(
         isinstance(one, int) for one in (value.start, value.stop, value.step)
-    ):
+    )
+    if isinstance(value, RangeSweep) and whole and value.step > 0:
         start, stop, step = value.start, value.stop, value.step
         assert isinstance(start, int)
         assert isinstance(stop, int)

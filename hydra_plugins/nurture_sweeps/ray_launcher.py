@@ -13,6 +13,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -85,7 +86,8 @@ class RayLauncher(Launcher):
         from nurture_rl.cli.sweeps import Place, mark_lost
 
         place = Place(sweep / str(number), number, tuple(overrides))
-        reason = f"its worker was lost: {str(error).splitlines()[0]}"
+        said = str(error).partition("\n")[0] or type(error).__name__
+        reason = f"its worker was lost: {said}"
         mark_lost(str(self._config.hydra.job.name), place, reason)
         lost = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
         lost.return_value = float("nan")
@@ -103,6 +105,7 @@ def _started(init: dict[str, Any]) -> Any:
 
     Raises:
         ImportError: the extra is not installed.
+        HydraException: there is no such cluster.
     """
     try:
         import ray
@@ -116,7 +119,12 @@ def _started(init: dict[str, Any]) -> Any:
             for name, value in _LOCAL.items():
                 os.environ.setdefault(name, value)
             init = {"include_dashboard": False} | init
-        ray.init(**init)
+        try:
+            ray.init(**init)
+        except ConnectionError as error:
+            raise HydraException(
+                f"hydra.launcher.init: expected a Ray cluster, got: {error}"
+            ) from error
     return ray
 
 

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nurture_rl.cli.configs import CONFIGS
 from nurture_rl.cli.jobs import exit_code, job
 from nurture_rl.cli.loading import load
+from nurture_rl.cli.sweep_watch import SweepWatch
 from nurture_rl.cli.sweeps import SWEEPS, Place, run_of_sweep, sweep_name
 from nurture_rl.cli.verbs import REFUSED, Verb
 from nurture_rl.verb_result import OBJECTIVE, VerbResult
@@ -77,6 +78,8 @@ def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
             raise
         print(f"{name}: {error}", file=sys.stderr)
         return REFUSED
+    finally:
+        SweepWatch.ended.set()  # Hydra tells it of sweeps that end well alone
 
 
 def _sets(word: str) -> bool:

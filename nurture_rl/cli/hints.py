@@ -9,7 +9,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -58,6 +58,8 @@ def _wrong(
     """What is wrong with one override, if it is a name."""
     key = str(override.key_or_group)
     if key in options:
+        if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+            return None
         sweep = override.is_sweep_override()
         chosen = list(override.sweep_string_iterator()) if sweep else [override.value()]
         unknown = [one for one in chosen if isinstance(one, str) and one not in options[key]]

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from nurture_rl.cli.jobs import note_ending
-from nurture_rl.cli.sweeps import RUN, RunRecord, RunStatus, read_runs
+from nurture_rl.cli.sweeps import RUN, RunRecord, RunStatus, read_run, read_runs
 
 _EVERY = 10.0  # seconds between two looks at what is done
 _SHOWN = 10  # runs without a number that are told one by one
@@ -27,8 +28,9 @@ _SHOWN = 10  # runs without a number that are told one by one
 class SweepWatch(Callback):
     """Says every few seconds how far a sweep is, and shows its runs at the end."""
 
+    ended = threading.Event()  # of the one sweep of this process, also where it breaks off
+
     def __init__(self) -> None:
-        self._ended = threading.Event()
         self._teller: threading.Thread | None = None
 
     def __reduce__(self) -> tuple[type[SweepWatch], tuple[()]]:
@@ -37,7 +39,7 @@ class SweepWatch(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Begin to watch."""
-        self._ended.clear()
+        self.ended.clear()
         given = (config.hydra.job.name, Path(config.hydra.sweep.dir), runs_asked_for(config))
         self._teller = threading.Thread(target=self._tell, args=given, daemon=True)
         self._teller.start()
@@ -47,7 +49,7 @@ class SweepWatch(Callback):
         # Hydra loads this module for every verb, and few draw.
         from nurture_rl.report.sweep_page import SweptRun, write_sweep_page
 
-        self._ended.set()
+        self.ended.set()
         if self._teller is not None:
             self._teller.join()
         sweep = Path(config.hydra.sweep.dir)
@@ -63,7 +65,7 @@ class SweepWatch(Callback):
 
     def _tell(self, verb: str, sweep: Path, asked: int) -> None:
         began, told = time.time(), ""
-        while not self._ended.wait(_EVERY):
+        while not self.ended.wait(_EVERY):
             line = progress_line(sweep, asked, began)
             if line != told:
                 print(f"{verb}: {line}", file=sys.stderr, flush=True)
@@ -77,7 +79,8 @@ def runs_asked_for(config: DictConfig) -> int:
         return int(sweeper.n_trials)
     words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     words += [str(word) for word in config.hydra.overrides.task]
-    overrides = OverridesParser.create().parse_overrides(words)
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # `glob` asks it
+    overrides = parser.parse_overrides(words)
     return len(BasicSweeper.split_arguments(overrides, None)[0])
 
 
@@ -88,14 +91,17 @@ def progress_line(sweep: Path, asked: int, began: float) -> str:
         sweep: its folder.
         asked: runs in all.
         began: when this start of it began, seconds since 1970; what was done before took none of
-            its time.
+            its time, and what failed before is done again.
     """
-    ends = [path.stat().st_mtime for path in sweep.glob(f"*/{RUN}")]
-    fresh = sum(end >= began for end in ends)
-    line = f"{len(ends)} of {asked} runs are over"
-    if not fresh or len(ends) >= asked:
+    folders = {path.parent: path.stat().st_mtime >= began for path in sweep.glob(f"*/{RUN}")}
+    fresh, over = sum(folders.values()), 0
+    for folder, now in folders.items():
+        before = None if now else read_run(folder)
+        over += now or (before is not None and before.status is not RunStatus.FAILED)
+    line = f"{over} of {asked} runs are over"
+    if not fresh or over >= asked:
         return line
-    left = (time.time() - began) / fresh * (asked - len(ends))
+    left = (time.time() - began) / fresh * (asked - over)
     return f"{line}, about {_duration(left)} left"
 
 

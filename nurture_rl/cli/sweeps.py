@@ -23,6 +23,7 @@ import msgspec
 from nurture_rl.cli.jobs import done
 from nurture_rl.cli.verbs import FAILED, REFUSED
 from nurture_rl.codec import read_record
+from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.verb_result import OBJECTIVE, OBJECTIVE_IS, VerbResult
 
@@ -104,6 +105,8 @@ def run_of_sweep(
         result = done(verb, made)
     except _AlreadyDoneError as already:
         record = replace(already.record, number=place.number, overrides=place.overrides)
+        if record == already.record:  # the time of its file stays: this start did no work for it
+            return _told(record)
     except Exception as error:
         traceback.print_exc()
         broken = VerbResult({"failed": f"{type(error).__name__}: {error}"}, FAILED)
@@ -111,6 +114,10 @@ def run_of_sweep(
     else:
         record = _record(verb, place, result, began, key)
     _write(record, place.folder)
+    return _told(record)
+
+
+def _told(record: RunRecord) -> float:
     return nan if record.objective is None else record.objective
 
 
@@ -137,14 +144,17 @@ def mark_lost(verb: str, place: Place, reason: str) -> None:
 
 
 def read_run(folder: Path) -> RunRecord | None:
-    """The record in a run's folder, or None."""
-    return read_record(folder / RUN, RunRecord) if (folder / RUN).is_file() else None
+    """The record in a run's folder; None where there is none of this version of the package."""
+    try:
+        return read_record(folder / RUN, RunRecord) if (folder / RUN).is_file() else None
+    except LogError:
+        return None
 
 
 def read_runs(sweep: Path) -> list[RunRecord]:
     """Every record of a sweep, by number."""
-    found = [read_record(path, RunRecord) for path in sweep.glob(f"*/{RUN}")]
-    return sorted(found, key=lambda record: record.number)
+    found = [read_run(path.parent) for path in sweep.glob(f"*/{RUN}")]
+    return sorted((one for one in found if one is not None), key=lambda record: record.number)
 
 
 def _record(

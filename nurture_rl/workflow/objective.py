@@ -49,6 +49,10 @@ def objective_of(appraisal: Appraisal, name: str | None = None) -> RunObjective:
             one appraisal hold together, so the best may be picked.
     """
     evaluation = appraisal.evaluation
+    if name is None and not appraisal.candidates:
+        # The judge puts a program forward then.
+        why = "no policy of the run learned to act otherwise than the log or a program does"
+        return RunObjective(appraisal.candidate, None, f"withheld: {why}")
     name, reference = name or appraisal.candidate, evaluation.reference
     if name == reference:
         return RunObjective(name, 0.0, f"{name} is the reference itself")

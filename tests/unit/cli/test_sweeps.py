@@ -9,8 +9,11 @@ from math import isnan
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
 
-from nurture_rl.cli.sweep_watch import progress_line, summary
+from nurture_rl.cli.configs import CONFIGS
+from nurture_rl.cli.sweep_watch import progress_line, runs_asked_for, summary
 from nurture_rl.cli.sweeps import (
     Place,
     RunRecord,
@@ -128,6 +131,36 @@ def test_progress_counts_what_is_over_and_times_what_this_start_did(tmp_path: Pa
     assert line == "3 of 7 runs are over, about 40 s left"
     assert progress_line(tmp_path, 7, now + 60.0) == "3 of 7 runs are over"
     assert progress_line(tmp_path, 3, now - 20.0) == "3 of 3 runs are over"
+
+
+def test_what_was_done_before_takes_none_of_the_time_of_this_start(tmp_path: Path) -> None:
+    run_of_sweep("train", place(tmp_path), finds(1.0), lambda: "k")
+    kept = tmp_path / "0" / "run.json"
+    os.utime(kept, (1000.0, 1000.0))
+    run_of_sweep("train", place(tmp_path), break_off, lambda: "k")
+    assert kept.stat().st_mtime == 1000.0
+
+
+def test_what_failed_before_is_not_over(tmp_path: Path) -> None:
+    for number, work in enumerate((finds(1.0), finds(None), refuse)):
+        run_of_sweep("train", place(tmp_path, number), work, lambda: "k")
+        os.utime(tmp_path / str(number) / "run.json", (1000.0, 1000.0))
+    assert progress_line(tmp_path, 3, 2000.0) == "2 of 3 runs are over"
+    assert progress_line(tmp_path, 3, 500.0) == "3 of 3 runs are over"
+
+
+def test_a_record_of_another_version_is_none(tmp_path: Path) -> None:
+    run_of_sweep("train", place(tmp_path), finds(1.0), lambda: "k")
+    (tmp_path / "0" / "run.json").write_text('{"verb": "train"}', "utf-8")
+    assert read_runs(tmp_path) == []
+    assert run_of_sweep("train", place(tmp_path), finds(2.0), lambda: "k") == 2.0
+
+
+def test_a_sweep_over_options_by_a_pattern_is_counted() -> None:
+    asked = {"sweeper": {}, "overrides": {"task": ["policy=glob(c*)", "seed=0,1"]}}
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        found = runs_asked_for(OmegaConf.create({"hydra": asked}))
+    assert found == 2 * len(list(CONFIGS.glob("policy/c*.yaml"))) > 0
 
 
 def test_the_summary_counts_names_what_has_no_number_and_warns_of_the_best(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from nurture_rl.cli.completion import completed
 from nurture_rl.cli.main import main
 from nurture_rl.cli.plain import parsed
+from nurture_rl.cli.sweep_watch import SweepWatch
 from nurture_rl.errors import ConfigError
 from nurture_rl.serving.server import ServeOptions
 
@@ -35,6 +36,9 @@ def hydra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     root.handlers[:], root.level = handlers, level
 
 
+SEARCH = "train --multirun hydra/sweeper=optuna"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
@@ -48,6 +52,23 @@ def hydra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
             "polcy: no such setting; did you mean 'policy'?",
         ),
         ("train --multirun policy=ppo,pp", "policy=pp: no such option; did you mean 'ppo'?"),
+        (
+            "train --multirun policy=glob(c*) polcy=ppo",
+            "polcy: no such setting; did you mean 'policy'?",
+        ),
+        ("train --multirun hydra/launcher=rai", "Could not find 'hydra/launcher/rai'"),
+        (
+            "train --multirun hydra/launcher=ray +hydra.launcher.init.address=auto",
+            "hydra.launcher.init: expected a Ray cluster, got: Could not find any running Ray",
+        ),
+        (
+            f"{SEARCH} +n=interval(0,1) hydra.sweeper.n_jobs=0",
+            "hydra.sweeper.n_jobs: expected 1 or",
+        ),
+        (f"{SEARCH} +n=interval(0,1) hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials: expected"),
+        (f"{SEARCH} +n=interval(0,1) hydra.sweeper.sampler=x", "expected one of tpe, random, got"),
+        (f"{SEARCH} +n=interval(2,1)", "+n=interval(2,1): "),
+        (f"{SEARCH} +n=tag(log,interval(0,1))", "+n=tag(log,interval(0,1)): "),
         ("pipeline world.membres=3", "world.membres: no such setting; did you mean 'members'?"),
         ("pipeline polices.ppo.fit.draws=3", "no such setting; did you mean 'policies'?"),
         ("pipeline policies.ppo.fit.iteratons=3", "did you mean 'iterations'?"),
@@ -76,6 +97,7 @@ def test_a_wrong_word_is_one_line_and_exit_code_2(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert said in line
     assert "hydra.cc" not in line
+    assert SweepWatch.ended.is_set() or "--multirun" not in words  # nothing is said later on
 
 
 def test_plain_settings_are_read_as_yaml_and_paths_as_they_stand() -> None:

@@ -112,6 +112,9 @@ def test_the_oldest_decisions_make_room() -> None:
         replay.add(passed(float(number)))
     rewards = replay.data.reward[torch.tensor([0, 2, 4])] * 5.0
     assert sorted(rewards.tolist()) == [20.0, 30.0, 40.0]
+    following, legal = replay.data.after(torch.tensor([0, 2, 4]))
+    assert (following[:, 0] * 2.0 + 1.0).tolist() == (rewards / 10.0 + 1.0).tolist()
+    assert torch.equal(legal, (rewards / 10.0)[:, None] != torch.arange(3))
 
 
 def test_decisions_are_drawn_and_what_follows_them_never_is() -> None:

@@ -81,7 +81,9 @@ def require_same_after_a_kill(train: Train, path: Path, killed_after: int) -> No
         train(kept(path, [], killed_after))
     before = path.read_bytes()
     told: Told = []
-    resumed = train(kept(path, told))
+    progress = kept(path, told)
+    assert 0 < len(told) <= killed_after  # from there on, not from the start
+    resumed = train(progress)
     assert path.read_bytes() != before  # it did not begin and end at the checkpoint
     assert told == whole
     assert same(resumed, straight)

@@ -30,6 +30,13 @@ def test_without_a_name_the_judges_candidate_is_meant() -> None:
     assert (found.policy, found.value) == ("ppo", 5.0)
 
 
+def test_a_program_is_not_put_forward_where_nothing_else_was_learned() -> None:
+    found = objective_of(appraisal(candidates=[], candidate="expert"))
+    assert found.value is None
+    assert found.sentence.startswith("withheld: no policy of the run learned to act otherwise")
+    assert objective_of(appraisal(candidates=[]), "expert").value == 0.5  # it was asked for
+
+
 def test_the_reference_earns_nothing_beyond_itself() -> None:
     assert objective_of(appraisal(), "drip").value == 0.0
 
