@@ -48,6 +48,7 @@ def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
         "config": asdict(config),
         "seed": task.seed,
         "held_out": task.held_out,
+        "held": learner.held,
     }
     return workshop.stage(name, inputs, partial(learned, config), learner.learn)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,12 +189,18 @@ def test_learners_of_values_are_told_their_region_and_others_are_not(
         return learn
 
     monkeypatch.setattr(learned_from_log, "training_log", lambda *_: None)
-    for name in ("dqn", "iql"):
-        learner = LEARNERS[name]
+    folders = []
+    dqn, iql = LEARNERS["dqn"], LEARNERS["iql"]
+    for name, learner in (("dqn", dqn), ("iql", iql), ("dqn", replace(dqn, held=False))):
         told_to = Learner(learner.settings, Source.LOG, fitted(name), learner.held)
         monkeypatch.setitem(LEARNERS, name, told_to)
         asked = PolicyConfig(name=name, learner=name, spec=COMPOSED)
         task = Training(asked, wishing_shop(), Path("ingested"), None, 0.5, 0, lambda line: None)
-        learned_policy(Workshop(tmp_path, lambda line: None), task, learner.settings())
-    assert told["iql"] == {}
-    assert (told["dqn"]["region"].max_ratio, told["dqn"]["region"].explore) == (4.0, 0.05)
+        folders.append(
+            learned_policy(Workshop(tmp_path, lambda line: None), task, learner.settings())
+        )
+        if len(folders) == 1:
+            region = told["dqn"]["region"]
+            assert (region.max_ratio, region.explore) == (4.0, 0.05)
+    assert told["iql"] == told["dqn"] == {}  # it learned anew
+    assert folders[0] != folders[2]
