@@ -47,7 +47,10 @@ def _listed(kind: Any) -> Any:
 
 
 def _default(one: Field[Any]) -> Any:
-    value = one.default_factory() if one.default_factory is not MISSING else one.default
-    if value is MISSING:
+    # By type: a field that came from another process has a copy of the mark.
+    nothing = type(MISSING)
+    made = one.default_factory
+    value = one.default if isinstance(made, nothing) else made()
+    if isinstance(value, nothing):
         return NEEDED
     return list(value) if isinstance(value, tuple) else value

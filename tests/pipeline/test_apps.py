@@ -130,7 +130,7 @@ def raw_copy(runs: Path, folder: Path, **columns: object) -> Path:
     "columns, said",
     [
         ({"propensity": None}, "decisions have no propensity"),
-        ({"journey": "hillstrom"}, "2525 with other journey"),
+        ({"journey": "hillstrom"}, " with other journey"),
         ({"catalog": "deadbeef"}, "decisions were refused"),
     ],
 )
