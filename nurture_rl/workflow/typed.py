@@ -49,8 +49,8 @@ def _listed(kind: Any) -> Any:
 def _default(one: Field[Any]) -> Any:
     # By type: a field that came from another process has a copy of the mark.
     nothing = type(MISSING)
-    made = one.default_factory
-    value = one.default if isinstance(made, nothing) else made()
+    made: Any = one.default_factory
+    value: Any = one.default if isinstance(made, nothing) else made()
     if isinstance(value, nothing):
         return NEEDED
     return list(value) if isinstance(value, tuple) else value
