@@ -113,6 +113,9 @@ def run(page: str, words: list[str]) -> int | None:
             return None
     if "data=frame" in words:
         write_log(*LOGS.get(page, LOG))
+    if "hydra/launcher=ray" in words:  # Ray copies classes back into its process, which then ends
+        code = "import sys; from nurture_rl.cli.main import main; sys.exit(main(sys.argv[1:]))"
+        return subprocess.run([sys.executable, "-c", code, *words]).returncode
     return served(words) if words[0] == "serve" else main(words)
 
 
