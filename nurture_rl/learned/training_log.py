@@ -82,10 +82,8 @@ class TrainingLog:
         return TrainingLog(**constant, **parts)
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of each feature, [d] each; 1 where a column is constant."""
-        mean = self.features.mean(axis=0, dtype=np.float64)
-        spread = self.features.std(axis=0, dtype=np.float64)
-        return mean, np.where(spread > 1e-6 * (1.0 + np.abs(mean)), spread, 1.0)
+        """Mean and standard deviation of each feature, see `moments_of`."""
+        return moments_of(self.features)
 
     def _require_logged_legally(self) -> None:
         outside = (self.action < 0) | (self.action >= len(self.catalog))
@@ -121,3 +119,14 @@ class TrainingLog:
             )
         if not 0.0 <= self.discount <= 1.0:
             raise FitError(f"expected a discount in [0, 1], got {self.discount}")
+
+
+def moments_of(features: FeatureArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of each feature, [d] each; 1 where a column is constant.
+
+    Args:
+        features: contexts, [n, d].
+    """
+    mean = features.mean(axis=0, dtype=np.float64)
+    spread = features.std(axis=0, dtype=np.float64)
+    return mean, np.where(spread > 1e-6 * (1.0 + np.abs(mean)), spread, 1.0)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import BoolArray, FeatureArray
-from nurture_rl.rl.masking import legal_only
+from nurture_rl.rl.masking import all_on_best, legal_only
 
 _LEAST = 1e-30  # in place of 0, where nothing is to be shared
 
@@ -45,6 +45,18 @@ def best_inside(scores: Tensor, mask: Tensor, limit: Tensor) -> Tensor:
     spare = limit - table
     share = (left / spare.sum(dim=1, keepdim=True).clamp_min(_LEAST)).clamp_max(1.0)
     return table + share * torch.where(mask, 0.0, spare)
+
+
+def best_released(scores: Tensor, mask: Tensor, limits: Limits | None) -> Tensor:
+    """What ranking actions by scores does once it is released, [n, a].
+
+    Args:
+        scores: [n, a].
+        mask: True where legal, [n, a].
+        limits: of the same decisions; None: there is no trust region, the best legal action is
+            done.
+    """
+    return all_on_best(scores, mask) if limits is None else limits.best(scores, mask)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from nurture_rl.errors import FitError
 from nurture_rl.learned.choice_rules import Greedy
 from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
 from nurture_rl.learned.setting_ranges import LEAST, require_layers, require_settings
-from nurture_rl.learned.training_log import Progress
+from nurture_rl.learned.training_log import Progress, moments_of
 from nurture_rl.policies.composition import Region
 from nurture_rl.rl.dqn import QLearning, in_units, value_network
 from nurture_rl.rl.offline_training import descend, follower, move, require_sound
@@ -159,11 +159,8 @@ def _begun(played: PlayedContacts, horizon: int, size: int) -> ReplayMemory:
     for _ in range(horizon):
         shown.append(played.decision.features)
         passed.append(played.step(_even(played.decision.mask)))
-    contexts = torch.cat(shown).double()
-    mean, spread = contexts.mean(dim=0), contexts.std(dim=0, correction=0)
-    spread = torch.where(spread > 1e-6 * (1.0 + mean.abs()), spread, 1.0)
+    moments = moments_of(torch.cat(shown).cpu().numpy())
     scale = float(torch.cat([one.returns for one in passed]).std(correction=0)) or 1.0
-    moments = (mean.cpu().numpy(), spread.cpu().numpy())
     replay = ReplayMemory(size, passed[0], moments, scale, played.region)
     for one in passed:
         replay.add(one)

@@ -10,12 +10,12 @@ from torch import Tensor
 from nurture_envs.playing import player
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import choose, population_keys, uniforms
+from nurture_rl.learned.scored import REACH
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import FloatArray
-from nurture_rl.rl.best_inside import Limits
+from nurture_rl.rl.best_inside import Limits, best_released
 from nurture_rl.rl.held_actor import anchored
-from nurture_rl.rl.masking import all_on_best
-from nurture_rl.rl.transitions import REACH, Transitions
+from nurture_rl.rl.transitions import Transitions
 
 _EXPLORE_STREAM = 21
 
@@ -63,15 +63,14 @@ class PlayedContacts:
         self._open = nothing.bool()  # a decision waits for its next one
 
     def best(self, scores: Tensor) -> Tensor:
-        """What ranking actions by scores does now once it is released, [n, a].
+        """What ranking actions by scores does now, see `best_released`, [n, a].
 
         Args:
             scores: of every action, [n, a].
         """
-        mask, region = self.decision.mask, self.region
-        if region is None:
-            return all_on_best(scores, mask)
-        return Limits(self.anchor, region.max_ratio, region.explore).best(scores, mask)
+        region = self.region
+        limits = Limits(self.anchor, region.max_ratio, region.explore) if region else None
+        return best_released(scores, self.decision.mask, limits)
 
     def step(self, table: Tensor) -> PlayedDecisions:
         """Play one bin.

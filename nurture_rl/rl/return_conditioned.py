@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from nurture_rl.learned.choice_rules import Boltzmann
-from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.learned.scored import REACH, ScoredPolicy
 from nurture_rl.learned.training_log import Progress, TrainingLog
 from nurture_rl.policies.policy import FloatArray, IntArray
 from nurture_rl.rl.bc import Cloning, clone
 from nurture_rl.rl.offline_training import NetworkConfig
 from nurture_rl.rl.scored_networks import Layers, folded, policy_of, relu_network
-from nurture_rl.rl.transitions import REACH, Transitions
+from nurture_rl.rl.transitions import Transitions
 
 
 @dataclass(frozen=True, slots=True)

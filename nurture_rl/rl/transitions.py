@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 
 from nurture_rl.errors import FitError
+from nurture_rl.learned.scored import REACH
 from nurture_rl.learned.training_log import TrainingLog
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import FloatArray
-from nurture_rl.rl.best_inside import Limits
-from nurture_rl.rl.masking import all_on_best
-
-REACH = 10.0  # standard deviations; an outlier saturates instead of steering the network
+from nurture_rl.rl.best_inside import Limits, best_released
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,19 +96,15 @@ class Transitions:
         return self.features[following], self.mask[following]
 
     def best_after(self, rows: Tensor, scores: Tensor) -> Tensor:
-        """What ranking actions by scores does at the next decision once it is released, [r, a].
-
-        Without limits that is the best legal action; see `Limits.best`.
+        """What ranking actions by scores does at the next decision, see `best_released`, [r, a].
 
         Args:
             rows: [r].
             scores: of every action at the next decision, [r, a].
         """
         following = self._following(rows)
-        legal = self.mask[following]
-        if self.limits is not None:
-            return self.limits.take(following).best(scores, legal)
-        return all_on_best(scores, legal)
+        limits = None if self.limits is None else self.limits.take(following)
+        return best_released(scores, self.mask[following], limits)
 
     def _following(self, rows: Tensor) -> Tensor:
         return (rows + 1).clamp(max=len(self) - 1)
