@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.learn import load_core, load_policy
-from nurture_rl.workflow.learners import LEARNERS
+from nurture_rl.workflow.learners import LEARNERS, plays_in_world
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release_region import LEARNED_PART, region_of
 from nurture_rl.workflow.settings_schema import register_schemas
@@ -121,7 +120,7 @@ class Bench:
 
 def sees_region(learner: str) -> bool:
     """Whether a learner is told in training of the trust region it is released in."""
-    return "region" in inspect.signature(LEARNERS[learner].learn).parameters
+    return plays_in_world(learner) or LEARNERS[learner].held
 
 
 def data_region(data: str, runs: Path) -> tuple[Journey, Region]:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
+from nurture_rl.appraisal.appraise import appraise
 from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.appraisal.kpis import KpiQuestion
+from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.risk.harm_limits import Limit
 from nurture_rl.appraisal.risk_profile import LogAnnotations, StillRunning
 from nurture_rl.decisions import Decisions
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.policies.policy import FloatArray, Policy
-from nurture_rl.workflow.bar import Field, field_of
+from nurture_rl.workflow.bar import Field, bar_of, field_of
 from nurture_rl.workflow.held_out import held_out_log, held_out_rows, running_log
 from nurture_rl.workflow.ope_log import Labels, few_levels
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
 
 HARMS = {"unsubscribe": "unsubscribes", "complaint": "complaints", "hard_bounce": "hard bounces"}
 _COMPARED = 20_000  # decisions in which policies are looked at for being one and the same
@@ -86,6 +91,29 @@ def field_on(
         tables[LOGGED] = held.log.logged_probabilities[:_COMPARED]
     programs = [name for name in policies if name not in learned]
     return field_of(learned, [reference, *programs], tables)
+
+
+def appraised_by_log(
+    held: HeldOut, policies: Mapping[str, Policy], field: Field, run: Settings
+) -> Appraisal:
+    """What the held-out contacts say of policies, as the settings of a run ask it.
+
+    Args:
+        held: the decisions.
+        policies: all of the run, by name.
+        field: who may be put forward among them.
+        run: reference, rules, margin, level, estimators and the seed of the folds.
+    """
+    asked = run.run.release
+    config = replace(
+        run.evaluation,
+        level=asked.level,
+        candidates=field.candidates,
+        rules=bar_of(asked.rules, dict.fromkeys(policies)).name,
+        margin=asked.margin,
+    )
+    rng = np.random.default_rng(run.run.seeds.evaluation)
+    return appraise(held.log, policies, asked.reference, rng, config, held.beside)
 
 
 def _kpis(journey: Journey, amounts: FloatArray) -> tuple[KpiQuestion, ...]:

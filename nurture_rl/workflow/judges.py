@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,13 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
-from nurture_rl.appraisal.appraise import appraise
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.decisions import Decisions, load_decisions
 from nurture_rl.policies.policy import Policy
 from nurture_rl.simulator.world_files import load_learned_world
 from nurture_rl.workflow.bar import Bar, bar_of
-from nurture_rl.workflow.journey_log import field_on, held_out
+from nurture_rl.workflow.journey_log import appraised_by_log, field_on, held_out
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.simulated import WorldJudge, judged, staged
 
@@ -141,15 +140,7 @@ def judgements(
         truth_seeds, contacts = [_TRUTH_SEED], played.truth_contacts
         in_truth = staged(worlds.truth, policies, run, truth_seeds, contacts, crew)
     say("  off-policy evaluation on the held-out contacts")
-    config = replace(
-        run.evaluation,
-        level=asked.level,
-        candidates=field.candidates,
-        rules=bar_of(asked.rules, dict.fromkeys(policies)).name,
-        margin=asked.margin,
-    )
-    rng = np.random.default_rng(run.run.seeds.evaluation)
-    appraisal = appraise(held.log, policies, asked.reference, rng, config, held.beside)
+    appraisal = appraised_by_log(held, policies, field, run)
     say("  every policy in every member of the learned world")
     stage = in_members()
     worth = stage.worth()

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nurture_envs.errors import NurtureError
 from nurture_envs.journey import Journey
-from nurture_rl.appraisal.appraise import appraise
 from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.appraisal.record import REFUSE, Appraisal
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.decisions import load_decisions
-from nurture_rl.workflow.bar import bar_of
-from nurture_rl.workflow.journey_log import field_on, held_out
+from nurture_rl.workflow.journey_log import appraised_by_log, field_on, held_out
 from nurture_rl.workflow.learn import load_policy
 
 if TYPE_CHECKING:
@@ -129,22 +125,13 @@ def log_objective(
 def _judge(
     journey: Journey, run: Settings, ingested: Path, policies: Mapping[str, Path], out: Path
 ) -> None:
-    asked, policy = run.run.release, run.run.policy
-    name = None if policy is None else policy.name
+    name = None if run.run.policy is None else run.run.policy.name
     loaded = {one: load_policy(folder, journey) for one, folder in policies.items()}
     learned = [one for one in policies if run.run.policies[one].learner != "none"]
-    rng = np.random.default_rng(run.run.seeds.evaluation)
     try:
         held = held_out(load_decisions(ingested, journey, run.run.data.held_out), journey)
-        config = replace(
-            run.evaluation,
-            level=asked.level,
-            candidates=field_on(held, loaded, learned, asked.reference).candidates,
-            rules=bar_of(asked.rules, dict.fromkeys(policies)).name,
-            margin=asked.margin,
-        )
-        appraisal = appraise(held.log, loaded, asked.reference, rng, config, held.beside)
-        found = objective_of(appraisal, name)
+        field = field_on(held, loaded, learned, run.run.release.reference)
+        found = objective_of(appraised_by_log(held, loaded, field, run), name)
     except NurtureError as error:  # the log cannot be judged; what was trained on it stays
         found = RunObjective(name or "", None, f"withheld: {error}")
     write_record(found, out / _FILE)
