@@ -149,10 +149,14 @@ def _run(
     own = context.config_loader.load_sweep_config(config, overrides)
     with open_dict(own):
         own.hydra.job.id, own.hydra.job.num = f"ray_{number}", number
-    return run_job(
+    result = run_job(
         hydra_context=context,
         task_function=function,
         config=own,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
+    # The configuration stays here: with it Ray would copy the classes of its settings over those of
+    # the caller.
+    result.cfg = result.hydra_cfg = None
+    return result

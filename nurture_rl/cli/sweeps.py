@@ -91,33 +91,28 @@ def run_of_sweep(
     """
     began = _Clock(time.monotonic(), time.process_time())
     key: str | None = None
+    already: RunRecord | None = None
 
     def made() -> VerbResult:
-        nonlocal key
+        nonlocal key, already
         key = None if keyed is None else keyed()
         kept = read_run(place.folder)
         if kept is None or key is None or kept.key != key or kept.status is RunStatus.FAILED:
             return work()
         print(f"{verb}: run {place.number} is {kept.status} already", file=sys.stderr, flush=True)
-        raise _AlreadyDoneError(kept)
+        already = kept
+        return VerbResult(kept.made, kept.exit_code)
 
     try:
         result = done(verb, made)
-    except _AlreadyDoneError as already:
-        record = replace(already.record, number=place.number, overrides=place.overrides)
-        if record == already.record:  # the time of its file stays: this start did no work for it
-            return _told(record)
     except Exception as error:
         traceback.print_exc()
-        broken = VerbResult({"failed": f"{type(error).__name__}: {error}"}, FAILED)
-        record = _record(verb, place, broken, began, None)
-    else:
-        record = _record(verb, place, result, began, key)
-    _write(record, place.folder)
-    return _told(record)
-
-
-def _told(record: RunRecord) -> float:
+        result = VerbResult({"failed": f"{type(error).__name__}: {error}"}, FAILED)
+    record = _record(verb, place, result, began, key)
+    if already is not None:
+        record = replace(already, number=place.number, overrides=place.overrides)
+    if record != already:  # else the time of its file stays: this start did no work for it
+        _write(record, place.folder)
     return nan if record.objective is None else record.objective
 
 
@@ -127,14 +122,6 @@ class _Clock:
 
     wall: float
     processor: float
-
-
-class _AlreadyDoneError(Exception):
-    """The run is finished."""
-
-    def __init__(self, record: RunRecord) -> None:
-        super().__init__()
-        self.record = record
 
 
 def mark_lost(verb: str, place: Place, reason: str) -> None:

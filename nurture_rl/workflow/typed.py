@@ -47,10 +47,7 @@ def _listed(kind: Any) -> Any:
 
 
 def _default(one: Field[Any]) -> Any:
-    # By type: a field that came from another process has a copy of the mark.
-    nothing = type(MISSING)
-    made: Any = one.default_factory
-    value: Any = one.default if isinstance(made, nothing) else made()
-    if isinstance(value, nothing):
+    value = one.default_factory() if one.default_factory is not MISSING else one.default
+    if value is MISSING:
         return NEEDED
     return list(value) if isinstance(value, tuple) else value

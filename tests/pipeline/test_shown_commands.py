@@ -94,6 +94,7 @@ def words_of(line: str) -> list[str]:
     """The words of a line, with what the page leaves to its reader and the smaller settings."""
     name, *words = shlex.split(line)[1:]
     words = [part for word in words for part in FILLED.get(word, [word])]
+    words = [re.sub("n_trials=.*", "n_trials=2", word) for word in words]
     if name in VERBS and VERBS[name].composed and "data=frame" not in words:
         words += [word for word in SMALL if word not in words]
         anew = any(word.startswith(("data=", "release.", "+policy=logging")) for word in words)
@@ -113,9 +114,6 @@ def run(page: str, words: list[str]) -> int | None:
             return None
     if "data=frame" in words:
         write_log(*LOGS.get(page, LOG))
-    if "hydra/launcher=ray" in words:  # Ray copies classes back into its process, which then ends
-        code = "import sys; from nurture_rl.cli.main import main; sys.exit(main(sys.argv[1:]))"
-        return subprocess.run([sys.executable, "-c", code, *words]).returncode
     return served(words) if words[0] == "serve" else main(words)
 
 
