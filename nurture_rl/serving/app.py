@@ -20,6 +20,7 @@ from nurture_rl.serving import wire
 from nurture_rl.serving.decide import FAIL_CLOSED
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.ledger import Settled
+from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
 from nurture_rl.serving.records import Answer, Decision, Quarantined, Refusal
@@ -51,6 +52,7 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
     """
     description = _encode(document())
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
+    together = MicroBatches(lambda asks, now_us: service.decide(asks, now_us))
     small = Lane("small", _SMALL_THREADS, limits.small_requests)
     bulk = Lane("bulk", _BULK_THREADS, limits.bulk_requests)
 
@@ -67,7 +69,7 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
 
     @post("/v1/decisions", status_code=200)
     async def decisions(request: Request[Any, Any, Any]) -> Body:
-        return await answered(request, _decide)
+        return await answered(request, lambda service, body: _decide(service, body, together))
 
     @post("/v1/events", status_code=200)
     async def events(request: Request[Any, Any, Any]) -> Body:
@@ -93,7 +95,7 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
     )
 
 
-def _decide(service: Service, body: bytes) -> Steps:
+def _decide(service: Service, body: bytes, together: MicroBatches) -> Steps:
     request = _decisions_in.decode(body)
     now_us = None
     if request.now is not None:
@@ -108,12 +110,12 @@ def _decide(service: Service, body: bytes) -> Steps:
         for start in range(0, len(asks), _STEP_ROWS):
             if start:
                 yield None
-            answers += _part(service, asks[start : start + _STEP_ROWS], now_us, first=not start)
+            answers += _part(together, asks[start : start + _STEP_ROWS], now_us, first=not start)
         answered = _answered(service, request, answers)
         for _ in range(_LOOKS):
             if not (old := _out_of_date(answers, news())):
                 break
-            _ask_again(service, answers, old, now_us)
+            _ask_again(together, answers, old, now_us)
             answered = _answered(service, request, answers)
     yield answered
 
@@ -136,22 +138,22 @@ def _out_of_date(answers: Sequence[Answer], told: set[str]) -> list[int]:
 
 
 def _ask_again(
-    service: Service, answers: list[Answer], old: Sequence[int], now_us: int | None
+    together: MicroBatches, answers: list[Answer], old: Sequence[int], now_us: int | None
 ) -> None:
     for start in range(0, len(old), _STEP_ROWS):
         part = old[start : start + _STEP_ROWS]
         decided = [answer for i in part if isinstance(answer := answers[i], Decision)]
         asks = [Ask(decision.contact_id, decision.decision_id) for decision in decided]
-        for i, answer in zip(part, _part(service, asks, now_us, first=False), strict=True):
+        for i, answer in zip(part, _part(together, asks, now_us, first=False), strict=True):
             answers[i] = answer
 
 
 def _part(
-    service: Service, asks: Sequence[Ask], now_us: int | None, first: bool
+    together: MicroBatches, asks: Sequence[Ask], now_us: int | None, first: bool
 ) -> Sequence[Answer]:
     """The answers of one step. Decisions of earlier steps stand; a later step can only refuse."""
     try:
-        return service.decide(asks, now_us)
+        return together.decide(asks, now_us)
     except sqlite3.Error as error:
         if first:
             raise
