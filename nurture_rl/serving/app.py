@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 from uuid import uuid4
@@ -40,9 +40,10 @@ _events_in = msgspec.json.Decoder(wire.EventsIn, strict=True)
 _contacts_in = msgspec.json.Decoder(wire.ContactsIn, strict=True)
 
 Body = Response[bytes]
-
-
 Steps = Iterator[Body | None]
+Asked = tuple[Sequence[Ask], int | None]  # at a moment; None: the clock's
+Deciding = Generator[Asked, Sequence[Answer], Body]
+Parts = Generator[Asked, Sequence[Answer], Sequence[Answer]]
 
 
 def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
@@ -52,7 +53,9 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
     """
     description = _encode(document())
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
-    together = MicroBatches(lambda asks, now_us: service.decide(asks, now_us))
+    together = MicroBatches(
+        lambda asks, now_us: service.decide(asks, now_us), limits.small_requests
+    )
     small = Lane("small", _SMALL_THREADS, limits.small_requests)
     bulk = Lane("bulk", _BULK_THREADS, limits.bulk_requests)
 
@@ -69,7 +72,10 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
 
     @post("/v1/decisions", status_code=200)
     async def decisions(request: Request[Any, Any, Any]) -> Body:
-        return await answered(request, lambda service, body: _decide(service, body, together))
+        async with bodies.read(request.stream()) as body:
+            if len(body) > limits.bulk_bytes:
+                return await bulk.run(_decide_alone(service, body))
+            return await together.run(_decide(service, body))
 
     @post("/v1/events", status_code=200)
     async def events(request: Request[Any, Any, Any]) -> Body:
@@ -95,7 +101,8 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
     )
 
 
-def _decide(service: Service, body: bytes, together: MicroBatches) -> Steps:
+def _decide(service: Service, body: bytes) -> Deciding:
+    """Ask for decisions until the answer to a request is up to date."""
     request = _decisions_in.decode(body)
     now_us = None
     if request.now is not None:
@@ -108,16 +115,32 @@ def _decide(service: Service, body: bytes, together: MicroBatches) -> Steps:
     asks, answers = wire.asks_of(request), list[Answer]()
     with service.watched() as news:
         for start in range(0, len(asks), _STEP_ROWS):
-            if start:
-                yield None
-            answers += _part(together, asks[start : start + _STEP_ROWS], now_us, first=not start)
+            part = asks[start : start + _STEP_ROWS]
+            answers += yield from _part(part, now_us, first=not start)
         answered = _answered(service, request, answers)
         for _ in range(_LOOKS):
             if not (old := _out_of_date(answers, news())):
                 break
-            _ask_again(together, answers, old, now_us)
+            yield from _ask_again(answers, old, now_us)
             answered = _answered(service, request, answers)
-    yield answered
+    return answered
+
+
+def _decide_alone(service: Service, body: bytes) -> Steps:
+    """Decide part after part; between two of them others have their turn."""
+    deciding = _decide(service, body)
+    try:
+        asks, now_us = next(deciding)
+        while True:
+            try:
+                answers = service.decide(asks, now_us)
+            except Exception as error:
+                asks, now_us = deciding.throw(error)
+            else:
+                asks, now_us = deciding.send(answers)
+            yield None
+    except StopIteration as end:
+        yield end.value
 
 
 def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Answer]) -> Body:
@@ -137,23 +160,21 @@ def _out_of_date(answers: Sequence[Answer], told: set[str]) -> list[int]:
     ]
 
 
-def _ask_again(
-    together: MicroBatches, answers: list[Answer], old: Sequence[int], now_us: int | None
-) -> None:
+def _ask_again(answers: list[Answer], old: Sequence[int], now_us: int | None) -> Parts:
     for start in range(0, len(old), _STEP_ROWS):
         part = old[start : start + _STEP_ROWS]
         decided = [answer for i in part if isinstance(answer := answers[i], Decision)]
         asks = [Ask(decision.contact_id, decision.decision_id) for decision in decided]
-        for i, answer in zip(part, _part(together, asks, now_us, first=False), strict=True):
+        found = yield from _part(asks, now_us, first=False)
+        for i, answer in zip(part, found, strict=True):
             answers[i] = answer
+    return answers
 
 
-def _part(
-    together: MicroBatches, asks: Sequence[Ask], now_us: int | None, first: bool
-) -> Sequence[Answer]:
+def _part(asks: Sequence[Ask], now_us: int | None, first: bool) -> Parts:
     """The answers of one step. Decisions of earlier steps stand; a later step can only refuse."""
     try:
-        return together.decide(asks, now_us)
+        return (yield asks, now_us)
     except sqlite3.Error as error:
         if first:
             raise

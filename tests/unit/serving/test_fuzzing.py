@@ -67,7 +67,8 @@ def test_a_server_that_breaks_the_promise_is_caught_and_the_story_made_short(
     def fresh() -> InProcess:
         return broken(bundles, tmp_path / f"again-{next(stores)}.db")
 
-    story = smallest(played, breach, fresh, mail_only=True)
+    with known_luck(0):
+        story = smallest(played, breach, fresh, mail_only=True)
     assert len(story) <= 6
     assert breach.person in {person for step in story for person in step.people}
 

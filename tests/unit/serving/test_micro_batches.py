@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,11 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.records import Answer, Decision, Refusal
 from nurture_rl.serving.service import Ask
+from nurture_rl.serving.traffic import Busy
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, service
 
 _HOUR = 3_600_000_000
+Request = tuple[list[Ask], int | None]
 
 
 class Gate:
@@ -23,47 +25,45 @@ class Gate:
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
-        self.inside, self.go = threading.Event(), threading.Event()
+        self.go = threading.Event()
 
     def __call__(self, asks: Sequence[Ask], now_us: int | None) -> list[Answer]:
-        first = not self.calls
         self.calls.append([ask.contact_id for ask in asks])
-        if first:
-            self.inside.set()
+        if len(self.calls) == 1:
             assert self.go.wait(10.0)
         if any(ask.contact_id == "broken" for ask in asks):
             raise ValueError("broken")
         return [Refusal(ask.contact_id, "told", str(now_us)) for ask in asks]
 
 
-def _after_one(requests: Sequence[tuple[list[Ask], int | None]]) -> tuple[Gate, list[object]]:
+def _once(
+    asks: list[Ask], now_us: int | None
+) -> Generator[tuple[Sequence[Ask], int | None], Sequence[Answer], Sequence[Answer]]:
+    return (yield asks, now_us)
+
+
+def _names(
+    asks: list[Ask], now_us: int | None
+) -> Generator[tuple[Sequence[Ask], int | None], Sequence[Answer], object]:
+    try:
+        return [answer.contact_id for answer in (yield asks, now_us)]
+    except ValueError as error:
+        return str(error)
+
+
+def _after_one(requests: Sequence[Request]) -> tuple[Gate, list[object]]:
     """The calls and answers of requests that all came while the first one was decided."""
     gate = Gate()
-    together = MicroBatches(gate)
 
-    def asked(asks: list[Ask], now_us: int | None) -> object:
-        try:
-            return [answer.contact_id for answer in together.decide(asks, now_us)]
-        except ValueError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(1 + len(requests)) as pool:
-        first = pool.submit(asked, [Ask("first")], None)
-        assert gate.inside.wait(10.0)
-        others = []
-        for number, (asks, now_us) in enumerate(requests, 1):
-            others.append(pool.submit(asked, asks, now_us))
-            _until(together, number)
+    async def all_of_them() -> list[object]:
+        together = MicroBatches(gate, 100)
+        asked = [together.run(_names(*one)) for one in [([Ask("first")], None), *requests]]
+        waiting = [asyncio.create_task(one) for one in asked]
+        await asyncio.sleep(0)  # each has asked
         gate.go.set()
-        return gate, [first.result(10.0), *(other.result(10.0) for other in others)]
+        return list(await asyncio.gather(*waiting))
 
-
-def _until(together: MicroBatches, waiting: int) -> None:
-    for _ in range(2000):
-        if len(together._waiting) == waiting:
-            return
-        threading.Event().wait(0.005)
-    raise AssertionError(f"{waiting} requests did not come to wait within ten seconds")
+    return gate, asyncio.run(all_of_them())
 
 
 def test_who_waits_is_decided_in_one_call_and_gets_its_own_answers() -> None:
@@ -73,8 +73,8 @@ def test_who_waits_is_decided_in_one_call_and_gets_its_own_answers() -> None:
 
 
 def test_a_contact_or_a_decision_stands_in_a_batch_once_and_keeps_its_order() -> None:
-    requests = [([Ask("a")], None), ([Ask("A"), Ask("b")], None), ([Ask("b")], None)]
-    requests += [([Ask("c", "r")], None), ([Ask("d", "r")], None)]
+    requests: list[Request] = [([Ask("a")], None), ([Ask("A"), Ask("b")], None)]
+    requests += [([Ask("b")], None), ([Ask("c", "r")], None), ([Ask("d", "r")], None)]
     gate, answers = _after_one(requests)
     # "b" alone might go with the first "a", but it came after the request that names "b" too.
     assert gate.calls == [["first"], ["a", "c"], ["A", "b", "d"], ["b"]]
@@ -92,18 +92,43 @@ def test_an_error_reaches_the_request_that_made_it_alone() -> None:
     assert gate.calls[1:] == [["a", "broken", "b"], ["a"], ["broken"], ["b"]]
 
 
-def test_a_batch_ends_at_its_size() -> None:
-    some = [([Ask(f"{part}-{i}") for i in range(30)], None) for part in range(3)]
-    gate, _ = _after_one([*some, ([Ask(f"big-{i}") for i in range(4)], None)])
-    assert [len(call) for call in gate.calls] == [1, 64, 30]
+def test_a_batch_ends_at_its_size_unless_one_request_is_larger() -> None:
+    some: list[Request] = [([Ask(f"{part}-{i}") for i in range(30)], None) for part in range(3)]
+    gate, _ = _after_one([*some, ([Ask(f"big-{i}") for i in range(70)], None)])
+    assert [len(call) for call in gate.calls] == [1, 60, 30, 70]
 
 
-def test_one_that_asks_for_many_does_not_wait_for_a_batch() -> None:
+def test_beyond_what_it_takes_on_it_is_busy_and_then_takes_on_again() -> None:
     gate = Gate()
-    gate.go.set()
-    answers = MicroBatches(gate).decide([Ask(f"c{i}") for i in range(65)])
-    assert [len(call) for call in gate.calls] == [65]
-    assert len(answers) == 65
+
+    async def crowded() -> None:
+        together = MicroBatches(gate, 1)
+        first = asyncio.create_task(together.run(_names([Ask("first")], None)))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await together.run(_names([Ask("second")], None))
+        gate.go.set()
+        assert await first == ["first"]
+        assert await together.run(_names([Ask("third")], None)) == ["third"]
+
+    asyncio.run(crowded())
+
+
+def test_a_client_that_goes_away_harms_nobody() -> None:
+    gate = Gate()
+
+    async def left() -> list[object]:
+        together = MicroBatches(gate, 100)
+        names = ("first", "gone", "stays")
+        waiting = [asyncio.create_task(together.run(_names([Ask(n)], None))) for n in names]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        gate.go.set()
+        return list(await asyncio.gather(*waiting, return_exceptions=True))
+
+    first, gone, stays = asyncio.run(left())
+    assert (first, stays) == (["first"], ["stays"])
+    assert isinstance(gone, asyncio.CancelledError)
 
 
 @pytest.mark.parametrize("rows", [1, 7])
@@ -111,21 +136,28 @@ def test_a_decision_does_not_depend_on_its_company(
     bundle: Bundle, tmp_path: Path, rows: int
 ) -> None:
     names = [f"c{i}" for i in range(42)]
+    asks = [Ask(name, f"d-{name}") for name in names]
+    parts = [asks[i : i + rows] for i in range(0, len(asks), rows)]
+    calls = []
 
     def decided(path: Path, together: bool) -> dict[str, Decision]:
         served = service(bundle, path, Clock(MIDNIGHT + 8 * _HOUR))
         served.put_contacts([contact(name) for name in names])
-        asks = [Ask(name, f"d-{name}") for name in names]
-        parts = [asks[i : i + rows] for i in range(0, len(asks), rows)]
-        if together:
-            batches = MicroBatches(served.decide)
-            with ThreadPoolExecutor(16) as pool:
-                answers = [one for part in pool.map(batches.decide, parts) for one in part]
-        else:
-            answers = [one for part in parts for one in served.decide(part)]
+
+        def decide(some: Sequence[Ask], now_us: int | None) -> Sequence[Answer]:
+            calls.append(len(some))
+            return served.decide(some, now_us)
+
+        async def at_once() -> list[Sequence[Answer]]:
+            batches = MicroBatches(decide, 100)
+            return list(await asyncio.gather(*(batches.run(_once(part, None)) for part in parts)))
+
+        found = asyncio.run(at_once()) if together else [served.decide(part) for part in parts]
+        answers = [one for part in found for one in part]
         assert all(isinstance(one, Decision) for one in answers)
         return {one.contact_id: one for one in answers if isinstance(one, Decision)}
 
     alone = decided(tmp_path / "alone.db", together=False)
     assert decided(tmp_path / "together.db", together=True) == alone
+    assert calls == [rows, 42 - rows]
     assert {one.action for one in alone.values()} != {"pause:1"}
