@@ -147,6 +147,15 @@ class SlowCadence:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenConversation:
+    """A conversation that a signal opens, and that lasts until another one closes it."""
+
+    signal: str
+    until: tuple[str, ...]  # signals that close it when they happen later
+    bins: int | None  # longest time after the opening; None: no end of its own
+
+
+@dataclass(frozen=True, slots=True)
 class GuardrailSettings:
     """The hard limits of a journey; off where a field is empty."""
 
@@ -156,11 +165,18 @@ class GuardrailSettings:
     quiet_hours: tuple[int, int] | None  # local hours [from, to), may wrap midnight
     unknown_zone_slack: tuple[int, int]  # hours by which an unknown zone may be off
     conversation: tuple[tuple[str, int], ...]  # (signal, bins it keeps mail paused)
+    conversation_until: tuple[OpenConversation, ...]
     opt_out: tuple[str, ...]  # signals after which no mail is sent
     hard_bounce: tuple[str, ...]
     escalation_needs: tuple[str, ...]  # a signal of intent before sales is called; empty: none
     availability: bool  # contacts are sometimes out of reach, the log says when
     slow: SlowCadence | None = None
+
+    @property
+    def talks(self) -> tuple[str, ...]:
+        """Signals that begin a conversation."""
+        lasting = [opened.signal for opened in self.conversation_until]
+        return (*(name for name, _ in self.conversation), *lasting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,8 +113,7 @@ class Simulation:
 
     @cached_property
     def _talks(self) -> list[int]:
-        names = (name for name, _ in self.journey.guardrails.conversation)
-        return [self.journey.channel_index(name) for name in names]
+        return [self.journey.channel_index(name) for name in self.journey.guardrails.talks]
 
     @cached_property
     def _ids(self) -> dict[str, list[int]]:
@@ -242,6 +241,7 @@ class Simulation:
         now_us = self._now_us(state)
         today = torch.floor(now_us / DAY_US)
         lags = state.bins.to(torch.float32) - state.past.last
+        settings = self.journey.guardrails
         return GuardrailFacts(
             consent=state.consent,
             paused=state.bins < state.paused_until,
@@ -251,7 +251,7 @@ class Simulation:
             now_hours=now_us / HOUR_US,
             midnight_hours=today * 24.0,
             today=today.to(torch.int64),
-            **standing(self.journey, lambda names: lags[self.running.last_row(names)]),
+            **standing(settings, lambda names: lags[self.running.last_row(names)]),
         )
 
     def decision(self, state: SimulationState, out: DecisionBuffers | None = None) -> PolicyInput:

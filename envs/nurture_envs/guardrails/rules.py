@@ -13,6 +13,7 @@ from nurture_envs.actions import NOW, ActionCatalog, ActionKind
 from nurture_envs.journey import GuardrailSettings, Journey
 
 Array = Any  # numpy or torch; of the facts also a plain bool that holds for everybody
+Lag = Callable[[tuple[str, ...]], Array]  # time since one of some signals last happened, [n]
 
 _EVER = 500_000  # bins; the lag of what never happened lies beyond it
 _SWAPPED = 8  # columns up to which swaps of neighbours are faster than a sort of each row
@@ -50,7 +51,7 @@ class GuardrailFacts:
     consent: Array  # [n] bool
     opted_out: Array  # [n] bool: unsubscribed or complained
     hard_bounced: Array  # [n] bool
-    conversation: Array  # [n] bool: a salesperson is talking to them
+    conversation: Array  # [n] bool: a salesperson is talking to them, or they wait for an answer
     intent: Array  # [n] bool: has shown what an escalation needs
     paused: Array  # [n] bool: inside a pause chosen before
     available: Array  # [n] bool
@@ -61,28 +62,30 @@ class GuardrailFacts:
     now_hours: Array  # [n] f64: the moment of the decision
     midnight_hours: Array  # [n] f64: local midnight before it, same scale
     today: Array  # [n] i64: local day, days since 1970
+    slowed: Array = False  # [n] bool: inside a slower cadence chosen before
     # [n, 24] f64: hours by which clocks are set forward between now and each hour of today; None:
     # they are not
     set_forward: Array = None
     # Of each limited offer of the catalogue, [n, o]: who its conditions fit (None: nobody), and how
     # many sends of it are left to all contacts together (None: enough)
-    slowed: Array = False  # [n] bool: inside a slower cadence chosen before
     eligible: Array = None
     left: Array = None
 
 
-def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[str, Array]:
+def standing(settings: GuardrailSettings, lag: Lag, since: Lag | None = None) -> dict[str, Array]:
     """The facts that follow from which signals happened when.
 
     Args:
-        journey: names the signals.
+        settings: name the signals.
         lag: bins since one of some signals last happened, [n]; the current bin counts.
+        since: the same in any finer unit of time, to tell which of two signals came first in a bin;
+            None: `lag` has to do, and of what happened in one bin nothing came first.
 
     Returns:
         `opted_out`, `hard_bounced`, `conversation` and `intent`, each [n] bool; a plain bool where
         the journey names no such signal. `slowed` where the journey has a slower cadence.
     """
-    settings = journey.guardrails
+    since = since or lag
 
     def ever(names: tuple[str, ...], nobody: bool = False) -> Array:
         return lag(names) <= _EVER if names else nobody
@@ -90,6 +93,11 @@ def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[
     conversation: Array = False
     for name, bins_back in settings.conversation:
         conversation = conversation | (lag((name,)) <= bins_back)
+    for opened in settings.conversation_until:
+        goes_on = lag((opened.signal,)) <= (_EVER if opened.bins is None else opened.bins)
+        if opened.until:
+            goes_on = goes_on & (since((opened.signal,)) <= since(opened.until))
+        conversation = conversation | goes_on
     facts = {
         "opted_out": ever(settings.opt_out),
         "hard_bounced": ever(settings.hard_bounce),
@@ -101,16 +109,16 @@ def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[
     return facts
 
 
-def lags_of(journey: Journey, last: Array, bins: Array) -> Callable[[tuple[str, ...]], Array]:
-    """Bins since one of some signals last happened, from the last bin of each channel.
+def lags_of(journey: Journey, last: Array, now: Array) -> Lag:
+    """Time since one of some signals last happened, from the last time of each channel.
 
     Args:
         journey: names the signals.
-        last: last known bin of each channel, [n, c].
-        bins: current bin, [n].
+        last: last known time of each channel, [n, c], in bins or another whole unit.
+        now: current time, [n], the same unit.
     """
     xp = array_namespace(last)
-    lags = xp.astype(bins, xp.int32)[:, None] - last
+    lags = xp.astype(now, last.dtype)[:, None] - last
 
     def lag(names: tuple[str, ...]) -> Array:
         return xp.min(lags[:, [journey.channel_index(name) for name in names]], axis=1)
@@ -123,7 +131,9 @@ def watched(settings: GuardrailSettings) -> list[tuple[str, ...]]:
     sets = [settings.opt_out, settings.hard_bounce, settings.escalation_needs]
     single = [name for name, _ in settings.conversation]
     single += [settings.slow.signal] if settings.slow is not None else []
-    return [names for names in sets if names] + [(name,) for name in single]
+    single += [opened.signal for opened in settings.conversation_until]
+    sets += [(name,) for name in single] + [one.until for one in settings.conversation_until]
+    return [names for names in sets if names]
 
 
 def legal_actions(

@@ -58,6 +58,14 @@ def spring(**changes: Any) -> Journey:
         },
         "actions": {**TOY["actions"], "slow": {"gap_hours": 50, "bins": 4}},
         "clock": {"period_hours": 24, "slots_hours": [0], "periods": 12},
-        "guardrails": {**TOY["guardrails"], "frequency_caps": CAPS, "min_gap_hours": 20},
+        "guardrails": {
+            **TOY["guardrails"],
+            "frequency_caps": CAPS,
+            "min_gap_hours": 20,
+            "conversation_until": {
+                "warm": ["hot", "clicked"],
+                "bought": {"until": "clicked", "bins": 4},
+            },
+        },
     }
     return toy(**{**deepcopy(given), **changes})

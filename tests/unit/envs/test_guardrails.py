@@ -218,7 +218,9 @@ def last_bins(**happened: int) -> NDArray[np.int32]:
 
 def test_the_past_tells_who_opted_out_bounced_talks_to_sales_or_showed_intent() -> None:
     def held(**happened: int) -> set[str]:
-        found = standing(JOURNEY, lags_of(JOURNEY, last_bins(**happened), np.array([10])))
+        found = standing(
+            JOURNEY.guardrails, lags_of(JOURNEY, last_bins(**happened), np.array([10]))
+        )
         return {name for name, value in found.items() if value[0]}
 
     assert held() == set()
@@ -229,9 +231,44 @@ def test_the_past_tells_who_opted_out_bounced_talks_to_sales_or_showed_intent() 
     assert held(clicked=0) == {"intent"}
 
 
+def test_a_conversation_lasts_until_something_later_closes_it() -> None:
+    journey = toy(
+        guardrails__conversation={},
+        guardrails__conversation_until={
+            "warm": ["hot", "bought"],
+            "clicked": {"until": "bought", "bins": 3},
+        },
+    )
+
+    def talks(**happened: int) -> bool:
+        lag = lags_of(journey, last_bins(**happened), np.array([10]))
+        return bool(standing(journey.guardrails, lag)["conversation"][0])
+
+    assert not talks()
+    assert talks(warm=-400)  # nothing closed it
+    assert not talks(warm=3, hot=4)
+    assert not talks(warm=3, bought=7)
+    assert talks(warm=8, hot=4)  # opened anew
+    assert talks(warm=4, hot=4)  # in doubt, mail waits
+    assert not talks(hot=2)
+    assert talks(clicked=7)
+    assert not talks(clicked=6)  # 3 bins at most
+    assert not talks(clicked=9, bought=10)
+
+
+def test_the_finer_clock_says_which_came_first_in_a_bin() -> None:
+    journey = toy(guardrails__conversation={}, guardrails__conversation_until={"warm": ["hot"]})
+    lag = lags_of(journey, last_bins(warm=4, hot=4), np.array([10]))
+    for warm, hot, open_ in ((97, 98, False), (98, 97, True), (98, 98, True)):
+        since = lags_of(journey, last_bins(warm=warm, hot=hot), np.array([240]))
+        assert standing(journey.guardrails, lag, since)["conversation"][0] == open_
+
+
 def test_without_a_declared_need_everybody_has_shown_intent() -> None:
     journey = toy(guardrails__escalation_needs=[])
-    assert standing(journey, lags_of(journey, last_bins(), np.array([0])))["intent"] is True
+    assert (
+        standing(journey.guardrails, lags_of(journey, last_bins(), np.array([0])))["intent"] is True
+    )
 
 
 N = 64

@@ -24,10 +24,10 @@ N, BINS = 150, 12
 DISCOUNT = {"red": {**TOY["messages"]["red"], "offer": "discount"}, "blue": TOY["messages"]["blue"]}
 
 
-def a_script() -> Script:
+def a_script(warm: float = 0.0) -> Script:
     """Clicks, purchases and the odd end, at random."""
     rng = np.random.default_rng(8)
-    chances = {"clicked": 0.3, "bought": 0.1, "left": 0.02, "hot": 0.1}
+    chances = {"clicked": 0.3, "bought": 0.1, "left": 0.02, "hot": 0.1, "warm": warm}
     return {
         (key, bin_): {name: 1.0 for name, chance in chances.items() if rng.random() < chance}
         for key in range(N)
@@ -43,7 +43,7 @@ def drawn(mask: torch.Tensor, luck: np.random.Generator) -> torch.Tensor:
 
 
 def test_plain_torch_and_compiled_loops_play_the_same() -> None:
-    world = ScriptedWorld(JOURNEY, a_script())
+    world = ScriptedWorld(JOURNEY, a_script(warm=0.1))
     players = [player(Simulation(world, compiled=kind), False, 64) for kind in (False, True)]
     plain, loops = (one.begin(contacts(N)) for one in players)
     luck, taken = np.random.default_rng(1), set()
@@ -60,12 +60,17 @@ def test_plain_torch_and_compiled_loops_play_the_same() -> None:
     assert {"send:coupon", "send:gift_card", "send:voucher", "send:nudge", "slow:4"} <= names
 
 
+def talks(last: dict[str, int], bin_: int) -> bool:
+    """Whether somebody talks to a contact whose signals happened last in these bins."""
+    called, bought, clicked = (last.get(name, -99) for name in ("called", "bought", "clicked"))
+    return bin_ - called <= 1 or (bin_ - bought <= 4 and clicked <= bought)
+
+
 def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
     simulation = scripted(a_script(), JOURNEY)
     state, luck = simulation.begin(contacts(N)), np.random.default_rng(2)
     past: list[dict[str, Any]] = [
-        {"sends": [], "slow": -99, "called": -99, "clicked": False, "left": False, "pause": 0}
-        for _ in range(N)
+        {"sends": [], "slow": -99, "last": {}, "pause": 0} for _ in range(N)
     ]
     column = simulation.spec.column
     for bin_ in range(BINS):
@@ -76,9 +81,10 @@ def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
                 name: float(seen.features[key, column(name)])
                 for name in ("sends_2", "size", "since_click", "weekday=sun")
             }
+            last = was["last"]
             at = Standing(
-                hour, MONDAY + bin_, was["sends"], was["left"], bin_ < was["pause"],
-                bin_ - was["slow"] < 4, bin_ - was["called"] <= 1, was["clicked"], key % 2 == 0,
+                hour, MONDAY + bin_, was["sends"], "left" in last, bin_ < was["pause"],
+                bin_ - was["slow"] < 4, talks(last, bin_), "clicked" in last, key % 2 == 0,
                 features, {},
             )  # fmt: skip
             expected = [may(JOURNEY, action, at) for action in CATALOG.actions]
@@ -91,12 +97,11 @@ def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
                 at_hour = hour + (0 if action.slot < 0 else action.slot)
                 was["sends"].append((at_hour, action.message.channel))
             was["slow"] = bin_ if action.routing == "slow" else was["slow"]
-            was["called"] = bin_ if action.routing == "escalate" else was["called"]
+            was["last"].update({"called": bin_} if action.routing == "escalate" else {})
             if action.routing == "pause" and action.bins > 1:
                 was["pause"] = bin_ + action.bins
             happened = simulation.world.script[key, bin_]  # type: ignore[attr-defined]
-            was["clicked"] = was["clicked"] or "clicked" in happened
-            was["left"] = was["left"] or "left" in happened
+            was["last"].update(dict.fromkeys(happened, bin_))
         state = after.state
 
 

@@ -48,6 +48,7 @@ def standing_of(
     bin_now = _bin(journey, now_us - anchor)
     channels = {message.id: message.channel for message in journey.messages}
     seen: dict[str, int] = {}
+    seen_us: dict[str, int] = {}
     sends: dict[str, tuple[float, str]] = {}
     barred = rails.require_consent and not view.contact.consent
     paused = bin_now < view.episode.paused_until
@@ -63,11 +64,19 @@ def standing_of(
             if _is(event, signal):
                 at = _bin(journey, event.occurred_us - anchor)
                 seen[signal.name] = max(at, seen.get(signal.name, at))
+                latest = seen_us.get(signal.name, event.occurred_us)
+                seen_us[signal.name] = max(event.occurred_us, latest)
     for plan in view.sends:
         channel = channels.get(plan.message_id or "", "")
         sends.setdefault(plan.decision_id, (plan.at_us / HOUR_US, channel))
     barred = barred or any(name in seen for name in (*rails.opt_out, *rails.hard_bounce))
     barred = barred or (rails.availability and not view.available)
+    talking = any(n in seen and bin_now - seen[n] <= back for n, back in rails.conversation)
+    for opened in rails.conversation_until:
+        name = opened.signal
+        if name in seen and (opened.bins is None or bin_now - seen[name] <= opened.bins):
+            closed = any(seen_us.get(end, -1) > seen_us[name] for end in opened.until)
+            talking = talking or not closed
     slow = rails.slow
     return Standing(
         hour=now_us / HOUR_US,
@@ -76,7 +85,7 @@ def standing_of(
         barred=barred,
         paused=paused,
         slowed=slow is not None and bin_now - seen.get(slow.signal, -(10**9)) < slow.bins,
-        talking=any(n in seen and bin_now - seen[n] <= back for n, back in rails.conversation),
+        talking=talking,
         intent=not rails.escalation_needs or any(n in seen for n in rails.escalation_needs),
         zone_known=view.contact.time_zone is not None and view.contact.zone_confidence >= 0.5,
         features=features,

@@ -1,0 +1,76 @@
+"""Reading the guardrails of a journey file."""
+
+from __future__ import annotations
+
+from nurture_envs.fields import Fields, as_mapping, channels_of, hint
+from nurture_envs.journey import FrequencyCap, GuardrailSettings, OpenConversation, SlowCadence
+
+
+def read_guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> GuardrailSettings:
+    """The entry `guardrails`; problems go to `f`.
+
+    Args:
+        f: the entry.
+        known: channels of the journey.
+        slow: its slower cadence, which its actions declare.
+    """
+    quiet = f.whole_numbers("quiet_hours", [])
+    if quiet and not (len(quiet) == 2 and all(0 <= hour <= 24 for hour in quiet)):
+        f.problem("quiet_hours", f"expected [from, to] in hours 0..24, got {quiet}")
+    slack = f.whole_numbers("unknown_zone_slack", [-12, 14])
+    if len(slack) != 2 or slack[0] > 0 or slack[1] < 0:
+        f.problem("unknown_zone_slack", f"expected [hours <= 0, hours >= 0], got {slack}")
+        slack = [-12, 14]
+    settings = GuardrailSettings(
+        require_consent=f.flag("require_consent", True),
+        caps=_caps(f),
+        min_gap_hours=f.number("min_gap_hours", 0.0, low=0.0),
+        quiet_hours=(quiet[0], quiet[1]) if len(quiet) == 2 else None,
+        unknown_zone_slack=(slack[0], slack[1]),
+        conversation=_conversation(f.mapping("conversation", {}), known),
+        conversation_until=_conversations(f.mapping("conversation_until", {}), known),
+        opt_out=channels_of(f, "opt_out", known, default=[]),
+        hard_bounce=channels_of(f, "hard_bounce", known, default=[]),
+        escalation_needs=channels_of(f, "escalation_needs", known, default=[]),
+        availability=f.flag("availability", False),
+        slow=slow,
+    )
+    f.finish()
+    return settings
+
+
+def _caps(f: Fields) -> tuple[FrequencyCap, ...]:
+    caps = []
+    for i, cap in enumerate(f.items("frequency_caps", [])):
+        c = Fields(as_mapping(cap), f.key(f"frequency_caps[{i}]"), f.problems)
+        hours = c.number("hours", low=0.25)
+        caps.append(FrequencyCap(c.integer("max", low=1), hours, c.optional_text("channel")))
+        c.finish()
+    return tuple(caps)
+
+
+def _conversation(f: Fields, known: list[str]) -> tuple[tuple[str, int], ...]:
+    for name in f.data:
+        _require_known(f, str(name), known)
+    return tuple((str(name), f.integer(name, low=1)) for name in f.data)
+
+
+def _conversations(f: Fields, known: list[str]) -> tuple[OpenConversation, ...]:
+    """Signals to those that close what they open: a list, or `{until: [..], bins: 30}`."""
+    opened = []
+    for name, value in f.data.items():
+        _require_known(f, str(name), known)
+        given = value if isinstance(value, dict) else {"until": value}
+        inner = Fields(given, f.key(str(name)), f.problems)
+        bins = inner.integer("bins", low=1) if "bins" in given else None
+        one = OpenConversation(str(name), channels_of(inner, "until", known), bins)
+        if one.signal in one.until:
+            inner.problem("until", f"expected other signals to close it, got {name!r} itself")
+        inner.finish()
+        opened.append(one)
+    return tuple(opened)
+
+
+def _require_known(f: Fields, name: str, known: list[str]) -> None:
+    if name not in known:
+        f.problem(name, f"no signal is called {name!r}{hint(name, known)}")
