@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -171,10 +171,28 @@ class GuardrailSettings:
     escalation_needs: tuple[str, ...]  # a signal of intent before sales is called; empty: none
     availability: bool  # contacts are sometimes out of reach, the log says when
     slow: SlowCadence | None = None
+    events: tuple[Signal, ...] = ()  # which conversations name besides signals; no world makes them
+
+    @property
+    def simulated(self) -> GuardrailSettings:
+        """These limits where no event of `events` ever happens, as in every simulation."""
+        if not self.events:
+            return self
+        never = {event.name for event in self.events}
+        lasting = [one for one in self.conversation_until if one.signal not in never]
+        return replace(
+            self,
+            conversation=tuple(pair for pair in self.conversation if pair[0] not in never),
+            conversation_until=tuple(
+                replace(one, until=tuple(name for name in one.until if name not in never))
+                for one in lasting
+            ),
+            events=(),
+        )
 
     @property
     def talks(self) -> tuple[str, ...]:
-        """Signals that begin a conversation."""
+        """Signals and events that begin a conversation."""
         lasting = [opened.signal for opened in self.conversation_until]
         return (*(name for name, _ in self.conversation), *lasting)
 

@@ -26,7 +26,7 @@ from nurture_envs.journey import (
     Signal,
 )
 from nurture_envs.journey_goals import read_kpis, read_limit
-from nurture_envs.journey_guardrails import read_guardrails
+from nurture_envs.journey_guardrails import event_problems, overlaps, read_guardrails
 from nurture_envs.journey_rules import (
     offer_problems,
     read_offer,
@@ -269,14 +269,7 @@ def _drip(f: Fields) -> list[tuple[int, str]]:
 
 
 def _cross_checks(journey: Journey) -> list[str]:
-    problems = []
-    for i, first in enumerate(journey.signals):
-        for second in journey.signals[i + 1 :]:
-            if first.overlaps(second):
-                problems.append(
-                    f"signals.{second.name}: an event could be both this and {first.name!r}; "
-                    "pin a column on which they differ"
-                )
+    problems = overlaps("signals", journey.signals) + event_problems(journey)
     names = [signal.name for signal in journey.signals]
     problems += [
         f"stages.{stage}: no signal is called {signal!r}{hint(signal, names)}"

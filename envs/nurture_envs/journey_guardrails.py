@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nurture_envs.fields import Fields, as_mapping, channels_of, hint
-from nurture_envs.journey import FrequencyCap, GuardrailSettings, OpenConversation, SlowCadence
+from nurture_envs.journey import (
+    FrequencyCap,
+    GuardrailSettings,
+    Journey,
+    OpenConversation,
+    Signal,
+    SlowCadence,
+)
 
 
 def read_guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> GuardrailSettings:
@@ -21,22 +30,62 @@ def read_guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> Gu
     if len(slack) != 2 or slack[0] > 0 or slack[1] < 0:
         f.problem("unknown_zone_slack", f"expected [hours <= 0, hours >= 0], got {slack}")
         slack = [-12, 14]
+    events = tuple(_event(name, child) for name, child in f.children("events", {}))
+    named = [*known, *(event.name for event in events)]
     settings = GuardrailSettings(
         require_consent=f.flag("require_consent", True),
         caps=_caps(f),
         min_gap_hours=f.number("min_gap_hours", 0.0, low=0.0),
         quiet_hours=(quiet[0], quiet[1]) if len(quiet) == 2 else None,
         unknown_zone_slack=(slack[0], slack[1]),
-        conversation=_conversation(f.mapping("conversation", {}), known),
-        conversation_until=_conversations(f.mapping("conversation_until", {}), known),
+        conversation=_conversation(f.mapping("conversation", {}), named),
+        conversation_until=_conversations(f.mapping("conversation_until", {}), named),
         opt_out=channels_of(f, "opt_out", known, default=[]),
         hard_bounce=channels_of(f, "hard_bounce", known, default=[]),
         escalation_needs=channels_of(f, "escalation_needs", known, default=[]),
         availability=f.flag("availability", False),
         slow=slow,
+        events=events,
     )
     f.finish()
     return settings
+
+
+def _event(name: str, f: Fields) -> Signal:
+    """An event that only guardrails name: which columns say that it is one."""
+    event = Signal(
+        name=name,
+        type=f.text("type"),
+        topic=f.optional_text("topic"),
+        page_category=f.optional_text("page_category"),
+        reply_class=f.optional_text("reply_class"),
+        stage=f.optional_text("stage"),
+        is_machine=f.flag("is_machine") if "is_machine" in f.data else None,
+    )
+    f.finish()
+    return event
+
+
+def event_problems(journey: Journey) -> list[str]:
+    """Events of guardrails that have a signal's name, or that one event could be both of."""
+    problems = [
+        f"guardrails.events.{event.name}: a signal has this name; take it out, and guardrails "
+        "read the signal"
+        for event in journey.guardrails.events
+        if event.name in journey.channels
+    ]
+    return problems + overlaps("guardrails.events", journey.guardrails.events)
+
+
+def overlaps(key: str, signals: Sequence[Signal]) -> list[str]:
+    """Pairs of signals under a key that one event could be both of."""
+    return [
+        f"{key}.{second.name}: an event could be both this and {first.name!r}; pin a column on "
+        "which they differ"
+        for i, first in enumerate(signals)
+        for second in signals[i + 1 :]
+        if first.overlaps(second)
+    ]
 
 
 def _caps(f: Fields) -> tuple[FrequencyCap, ...]:

@@ -86,7 +86,8 @@ class Simulation:
         self.catalog = ActionCatalog.of(self.journey)
         self.spec = FeatureSpec.of(self.journey)
         late = [int(i) for i in torch.nonzero(world.delays[0] < 1.0)[:, 0]]
-        sets = watched(self.journey.guardrails)
+        self.rails = self.journey.guardrails.simulated
+        sets = watched(self.rails)
         self.running = RunningFeatures(self.spec, sets, late, self.device)
         self.delay_stream = _DELAYS
         # Channels that may be recorded after their bin; first those that decisions read.
@@ -113,7 +114,7 @@ class Simulation:
 
     @cached_property
     def _talks(self) -> list[int]:
-        return [self.journey.channel_index(name) for name in self.journey.guardrails.talks]
+        return [self.journey.channel_index(name) for name in self.rails.talks]
 
     @cached_property
     def _ids(self) -> dict[str, list[int]]:
@@ -241,7 +242,6 @@ class Simulation:
         now_us = self._now_us(state)
         today = torch.floor(now_us / DAY_US)
         lags = state.bins.to(torch.float32) - state.past.last
-        settings = self.journey.guardrails
         return GuardrailFacts(
             consent=state.consent,
             paused=state.bins < state.paused_until,
@@ -251,7 +251,7 @@ class Simulation:
             now_hours=now_us / HOUR_US,
             midnight_hours=today * 24.0,
             today=today.to(torch.int64),
-            **standing(settings, lambda names: lags[self.running.last_row(names)]),
+            **standing(self.rails, lambda names: lags[self.running.last_row(names)]),
         )
 
     def decision(self, state: SimulationState, out: DecisionBuffers | None = None) -> PolicyInput:

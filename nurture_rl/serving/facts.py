@@ -20,7 +20,7 @@ from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_e
 from nurture_envs.guardrails import GuardrailFacts, eligible, lags_of, standing
 from nurture_envs.guardrails.rules import Lag, sends_kept
 from nurture_envs.journey import Journey
-from nurture_envs.signals import ChannelRows, EventColumns, channel_rows, classify
+from nurture_envs.signals import NO_SIGNAL, ChannelRows, EventColumns, channel_rows, classify
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.mail_permission import permission_of
 from nurture_rl.serving.records import Contact, ContactView, Event
@@ -176,18 +176,28 @@ def _events(
 
 
 def _rows(journey: Journey, events: _Events) -> ChannelRows:
-    """What the events add to the journey's channels."""
+    """What the events add to the journey's channels, and to the events that guardrails name.
+
+    The latter follow the channels and have no amount of their own.
+    """
     columns = EventColumns(
         *([getattr(event, name) for event in events.events] for name in EventColumns.__slots__)
     )
     value = np.array([np.nan if event.value is None else event.value for event in events.events])
-    return channel_rows(classify(columns, journey.signals), value, journey)
+    rows = channel_rows(classify(columns, journey.signals), value, journey)
+    named = classify(columns, journey.guardrails.events)
+    event = np.flatnonzero(named != NO_SIGNAL)
+    return ChannelRows(
+        np.concatenate([rows.event, event]),
+        np.concatenate([rows.channel, len(journey.channels) + named[event]]),
+        np.concatenate([rows.amount, np.zeros(len(event))]),
+    )
 
 
 def _past(spec: FeatureSpec, events: _Events, rows: ChannelRows, bins: IntArray) -> FeatureState:
     """The past of completed bins."""
     contact, happened = events.row[rows.event], events.bins[rows.event]
-    known = events.known[rows.event]
+    known = events.known[rows.event] & (rows.channel < len(spec.channels))
     return state_from_events(
         spec,
         contact[known],
@@ -206,8 +216,12 @@ def _last(
     times: NDArray[Any],
     n: int,
 ) -> NDArray[Any]:
-    """The last time of each channel, [n, c], of events that count [m] at times [m]."""
-    table = np.full((n, len(journey.channels)), NEVER, times.dtype)
+    """The last time of each channel, and of each event that guardrails name, [n, c].
+
+    Times are those of events, [m], which count where `counted` says so, [m].
+    """
+    columns = len(journey.channels) + len(journey.guardrails.events)
+    table = np.full((n, columns), NEVER, times.dtype)
     kept = counted[rows.event]
     event = rows.event[kept]
     np.maximum.at(table, (events.row[event], rows.channel[kept]), times[event])

@@ -114,14 +114,16 @@ def lags_of(journey: Journey, last: Array, now: Array) -> Lag:
 
     Args:
         journey: names the signals.
-        last: last known time of each channel, [n, c], in bins or another whole unit.
+        last: last known time of each channel, then of each event that only guardrails name, [n, c],
+            in bins or another whole unit.
         now: current time, [n], the same unit.
     """
     xp = array_namespace(last)
     lags = xp.astype(now, last.dtype)[:, None] - last
+    places = (*journey.channels, *(event.name for event in journey.guardrails.events))
 
     def lag(names: tuple[str, ...]) -> Array:
-        return xp.min(lags[:, [journey.channel_index(name) for name in names]], axis=1)
+        return xp.min(lags[:, [places.index(name) for name in names]], axis=1)
 
     return lag
 

@@ -64,7 +64,7 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
             weights=np.array([weight for _, weight in reward.weights], np.float32),
             prices=catalog.prices(reward).astype(np.float32),
             terminals=_whole([index(name) for name in journey.terminals]),
-            talks=_whole([index(name) for name in settings.talks]),
+            talks=_whole([index(name) for name in simulation.rails.talks]),
         ),
         sets=Sets(*sets_of(running)),
         late=late,
@@ -83,7 +83,7 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
 
 def _standing(simulation: Simulation) -> Any:
     """The facts that follow from which signals happened when; see `LoopJourney.standing`."""
-    settings, row_of = simulation.journey.guardrails, simulation.running.last_row
+    settings, row_of = simulation.rails, simulation.running.last_row
     facts = [(0, settings.opt_out, -1), (1, settings.hard_bounce, -1)]
     facts += [(2, (name,), back) for name, back in settings.conversation]
     facts += [(3, settings.escalation_needs, -1)]
@@ -92,7 +92,8 @@ def _standing(simulation: Simulation) -> Any:
     rows = [(fact, row_of(of), most, -1) for fact, of, most in facts if of]
     for opened in settings.conversation_until:
         most = -1 if opened.bins is None else opened.bins
-        rows.append((2, row_of((opened.signal,)), most, row_of(opened.until)))
+        closed = row_of(opened.until) if opened.until else -1
+        rows.append((2, row_of((opened.signal,)), most, closed))
     return np.array(rows, np.int64).reshape(-1, 4)
 
 

@@ -64,7 +64,7 @@ def read_signals(journey: Journey) -> frozenset[str]:
 
     The other signals cannot change a policy or its value, even if a world gets them wrong.
     """
-    rails = journey.guardrails
+    rails = journey.guardrails.simulated
     read = [channel for f in journey.features for channel in (*f.of, *f.over, *f.until)]
     read += [signal for f in journey.features for _, signal in f.stages]
     read += [channel for channel, _ in journey.reward.weights]

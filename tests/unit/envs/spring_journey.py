@@ -62,8 +62,13 @@ def spring(**changes: Any) -> Journey:
             **TOY["guardrails"],
             "frequency_caps": CAPS,
             "min_gap_hours": 20,
+            "conversation": {**TOY["guardrails"]["conversation"], "met": 2},
+            "events": {
+                "met": {"type": "meeting_held"},
+                "cooled": {"type": "stage_changed", "stage": "cold"},
+            },
             "conversation_until": {
-                "warm": ["hot", "clicked"],
+                "warm": ["hot", "clicked", "cooled"],
                 "bought": {"until": "clicked", "bins": 4},
             },
         },

@@ -272,6 +272,22 @@ def test_a_pattern_that_matches_nothing_is_a_mistake() -> None:
             {"guardrails__conversation_until": {"warm": "warm"}},
             "guardrails.conversation_until.warm.until: expected other signals to close it",
         ),
+        (
+            {"guardrails__events": {"warm": {"type": "visit"}}},
+            "guardrails.events.warm: a signal has this name; take it out",
+        ),
+        (
+            {"guardrails__events": {"a": {"type": "visit"}, "b": {"type": "visit"}}},
+            "guardrails.events.b: an event could be both this and 'a'; pin a column",
+        ),
+        (
+            {"guardrails__events": {"met": {"type": "visit", "valued": True}}},
+            "guardrails.events.met.valued: no such key",
+        ),
+        (
+            {"guardrails__events": {"met": {"type": "visit"}}, "terminals": ["met"]},
+            "terminals: no signal is called 'met'",
+        ),
         ({"guardrails__frequency_caps": [{"max": 1}]}, "guardrails.frequency_caps[0].hours: exp"),
         ({"signals__clicked__by_action": True}, "signals.clicked.by_action: only sent, escal"),
         ({"terminals": ["gone"]}, "terminals: no signal is called 'gone'"),

@@ -60,7 +60,7 @@ def standing_of(
             barred = True
         if event.type == "snoozed":
             paused = paused or now_us < event.occurred_us + int((event.value or 30.0) * DAY_US)
-        for signal in journey.signals:
+        for signal in (*journey.signals, *rails.events):
             if _is(event, signal):
                 at = _bin(journey, event.occurred_us - anchor)
                 seen[signal.name] = max(at, seen.get(signal.name, at))
