@@ -124,13 +124,15 @@ def known(
     midnight_us = local_us - local_us % DAY_US
     stated = np.array([view.contact.consent for view in views], np.bool_)
     withdrawn = np.array([word.withdrawn for word in words], np.bool_)
-    snoozed = np.array([word.snoozed_until_us for word in words], np.int64) > now_us
+    quiet_until = [max(word.snoozed_until_us, word.away_until_us) for word in words]
+    snoozed = np.array(quiet_until, np.int64) > now_us
     since = _since(journey, rows, events, views, now_us)
     signals = standing(journey.guardrails, lags_of(journey, last, bins), since)
     opted_out = np.array([word.opted_out for word in words], np.bool_)
     signals["opted_out"] = signals["opted_out"] | opted_out | withdrawn
     bounced = np.array([word.bounced for word in words], np.bool_)
-    signals["hard_bounced"] = signals["hard_bounced"] | bounced
+    resting = np.array([word.resting_until_us for word in words], np.int64) > now_us
+    signals["hard_bounced"] = signals["hard_bounced"] | bounced | resting
     facts = GuardrailFacts(
         consent=stated & ~withdrawn,
         paused=snoozed | (bins < np.array([view.episode.paused_until for view in views], np.int64)),

@@ -52,7 +52,13 @@ def standing_of(
     sends: dict[str, tuple[float, str]] = {}
     barred = rails.require_consent and not view.contact.consent
     paused = bin_now < view.episode.paused_until
+    soft = sorted(event.occurred_us for event in view.events if event.type == "soft_bounce")
+    for first, last in zip(soft, soft[2:], strict=False):
+        barred = barred or (last - first <= 7 * DAY_US and now_us < last + 14 * DAY_US)
     for event in view.events:
+        if event.reply_class == "out_of_office":
+            days = event.value if event.value else 7.0
+            paused = paused or now_us < event.occurred_us + int(days * DAY_US)
         if event.type == "sent":
             name = event.decision_id or event.event_id
             sends[name] = (event.occurred_us / HOUR_US, channels.get(event.message_id or "", ""))
