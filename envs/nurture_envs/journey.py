@@ -164,6 +164,7 @@ class GuardrailSettings:
     min_gap_hours: float
     quiet_hours: tuple[int, int] | None  # local hours [from, to), may wrap midnight
     unknown_zone_slack: tuple[int, int]  # hours by which an unknown zone may be off
+    blackout: tuple[tuple[date, date], ...]  # first and last local day of each time without mail
     conversation: tuple[tuple[str, int], ...]  # (signal, bins it keeps mail paused)
     conversation_until: tuple[OpenConversation, ...]
     opt_out: tuple[str, ...]  # signals after which no mail is sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from nurture_envs.fields import Fields, as_mapping, channels_of, hint
 from nurture_envs.journey import (
@@ -38,6 +39,7 @@ def read_guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> Gu
         min_gap_hours=f.number("min_gap_hours", 0.0, low=0.0),
         quiet_hours=(quiet[0], quiet[1]) if len(quiet) == 2 else None,
         unknown_zone_slack=(slack[0], slack[1]),
+        blackout=_blackout(f),
         conversation=_conversation(f.mapping("conversation", {}), named),
         conversation_until=_conversations(f.mapping("conversation_until", {}), named),
         opt_out=channels_of(f, "opt_out", known, default=[]),
@@ -49,6 +51,25 @@ def read_guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> Gu
     )
     f.finish()
     return settings
+
+
+def _blackout(f: Fields) -> tuple[tuple[date, date], ...]:
+    """Days, or times of several days `{from: .., to: ..}`, both included."""
+    times = []
+    for i, value in enumerate(f.items("blackout", [])):
+        key = f"blackout[{i}]"
+        if not isinstance(value, dict):
+            one = Fields({key: value}, f.path, f.problems)
+            first = last = one.day(key)
+        else:
+            one = Fields(value, f.key(key), f.problems)
+            first, last = one.day("from"), one.day("to")
+            one.finish()
+        if first is None or last is None or first > last:
+            f.problem(key, f"expected a day, or {{from: day, to: the same or later}}, got {value}")
+            continue
+        times.append((first, last))
+    return tuple(times)
 
 
 def _event(name: str, f: Fields) -> Signal:

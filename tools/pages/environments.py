@@ -228,6 +228,10 @@ def _guardrails(journey: Journey) -> str:
             f"mail from {low:02d}:00 to {high:02d}:00 local time; an unknown zone may be off by "
             f"{early} to {late} hours"
         )
+    lines += [
+        f"mail on {first}" if first == last else f"mail from {first} to {last}"
+        for first, last in rails.blackout
+    ]
     lines += [f"mail for {counted(n, 'bin')} after `{signal}`" for signal, n in rails.conversation]
     lines += [_until(opened) for opened in rails.conversation_until]
     for signals in (rails.opt_out, rails.hard_bounce):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from enum import IntFlag
 from typing import Any
 
@@ -28,7 +29,7 @@ class Reason(IntFlag):
     SALES_CONVERSATION = 8
     FREQUENCY_CAP = 16
     MINIMUM_GAP = 32
-    QUIET_HOURS = 64
+    QUIET_HOURS = 64  # or a day of the blackout: no bit of a contact's sixteen is left for it
     NOT_APPROVED = 128
     EXPIRED = 256
     PAUSED = 512
@@ -169,6 +170,7 @@ class _Rules:
         talking = self.bits(facts.conversation, Reason.SALES_CONVERSATION)
         self.engaged = self.paused + talking  # against everything but waiting
         self.mail = self._against_mail()
+        self.blackout = self._blackout()
         self.capped, self.gapped = self._spacing()
         self._slots: dict[tuple[int, str], Array] = {}
 
@@ -215,7 +217,8 @@ class _Rules:
             facts, now = self.facts, slot == NOW
             hour = facts.now_hours - facts.midnight_hours if now else float(slot)
             passed = hour if now or facts.set_forward is None else hour - facts.set_forward[:, slot]
-            reasons = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
+            quiet = self._quiet(slot) | self.blackout
+            reasons = self.mail + self.bits(quiet, Reason.QUIET_HOURS)
             reasons = reasons + self.bits(passed < self.capped[channel], Reason.FREQUENCY_CAP)
             reasons = reasons + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
             if not now:
@@ -252,6 +255,13 @@ class _Rules:
             return usual
         hours = self.xp.zeros_like(self.facts.now_hours)
         return self.xp.where(self.facts.slowed, hours + slow.gap_hours, hours + usual)
+
+    def _blackout(self) -> Array:
+        """Whether today is a day without mail; mail is planned for today alone."""
+        today, quiet = self.facts.today, False
+        for first, last in days_of(self.settings):
+            quiet = quiet | ((today >= first) & (today <= last))
+        return quiet
 
     def _quiet(self, slot: int) -> Array:
         """Whether the local hour may fall into the quiet hours under any plausible zone."""
@@ -293,6 +303,12 @@ def _inside(hour: Array, hours: tuple[int, int]) -> Array:
 def reason_names(bits: int) -> list[str]:
     """Readable names of a union of reasons, e.g. `['minimum_gap', 'quiet_hours']`."""
     return [name for bit, name in _NAMES if bits & bit]
+
+
+def days_of(settings: GuardrailSettings) -> list[tuple[int, int]]:
+    """First and last day of each time without mail, days since 1970."""
+    epoch = date(1970, 1, 1)
+    return [((first - epoch).days, (last - epoch).days) for first, last in settings.blackout]
 
 
 def sends_kept(settings: GuardrailSettings) -> dict[str, int]:

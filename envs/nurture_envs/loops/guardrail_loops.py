@@ -83,6 +83,7 @@ class Tables(NamedTuple):
     gap_hours: float
     slow_hours: float  # the gap in a slower cadence
     quiet: Quiet
+    blackout: NDArray[np.int64]  # [b, 2], first and last day without mail, since 1970
     slot_hours: NDArray[np.float64]  # [s], local hour; NOW is the moment of the decision
     slot_kept: NDArray[np.int64]  # [s], whose caps hold
     slot_quiet: NDArray[np.bool_]  # [2, s]: under the zone believed, under any plausible one
@@ -225,6 +226,12 @@ def _against_rows(
             _against_now(tile, tables.quiet, mail, gapped, full, rows[4 + slot])
         else:
             _against_slot(tile, tables, slot, mail, gapped, full, rows[4 + slot])
+    for time in range(len(tables.blackout)):
+        first, last = tables.blackout[time]
+        for i in range(len(tile.today)):
+            if first <= tile.today[i] <= last:
+                for slot in range(len(tables.slot_hours)):
+                    rows[4 + slot, i] |= _QUIET_HOURS
 
 
 @_jit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
-from nurture_envs.guardrails.rules import Reason, sends_kept
+from nurture_envs.guardrails.rules import Reason, days_of, sends_kept
 from nurture_envs.journey import GuardrailSettings
 from nurture_envs.loops.guardrail_loops import NEVER_EXPIRES, Quiet, Tables, is_quiet
 
@@ -36,6 +36,7 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
         gap_hours=float(settings.min_gap_hours),
         slow_hours=float(settings.slow.gap_hours if settings.slow else settings.min_gap_hours),
         quiet=quiet,
+        blackout=np.array(days_of(settings), np.int64).reshape(-1, 2),
         slot_hours=np.array(slots, np.float64),
         slot_kept=np.array([place for _, place in rows], np.int64),
         slot_quiet=np.array(

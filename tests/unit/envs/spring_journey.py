@@ -62,6 +62,7 @@ def spring(**changes: Any) -> Journey:
             **TOY["guardrails"],
             "frequency_caps": CAPS,
             "min_gap_hours": 20,
+            "blackout": ["2026-04-12", {"from": "2026-04-14", "to": "2026-04-15"}],
             "conversation": {**TOY["guardrails"]["conversation"], "met": 2},
             "events": {
                 "met": {"type": "meeting_held"},

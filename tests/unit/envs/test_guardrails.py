@@ -198,6 +198,24 @@ def test_an_unknown_zone_must_be_outside_quiet_hours_wherever_it_may_be() -> Non
     assert set(held.values()) == {Reason.QUIET_HOURS}
 
 
+@pytest.mark.parametrize(
+    ("day", "held"),
+    [(-1, False), (0, True), (1, False), (2, False), (3, True), (4, True), (5, True), (6, False)],
+)
+def test_on_a_day_of_the_blackout_no_mail_goes_at_any_hour(day: int, held: bool) -> None:
+    days = [date(2026, 4, 6), {"from": date(2026, 4, 9), "to": "2026-04-11"}]
+    journey = toy(guardrails__blackout=days, messages__red__expires="2027-04-10")
+    now = facts(hour=8.5, day=day)
+    found = forbidden(now, journey)
+    assert found == (dict.fromkeys(SENDS, Reason.QUIET_HOURS) if held else {})
+    late = forbidden(facts(hour=21.0, day=day), journey)  # quiet hours too: one reason, once
+    assert late["send:blue@now"] == Reason.QUIET_HOURS
+    catalog = ActionCatalog.of(journey)
+    mask, reasons = (np.empty((len(catalog), 1), kind) for kind in (np.bool_, np.int16))
+    CompiledRules(catalog, journey.guardrails)(now, mask, reasons)
+    assert reasons[:, 0].tolist() == [int(found.get(name, 0)) for name in catalog.ids]
+
+
 def test_reasons_are_a_set_that_can_be_read() -> None:
     found = forbidden(facts(consent=False, sends_hours=sent(-10, -20), hour=7.0))["send:red@now"]
     expected = Reason.NO_CONSENT | Reason.FREQUENCY_CAP | Reason.MINIMUM_GAP | Reason.QUIET_HOURS

@@ -288,6 +288,10 @@ def test_a_pattern_that_matches_nothing_is_a_mistake() -> None:
             {"guardrails__events": {"met": {"type": "visit"}}, "terminals": ["met"]},
             "terminals: no signal is called 'met'",
         ),
+        (
+            {"guardrails__blackout": [{"from": "2026-12-26", "to": "2026-12-24"}]},
+            "guardrails.blackout[0]: expected a day, or {from: day, to: the same or later}",
+        ),
         ({"guardrails__frequency_caps": [{"max": 1}]}, "guardrails.frequency_caps[0].hours: exp"),
         ({"signals__clicked__by_action": True}, "signals.clicked.by_action: only sent, escal"),
         ({"terminals": ["gone"]}, "terminals: no signal is called 'gone'"),

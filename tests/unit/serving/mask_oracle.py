@@ -128,6 +128,8 @@ def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
         return False
     if offer and offer.inventory is not None and at.left.get(offer.name, offer.inventory) <= 0:
         return False
+    if any((a - epoch).days <= at.day <= (b - epoch).days for a, b in rails.blackout):
+        return False
     clock = at.hour - 24.0 * at.day if action.slot < 0 else float(action.slot)
     when = 24.0 * at.day + clock
     if when < at.hour or _quiet(journey, clock, at.zone_known):
