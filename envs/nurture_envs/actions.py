@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -204,21 +204,21 @@ class ActionCatalog:
         Of levels that mark the same actions only the first stands. These columns are what lets a
         value model share strength between actions and what a marginalised estimator groups by.
         """
-        return np.array([marks for _, _, marks in self._levels], np.float64).T.reshape(
-            len(self), len(self._levels)
-        )
+        distinct = list(dict.fromkeys(m for of in self.levels.values() for m in of.values()))
+        return np.array(distinct, np.float64).T.reshape(len(self), len(distinct))
 
     @cached_property
-    def _levels(self) -> tuple[tuple[str, str, tuple[float, ...]], ...]:
+    def levels(self) -> Mapping[str, Mapping[str, tuple[bool, ...]]]:
+        """Factor -> level -> which actions it marks, [a]; factors that never vary are left out."""
         described = [_describe(action) for action in self.actions]
-        levels: dict[tuple[float, ...], tuple[str, str]] = {}
+        found: dict[str, dict[str, tuple[bool, ...]]] = {}
         for factor in described[0]:
-            values = list(dict.fromkeys(row[factor] for row in described if row[factor]))
-            for value in values if len(values) > 1 else []:
-                levels.setdefault(
-                    tuple(float(row[factor] == value) for row in described), (factor, value)
-                )
-        return tuple((factor, value, marks) for marks, (factor, value) in levels.items())
+            levels = list(dict.fromkeys(row[factor] for row in described if row[factor]))
+            if len(levels) > 1:
+                found[factor] = {
+                    level: tuple(row[factor] == level for row in described) for level in levels
+                }
+        return found
 
     def effects(self, journey: Journey) -> FloatArray:
         """Counts that an action itself adds to the journey's channels in its bin, [a, c]."""
