@@ -15,6 +15,9 @@ APPROVALS = ("draft", "approved", "withdrawn")
 FEATURE_KINDS = ("count", "recency", "ratio", "streak", "ever", "attribute", "stage", "calendar")
 CALENDAR_PARTS = ("bin", "weekday", "slot")
 
+Group = tuple[str, str]  # messages: a column of theirs, channel, topic or message, and its value
+ALL: Group = ("", "")  # all messages
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -63,6 +66,11 @@ class Message:
     approval: str = "draft"  # one of APPROVALS; only approved messages are ever sent
     expires: date | None = None  # last day it may be sent
     blocks: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """What caps may count it among, besides all messages."""
+        return ("channel", self.channel), ("topic", self.topic), ("message", self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,19 @@ class FrequencyCap:
 
     maximum: int
     hours: float
-    channel: str | None = None  # of the messages that count; None: all of them
+    # Which messages count: those of one channel, those on one topic, or one alone; None: all
+    channel: str | None = None
+    topic: str | None = None
+    message: str | None = None
+
+    @property
+    def group(self) -> Group:
+        """The messages that count."""
+        for column in ("channel", "topic", "message"):
+            name = getattr(self, column)
+            if name is not None:
+                return column, name
+        return ALL
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ def _journey(f: Fields) -> Journey:
     signals = tuple(_signal(name, child) for name, child in f.children("signals"))
     channels = [s.name for s in signals] + [f"{s.name}.value" for s in signals if s.valued]
     stages = tuple((str(k), str(v)) for k, v in f.mapping("stages", {}).data.items())
+    messages = tuple(_message(name, child) for name, child in f.children("messages"))
     actions = f.mapping("actions")
     slow = read_slow(actions, signals)
     north_star, *supporting = read_kpis(f.mapping("kpis"), channels)
@@ -114,13 +115,15 @@ def _journey(f: Fields) -> Journey:
         clock=_clock(f.mapping("clock")),
         estimand=f.text("estimand", "per_episode", among=("per_episode", "per_decision")),
         signals=signals,
-        messages=tuple(_message(name, child) for name, child in f.children("messages")),
+        messages=messages,
         offers=tuple(read_offer(name, child) for name, child in f.children("offers", {})),
         options=_options(actions),
         features=tuple(_feature(n, c, channels, stages) for n, c in f.children("features")),
         reward=_reward(f.mapping("reward"), signals, channels),
         terminals=channels_of(f, "terminals", channels, default=[]),
-        guardrails=read_guardrails(f.mapping("guardrails", {}), channels, slow),
+        guardrails=read_guardrails(
+            f.mapping("guardrails", {}), channels, [message.id for message in messages], slow
+        ),
         north_star=north_star,
         supporting=(supporting[0], supporting[1]),
         limits=tuple(read_limit(n, c, channels) for n, c in f.children("limits", {})),

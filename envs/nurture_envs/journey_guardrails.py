@@ -16,12 +16,15 @@ from nurture_envs.journey import (
 )
 
 
-def read_guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> GuardrailSettings:
+def read_guardrails(
+    f: Fields, known: list[str], messages: Sequence[str], slow: SlowCadence | None
+) -> GuardrailSettings:
     """The entry `guardrails`; problems go to `f`.
 
     Args:
         f: the entry.
         known: channels of the journey.
+        messages: their ids.
         slow: its slower cadence, which its actions declare.
     """
     quiet = f.whole_numbers("quiet_hours", [])
@@ -35,7 +38,7 @@ def read_guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> Gu
     named = [*known, *(event.name for event in events)]
     settings = GuardrailSettings(
         require_consent=f.flag("require_consent", True),
-        caps=_caps(f),
+        caps=_caps(f, messages),
         min_gap_hours=f.number("min_gap_hours", 0.0, low=0.0),
         quiet_hours=(quiet[0], quiet[1]) if len(quiet) == 2 else None,
         unknown_zone_slack=(slack[0], slack[1]),
@@ -109,13 +112,19 @@ def overlaps(key: str, signals: Sequence[Signal]) -> list[str]:
     ]
 
 
-def _caps(f: Fields) -> tuple[FrequencyCap, ...]:
+def _caps(f: Fields, messages: Sequence[str]) -> tuple[FrequencyCap, ...]:
     caps = []
     for i, cap in enumerate(f.items("frequency_caps", [])):
         c = Fields(as_mapping(cap), f.key(f"frequency_caps[{i}]"), f.problems)
         hours = c.number("hours", low=0.25)
-        caps.append(FrequencyCap(c.integer("max", low=1), hours, c.optional_text("channel")))
+        texts = [c.optional_text(name) for name in ("channel", "topic", "message")]
+        if sum(text is not None for text in texts) > 1:
+            f.problem(f"frequency_caps[{i}]", "expected one of channel, topic, message at most")
+        caps.append(FrequencyCap(c.integer("max", low=1), hours, *texts))
         c.finish()
+    if "repeat_hours" in f.data:
+        hours = f.number("repeat_hours", low=0.25)
+        caps += [FrequencyCap(1, hours, message=message) for message in messages]
     return tuple(caps)
 
 

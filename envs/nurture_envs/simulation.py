@@ -11,7 +11,6 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -129,9 +128,8 @@ class Simulation:
     def _kept(self) -> list[tuple[slice, Tensor]]:
         """Rows of `sends_hours`, and the actions whose sends they keep, [a] bool."""
         kept, first = [], 0
-        for channel, count in sends_kept(self.journey.guardrails).items():
-            own = np.array(self.catalog.channels) == channel
-            sends = own if channel else self.catalog.routed("send")
+        for group, count in sends_kept(self.journey.guardrails).items():
+            sends = self.catalog.sends(group)
             kept.append((slice(first, first + count), self._tensor(sends, torch.bool)))
             first += count
         return kept

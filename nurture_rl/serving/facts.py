@@ -19,7 +19,7 @@ from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds, set_forward_
 from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_events
 from nurture_envs.guardrails import GuardrailFacts, eligible, lags_of, standing
 from nurture_envs.guardrails.rules import Lag, sends_kept
-from nurture_envs.journey import Journey
+from nurture_envs.journey import ALL, Journey
 from nurture_envs.signals import NO_SIGNAL, ChannelRows, EventColumns, channel_rows, classify
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.mail_permission import permission_of
@@ -296,7 +296,7 @@ def _sends(
 
     On the wall clock as it is set now, which is `shift_us` [n] ahead of UTC: the hours between two
     of them, or between one and now, are those that have passed. A message that the journey does not
-    know, as of another system, counts for every channel.
+    know, as of another system, counts for every channel, and for no topic and no message.
     """
     chosen = {(row, s.decision_id): s for row, view in enumerate(views) for s in view.sends}
     made: list[tuple[int, int, str | None]] = []  # contact, moment, message
@@ -308,11 +308,14 @@ def _sends(
     made += [(row, send.at_us, send.message_id) for (row, _), send in chosen.items()]
     rows = np.array([row for row, _, _ in made], np.int64)
     hours = (np.array([at_us for _, at_us, _ in made], np.int64) + shift_us[rows]) / HOUR_US
-    channels = {message.id: message.channel for message in journey.messages}
-    by = np.array([channels.get(message or "", "") for _, _, message in made], object)
+    groups = {message.id: message.groups for message in journey.messages}
+    of = [groups.get(message or "") for _, _, message in made]
     tables = []
-    for channel, count in sends_kept(journey.guardrails).items():
-        counts = (by == channel) | (by == "") if channel else np.ones(len(by), np.bool_)
+    for group, count in sends_kept(journey.guardrails).items():
+        among = [
+            group == ALL or (group[0] == "channel" if own is None else group in own) for own in of
+        ]
+        counts = np.array(among, np.bool_)
         tables.append(_latest(rows[counts], hours[counts], len(views), count))
     return np.hstack(tables)
 

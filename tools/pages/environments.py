@@ -14,7 +14,7 @@ import gymnasium
 import nurture_envs
 from nurture_envs.actions import NOW, Action, ActionCatalog
 from nurture_envs.features import Column, FeatureSpec, described_columns
-from nurture_envs.journey import Journey, Kpi, OpenConversation
+from nurture_envs.journey import ALL, Journey, Kpi, OpenConversation
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness
 from nurture_envs.worlds.reference import reference_world
@@ -217,7 +217,7 @@ def _guardrails(journey: Journey) -> str:
     lines = ["mail without consent"] if rails.require_consent else []
     lines += [
         f"more than {counted(cap.maximum, 'mail')} in {cap.hours:g} hours"
-        + (f" by {cap.channel}" if cap.channel else "")
+        + (f" by {cap.group[0]} {cap.group[1]}" if cap.group != ALL else "")
         for cap in rails.caps
     ]
     if rails.min_gap_hours:

@@ -11,7 +11,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
-from nurture_envs.journey import GuardrailSettings, Journey
+from nurture_envs.journey import ALL, Group, GuardrailSettings, Journey
 
 Array = Any  # numpy or torch; of the facts also a plain bool that holds for everybody
 Lag = Callable[[tuple[str, ...]], Array]  # time since one of some signals last happened, [n]
@@ -144,15 +144,15 @@ def legal_actions(
 ) -> tuple[Array, Array]:
     """Which actions are legal now, and why the others are not.
 
-    What forbids an action depends on its kind alone (routing, slot, channel, approval, expiry,
-    offer), so every rule is asked once per kind and contact.
+    What forbids an action depends on its kind alone (routing, slot, caps, approval, expiry, offer),
+    so every rule is asked once per kind and contact.
 
     Returns:
         mask [n, a] bool, and reasons [n, a] int16, a union of `Reason` bits, 0 where legal.
         `pause:1` is always legal.
     """
     rules = _Rules(facts, settings)
-    kinds, kind_of = catalog.kinds
+    kinds, kind_of = catalog.kinds(sends_kept(settings))
     rows = [rules.reasons(kind) for kind in kinds]
     legal = [row == 0 for row in rows]
     mask = rules.xp.stack([legal[kind] for kind in kind_of])
@@ -172,7 +172,7 @@ class _Rules:
         self.mail = self._against_mail()
         self.blackout = self._blackout()
         self.capped, self.gapped = self._spacing()
-        self._slots: dict[tuple[int, str], Array] = {}
+        self._slots: dict[tuple[int, tuple[Group, ...]], Array] = {}
 
     def bits(self, broken: Array, reason: Reason) -> Array:
         if isinstance(broken, bool):
@@ -189,7 +189,7 @@ class _Rules:
         if kind.routing == "escalate":
             return self.engaged + self.bits(_not(self.facts.intent), Reason.NO_INTENT)
         unapproved = 0 if kind.approved else Reason.NOT_APPROVED.value
-        reasons = self._slot(kind.slot, kind.channel) + unapproved
+        reasons = self._slot(kind.slot, kind.groups) + unapproved
         if kind.expiry is not None:
             reasons = reasons + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
         return reasons if kind.offer is None else reasons + self._against_offer(kind.offer)
@@ -210,41 +210,43 @@ class _Rules:
         reasons = reasons + self.bits(facts.opted_out, Reason.OPTED_OUT)
         return reasons + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
 
-    def _slot(self, slot: int, channel: str) -> Array:
-        """What stands against mail at a slot by a channel."""
-        channel = channel if channel in self.capped else ""
-        if (slot, channel) not in self._slots:
+    def _slot(self, slot: int, groups: tuple[Group, ...]) -> Array:
+        """What stands against mail of some groups at a slot."""
+        if (slot, groups) not in self._slots:
+            full = self.capped[ALL]
+            for group in groups:
+                full = self.xp.maximum(full, self.capped[group])
             facts, now = self.facts, slot == NOW
             hour = facts.now_hours - facts.midnight_hours if now else float(slot)
             passed = hour if now or facts.set_forward is None else hour - facts.set_forward[:, slot]
             quiet = self._quiet(slot) | self.blackout
             reasons = self.mail + self.bits(quiet, Reason.QUIET_HOURS)
-            reasons = reasons + self.bits(passed < self.capped[channel], Reason.FREQUENCY_CAP)
+            reasons = reasons + self.bits(passed < full, Reason.FREQUENCY_CAP)
             reasons = reasons + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
             if not now:
                 reasons = reasons + self.bits(
                     facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED
                 )
-            self._slots[slot, channel] = reasons
-        return self._slots[slot, channel]
+            self._slots[slot, groups] = reasons
+        return self._slots[slot, groups]
 
-    def _spacing(self) -> tuple[dict[str, Array], Array]:
+    def _spacing(self) -> tuple[dict[Group, Array], Array]:
         """Hours after midnight before which caps and the minimum gap forbid mail, each [n].
 
-        Caps are by channel where they name one; under "" are those that hold for all of them.
+        Caps are by the group of messages that they count.
         A cap of m sends in h hours is full until h hours after the m-th latest send. Hours are
         those that pass, whatever clocks show: see `GuardrailFacts.set_forward`.
         """
-        capped: dict[str, Array] = {}
+        capped: dict[Group, Array] = {}
         first, gapped = 0, None
-        for channel, count in sends_kept(self.settings).items():
+        for group, count in sends_kept(self.settings).items():
             since = _descending(self.facts.sends_hours[:, first : first + count], self.xp)
             since = [hours - self.facts.midnight_hours for hours in since]  # negative: before today
-            full = capped.get("", -self.xp.inf * self.xp.ones_like(since[0]))
+            full = -self.xp.inf * self.xp.ones_like(since[0])
             for cap in self.settings.caps:
-                if (cap.channel or "") == channel:
+                if cap.group == group:
                     full = self.xp.maximum(full, since[cap.maximum - 1] + cap.hours)
-            capped[channel], first = full, first + count
+            capped[group], first = full, first + count
             gapped = since[0] + self._gap() if gapped is None else gapped
         return capped, gapped
 
@@ -311,15 +313,14 @@ def days_of(settings: GuardrailSettings) -> list[tuple[int, int]]:
     return [((first - epoch).days, (last - epoch).days) for first, last in settings.blackout]
 
 
-def sends_kept(settings: GuardrailSettings) -> dict[str, int]:
-    """How many latest sends the caps and the gap need to see: of all under "", then by channel.
+def sends_kept(settings: GuardrailSettings) -> dict[Group, int]:
+    """How many latest sends the caps and the gap need to see: of all, then by group of messages.
 
     The columns of `GuardrailFacts.sends_hours` stand in this order.
     """
-    kept = {"": 1}
+    kept = {ALL: 1}
     for cap in settings.caps:
-        channel = cap.channel or ""
-        kept[channel] = max(kept.get(channel, 1), cap.maximum)
+        kept[cap.group] = max(kept.get(cap.group, 1), cap.maximum)
     return kept
 
 

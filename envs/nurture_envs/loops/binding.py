@@ -14,7 +14,7 @@ from nurture_envs.guardrails.rules import sends_kept
 from nurture_envs.loops import emitting, loop_records
 from nurture_envs.loops.deciding import OPERATORS
 from nurture_envs.loops.functions import Loop, WorldLoops
-from nurture_envs.loops.guardrails import tables_of
+from nurture_envs.loops.guardrails import places_of, tables_of
 from nurture_envs.loops.networks import learned_loops
 from nurture_envs.loops.past import Late, Sets
 from nurture_envs.loops.plan import columns_of, sets_of
@@ -55,7 +55,9 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
             leaves=catalog.routed("exit"),
             pauses=np.where(catalog.pause_bins > 1, catalog.pause_bins, 0),
             slots=slots,
-            kept=_whole([places.index(c) if c in places else 0 for c in catalog.channels]),
+            kept=places_of(
+                [a.message.groups if a.message else () for a in catalog.actions], places
+            ),
             made=_whole(made),
             effects=np.ascontiguousarray(effects.numpy()).reshape(len(made), len(catalog)),
         ),

@@ -53,7 +53,7 @@ class Actions(NamedTuple):
     leaves: Flags
     pauses: Wholes  # bins of a long pause, else 0
     slots: NDArray[np.float64]  # microseconds after midnight; below 0: at once
-    kept: Wholes  # whose sends a send joins besides all, see `Tables.kept_from`; 0: no other
+    kept: Wholes  # [a, w]: whose sends a send joins besides all, see `Tables.kept_from`; 0: no more
     made: Wholes  # channels that actions make, [m]
     effects: Floats  # [m, a]
 

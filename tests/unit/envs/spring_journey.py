@@ -43,6 +43,7 @@ CAPS: list[dict[str, Any]] = [
     {"max": 3, "hours": 96},
     {"max": 1, "hours": 60, "channel": "push"},
     {"max": 2, "hours": 96, "channel": "email"},
+    {"max": 1, "hours": 70, "topic": "blue"},
 ]
 
 
@@ -62,6 +63,7 @@ def spring(**changes: Any) -> Journey:
             **TOY["guardrails"],
             "frequency_caps": CAPS,
             "min_gap_hours": 20,
+            "repeat_hours": 60,
             "blackout": ["2026-04-12", {"from": "2026-04-14", "to": "2026-04-15"}],
             "conversation": {**TOY["guardrails"]["conversation"], "met": 2},
             "events": {

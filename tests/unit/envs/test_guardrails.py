@@ -210,10 +210,40 @@ def test_on_a_day_of_the_blackout_no_mail_goes_at_any_hour(day: int, held: bool)
     assert found == (dict.fromkeys(SENDS, Reason.QUIET_HOURS) if held else {})
     late = forbidden(facts(hour=21.0, day=day), journey)  # quiet hours too: one reason, once
     assert late["send:blue@now"] == Reason.QUIET_HOURS
+    assert compiled(now, journey) == found
+
+
+def compiled(now: GuardrailFacts, journey: Journey) -> dict[str, Reason]:
+    """`forbidden` by the compiled loops."""
     catalog = ActionCatalog.of(journey)
-    mask, reasons = (np.empty((len(catalog), 1), kind) for kind in (np.bool_, np.int16))
+    mask, reasons = np.empty((len(catalog), 1), np.bool_), np.empty((len(catalog), 1), np.int16)
     CompiledRules(catalog, journey.guardrails)(now, mask, reasons)
-    assert reasons[:, 0].tolist() == [int(found.get(name, 0)) for name in catalog.ids]
+    rows = zip(catalog.ids, reasons[:, 0].tolist(), strict=True)
+    return {id_: Reason(bits) for id_, bits in rows if bits}
+
+
+@pytest.mark.parametrize(
+    ("any_send", "on_red", "of_red", "of_blue", "held"),
+    [
+        (-30, -30, -30, -80, {"red"}),
+        (-30, -30, -60, -80, {"red"}),  # another message on the topic
+        (-30, -92.5, -92.5, -30, {"red@now", "blue"}),  # red is free at nine
+        (-30, -93, -93, -60, set()),
+        (-30, NEVER_SENT, NEVER_SENT, NEVER_SENT, set()),
+    ],
+)
+def test_a_message_is_not_repeated_nor_its_topic_in_their_hours(
+    any_send: float, on_red: float, of_red: float, of_blue: float, held: set[str]
+) -> None:
+    caps = [{"max": 1, "hours": 101, "topic": "red"}]
+    given = {"guardrails__frequency_caps": caps, "guardrails__min_gap_hours": 0}
+    journey = toy(**given, guardrails__repeat_hours=60)
+    assert sends_remembered(journey.guardrails) == 4
+    now = facts(sends_hours=sent(any_send, on_red, of_red, of_blue))
+    found = forbidden(now, journey)
+    wanted = [name for name in SENDS if any(one in name for one in held)]
+    assert found == dict.fromkeys(wanted, Reason.FREQUENCY_CAP)
+    assert compiled(now, journey) == found
 
 
 def test_reasons_are_a_set_that_can_be_read() -> None:

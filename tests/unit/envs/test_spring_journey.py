@@ -95,7 +95,7 @@ def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
             action, was = CATALOG.actions[place], past[key]
             if action.message is not None:
                 at_hour = hour + (0 if action.slot < 0 else action.slot)
-                was["sends"].append((at_hour, action.message.channel))
+                was["sends"].append((at_hour, action.message.id))
             was["slow"] = bin_ if action.routing == "slow" else was["slow"]
             was["last"].update({"called": bin_} if action.routing == "escalate" else {})
             if action.routing == "pause" and action.bins > 1:
@@ -108,12 +108,13 @@ def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
 def test_a_slower_cadence_is_told_by_a_feature_and_ends_on_its_date() -> None:
     simulation = scripted(journey=JOURNEY)
     state = simulation.begin(contacts(1))
-    slow, wait, send = (CATALOG.index(name) for name in ("slow:4", "pause:1", "send:red@09"))
+    names = ("slow:4", "pause:1", "send:red@09", "send:nudge@09")
+    slow, wait, send, other = (CATALOG.index(name) for name in names)
     since, legal = [], []
     for action in (send, slow, wait, wait, wait, wait):
         seen = simulation.decision(state)
         since.append(int(seen.features[0, simulation.spec.column("since_slowed")]))
-        legal.append(bool(seen.mask[0, send]))
+        legal.append(bool(seen.mask[0, other]))
         assert bool(seen.mask[0, slow])  # the cadence can be renewed in every bin
         state = simulation.step(state, seen, torch.tensor([action])).state
     assert since == [8, 8, 1, 2, 3, 4]
@@ -173,8 +174,17 @@ def test_a_channel_that_varies_is_a_factor_of_a_send() -> None:
         ({"offers__gift__price": 3}, r"offers\.gift\.price: no such key"),
         (
             {"guardrails__frequency_caps": [{"max": 1, "hours": 9, "channel": "sms"}]},
-            r"frequency_caps\[0\]\.channel: no message goes by 'sms'.*leave `channel` out",
+            r"frequency_caps\[0\]\.channel: no message has channel 'sms'.*leave `channel` out",
         ),
+        (
+            {"guardrails__frequency_caps": [{"max": 1, "hours": 9, "topic": "bleu"}]},
+            r"frequency_caps\[0\]\.topic: no message has topic 'bleu'; did you mean 'blue'",
+        ),
+        (
+            {"guardrails__frequency_caps": [{"max": 1, "hours": 9, "topic": "a", "message": "b"}]},
+            r"frequency_caps\[0\]: expected one of channel, topic, message at most",
+        ),
+        ({"guardrails__repeat_hours": 0}, r"repeat_hours: expected a number in \[0\.25"),
         ({"actions__slow": {"gap_hours": 20, "bins": 4}}, r"gap_hours: expected more than guard"),
         ({"actions__slow": {"gap_hours": 50, "bins": 1}}, r"slow\.bins: expected a whole number"),
         ({"signals": TOY["signals"]}, r"actions\.slow: expected one signal .* got 0; write"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from nurture_envs.actions import Action
-from nurture_envs.journey import Condition, Journey, Signal
+from nurture_envs.journey import Condition, FrequencyCap, Journey, Message, Signal
 from nurture_rl.serving.records import ContactView, Event
 
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
@@ -25,7 +25,7 @@ class Standing:
 
     hour: float
     day: int
-    sends: list[tuple[float, str]]  # hour and channel of every send; "": of another system
+    sends: list[tuple[float, str]]  # hour and message of every send; "": of another system
     barred: bool  # no mail at all: no consent, opted out, bounced, out of reach
     paused: bool
     slowed: bool
@@ -46,7 +46,7 @@ def standing_of(
     """Where a contact stands who lives in UTC and has no planned escalations."""
     rails, anchor = journey.guardrails, view.episode.anchor_us
     bin_now = _bin(journey, now_us - anchor)
-    channels = {message.id: message.channel for message in journey.messages}
+    known = {message.id for message in journey.messages}
     seen: dict[str, int] = {}
     seen_us: dict[str, int] = {}
     sends: dict[str, tuple[float, str]] = {}
@@ -61,7 +61,8 @@ def standing_of(
             paused = paused or now_us < event.occurred_us + int(days * DAY_US)
         if event.type == "sent":
             name = event.decision_id or event.event_id
-            sends[name] = (event.occurred_us / HOUR_US, channels.get(event.message_id or "", ""))
+            said = event.message_id or ""
+            sends[name] = (event.occurred_us / HOUR_US, said if said in known else "")
         if event.type in NO or event.reply_class in NO_REPLIES or event.type == "hard_bounce":
             barred = True
         if event.type == "snoozed":
@@ -73,8 +74,8 @@ def standing_of(
                 latest = seen_us.get(signal.name, event.occurred_us)
                 seen_us[signal.name] = max(event.occurred_us, latest)
     for plan in view.sends:
-        channel = channels.get(plan.message_id or "", "")
-        sends.setdefault(plan.decision_id, (plan.at_us / HOUR_US, channel))
+        said = plan.message_id or ""
+        sends.setdefault(plan.decision_id, (plan.at_us / HOUR_US, said if said in known else ""))
     barred = barred or any(name in seen for name in (*rails.opt_out, *rails.hard_bounce))
     barred = barred or (rails.availability and not view.available)
     talking = any(n in seen and bin_now - seen[n] <= back for n, back in rails.conversation)
@@ -134,14 +135,24 @@ def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
     when = 24.0 * at.day + clock
     if when < at.hour or _quiet(journey, clock, at.zone_known):
         return False
+    messages = {one.id: one for one in journey.messages}
     for cap in rails.caps:
-        if cap.channel in (None, message.channel):
-            counted = [h for h, by in at.sends if cap.channel is None or by in ("", cap.channel)]
+        if _under(cap, message):
+            counted = [h for h, of in at.sends if _under(cap, messages.get(of))]
             if sum(when - hour < cap.hours for hour in counted) >= cap.maximum:
                 return False
     slow = rails.slow
     gap = slow.gap_hours if slow is not None and at.slowed else rails.min_gap_hours
     return not at.sends or when - max(hour for hour, _ in at.sends) >= gap
+
+
+def _under(cap: FrequencyCap, message: Message | None) -> bool:
+    """Whether a cap counts a message; None: another system's, whose topic nobody knows."""
+    if cap.topic is not None:
+        return message is not None and message.topic == cap.topic
+    if cap.message is not None:
+        return message is not None and message.id == cap.message
+    return cap.channel is None or message is None or message.channel == cap.channel
 
 
 def _quiet(journey: Journey, clock: float, zone_known: bool) -> bool:
