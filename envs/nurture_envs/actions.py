@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.errors import ActionError
-from nurture_envs.journey import Journey, Message, Offer, Reward
+from nurture_envs.journey import ALL, Group, Journey, Message, Offer, Reward
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -42,7 +42,7 @@ class ActionKind:
 
     routing: str
     slot: int
-    channel: str  # a send's, else empty
+    groups: tuple[Group, ...]  # of a send, which of those that were asked for it belongs to
     long_pause: bool  # longer than one bin
     approved: bool
     expiry: int | None  # last day it may be taken, days since 1970
@@ -148,6 +148,13 @@ class ActionCatalog:
         """The channel of each send, empty for other actions, [a]."""
         return tuple(a.message.channel if a.message else "" for a in self.actions)
 
+    def sends(self, group: Group) -> BoolArray:
+        """True for sends of messages of a group, [a]."""
+        every = group == ALL
+        return np.array(
+            [a.message is not None and (every or group in a.message.groups) for a in self.actions]
+        )
+
     @cached_property
     def approved(self) -> BoolArray:
         """False for sends of messages that nobody approved, [a]."""
@@ -176,22 +183,37 @@ class ActionCatalog:
             ]
         )
 
+    def kinds(self, asked: Collection[Group]) -> tuple[tuple[ActionKind, ...], tuple[int, ...]]:
+        """The distinct kinds of actions, as guardrails see them, and each action's kind, [a].
+
+        Args:
+            asked: groups of messages that guardrails tell apart.
+        """
+        key = tuple(asked)
+        if key not in self._kinds:
+            self._kinds[key] = self._made_kinds(key)
+        return self._kinds[key]
+
     @cached_property
-    def kinds(self) -> tuple[tuple[ActionKind, ...], tuple[int, ...]]:
-        """The distinct kinds of actions, as guardrails see them, and each action's kind, [a]."""
+    def _kinds(self) -> dict[tuple[Group, ...], tuple[tuple[ActionKind, ...], tuple[int, ...]]]:
+        return {}
+
+    def _made_kinds(
+        self, asked: tuple[Group, ...]
+    ) -> tuple[tuple[ActionKind, ...], tuple[int, ...]]:
         offers = self.limited_offers
         kinds = [
             ActionKind(
                 action.routing,
                 action.slot,
-                channel,
+                _among(action, asked),
                 action.routing == "pause" and action.bins > 1,
                 bool(approved),
                 None if expiry == _NEVER_EXPIRES else int(expiry),
                 offers.index(action.offer) if action.offer in offers else None,
             )
-            for action, channel, approved, expiry in zip(
-                self.actions, self.channels, self.approved, self.expiry, strict=True
+            for action, approved, expiry in zip(
+                self.actions, self.approved, self.expiry, strict=True
             )
         ]
         distinct = list(dict.fromkeys(kinds))
@@ -204,21 +226,21 @@ class ActionCatalog:
         Of levels that mark the same actions only the first stands. These columns are what lets a
         value model share strength between actions and what a marginalised estimator groups by.
         """
-        return np.array([marks for _, _, marks in self._levels], np.float64).T.reshape(
-            len(self), len(self._levels)
-        )
+        distinct = list(dict.fromkeys(m for of in self.levels.values() for m in of.values()))
+        return np.array(distinct, np.float64).T.reshape(len(self), len(distinct))
 
     @cached_property
-    def _levels(self) -> tuple[tuple[str, str, tuple[float, ...]], ...]:
+    def levels(self) -> Mapping[str, Mapping[str, tuple[bool, ...]]]:
+        """Factor -> level -> which actions it marks, [a]; factors that never vary are left out."""
         described = [_describe(action) for action in self.actions]
-        levels: dict[tuple[float, ...], tuple[str, str]] = {}
+        found: dict[str, dict[str, tuple[bool, ...]]] = {}
         for factor in described[0]:
-            values = list(dict.fromkeys(row[factor] for row in described if row[factor]))
-            for value in values if len(values) > 1 else []:
-                levels.setdefault(
-                    tuple(float(row[factor] == value) for row in described), (factor, value)
-                )
-        return tuple((factor, value, marks) for marks, (factor, value) in levels.items())
+            levels = list(dict.fromkeys(row[factor] for row in described if row[factor]))
+            if len(levels) > 1:
+                found[factor] = {
+                    level: tuple(row[factor] == level for row in described) for level in levels
+                }
+        return found
 
     def effects(self, journey: Journey) -> FloatArray:
         """Counts that an action itself adds to the journey's channels in its bin, [a, c]."""
@@ -236,6 +258,11 @@ class ActionCatalog:
 
 def _send_id(message: Message, slot: int | None) -> str:
     return f"send:{message.id}@{'now' if slot is None else f'{slot:02d}'}"
+
+
+def _among(action: Action, asked: tuple[Group, ...]) -> tuple[Group, ...]:
+    own = action.message.groups if action.message else ()
+    return tuple(group for group in asked if group in own)
 
 
 def _last_day(action: Action) -> int:

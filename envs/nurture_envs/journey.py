@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -14,6 +14,9 @@ LIMIT_UNITS = ("contact", "decision", "send")  # a contact: as values are, per e
 APPROVALS = ("draft", "approved", "withdrawn")
 FEATURE_KINDS = ("count", "recency", "ratio", "streak", "ever", "attribute", "stage", "calendar")
 CALENDAR_PARTS = ("bin", "weekday", "slot")
+
+Group = tuple[str, str]  # messages: a column of theirs, channel, topic or message, and its value
+ALL: Group = ("", "")  # all messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class Message:
     approval: str = "draft"  # one of APPROVALS; only approved messages are ever sent
     expires: date | None = None  # last day it may be sent
     blocks: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """What caps may count it among, besides all messages."""
+        return ("channel", self.channel), ("topic", self.topic), ("message", self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,19 @@ class FrequencyCap:
 
     maximum: int
     hours: float
-    channel: str | None = None  # of the messages that count; None: all of them
+    # Which messages count: those of one channel, those on one topic, or one alone; None: all
+    channel: str | None = None
+    topic: str | None = None
+    message: str | None = None
+
+    @property
+    def group(self) -> Group:
+        """The messages that count."""
+        for column in ("channel", "topic", "message"):
+            name = getattr(self, column)
+            if name is not None:
+                return column, name
+        return ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +167,15 @@ class SlowCadence:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenConversation:
+    """A conversation that a signal opens, and that lasts until another one closes it."""
+
+    signal: str
+    until: tuple[str, ...]  # signals that close it when they happen later
+    bins: int | None  # longest time after the opening; None: no end of its own
+
+
+@dataclass(frozen=True, slots=True)
 class GuardrailSettings:
     """The hard limits of a journey; off where a field is empty."""
 
@@ -155,12 +184,38 @@ class GuardrailSettings:
     min_gap_hours: float
     quiet_hours: tuple[int, int] | None  # local hours [from, to), may wrap midnight
     unknown_zone_slack: tuple[int, int]  # hours by which an unknown zone may be off
+    blackout: tuple[tuple[date, date], ...]  # first and last local day of each time without mail
     conversation: tuple[tuple[str, int], ...]  # (signal, bins it keeps mail paused)
+    conversation_until: tuple[OpenConversation, ...]
     opt_out: tuple[str, ...]  # signals after which no mail is sent
     hard_bounce: tuple[str, ...]
     escalation_needs: tuple[str, ...]  # a signal of intent before sales is called; empty: none
     availability: bool  # contacts are sometimes out of reach, the log says when
     slow: SlowCadence | None = None
+    events: tuple[Signal, ...] = ()  # which conversations name besides signals; no world makes them
+
+    @property
+    def simulated(self) -> GuardrailSettings:
+        """These limits where no event of `events` ever happens, as in every simulation."""
+        if not self.events:
+            return self
+        never = {event.name for event in self.events}
+        lasting = [one for one in self.conversation_until if one.signal not in never]
+        return replace(
+            self,
+            conversation=tuple(pair for pair in self.conversation if pair[0] not in never),
+            conversation_until=tuple(
+                replace(one, until=tuple(name for name in one.until if name not in never))
+                for one in lasting
+            ),
+            events=(),
+        )
+
+    @property
+    def talks(self) -> tuple[str, ...]:
+        """Signals and events that begin a conversation."""
+        lasting = [opened.signal for opened in self.conversation_until]
+        return (*(name for name, _ in self.conversation), *lasting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import yaml
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import Clock
 from nurture_envs.errors import JourneyError
-from nurture_envs.fields import Fields, as_mapping, channels_of, hint
+from nurture_envs.fields import Fields, channels_of, hint
 from nurture_envs.journey import (
     APPROVALS,
     CALENDAR_PARTS,
@@ -20,15 +20,13 @@ from nurture_envs.journey import (
     JOBS,
     ActionOptions,
     Feature,
-    FrequencyCap,
-    GuardrailSettings,
     Journey,
     Message,
     Reward,
     Signal,
-    SlowCadence,
 )
 from nurture_envs.journey_goals import read_kpis, read_limit
+from nurture_envs.journey_guardrails import event_problems, overlaps, read_guardrails
 from nurture_envs.journey_rules import (
     offer_problems,
     read_offer,
@@ -106,6 +104,7 @@ def _journey(f: Fields) -> Journey:
     signals = tuple(_signal(name, child) for name, child in f.children("signals"))
     channels = [s.name for s in signals] + [f"{s.name}.value" for s in signals if s.valued]
     stages = tuple((str(k), str(v)) for k, v in f.mapping("stages", {}).data.items())
+    messages = tuple(_message(name, child) for name, child in f.children("messages"))
     actions = f.mapping("actions")
     slow = read_slow(actions, signals)
     north_star, *supporting = read_kpis(f.mapping("kpis"), channels)
@@ -116,13 +115,15 @@ def _journey(f: Fields) -> Journey:
         clock=_clock(f.mapping("clock")),
         estimand=f.text("estimand", "per_episode", among=("per_episode", "per_decision")),
         signals=signals,
-        messages=tuple(_message(name, child) for name, child in f.children("messages")),
+        messages=messages,
         offers=tuple(read_offer(name, child) for name, child in f.children("offers", {})),
         options=_options(actions),
         features=tuple(_feature(n, c, channels, stages) for n, c in f.children("features")),
         reward=_reward(f.mapping("reward"), signals, channels),
         terminals=channels_of(f, "terminals", channels, default=[]),
-        guardrails=_guardrails(f.mapping("guardrails", {}), channels, slow),
+        guardrails=read_guardrails(
+            f.mapping("guardrails", {}), channels, [message.id for message in messages], slow
+        ),
         north_star=north_star,
         supporting=(supporting[0], supporting[1]),
         limits=tuple(read_limit(n, c, channels) for n, c in f.children("limits", {})),
@@ -260,41 +261,6 @@ def _reward(f: Fields, signals: tuple[Signal, ...], known: list[str]) -> Reward:
     return reward
 
 
-def _guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> GuardrailSettings:
-    caps = []
-    for i, cap in enumerate(f.items("frequency_caps", [])):
-        c = Fields(as_mapping(cap), f"guardrails.frequency_caps[{i}]", f.problems)
-        hours = c.number("hours", low=0.25)
-        caps.append(FrequencyCap(c.integer("max", low=1), hours, c.optional_text("channel")))
-        c.finish()
-    quiet = f.whole_numbers("quiet_hours", [])
-    if quiet and not (len(quiet) == 2 and all(0 <= hour <= 24 for hour in quiet)):
-        f.problem("quiet_hours", f"expected [from, to] in hours 0..24, got {quiet}")
-    slack = f.whole_numbers("unknown_zone_slack", [-12, 14])
-    if len(slack) != 2 or slack[0] > 0 or slack[1] < 0:
-        f.problem("unknown_zone_slack", f"expected [hours <= 0, hours >= 0], got {slack}")
-        slack = [-12, 14]
-    conversation = f.mapping("conversation", {})
-    for name in conversation.data:
-        if name not in known:
-            conversation.problem(name, f"no signal is called {name!r}{hint(str(name), known)}")
-    settings = GuardrailSettings(
-        require_consent=f.flag("require_consent", True),
-        caps=tuple(caps),
-        min_gap_hours=f.number("min_gap_hours", 0.0, low=0.0),
-        quiet_hours=(quiet[0], quiet[1]) if len(quiet) == 2 else None,
-        unknown_zone_slack=(slack[0], slack[1]),
-        conversation=tuple((str(n), conversation.integer(n, low=1)) for n in conversation.data),
-        opt_out=channels_of(f, "opt_out", known, default=[]),
-        hard_bounce=channels_of(f, "hard_bounce", known, default=[]),
-        escalation_needs=channels_of(f, "escalation_needs", known, default=[]),
-        availability=f.flag("availability", False),
-        slow=slow,
-    )
-    f.finish()
-    return settings
-
-
 def _drip(f: Fields) -> list[tuple[int, str]]:
     plan: list[tuple[int, str]] = []
     for key, action in f.data.items():
@@ -306,14 +272,7 @@ def _drip(f: Fields) -> list[tuple[int, str]]:
 
 
 def _cross_checks(journey: Journey) -> list[str]:
-    problems = []
-    for i, first in enumerate(journey.signals):
-        for second in journey.signals[i + 1 :]:
-            if first.overlaps(second):
-                problems.append(
-                    f"signals.{second.name}: an event could be both this and {first.name!r}; "
-                    "pin a column on which they differ"
-                )
+    problems = overlaps("signals", journey.signals) + event_problems(journey)
     names = [signal.name for signal in journey.signals]
     problems += [
         f"stages.{stage}: no signal is called {signal!r}{hint(signal, names)}"

@@ -7,7 +7,7 @@ from math import isfinite, nan
 
 from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.fields import Fields, as_mapping, hint
-from nurture_envs.journey import Condition, Journey, Offer, Rule, Signal, SlowCadence
+from nurture_envs.journey import ALL, Condition, Journey, Offer, Rule, Signal, SlowCadence
 
 _OPERATORS = (">=", "<=", "==", "!=", ">", "<")
 _MOST_LIMITED = 63  # offers with conditions or an inventory: compiled loops keep a bit of each
@@ -115,14 +115,17 @@ def offer_problems(journey: Journey) -> list[str]:
 
 
 def spacing_problems(journey: Journey) -> list[str]:
-    """Caps on channels that no message goes by, and a slower cadence that is none."""
-    channels, settings = [m.channel for m in journey.messages], journey.guardrails
-    problems = [
-        f"guardrails.frequency_caps[{i}].channel: no message goes by {cap.channel!r}"
-        f"{hint(cap.channel, channels)}; leave `channel` out to count all messages"
-        for i, cap in enumerate(settings.caps)
-        if cap.channel is not None and cap.channel not in channels
-    ]
+    """Caps that no message falls under, and a slower cadence that is none."""
+    settings, problems = journey.guardrails, []
+    groups = [group for message in journey.messages for group in message.groups]
+    for i, cap in enumerate(settings.caps):
+        column, name = cap.group
+        if cap.group != ALL and cap.group not in groups:
+            near = hint(name, [other for kind, other in groups if kind == column])
+            problems.append(
+                f"guardrails.frequency_caps[{i}].{column}: no message has {column} {name!r}{near}; "
+                f"leave `{column}` out to count all messages"
+            )
     if settings.slow is not None and settings.slow.gap_hours <= settings.min_gap_hours:
         problems.append(
             f"actions.slow.gap_hours: expected more than guardrails.min_gap_hours, which is "

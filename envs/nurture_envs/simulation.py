@@ -11,7 +11,6 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,7 +85,8 @@ class Simulation:
         self.catalog = ActionCatalog.of(self.journey)
         self.spec = FeatureSpec.of(self.journey)
         late = [int(i) for i in torch.nonzero(world.delays[0] < 1.0)[:, 0]]
-        sets = watched(self.journey.guardrails)
+        self.rails = self.journey.guardrails.simulated
+        sets = watched(self.rails)
         self.running = RunningFeatures(self.spec, sets, late, self.device)
         self.delay_stream = _DELAYS
         # Channels that may be recorded after their bin; first those that decisions read.
@@ -113,8 +113,7 @@ class Simulation:
 
     @cached_property
     def _talks(self) -> list[int]:
-        names = (name for name, _ in self.journey.guardrails.conversation)
-        return [self.journey.channel_index(name) for name in names]
+        return [self.journey.channel_index(name) for name in self.rails.talks]
 
     @cached_property
     def _ids(self) -> dict[str, list[int]]:
@@ -129,9 +128,8 @@ class Simulation:
     def _kept(self) -> list[tuple[slice, Tensor]]:
         """Rows of `sends_hours`, and the actions whose sends they keep, [a] bool."""
         kept, first = [], 0
-        for channel, count in sends_kept(self.journey.guardrails).items():
-            own = np.array(self.catalog.channels) == channel
-            sends = own if channel else self.catalog.routed("send")
+        for group, count in sends_kept(self.journey.guardrails).items():
+            sends = self.catalog.sends(group)
             kept.append((slice(first, first + count), self._tensor(sends, torch.bool)))
             first += count
         return kept
@@ -251,7 +249,7 @@ class Simulation:
             now_hours=now_us / HOUR_US,
             midnight_hours=today * 24.0,
             today=today.to(torch.int64),
-            **standing(self.journey, lambda names: lags[self.running.last_row(names)]),
+            **standing(self.rails, lambda names: lags[self.running.last_row(names)]),
         )
 
     def decision(self, state: SimulationState, out: DecisionBuffers | None = None) -> PolicyInput:

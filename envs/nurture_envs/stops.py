@@ -13,6 +13,13 @@ from functools import lru_cache
 SNOOZE_DAYS = 30  # of a `snoozed` event that names no number of days as its value
 LONGEST_SNOOZE_DAYS = 36_500
 
+# A server's, whatever the journey says; simulations know neither.
+AWAY_DAYS = 7  # without mail after a reply classed `out_of_office` that names no end
+LONGEST_AWAY_DAYS = 366  # nobody is away for longer: a date beyond is a mistake
+SOFT_BOUNCES = 3  # `soft_bounce` events within SOFT_BOUNCE_DAYS stand like a hard bounce,
+SOFT_BOUNCE_DAYS = 7
+SOFT_BOUNCE_REST_DAYS = 14  # for so many days after the last of them
+
 
 class Say(StrEnum):
     """What an event says about mail."""
@@ -61,6 +68,7 @@ OTHER_REPLIES = {
     ),
     "not_interested": "negative",
 }
+AWAY_REPLY = "out_of_office"
 
 
 def plain(word: str) -> str:

@@ -17,20 +17,19 @@ Source: Scott (2010), A modern Bayesian look at the multi-armed bandit, for fact
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from nurture_envs.actions import NOW, Action, ActionCatalog
+from nurture_envs.actions import ActionCatalog
 from nurture_rl.bandits.action_design import ActionDesign
 from nurture_rl.errors import FitError
 
 Marks = tuple[bool, ...]  # which actions a column marks
 
 CELLS, FACTORS, DISJOINT = "cells", "factors", "disjoint"
-_MESSAGE = ("topic", "job", "proof", "offer", "call_to_action")  # factors of a message
 
 
 def require_design(settings: Any) -> None:
@@ -66,8 +65,8 @@ def factored_design(catalog: ActionCatalog, d: int, without: Sequence[str] = ())
         d: features of the context.
         without: factors that have no effect; actions that they alone tell apart are then equal.
     """
-    levels = _levels_of(catalog, without)
-    main = _distinct(marks for of_factor in levels.values() for marks in of_factor)
+    levels = [list(of.values()) for factor, of in catalog.levels.items() if factor not in without]
+    main = _distinct(marks for of_factor in levels for marks in of_factor)
     pairs = _distinct(_pairs(levels), known=main)
     sizes = [len(main), len(main) * d, len(pairs)]
     own = np.array([*main, *pairs], np.float64).T
@@ -76,43 +75,15 @@ def factored_design(catalog: ActionCatalog, d: int, without: Sequence[str] = ())
     return ActionDesign(factors, own, group, ("main", "crossed", "pairs"))
 
 
-def _levels_of(catalog: ActionCatalog, without: Sequence[str]) -> dict[str, list[Marks]]:
-    """The actions that each level of each factor marks; factors that never vary are left out.
-
-    Args:
-        catalog: the journey's actions.
-        without: factors to leave out.
-    """
-    described = [_described(action) for action in catalog.actions]
-    found: dict[str, list[Marks]] = {}
-    for factor in described[0]:
-        values = list(dict.fromkeys(one[factor] for one in described if one[factor]))
-        if factor not in without and len(values) > 1:
-            found[factor] = [tuple(one[factor] == value for one in described) for value in values]
-    return found
-
-
 def _distinct(marks: Iterator[Marks], known: Sequence[Marks] = ()) -> list[Marks]:
     """Columns that mark some actions, not all, and not the same as an earlier one."""
     fresh = dict.fromkeys(one for one in marks if any(one) and not all(one))
     return [one for one in fresh if one not in set(known)]
 
 
-def _pairs(levels: Mapping[str, list[Marks]]) -> Iterator[Marks]:
+def _pairs(levels: Sequence[Sequence[Marks]]) -> Iterator[Marks]:
     """What each two levels of two factors mark together."""
-    for first, second in combinations(levels.values(), 2):
+    for first, second in combinations(levels, 2):
         for one in first:
             for other in second:
                 yield tuple(a and b for a, b in zip(one, other, strict=True))
-
-
-def _described(action: Action) -> dict[str, str]:
-    message = action.message
-    timed = message is not None and action.slot != NOW
-    factors = {name: str(getattr(message, name)) if message else "" for name in _MESSAGE}
-    return {
-        "routing": action.routing if action.routing != "pause" else f"pause:{action.bins}",
-        "slot": f"{action.slot:02d}" if timed else "",
-        "message": message.id if message else "",
-        **factors,
-    }

@@ -26,11 +26,12 @@ SHIPPED_WORDS = Vocabulary()
 
 
 def words_of(journey: Journey | None) -> Vocabulary:
-    """The shipped words and those of the journey's own signals."""
+    """The shipped words and those of the journey's own signals and guardrails."""
     if journey is None:
         return SHIPPED_WORDS
-    own_types = {signal.type for signal in journey.signals}
-    own_replies = {signal.reply_class for signal in journey.signals} - {None}
+    named = (*journey.signals, *journey.guardrails.events)
+    own_types = {signal.type for signal in named}
+    own_replies = {signal.reply_class for signal in named} - {None}
     return Vocabulary(
         EVENT_TYPES | own_types, REPLY_CLASSES | {str(reply) for reply in own_replies}
     )

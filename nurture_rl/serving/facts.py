@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,9 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds, set_forward_hours
 from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_events
 from nurture_envs.guardrails import GuardrailFacts, eligible, lags_of, standing
-from nurture_envs.guardrails.rules import sends_kept
-from nurture_envs.journey import Journey
-from nurture_envs.signals import EventColumns, channel_rows, classify
+from nurture_envs.guardrails.rules import Lag, sends_kept
+from nurture_envs.journey import ALL, Journey
+from nurture_envs.signals import NO_SIGNAL, ChannelRows, EventColumns, channel_rows, classify
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.mail_permission import permission_of
 from nurture_rl.serving.records import Contact, ContactView, Event
@@ -76,7 +77,7 @@ class _Events:
 
     events: list[Event]
     row: IntArray  # position of the contact
-    local_us: IntArray
+    occurred_us: IntArray
     bins: IntArray
     known: BoolArray  # happened and recorded by the moment of their contact's decision
     counts: BoolArray  # for guardrails: known, or acknowledged whatever the clock says
@@ -114,17 +115,24 @@ def known(
     words = [permission_of(view.events) for view in views]
     lifted = [word.lifted for word in words]
     events = _events(spec, views, lifted, now_us, zones, anchor_us)
-    past, last, ended = _past(journey, spec, events, bins)
+    rows = _rows(journey, events)
+    past = _past(spec, events, rows, bins)
+    binned = events.bins.astype(np.int32)
+    last = _last(journey, rows, events, events.counts & ~events.lifted, binned, len(views))
+    ended = _last(journey, rows, events, events.counts, binned, len(views))
     _count_calls(journey, spec, views, zones, last)
     midnight_us = local_us - local_us % DAY_US
     stated = np.array([view.contact.consent for view in views], np.bool_)
     withdrawn = np.array([word.withdrawn for word in words], np.bool_)
-    snoozed = np.array([word.snoozed_until_us for word in words], np.int64) > now_us
-    signals = standing(journey, lags_of(journey, last, bins))
+    quiet_until = [max(word.snoozed_until_us, word.away_until_us) for word in words]
+    snoozed = np.array(quiet_until, np.int64) > now_us
+    since = _since(journey, rows, events, views, now_us)
+    signals = standing(journey.guardrails, lags_of(journey, last, bins), since)
     opted_out = np.array([word.opted_out for word in words], np.bool_)
     signals["opted_out"] = signals["opted_out"] | opted_out | withdrawn
     bounced = np.array([word.bounced for word in words], np.bool_)
-    signals["hard_bounced"] = signals["hard_bounced"] | bounced
+    resting = np.array([word.resting_until_us for word in words], np.int64) > now_us
+    signals["hard_bounced"] = signals["hard_bounced"] | bounced | resting
     facts = GuardrailFacts(
         consent=stated & ~withdrawn,
         paused=snoozed | (bins < np.array([view.episode.paused_until for view in views], np.int64)),
@@ -158,32 +166,41 @@ def _events(
     known = np.maximum(occurred, recorded) <= now_us[rows]
     certain = np.array([view.acknowledged for view in views], np.bool_)[rows]
     against = [forbids(say_of(event.type, event.reply_class)) for event in events]
-    local = local_microseconds(occurred, zones[rows])
     return _Events(
         events,
         rows,
-        local,
-        spec.clock.bin_of(local, anchor_us[rows]),
+        occurred,
+        spec.clock.bin_of(local_microseconds(occurred, zones[rows]), anchor_us[rows]),
         known,
         known | certain | np.array(against, np.bool_),
         np.array([event.event_id in lifted[row] for event, row in kept], np.bool_),
     )
 
 
-def _past(
-    journey: Journey, spec: FeatureSpec, events: _Events, bins: IntArray
-) -> tuple[FeatureState, NDArray[np.int32], NDArray[np.int32]]:
-    """The past of completed bins; the last bin of each channel for guardrails and for endings."""
-    past_events = events.events
+def _rows(journey: Journey, events: _Events) -> ChannelRows:
+    """What the events add to the journey's channels, and to the events that guardrails name.
+
+    The latter follow the channels and have no amount of their own.
+    """
     columns = EventColumns(
-        *([getattr(event, name) for event in past_events] for name in EventColumns.__slots__)
+        *([getattr(event, name) for event in events.events] for name in EventColumns.__slots__)
     )
-    signal = classify(columns, journey.signals)
-    value = np.array([np.nan if event.value is None else event.value for event in past_events])
-    rows = channel_rows(signal, value, journey)
+    value = np.array([np.nan if event.value is None else event.value for event in events.events])
+    rows = channel_rows(classify(columns, journey.signals), value, journey)
+    named = classify(columns, journey.guardrails.events)
+    event = np.flatnonzero(named != NO_SIGNAL)
+    return ChannelRows(
+        np.concatenate([rows.event, event]),
+        np.concatenate([rows.channel, len(journey.channels) + named[event]]),
+        np.concatenate([rows.amount, np.zeros(len(event))]),
+    )
+
+
+def _past(spec: FeatureSpec, events: _Events, rows: ChannelRows, bins: IntArray) -> FeatureState:
+    """The past of completed bins."""
     contact, happened = events.row[rows.event], events.bins[rows.event]
-    known = events.known[rows.event]
-    past = state_from_events(
+    known = events.known[rows.event] & (rows.channel < len(spec.channels))
+    return state_from_events(
         spec,
         contact[known],
         (bins[contact] - happened)[known],
@@ -192,14 +209,48 @@ def _past(
         bins,
     )
 
-    def last(counted: BoolArray) -> NDArray[np.int32]:
-        table = np.full((len(bins), len(spec.channels)), NEVER, np.int32)
-        at = (contact[counted], rows.channel[counted])
-        np.maximum.at(table, at, happened[counted].astype(np.int32))
-        return table
 
-    counts = events.counts[rows.event]
-    return past, last(counts & ~events.lifted[rows.event]), last(counts)
+def _last(
+    journey: Journey,
+    rows: ChannelRows,
+    events: _Events,
+    counted: BoolArray,
+    times: NDArray[Any],
+    n: int,
+) -> NDArray[Any]:
+    """The last time of each channel, and of each event that guardrails name, [n, c].
+
+    Times are those of events, [m], which count where `counted` says so, [m].
+    """
+    columns = len(journey.channels) + len(journey.guardrails.events)
+    table = np.full((n, columns), NEVER, times.dtype)
+    kept = counted[rows.event]
+    event = rows.event[kept]
+    np.maximum.at(table, (events.row[event], rows.channel[kept]), times[event])
+    return table
+
+
+def _since(
+    journey: Journey,
+    rows: ChannelRows,
+    events: _Events,
+    views: Sequence[ContactView],
+    now_us: IntArray,
+) -> Lag | None:
+    """Microseconds since signals last happened, where the journey asks which came first."""
+    if not journey.guardrails.conversation_until:
+        return None
+    counts = events.counts & ~events.lifted
+    last = _last(journey, rows, events, counts, events.occurred_us, len(views))
+    for channel in _call_channels(journey):
+        for row, view in enumerate(views):
+            for call in view.calls:
+                last[row, channel] = max(last[row, channel], call.at_us)
+    return lags_of(journey, last, now_us)
+
+
+def _call_channels(journey: Journey) -> list[int]:
+    return [journey.channel_index(s.name) for s in journey.signals if s.type == "escalated"]
 
 
 def _count_calls(
@@ -210,12 +261,11 @@ def _count_calls(
     last: NDArray[np.int32],
 ) -> None:
     """Count every decided escalation as its signal, before the event is reported."""
-    channels = [journey.channel_index(s.name) for s in journey.signals if s.type == "escalated"]
     rows = np.array([row for row, view in enumerate(views) for _ in view.calls], np.int64)
     called = np.array([call.at_us for view in views for call in view.calls], np.int64)
     anchors = np.array([view.episode.anchor_us for view in views], np.int64)[rows]
     bins = spec.clock.bin_of(local_microseconds(called, zones[rows]), anchors).astype(np.int32)
-    for channel in channels:
+    for channel in _call_channels(journey):
         np.maximum.at(last, (rows, np.full_like(rows, channel)), bins)
 
 
@@ -246,7 +296,7 @@ def _sends(
 
     On the wall clock as it is set now, which is `shift_us` [n] ahead of UTC: the hours between two
     of them, or between one and now, are those that have passed. A message that the journey does not
-    know, as of another system, counts for every channel.
+    know, as of another system, counts for every channel, and for no topic and no message.
     """
     chosen = {(row, s.decision_id): s for row, view in enumerate(views) for s in view.sends}
     made: list[tuple[int, int, str | None]] = []  # contact, moment, message
@@ -258,11 +308,14 @@ def _sends(
     made += [(row, send.at_us, send.message_id) for (row, _), send in chosen.items()]
     rows = np.array([row for row, _, _ in made], np.int64)
     hours = (np.array([at_us for _, at_us, _ in made], np.int64) + shift_us[rows]) / HOUR_US
-    channels = {message.id: message.channel for message in journey.messages}
-    by = np.array([channels.get(message or "", "") for _, _, message in made], object)
+    groups = {message.id: message.groups for message in journey.messages}
+    of = [groups.get(message or "") for _, _, message in made]
     tables = []
-    for channel, count in sends_kept(journey.guardrails).items():
-        counts = (by == channel) | (by == "") if channel else np.ones(len(by), np.bool_)
+    for group, count in sends_kept(journey.guardrails).items():
+        among = [
+            group == ALL or (group[0] == "channel" if own is None else group in own) for own in of
+        ]
+        counts = np.array(among, np.bool_)
         tables.append(_latest(rows[counts], hours[counts], len(views), count))
     return np.hstack(tables)
 

@@ -24,9 +24,10 @@ class Forbidding:
         """What stops mail in every journey, what guardrails of this one read, and what ends it."""
         settings, words = journey.guardrails, words_of(journey)
         names = {*settings.opt_out, *settings.hard_bounce, *journey.terminals}
-        names |= {name for name, _ in settings.conversation}
+        names |= set(settings.talks)
         names |= {settings.slow.signal} if settings.slow is not None else set()
-        read = {signal.type for signal in journey.signals if signal.name in names}
+        named = (*journey.signals, *settings.events)
+        read = {signal.type for signal in named if signal.name in names}
         own = {kind for kind in words.event_types if forbids(say_of(kind, None))}
         return cls(_ALWAYS | read | own, words)
 

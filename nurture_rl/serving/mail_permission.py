@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.stops import LONGEST_SNOOZE_DAYS, SNOOZE_DAYS, Say, say_of
+from nurture_envs.stops import (
+    AWAY_DAYS,
+    AWAY_REPLY,
+    LONGEST_AWAY_DAYS,
+    LONGEST_SNOOZE_DAYS,
+    SNOOZE_DAYS,
+    SOFT_BOUNCE_DAYS,
+    SOFT_BOUNCE_REST_DAYS,
+    SOFT_BOUNCES,
+    Say,
+    plain,
+    say_of,
+)
 from nurture_rl.serving.records import Event
 
 
@@ -17,7 +31,9 @@ class MailPermission:
     opted_out: bool = False
     withdrawn: bool = False
     bounced: bool = False
-    snoozed_until_us: int = 0  # microseconds since 1970 UTC
+    snoozed_until_us: int = 0  # microseconds since 1970 UTC, as all that follow
+    away_until_us: int = 0  # out of office
+    resting_until_us: int = 0  # after repeated soft bounces
     lifted: frozenset[str] = frozenset()  # event ids of what consent took back
 
 
@@ -26,14 +42,20 @@ def permission_of(events: Iterable[Event]) -> MailPermission:
 
     An event that forbids mail counts from its acknowledgement on, whatever its time stamp and
     whatever the clock says since. Only a consent that was acknowledged later *and* given later
-    takes it back; where both have the same time, the event that forbids mail wins.
+    takes it back; where both have the same time, the event that forbids mail wins. An automatic
+    reply and soft bounces are nobody's words: they pass with their time, whatever consent says.
 
     Args:
         events: of one contact, in the order in which they were acknowledged.
     """
     open_: dict[str, Event] = {}
     lifted: set[str] = set()
+    away, soft = 0, []
     for event in events:
+        if event.type == "soft_bounce":
+            soft.append(event.occurred_us)
+        elif plain(event.reply_class or "") == AWAY_REPLY:
+            away = max(away, _back(event))
         say = say_of(event.type, event.reply_class)
         if say is Say.CONSENT:
             over = {name for name, word in open_.items() if _is_taken_back(word, event)}
@@ -48,6 +70,8 @@ def permission_of(events: Iterable[Event]) -> MailPermission:
         withdrawn=Say.WITHDRAWN in against,
         bounced=Say.BOUNCED in against,
         snoozed_until_us=max((_until(word) for say, word in said if say is Say.SNOOZE), default=0),
+        away_until_us=away,
+        resting_until_us=_rested(soft),
         lifted=frozenset(lifted),
     )
 
@@ -64,3 +88,34 @@ def _until(snooze: Event) -> int:
     days = asked if asked is not None and asked > 0.0 else float(SNOOZE_DAYS)
     days = min(days, LONGEST_SNOOZE_DAYS)
     return max(snooze.occurred_us, snooze.recorded_us) + int(days * DAY_US)
+
+
+def _back(reply: Event) -> int:
+    """When somebody who is away may be written to again.
+
+    The property `until` is their first day back, such as 2026-12-28: it counts from noon UTC, when
+    it has begun in every zone. Without one, `value` is a number of days, as of a snooze.
+    """
+    said = max(reply.occurred_us, reply.recorded_us)
+    days = reply.value if reply.value is not None and reply.value > 0.0 else float(AWAY_DAYS)
+    back = _day_of(reply.properties)
+    until = said + int(min(days, LONGEST_AWAY_DAYS) * DAY_US)
+    if back is not None:
+        until = (back - date(1970, 1, 1)).days * DAY_US + DAY_US // 2
+    return min(until, said + LONGEST_AWAY_DAYS * DAY_US)
+
+
+def _day_of(properties: str) -> date | None:
+    """The property `until` as a day; None where there is none that can be read."""
+    try:
+        return date.fromisoformat(str(json.loads(properties)["until"])[:10])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _rested(bounces: list[int]) -> int:
+    """When the rest after repeated soft bounces is over; 0: there was no need of one."""
+    ordered = sorted(bounces)
+    pairs = zip(ordered, ordered[SOFT_BOUNCES - 1 :], strict=False)
+    ends = [last for first, last in pairs if last - first <= SOFT_BOUNCE_DAYS * DAY_US]
+    return ends[-1] + SOFT_BOUNCE_REST_DAYS * DAY_US if ends else 0

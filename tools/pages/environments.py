@@ -14,7 +14,7 @@ import gymnasium
 import nurture_envs
 from nurture_envs.actions import NOW, Action, ActionCatalog
 from nurture_envs.features import Column, FeatureSpec, described_columns
-from nurture_envs.journey import Journey, Kpi
+from nurture_envs.journey import ALL, Journey, Kpi, OpenConversation
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness
 from nurture_envs.worlds.reference import reference_world
@@ -217,7 +217,7 @@ def _guardrails(journey: Journey) -> str:
     lines = ["mail without consent"] if rails.require_consent else []
     lines += [
         f"more than {counted(cap.maximum, 'mail')} in {cap.hours:g} hours"
-        + (f" by {cap.channel}" if cap.channel else "")
+        + (f" by {cap.group[0]} {cap.group[1]}" if cap.group != ALL else "")
         for cap in rails.caps
     ]
     if rails.min_gap_hours:
@@ -228,7 +228,12 @@ def _guardrails(journey: Journey) -> str:
             f"mail from {low:02d}:00 to {high:02d}:00 local time; an unknown zone may be off by "
             f"{early} to {late} hours"
         )
+    lines += [
+        f"mail on {first}" if first == last else f"mail from {first} to {last}"
+        for first, last in rails.blackout
+    ]
     lines += [f"mail for {counted(n, 'bin')} after `{signal}`" for signal, n in rails.conversation]
+    lines += [_until(opened) for opened in rails.conversation_until]
     for signals in (rails.opt_out, rails.hard_bounce):
         lines += [f"any mail after `{signal}`" for signal in signals]
     if rails.escalation_needs:
@@ -237,6 +242,12 @@ def _guardrails(journey: Journey) -> str:
     lines.append("messages that are not approved, or past their last day")
     lines.append("anything but `pause:1` while a longer pause lasts")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _until(opened: OpenConversation) -> str:
+    closing = " or ".join(f"`{signal}`" for signal in opened.until)
+    longest = f", for at most {counted(opened.bins, 'bin')}" if opened.bins else ""
+    return f"mail from `{opened.signal}` until {closing}{longest}"
 
 
 def _kpis(journey: Journey) -> str:

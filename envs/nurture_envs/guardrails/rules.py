@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from enum import IntFlag
 from typing import Any
 
 from array_api_compat import array_namespace
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
-from nurture_envs.journey import GuardrailSettings, Journey
+from nurture_envs.journey import ALL, Group, GuardrailSettings, Journey
 
 Array = Any  # numpy or torch; of the facts also a plain bool that holds for everybody
+Lag = Callable[[tuple[str, ...]], Array]  # time since one of some signals last happened, [n]
 
 _EVER = 500_000  # bins; the lag of what never happened lies beyond it
 _SWAPPED = 8  # columns up to which swaps of neighbours are faster than a sort of each row
@@ -27,7 +29,7 @@ class Reason(IntFlag):
     SALES_CONVERSATION = 8
     FREQUENCY_CAP = 16
     MINIMUM_GAP = 32
-    QUIET_HOURS = 64
+    QUIET_HOURS = 64  # or a day of the blackout: no bit of a contact's sixteen is left for it
     NOT_APPROVED = 128
     EXPIRED = 256
     PAUSED = 512
@@ -50,7 +52,7 @@ class GuardrailFacts:
     consent: Array  # [n] bool
     opted_out: Array  # [n] bool: unsubscribed or complained
     hard_bounced: Array  # [n] bool
-    conversation: Array  # [n] bool: a salesperson is talking to them
+    conversation: Array  # [n] bool: a salesperson is talking to them, or they wait for an answer
     intent: Array  # [n] bool: has shown what an escalation needs
     paused: Array  # [n] bool: inside a pause chosen before
     available: Array  # [n] bool
@@ -61,28 +63,30 @@ class GuardrailFacts:
     now_hours: Array  # [n] f64: the moment of the decision
     midnight_hours: Array  # [n] f64: local midnight before it, same scale
     today: Array  # [n] i64: local day, days since 1970
+    slowed: Array = False  # [n] bool: inside a slower cadence chosen before
     # [n, 24] f64: hours by which clocks are set forward between now and each hour of today; None:
     # they are not
     set_forward: Array = None
     # Of each limited offer of the catalogue, [n, o]: who its conditions fit (None: nobody), and how
     # many sends of it are left to all contacts together (None: enough)
-    slowed: Array = False  # [n] bool: inside a slower cadence chosen before
     eligible: Array = None
     left: Array = None
 
 
-def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[str, Array]:
+def standing(settings: GuardrailSettings, lag: Lag, since: Lag | None = None) -> dict[str, Array]:
     """The facts that follow from which signals happened when.
 
     Args:
-        journey: names the signals.
+        settings: name the signals.
         lag: bins since one of some signals last happened, [n]; the current bin counts.
+        since: the same in any finer unit of time, to tell which of two signals came first in a bin;
+            None: `lag` has to do, and of what happened in one bin nothing came first.
 
     Returns:
         `opted_out`, `hard_bounced`, `conversation` and `intent`, each [n] bool; a plain bool where
         the journey names no such signal. `slowed` where the journey has a slower cadence.
     """
-    settings = journey.guardrails
+    since = since or lag
 
     def ever(names: tuple[str, ...], nobody: bool = False) -> Array:
         return lag(names) <= _EVER if names else nobody
@@ -90,6 +94,11 @@ def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[
     conversation: Array = False
     for name, bins_back in settings.conversation:
         conversation = conversation | (lag((name,)) <= bins_back)
+    for opened in settings.conversation_until:
+        goes_on = lag((opened.signal,)) <= (_EVER if opened.bins is None else opened.bins)
+        if opened.until:
+            goes_on = goes_on & (since((opened.signal,)) <= since(opened.until))
+        conversation = conversation | goes_on
     facts = {
         "opted_out": ever(settings.opt_out),
         "hard_bounced": ever(settings.hard_bounce),
@@ -101,19 +110,21 @@ def standing(journey: Journey, lag: Callable[[tuple[str, ...]], Array]) -> dict[
     return facts
 
 
-def lags_of(journey: Journey, last: Array, bins: Array) -> Callable[[tuple[str, ...]], Array]:
-    """Bins since one of some signals last happened, from the last bin of each channel.
+def lags_of(journey: Journey, last: Array, now: Array) -> Lag:
+    """Time since one of some signals last happened, from the last time of each channel.
 
     Args:
         journey: names the signals.
-        last: last known bin of each channel, [n, c].
-        bins: current bin, [n].
+        last: last known time of each channel, then of each event that only guardrails name, [n, c],
+            in bins or another whole unit.
+        now: current time, [n], the same unit.
     """
     xp = array_namespace(last)
-    lags = xp.astype(bins, xp.int32)[:, None] - last
+    lags = xp.astype(now, last.dtype)[:, None] - last
+    places = (*journey.channels, *(event.name for event in journey.guardrails.events))
 
     def lag(names: tuple[str, ...]) -> Array:
-        return xp.min(lags[:, [journey.channel_index(name) for name in names]], axis=1)
+        return xp.min(lags[:, [places.index(name) for name in names]], axis=1)
 
     return lag
 
@@ -123,7 +134,9 @@ def watched(settings: GuardrailSettings) -> list[tuple[str, ...]]:
     sets = [settings.opt_out, settings.hard_bounce, settings.escalation_needs]
     single = [name for name, _ in settings.conversation]
     single += [settings.slow.signal] if settings.slow is not None else []
-    return [names for names in sets if names] + [(name,) for name in single]
+    single += [opened.signal for opened in settings.conversation_until]
+    sets += [(name,) for name in single] + [one.until for one in settings.conversation_until]
+    return [names for names in sets if names]
 
 
 def legal_actions(
@@ -131,15 +144,15 @@ def legal_actions(
 ) -> tuple[Array, Array]:
     """Which actions are legal now, and why the others are not.
 
-    What forbids an action depends on its kind alone (routing, slot, channel, approval, expiry,
-    offer), so every rule is asked once per kind and contact.
+    What forbids an action depends on its kind alone (routing, slot, caps, approval, expiry, offer),
+    so every rule is asked once per kind and contact.
 
     Returns:
         mask [n, a] bool, and reasons [n, a] int16, a union of `Reason` bits, 0 where legal.
         `pause:1` is always legal.
     """
     rules = _Rules(facts, settings)
-    kinds, kind_of = catalog.kinds
+    kinds, kind_of = catalog.kinds(sends_kept(settings))
     rows = [rules.reasons(kind) for kind in kinds]
     legal = [row == 0 for row in rows]
     mask = rules.xp.stack([legal[kind] for kind in kind_of])
@@ -157,8 +170,9 @@ class _Rules:
         talking = self.bits(facts.conversation, Reason.SALES_CONVERSATION)
         self.engaged = self.paused + talking  # against everything but waiting
         self.mail = self._against_mail()
+        self.blackout = self._blackout()
         self.capped, self.gapped = self._spacing()
-        self._slots: dict[tuple[int, str], Array] = {}
+        self._slots: dict[tuple[int, tuple[Group, ...]], Array] = {}
 
     def bits(self, broken: Array, reason: Reason) -> Array:
         if isinstance(broken, bool):
@@ -175,7 +189,7 @@ class _Rules:
         if kind.routing == "escalate":
             return self.engaged + self.bits(_not(self.facts.intent), Reason.NO_INTENT)
         unapproved = 0 if kind.approved else Reason.NOT_APPROVED.value
-        reasons = self._slot(kind.slot, kind.channel) + unapproved
+        reasons = self._slot(kind.slot, kind.groups) + unapproved
         if kind.expiry is not None:
             reasons = reasons + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
         return reasons if kind.offer is None else reasons + self._against_offer(kind.offer)
@@ -196,40 +210,43 @@ class _Rules:
         reasons = reasons + self.bits(facts.opted_out, Reason.OPTED_OUT)
         return reasons + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
 
-    def _slot(self, slot: int, channel: str) -> Array:
-        """What stands against mail at a slot by a channel."""
-        channel = channel if channel in self.capped else ""
-        if (slot, channel) not in self._slots:
+    def _slot(self, slot: int, groups: tuple[Group, ...]) -> Array:
+        """What stands against mail of some groups at a slot."""
+        if (slot, groups) not in self._slots:
+            full = self.capped[ALL]
+            for group in groups:
+                full = self.xp.maximum(full, self.capped[group])
             facts, now = self.facts, slot == NOW
             hour = facts.now_hours - facts.midnight_hours if now else float(slot)
             passed = hour if now or facts.set_forward is None else hour - facts.set_forward[:, slot]
-            reasons = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
-            reasons = reasons + self.bits(passed < self.capped[channel], Reason.FREQUENCY_CAP)
+            quiet = self._quiet(slot) | self.blackout
+            reasons = self.mail + self.bits(quiet, Reason.QUIET_HOURS)
+            reasons = reasons + self.bits(passed < full, Reason.FREQUENCY_CAP)
             reasons = reasons + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
             if not now:
                 reasons = reasons + self.bits(
                     facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED
                 )
-            self._slots[slot, channel] = reasons
-        return self._slots[slot, channel]
+            self._slots[slot, groups] = reasons
+        return self._slots[slot, groups]
 
-    def _spacing(self) -> tuple[dict[str, Array], Array]:
+    def _spacing(self) -> tuple[dict[Group, Array], Array]:
         """Hours after midnight before which caps and the minimum gap forbid mail, each [n].
 
-        Caps are by channel where they name one; under "" are those that hold for all of them.
+        Caps are by the group of messages that they count.
         A cap of m sends in h hours is full until h hours after the m-th latest send. Hours are
         those that pass, whatever clocks show: see `GuardrailFacts.set_forward`.
         """
-        capped: dict[str, Array] = {}
+        capped: dict[Group, Array] = {}
         first, gapped = 0, None
-        for channel, count in sends_kept(self.settings).items():
+        for group, count in sends_kept(self.settings).items():
             since = _descending(self.facts.sends_hours[:, first : first + count], self.xp)
             since = [hours - self.facts.midnight_hours for hours in since]  # negative: before today
-            full = capped.get("", -self.xp.inf * self.xp.ones_like(since[0]))
+            full = -self.xp.inf * self.xp.ones_like(since[0])
             for cap in self.settings.caps:
-                if (cap.channel or "") == channel:
+                if cap.group == group:
                     full = self.xp.maximum(full, since[cap.maximum - 1] + cap.hours)
-            capped[channel], first = full, first + count
+            capped[group], first = full, first + count
             gapped = since[0] + self._gap() if gapped is None else gapped
         return capped, gapped
 
@@ -240,6 +257,13 @@ class _Rules:
             return usual
         hours = self.xp.zeros_like(self.facts.now_hours)
         return self.xp.where(self.facts.slowed, hours + slow.gap_hours, hours + usual)
+
+    def _blackout(self) -> Array:
+        """Whether today is a day without mail; mail is planned for today alone."""
+        today, quiet = self.facts.today, False
+        for first, last in days_of(self.settings):
+            quiet = quiet | ((today >= first) & (today <= last))
+        return quiet
 
     def _quiet(self, slot: int) -> Array:
         """Whether the local hour may fall into the quiet hours under any plausible zone."""
@@ -283,15 +307,20 @@ def reason_names(bits: int) -> list[str]:
     return [name for bit, name in _NAMES if bits & bit]
 
 
-def sends_kept(settings: GuardrailSettings) -> dict[str, int]:
-    """How many latest sends the caps and the gap need to see: of all under "", then by channel.
+def days_of(settings: GuardrailSettings) -> list[tuple[int, int]]:
+    """First and last day of each time without mail, days since 1970."""
+    epoch = date(1970, 1, 1)
+    return [((first - epoch).days, (last - epoch).days) for first, last in settings.blackout]
+
+
+def sends_kept(settings: GuardrailSettings) -> dict[Group, int]:
+    """How many latest sends the caps and the gap need to see: of all, then by group of messages.
 
     The columns of `GuardrailFacts.sends_hours` stand in this order.
     """
-    kept = {"": 1}
+    kept = {ALL: 1}
     for cap in settings.caps:
-        channel = cap.channel or ""
-        kept[channel] = max(kept.get(channel, 1), cap.maximum)
+        kept[cap.group] = max(kept.get(cap.group, 1), cap.maximum)
     return kept
 
 

@@ -14,7 +14,7 @@ from nurture_envs.guardrails.rules import sends_kept
 from nurture_envs.loops import emitting, loop_records
 from nurture_envs.loops.deciding import OPERATORS
 from nurture_envs.loops.functions import Loop, WorldLoops
-from nurture_envs.loops.guardrails import tables_of
+from nurture_envs.loops.guardrails import places_of, tables_of
 from nurture_envs.loops.networks import learned_loops
 from nurture_envs.loops.past import Late, Sets
 from nurture_envs.loops.plan import columns_of, sets_of
@@ -45,13 +45,7 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
     )
     index = journey.channel_index
     settings = journey.guardrails
-    standing = [(0, settings.opt_out, -1), (1, settings.hard_bounce, -1)]
-    standing += [(2, (name,), back) for name, back in settings.conversation]
-    standing += [(3, settings.escalation_needs, -1)]
-    if settings.slow is not None:
-        standing.append((4, (settings.slow.signal,), settings.slow.bins - 1))
     places = list(sends_kept(settings))
-    rows = [(kind, running.last_row(of), most) for kind, of, most in standing if of]
     conditions, thresholds = _conditions(simulation)
     return loop_records.LoopJourney(
         actions=loop_records.Actions(
@@ -61,7 +55,9 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
             leaves=catalog.routed("exit"),
             pauses=np.where(catalog.pause_bins > 1, catalog.pause_bins, 0),
             slots=slots,
-            kept=_whole([places.index(c) if c in places else 0 for c in catalog.channels]),
+            kept=places_of(
+                [a.message.groups if a.message else () for a in catalog.actions], places
+            ),
             made=_whole(made),
             effects=np.ascontiguousarray(effects.numpy()).reshape(len(made), len(catalog)),
         ),
@@ -70,7 +66,7 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
             weights=np.array([weight for _, weight in reward.weights], np.float32),
             prices=catalog.prices(reward).astype(np.float32),
             terminals=_whole([index(name) for name in journey.terminals]),
-            talks=_whole([index(name) for name, _ in settings.conversation]),
+            talks=_whole([index(name) for name in simulation.rails.talks]),
         ),
         sets=Sets(*sets_of(running)),
         late=late,
@@ -79,12 +75,28 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
         conditions=conditions,
         thresholds=thresholds,
         offers=len(catalog.limited_offers),
-        standing=np.array(rows, np.int64).reshape(-1, 3),
+        standing=_standing(simulation),
         intent=not settings.escalation_needs,
         offsets=np.array(simulation.spec.clock.slots_hours, np.float64) * HOUR_US,
         period=float(simulation.spec.clock.period_hours * HOUR_US),
         horizon=simulation.spec.clock.horizon,
     )
+
+
+def _standing(simulation: Simulation) -> Any:
+    """The facts that follow from which signals happened when; see `LoopJourney.standing`."""
+    settings, row_of = simulation.rails, simulation.running.last_row
+    facts = [(0, settings.opt_out, -1), (1, settings.hard_bounce, -1)]
+    facts += [(2, (name,), back) for name, back in settings.conversation]
+    facts += [(3, settings.escalation_needs, -1)]
+    if settings.slow is not None:
+        facts.append((4, (settings.slow.signal,), settings.slow.bins - 1))
+    rows = [(fact, row_of(of), most, -1) for fact, of, most in facts if of]
+    for opened in settings.conversation_until:
+        most = -1 if opened.bins is None else opened.bins
+        closed = row_of(opened.until) if opened.until else -1
+        rows.append((2, row_of((opened.signal,)), most, closed))
+    return np.array(rows, np.int64).reshape(-1, 4)
 
 
 def _conditions(simulation: Simulation) -> tuple[Any, Any]:

@@ -52,7 +52,7 @@ def _facts(
         facts.opted_out[i], facts.hard_bounced[i] = 0, 0
         facts.conversation[i], facts.intent[i], facts.slowed[i] = 0, journey.intent, 0
     for row in range(journey.standing.shape[0]):
-        kind, time, most = journey.standing[row]
+        kind, time, most, closed = journey.standing[row]
         last = state.past.last[time, first : first + size]
         reach = _EVER if most < 0 else np.float32(most)
         target = facts.intent
@@ -64,6 +64,12 @@ def _facts(
             target = facts.conversation
         elif kind == 4:
             target = facts.slowed
+        if closed >= 0:
+            until = state.past.last[closed, first : first + size]
+            for i in range(size):
+                lag = np.float32(state.bins[first + i]) - last[i]
+                target[i] |= np.uint8(lag <= reach and last[i] >= until[i])
+            continue
         for i in range(size):
             lag = np.float32(state.bins[first + i]) - last[i]
             target[i] |= np.uint8(lag <= reach)

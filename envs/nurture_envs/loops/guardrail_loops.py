@@ -69,22 +69,23 @@ class Tables(NamedTuple):
     """A journey's rules and catalogue as numbers.
 
     A kind's reasons are those of one row of contacts (0 nothing, 1 paused, 2 paused or in a
-    conversation, 3 the same and without intent, 4 and on mail at each slot, by channels with caps
-    of their own and by all others), a constant, whether its last day is over, and whether its offer
-    is for others.
+    conversation, 3 the same and without intent, 4 and on mail at each slot, by the groups of
+    messages with caps of their own), a constant, whether its last day is over, and whether its
+    offer is for others.
     """
 
     no_consent: int  # the reason's bit, 0 where the journey does not ask
     unavailable: int
-    kept_from: NDArray[np.int64]  # [g + 1]: first row of the latest sends by all channels, by each
+    kept_from: NDArray[np.int64]  # [g + 1]: first row of the latest sends of all, of each group
     cap_kept: NDArray[np.int64]  # [caps], which of them a cap counts: 0 all, ascending
     cap_counts: NDArray[np.int64]  # [caps]
     cap_hours: NDArray[np.float64]  # [caps]
     gap_hours: float
     slow_hours: float  # the gap in a slower cadence
     quiet: Quiet
+    blackout: NDArray[np.int64]  # [b, 2], first and last day without mail, since 1970
     slot_hours: NDArray[np.float64]  # [s], local hour; NOW is the moment of the decision
-    slot_kept: NDArray[np.int64]  # [s], whose caps hold
+    slot_kept: NDArray[np.int64]  # [s, w], whose caps hold besides those of all, then zeros
     slot_quiet: NDArray[np.bool_]  # [2, s]: under the zone believed, under any plausible one
     kind_rows: NDArray[np.int64]  # [k]
     kind_bits: NDArray[np.int16]  # [k]
@@ -173,7 +174,7 @@ def _order(later: Hours, earlier: Hours) -> None:
 def _space(tile: LoopFacts, tables: Tables, since: Hours, capped: Hours) -> None:
     """Hours after midnight before which caps (`capped`) and the gap (`since[0]`) forbid mail.
 
-    `since` comes as the latest sends, [k, TILE], in any order; `capped` is by channel, [g, TILE].
+    `since` comes as the latest sends, [k, TILE], in any order; `capped` is by group, [g, TILE].
     """
     midnight, size = tile.midnight_hours, len(tile.today)
     for kept in range(len(capped)):
@@ -219,12 +220,25 @@ def _against_rows(
         reach = (1 - tile.available[i]) * tables.unavailable
         gone = tile.opted_out[i] * _OPTED_OUT + tile.hard_bounced[i] * _HARD_BOUNCE
         mail[i] = talk + consent + reach + gone
+    both = np.empty(TILE, np.float64)
     for slot in range(len(tables.slot_hours)):
-        full = capped[tables.slot_kept[slot]]
+        full = capped[tables.slot_kept[slot, 0]]
+        for more in range(1, tables.slot_kept.shape[1]):
+            if tables.slot_kept[slot, more] > 0:
+                other = capped[tables.slot_kept[slot, more]]
+                for i in range(len(tile.today)):
+                    both[i] = max(full[i], other[i])
+                full = both
         if tables.slot_hours[slot] == NOW:
             _against_now(tile, tables.quiet, mail, gapped, full, rows[4 + slot])
         else:
             _against_slot(tile, tables, slot, mail, gapped, full, rows[4 + slot])
+    for time in range(len(tables.blackout)):
+        first, last = tables.blackout[time]
+        for i in range(len(tile.today)):
+            if first <= tile.today[i] <= last:
+                for slot in range(len(tables.slot_hours)):
+                    rows[4 + slot, i] |= _QUIET_HOURS
 
 
 @_jit

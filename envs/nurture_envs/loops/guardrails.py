@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
-from nurture_envs.guardrails.rules import Reason, sends_kept
-from nurture_envs.journey import GuardrailSettings
+from nurture_envs.guardrails.rules import Reason, days_of, sends_kept
+from nurture_envs.journey import Group, GuardrailSettings
 from nurture_envs.loops.guardrail_loops import NEVER_EXPIRES, Quiet, Tables, is_quiet
 
 # Rows of the loops before those of the slots.
@@ -18,11 +21,11 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
     """A journey's rules and catalogue as loops read them."""
     start, end = settings.quiet_hours or (0, 0)
     quiet = Quiet(start, end, *settings.unknown_zone_slack)
-    kinds, action_kinds = catalog.kinds
     kept = sends_kept(settings)
     places = list(kept)
+    kinds, action_kinds = catalog.kinds(places)
     sends = [kind for kind in kinds if kind.routing == "send"]
-    rows = list(dict.fromkeys(_send_row(kind, places) for kind in sends))
+    rows = list(dict.fromkeys((kind.slot, kind.groups) for kind in sends))
     slots = [slot for slot, _ in rows]
     expiry = [NEVER_EXPIRES if kind.expiry is None else kind.expiry for kind in kinds]
     drafts = [0 if kind.approved else Reason.NOT_APPROVED.value for kind in kinds]
@@ -30,14 +33,15 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
         no_consent=Reason.NO_CONSENT.value if settings.require_consent else 0,
         unavailable=Reason.UNAVAILABLE.value if settings.availability else 0,
         kept_from=np.cumsum([0, *kept.values()], dtype=np.int64),
-        cap_kept=np.array([places.index(cap.channel or "") for cap in settings.caps], np.int64),
+        cap_kept=np.array([places.index(cap.group) for cap in settings.caps], np.int64),
         cap_counts=np.array([cap.maximum for cap in settings.caps], np.int64),
         cap_hours=np.array([cap.hours for cap in settings.caps], np.float64),
         gap_hours=float(settings.min_gap_hours),
         slow_hours=float(settings.slow.gap_hours if settings.slow else settings.min_gap_hours),
         quiet=quiet,
+        blackout=np.array(days_of(settings), np.int64).reshape(-1, 2),
         slot_hours=np.array(slots, np.float64),
-        slot_kept=np.array([place for _, place in rows], np.int64),
+        slot_kept=places_of([groups for _, groups in rows], places),
         slot_quiet=np.array(
             [
                 [slot != NOW and is_quiet(float(slot), anywhere, quiet) for slot in slots]
@@ -45,7 +49,7 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
             ],
             np.bool_,
         ),
-        kind_rows=np.array([_row_of(kind, rows, places) for kind in kinds], np.int64),
+        kind_rows=np.array([_row_of(kind, rows) for kind in kinds], np.int64),
         kind_bits=np.array(drafts, np.int16),
         kind_expiry=np.array(expiry, np.int64),
         kind_offer=np.array([-1 if k.offer is None else k.offer for k in kinds], np.int64),
@@ -53,12 +57,15 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
     )
 
 
-def _send_row(kind: ActionKind, places: list[str]) -> tuple[int, int]:
-    """The slot of a send, and whose caps hold: 0 where its channel has none of its own."""
-    return kind.slot, places.index(kind.channel) if kind.channel in places else 0
+def places_of(rows: Sequence[Sequence[Group]], places: Sequence[Group]) -> NDArray[np.int64]:
+    """Positions in `places` of those groups that stand there, a row each, then zeros, [r, w]."""
+    found = [[places.index(group) for group in row if group in places] for row in rows]
+    width = max([1, *map(len, found)])
+    padded = [row + [0] * (width - len(row)) for row in found]
+    return np.array(padded, np.int64).reshape(-1, width)
 
 
-def _row_of(kind: ActionKind, rows: list[tuple[int, int]], places: list[str]) -> int:
+def _row_of(kind: ActionKind, rows: list[tuple[int, tuple[Group, ...]]]) -> int:
     if kind.routing == "send":
-        return _SLOTS + rows.index(_send_row(kind, places))
+        return _SLOTS + rows.index((kind.slot, kind.groups))
     return _ROW[kind.routing] + int(kind.routing == "pause" and kind.long_pause)

@@ -53,7 +53,7 @@ class Actions(NamedTuple):
     leaves: Flags
     pauses: Wholes  # bins of a long pause, else 0
     slots: NDArray[np.float64]  # microseconds after midnight; below 0: at once
-    kept: Wholes  # whose sends a send joins besides all, see `Tables.kept_from`; 0: no other
+    kept: Wholes  # [a, w]: whose sends a send joins besides all, see `Tables.kept_from`; 0: no more
     made: Wholes  # channels that actions make, [m]
     effects: Floats  # [m, a]
 
@@ -80,7 +80,8 @@ class LoopJourney(NamedTuple):
     conditions: Wholes  # [.., 3]: limited offer, feature column, comparison (see `deciding`)
     thresholds: Floats  # of each condition
     offers: int  # limited ones
-    standing: Wholes  # [.., 3]: fact (see `_facts`), last time, most bins since (-1: ever)
+    # [.., 4]: fact (see `_facts`), last time, most bins since (-1: ever), last time of what ends it
+    standing: Wholes  # (-1: nothing)
     intent: bool  # of everybody, where the journey asks for no signal
     offsets: NDArray[np.float64]  # microseconds from a period's start to each slot
     period: float  # microseconds

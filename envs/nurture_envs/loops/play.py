@@ -126,7 +126,7 @@ def _count(
 def _keep_send(
     sends: NDArray[np.float64], kept_from: Wholes, kept: int, at: int, hours: float
 ) -> None:
-    """Put a contact's send first among the latest of all, or of a channel."""
+    """Put a contact's send first among the latest of all, or of a group."""
     first = kept_from[kept]
     for k in range(kept_from[kept + 1] - 1, first, -1):
         sends[k, at] = sends[k - 1, at]
@@ -147,10 +147,10 @@ def _act(state: State, journey: LoopJourney, first: int, size: int, result: Resu
             slot = actions.slots[action]
             moment = now if slot < 0 else np.floor(now / DAY_US) * DAY_US + slot
             _keep_send(sends, journey.rules.kept_from, np.int64(0), at, moment / HOUR_US)
-            if actions.kept[action] > 0:
-                _keep_send(
-                    sends, journey.rules.kept_from, actions.kept[action], at, moment / HOUR_US
-                )
+            for group in range(actions.kept.shape[1]):
+                kept = actions.kept[action, group]
+                if kept > 0:
+                    _keep_send(sends, journey.rules.kept_from, kept, at, moment / HOUR_US)
         if actions.pauses[action] > 0:
             state.paused[at] = bins + actions.pauses[action]
         state.bins[at] = bins + 1

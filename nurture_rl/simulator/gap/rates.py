@@ -64,13 +64,13 @@ def read_signals(journey: Journey) -> frozenset[str]:
 
     The other signals cannot change a policy or its value, even if a world gets them wrong.
     """
-    rails = journey.guardrails
+    rails = journey.guardrails.simulated
     read = [channel for f in journey.features for channel in (*f.of, *f.over, *f.until)]
     read += [signal for f in journey.features for _, signal in f.stages]
     read += [channel for channel, _ in journey.reward.weights]
     read += [channel for kpi in (journey.north_star, *journey.supporting) for channel in kpi.of]
     read += [*journey.terminals, *rails.opt_out, *rails.hard_bounce, *rails.escalation_needs]
-    read += [signal for signal, _ in rails.conversation]
+    read += [*rails.talks, *(name for one in rails.conversation_until for name in one.until)]
     return frozenset(channel.removesuffix(".value") for channel in read)
 
 

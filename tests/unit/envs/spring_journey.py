@@ -43,6 +43,7 @@ CAPS: list[dict[str, Any]] = [
     {"max": 3, "hours": 96},
     {"max": 1, "hours": 60, "channel": "push"},
     {"max": 2, "hours": 96, "channel": "email"},
+    {"max": 1, "hours": 70, "topic": "blue"},
 ]
 
 
@@ -58,6 +59,21 @@ def spring(**changes: Any) -> Journey:
         },
         "actions": {**TOY["actions"], "slow": {"gap_hours": 50, "bins": 4}},
         "clock": {"period_hours": 24, "slots_hours": [0], "periods": 12},
-        "guardrails": {**TOY["guardrails"], "frequency_caps": CAPS, "min_gap_hours": 20},
+        "guardrails": {
+            **TOY["guardrails"],
+            "frequency_caps": CAPS,
+            "min_gap_hours": 20,
+            "repeat_hours": 60,
+            "blackout": ["2026-04-12", {"from": "2026-04-14", "to": "2026-04-15"}],
+            "conversation": {**TOY["guardrails"]["conversation"], "met": 2},
+            "events": {
+                "met": {"type": "meeting_held"},
+                "cooled": {"type": "stage_changed", "stage": "cold"},
+            },
+            "conversation_until": {
+                "warm": ["hot", "clicked", "cooled"],
+                "bought": {"until": "clicked", "bins": 4},
+            },
+        },
     }
     return toy(**{**deepcopy(given), **changes})

@@ -198,6 +198,54 @@ def test_an_unknown_zone_must_be_outside_quiet_hours_wherever_it_may_be() -> Non
     assert set(held.values()) == {Reason.QUIET_HOURS}
 
 
+@pytest.mark.parametrize(
+    ("day", "held"),
+    [(-1, False), (0, True), (1, False), (2, False), (3, True), (4, True), (5, True), (6, False)],
+)
+def test_on_a_day_of_the_blackout_no_mail_goes_at_any_hour(day: int, held: bool) -> None:
+    days = [date(2026, 4, 6), {"from": date(2026, 4, 9), "to": "2026-04-11"}]
+    journey = toy(guardrails__blackout=days, messages__red__expires="2027-04-10")
+    now = facts(hour=8.5, day=day)
+    found = forbidden(now, journey)
+    assert found == (dict.fromkeys(SENDS, Reason.QUIET_HOURS) if held else {})
+    late = forbidden(facts(hour=21.0, day=day), journey)  # quiet hours too: one reason, once
+    assert late["send:blue@now"] == Reason.QUIET_HOURS
+    assert compiled(now, journey) == found
+
+
+def compiled(now: GuardrailFacts, journey: Journey) -> dict[str, Reason]:
+    """`forbidden` by the compiled loops."""
+    catalog = ActionCatalog.of(journey)
+    mask, reasons = np.empty((len(catalog), 1), np.bool_), np.empty((len(catalog), 1), np.int16)
+    CompiledRules(catalog, journey.guardrails)(now, mask, reasons)
+    rows = zip(catalog.ids, reasons[:, 0].tolist(), strict=True)
+    return {id_: Reason(bits) for id_, bits in rows if bits}
+
+
+@pytest.mark.parametrize(
+    ("any_send", "on_red", "of_red", "of_blue", "held"),
+    [
+        (-30, -30, -30, -80, {"red"}),
+        (-30, -30, -60, -80, {"red"}),  # another message on the topic
+        (-30, -92.5, -92.5, -30, {"red@now", "blue"}),  # red is free at nine
+        (-30, -93, -93, -60, set()),
+        (-30, NEVER_SENT, NEVER_SENT, NEVER_SENT, set()),
+    ],
+)
+def test_a_message_is_not_repeated_nor_its_topic_in_their_hours(
+    any_send: float, on_red: float, of_red: float, of_blue: float, held: set[str]
+) -> None:
+    caps = [{"max": 1, "hours": 101, "topic": "red"}]
+    given = {"guardrails__frequency_caps": caps, "guardrails__min_gap_hours": 0}
+    journey = toy(**given, guardrails__repeat_hours=60)
+    assert sends_remembered(journey.guardrails) == 4
+    now = facts(sends_hours=sent(any_send, on_red, of_red, of_blue))
+    found = forbidden(now, journey)
+    wanted = [name for name in SENDS if any(one in name for one in held)]
+    assert found == dict.fromkeys(wanted, Reason.FREQUENCY_CAP)
+    assert compiled(now, journey) == found
+
+
 def test_reasons_are_a_set_that_can_be_read() -> None:
     found = forbidden(facts(consent=False, sends_hours=sent(-10, -20), hour=7.0))["send:red@now"]
     expected = Reason.NO_CONSENT | Reason.FREQUENCY_CAP | Reason.MINIMUM_GAP | Reason.QUIET_HOURS
@@ -218,7 +266,9 @@ def last_bins(**happened: int) -> NDArray[np.int32]:
 
 def test_the_past_tells_who_opted_out_bounced_talks_to_sales_or_showed_intent() -> None:
     def held(**happened: int) -> set[str]:
-        found = standing(JOURNEY, lags_of(JOURNEY, last_bins(**happened), np.array([10])))
+        found = standing(
+            JOURNEY.guardrails, lags_of(JOURNEY, last_bins(**happened), np.array([10]))
+        )
         return {name for name, value in found.items() if value[0]}
 
     assert held() == set()
@@ -229,9 +279,44 @@ def test_the_past_tells_who_opted_out_bounced_talks_to_sales_or_showed_intent() 
     assert held(clicked=0) == {"intent"}
 
 
+def test_a_conversation_lasts_until_something_later_closes_it() -> None:
+    journey = toy(
+        guardrails__conversation={},
+        guardrails__conversation_until={
+            "warm": ["hot", "bought"],
+            "clicked": {"until": "bought", "bins": 3},
+        },
+    )
+
+    def talks(**happened: int) -> bool:
+        lag = lags_of(journey, last_bins(**happened), np.array([10]))
+        return bool(standing(journey.guardrails, lag)["conversation"][0])
+
+    assert not talks()
+    assert talks(warm=-400)  # nothing closed it
+    assert not talks(warm=3, hot=4)
+    assert not talks(warm=3, bought=7)
+    assert talks(warm=8, hot=4)  # opened anew
+    assert talks(warm=4, hot=4)  # in doubt, mail waits
+    assert not talks(hot=2)
+    assert talks(clicked=7)
+    assert not talks(clicked=6)  # 3 bins at most
+    assert not talks(clicked=9, bought=10)
+
+
+def test_the_finer_clock_says_which_came_first_in_a_bin() -> None:
+    journey = toy(guardrails__conversation={}, guardrails__conversation_until={"warm": ["hot"]})
+    lag = lags_of(journey, last_bins(warm=4, hot=4), np.array([10]))
+    for warm, hot, open_ in ((97, 98, False), (98, 97, True), (98, 98, True)):
+        since = lags_of(journey, last_bins(warm=warm, hot=hot), np.array([240]))
+        assert standing(journey.guardrails, lag, since)["conversation"][0] == open_
+
+
 def test_without_a_declared_need_everybody_has_shown_intent() -> None:
     journey = toy(guardrails__escalation_needs=[])
-    assert standing(journey, lags_of(journey, last_bins(), np.array([0])))["intent"] is True
+    assert (
+        standing(journey.guardrails, lags_of(journey, last_bins(), np.array([0])))["intent"] is True
+    )
 
 
 N = 64

@@ -252,6 +252,46 @@ def test_a_pattern_that_matches_nothing_is_a_mistake() -> None:
         ({"guardrails__quiet_hours": [20, 25]}, "guardrails.quiet_hours: expected [from, to]"),
         ({"guardrails__unknown_zone_slack": [1, 3]}, "guardrails.unknown_zone_slack: expected"),
         ({"guardrails__conversation": {"caled": 1}}, "guardrails.conversation.caled: no signal"),
+        (
+            {"guardrails__conversation_until": {"worm": ["hot"]}},
+            "guardrails.conversation_until.worm: no signal is called 'worm'; did you mean 'warm'",
+        ),
+        (
+            {"guardrails__conversation_until": {"warm": ["hut"]}},
+            "guardrails.conversation_until.warm.until: no signal is called 'hut'",
+        ),
+        (
+            {"guardrails__conversation_until": {"warm": {"bins": 3}}},
+            "guardrails.conversation_until.warm.until: expected a list, it is missing",
+        ),
+        (
+            {"guardrails__conversation_until": {"warm": {"until": "hot", "bins": 0}}},
+            "guardrails.conversation_until.warm.bins: expected a whole number >= 1, got 0",
+        ),
+        (
+            {"guardrails__conversation_until": {"warm": "warm"}},
+            "guardrails.conversation_until.warm.until: expected other signals to close it",
+        ),
+        (
+            {"guardrails__events": {"warm": {"type": "visit"}}},
+            "guardrails.events.warm: a signal has this name; take it out",
+        ),
+        (
+            {"guardrails__events": {"a": {"type": "visit"}, "b": {"type": "visit"}}},
+            "guardrails.events.b: an event could be both this and 'a'; pin a column",
+        ),
+        (
+            {"guardrails__events": {"met": {"type": "visit", "valued": True}}},
+            "guardrails.events.met.valued: no such key",
+        ),
+        (
+            {"guardrails__events": {"met": {"type": "visit"}}, "terminals": ["met"]},
+            "terminals: no signal is called 'met'",
+        ),
+        (
+            {"guardrails__blackout": [{"from": "2026-12-26", "to": "2026-12-24"}]},
+            "guardrails.blackout[0]: expected a day, or {from: day, to: the same or later}",
+        ),
         ({"guardrails__frequency_caps": [{"max": 1}]}, "guardrails.frequency_caps[0].hours: exp"),
         ({"signals__clicked__by_action": True}, "signals.clicked.by_action: only sent, escal"),
         ({"terminals": ["gone"]}, "terminals: no signal is called 'gone'"),

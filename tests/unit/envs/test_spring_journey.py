@@ -24,10 +24,10 @@ N, BINS = 150, 12
 DISCOUNT = {"red": {**TOY["messages"]["red"], "offer": "discount"}, "blue": TOY["messages"]["blue"]}
 
 
-def a_script() -> Script:
+def a_script(warm: float = 0.0) -> Script:
     """Clicks, purchases and the odd end, at random."""
     rng = np.random.default_rng(8)
-    chances = {"clicked": 0.3, "bought": 0.1, "left": 0.02, "hot": 0.1}
+    chances = {"clicked": 0.3, "bought": 0.1, "left": 0.02, "hot": 0.1, "warm": warm}
     return {
         (key, bin_): {name: 1.0 for name, chance in chances.items() if rng.random() < chance}
         for key in range(N)
@@ -43,7 +43,7 @@ def drawn(mask: torch.Tensor, luck: np.random.Generator) -> torch.Tensor:
 
 
 def test_plain_torch_and_compiled_loops_play_the_same() -> None:
-    world = ScriptedWorld(JOURNEY, a_script())
+    world = ScriptedWorld(JOURNEY, a_script(warm=0.1))
     players = [player(Simulation(world, compiled=kind), False, 64) for kind in (False, True)]
     plain, loops = (one.begin(contacts(N)) for one in players)
     luck, taken = np.random.default_rng(1), set()
@@ -60,12 +60,17 @@ def test_plain_torch_and_compiled_loops_play_the_same() -> None:
     assert {"send:coupon", "send:gift_card", "send:voucher", "send:nudge", "slow:4"} <= names
 
 
+def talks(last: dict[str, int], bin_: int) -> bool:
+    """Whether somebody talks to a contact whose signals happened last in these bins."""
+    called, bought, clicked = (last.get(name, -99) for name in ("called", "bought", "clicked"))
+    return bin_ - called <= 1 or (bin_ - bought <= 4 and clicked <= bought)
+
+
 def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
     simulation = scripted(a_script(), JOURNEY)
     state, luck = simulation.begin(contacts(N)), np.random.default_rng(2)
     past: list[dict[str, Any]] = [
-        {"sends": [], "slow": -99, "called": -99, "clicked": False, "left": False, "pause": 0}
-        for _ in range(N)
+        {"sends": [], "slow": -99, "last": {}, "pause": 0} for _ in range(N)
     ]
     column = simulation.spec.column
     for bin_ in range(BINS):
@@ -76,9 +81,10 @@ def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
                 name: float(seen.features[key, column(name)])
                 for name in ("sends_2", "size", "since_click", "weekday=sun")
             }
+            last = was["last"]
             at = Standing(
-                hour, MONDAY + bin_, was["sends"], was["left"], bin_ < was["pause"],
-                bin_ - was["slow"] < 4, bin_ - was["called"] <= 1, was["clicked"], key % 2 == 0,
+                hour, MONDAY + bin_, was["sends"], "left" in last, bin_ < was["pause"],
+                bin_ - was["slow"] < 4, talks(last, bin_), "clicked" in last, key % 2 == 0,
                 features, {},
             )  # fmt: skip
             expected = [may(JOURNEY, action, at) for action in CATALOG.actions]
@@ -89,26 +95,26 @@ def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
             action, was = CATALOG.actions[place], past[key]
             if action.message is not None:
                 at_hour = hour + (0 if action.slot < 0 else action.slot)
-                was["sends"].append((at_hour, action.message.channel))
+                was["sends"].append((at_hour, action.message.id))
             was["slow"] = bin_ if action.routing == "slow" else was["slow"]
-            was["called"] = bin_ if action.routing == "escalate" else was["called"]
+            was["last"].update({"called": bin_} if action.routing == "escalate" else {})
             if action.routing == "pause" and action.bins > 1:
                 was["pause"] = bin_ + action.bins
             happened = simulation.world.script[key, bin_]  # type: ignore[attr-defined]
-            was["clicked"] = was["clicked"] or "clicked" in happened
-            was["left"] = was["left"] or "left" in happened
+            was["last"].update(dict.fromkeys(happened, bin_))
         state = after.state
 
 
 def test_a_slower_cadence_is_told_by_a_feature_and_ends_on_its_date() -> None:
     simulation = scripted(journey=JOURNEY)
     state = simulation.begin(contacts(1))
-    slow, wait, send = (CATALOG.index(name) for name in ("slow:4", "pause:1", "send:red@09"))
+    names = ("slow:4", "pause:1", "send:red@09", "send:nudge@09")
+    slow, wait, send, other = (CATALOG.index(name) for name in names)
     since, legal = [], []
     for action in (send, slow, wait, wait, wait, wait):
         seen = simulation.decision(state)
         since.append(int(seen.features[0, simulation.spec.column("since_slowed")]))
-        legal.append(bool(seen.mask[0, send]))
+        legal.append(bool(seen.mask[0, other]))
         assert bool(seen.mask[0, slow])  # the cadence can be renewed in every bin
         state = simulation.step(state, seen, torch.tensor([action])).state
     assert since == [8, 8, 1, 2, 3, 4]
@@ -141,12 +147,11 @@ def test_offers_change_no_hash_and_no_factor() -> None:
 
 
 def test_a_channel_that_varies_is_a_factor_of_a_send() -> None:
-    names = [f"{factor}={level}" for factor, level, _ in CATALOG._levels]
-    push = CATALOG.factors[:, names.index("channel=push")]
+    push = np.array(CATALOG.levels["channel"]["push"])
+    assert any((column == push).all() for column in CATALOG.factors.T)
     marked = {CATALOG.ids[i].partition("@")[0] for i in np.flatnonzero(push)}
     assert marked == {"send:coupon", "send:nudge"}
-    one_channel = [factor for factor, _, _ in ActionCatalog.of(toy())._levels]
-    assert "channel" not in one_channel
+    assert "channel" not in ActionCatalog.of(toy()).levels
 
 
 @pytest.mark.parametrize(
@@ -169,8 +174,17 @@ def test_a_channel_that_varies_is_a_factor_of_a_send() -> None:
         ({"offers__gift__price": 3}, r"offers\.gift\.price: no such key"),
         (
             {"guardrails__frequency_caps": [{"max": 1, "hours": 9, "channel": "sms"}]},
-            r"frequency_caps\[0\]\.channel: no message goes by 'sms'.*leave `channel` out",
+            r"frequency_caps\[0\]\.channel: no message has channel 'sms'.*leave `channel` out",
         ),
+        (
+            {"guardrails__frequency_caps": [{"max": 1, "hours": 9, "topic": "bleu"}]},
+            r"frequency_caps\[0\]\.topic: no message has topic 'bleu'; did you mean 'blue'",
+        ),
+        (
+            {"guardrails__frequency_caps": [{"max": 1, "hours": 9, "topic": "a", "message": "b"}]},
+            r"frequency_caps\[0\]: expected one of channel, topic, message at most",
+        ),
+        ({"guardrails__repeat_hours": 0}, r"repeat_hours: expected a number in \[0\.25"),
         ({"actions__slow": {"gap_hours": 20, "bins": 4}}, r"gap_hours: expected more than guard"),
         ({"actions__slow": {"gap_hours": 50, "bins": 1}}, r"slow\.bins: expected a whole number"),
         ({"signals": TOY["signals"]}, r"actions\.slow: expected one signal .* got 0; write"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from nurture_envs.actions import Action
-from nurture_envs.journey import Condition, Journey, Signal
+from nurture_envs.journey import Condition, FrequencyCap, Journey, Message, Signal
 from nurture_rl.serving.records import ContactView, Event
 
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
@@ -25,7 +25,7 @@ class Standing:
 
     hour: float
     day: int
-    sends: list[tuple[float, str]]  # hour and channel of every send; "": of another system
+    sends: list[tuple[float, str]]  # hour and message of every send; "": of another system
     barred: bool  # no mail at all: no consent, opted out, bounced, out of reach
     paused: bool
     slowed: bool
@@ -46,28 +46,44 @@ def standing_of(
     """Where a contact stands who lives in UTC and has no planned escalations."""
     rails, anchor = journey.guardrails, view.episode.anchor_us
     bin_now = _bin(journey, now_us - anchor)
-    channels = {message.id: message.channel for message in journey.messages}
+    known = {message.id for message in journey.messages}
     seen: dict[str, int] = {}
+    seen_us: dict[str, int] = {}
     sends: dict[str, tuple[float, str]] = {}
     barred = rails.require_consent and not view.contact.consent
     paused = bin_now < view.episode.paused_until
+    soft = sorted(event.occurred_us for event in view.events if event.type == "soft_bounce")
+    for first, last in zip(soft, soft[2:], strict=False):
+        barred = barred or (last - first <= 7 * DAY_US and now_us < last + 14 * DAY_US)
     for event in view.events:
+        if event.reply_class == "out_of_office":
+            days = event.value if event.value else 7.0
+            paused = paused or now_us < event.occurred_us + int(days * DAY_US)
         if event.type == "sent":
             name = event.decision_id or event.event_id
-            sends[name] = (event.occurred_us / HOUR_US, channels.get(event.message_id or "", ""))
+            said = event.message_id or ""
+            sends[name] = (event.occurred_us / HOUR_US, said if said in known else "")
         if event.type in NO or event.reply_class in NO_REPLIES or event.type == "hard_bounce":
             barred = True
         if event.type == "snoozed":
             paused = paused or now_us < event.occurred_us + int((event.value or 30.0) * DAY_US)
-        for signal in journey.signals:
+        for signal in (*journey.signals, *rails.events):
             if _is(event, signal):
                 at = _bin(journey, event.occurred_us - anchor)
                 seen[signal.name] = max(at, seen.get(signal.name, at))
+                latest = seen_us.get(signal.name, event.occurred_us)
+                seen_us[signal.name] = max(event.occurred_us, latest)
     for plan in view.sends:
-        channel = channels.get(plan.message_id or "", "")
-        sends.setdefault(plan.decision_id, (plan.at_us / HOUR_US, channel))
+        said = plan.message_id or ""
+        sends.setdefault(plan.decision_id, (plan.at_us / HOUR_US, said if said in known else ""))
     barred = barred or any(name in seen for name in (*rails.opt_out, *rails.hard_bounce))
     barred = barred or (rails.availability and not view.available)
+    talking = any(n in seen and bin_now - seen[n] <= back for n, back in rails.conversation)
+    for opened in rails.conversation_until:
+        name = opened.signal
+        if name in seen and (opened.bins is None or bin_now - seen[name] <= opened.bins):
+            closed = any(seen_us.get(end, -1) > seen_us[name] for end in opened.until)
+            talking = talking or not closed
     slow = rails.slow
     return Standing(
         hour=now_us / HOUR_US,
@@ -76,7 +92,7 @@ def standing_of(
         barred=barred,
         paused=paused,
         slowed=slow is not None and bin_now - seen.get(slow.signal, -(10**9)) < slow.bins,
-        talking=any(n in seen and bin_now - seen[n] <= back for n, back in rails.conversation),
+        talking=talking,
         intent=not rails.escalation_needs or any(n in seen for n in rails.escalation_needs),
         zone_known=view.contact.time_zone is not None and view.contact.zone_confidence >= 0.5,
         features=features,
@@ -113,18 +129,30 @@ def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
         return False
     if offer and offer.inventory is not None and at.left.get(offer.name, offer.inventory) <= 0:
         return False
+    if any((a - epoch).days <= at.day <= (b - epoch).days for a, b in rails.blackout):
+        return False
     clock = at.hour - 24.0 * at.day if action.slot < 0 else float(action.slot)
     when = 24.0 * at.day + clock
     if when < at.hour or _quiet(journey, clock, at.zone_known):
         return False
+    messages = {one.id: one for one in journey.messages}
     for cap in rails.caps:
-        if cap.channel in (None, message.channel):
-            counted = [h for h, by in at.sends if cap.channel is None or by in ("", cap.channel)]
+        if _under(cap, message):
+            counted = [h for h, of in at.sends if _under(cap, messages.get(of))]
             if sum(when - hour < cap.hours for hour in counted) >= cap.maximum:
                 return False
     slow = rails.slow
     gap = slow.gap_hours if slow is not None and at.slowed else rails.min_gap_hours
     return not at.sends or when - max(hour for hour, _ in at.sends) >= gap
+
+
+def _under(cap: FrequencyCap, message: Message | None) -> bool:
+    """Whether a cap counts a message; None: another system's, whose topic nobody knows."""
+    if cap.topic is not None:
+        return message is not None and message.topic == cap.topic
+    if cap.message is not None:
+        return message is not None and message.id == cap.message
+    return cap.channel is None or message is None or message.channel == cap.channel
 
 
 def _quiet(journey: Journey, clock: float, zone_known: bool) -> bool:

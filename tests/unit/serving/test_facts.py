@@ -10,6 +10,7 @@ import pytest
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.features import FeatureSpec, evaluate
 from nurture_envs.guardrails import legal_actions, reason_names
+from nurture_envs.journey_file import load_journey
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.facts import Known, known
 from nurture_rl.serving.records import ContactView, Episode, Planned
@@ -128,3 +129,45 @@ def test_nobody_knows_more_in_company_than_alone() -> None:
         assert np.array_equal(alone.past.ring[0], together.past.ring[row])
         assert np.array_equal(alone.past.last[0], together.past.last[row])
         assert np.array_equal(alone.facts.sends_hours[0], together.facts.sends_hours[row])
+
+
+NURTURES = ("inbound_lead", "re_engagement", "renewal", "stalled_opportunity", "trial_onboarding")
+
+
+@pytest.mark.parametrize("name", NURTURES)
+def test_in_every_shipped_nurture_a_salesperson_at_work_holds_mail(name: str) -> None:
+    shipped = load_journey(name)
+
+    def talks(*happened: tuple[str, int, str | None]) -> bool:
+        """Whether somebody talks to them at noon of day 3, given event, its hour and stage."""
+        events = [event(kind, NOON_3 + h * HOUR_US, stage=stage) for kind, h, stage in happened]
+        moment = np.array([NOON_3], np.int64)
+        found = known(shipped, FeatureSpec.of(shipped), [view(*events)], moment, ZONE)
+        return bool(found.facts.conversation[0])
+
+    assert not talks()
+    assert talks(("sales_activity", -1, None))
+    assert talks(("sales_activity", -60, None))
+    assert not talks(("sales_activity", -24 * 30, None))
+    opened = ("opportunity_opened", -24 * 40, None)
+    if name == "stalled_opportunity":  # everybody in it has an open opportunity
+        assert not talks(opened)
+        return
+    assert talks(opened)
+    assert not talks(opened, ("opportunity_closed", -2, None))
+    assert not talks(opened, ("stage_changed", -2, "lost"))
+    assert not talks(opened, ("stage_changed", -2, "won"))
+    assert talks(opened, ("opportunity_closed", -24 * 60, None))  # an earlier one
+    assert not talks(("opportunity_opened", -24 * 400, None))  # forgotten by everybody
+    morning = (("opportunity_closed", -3, None), ("opportunity_opened", -2, None))
+    assert talks(*morning)  # the order within the day counts
+
+
+@pytest.mark.parametrize("name", NURTURES)
+def test_what_salespeople_do_changes_no_simulation(name: str) -> None:
+    shipped = load_journey(name)
+    words = {one.name for one in shipped.guardrails.events}
+    assert words
+    assert not words & set(shipped.channels)
+    assert not words & set(shipped.guardrails.simulated.talks)
+    assert {of for one in shipped.features for of in one.of}.isdisjoint(words)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nurture_envs.clock import DAY_US
+from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.stops import STOPPING_REPLIES, Say, forbids, say_of
 from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES
 from nurture_rl.serving.forbidding import Forbidding
@@ -131,3 +131,51 @@ def test_keys_keep_what_tells_ids_apart() -> None:
     assert contact_key(contact_key("ﬁꜰ İ")) == contact_key("ﬁꜰ İ")
     assert contact_key(" \u200b\0") == contact_key("  ") == ""
     assert contact_key(" Lead-7@X.org ") == contact_key(" Lead-7@X.org\u200b ") == "lead-7@x.org"
+
+
+NOON_24 = 20_811 * DAY_US + 12 * HOUR_US  # 2026-12-24, when that day has begun everywhere
+THE_20TH = 20_807 * DAY_US
+
+
+@pytest.mark.parametrize(
+    ("cells", "until_us"),
+    [
+        ({"properties": '{"until": "2026-12-24"}'}, NOON_24),
+        ({"properties": '{"until": "2026-12-24T08:00:00Z"}'}, NOON_24),
+        ({"properties": '{"until": "2026-12-24"}', "value": 30.0}, NOON_24),
+        ({"properties": '{"until": "2026-12-19"}'}, NOON_24 - 5 * DAY_US),  # over when it came
+        ({"properties": '{"until": "2062-12-24"}'}, THE_20TH + 366 * DAY_US),
+        ({"properties": '{"until": "Christmas"}'}, THE_20TH + 7 * DAY_US),
+        ({"properties": '{"until": null}'}, THE_20TH + 7 * DAY_US),
+        ({}, THE_20TH + 7 * DAY_US),
+        ({"value": 2.5}, THE_20TH + 5 * DAY_US // 2),
+        ({"value": -1.0}, THE_20TH + 7 * DAY_US),
+        ({"value": 1e9}, THE_20TH + 366 * DAY_US),
+    ],
+)
+def test_who_is_out_of_office_is_left_alone_until_they_are_back(
+    cells: dict[str, Any], until_us: int
+) -> None:
+    reply = said("reply", THE_20TH, reply_class="out_of_office", **cells)
+    found = permission_of([reply, said("consent_given", THE_20TH + 1)])
+    assert found == MailPermission(away_until_us=until_us)
+
+
+@pytest.mark.parametrize(
+    ("days", "until"),
+    [
+        ([1, 2], 0),
+        ([1, 2, 8], 22),
+        ([8, 1, 2], 22),  # in whatever order they came
+        ([1, 2, 8.5], 0),  # within seven and a half days
+        ([1, 2, 30, 31], 0),
+        ([1, 2, 3, 10], 17),  # the last three lie in eight days
+        ([1, 2, 3, 7], 21),
+        ([1, 1, 1], 15),
+    ],
+)
+def test_soft_bounces_that_repeat_stand_like_a_hard_one_for_a_rest(
+    days: list[float], until: int
+) -> None:
+    bounces = [said("soft_bounce", int(day * DAY_US)) for day in days]
+    assert permission_of(bounces) == MailPermission(resting_until_us=until * DAY_US)

@@ -29,7 +29,14 @@ RARELY = {"unsubscribe", "complaint", "hard_bounce", "consent_withdrawn"}
 
 def event_of(journey: Journey, rng: np.random.Generator, name: str, at_us: int) -> Event:
     """Anything that a journey's contact may do or get, or mail of another system."""
-    signal = journey.signals[rng.integers(len(journey.signals))]
+    if rng.random() < 0.15:  # what no journey has to name
+        if rng.random() < 0.7:
+            return Event(name, "c", at_us, at_us, "soft_bounce")
+        days = [None, 2.0][rng.integers(2)]
+        return Event(name, "c", at_us, at_us, "reply", reply_class="out_of_office", value=days)
+    told = journey.guardrails.events
+    among = told if told and rng.random() < 0.15 else journey.signals
+    signal = among[rng.integers(len(among))]
     if (signal.type in RARELY and rng.random() < 0.9) or rng.random() < 0.4:
         message = journey.messages[rng.integers(len(journey.messages))]
         stranger = rng.random() < 0.15

@@ -23,8 +23,11 @@ from nurture_rl.serving.service import Ask, Service
 from tests.unit.envs.spring_journey import spring
 from tests.unit.serving.contacts import Clock, contact, service
 
+SPRING = spring()
+CAPS = tuple(cap for cap in SPRING.guardrails.caps if cap.topic is cap.message is None)
 JOURNEY = replace(
-    spring(), guardrails=replace(spring().guardrails, availability=False, quiet_hours=None)
+    SPRING,
+    guardrails=replace(SPRING.guardrails, availability=False, quiet_hours=None, caps=CAPS),
 )
 MORNING = 20_549 * DAY_US + 7 * HOUR_US  # 2026-04-06, a Monday, nine in Berlin
 PEOPLE = [f"p{i}" for i in range(8)]

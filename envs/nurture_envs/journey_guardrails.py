@@ -1,0 +1,155 @@
+"""Reading the guardrails of a journey file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from nurture_envs.fields import Fields, as_mapping, channels_of, hint
+from nurture_envs.journey import (
+    FrequencyCap,
+    GuardrailSettings,
+    Journey,
+    OpenConversation,
+    Signal,
+    SlowCadence,
+)
+
+
+def read_guardrails(
+    f: Fields, known: list[str], messages: Sequence[str], slow: SlowCadence | None
+) -> GuardrailSettings:
+    """The entry `guardrails`; problems go to `f`.
+
+    Args:
+        f: the entry.
+        known: channels of the journey.
+        messages: their ids.
+        slow: its slower cadence, which its actions declare.
+    """
+    quiet = f.whole_numbers("quiet_hours", [])
+    if quiet and not (len(quiet) == 2 and all(0 <= hour <= 24 for hour in quiet)):
+        f.problem("quiet_hours", f"expected [from, to] in hours 0..24, got {quiet}")
+    slack = f.whole_numbers("unknown_zone_slack", [-12, 14])
+    if len(slack) != 2 or slack[0] > 0 or slack[1] < 0:
+        f.problem("unknown_zone_slack", f"expected [hours <= 0, hours >= 0], got {slack}")
+        slack = [-12, 14]
+    events = tuple(_event(name, child) for name, child in f.children("events", {}))
+    named = [*known, *(event.name for event in events)]
+    settings = GuardrailSettings(
+        require_consent=f.flag("require_consent", True),
+        caps=_caps(f, messages),
+        min_gap_hours=f.number("min_gap_hours", 0.0, low=0.0),
+        quiet_hours=(quiet[0], quiet[1]) if len(quiet) == 2 else None,
+        unknown_zone_slack=(slack[0], slack[1]),
+        blackout=_blackout(f),
+        conversation=_conversation(f.mapping("conversation", {}), named),
+        conversation_until=_conversations(f.mapping("conversation_until", {}), named),
+        opt_out=channels_of(f, "opt_out", known, default=[]),
+        hard_bounce=channels_of(f, "hard_bounce", known, default=[]),
+        escalation_needs=channels_of(f, "escalation_needs", known, default=[]),
+        availability=f.flag("availability", False),
+        slow=slow,
+        events=events,
+    )
+    f.finish()
+    return settings
+
+
+def _blackout(f: Fields) -> tuple[tuple[date, date], ...]:
+    """Days, or times of several days `{from: .., to: ..}`, both included."""
+    times = []
+    for i, value in enumerate(f.items("blackout", [])):
+        key = f"blackout[{i}]"
+        if not isinstance(value, dict):
+            one = Fields({key: value}, f.path, f.problems)
+            first = last = one.day(key)
+        else:
+            one = Fields(value, f.key(key), f.problems)
+            first, last = one.day("from"), one.day("to")
+            one.finish()
+        if first is None or last is None or first > last:
+            f.problem(key, f"expected a day, or {{from: day, to: the same or later}}, got {value}")
+            continue
+        times.append((first, last))
+    return tuple(times)
+
+
+def _event(name: str, f: Fields) -> Signal:
+    """An event that only guardrails name: which columns say that it is one."""
+    event = Signal(
+        name=name,
+        type=f.text("type"),
+        topic=f.optional_text("topic"),
+        page_category=f.optional_text("page_category"),
+        reply_class=f.optional_text("reply_class"),
+        stage=f.optional_text("stage"),
+        is_machine=f.flag("is_machine") if "is_machine" in f.data else None,
+    )
+    f.finish()
+    return event
+
+
+def event_problems(journey: Journey) -> list[str]:
+    """Events of guardrails that have a signal's name, or that one event could be both of."""
+    problems = [
+        f"guardrails.events.{event.name}: a signal has this name; take it out, and guardrails "
+        "read the signal"
+        for event in journey.guardrails.events
+        if event.name in journey.channels
+    ]
+    return problems + overlaps("guardrails.events", journey.guardrails.events)
+
+
+def overlaps(key: str, signals: Sequence[Signal]) -> list[str]:
+    """Pairs of signals under a key that one event could be both of."""
+    return [
+        f"{key}.{second.name}: an event could be both this and {first.name!r}; pin a column on "
+        "which they differ"
+        for i, first in enumerate(signals)
+        for second in signals[i + 1 :]
+        if first.overlaps(second)
+    ]
+
+
+def _caps(f: Fields, messages: Sequence[str]) -> tuple[FrequencyCap, ...]:
+    caps = []
+    for i, cap in enumerate(f.items("frequency_caps", [])):
+        c = Fields(as_mapping(cap), f.key(f"frequency_caps[{i}]"), f.problems)
+        hours = c.number("hours", low=0.25)
+        texts = [c.optional_text(name) for name in ("channel", "topic", "message")]
+        if sum(text is not None for text in texts) > 1:
+            f.problem(f"frequency_caps[{i}]", "expected one of channel, topic, message at most")
+        caps.append(FrequencyCap(c.integer("max", low=1), hours, *texts))
+        c.finish()
+    if "repeat_hours" in f.data:
+        hours = f.number("repeat_hours", low=0.25)
+        caps += [FrequencyCap(1, hours, message=message) for message in messages]
+    return tuple(caps)
+
+
+def _conversation(f: Fields, known: list[str]) -> tuple[tuple[str, int], ...]:
+    for name in f.data:
+        _require_known(f, str(name), known)
+    return tuple((str(name), f.integer(name, low=1)) for name in f.data)
+
+
+def _conversations(f: Fields, known: list[str]) -> tuple[OpenConversation, ...]:
+    """Signals to those that close what they open: a list, or `{until: [..], bins: 30}`."""
+    opened = []
+    for name, value in f.data.items():
+        _require_known(f, str(name), known)
+        given = value if isinstance(value, dict) else {"until": value}
+        inner = Fields(given, f.key(str(name)), f.problems)
+        bins = inner.integer("bins", low=1) if "bins" in given else None
+        one = OpenConversation(str(name), channels_of(inner, "until", known), bins)
+        if one.signal in one.until:
+            inner.problem("until", f"expected other signals to close it, got {name!r} itself")
+        inner.finish()
+        opened.append(one)
+    return tuple(opened)
+
+
+def _require_known(f: Fields, name: str, known: list[str]) -> None:
+    if name not in known:
+        f.problem(name, f"no signal is called {name!r}{hint(name, known)}")
