@@ -108,6 +108,36 @@ class Decision:
     catalog: str
     scheduled_us: int | None  # UTC, when a send leaves; None for other actions
     note: str | None = None  # why the policy was not followed
+    confirm_by_us: int | None = None  # UTC; a send that is not confirmed by then is none
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A decision that must not be carried out any more."""
+
+    decision: Decision
+    at_us: int  # microseconds since 1970 UTC
+    reason: str
+    freed: bool  # the mail cannot have left: it counts no more towards caps and inventories
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a decision since."""
+
+    confirmed_us: int | None = None  # when its send was told to leave
+    withdrawn_us: int | None = None
+    reason: str | None = None  # of the withdrawal
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a sender hears who asks whether a recorded decision is to be carried out now."""
+
+    decision: Decision
+    status: str  # send, withdrawn, early or no_send
+    reason: str | None = None  # unless it is to be sent
+    confirmed_us: int | None = None  # when it was first told to leave
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.records import Decision, Refusal
-from nurture_rl.serving.service import Ask, Service
+from nurture_rl.serving.service import Service
+from nurture_rl.serving.viewing import Ask
 from tests.unit.envs.spring_journey import spring
 from tests.unit.serving.contacts import Clock, contact, service
 
