@@ -161,6 +161,7 @@ class GuardrailSettings:
     escalation_needs: tuple[str, ...]  # a signal of intent before sales is called; empty: none
     availability: bool  # contacts are sometimes out of reach, the log says when
     slow: SlowCadence | None = None
+    confirm: bool = False  # a server's send that nobody confirms in its hour is no send
 
 
 @dataclass(frozen=True, slots=True)

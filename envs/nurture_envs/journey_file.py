@@ -290,6 +290,7 @@ def _guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> Guardr
         escalation_needs=channels_of(f, "escalation_needs", known, default=[]),
         availability=f.flag("availability", False),
         slow=slow,
+        confirm=f.flag("confirm", False),
     )
     f.finish()
     return settings

@@ -173,7 +173,7 @@ class _Row:
 
 def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decision:
     catalog, note = bundle.catalog, None
-    policy_id = bundle.policy_id
+    policy_id, must_be_confirmed = bundle.policy_id, bundle.journey.guardrails.confirm
     try:
         # One row at a time: matrix products of other sizes may round differently, and then a
         # decision would not replay without the company it was made in.
@@ -183,6 +183,7 @@ def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decisi
         _log.exception("the policy failed; decision %s is a pause", view.decision_id)
         table, action = np.eye(len(catalog))[catalog.wait : catalog.wait + 1], catalog.wait
         policy_id, note = FAIL_CLOSED, _text(error)
+    at_us = _scheduled(bundle, action, row)
     return Decision(
         decision_id=view.decision_id,
         contact_id=view.contact.contact_id,
@@ -200,8 +201,9 @@ def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decisi
         policy_id=policy_id,
         arm=ARM,
         catalog=catalog.hash,
-        scheduled_us=_scheduled(bundle, action, row),
+        scheduled_us=at_us,
         note=note,
+        confirm_by_us=None if at_us is None or not must_be_confirmed else at_us + HOUR_US,
     )
 
 

@@ -17,6 +17,7 @@ from nurture_rl.serving import opening, rows
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
 
+NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
 _BLOCK = 50_000  # rows read from the database at a time
 # Of a row of `decisions`: it was withdrawn before it can have left; nothing became of it yet.
 _FREED = (
@@ -185,11 +186,19 @@ class StoreReader:
         return [rows.decision_of(row) for row in self._read(asked, (after_us, until_us))]
 
     def not_carried_out(self) -> dict[str, str]:
-        """Decisions withdrawn that were never confirmed and that no event names, with why."""
+        """Decisions that were taken back, never confirmed and are named by no event, with why.
+
+        So is a send that had to be confirmed by the latest decision or event, and was not.
+        """
+        reported = "(SELECT decision_id FROM events WHERE decision_id IS NOT NULL)"
         asked = (
-            "SELECT decision_id, reason FROM withdrawals WHERE decision_id NOT IN "
-            "(SELECT decision_id FROM events WHERE decision_id IS NOT NULL) "
-            "AND decision_id NOT IN (SELECT decision_id FROM confirmations)"
+            "SELECT decision_id, reason FROM withdrawals "
+            f"WHERE decision_id NOT IN {reported} "
+            "AND decision_id NOT IN (SELECT decision_id FROM confirmations) UNION ALL "
+            f"SELECT decision_id, '{NOT_CONFIRMED}' FROM decisions WHERE confirm_by_us <= max("
+            "(SELECT max(decided_us) FROM decisions), "
+            "(SELECT ifnull(max(recorded_us), 0) FROM events)) "
+            f"AND {_OPEN} AND decision_id NOT IN {reported}"
         )
         return dict(self._read(asked))
 

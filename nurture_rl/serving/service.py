@@ -90,6 +90,7 @@ class Service:
         self.seed = store.seed if settings.seed is None else settings.seed
         self._locks = Locks()
         self._standing = Standing(self.bundle, store, settings.default_zone)
+        self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self._watching: list[set[str]] = []
         self._watch = threading.Lock()
 
@@ -103,6 +104,7 @@ class Service:
         Returns:
             A decision or a refusal per ask, in order.
         """
+        self._sweep(now_us)
         with self._locks.held([ask.contact_id for ask in asks]):
             now_us = self.settings.clock() if now_us is None else now_us
             answers: list[Answer | None] = [None] * len(asks)
@@ -119,6 +121,8 @@ class Service:
                 except sqlite3.Error:
                     self.stock.give_back(fresh)
                     raise
+                due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
+                self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
         return self._repeated(asks, answers)
 
     def _new(
@@ -143,6 +147,7 @@ class Service:
         Returns:
             Per id an answer, None where no decision has that id.
         """
+        self._sweep(now_us)
         stored = self.store.decisions(decision_ids)
         with self._locks.held([decision.contact_id for decision in stored.values()]):
             now_us = self.settings.clock() if now_us is None else now_us
@@ -160,6 +165,8 @@ class Service:
 
         None where no decision has that id.
         """
+        if not self.settings.simulated_clock:
+            self._sweep()
         stored = self.store.decisions([decision_id]).get(decision_id)
         if stored is None:
             return None
@@ -298,6 +305,15 @@ class Service:
                 text = withdrawn_text(decision, objection.why)
                 answers[i] = Refusal(decision.contact_id, objection.code, text)
         self._settle(withdrawals, {})
+
+    def _sweep(self, now_us: int | None = None) -> None:
+        """Withdraw the sends that had to be confirmed by now and were not."""
+        now_us = self.settings.clock() if now_us is None else now_us
+        late = self.store.unconfirmed(self._swept_us, now_us)
+        if late:
+            with self._locks.held([decision.contact_id for decision in late]):
+                self._settle(self._standing.lapsed(late, now_us), {})
+        self._swept_us = max(self._swept_us, now_us)
 
     def _settle(self, withdrawals: Sequence[Withdrawal], confirmed: Mapping[str, int]) -> None:
         if withdrawals or confirmed:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.reading import NOT_CONFIRMED, StoreReader
 from nurture_rl.serving.recheck import Check, Objection, Recorded, objections
 from nurture_rl.serving.records import (
     Confirmation,
@@ -110,6 +110,22 @@ class Standing:
                 if fate.confirmed_us is None:
                     confirmed[decision.decision_id] = now_us
         return answers, withdrawals, confirmed
+
+    def lapsed(self, decisions: Sequence[Decision], now_us: int) -> list[Withdrawal]:
+        """Those of some sends that were never confirmed, and so are none.
+
+        Args:
+            decisions: sends that had to be confirmed by now.
+            now_us: the moment, microseconds since 1970 UTC.
+        """
+        fates = self._store.fates([decision.decision_id for decision in decisions])
+        told = self._store.events([decision.contact_id for decision in decisions])
+        sent = {e.decision_id for said in told.values() for e in said if e.type == "sent"}
+        return [
+            Withdrawal(decision, now_us, NOT_CONFIRMED, freed=True)
+            for decision in decisions
+            if decision.decision_id not in fates and decision.decision_id not in sent
+        ]
 
     def stopped(self, events: Sequence[Event], views: Views) -> list[Withdrawal]:
         """Planned sends that events take back at once.

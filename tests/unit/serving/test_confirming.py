@@ -211,3 +211,84 @@ def test_one_send_is_confirmed_or_withdrawn_whatever_comes_at_once(
     assert confirm(server)["status"] == "withdrawn"
     freed = server.service.store.planned(["ada"])[0] == {}
     assert freed == ("send" not in found)
+
+
+@pytest.fixture
+def strict(bundle: Bundle, tmp_path: Path) -> Server:
+    """The same morning in a journey that demands confirmation; ada and bob are to get mail."""
+    rails = replace(bundle.journey.guardrails, confirm=True)
+    journey = replace(bundle.journey, guardrails=rails)
+    found = Server(replace(bundle, journey=journey), tmp_path / "store.db")
+    assert found.sends("ada", request_id="a")
+    assert found.sends("bob", request_id="b")
+    return found
+
+
+def test_where_confirmation_is_demanded_a_send_that_lacks_it_is_none(strict: Server) -> None:
+    strict.clock.now_us += 2 * HOUR_US
+    assert confirm(strict, "b")["status"] == "send"
+    strict.clock.now_us += HOUR_US - 1
+    assert state(strict)["status"] == "planned"
+    strict.clock.now_us += 1
+    assert (confirm(strict)["status"], confirm(strict)["reason"]) == ("withdrawn", "not confirmed")
+    assert state(strict)["reason"] == "not confirmed"
+    assert state(strict, "b")["status"] == "confirmed"
+    strict.clock.now_us += 20 * HOUR_US
+    assert strict.sends("ada")  # the gap of 40 hours is not begun
+    assert not strict.sends("bob")
+
+
+def test_a_send_that_was_reported_needs_no_confirmation_to_count(strict: Server) -> None:
+    strict.clock.now_us += 2 * HOUR_US
+    strict.say("sent", decision_id="a", topic="product")
+    strict.clock.now_us += DAY_US - HOUR_US
+    assert not strict.sends("ada")
+    assert state(strict)["status"] == "sent"
+    assert set(strict.service.store.not_carried_out()) == {"b"}
+
+
+def test_a_stop_takes_back_what_waits_for_its_confirmation(strict: Server) -> None:
+    strict.clock.now_us += 2 * HOUR_US + 60_000_000
+    (gone,) = strict.say("consent_withdrawn").json()["withdrawn"]
+    assert gone["decision_id"] == "a"
+
+
+def test_the_export_calls_a_send_that_lacks_its_confirmation_withdrawn(
+    strict: Server, tmp_path: Path
+) -> None:
+    strict.clock.now_us += 2 * HOUR_US
+    assert confirm(strict, "b")["status"] == "send"
+
+    def told() -> dict[str, tuple[bool, str | None]]:
+        export_log(strict.service.store, tmp_path / "raw")
+        rows = pq.read_table(tmp_path / "raw" / "decisions.parquet").to_pylist()
+        return {row["decision_id"]: (row["deferred"], row["withdrawn"]) for row in rows}
+
+    assert told() == {"a": (False, None), "b": (False, None)}
+    strict.clock.now_us += HOUR_US
+    strict.say("click", topic="product")  # the server knows that it is ten, and asked nobody
+    before = told()
+    assert before == {"a": (True, "not confirmed"), "b": (False, None)}
+    assert confirm(strict)["status"] == "withdrawn"
+    assert told() == before
+
+
+def test_a_clock_that_was_set_back_forgets_no_confirmation(strict: Server) -> None:
+    strict.clock.now_us += 5 * HOUR_US
+    assert confirm(strict)["status"] == "withdrawn"
+    strict.clock.now_us -= 5 * HOUR_US
+    strict.put(contact_id="eve")
+    assert strict.sends("eve", request_id="e")
+    strict.clock.now_us += 4 * HOUR_US
+    assert state(strict, "e")["reason"] == "not confirmed"
+
+
+def test_what_lapses_gives_its_piece_of_an_inventory_back(bundle: Bundle, tmp_path: Path) -> None:
+    clock = Clock(MORNING)
+    served = serving(bundle, tmp_path / "s.db", clock, "always:send:gift_card@now", confirm=True)
+    assert sends(served.decide([Ask(name, name) for name in PEOPLE])) == 3
+    served.confirm(["p0"])
+    clock.now_us += HOUR_US
+    assert sends(served.decide([Ask("late", "late")])) == 1
+    clock.now_us += DAY_US
+    assert sends(served.decide([Ask(name) for name in PEOPLE[1:]])) == 2
