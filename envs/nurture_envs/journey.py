@@ -147,6 +147,14 @@ class SlowCadence:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """What holds for the contacts of one account together; servers alone keep it."""
+
+    caps: tuple[FrequencyCap, ...]  # sends to all of them
+    conversation: bool  # one in conversation with sales pauses mail to the others
+
+
+@dataclass(frozen=True, slots=True)
 class GuardrailSettings:
     """The hard limits of a journey; off where a field is empty."""
 
@@ -162,6 +170,7 @@ class GuardrailSettings:
     availability: bool  # contacts are sometimes out of reach, the log says when
     slow: SlowCadence | None = None
     confirm: bool = False  # a server's send that nobody confirms in its hour is no send
+    account: AccountLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from nurture_envs.journey import (
 from nurture_envs.journey_goals import read_kpis, read_limit
 from nurture_envs.journey_rules import (
     offer_problems,
+    read_account,
     read_offer,
     read_rules,
     read_slow,
@@ -291,6 +292,7 @@ def _guardrails(f: Fields, known: list[str], slow: SlowCadence | None) -> Guardr
         availability=f.flag("availability", False),
         slow=slow,
         confirm=f.flag("confirm", False),
+        account=read_account(f),
     )
     f.finish()
     return settings

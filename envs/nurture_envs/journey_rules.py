@@ -7,7 +7,16 @@ from math import isfinite, nan
 
 from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.fields import Fields, as_mapping, hint
-from nurture_envs.journey import Condition, Journey, Offer, Rule, Signal, SlowCadence
+from nurture_envs.journey import (
+    AccountLimits,
+    Condition,
+    FrequencyCap,
+    Journey,
+    Offer,
+    Rule,
+    Signal,
+    SlowCadence,
+)
 
 _OPERATORS = (">=", "<=", "==", "!=", ">", "<")
 _MOST_LIMITED = 63  # offers with conditions or an inventory: compiled loops keep a bit of each
@@ -72,6 +81,22 @@ def read_slow(actions: Fields, signals: Sequence[Signal]) -> SlowCadence | None:
     gap_hours, bins = f.number("gap_hours", low=0.25), f.integer("bins", low=2)
     f.finish()
     return SlowCadence(gap_hours, bins, named[0] if named else "")
+
+
+def read_account(guardrails: Fields) -> AccountLimits | None:
+    """The entry `account` of `guardrails`, if there is one; problems go to `guardrails`."""
+    if guardrails.data.get("account") is None:
+        guardrails.seen.add("account")
+        return None
+    f, caps = guardrails.mapping("account"), []
+    for i, cap in enumerate(f.items("caps", [])):
+        c = Fields(as_mapping(cap), f.key(f"caps[{i}]"), f.problems)
+        hours = c.number("hours", low=0.25)
+        caps.append(FrequencyCap(c.integer("max", low=1), hours))
+        c.finish()
+    limits = AccountLimits(tuple(caps), f.flag("conversation", False))
+    f.finish()
+    return limits
 
 
 def rule_problems(journey: Journey, ids: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from nurture_envs.guardrails import legal_actions
 from nurture_rl.errors import NurtureError, ProbabilityError
 from nurture_rl.policies.policy import check_probabilities, sample_actions
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.accounts import against_account
 from nurture_rl.serving.facts import Known, known, offered
 from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
 
@@ -57,7 +58,9 @@ def decide(
             bundle.feature_spec, facts.past, facts.bins, facts.anchor_us, facts.attributes
         )
         now = offered(bundle.catalog, bundle.feature_spec, facts.facts, features, left)
-        mask, reasons = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
+        _, own = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
+        reasons = against_account(bundle, views, facts, own, moments)
+        mask = reasons == 0
     except Exception as error:  # one contact's broken record must not stop the others
         if len(views) == 1:
             _log.exception("facts of a contact could not be worked out")

@@ -73,6 +73,14 @@ class StoreReader:
         stored = self._among("contacts", "contact_id", ids)
         return {row[0]: rows.contact_of(row) for row in stored}
 
+    def members(self, account_keys: Sequence[str]) -> dict[str, list[str]]:
+        """The contacts of each of these accounts, by `account_key`."""
+        found: dict[str, list[str]] = defaultdict(list)
+        columns = "account_key, contact_id"
+        for account, contact in self._among("contacts", "account_key", account_keys, columns):
+            found[account].append(contact)
+        return dict(found)
+
     def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         """All events of these contacts."""
         grouped: dict[str, list[Event]] = defaultdict(list)

@@ -15,6 +15,7 @@ from nurture_envs.actions import NOW, ActionCatalog
 from nurture_envs.features import evaluate
 from nurture_envs.guardrails import Reason, legal_actions, reason_names
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.accounts import against_account
 from nurture_rl.serving.facts import Known, known, offered
 from nurture_rl.serving.records import ContactView, Decision
 
@@ -27,6 +28,7 @@ _STOPS = int(
     | Reason.HARD_BOUNCE
     | Reason.SALES_CONVERSATION
     | Reason.PAUSED
+    | Reason.ACCOUNT_CONVERSATION
 )
 
 
@@ -97,11 +99,13 @@ def _against(
         )
         # The decision has its piece of an inventory already.
         now = offered(catalog, bundle.feature_spec, facts.facts, features)
-        _, reasons = legal_actions(now, catalog, settings)
-        if any(one.check is Check.LEAVES_NOW for one in recorded):
-            leaves_now = np.array([one.check is Check.LEAVES_NOW for one in recorded])[:, None]
-            _, at_once = legal_actions(now, _leaving_now(catalog), settings)
-            reasons = np.where(leaves_now, at_once, reasons)
+        _, own = legal_actions(now, catalog, settings)
+        at_once = np.array([one.check is Check.LEAVES_NOW for one in recorded])
+        if at_once.any():
+            own = np.where(
+                at_once[:, None], legal_actions(now, _leaving_now(catalog), settings)[1], own
+            )
+        reasons = against_account(bundle, views, facts, own, moments, at_once)
     except Exception as error:  # one contact's broken record must not stop the others
         if len(recorded) > 1:
             return [_against(bundle, [one], default_zone)[0] for one in recorded]
@@ -111,7 +115,7 @@ def _against(
 
 
 def _objection(
-    bundle: Bundle, one: Recorded, facts: Known, reasons: NDArray[np.int16], row: int
+    bundle: Bundle, one: Recorded, facts: Known, reasons: NDArray[np.int64], row: int
 ) -> Objection | None:
     decision, view, check = one.decision, one.view, one.check
     stops = _stops(bundle.catalog, reasons[row])
@@ -139,7 +143,7 @@ def _objection(
     return None
 
 
-def _stops(catalog: ActionCatalog, reasons: NDArray[np.int16]) -> list[str]:
+def _stops(catalog: ActionCatalog, reasons: NDArray[np.int64]) -> list[str]:
     """The stops among what stands against any send: they are the same for all sends."""
     sends = catalog.routed("send")
     return reason_names(int(reasons[sends.argmax()]) & _STOPS) if sends.any() else []

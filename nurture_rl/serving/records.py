@@ -73,6 +73,14 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What the other contacts of an account add to what is known of one of them."""
+
+    sends_us: tuple[int, ...] = ()  # to all contacts of the account, made or planned, UTC, in order
+    talking: bool = False  # another one of them is in conversation with sales
+
+
+@dataclass(frozen=True, slots=True)
 class ContactView:
     """Everything a decision may use about one contact."""
 
@@ -83,6 +91,7 @@ class ContactView:
     sends: tuple[Planned, ...]  # each until a `sent` event names it
     calls: tuple[Planned, ...] = ()  # escalations
     available: bool | None = None  # None: not stated
+    account: AccountFacts | None = None  # None: no account, or the journey limits none
     acknowledged: bool = False  # all events came before this moment, whatever their time stamps
 
 

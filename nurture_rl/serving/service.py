@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_account
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
@@ -89,6 +90,8 @@ class Service:
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
         self._locks = Locks()
+        certain = not settings.simulated_clock
+        self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
         self._standing = Standing(self.bundle, store, settings.default_zone)
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self._watching: list[set[str]] = []
@@ -105,13 +108,17 @@ class Service:
             A decision or a refusal per ask, in order.
         """
         self._sweep(now_us)
-        with self._locks.held([ask.contact_id for ask in asks]):
+        names = [ask.contact_id for ask in asks]
+        with self._locks.held(names), self._accounts.held(names) as account_of:
             now_us = self.settings.clock() if now_us is None else now_us
             answers: list[Answer | None] = [None] * len(asks)
             pending, again = self._settled(asks, answers)
-            self._say_again(asks, again, answers, now_us)
+            self._say_again(asks, again, answers, account_of, now_us)
             views = self._views([asks[i] for i in pending], now_us)
-            new_answers = self.stock.shared(views, lambda some, left: self._new(some, left, now_us))
+            states = self._accounts.states(account_of, now_us)
+            new_answers = self.stock.shared(
+                views, lambda some, left: self._new(some, left, states, now_us)
+            )
             for i, answer in zip(pending, new_answers, strict=True):
                 answers[i] = answer
             fresh = [answer for answer in new_answers if isinstance(answer, Decision)]
@@ -126,10 +133,24 @@ class Service:
         return self._repeated(asks, answers)
 
     def _new(
-        self, views: Sequence[ContactView], left: Mapping[str, int], now_us: int
+        self,
+        views: Sequence[ContactView],
+        left: Mapping[str, int],
+        states: Mapping[str, AccountState],
+        now_us: int,
     ) -> list[Answer]:
+        """Decide; colleagues of one account one after the other."""
         zone = self.settings.default_zone
-        return decide(self.bundle, views, now_us, self.seed, zone, left)
+        shared = [states.get(view.contact.contact_id) for view in views]
+        answers: dict[int, Answer] = {}
+        for some in in_rounds(shared):
+            seen = [with_account(views[i], shared[i]) for i in some]
+            made = decide(self.bundle, seen, now_us, self.seed, zone, left)
+            for i, answer in zip(some, made, strict=True):
+                answers[i] = answer
+                if (state := shared[i]) is not None:
+                    state.settle([answer], (), {})
+        return [answers[i] for i in range(len(views))]
 
     def confirm(
         self, decision_ids: Sequence[str], now_us: int | None = None
@@ -148,16 +169,25 @@ class Service:
             Per id an answer, None where no decision has that id.
         """
         self._sweep(now_us)
-        stored = self.store.decisions(decision_ids)
-        with self._locks.held([decision.contact_id for decision in stored.values()]):
+        stored = list(self.store.decisions(decision_ids).values())
+        names = [decision.contact_id for decision in stored]
+        answers: dict[str, Confirmation] = {}
+        with self._locks.held(names), self._accounts.held(names) as account_of:
             now_us = self.settings.clock() if now_us is None else now_us
             # Nobody says at a confirmation whether the contact is in reach: it was asked before.
-            asks = [Ask(d.contact_id, d.decision_id, True) for d in stored.values()]
-            found, withdrawals, confirmed = self._standing.confirmations(
-                list(stored.values()), self._views(asks, now_us), now_us
-            )
-            self._settle(withdrawals, confirmed)
-        answers = {one.decision.decision_id: one for one in found}
+            views = self._views([Ask(d.contact_id, d.decision_id, True) for d in stored], now_us)
+            states = self._accounts.states(account_of, now_us)
+            shared = [states.get(name) for name in names]
+            for some in in_rounds(shared):
+                found, withdrawals, confirmed = self._standing.confirmations(
+                    [stored[i] for i in some],
+                    [with_account(views[i], shared[i], now_us) for i in some],
+                    now_us,
+                )
+                self._settle(withdrawals, confirmed)
+                for state in states.values():
+                    state.settle((), withdrawals, confirmed)
+                answers |= {one.decision.decision_id: one for one in found}
         return [answers.get(name) for name in decision_ids]
 
     def decision(self, decision_id: str) -> tuple[Decision, Fate, Event | None] | None:
@@ -290,12 +320,17 @@ class Service:
         asks: Sequence[Ask],
         again: Mapping[int, Decision],
         answers: list[Answer | None],
+        account_of: Mapping[str, str],
         now_us: int,
     ) -> None:
         """Answer with recorded decisions, as far as they may still be carried out."""
         if not again:
             return
-        views = self._views([asks[i] for i in again], now_us)
+        states = self._accounts.states(account_of, now_us)
+        views = [
+            with_account(view, states.get(view.contact.contact_id))
+            for view in self._views([asks[i] for i in again], now_us)
+        ]
         found, withdrawals = self._standing.objections(
             list(again.values()), views, now_us, Check.AT_ITS_HOUR
         )
