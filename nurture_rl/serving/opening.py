@@ -18,6 +18,7 @@ from nurture_rl.serving import rows
 from nurture_rl.serving.names import contact_key
 
 VERSION = "3"
+_OWNER_ALONE = 0o600  # mode of new files: they hold people's names and what they did
 _APPLICATION = 0x4E555254  # "NURT", where SQLite keeps whose file it is
 _FIRST_TABLES = frozenset({"meta", "contacts", "events", "episodes", "decisions"})  # of version 1
 
@@ -76,7 +77,7 @@ def claim(path: Path) -> WriterLock:
     real = path.resolve()
     lock = real.with_name(f"{real.name}.lock")
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ALONE)
     except OSError as error:
         raise StoreError(
             f"expected a store that can be written at {path}, got: {error}; "
@@ -136,6 +137,8 @@ def make(path: Path, fresh_seed: int) -> None:
         StoreError: the file cannot be written.
     """
     try:
+        # SQLite gives the files beside it the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ALONE))
         with closing(connect(path)) as store:
             store.create_function("contact_key", 1, contact_key, deterministic=True)
             asked = "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"
@@ -148,7 +151,7 @@ def make(path: Path, fresh_seed: int) -> None:
                 f"ON CONFLICT DO NOTHING; PRAGMA application_id = {_APPLICATION};"
             )
             store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}COMMIT;")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error
 
 
@@ -198,7 +201,7 @@ class PathWatch:
         return tuple((file.st_dev, file.st_ino) for file in files)
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> StoreError:
+def _unusable(path: Path, error: Exception) -> StoreError:
     return StoreError(
         f"expected a store that can be written at {path}, got: {error}; "
         "give another path or mend its permissions"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -73,6 +74,19 @@ def test_a_store_has_one_writer_even_in_another_process(tmp_path: Path) -> None:
     assert "another server has it" in found.stderr
     store.close()
     Store(path).close()
+
+
+def test_a_new_store_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        store = Store(tmp_path / "store.db")
+        store.append_events([event("open", MIDNIGHT)])
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        store.close()
+    finally:
+        os.umask(before)
+    assert {"store.db", "store.db-wal", "store.db.lock"} <= set(modes)
+    assert set(modes.values()) == {0o600}
 
 
 def test_a_store_can_be_read_beside_its_writer(tmp_path: Path) -> None:
