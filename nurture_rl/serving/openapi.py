@@ -43,30 +43,7 @@ def document() -> dict[str, Any]:
     contacts = _operation(
         "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
     )
-    confirm = _operation(
-        "confirm",
-        "Ask whether a decision is to be sent now",
-        confirm_wire.ConfirmIn,
-        confirm_wire.ConfirmationOut,
-    )
-    confirm["requestBody"]["required"] = False
-    confirm_many = _operation(
-        "confirm_many",
-        "Ask whether decisions are to be sent now",
-        confirm_wire.ConfirmationsIn,
-        confirm_wire.ConfirmationsOut,
-    )
-    for operation in (confirm, confirm_many):
-        operation["responses"]["404"] = _response("No decision has such an id", wire.Problem)
-    state = {
-        "operationId": "decision",
-        "summary": "A decision and what became of it",
-        "responses": {
-            "200": _response("The decision", confirm_wire.DecisionState),
-            "404": _response("No decision has that id", wire.Problem),
-            "503": _response("The server is busy, or its store is lost", wire.Problem),
-        },
-    }
+    confirm, confirm_many, state = _confirming()
     health = {
         "operationId": "health",
         "summary": "What is served, and whether the store can be written",
@@ -92,6 +69,35 @@ def document() -> dict[str, Any]:
         },
         "components": {"schemas": schemas},
     }
+
+
+def _confirming() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Confirming one decision, confirming many, and looking at one."""
+    confirm = _operation(
+        "confirm",
+        "Ask whether a decision is to be sent now",
+        confirm_wire.ConfirmIn,
+        confirm_wire.ConfirmationOut,
+    )
+    confirm["requestBody"]["required"] = False
+    confirm_many = _operation(
+        "confirm_many",
+        "Ask whether decisions are to be sent now",
+        confirm_wire.ConfirmationsIn,
+        confirm_wire.ConfirmationsOut,
+    )
+    for operation in (confirm, confirm_many):
+        operation["responses"]["404"] = _response("No decision has such an id", wire.Problem)
+    state = {
+        "operationId": "decision",
+        "summary": "A decision and what became of it",
+        "responses": {
+            "200": _response("The decision", confirm_wire.DecisionState),
+            "404": _response("No decision has that id", wire.Problem),
+            "503": _response("The server is busy, or its store is lost", wire.Problem),
+        },
+    }
+    return confirm, confirm_many, state
 
 
 def _operation(name: str, summary: str, body: type, answer: type) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from nurture_rl.serving.records import (
     Refusal,
     Withdrawal,
 )
-from nurture_rl.serving.standing import Standing, withdrawn_text
+from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
 from nurture_rl.serving.stock import Stock
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask, views_of
@@ -92,7 +92,7 @@ class Service:
         self._locks = Locks()
         certain = not settings.simulated_clock
         self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
-        self._standing = Standing(self.bundle, store, settings.default_zone)
+        self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self._watching: list[set[str]] = []
         self._watch = threading.Lock()
@@ -179,7 +179,7 @@ class Service:
             states = self._accounts.states(account_of, now_us)
             shared = [states.get(name) for name in names]
             for some in in_rounds(shared):
-                found, withdrawals, confirmed = self._standing.confirmations(
+                found, withdrawals, confirmed = self._recorded.confirmations(
                     [stored[i] for i in some],
                     [with_account(views[i], shared[i], now_us) for i in some],
                     now_us,
@@ -260,7 +260,7 @@ class Service:
                 ]
             stored = self.store.events_of_ids([event.event_id for event in events])
             settled = settle(events, stored, self.forbidding)
-            withdrawn = self._standing.stopped(
+            withdrawn = self._recorded.stopped(
                 [e for e in settled.fresh if self.forbidding.may(e.type, e.reply_class)],
                 self._views,
             )
@@ -331,7 +331,7 @@ class Service:
             with_account(view, states.get(view.contact.contact_id))
             for view in self._views([asks[i] for i in again], now_us)
         ]
-        found, withdrawals = self._standing.objections(
+        found, withdrawals = self._recorded.objections(
             list(again.values()), views, now_us, Check.AT_ITS_HOUR
         )
         for i, objection in zip(again, found, strict=True):
@@ -347,7 +347,7 @@ class Service:
         late = self.store.unconfirmed(self._swept_us, now_us)
         if late:
             with self._locks.held([decision.contact_id for decision in late]):
-                self._settle(self._standing.lapsed(late, now_us), {})
+                self._settle(self._recorded.lapsed(late, now_us), {})
         self._swept_us = max(self._swept_us, now_us)
 
     def _settle(self, withdrawals: Sequence[Withdrawal], confirmed: Mapping[str, int]) -> None:

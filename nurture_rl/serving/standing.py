@@ -23,7 +23,7 @@ from nurture_rl.serving.viewing import Ask
 Views = Callable[[Sequence[Ask], int], list[ContactView]]
 
 
-class Standing:
+class RecordedDecisions:
     """Asks recorded decisions again. Whoever calls holds the locks of their contacts."""
 
     def __init__(self, bundle: Bundle, store: StoreReader, default_zone: str) -> None:
