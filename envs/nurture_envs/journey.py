@@ -176,6 +176,14 @@ class OpenConversation:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """What holds for the contacts of one account together; servers alone keep it."""
+
+    caps: tuple[FrequencyCap, ...]  # sends to all of them
+    conversation: bool  # one in conversation with sales pauses mail to the others
+
+
+@dataclass(frozen=True, slots=True)
 class GuardrailSettings:
     """The hard limits of a journey; off where a field is empty."""
 
@@ -192,6 +200,8 @@ class GuardrailSettings:
     escalation_needs: tuple[str, ...]  # a signal of intent before sales is called; empty: none
     availability: bool  # contacts are sometimes out of reach, the log says when
     slow: SlowCadence | None = None
+    confirm: bool = False  # a server's send that nobody confirms in its hour is no send
+    account: AccountLimits | None = None
     events: tuple[Signal, ...] = ()  # which conversations name besides signals; no world makes them
 
     @property

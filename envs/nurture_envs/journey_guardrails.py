@@ -7,6 +7,7 @@ from datetime import date
 
 from nurture_envs.fields import Fields, as_mapping, channels_of, hint
 from nurture_envs.journey import (
+    AccountLimits,
     FrequencyCap,
     GuardrailSettings,
     Journey,
@@ -50,10 +51,28 @@ def read_guardrails(
         escalation_needs=channels_of(f, "escalation_needs", known, default=[]),
         availability=f.flag("availability", False),
         slow=slow,
+        confirm=f.flag("confirm", False),
+        account=_account(f),
         events=events,
     )
     f.finish()
     return settings
+
+
+def _account(guardrails: Fields) -> AccountLimits | None:
+    """The entry `account` of `guardrails`, if there is one; problems go to `guardrails`."""
+    if guardrails.data.get("account") is None:
+        guardrails.seen.add("account")
+        return None
+    f, caps = guardrails.mapping("account"), []
+    for i, cap in enumerate(f.items("caps", [])):
+        c = Fields(as_mapping(cap), f.key(f"caps[{i}]"), f.problems)
+        hours = c.number("hours", low=0.25)
+        caps.append(FrequencyCap(c.integer("max", low=1), hours))
+        c.finish()
+    limits = AccountLimits(tuple(caps), f.flag("conversation", False))
+    f.finish()
+    return limits
 
 
 def _blackout(f: Fields) -> tuple[tuple[date, date], ...]:

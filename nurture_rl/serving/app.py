@@ -7,6 +7,8 @@ import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -16,16 +18,17 @@ from litestar.exceptions import HTTPException
 
 from nurture_envs.errors import NurtureError
 from nurture_envs.stops import forbids, say_of
-from nurture_rl.serving import wire
+from nurture_rl.serving import confirm_wire, wire
 from nurture_rl.serving.decide import FAIL_CLOSED
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.ledger import Settled
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
-from nurture_rl.serving.records import Answer, Decision, Quarantined, Refusal
-from nurture_rl.serving.service import Ask, Service
+from nurture_rl.serving.records import Answer, Confirmation, Decision, Quarantined, Refusal
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.traffic import Bodies, Busy, Lane, Pulse, TrafficLimits
+from nurture_rl.serving.viewing import Ask
 
 _LOOKS = 5  # for events that arrived meanwhile: a steady stream of them must not delay an answer
 _STEP_ROWS = 128  # decided at a time, so that a long request lets others in between
@@ -37,6 +40,8 @@ _PROBLEM = "application/problem+json"
 _encode = msgspec.json.Encoder().encode
 _decisions_in = msgspec.json.Decoder(wire.DecisionsIn, strict=True)
 _events_in = msgspec.json.Decoder(wire.EventsIn, strict=True)
+_confirm_in = msgspec.json.Decoder(confirm_wire.ConfirmIn, strict=True)
+_confirmations_in = msgspec.json.Decoder(confirm_wire.ConfirmationsIn, strict=True)
 _contacts_in = msgspec.json.Decoder(wire.ContactsIn, strict=True)
 
 Body = Response[bytes]
@@ -47,7 +52,7 @@ Parts = Generator[Asked, Sequence[Answer], Sequence[Answer]]
 
 
 def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
-    """The application: decisions, events, contacts, health and its own description.
+    """The application: decisions, their confirmation, events, contacts, health and OpenAPI.
 
     Whoever opened the store closes it, after the server has stopped.
     """
@@ -77,6 +82,18 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
                 return await bulk.run(_decide_alone(service, body))
             return await together.run(_decide(service, body))
 
+    @get("/v1/decisions/{decision_id:str}")
+    async def decision(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, partial(_show, decision_id=_named(request)))
+
+    @post("/v1/decisions/{decision_id:str}/confirm", status_code=200)
+    async def confirm(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, partial(_confirm_one, decision_id=_named(request)))
+
+    @post("/v1/decisions/confirm", status_code=200)
+    async def confirm_many(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, _confirm_many)
+
     @post("/v1/events", status_code=200)
     async def events(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, _add_events)
@@ -94,24 +111,21 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
         return _json(description)
 
     return Litestar(
-        [decisions, events, contacts, health, schema],
+        [decisions, decision, confirm, confirm_many, events, contacts, health, schema],
         openapi_config=None,
         request_max_body_size=limits.body_bytes,
         exception_handlers={**_HANDLERS, Busy: busy},
     )
 
 
+def _named(request: Request[Any, Any, Any]) -> str:
+    return str(request.path_params["decision_id"])
+
+
 def _decide(service: Service, body: bytes) -> Deciding:
     """Ask for decisions until the answer to a request is up to date."""
     request = _decisions_in.decode(body)
-    now_us = None
-    if request.now is not None:
-        if not service.settings.simulated_clock:
-            raise wire.RequestError(
-                "this server reads its own clock; leave `now` out, or start it with "
-                "--simulated-clock - at `$.now`"
-            )
-        now_us = wire.microseconds(request.now, "$.now")
+    now_us = _moment(service, request.now)
     asks, answers = wire.asks_of(request), list[Answer]()
     with service.watched() as news:
         for start in range(0, len(asks), _STEP_ROWS):
@@ -141,6 +155,18 @@ def _decide_alone(service: Service, body: bytes) -> Steps:
             yield None
     except StopIteration as end:
         yield end.value
+
+
+def _moment(service: Service, now: datetime | None) -> int | None:
+    """The moment that a request says it is; None: it says nothing."""
+    if now is None:
+        return None
+    if not service.settings.simulated_clock:
+        raise wire.RequestError(
+            "this server reads its own clock; leave `now` out, or start it with "
+            "--simulated-clock - at `$.now`"
+        )
+    return wire.microseconds(now, "$.now")
 
 
 def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Answer]) -> Body:
@@ -182,6 +208,54 @@ def _part(asks: Sequence[Ask], now_us: int | None, first: bool) -> Parts:
         return [Refusal(ask.contact_id, FAIL_CLOSED, text) for ask in asks]
 
 
+def _confirm_one(service: Service, body: bytes, decision_id: str) -> Steps:
+    request = _confirm_in.decode(body) if body else confirm_wire.ConfirmIn()
+    (found,) = service.confirm([decision_id], _moment(service, request.now))
+    yield _confirmed(
+        [decision_id], [found], _encode(confirm_wire.confirmation_out(decision_id, found))
+    )
+
+
+def _confirm_many(service: Service, body: bytes) -> Steps:
+    request = _confirmations_in.decode(body)
+    now_us, ids = _moment(service, request.now), request.ids
+    found: list[Confirmation | None] = []
+    with service.watched() as news:
+        for start in range(0, len(ids), _STEP_ROWS):
+            if start:
+                yield None
+            found += service.confirm(ids[start : start + _STEP_ROWS], now_us)
+        for _ in range(_LOOKS):
+            told = news()
+            old = [
+                i
+                for i, one in enumerate(found)
+                if one is not None and one.status == "send" and one.decision.contact_id in told
+            ]
+            if not old:
+                break
+            for i, one in zip(old, service.confirm([ids[i] for i in old], now_us), strict=True):
+                found[i] = one
+    out = [confirm_wire.confirmation_out(name, one) for name, one in zip(ids, found, strict=True)]
+    yield _confirmed(ids, found, _encode(confirm_wire.ConfirmationsOut(out)))
+
+
+def _confirmed(ids: Sequence[str], found: Sequence[Confirmation | None], content: bytes) -> Body:
+    if not any(found):
+        names = ", ".join(sorted({repr(name) for name in ids})[:5])
+        return _problem(404, "unknown decision", f"no decision has the id {names}")
+    return _json(content)
+
+
+def _show(service: Service, _: bytes, decision_id: str) -> Steps:
+    found = service.decision(decision_id)
+    if found is None:
+        text = f"no decision has the id {decision_id!r}"
+        yield _problem(404, "unknown decision", text)
+    else:
+        yield _json(_encode(confirm_wire.state_out(*found, service.catalogs)))
+
+
 def _add_events(service: Service, body: bytes) -> Steps:
     request = _events_in.decode(body)
     settings, forbidding = service.settings, service.forbidding
@@ -204,7 +278,8 @@ def _add_events(service: Service, body: bytes) -> Steps:
     mended = [wire.MendedRow(row, rows) for row, rows in notes.items() if rows]
     rejected.sort(key=lambda row: row.row)
     overlooked = any(row.may_forbid_mail for row in rejected)
-    out = wire.EventsOut(rejected, mended, added.stored, added.repeated)
+    withdrawn = [wire.withdrawn_send(one) for one in added.withdrawn]
+    out = wire.EventsOut(rejected, mended, added.stored, added.repeated, withdrawn)
     yield _json(_encode(out), 422 if overlooked else 200)
 
 

@@ -16,6 +16,7 @@ from nurture_envs.guardrails import legal_actions
 from nurture_rl.errors import NurtureError, ProbabilityError
 from nurture_rl.policies.policy import check_probabilities, sample_actions
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.accounts import against_account
 from nurture_rl.serving.facts import Known, known, offered
 from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
 
@@ -57,7 +58,9 @@ def decide(
             bundle.feature_spec, facts.past, facts.bins, facts.anchor_us, facts.attributes
         )
         now = offered(bundle.catalog, bundle.feature_spec, facts.facts, features, left)
-        mask, reasons = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
+        _, own = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
+        reasons = against_account(bundle, views, facts, own, moments)
+        mask = reasons == 0
     except Exception as error:  # one contact's broken record must not stop the others
         if len(views) == 1:
             _log.exception("facts of a contact could not be worked out")
@@ -173,7 +176,7 @@ class _Row:
 
 def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decision:
     catalog, note = bundle.catalog, None
-    policy_id = bundle.policy_id
+    policy_id, must_be_confirmed = bundle.policy_id, bundle.journey.guardrails.confirm
     try:
         # One row at a time: matrix products of other sizes may round differently, and then a
         # decision would not replay without the company it was made in.
@@ -183,6 +186,7 @@ def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decisi
         _log.exception("the policy failed; decision %s is a pause", view.decision_id)
         table, action = np.eye(len(catalog))[catalog.wait : catalog.wait + 1], catalog.wait
         policy_id, note = FAIL_CLOSED, _text(error)
+    at_us = _scheduled(bundle, action, row)
     return Decision(
         decision_id=view.decision_id,
         contact_id=view.contact.contact_id,
@@ -200,8 +204,9 @@ def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decisi
         policy_id=policy_id,
         arm=ARM,
         catalog=catalog.hash,
-        scheduled_us=_scheduled(bundle, action, row),
+        scheduled_us=at_us,
         note=note,
+        confirm_by_us=None if at_us is None or not must_be_confirmed else at_us + HOUR_US,
     )
 
 

@@ -34,7 +34,7 @@ REPLAYED = pa.schema(
 )
 _SCHEMAS: Mapping[TableKind, pa.Schema] = {
     **TABLES,
-    TableKind.DECISIONS: pa.schema([*DECISIONS, *REPLAYED]),
+    TableKind.DECISIONS: pa.schema([*DECISIONS, *REPLAYED, pa.field("withdrawn", pa.string())]),
 }
 _MARKER = ".nurture_rl_export"  # only a folder that holds this file may be replaced
 
@@ -118,6 +118,7 @@ def _blocks(store: StoreReader, kind: TableKind) -> Iterator[list[Cells]]:
             cells["seed"] = store.seed
             if kind is TableKind.DECISIONS:
                 cells["deferred"] = cells["decision_id"] in undone
+                cells["withdrawn"] = undone.get(cells["decision_id"])
         yield lines
 
 

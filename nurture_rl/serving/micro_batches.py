@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Answer
-from nurture_rl.serving.service import Ask
 from nurture_rl.serving.traffic import Busy
+from nurture_rl.serving.viewing import Ask
 
 Result = TypeVar("Result")
 Decide = Callable[[Sequence[Ask], int | None], Sequence[Answer]]

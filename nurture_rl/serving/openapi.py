@@ -6,16 +6,29 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving import wire
+from nurture_rl.serving import confirm_wire, wire
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
+_DECISION_ID = {
+    "name": "decision_id",
+    "in": "path",
+    "required": True,
+    "description": "An id with a slash goes into the body of `/v1/decisions/confirm`.",
+    "schema": {"type": "string", "minLength": 1},
+}
 
 
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the server."""
     structs = (
         *(wire.DecisionsIn, wire.DecisionsOut, wire.EventsIn, wire.EventsOut, wire.EventIn),
-        *(wire.ContactsIn, wire.ContactsOut, wire.Health, wire.Problem),
+        *(wire.ContactsIn, wire.ContactsOut, wire.Health, wire.Problem, confirm_wire.DecisionState),
+        *(
+            confirm_wire.ConfirmIn,
+            confirm_wire.ConfirmationOut,
+            confirm_wire.ConfirmationsIn,
+            confirm_wire.ConfirmationsOut,
+        ),
     )
     _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     decisions = _operation(
@@ -30,6 +43,7 @@ def document() -> dict[str, Any]:
     contacts = _operation(
         "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
     )
+    confirm, confirm_many, state = _confirming()
     health = {
         "operationId": "health",
         "summary": "What is served, and whether the store can be written",
@@ -43,12 +57,47 @@ def document() -> dict[str, Any]:
         "info": {"title": "nurture_rl decisions", "version": "1"},
         "paths": {
             "/v1/decisions": {"post": decisions},
+            "/v1/decisions/confirm": {"post": confirm_many},
+            "/v1/decisions/{decision_id}": {"get": state, "parameters": [_DECISION_ID]},
+            "/v1/decisions/{decision_id}/confirm": {
+                "post": confirm,
+                "parameters": [_DECISION_ID],
+            },
             "/v1/events": {"post": events},
             "/v1/contacts": {"put": contacts},
             "/healthz": {"get": health},
         },
         "components": {"schemas": schemas},
     }
+
+
+def _confirming() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Confirming one decision, confirming many, and looking at one."""
+    confirm = _operation(
+        "confirm",
+        "Ask whether a decision is to be sent now",
+        confirm_wire.ConfirmIn,
+        confirm_wire.ConfirmationOut,
+    )
+    confirm["requestBody"]["required"] = False
+    confirm_many = _operation(
+        "confirm_many",
+        "Ask whether decisions are to be sent now",
+        confirm_wire.ConfirmationsIn,
+        confirm_wire.ConfirmationsOut,
+    )
+    for operation in (confirm, confirm_many):
+        operation["responses"]["404"] = _response("No decision has such an id", wire.Problem)
+    state = {
+        "operationId": "decision",
+        "summary": "A decision and what became of it",
+        "responses": {
+            "200": _response("The decision", confirm_wire.DecisionState),
+            "404": _response("No decision has that id", wire.Problem),
+            "503": _response("The server is busy, or its store is lost", wire.Problem),
+        },
+    }
+    return confirm, confirm_many, state
 
 
 def _operation(name: str, summary: str, body: type, answer: type) -> dict[str, Any]:

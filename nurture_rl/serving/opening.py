@@ -17,7 +17,8 @@ from nurture_rl.errors import NurtureError
 from nurture_rl.serving import rows
 from nurture_rl.serving.names import contact_key
 
-VERSION = "2"
+VERSION = "3"
+_OWNER_ALONE = 0o600  # mode of new files: they hold people's names and what they did
 _APPLICATION = 0x4E555254  # "NURT", where SQLite keeps whose file it is
 _FIRST_TABLES = frozenset({"meta", "contacts", "events", "episodes", "decisions"})  # of version 1
 
@@ -34,8 +35,18 @@ DROP TABLE contacts_1;
 UPDATE events SET contact_id = contact_key(contact_id);
 UPDATE decisions SET contact_id = contact_key(contact_id);
 UPDATE OR IGNORE episodes SET contact_id = contact_key(contact_id);
-UPDATE meta SET value = '2' WHERE name = 'version';
 """
+# What was taken back under version 2 still counts, as it did then.
+_TO_VERSION_3 = """
+ALTER TABLE contacts ADD COLUMN account_key TEXT;
+UPDATE contacts SET account_key = nullif(contact_key(account_id), '') WHERE account_id IS NOT NULL;
+ALTER TABLE decisions ADD COLUMN confirm_by_us INTEGER;
+CREATE TABLE IF NOT EXISTS withdrawals (
+  decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
+ALTER TABLE withdrawals ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
+UPDATE meta SET value = '3' WHERE name = 'version';
+"""
+_STEPS = {"1": _TO_VERSION_2 + _TO_VERSION_3, "2": _TO_VERSION_3}  # from each older version
 
 
 class StoreError(NurtureError):
@@ -66,7 +77,7 @@ def claim(path: Path) -> WriterLock:
     real = path.resolve()
     lock = real.with_name(f"{real.name}.lock")
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ALONE)
     except OSError as error:
         raise StoreError(
             f"expected a store that can be written at {path}, got: {error}; "
@@ -108,7 +119,7 @@ def require_own(path: Path) -> None:
             f"expected a store of this server at {path}, got another program's database {held}; "
             "nothing was written: give another path"
         )
-    if version not in (None, "1", VERSION):
+    if version not in (None, VERSION, *_STEPS):
         raise StoreError(
             f"expected a store of version {VERSION} at {path}, got {version}; "
             "serve it with the version that made it, or give a new path"
@@ -116,7 +127,7 @@ def require_own(path: Path) -> None:
 
 
 def make(path: Path, fresh_seed: int) -> None:
-    """Make the tables where there are none, and bring a store of version 1 up to date.
+    """Make the tables where there are none, and bring an older store up to date.
 
     Args:
         path: of the store.
@@ -126,19 +137,21 @@ def make(path: Path, fresh_seed: int) -> None:
         StoreError: the file cannot be written.
     """
     try:
+        # SQLite gives the files beside it the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ALONE))
         with closing(connect(path)) as store:
             store.create_function("contact_key", 1, contact_key, deterministic=True)
             asked = "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"
-            old = store.execute(asked).fetchone()[0] and store.execute(
-                "SELECT value FROM meta WHERE name = 'version'"
-            ).fetchone() == ("1",)
-            steps = _TO_VERSION_2 if old else ""
+            steps = ""
+            if store.execute(asked).fetchone()[0]:
+                found = "SELECT value FROM meta WHERE name = 'version'"
+                steps = _STEPS.get((store.execute(found).fetchone() or ("",))[0], "")
             about = (
                 f"INSERT INTO meta VALUES ('version', '{VERSION}'), ('seed', '{fresh_seed}') "
                 f"ON CONFLICT DO NOTHING; PRAGMA application_id = {_APPLICATION};"
             )
             store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}COMMIT;")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error
 
 
@@ -188,7 +201,7 @@ class PathWatch:
         return tuple((file.st_dev, file.st_ino) for file in files)
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> StoreError:
+def _unusable(path: Path, error: Exception) -> StoreError:
     return StoreError(
         f"expected a store that can be written at {path}, got: {error}; "
         "give another path or mend its permissions"

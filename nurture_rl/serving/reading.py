@@ -15,9 +15,20 @@ from typing import Any
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import opening, rows
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, Planned
+from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
 
+NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
 _BLOCK = 50_000  # rows read from the database at a time
+# Of a row of `decisions`: it was withdrawn before it can have left; nothing became of it yet.
+_FREED = (
+    "EXISTS (SELECT 1 FROM withdrawals "
+    "WHERE withdrawals.decision_id = decisions.decision_id AND freed)"
+)
+_OPEN = (
+    "NOT EXISTS (SELECT 1 FROM withdrawals WHERE withdrawals.decision_id = decisions.decision_id) "
+    "AND NOT EXISTS "
+    "(SELECT 1 FROM confirmations WHERE confirmations.decision_id = decisions.decision_id)"
+)
 
 
 class StoreReader:
@@ -61,6 +72,14 @@ class StoreReader:
         """The contacts of these ids that exist."""
         stored = self._among("contacts", "contact_id", ids)
         return {row[0]: rows.contact_of(row) for row in stored}
+
+    def members(self, account_keys: Sequence[str]) -> dict[str, list[str]]:
+        """The contacts of each of these accounts, by `account_key`."""
+        found: dict[str, list[str]] = defaultdict(list)
+        columns = "account_key, contact_id"
+        for account, contact in self._among("contacts", "account_key", account_keys, columns):
+            found[account].append(contact)
+        return dict(found)
 
     def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         """All events of these contacts."""
@@ -106,21 +125,32 @@ class StoreReader:
     def planned(
         self, ids: Sequence[str]
     ) -> tuple[dict[str, tuple[Planned, ...]], dict[str, tuple[Planned, ...]]]:
-        """Every decision to send and every one to escalate, in any journey, of these contacts."""
+        """Every decision to send and every one to escalate, in any journey, of these contacts.
+
+        A send counts at the moment at which it was confirmed, else at its hour. One that was
+        withdrawn before it can have left does not count.
+        """
         sends: dict[str, list[Planned]] = defaultdict(list)
         calls: dict[str, list[Planned]] = defaultdict(list)
-        columns = "contact_id, decision_id, scheduled_us, action, decided_us"
-        stored = self._among("decisions", "contact_id", ids, columns)
-        for contact, decision_id, at_us, action, decided_us in stored:
+        columns = (
+            "contact_id, decision_id, scheduled_us, action, decided_us, (SELECT at_us FROM "
+            "confirmations WHERE confirmations.decision_id = decisions.decision_id)"
+        )
+        stored = self._among("decisions", "contact_id", ids, columns, where=f"NOT {_FREED}")
+        for contact, decision_id, at_us, action, decided_us, confirmed_us in stored:
             if at_us is not None:
-                sends[contact].append(Planned(decision_id, at_us, message_of(action)))
+                moment = at_us if confirmed_us is None else confirmed_us
+                sends[contact].append(Planned(decision_id, moment, message_of(action)))
             elif action == "escalate":
                 calls[contact].append(Planned(decision_id, decided_us))
         return _frozen(sends), _frozen(calls)
 
     def sent_messages(self, journey: str) -> dict[str, int]:
-        """How often each message was chosen in a journey, also where it was withdrawn since."""
-        asked = "SELECT action, COUNT(*) FROM decisions WHERE journey = ? GROUP BY action"
+        """How often each message was chosen in a journey and may have left since."""
+        asked = (
+            "SELECT action, COUNT(*) FROM decisions "
+            f"WHERE journey = ? AND NOT {_FREED} GROUP BY action"
+        )
         counted: dict[str, int] = defaultdict(int)
         for action, times in self._read(asked, (journey,)):
             if (message := message_of(action)) is not None:
@@ -132,18 +162,53 @@ class StoreReader:
         stored = self._read("SELECT hash, ids FROM catalogs")
         return {name: tuple(json.loads(ids)) for name, ids in stored}
 
-    def withdrawn(self, decision_ids: Sequence[str]) -> dict[str, str]:
-        """Those of these decisions that were taken back, with the reason."""
-        columns = "decision_id, reason"
-        return dict(self._among("withdrawals", "decision_id", decision_ids, columns))
+    def fates(self, decision_ids: Sequence[str]) -> dict[str, Fate]:
+        """Those of these decisions that were confirmed or withdrawn since."""
+        columns = "decision_id, at_us"
+        found = {
+            name: Fate(at_us)
+            for name, at_us in self._among("confirmations", "decision_id", decision_ids, columns)
+        }
+        columns = "decision_id, at_us, reason"
+        for name, at_us, why in self._among("withdrawals", "decision_id", decision_ids, columns):
+            found[name] = replace(found.get(name, Fate()), withdrawn_us=at_us, reason=why)
+        return found
 
-    def not_carried_out(self) -> frozenset[str]:
-        """Decisions that were withdrawn and that no event reports as carried out."""
-        asked = (
-            "SELECT decision_id FROM withdrawals WHERE decision_id NOT IN "
-            "(SELECT decision_id FROM events WHERE decision_id IS NOT NULL)"
+    def awaiting(self, ids: Sequence[str], now_us: int) -> list[Decision]:
+        """Sends of these contacts that can still be stopped at a moment.
+
+        Their hour has not come or, where they must be confirmed, their confirmation has not.
+        """
+        stored = self._among(
+            *("decisions", "contact_id", ids),
+            where=f"max(scheduled_us, ifnull(confirm_by_us, 0)) > {int(now_us)} AND {_OPEN}",
         )
-        return frozenset(decision_id for (decision_id,) in self._read(asked))
+        return [rows.decision_of(row) for row in stored]
+
+    def unconfirmed(self, after_us: int, until_us: int) -> list[Decision]:
+        """Sends that had to be confirmed by some moment of (after, until], and were not."""
+        asked = (
+            "SELECT * FROM decisions WHERE confirm_by_us > ? AND confirm_by_us <= ? "
+            f"AND {_OPEN} ORDER BY rowid"
+        )
+        return [rows.decision_of(row) for row in self._read(asked, (after_us, until_us))]
+
+    def not_carried_out(self) -> dict[str, str]:
+        """Decisions that were taken back, never confirmed and are named by no event, with why.
+
+        So is a send that had to be confirmed by the latest decision or event, and was not.
+        """
+        reported = "(SELECT decision_id FROM events WHERE decision_id IS NOT NULL)"
+        asked = (
+            "SELECT decision_id, reason FROM withdrawals "
+            f"WHERE decision_id NOT IN {reported} "
+            "AND decision_id NOT IN (SELECT decision_id FROM confirmations) UNION ALL "
+            f"SELECT decision_id, '{NOT_CONFIRMED}' FROM decisions WHERE confirm_by_us <= max("
+            "(SELECT max(decided_us) FROM decisions), "
+            "(SELECT ifnull(max(recorded_us), 0) FROM events)) "
+            f"AND {_OPEN} AND decision_id NOT IN {reported}"
+        )
+        return dict(self._read(asked))
 
     def spellings(self) -> dict[str, str]:
         """Contact ids as they came, where that is not how they are stored."""
@@ -164,10 +229,12 @@ class StoreReader:
         values: Sequence[str],
         columns: str = "*",
         journey: str | None = None,
+        where: str = "TRUE",
     ) -> list[rows.Row]:
         if key == "contact_id":
             values = [contact_key(value) for value in values]
-        sql = f"SELECT {columns} FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
+        among = f"{key} IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT {columns} FROM {table} WHERE {among} AND {where}"
         given: tuple[Any, ...] = (json.dumps(list(values)),)
         if journey is not None:
             sql, given = f"{sql} AND journey = ?", (*given, journey)

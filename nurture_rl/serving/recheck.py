@@ -1,95 +1,160 @@
-"""Repeated requests: the decision stays the same; whether it is still allowed is checked again."""
+"""Recorded decisions: they stay the same; whether they may still be carried out is asked again."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nurture_envs.actions import NOW, ActionCatalog
 from nurture_envs.features import evaluate
-from nurture_envs.guardrails import legal_actions, reason_names
+from nurture_envs.guardrails import Reason, legal_actions, reason_names
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.facts import known, offered
-from nurture_rl.serving.records import Answer, ContactView, Decision, Refusal
+from nurture_rl.serving.accounts import against_account
+from nurture_rl.serving.facts import Known, known, offered
+from nurture_rl.serving.records import ContactView, Decision
 
 _log = logging.getLogger(__name__)
 
-Pair = tuple[Decision, ContactView]
+# What a person says or does against any mail, whatever its hour.
+_STOPS = int(
+    Reason.NO_CONSENT
+    | Reason.OPTED_OUT
+    | Reason.HARD_BOUNCE
+    | Reason.SALES_CONVERSATION
+    | Reason.PAUSED
+    | Reason.ACCOUNT_CONVERSATION
+)
 
 
-def recheck(bundle: Bundle, pairs: Sequence[Pair], now_us: int, default_zone: str) -> list[Answer]:
-    """Return the recorded decisions that are still allowed now, and refuse the others.
+class Check(Enum):
+    """How a decision is looked at again."""
 
-    Only a send or a call can do harm late, so every other decision is returned as it is. A send or
-    a call stays valid in its bin and journey, as long as no guardrail forbids it; the decision's
-    own reservation is not counted.
+    AT_ITS_HOUR = "at its hour"  # it will leave at its slot, as when it was made
+    LEAVES_NOW = "leaves now"  # a send leaves at this moment, whatever its slot
+    CONFIRMED = "confirmed"  # it was told to leave: only a stop or the end of its bin take it back
+    STOPPED = "stopped"  # only a stop takes it back
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recorded decision to look at again."""
+
+    decision: Decision
+    view: ContactView  # as known now, without the decision's own reservation
+    now_us: int  # the moment, microseconds since 1970 UTC
+    check: Check
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a recorded decision must not be carried out any more."""
+
+    code: str  # withdrawn, expired or fail_closed
+    why: str
+    gone: bool = False  # the mail left before: an event says so
+
+
+def objections(
+    bundle: Bundle, recorded: Sequence[Recorded], default_zone: str
+) -> list[Objection | None]:
+    """What stands against each recorded decision now; None: it may be carried out.
+
+    Only a send or a call can do harm late, so nothing stands against any other decision.
 
     Args:
         bundle: what is served now.
-        pairs: each decision with its contact as known now, without the decision's reservation.
-        now_us: the moment, microseconds since 1970 UTC.
+        recorded: the decisions, [n].
         default_zone: zone of contacts who have none.
-
-    Returns:
-        Per pair the decision, or a refusal that says why it must no longer be carried out.
     """
-    asked = [i for i, (decision, _) in enumerate(pairs) if _acts(decision)]
-    against = _against(bundle, [pairs[i] for i in asked], now_us, default_zone)
-    objections = dict(zip(asked, against, strict=True))
-    answers: list[Answer] = []
-    for i, (decision, _) in enumerate(pairs):
-        code, why = objections.get(i) or ("", "")
-        if code:
-            text = (
-                f"decision {decision.decision_id!r} was {decision.action} and must not be carried "
-                f"out any more: {why}; send nothing, and ask anew without this request_id"
-            )
-            answers.append(Refusal(decision.contact_id, code, text))
-        else:
-            answers.append(decision)
-    return answers
+    asked = [i for i, one in enumerate(recorded) if acts(one.decision)]
+    found = dict(
+        zip(asked, _against(bundle, [recorded[i] for i in asked], default_zone), strict=True)
+    )
+    return [found.get(i) for i in range(len(recorded))]
 
 
-def _acts(decision: Decision) -> bool:
+def acts(decision: Decision) -> bool:
+    """Whether it reaches a person: a send or a call."""
     return decision.scheduled_us is not None or decision.action == "escalate"
 
 
 def _against(
-    bundle: Bundle, pairs: Sequence[Pair], now_us: int, default_zone: str
-) -> list[tuple[str, str] | None]:
-    if not pairs:
+    bundle: Bundle, recorded: Sequence[Recorded], default_zone: str
+) -> list[Objection | None]:
+    if not recorded:
         return []
-    views = [view for _, view in pairs]
-    moments = np.full(len(pairs), now_us, np.int64)
+    catalog, settings = bundle.catalog, bundle.journey.guardrails
+    moments = np.array([one.now_us for one in recorded], np.int64)
     try:
+        views = [one.view for one in recorded]
         facts = known(bundle.journey, bundle.feature_spec, views, moments, default_zone)
         features = evaluate(
             bundle.feature_spec, facts.past, facts.bins, facts.anchor_us, facts.attributes
         )
         # The decision has its piece of an inventory already.
-        now = offered(bundle.catalog, bundle.feature_spec, facts.facts, features)
-        _, reasons = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
-    except Exception as error:  # one contact's broken record must not stop the others
-        if len(pairs) > 1:
-            return [_against(bundle, [pair], now_us, default_zone)[0] for pair in pairs]
-        _log.exception("facts of a contact could not be worked out")
-        return [("fail_closed", f"{type(error).__name__}: {error}")]
-    objections: list[tuple[str, str] | None] = []
-    for row, (decision, view) in enumerate(pairs):
-        ids, step = bundle.catalog.ids, int(facts.bins[row])
-        if decision.journey != bundle.journey.name:
-            objections.append(("withdrawn", f"it was made in journey {decision.journey}"))
-        elif decision.action not in ids:
-            objections.append(("withdrawn", "this release has no such action"))
-        elif facts.ended_by[row] or view.episode.exited:
-            objections.append(("withdrawn", f"the episode ended ({facts.ended_by[row] or 'exit'})"))
-        elif names := reason_names(int(reasons[row, bundle.catalog.index(decision.action)])):
-            objections.append(("withdrawn", ", ".join(names)))
-        elif step != decision.step or view.episode.episode_id != decision.episode_id:
-            objections.append(
-                ("expired", f"it was good for bin {decision.step}, this is bin {step}")
+        now = offered(catalog, bundle.feature_spec, facts.facts, features)
+        _, own = legal_actions(now, catalog, settings)
+        at_once = np.array([one.check is Check.LEAVES_NOW for one in recorded])
+        if at_once.any():
+            own = np.where(
+                at_once[:, None], legal_actions(now, _leaving_now(catalog), settings)[1], own
             )
-        else:
-            objections.append(None)
-    return objections
+        reasons = against_account(bundle, views, facts, own, moments, at_once)
+    except Exception as error:  # one contact's broken record must not stop the others
+        if len(recorded) > 1:
+            return [_against(bundle, [one], default_zone)[0] for one in recorded]
+        _log.exception("facts of a contact could not be worked out")
+        return [Objection("fail_closed", f"{type(error).__name__}: {error}")]
+    return [_objection(bundle, one, facts, reasons, row) for row, one in enumerate(recorded)]
+
+
+def _objection(
+    bundle: Bundle, one: Recorded, facts: Known, reasons: NDArray[np.int64], row: int
+) -> Objection | None:
+    decision, view, check = one.decision, one.view, one.check
+    stops = _stops(bundle.catalog, reasons[row])
+    if check is Check.STOPPED:
+        if stops:
+            return Objection("withdrawn", ", ".join(stops))
+        ended = facts.ended_by[row]
+        return Objection("withdrawn", f"the episode ended ({ended})") if ended else None
+    ids, step = bundle.catalog.ids, int(facts.bins[row])
+    if any(
+        event.type == "sent" and event.decision_id == decision.decision_id for event in view.events
+    ):
+        return Objection("withdrawn", "it went already: a `sent` event names it", gone=True)
+    if decision.journey != bundle.journey.name:
+        return Objection("withdrawn", f"it was made in journey {decision.journey}")
+    if decision.action not in ids:
+        return Objection("withdrawn", "this release has no such action")
+    if facts.ended_by[row] or view.episode.exited:
+        return Objection("withdrawn", f"the episode ended ({facts.ended_by[row] or 'exit'})")
+    bits = int(reasons[row, bundle.catalog.index(decision.action)])
+    if names := stops if check is Check.CONFIRMED else reason_names(bits):
+        return Objection("withdrawn", ", ".join(names))
+    if step != decision.step or view.episode.episode_id != decision.episode_id:
+        return Objection("expired", f"it was good for bin {decision.step}, this is bin {step}")
+    return None
+
+
+def _stops(catalog: ActionCatalog, reasons: NDArray[np.int64]) -> list[str]:
+    """The stops among what stands against any send: they are the same for all sends."""
+    sends = catalog.routed("send")
+    return reason_names(int(reasons[sends.argmax()]) & _STOPS) if sends.any() else []
+
+
+@lru_cache(maxsize=4)
+def _leaving_now(catalog: ActionCatalog) -> ActionCatalog:
+    """The same actions in the same order, every send at the moment of asking."""
+    return ActionCatalog(
+        tuple(
+            replace(action, slot=NOW) if action.routing == "send" else action
+            for action in catalog.actions
+        )
+    )

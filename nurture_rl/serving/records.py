@@ -73,6 +73,14 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What the other contacts of an account add to what is known of one of them."""
+
+    sends_us: tuple[int, ...] = ()  # to all contacts of the account, made or planned, UTC, in order
+    talking: bool = False  # another one of them is in conversation with sales
+
+
+@dataclass(frozen=True, slots=True)
 class ContactView:
     """Everything a decision may use about one contact."""
 
@@ -83,6 +91,7 @@ class ContactView:
     sends: tuple[Planned, ...]  # each until a `sent` event names it
     calls: tuple[Planned, ...] = ()  # escalations
     available: bool | None = None  # None: not stated
+    account: AccountFacts | None = None  # None: no account, or the journey limits none
     acknowledged: bool = False  # all events came before this moment, whatever their time stamps
 
 
@@ -108,6 +117,36 @@ class Decision:
     catalog: str
     scheduled_us: int | None  # UTC, when a send leaves; None for other actions
     note: str | None = None  # why the policy was not followed
+    confirm_by_us: int | None = None  # UTC; a send that is not confirmed by then is none
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A decision that must not be carried out any more."""
+
+    decision: Decision
+    at_us: int  # microseconds since 1970 UTC
+    reason: str
+    freed: bool  # the mail cannot have left: it counts no more towards caps and inventories
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a decision since."""
+
+    confirmed_us: int | None = None  # when its send was told to leave
+    withdrawn_us: int | None = None
+    reason: str | None = None  # of the withdrawal
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a sender hears who asks whether a recorded decision is to be carried out now."""
+
+    decision: Decision
+    status: str  # send, withdrawn, early or no_send
+    reason: str | None = None  # unless it is to be sent
+    confirmed_us: int | None = None  # when it was first told to leave
 
 
 @dataclass(frozen=True, slots=True)

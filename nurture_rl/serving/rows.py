@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Event, Quarantined
+from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
 
 Row = tuple[Any, ...]
 
@@ -16,7 +16,8 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS contacts (
   contact_id TEXT PRIMARY KEY, account_id TEXT, time_zone TEXT, zone_confidence REAL NOT NULL,
-  consent INTEGER NOT NULL, attributes TEXT NOT NULL, spelling TEXT) STRICT;
+  consent INTEGER NOT NULL, attributes TEXT NOT NULL, spelling TEXT, account_key TEXT) STRICT;
+CREATE INDEX IF NOT EXISTS contacts_of_account ON contacts (account_key);
 CREATE TABLE IF NOT EXISTS events (
   event_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, occurred_us INTEGER NOT NULL,
   recorded_us INTEGER NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL, message_id TEXT,
@@ -32,11 +33,16 @@ CREATE TABLE IF NOT EXISTS decisions (
   decided_us INTEGER NOT NULL, action TEXT NOT NULL, propensity REAL NOT NULL,
   probabilities BLOB NOT NULL, mask BLOB NOT NULL, reasons BLOB NOT NULL, features BLOB,
   policy_id TEXT NOT NULL, arm TEXT NOT NULL, catalog TEXT NOT NULL, scheduled_us INTEGER,
-  note TEXT, UNIQUE (episode_id, step)) STRICT;
+  note TEXT, confirm_by_us INTEGER, UNIQUE (episode_id, step)) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_of_contact ON decisions (contact_id);
+CREATE INDEX IF NOT EXISTS decisions_to_confirm ON decisions (confirm_by_us)
+  WHERE confirm_by_us IS NOT NULL;
 CREATE TABLE IF NOT EXISTS catalogs (hash TEXT PRIMARY KEY, ids TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS withdrawals (
-  decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
+  decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL,
+  freed INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS confirmations (
+  decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
@@ -50,18 +56,20 @@ def _insert(table: str, count: int, rest: str) -> str:
 
 PUT_CONTACT = _insert(
     "contacts",
-    7,
+    8,
     "ON CONFLICT (contact_id) DO UPDATE SET account_id = excluded.account_id, "
     "time_zone = excluded.time_zone, zone_confidence = excluded.zone_confidence, "
-    "consent = excluded.consent, attributes = excluded.attributes, spelling = excluded.spelling",
+    "consent = excluded.consent, attributes = excluded.attributes, spelling = excluded.spelling, "
+    "account_key = excluded.account_key",
 )
-ADD_CONTACT = _insert("contacts", 7, "ON CONFLICT (contact_id) DO NOTHING")
+ADD_CONTACT = _insert("contacts", 8, "ON CONFLICT (contact_id) DO NOTHING")
 TAKE_CONSENT = "UPDATE contacts SET consent = 0 WHERE contact_id = ?"
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
 ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
-ADD_DECISION = _insert("decisions", 18, "")
+ADD_DECISION = _insert("decisions", 19, "")
 ADD_CATALOG = _insert("catalogs", 2, "ON CONFLICT (hash) DO NOTHING")
-ADD_WITHDRAWAL = _insert("withdrawals", 3, "ON CONFLICT (decision_id) DO NOTHING")
+ADD_WITHDRAWAL = _insert("withdrawals", 4, "ON CONFLICT (decision_id) DO NOTHING")
+ADD_CONFIRMATION = _insert("confirmations", 2, "ON CONFLICT (decision_id) DO NOTHING")
 ADD_QUARANTINED = _insert("quarantine", 5, "")
 
 
@@ -77,7 +85,13 @@ def contact_row(contact: Contact) -> Row:
         contact.consent,
         json.dumps(dict(contact.attributes)),
         spelling,
+        account_key(contact),
     )
+
+
+def account_key(contact: Contact) -> str | None:
+    """The form in which a contact's account is compared; None: they have none."""
+    return contact_key(contact.account_id or "") or None
 
 
 def contact_of(row: Row) -> Contact:
@@ -95,6 +109,12 @@ def event_of(row: Row) -> Event:
     """The event of a row."""
     cells = dict(zip(Event.__slots__, row, strict=True))
     return Event(**{**cells, "is_machine": bool(cells["is_machine"])})
+
+
+def withdrawal_row(withdrawal: Withdrawal) -> Row:
+    """A withdrawal as its table has it."""
+    one = withdrawal
+    return (one.decision.decision_id, one.at_us, one.reason, one.freed)
 
 
 def quarantine_row(row: Quarantined) -> Row:

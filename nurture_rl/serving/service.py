@@ -5,39 +5,38 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
-import numpy as np
-
-from nurture_envs.clock import DAY_US, local_microseconds
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_account
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
+from nurture_rl.serving.locks import Locks
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.recheck import recheck
+from nurture_rl.serving.recheck import Check
 from nurture_rl.serving.records import (
     Answer,
+    Confirmation,
     Contact,
     ContactView,
     Decision,
-    Episode,
     Event,
-    Planned,
+    Fate,
     Quarantined,
     Refusal,
+    Withdrawal,
 )
+from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
 from nurture_rl.serving.stock import Stock
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.viewing import Ask, views_of
 
 _log = logging.getLogger(__name__)
 
-_STRIPES = 64
 EVERYWHERE = (-12, 14)  # hours: covers every zone on earth, for any default zone
 
 
@@ -64,21 +63,13 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """A decision asked for."""
-
-    contact_id: str
-    request_id: str | None = None  # becomes the decision's id; the same id gives the same answer
-    available: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Appended:
     """What became of events; positions count in what was given."""
 
     stored: int
     repeated: int
     settled: Settled
+    withdrawn: Sequence[Withdrawal]  # planned sends that the events took back
 
 
 class Service:
@@ -98,7 +89,11 @@ class Service:
         self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
-        self._locks = [threading.Lock() for _ in range(_STRIPES)]
+        self._locks = Locks()
+        certain = not settings.simulated_clock
+        self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
+        self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
+        self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self._watching: list[set[str]] = []
         self._watch = threading.Lock()
 
@@ -112,13 +107,18 @@ class Service:
         Returns:
             A decision or a refusal per ask, in order.
         """
-        with self._locked([ask.contact_id for ask in asks]):
+        self._sweep(now_us)
+        names = [ask.contact_id for ask in asks]
+        with self._locks.held(names), self._accounts.held(names) as account_of:
             now_us = self.settings.clock() if now_us is None else now_us
             answers: list[Answer | None] = [None] * len(asks)
             pending, again = self._settled(asks, answers)
-            self._say_again(asks, again, answers, now_us)
+            self._say_again(asks, again, answers, account_of, now_us)
             views = self._views([asks[i] for i in pending], now_us)
-            new_answers = self.stock.shared(views, lambda some, left: self._new(some, left, now_us))
+            states = self._accounts.states(account_of, now_us)
+            new_answers = self.stock.shared(
+                views, lambda some, left: self._new(some, left, states, now_us)
+            )
             for i, answer in zip(pending, new_answers, strict=True):
                 answers[i] = answer
             fresh = [answer for answer in new_answers if isinstance(answer, Decision)]
@@ -128,17 +128,86 @@ class Service:
                 except sqlite3.Error:
                     self.stock.give_back(fresh)
                     raise
+                due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
+                self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
         return self._repeated(asks, answers)
 
     def _new(
-        self, views: Sequence[ContactView], left: Mapping[str, int], now_us: int
+        self,
+        views: Sequence[ContactView],
+        left: Mapping[str, int],
+        states: Mapping[str, AccountState],
+        now_us: int,
     ) -> list[Answer]:
+        """Decide; colleagues of one account one after the other."""
         zone = self.settings.default_zone
-        return decide(self.bundle, views, now_us, self.seed, zone, left)
+        shared = [states.get(view.contact.contact_id) for view in views]
+        answers: dict[int, Answer] = {}
+        for some in in_rounds(shared):
+            seen = [with_account(views[i], shared[i]) for i in some]
+            made = decide(self.bundle, seen, now_us, self.seed, zone, left)
+            for i, answer in zip(some, made, strict=True):
+                answers[i] = answer
+                if (state := shared[i]) is not None:
+                    state.settle([answer], (), {})
+        return [answers[i] for i in range(len(views))]
+
+    def confirm(
+        self, decision_ids: Sequence[str], now_us: int | None = None
+    ) -> list[Confirmation | None]:
+        """Say of each recorded decision whether it is to be carried out now.
+
+        A send is confirmed once its hour has come and until its bin is over, if the guardrails let
+        it leave at this moment. What was confirmed stays so, and counts as sent; only a stop or the
+        end of its bin take it back. What was withdrawn stays withdrawn.
+
+        Args:
+            decision_ids: of the decisions, [n].
+            now_us: the moment; None reads the clock.
+
+        Returns:
+            Per id an answer, None where no decision has that id.
+        """
+        self._sweep(now_us)
+        stored = list(self.store.decisions(decision_ids).values())
+        names = [decision.contact_id for decision in stored]
+        answers: dict[str, Confirmation] = {}
+        with self._locks.held(names), self._accounts.held(names) as account_of:
+            now_us = self.settings.clock() if now_us is None else now_us
+            # Nobody says at a confirmation whether the contact is in reach: it was asked before.
+            views = self._views([Ask(d.contact_id, d.decision_id, True) for d in stored], now_us)
+            states = self._accounts.states(account_of, now_us)
+            shared = [states.get(name) for name in names]
+            for some in in_rounds(shared):
+                found, withdrawals, confirmed = self._recorded.confirmations(
+                    [stored[i] for i in some],
+                    [with_account(views[i], shared[i], now_us) for i in some],
+                    now_us,
+                )
+                self._settle(withdrawals, confirmed)
+                for state in states.values():
+                    state.settle((), withdrawals, confirmed)
+                answers |= {one.decision.decision_id: one for one in found}
+        return [answers.get(name) for name in decision_ids]
+
+    def decision(self, decision_id: str) -> tuple[Decision, Fate, Event | None] | None:
+        """A recorded decision, what became of it, and the event that says that its mail left.
+
+        None where no decision has that id.
+        """
+        if not self.settings.simulated_clock:
+            self._sweep()
+        stored = self.store.decisions([decision_id]).get(decision_id)
+        if stored is None:
+            return None
+        fate = self.store.fates([decision_id]).get(decision_id, Fate())
+        told = self.store.events([stored.contact_id]).get(stored.contact_id, ())
+        sent = [e for e in told if e.type == "sent" and e.decision_id == decision_id]
+        return stored, fate, sent[0] if sent else None
 
     def put_contacts(self, contacts: Sequence[Contact]) -> None:
         """Add or replace contacts."""
-        with self._locked([contact.contact_id for contact in contacts]):
+        with self._locks.held([contact.contact_id for contact in contacts]):
             self.store.put_contacts(contacts)
             self._tell([contact.contact_id for contact in contacts])
 
@@ -182,7 +251,7 @@ class Service:
         """
         # Lock event ids too: two contacts may send events with one id at the same time.
         names = [name for event in events for name in (event.contact_id, event.event_id)]
-        with self._locked(names):
+        with self._locks.held(names):
             now_us = self.settings.clock()
             if not self.settings.simulated_clock:
                 events = [
@@ -191,10 +260,17 @@ class Service:
                 ]
             stored = self.store.events_of_ids([event.event_id for event in events])
             settled = settle(events, stored, self.forbidding)
-            added = self.store.append_events(settled.fresh, [*quarantined, *kept(settled, now_us)])
+            withdrawn = self._recorded.stopped(
+                [e for e in settled.fresh if self.forbidding.may(e.type, e.reply_class)],
+                self._views,
+            )
+            rows = [*quarantined, *kept(settled, now_us)]
+            added = self.store.append_events(settled.fresh, rows, withdrawn)
+            self._free(withdrawn)
             against = [e for e in events if self.forbidding.may(e.type, e.reply_class)]
             self._tell([event.contact_id for event in against])
-        return Appended(added, len(events) - len(settled.conflicting) - added, settled)
+        repeated = len(events) - len(settled.conflicting) - added
+        return Appended(added, repeated, settled, withdrawn)
 
     def _tell(self, contact_ids: Sequence[str]) -> None:
         with self._watch:
@@ -244,40 +320,48 @@ class Service:
         asks: Sequence[Ask],
         again: Mapping[int, Decision],
         answers: list[Answer | None],
+        account_of: Mapping[str, str],
         now_us: int,
     ) -> None:
         """Answer with recorded decisions, as far as they may still be carried out."""
         if not again:
             return
-        views = self._views([asks[i] for i in again], now_us)
-        pairs = [
-            (
-                decision,
-                replace(
-                    view,
-                    sends=_without(view.sends, decision.decision_id),
-                    calls=_without(view.calls, decision.decision_id),
-                ),
-            )
-            for decision, view in zip(again.values(), views, strict=True)
+        states = self._accounts.states(account_of, now_us)
+        views = [
+            with_account(view, states.get(view.contact.contact_id))
+            for view in self._views([asks[i] for i in again], now_us)
         ]
-        rechecked = recheck(self.bundle, pairs, now_us, self.settings.default_zone)
-        # A withdrawn decision stays withdrawn: the export says that it was never carried out.
-        before = self.store.withdrawn([decision.decision_id for decision, _ in pairs])
-        rechecked = [
-            Refusal(answer.contact_id, "withdrawn", before[answer.decision_id])
-            if isinstance(answer, Decision) and answer.decision_id in before
-            else answer
-            for answer in rechecked
-        ]
-        refused: list[tuple[str, str]] = []
-        for i, answer in zip(again, rechecked, strict=True):
-            answers[i] = answer
-            if isinstance(answer, Refusal):
-                refused.append((again[i].decision_id, answer.message))
-                _log.warning("contact %r: %s", answer.contact_id, answer.message)
-        if refused:
-            self.store.withdraw(refused, now_us)
+        found, withdrawals = self._recorded.objections(
+            list(again.values()), views, now_us, Check.AT_ITS_HOUR
+        )
+        for i, objection in zip(again, found, strict=True):
+            decision = answers[i] = again[i]
+            if objection is not None:
+                text = withdrawn_text(decision, objection.why)
+                answers[i] = Refusal(decision.contact_id, objection.code, text)
+        self._settle(withdrawals, {})
+
+    def _sweep(self, now_us: int | None = None) -> None:
+        """Withdraw the sends that had to be confirmed by now and were not."""
+        now_us = self.settings.clock() if now_us is None else now_us
+        late = self.store.unconfirmed(self._swept_us, now_us)
+        if late:
+            with self._locks.held([decision.contact_id for decision in late]):
+                self._settle(self._recorded.lapsed(late, now_us), {})
+        self._swept_us = max(self._swept_us, now_us)
+
+    def _settle(self, withdrawals: Sequence[Withdrawal], confirmed: Mapping[str, int]) -> None:
+        if withdrawals or confirmed:
+            self.store.settle(withdrawals, confirmed)
+            self._free(withdrawals)
+
+    def _free(self, withdrawals: Sequence[Withdrawal]) -> None:
+        journey = self.bundle.journey.name
+        for one in withdrawals:
+            _log.warning("decision %r was taken back: %s", one.decision.decision_id, one.reason)
+        self.stock.give_back(
+            [w.decision for w in withdrawals if w.freed and w.decision.journey == journey]
+        )
 
     @staticmethod
     def _repeated(asks: Sequence[Ask], answers: Sequence[Answer | None]) -> list[Answer]:
@@ -300,43 +384,5 @@ class Service:
         ]
 
     def _views(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:
-        ids = [contact_key(ask.contact_id) for ask in asks]
-        journey, store = self.bundle.journey.name, self.store
-        contacts, events = store.contacts(ids), store.events(ids)
-        sends, calls = store.planned(ids)
-        episodes = store.episodes(ids, journey, self.bundle.catalog)
-        return [
-            ContactView(
-                decision_id=ask.request_id or str(uuid4()),
-                contact=contacts[name],
-                events=events.get(name, ()),
-                episode=episodes.get(name) or self._opened(contacts[name], now_us),
-                sends=sends.get(name, ()),
-                calls=calls.get(name, ()),
-                available=ask.available,
-                acknowledged=not self.settings.simulated_clock,
-            )
-            for name, ask in zip(ids, asks, strict=True)
-        ]
-
-    def _opened(self, contact: Contact, now_us: int) -> Episode:
-        """The episode that a first decision opens: it is anchored at that day's local midnight."""
-        zone = np.array([contact.time_zone or self.settings.default_zone])
-        local_us = int(local_microseconds(np.array([now_us], np.int64), zone)[0])
-        anchor_us = local_us - local_us % DAY_US
-        day = np.datetime64(anchor_us, "us").astype("datetime64[D]")
-        return Episode(f"{self.bundle.journey.name}:{contact.contact_id}:{day}", anchor_us)
-
-    @contextmanager
-    def _locked(self, names: Sequence[str]) -> Iterator[None]:
-        """Lock these contacts and events, always in one order to avoid a deadlock."""
-        keys = {contact_key(name) for name in names}
-        stripes = sorted({zlib.crc32(key.encode()) % _STRIPES for key in keys})
-        with ExitStack() as stack:
-            for stripe in stripes:
-                stack.enter_context(self._locks[stripe])
-            yield
-
-
-def _without(planned: Sequence[Planned], decision_id: str) -> tuple[Planned, ...]:
-    return tuple(one for one in planned if one.decision_id != decision_id)
+        certain, zone = not self.settings.simulated_clock, self.settings.default_zone
+        return views_of(self.bundle, self.store, asks, now_us, zone, certain)

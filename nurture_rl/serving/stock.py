@@ -15,8 +15,9 @@ Decide = Callable[[Sequence[ContactView], Mapping[str, int]], list[Answer]]
 class Stock:
     """Counts down the inventories of a journey's offers; first come, first served.
 
-    A chosen send takes its piece for good, also where it is withdrawn afterwards: so no race and no
-    retry can hand out more than there is. Only a send that could not be stored gives it back.
+    A chosen send takes its piece. One that could not be stored, or was withdrawn before it can have
+    left, gives it back; any other keeps it, so that no race and no retry hands out more than there
+    is.
     """
 
     def __init__(self, journey: Journey, sent: Mapping[str, int]) -> None:
@@ -24,7 +25,7 @@ class Stock:
 
         Args:
             journey: its offers and messages.
-            sent: how often each message was chosen before, by id.
+            sent: how often each message was chosen before and not taken back, by id.
         """
         self._offer_of = {message.id: message.offer for message in journey.messages}
         self._left = {o.name: o.inventory for o in journey.offers if o.inventory is not None}
@@ -53,9 +54,10 @@ class Stock:
             return answers
 
     def give_back(self, answers: Sequence[Answer]) -> None:
-        """Undo what was taken for answers of `shared` that were not stored."""
-        with self._lock:
-            self._count(answers, -1)
+        """Undo what was taken for answers of `shared`, once for each."""
+        if self._left:
+            with self._lock:
+                self._count(answers, -1)
 
     def _count(self, answers: Sequence[Answer], times: int) -> None:
         for answer in answers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +16,7 @@ from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import settle
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Contact, Decision, Event, Quarantined
+from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
 from nurture_rl.serving.writer import GroupCommit, Statement
 
 _BLOCK = 50_000  # rows read from a log at a time
@@ -91,24 +91,33 @@ class Store(StoreReader):
         row = (catalog.hash, json.dumps(list(catalog.ids)))
         self._writer.write([Statement(rows.ADD_CATALOG, [row])])
 
-    def withdraw(self, refused: Sequence[tuple[str, str]], at_us: int) -> None:
-        """Note decisions that were asked for again and may not be carried out any more.
+    def settle(self, withdrawals: Sequence[Withdrawal], confirmed: Mapping[str, int]) -> None:
+        """Note what became of decisions.
 
         Args:
-            refused: id and reason of each.
-            at_us: when.
+            withdrawals: those that may not be carried out any more.
+            confirmed: when each of the others was told to leave, by id, microseconds since 1970.
         """
-        noted = [(decision_id, at_us, reason) for decision_id, reason in refused]
-        self._writer.write([Statement(rows.ADD_WITHDRAWAL, noted)])
+        self._writer.write(
+            [
+                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
+                Statement(rows.ADD_CONFIRMATION, list(confirmed.items())),
+            ]
+        )
 
     def put_contacts(self, contacts: Sequence[Contact]) -> None:
         """Add contacts, or replace those of the same id."""
         self._writer.write([Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts])])
 
     def append_events(
-        self, events: Sequence[Event], quarantined: Sequence[Quarantined] = ()
+        self,
+        events: Sequence[Event],
+        quarantined: Sequence[Quarantined] = (),
+        withdrawals: Sequence[Withdrawal] = (),
     ) -> int:
         """Add events, and keep rows that were refused or mended; ids already there stay as is.
+
+        What the events take back is withdrawn with them, or nothing is.
 
         Returns:
             How many events were new.
@@ -117,6 +126,7 @@ class Store(StoreReader):
             [
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
                 Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
+                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
             ]
         )
         return added[0]

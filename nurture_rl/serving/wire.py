@@ -12,8 +12,8 @@ import msgspec
 from nurture_envs.errors import NurtureError
 from nurture_envs.guardrails import reason_names
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Answer, Contact, Decision
-from nurture_rl.serving.service import Ask
+from nurture_rl.serving.records import Answer, Contact, Decision, Withdrawal
+from nurture_rl.serving.viewing import Ask
 
 MAX_ROWS = 10_000  # of one request
 
@@ -133,6 +133,15 @@ class MendedRow(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
+class WithdrawnSend(msgspec.Struct, frozen=True):
+    """A planned send that an event took back: send it not."""
+
+    decision_id: str
+    contact_id: str
+    scheduled_at: str | None
+    reason: str
+
+
 class EventsOut(msgspec.Struct, frozen=True):
     """What became of the events sent. Answered with 422 when a rejected one may forbid mail."""
 
@@ -140,6 +149,7 @@ class EventsOut(msgspec.Struct, frozen=True):
     mended: list[MendedRow]
     stored: int
     repeated: int  # ids that were there already
+    withdrawn: list[WithdrawnSend]
 
 
 class ContactIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -264,6 +274,11 @@ def answer_out(answer: Answer, catalogs: Mapping[str, Sequence[str]]) -> Decisio
     """
     if not isinstance(answer, Decision):
         return ErrorOut(answer.contact_id, answer.code, answer.message)  # type: ignore[arg-type]
+    return decision_out(answer, catalogs)
+
+
+def decision_out(answer: Decision, catalogs: Mapping[str, Sequence[str]]) -> DecisionOut:
+    """A decision as it goes over the wire; arguments as of `answer_out`."""
     ids = catalogs.get(answer.catalog, ())
     probable = zip(ids, answer.probabilities, strict=bool(ids))
     reasons = zip(ids, answer.reasons, strict=bool(ids))
@@ -288,6 +303,13 @@ def answer_out(answer: Answer, catalogs: Mapping[str, Sequence[str]]) -> Decisio
         catalog=answer.catalog,
         note=answer.note,
     )
+
+
+def withdrawn_send(withdrawal: Withdrawal) -> WithdrawnSend:
+    """A withdrawal as it goes over the wire."""
+    one = withdrawal.decision
+    at = iso(one.scheduled_us)
+    return WithdrawnSend(one.decision_id, one.contact_id, at, withdrawal.reason)
 
 
 def contacts_of(request: ContactsIn) -> list[Contact]:

@@ -47,6 +47,16 @@ class Judge:
             return self._acknowledge(step, status, answer)
         elif step.path == "/v1/decisions":
             return self._decided(step, answer["decisions"] if status == 200 else None)
+        elif step.path == "/v1/decisions/confirm" and status == 200:
+            return self._confirmed(step, answer["confirmations"])
+        return None
+
+    def _confirmed(self, step: Step, found: Sequence[Any]) -> tuple[int, str] | None:
+        for person, row in zip(step.people, found, strict=True):
+            self.counts[f"confirmations: {row['status']}"] += 1
+            word = self.promise.forbids(person, step.clock_us)
+            if row["status"] == "send" and word is not None:
+                return (person, f"send:{row['decision_id']} confirmed in spite of {word}")
         return None
 
     def _acknowledge(self, step: Step, status: int, answer: Any) -> tuple[int, str] | None:

@@ -83,11 +83,13 @@ class Story:
         self._live: list[Person] = []
         self._gone: list[Person] = []
         self._recent: list[tuple[Row, int, Meaning]] = []  # rows of events sent before
+        self._asked: list[tuple[str, int]] = []  # request ids and whom they were made for
 
     def steps(self) -> Iterator[Step]:
         """One step after another."""
         yield self._put([self._born() for _ in range(_LIVE)])
         kinds: list[Callable[[], Step]] = [self._decide, self._report, self._contacts]
+        kinds.append(self._confirm)
         while True:
             draw = self._rng.random()
             if draw < 0.30:
@@ -97,7 +99,7 @@ class Story:
             elif draw < 0.305:
                 yield Step(self._clock_us, bundle=self._rng.randrange(_BUNDLES))
             else:
-                (make,) = self._rng.choices(kinds, [0.56, 0.30, 0.14])
+                (make,) = self._rng.choices(kinds, [0.46, 0.30, 0.14, 0.10])
                 yield make()
 
     def _born(self) -> Person:
@@ -144,6 +146,7 @@ class Story:
             elif draw < 0.95:
                 row["request_id"] = f"r-{self._next()}"
                 person.asked.append(row["request_id"])
+                self._asked.append((row["request_id"], person.index))
             if rng.random() < 0.1:
                 row["available"] = rng.random() < 0.8
             asked.append((row, person.index))
@@ -156,6 +159,20 @@ class Story:
             "POST",
             "/v1/decisions",
             json.dumps({"contacts": [row for row, _ in asked]}).encode(),
+            tuple(person for _, person in asked),
+        )
+
+    def _confirm(self) -> Step:
+        rng = self._rng
+        count = rng.choice((1, 4, 16))
+        asked = rng.choices(self._asked, k=count) if self._asked else []
+        del self._asked[:-_LIVE]
+        asked = asked or [("made up by nobody", NOBODY)]
+        return Step(
+            self._clock_us,
+            "POST",
+            "/v1/decisions/confirm",
+            json.dumps({"ids": [name for name, _ in asked]}).encode(),
             tuple(person for _, person in asked),
         )
 

@@ -40,6 +40,8 @@ class Reason(IntFlag):
     OUT_OF_STOCK = 16384
     SELLER_CAPACITY = 32768  # of a population, as all that follow: beyond the 16 bits of a contact
     VOLUME_RAMP = 65536
+    ACCOUNT_CAP = 1 << 20  # of an account: servers alone know its contacts
+    ACCOUNT_CONVERSATION = 1 << 21
 
 
 _NAMES = tuple((int(reason), str(reason.name).lower()) for reason in Reason)

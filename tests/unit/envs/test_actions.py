@@ -113,7 +113,7 @@ def test_the_hash_does_not_change_with_what_leaves_the_actions_alone(
 
 def factor_names(found: ActionCatalog) -> list[str]:
     """Factor and level of each factor column."""
-    return [f"{factor}={level}" for factor, level, _ in found._levels]
+    return [f"{factor}={level}" for factor, levels in found.levels.items() for level in levels]
 
 
 def test_factor_columns_mark_each_level_once() -> None:

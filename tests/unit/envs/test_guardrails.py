@@ -253,7 +253,7 @@ def test_reasons_are_a_set_that_can_be_read() -> None:
     names = ["no_consent", "frequency_cap", "minimum_gap", "quiet_hours"]
     assert reason_names(int(found)) == names
     assert reason_names(0) == []
-    assert len({int(reason) for reason in Reason}) == 17
+    assert len({int(reason) for reason in Reason}) == 19
     assert all(reason_names(int(reason)) == [str(reason.name).lower()] for reason in Reason)
 
 

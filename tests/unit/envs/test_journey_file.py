@@ -336,3 +336,8 @@ def test_channels_are_counts_then_values_with_the_delay_of_their_signal() -> Non
     delays = dict(zip(journey.channels, journey.delays, strict=True))
     assert (delays["bought"], delays["bought.value"]) == (3, 3)
     assert (delays["warm"], delays["hot"], delays["clicked"]) == (1, 2, 0)
+
+
+def test_a_journey_may_demand_confirmation_of_its_sends() -> None:
+    assert toy().guardrails.confirm is False
+    assert toy(guardrails__confirm=True).guardrails.confirm is True

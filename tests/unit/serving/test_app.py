@@ -22,6 +22,15 @@ from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
 Client = TestClient[Litestar]
 ISO = "2027-03-01T00:00:00+01:00"
+PATHS = {
+    "/v1/decisions",
+    "/v1/decisions/confirm",
+    "/v1/decisions/{decision_id}",
+    "/v1/decisions/{decision_id}/confirm",
+    "/v1/events",
+    "/v1/contacts",
+    "/healthz",
+}
 
 
 @pytest.fixture
@@ -158,7 +167,7 @@ def test_health_and_description_say_what_is_served(client: Client, bundle: Bundl
     assert health.status_code == 200
     assert health.json()["policy_id"] == bundle.policy_id
     document = client.get("/schema").json()
-    assert set(document["paths"]) == {"/v1/decisions", "/v1/events", "/v1/contacts", "/healthz"}
+    assert set(document["paths"]) == PATHS
     strict = document["components"]["schemas"]["DecisionsIn"]
     assert strict["additionalProperties"] is False
     missing = client.get("/nothing")

@@ -18,7 +18,8 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.records import Decision, Event
-from nurture_rl.serving.service import Ask, Service
+from nurture_rl.serving.service import Service
+from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
 PEOPLE = [f"p{i}" for i in range(24)]

@@ -16,8 +16,9 @@ from nurture_rl.logs.schema import DECISIONS
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.export import export_log
 from nurture_rl.serving.forbidding import Forbidding
-from nurture_rl.serving.service import Ask, Service
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 from tests.unit.serving.test_no_mail_after_no import Server
 
@@ -109,7 +110,7 @@ def test_what_was_taken_back_is_exported_as_not_carried_out(
     assert server.ask("away", request_id="away-1") == "withdrawn"
     server.say("consent_given", contact_id="away", at_us=1)
     assert server.ask("away", request_id="away-1") == "withdrawn"  # for good
-    server.say("unsubscribe", contact_id="gone")  # nobody asked whether the mail may still go
+    server.say("unsubscribe", contact_id="gone")  # before its hour: taken back at once
     server.say("sent", contact_id="told", topic="product", decision_id="told-1")
     assert server.ask("told", request_id="told-1") == "withdrawn"  # it went before
     server.clock.now_us += DAY_US
@@ -120,7 +121,7 @@ def test_what_was_taken_back_is_exported_as_not_carried_out(
     rows = pq.read_table(tmp_path / "log" / "decisions.parquet").to_pylist()
     assert {row["decision_id"]: row["deferred"] for row in rows} == {
         "away-1": True,
-        "gone-1": False,
+        "gone-1": True,
         "kept-1": False,
         "late-1": True,
         "told-1": False,

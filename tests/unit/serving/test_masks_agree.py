@@ -139,7 +139,8 @@ def test_what_the_guardrails_allow_is_what_an_independent_reading_allows(name: s
 
 
 # What stood against something in the journey whose messages are all approved.
-EVERYTHING = {reason.name for reason in Reason} - {"NOT_APPROVED", "SELLER_CAPACITY", "VOLUME_RAMP"}
+POPULATION = {"SELLER_CAPACITY", "VOLUME_RAMP", "ACCOUNT_CAP", "ACCOUNT_CONVERSATION"}
+EVERYTHING = {reason.name for reason in Reason} - {"NOT_APPROVED"} - POPULATION
 
 
 def against(reasons: NDArray[np.int16]) -> set[str | None]:

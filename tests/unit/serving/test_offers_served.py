@@ -19,7 +19,8 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.records import Decision, Refusal
-from nurture_rl.serving.service import Ask, Service
+from nurture_rl.serving.service import Service
+from nurture_rl.serving.viewing import Ask
 from tests.unit.envs.spring_journey import spring
 from tests.unit.serving.contacts import Clock, contact, service
 
@@ -33,11 +34,14 @@ MORNING = 20_549 * DAY_US + 7 * HOUR_US  # 2026-04-06, a Monday, nine in Berlin
 PEOPLE = [f"p{i}" for i in range(8)]
 
 
-def serving(bundle: Bundle, path: Path, clock: Clock, policy: str) -> Service:
+def serving(
+    bundle: Bundle, path: Path, clock: Clock, policy: str, confirm: bool = False
+) -> Service:
     """A server of the journey with offers that always does one thing where it may."""
-    catalog, spec = ActionCatalog.of(JOURNEY), FeatureSpec.of(JOURNEY)
-    made = build_policy(policy, PolicyContext(JOURNEY, catalog, spec))
-    own = replace(bundle, journey=JOURNEY, catalog=catalog, feature_spec=spec, policy=made)
+    journey = replace(JOURNEY, guardrails=replace(JOURNEY.guardrails, confirm=confirm))
+    catalog, spec = ActionCatalog.of(journey), FeatureSpec.of(journey)
+    made = build_policy(policy, PolicyContext(journey, catalog, spec))
+    own = replace(bundle, journey=journey, catalog=catalog, feature_spec=spec, policy=made)
     found = service(own, path, clock)
     found.store.put_contacts(
         [replace(contact(name), attributes={"size": 5.0}) for name in [*PEOPLE, "late"]]

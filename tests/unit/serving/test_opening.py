@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -75,6 +76,19 @@ def test_a_store_has_one_writer_even_in_another_process(tmp_path: Path) -> None:
     Store(path).close()
 
 
+def test_a_new_store_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        store = Store(tmp_path / "store.db")
+        store.append_events([event("open", MIDNIGHT)])
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        store.close()
+    finally:
+        os.umask(before)
+    assert {"store.db", "store.db-wal", "store.db.lock"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+
+
 def test_a_store_can_be_read_beside_its_writer(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     store.append_events([event("open", MIDNIGHT)])
@@ -96,6 +110,33 @@ def test_another_programs_database_is_refused_untouched(tmp_path: Path) -> None:
         StoreReader(path)
     assert path.read_bytes() == before
     assert [found.name for found in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_a_store_of_version_2_keeps_what_was_taken_back_and_what_counted(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(_VERSION_1)
+        old.executescript(
+            """
+            ALTER TABLE contacts ADD COLUMN spelling TEXT;
+            UPDATE contacts SET contact_id = 'eve', spelling = 'Eve', account_id = ' ACME'
+              WHERE contact_id = 'Eve';
+            DELETE FROM contacts WHERE contact_id = 'D4';
+            CREATE TABLE withdrawals (
+              decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
+            INSERT INTO withdrawals VALUES ('d', 5, 'opted_out');
+            INSERT INTO decisions VALUES ('d', 'eve', 'j', 'x', 0, 0, 1, 'send:welcome@09', 1.0,
+              x'', x'', x'', NULL, 'p', 'a', 'c', 9, NULL);
+            UPDATE meta SET value = '2' WHERE name = 'version';
+            """
+        )
+    with pytest.raises(StoreError, match="start the server on it once"):
+        StoreReader(path)
+    with closing(Store(path)) as store:
+        assert store.fates(["d"])["d"].reason == "opted_out"
+        assert [plan.at_us for plan in store.planned(["eve"])[0]["eve"]] == [9]
+        assert store.decisions(["d"])["d"].confirm_by_us is None
+        assert store.contacts(["eve"])["eve"].account_id == " ACME"
 
 
 def test_a_store_of_version_1_is_brought_up_to_date_with_all_its_words(tmp_path: Path) -> None:

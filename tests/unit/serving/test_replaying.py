@@ -16,8 +16,9 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.export import export_log
 from nurture_rl.serving.replaying import exported_decisions
-from nurture_rl.serving.service import Ask, ServerSettings, Service
+from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.viewing import Ask
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact
 

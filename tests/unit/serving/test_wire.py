@@ -6,7 +6,7 @@ import pytest
 
 from nurture_envs.clock import DAY_US
 from nurture_rl.serving.records import Contact
-from nurture_rl.serving.service import Ask
+from nurture_rl.serving.viewing import Ask
 from nurture_rl.serving.wire import (
     AskIn,
     ContactIn,

@@ -1,0 +1,90 @@
+"""The JSON of confirmations and of one recorded decision, and its way from records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from nurture_rl.serving.records import Confirmation, Decision, Event, Fate
+from nurture_rl.serving.wire import MAX_ROWS, DecisionOut, Id, Moment, decision_out, iso
+
+
+class ConfirmIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether one decision is to be carried out now; an empty body says the same."""
+
+    now: Moment | None = None  # only on a server with a simulated clock
+
+
+class ConfirmationsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Decisions to confirm."""
+
+    ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
+    now: Moment | None = None  # only on a server with a simulated clock
+
+
+class ConfirmationOut(msgspec.Struct, frozen=True):
+    """Whether a decision is to be carried out now. Only `send` sends."""
+
+    decision_id: str
+    status: Literal["send", "withdrawn", "early", "no_send", "unknown"]
+    reason: str | None  # unless it is to be sent
+    contact_id: str | None
+    action: str | None
+    scheduled_at: str | None  # when a send leaves
+    confirmed_at: str | None  # when it was first told to leave
+
+
+class ConfirmationsOut(msgspec.Struct, frozen=True):
+    """One answer per id, in order."""
+
+    confirmations: list[ConfirmationOut]
+
+
+class DecisionState(msgspec.Struct, frozen=True):
+    """A recorded decision and what became of it."""
+
+    decision: DecisionOut
+    # planned: a send that nothing was said of yet; made: anything but a send, or a call
+    status: Literal["planned", "confirmed", "sent", "withdrawn", "made"]
+    at: str | None  # when it was confirmed, sent or withdrawn
+    reason: str | None  # of a withdrawal
+
+
+def confirmation_out(decision_id: str, found: Confirmation | None) -> ConfirmationOut:
+    """An answer to a confirmation as it goes over the wire."""
+    if found is None:
+        text = f"no decision has the id {decision_id!r}"
+        return ConfirmationOut(decision_id, "unknown", text, None, None, None, None)
+    decision = found.decision
+    return ConfirmationOut(
+        decision_id,
+        found.status,  # type: ignore[arg-type]
+        found.reason,
+        decision.contact_id,
+        decision.action,
+        iso(decision.scheduled_us),
+        iso(found.confirmed_us),
+    )
+
+
+def state_out(
+    decision: Decision, fate: Fate, sent: Event | None, catalogs: Mapping[str, Sequence[str]]
+) -> DecisionState:
+    """A recorded decision as it goes over the wire.
+
+    Args:
+        decision: the decision.
+        fate: what became of it.
+        sent: the event that says that its mail left, if there is one.
+        catalogs: as of `answer_out`.
+    """
+    out = decision_out(decision, catalogs)
+    if sent is not None:
+        return DecisionState(out, "sent", iso(sent.occurred_us), fate.reason)
+    if fate.withdrawn_us is not None:
+        return DecisionState(out, "withdrawn", iso(fate.withdrawn_us), fate.reason)
+    if fate.confirmed_us is not None:
+        return DecisionState(out, "confirmed", iso(fate.confirmed_us), None)
+    return DecisionState(out, "made" if decision.scheduled_us is None else "planned", None, None)

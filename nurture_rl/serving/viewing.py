@@ -1,0 +1,71 @@
+"""Everything that a decision may use about contacts, read from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import numpy as np
+
+from nurture_envs.clock import DAY_US, local_microseconds
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.records import Contact, ContactView, Episode
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A decision asked for."""
+
+    contact_id: str
+    request_id: str | None = None  # becomes the decision's id; the same id gives the same answer
+    available: bool | None = None
+
+
+def views_of(
+    bundle: Bundle,
+    store: StoreReader,
+    asks: Sequence[Ask],
+    now_us: int,
+    default_zone: str,
+    acknowledged: bool,
+) -> list[ContactView]:
+    """What is known of each contact asked for.
+
+    Args:
+        bundle: its journey names the episode.
+        store: knows all of the contacts.
+        asks: who, [n].
+        now_us: the moment, microseconds since 1970 UTC.
+        default_zone: zone of contacts who have none.
+        acknowledged: all events came before this moment, whatever their time stamps.
+    """
+    ids = [contact_key(ask.contact_id) for ask in asks]
+    journey = bundle.journey.name
+    contacts, events = store.contacts(ids), store.events(ids)
+    sends, calls = store.planned(ids)
+    episodes = store.episodes(ids, journey, bundle.catalog)
+    return [
+        ContactView(
+            decision_id=ask.request_id or str(uuid4()),
+            contact=contacts[name],
+            events=events.get(name, ()),
+            episode=episodes.get(name) or _opened(journey, contacts[name], now_us, default_zone),
+            sends=sends.get(name, ()),
+            calls=calls.get(name, ()),
+            available=ask.available,
+            acknowledged=acknowledged,
+        )
+        for name, ask in zip(ids, asks, strict=True)
+    ]
+
+
+def _opened(journey: str, contact: Contact, now_us: int, default_zone: str) -> Episode:
+    """The episode that a first decision opens: it is anchored at that day's local midnight."""
+    zone = np.array([contact.time_zone or default_zone])
+    local_us = int(local_microseconds(np.array([now_us], np.int64), zone)[0])
+    anchor_us = local_us - local_us % DAY_US
+    day = np.datetime64(anchor_us, "us").astype("datetime64[D]")
+    return Episode(f"{journey}:{contact.contact_id}:{day}", anchor_us)
