@@ -22,7 +22,7 @@ from nurture_envs.guardrails.rules import Lag, sends_kept
 from nurture_envs.journey import ALL, Journey
 from nurture_envs.signals import NO_SIGNAL, ChannelRows, EventColumns, channel_rows, classify
 from nurture_envs.stops import forbids, say_of
-from nurture_rl.serving.mail_permission import permission_of
+from nurture_rl.serving.mail_permission import MailPermission, permission_of
 from nurture_rl.serving.records import Contact, ContactView, Event
 
 IntArray = NDArray[np.int64]
@@ -128,11 +128,7 @@ def known(
     snoozed = np.array(quiet_until, np.int64) > now_us
     since = _since(journey, rows, events, views, now_us)
     signals = standing(journey.guardrails, lags_of(journey, last, bins), since)
-    opted_out = np.array([word.opted_out for word in words], np.bool_)
-    signals["opted_out"] = signals["opted_out"] | opted_out | withdrawn
-    bounced = np.array([word.bounced for word in words], np.bool_)
-    resting = np.array([word.resting_until_us for word in words], np.int64) > now_us
-    signals["hard_bounced"] = signals["hard_bounced"] | bounced | resting
+    _add_words(signals, words, now_us)
     facts = GuardrailFacts(
         consent=stated & ~withdrawn,
         paused=snoozed | (bins < np.array([view.episode.paused_until for view in views], np.int64)),
@@ -148,6 +144,15 @@ def known(
     attributes = spec.encode_attributes([view.contact.attributes for view in views])
     over = _ended_by(journey, ended)
     return Known(bins, anchor_us, local_us, zones, past, attributes, facts, over)
+
+
+def _add_words(signals: dict[str, Any], words: Sequence[MailPermission], now_us: IntArray) -> None:
+    """Let what stands against mail in every journey count beside a journey's own signals."""
+    out = np.array([word.opted_out or word.withdrawn for word in words], np.bool_)
+    bounced = np.array([word.bounced for word in words], np.bool_)
+    resting = np.array([word.resting_until_us for word in words], np.int64) > now_us
+    signals["opted_out"] = signals["opted_out"] | out
+    signals["hard_bounced"] = signals["hard_bounced"] | bounced | resting
 
 
 def _events(

@@ -50,11 +50,8 @@ def standing_of(
     seen: dict[str, int] = {}
     seen_us: dict[str, int] = {}
     sends: dict[str, tuple[float, str]] = {}
-    barred = rails.require_consent and not view.contact.consent
+    barred = (rails.require_consent and not view.contact.consent) or _rests(view, now_us)
     paused = bin_now < view.episode.paused_until
-    soft = sorted(event.occurred_us for event in view.events if event.type == "soft_bounce")
-    for first, last in zip(soft, soft[2:], strict=False):
-        barred = barred or (last - first <= 7 * DAY_US and now_us < last + 14 * DAY_US)
     for event in view.events:
         if event.reply_class == "out_of_office":
             days = event.value if event.value else 7.0
@@ -98,6 +95,13 @@ def standing_of(
         features=features,
         left=left,
     )
+
+
+def _rests(view: ContactView, now_us: int) -> bool:
+    """Whether three soft bounces within a week were less than fourteen days ago."""
+    soft = sorted(event.occurred_us for event in view.events if event.type == "soft_bounce")
+    ends = [c for a, c in zip(soft, soft[2:], strict=False) if c - a <= 7 * DAY_US]
+    return any(now_us < end + 14 * DAY_US for end in ends)
 
 
 def may(journey: Journey, action: Action, at: Standing) -> bool:
