@@ -112,12 +112,12 @@ def test_the_hash_does_not_change_with_what_leaves_the_actions_alone(
 
 
 def factor_names(found: ActionCatalog) -> list[str]:
-    """Factor and level of each factor column: the first that marks its actions."""
-    named: dict[tuple[bool, ...], str] = {}
+    """Factor and level of each factor column: the first of those that mark the same actions."""
+    names: dict[tuple[bool, ...], str] = {}
     for factor, levels in found.levels.items():
         for level, marks in levels.items():
-            named.setdefault(marks, f"{factor}={level}")
-    return list(named.values())
+            names.setdefault(marks, f"{factor}={level}")
+    return list(names.values())
 
 
 def test_factor_columns_mark_each_level_once() -> None:
