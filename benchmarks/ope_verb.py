@@ -121,11 +121,8 @@ def bare(table: Path, threads: int) -> dict[str, float]:
 
 def verb(table: Path, threads: int, further: tuple[str, ...] = ()) -> dict[str, float]:
     """The verb as its users run it, with the time its pass over the table took."""
-    from hydra import compose, initialize_config_dir
-
+    from nurture_rl.cli.main import main as nurture
     from nurture_rl.progress import PROGRESS
-    from nurture_rl.workflow.ope_verb import run_ope
-    from nurture_rl.workflow.settings_schema import register_schemas
 
     said: list[tuple[float, float, str]] = []
 
@@ -134,15 +131,13 @@ def verb(table: Path, threads: int, further: tuple[str, ...] = ()) -> dict[str, 
             said.append((time.perf_counter(), time.process_time(), one.getMessage()))
 
     PROGRESS.addHandler(Heard())
-    PROGRESS.setLevel(logging.INFO)
-    register_schemas()
-    with (
-        tempfile.TemporaryDirectory(dir=table.parent) as runs,
-        initialize_config_dir(str(ROOT / "configs"), version_base=None),
-    ):
+    with tempfile.TemporaryDirectory(dir=table.parent) as runs:
         asked = [*settings(table, Path(runs)), f"threads={threads}", *further]
-        found = run_ope(compose("ope", asked))
-        document = json.loads((found.folder / "ope.json").read_text("utf-8"))
+        code = nurture(["ope", *asked])
+        written = list(Path(runs).glob("ope/*/ope.json"))
+        if not written:
+            raise RuntimeError(f"nurture ope ended with code {code} and no report")
+        document = json.loads(written[0].read_text("utf-8"))
     estimates = document["appraisal"]["evaluation"]["policies"]["new"]["estimates"]
     begins = [one for one in said if one[2].startswith("summing")]
     ends = [one for one in said if one[2].startswith("judging")]

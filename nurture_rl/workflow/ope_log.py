@@ -18,6 +18,7 @@ from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 
 Labels = NDArray[np.object_]
 LEVELS = 8  # most groups of a feature that is broken down by
+FEW_ROWS = 1_000  # in which most features with more levels show it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +112,8 @@ def few_levels(log: EvaluationLog, names: tuple[str, ...], most: int = 4) -> dic
     for name, column in zip(names, first.T, strict=True):
         if len(segments) == most:
             break
+        if np.unique(column[:FEW_ROWS]).size > LEVELS:
+            continue  # no need to sort all of it
         levels, level = np.unique(column, return_inverse=True)
         if 2 <= levels.size <= LEVELS:
             segments[name] = np.array([f"{value:g}" for value in levels], dtype=object)[level]
