@@ -21,7 +21,7 @@ from nurture_rl.interchange.foreign_episodes import (
     minari_episodes,
     read_episodes,
 )
-from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
+from nurture_rl.interchange.frames import read_frame
 from nurture_rl.interchange.logged_rows import LoggedRows, RefusedRow
 from nurture_rl.wording import counted
 from nurture_rl.workflow.bar import bar_of
@@ -31,7 +31,7 @@ from nurture_rl.workflow.journey_targets import journey_targets
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig
 from nurture_rl.workflow.ope_log import OpenedLog, of_admission
-from nurture_rl.workflow.ope_targets import columns_of, target_policies, where_undefined
+from nurture_rl.workflow.ope_targets import frame_of, target_policies, where_undefined
 from nurture_rl.workflow.refusals import refusals, refused_facts
 
 if TYPE_CHECKING:
@@ -53,12 +53,7 @@ def opened_log(pipeline: Callable[[], Pipeline], run: OpeConfig) -> OpenedLog:
     admission = admit(foreign_rows(run), run.data.max_refused)
     policies = target_policies(run.targets, admission)
     admission = replace(admission, notes=admission.notes + where_undefined(policies, admission))
-    about = {
-        "reference": run.ask.reference or "logged",
-        "rules": run.ask.rules,
-        "levels": run.data.levels,
-    }
-    return of_admission(admission, policies, about)
+    return of_admission(admission, policies, run)
 
 
 def foreign_rows(run: OpeConfig) -> LoggedRows:
@@ -76,9 +71,7 @@ def foreign_rows(run: OpeConfig) -> LoggedRows:
     actions, missing = tuple(map(str, data.actions)), tuple(data.missing)
     shared = {"actions": list(actions), "unit": data.unit, "missing": list(missing)}
     if data.source == "frame":
-        known = columns_of(run.targets), missing, tuple(data.values)
-        meaning = FrameMeaning(actions, data.factors, data.unit, data.discount, *known)
-        return read_frame(path, record(FrameColumns, asdict(data.columns), "data.columns"), meaning)
+        return read_frame(path, *frame_of(run))
     if data.source == "obp":
         feedback = record(FeedbackMeaning, asdict(data.feedback) | shared, "data.feedback")
         return read_feedback_file(path, feedback)
