@@ -17,7 +17,6 @@ from nurture_rl.interchange.frames import FrameColumns, FrameMeaning
 from nurture_rl.interchange.rounding import sums_to_one
 from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy, target_on_log
 from nurture_rl.policies.policy import normalised
-from nurture_rl.release.onnx_policy import OnnxPolicy
 from nurture_rl.wording import counted
 from nurture_rl.workflow.config import record
 from nurture_rl.workflow.ope_config import OpeConfig
@@ -200,6 +199,8 @@ def _built(name: str, kind: str, value: Any, admission: Admission) -> TargetPoli
             f"targets.{name}.file: expected an ONNX file of a graph from features and mask to "
             f"probabilities, got {value!r}; a policy in another form goes in as columns"
         )
+    from nurture_rl.release.onnx_policy import OnnxPolicy  # its runtime takes long to load
+
     policy = OnnxPolicy.load(path.read_bytes(), name)
     shape = (admission.log.features.shape[1], admission.log.n_actions)
     if (policy.n_features, policy.n_actions) != shape:
