@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -121,11 +122,8 @@ def bare(table: Path, threads: int) -> dict[str, float]:
 
 def verb(table: Path, threads: int, further: tuple[str, ...] = ()) -> dict[str, float]:
     """The verb as its users run it, with the time its pass over the table took."""
-    from hydra import compose, initialize_config_dir
-
+    from nurture_rl.cli.main import main as nurture
     from nurture_rl.progress import PROGRESS
-    from nurture_rl.workflow.ope_verb import run_ope
-    from nurture_rl.workflow.settings_schema import register_schemas
 
     said: list[tuple[float, float, str]] = []
 
@@ -134,15 +132,13 @@ def verb(table: Path, threads: int, further: tuple[str, ...] = ()) -> dict[str, 
             said.append((time.perf_counter(), time.process_time(), one.getMessage()))
 
     PROGRESS.addHandler(Heard())
-    PROGRESS.setLevel(logging.INFO)
-    register_schemas()
-    with (
-        tempfile.TemporaryDirectory(dir=table.parent) as runs,
-        initialize_config_dir(str(ROOT / "configs"), version_base=None),
-    ):
+    with tempfile.TemporaryDirectory(dir=table.parent) as runs:
         asked = [*settings(table, Path(runs)), f"threads={threads}", *further]
-        found = run_ope(compose("ope", asked))
-        document = json.loads((found.folder / "ope.json").read_text("utf-8"))
+        code = nurture(["ope", *asked])
+        written = list(Path(runs).glob("ope/*/ope.json"))
+        if not written:
+            raise RuntimeError(f"nurture ope ended with code {code} and no report")
+        document = json.loads(written[0].read_text("utf-8"))
     estimates = document["appraisal"]["evaluation"]["policies"]["new"]["estimates"]
     begins = [one for one in said if one[2].startswith("summing")]
     ends = [one for one in said if one[2].startswith("judging")]
@@ -205,19 +201,27 @@ def passed(job: str, table: Path, threads: int) -> dict[str, Any]:
     """One job in a process of its own, with its processor time and the memory it took at most."""
     command = [sys.executable, str(Path(__file__)), "--job", job, "--table", str(table)]
     command += ["--threads", str(threads)]
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), _of_children()
     done, other = watched(
         lambda: subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     )
     found = json.loads(done.stdout.splitlines()[-1])
-    return {"job": job, "wall": time.perf_counter() - began, "other_cpu": other, **found}
+    cpu = _of_children() - spent
+    wall = time.perf_counter() - began
+    return {"job": job, "wall": wall, "cpu_seconds": cpu, "other_cpu": other, **found}
+
+
+def _of_children() -> float:
+    """Processor seconds of the processes that were started and have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def child(job: str, table: Path, threads: int) -> None:
     """Do a job and say what it took."""
     began = time.perf_counter()
     found = JOBS[job](table, threads)
-    figures = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time()}
+    figures = {"seconds": time.perf_counter() - began}
     print(json.dumps({**found, **figures, "peak": peak_bytes()}))
 
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.learned.training_log import moments_of
+
 FeatureArray = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -36,11 +38,7 @@ class ContextMoments:
     @classmethod
     def of(cls, features: FeatureArray) -> ContextMoments:
         """The moments of contexts, [n, d]."""
-        mean = features.mean(axis=0, dtype=np.float64)
-        deviation = features.std(axis=0, dtype=np.float64)
-        # Summing equal numbers leaves rounding dust, which must not become a unit of scale.
-        varies = deviation > 1e-7 * (1.0 + np.abs(mean))
-        return cls(mean, np.where(varies, deviation, 1.0))
+        return cls(*moments_of(features))
 
     def extended(self, features: FeatureArray) -> FloatArray:
         """[1, x~] of each context, [n, d + 1]."""

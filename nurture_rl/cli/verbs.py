@@ -162,7 +162,7 @@ _ALL = (
             "nurture interchange format=minari out=episodes",
             "nurture interchange episodes=reference policy=drip format=d3rlpy out=episodes",
         ),
-        settings="nurture_rl.workflow.interchange:InterchangeConfig",
+        settings="nurture_rl.workflow.interchange_config:InterchangeConfig",
         work="nurture_rl.workflow.interchange:interchange",
     ),
     Verb(

@@ -28,6 +28,7 @@ from nurture_rl.interchange.rounding import whole_rows
 from nurture_rl.interchange.row_checks import first_faults
 from nurture_rl.logs.quarantine import BROKEN, causes_first
 from nurture_rl.ope.log import EvaluationLog, evaluation_log
+from nurture_rl.ope.numbering import numbered
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,10 +208,10 @@ def require_share(
 
 
 def _log_of(rows: LoggedRows, kept: IntArray) -> EvaluationLog:
-    _, episode = np.unique(rows.episode[kept], return_inverse=True)
+    episode, _ = numbered(rows.episode[kept])
     begins = np.append(True, np.diff(episode) != 0)
     ends = np.append(begins[1:], True)
-    _, cluster = np.unique(rows.contact[kept][begins], return_inverse=True)
+    cluster, _ = numbered(rows.contact[kept][begins])
     return evaluation_log(
         features=rows.features[kept],
         mask=rows.mask[kept],

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
-from nurture_rl.interchange.missing import label, labels, likely_nobody, numbered_ids
+from nurture_rl.interchange.missing import label, labels, likely_nobody, nameless
 from nurture_rl.interchange.row_checks import set_fault
 
 FloatArray = NDArray[np.float64]
@@ -83,35 +83,43 @@ class TableColumns:
 
     def ids(self, name: str, missing: Sequence[float] = ()) -> IntArray:
         """A column of ids as numbers, -1 where a cell names nobody, [n]."""
-        texts, place = self.coded(name)
-        occurs = np.zeros(texts.size, dtype=np.bool_)
-        occurs[place] = True
-        number = np.full(texts.size, -1, dtype=np.int64)
-        number[occurs] = numbered_ids(texts[occurs], missing)
-        return number[place]
+        known, number = self._numbered(name)
+        return np.where(nameless(known, missing)[number], -1, number)
 
-    def require_people(self, name: str, known: Sequence[float]) -> None:
-        """Refuse contacts of whom one is likely nobody: all rows without one, as one person.
+    def people(
+        self, name: str, missing: Sequence[float] = (), values: Sequence[float] = ()
+    ) -> IntArray:
+        """`ids` of a column of contacts of whom none is likely nobody, [n].
 
         Args:
             name: the column of contacts.
-            known: numbers of which the log's owner says what they are.
+            missing: numbers that the log writes where it has no id.
+            values: numbers of which the log's owner says that they are true.
 
         Raises:
-            LogError: names the code and the settings that say what it is.
+            LogError: all rows without a contact are one person; names the code and the settings
+                that say what it is.
         """
-        texts, place = self.coded(name)
-        names, which = np.unique(texts.astype(str), return_inverse=True)
-        count = np.bincount(which[place], minlength=names.size)
-        found = likely_nobody(names[count > 0], count[count > 0], known)
+        known, number = self._numbered(name)
+        found = likely_nobody(known, np.bincount(number), (*missing, *values))
         if found is not None:
             code, rows = f"{found[0]:g}", found[1]
             raise LogError(
-                f"column {name!r} of {self.source} holds {code} in {rows} of {place.size} rows, "
+                f"column {name!r} of {self.source} holds {code} in {rows} of {number.size} rows, "
                 "likely a code for contacts nobody knows: leave such cells empty to have their "
                 f"rows set aside (data.missing=[{code}] does so in every column), or say by "
                 f"data.values=[{code}] that it is one contact"
             )
+        return np.where(nameless(known, missing)[number], -1, number)
+
+    def _numbered(self, name: str) -> tuple[NDArray[np.str_], IntArray]:
+        """The different texts that a column holds, [k], and which of them each cell is, [n]."""
+        texts, place = self.coded(name)
+        occurs = np.zeros(texts.size, dtype=np.bool_)
+        occurs[place] = True
+        number = np.full(texts.size, -1, dtype=np.int64)
+        known, number[occurs] = np.unique(texts[occurs].astype(str), return_inverse=True)
+        return known, number[place]
 
     def table_of(self, names: tuple[str, ...], width: int, what: str) -> FloatArray:
         """One number per action: a column each, or one column of lists, [n, width].

@@ -79,7 +79,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         raise _unreadable(name, place, broken[0])
     require_columns(table.column_names, columns, meaning, name)
     cells = TableColumns(table, name)
-    cells.require_people(columns.contact, (*meaning.missing, *meaning.values))
+    contact = cells.people(columns.contact, meaning.missing, meaning.values)
     actions, action = _actions(cells, columns, meaning)
     n, a = len(table), len(actions)
     mask = np.ones((n, a), dtype=np.bool_)
@@ -97,7 +97,7 @@ def read_frame(source: Path | Any, columns: FrameColumns, meaning: FrameMeaning)
         action=action,
         propensity=cells.numbers(columns.propensity),
         reward=cells.numbers(columns.reward),
-        contact=cells.ids(columns.contact, meaning.missing),
+        contact=contact,
         episode=episode,
         step=step,
         features=np.column_stack(

@@ -47,9 +47,23 @@ def numbered_ids(names: Texts, missing: Sequence[float] = ()) -> IntArray:
     if names.size == 0:
         return np.zeros(0, dtype=np.int64)
     known, number = np.unique(names.astype(str), return_inverse=True)
-    codes = bool(missing)
-    nobody = np.array([(codes or not name.isdigit()) and _nobody(name, missing) for name in known])
-    return np.where(nobody[number], -1, number).astype(np.int64)
+    return np.where(nameless(known, missing)[number], -1, number).astype(np.int64)
+
+
+def nameless(names: NDArray[np.str_], missing: Sequence[float] = ()) -> NDArray[np.bool_]:
+    """Which ids name nobody, [k].
+
+    Args:
+        names: different ids as texts, [k].
+        missing: numbers that the log writes where it has no id.
+    """
+    nobody = np.zeros(names.size, dtype=np.bool_)
+    doubtful = np.ones(names.size, dtype=np.bool_)
+    if all(code < 0.0 for code in missing):  # no code is digits alone, and most ids are
+        doubtful = ~np.strings.isdigit(names)
+    for position in np.flatnonzero(doubtful):
+        nobody[position] = _nobody(str(names[position]), missing)
+    return nobody
 
 
 def _nobody(name: str, missing: Sequence[float]) -> bool:
@@ -63,7 +77,7 @@ def _nobody(name: str, missing: Sequence[float]) -> bool:
 
 
 def likely_nobody(
-    names: Texts, count: IntArray, known: Sequence[float]
+    names: NDArray[np.str_], count: IntArray, known: Sequence[float]
 ) -> tuple[float, int] | None:
     """A number that many rows write for who is not known, such as -1, and how many.
 
@@ -74,22 +88,28 @@ def likely_nobody(
         count: rows of each, [k].
         known: numbers of which the log's owner says what they are.
     """
-    alone = sum(name.startswith("-") for name in names) == 1
-    for position, name in enumerate(names):
-        number, rows = _number(name), int(count[position])
-        if number is None or number in known or names.size <= _OTHERS:
+    if names.size <= _OTHERS:
+        return None
+    below, nines = np.strings.startswith(names, "-"), _only(names, "9")
+    second, most = (int(rows) for rows in np.partition(count, -2)[-2:])
+    for position in np.flatnonzero(below | nines | _only(names, "0")):
+        number, rows = _number(str(names[position])), int(count[position])
+        if number is None or number in known:
             continue
-        others = int(np.delete(count, position).max())
-        crowd = rows >= max(_CROWD, _TIMES * others)
-        nines = len(name) > 2 and set(name) == {"9"}
-        if (number < 0.0 and alone and rows >= _OFTEN) or (crowd and (number == 0.0 or nines)):
+        crowd = rows >= max(_CROWD, _TIMES * (second if rows == most else most))
+        alone = number < 0.0 and below.sum() == 1 and rows >= _OFTEN
+        long = nines[position] and len(names[position]) > 2
+        if alone or (crowd and (number == 0.0 or long)):
             return number, rows
     return None
 
 
+def _only(names: NDArray[np.str_], digit: str) -> NDArray[np.bool_]:
+    """Which ids consist of one digit, however often, [k]."""
+    return np.asarray((names != "") & (np.strings.strip(names, digit) == ""))
+
+
 def _number(name: str) -> float | None:
-    if not (name.startswith("-") or set(name) in ({"0"}, {"9"})):
-        return None
     try:
         return float(name)
     except ValueError:

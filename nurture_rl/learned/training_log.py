@@ -129,4 +129,5 @@ def moments_of(features: FeatureArray) -> tuple[FloatArray, FloatArray]:
     """
     mean = features.mean(axis=0, dtype=np.float64)
     spread = features.std(axis=0, dtype=np.float64)
-    return mean, np.where(spread > 1e-6 * (1.0 + np.abs(mean)), spread, 1.0)
+    # Summing equal numbers leaves rounding dust, which must not become a unit of scale.
+    return mean, np.where(spread > 1e-7 * (1.0 + np.abs(mean)), spread, 1.0)

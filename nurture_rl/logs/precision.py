@@ -27,12 +27,14 @@ def written_decimals(values: ArrayLike) -> IntArray:
     counts as written with none.
     """
     exact = np.asarray(values, np.float64)
-    exact = np.where(np.isfinite(exact), exact, 0.0)
-    decimals_of = np.full(exact.shape, FINEST, np.int64)
-    for decimals in range(FINEST - 1, -1, -1):
-        off = np.abs(np.round(exact, decimals) - exact)
-        decimals_of[off <= _SINGLE * np.abs(exact)] = decimals
-    return decimals_of
+    left = np.where(np.isfinite(exact), exact, 0.0).ravel()
+    decimals_of = np.full(left.size, FINEST, np.int64)
+    rows = np.arange(left.size)
+    for decimals in range(FINEST - 1, -1, -1):  # what six do not give back, no fewer do
+        back = np.abs(np.round(left, decimals) - left) <= _SINGLE * np.abs(left)
+        left, rows = left[back], rows[back]
+        decimals_of[rows] = decimals
+    return decimals_of.reshape(exact.shape)
 
 
 def row_decimals(most: IntArray) -> IntArray:

@@ -43,9 +43,12 @@ class ValueEstimate:
 
 
 def as_panel(log: EvaluationLog, values: FloatArray, fill: float) -> FloatArray:
-    """Lay a number per row out by episode and place, [E, H]; `fill` where an episode has ended."""
+    """Lay a number per row out by episode and place, [E, H]; `fill` where an episode has ended.
+
+    Where each episode is one decision it is the numbers themselves, no copy: do not write into it.
+    """
     if single(log):
-        return np.array(values, dtype=np.float64).reshape(-1, 1)
+        return np.asarray(values, dtype=np.float64).reshape(-1, 1)
     panel = np.full((log.n_episodes, horizon(log)), fill, dtype=np.float64)
     panel[log.episode, positions(log)] = values
     return panel

@@ -64,14 +64,20 @@ def feature_map(n_features: int, action_factors: FloatArray) -> FeatureMap:
 
 def standardised(log: EvaluationLog) -> FloatArray:
     """[1, features and bin, each of mean 0 and deviation 1 over the log], [N, 1 + d]."""
-    mean, spread = scale(log)
-    scaled = (_with_bin(log) - mean) / spread
-    return np.hstack([np.ones((log.n_rows, 1)), scaled])
+    features = _with_bin(log)
+    mean, spread = _scale(features)
+    whole = np.ones((log.n_rows, 1 + mean.size))
+    np.subtract(features, mean, out=whole[:, 1:])
+    whole[:, 1:] /= spread
+    return whole
 
 
 def scale(log: EvaluationLog) -> tuple[FloatArray, FloatArray]:
     """Mean of the features and the bin, and what they are divided by, [d] each."""
-    features = _with_bin(log)
+    return _scale(_with_bin(log))
+
+
+def _scale(features: FloatArray) -> tuple[FloatArray, FloatArray]:
     spread = features.std(axis=0)
     # A constant column centres to 0 and stays there; rounding must not blow it up.
     spread[spread <= 1e-9 * np.abs(features).max(axis=0, initial=0.0)] = np.inf

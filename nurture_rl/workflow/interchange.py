@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,27 +36,18 @@ from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.held_out import evaluation_view, known_rows
+from nurture_rl.workflow.interchange_config import (
+    CONTACTS,
+    EPISODES,
+    FORMATS,
+    InterchangeConfig,
+)
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
+from nurture_rl.workflow.run_config import PolicyConfig
 from nurture_rl.workflow.world_stage import learned_simulation
 
 Features = NDArray[np.float32]
-FORMATS = ("minari", "d3rlpy")
-EPISODES = ("log", "learned", "reference")
-CONTACTS = ("training", "held_out", "all")
-
-
-@dataclass
-class InterchangeConfig(RunConfig):
-    """A run's settings, and what to write from it."""
-
-    format: str = "minari"  # one of FORMATS
-    out: str = "episodes"  # folder
-    episodes: str = "log"  # one of EPISODES: logged, or played by `policy` in a world
-    contacts: str = "training"  # one of CONTACTS; whose logged episodes
-    played: int = 1000  # contacts that are played
-    env_id: str | None = None  # registered environment that Minari shall name
 
 
 def interchange(config: DictConfig) -> VerbResult:

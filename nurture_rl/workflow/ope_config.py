@@ -12,6 +12,7 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning
 from nurture_rl.interchange.foreign_episodes import EpisodesMeaning
 from nurture_rl.interchange.frames import FrameColumns
+from nurture_rl.ope.named_estimators import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.workflow.config import SOURCES, Settings, settings
 from nurture_rl.workflow.ranges import LEVEL, MARGIN, require_each
 from nurture_rl.workflow.run_config import DataConfig, RunConfig
@@ -107,9 +108,27 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
             ("stream.errors", stream.errors, stream.errors in ERRORS, "groups or contacts"),
         ]
     )
+    estimators_of(ask)
     if run.data.source in FOREIGN and run.data.source != "obp" and not run.targets:
         raise ConfigError(
             "targets: a log without a journey needs target policies, such as "
             "targets.new.columns=[p_a,p_b] or targets.new.always=a"
         )
     return checked, run
+
+
+def estimators_of(ask: AskConfig) -> tuple[str, ...]:
+    """The estimators that are asked for, by name.
+
+    Raises:
+        ConfigError: a name that no estimator has, or `dr` is left out.
+    """
+    names = tuple(ESTIMATORS) if ask.estimators == ["all"] else tuple(ask.estimators)
+    known = {**ESTIMATORS, **SLOW_ESTIMATORS}
+    unknown = [name for name in names if name not in known]
+    if unknown or "dr" not in names:
+        raise ConfigError(
+            f"ask.estimators: expected dr and others of {', '.join(known)}, or all; got "
+            f"{', '.join(names)}"
+        )
+    return names

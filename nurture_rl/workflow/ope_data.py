@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from nurture_rl.decisions import load_decisions
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.interchange.admission import admit
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning, read_feedback_file
@@ -21,18 +19,12 @@ from nurture_rl.interchange.foreign_episodes import (
     minari_episodes,
     read_episodes,
 )
-from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
-from nurture_rl.interchange.logged_rows import LoggedRows, RefusedRow
-from nurture_rl.wording import counted
-from nurture_rl.workflow.bar import bar_of
+from nurture_rl.interchange.frames import read_frame
+from nurture_rl.interchange.logged_rows import LoggedRows
 from nurture_rl.workflow.config import record
-from nurture_rl.workflow.journey_log import field_on, held_out
-from nurture_rl.workflow.journey_targets import journey_targets
-from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig
 from nurture_rl.workflow.ope_log import OpenedLog, of_admission
-from nurture_rl.workflow.ope_targets import columns_of, target_policies, where_undefined
-from nurture_rl.workflow.refusals import refusals, refused_facts
+from nurture_rl.workflow.ope_targets import frame_of, target_policies, where_undefined
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.pipeline import Pipeline
@@ -49,16 +41,14 @@ def opened_log(pipeline: Callable[[], Pipeline], run: OpeConfig) -> OpenedLog:
         NurtureError: what the doors refuse, naming rows, columns and settings.
     """
     if run.data.source not in FOREIGN:
-        return journey_log(pipeline(), run)
+        # Loaded where it is asked for, as the pipeline is: other programs' logs need none of it.
+        from nurture_rl.workflow.journey_opened import opened_journey
+
+        return opened_journey(pipeline(), run)
     admission = admit(foreign_rows(run), run.data.max_refused)
     policies = target_policies(run.targets, admission)
     admission = replace(admission, notes=admission.notes + where_undefined(policies, admission))
-    about = {
-        "reference": run.ask.reference or "logged",
-        "rules": run.ask.rules,
-        "levels": run.data.levels,
-    }
-    return of_admission(admission, policies, about)
+    return of_admission(admission, policies, run)
 
 
 def foreign_rows(run: OpeConfig) -> LoggedRows:
@@ -76,9 +66,7 @@ def foreign_rows(run: OpeConfig) -> LoggedRows:
     actions, missing = tuple(map(str, data.actions)), tuple(data.missing)
     shared = {"actions": list(actions), "unit": data.unit, "missing": list(missing)}
     if data.source == "frame":
-        known = columns_of(run.targets), missing, tuple(data.values)
-        meaning = FrameMeaning(actions, data.factors, data.unit, data.discount, *known)
-        return read_frame(path, record(FrameColumns, asdict(data.columns), "data.columns"), meaning)
+        return read_frame(path, *frame_of(run))
     if data.source == "obp":
         feedback = record(FeedbackMeaning, asdict(data.feedback) | shared, "data.feedback")
         return read_feedback_file(path, feedback)
@@ -87,55 +75,6 @@ def foreign_rows(run: OpeConfig) -> LoggedRows:
     if data.source == "minari":
         return read_episodes(minari_episodes(path), infos, str(data.path))
     return read_episodes(d3rlpy_episodes(path, _beside(data.beside)), infos, path.name)
-
-
-def journey_log(pipeline: Pipeline, run: OpeConfig) -> OpenedLog:
-    """The held-out contacts of a journey's log and the pipeline's policies.
-
-    Raises:
-        NurtureError: no held-out contact's outcome is known yet, or a propensity is missing.
-    """
-    journey, release = pipeline.journey, run.release
-    held = held_out(load_decisions(pipeline.ingested, journey, run.data.held_out), journey)
-    policies = {name: load_policy(folder, journey) for name, folder in pipeline.policies.items()}
-    described = journey_targets(run.targets, journey)
-    if twice := sorted(set(described) & set(policies)):
-        raise ConfigError(f"targets.{twice[0]}: the run has a policy of that name; give another")
-    reference = run.ask.reference or release.reference
-    learned = [name for name in policies if run.policies[name].learner != "none"]
-    field = field_on(held, policies, learned, reference)
-    bar = bar_of(run.ask.rules or release.rules, dict.fromkeys(policies | described))
-    tables = pipeline.ingested / "tables"
-    refused = refused_facts(tables)
-    said = json.loads((pipeline.ingested / "decisions.json").read_text("utf-8"))["notes"]
-    asked = [*field.candidates, *described, *([run.ask.candidate] if run.ask.candidate else [])]
-    return OpenedLog(
-        log=held.log,
-        policies=policies | described,
-        reference=reference,
-        rules=bar.name,
-        candidates=tuple(
-            name for name in dict.fromkeys(asked) if name not in (reference, bar.name)
-        ),
-        beside=held.beside,
-        facts={
-            "source": f"{run.data.name}: {journey.title}",
-            **refused,
-            "kept": held.log.n_rows,
-            "notes": [
-                f"{counted(held.left_out, 'decision belongs', 'decisions belong')} to contacts "
-                "that policies were trained on, or to outcomes that are not known yet",
-                *(f"{name} is no candidate: {why}" for name, why in field.left_out.items()),
-                *refused["notes"],
-                *said,
-            ],
-            "fingerprint": pipeline.ingested.name,
-            "provenance": journey.provenance,
-            "journey": journey.name,
-            "estimand": journey.estimand,
-        },
-        refused=tuple(RefusedRow(row.file, row.line, row.reason) for row in refusals(tables)),
-    )
 
 
 def quarantine_table(opened: OpenedLog) -> pa.Table:

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.appraisal.risk_profile import LogAnnotations
 from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.admission import Admission, reasons_counted
 from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
+from nurture_rl.workflow.ope_config import OpeConfig
 
 Labels = NDArray[np.object_]
 LEVELS = 8  # most groups of a feature that is broken down by
+FEW_ROWS = 1_000  # in which most features with more levels show it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,14 +40,14 @@ class OpenedLog:
 def of_admission(
     admission: Admission,
     policies: Mapping[str, TargetPolicy | TabulatedPolicy],
-    about: Mapping[str, Any],
+    run: OpeConfig,
 ) -> OpenedLog:
     """A foreign log, with the policies it is asked about.
 
     Args:
         admission: the checked rows.
         policies: target policies, those given as columns included.
-        about: `reference`, `rules` and `levels`, each action's level by factor.
+        run: what it is asked, and each action's level by factor.
 
     Raises:
         ConfigError: a factor that leaves an action out.
@@ -56,14 +59,14 @@ def of_admission(
     return OpenedLog(
         log=admission.log,
         policies=policies,
-        reference=about["reference"],
-        rules=about["rules"],
+        reference=run.ask.reference or LOGGED,
+        rules=run.ask.rules,
         candidates=None,
         beside=LogAnnotations(
             day=admission.day,
             segments=segments,
             harms=admission.outcomes,
-            factors=_levels(about["levels"], admission.meaning.actions),
+            factors=_levels(run.data.levels, admission.meaning.actions),
             features=admission.meaning.features,
             actions=admission.meaning.actions,
         ),
@@ -111,6 +114,8 @@ def few_levels(log: EvaluationLog, names: tuple[str, ...], most: int = 4) -> dic
     for name, column in zip(names, first.T, strict=True):
         if len(segments) == most:
             break
+        if np.unique(column[:FEW_ROWS]).size > LEVELS:
+            continue  # no need to sort all of it
         levels, level = np.unique(column, return_inverse=True)
         if 2 <= levels.size <= LEVELS:
             segments[name] = np.array([f"{value:g}" for value in levels], dtype=object)[level]

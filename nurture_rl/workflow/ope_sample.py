@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ import pyarrow.parquet as pq
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.interchange.admission import Admission, require_share
 from nurture_rl.interchange.frame_batches import FrameBatch, FrameDoor, needed, open_door
-from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, notes_of
+from nurture_rl.interchange.frames import notes_of
 from nurture_rl.ope.contact_hash import HashArray, bucket_of
 from nurture_rl.ope.streaming.moments import MomentsConfig
 from nurture_rl.ope.streaming.passes import RowGroup, batches, row_groups
 from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from nurture_rl.progress import PROGRESS
-from nurture_rl.workflow.config import record
 from nurture_rl.workflow.ope_config import OpeConfig
-from nurture_rl.workflow.ope_targets import columns_of, target_policies
+from nurture_rl.workflow.ope_targets import frame_of, target_policies
 
 BUCKETS = MomentsConfig().n_buckets  # groups of contacts
 
@@ -88,14 +87,10 @@ def opened_table(run: OpeConfig) -> tuple[FrameDoor, list[RowGroup]]:
     Raises:
         NurtureError: what the door of frames refuses.
     """
-    path, data = Path(str(run.data.path)), run.data
+    path = Path(str(run.data.path))
     if not path.is_file():
         raise LogError(f"expected a Parquet file, got {path}; name it by data.path")
-    columns = record(FrameColumns, asdict(data.columns), "data.columns")
-    given = columns_of(run.targets), tuple(data.missing), tuple(data.values)
-    actions = tuple(map(str, data.actions))
-    meaning = FrameMeaning(actions, data.factors, data.unit, data.discount, *given)
-    return open_door(path, columns, meaning), row_groups(path)
+    return open_door(path, *frame_of(run)), row_groups(path)
 
 
 def _rows_in(path: Path) -> int:

@@ -37,16 +37,11 @@ def opened_stream(run: OpeConfig) -> tuple[OpenedLog, Sampled | Journeys]:
     Raises:
         NurtureError: what the door of frames refuses.
     """
-    about = {
-        "reference": run.ask.reference or "logged",
-        "rules": run.ask.rules,
-        "levels": run.data.levels,
-    }
     if run.data.columns.episode is not None or run.stream.errors == "contacts":
         journeys = opened_journeys(run)
-        return of_admission(journeys.admission, journeys.policies, about), journeys
+        return of_admission(journeys.admission, journeys.policies, run), journeys
     sampled = sampled_log(run)
-    return of_admission(sampled.admission, sampled.policies, about), sampled
+    return of_admission(sampled.admission, sampled.policies, run), sampled
 
 
 def appraised_stream(

@@ -22,9 +22,7 @@ from nurture_rl.appraisal.estimation import EvaluationConfig
 from nurture_rl.appraisal.evaluation import plain
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.verdict import Verdict
-from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.ope.named_estimators import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.progress import PROGRESS
 from nurture_rl.report.headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report
@@ -33,7 +31,7 @@ from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.about_run import about_run
-from nurture_rl.workflow.ope_config import OpeConfig, ope_settings
+from nurture_rl.workflow.ope_config import OpeConfig, estimators_of, ope_settings
 from nurture_rl.workflow.ope_data import opened_log, quarantine_table, require_policies
 from nurture_rl.workflow.ope_journeys import Journeys
 from nurture_rl.workflow.ope_log import OpenedLog
@@ -137,24 +135,12 @@ def asked_of(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Evalu
     return replace(
         base,
         level=release.level if ask.level is None else ask.level,
-        estimators=_estimators(ask.estimators),
+        estimators=estimators_of(ask),
         candidates=opened.candidates,
         rules=opened.rules,
         margin=release.margin if ask.margin is None else ask.margin,
         preferred=ask.basis,
     )
-
-
-def _estimators(asked: list[str]) -> tuple[str, ...]:
-    names = tuple(ESTIMATORS) if asked == ["all"] else tuple(asked)
-    known = {**ESTIMATORS, **SLOW_ESTIMATORS}
-    unknown = [name for name in names if name not in known]
-    if unknown or "dr" not in names:
-        raise ConfigError(
-            f"ask.estimators: expected dr and others of {', '.join(known)}, or all; got "
-            f"{', '.join(names)}"
-        )
-    return names
 
 
 def _document(

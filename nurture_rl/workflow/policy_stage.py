@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nurture_envs.journey import Journey
-from nurture_rl.rl.online_dqn import OnlineDQNConfig
-from nurture_rl.rl.ppo import PPOConfig
 from nurture_rl.workflow.learned_from_log import learned_from_log
 from nurture_rl.workflow.learned_in_world import learned_in_world
 from nurture_rl.workflow.learners import LEARNERS, Source
@@ -55,6 +53,6 @@ def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
 
 def _for_estimand(config: Any, journey: Journey) -> Any:
     """Where every decision is its own episode, what comes after it does not count."""
-    if isinstance(config, PPOConfig | OnlineDQNConfig) and journey.estimand == "per_decision":
+    if hasattr(config, "discount") and journey.estimand == "per_decision":
         return replace(config, discount=0.0)
     return config

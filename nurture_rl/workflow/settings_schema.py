@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hydra.core.config_store import ConfigStore
 
-from nurture_rl.workflow.interchange import InterchangeConfig
+from nurture_rl.workflow.interchange_config import InterchangeConfig
 from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.ope_config import OpeConfig
 from nurture_rl.workflow.run_config import RunConfig, learned_policy_settings

@@ -21,9 +21,9 @@ from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.risk.harm_limits import broken
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import OverlapError
+from nurture_rl.workflow.journey_opened import opened_journey
 from nurture_rl.workflow.judges import evaluation, read_evaluated
 from nurture_rl.workflow.ope_config import AskConfig, OpeConfig, OpeDataConfig
-from nurture_rl.workflow.ope_data import journey_log
 from nurture_rl.workflow.ope_verb import appraised
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release import release
@@ -54,7 +54,7 @@ def ope_on(loop: Pipeline, ingested: Path) -> Appraisal:
         | {"data": OpeDataConfig(**vars(run.data)), "ask": AskConfig(estimators=["dr", "snips"])}
     )
     stand_in = SimpleNamespace(journey=loop.journey, ingested=ingested, policies=loop.policies)
-    opened = journey_log(stand_in, asked)  # type: ignore[arg-type]
+    opened = opened_journey(stand_in, asked)  # type: ignore[arg-type]
     return appraised(opened, asked, loop.resolved.evaluation)
 
 

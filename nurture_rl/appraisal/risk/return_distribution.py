@@ -221,7 +221,8 @@ def _before_in_group(values: FloatArray, group: IntArray) -> FloatArray:
     order = np.argsort(group, kind="stable")
     ordered, names = values[order], group[order]
     running = np.cumsum(ordered) - ordered
-    first = np.searchsorted(names, names)
+    rows = np.bincount(group)
+    first = (np.cumsum(rows) - rows)[names]
     earlier = np.empty_like(running)
     earlier[order] = running - running[first]
     return earlier

@@ -19,6 +19,7 @@ from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, b
 from nurture_rl.ope.checks.grouped import FEWEST, contact_of_row
 from nurture_rl.ope.kinds import kinds
 from nurture_rl.ope.log import EvaluationLog, IntArray
+from nurture_rl.ope.numbering import numbered
 from nurture_rl.wording import plural
 
 FEW = 0.02  # share of decisions that are copies, up to which they are worth a warning alone
@@ -35,14 +36,14 @@ def copies_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Finding |
     what the propensities allow, over its size, and scores of groups are independent. Where fewer
     than 30 groups hold two contacts, features are too coarse, or too fine, to tell: None.
     """
-    rows = _first_of_contacts(log)
-    drawn = log.propensity[rows] < 1.0 - 1e-6
-    rows = rows[drawn]
-    group = kinds(_context(log, rows))
+    group = kinds(_context(log))
+    rows = _first_of_contacts(log, group)
+    rows = rows[log.propensity[rows] < 1.0 - 1e-6]
+    group, _ = numbered(group[rows])
     size = np.bincount(group)
     if (size > 1).sum() < FEWEST:
         return None
-    copy = kinds([*_context(log, rows), *_answer(log, rows)])
+    copy = kinds([group, log.action[rows], log.propensity[rows], log.reward[rows]])
     alike = np.bincount(copy)
     first = np.unique(copy, return_index=True)[1]
     pairs = np.bincount(group[first], weights=alike * (alike - 1) / 2.0, minlength=size.size)
@@ -68,20 +69,15 @@ def copies_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Finding |
     )
 
 
-def _first_of_contacts(log: EvaluationLog) -> IntArray:
-    """One row of each contact in each group: a contact may well repeat itself."""
-    everything = np.arange(log.n_rows, dtype=np.int64)
-    group = kinds(_context(log, everything))
+def _first_of_contacts(log: EvaluationLog, group: IntArray) -> IntArray:
+    """One row of each contact in each group, [N]: a contact may well repeat itself."""
+    if int(group.max()) + 1 == group.size:
+        return np.arange(group.size, dtype=np.int64)
     contact = contact_of_row(log)
     pair = group * (int(contact.max()) + 1) + contact
     return np.sort(np.unique(pair, return_index=True)[1]).astype(np.int64)
 
 
-def _context(log: EvaluationLog, rows: IntArray) -> list[NDArray[np.generic]]:
-    """What was known when the actions were drawn, [m] each."""
-    return [*log.features[rows].T, *log.mask[rows].T, log.step[rows]]
-
-
-def _answer(log: EvaluationLog, rows: IntArray) -> list[NDArray[np.generic]]:
-    """What was done and came of it, [m] each."""
-    return [log.action[rows], log.propensity[rows], log.reward[rows]]
+def _context(log: EvaluationLog) -> list[NDArray[np.generic]]:
+    """What was known when the actions were drawn, [N] each."""
+    return [*log.features.T, *log.mask.T, log.step]

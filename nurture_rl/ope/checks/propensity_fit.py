@@ -50,7 +50,7 @@ def fit_propensities(log: EvaluationLog, config: PropensityFit) -> FittedPropens
     every = max(-(-log.n_rows // config.most_rows), 1)
     kept = contact % every == 0 if n_contacts >= config.folds * every else contact >= 0
     rows = np.flatnonzero(kept)
-    x, mask, action = _design(log)[rows], log.mask[rows], log.action[rows]
+    x, mask, action = _design(log, rows), log.mask[rows], log.action[rows]
     # The place among the kept contacts, or every fold but one could be empty.
     fold = np.unique(contact[rows], return_inverse=True)[1] % config.folds
     probabilities = np.zeros(mask.shape)
@@ -90,10 +90,10 @@ def _fit(x: FloatArray, mask: BoolArray, action: IntArray, config: PropensityFit
     return np.asarray(optimum.x, dtype=np.float64).reshape(shape)
 
 
-def _design(log: EvaluationLog) -> FloatArray:
-    """Intercept, standardised features and the bin, [N, 2 + d]."""
+def _design(log: EvaluationLog, rows: IntArray) -> FloatArray:
+    """Intercept, features and bin of some rows, standardised over the log, [m, 2 + d]."""
     features = np.hstack([log.features.astype(np.float64), log.step[:, None].astype(np.float64)])
     spread = features.std(axis=0)
     spread[np.ptp(features, axis=0) == 0.0] = np.inf  # a constant column centres to 0
-    scaled = (features - features.mean(axis=0)) / spread
-    return np.hstack([np.ones((log.n_rows, 1)), scaled])
+    scaled = (features[rows] - features.mean(axis=0)) / spread
+    return np.hstack([np.ones((rows.size, 1)), scaled])

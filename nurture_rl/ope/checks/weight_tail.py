@@ -30,7 +30,7 @@ def hill_index(weights: FloatArray, top: int) -> float:
 
     Source: Hill (1975), A Simple General Approach to Inference about the Tail of a Distribution.
     """
-    ordered = np.sort(weights)[::-1][: top + 1]
+    ordered = _largest(weights, top + 1)[::-1]
     if ordered[-1] <= 0.0:
         return float("inf")
     slope = float(np.log(ordered[:-1] / ordered[-1]).mean())
@@ -41,7 +41,13 @@ def top_mass(weights: FloatArray, share: float) -> float:
     """Share of all weight on the heaviest `share` of episodes, at least one of them."""
     count = max(int(np.ceil(share * weights.size)), 1)
     total = float(weights.sum())
-    return float(np.sort(weights)[-count:].sum()) / total if total > 0.0 else 1.0
+    return float(_largest(weights, count).sum()) / total if total > 0.0 else 1.0
+
+
+def _largest(weights: FloatArray, count: int) -> FloatArray:
+    """The largest weights in ascending order, without sorting the others, [count]."""
+    first = weights.size - count
+    return np.sort(np.partition(weights, first)[first:])
 
 
 def tail_findings(weights: FloatArray, thresholds: CheckThresholds) -> list[Finding]:

@@ -15,6 +15,7 @@ import numpy as np
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.ope.kinds import contexts
 from nurture_rl.ope.log import EvaluationLog, IntArray
+from nurture_rl.ope.numbering import numbered
 from nurture_rl.ope.value_model import ValuePredictions
 
 
@@ -55,13 +56,12 @@ def state_cells(log: EvaluationLog, state: IntArray) -> Cells:
     """
     if state.shape != (log.n_rows,):
         raise ShapeError(f"state must be [{log.n_rows}], one per decision, got {state.shape}")
-    _, label = np.unique(state, return_inverse=True)
-    width = int(label.max()) + 1
-    bins, place = np.unique(log.step, return_inverse=True)
-    names, cell = np.unique(place * width + label, return_inverse=True)
+    label, width = numbered(state)
+    place, n_bins = numbered(log.step)
+    cell, count = numbered(place * width + label)
     order = np.argsort(place, kind="stable").astype(np.int64)
-    starts = np.searchsorted(place[order], np.arange(bins.size + 1)).astype(np.int64)
-    return Cells(cell.astype(np.int64), names.size, order, starts)
+    starts = np.searchsorted(place[order], np.arange(n_bins + 1)).astype(np.int64)
+    return Cells(cell, count, order, starts)
 
 
 def value_cells(
@@ -80,8 +80,8 @@ def value_cells(
     bins = np.append(0, np.flatnonzero(np.diff(log.step[order])) + 1)
     for first, last in zip(bins, np.append(bins[1:], order.size), strict=True):
         rows = last - first
-        own, group = np.unique(context[order[first:last]], return_inverse=True)
-        if own.size * fine.whole_rows > rows:
+        group, n_own = numbered(context[order[first:last]])
+        if n_own * fine.whole_rows > rows:
             group = np.arange(rows) * max(1, min(fine.groups, rows // fine.min_rows)) // rows
         state[order[first:last]] = group
     return state_cells(log, state)

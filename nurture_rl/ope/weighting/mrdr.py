@@ -29,6 +29,7 @@ from nurture_rl.ope.log import (
     discount_from_start,
     positions,
 )
+from nurture_rl.ope.numbering import distinct, numbered
 from nurture_rl.ope.ridge import RidgeSums, best_penalty, penalised_factor, pooled, require_folds
 from nurture_rl.ope.targets import TargetOnLog
 from nurture_rl.ope.value_model import ValuePredictions
@@ -165,7 +166,7 @@ def _spread(episodes: IntArray, most: int) -> IntArray:
 
 
 def _fold_of_episode(log: EvaluationLog, config: MrdrConfig) -> IntArray:
-    names, contact = np.unique(log.cluster, return_inverse=True)
+    names, (contact, _) = distinct(log.cluster), numbered(log.cluster)
     require_folds(config.n_folds, config.penalties, names.size)
     rank = np.argsort(np.argsort(mixed(names.astype(np.uint64))))
     return np.asarray((rank % min(config.n_folds, names.size))[contact], dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -74,6 +75,13 @@ def test_help_starts_without_the_heavy_libraries() -> None:
 def test_the_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("nurture 0.")
+
+
+def test_a_command_looks_for_garbage_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(gc, "set_threshold", looked.append)
+    main(["--version"])
+    assert looked == [10_000]  # new objects between two looks
 
 
 def test_an_own_folder_adds_its_options(tmp_path: Path) -> None:

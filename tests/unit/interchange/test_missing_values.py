@@ -17,6 +17,7 @@ from nurture_rl.interchange.foreign_episodes import (
     read_episodes,
 )
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
+from nurture_rl.interchange.missing import likely_nobody, nameless
 
 COLUMNS = FrameColumns(action="arm", propensity="p", reward="paid", contact="who")
 NOBODY = [None, "", " ", "nan", "NaN", "None", "null", "NA", "<NA>", "N/A", "unknown", "Undefined"]
@@ -176,3 +177,40 @@ def test_a_number_for_who_is_not_known_is_no_person(code: Any, rows: int) -> Non
 )
 def test_who_comes_often_is_a_person(who: list[Any]) -> None:
     assert np.unique(contacts(who).log.cluster).size == len(set(who))
+
+
+def test_ids_of_digits_name_nobody_where_the_log_has_such_a_code() -> None:
+    names = np.array(["-7", "0", "00", "12", "²", "nan"])
+    assert nameless(names).tolist() == [False, False, False, False, False, True]
+    assert nameless(names, (-7.0,)).tolist() == [True, False, False, False, False, True]
+    assert nameless(names, (0.0,)).tolist() == [False, True, True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "found"),
+    [
+        ("-1", 3, (-1.0, 3)),  # the only number below 0
+        ("-1", 2, None),
+        ("0", 30, (0.0, 30)),
+        ("0", 29, None),
+        ("999", 30, (999.0, 30)),
+        ("99", 30, None),  # too short for a code
+        ("-x", 30, None),
+    ],
+)
+def test_a_code_for_contacts_nobody_knows_is_told(
+    name: str, rows: int, found: tuple[float, int] | None
+) -> None:
+    names = np.array([*(f"{k}" for k in range(100, 110)), name])
+    count = np.array([*(2 for _ in range(10)), rows])
+    assert likely_nobody(names, count, ()) == found
+    assert likely_nobody(names[1:], count[1:], ()) is None  # of ten ids any may be common
+    assert found is None or likely_nobody(names, count, found[:1]) is None
+
+
+def test_two_ids_below_0_and_two_crowds_are_no_codes() -> None:
+    names = np.array([*(f"{k}" for k in range(100, 110)), "-1", "-2", "0", "500"])
+    count = np.array([*(2 for _ in range(10)), 9, 9, 50, 50])
+    assert likely_nobody(names, count, ()) is None
+    assert likely_nobody(names[:-1], count[:-1], ()) is None  # 50 rows, and nine of another
+    assert likely_nobody(names[:-1], np.append(count[:-2], 90), ()) == (0.0, 90)

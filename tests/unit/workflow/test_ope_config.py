@@ -47,6 +47,7 @@ def test_the_ends_of_what_can_be_worked_with_are_accepted() -> None:
         ("ask.level=1.0", "a confidence level above 0 and below 1, such as 0.95, got 1.0"),
         ("ask.margin=-0.1", "a gain of 0 or more, in the log's unit, got -0.1"),
         ("ask.estimators=[]", r"names, or \[all\], got \[\]"),
+        ("ask.estimators=[ips]", "dr and others of ips, .*, or all; got ips"),
         ("stream.rows=0", "1 or more, got 0"),
         ("stream.engine=fast", "one of auto, memory, streaming, got 'fast'"),
     ],

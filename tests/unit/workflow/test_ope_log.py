@@ -14,6 +14,7 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.admission import Admission, admit
 from nurture_rl.interchange.frames import FrameColumns, FrameMeaning, read_frame
 from nurture_rl.ope.targets import TabulatedPolicy
+from nurture_rl.workflow.ope_config import AskConfig, OpeConfig, OpeDataConfig
 from nurture_rl.workflow.ope_log import few_levels, of_admission
 from nurture_rl.workflow.ope_targets import columns_of, target_policies, where_undefined
 
@@ -195,8 +196,8 @@ def test_features_of_many_values_do_not() -> None:
     assert list(few_levels(admission.log, ("nine", "eight"))) == ["eight"]
 
 
-def about(**levels: Any) -> dict[str, Any]:
-    return {"reference": "logged", "rules": "mailer", "levels": levels}
+def about(**levels: Any) -> OpeConfig:
+    return OpeConfig(data=OpeDataConfig(levels=levels), ask=AskConfig(rules="mailer"))
 
 
 def test_named_segments_stand_in_for_what_the_features_say() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,32 @@ def test_ppo_is_trained_with_its_pessimism_and_not_resumed_from_another(
     folders = {made(pessimism) for pessimism in (0.0, 0.7)}
     assert [given[2] for given in worlds] == [0.0, 0.7]
     assert len(folders) == 2
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Settings of a learner that knows a discount."""
+
+    discount: float | None = 0.9
+
+
+def test_what_comes_later_counts_for_nothing_where_decisions_are_judged_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[float | None] = []
+    monkeypatch.setattr(learned_in_world, "learned_simulation", lambda *given: None)
+    monkeypatch.setattr(learned_in_world, "save_scored", lambda *given: None)
+    module = ScoredModule((np.zeros(1), np.ones(1)), [], np.zeros((1, 2, 2)), Greedy())
+
+    def learn(simulation: Any, config: Patient, *rest: Any) -> ScoredPolicy:
+        seen.append(config.discount)
+        return ScoredPolicy("hash", ("x",), module, {})
+
+    monkeypatch.setitem(LEARNERS, "patient", Learner(Patient, Source.WORLD, learn))
+    workshop = Workshop(tmp_path, lambda line: None)
+    spec = {"kind": "model", "name": "core"}
+    policy = PolicyConfig(name="patient", learner="patient", spec=spec)
+    for estimand in ("per_episode", "per_decision"):
+        given = (Path("ingested"), Path("world"), 0.5, 0, workshop.say)
+        learned_policy(workshop, Training(policy, shop(estimand), *given), Patient())
+    assert seen == [0.9, 0.0]
