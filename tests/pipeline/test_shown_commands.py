@@ -99,15 +99,15 @@ def words_of(line: str) -> list[str]:
         words += [word for word in SMALL if word not in words]
         anew = any(word.startswith(("data=", "release.", "+policy=logging")) for word in words)
         words += FEWER if name in ("pipeline", "evaluate", "export") and anew else []
-        words += least_training(words)
+        words += least_training(words) if name == "train" else []
     return [name, *words]
 
 
 def least_training(words: list[str]) -> list[str]:
-    """The least training of the learners that a line names alone, by settings that all know."""
+    """The least training of the policies that a line names, by settings that all of them know."""
     named = [word.removeprefix("policy=") for word in words if word.startswith("policy=")]
-    learners = [one for names in named for one in names.split(",")]
-    known = [{field.name for field in fields(LEARNERS[one].settings)} for one in learners]
+    learners = [LEARNERS.get(one) for names in named for one in names.split(",")]
+    known = [{field.name for field in fields(one.settings)} if one else set() for one in learners]
     least = LEAST.items() if known else ()
     return [f"policy.fit.{key}={n}" for key, n in least if all(key in one for one in known)]
 
