@@ -251,24 +251,32 @@ def markdown(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def options(description: str | None, threads: int) -> argparse.ArgumentParser:
+    """What every comparison with other libraries is asked; `threads` where nothing is said."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--device", default="cpu", help="of our fitted-Q evaluation")
+    parser.add_argument("--threads", type=int, default=threads)
     parser.add_argument("--no-peers", dest="peers", action="store_false")
     parser.add_argument("--out", type=Path, help="JSON file")
-    return parser.parse_args(given)
+    return parser
 
 
-def main() -> None:
-    given = arguments()
-    found = run(given, lambda text: print(text, file=sys.stderr))
+def tell(
+    work: Callable[[argparse.Namespace, Say], dict[str, Any]], given: argparse.Namespace
+) -> None:
+    """Run, print the table, and write what was found where asked to."""
+    found = work(given, lambda text: print(text, file=sys.stderr))
     print(markdown(found))
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = options(__doc__, os.cpu_count() or 1)
+    parser.add_argument("--device", default="cpu", help="of our fitted-Q evaluation")
+    return parser.parse_args(given)
+
+
 if __name__ == "__main__":
-    main()
+    tell(run, arguments())

@@ -6,7 +6,6 @@ python benchmarks/maskable_ppo.py --out benchmarks/results/maskable_ppo.json
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -20,7 +19,7 @@ if str(ROOT) not in sys.path:  # run as a file, Python only sees this folder
 
 import torch
 
-from benchmarks.fqe import markdown, timed
+from benchmarks.fqe import options, tell, timed
 from benchmarks.timing import watched
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
@@ -110,26 +109,13 @@ def run(given: argparse.Namespace, say: Say) -> dict[str, Any]:
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__, threads=1)
     parser.add_argument("--journey", default="inbound_lead", help="a shipped journey")
     parser.add_argument("--env", default="nurture_envs/InboundLead-v0", help="the same, registered")
     parser.add_argument("--contacts", type=int, default=256, help="played side by side")
     parser.add_argument("--iterations", type=int, default=2, help="rounds of a run")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--no-peers", dest="peers", action="store_false")
-    parser.add_argument("--out", type=Path, help="JSON file")
     return parser.parse_args(given)
 
 
-def main() -> None:
-    given = arguments()
-    found = run(given, lambda text: print(text, file=sys.stderr))
-    print(markdown(found))
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    tell(run, arguments())

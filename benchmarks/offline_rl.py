@@ -6,7 +6,6 @@ python benchmarks/offline_rl.py --out benchmarks/results/offline_rl.json
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -23,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.fqe import D3RLPY, markdown, time_evaluation, timed
+from benchmarks.fqe import D3RLPY, options, tell, time_evaluation, timed
 from benchmarks.peer_runs import Peer, Skipped, peer_json
 from benchmarks.timing import watched
 from nurture_rl.rl.cql import ConservativeQ
@@ -151,25 +150,12 @@ def about_run(given: argparse.Namespace) -> dict[str, str]:
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser = options(__doc__, os.cpu_count() or 1)
     parser.add_argument("--device", default="cpu", help="of ours and the bare loop")
-    parser.add_argument("--no-peers", dest="peers", action="store_false")
     kept = ROOT / "benchmarks" / ".venvs"
     parser.add_argument("--environments", type=Path, default=kept, help="of the other libraries")
-    parser.add_argument("--out", type=Path, help="JSON file")
     return parser.parse_args(given)
 
 
-def main() -> None:
-    given = arguments()
-    found = run(given, lambda text: print(text, file=sys.stderr))
-    print(markdown(found))
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    tell(run, arguments())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from hydra.core.config_store import ConfigStore
 
 from nurture_rl.workflow.interchange_config import InterchangeConfig
@@ -10,6 +12,7 @@ from nurture_rl.workflow.ope_config import OpeConfig
 from nurture_rl.workflow.run_config import RunConfig, learned_policy_settings
 
 
+@cache  # Hydra keeps what it was told, and telling it takes a tenth of a second
 def register_schemas() -> None:
     """Make every schema known to Hydra; roots under `configs/` begin with one of them."""
     store = ConfigStore.instance()

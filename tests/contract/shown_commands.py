@@ -12,6 +12,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES += sorted((ROOT / "experiments").glob("*/README.md"))
 _SHOWN = re.compile(r"^```[^\n]*\n(.*?)^```|`(nurture [^`]+)`", re.MULTILINE | re.DOTALL)
 
+TWO_LEARNERS = "+policy@policies.cql=cql"  # in the line of each real log that has them
+
 
 def commands(text: str) -> Iterator[str]:
     """Command lines of `nurture` in a page's blocks and between its backticks, in order."""

@@ -6,7 +6,8 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,18 +35,21 @@ def under(module: str, roots: Iterable[str]) -> bool:
     return any(module == root or module.startswith(root + ".") for root in roots)
 
 
-def imports(path: Path, name: str = "") -> Iterator[str]:
+@cache  # several tests walk the same files
+def imports(path: Path, name: str = "") -> tuple[str, ...]:
     """Dotted names that file `path`, imported as `name`, imports, also inside functions."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             package = name if path.name == "__init__.py" else name.rpartition(".")[0]
             steps = package.split(".")
             near = steps[: len(steps) - node.level + 1] if node.level else []
             source = ".".join([*near, node.module] if node.module else near)
-            # `from a import b` may name a module b: both readings are yielded.
-            yield from (f"{source}.{alias.name}" for alias in node.names)
+            # `from a import b` may name a module b: both readings are told.
+            found += (f"{source}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def run_isolated(code: str, cwd: Path) -> str:

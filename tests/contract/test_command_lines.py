@@ -25,8 +25,8 @@ def hydra() -> Iterator[None]:
     GlobalHydra.instance().clear()
 
 
-@pytest.mark.parametrize(("page", "line"), LINES)
-def test_a_shown_command_names_what_there_is(page: str, line: str) -> None:
+@pytest.mark.parametrize(("line", "page"), {line: page for page, line in reversed(LINES)}.items())
+def test_a_shown_command_names_what_there_is(line: str, page: str) -> None:
     _, name, *words = shlex.split(line.split(" || ")[0])
     if name.startswith("-") or name in ("VERB", "completion"):
         return

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-
-def run_app(*overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nurture_rl.cli", "interchange", *overrides]
-    return subprocess.run(command, capture_output=True, text=True, timeout=250)
+from tests.pipeline.in_process import nurture
 
 
 def test_an_unknown_format_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    done = run_app("format=csv", f"runs={tmp_path}")
-    assert done.returncode == 2
+    done = nurture("interchange", "format=csv", f"runs={tmp_path}")
+    assert done.code == 2
     assert "format: expected one of minari, d3rlpy, got 'csv'" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -24,8 +19,8 @@ def test_an_unknown_format_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 def test_a_program_is_played_without_any_log(tmp_path: Path) -> None:
     pytest.importorskip("h5py", reason='h5py is not installed; pip install "nurture-rl[interop]"')
     played = ["episodes=reference", "policy=drip", "played=12", "format=d3rlpy"]
-    done = run_app(*played, f"runs={tmp_path}", f"out={tmp_path / 'out'}")
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = nurture("interchange", *played, f"runs={tmp_path}", f"out={tmp_path / 'out'}")
+    assert done.code == 0, done.stderr[-2000:]
     assert "12 episodes of" in done.stdout
     assert (tmp_path / "out" / "inbound_lead.h5").is_file()
     assert not (tmp_path / "stages").exists()

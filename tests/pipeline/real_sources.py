@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 from hydra import compose, initialize_config_dir
 
 from nurture_rl.workflow.config import settings
@@ -48,6 +52,20 @@ class Finished:
             "interval"
         ]
         return float(found["lower"]), float(found["upper"])
+
+
+def first_people(source: Path, folder: Path, n: int) -> None:
+    """The first n people of the programme of offers, with all that they were offered and did."""
+    with gzip.open(source / "profile.json.gz", "rt", encoding="utf-8") as lines:
+        some = [line for _, line in zip(range(n), lines, strict=False)]
+    with gzip.open(folder / "profile.json.gz", "wt", encoding="utf-8") as out:
+        out.writelines(some)
+    ids = pa.array([json.loads(line)["id"] for line in some])
+    for name in ("train_v3_starbucks.csv.gz", "test_v3_starbucks.csv.gz"):
+        table = pa_csv.read_csv(source / name)
+        with pa.output_stream(str(folder / name)) as stream:
+            pa_csv.write_csv(table.filter(pc.is_in(table["customer_id"], ids)), stream)
+    (folder / "portfolio.json").write_bytes((source / "portfolio.json").read_bytes())
 
 
 def finish(source: str, folder: Path, runs: Path, contacts: int) -> Finished:

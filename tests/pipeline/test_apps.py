@@ -11,28 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-TINY = [
-    "experiment=small",
-    "data.contacts=200",
-    "ppo.iterations=1",
-    "ppo.n_contacts=64",
-    "tuned.plays=2",
-    "tuned.contacts=64",
-    "simulation.contacts=64",
-    "simulation.truth_contacts=64",
-]
+from tests.pipeline.in_process import TINY, nurture
 
-
-def run_app(name: str, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nurture_rl.cli", name, *overrides]
-    return subprocess.run(command, capture_output=True, text=True, timeout=250)
+LOG = [*TINY, "data.contacts=200"]
+SMALL = [*LOG, "~policies.no_contact", "~policies.random"]  # each is judged for two seconds
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    done = run_app("pipeline", *TINY, f"runs={folder}")
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = nurture("pipeline", *SMALL, f"runs={folder}")
+    assert done.code == 0, done.stderr[-3000:]
     return folder
 
 
@@ -62,8 +51,8 @@ def test_the_gate_refuses_what_the_world_of_a_tiny_log_speaks_for_and_says_why(
 
 
 def test_the_gap_verb_tells_the_verdict_and_where_its_report_lies(runs: Path) -> None:
-    done = run_app("gap", *TINY, f"runs={runs}")
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = nurture("gap", *LOG, f"runs={runs}")
+    assert done.code == 0, done.stderr[-3000:]
     assert "gap: unchanged, using" in done.stdout
     assert "the world's verdict: do_not_trust" in done.stdout
     assert "against it (1): too_few_data" in done.stdout
@@ -72,38 +61,45 @@ def test_the_gap_verb_tells_the_verdict_and_where_its_report_lies(runs: Path) ->
 
 
 def test_a_second_run_does_no_stage_again(runs: Path) -> None:
-    done = run_app("pipeline", *TINY, f"runs={runs}")
+    done = nurture("pipeline", *SMALL, f"runs={runs}")
     assert "working" not in done.stdout
     assert done.stdout.count("unchanged, using") >= 10
 
 
 def test_one_changed_setting_redoes_only_what_depends_on_it(runs: Path) -> None:
-    done = run_app("evaluate", *TINY, f"runs={runs}", "simulation.contacts=65")
+    done = nurture("evaluate", *SMALL, f"runs={runs}", "simulation.contacts=65")
     redone = [line for line in done.stdout.splitlines() if line.endswith(": working")]
     assert redone == ["evaluation: working"]
 
 
 def test_a_sweep_trains_every_policy_at_every_seed(runs: Path) -> None:
-    small = ["experiment=small", "data.contacts=200", f"runs={runs}"]
     sweep = ["policy=linear_thompson,drip", "seed=0,1"]
-    done = run_app("train", "--multirun", *small, *sweep)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = nurture("train", "--multirun", *LOG, f"runs={runs}", *sweep)
+    assert done.code == 0, done.stderr[-3000:]
     assert len(list((runs / "stages").glob("policy-linear_thompson-*"))) >= 2
     assert len(list((runs / "stages").glob("raw-*"))) == 2  # one log a seed, shared by policies
 
 
-def test_a_refusal_is_one_line_and_exit_code_1(runs: Path, tmp_path: Path) -> None:
-    done = run_app("ingest", "data=folder", f"data.path={tmp_path / 'nowhere'}", f"runs={runs}")
-    assert done.returncode == 2
+def test_a_refusal_is_one_line_and_exit_code_2(runs: Path, tmp_path: Path) -> None:
+    done = nurture("ingest", "data=folder", f"data.path={tmp_path / 'nowhere'}", f"runs={runs}")
+    assert done.code == 2
     assert "expected the folder of 'folder'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_process_ends_with_the_code_of_the_refusal() -> None:
+    command = [sys.executable, "-m", "nurture_rl.cli", "ingets"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "no verb 'ingets'; did you mean 'ingest'" in line
 
 
 def test_an_empty_log_is_refused_with_what_was_found(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text('{"event_id": "e1"\n', "utf-8")
     (tmp_path / "contacts.jsonl").write_text("", "utf-8")
-    done = run_app("ingest", "data=folder", f"data.path={tmp_path}", f"runs={runs}")
-    assert done.returncode == 2
+    done = nurture("ingest", "data=folder", f"data.path={tmp_path}", f"runs={runs}")
+    assert done.code == 2
     assert "expected at least one usable event and one usable contact" in done.stderr
     assert "Traceback" not in done.stderr
     (quarantine,) = (runs / "refused").glob("*.quarantine.parquet")
@@ -138,20 +134,22 @@ def test_a_log_that_cannot_be_judged_is_refused_before_anything_is_trained(
     runs: Path, tmp_path: Path, columns: dict[str, object], said: str
 ) -> None:
     log = raw_copy(runs, tmp_path / "log", **columns)
-    done = run_app("pipeline", *TINY, "data=folder", f"data.path={log}", f"runs={runs}")
-    assert done.returncode == 2
+    done = nurture("pipeline", *SMALL, "data=folder", f"data.path={log}", f"runs={runs}")
+    assert done.code == 2
     assert said in done.stderr
     assert "world: working" not in done.stdout
     assert "Traceback" not in done.stderr
 
 
 def test_an_exported_program_says_that_the_gate_was_not_asked(runs: Path) -> None:
-    done = run_app("export", *TINY, f"runs={runs}", "release.policy=drip")
-    assert done.returncode == 0, done.stderr[-3000:]
+    few = ["~policies.tuned_rules", "~policies.ppo"]
+    done = nurture("export", *SMALL, *few, f"runs={runs}", "release.policy=drip")
+    assert done.code == 0, done.stderr[-3000:]
     assert "gate: not asked" in done.stdout
 
 
 def test_a_learned_policy_cannot_be_exported_around_the_gate(runs: Path) -> None:
-    done = run_app("export", *TINY, f"runs={runs}", "release.policy=ppo")
-    assert done.returncode == 2
+    few = ["~policies.tuned_rules"]
+    done = nurture("export", *SMALL, *few, f"runs={runs}", "release.policy=ppo")
+    assert done.code == 2
     assert "learned policies are released by the gate alone" in done.stderr

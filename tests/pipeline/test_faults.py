@@ -7,8 +7,6 @@ of an arm.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from nurture_rl.errors import ConfigError, LogError, ProbabilityError
 from nurture_rl.workflow.ope_verb import run_ope
 from nurture_rl.workflow.settings_schema import register_schemas
+from tests.pipeline.in_process import nurture
 from tests.shared_faults import faulty_log
 
 ROOT = Path(__file__).parents[2]
@@ -253,26 +252,10 @@ def test_contacts_without_a_number_are_not_one_person(runs: Path) -> None:
 def test_a_sweep_judges_every_job_and_a_refused_one_neither_ends_it_nor_hides(
     tmp_path: Path,
 ) -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "nurture_rl.cli",
-            "ope",
-            "--multirun",
-            f"data.path={faulty_log('base.csv')}",
-            f"runs={tmp_path}",
-            *PAID,
-            THREE,
-            OFFER,
-            "ask.estimators=[dr]",
-            "seed=-1,0,1",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=250,
-    )
-    assert done.returncode == 2, done.stderr[-2000:]
+    log = f"data.path={faulty_log('base.csv')}"
+    asked_for = [log, f"runs={tmp_path}", *PAID, THREE, OFFER, "ask.estimators=[dr]"]
+    done = nurture("ope", "--multirun", *asked_for, "seed=-1,0,1")
+    assert done.code == 2, done.stderr[-2000:]
     assert len(list(tmp_path.glob("ope/*/ope.html"))) == 2
     refused = [line for line in done.stderr.splitlines() if line.startswith("ope: seed")]
     assert refused == ["ope: seed: expected a whole number from 0 to 2^63 - 1, got -1"]

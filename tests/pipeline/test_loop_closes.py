@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,16 @@ import pytest
 
 from nurture_envs.journey_file import load_journey
 from nurture_rl.workflow.collect import reference_simulation
+from tests.pipeline.in_process import TINY, nurture
 from tests.pipeline.running_server import running
 from tests.pipeline.world_player import WorldPlayer
 
+SERVED = 80  # contacts of a turn
 
-def run_app(name: str, *overrides: str) -> None:
-    command = [sys.executable, "-m", "nurture_rl.cli", name, *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+def typed(name: str, *words: str) -> None:
+    done = nurture(name, *words)
+    assert done.code == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 
 def newest(runs: Path, stage: str) -> Path:
@@ -42,18 +42,19 @@ def serve_and_play(bundle: Path, store: Path, contacts: int, seed: int) -> World
 
 @pytest.mark.timeout(600)
 def test_served_decisions_and_their_outcomes_train_the_next_policy(tmp_path: Path) -> None:
-    small = ["experiment=small", f"runs={tmp_path / 'runs'}"]
-    run_app("export", *small, "data.contacts=300", "+policy=logging", "release.policy=logging")
+    small = [*TINY, f"runs={tmp_path / 'runs'}", "~policies.no_contact", "~policies.random"]
+    few = ["data.contacts=100", "~policies.tuned_rules", "~policies.ppo"]
+    typed("export", *small, *few, "+policy=logging", "release.policy=logging")
     runs = tmp_path / "runs"
     for turn, served in enumerate(("logging", "linear_thompson")):
         bundle = newest(runs, "release") / "bundle"
         if served == "linear_thompson":
             bundle = learned_bundle(tmp_path, runs)
         store, log = tmp_path / f"store-{turn}.db", tmp_path / f"log-{turn}"
-        player = serve_and_play(bundle, store, 150, seed=50 + turn)
+        player = serve_and_play(bundle, store, SERVED, seed=50 + turn)
         assert player.masks_agree == player.decisions  # one implementation of the guardrails
-        run_app("export_log", f"store={store}", f"out={log}")
-        run_app("pipeline", *small, "data=folder", f"data.path={log}", f"seed={turn}")
+        typed("export_log", f"store={store}", f"out={log}")
+        typed("pipeline", *small, "data=folder", f"data.path={log}", f"seed={turn}")
         about = read(newest(runs, "ingest") / "decisions.json")
         assert about["decisions"] == player.decisions
         assert about["logged_features_equal"] == 1.0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.errors import ConfigError, LogError, OverlapError
 from nurture_rl.workflow.ope_verb import Finished, run_ope
 from nurture_rl.workflow.settings_schema import register_schemas
+from tests.pipeline.in_process import nurture
 
 ROOT = Path(__file__).parents[2]
 register_schemas()
@@ -99,14 +98,13 @@ def test_each_verdict_has_its_exit_code(
 
 
 def test_a_script_sees_the_verdict_first_and_the_code(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "nurture_rl.cli", "ope"]
     good = asked(tmp_path, rows(), "ask.candidate=bold", "ask.estimators=[dr]")
-    done = subprocess.run([*command, *good], capture_output=True, text=True, timeout=250)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = nurture("ope", *good)
+    assert done.code == 0, done.stderr[-2000:]
     assert "BETTER: “bold” earns more than what was logged" in done.stdout
     bad = [*good, "data.columns.reward=piad"]
-    done = subprocess.run([*command, *bad], capture_output=True, text=True, timeout=250)
-    assert done.returncode == 2
+    done = nurture("ope", *bad)
+    assert done.code == 2
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("ope: log.parquet has no column 'piad' (columns.reward); did you mean")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import shlex
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pytest
 
 from nurture_rl.cli.main import main
-from tests.contract.shown_commands import commands
+from tests.contract.shown_commands import TWO_LEARNERS, commands
+from tests.pipeline.real_sources import first_people
 from tests.shared_data import shared_data
 
 ROOT = Path(__file__).parents[2]
@@ -45,17 +44,8 @@ def everybody(source: Path, folder: Path) -> None:
 
 
 def some_people(source: Path, folder: Path) -> None:
-    """The first 1,000 of the 17,000 people of the programme, with their offers."""
-    with gzip.open(source / "profile.json.gz", "rt", encoding="utf-8") as lines:
-        some = [line for _, line in zip(range(1000), lines, strict=False)]
-    with gzip.open(folder / "profile.json.gz", "wt", encoding="utf-8") as out:
-        out.writelines(some)
-    ids = pa.array([json.loads(line)["id"] for line in some])
-    for name in ("train_v3_starbucks.csv.gz", "test_v3_starbucks.csv.gz"):
-        table = pa_csv.read_csv(source / name)
-        with pa.output_stream(str(folder / name)) as stream:
-            pa_csv.write_csv(table.filter(pc.is_in(table["customer_id"], ids)), stream)
-    (folder / "portfolio.json").write_bytes((source / "portfolio.json").read_bytes())
+    """The first 1,000 of the 17,000 people of the programme."""
+    first_people(source, folder, 1000)
 
 
 SLICES: dict[str, Callable[[Path, Path], None]] = {
@@ -77,7 +67,7 @@ class Told:
 def shown(source: str) -> list[str]:
     """The words behind `nurture` of the command that an experiment's page shows."""
     page = (ROOT / "experiments" / source / "README.md").read_text("utf-8")
-    (line,) = [one for one in commands(page) if "+policy@policies.cql=cql" in one]
+    (line,) = [one for one in commands(page) if TWO_LEARNERS in one]
     return shlex.split(line)[1:]
 
 

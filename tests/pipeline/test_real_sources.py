@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pytest
 from numpy.typing import NDArray
@@ -19,7 +16,7 @@ from nurture_rl.ope.estimators import ips
 from nurture_rl.ope.targets import target_on_log
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.held_out import held_out_log
-from tests.pipeline.real_sources import Finished, finish
+from tests.pipeline.real_sources import Finished, finish, first_people
 from tests.shared_data import shared_data
 
 PEOPLE = 2500  # of the 17,000 in the programme
@@ -39,16 +36,7 @@ def heartsteps(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.fixture(scope="module")
 def offers(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     source, folder = shared_data("starbucks_offers"), tmp_path_factory.mktemp("some")
-    with gzip.open(source / "profile.json.gz", "rt", encoding="utf-8") as lines:
-        some = [line for _, line in zip(range(PEOPLE), lines, strict=False)]
-    with gzip.open(folder / "profile.json.gz", "wt", encoding="utf-8") as out:
-        out.writelines(some)
-    ids = pa.array([json.loads(line)["id"] for line in some])
-    for name in ("train_v3_starbucks.csv.gz", "test_v3_starbucks.csv.gz"):
-        table = pa_csv.read_csv(source / name)
-        with pa.output_stream(str(folder / name)) as stream:
-            pa_csv.write_csv(table.filter(pc.is_in(table["customer_id"], ids)), stream)
-    (folder / "portfolio.json").write_bytes((source / "portfolio.json").read_bytes())
+    first_people(source, folder, PEOPLE)
     return finish("starbucks_offers", folder, tmp_path_factory.mktemp("o"), 300)
 
 

@@ -2,7 +2,8 @@
 
 A page takes for granted what its reader has: a log of decisions, a sender that asks the server, a
 bundle. `run` puts these in, and makes small what would run for minutes; it changes nothing else.
-The page on a journey of one's own is followed by `tests/pipeline/test_own_journey.py`.
+The page on a journey of one's own is followed by `tests/pipeline/test_own_journey.py`, two learners
+on real logs by `tests/pipeline/test_real_learners.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -26,29 +28,20 @@ from nurture_envs.journey_file import load_journey
 from nurture_rl.cli.main import main
 from nurture_rl.cli.verbs import DONE, VERBS
 from nurture_rl.workflow.collect import reference_simulation
-from tests.contract.shown_commands import LINES
+from nurture_rl.workflow.learners import LEARNERS
+from tests.contract.shown_commands import LINES, TWO_LEARNERS
+from tests.pipeline.in_process import TINY
 from tests.pipeline.running_server import RunningServer
 from tests.pipeline.world_player import WorldPlayer
 from tests.shared_data import ROOT as DATA
 
 # Added to every line on a journey's log: a hundred contacts, the least training, playing and folds.
-SMALL = [
-    "experiment=small",
-    "data.contacts=100",
-    "world.training.epochs=1",
-    "gap.fewest_episodes=500",
-    "ppo.iterations=1",
-    "ppo.n_contacts=64",
-    "tuned.plays=2",
-    "tuned.contacts=64",
-    "simulation.contacts=64",
-    "simulation.truth_contacts=64",
-    "evaluation.value_model.n_folds=3",
-    "evaluation.value_model.penalties=[0.1]",
-]
+SMALL = [*TINY, "data.contacts=100", "gap.fewest_episodes=500"]
 # Added where policies are judged anew, since each of them takes two seconds. `nurture pipeline` and
 # the pages of the policies share one judgement of all of them.
 FEWER = ["~policies.no_contact", "~policies.random", "~policies.tuned_rules", "~policies.ppo"]
+# The least training, of learners that know the setting and have it nowhere in `SMALL`.
+LEAST = {"steps": 50, "iterations": 1, "n_contacts": 64, "epochs": 1}
 CODES = {"ope": {0, 3, 4, 5}, "export": {0, 3}}  # a verdict, a gate that refuses; else done
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
@@ -71,23 +64,30 @@ FILLED = {
     "data=...": ["data=reference"],
 }  # what a page leaves to the reader
 # Pages whose lines share a log and a bundle, but for lines that name another log.
-FRONT = ("README.md", "--help", "docs/architecture.md", "docs/policies/", "docs/reality-gap.md")
+FRONT = ("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md")
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
+ONE_LOG, POLICIES, SWEEPS, OTHER_LOGS = "one log", "policies", "sweeps", "other logs"
 OWN_TEST = "docs/journey-file.md"
 DATA_SETS = {name: name for name in ("hillstrom", "starbucks_offers")} | {
     "heartsteps": "heartsteps_v1"
 }
 
 
-def shown(front: bool) -> list[tuple[str, str]]:
-    """Pages and their lines, each line on the first page that shows it."""
+def shown(group: str) -> list[tuple[str, str]]:
+    """Pages and lines of one group, each line on the first page that shows it."""
     first = {line: page for page, line in reversed(LINES) if page != OWN_TEST}
+    first = {line: page for line, page in first.items() if TWO_LEARNERS not in line}
     first = {line: first[line] for _, line in LINES if line in first}
-    return [
-        (page, line)
-        for line, page in first.items()
-        if (page.startswith(FRONT) and not OTHER_LOG.search(line)) == front
-    ]
+    return [(page, line) for line, page in first.items() if group_of(page, line) == group]
+
+
+def group_of(page: str, line: str) -> str:
+    """The lines that are run together, in one folder; no group needs what another one made."""
+    if page == "docs/sweeps.md":
+        return SWEEPS
+    if page.startswith("docs/policies/"):
+        return POLICIES
+    return ONE_LOG if page.startswith(FRONT) and not OTHER_LOG.search(line) else OTHER_LOGS
 
 
 def words_of(line: str) -> list[str]:
@@ -98,11 +98,18 @@ def words_of(line: str) -> list[str]:
     if name in VERBS and VERBS[name].composed and "data=frame" not in words:
         words += [word for word in SMALL if word not in words]
         anew = any(word.startswith(("data=", "release.", "+policy=logging")) for word in words)
-        gone = [word.split("=")[0].replace("policy@", "") for word in words if word[0] == "~"]
-        fewer = [word for word in FEWER if word not in gone]
-        words += fewer if name in ("pipeline", "evaluate", "export") and anew else []
-        words += ["policies.cql.fit.steps=50"] if "+policy@policies.cql=cql" in words else []
+        words += FEWER if name in ("pipeline", "evaluate", "export") and anew else []
+        words += least_training(words) if name == "train" else []
     return [name, *words]
+
+
+def least_training(words: list[str]) -> list[str]:
+    """The least training of the policies that a line names, by settings that all of them know."""
+    named = [word.removeprefix("policy=") for word in words if word.startswith("policy=")]
+    learners = [LEARNERS.get(one) for names in named for one in names.split(",")]
+    known = [{field.name for field in fields(one.settings)} if one else set() for one in learners]
+    least = LEAST.items() if known else ()
+    return [f"policy.fit.{key}={n}" for key, n in least if all(key in one for one in known)]
 
 
 def run(page: str, words: list[str]) -> int | None:
@@ -163,18 +170,18 @@ def release(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("front", [True, False], ids=["one log", "other logs"])
+@pytest.mark.parametrize("group", [ONE_LOG, POLICIES, SWEEPS, OTHER_LOGS])
 def test_every_shown_command_ends_as_its_help_says(
-    front: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NURTURE_DATA", str(DATA))
     monkeypatch.setattr(sys, "argv", list(sys.argv))
-    if front:
+    if group == ONE_LOG:
         release(tmp_path)
     ended: dict[tuple[str, ...], int | None] = {}
     wrong = []
-    for page, line in shown(front):
+    for page, line in shown(group):
         words = words_of(line)
         if tuple(sorted(words)) in ended:
             continue

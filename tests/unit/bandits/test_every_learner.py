@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from nurture_envs.simulation import Simulation
 from nurture_rl.cli.configs import CONFIGS
 from nurture_rl.errors import FitError
 from nurture_rl.learned.scored import ScoredPolicy
@@ -20,13 +19,13 @@ from nurture_rl.policies.policy import check_probabilities
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.workflow.learners import LEARNERS, Source
 from tests.unit.bandits.planted_log import FOUR, WAIT, contexts, planted, silent
-from tests.unit.rl.two_step_shop import TwoStepWorld, two_step_shop
+from tests.unit.rl.two_step_shop import shop_simulation
 
-# Enough to run, not to learn well.
+# Enough to run, not to learn well: small layers, and goals that are worked out four times.
 QUICK: dict[str, dict[str, Any]] = {
-    name: {"steps": 200}
+    name: {"steps": 40, "refresh": 10, "batch": 64, "hidden": (8,)}
     for name, one in LEARNERS.items()
-    if "steps" in {field.name for field in fields(one.settings)}
+    if {"steps", "refresh"} <= {field.name for field in fields(one.settings)}
 } | {
     "logistic_thompson": {"threshold": 10.0},  # about half of the planted returns
     "neural_linear_thompson": {"hidden": (8, 4), "epochs": 3},
@@ -34,7 +33,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "ppo": {"iterations": 1, "n_contacts": 64, "hidden": (8,)},
 }
 SCORED = [name for name in LEARNERS if name != "tuned_rules"]  # which leaves a description
-SHOP = Simulation(TwoStepWorld(two_step_shop()))
+SHOP = shop_simulation()
 ANY_SIGN = {"threshold"}  # settings that may be any number
 FROM_LOG = [name for name, one in LEARNERS.items() if one.source is Source.LOG]
 BANDITS = [

@@ -7,14 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nurture_envs.simulation import Simulation
 from nurture_rl.policies.composition import Region, TrustRegion
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, Spec
 from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.held_actor import anchored, held
 from nurture_rl.rl.ppo import PPOConfig, _improve, prepare, train_ppo
 from nurture_rl.rl.training_rollout import begin, collect
-from tests.unit.rl.two_step_shop import SEND, TwoStepWorld, silent, two_step_shop
+from tests.unit.rl.two_step_shop import SEND, shop_simulation, silent
 
 
 class Weighted:
@@ -81,7 +80,7 @@ def sharp_actor() -> Actor:
 
 
 def test_a_rollout_is_drawn_from_the_policy_as_released_and_learned_from_as_such() -> None:
-    simulation = Simulation(TwoStepWorld(two_step_shop(2)))
+    simulation = shop_simulation()
     actor = sharp_actor()
     critic = Critic(2, (8,), torch.Generator().manual_seed(1))
     cursor = begin(simulation, 64, 5)
@@ -100,7 +99,7 @@ def test_a_rollout_is_drawn_from_the_policy_as_released_and_learned_from_as_such
 
 @pytest.mark.slow
 def test_what_is_learned_inside_the_region_spends_its_allowance_on_the_best() -> None:
-    simulation = Simulation(TwoStepWorld(two_step_shop(2)))
+    simulation = shop_simulation()
     config = PPOConfig(iterations=30, n_contacts=512, hidden=(16,), learning_rate=1e-2)
     policy = train_ppo(simulation, config, 0, silent, NEAR_EVEN)
     first = NEAR_EVEN.around(policy).action_probabilities(

@@ -11,21 +11,12 @@ import pytest
 import torch
 
 from nurture_envs.rollout import returns
-from nurture_envs.simulation import Simulation
 from nurture_rl.errors import FitError
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import TrainingLog
 from nurture_rl.policies.policy import check_probabilities
 from nurture_rl.workflow.learners import LEARNERS
-from tests.unit.rl.two_step_shop import (
-    BEST,
-    EXIT,
-    SEND,
-    WAIT,
-    TwoStepWorld,
-    silent,
-    two_step_shop,
-)
+from tests.unit.rl.two_step_shop import BEST, EXIT, SEND, WAIT, shop_simulation, silent
 from tests.unit.rl.world_logs import (
     LEGAL,
     process_log,
@@ -111,7 +102,7 @@ def test_the_log_itself_is_cloned_whatever_it_earned() -> None:
 
 @pytest.mark.parametrize("name", ["dqn", "bcq"])
 def test_what_the_policy_earns_in_the_world_is_the_known_best(name: str) -> None:
-    shop = Simulation(TwoStepWorld(two_step_shop()))
+    shop = shop_simulation()
     value = returns(shop, learned(name, "shop"), 20_000, seed=9).value
     assert value.mean() == pytest.approx(BEST, abs=0.1)  # one standard error is 0.03 EUR
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from nurture_envs.rollout import returns
-from nurture_envs.simulation import Simulation
 from nurture_rl.errors import FitError
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.policies.composition import Region
@@ -19,15 +18,7 @@ from nurture_rl.policies.policy import check_probabilities
 from nurture_rl.rl.online_dqn import OnlineDQNConfig, train_online_dqn
 from nurture_rl.rl.replay_memory import PlayedContacts, ReplayMemory
 from tests.unit.rl.test_held_actor import NEAR_EVEN
-from tests.unit.rl.two_step_shop import (
-    BEST,
-    MYOPIC,
-    SEND,
-    WAIT,
-    TwoStepWorld,
-    silent,
-    two_step_shop,
-)
+from tests.unit.rl.two_step_shop import BEST, MYOPIC, SEND, WAIT, shop_simulation, silent
 
 CONFIG = OnlineDQNConfig(
     iterations=60, n_contacts=256, bins=4, steps=20, hidden=(16,), learning_rate=3e-3
@@ -37,22 +28,18 @@ STATES = np.array([[0, 0], [1, 1], [1, 0]], np.float32)  # bin and click
 FREE = np.ones((3, 3), np.bool_)
 
 
-def simulation() -> Simulation:
-    return Simulation(TwoStepWorld(two_step_shop()))
-
-
 @cache
 def trained(
     region: Region | None = None, dueling: bool = True, discount: float | None = None
 ) -> ScoredPolicy:
     config = replace(CONFIG, dueling=dueling, discount=discount)
-    return train_online_dqn(simulation(), config, 0, silent, region)
+    return train_online_dqn(shop_simulation(), config, 0, silent, region)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dueling", [True, False])
 def test_the_known_best_value_is_reached(dueling: bool) -> None:
-    value = returns(simulation(), trained(dueling=dueling), 20_000, seed=9).value
+    value = returns(shop_simulation(), trained(dueling=dueling), 20_000, seed=9).value
     # One standard error is 0.03 EUR; waiting twice would earn 0.2 EUR.
     assert value.mean() == pytest.approx(BEST, abs=0.1)
     assert value.mean() > 10 * MYOPIC
@@ -77,7 +64,7 @@ def test_without_looking_ahead_the_first_send_is_not_learned() -> None:  # negat
 def test_inside_a_region_what_is_valued_is_the_release() -> None:
     policy = trained(NEAR_EVEN)
     inside = NEAR_EVEN.around(policy)
-    value = returns(simulation(), inside, 20_000, seed=9).value.mean()
+    value = returns(shop_simulation(), inside, 20_000, seed=9).value.mean()
     found = policy.module.scores(torch.from_numpy(STATES[:1]))[0, :, 0].numpy()
     first = inside.action_probabilities(STATES[:1], FREE[:1])[0]
     assert first[SEND] == pytest.approx(0.9 * 0.5 + 0.1 / 3)  # at its limit
@@ -107,7 +94,7 @@ def test_what_is_played_is_legal_and_inside_but_for_the_exploration(
 
     monkeypatch.setattr(PlayedContacts, "step", watched)
     config = replace(TINY, epsilon=0.2, exploring=0.0)
-    train_online_dqn(simulation(), config, 0, silent, region)
+    train_online_dqn(shop_simulation(), config, 0, silent, region)
     most = 1.0 if region is None else 0.9 * 0.5 + 0.1 / 3
     assert len(seen) == 2 + 3 * 4  # one horizon of even draws, then three rounds
     for table, mask in seen[2:]:
@@ -119,7 +106,9 @@ def test_what_is_played_is_legal_and_inside_but_for_the_exploration(
 
 @pytest.mark.parametrize("region", [None, NEAR_EVEN], ids=["free", "inside"])
 def test_the_same_seed_gives_the_same_policy(region: Region | None) -> None:
-    one, two, other = (train_online_dqn(simulation(), TINY, s, silent, region) for s in (3, 3, 4))
+    one, two, other = (
+        train_online_dqn(shop_simulation(), TINY, s, silent, region) for s in (3, 3, 4)
+    )
     assert torch.equal(one.module.maps, two.module.maps)
     assert not torch.equal(one.module.maps, other.module.maps)
 
@@ -132,7 +121,7 @@ def test_exploration_falls_in_a_line_and_stays() -> None:
 
 def test_every_round_tells_finite_numbers() -> None:
     seen: list[dict[str, float]] = []
-    train_online_dqn(simulation(), TINY, 0, lambda _, told: seen.append(told))
+    train_online_dqn(shop_simulation(), TINY, 0, lambda _, told: seen.append(told))
     assert [set(one) for one in seen] == [{"loss", "mean_episode_return", "epsilon"}] * 3
     assert np.isfinite([list(one.values()) for one in seen]).all()
 
@@ -146,7 +135,7 @@ def test_what_was_played_first_is_remembered(monkeypatch: pytest.MonkeyPatch) ->
         add(self, passed)
 
     monkeypatch.setattr(ReplayMemory, "add", watched)
-    train_online_dqn(simulation(), TINY, 0, silent)
+    train_online_dqn(shop_simulation(), TINY, 0, silent)
     assert added == [32] * (2 + 3 * 4)
 
 

@@ -23,23 +23,10 @@ from nurture_rl.rl.ppo import (
 )
 from nurture_rl.rl.training_rollout import Rollout, begin, collect
 from tests.unit.learned.test_learned_loops import WORLDS
-from tests.unit.rl.two_step_shop import (
-    BEST,
-    EXIT,
-    MYOPIC,
-    SEND,
-    WAIT,
-    TwoStepWorld,
-    silent,
-    two_step_shop,
-)
+from tests.unit.rl.two_step_shop import BEST, EXIT, MYOPIC, SEND, WAIT, shop_simulation, silent
 
 CONFIG = PPOConfig(iterations=30, n_contacts=512, hidden=(16,), learning_rate=1e-2)
 TINY = replace(CONFIG, iterations=2, n_contacts=32)
-
-
-def simulation(periods: int = 2) -> Simulation:
-    return Simulation(TwoStepWorld(two_step_shop(periods)))
 
 
 def probabilities(policy: ScoredPolicy, bin_: float, clicked: float) -> list[float]:
@@ -49,12 +36,12 @@ def probabilities(policy: ScoredPolicy, bin_: float, clicked: float) -> list[flo
 
 @pytest.fixture(scope="module")
 def trained() -> ScoredPolicy:
-    return train_ppo(simulation(), CONFIG, 0, silent)
+    return train_ppo(shop_simulation(), CONFIG, 0, silent)
 
 
 @pytest.mark.slow
 def test_the_known_best_value_is_reached(trained: ScoredPolicy) -> None:
-    value = returns(simulation(), trained, 20_000, seed=9).value
+    value = returns(shop_simulation(), trained, 20_000, seed=9).value
     # One standard error is 0.03 EUR; waiting twice would earn 0.2 EUR.
     assert value.mean() == pytest.approx(BEST, abs=0.15)
     assert value.mean() > 10 * MYOPIC
@@ -68,13 +55,13 @@ def test_the_trained_actor_sends_first_and_then_only_after_a_click(trained: Scor
 
 @pytest.mark.slow
 def test_without_looking_ahead_the_first_send_is_not_learned() -> None:  # negative control
-    blind = train_ppo(simulation(), replace(CONFIG, discount=0.0, trace=0.0), 0, silent)
+    blind = train_ppo(shop_simulation(), replace(CONFIG, discount=0.0, trace=0.0), 0, silent)
     assert probabilities(blind, 0, 0)[SEND] < 0.2
 
 
 @pytest.mark.slow
 def test_a_journey_of_one_bin_is_learned() -> None:
-    policy = train_ppo(simulation(periods=1), CONFIG, 0, silent)
+    policy = train_ppo(shop_simulation(periods=1), CONFIG, 0, silent)
     chosen = probabilities(policy, 0, 0)
     assert chosen[WAIT] > chosen[EXIT]
     assert chosen[WAIT] > 0.5
@@ -82,7 +69,7 @@ def test_a_journey_of_one_bin_is_learned() -> None:
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_policy() -> None:
-    one, two, other = (train_ppo(simulation(), TINY, seed, silent) for seed in (3, 3, 4))
+    one, two, other = (train_ppo(shop_simulation(), TINY, seed, silent) for seed in (3, 3, 4))
     assert probabilities(one, 0, 0) == probabilities(two, 0, 0)
     assert probabilities(one, 0, 0) != probabilities(other, 0, 0)
 
@@ -103,7 +90,7 @@ def test_the_policy_is_the_same_whether_contacts_are_played_compiled_or_not(
 
 def test_every_iteration_reports_finite_metrics() -> None:
     seen: list[dict[str, float]] = []
-    train_ppo(simulation(), TINY, 0, lambda _, metrics: seen.append(metrics))
+    train_ppo(shop_simulation(), TINY, 0, lambda _, metrics: seen.append(metrics))
     assert len(seen) == 2
     assert set(seen[0]) == {
         "mean_episode_return",
@@ -118,7 +105,7 @@ def test_every_iteration_reports_finite_metrics() -> None:
 @pytest.mark.slow
 def test_the_critic_comes_to_explain_what_episodes_earn() -> None:
     seen: list[dict[str, float]] = []
-    train_ppo(simulation(), CONFIG, 0, lambda _, metrics: seen.append(metrics))
+    train_ppo(shop_simulation(), CONFIG, 0, lambda _, metrics: seen.append(metrics))
     explained = [metrics["explained_variance"] for metrics in seen]
     assert abs(explained[0]) < 0.1
     # Of luck nothing can be explained: what is bought has most of the variance.
@@ -142,7 +129,7 @@ def test_explained_variance_does_not_depend_on_the_size_of_the_targets() -> None
 def play(length: int) -> Rollout:
     generator = torch.Generator().manual_seed(0)
     actor, critic = Actor(2, 3, (4,), generator), Critic(2, (4,), generator)
-    shop = simulation()
+    shop = shop_simulation()
     return collect(actor, critic, begin(shop, 200, 5), length, 1.0)
 
 
@@ -168,7 +155,7 @@ def test_returns_are_counted_from_the_start_of_each_episode() -> None:
 def test_each_episode_of_a_contact_has_its_own_luck() -> None:
     generator = torch.Generator().manual_seed(0)
     actor, critic = Actor(2, 3, (4,), generator), Critic(2, (4,), generator)
-    cursor = begin(simulation(), 200, 5)
+    cursor = begin(shop_simulation(), 200, 5)
     first = cursor.player.standing().keys
     rollout = collect(actor, critic, cursor, 2, 1.0)
     assert bool(rollout.done.any(dim=0).all())

@@ -14,7 +14,7 @@ from nurture_envs.worlds.world import Outcome, View
 from nurture_rl.policies.composition import Region
 from nurture_rl.rl.replay_memory import PlayedContacts, PlayedDecisions, ReplayMemory
 from tests.unit.rl.test_held_actor import Even
-from tests.unit.rl.two_step_shop import EXIT, SEND, WAIT, TwoStepWorld, two_step_shop
+from tests.unit.rl.two_step_shop import EXIT, SEND, WAIT, shop_simulation
 from tests.unit.rl.wishing_shop import WishingWorld, wishing_shop
 
 PAUSE, LONG = 2, 3  # of the wishing shop with a pause of three days
@@ -65,7 +65,7 @@ def test_nothing_follows_at_the_horizon_and_the_episode_s_return_is_told() -> No
 
 
 def test_an_episode_that_ends_by_itself_has_no_next_decision_either() -> None:
-    played = PlayedContacts(Simulation(TwoStepWorld(two_step_shop())), 4, 1, 1.0, NEAR_EVEN)
+    played = PlayedContacts(shop_simulation(), 4, 1, 1.0, NEAR_EVEN)
     leaving = torch.eye(3)[[EXIT, WAIT, EXIT, SEND]]
     passed = played.step(leaving)
     assert passed.onward.tolist() == [0.0, 1.0, 0.0, 1.0]

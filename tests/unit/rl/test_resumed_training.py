@@ -18,7 +18,7 @@ from nurture_rl.learned.training_log import Progress
 from nurture_rl.rl.ppo import PPOConfig, train_ppo
 from nurture_rl.workflow.learners import LEARNERS
 from tests.unit.learned.test_learned_loops import WORLDS
-from tests.unit.rl.two_step_shop import TwoStepWorld, silent, two_step_shop
+from tests.unit.rl.two_step_shop import shop_simulation, silent
 from tests.unit.rl.world_logs import shop_log
 
 OFFLINE = ("bc", "fqi", "dqn", "qr_dqn", "cql", "iql", "crr", "bcq", "return_conditioned")
@@ -64,7 +64,7 @@ def offline(name: str) -> Train:
 
 
 def in_shop(progress: Progress) -> ScoredPolicy:
-    return train_ppo(Simulation(TwoStepWorld(two_step_shop())), PPO, 3, progress)
+    return train_ppo(shop_simulation(), PPO, 3, progress)
 
 
 def learned_world(compiled: bool) -> Train:
@@ -133,7 +133,7 @@ def test_checkpoints_change_no_result(tmp_path: Path) -> None:
 def test_a_ppo_that_diverges_says_so_and_leaves_no_policy() -> None:
     wild = replace(PPO, learning_rate=1e30)
     with pytest.raises(FitError, match=r"in iteration \d of 6, expected finite numbers.* lower"):
-        train_ppo(Simulation(TwoStepWorld(two_step_shop())), wild, 3, silent)
+        train_ppo(shop_simulation(), wild, 3, silent)
 
 
 def test_a_checkpoint_lies_hidden_beside_the_unfinished_folder(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from nurture_envs.features import History
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import parse_journey
+from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.world import Outcome, Start, View, declared_delays
 
@@ -93,6 +94,11 @@ class TwoStepWorld:
         amounts[1] = (sent & ~last & (u < CLICK)).to(amounts.dtype)
         amounts[2] = (last & (view.action != EXIT) & (u < buy)).to(amounts.dtype)
         return Outcome(amounts, torch.ones_like(sent), {})
+
+
+def shop_simulation(periods: int = 2) -> Simulation:
+    """The shop, to be played."""
+    return Simulation(TwoStepWorld(two_step_shop(periods)))
 
 
 def silent(iteration: int, metrics: dict[str, float]) -> None:

@@ -13,7 +13,7 @@ from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import population_keys
 from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.learned.training_log import TrainingLog
-from tests.unit.rl.two_step_shop import TwoStepWorld, two_step_shop
+from tests.unit.rl.two_step_shop import shop_simulation, two_step_shop
 
 
 class Even:
@@ -73,7 +73,7 @@ def logged(simulation: Simulation, policy: ActsOnArrays, n: int, seed: int) -> T
 
 def shop_log(n: int = 6000, seed: int = 1) -> TrainingLog:
     """The shop of two days under a policy that draws every legal action alike."""
-    simulation = Simulation(TwoStepWorld(two_step_shop()))
+    simulation = shop_simulation()
     return logged(simulation, Even(), n, seed)
 
 
