@@ -110,7 +110,8 @@ def ratios(
     below = below if below.ndim == 2 else below[:, None]
     weight, contact = played.weight[:, None], played.contact
     if inside is not None:
-        top, below, weight, contact = (part[inside] for part in (top, below, weight, contact))
+        top, below = top[inside], below[inside]
+        weight, contact = weight[inside], contact[inside]
     over, under = sums_of(weight * top, contact), sums_of(weight * below, contact)
     total = np.maximum(under.sum(axis=0), 1e-12)
     value = over.sum(axis=0) / total
