@@ -28,10 +28,16 @@ _checked: set[str] = set()  # folders
 
 
 def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator for loops that hold no lock of the interpreter; `options` as of `numba.njit`."""
+    """A decorator for loops that hold no lock of the interpreter; `options` as of `numba.njit`.
+
+    A loop whose name begins with `_` is for other loops alone. It gets no way in for the
+    interpreter, which would take as long to compile as the loop; called from Python it crashes.
+    """
 
     def made(function: Callable[..., Any]) -> Any:
-        loop = numba.njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+        private = function.__name__.startswith("_")
+        chosen = {"no_cpython_wrapper": private, "no_cfunc_wrapper": True, **options}
+        loop = numba.njit(nogil=True, cache=True, error_model="numpy", **chosen)(function)
         folder = loop.stats.cache_path
         if folder not in _checked:
             _checked.add(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,27 +106,74 @@ def returns(
 
     The same seed gives every policy the same contacts and luck; two seeds share no contact.
     """
-    discount = simulation.journey.reward.discount
-    horizon, actions = simulation.spec.clock.horizon, len(simulation.catalog)
-    value = np.zeros(n)
-    amounts = np.zeros((n, len(simulation.journey.channels)))
-    decisions = np.zeros(n, np.int64)
-    mix, alive = np.zeros((horizon, actions)), np.zeros(horizon)
-    reasons: dict[int, int] = {}
-    keys = population_keys(seed, n, simulation.device)
-    for start in range(0, n, _BLOCK):
-        for step in play(simulation, policy, keys[start : start + _BLOCK], start):
-            rows = step.contact.cpu().numpy()
-            bin_ = int(step.state.bins[0])
-            value[rows] += discount**bin_ * step.reward.cpu().numpy()
-            amounts[rows] += step.amounts.cpu().numpy()
-            decisions[rows] += 1
-            mix[bin_] += step.probabilities.sum(dim=0).cpu().numpy()
-            alive[bin_] += len(rows)
-            bits, counts = torch.unique(step.reasons, return_counts=True)
-            for bit, count in zip(bits.tolist(), counts.tolist(), strict=True):
-                if bit:
-                    reasons[bit] = reasons.get(bit, 0) + count
-        if progress is not None:
-            progress(min(start + _BLOCK, n))
-    return Returns(value, amounts, decisions, mix / np.maximum(alive, 1.0)[:, None], reasons)
+    return returns_of_seeds(simulation, policy, n, [seed], progress)[0]
+
+
+def returns_of_seeds(
+    simulation: Simulation,
+    policy: ActsOnArrays,
+    n: int,
+    seeds: Sequence[int],
+    progress: Callable[[int], None] | None = None,
+) -> list[Returns]:
+    """`returns` of each seed; as many seeds as fit into a block are played side by side.
+
+    That is sooner than one after the other: a bin costs something however few play it. Contacts
+    that share a population are played seed by seed.
+    """
+    together = 1 if simulation.population is not None else max(1, _BLOCK // n)
+    found: list[Returns] = []
+    for first in range(0, len(seeds), together):
+        some = seeds[first : first + together]
+        tallies = [_Tally(simulation, n) for _ in some]
+        keys = torch.cat([population_keys(seed, n, simulation.device) for seed in some])
+        for start in range(0, len(keys), _BLOCK):
+            for step in play(simulation, policy, keys[start : start + _BLOCK], start):
+                rows = step.contact.cpu().numpy()
+                ends = np.searchsorted(rows, n * np.arange(len(some) + 1))
+                for place, tally in enumerate(tallies):
+                    part = slice(ends[place], ends[place + 1])
+                    tally.add(step, rows[part] - place * n, part)
+            if progress is not None:
+                progress(len(found) * n + min(start + _BLOCK, len(keys)))
+        found += [tally.returns() for tally in tallies]
+    return found
+
+
+class _Tally:
+    """What the contacts of one seed brought so far."""
+
+    def __init__(self, simulation: Simulation, n: int) -> None:
+        horizon, actions = simulation.spec.clock.horizon, len(simulation.catalog)
+        self._discount = simulation.journey.reward.discount
+        self._value = np.zeros(n)
+        self._amounts = np.zeros((n, len(simulation.journey.channels)))
+        self._decisions = np.zeros(n, np.int64)
+        self._mix, self._alive = np.zeros((horizon, actions)), np.zeros(horizon)
+        self._reasons: dict[int, int] = {}
+
+    def add(self, step: Step, contact: NDArray[np.int64], part: slice) -> None:
+        """One bin.
+
+        Args:
+            step: of contacts of several seeds.
+            contact: numbers of this seed's among them, [k].
+            part: where they stand in the step.
+        """
+        if not len(contact):
+            return
+        bin_ = int(step.state.bins[0])
+        self._value[contact] += self._discount**bin_ * step.reward[part].cpu().numpy()
+        self._amounts[contact] += step.amounts[part].cpu().numpy()
+        self._decisions[contact] += 1
+        self._mix[bin_] += step.probabilities[part].sum(dim=0).cpu().numpy()
+        self._alive[bin_] += len(contact)
+        counts = np.bincount(step.reasons[part].cpu().numpy().ravel())
+        for bits in np.flatnonzero(counts).tolist():
+            if bits:
+                self._reasons[bits] = self._reasons.get(bits, 0) + int(counts[bits])
+
+    def returns(self) -> Returns:
+        """All of it."""
+        mix = self._mix / np.maximum(self._alive, 1.0)[:, None]
+        return Returns(self._value, self._amounts, self._decisions, mix, self._reasons)

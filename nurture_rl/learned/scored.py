@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.learned.choice_rules import Rule, floored
+from nurture_rl.learned.choice_rules import Rule, Vote, floored
 from nurture_rl.policies.policy import (
     BoolArray,
     FeatureArray,
     FloatArray,
+    IntArray,
     PolicyError,
     Spec,
     require_batch,
@@ -106,11 +107,12 @@ class ScoredModule(nn.Module):
         """Actions scored, a."""
         return int(self.maps.shape[1])
 
-    def scores(self, features: Tensor) -> Tensor:
+    def scores(self, features: Tensor, actions: Tensor | None = None) -> Tensor:
         """Scores of every action, [n, a, m] float64.
 
         Args:
             features: raw contexts, [n, d] float32.
+            actions: those that are scored, [a]; None: all.
         """
         hidden = (features.to(torch.float64) - self.mean) / self.scale
         if self.depth:
@@ -119,21 +121,23 @@ class ScoredModule(nn.Module):
                 weight, bias = getattr(self, f"weight_{index}"), getattr(self, f"bias_{index}")
                 hidden = _UNITS[self.unit](nn.functional.linear(hidden, weight, bias))
             hidden = hidden.to(torch.float64)
-        m, a, _ = self.maps.shape
-        flat = self.maps.permute(2, 1, 0).reshape(-1, a * m)
+        maps = self.maps if actions is None else self.maps[:, actions]
+        m, a, _ = maps.shape
+        flat = maps.permute(2, 1, 0).reshape(-1, a * m)
         return (hidden @ flat[1:] + flat[0]).reshape(-1, a, m)
 
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, features: Tensor, mask: Tensor, actions: Tensor | None = None) -> Tensor:
         """Probabilities, exactly 0 where masked.
 
         Args:
             features: raw contexts, [n, d] float32.
             mask: True where legal, [n, a] bool; every row has at least one.
+            actions: those that the mask is about, [a]; None: all.
 
         Returns:
             [n, a] float64, rows sum to 1.
         """
-        return floored(self.rule(self.scores(features), mask), mask, self.floor)
+        return floored(self.rule(self.scores(features, actions), mask), mask, self.floor)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,13 +184,27 @@ class ScoredPolicy:
                 "features; build them as for the training"
             )
         probabilities = np.zeros(mask.shape)
-        step = max(1, _CHUNK_BYTES // (8 * max(m, n_actions) * n_actions))
         with torch.no_grad():
-            for start in range(0, len(mask), step):
-                rows = slice(start, start + step)
-                table = self.module(torch.tensor(features[rows]), torch.tensor(mask[rows]))
-                probabilities[rows] = table.numpy()
+            for rows, actions in self._scored(mask):
+                step = max(1, _CHUNK_BYTES // (8 * max(m, n_actions) * len(actions)))
+                for start in range(0, len(rows), step):
+                    some = rows[start : start + step]
+                    at, legal = np.ix_(some, actions), torch.from_numpy(actions)
+                    table = self.module(torch.tensor(features[some]), torch.tensor(mask[at]), legal)
+                    probabilities[at] = table.numpy()
         return probabilities
+
+    def _scored(self, mask: BoolArray) -> list[tuple[IntArray, IntArray]]:
+        """Rows that are scored together, and the actions that they are scored for.
+
+        Where many draws vote, scores take most of the time, and no vote depends on an action that
+        is not legal: contexts with few legal actions are scored for theirs alone.
+        """
+        rows, actions = np.arange(len(mask)), np.arange(mask.shape[1])
+        if not isinstance(self.module.rule, Vote):
+            return [(rows, actions)]
+        few = 2 * mask.sum(axis=1) < len(actions)
+        return [(rows[part], actions[mask[part].any(axis=0)]) for part in (few, ~few) if part.any()]
 
     def spec(self) -> Spec:
         """A learned policy is described by its name."""

@@ -127,15 +127,13 @@ def capped(wanted: FloatArray, anchor: FloatArray, max_ratio: float) -> FloatArr
     """
     limit = max_ratio * anchor
     full = wanted >= limit  # at their limits; the others share what is left
-    while True:
-        left = np.maximum(1.0 - np.where(full, limit, 0.0).sum(axis=1, keepdims=True), 0.0)
-        free = np.where(full, 0.0, wanted)
-        total = free.sum(axis=1, keepdims=True)
-        scaled = left * np.divide(free, total, out=np.zeros_like(free), where=total > 0.0)
-        more = scaled > np.where(full, np.inf, limit)
-        if not more.any():
-            break
-        full |= more
+    left, total, scaled = _shared(wanted, limit, full)
+    more = ~full & (scaled > limit)
+    while len(rows := np.flatnonzero(more.any(axis=1))):
+        full[rows] |= more[rows]
+        left[rows], total[rows], scaled[rows] = _shared(wanted[rows], limit[rows], full[rows])
+        more = np.zeros_like(full)
+        more[rows] = ~full[rows] & (scaled[rows] > limit[rows])
     kept = np.where(full, limit, scaled)
     # Rounding can leave the deficit an ulp above the room; the cap must hold all the same.
     deficit = np.where(total > 0.0, 0.0, left)
@@ -143,6 +141,16 @@ def capped(wanted: FloatArray, anchor: FloatArray, max_ratio: float) -> FloatArr
     room = headroom.sum(axis=1, keepdims=True)
     share = np.divide(deficit, room, out=np.zeros_like(room), where=room > 0.0)
     return np.asarray(kept + np.minimum(share, 1.0) * headroom, np.float64)
+
+
+def _shared(
+    wanted: FloatArray, limit: FloatArray, full: BoolArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What full actions leave, what the others want, [n, 1], and what they get of it, [n, a]."""
+    left = np.maximum(1.0 - np.where(full, limit, 0.0).sum(axis=1, keepdims=True), 0.0)
+    free = np.where(full, 0.0, wanted)
+    total = free.sum(axis=1, keepdims=True)
+    return left, total, left * (free / np.where(total > 0.0, total, 1.0))
 
 
 def with_floor(probabilities: FloatArray, mask: BoolArray, epsilon: float) -> FloatArray:

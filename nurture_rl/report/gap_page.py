@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 from markupsafe import Markup
@@ -102,6 +103,12 @@ def _title(gap: Json) -> str:
 
 def gap_section(gap: Json) -> Markup:
     """The section of a page, without its style."""
+    return _section_of(json.dumps(gap))
+
+
+@lru_cache(maxsize=1)  # the gap's own page and the run's show the same, with a dozen figures
+def _section_of(text: str) -> Markup:
+    gap = json.loads(text)
     source = GapSource(gap)
     kind, badge = TRUST[source.trust]
     drawn = gap_figures(source)

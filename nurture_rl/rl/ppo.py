@@ -72,7 +72,7 @@ class Batch:
 
     def take(self, rows: Tensor) -> Batch:
         """Some of the decisions."""
-        return Batch(*(getattr(self, name)[rows] for name in Batch.__slots__))
+        return Batch(*(getattr(self, name).index_select(0, rows) for name in Batch.__slots__))
 
 
 class RewardScale:

@@ -58,7 +58,10 @@ class TrainingRows:
 
     def take(self, rows: Tensor | slice) -> TrainingRows:
         """Some of the rows."""
-        return TrainingRows(*(getattr(self, name)[rows] for name in TrainingRows.__slots__))
+        parts = (getattr(self, name) for name in TrainingRows.__slots__)
+        if isinstance(rows, slice):
+            return TrainingRows(*(part[rows] for part in parts))
+        return TrainingRows(*(part.index_select(0, rows) for part in parts))
 
 
 def thinned_nll(logits: Tensor, happened: Tensor, exposure: Tensor) -> Tensor:
@@ -174,7 +177,7 @@ def train(
             group["lr"] = config.learning_rate * (1.0 - 0.9 * epoch / epochs)
         order = torch.randperm(n, generator=generator).to(rows.action.device)
         for chosen in torch.split(order, batch):
-            part, counted = rows.take(chosen), importance[:, chosen]
+            part, counted = rows.take(chosen), importance.index_select(1, chosen)
             _write_slopes(weights, embedding, part, counted, thinned, threads)
             optimizer.step()
         held_out = float(loss(weights, embedding, tuning, threads).mean())

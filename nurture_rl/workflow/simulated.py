@@ -14,7 +14,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails import reason_names
 from nurture_envs.journey import Journey
-from nurture_envs.rollout import Returns, returns
+from nurture_envs.rollout import Returns, returns_of_seeds
 from nurture_envs.simulation import Simulation
 from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.appraisal.risk.harm_limits import LimitKept
@@ -221,10 +221,8 @@ def play_members(
     simulations: Sequence[Simulation], policy: Policy, seeds: Sequence[int], contacts: int
 ) -> Played:
     """Play a policy in every member of a world."""
-    by_member = [
-        [returns(simulation, policy, contacts, _JUDGE_SEED + seed) for seed in seeds]
-        for simulation in simulations
-    ]
+    own = [_JUDGE_SEED + seed for seed in seeds]
+    by_member = [returns_of_seeds(one, policy, contacts, own) for one in simulations]
     return collected(by_member, simulations[0].journey)
 
 

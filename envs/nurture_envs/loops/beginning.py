@@ -24,6 +24,7 @@ from nurture_envs.loops.loop_records import (
 from nurture_envs.loops.past import NEVER
 
 _jit = jit()
+_inlined = jit(inline="always")  # compiled as part of those that call it, not once more by itself
 
 
 @_jit
@@ -136,7 +137,7 @@ def _show(source: NDArray[Any], to: NDArray[Any], stride: int, columns: int, row
             to[column * stride + shift + rows[i]] = one[i]
 
 
-@_jit
+@_inlined
 def restart(
     begins: Wholes, state: State, clock: int, journey: LoopJourney, rows: Wholes, count: int,
     scratch: Scratch, fresh_shown: Shown, shown: Shown, column: int,

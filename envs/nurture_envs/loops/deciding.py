@@ -24,6 +24,7 @@ OPERATORS = (">=", "<=", ">", "<", "==", "!=")  # what conditions name by their 
 _EVER = np.float32(500_000.0)  # bins; the lag of what never happened lies beyond it
 
 _jit = jit()
+_inlined = jit(inline="always")  # compiled as part of those that call it, not once more by itself
 
 
 @_jit
@@ -105,7 +106,7 @@ def _holds(value: Any, operator: int, threshold: Any) -> bool:
     return bool(value == threshold) if operator == 4 else bool(value != threshold)
 
 
-@_jit
+@_inlined
 def decide(
     state: State, clock: int, journey: LoopJourney, first: int, size: int, scratch: Scratch,
     shown: Shown, column: int,

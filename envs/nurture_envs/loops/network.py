@@ -7,6 +7,7 @@ are two tables that `networks.py` lays out: every float, and a header of sizes a
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numba
@@ -362,5 +363,13 @@ def _start(
             q[(to_whole + row) * WIDTH + i] = own[3 + row]
 
 
-answer = numba.cfunc(SIGNATURE, nopython=True, cache=True, error_model="numpy")(_answer.py_func)
-start = numba.cfunc(SIGNATURE, nopython=True, cache=True, error_model="numpy")(_start.py_func)
+@cache
+def answer() -> Any:
+    """The loop of `LearnedWorld.respond`, compiled when first asked for."""
+    return numba.cfunc(SIGNATURE, nopython=True, cache=True, error_model="numpy")(_answer.py_func)
+
+
+@cache
+def start() -> Any:
+    """The loop of `LearnedWorld.start`, compiled when first asked for."""
+    return numba.cfunc(SIGNATURE, nopython=True, cache=True, error_model="numpy")(_start.py_func)

@@ -73,7 +73,7 @@ def _start(world: LearnedWorld, simulation: Simulation) -> Loop:
     rows = [to_floats, known, to_floats + columns, to_whole + 1, to_whole, 0, 1, 2, member]
     table = np.concatenate([np.array(header, np.int64), whole.reshape(-1)])
     model = _model(np.ascontiguousarray(floats, np.float32).reshape(-1), table, rows)
-    return Loop(network.start, model, {"f": floats.shape[1], "q": member + 1, "b": 3})
+    return Loop(network.start(), model, {"f": floats.shape[1], "q": member + 1, "b": 3})
 
 
 def _answer(world: LearnedWorld, simulation: Simulation) -> Loop:
@@ -124,7 +124,7 @@ def _answer(world: LearnedWorld, simulation: Simulation) -> Loop:
     )  # fmt: skip
     table = np.concatenate([np.array(laid, np.int64), wholes.joined()])
     made = _model(floats.joined(), table, [reads, laid.amounts, 0, -1])
-    return Loop(network.answer, made, _rows(laid))
+    return Loop(network.answer(), made, _rows(laid))
 
 
 def _rows(laid: network.Sizes) -> dict[str, int]:

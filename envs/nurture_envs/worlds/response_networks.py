@@ -137,20 +137,28 @@ class ResponseNetworks:
             torch.lt(draws[head], chances[head], out=events[head])
         return happened, chance
 
-    def marginal(self, logits: Tensor, keys: Tensor, draws: int) -> Tensor:
-        """Chance of each head whatever the others do, [H, n]: the mean of `walk` over `draws`.
+    def marginal(self, logits: Sequence[Tensor], keys: Tensor, draws: int) -> Tensor:
+        """Chance of each head whatever the others do, the mean of `walk` over `draws`, [E, H, n].
 
         The draws of a contact and head are spread evenly over (0, 1) from a place hashed from its
         key, in an order of the head's own; every network sees the same luck.
+
+        Args:
+            logits: count heads of `outputs` by every network, [H, n] each.
+            keys: of the luck, [n].
+            draws: how many.
         """
-        heads = logits.shape[0]
+        heads = logits[0].shape[0]
         where = uniforms(keys, torch.zeros_like(keys), _MARGINAL, heads)
         generator = torch.Generator().manual_seed(0)
         order = torch.stack([torch.randperm(draws, generator=generator) for _ in range(heads)])
-        steps = (order / draws).to(logits)
-        total = torch.zeros_like(logits)
+        steps = (order / draws).to(where)
+        total = torch.zeros((len(logits), *where.shape), device=where.device)
         for draw in range(draws):
-            total += self.walk(logits, (where + steps[:, draw, None]) % 1.0)[1]
+            luck = where + steps[:, draw, None]
+            luck.sub_(luck.floor())
+            for k, one in enumerate(logits):
+                total[k] += self.walk(one, luck)[1]
         return total / draws
 
     def hazards(self, features: Tensor, action: Tensor, draws: int, keys: Tensor) -> Tensor:
@@ -167,7 +175,7 @@ class ResponseNetworks:
         for rows in blocks(len(action), action.device):
             out = self.all_outputs(features[:, rows], action[rows])[:, : self.sizes.counts]
             luck = extended(keys[rows], out.shape[2])
-            chances = torch.stack([self.marginal(one, luck, draws) for one in out])
+            chances = self.marginal(out.unbind(), luck, draws)
             hazards.append(chances[:, :, : rows.stop - rows.start])
         return torch.cat(hazards, dim=2)
 

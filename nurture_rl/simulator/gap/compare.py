@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.special import ndtr
 
-from nurture_rl.simulator.gap.trajectories import FloatArray, Trajectories
+from nurture_rl.simulator.gap.trajectories import BoolArray, FloatArray, Trajectories, sums_of
 
 _Z95 = 1.959964
 
@@ -96,7 +96,7 @@ def _finding(one: Comparison, differs: bool) -> ComparisonResult:
 
 
 def ratios(
-    played: Trajectories, top: FloatArray, below: FloatArray
+    played: Trajectories, top: FloatArray, below: FloatArray, inside: BoolArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Weighted ratio of two sums over rows and its contact-clustered standard error; each [k].
 
@@ -104,10 +104,15 @@ def ratios(
         played: gives weights and contacts.
         top: numerator of each row, [N, k].
         below: denominator, [N] or [N, k].
+        inside: rows that are summed, one at least, [N]; None: all. Contacts without one add
+            nothing to the error, and are counted.
     """
     below = below if below.ndim == 2 else below[:, None]
-    weight = played.weight[:, None]
-    over, under = played.by_contact(weight * top), played.by_contact(weight * below)
+    weight, contact = played.weight[:, None], played.contact
+    if inside is not None:
+        top, below = top[inside], below[inside]
+        weight, contact = weight[inside], contact[inside]
+    over, under = sums_of(weight * top, contact), sums_of(weight * below, contact)
     total = np.maximum(under.sum(axis=0), 1e-12)
     value = over.sum(axis=0) / total
     spread = ((over - value * under) ** 2).sum(axis=0)

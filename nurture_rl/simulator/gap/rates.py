@@ -148,7 +148,7 @@ def rate_comparisons(
             continue
         a, b = _rates(real, y, inside), _rates(simulated, z, outside)
         floor = 0.5 / min(inside.sum(), outside.sum())
-        seen = (y * inside[:, None]).sum(axis=0) + (z * outside[:, None]).sum(axis=0)
+        seen = y[inside].sum(axis=0) + z[outside].sum(axis=0)
         for h in np.flatnonzero(seen >= _FEWEST):
             gap, stderr = log_ratio(a[h], b[h], floor)
             comparisons.append(
@@ -199,8 +199,7 @@ def reward(
 
 
 def _rates(played: Trajectories, y: FloatArray, inside: BoolArray) -> list[Estimate]:
-    counted = inside.astype(np.float64)
-    value, stderr = ratios(played, y * counted[:, None], counted)
+    value, stderr = ratios(played, y, np.ones(len(y)), inside)
     return [Estimate(float(v), float(s)) for v, s in zip(value, stderr, strict=True)]
 
 

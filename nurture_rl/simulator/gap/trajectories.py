@@ -60,7 +60,7 @@ class Trajectories:
 
     def by_contact(self, values: FloatArray) -> FloatArray:
         """Sums over the rows of each contact, [contacts, ...] of [N, ...]."""
-        return np.asarray(np.add.reduceat(values, _starts(self.contact), axis=0))
+        return sums_of(values, self.contact)
 
     def reweighted(self, weight: FloatArray) -> Trajectories:
         """The same episodes under other weights [N]."""
@@ -70,6 +70,11 @@ class Trajectories:
         """The same episodes as if nobody had logged how likely their actions were."""
         unknown = np.full(len(self.action), np.nan)
         return replace(self, propensity=unknown, probabilities=None)
+
+
+def sums_of(values: FloatArray, groups: IntArray) -> FloatArray:
+    """Sums over the rows of each group, [groups, ...] of [n, ...]; `groups` is sorted, [n]."""
+    return np.asarray(np.add.reduceat(values, _starts(groups), axis=0))
 
 
 def rewards(played: Trajectories, journey: Journey) -> FloatArray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from types import SimpleNamespace
 
+import nurture_envs
 from nurture_envs.jit import forget_older, is_kept
 
 
@@ -53,3 +55,36 @@ def test_a_loop_is_kept_when_its_own_file_lies_in_the_folder_of_kept_loops(tmp_p
     assert not is_kept(loop)
     (tmp_path / "test_jit.play-9.py311.nbi").touch()
     assert is_kept(loop)
+
+
+def test_loops_that_have_no_way_in_are_called_by_loops_alone() -> None:
+    """A call from Python would end the process."""
+    sources = [*Path(nurture_envs.__file__).parent.rglob("*.py")]
+    found = {path: called_by_python(ast.parse(path.read_text("utf-8"))) for path in sources}
+    assert {path.name: names for path, names in found.items() if names} == {}
+    assert called_by_python(ast.parse(_WRONG)) == {"_loop"}
+
+
+_WRONG = """
+@_jit
+def _loop(): ...
+@_jit
+def loop(): _loop()
+def python(): loop(); _loop()
+"""
+
+
+def called_by_python(module: ast.Module) -> set[str]:
+    """Private loops of a module that functions which are no loops call."""
+    functions = [one for one in ast.walk(module) if isinstance(one, ast.FunctionDef)]
+    made = [{ast.unparse(one) for one in function.decorator_list} for function in functions]
+    marks = ("jit", "inlined")
+    loops = [
+        function
+        for function, names in zip(functions, made, strict=True)
+        if any(mark in name for mark in marks for name in names)
+    ]
+    private = {one.name for one in loops if one.name.startswith("_")}
+    plain = [one for one in functions if one not in loops]
+    calls = [one for function in plain for one in ast.walk(function) if isinstance(one, ast.Call)]
+    return private & {ast.unparse(one.func) for one in calls}

@@ -9,7 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from nurture_envs.rollout import play, returns
+from nurture_envs.population import Population
+from nurture_envs.rollout import play, returns, returns_of_seeds
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import contact_keys
 from nurture_envs.worlds.reference import reference_world
@@ -133,6 +134,27 @@ def test_a_contacts_episode_does_not_depend_on_how_many_are_played() -> None:
     np.testing.assert_array_equal(many.amounts[:50], few.amounts)
     np.testing.assert_array_equal(many.decisions[:50], few.decisions)
     assert (many.decisions > 0).all()
+
+
+@pytest.mark.parametrize("n", [700, 3000])  # five seeds in a block, or one
+def test_seeds_side_by_side_bring_what_each_brings_alone(n: int) -> None:
+    simulation = Simulation(reference_world("inbound_lead"))
+    policy, seeds = uniform(simulation), [3, 1, 2]
+    for seed, found in zip(seeds, returns_of_seeds(simulation, policy, n, seeds), strict=True):
+        alone = returns(simulation, policy, n, seed)
+        for name in ("value", "amounts", "decisions", "action_mix"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+        assert list(found.reasons.items()) == list(alone.reasons.items())
+
+
+def test_contacts_of_two_seeds_share_no_population() -> None:
+    world, shared = reference_world("inbound_lead"), Population(seller_capacity=100.0)
+    simulation = Simulation(world, population=shared, compiled=False)
+    policy = always(simulation, "escalate")
+    both = returns_of_seeds(simulation, policy, 20, [1, 2])
+    alone = [returns(simulation, policy, 20, seed) for seed in (1, 2)]
+    for found, one in zip(both, alone, strict=True):
+        np.testing.assert_array_equal(found.amounts, one.amounts)
 
 
 def test_two_policies_meet_the_same_people_and_luck() -> None:

@@ -80,6 +80,17 @@ def test_rates_of_several_signals_are_sums_over_contacts() -> None:
     assert stderr == pytest.approx(np.sqrt(np.array([1.5, 0.375]) * 3 / 2) / 4)
 
 
+def test_rows_left_out_are_as_rows_that_count_for_nothing() -> None:
+    log = episodes([1, 2, 1], [SEND] * 4, clicked=[1, 0, 1, 1])
+    log = log.reweighted(np.array([1.0, 0.5, 2.0, 1.5]))
+    clicks = log.amounts[:, [JOURNEY.channel_index("clicked")]]
+    inside = np.array([True, False, True, False])  # nothing of the last contact
+    found = np.array(ratios(log, clicks, np.ones(4), inside))
+    blank = np.array(ratios(log, clicks * inside[:, None], inside * 1.0))
+    np.testing.assert_allclose(found, blank, rtol=1e-12)
+    assert not np.allclose(found, np.array(ratios(log, clicks, np.ones(4))))
+
+
 def test_weights_move_a_rate() -> None:
     log = episodes([1, 1], [SEND, SEND], clicked=[1, 0]).reweighted(np.array([3.0, 1.0]))
     clicks = log.amounts[:, [JOURNEY.channel_index("clicked")]]

@@ -236,3 +236,16 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         replace(network(), columns=("x", "y"))
     with pytest.raises(PolicyError, match=r"at most 0\.5"):
         ScoredModule((np.zeros(2), np.ones(2)), [], maps, Boltzmann(1.0), floor=0.6)
+
+
+def test_contexts_with_few_legal_actions_are_scored_for_these_as_if_for_all() -> None:
+    rng = np.random.default_rng(3)
+    policy = linear(rng.normal(size=(16, 7, 4)))
+    x = rng.normal(size=(200, 3)).astype(np.float32)
+    mask = rng.random((200, 7)) < np.where(rng.random(200) < 0.5, 0.2, 0.8)[:, None]
+    mask[:, 2] = True
+    assert 0 < (mask.sum(axis=1) < 3.5).sum() < 200
+    with torch.no_grad():
+        whole = policy.module(torch.tensor(x), torch.tensor(mask)).numpy()
+    np.testing.assert_array_equal(policy.action_probabilities(x, mask), whole)
+    check_probabilities(whole, mask)
