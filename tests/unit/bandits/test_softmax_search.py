@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import approx_fprime
 
+from nurture_rl.bandits import softmax_search
 from nurture_rl.bandits.softmax_search import SoftmaxFamily, shared_basis
 from nurture_rl.bandits.weighted_value import plain_mean, self_normalised
 from tests.unit.bandits.planted_log import silent
@@ -119,3 +120,33 @@ def test_every_iteration_is_told() -> None:
     made.best(table.__getitem__, mean, 1.0, 30, lambda _, told: seen.append(told["objective"]))
     assert len(seen) > 2
     assert seen[-1] > seen[0]
+
+
+def test_rows_count_once_in_however_many_parts_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, table, theta = family(), RNG.normal(size=(12, 4)), RNG.normal(size=18)
+    gains, slope = table.__getitem__, RNG.normal(size=12)
+    whole = made.numbers(theta, gains), made.gradient(theta, gains, slope)
+    monkeypatch.setattr(softmax_search, "_CHUNK_ROWS", 5)  # 5, 5 and 2 rows
+    assert made.numbers(theta, gains) == pytest.approx(whole[0])
+    assert made.gradient(theta, gains, slope) == pytest.approx(whole[1])
+
+
+def test_logits_beyond_every_exponent_give_certain_choices() -> None:
+    made = SoftmaxFamily(np.ones((2, 1)), np.ones((2, 3), np.bool_), np.eye(3))
+    gains = np.tile([5.0, 7.0, 9.0], (2, 1)).__getitem__
+    assert made.numbers(np.array([2000.0, -2000.0, 0.0]), gains).tolist() == [5.0, 5.0]
+    assert made.numbers(np.array([-2000.0, -4000.0, -2000.0]), gains).tolist() == [7.0, 7.0]
+
+
+def test_iterations_are_numbered_from_0() -> None:
+    steps: list[int] = []
+
+    def mean(numbers: FloatArray) -> tuple[float, FloatArray]:
+        return plain_mean(numbers, CLUSTER, 0.0)
+
+    gains = RNG.normal(size=(12, 4)).__getitem__
+    family().best(gains, mean, 1.0, 30, lambda step, _: steps.append(step))
+    assert steps == list(range(len(steps)))
+    assert len(steps) > 2
