@@ -51,6 +51,23 @@ def test_derivatives_by_the_weights_are_differences(caution: float) -> None:
         assert objective(point)[1] == pytest.approx(differences, abs=1e-5)
 
 
+def test_derivatives_of_a_mean_count_how_many_rows_a_contact_has() -> None:
+    # Rows 1 and 2 of one contact, 6 of another: mean 3, scores -3 and 3, stderr sqrt(18) / 3.
+    numbers, cluster = np.array([1.0, 2.0, 6.0]), np.array([0, 0, 1])
+    value, slope = plain_mean(numbers, cluster, 2.0)
+    assert value == pytest.approx(3.0 - 2.0 * np.sqrt(18.0) / 3.0)
+    # Scores have the slopes 1 - 2 / 3 and -1 / 3 by a row of the first, -2 / 3 and 2 / 3 by the
+    # last one: -3 (1 / 3) + 3 (-1 / 3) = -2, and 4, over sqrt(18) 3.
+    expected = [1 / 3 + 2.0 * 2.0 / (3.0 * np.sqrt(18.0))] * 2
+    assert slope == pytest.approx([*expected, 1 / 3 - 2.0 * 4.0 / (3.0 * np.sqrt(18.0))])
+
+
+def test_a_policy_that_does_nothing_of_what_was_logged_has_the_least_value() -> None:
+    value, slope = self_normalised(np.zeros(3), np.arange(3.0), np.arange(3), 2.0, 1.0)
+    assert value == -np.inf
+    assert slope.tolist() == [0.0, 0.0, 0.0]
+
+
 def test_the_mean_has_the_standard_error_of_sums_by_contact() -> None:
     value, _ = plain_mean(RETURNS, CLUSTER, 1.0)
     sums = np.bincount(CLUSTER, RETURNS - RETURNS.mean())
