@@ -44,7 +44,8 @@ class ProofLog:
         """Of a reply, [n, a]; 10 % but for what is planted."""
         topics, proofs = marks("topic", PAIR[0]), marks("proof", PAIR[1])
         valued = (industry == INDUSTRIES.index(SEGMENT))[:, None] & marks("proof", VALUED)
-        return 0.1 + self.segment * valued + self.pair * (topics & proofs)
+        chance = 0.1 + self.segment * valued + self.pair * (topics & proofs)
+        return np.asarray(chance, np.float64)
 
     def log(self) -> TrainingLog:
         """The decisions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -33,10 +34,11 @@ def errors(log: TrainingLog, config: NeuralLinearThompsonConfig = CONFIG) -> lis
 
 
 def test_the_error_is_the_mean_square_of_the_logged_actions() -> None:
-    network = nn.Sequential(nn.Linear(2, 3))
+    layer = nn.Linear(2, 3)
+    nn.init.zeros_(layer.weight)
     with torch.no_grad():
-        network[0].weight.zero_()
-        network[0].bias.copy_(torch.tensor([1.0, 5.0, -2.0]))
+        layer.bias.copy_(torch.tensor([1.0, 5.0, -2.0]))
+    network = nn.Sequential(layer)
     x, action, y = torch.zeros(2, 2), torch.tensor([1, 2]), torch.tensor([2.0, -1.0])
     assert float(_error(network, x, action, y).detach()) == (3.0**2 + 1.0**2) / 2
 
@@ -50,7 +52,7 @@ def test_a_tenth_of_the_contacts_is_set_aside_and_the_rest_is_learned_from() -> 
     # Of 300 contacts; a batch larger than all rows makes a pass one step.
     config = replace(CONFIG, batch=10_000)
     sizes: list[int] = []
-    forward = nn.Sequential.forward
+    forward: Callable[..., torch.Tensor] = nn.Sequential.forward
 
     def watched(self: nn.Sequential, given: torch.Tensor) -> torch.Tensor:
         sizes.append(len(given))

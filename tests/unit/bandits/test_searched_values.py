@@ -13,10 +13,15 @@ from nurture_rl.bandits.dr_policy import DRPolicyConfig, fit_dr_policy
 from nurture_rl.bandits.dr_scores import dr_scores
 from nurture_rl.bandits.ipw_policy import IPWPolicyConfig, fit_ipw_policy
 from nurture_rl.bandits.logged_choices import LoggedChoices, logged_choices
-from nurture_rl.bandits.mips_policy import MIPSPolicyConfig, fit_mips_policy
+from nurture_rl.bandits.mips_policy import (
+    MIPSPolicyConfig,
+    _choice_inside,
+    fit_mips_policy,
+    groups_of,
+)
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import TrainingLog
-from tests.unit.bandits.planted_log import planted, silent
+from tests.unit.bandits.planted_log import FOUR, WAIT, log_of, planted, silent
 
 FloatArray = NDArray[np.float64]
 CLIP, CAUTION = 3.0, 0.7
@@ -41,7 +46,8 @@ def probabilities(policy: ScoredPolicy) -> FloatArray:
 def less_context(returns: FloatArray) -> FloatArray:
     """What a linear fit of returns to the context alone leaves."""
     context = np.column_stack([np.ones(returns.size), choices().log.features])
-    return returns - context @ np.linalg.solve(context.T @ context, context.T @ returns)
+    left = returns - context @ np.linalg.solve(context.T @ context, context.T @ returns)
+    return np.asarray(left, np.float64)
 
 
 def test_returns_are_held_against_what_the_context_says_of_them() -> None:
@@ -76,6 +82,17 @@ def test_a_policy_of_groups_is_weighted_by_the_probability_of_the_group() -> Non
     weight = np.minimum(taken / rows.propensity, CLIP)
     assert policy.fit["mean_weight"] == pytest.approx(weight.mean(), rel=1e-4)
     assert policy.fit["ess"] == pytest.approx(weight.sum() ** 2 / (weight @ weight), rel=1e-4)
+
+
+def test_the_choice_inside_of_a_group_is_as_often_as_the_log_took_it() -> None:
+    # The message at nine 300 times and at fifteen 100 times; to wait is a group of its own.
+    action = np.repeat([0, 1, WAIT], [300, 100, 40])
+    features, mask = np.zeros((440, 1), np.float32), np.ones((440, 4), np.bool_)
+    rows = log_of(features, mask, action, np.arange(440.0), np.full(440, 0.25))
+    inside = _choice_inside(logged_choices(rows, "test"), groups_of(FOUR, "message"))
+    assert inside[:300] == pytest.approx(0.75, abs=0.02)
+    assert inside[300:400] == pytest.approx(0.25, abs=0.02)
+    assert inside[400:] == pytest.approx(1.0)
 
 
 def test_a_doubly_robust_policy_tells_its_objective() -> None:
