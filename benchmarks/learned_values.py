@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from benchmarks.fqe import D3RLPY
 from benchmarks.ope import OBP
@@ -116,14 +118,17 @@ def bandit_values(given: Arrays) -> dict[str, float]:
     features = given["test"].astype(np.float32)
     mask = np.ones(given["expected"].shape, np.bool_)
 
-    def value(policy: ScoredPolicy) -> float:
-        table = policy.action_probabilities(features, mask)
-        return float((table * given["expected"]).sum(axis=1).mean())
-
-    return {
-        "ours, ipw_policy": value(fit_ipw_policy(log, IPWPolicyConfig(), 0, silent)),
-        "ours, dr_policy": value(fit_dr_policy(log, DRPolicyConfig(), 0, silent)),
+    learned = {
+        "ours, ipw_policy": fit_ipw_policy(log, IPWPolicyConfig(), 0, silent),
+        "ours, dr_policy": fit_dr_policy(log, DRPolicyConfig(), 0, silent),
     }
+    found = {}
+    for name, policy in learned.items():
+        table = policy.action_probabilities(features, mask)
+        best = np.eye(table.shape[1])[table.argmax(axis=1)]
+        for said, acted in ((name, table), (f"{name}, likeliest action alone", best)):
+            found[said] = float((acted * given["expected"]).sum(axis=1).mean())
+    return found
 
 
 def cartpole_values(given: Arrays, steps: int, episodes: int) -> dict[str, float]:
@@ -185,12 +190,37 @@ def markdown(found: Mapping[str, Values]) -> str:
     return "\n".join(lines)
 
 
+def paired(found: Mapping[str, Values]) -> str:
+    """A row for each of ours beside each of theirs: the mean difference over the same logs."""
+    lines = [
+        "| log | ours | less theirs | mean | 95 % | logs |",
+        "| --- | --- | --- | ---: | --- | --- |",
+    ]
+    for log, values in found.items():
+        ours = [name for name in values if name.startswith("ours")]
+        theirs = [name for name in values if name.startswith(("OBP", "d3rlpy"))]
+        for one, other in product(ours, theirs):
+            gap = np.array(values[one]) - np.array(values[other])
+            if gap.size < 2:
+                continue
+            half = float(t.isf(0.025, gap.size - 1) * gap.std(ddof=1) / gap.size**0.5)
+            said = f"{gap.mean() - half:+.4f} to {gap.mean() + half:+.4f}"
+            lines.append(f"| {log} | {one} | {other} | {gap.mean():+.4f} | {said} | {gap.size} |")
+    return "\n".join(lines)
+
+
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--logs", type=int, default=5, help="of each kind, by seed from 0")
     parser.add_argument("--rows", type=int, default=10_000, help="decisions of bandit feedback")
     parser.add_argument("--steps", type=int, default=5_000, help="gradient steps on a replay")
     parser.add_argument("--episodes", type=int, default=100, help="of CartPole that judge")
+    parser.add_argument(
+        "--kind", choices=("both", "bandits", "cartpole"), default="both", help="of logs"
+    )
+    parser.add_argument(
+        "--no-networks", action="store_true", help="leave out Open Bandit Pipeline's networks"
+    )
     parser.add_argument("--out", type=Path, help="JSON file")
     return parser.parse_args(given)
 
@@ -203,19 +233,17 @@ def main() -> None:
         print(line, file=sys.stderr, flush=True)
 
     steps, episodes = given.steps, given.episodes
-    kinds: dict[str, Values | Skipped] = {
-        "bandit feedback": compared(
-            BANDITS, (str(given.logs), str(given.rows)), bandit_values, say
-        ),
-        "CartPole": compared(
-            CARTPOLE,
-            (str(given.logs), str(steps), str(episodes)),
-            lambda arrays: cartpole_values(arrays, steps, episodes),
-            say,
-        ),
-    }
+    kinds: dict[str, Values | Skipped] = {}
+    if given.kind != "cartpole":
+        asked = (str(given.logs), str(given.rows), str(int(not given.no_networks)))
+        kinds["bandit feedback"] = compared(BANDITS, asked, bandit_values, say)
+    if given.kind != "bandits":
+        asked = (str(given.logs), str(steps), str(episodes))
+        kinds["CartPole"] = compared(
+            CARTPOLE, asked, lambda arrays: cartpole_values(arrays, steps, episodes), say
+        )
     found = {name: one for name, one in kinds.items() if not isinstance(one, Skipped)}
-    print(markdown(found))
+    print(f"{markdown(found)}\n\n{paired(found)}")
     for name, one in kinds.items():
         if isinstance(one, Skipped):
             print(f"| {name} | skipped: {one.reason} | | | |")

@@ -57,6 +57,13 @@ def fit_ipw_policy(
 
     The search is exact and deterministic, and finds a local maximum.
 
+    The policy draws: an action that is hardly worse keeps its chance, and none falls below `floor`.
+    Of 20 logs of 2,000 decisions among ten actions, clicks of 0 or 1, it earned 0.730 and the
+    IPWLearner of Open Bandit Pipeline with logistic regression, which takes one action and draws
+    nothing, 0.746: 0.015 more (0.007 to 0.023, paired). The likeliest action of this policy alone
+    earned 0.748, 0.003 more than that learner (-0.004 to 0.009). So it finds as much, and the
+    difference is the price of drawing, which a next log needs (`benchmarks/learned_values.py`).
+
     Optimises the return of ONE decision: what the logging policy made of the rest of the episode
     after it. Rows with one legal action show no choice and are left out.
 

@@ -43,6 +43,13 @@ def fit_linear_thompson(
     episode, so this improves one decision at a time. Rows with one legal action show no choice
     and are left out.
 
+    With `design: factors` every level of a factor has slopes of its own on all features. In 20
+    logs of 8,000 sends to four industries with one reply in ten, ten points more for a proof in
+    one industry were found in 17, and ten for a topic with a proof in 19; shrinking left 6 and 8.5
+    points of them in the mean. Where none was planted none was found in 20 logs, by a bound that
+    one of the twelve effects of a kind passes in 5 % of such logs
+    (`tests/unit/bandits/test_planted_proofs.py`).
+
     Args:
         log: the decisions.
         config: how to fit and to explore.

@@ -28,7 +28,8 @@ def with_found_pairs(equations: Equations) -> Equations:
     found before, as long as it passes Bonferroni's bound at 5 % over all pairs. Rows are counted as
     independent: where the log gave a contact like actions in most of its rows, and their returns go
     together, dozens of pairs may stand out that add nothing. They are shrunk all the same, by
-    evidence, and their standard errors count contacts.
+    evidence, and their standard errors count contacts. What two tags of a message add never stands
+    out, for the messages' own columns say it too: it stays among the other pairs.
 
     Source: forward selection as in Hastie, Tibshirani & Friedman (2009), 3.3.2.
     """

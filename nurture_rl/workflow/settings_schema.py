@@ -14,11 +14,14 @@ from nurture_rl.workflow.run_config import RunConfig, learned_policy_settings
 
 @cache  # Hydra keeps what it was told, and telling it takes a tenth of a second
 def register_schemas() -> None:
-    """Make every schema known to Hydra; roots under `configs/` begin with one of them."""
+    """Make every schema known to Hydra; roots under `configs/` begin with one of them.
+
+    Those of policies have a group of their own, so that a sweep over `policy` meets policies alone.
+    """
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
     store.store(name="ope_schema", node=OpeConfig)
     store.store(name="interchange_schema", node=InterchangeConfig)
     for name in LEARNERS:
         settings = learned_policy_settings(name)
-        store.store(group="policy", name=f"{name}_schema", node=settings)
+        store.store(group="schemas/policy", name=name, node=settings)

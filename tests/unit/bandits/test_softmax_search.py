@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import approx_fprime
 
+from nurture_rl.bandits import softmax_search
 from nurture_rl.bandits.softmax_search import SoftmaxFamily, shared_basis
 from nurture_rl.bandits.weighted_value import plain_mean, self_normalised
 from tests.unit.bandits.planted_log import silent
@@ -48,6 +49,23 @@ def test_derivatives_by_the_weights_are_differences(caution: float) -> None:
     for objective, point in points:
         differences = approx_fprime(point, lambda at, f=objective: f(at)[0], 1e-7)
         assert objective(point)[1] == pytest.approx(differences, abs=1e-5)
+
+
+def test_derivatives_of_a_mean_count_how_many_rows_a_contact_has() -> None:
+    # Rows 1 and 2 of one contact, 6 of another: mean 3, scores -3 and 3, stderr sqrt(18) / 3.
+    numbers, cluster = np.array([1.0, 2.0, 6.0]), np.array([0, 0, 1])
+    value, slope = plain_mean(numbers, cluster, 2.0)
+    assert value == pytest.approx(3.0 - 2.0 * np.sqrt(18.0) / 3.0)
+    # Scores have the slopes 1 - 2 / 3 and -1 / 3 by a row of the first, -2 / 3 and 2 / 3 by the
+    # last one: -3 (1 / 3) + 3 (-1 / 3) = -2, and 4, over sqrt(18) 3.
+    expected = [1 / 3 + 2.0 * 2.0 / (3.0 * np.sqrt(18.0))] * 2
+    assert slope == pytest.approx([*expected, 1 / 3 - 2.0 * 4.0 / (3.0 * np.sqrt(18.0))])
+
+
+def test_a_policy_that_does_nothing_of_what_was_logged_has_the_least_value() -> None:
+    value, slope = self_normalised(np.zeros(3), np.arange(3.0), np.arange(3), 2.0, 1.0)
+    assert value == -np.inf
+    assert slope.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_the_mean_has_the_standard_error_of_sums_by_contact() -> None:
@@ -119,3 +137,33 @@ def test_every_iteration_is_told() -> None:
     made.best(table.__getitem__, mean, 1.0, 30, lambda _, told: seen.append(told["objective"]))
     assert len(seen) > 2
     assert seen[-1] > seen[0]
+
+
+def test_rows_count_once_in_however_many_parts_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, table, theta = family(), RNG.normal(size=(12, 4)), RNG.normal(size=18)
+    gains, slope = table.__getitem__, RNG.normal(size=12)
+    whole = made.numbers(theta, gains), made.gradient(theta, gains, slope)
+    monkeypatch.setattr(softmax_search, "_CHUNK_ROWS", 5)  # 5, 5 and 2 rows
+    assert made.numbers(theta, gains) == pytest.approx(whole[0])
+    assert made.gradient(theta, gains, slope) == pytest.approx(whole[1])
+
+
+def test_logits_beyond_every_exponent_give_certain_choices() -> None:
+    made = SoftmaxFamily(np.ones((2, 1)), np.ones((2, 3), np.bool_), np.eye(3))
+    gains = np.tile([5.0, 7.0, 9.0], (2, 1)).__getitem__
+    assert made.numbers(np.array([2000.0, -2000.0, 0.0]), gains).tolist() == [5.0, 5.0]
+    assert made.numbers(np.array([-2000.0, -4000.0, -2000.0]), gains).tolist() == [7.0, 7.0]
+
+
+def test_iterations_are_numbered_from_0() -> None:
+    steps: list[int] = []
+
+    def mean(numbers: FloatArray) -> tuple[float, FloatArray]:
+        return plain_mean(numbers, CLUSTER, 0.0)
+
+    gains = RNG.normal(size=(12, 4)).__getitem__
+    family().best(gains, mean, 1.0, 30, lambda step, _: steps.append(step))
+    assert steps == list(range(len(steps)))
+    assert len(steps) > 2

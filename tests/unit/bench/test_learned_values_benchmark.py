@@ -16,6 +16,7 @@ from benchmarks.learned_values import (
     compared,
     log_of,
     markdown,
+    paired,
 )
 from benchmarks.peer_runs import Peer, Skipped
 
@@ -60,6 +61,15 @@ def test_theirs_and_ours_stand_side_by_side_for_each_log(monkeypatch: pytest.Mon
     assert found["theirs"] == [0.5, 0.6]
     assert found["ours"] == [float(feedback(seed)["action"][0]) for seed in (0, 1)]
     assert "| feedback | theirs | 0.55 | 0.5 to 0.6 | 2 |" in markdown({"feedback": found})
+
+
+def test_differences_are_paired_by_log() -> None:
+    values = {"the log": [0.0, 9.0], "OBP, x": [0.1, 0.9], "ours, y": [0.2, 1.2]}
+    # 0.1 and 0.3: mean 0.2, standard error 0.1; t of one degree of freedom is 12.706.
+    row = "| feedback | ours, y | OBP, x | +0.2000 | -1.0706 to +1.4706 | 2 |"
+    assert paired({"feedback": values}).splitlines()[2:] == [row]
+    alone = {name: of_logs[:1] for name, of_logs in values.items()}
+    assert len(paired({"feedback": alone}).splitlines()) == 2
 
 
 def test_a_log_of_episodes_has_discounted_returns() -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nurture_rl.rl.bc import BCConfig, Cloning, imitation_weights, train_bc
+from nurture_rl.rl.bcq import BCQConfig, train_bcq, usual_actions
 from nurture_rl.rl.cql import ConservativeQ
 from nurture_rl.rl.crr import Regression, approval
 from nurture_rl.rl.dqn import QLearning
@@ -295,3 +296,36 @@ def test_rows_with_two_legal_actions_tell_how_far_advantages_spread() -> None:
     loss = objective.loss(rows, torch.tensor([1.0, 1.0]))
     imitated = math.log(2.0) * (math.e + math.exp(-1.0)) / 2
     assert float(loss.detach()) == pytest.approx((9.0 + 1.0) / 2 + imitated, rel=1e-5)
+
+
+def test_usual_is_what_has_the_named_share_of_the_likeliest_legal_action_s_probability() -> None:
+    network = fixed([0.0, math.log(10.0), 50.0])  # the forbidden one is likeliest by far
+    weight = torch.ones(len(DATA))
+    cloning = Cloning(network, DATA.features, DATA.mask, DATA.action, weight)  # type: ignore[arg-type]
+    row = int(of_action(0, 1))  # state 1 forbids the third action
+
+    def usual(temperature: float, threshold: float) -> list[bool]:
+        found: list[bool] = usual_actions(cloning, temperature, threshold)[row].tolist()
+        return found
+
+    assert usual(1.0, 0.09) == [True, True, False]  # a tenth of it
+    assert usual(1.0, 0.11) == [False, True, False]
+    assert usual(2.0, 0.3) == [True, True, False]  # at temperature 2 about 0.32 of it
+    assert usual(2.0, 0.33) == [False, True, False]
+    assert usual(1.0, 0.0) == [True, True, False]
+
+
+def test_the_policy_s_two_scores_are_values_in_the_journey_s_unit_and_cloned_logits() -> None:
+    config = BCQConfig(hidden=(4,), steps=60, batch=32, threshold=0.3)
+    log = planted(400, seed=1, tilt=3.0).log
+    policy = train_bcq(log, config, 0, lambda look, told: None)
+    scores = policy.module.scores(torch.from_numpy(log.features))
+    mask = torch.from_numpy(log.mask)
+    logits = scores[:, :, 1].masked_fill(~mask, -math.inf)
+    usual = (logits - logits.amax(dim=1, keepdim=True)).exp() >= config.threshold
+    free = mask.sum(dim=1) > 1
+    assert policy.fit["usual"] == pytest.approx(float(usual[free].sum(dim=1).double().mean()))
+    forced = float(usual[~free].sum(dim=1).double().mean())
+    assert policy.fit["usual"] > forced == 1.0
+    spread = float(scores[:, :, 0][torch.arange(400), torch.from_numpy(log.action)].std())
+    assert 0.02 < spread / log.returns.std() < 2.0  # not in units of their own

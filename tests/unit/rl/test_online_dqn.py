@@ -15,6 +15,7 @@ from nurture_rl.errors import FitError
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import check_probabilities
+from nurture_rl.rl import online_dqn
 from nurture_rl.rl.online_dqn import OnlineDQNConfig, train_online_dqn
 from nurture_rl.rl.replay_memory import PlayedContacts, ReplayMemory
 from tests.unit.rl.test_held_actor import NEAR_EVEN
@@ -137,6 +138,30 @@ def test_what_was_played_first_is_remembered(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ReplayMemory, "add", watched)
     train_online_dqn(shop_simulation(), TINY, 0, silent)
     assert added == [32] * (2 + 3 * 4)
+
+
+def test_steps_shrink_over_the_second_half_of_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+
+    def watched(objective: Any, optimiser: torch.optim.Optimizer, drawn: Any) -> float:
+        rates.append(optimiser.param_groups[0]["lr"])
+        return 0.5
+
+    monkeypatch.setattr(online_dqn, "descend", watched)
+    config = replace(TINY, iterations=5, learning_rate=0.1)
+    train_online_dqn(simulation(), config, 0, silent)
+    assert rates == pytest.approx([0.1, 0.1, 0.1, 0.08, 0.04])
+
+
+def test_a_training_that_diverges_names_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([0.5, float("nan")])
+    monkeypatch.setattr(online_dqn, "descend", lambda *given: next(losses))
+    with pytest.raises(FitError, match="2 of 3"):
+        train_online_dqn(simulation(), TINY, 0, silent)
+
+
+def test_a_memory_that_just_holds_what_a_bin_brings_is_taken() -> None:
+    assert OnlineDQNConfig(n_contacts=100, memory=100).memory == 100
 
 
 @pytest.mark.parametrize(

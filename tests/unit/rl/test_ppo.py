@@ -11,11 +11,13 @@ from nurture_envs.rollout import returns
 from nurture_envs.simulation import Simulation
 from nurture_rl.errors import FitError
 from nurture_rl.learned.scored import ScoredPolicy
+from nurture_rl.rl import ppo
 from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.ppo import (
     Batch,
     PPOConfig,
     RewardScale,
+    _improve,
     _metrics,
     clipped_loss,
     prepare,
@@ -224,6 +226,71 @@ def test_the_reward_scale_is_the_spread_of_everything_seen() -> None:
     scale = RewardScale()
     seen = [scale.update(torch.tensor(part)) for part in parts]
     assert seen[-1] == pytest.approx(np.concatenate([p.ravel() for p in parts]).std())
+
+
+def test_the_entropy_is_a_bonus_and_a_small_move_is_not_clipped() -> None:
+    table = torch.log(torch.tensor([[0.275, 0.475, 0.25], [0.25, 0.45, 0.3]]))
+    plain, seen = clipped_loss(table, batch(), clip=0.2, entropy=0.0)
+    # ratios 1.1 and 0.9, both inside of 0.8 to 1.2
+    assert float(plain) == pytest.approx(-(1.1 - 0.9) / 2)
+    assert seen["clip_share"] == 0.0
+    spread = -float((table.exp() * table).sum()) / 2
+    bonus, _ = clipped_loss(table, batch(), clip=0.2, entropy=0.3)
+    assert float(bonus) == pytest.approx(-(1.1 - 0.9) / 2 - 0.3 * spread)
+
+
+def improved(config: PPOConfig, **changes: torch.Tensor) -> tuple[Actor, Critic, list[int]]:
+    """Networks after `_improve` on two decisions, and the rows of each step."""
+    luck = torch.Generator().manual_seed(0)
+    actor, critic = Actor(2, 3, (), luck), Critic(2, (), luck)
+    rows: list[int] = []
+    step = torch.optim.SGD([*actor.parameters(), *critic.parameters()], lr=0.5)
+
+    class Watched(Batch):
+        def take(self, chosen: torch.Tensor) -> Batch:
+            rows.append(len(chosen))
+            return super().take(chosen)
+
+    given = batch(**changes)
+    watched = Watched(*(getattr(given, name) for name in Batch.__slots__))
+    _improve(actor, critic, step, watched, config, None, luck)
+    return actor, critic, rows
+
+
+def test_the_critic_goes_towards_its_targets() -> None:
+    config = replace(TINY, epochs=1, minibatches=1, max_grad_norm=100.0, target_kl=1e9)
+    _, critic, _ = improved(config, target=torch.tensor([4.0, 2.0]))
+    # Features are 0: the value is a bias, 0 at first; loss 0.5 mean (b - t)^2 has slope -3.
+    assert critic(torch.zeros(1, 2)).tolist() == pytest.approx([0.5 * 3.0])
+
+
+def test_every_row_is_in_one_minibatch_of_each_pass() -> None:
+    config = replace(TINY, epochs=3, minibatches=2, target_kl=1e9)
+    assert improved(config)[2] == [1, 1] * 3
+    assert improved(replace(config, minibatches=5))[2] == [1, 1] * 3
+    assert improved(replace(config, minibatches=1))[2] == [2] * 3
+
+
+def test_passes_end_when_the_policy_has_moved_too_far() -> None:
+    # The actor draws a third each, the log 0.25 and 0.5: a KL of 0.048 nats from the start.
+    near = replace(TINY, epochs=3, minibatches=1, target_kl=0.01)
+    actor, _, rows = improved(near)
+    assert rows == [2]
+    last = list(actor.parameters())[-1]  # the bias of the logits
+    assert last.tolist() == [0.0, 0.0, 0.0]
+    assert improved(replace(near, target_kl=1e9))[2] == [2] * 3
+
+
+def test_steps_shrink_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+
+    def watched(actor: Any, critic: Any, optimizer: torch.optim.Optimizer, *rest: Any) -> Any:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return {"entropy": 1.0, "kl": 0.0, "clip_share": 0.0}
+
+    monkeypatch.setattr(ppo, "_improve", watched)
+    train_ppo(simulation(), replace(TINY, iterations=4, learning_rate=0.2), 0, silent)
+    assert rates == pytest.approx([0.2, 0.15, 0.1, 0.05])
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,12 @@ def test_every_source_composes(data: str) -> None:
     assert composed(f"data={data}").run.data.name == data
 
 
+@pytest.mark.parametrize("group", ["data", "experiment", "policy"])
+def test_a_pattern_over_a_group_meets_its_files_alone(group: str) -> None:
+    files = {path.stem for path in (CONFIGS / group).glob("*.yaml")}
+    assert set(GlobalHydra.instance().config_loader().get_group_options(group)) == files
+
+
 def test_settings_reach_another_process_as_they_are() -> None:
     given = composed("world.members=3", "gap.margins.rate=0.5")
     assert pickle.loads(pickle.dumps(given)) == given
