@@ -149,7 +149,7 @@ def test_steps_shrink_over_the_second_half_of_the_rounds(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(online_dqn, "descend", watched)
     config = replace(TINY, iterations=5, learning_rate=0.1)
-    train_online_dqn(simulation(), config, 0, silent)
+    train_online_dqn(shop_simulation(), config, 0, silent)
     assert rates == pytest.approx([0.1, 0.1, 0.1, 0.08, 0.04])
 
 
@@ -157,7 +157,7 @@ def test_a_training_that_diverges_names_its_round(monkeypatch: pytest.MonkeyPatc
     losses = iter([0.5, float("nan")])
     monkeypatch.setattr(online_dqn, "descend", lambda *given: next(losses))
     with pytest.raises(FitError, match="2 of 3"):
-        train_online_dqn(simulation(), TINY, 0, silent)
+        train_online_dqn(shop_simulation(), TINY, 0, silent)
 
 
 def test_a_memory_that_just_holds_what_a_bin_brings_is_taken() -> None:

@@ -289,7 +289,7 @@ def test_steps_shrink_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"entropy": 1.0, "kl": 0.0, "clip_share": 0.0}
 
     monkeypatch.setattr(ppo, "_improve", watched)
-    train_ppo(simulation(), replace(TINY, iterations=4, learning_rate=0.2), 0, silent)
+    train_ppo(shop_simulation(), replace(TINY, iterations=4, learning_rate=0.2), 0, silent)
     assert rates == pytest.approx([0.2, 0.15, 0.1, 0.05])
 
 
