@@ -40,7 +40,7 @@ SMALL = [*TINY, "data.contacts=100", "gap.fewest_episodes=500"]
 # Added where policies are judged anew, since each of them takes two seconds. `nurture pipeline` and
 # the pages of the policies share one judgement of all of them.
 FEWER = ["~policies.no_contact", "~policies.random", "~policies.tuned_rules", "~policies.ppo"]
-# The least training, of learners that know the setting and have it nowhere in `SMALL`.
+# The least training of a learner, by what it knows of these; `SMALL` has that of a whole loop.
 LEAST = {"steps": 50, "iterations": 1, "n_contacts": 64, "epochs": 1}
 CODES = {"ope": {0, 3, 4, 5}, "export": {0, 3}}  # a verdict, a gate that refuses; else done
 
@@ -104,12 +104,15 @@ def words_of(line: str) -> list[str]:
 
 
 def least_training(words: list[str]) -> list[str]:
-    """The least training of the policies that a line names, by settings that all of them know."""
-    named = [word.removeprefix("policy=") for word in words if word.startswith("policy=")]
-    learners = [LEARNERS.get(one) for names in named for one in names.split(",")]
-    known = [{field.name for field in fields(one.settings)} if one else set() for one in learners]
-    least = LEAST.items() if known else ()
-    return [f"policy.fit.{key}={n}" for key, n in least if all(key in one for one in known)]
+    """The least training of the one learner that a line names; none where it sweeps over several.
+
+    Hydra takes a setting of a policy that is swept over for one of the default policy.
+    """
+    names = [word.removeprefix("policy=") for word in words if word.startswith("policy=")]
+    if len(names) != 1 or names[0] not in LEARNERS:
+        return []
+    known = {field.name for field in fields(LEARNERS[names[0]].settings)}
+    return [f"policy.fit.{key}={n}" for key, n in LEAST.items() if key in known]
 
 
 def run(page: str, words: list[str]) -> int | None:
