@@ -9,7 +9,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from nurture_envs.population import Population
 from nurture_envs.rollout import play, returns, returns_of_seeds
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.draws import contact_keys
@@ -145,16 +144,6 @@ def test_seeds_side_by_side_bring_what_each_brings_alone(n: int) -> None:
         for name in ("value", "amounts", "decisions", "action_mix"):
             np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
         assert list(found.reasons.items()) == list(alone.reasons.items())
-
-
-def test_contacts_of_two_seeds_share_no_population() -> None:
-    world, shared = reference_world("inbound_lead"), Population(seller_capacity=100.0)
-    simulation = Simulation(world, population=shared, compiled=False)
-    policy = always(simulation, "escalate")
-    both = returns_of_seeds(simulation, policy, 20, [1, 2])
-    alone = [returns(simulation, policy, 20, seed) for seed in (1, 2)]
-    for found, one in zip(both, alone, strict=True):
-        np.testing.assert_array_equal(found.amounts, one.amounts)
 
 
 def test_two_policies_meet_the_same_people_and_luck() -> None:
