@@ -126,3 +126,40 @@ def test_the_temperature_is_the_error_of_the_scores() -> None:
     counts = np.bincount(log.action, minlength=4)
     errors = 4.0 / counts + 4.0 / (4000 - counts)
     assert fitted(log).fit["temperature"] == pytest.approx(np.sqrt(errors.mean()), rel=0.05)
+
+
+def test_what_one_contact_earns_on_both_sides_cancels_in_the_error() -> None:
+    # Three contacts take the arm and wait once each: residuals -2, -1, 3 and -1, -1, 2 thirds, so
+    # -1/3, 0 and 1/3 by contact.
+    mask = np.zeros((6, 4), np.bool_)
+    mask[:, [0, WAIT]] = True
+    action = np.array([0, WAIT] * 3)
+    returns = np.array([5.0, 1.0, 6.0, 1.0, 10.0, 4.0])
+    log = log_of(np.zeros((6, 1), np.float32), mask, action, returns, None)
+    assert fitted(log).fit["temperature"] == pytest.approx(np.sqrt(2.0) / 3.0)
+
+
+def test_an_arm_that_is_always_taken_where_it_is_legal_is_as_good_as_the_others() -> None:
+    mask = np.zeros((8, 4), np.bool_)
+    mask[:4, [0, WAIT]], mask[4:, [1, WAIT]] = True, True
+    action = np.array([0, 0, 0, 0, 1, WAIT, 1, WAIT])
+    returns = np.array([9.0, 8.0, 9.0, 7.0, 3.0, 1.0, 5.0, 2.0])
+    log = log_of(np.zeros((8, 1), np.float32), mask, action, returns, None)
+    scores = fitted(log, temperature=1.0).module.maps[0, :, 0].tolist()
+    assert scores[0] == 0.0
+    assert scores[1] == pytest.approx(4.0 - 1.5)
+
+
+def test_rest_is_told_from_where_both_to_send_and_not_to_were_legal() -> None:
+    rest = np.tile(np.arange(4.0), 3)
+    # Sends beside waiting gain 1 a bin, waiting nothing; where only sends are legal they lose 5.
+    mask = np.zeros((12, 4), np.bool_)
+    mask[:8, [0, WAIT]], mask[8:, [0, 1]] = True, True
+    action = np.repeat([0, WAIT, 0], 4)
+    returns = np.r_[rest[:4], np.full(4, 5.0), -5.0 * rest[8:]]
+    features = np.column_stack([np.zeros(12), rest]).astype(np.float32)
+    log = log_of(features, mask, action, returns, None)
+    policy = fitted(log, recency=("x1",), temperature=1.0)
+    assert policy.fit["recovery"] == pytest.approx(1.0)
+    slopes = policy.module.maps[0, :, 1:].numpy() / np.array([1.0, rest.std()])
+    assert slopes == pytest.approx(np.array([[0.0, 1.0]] * 2 + [[0.0, 0.0]] * 2))

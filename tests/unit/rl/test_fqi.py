@@ -53,6 +53,7 @@ def test_linear_values_solve_the_written_equations(rounds: int) -> None:
 
 def test_as_many_rounds_as_the_longest_episode_has_decisions_and_twice_of_a_network() -> None:
     assert longest(LOG) == 2
+    assert longest(LOG.take(np.arange(len(LOG.action) - 1))) == 2  # the last episode has one
     seen: list[int] = []
     linear = train_fqi(LOG, FQIConfig(), 0, lambda round_, numbers: seen.append(round_))
     assert linear.fit["iterations"] == 2.0

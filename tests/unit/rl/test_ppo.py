@@ -239,6 +239,16 @@ def test_the_entropy_is_a_bonus_and_a_small_move_is_not_clipped() -> None:
     assert float(bonus) == pytest.approx(-(1.1 - 0.9) / 2 - 0.3 * spread)
 
 
+def test_larger_advantages_count_more_clipped_or_not() -> None:
+    table = torch.log(torch.tensor([[0.275, 0.475, 0.25], [0.25, 0.45, 0.3]]))  # 1.1 and 0.9
+    given = batch(advantage=torch.tensor([2.0, -0.5]))
+    free, _ = clipped_loss(table, given, clip=0.2, entropy=0.0)
+    assert float(free) == pytest.approx(-(1.1 * 2.0 - 0.9 * 0.5) / 2)
+    # At 1.05 and 0.95 the clipped gains are the smaller ones.
+    clipped, _ = clipped_loss(table, given, clip=0.05, entropy=0.0)
+    assert float(clipped) == pytest.approx(-(1.05 * 2.0 - 0.95 * 0.5) / 2)
+
+
 def improved(config: PPOConfig, **changes: torch.Tensor) -> tuple[Actor, Critic, list[int]]:
     """Networks after `_improve` on two decisions, and the rows of each step."""
     luck = torch.Generator().manual_seed(0)
