@@ -58,9 +58,7 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
     """
     description = _encode(document())
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
-    together = MicroBatches(
-        lambda asks, now_us: service.decide(asks, now_us), limits.small_requests
-    )
+    together = MicroBatches(lambda *asked: service.decide(*asked), limits.small_requests)
     small = Lane("small", _SMALL_THREADS, limits.small_requests)
     bulk = Lane("bulk", _BULK_THREADS, limits.bulk_requests)
 
@@ -70,10 +68,6 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
         async with bodies.read(request.stream()) as body:
             lane = bulk if len(body) > limits.bulk_bytes else small
             return await lane.run(steps(service, body))
-
-    def busy(_: Request[Any, Any, Any], __: Exception) -> Body:
-        text = "the server has as much to do as it takes on, and did nothing; ask again"
-        return _problem(503, "busy", text, {"retry-after": str(limits.retry_seconds)})
 
     @post("/v1/decisions", status_code=200)
     async def decisions(request: Request[Any, Any, Any]) -> Body:
@@ -114,7 +108,7 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
         [decisions, decision, confirm, confirm_many, events, contacts, health, schema],
         openapi_config=None,
         request_max_body_size=limits.body_bytes,
-        exception_handlers={**_HANDLERS, Busy: busy},
+        exception_handlers={**_HANDLERS, Busy: _busy(limits.retry_seconds)},
     )
 
 
@@ -333,6 +327,12 @@ def _problem(
 ) -> Body:
     content = _encode(wire.Problem(title, status, detail))
     return Response(content, status_code=status, media_type=_PROBLEM, headers=headers)
+
+
+def _busy(retry_seconds: int) -> Callable[[Request[Any, Any, Any], Exception], Body]:
+    text = "the server has as much to do as it takes on, and did nothing; ask again"
+    headers = {"retry-after": str(retry_seconds)}
+    return lambda _, __: _problem(503, "busy", text, headers)
 
 
 def _bad_request(_: Request[Any, Any, Any], error: Exception) -> Body:
