@@ -162,3 +162,9 @@ def test_the_prior_counts_in_what_climbs() -> None:
     success = np.array([1.0, 1.0, 0.0])
     assert _climbed(at, aim, success, np.zeros(1)).theta.tolist() == [1.0]
     assert _climbed(at, aim, success, np.array([1.0])).theta.tolist() == [0.5]
+
+
+def test_the_search_begins_at_the_chance_of_all_rows() -> None:
+    # Both arms succeed 300 times of 1,000: the first step finds nothing to move.
+    assert fitted(two_arms(300, 300, 1000), ridge=1e9, draws=2).fit["steps"] == 1.0
+    assert fitted(two_arms(400, 200, 1000), ridge=1e-6, draws=2).fit["steps"] > 1.0
