@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
-import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
-from uuid import uuid4
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, get, post, put
-from litestar.exceptions import HTTPException
+from litestar import Litestar, Request, get, post, put
+from litestar.handlers import HTTPRouteHandler
 
-from nurture_envs.errors import NurtureError
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving import confirm_wire, wire
+from nurture_rl.serving.api_keys import ApiKeys
 from nurture_rl.serving.decide import FAIL_CLOSED
+from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, problem
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.ledger import Settled
 from nurture_rl.serving.micro_batches import MicroBatches
@@ -35,7 +33,6 @@ _STEP_ROWS = 128  # decided at a time, so that a long request lets others in bet
 _SMALL_THREADS = 16  # they mostly wait for the disk
 _BULK_THREADS = 2
 _LIMITS = TrafficLimits()
-_PROBLEM = "application/problem+json"
 
 _encode = msgspec.json.Encoder().encode
 _decisions_in = msgspec.json.Decoder(wire.DecisionsIn, strict=True)
@@ -44,19 +41,20 @@ _confirm_in = msgspec.json.Decoder(confirm_wire.ConfirmIn, strict=True)
 _confirmations_in = msgspec.json.Decoder(confirm_wire.ConfirmationsIn, strict=True)
 _contacts_in = msgspec.json.Decoder(wire.ContactsIn, strict=True)
 
-Body = Response[bytes]
 Steps = Iterator[Body | None]
 Asked = tuple[Sequence[Ask], int | None]  # at a moment; None: the clock's
 Deciding = Generator[Asked, Sequence[Answer], Body]
 Parts = Generator[Asked, Sequence[Answer], Sequence[Answer]]
 
 
-def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
+def create_app(
+    service: Service, limits: TrafficLimits = _LIMITS, keys: ApiKeys | None = None
+) -> Litestar:
     """The application: decisions, their confirmation, events, contacts, health and OpenAPI.
 
-    Whoever opened the store closes it, after the server has stopped.
+    Whoever opened the store closes it, after the server has stopped. Without `keys` everybody may
+    ask everything; health and OpenAPI are open always.
     """
-    description = _encode(document())
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
     together = MicroBatches(lambda *asked: service.decide(*asked), limits.small_requests)
     small = Lane("small", _SMALL_THREADS, limits.small_requests)
@@ -96,20 +94,45 @@ def create_app(service: Service, limits: TrafficLimits = _LIMITS) -> Litestar:
     async def contacts(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, _put_contacts)
 
+    return Litestar(
+        [decisions, decision, confirm, confirm_many, events, contacts, *_open(service, pulse)],
+        openapi_config=None,
+        request_max_body_size=limits.body_bytes,
+        before_request=partial(_stranger, keys),
+        exception_handlers={**HANDLERS, Busy: busy(limits.retry_seconds)},
+    )
+
+
+def _open(service: Service, pulse: Pulse) -> list[HTTPRouteHandler]:
+    """What nobody needs a key for."""
+    description = _encode(document())
+
     @get("/healthz")
     async def health() -> Body:
         return _health(service, await pulse.healthy())
 
     @get("/schema")
     async def schema() -> Body:
-        return _json(description)
+        return json_answer(description)
 
-    return Litestar(
-        [decisions, decision, confirm, confirm_many, events, contacts, health, schema],
-        openapi_config=None,
-        request_max_body_size=limits.body_bytes,
-        exception_handlers={**_HANDLERS, Busy: _busy(limits.retry_seconds)},
-    )
+    return [health, schema]
+
+
+def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Body | None:
+    """The refusal of a request whose key does not open what it asks for; None: it may."""
+    scope = request.url.path.split("/")[2:3]
+    if keys is None or not request.url.path.startswith("/v1/"):
+        return None
+    opened = keys.opened(request.headers.get("authorization"))
+    if opened is None:
+        text = (
+            "expected a known API key in the header `Authorization: Bearer KEY`; nothing was done"
+        )
+        return problem(401, "no key", text, {"www-authenticate": "Bearer"})
+    if opened.isdisjoint(scope):
+        text = f"this key opens {', '.join(sorted(opened))}, not {request.url.path}"
+        return problem(403, "not for this key", f"{text}; nothing was done")
+    return None
 
 
 def _named(request: Request[Any, Any, Any]) -> str:
@@ -167,8 +190,8 @@ def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Ans
     out = [wire.answer_out(answer, service.catalogs) for answer in answers]
     if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
         names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
-        return _problem(404, "unknown contact", f"no contact asked for is known: {names}")
-    return _json(_encode(wire.DecisionsOut(out)))
+        return problem(404, "unknown contact", f"no contact asked for is known: {names}")
+    return json_answer(_encode(wire.DecisionsOut(out)))
 
 
 def _out_of_date(answers: Sequence[Answer], told: set[str]) -> list[int]:
@@ -237,17 +260,17 @@ def _confirm_many(service: Service, body: bytes) -> Steps:
 def _confirmed(ids: Sequence[str], found: Sequence[Confirmation | None], content: bytes) -> Body:
     if not any(found):
         names = ", ".join(sorted({repr(name) for name in ids})[:5])
-        return _problem(404, "unknown decision", f"no decision has the id {names}")
-    return _json(content)
+        return problem(404, "unknown decision", f"no decision has the id {names}")
+    return json_answer(content)
 
 
 def _show(service: Service, _: bytes, decision_id: str) -> Steps:
     found = service.decision(decision_id)
     if found is None:
         text = f"no decision has the id {decision_id!r}"
-        yield _problem(404, "unknown decision", text)
+        yield problem(404, "unknown decision", text)
     else:
-        yield _json(_encode(confirm_wire.state_out(*found, service.catalogs)))
+        yield json_answer(_encode(confirm_wire.state_out(*found, service.catalogs)))
 
 
 def _add_events(service: Service, body: bytes) -> Steps:
@@ -274,7 +297,7 @@ def _add_events(service: Service, body: bytes) -> Steps:
     overlooked = any(row.may_forbid_mail for row in rejected)
     withdrawn = [wire.withdrawn_send(one) for one in added.withdrawn]
     out = wire.EventsOut(rejected, mended, added.stored, added.repeated, withdrawn)
-    yield _json(_encode(out), 422 if overlooked else 200)
+    yield json_answer(_encode(out), 422 if overlooked else 200)
 
 
 def _with_strangers(service: Service, rows: Sequence[ReadRow]) -> list[ReadRow]:
@@ -300,7 +323,7 @@ def _kept(now_us: int, row: dict[str, Any], reason: str) -> Quarantined:
 def _put_contacts(service: Service, body: bytes) -> Steps:
     contacts = wire.contacts_of(_contacts_in.decode(body))
     service.put_contacts(contacts)
-    yield _json(_encode(wire.ContactsOut(len(contacts))))
+    yield json_answer(_encode(wire.ContactsOut(len(contacts))))
 
 
 def _writable(service: Service) -> bool:
@@ -315,65 +338,4 @@ def _health(service: Service, writable: bool) -> Body:
     bundle = service.bundle
     status: Literal["ok", "store not writable"] = "ok" if writable else "store not writable"
     health = wire.Health(status, bundle.policy_id, bundle.journey.name, bundle.catalog.hash)
-    return _json(_encode(health), 200 if writable else 503)
-
-
-def _json(content: bytes, status: int = 200) -> Body:
-    return Response(content, status_code=status, media_type=MediaType.JSON)
-
-
-def _problem(
-    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
-) -> Body:
-    content = _encode(wire.Problem(title, status, detail))
-    return Response(content, status_code=status, media_type=_PROBLEM, headers=headers)
-
-
-def _busy(retry_seconds: int) -> Callable[[Request[Any, Any, Any], Exception], Body]:
-    text = "the server has as much to do as it takes on, and did nothing; ask again"
-    headers = {"retry-after": str(retry_seconds)}
-    return lambda _, __: _problem(503, "busy", text, headers)
-
-
-def _bad_request(_: Request[Any, Any, Any], error: Exception) -> Body:
-    return _problem(400, "bad request", str(error))
-
-
-def _refused(_: Request[Any, Any, Any], error: HTTPException) -> Body:
-    return _problem(error.status_code, "not possible", error.detail)
-
-
-def _conflict(_: Request[Any, Any, Any], error: Exception) -> Body:
-    detail = f"another request used one of these ids meanwhile ({error}); ask again"
-    return _problem(409, "conflict", detail)
-
-
-def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Body:
-    return _problem(503, "store not available", f"nothing was decided or stored: {error}")
-
-
-def _too_deep(_: Request[Any, Any, Any], error: Exception) -> Body:
-    detail = "lists and objects lie too deeply in each other; nothing was stored or decided"
-    return _problem(400, "bad request", f"{detail}: leave the deeper ones out")
-
-
-def _failed(request: Request[Any, Any, Any], error: Exception) -> Body:
-    """An unexpected error: the caller gets an error id, the operator's log the full traceback."""
-    name = uuid4().hex[:12]
-    print(f"serve: request {name} ({request.method} {request.url.path}):", file=sys.stderr)
-    traceback.print_exception(error, file=sys.stderr)
-    sys.stderr.flush()
-    detail = f"nothing was decided or stored; the server's log has the cause under {name}"
-    return _problem(500, "not foreseen", detail)
-
-
-_HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
-    msgspec.DecodeError: _bad_request,  # ValidationError is one too
-    UnicodeDecodeError: _bad_request,
-    NurtureError: _bad_request,
-    HTTPException: _refused,
-    sqlite3.IntegrityError: _conflict,
-    sqlite3.Error: _unavailable,
-    RecursionError: _too_deep,
-    Exception: _failed,
-}
+    return json_answer(_encode(health), 200 if writable else 503)

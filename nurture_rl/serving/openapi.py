@@ -52,6 +52,12 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
+    for operation in (decisions, confirm, confirm_many, state, events, contacts):
+        operation["responses"] |= {
+            "401": _response("The server has keys, and the request none of them", wire.Problem),
+            "403": _response("The key does not open this path", wire.Problem),
+        }
+        operation["security"] = [{"key": []}, {}]  # none where the server has no keys
     return {
         "openapi": "3.1.0",
         "info": {"title": "nurture_rl decisions", "version": "1"},
@@ -67,7 +73,10 @@ def document() -> dict[str, Any]:
             "/v1/contacts": {"put": contacts},
             "/healthz": {"get": health},
         },
-        "components": {"schemas": schemas},
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 

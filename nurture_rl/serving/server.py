@@ -16,7 +16,9 @@ from pathlib import Path
 from litestar import Litestar
 
 from nurture_envs.clock import require_zone
+from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle, load_bundle
+from nurture_rl.serving.api_keys import ApiKeys, load_keys, require_keys_beyond_loopback
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.listening import Listener, bind
@@ -45,6 +47,9 @@ class ServeOptions:
     # Hours by which such a contact's zone may be off, lowest and highest; anywhere on earth.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
     simulated_clock: bool = False  # let requests say what time it is
+    # File of API keys, on each line the scopes and the key, mode 0600; null: nobody needs a key, on
+    # this machine alone.
+    keys: str | None = None
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -55,14 +60,15 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
         options: with `store` and `default_zone` given.
 
     Raises:
-        NurtureError: the bundle, the store, the log or the address cannot be used.
+        NurtureError: the bundle, the store, the log, the keys or the address cannot be used.
         OSError: the disk refuses.
     """
     zone, store_file = str(options.default_zone), Path(str(options.store))
     require_zone(zone)
     bundle = load_bundle(bundle_folder)
+    keys = None if options.keys is None else load_keys(Path(options.keys))
     try:
-        with bind(options.host, options.port) as bound, closing(Store(store_file)) as store:
+        with _bound(options, keys) as bound, closing(Store(store_file)) as store:
             if options.logs is not None:
                 print(_loaded(store, bundle, Path(options.logs)), flush=True)
             store.when_lost(_stop)
@@ -72,12 +78,22 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 _microseconds_now,
                 unknown_zone_slack=options.unknown_zone_slack,
             )
-            app = create_app(Service(bundle, store, settings))
+            app = create_app(Service(bundle, store, settings), keys=keys)
             asyncio.run(_serve(app, bound, _greeting(bundle, options)))
             if store.lost:
                 raise store.lost
     except sqlite3.Error as error:
         raise StoreError(f"{store_file}: {error}") from error
+
+
+def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
+    bound = bind(options.host, options.port)
+    try:
+        require_keys_beyond_loopback(bound.getsockname()[0], keys)
+    except NurtureError:
+        bound.close()
+        raise
+    return bound
 
 
 def _loaded(store: Store, bundle: Bundle, logs: Path) -> str:

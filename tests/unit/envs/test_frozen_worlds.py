@@ -43,11 +43,26 @@ def constants(module: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(value, plain)}
 
 
+def simulated(guardrails: Mapping[str, Any]) -> dict[str, Any]:
+    """Guardrails without what only events of `guardrails.events` do, which no world makes."""
+    never = guardrails.get("events", {})
+    found = {key: part for key, part in guardrails.items() if key != "events"}
+    for key in ("conversation", "conversation_until"):
+        if key in found:
+            found[key] = {name: part for name, part in found[key].items() if name not in never}
+    return found if found.get("conversation_until") else _without(found, "conversation_until")
+
+
+def _without(parts: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: part for name, part in parts.items() if name != key}
+
+
 def fingerprint(journey: str, changed: Mapping[str, Any] | None = None) -> str:
     """A hash over everything by which a reference world was set, some of its journey changed."""
     world = reference_world(journey)
     assert isinstance(world, MailWorld)
     played = {**world.journey.resolved, **(changed or {})}
+    played["guardrails"] = simulated(played["guardrails"])
     parts = {
         "world": type(world).__name__,
         "parameters": asdict(world.params),  # type: ignore[call-overload]

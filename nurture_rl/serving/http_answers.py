@@ -1,0 +1,85 @@
+"""Answers over HTTP: JSON, and one kind of error for whatever goes wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from litestar import MediaType, Request, Response
+from litestar.exceptions import HTTPException
+
+from nurture_envs.errors import NurtureError
+from nurture_rl.serving import wire
+
+_PROBLEM = "application/problem+json"
+
+_encode = msgspec.json.Encoder().encode
+
+Body = Response[bytes]
+
+
+def json_answer(content: bytes, status: int = 200) -> Body:
+    """An answer in JSON."""
+    return Response(content, status_code=status, media_type=MediaType.JSON)
+
+
+def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Body:
+    """An answer that says what went wrong, in the form of RFC 9457."""
+    content = _encode(wire.Problem(title, status, detail))
+    return Response(content, status_code=status, media_type=_PROBLEM, headers=headers)
+
+
+def busy(retry_seconds: int) -> Callable[[Request[Any, Any, Any], Exception], Body]:
+    """What answers who asks for more than the server takes on, and when they may come again."""
+    text = "the server has as much to do as it takes on, and did nothing; ask again"
+    headers = {"retry-after": str(retry_seconds)}
+    return lambda _, __: problem(503, "busy", text, headers)
+
+
+def _bad_request(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(400, "bad request", str(error))
+
+
+def _refused(_: Request[Any, Any, Any], error: HTTPException) -> Body:
+    return problem(error.status_code, "not possible", error.detail)
+
+
+def _conflict(_: Request[Any, Any, Any], error: Exception) -> Body:
+    detail = f"another request used one of these ids meanwhile ({error}); ask again"
+    return problem(409, "conflict", detail)
+
+
+def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(503, "store not available", f"nothing was decided or stored: {error}")
+
+
+def _too_deep(_: Request[Any, Any, Any], error: Exception) -> Body:
+    detail = "lists and objects lie too deeply in each other; nothing was stored or decided"
+    return problem(400, "bad request", f"{detail}: leave the deeper ones out")
+
+
+def _failed(request: Request[Any, Any, Any], error: Exception) -> Body:
+    """An unexpected error: the caller gets an error id, the operator's log the full traceback."""
+    name = uuid4().hex[:12]
+    print(f"serve: request {name} ({request.method} {request.url.path}):", file=sys.stderr)
+    traceback.print_exception(error, file=sys.stderr)
+    sys.stderr.flush()
+    detail = f"nothing was decided or stored; the server's log has the cause under {name}"
+    return problem(500, "not foreseen", detail)
+
+
+HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
+    msgspec.DecodeError: _bad_request,  # ValidationError is one too
+    UnicodeDecodeError: _bad_request,
+    NurtureError: _bad_request,
+    HTTPException: _refused,
+    sqlite3.IntegrityError: _conflict,
+    sqlite3.Error: _unavailable,
+    RecursionError: _too_deep,
+    Exception: _failed,
+}
