@@ -57,6 +57,7 @@ OTHER_TYPES = {
         "complaint",
     ),
     **dict.fromkeys(("hard_bounced", "hardbounce", "permanent_bounce"), "hard_bounce"),
+    **dict.fromkeys(("soft_bounced", "softbounce", "transient_bounce"), "soft_bounce"),
     **dict.fromkeys(("consent_revoked", "consent_withdrawal"), "consent_withdrawn"),
     "snooze": "snoozed",
     "replied": "reply",

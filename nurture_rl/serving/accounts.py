@@ -117,6 +117,16 @@ class Accounts:
         with self._locks.held(found.values()):
             yield found
 
+    def colleagues(self, contact_ids: Sequence[str]) -> set[str]:
+        """Keys of all members of these contacts' accounts, whom their conversation may silence."""
+        limits = self._bundle.journey.guardrails.account
+        if limits is None or not limits.conversation:
+            return set()
+        contacts = self._store.contacts(contact_ids).values()
+        accounts = {key for contact in contacts if (key := account_key(contact)) is not None}
+        members = self._store.members(sorted(accounts))
+        return {name for names in members.values() for name in names}
+
     def states(self, account_of: Mapping[str, str], now_us: int) -> dict[str, AccountState]:
         """How accounts stand, by contact; contacts of one account share their state.
 
@@ -138,7 +148,7 @@ class Accounts:
         )
         talking = _talking(self._bundle, views, now_us, self._zone)
         journey = self._bundle.journey
-        begins = {name for name, _ in journey.guardrails.conversation}
+        begins = set(journey.guardrails.talks)
         calls = any(s.type == "escalated" and s.name in begins for s in journey.signals)
         states = {account: AccountState(calls_talk=calls) for account in members}
         for view in views:

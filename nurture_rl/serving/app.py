@@ -144,7 +144,7 @@ def _decide(service: Service, body: bytes) -> Deciding:
     request = _decisions_in.decode(body)
     now_us = _moment(service, request.now)
     asks, answers = wire.asks_of(request), list[Answer]()
-    with service.watched() as news:
+    with service.news.watched() as news:
         for start in range(0, len(asks), _STEP_ROWS):
             part = asks[start : start + _STEP_ROWS]
             answers += yield from _part(part, now_us, first=not start)
@@ -152,7 +152,7 @@ def _decide(service: Service, body: bytes) -> Deciding:
         for _ in range(_LOOKS):
             if not (old := _out_of_date(answers, news())):
                 break
-            yield from _ask_again(answers, old, now_us)
+            yield from _ask_again(asks, answers, old, now_us)
             answered = _answered(service, request, answers)
     return answered
 
@@ -203,12 +203,17 @@ def _out_of_date(answers: Sequence[Answer], told: set[str]) -> list[int]:
     ]
 
 
-def _ask_again(answers: list[Answer], old: Sequence[int], now_us: int | None) -> Parts:
+def _ask_again(
+    asks: Sequence[Ask], answers: list[Answer], old: Sequence[int], now_us: int | None
+) -> Parts:
     for start in range(0, len(old), _STEP_ROWS):
         part = old[start : start + _STEP_ROWS]
-        decided = [answer for i in part if isinstance(answer := answers[i], Decision)]
-        asks = [Ask(decision.contact_id, decision.decision_id) for decision in decided]
-        found = yield from _part(asks, now_us, first=False)
+        again = [
+            replace(asks[i], request_id=answer.decision_id)
+            for i in part
+            if isinstance(answer := answers[i], Decision)
+        ]
+        found = yield from _part(again, now_us, first=False)
         for i, answer in zip(part, found, strict=True):
             answers[i] = answer
     return answers
@@ -227,17 +232,35 @@ def _part(asks: Sequence[Ask], now_us: int | None, first: bool) -> Parts:
 
 def _confirm_one(service: Service, body: bytes, decision_id: str) -> Steps:
     request = _confirm_in.decode(body) if body else confirm_wire.ConfirmIn()
-    (found,) = service.confirm([decision_id], _moment(service, request.now))
-    yield _confirmed(
-        [decision_id], [found], _encode(confirm_wire.confirmation_out(decision_id, found))
-    )
+    found: list[Confirmation | None] = []
+    yield from _confirm(service, [decision_id], _moment(service, request.now), found)
+    content = _encode(confirm_wire.confirmation_out(decision_id, found[0]))
+    yield _confirmed([decision_id], found, content)
 
 
 def _confirm_many(service: Service, body: bytes) -> Steps:
     request = _confirmations_in.decode(body)
-    now_us, ids = _moment(service, request.now), request.ids
     found: list[Confirmation | None] = []
-    with service.watched() as news:
+    try:
+        yield from _confirm(service, request.ids, _moment(service, request.now), found)
+    except sqlite3.Error as error:
+        if not found:
+            raise
+        text = f"the store refused, and some may be confirmed: {error}; ask again"
+        yield problem(503, "store not available", text)
+        return
+    out = [
+        confirm_wire.confirmation_out(name, one)
+        for name, one in zip(request.ids, found, strict=True)
+    ]
+    yield _confirmed(request.ids, found, _encode(confirm_wire.ConfirmationsOut(out)))
+
+
+def _confirm(
+    service: Service, ids: Sequence[str], now_us: int | None, found: list[Confirmation | None]
+) -> Iterator[None]:
+    """Fill in confirmations, part after part, until they are up to date."""
+    with service.news.watched() as news:
         for start in range(0, len(ids), _STEP_ROWS):
             if start:
                 yield None
@@ -253,8 +276,6 @@ def _confirm_many(service: Service, body: bytes) -> Steps:
                 break
             for i, one in zip(old, service.confirm([ids[i] for i in old], now_us), strict=True):
                 found[i] = one
-    out = [confirm_wire.confirmation_out(name, one) for name, one in zip(ids, found, strict=True)]
-    yield _confirmed(ids, found, _encode(confirm_wire.ConfirmationsOut(out)))
 
 
 def _confirmed(ids: Sequence[str], found: Sequence[Confirmation | None], content: bytes) -> Body:
@@ -322,8 +343,8 @@ def _kept(now_us: int, row: dict[str, Any], reason: str) -> Quarantined:
 
 def _put_contacts(service: Service, body: bytes) -> Steps:
     contacts = wire.contacts_of(_contacts_in.decode(body))
-    service.put_contacts(contacts)
-    yield json_answer(_encode(wire.ContactsOut(len(contacts))))
+    withdrawn = [wire.withdrawn_send(one) for one in service.put_contacts(contacts)]
+    yield json_answer(_encode(wire.ContactsOut(len(contacts), withdrawn)))
 
 
 def _writable(service: Service) -> bool:

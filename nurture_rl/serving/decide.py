@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import NOW
-from nurture_envs.clock import DAY_US, HOUR_US, utc_microseconds
+from nurture_envs.clock import HOUR_US
 from nurture_envs.features import evaluate
 from nurture_envs.guardrails import legal_actions
 from nurture_rl.errors import NurtureError, ProbabilityError
 from nurture_rl.policies.policy import check_probabilities, sample_actions
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import against_account
-from nurture_rl.serving.facts import Known, known, offered
+from nurture_rl.serving.facts import Known, known, offered, slot_us
 from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
 
 FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
@@ -231,8 +231,7 @@ def _scheduled(bundle: Bundle, action: int, row: _Row) -> int | None:
         return None
     if chosen.slot == NOW:
         return row.now_us
-    at_us = row.local_us - row.local_us % DAY_US + chosen.slot * HOUR_US
-    return int(utc_microseconds(np.array([at_us], np.int64), np.array([row.zone]))[0])
+    return slot_us(chosen.slot, row.local_us, row.zone)
 
 
 def _text(error: Exception) -> str:

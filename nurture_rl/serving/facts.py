@@ -15,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds, set_forward_hours
+from nurture_envs.clock import (
+    DAY_US,
+    HOUR_US,
+    local_microseconds,
+    set_forward_hours,
+    utc_microseconds,
+)
 from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_events
 from nurture_envs.guardrails import GuardrailFacts, eligible, lags_of, standing
 from nurture_envs.guardrails.rules import Lag, sends_kept
@@ -308,7 +314,8 @@ def _sends(
     for event, row in zip(events.events, events.row.tolist(), strict=True):
         if event.type == "sent":
             plan = chosen.pop((row, event.decision_id or ""), None)
-            message = event.message_id or (plan.message_id if plan else None)
+            # Many senders put an id of their own there: the plan knows which message it was.
+            message = plan.message_id if plan else event.message_id
             made.append((row, event.occurred_us, message))
     made += [(row, send.at_us, send.message_id) for (row, _), send in chosen.items()]
     rows = np.array([row for row, _, _ in made], np.int64)
@@ -323,6 +330,18 @@ def _sends(
         counts = np.array(among, np.bool_)
         tables.append(_latest(rows[counts], hours[counts], len(views), count))
     return np.hstack(tables)
+
+
+def slot_us(slot: int, local_us: int, zone: str) -> int:
+    """UTC microseconds of an hour of a local day.
+
+    Args:
+        slot: the hour.
+        local_us: any local wall time of the day, microseconds since 1970.
+        zone: IANA name.
+    """
+    at_us = local_us - local_us % DAY_US + slot * HOUR_US
+    return int(utc_microseconds(np.array([at_us], np.int64), np.array([zone]))[0])
 
 
 def _latest(rows: IntArray, hours: FloatArray, n: int, count: int) -> FloatArray:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nurture_envs.journey import Journey
-from nurture_envs.stops import FORBIDDING_TYPES, forbids, say_of
+from nurture_envs.stops import AWAY_REPLY, FORBIDDING_TYPES, forbids, plain, say_of
 from nurture_rl.logs.vocabulary import SHIPPED_WORDS, Vocabulary, words_of
 
-# Sends count towards caps; calls and replies begin conversations.
-_ALWAYS = FORBIDDING_TYPES | {"reply", "sent", "escalated"}
+# Sends count towards caps; calls and replies begin conversations; soft bounces rest an address.
+_ALWAYS = FORBIDDING_TYPES | {"reply", "sent", "escalated", "soft_bounce"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +33,5 @@ class Forbidding:
 
     def may(self, kind: str | None, reply_class: str | None) -> bool:
         """Whether an event of this type and reply class may forbid mail."""
-        return kind in self.types or forbids(say_of(kind or "", reply_class))
+        away = plain(reply_class or "") == AWAY_REPLY
+        return away or kind in self.types or forbids(say_of(kind or "", reply_class))

@@ -108,15 +108,17 @@ class MicroBatches:
             else:
                 one.answers.set_result(outcome)
         self._deciding = False
-        if self._waiting:
+        if any(not one.answers.done() for one in self._waiting):
             self._begin()
+        else:
+            self._waiting.clear()
 
     def _batch(self) -> list[_Waiting]:
         """The first who wait, as many as fit together; the others keep their order."""
-        first = self._waiting.popleft()
+        first, *rest = (one for one in self._waiting if not one.answers.done())
         batch, names, rows = [first], first.names, len(first.asks)
         others: deque[_Waiting] = deque()
-        for one in self._waiting:
+        for one in rest:
             own = one.names
             fits = rows + len(one.asks) <= _MOST_ROWS and one.now_us == first.now_us
             if fits and names.isdisjoint(own):

@@ -16,7 +16,7 @@ from nurture_envs.features import evaluate
 from nurture_envs.guardrails import Reason, legal_actions, reason_names
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import against_account
-from nurture_rl.serving.facts import Known, known, offered
+from nurture_rl.serving.facts import Known, known, offered, slot_us
 from nurture_rl.serving.records import ContactView, Decision
 
 _log = logging.getLogger(__name__)
@@ -140,7 +140,18 @@ def _objection(
         return Objection("withdrawn", ", ".join(names))
     if step != decision.step or view.episode.episode_id != decision.episode_id:
         return Objection("expired", f"it was good for bin {decision.step}, this is bin {step}")
+    if check is Check.AT_ITS_HOUR and _moved(bundle.catalog, decision, facts, row):
+        return Objection("withdrawn", "the contact's zone is another one now")
     return None
+
+
+def _moved(catalog: ActionCatalog, decision: Decision, facts: Known, row: int) -> bool:
+    """Whether the hour of a send is another moment than when it was decided."""
+    slot = catalog.actions[catalog.index(decision.action)].slot
+    if decision.scheduled_us is None or slot == NOW:
+        return False
+    moment = slot_us(slot, int(facts.local_us[row]), str(facts.zones[row]))
+    return moment != decision.scheduled_us
 
 
 def _stops(catalog: ActionCatalog, reasons: NDArray[np.int64]) -> list[str]:

@@ -119,6 +119,12 @@ class Decision:
     note: str | None = None  # why the policy was not followed
     confirm_by_us: int | None = None  # UTC; a send that is not confirmed by then is none
 
+    def waits_for_confirmation(self, now_us: int) -> bool:
+        """Whether its hour has begun, in which it is confirmed or is no send."""
+        if self.scheduled_us is None or self.confirm_by_us is None:
+            return False
+        return self.scheduled_us <= now_us < self.confirm_by_us
+
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:

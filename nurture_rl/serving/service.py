@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nurture_rl.errors import NurtureError
@@ -17,6 +15,7 @@ from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
 from nurture_rl.serving.locks import Locks
 from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.news import News
 from nurture_rl.serving.recheck import Check
 from nurture_rl.serving.records import (
     Answer,
@@ -94,8 +93,7 @@ class Service:
         self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
         self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
-        self._watching: list[set[str]] = []
-        self._watch = threading.Lock()
+        self.news = News()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
         """Decide for each contact; decisions are on disk when this returns.
@@ -205,34 +203,20 @@ class Service:
         sent = [e for e in told if e.type == "sent" and e.decision_id == decision_id]
         return stored, fate, sent[0] if sent else None
 
-    def put_contacts(self, contacts: Sequence[Contact]) -> None:
-        """Add or replace contacts."""
-        with self._locks.held([contact.contact_id for contact in contacts]):
-            self.store.put_contacts(contacts)
-            self._tell([contact.contact_id for contact in contacts])
+    def put_contacts(self, contacts: Sequence[Contact]) -> list[Withdrawal]:
+        """Add or replace contacts; who has no consent any more loses the sends that are planned.
 
-    @contextmanager
-    def watched(self) -> Iterator[Callable[[], set[str]]]:
-        """Yield a function that gives the contacts with new events that may forbid mail.
-
-        Each call gives the keys since the last call. A caller that decides asks again until
-        nothing is new, and then answers: its first decisions may be out of date.
+        Returns:
+            These sends.
         """
-        told: set[str] = set()
-
-        def news() -> set[str]:
-            with self._watch:
-                found = set(told)
-                told.clear()
-            return found
-
-        with self._watch:
-            self._watching.append(told)
-        try:
-            yield news
-        finally:
-            with self._watch:
-                self._watching = [other for other in self._watching if other is not told]
+        names = [contact.contact_id for contact in contacts]
+        with self._locks.held(names):
+            refused = [contact.contact_id for contact in contacts if not contact.consent]
+            withdrawn = self._recorded.refused(refused, self._views, self.settings.clock())
+            self.store.put_contacts(contacts, withdrawn)
+            self._free(withdrawn)
+            self._tell(names)
+        return withdrawn
 
     def append_events(
         self,
@@ -273,11 +257,9 @@ class Service:
         return Appended(added, repeated, settled, withdrawn)
 
     def _tell(self, contact_ids: Sequence[str]) -> None:
-        with self._watch:
-            if self._watching:
-                names = {contact_key(name) for name in contact_ids}
-                for told in self._watching:
-                    told |= names
+        if self.news.wanted:
+            self.news.tell({contact_key(name) for name in contact_ids})
+            self.news.tell(self._accounts.colleagues(contact_ids))
 
     def _settled(
         self, asks: Sequence[Ask], answers: list[Answer | None]
@@ -327,19 +309,22 @@ class Service:
         if not again:
             return
         states = self._accounts.states(account_of, now_us)
-        views = [
-            with_account(view, states.get(view.contact.contact_id))
-            for view in self._views([asks[i] for i in again], now_us)
-        ]
-        found, withdrawals = self._recorded.objections(
-            list(again.values()), views, now_us, Check.AT_ITS_HOUR
-        )
-        for i, objection in zip(again, found, strict=True):
-            decision = answers[i] = again[i]
-            if objection is not None:
-                text = withdrawn_text(decision, objection.why)
-                answers[i] = Refusal(decision.contact_id, objection.code, text)
-        self._settle(withdrawals, {})
+        due = {i: decision.waits_for_confirmation(now_us) for i, decision in again.items()}
+        for check, at_hour in ((Check.AT_ITS_HOUR, False), (Check.LEAVES_NOW, True)):
+            some = [i for i in again if due[i] is at_hour]
+            views = [
+                with_account(view, states.get(view.contact.contact_id))
+                for view in self._views([asks[i] for i in some], now_us)
+            ]
+            found, withdrawals = self._recorded.objections(
+                [again[i] for i in some], views, now_us, check
+            )
+            for i, objection in zip(some, found, strict=True):
+                decision = answers[i] = again[i]
+                if objection is not None:
+                    text = withdrawn_text(decision, objection.why)
+                    answers[i] = Refusal(decision.contact_id, objection.code, text)
+            self._settle(withdrawals, {})
 
     def _sweep(self, now_us: int | None = None) -> None:
         """Withdraw the sends that had to be confirmed by now and were not."""

@@ -127,6 +127,27 @@ class RecordedDecisions:
             if decision.decision_id not in fates and decision.decision_id not in sent
         ]
 
+    def refused(self, names: Sequence[str], views: Views, now_us: int) -> list[Withdrawal]:
+        """Planned sends to contacts who have no consent from now on.
+
+        Args:
+            names: the contacts.
+            views: what the store knows of contacts, perhaps their consent of before.
+            now_us: the moment, microseconds since 1970 UTC.
+        """
+        planned = self._store.awaiting(names, now_us) if names else []
+        known = views([Ask(d.contact_id) for d in planned], now_us) if planned else []
+        recorded = [
+            Recorded(
+                decision,
+                replace(view, contact=replace(view.contact, consent=False)),
+                now_us,
+                Check.STOPPED,
+            )
+            for decision, view in zip(planned, known, strict=True)
+        ]
+        return self._taken_back(recorded)
+
     def stopped(self, events: Sequence[Event], views: Views) -> list[Withdrawal]:
         """Planned sends that events take back at once.
 
@@ -153,6 +174,9 @@ class RecordedDecisions:
             )
             for decision, view in zip(planned, known, strict=True)
         ]
+        return self._taken_back(recorded)
+
+    def _taken_back(self, recorded: Sequence[Recorded]) -> list[Withdrawal]:
         found = objections(self._bundle, recorded, self._zone)
         return [
             Withdrawal(one.decision, one.now_us, objection.why, freed=not objection.gone)

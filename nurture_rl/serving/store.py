@@ -105,9 +105,16 @@ class Store(StoreReader):
             ]
         )
 
-    def put_contacts(self, contacts: Sequence[Contact]) -> None:
-        """Add contacts, or replace those of the same id."""
-        self._writer.write([Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts])])
+    def put_contacts(
+        self, contacts: Sequence[Contact], withdrawals: Sequence[Withdrawal] = ()
+    ) -> None:
+        """Add contacts, or replace those of the same id, and take back what they refuse."""
+        self._writer.write(
+            [
+                Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts]),
+                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
+            ]
+        )
 
     def append_events(
         self,

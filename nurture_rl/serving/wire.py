@@ -170,9 +170,10 @@ class ContactsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ContactsOut(msgspec.Struct, frozen=True):
-    """How many contacts were stored."""
+    """How many contacts were stored, and which planned sends that took back."""
 
     stored: int
+    withdrawn: list[WithdrawnSend] = []
 
 
 class Health(msgspec.Struct, frozen=True):

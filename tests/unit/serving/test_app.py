@@ -158,7 +158,10 @@ def test_contacts_are_put_whole_or_not_at_all(client: Client) -> None:
     assert answer.status_code == 400
     assert "$.contacts[1].time_zone" in answer.json()["detail"]
     assert ask(client, {"contact_id": "eve"}).status_code == 404
-    assert client.put("/v1/contacts", json={"contacts": [new]}).json() == {"stored": 1}
+    assert client.put("/v1/contacts", json={"contacts": [new]}).json() == {
+        "stored": 1,
+        "withdrawn": [],
+    }
     assert ask(client, {"contact_id": "eve"}).status_code == 200
 
 

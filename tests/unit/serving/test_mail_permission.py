@@ -92,7 +92,9 @@ def test_what_may_forbid_mail_is_what_guardrails_read_and_what_fills_caps() -> N
     found = Forbidding.of(journey())
     may = {kind for kind in EVENT_TYPES if found.may(kind, None)}
     always = {"unsubscribe", "complaint", "consent_withdrawn", "hard_bounce", "snoozed"}
+    always |= {"soft_bounce"}
     assert may == always | {"reply", "sent", "escalated", "meeting_booked"}  # the last ends it
+    assert found.may("click", "out_of_office")
     assert found.may("click", "negative")
     assert not found.may("click", "positive")
     assert not found.may(None, None)

@@ -131,6 +131,25 @@ def test_a_client_that_goes_away_harms_nobody() -> None:
     assert isinstance(gone, asyncio.CancelledError)
 
 
+def test_who_left_before_their_turn_is_not_decided_for() -> None:
+    gate = Gate()
+
+    async def left() -> None:
+        together = MicroBatches(gate, 100)
+        names = ("first", "gone", "also gone")
+        waiting = [asyncio.create_task(together.run(_names([Ask(n)], None))) for n in names]
+        await asyncio.sleep(0)
+        for task in waiting[1:]:
+            task.cancel()
+        await asyncio.sleep(0)
+        gate.go.set()
+        assert await waiting[0] == ["first"]
+        assert await together.run(_names([Ask("next")], None)) == ["next"]
+
+    asyncio.run(left())
+    assert gate.calls == [["first"], ["next"]]
+
+
 @pytest.mark.parametrize("rows", [1, 7])
 def test_a_decision_does_not_depend_on_its_company(
     bundle: Bundle, tmp_path: Path, rows: int
