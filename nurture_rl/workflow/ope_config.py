@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig
@@ -11,9 +11,10 @@ from omegaconf import DictConfig
 from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning
 from nurture_rl.interchange.foreign_episodes import EpisodesMeaning
-from nurture_rl.interchange.frames import FrameColumns
+from nurture_rl.interchange.frames import FrameColumns, FrameMeaning
 from nurture_rl.ope.named_estimators import ESTIMATORS, SLOW_ESTIMATORS
-from nurture_rl.workflow.config import SOURCES, Settings, settings
+from nurture_rl.workflow.config import SOURCES, Settings, record, settings
+from nurture_rl.workflow.ope_targets import columns_of
 from nurture_rl.workflow.ranges import LEVEL, MARGIN, require_each
 from nurture_rl.workflow.run_config import DataConfig, RunConfig
 from nurture_rl.workflow.typed import composable
@@ -132,3 +133,22 @@ def estimators_of(ask: AskConfig) -> tuple[str, ...]:
             f"{', '.join(names)}"
         )
     return names
+
+
+def frame_of(run: OpeConfig) -> tuple[FrameColumns, FrameMeaning]:
+    """How the table that a run names is read, with the target policies in its columns.
+
+    Raises:
+        ConfigError: a mapping of columns, or a policy, that cannot be followed.
+    """
+    data = run.data
+    meaning = FrameMeaning(
+        tuple(map(str, data.actions)),
+        data.factors,
+        data.unit,
+        data.discount,
+        columns_of(run.targets),
+        tuple(data.missing),
+        tuple(data.values),
+    )
+    return record(FrameColumns, asdict(data.columns), "data.columns"), meaning

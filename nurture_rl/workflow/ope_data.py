@@ -22,9 +22,9 @@ from nurture_rl.interchange.foreign_episodes import (
 from nurture_rl.interchange.frames import read_frame
 from nurture_rl.interchange.logged_rows import LoggedRows
 from nurture_rl.workflow.config import record
-from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig
+from nurture_rl.workflow.ope_config import FOREIGN, OpeConfig, frame_of
 from nurture_rl.workflow.ope_log import OpenedLog, of_admission
-from nurture_rl.workflow.ope_targets import frame_of, target_policies, where_undefined
+from nurture_rl.workflow.ope_targets import target_policies, where_undefined
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.pipeline import Pipeline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from nurture_rl.interchange.admission import Admission, reasons_counted
 from nurture_rl.interchange.logged_rows import RefusedRow
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
-from nurture_rl.workflow.ope_config import OpeConfig
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.ope_config import OpeConfig
 
 Labels = NDArray[np.object_]
 LEVELS = 8  # most groups of a feature that is broken down by

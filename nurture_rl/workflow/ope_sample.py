@@ -20,8 +20,8 @@ from nurture_rl.ope.streaming.moments import MomentsConfig
 from nurture_rl.ope.streaming.passes import RowGroup, batches, row_groups
 from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy
 from nurture_rl.progress import PROGRESS
-from nurture_rl.workflow.ope_config import OpeConfig
-from nurture_rl.workflow.ope_targets import frame_of, target_policies
+from nurture_rl.workflow.ope_config import OpeConfig, frame_of
+from nurture_rl.workflow.ope_targets import target_policies
 
 BUCKETS = MomentsConfig().n_buckets  # groups of contacts
 

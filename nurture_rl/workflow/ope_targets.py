@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,10 @@ from numpy.typing import NDArray
 from nurture_envs.fields import hint
 from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.admission import Admission
-from nurture_rl.interchange.frames import FrameColumns, FrameMeaning
 from nurture_rl.interchange.rounding import sums_to_one
 from nurture_rl.ope.targets import TabulatedPolicy, TargetPolicy, target_on_log
 from nurture_rl.policies.policy import normalised
 from nurture_rl.wording import counted
-from nurture_rl.workflow.config import record
-from nurture_rl.workflow.ope_config import OpeConfig
 
 FloatArray = NDArray[np.float64]
 KINDS = ("columns", "always", "probabilities", "weights", "uniform", "file", "toward")
@@ -75,25 +72,6 @@ def columns_of(targets: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
                 )
             columns[name] = (value,) if isinstance(value, str) else tuple(map(str, value))
     return columns
-
-
-def frame_of(run: OpeConfig) -> tuple[FrameColumns, FrameMeaning]:
-    """How the table that a run names is read, with the target policies in its columns.
-
-    Raises:
-        ConfigError: a mapping of columns, or a policy, that cannot be followed.
-    """
-    data = run.data
-    meaning = FrameMeaning(
-        tuple(map(str, data.actions)),
-        data.factors,
-        data.unit,
-        data.discount,
-        columns_of(run.targets),
-        tuple(data.missing),
-        tuple(data.values),
-    )
-    return record(FrameColumns, asdict(data.columns), "data.columns"), meaning
 
 
 def target_policies(
