@@ -33,6 +33,11 @@ class Fields:
         """Note a problem of one key."""
         self.problems.append(f"{self.key(name)}: {text}")
 
+    def has(self, name: str) -> bool:
+        """Whether an optional key is written; it is known in any case."""
+        self.seen.add(name)
+        return name in self.data
+
     def _get(self, name: str, kind: type | tuple[type, ...], want: str, default: Any) -> Any:
         self.seen.add(name)
         value = self.data.get(name, _MISSING)
@@ -56,9 +61,19 @@ class Fields:
             self.problem(name, f"expected {_one_of(among)}, got {value!r}{hint(value, among)}")
         return str(value)
 
-    def optional_text(self, name: str, among: Collection[str] = ()) -> str | None:
-        """A string or nothing."""
-        return self.text(name, "", among) or None
+    def name_text(self, name: str) -> str:
+        """A string that is not empty."""
+        value = self.text(name)
+        if self.data.get(name) == "":
+            self.problem(name, "expected text, got ''")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        """A string that is not empty, or nothing."""
+        value = self.text(name, "")
+        if self.data.get(name) == "":
+            self.problem(name, "expected text, got ''; leave the key out for any")
+        return value or None
 
     def number(
         self,
@@ -125,9 +140,17 @@ class Fields:
         return values
 
     def mapping(self, name: str, default: Any = _MISSING) -> Fields:
-        """A nested mapping."""
+        """A nested mapping; of what is none, one problem is told and not what it lacks."""
+        before = len(self.problems)
         value = self._get(name, Mapping, "a mapping", default)
-        return Fields(value or {}, self.key(name), self.problems)
+        told = self.problems if len(self.problems) == before else []
+        return Fields(value or {}, self.key(name), told)
+
+    def mappings(self, name: str, default: Any = _MISSING) -> list[Fields]:
+        """A list of mappings."""
+        items = {f"{name}[{i}]": item for i, item in enumerate(self.items(name, default))}
+        held = Fields(items, self.path, self.problems)
+        return [held.mapping(key) for key in items]
 
     def children(self, name: str, default: Any = _MISSING) -> list[tuple[str, Fields]]:
         """The entries of a mapping of mappings, in file order."""
@@ -156,11 +179,6 @@ def _bounds(low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return ""
     return f" in [{'-inf' if low is None else low}, {'inf' if high is None else high}]"
-
-
-def as_mapping(value: Any) -> dict[str, Any]:
-    """A mapping as it is; anything else as an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def channels_of(f: Fields, name: str, known: list[str], default: Any = None) -> tuple[str, ...]:

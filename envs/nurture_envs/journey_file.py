@@ -139,12 +139,12 @@ def _journey(f: Fields) -> Journey:
 def _signal(name: str, f: Fields) -> Signal:
     signal = Signal(
         name=name,
-        type=f.text("type"),
+        type=f.name_text("type"),
         topic=f.optional_text("topic"),
         page_category=f.optional_text("page_category"),
         reply_class=f.optional_text("reply_class"),
         stage=f.optional_text("stage"),
-        is_machine=f.flag("is_machine") if "is_machine" in f.data else None,
+        is_machine=f.flag("is_machine") if f.has("is_machine") else None,
         valued=f.flag("valued", False),
         by_action=f.flag("by_action", False),
         delay_bins=f.integer("delay_bins", 0),

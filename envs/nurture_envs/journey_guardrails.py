@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from nurture_envs.fields import Fields, as_mapping, channels_of, hint
+from nurture_envs.fields import Fields, channels_of, hint
 from nurture_envs.journey import (
     AccountLimits,
     FrequencyCap,
@@ -61,17 +61,21 @@ def read_guardrails(
 
 def _account(guardrails: Fields) -> AccountLimits | None:
     """The entry `account` of `guardrails`, if there is one; problems go to `guardrails`."""
-    if guardrails.data.get("account") is None:
-        guardrails.seen.add("account")
+    if not guardrails.has("account") or guardrails.data["account"] is None:
         return None
     f, caps = guardrails.mapping("account"), []
-    for i, cap in enumerate(f.items("caps", [])):
-        c = Fields(as_mapping(cap), f.key(f"caps[{i}]"), f.problems)
+    before = len(f.problems)
+    for c in f.mappings("caps", []):
         hours = c.number("hours", low=0.25)
         caps.append(FrequencyCap(c.integer("max", low=1), hours))
         c.finish()
     limits = AccountLimits(tuple(caps), f.flag("conversation", False))
     f.finish()
+    if not (caps or limits.conversation) and len(f.problems) == before:
+        f.problems.append(
+            f"{f.path}: expected caps, or conversation: true, got {dict(f.data)}, which limits "
+            "nothing; leave the key out, or empty, for no limits"
+        )
     return limits
 
 
@@ -79,7 +83,7 @@ def _blackout(f: Fields) -> tuple[tuple[date, date], ...]:
     """Days, or times of several days `{from: .., to: ..}`, both included."""
     times = []
     for i, value in enumerate(f.items("blackout", [])):
-        key = f"blackout[{i}]"
+        key, before = f"blackout[{i}]", len(f.problems)
         if not isinstance(value, dict):
             one = Fields({key: value}, f.path, f.problems)
             first = last = one.day(key)
@@ -88,7 +92,9 @@ def _blackout(f: Fields) -> tuple[tuple[date, date], ...]:
             first, last = one.day("from"), one.day("to")
             one.finish()
         if first is None or last is None or first > last:
-            f.problem(key, f"expected a day, or {{from: day, to: the same or later}}, got {value}")
+            if len(f.problems) == before:
+                want = "expected a day, or {from: day, to: the same or later}"
+                f.problem(key, f"{want}, got {value}")
             continue
         times.append((first, last))
     return tuple(times)
@@ -98,12 +104,12 @@ def _event(name: str, f: Fields) -> Signal:
     """An event that only guardrails name: which columns say that it is one."""
     event = Signal(
         name=name,
-        type=f.text("type"),
+        type=f.name_text("type"),
         topic=f.optional_text("topic"),
         page_category=f.optional_text("page_category"),
         reply_class=f.optional_text("reply_class"),
         stage=f.optional_text("stage"),
-        is_machine=f.flag("is_machine") if "is_machine" in f.data else None,
+        is_machine=f.flag("is_machine") if f.has("is_machine") else None,
     )
     f.finish()
     return event
@@ -133,15 +139,14 @@ def overlaps(key: str, signals: Sequence[Signal]) -> list[str]:
 
 def _caps(f: Fields, messages: Sequence[str]) -> tuple[FrequencyCap, ...]:
     caps = []
-    for i, cap in enumerate(f.items("frequency_caps", [])):
-        c = Fields(as_mapping(cap), f.key(f"frequency_caps[{i}]"), f.problems)
+    for i, c in enumerate(f.mappings("frequency_caps", [])):
         hours = c.number("hours", low=0.25)
         texts = [c.optional_text(name) for name in ("channel", "topic", "message")]
         if sum(text is not None for text in texts) > 1:
             f.problem(f"frequency_caps[{i}]", "expected one of channel, topic, message at most")
         caps.append(FrequencyCap(c.integer("max", low=1), hours, *texts))
         c.finish()
-    if "repeat_hours" in f.data:
+    if f.has("repeat_hours"):
         hours = f.number("repeat_hours", low=0.25)
         caps += [FrequencyCap(1, hours, message=message) for message in messages]
     return tuple(caps)
@@ -160,10 +165,16 @@ def _conversations(f: Fields, known: list[str]) -> tuple[OpenConversation, ...]:
         _require_known(f, str(name), known)
         given = value if isinstance(value, dict) else {"until": value}
         inner = Fields(given, f.key(str(name)), f.problems)
-        bins = inner.integer("bins", low=1) if "bins" in given else None
+        bins = inner.integer("bins", low=1) if inner.has("bins") else None
         one = OpenConversation(str(name), channels_of(inner, "until", known), bins)
         if one.signal in one.until:
             inner.problem("until", f"expected other signals to close it, got {name!r} itself")
+        if given.get("until") == []:
+            inner.problem(
+                "until",
+                "expected at least one signal that closes it, got []; where time alone does, "
+                "write it under `conversation`",
+            )
         inner.finish()
         opened.append(one)
     return tuple(opened)

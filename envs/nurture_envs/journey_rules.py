@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite, nan
 
 from nurture_envs.features.spec import FeatureSpec
-from nurture_envs.fields import Fields, as_mapping, hint
+from nurture_envs.fields import Fields, hint
 from nurture_envs.journey import ALL, Condition, Journey, Offer, Rule, Signal, SlowCadence
 
 _OPERATORS = (">=", "<=", "==", "!=", ">", "<")
@@ -15,10 +15,7 @@ _MOST_LIMITED = 63  # offers with conditions or an inventory: compiled loops kee
 
 def read_rules(f: Fields, name: str) -> tuple[Rule, ...]:
     """The list under a key, each `{when: {column: ">= 2"}, do: action}`; problems go to `f`."""
-    return tuple(
-        _rule(Fields(as_mapping(value), f.key(f"{name}[{i}]"), f.problems))
-        for i, value in enumerate(f.items(name, []))
-    )
+    return tuple(_rule(one) for one in f.mappings(name, []))
 
 
 def _rule(f: Fields) -> Rule:
@@ -50,7 +47,7 @@ def read_offer(name: str, f: Fields) -> Offer:
         cost=f.number("cost", 0.0, low=0.0),
         expires=f.day("expires"),
         eligible=_conditions(f.mapping("eligible", {})),
-        inventory=f.integer("inventory", low=1) if "inventory" in f.data else None,
+        inventory=f.integer("inventory", low=1) if f.has("inventory") else None,
     )
     f.finish()
     return offer

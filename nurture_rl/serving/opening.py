@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ UPDATE events SET contact_id = contact_key(contact_id);
 UPDATE decisions SET contact_id = contact_key(contact_id);
 UPDATE OR IGNORE episodes SET contact_id = contact_key(contact_id);
 """
-# What was taken back under version 2 still counts, as it did then.
+# What was taken back under version 2 still counts, as it did then; only its reason is kept.
 _TO_VERSION_3 = """
 ALTER TABLE contacts ADD COLUMN account_key TEXT;
 UPDATE contacts SET account_key = nullif(contact_key(account_id), '') WHERE account_id IS NOT NULL;
@@ -44,9 +45,16 @@ ALTER TABLE decisions ADD COLUMN confirm_by_us INTEGER;
 CREATE TABLE IF NOT EXISTS withdrawals (
   decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
 ALTER TABLE withdrawals ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
+UPDATE withdrawals SET reason = reason_alone(reason);
 UPDATE meta SET value = '3' WHERE name = 'version';
 """
 _STEPS = {"1": _TO_VERSION_2 + _TO_VERSION_3, "2": _TO_VERSION_3}  # from each older version
+# What version 2 kept of a withdrawn decision: all that it had answered.
+_ANSWERED = re.compile(
+    r"decision .* was \S+ and must not be carried out any more: "
+    r"(.*); send nothing, and ask anew without this request_id",
+    re.DOTALL,
+)
 
 
 class StoreError(NurtureError):
@@ -141,6 +149,7 @@ def make(path: Path, fresh_seed: int) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ALONE))
         with closing(connect(path)) as store:
             store.create_function("contact_key", 1, contact_key, deterministic=True)
+            store.create_function("reason_alone", 1, _reason_alone, deterministic=True)
             asked = "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"
             steps = ""
             if store.execute(asked).fetchone()[0]:
@@ -199,6 +208,11 @@ class PathWatch:
         except OSError:
             return None
         return tuple((file.st_dev, file.st_ino) for file in files)
+
+
+def _reason_alone(answer: str) -> str:
+    found = _ANSWERED.fullmatch(answer)
+    return found[1] if found else answer
 
 
 def _unusable(path: Path, error: Exception) -> StoreError:

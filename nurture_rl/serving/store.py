@@ -48,8 +48,9 @@ class Store(StoreReader):
 
     def close(self) -> None:
         """Commit what waits and let go of the file."""
-        self._writer.close()
+        self._require_there = lambda: None
         super().close()
+        self._writer.close()  # the last to close takes the -wal file in; a reader cannot
         self._claim.release()
 
     def when_lost(self, tell: Callable[[], None]) -> None:

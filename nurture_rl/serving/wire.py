@@ -256,12 +256,17 @@ def asks_of(request: DecisionsIn) -> list[Ask]:
     """The asks of a request.
 
     Raises:
-        RequestError: an id cannot be one.
+        RequestError: an id cannot be one, or is the name of a path.
     """
     for i, asked in enumerate(request.contacts):
         require_id(asked.contact_id, f"$.contacts[{i}].contact_id", contact=True)
         if asked.request_id is not None:
             require_id(asked.request_id, f"$.contacts[{i}].request_id")
+        if asked.request_id == "confirm":
+            raise RequestError(
+                "expected another id, got 'confirm', which is a path under /v1/decisions - at "
+                f"`$.contacts[{i}].request_id`"
+            )
     return [Ask(c.contact_id, c.request_id, c.available) for c in request.contacts]
 
 

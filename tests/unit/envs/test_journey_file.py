@@ -16,6 +16,7 @@ from nurture_envs.journey_file import load_journey, parse_journey, shipped_journ
 from nurture_envs.worlds.reference import REFERENCE_WORLDS
 from tests.unit.envs.toy_journey import TOY, toy, toy_data
 
+KPI = {"name": "clicks", "of": ["clicked"]}
 SECOND_JOURNEY = """\
 extends: inbound_lead
 journey: trial_nudge
@@ -171,8 +172,7 @@ def test_opens_enter_a_reward_only_when_insisted_upon() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_there_are_exactly_two_supporting_kpis(count: int) -> None:
-    kpi = {"name": "clicks", "of": ["clicked"]}
-    told = only(kpis__supporting=[kpi] * count)
+    told = only(kpis__supporting=[KPI] * count)
     assert told == f"kpis.supporting: expected exactly 2 supporting KPIs, got {count}"
 
 
@@ -293,6 +293,36 @@ def test_a_pattern_that_matches_nothing_is_a_mistake() -> None:
             "guardrails.blackout[0]: expected a day, or {from: day, to: the same or later}",
         ),
         ({"guardrails__frequency_caps": [{"max": 1}]}, "guardrails.frequency_caps[0].hours: exp"),
+        (
+            {"guardrails__conversation_until": {"warm": {"until": "hot", "x": 1}}},
+            "guardrails.conversation_until.warm.x: no such key; known are ['bins', 'until']",
+        ),
+        (
+            {"guardrails__conversation_until": {"warm": []}},
+            "guardrails.conversation_until.warm.until: expected at least one signal",
+        ),
+        (
+            {"guardrails__events": {"met": {"type": "visit", "x": True}}},
+            "guardrails.events.met.x: no such key; known are ['is_machine', 'page_category', 'rep",
+        ),
+        ({"guardrails__events": {"met": {"type": ""}}}, "guardrails.events.met.type: expected te"),
+        ({"guardrails__events": {"met": "visit"}}, "guardrails.events.met: expected a mapping"),
+        (
+            {"guardrails__frequency_caps": [{"max": 1, "hours": 24, "topic": ""}]},
+            "guardrails.frequency_caps[0].topic: expected text, got ''; leave the key out",
+        ),
+        ({"guardrails__frequency_caps": [1]}, "guardrails.frequency_caps[0]: expected a mapping"),
+        ({"guardrails__account": {}}, "guardrails.account: expected caps, or conversation: true"),
+        ({"guardrails__account": {"caps": None}}, "guardrails.account: expected caps, or conver"),
+        ({"guardrails__account": {"caps": [1]}}, "guardrails.account.caps[0]: expected a mapping"),
+        ({"guardrails__account": "x"}, "guardrails.account: expected a mapping, got 'x'"),
+        (
+            {"guardrails__account": {"conversation": "yes"}},
+            "guardrails.account.conversation: expected true or false, got 'yes'",
+        ),
+        ({"guardrails__blackout": ["24.12."]}, "guardrails.blackout[0]: expected a day such as"),
+        ({"kpis__supporting": [1, KPI]}, "kpis.supporting[0]: expected a mapping, got 1"),
+        ({"rules": ["drip"]}, "rules[0]: expected a mapping, got 'drip'"),
         ({"signals__clicked__by_action": True}, "signals.clicked.by_action: only sent, escal"),
         ({"terminals": ["gone"]}, "terminals: no signal is called 'gone'"),
         ({"estimand": "per_click"}, "estimand: expected one of per_episode, per_decision"),

@@ -125,6 +125,9 @@ def test_a_store_of_version_2_keeps_what_was_taken_back_and_what_counted(tmp_pat
             CREATE TABLE withdrawals (
               decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
             INSERT INTO withdrawals VALUES ('d', 5, 'opted_out');
+            INSERT INTO withdrawals VALUES ('it''s', 5, 'decision "it''s" was send:welcome@09 and '
+              || 'must not be carried out any more: the episode ended (left); send nothing, and '
+              || 'ask anew without this request_id');
             INSERT INTO decisions VALUES ('d', 'eve', 'j', 'x', 0, 0, 1, 'send:welcome@09', 1.0,
               x'', x'', x'', NULL, 'p', 'a', 'c', 9, NULL);
             UPDATE meta SET value = '2' WHERE name = 'version';
@@ -133,7 +136,8 @@ def test_a_store_of_version_2_keeps_what_was_taken_back_and_what_counted(tmp_pat
     with pytest.raises(StoreError, match="start the server on it once"):
         StoreReader(path)
     with closing(Store(path)) as store:
-        assert store.fates(["d"])["d"].reason == "opted_out"
+        reasons = [store.fates(["d", "it's"])[name].reason for name in ("d", "it's")]
+        assert reasons == ["opted_out", "the episode ended (left)"]
         assert [plan.at_us for plan in store.planned(["eve"])[0]["eve"]] == [9]
         assert store.decisions(["d"])["d"].confirm_by_us is None
         assert store.contacts(["eve"])["eve"].account_id == " ACME"

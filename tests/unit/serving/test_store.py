@@ -15,6 +15,7 @@ import pytest
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import decide
 from nurture_rl.serving.opening import StoreError
+from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.writer import GroupCommit, Statement
@@ -176,6 +177,16 @@ def test_closing_waits_for_who_reads_and_then_refuses(tmp_path: Path) -> None:
         ending.result()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         store.catalogs()
+
+
+def test_a_closed_store_lies_whole_in_its_one_file(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    store.append_events([event("open", MIDNIGHT)])
+    store.close()
+    (tmp_path / "copy.db").write_bytes((tmp_path / "store.db").read_bytes())
+    with closing(StoreReader(tmp_path / "copy.db")) as copy:
+        assert len(copy.events(["ada"])["ada"]) == 1
+    assert not (tmp_path / "store.db-wal").exists()
 
 
 def test_a_store_that_nobody_closes_keeps_no_process_alive(tmp_path: Path) -> None:

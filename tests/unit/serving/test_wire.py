@@ -80,6 +80,12 @@ def test_an_ask_whose_ids_cannot_be_seen_is_named_by_its_place(ask: AskIn, key: 
         asks_of(DecisionsIn([AskIn("ada"), ask]))
 
 
+def test_an_ask_cannot_take_the_name_of_a_path() -> None:
+    with pytest.raises(RequestError, match=r"got 'confirm'.*at `\$.contacts\[0\].request_id`"):
+        asks_of(DecisionsIn([AskIn("ada", "confirm")]))
+    assert asks_of(DecisionsIn([AskIn("confirm", "Confirm")])) == [Ask("confirm", "Confirm")]
+
+
 def test_moments_are_written_in_utc() -> None:
     assert iso(DAY_US + 1) == "1970-01-02T00:00:00.000001Z"
     assert iso(None) is None
