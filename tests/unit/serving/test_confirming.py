@@ -244,6 +244,7 @@ def test_a_send_that_was_reported_needs_no_confirmation_to_count(strict: Server)
     strict.clock.now_us += DAY_US - HOUR_US
     assert not strict.sends("ada")
     assert state(strict)["status"] == "sent"
+    assert set(strict.service.store.fates(["a", "b"])) == {"b"}
     assert set(strict.service.store.not_carried_out()) == {"b"}
 
 
