@@ -17,6 +17,7 @@ from nurture_envs.guardrails import Reason, legal_actions, reason_names
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import against_account
 from nurture_rl.serving.facts import Known, known, offered
+from nurture_rl.serving.reading import NOT_CONFIRMED
 from nurture_rl.serving.records import ContactView, Decision, Event
 
 _log = logging.getLogger(__name__)
@@ -127,6 +128,8 @@ def _objection(
     ids, step = bundle.catalog.ids, int(facts.bins[row])
     if went is not None and decision.scheduled_us is not None:
         return Objection("withdrawn", f"it went already: a `{went.type}` event names it")
+    if check is not Check.CONFIRMED and _is_over(decision, one.now_us):
+        return Objection("withdrawn", NOT_CONFIRMED)
     if decision.journey != bundle.journey.name:
         return Objection("withdrawn", f"it was made in journey {decision.journey}")
     if decision.action not in ids:
@@ -139,6 +142,11 @@ def _objection(
     if step != decision.step or view.episode.episode_id != decision.episode_id:
         return Objection("expired", f"it was good for bin {decision.step}, this is bin {step}")
     return None
+
+
+def _is_over(decision: Decision, now_us: int) -> bool:
+    """Whether a send had to be confirmed by some moment that is past."""
+    return decision.confirm_by_us is not None and decision.confirm_by_us <= now_us
 
 
 def _stops(catalog: ActionCatalog, reasons: NDArray[np.int64]) -> list[str]:

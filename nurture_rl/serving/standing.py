@@ -158,7 +158,7 @@ class RecordedDecisions:
         planned = [d for d in planned if _is_open(d, moments[d.contact_id])]
         if not planned:
             return []
-        went = self._store.proofs([d.decision_id for d in planned]).keys()
+        went = set(self._store.proofs([d.decision_id for d in planned]))
         went |= {d.decision_id for d in planned if any(proves(event, d) for event in new)}
         known = views([Ask(d.contact_id) for d in planned], max(moments.values()))
         recorded = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from nurture_rl.serving.export import export_log
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import Clock
+from tests.unit.serving.test_accounts import MONDAY
+from tests.unit.serving.test_accounts import serving as with_blue
 from tests.unit.serving.test_no_mail_after_no import Server
 from tests.unit.serving.test_offers_served import MORNING, PEOPLE, sends, serving
 
@@ -272,6 +276,36 @@ def test_the_export_calls_a_send_that_lacks_its_confirmation_withdrawn(
     assert before == {"a": (True, "not confirmed"), "b": (False, None)}
     assert confirm(strict)["status"] == "withdrawn"
     assert told() == before
+
+
+def test_a_confirmation_that_waited_past_its_hour_confirms_nothing(
+    strict: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict.clock.now_us += 3 * HOUR_US - 1
+    held = strict.service._accounts.held
+
+    @contextmanager
+    def slowly(names: Sequence[str]) -> Iterator[dict[str, str]]:
+        with held(names) as accounts:
+            strict.clock.now_us += 1  # as where another request holds the contact
+            yield accounts
+
+    monkeypatch.setattr(strict.service._accounts, "held", slowly)
+    late = confirm(strict)
+    assert (late["status"], late["reason"]) == ("withdrawn", "not confirmed")
+    assert late["confirmed_at"] is None
+    assert strict.service.store.planned(["ada"])[0] == {}
+    assert set(strict.service.store.fates(["a", "b"])) == {"a"}
+
+
+def test_a_confirmation_needs_no_word_of_who_is_in_reach(bundle: Bundle, tmp_path: Path) -> None:
+    clock = Clock(MONDAY + 10 * HOUR_US)
+    served = with_blue(bundle, tmp_path / "s.db", clock, availability=True, account=None)
+    found = served.decide([Ask("p0", "p0", available=True), Ask("p1", "p1")])
+    assert sends(found) == 1
+    (answer,) = served.confirm(["p0"])
+    assert answer is not None
+    assert (answer.status, answer.reason) == ("send", None)
 
 
 def test_a_clock_that_was_set_back_forgets_no_confirmation(strict: Server) -> None:
