@@ -148,13 +148,14 @@ class StoreReader:
         calls: dict[str, list[Planned]] = defaultdict(list)
         columns = (
             "contact_id, decision_id, scheduled_us, action, decided_us, (SELECT at_us FROM "
-            "confirmations WHERE confirmations.decision_id = decisions.decision_id)"
+            "confirmations WHERE confirmations.decision_id = decisions.decision_id), "
+            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END"
         )
         stored = self._among("decisions", "contact_id", ids, columns, where=f"NOT ({_FREED})")
-        for contact, decision_id, at_us, action, decided_us, confirmed_us in stored:
+        for contact, decision_id, at_us, action, decided_us, confirmed_us, by_us in stored:
             if at_us is not None:
                 moment = at_us if confirmed_us is None else confirmed_us
-                sends[contact].append(Planned(decision_id, moment, message_of(action)))
+                sends[contact].append(Planned(decision_id, moment, message_of(action), by_us))
             elif action == "escalate":
                 calls[contact].append(Planned(decision_id, decided_us))
         return _frozen(sends), _frozen(calls)
