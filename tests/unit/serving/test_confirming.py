@@ -242,6 +242,18 @@ def test_where_confirmation_is_demanded_a_send_that_lacks_it_is_none(strict: Ser
     assert not strict.sends("bob")
 
 
+def test_what_was_confirmed_does_not_lapse_and_needs_no_confirmation(strict: Server) -> None:
+    store, hour = strict.service.store, strict.clock.now_us + 2 * HOUR_US
+    (plan,) = store.planned(["ada"])[0]["ada"]
+    assert (plan.at_us, plan.confirm_by_us) == (hour, hour + HOUR_US)
+    late = store.unconfirmed(-1, hour + HOUR_US)
+    strict.clock.now_us = hour
+    assert confirm(strict)["status"] == "send"  # after a sweep has found it, and before its lock
+    lapsed = strict.service._recorded.lapsed(late, hour + HOUR_US)
+    assert [one.decision.decision_id for one in lapsed] == ["b"]
+    assert store.planned(["ada"])[0]["ada"][0].confirm_by_us is None
+
+
 def test_a_send_that_was_reported_needs_no_confirmation_to_count(strict: Server) -> None:
     strict.clock.now_us += 2 * HOUR_US
     strict.say("sent", decision_id="a", topic="product")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,34 @@ def test_no_piece_is_given_back_for_mail_that_went(bundle: Bundle, tmp_path: Pat
     assert sends(served.decide([Ask("late")])) == 0
 
 
+def test_a_mail_that_went_gives_nothing_back_at_its_confirmation(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    clock = Clock(MORNING)
+    served = serving(bundle, tmp_path / "s.db", clock, GIFT, confirm=True)
+    assert sends(served.decide([Ask(name, name) for name in PEOPLE])) == 3
+    clock.now_us += 1
+    served.append_events([sent("p0", clock.now_us)])
+    (answer,) = served.confirm(["p0"])
+    assert answer is not None
+    assert (answer.status, served.store.fates(["p0"])["p0"].reason) == ("withdrawn", answer.reason)
+    assert sends(served.decide([Ask("late")])) == 0
+
+
+def test_a_report_waits_for_whoever_works_on_the_mails_contact(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    server = strict(bundle, tmp_path / "store.db")
+    told = event("sent", server.clock.now_us, "bob", decision_id="a")
+    teller = threading.Thread(target=server.service.append_events, args=([told],))
+    with server.service._locks.held(["ada"]):
+        teller.start()
+        teller.join(0.3)
+        assert teller.is_alive()
+    teller.join()
+    assert list(server.service.store.proofs(["a"])) == ["a"]
+
+
 def test_a_release_of_another_journey_leaves_the_inventory_alone(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -153,7 +182,8 @@ def test_whatever_proves_that_a_mail_went_is_one_rule_for_all(
     server.clock.now_us += HOUR_US
     assert (state(server)["status"], state(server)["at"]) == ("sent", at)
     assert exported(server, tmp_path / "raw") is None
-    assert [plan.decision_id for plan in server.service.store.planned(["ada"])[0]["ada"]] == ["a"]
+    (plan,) = server.service.store.planned(["ada"])[0]["ada"]
+    assert (plan.decision_id, plan.confirm_by_us) == ("a", None)
     answer = server.client.post("/v1/decisions/a/confirm").json()
     assert answer["status"] == "withdrawn"
     if not lapsed and kind != "unsubscribe":
