@@ -24,6 +24,7 @@ from nurture_rl.serving.records import (
     Answer,
     ContactView,
     Decision,
+    Planned,
     Withdrawal,
 )
 from nurture_rl.serving.rows import account_key
@@ -36,20 +37,19 @@ _log = logging.getLogger(__name__)
 class AccountState:
     """Sends to the contacts of one account, and who of them is in conversation with sales."""
 
-    sends: dict[str, int] = field(default_factory=dict)  # decision or event id -> UTC microseconds
-    unsure: set[str] = field(default_factory=set)  # planned sends that need a confirmation yet
+    sends: dict[str, Planned] = field(default_factory=dict)  # by the id of the decision or event
     talking: set[str] = field(default_factory=set)  # contact ids
     calls_talk: bool = False  # an escalation begins a conversation
 
     def read(self, view: ContactView, talking: bool) -> None:
         """Take in one contact of the account."""
-        planned = {plan.decision_id: plan.at_us for plan in view.sends}
+        planned = {plan.decision_id: plan for plan in view.sends}
         for event in view.events:
             if event.type == "sent":
                 planned.pop(event.decision_id or "", None)
-                self.sends[f"event {event.event_id}"] = event.occurred_us
+                name = f"event {event.event_id}"
+                self.sends[name] = Planned(name, event.occurred_us)
         self.sends |= planned
-        self.unsure |= planned.keys()
         if talking:
             self.talking.add(view.contact.contact_id)
 
@@ -63,8 +63,9 @@ class AccountState:
         for answer in answers:
             if not isinstance(answer, Decision):
                 continue
-            if answer.scheduled_us is not None:
-                self.sends[answer.decision_id] = answer.scheduled_us
+            name, at_us, by_us = answer.decision_id, answer.scheduled_us, answer.confirm_by_us
+            if at_us is not None:
+                self.sends[name] = Planned(name, at_us, confirm_by_us=by_us)
             elif answer.action == "escalate" and self.calls_talk:
                 self.talking.add(answer.contact_id)
         for one in withdrawn:
@@ -72,8 +73,7 @@ class AccountState:
                 self.sends.pop(one.decision.decision_id, None)
         for name, at_us in confirmed.items():
             if name in self.sends:
-                self.sends[name] = at_us
-                self.unsure.discard(name)
+                self.sends[name] = Planned(name, at_us)
 
     def facts(self, contact: str, apart: str = "", now_us: int | None = None) -> AccountFacts:
         """What the account adds to what is known of one of its contacts.
@@ -81,15 +81,18 @@ class AccountState:
         Args:
             contact: whose, as stored.
             apart: the decision that is asked for, whose own send does not count.
-            now_us: leave out sends that need a confirmation and are not due by then; None: none.
+            now_us: leave out sends to be confirmed yet that are not due by then; None: none.
         """
-        unsure = self.unsure if now_us is not None else set[str]()
         sends = [
-            at_us
-            for name, at_us in self.sends.items()
-            if name != apart and not (name in unsure and at_us > (now_us or 0))
+            plan.at_us
+            for name, plan in self.sends.items()
+            if name != apart and not _is_unsure(plan, now_us)
         ]
         return AccountFacts(tuple(sorted(sends)), bool(self.talking - {contact}))
+
+
+def _is_unsure(plan: Planned, now_us: int | None) -> bool:
+    return now_us is not None and plan.confirm_by_us is not None and plan.at_us > now_us
 
 
 class Accounts:
@@ -154,15 +157,7 @@ class Accounts:
         for view in views:
             name = view.contact.contact_id
             states[owner[name]].read(view, name in talking)
-        self._forget_sure(states.values())
         return {name: states[account] for name, account in account_of.items()}
-
-    def _forget_sure(self, states: Iterable[AccountState]) -> None:
-        """Leave as unsure what must be confirmed and was not."""
-        confirm = self._bundle.journey.guardrails.confirm
-        for state in states:
-            sure = self._store.fates(list(state.unsure)) if confirm else state.unsure
-            state.unsure = state.unsure.difference(sure)
 
 
 def with_account(

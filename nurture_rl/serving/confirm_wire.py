@@ -48,7 +48,7 @@ class DecisionState(msgspec.Struct, frozen=True):
     decision: DecisionOut
     # planned: a send that nothing was said of yet; made: anything but a send, or a call
     status: Literal["planned", "confirmed", "sent", "withdrawn", "made"]
-    at: str | None  # when it was confirmed, sent or withdrawn
+    at: str | None  # when it was confirmed or withdrawn, or of the event that proves that it went
     reason: str | None  # of a withdrawal
 
 
@@ -70,20 +70,20 @@ def confirmation_out(decision_id: str, found: Confirmation | None) -> Confirmati
 
 
 def state_out(
-    decision: Decision, fate: Fate, sent: Event | None, catalogs: Mapping[str, Sequence[str]]
+    decision: Decision, fate: Fate, went: Event | None, catalogs: Mapping[str, Sequence[str]]
 ) -> DecisionState:
     """A recorded decision as it goes over the wire.
 
     Args:
         decision: the decision.
         fate: what became of it.
-        sent: the event that says that its mail left, if there is one.
+        went: the event that proves that it was carried out, if there is one.
         catalogs: as of `answer_out`.
     """
     out = decision_out(decision, catalogs)
-    if sent is not None:
-        return DecisionState(out, "sent", iso(sent.occurred_us), fate.reason)
-    if fate.withdrawn_us is not None:
+    if went is not None and decision.scheduled_us is not None:
+        return DecisionState(out, "sent", iso(went.occurred_us), fate.reason)
+    if fate.withdrawn_us is not None and went is None:
         return DecisionState(out, "withdrawn", iso(fate.withdrawn_us), fate.reason)
     if fate.confirmed_us is not None:
         return DecisionState(out, "confirmed", iso(fate.confirmed_us), None)

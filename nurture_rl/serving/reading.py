@@ -19,10 +19,24 @@ from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, 
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
 _BLOCK = 50_000  # rows read from the database at a time
-# Of a row of `decisions`: it was withdrawn before it can have left; nothing became of it yet.
+# Events that prove that the mail of the decision they name went, or that its call was passed on.
+_OF_MAIL = frozenset(
+    {"sent", "delivered", "open", "click", "reply", "hard_bounce", "soft_bounce", "complaint"}
+    | {"unsubscribe"}
+)
+_OF_CALL = frozenset({"escalated"})
+# Of a row of `decisions` and one of `events`: this is such an event.
+_PROVES = (
+    "events.decision_id = decisions.decision_id AND CASE WHEN scheduled_us IS NULL "
+    f"THEN type IN ({', '.join(map(repr, sorted(_OF_CALL)))}) "
+    f"ELSE type IN ({', '.join(map(repr, sorted(_OF_MAIL)))}) END"
+)
+# Of a row of `decisions`: there is such an event; it was withdrawn before it can have left, and
+# there is none; nothing became of it yet.
+_WENT = f"EXISTS (SELECT 1 FROM events WHERE {_PROVES})"
 _FREED = (
     "EXISTS (SELECT 1 FROM withdrawals "
-    "WHERE withdrawals.decision_id = decisions.decision_id AND freed)"
+    f"WHERE withdrawals.decision_id = decisions.decision_id AND freed) AND NOT {_WENT}"
 )
 _OPEN = (
     "NOT EXISTS (SELECT 1 FROM withdrawals WHERE withdrawals.decision_id = decisions.decision_id) "
@@ -128,19 +142,20 @@ class StoreReader:
         """Every decision to send and every one to escalate, in any journey, of these contacts.
 
         A send counts at the moment at which it was confirmed, else at its hour. One that was
-        withdrawn before it can have left does not count.
+        withdrawn before it can have left does not count, unless an event proves that it went.
         """
         sends: dict[str, list[Planned]] = defaultdict(list)
         calls: dict[str, list[Planned]] = defaultdict(list)
         columns = (
             "contact_id, decision_id, scheduled_us, action, decided_us, (SELECT at_us FROM "
-            "confirmations WHERE confirmations.decision_id = decisions.decision_id)"
+            "confirmations WHERE confirmations.decision_id = decisions.decision_id), "
+            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END"
         )
-        stored = self._among("decisions", "contact_id", ids, columns, where=f"NOT {_FREED}")
-        for contact, decision_id, at_us, action, decided_us, confirmed_us in stored:
+        stored = self._among("decisions", "contact_id", ids, columns, where=f"NOT ({_FREED})")
+        for contact, decision_id, at_us, action, decided_us, confirmed_us, by_us in stored:
             if at_us is not None:
                 moment = at_us if confirmed_us is None else confirmed_us
-                sends[contact].append(Planned(decision_id, moment, message_of(action)))
+                sends[contact].append(Planned(decision_id, moment, message_of(action), by_us))
             elif action == "escalate":
                 calls[contact].append(Planned(decision_id, decided_us))
         return _frozen(sends), _frozen(calls)
@@ -149,7 +164,7 @@ class StoreReader:
         """How often each message was chosen in a journey and may have left since."""
         asked = (
             "SELECT action, COUNT(*) FROM decisions "
-            f"WHERE journey = ? AND NOT {_FREED} GROUP BY action"
+            f"WHERE journey = ? AND NOT ({_FREED}) GROUP BY action"
         )
         counted: dict[str, int] = defaultdict(int)
         for action, times in self._read(asked, (journey,)):
@@ -174,6 +189,27 @@ class StoreReader:
             found[name] = replace(found.get(name, Fate()), withdrawn_us=at_us, reason=why)
         return found
 
+    def proofs(self, decision_ids: Sequence[str]) -> dict[str, Event]:
+        """The event that proves that a decision was carried out, by id, where there is one.
+
+        That is its report where it has one, else the first.
+        """
+        asked = (
+            "SELECT events.* FROM decisions JOIN events ON "
+            f"{_PROVES} WHERE decisions.decision_id IN (SELECT value FROM json_each(?)) "
+            "ORDER BY type != 'sent', occurred_us, events.rowid"
+        )
+        found: dict[str, Event] = {}
+        for row in self._read(asked, (json.dumps(list(decision_ids)),)):
+            event = rows.event_of(row)
+            found.setdefault(event.decision_id or "", event)
+        return found
+
+    def freed(self, decision_ids: Sequence[str]) -> list[Decision]:
+        """Those of these decisions that were withdrawn before they can have left, and did not."""
+        stored = self._among("decisions", "decision_id", decision_ids, where=_FREED)
+        return [rows.decision_of(row) for row in stored]
+
     def awaiting(self, ids: Sequence[str], now_us: int) -> list[Decision]:
         """Sends of these contacts that can still be stopped at a moment.
 
@@ -194,19 +230,18 @@ class StoreReader:
         return [rows.decision_of(row) for row in self._read(asked, (after_us, until_us))]
 
     def not_carried_out(self) -> dict[str, str]:
-        """Decisions that were taken back, never confirmed and are named by no event, with why.
+        """Decisions that were taken back and never confirmed, with why; no event proves they went.
 
         So is a send that had to be confirmed by the latest decision or event, and was not.
         """
-        reported = "(SELECT decision_id FROM events WHERE decision_id IS NOT NULL)"
         asked = (
-            "SELECT decision_id, reason FROM withdrawals "
-            f"WHERE decision_id NOT IN {reported} "
+            "SELECT decision_id, reason FROM withdrawals JOIN decisions USING (decision_id) "
+            f"WHERE NOT {_WENT} "
             "AND decision_id NOT IN (SELECT decision_id FROM confirmations) UNION ALL "
             f"SELECT decision_id, '{NOT_CONFIRMED}' FROM decisions WHERE confirm_by_us <= max("
             "(SELECT max(decided_us) FROM decisions), "
             "(SELECT ifnull(max(recorded_us), 0) FROM events)) "
-            f"AND {_OPEN} AND decision_id NOT IN {reported}"
+            f"AND {_OPEN} AND NOT {_WENT}"
         )
         return dict(self._read(asked))
 
@@ -244,6 +279,12 @@ class StoreReader:
         self._require_there()
         with self._reading:
             return self._reader.execute(sql, given).fetchall()
+
+
+def proves(event: Event, decision: Decision) -> bool:
+    """Whether an event proves that a decision was carried out."""
+    kinds = _OF_CALL if decision.scheduled_us is None else _OF_MAIL
+    return event.decision_id == decision.decision_id and event.type in kinds
 
 
 def message_of(action: str) -> str | None:

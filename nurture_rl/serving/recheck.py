@@ -17,7 +17,8 @@ from nurture_envs.guardrails import Reason, legal_actions, reason_names
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import against_account
 from nurture_rl.serving.facts import Known, known, offered, slot_us
-from nurture_rl.serving.records import ContactView, Decision
+from nurture_rl.serving.reading import NOT_CONFIRMED
+from nurture_rl.serving.records import ContactView, Decision, Event
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Recorded:
     view: ContactView  # as known now, without the decision's own reservation
     now_us: int  # the moment, microseconds since 1970 UTC
     check: Check
+    went: Event | None = None  # proves that it was carried out
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,6 @@ class Objection:
 
     code: str  # withdrawn, expired or fail_closed
     why: str
-    gone: bool = False  # the mail left before: an event says so
 
 
 def objections(
@@ -117,7 +118,7 @@ def _against(
 def _objection(
     bundle: Bundle, one: Recorded, facts: Known, reasons: NDArray[np.int64], row: int
 ) -> Objection | None:
-    decision, view, check = one.decision, one.view, one.check
+    decision, view, check, went = one.decision, one.view, one.check, one.went
     stops = _stops(bundle.catalog, reasons[row])
     if check is Check.STOPPED:
         if stops:
@@ -125,10 +126,10 @@ def _objection(
         ended = facts.ended_by[row]
         return Objection("withdrawn", f"the episode ended ({ended})") if ended else None
     ids, step = bundle.catalog.ids, int(facts.bins[row])
-    if any(
-        event.type == "sent" and event.decision_id == decision.decision_id for event in view.events
-    ):
-        return Objection("withdrawn", "it went already: a `sent` event names it", gone=True)
+    if went is not None and decision.scheduled_us is not None:
+        return Objection("withdrawn", f"it went already: a `{went.type}` event names it")
+    if check is not Check.CONFIRMED and _is_over(decision, one.now_us):
+        return Objection("withdrawn", NOT_CONFIRMED)
     if decision.journey != bundle.journey.name:
         return Objection("withdrawn", f"it was made in journey {decision.journey}")
     if decision.action not in ids:
@@ -152,6 +153,11 @@ def _moved(catalog: ActionCatalog, decision: Decision, facts: Known, row: int) -
         return False
     moment = slot_us(slot, int(facts.local_us[row]), str(facts.zones[row]))
     return moment != decision.scheduled_us
+
+
+def _is_over(decision: Decision, now_us: int) -> bool:
+    """Whether a send had to be confirmed by some moment that is past."""
+    return decision.confirm_by_us is not None and decision.confirm_by_us <= now_us
 
 
 def _stops(catalog: ActionCatalog, reasons: NDArray[np.int64]) -> list[str]:

@@ -70,6 +70,7 @@ class Planned:
     decision_id: str
     at_us: int  # microseconds since 1970 UTC
     message_id: str | None = None  # of a send
+    confirm_by_us: int | None = None  # of a send that has to be confirmed yet
 
 
 @dataclass(frozen=True, slots=True)

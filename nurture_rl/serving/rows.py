@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS events (
   decision_id TEXT, topic TEXT, page_category TEXT, reply_class TEXT, stage TEXT, value REAL,
   is_machine INTEGER NOT NULL, properties TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS events_of_contact ON events (contact_id);
+CREATE INDEX IF NOT EXISTS events_of_decision ON events (decision_id)
+  WHERE decision_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS episodes (
   episode_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, journey TEXT NOT NULL,
   anchor_us INTEGER NOT NULL, UNIQUE (contact_id, journey)) STRICT;

@@ -189,7 +189,7 @@ class Service:
         return [answers.get(name) for name in decision_ids]
 
     def decision(self, decision_id: str) -> tuple[Decision, Fate, Event | None] | None:
-        """A recorded decision, what became of it, and the event that says that its mail left.
+        """A recorded decision, what became of it, and the event that proves that it went.
 
         None where no decision has that id.
         """
@@ -199,9 +199,7 @@ class Service:
         if stored is None:
             return None
         fate = self.store.fates([decision_id]).get(decision_id, Fate())
-        told = self.store.events([stored.contact_id]).get(stored.contact_id, ())
-        sent = [e for e in told if e.type == "sent" and e.decision_id == decision_id]
-        return stored, fate, sent[0] if sent else None
+        return stored, fate, self.store.proofs([decision_id]).get(decision_id)
 
     def put_contacts(self, contacts: Sequence[Contact]) -> list[Withdrawal]:
         """Add or replace contacts; who has no consent any more loses the sends that are planned.
@@ -233,8 +231,10 @@ class Service:
             quarantined: rows to keep beside them.
             kept: further ones, for ids that turn out to be taken.
         """
-        # Lock event ids too: two contacts may send events with one id at the same time.
+        # Lock event ids too: two contacts may send events with one id at the same time. And the
+        # contacts of named decisions: an event may count one that is being withdrawn.
         names = [name for event in events for name in (event.contact_id, event.event_id)]
+        names += [decision.contact_id for decision in self._recorded.named(events)]
         with self._locks.held(names):
             now_us = self.settings.clock()
             if not self.settings.simulated_clock:
@@ -247,10 +247,13 @@ class Service:
             withdrawn = self._recorded.stopped(
                 [e for e in settled.fresh if self.forbidding.may(e.type, e.reply_class)],
                 self._views,
+                settled.fresh,
             )
+            proven = self._of_journey(self._recorded.proven(settled.fresh))
             rows = [*quarantined, *kept(settled, now_us)]
             added = self.store.append_events(settled.fresh, rows, withdrawn)
             self._free(withdrawn)
+            self.stock.take_again(proven)
             against = [e for e in events if self.forbidding.may(e.type, e.reply_class)]
             self._tell([event.contact_id for event in against])
         repeated = len(events) - len(settled.conflicting) - added
@@ -341,12 +344,12 @@ class Service:
             self._free(withdrawals)
 
     def _free(self, withdrawals: Sequence[Withdrawal]) -> None:
-        journey = self.bundle.journey.name
         for one in withdrawals:
             _log.warning("decision %r was taken back: %s", one.decision.decision_id, one.reason)
-        self.stock.give_back(
-            [w.decision for w in withdrawals if w.freed and w.decision.journey == journey]
-        )
+        self.stock.give_back(self._of_journey([w.decision for w in withdrawals if w.freed]))
+
+    def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
+        return [d for d in decisions if d.journey == self.bundle.journey.name]
 
     @staticmethod
     def _repeated(asks: Sequence[Ask], answers: Sequence[Answer | None]) -> list[Answer]:

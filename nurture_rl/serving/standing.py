@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.reading import NOT_CONFIRMED, StoreReader
+from nurture_rl.serving.reading import NOT_CONFIRMED, StoreReader, proves
 from nurture_rl.serving.recheck import Check, Objection, Recorded, objections
 from nurture_rl.serving.records import (
     Confirmation,
@@ -47,13 +47,15 @@ class RecordedDecisions:
         Returns:
             An objection or None per decision, and what is withdrawn by it, each decision once.
         """
-        fates = self._store.fates([decision.decision_id for decision in decisions])
+        ids = [decision.decision_id for decision in decisions]
+        fates, went = self._store.fates(ids), self._store.proofs(ids)
         recorded = [
             Recorded(
                 decision,
                 without(view, decision.decision_id),
                 now_us,
                 Check.CONFIRMED if _fate(fates, decision).confirmed_us is not None else check,
+                went.get(decision.decision_id),
             )
             for decision, view in zip(decisions, views, strict=True)
         ]
@@ -64,7 +66,7 @@ class RecordedDecisions:
             if fate.reason is not None:  # it stays withdrawn: the export says so
                 found[i] = Objection("withdrawn", fate.reason)
             elif objection is not None:
-                freed = not objection.gone and _is_free(decision, now_us, one.check)
+                freed = one.went is None and _is_free(decision, now_us, one.check)
                 new[decision.decision_id] = Withdrawal(decision, now_us, objection.why, freed)
         return found, list(new.values())
 
@@ -112,19 +114,18 @@ class RecordedDecisions:
         return answers, withdrawals, confirmed
 
     def lapsed(self, decisions: Sequence[Decision], now_us: int) -> list[Withdrawal]:
-        """Those of some sends that were never confirmed, and so are none.
+        """Those of some sends that were never confirmed and went all the same by no event.
 
         Args:
             decisions: sends that had to be confirmed by now.
             now_us: the moment, microseconds since 1970 UTC.
         """
-        fates = self._store.fates([decision.decision_id for decision in decisions])
-        told = self._store.events([decision.contact_id for decision in decisions])
-        sent = {e.decision_id for said in told.values() for e in said if e.type == "sent"}
+        ids = [decision.decision_id for decision in decisions]
+        settled = self._store.fates(ids).keys() | self._store.proofs(ids).keys()
         return [
             Withdrawal(decision, now_us, NOT_CONFIRMED, freed=True)
             for decision in decisions
-            if decision.decision_id not in fates and decision.decision_id not in sent
+            if decision.decision_id not in settled
         ]
 
     def refused(self, names: Sequence[str], views: Views, now_us: int) -> list[Withdrawal]:
@@ -148,12 +149,26 @@ class RecordedDecisions:
         ]
         return self._taken_back(recorded)
 
-    def stopped(self, events: Sequence[Event], views: Views) -> list[Withdrawal]:
+    def named(self, events: Sequence[Event]) -> list[Decision]:
+        """The decisions that events name."""
+        ids = {event.decision_id for event in events if event.decision_id is not None}
+        return list(self._store.decisions(list(ids)).values()) if ids else []
+
+    def proven(self, events: Sequence[Event]) -> list[Decision]:
+        """Decisions that were free again, and went by what new events say."""
+        ids = {event.decision_id for event in events if event.decision_id is not None}
+        freed = self._store.freed(list(ids)) if ids else []
+        return [decision for decision in freed if any(proves(e, decision) for e in events)]
+
+    def stopped(
+        self, events: Sequence[Event], views: Views, new: Sequence[Event]
+    ) -> list[Withdrawal]:
         """Planned sends that events take back at once.
 
         Args:
             events: new ones that may forbid mail.
             views: what the store knows of contacts, without the events.
+            new: all new ones, which may prove that a mail went.
         """
         told: dict[str, list[Event]] = {}
         for event in events:
@@ -174,12 +189,19 @@ class RecordedDecisions:
             )
             for decision, view in zip(planned, known, strict=True)
         ]
-        return self._taken_back(recorded)
+        return self._taken_back(recorded, new)
 
-    def _taken_back(self, recorded: Sequence[Recorded]) -> list[Withdrawal]:
+    def _taken_back(
+        self, recorded: Sequence[Recorded], new: Sequence[Event] = ()
+    ) -> list[Withdrawal]:
+        planned = [one.decision for one in recorded]
+        went = set(self._store.proofs([d.decision_id for d in planned])) if planned else set()
+        went |= {d.decision_id for d in planned if any(proves(event, d) for event in new)}
         found = objections(self._bundle, recorded, self._zone)
         return [
-            Withdrawal(one.decision, one.now_us, objection.why, freed=not objection.gone)
+            Withdrawal(
+                one.decision, one.now_us, objection.why, one.decision.decision_id not in went
+            )
             for one, objection in zip(recorded, found, strict=True)
             if objection is not None
         ]

@@ -16,8 +16,8 @@ class Stock:
     """Counts down the inventories of a journey's offers; first come, first served.
 
     A chosen send takes its piece. One that could not be stored, or was withdrawn before it can have
-    left, gives it back; any other keeps it, so that no race and no retry hands out more than there
-    is.
+    left, gives it back, and takes it again where it went all the same; any other keeps it, so that
+    no race and no retry hands out more than there is.
     """
 
     def __init__(self, journey: Journey, sent: Mapping[str, int]) -> None:
@@ -58,6 +58,12 @@ class Stock:
         if self._left:
             with self._lock:
                 self._count(answers, -1)
+
+    def take_again(self, decisions: Sequence[Decision]) -> None:
+        """Take what was given back for sends that went all the same, once for each."""
+        if self._left:
+            with self._lock:
+                self._count(decisions, 1)
 
     def _count(self, answers: Sequence[Answer], times: int) -> None:
         for answer in answers:

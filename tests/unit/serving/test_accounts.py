@@ -168,6 +168,25 @@ def test_a_late_confirmation_overruns_no_cap(bundle: Bundle, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("asked", "expected"), [(False, ("withdrawn", "account_cap")), (True, ("send", None))]
+)
+def test_a_send_that_leaves_unasked_counts_at_a_colleagues_confirmation(
+    bundle: Bundle, tmp_path: Path, asked: bool, expected: tuple[str, str | None]
+) -> None:
+    clock, path = Clock(MONDAY + 8 * HOUR_US), tmp_path / "s.db"
+    account = {"caps": [{"max": 1, "hours": 6}]}
+    older = serving(bundle, path, clock, "always:send:blue@15", account=None, confirm=asked)
+    assert sends(older.decide([Ask("p0", "r0")])) == 1
+    older.store.close()
+    strict = serving(bundle, path, clock, "always:send:blue@09", account=account, confirm=True)
+    assert sends(strict.decide([Ask("p1", "r1")])) == 1
+    clock.now_us = MONDAY + 9 * HOUR_US + 1  # r0's hour comes in less than six hours
+    (found,) = strict.confirm(["r1"])
+    assert found is not None
+    assert (found.status, found.reason) == expected
+
+
+@pytest.mark.parametrize(
     ("account", "problem"),
     [
         ({"caps": [{"max": 0, "hours": 1}]}, "guardrails.account.caps[0].max"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from nurture_rl.serving.export import export_log
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import Clock
+from tests.unit.serving.test_accounts import MONDAY
+from tests.unit.serving.test_accounts import serving as with_blue
 from tests.unit.serving.test_no_mail_after_no import Server
 from tests.unit.serving.test_offers_served import MORNING, PEOPLE, sends, serving
 
@@ -238,12 +242,25 @@ def test_where_confirmation_is_demanded_a_send_that_lacks_it_is_none(strict: Ser
     assert not strict.sends("bob")
 
 
+def test_what_was_confirmed_does_not_lapse_and_needs_no_confirmation(strict: Server) -> None:
+    store, hour = strict.service.store, strict.clock.now_us + 2 * HOUR_US
+    (plan,) = store.planned(["ada"])[0]["ada"]
+    assert (plan.at_us, plan.confirm_by_us) == (hour, hour + HOUR_US)
+    late = store.unconfirmed(-1, hour + HOUR_US)
+    strict.clock.now_us = hour
+    assert confirm(strict)["status"] == "send"  # after a sweep has found it, and before its lock
+    lapsed = strict.service._recorded.lapsed(late, hour + HOUR_US)
+    assert [one.decision.decision_id for one in lapsed] == ["b"]
+    assert store.planned(["ada"])[0]["ada"][0].confirm_by_us is None
+
+
 def test_a_send_that_was_reported_needs_no_confirmation_to_count(strict: Server) -> None:
     strict.clock.now_us += 2 * HOUR_US
     strict.say("sent", decision_id="a", topic="product")
     strict.clock.now_us += DAY_US - HOUR_US
     assert not strict.sends("ada")
     assert state(strict)["status"] == "sent"
+    assert set(strict.service.store.fates(["a", "b"])) == {"b"}
     assert set(strict.service.store.not_carried_out()) == {"b"}
 
 
@@ -271,6 +288,36 @@ def test_the_export_calls_a_send_that_lacks_its_confirmation_withdrawn(
     assert before == {"a": (True, "not confirmed"), "b": (False, None)}
     assert confirm(strict)["status"] == "withdrawn"
     assert told() == before
+
+
+def test_a_confirmation_that_waited_past_its_hour_confirms_nothing(
+    strict: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict.clock.now_us += 3 * HOUR_US - 1
+    held = strict.service._accounts.held
+
+    @contextmanager
+    def slowly(names: Sequence[str]) -> Iterator[dict[str, str]]:
+        with held(names) as accounts:
+            strict.clock.now_us += 1  # as where another request holds the contact
+            yield accounts
+
+    monkeypatch.setattr(strict.service._accounts, "held", slowly)
+    late = confirm(strict)
+    assert (late["status"], late["reason"]) == ("withdrawn", "not confirmed")
+    assert late["confirmed_at"] is None
+    assert strict.service.store.planned(["ada"])[0] == {}
+    assert set(strict.service.store.fates(["a", "b"])) == {"a"}
+
+
+def test_a_confirmation_needs_no_word_of_who_is_in_reach(bundle: Bundle, tmp_path: Path) -> None:
+    clock = Clock(MONDAY + 10 * HOUR_US)
+    served = with_blue(bundle, tmp_path / "s.db", clock, availability=True, account=None)
+    found = served.decide([Ask("p0", "p0", available=True), Ask("p1", "p1")])
+    assert sends(found) == 1
+    (answer,) = served.confirm(["p0"])
+    assert answer is not None
+    assert (answer.status, answer.reason) == ("send", None)
 
 
 def test_a_clock_that_was_set_back_forgets_no_confirmation(strict: Server) -> None:

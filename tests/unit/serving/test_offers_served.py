@@ -35,10 +35,16 @@ PEOPLE = [f"p{i}" for i in range(8)]
 
 
 def serving(
-    bundle: Bundle, path: Path, clock: Clock, policy: str, confirm: bool = False
+    bundle: Bundle,
+    path: Path,
+    clock: Clock,
+    policy: str,
+    confirm: bool = False,
+    name: str = JOURNEY.name,
 ) -> Service:
     """A server of the journey with offers that always does one thing where it may."""
-    journey = replace(JOURNEY, guardrails=replace(JOURNEY.guardrails, confirm=confirm))
+    rails = replace(JOURNEY.guardrails, confirm=confirm)
+    journey = replace(JOURNEY, name=name, guardrails=rails)
     catalog, spec = ActionCatalog.of(journey), FeatureSpec.of(journey)
     made = build_policy(policy, PolicyContext(journey, catalog, spec))
     own = replace(bundle, journey=journey, catalog=catalog, feature_spec=spec, policy=made)
