@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,12 @@ from nurture_envs.journey import (
     Signal,
 )
 from nurture_envs.journey_goals import read_kpis, read_limit
-from nurture_envs.journey_guardrails import event_problems, overlaps, read_guardrails
+from nurture_envs.journey_guardrails import (
+    event_columns,
+    event_problems,
+    overlaps,
+    read_guardrails,
+)
 from nurture_envs.journey_rules import (
     offer_problems,
     read_offer,
@@ -137,14 +143,8 @@ def _journey(f: Fields) -> Journey:
 
 
 def _signal(name: str, f: Fields) -> Signal:
-    signal = Signal(
-        name=name,
-        type=f.name_text("type"),
-        topic=f.optional_text("topic"),
-        page_category=f.optional_text("page_category"),
-        reply_class=f.optional_text("reply_class"),
-        stage=f.optional_text("stage"),
-        is_machine=f.flag("is_machine") if f.has("is_machine") else None,
+    signal = replace(
+        event_columns(name, f),
         valued=f.flag("valued", False),
         by_action=f.flag("by_action", False),
         delay_bins=f.integer("delay_bins", 0),

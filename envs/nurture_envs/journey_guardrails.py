@@ -101,8 +101,15 @@ def _blackout(f: Fields) -> tuple[tuple[date, date], ...]:
 
 
 def _event(name: str, f: Fields) -> Signal:
-    """An event that only guardrails name: which columns say that it is one."""
-    event = Signal(
+    """An event that only guardrails name."""
+    event = event_columns(name, f)
+    f.finish()
+    return event
+
+
+def event_columns(name: str, f: Fields) -> Signal:
+    """A signal as far as columns say which events are one; other keys of `f` are left to read."""
+    return Signal(
         name=name,
         type=f.name_text("type"),
         topic=f.optional_text("topic"),
@@ -111,8 +118,6 @@ def _event(name: str, f: Fields) -> Signal:
         stage=f.optional_text("stage"),
         is_machine=f.flag("is_machine") if f.has("is_machine") else None,
     )
-    f.finish()
-    return event
 
 
 def event_problems(journey: Journey) -> list[str]:

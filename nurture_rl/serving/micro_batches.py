@@ -6,12 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Answer
-from nurture_rl.serving.traffic import Busy
+from nurture_rl.serving.traffic import Places
 from nurture_rl.serving.viewing import Ask
 
 Result = TypeVar("Result")
@@ -49,8 +50,7 @@ class MicroBatches:
             most: requests inside at once, >= 1.
         """
         self._decide = decide
-        self._most = most
-        self._inside = 0
+        self._places = Places(most)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="decide")
         self._waiting: deque[_Waiting] = deque()
         self._deciding = False
@@ -67,23 +67,18 @@ class MicroBatches:
         Raises:
             Busy: as many as there may be are inside.
         """
-        if self._inside >= self._most:
-            raise Busy
-        self._inside += 1
-        try:
-            asks, now_us = next(steps)
-            while True:
-                try:
-                    answers = await self._answers(asks, now_us)
-                except Exception as error:
-                    asks, now_us = steps.throw(error)
-                else:
-                    asks, now_us = steps.send(answers)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        finally:
-            self._inside -= 1
-            steps.close()
+        with self._places.taken(), closing(steps):
+            try:
+                asks, now_us = next(steps)
+                while True:
+                    try:
+                        answers = await self._answers(asks, now_us)
+                    except Exception as error:
+                        asks, now_us = steps.throw(error)
+                    else:
+                        asks, now_us = steps.send(answers)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
 
     async def _answers(self, asks: Sequence[Ask], now_us: int | None) -> Sequence[Answer]:
         mine = _Waiting(asks, now_us, asyncio.get_running_loop().create_future())

@@ -315,6 +315,8 @@ class Service:
         due = {i: decision.waits_for_confirmation(now_us) for i, decision in again.items()}
         for check, at_hour in ((Check.AT_ITS_HOUR, False), (Check.LEAVES_NOW, True)):
             some = [i for i in again if due[i] is at_hour]
+            if not some:
+                continue
             views = [
                 with_account(view, states.get(view.contact.contact_id))
                 for view in self._views([asks[i] for i in some], now_us)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -75,13 +75,34 @@ class Bodies:
             self._bytes -= held
 
 
+class Places:
+    """How many requests may be inside at once. Belongs to one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take a place until the block ends.
+
+        Raises:
+            Busy: all are taken.
+        """
+        if self._free <= 0:
+            raise Busy
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
 class Lane:
     """Threads for one kind of request. Belongs to one event loop."""
 
     def __init__(self, name: str, threads: int, most: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._most = most
-        self._inside = 0
+        self._places = Places(most)
 
     async def run(self, steps: Iterator[Answer | None]) -> Answer:
         """Take steps until one gives an answer; between two steps others have their turn.
@@ -89,16 +110,11 @@ class Lane:
         Raises:
             Busy: as many as the lane holds are inside.
         """
-        if self._inside >= self._most:
-            raise Busy
-        self._inside += 1
-        try:
+        with self._places.taken():
             loop = asyncio.get_running_loop()
             while (answer := await loop.run_in_executor(self._pool, next, steps)) is None:
                 pass
             return answer
-        finally:
-            self._inside -= 1
 
 
 class Pulse:

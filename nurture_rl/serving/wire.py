@@ -134,7 +134,7 @@ class MendedRow(msgspec.Struct, frozen=True):
 
 
 class WithdrawnSend(msgspec.Struct, frozen=True):
-    """A planned send that an event took back: send it not."""
+    """A planned send that was taken back: do not send it."""
 
     decision_id: str
     contact_id: str
