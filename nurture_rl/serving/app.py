@@ -181,7 +181,7 @@ def _moment(service: Service, now: datetime | None) -> int | None:
     if not service.settings.simulated_clock:
         raise wire.RequestError(
             "this server reads its own clock; leave `now` out, or start it with "
-            "--simulated-clock - at `$.now`"
+            "simulated_clock=true - at `$.now`"
         )
     return wire.microseconds(now, "$.now")
 

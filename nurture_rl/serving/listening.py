@@ -36,7 +36,7 @@ def bind(host: str, port: int) -> socket.socket:
         ListenError: the host is unknown, or the port is none, taken or not ours to take.
     """
     if not 1 <= port <= 65_535:
-        raise ListenError(f"expected a --port from 1 to 65535, got {port}")
+        raise ListenError(f"expected a port from 1 to 65535, got {port}")
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
