@@ -12,7 +12,8 @@ from pathlib import Path
 
 from nurture_rl.errors import NurtureError
 
-SCOPES = ("contacts", "decisions", "events")  # each opens the paths under /v1/ of its name
+# Each opens the paths under /v1/ of its name; `metrics` opens /metrics.
+SCOPES = ("contacts", "decisions", "events", "metrics")
 _SHORTEST = 32  # characters of a key
 _SCHEME = "bearer "
 
@@ -42,6 +43,18 @@ class ApiKeys:
             scopes for known, scopes in self.scopes.items() if hmac.compare_digest(known, shown)
         ]
         return found[0] if found else None
+
+
+def scope_of(path: str) -> str | None:
+    """The scope that opens a path; None: it is open to everybody.
+
+    Args:
+        path: of a request, with its leading slash.
+    """
+    first, _, rest = path[1:].partition("/")
+    if first == "v1":
+        return rest.partition("/")[0]
+    return first if first == "metrics" else None
 
 
 def load_keys(path: Path) -> ApiKeys:
