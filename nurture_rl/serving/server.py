@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 import socket
-import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,10 +22,10 @@ from nurture_rl.serving.app import create_app
 from nurture_rl.serving.door import Door, Shares, write_line
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.listening import Listener, bind
-from nurture_rl.serving.opening import StoreError
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.wording import counted
 
 
@@ -87,7 +86,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
             asyncio.run(_serve(app, bound, _greeting(bundle, options)))
             if store.lost:
                 raise store.lost
-    except sqlite3.Error as error:
+    except StoreUnavailable as error:
         raise StoreError(f"{store_file}: {error}") from error
 
 

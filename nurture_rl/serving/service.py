@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,6 @@ from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
-from nurture_rl.serving.locks import Locks
 from nurture_rl.serving.metrics import Metrics
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
@@ -33,6 +31,7 @@ from nurture_rl.serving.records import (
 from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
 from nurture_rl.serving.stock import Stock
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask, views_of
 
 _log = logging.getLogger(__name__)
@@ -89,7 +88,6 @@ class Service:
         self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
-        self._locks = Locks()
         certain = not settings.simulated_clock
         self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
         self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
@@ -109,7 +107,7 @@ class Service:
         """
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
-        with self._locks.held(names), self._accounts.held(names) as account_of:
+        with self.store.held(names), self._accounts.held(names) as account_of:
             now_us = self.settings.clock() if now_us is None else now_us
             answers: list[Answer | None] = [None] * len(asks)
             pending, again = self._settled(asks, answers)
@@ -125,7 +123,7 @@ class Service:
             if fresh:
                 try:
                     self.store.append_decisions(fresh, made_events(self.bundle, fresh))
-                except sqlite3.Error:
+                except StoreUnavailable:
                     self.stock.give_back(fresh)
                     raise
                 due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
@@ -173,7 +171,7 @@ class Service:
         stored = list(self.store.decisions(decision_ids).values())
         names = [decision.contact_id for decision in stored]
         answers: dict[str, Confirmation] = {}
-        with self._locks.held(names), self._accounts.held(names) as account_of:
+        with self.store.held(names), self._accounts.held(names) as account_of:
             now_us = self.settings.clock() if now_us is None else now_us
             # Nobody says at a confirmation whether the contact is in reach: it was asked before.
             views = self._views([Ask(d.contact_id, d.decision_id, True) for d in stored], now_us)
@@ -211,7 +209,7 @@ class Service:
             These sends.
         """
         names = [contact.contact_id for contact in contacts]
-        with self._locks.held(names):
+        with self.store.held(names):
             refused = [contact.contact_id for contact in contacts if not contact.consent]
             withdrawn = self._recorded.refused(refused, self._views, self.settings.clock())
             self.store.put_contacts(contacts, withdrawn)
@@ -238,7 +236,7 @@ class Service:
         # contacts of named decisions: an event may count one that is being withdrawn.
         names = [name for event in events for name in (event.contact_id, event.event_id)]
         names += [decision.contact_id for decision in self._recorded.named(events)]
-        with self._locks.held(names):
+        with self.store.held(names):
             now_us = self.settings.clock()
             if not self.settings.simulated_clock:
                 events = [
@@ -339,7 +337,7 @@ class Service:
         now_us = self.settings.clock() if now_us is None else now_us
         late = self.store.unconfirmed(self._swept_us, now_us)
         if late:
-            with self._locks.held([decision.contact_id for decision in late]):
+            with self.store.held([decision.contact_id for decision in late]):
                 self._settle(self._recorded.lapsed(late, now_us), {})
         self._swept_us = max(self._swept_us, now_us)
 
