@@ -31,11 +31,19 @@ class Manifest:
     features: str  # hash of the feature spec
     files: Mapping[str, str]  # file -> SHA-256 of its bytes, all files but this one
 
+    @property
+    def rules_id(self) -> str:
+        """The policy id of a bundle that holds the rules of the same journey and nothing else."""
+        return _content_id([self.files[JOURNEY], sha256(encode_json({"kind": "rules"}))])
+
 
 def policy_id(files: Mapping[str, bytes]) -> str:
     """Content hash of the files that decide; cards and dates do not change it."""
-    parts = [sha256(files[name]) for name in (JOURNEY, POLICY, MODEL) if name in files]
-    return sha256(json.dumps(parts).encode())[:16]
+    return _content_id([sha256(files[name]) for name in (JOURNEY, POLICY, MODEL) if name in files])
+
+
+def _content_id(digests: list[str]) -> str:
+    return sha256(json.dumps(digests).encode())[:16]
 
 
 def sha256(data: bytes) -> str:

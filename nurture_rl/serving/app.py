@@ -16,9 +16,9 @@ from litestar.handlers import HTTPRouteHandler
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving import confirm_wire, wire
 from nurture_rl.serving.api_keys import ApiKeys
-from nurture_rl.serving.decide import FAIL_CLOSED
 from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, problem
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
+from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.ledger import Settled
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
