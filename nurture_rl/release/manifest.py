@@ -90,6 +90,12 @@ def decode_manifest(data: bytes) -> Manifest:
     digest = content.pop("digest", None)
     if set(content) != set(Manifest.__slots__) or digest != sha256(encode_json(content)):
         raise BundleError(f"{MANIFEST}: its content does not match its digest; {_AGAIN}")
+    texts = [value for key, value in content.items() if key not in ("schema_version", "files")]
+    files = content["files"]
+    if not isinstance(files, dict) or not all(
+        isinstance(t, str) for t in (*texts, *files.values())
+    ):
+        raise BundleError(f"{MANIFEST}: expected texts, and hashes by file; {_AGAIN}")
     manifest = Manifest(**content)
     if encode_manifest(manifest) != data:
         raise BundleError(f"{MANIFEST}: its bytes were changed after it was written; {_AGAIN}")

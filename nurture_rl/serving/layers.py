@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +16,11 @@ from nurture_rl.errors import NurtureError, ProbabilityError
 from nurture_rl.policies.policy import Policy, check_probabilities
 from nurture_rl.policies.program import Rules
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.roles import SwitchTo
 
 FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
 PAUSED = "paused"  # policy id of a pause that the switch asks for
 ARM = "policy"
-
-SwitchTo = Literal["learned", "rules", "pause"]  # who decides: the policy, the rules, nobody
 
 _log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nurture_rl.serving import policy_rows
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
 
@@ -49,6 +50,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
 """
+TABLES += policy_rows.TABLES
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
 

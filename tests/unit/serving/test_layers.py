@@ -13,8 +13,9 @@ import pytest
 from nurture_envs.clock import HOUR_US
 from nurture_rl.release.bundle import Bundle, write_bundle
 from nurture_rl.serving.decide import decide, replay
-from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, SwitchTo, line_of
-from nurture_rl.serving.records import ContactView, Decision
+from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, line_of
+from nurture_rl.serving.records import ContactView, Decision, Event
+from nurture_rl.serving.roles import SwitchTo
 from tests.unit.release.bundles import CREATED, content
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact, event, view
 
@@ -31,15 +32,15 @@ def decided(
 
 def many(n: int) -> list[ContactView]:
     """Contacts who differ in luck, in size and in what they did, so that rules part them."""
-    kinds = (("click", "pricing"), ("page_view", "pricing"), ("click", "security"))
+    topics = ("pricing", "security", "product")
+
+    def clicks(i: int) -> list[Event]:
+        moments = ((h, MIDNIGHT - h * HOUR_US - i) for h in range(i % 6))
+        return [event("click", at_us, topic=topics[(i + h) % 3]) for h, at_us in moments]
+
     return [
         view(
-            *(
-                event(
-                    kinds[(i + h) % 3][0], MIDNIGHT - h * HOUR_US - i, topic=kinds[(i + h) % 3][1]
-                )
-                for h in range(i % 6)
-            ),
+            *clicks(i),
             contact=contact(attributes={"company_size": i % 9}),
             decision_id=f"d-{i}",
         )
