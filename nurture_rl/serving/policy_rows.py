@@ -58,9 +58,9 @@ def shadow_row(shadow: Shadow) -> Cells:
 
 def shadow_of(row: Cells) -> Shadow:
     """What a shadow said, of a row."""
-    *about, said, note = row
+    decision_id, policy_id, at_us, chance, said, note = row
     read = None if said is None else tuple(np.frombuffer(said, np.float64).tolist())
-    return Shadow(*about, read, note)
+    return Shadow(decision_id, policy_id, at_us, chance, read, note)
 
 
 def _text(roles: Roles) -> str:

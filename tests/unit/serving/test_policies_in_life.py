@@ -253,7 +253,7 @@ def test_a_shadow_is_asked_of_every_decision_and_never_followed(
 
 
 def test_a_slow_shadow_holds_no_answer_up(
-    made: tuple[Path, dict[str, Bundle]], store: Store
+    made: tuple[Path, dict[str, Bundle]], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, bundles = made
     service = served(root, bundles["first"], store, Clock())
@@ -267,7 +267,7 @@ def test_a_slow_shadow_holds_no_answer_up(
         assert go_on.wait(20)
         plain(said)
 
-    store.add_shadows = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "add_shadows", slow)
     assert all(isinstance(service.decide([Ask(f"c{i}")])[0], Decision) for i in range(5))
     assert asked.wait(20)
     assert shadows(store) == []
