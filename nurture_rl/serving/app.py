@@ -15,14 +15,15 @@ from litestar.handlers import HTTPRouteHandler
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving import confirm_wire, wire
 from nurture_rl.serving.api_keys import ApiKeys, scope_of
-from nurture_rl.serving.decide import FAIL_CLOSED
 from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, problem
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
+from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.ledger import Settled
 from nurture_rl.serving.metrics import CONTENT_TYPE
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
+from nurture_rl.serving.policy_routes import policy_routes
 from nurture_rl.serving.records import Answer, Confirmation, Decision, Quarantined, Refusal
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.store_errors import StoreUnavailable
@@ -51,7 +52,7 @@ Parts = Generator[Asked, Sequence[Answer], Sequence[Answer]]
 def create_app(
     service: Service, limits: TrafficLimits = _LIMITS, keys: ApiKeys | None = None
 ) -> Litestar:
-    """The application: decisions, their confirmation, events, contacts, health and OpenAPI.
+    """The application: decisions, confirmations, events, contacts, policies, health and OpenAPI.
 
     Whoever opened the store closes it, after the server has stopped. Without `keys` everybody may
     ask everything; health and OpenAPI are open always.
@@ -96,7 +97,11 @@ def create_app(
         return await answered(request, _put_contacts)
 
     return Litestar(
-        [decisions, decision, confirm, confirm_many, events, contacts, *_open(service, pulse)],
+        [
+            *(decisions, decision, confirm, confirm_many, events, contacts),
+            *policy_routes(service, bodies, keys),
+            *_open(service, pulse),
+        ],
         openapi_config=None,
         request_max_body_size=limits.body_bytes,
         before_request=partial(_stranger, keys),
@@ -362,7 +367,7 @@ def _writable(service: Service) -> bool:
 
 
 def _health(service: Service, writable: bool) -> Body:
-    bundle = service.bundle
+    bundle, champion = service.bundle, service.policies.lineup.roles.champion
     status: Literal["ok", "store not writable"] = "ok" if writable else "store not writable"
-    health = wire.Health(status, bundle.policy_id, bundle.journey.name, bundle.catalog.hash)
+    health = wire.Health(status, champion, bundle.journey.name, bundle.catalog.hash)
     return json_answer(_encode(health), 200 if writable else 503)

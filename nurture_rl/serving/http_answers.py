@@ -14,6 +14,7 @@ from litestar.exceptions import HTTPException
 
 from nurture_envs.errors import NurtureError
 from nurture_rl.serving import wire
+from nurture_rl.serving.roles import RoleError, UnknownPolicy
 from nurture_rl.serving.store_errors import StoreConflict, StoreUnavailable
 
 _PROBLEM = "application/problem+json"
@@ -59,6 +60,14 @@ def _conflict(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(409, "conflict", detail)
 
 
+def _other_roles(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(409, "other roles", f"{error}; nothing was changed")
+
+
+def _unknown_policy(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(404, "unknown policy", str(error))
+
+
 def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(503, "store not available", f"nothing was decided or stored: {error}")
 
@@ -82,6 +91,8 @@ HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     msgspec.DecodeError: _bad_request,  # ValidationError is one too
     UnicodeDecodeError: _bad_request,
     NurtureError: _bad_request,
+    RoleError: _other_roles,
+    UnknownPolicy: _unknown_policy,
     HTTPException: _refused,
     StoreConflict: _conflict,
     StoreUnavailable: _unavailable,
