@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nurture_rl.errors import NurtureError
@@ -28,7 +29,7 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
-from nurture_rl.serving.stock import Stock
+from nurture_rl.serving.stock import SharedStock, Stock
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask, views_of
@@ -83,7 +84,7 @@ class Service:
         self.store = store
         store.keep_catalog(bundle.catalog)
         self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
-        self.stock = Stock(bundle.journey, store.sent_messages(bundle.journey.name))
+        self.stock = (SharedStock if store.is_shared else Stock)(bundle.journey, store)
         self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
@@ -92,6 +93,7 @@ class Service:
         self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self.news = News()
+        self._hearing = threading.Lock()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
         """Decide for each contact; decisions are on disk when this returns.
@@ -126,6 +128,7 @@ class Service:
                     raise
                 due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
                 self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
+        self._hear()
         return self._repeated(asks, answers)
 
     def _new(
@@ -184,6 +187,7 @@ class Service:
                 for state in states.values():
                     state.settle((), withdrawals, confirmed)
                 answers |= {one.decision.decision_id: one for one in found}
+        self._hear()
         return [answers.get(name) for name in decision_ids]
 
     def decision(self, decision_id: str) -> tuple[Decision, Fate, Event | None] | None:
@@ -196,6 +200,7 @@ class Service:
         stored = self.store.decisions([decision_id]).get(decision_id)
         if stored is None:
             return None
+        self._know_catalogs([stored])
         fate = self.store.fates([decision_id]).get(decision_id, Fate())
         return stored, fate, self.store.proofs([decision_id]).get(decision_id)
 
@@ -258,9 +263,16 @@ class Service:
         return Appended(added, repeated, settled, withdrawn)
 
     def _tell(self, contact_ids: Sequence[str]) -> None:
-        if self.news.wanted:
-            self.news.tell({contact_key(name) for name in contact_ids})
-            self.news.tell(self._accounts.colleagues(contact_ids))
+        if self.store.is_shared or self.news.wanted:
+            names = {contact_key(name) for name in contact_ids}
+            names |= self._accounts.colleagues(contact_ids)
+            self.store.tell(names)
+            self.news.tell(names)
+
+    def _hear(self) -> None:
+        """Pass on what other servers of the store have acknowledged since."""
+        with self._hearing:  # nobody answers between what is heard and its telling
+            self.news.tell(self.store.heard())
 
     def _settled(
         self, asks: Sequence[Ask], answers: list[Answer | None]
@@ -271,6 +283,7 @@ class Service:
             The positions that need one, one per contact, and the decisions asked for again.
         """
         stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
+        self._know_catalogs(stored.values())
         exist = self.store.contacts([ask.contact_id for ask in asks])
         pending: list[int] = []
         again: dict[int, Decision] = {}
@@ -328,6 +341,11 @@ class Service:
                     text = withdrawn_text(decision, objection.why)
                     answers[i] = Refusal(decision.contact_id, objection.code, text)
             self._settle(withdrawals, {})
+
+    def _know_catalogs(self, decisions: Iterable[Decision]) -> None:
+        """Learn the catalogues of decisions that another server of the store made."""
+        if any(decision.catalog not in self.catalogs for decision in decisions):
+            self.catalogs = self.store.catalogs()
 
     def _sweep(self, now_us: int | None = None) -> None:
         """Withdraw the sends that had to be confirmed by now and were not."""
