@@ -9,12 +9,10 @@ from nurture_rl.serving.databases import Database, Location, ReadableDatabase
 from nurture_rl.serving.on_sqlite import ReadSqlite, SqliteDatabase
 from nurture_rl.serving.store_errors import StoreError
 
-_SCHEMES = ("postgresql://", "postgres://")
-
 
 def is_url(location: Location) -> bool:
-    """Whether a store is in a PostgreSQL database."""
-    return isinstance(location, str) and location.startswith(_SCHEMES)
+    """Whether a store is no file."""
+    return isinstance(location, str) and "://" in location
 
 
 def shown_location(location: Location) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-import psycopg
 from psycopg.pq import TransactionStatus
 
 from nurture_rl.serving import postgres_tables
@@ -21,7 +20,6 @@ from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.postgres_connections import (
     Connection,
     Connections,
-    first_line,
     placed,
     roll_back,
     shown,
@@ -64,9 +62,8 @@ class ReadPostgres:
         """
         self.name = shown(url)
         self._connections = Connections(url, read_only)
-        with self._usable(), told():
-            with closing(self._connections.connect()) as connection:
-                postgres_tables.require_usable(connection, self.name)
+        with self._usable(), told(), closing(self._connections.connect()) as connection:
+            postgres_tables.require_usable(connection, self.name)
 
     def listed(self, values: Sequence[str]) -> list[str]:
         """The parameter of `any_of`."""
@@ -82,10 +79,14 @@ class ReadPostgres:
     @contextmanager
     def blocks(self, sql: str, size: int) -> Iterator[Iterator[list[Row]]]:
         """The rows that a query finds, as of the first block, in blocks of a size."""
-        with told(), self._connections.connect() as connection, connection.transaction():
-            with connection.cursor("blocks") as cursor:
-                cursor.execute(placed(sql))
-                yield iter(lambda: cursor.fetchmany(size), [])
+        with (
+            told(),
+            closing(self._connections.connect()) as connection,
+            connection.transaction(),
+            connection.cursor("blocks") as cursor,
+        ):
+            cursor.execute(placed(sql))
+            yield iter(lambda: cursor.fetchmany(size), [])
 
     def close(self) -> None:
         """Let go of the database."""

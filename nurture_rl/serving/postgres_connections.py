@@ -1,4 +1,4 @@
-"""Connections to a PostgreSQL database: taken by who needs one, replaced when the server is gone."""
+"""Connections to a PostgreSQL database, replaced where its server was gone meanwhile."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nurture_rl.serving.store_errors import StoreConflict, StoreError, StoreUnav
 Connection = psycopg.Connection[Row]
 Cursor = psycopg.Cursor[Row]
 
+_SCHEMES = ("postgresql://", "postgres://")
 _CONNECTING = {  # unless the URL says otherwise: a server that is gone is noticed
     "connect_timeout": "5",  # seconds
     "keepalives_idle": "10",  # seconds
@@ -27,7 +28,8 @@ _SETTINGS = (
     "SELECT set_config('synchronous_commit', 'on', false), "  # what is acknowledged is on disk
     "set_config('lock_timeout', '10s', false), "  # behind a server that hangs
     "set_config('idle_in_transaction_session_timeout', '60s', false), "  # of one that hangs
-    "set_config('default_transaction_read_only', %s, false)"
+    "set_config('default_transaction_read_only', "
+    "CASE WHEN %s THEN 'on' ELSE current_setting('default_transaction_read_only') END, false)"
 )
 
 
@@ -45,7 +47,7 @@ class Connections:
             StoreError: the URL cannot be read.
         """
         self._parameters = {**_CONNECTING, **_parsed(url)}
-        self._read_only = "on" if read_only else "off"
+        self._read_only = read_only
         self._idle: list[Connection] = []  # the one used last is taken first
         self._closed = False
         self._door = threading.Lock()
@@ -138,10 +140,10 @@ def first_line(error: Exception) -> str:
 
 
 def _parsed(url: str) -> dict[str, Any]:
-    try:
-        return conninfo_to_dict(url)
-    except psycopg.Error:  # which may repeat the password
-        raise StoreError(
-            "expected a URL such as postgresql://USER@HOST/DATABASE, got one that cannot be read; "
-            "write signs such as @ and / in a password as %40 and %2F"
-        ) from None
+    if url.startswith(_SCHEMES):
+        with suppress(psycopg.Error):  # which may repeat the password
+            return conninfo_to_dict(url)
+    raise StoreError(
+        "expected a URL such as postgresql://USER@HOST/DATABASE, got one that cannot be read; "
+        "write signs such as @ and / in a password as %40 and %2F"
+    )

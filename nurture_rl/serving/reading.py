@@ -166,8 +166,9 @@ class StoreReader:
         known = {action for ids in self.catalogs().values() for action in ids}
         actions = sorted(action for action in known if message_of(action) in messages)
         asked = (
-            f"SELECT action, COUNT(*) FROM decisions WHERE journey = ? AND scheduled_us IS NOT NULL "
-            f"AND action {self._source.any_of} AND NOT ({_FREED}) GROUP BY action"
+            "SELECT action, COUNT(*) FROM decisions WHERE journey = ? "
+            f"AND scheduled_us IS NOT NULL AND action {self._source.any_of} "
+            f"AND NOT ({_FREED}) GROUP BY action"
         )
         counted: dict[str, int] = defaultdict(int)
         for action, times in self._source.read(asked, (journey, self._source.listed(actions))):
