@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -91,19 +91,25 @@ class PostgresServer:
 
     def _end(self, number: signal.Signals) -> None:
         main = int((self.folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
-        others = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(main)], capture_output=True, text=True, check=False
-        ).stdout.split()
-        for process in (main, *map(int, others)) if number == signal.SIGKILL else (main,):
-            try:
+        others = _children(main) if number == signal.SIGKILL else []  # else they are told by it
+        for process in (main, *others):
+            with suppress(ProcessLookupError):
                 os.kill(process, number)
-            except ProcessLookupError:
-                continue
         self._process.wait(timeout=_UP)
 
     def _command(self, name: str, *arguments: str) -> list[str]:
         command = [str(self._programs / name), *arguments]
         return ["runuser", "-u", _OWNER, "--", *command] if os.geteuid() == 0 else command
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            fields = entry.read_text("utf-8").rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                found.append(int(entry.parent.name))
+    return found
 
 
 def programs_of_postgres() -> Path | None:
