@@ -12,7 +12,8 @@ from pathlib import Path
 
 from nurture_rl.errors import NurtureError
 
-SCOPES = ("contacts", "decisions", "events", "policies")  # each opens the paths of its name
+# Each opens the paths under /v1/ of its name; `metrics` opens /metrics.
+SCOPES = ("contacts", "decisions", "events", "metrics", "policies")
 _OPENED_BY = {"switch": "policies"}  # paths under /v1/ that go by another scope
 _SHORTEST = 32  # characters of a key
 _SCHEME = "bearer "
@@ -50,10 +51,17 @@ class ApiKeys:
         return "no key" if shown is None else f"key {shown.hex()[:12]}"
 
 
-def scope_of(path: str) -> str:
-    """The scope that opens a path under /v1/."""
-    first = path.split("/")[2] if path.count("/") > 1 else ""
-    return _OPENED_BY.get(first, first)
+def scope_of(path: str) -> str | None:
+    """The scope that opens a path; None: it is open to everybody.
+
+    Args:
+        path: of a request, with its leading slash.
+    """
+    first, _, rest = path[1:].partition("/")
+    if first == "v1":
+        name = rest.partition("/")[0]
+        return _OPENED_BY.get(name, name)
+    return first if first == "metrics" else None
 
 
 def load_keys(path: Path) -> ApiKeys:

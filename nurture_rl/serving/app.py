@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Literal
 
 import msgspec
-from litestar import Litestar, Request, get, post, put
+from litestar import Litestar, Request, Response, get, post, put
 from litestar.handlers import HTTPRouteHandler
 
 from nurture_envs.stops import forbids, say_of
@@ -20,6 +20,7 @@ from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, p
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.ledger import Settled
+from nurture_rl.serving.metrics import CONTENT_TYPE
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
@@ -109,7 +110,7 @@ def create_app(
 
 
 def _open(service: Service, pulse: Pulse) -> list[HTTPRouteHandler]:
-    """What nobody needs a key for."""
+    """What says how the server does: health and OpenAPI need no key."""
     description = _encode(document())
 
     @get("/healthz")
@@ -120,12 +121,17 @@ def _open(service: Service, pulse: Pulse) -> list[HTTPRouteHandler]:
     async def schema() -> Body:
         return json_answer(description)
 
-    return [health, schema]
+    @get("/metrics")
+    async def metrics() -> Body:
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+    return [health, schema, metrics]
 
 
 def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Body | None:
     """The refusal of a request whose key does not open what it asks for; None: it may."""
-    if keys is None or not request.url.path.startswith("/v1/"):
+    scope = scope_of(request.url.path)
+    if keys is None or scope is None:
         return None
     opened = keys.opened(request.headers.get("authorization"))
     if opened is None:
@@ -133,7 +139,7 @@ def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Body | N
             "expected a known API key in the header `Authorization: Bearer KEY`; nothing was done"
         )
         return problem(401, "no key", text, {"www-authenticate": "Bearer"})
-    if scope_of(request.url.path) not in opened:
+    if scope not in opened:
         text = f"this key opens {', '.join(sorted(opened))}, not {request.url.path}"
         return problem(403, "not for this key", f"{text}; nothing was done")
     return None
@@ -319,6 +325,7 @@ def _add_events(service: Service, body: bytes) -> Steps:
         notes[good[position].position].append(f"{_TAKEN}; stored under another")
     mended = [wire.MendedRow(row, rows) for row, rows in notes.items() if rows]
     rejected.sort(key=lambda row: row.row)
+    service.metrics.reported(added.stored, added.repeated, len(rejected))
     overlooked = any(row.may_forbid_mail for row in rejected)
     withdrawn = [wire.withdrawn_send(one) for one in added.withdrawn]
     out = wire.EventsOut(rejected, mended, added.stored, added.repeated, withdrawn)

@@ -31,8 +31,13 @@ def json_answer(content: bytes, status: int = 200) -> Body:
 
 def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Body:
     """An answer that says what went wrong, in the form of RFC 9457."""
-    content = _encode(wire.Problem(title, status, detail))
-    return Response(content, status_code=status, media_type=_PROBLEM, headers=headers)
+    media, content = encoded_problem(status, title, detail)
+    return Response(content, status_code=status, media_type=media, headers=headers)
+
+
+def encoded_problem(status: int, title: str, detail: str) -> tuple[str, bytes]:
+    """Media type and content of a `problem`."""
+    return _PROBLEM, _encode(wire.Problem(title, status, detail))
 
 
 def busy(retry_seconds: int) -> Callable[[Request[Any, Any, Any], Exception], Body]:

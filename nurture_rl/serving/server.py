@@ -22,6 +22,7 @@ from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.api_keys import ApiKeys, load_keys, require_keys_beyond_loopback
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.bundle_folder import BundleFolder
+from nurture_rl.serving.door import Door, Shares, write_line
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.listening import Listener, bind
 from nurture_rl.serving.opening import StoreError
@@ -58,6 +59,9 @@ class ServeOptions:
     # File of a public Ed25519 key (PEM): every bundle must be signed by its owner; null: none has
     # to be.
     trust: str | None = None
+    # Requests a second that each key (or each address without one) may send; null: no limit.
+    max_rate: float | None = None
+    log_requests: bool = False  # one line of JSON per request on standard output, without contacts
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -91,7 +95,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
             service = Service(bundle, store, settings, others)
             if trust is None:
                 print(_unchecked(bundle), file=sys.stderr, flush=True)
-            app = create_app(service, keys=keys)
+            app = _behind_door(create_app(service, keys=keys), service, options, keys)
             try:
                 asyncio.run(_serve(app, bound, _greeting(service, options)))
             finally:
@@ -110,6 +114,13 @@ def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+def _behind_door(
+    app: Litestar, service: Service, options: ServeOptions, keys: ApiKeys | None
+) -> Door:
+    shares = None if options.max_rate is None else Shares.of(options.max_rate)
+    return Door(app, service.metrics, shares, keys, write_line if options.log_requests else None)
 
 
 def _loaded(store: Store, bundle: Bundle, logs: Path) -> str:
@@ -156,7 +167,7 @@ def _quieten_garbage_collection() -> None:
     gc.set_threshold(100_000, 50, 50)
 
 
-async def _serve(app: Litestar, bound: socket.socket, greeting: str) -> None:
+async def _serve(app: Door, bound: socket.socket, greeting: str) -> None:
     server = Listener(app, bound)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

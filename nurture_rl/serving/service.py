@@ -16,6 +16,7 @@ from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
 from nurture_rl.serving.locks import Locks
+from nurture_rl.serving.metrics import Metrics
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
 from nurture_rl.serving.per_ask import answer_per_ask
@@ -116,6 +117,7 @@ class Service:
         )
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self.news = News()
+        self.metrics = Metrics()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
         """Decide for each contact; decisions are on disk when this returns.
@@ -151,6 +153,7 @@ class Service:
                 due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
                 self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
                 self.shadowing.see(lineup.shadow, self.bundle.catalog, fresh)
+            self.metrics.decided(fresh, [a for a in answers if isinstance(a, Refusal)])
         return answer_per_ask(asks, answers)
 
     def _new(
