@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,15 @@ from typing import Any
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import opening, policy_rows, rows
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
+from nurture_rl.serving.records import (
+    ArmCounts,
+    Contact,
+    Decision,
+    Episode,
+    Event,
+    Fate,
+    Planned,
+)
 from nurture_rl.serving.roles import PolicyChange
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
@@ -144,6 +152,38 @@ class StoreReader:
         """All changes of policies' roles, the oldest first."""
         asked = "SELECT * FROM policy_log ORDER BY number"
         return [policy_rows.change_of(row) for row in self._read(asked)]
+
+    def arm_counts(
+        self, journey: str, since_us: int, signals: Sequence[Mapping[str, str | bool]]
+    ) -> dict[str, ArmCounts]:
+        """What became of the contacts whose episode began at some moment or later, by arm.
+
+        Read beside the work: nobody waits for it.
+
+        Args:
+            journey: of the episodes.
+            since_us: that moment, microseconds since 1970 UTC.
+            signals: each the columns of events that it pins; one of them after a contact's first
+                decision makes the contact harmed.
+        """
+        kinds = [" AND ".join(f"events.{column} = ?" for column in one) for one in signals]
+        harmed = " OR ".join(f"({kind})" for kind in kinds) or "FALSE"
+        given = [value for one in signals for value in one.values()]
+        asked = f"""
+            WITH begun AS (
+              SELECT contact_id, arm, min(decided_us) AS first_us, count(*) AS made,
+                sum(scheduled_us IS NOT NULL AND NOT ({_FREED})) AS sends
+              FROM decisions WHERE journey = ? AND decided_us >= ? AND NOT EXISTS (
+                SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = decisions.episode_id
+                AND earlier.decided_us < ?)
+              GROUP BY contact_id, arm)
+            SELECT arm, count(*), sum(made), sum(sends), sum(EXISTS (
+              SELECT 1 FROM events WHERE events.contact_id = begun.contact_id
+              AND occurred_us >= first_us AND ({harmed})))
+            FROM begun GROUP BY arm"""
+        with closing(opening.connect_reading(self.path)) as reader:
+            rows_ = reader.execute(asked, (journey, since_us, since_us, *given)).fetchall()
+        return {arm: ArmCounts(*counts) for arm, *counts in rows_}
 
     def planned(
         self, ids: Sequence[str]
