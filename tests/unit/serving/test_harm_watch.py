@@ -43,8 +43,8 @@ def test_a_bound_that_is_looked_at_after_every_trial_is_hardly_ever_wrong() -> N
     for _ in range(300):
         at = np.flatnonzero(rng.random(800) < rate)  # the bound rises with an event alone
         wrong += any(least_rate(h + 1, int(n) + 1, 0.05) > rate for h, n in enumerate(at))
-    # 15 would be the error that is stated; 4 standard deviations are 15. Fixed-time bounds of the
-    # same level, looked at as often, are wrong in some 90 of these paths.
+    # 15 are the error that is stated, and 15 are 4 standard deviations. Clopper and Pearson's bound
+    # of the same level, which holds at one look, is wrong in 75 of these paths.
     assert wrong <= 30
 
 
