@@ -39,7 +39,9 @@ class ReadableDatabase(Protocol):
             StoreUnavailable: it cannot be asked now.
         """
 
-    def blocks(self, sql: str, size: int) -> AbstractContextManager[Iterator[list[Row]]]:
+    def blocks(
+        self, sql: str, size: int, given: tuple[Any, ...] = ()
+    ) -> AbstractContextManager[Iterator[list[Row]]]:
         """The rows that a query finds, all as of one moment, in blocks of a size."""
 
     def close(self) -> None:

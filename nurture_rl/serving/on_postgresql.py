@@ -77,7 +77,9 @@ class ReadPostgres:
             return cursor.fetchall()
 
     @contextmanager
-    def blocks(self, sql: str, size: int) -> Iterator[Iterator[list[Row]]]:
+    def blocks(
+        self, sql: str, size: int, given: tuple[Any, ...] = ()
+    ) -> Iterator[Iterator[list[Row]]]:
         """The rows that a query finds, as of the first block, in blocks of a size."""
         with (
             told(),
@@ -85,7 +87,7 @@ class ReadPostgres:
             connection.transaction(),
             connection.cursor("blocks") as cursor,
         ):
-            cursor.execute(placed(sql))
+            cursor.execute(placed(sql), given)
             yield iter(lambda: cursor.fetchmany(size), [])
 
     def close(self) -> None:

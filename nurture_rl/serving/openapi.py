@@ -59,14 +59,8 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    policies = _policies()
-    of_policies = [one for path in policies.values() for one in path.values()]
-    for operation in (decisions, confirm, confirm_many, state, events, contacts, *of_policies):
-        operation["responses"] |= {
-            "401": _response("The server has keys, and the request none of them", wire.Problem),
-            "403": _response("The key does not open this path", wire.Problem),
-        }
-        operation["security"] = [{"key": []}, {}]  # none where the server has no keys
+    for operation in (decisions, confirm, confirm_many, state, events, contacts):
+        _ask_for_key(operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "nurture_rl decisions", "version": "1"},
@@ -80,10 +74,7 @@ def document() -> dict[str, Any]:
             },
             "/v1/events": {"post": events},
             "/v1/contacts": {"put": contacts},
-            **{
-                path: {**operations, "parameters": [_POLICY_ID] if "{" in path else []}
-                for path, operations in policies.items()
-            },
+            **_policies(),
             "/healthz": {"get": health},
         },
         "components": {
@@ -145,7 +136,20 @@ def _policies() -> dict[str, dict[str, Any]]:
         found[path] = {"post": operation}
     found["/v1/policies"]["get"] = _look("policies", "What is loaded", answer)
     log = _look("policy_log", "Every change of roles", policy_wire.PolicyLogOut)
-    return {**found, "/v1/policies/log": {"get": log}}
+    found["/v1/policies/log"] = {"get": log}
+    for path, operations in found.items():
+        for operation in operations.values():
+            _ask_for_key(operation)
+        operations["parameters"] = [_POLICY_ID] if "{" in path else []
+    return found
+
+
+def _ask_for_key(operation: dict[str, Any]) -> None:
+    operation["responses"] |= {
+        "401": _response("The server has keys, and the request none of them", wire.Problem),
+        "403": _response("The key does not open this path", wire.Problem),
+    }
+    operation["security"] = [{"key": []}, {}]  # none where the server has no keys
 
 
 def _look(name: str, summary: str, answer: type) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,15 @@ from nurture_rl.serving import policy_rows, rows
 from nurture_rl.serving.databases import Location, ReadableDatabase
 from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
+from nurture_rl.serving.records import (
+    ArmCounts,
+    Contact,
+    Decision,
+    Episode,
+    Event,
+    Fate,
+    Planned,
+)
 from nurture_rl.serving.roles import PolicyChange
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
@@ -143,6 +151,38 @@ class StoreReader:
         """All changes of policies' roles, the oldest first."""
         asked = f"SELECT {_columns('policy_log')} FROM policy_log ORDER BY rowid"
         return [policy_rows.change_of(row) for row in self._source.read(asked)]
+
+    def arm_counts(
+        self, journey: str, since_us: int, signals: Sequence[Mapping[str, str | bool]]
+    ) -> dict[str, ArmCounts]:
+        """What became of the contacts whose episode began at some moment or later, by arm.
+
+        Read beside the work: nobody waits for it.
+
+        Args:
+            journey: of the episodes.
+            since_us: that moment, microseconds since 1970 UTC.
+            signals: each the columns of events that it pins; one of them after a contact's first
+                decision makes the contact harmed.
+        """
+        kinds = [" AND ".join(f"events.{column} = ?" for column in one) for one in signals]
+        harmed = " OR ".join(f"({kind})" for kind in kinds) or "FALSE"
+        pinned = [value for one in signals for value in one.values()]
+        given = [int(value) if isinstance(value, bool) else value for value in pinned]
+        asked = f"""
+            WITH begun AS (
+              SELECT contact_id, arm, min(decided_us) AS first_us, count(*) AS made,
+                sum(CASE WHEN scheduled_us IS NULL OR ({_FREED}) THEN 0 ELSE 1 END) AS sends
+              FROM decisions WHERE journey = ? AND decided_us >= ? AND NOT EXISTS (
+                SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = decisions.episode_id
+                AND earlier.decided_us < ?)
+              GROUP BY contact_id, arm)
+            SELECT arm, count(*), sum(made), sum(sends), sum(CASE WHEN EXISTS (
+              SELECT 1 FROM events WHERE events.contact_id = begun.contact_id
+              AND occurred_us >= first_us AND ({harmed})) THEN 1 ELSE 0 END)
+            FROM begun GROUP BY arm"""
+        with self._source.blocks(asked, _BLOCK, (journey, since_us, since_us, *given)) as blocks:
+            return {row[0]: ArmCounts(*map(int, row[1:])) for block in blocks for row in block}
 
     def planned(
         self, ids: Sequence[str]

@@ -129,6 +129,16 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmCounts:
+    """What became of the contacts of one arm."""
+
+    contacts: int
+    decisions: int
+    sends: int  # that left or may leave
+    harmed: int  # contacts
+
+
+@dataclass(frozen=True, slots=True)
 class Shadow:
     """What a policy that is not followed says of a decision's contact and facts."""
 
