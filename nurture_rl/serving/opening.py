@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nurture_rl.errors import NurtureError
-from nurture_rl.serving import rows
+from nurture_rl.serving import chain, rows
 from nurture_rl.serving.names import contact_key
 
-VERSION = "3"
+VERSION = "4"
 _OWNER_ALONE = 0o600  # mode of new files: they hold people's names and what they did
 _APPLICATION = 0x4E555254  # "NURT", where SQLite keeps whose file it is
 _FIRST_TABLES = frozenset({"meta", "contacts", "events", "episodes", "decisions"})  # of version 1
@@ -48,7 +48,13 @@ ALTER TABLE withdrawals ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
 UPDATE withdrawals SET reason = reason_alone(reason);
 UPDATE meta SET value = '3' WHERE name = 'version';
 """
-_STEPS = {"1": _TO_VERSION_2 + _TO_VERSION_3, "2": _TO_VERSION_3}  # from each older version
+# The chain over what is there already is made by `chain.begin`.
+_TO_VERSION_4 = "UPDATE meta SET value = '4' WHERE name = 'version';"
+_STEPS = {  # from each older version
+    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4,
+    "2": _TO_VERSION_3 + _TO_VERSION_4,
+    "3": _TO_VERSION_4,
+}
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(
     r"decision .* was \S+ and must not be carried out any more: "
@@ -159,7 +165,11 @@ def make(path: Path, fresh_seed: int) -> None:
                 f"INSERT INTO meta VALUES ('version', '{VERSION}'), ('seed', '{fresh_seed}') "
                 f"ON CONFLICT DO NOTHING; PRAGMA application_id = {_APPLICATION};"
             )
-            store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}COMMIT;")
+            tables = f"{rows.TABLES}{chain.TABLES}"
+            store.executescript(f"BEGIN IMMEDIATE;{steps}{tables}{about}")
+            (seed,) = store.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
+            chain.begin(store, int(seed))
+            store.execute("COMMIT")
     except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error
 
@@ -169,6 +179,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    chain.prepare(connection)
     return connection
 
 

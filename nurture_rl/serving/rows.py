@@ -116,7 +116,7 @@ def event_of(row: Row) -> Event:
 def withdrawal_row(withdrawal: Withdrawal) -> Row:
     """A withdrawal as its table has it."""
     one = withdrawal
-    return (one.decision.decision_id, one.at_us, one.reason, one.freed)
+    return (one.decision.decision_id, one.at_us, one.reason, int(one.freed))
 
 
 def quarantine_row(row: Quarantined) -> Row:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import LogError
-from nurture_rl.serving import opening, rows
+from nurture_rl.serving import chain, opening, rows
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import settle
 from nurture_rl.serving.names import contact_key
@@ -99,10 +99,12 @@ class Store(StoreReader):
             withdrawals: those that may not be carried out any more.
             confirmed: when each of the others was told to leave, by id, microseconds since 1970.
         """
+        told = list(confirmed.items())
         self._writer.write(
             [
-                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
-                Statement(rows.ADD_CONFIRMATION, list(confirmed.items())),
+                *_taken_back(withdrawals),
+                Statement(rows.ADD_CONFIRMATION, told),
+                Statement(chain.ADD_LINK, chain.links(chain.CONFIRMATION, told)),
             ]
         )
 
@@ -113,7 +115,7 @@ class Store(StoreReader):
         self._writer.write(
             [
                 Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts]),
-                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
+                *_taken_back(withdrawals),
             ]
         )
 
@@ -134,7 +136,7 @@ class Store(StoreReader):
             [
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
                 Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
-                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
+                *_taken_back(withdrawals),
             ]
         )
         return added[0]
@@ -152,10 +154,12 @@ class Store(StoreReader):
         episodes = [
             (d.episode_id, contact_key(d.contact_id), d.journey, d.anchor_us) for d in decisions
         ]
+        made = [rows.decision_row(decision) for decision in decisions]
         self._writer.write(
             [
                 Statement(rows.ADD_EPISODE, episodes),
-                Statement(rows.ADD_DECISION, [rows.decision_row(d) for d in decisions]),
+                Statement(rows.ADD_DECISION, made),
+                Statement(chain.ADD_LINK, chain.links(chain.DECISION, made)),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
             ]
         )
@@ -213,3 +217,9 @@ class Store(StoreReader):
                     f"and {name!r}, in {folder} or loaded before: the server would take them for "
                     "one person; use ids that differ, such as a CRM's long form"
                 )
+
+
+def _taken_back(withdrawals: Sequence[Withdrawal]) -> list[Statement]:
+    taken = [rows.withdrawal_row(withdrawal) for withdrawal in withdrawals]
+    linked = chain.links(chain.WITHDRAWAL, taken)
+    return [Statement(rows.ADD_WITHDRAWAL, taken), Statement(chain.ADD_LINK, linked)]
