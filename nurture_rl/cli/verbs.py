@@ -205,5 +205,19 @@ _ALL = (
         composed=False,
         codes={3: "a decision did not come out again"},
     ),
+    Verb(
+        name="verify",
+        summary="shows whether what a server logged was changed, removed or cut off since",
+        reads="a server's store, or what `export_log` wrote (Parquet)",
+        makes="nothing: it names what is broken, and prints the head to note elsewhere",
+        examples=(
+            "nurture verify store=runs/store.db",
+            "nurture verify log=exported --json",
+        ),
+        settings="nurture_rl.serving.verifying:VerifyOptions",
+        work="nurture_rl.serving.verifying:verify",
+        composed=False,
+        codes={3: "something is not as it was logged"},
+    ),
 )
 VERBS: Mapping[str, Verb] = {verb.name: verb for verb in _ALL}

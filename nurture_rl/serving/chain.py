@@ -27,7 +27,7 @@ TABLE_OF = {
     CONFIRMATION: "confirmations",
     ERASURE: "erasures",
 }
-# `id` is the row's key, null where it was erased; `erasure` is the number of the entry that says so.
+# `id` is the row's key, null where it was erased by the entry with the number `erasure`.
 TABLES = """
 CREATE TABLE IF NOT EXISTS chain (
   number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT, digest BLOB NOT NULL,

@@ -14,6 +14,8 @@ from typing import Any
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import opening, rows
+from nurture_rl.serving.chain import Entry
+from nurture_rl.serving.chained_rows import chained
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
 
@@ -256,6 +258,11 @@ class StoreReader:
             cursor = reader.execute(f"SELECT * FROM {table} ORDER BY rowid")
             while block := cursor.fetchmany(_BLOCK):
                 yield block
+
+    def chained(self) -> Iterator[list[tuple[Entry, rows.Row | None]]]:
+        """The chain's entries in order with their rows, in blocks, as of the first block."""
+        with closing(opening.connect_reading(self.path)) as reader:
+            yield from chained(reader)
 
     def _among(
         self,
