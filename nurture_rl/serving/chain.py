@@ -9,6 +9,7 @@ digest: the chain stays whole.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,13 +37,11 @@ CREATE TABLE IF NOT EXISTS erasures (
   number TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL,
   digest BLOB NOT NULL) STRICT;
 """
-# One statement, which must have the chain to itself until it is committed: a second entry of one
-# number is refused. What is linked already stays as it is, as its row does.
-ADD_LINK = (
-    "INSERT INTO chain SELECT number + 1, ?1, ?2, ?3, chain_link(link, ?3), NULL FROM chain "
-    "WHERE TRUE ORDER BY number DESC LIMIT 1 ON CONFLICT (id, kind) DO NOTHING"
-)
+_MADE_ONCE = (WITHDRAWAL, CONFIRMATION)  # of these a second one of an id leaves the first
+_ROWS = 1_000  # of one statement
 _START = "INSERT INTO chain VALUES (0, 'store', '', ?, ?, NULL) ON CONFLICT DO NOTHING"
+
+Link = tuple[str, str, bytes]  # kind, id and digest of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +72,49 @@ def chain_link(before: bytes, digest: bytes) -> bytes:
     return hashlib.sha256(before + digest).digest()
 
 
-def links(kind: str, rows: Iterable[Row]) -> list[tuple[str, str, bytes]]:
-    """What ADD_LINK takes for rows of one kind, whose key is their first cell."""
+def links(kind: str, rows: Iterable[Row]) -> list[Link]:
+    """What `append` takes for rows of one kind, whose key is their first cell."""
     return [(kind, row[0], row_digest(row)) for row in rows]
+
+
+def append(connection: sqlite3.Connection, new: Sequence[Link]) -> None:
+    """Add entries for rows that are added in the same transaction.
+
+    Nobody else may append until it is committed: a second entry of one number is refused. What is
+    linked already stays as it is, as its row does.
+    """
+    fresh = _fresh(connection, new)
+    if not fresh:
+        return
+    asked = "SELECT number, link FROM chain ORDER BY number DESC LIMIT 1"
+    last = connection.execute(asked).fetchone()
+    if last is None:
+        raise sqlite3.DatabaseError("the store's chain is gone; bring the store back from a backup")
+    number, link = last
+    cells: list[object] = []
+    for kind, name, digest in fresh:
+        number, link = number + 1, chain_link(link, digest)
+        cells += (number, kind, name, digest, link)
+    # One statement for many rows: each call of SQLite gives way to all other threads.
+    for start in range(0, len(cells), 5 * _ROWS):
+        some = cells[start : start + 5 * _ROWS]
+        places = ", ".join(["(?, ?, ?, ?, ?, NULL)"] * (len(some) // 5))
+        connection.execute(f"INSERT INTO chain VALUES {places}", some)
+
+
+def _fresh(connection: sqlite3.Connection, new: Sequence[Link]) -> list[Link]:
+    again = [name for kind, name, _ in new if kind in _MADE_ONCE]
+    if not again:
+        return list(new)
+    asked = "SELECT kind, id FROM chain WHERE id IN (SELECT value FROM json_each(?))"
+    there = set(connection.execute(asked, (json.dumps(again),)))
+    fresh = {(kind, name): (kind, name, digest) for kind, name, digest in reversed(new)}
+    return [one for at, one in reversed(fresh.items()) if at not in there]
 
 
 def store_digest(seed: int) -> bytes:
     """What the first entry stands for: the seed of all the store's decisions."""
     return row_digest((STORE, seed))
-
-
-def prepare(connection: sqlite3.Connection) -> None:
-    """Teach a connection the function of ADD_LINK."""
-    connection.create_function("chain_link", 2, chain_link, deterministic=True)
 
 
 def begin(connection: sqlite3.Connection, seed: int) -> None:
@@ -96,7 +125,7 @@ def begin(connection: sqlite3.Connection, seed: int) -> None:
     for kind in (DECISION, WITHDRAWAL, CONFIRMATION):
         found = connection.execute(f"SELECT * FROM {TABLE_OF[kind]} ORDER BY rowid")
         while block := found.fetchmany(10_000):
-            connection.executemany(ADD_LINK, links(kind, block))
+            append(connection, links(kind, block))
 
 
 def erased_digest(entries: Iterable[tuple[int, bytes]]) -> bytes:

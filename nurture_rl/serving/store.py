@@ -102,9 +102,8 @@ class Store(StoreReader):
         told = list(confirmed.items())
         self._writer.write(
             [
-                *_taken_back(withdrawals),
-                Statement(rows.ADD_CONFIRMATION, told),
-                Statement(chain.ADD_LINK, chain.links(chain.CONFIRMATION, told)),
+                _taken_back(withdrawals),
+                Statement(rows.ADD_CONFIRMATION, told, chain.links(chain.CONFIRMATION, told)),
             ]
         )
 
@@ -115,7 +114,7 @@ class Store(StoreReader):
         self._writer.write(
             [
                 Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts]),
-                *_taken_back(withdrawals),
+                _taken_back(withdrawals),
             ]
         )
 
@@ -136,7 +135,7 @@ class Store(StoreReader):
             [
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
                 Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
-                *_taken_back(withdrawals),
+                _taken_back(withdrawals),
             ]
         )
         return added[0]
@@ -158,8 +157,7 @@ class Store(StoreReader):
         self._writer.write(
             [
                 Statement(rows.ADD_EPISODE, episodes),
-                Statement(rows.ADD_DECISION, made),
-                Statement(chain.ADD_LINK, chain.links(chain.DECISION, made)),
+                Statement(rows.ADD_DECISION, made, chain.links(chain.DECISION, made)),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
             ]
         )
@@ -219,7 +217,6 @@ class Store(StoreReader):
                 )
 
 
-def _taken_back(withdrawals: Sequence[Withdrawal]) -> list[Statement]:
+def _taken_back(withdrawals: Sequence[Withdrawal]) -> Statement:
     taken = [rows.withdrawal_row(withdrawal) for withdrawal in withdrawals]
-    linked = chain.links(chain.WITHDRAWAL, taken)
-    return [Statement(rows.ADD_WITHDRAWAL, taken), Statement(chain.ADD_LINK, linked)]
+    return Statement(rows.ADD_WITHDRAWAL, taken, chain.links(chain.WITHDRAWAL, taken))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from nurture_rl.serving.chain import Link, append
+
 _GROUP_ROWS = 512  # rows of one transaction; a job larger than this commits alone
 
 
@@ -19,6 +21,7 @@ class Statement:
 
     sql: str
     rows: Sequence[tuple[Any, ...]]
+    links: Sequence[Link] = ()  # of the rows, for the chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class GroupCommit:
                 counts = self._try(job)
                 if counts is not None:
                     done.append((job, counts))
+            statements = [one for job, _ in done for one in job.statements]
+            append(self._connection, [link for one in statements for link in one.links])
             self._connection.execute("COMMIT")
             if self._require_there is not None:
                 self._require_there()

@@ -20,7 +20,7 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
 from nurture_rl.errors import LogError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.chain import ADD_LINK, TABLE_OF, chain_link, links, row_digest
+from nurture_rl.serving.chain import TABLE_OF, chain_link, row_digest
 from nurture_rl.serving.chain_walk import Head, Walk
 from nurture_rl.serving.decide import decide
 from nurture_rl.serving.export import export_log
@@ -333,17 +333,14 @@ def test_an_older_store_is_chained_when_it_is_brought_up_to_date(store_file: Pat
     assert walk.seen == {"store": 1, "decision": 6, "withdrawal": 1, "confirmation": 1}
 
 
-def test_a_second_entry_of_one_number_is_refused(store_file: Path) -> None:
-    """Two that append at once, each after the same last entry, must not make a fork."""
-    with closing(sqlite3.connect(store_file)) as store:
-        store.create_function("chain_link", 2, chain_link)
-        store.execute("DELETE FROM chain WHERE number = 3")
-        fork = ADD_LINK.replace("WHERE TRUE", "WHERE number = 3 - 1")
-        (entry,) = links("decision", [("fork", 1)])
-        assert store.execute(fork, entry).rowcount == 1
-        (entry,) = links("decision", [("other", 1)])
-        with pytest.raises(sqlite3.IntegrityError):
-            store.execute(fork, entry)
+def test_a_withdrawal_that_comes_twice_at_once_has_one_entry(store_file: Path) -> None:
+    with closing(Store(store_file)) as store:
+        made = store.decisions(["ada-1", "bob-1"])
+        taken = [Withdrawal(made[name], at, "r", True) for at, name in enumerate(made)]
+        store.settle([taken[1], taken[0], replace(taken[1], reason="again")], {})
+        assert store.fates(["bob-1"])["bob-1"].reason == "r"
+    walk = verify_store(store_file)
+    assert (places(walk), walk.seen["withdrawal"]) == ([], 3)
 
 
 def test_the_digest_of_a_row_is_the_same_in_every_version() -> None:
