@@ -219,5 +219,57 @@ _ALL = (
         composed=False,
         codes={3: "something is not as it was logged"},
     ),
+    Verb(
+        name="backup",
+        summary="copies a server's store as of one moment, checks the copy and its chain",
+        reads="a server's store; the server may be running",
+        makes="one file that `restore` reads",
+        examples=(
+            "nurture backup store=runs/store.db out=store.backup",
+            "nurture backup store=runs/store.db out=monday.backup --json",
+        ),
+        settings="nurture_rl.serving.copying:BackupOptions",
+        work="nurture_rl.serving.copying:backup",
+        composed=False,
+    ),
+    Verb(
+        name="restore",
+        summary="puts a checked backup in a store's place, and erases again who was erased since",
+        reads="what `backup` made",
+        makes="a store; one that was there is kept beside it",
+        examples=(
+            "nurture restore backup=store.backup store=restored.db",
+            "nurture restore backup=store.backup store=runs/store.db replace=true",
+        ),
+        settings="nurture_rl.serving.copying:RestoreOptions",
+        work="nurture_rl.serving.copying:restore",
+        composed=False,
+    ),
+    Verb(
+        name="erase",
+        summary="erases a person from a store and from logs, and names what learned from them",
+        reads="a server's store, folders of tables (Parquet), a folder of runs",
+        makes="the same without the person; a mark that keeps old logs from bringing them back",
+        examples=(
+            "nurture erase contact=lead-000-000001 store=runs/store.db",
+            "nurture erase contact=lead-000-000001 logs=[exported] runs=runs",
+        ),
+        settings="nurture_rl.workflow.erase_verb:EraseOptions",
+        work="nurture_rl.workflow.erase_verb:erase",
+        composed=False,
+    ),
+    Verb(
+        name="retention",
+        summary="erases people of whom nothing was heard for long; counts them first",
+        reads="a server's store",
+        makes="counts; with `apply=true` the store without them",
+        examples=(
+            "nurture retention store=runs/store.db older_than_days=730",
+            "nurture retention store=runs/store.db older_than_days=730 apply=true",
+        ),
+        settings="nurture_rl.serving.retention:RetentionOptions",
+        work="nurture_rl.serving.retention:retention",
+        composed=False,
+    ),
 )
 VERBS: Mapping[str, Verb] = {verb.name: verb for verb in _ALL}

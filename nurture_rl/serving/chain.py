@@ -36,6 +36,10 @@ CREATE TABLE IF NOT EXISTS chain (
 CREATE TABLE IF NOT EXISTS erasures (
   number TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL,
   digest BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS erased_contacts (mark TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS erased_actions (
+  journey TEXT NOT NULL, action TEXT NOT NULL, times INTEGER NOT NULL,
+  PRIMARY KEY (journey, action)) STRICT;
 """
 _MADE_ONCE = (WITHDRAWAL, CONFIRMATION)  # of these a second one of an id leaves the first
 _ROWS = 1_000  # of one statement
@@ -128,14 +132,18 @@ def begin(connection: sqlite3.Connection, seed: int) -> None:
             append(connection, links(kind, block))
 
 
-def erased_digest(entries: Iterable[tuple[int, bytes]]) -> bytes:
-    """SHA-256 over numbers and digests of erased entries, in the order of their numbers."""
-    total = hashlib.sha256()
-    for number, digest in entries:
-        total.update(erased_bytes(number, digest))
-    return total.digest()
+class ErasedEntries:
+    """Entries that one erasure takes the rows of, counted and hashed in the order of numbers."""
 
+    def __init__(self) -> None:
+        self._total, self.count = hashlib.sha256(), 0
 
-def erased_bytes(number: int, digest: bytes) -> bytes:
-    """What one entry adds to `erased_digest`."""
-    return number.to_bytes(8, "big") + digest
+    def add(self, number: int, digest: bytes) -> None:
+        """Take the next one."""
+        self._total.update(number.to_bytes(8, "big") + digest)
+        self.count += 1
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over numbers and digests."""
+        return self._total.digest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
@@ -12,8 +11,8 @@ from nurture_rl.serving.chain import (
     ERASURE,
     STORE,
     Entry,
+    ErasedEntries,
     chain_link,
-    erased_bytes,
     row_digest,
     store_digest,
 )
@@ -52,21 +51,6 @@ class Head:
         return f"{self.number}:{self.link.hex()}"
 
 
-class _Erased:
-    """Entries that name one erasure."""
-
-    def __init__(self) -> None:
-        self._total, self.count = hashlib.sha256(), 0
-
-    def add(self, entry: Entry) -> None:
-        self._total.update(erased_bytes(entry.number, entry.digest))
-        self.count += 1
-
-    @property
-    def digest(self) -> bytes:
-        return self._total.digest()
-
-
 class Walk:
     """Takes entries in the order of their numbers; memory does not grow with them."""
 
@@ -80,7 +64,7 @@ class Walk:
         self._noted, self._copy = noted, copy
         self.seed: int | None = None  # of the store's decisions, for the first entry; None: unknown
         self._last: Entry | None = None
-        self._erased: dict[int, _Erased] = {}
+        self._erased: dict[int, ErasedEntries] = {}  # by the number of the erasure's entry
         self.seen: Counter[str] = Counter()  # entries by kind; erased ones apart, as "erased"
         self.broken = 0
         self.broken_places: list[str] = []  # described, the first of them
@@ -158,10 +142,11 @@ class Walk:
         if entry.erasure is None:
             self.breaks(place, "it has no id, and no erasure is named that took it")
         elif entry.erasure != ERASED_HERE or not self._copy:
-            self._erased.setdefault(entry.erasure, _Erased()).add(entry)
+            taken = self._erased.setdefault(entry.erasure, ErasedEntries())
+            taken.add(entry.number, entry.digest)
 
     def _erasure(self, entry: Entry, place: str, row: Row) -> None:
-        taken = self._erased.pop(entry.number, _Erased())
+        taken = self._erased.pop(entry.number, ErasedEntries())
         if (taken.count, taken.digest) != (row[3], row[4]):
             self.breaks(place, "what is called erased by it is not what it took")
 

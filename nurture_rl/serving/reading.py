@@ -16,6 +16,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import opening, rows
 from nurture_rl.serving.chain import Entry
 from nurture_rl.serving.chained_rows import chained
+from nurture_rl.serving.erased_marks import SALT, mark_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
 
@@ -78,6 +79,7 @@ class StoreReader:
                 f"{meta['version']}; start the server on it once, which brings it up to date"
             )
         self.seed = int(meta["seed"])  # of all decisions logged here
+        self._salt = meta.get(SALT)  # None: nobody was erased here yet
 
     def close(self) -> None:
         """Let go of the file, once nobody reads: a connection closed under a query crashes."""
@@ -96,6 +98,17 @@ class StoreReader:
         for account, contact in self._among("contacts", "account_key", account_keys, columns):
             found[account].append(contact)
         return dict(found)
+
+    def erased(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """The mark of those of these contacts who were erased, and when, microseconds since 1970.
+
+        Of two erasures the later one; the contact may have come back since.
+        """
+        if self._salt is None:
+            return {}
+        key_of = {mark_of(self._salt, key): key for key in map(contact_key, ids)}
+        found = self._among("erased_contacts", "mark", list(key_of))
+        return {key_of[mark]: (mark, at_us) for mark, at_us in found}
 
     def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         """All events of these contacts."""
@@ -166,10 +179,11 @@ class StoreReader:
         """How often each message was chosen in a journey and may have left since."""
         asked = (
             "SELECT action, COUNT(*) FROM decisions "
-            f"WHERE journey = ? AND NOT ({_FREED}) GROUP BY action"
+            f"WHERE journey = ? AND NOT ({_FREED}) GROUP BY action "
+            "UNION ALL SELECT action, times FROM erased_actions WHERE journey = ?"
         )
         counted: dict[str, int] = defaultdict(int)
-        for action, times in self._read(asked, (journey,)):
+        for action, times in self._read(asked, (journey, journey)):
             if (message := message_of(action)) is not None:
                 counted[message] += times
         return dict(counted)

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
 from nurture_rl.errors import LogError
 from nurture_rl.release.bundle import Bundle
@@ -28,32 +27,7 @@ from nurture_rl.serving.exported_chain import verify_export
 from nurture_rl.serving.records import Decision, Withdrawal
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.verifying import verify_store
-from nurture_rl.serving.viewing import Ask
-from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, service, view
-
-NAMES = ("ada", "bob", "Cleo")
-
-
-@pytest.fixture(scope="module")
-def served(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A closed store: three contacts, two days, one decision withdrawn and one confirmed."""
-    path = tmp_path_factory.mktemp("served") / "store.db"
-    clock = Clock()
-    found = service(bundle, path, clock)
-    found.store.put_contacts([contact("Cleo", consent=True)])
-    for day in range(2):
-        clock.now_us = MIDNIGHT + day * DAY_US
-        found.decide([Ask(name, f"{name}-{day}") for name in NAMES])
-    first, second = (found.store.decisions([name])[name] for name in ("ada-0", "bob-0"))
-    found.store.settle([Withdrawal(first, 5, "opted_out", True)], {second.decision_id: 6})
-    found.store.settle([Withdrawal(first, 7, "again", False)], {second.decision_id: 8})
-    found.store.close()
-    return path
-
-
-@pytest.fixture
-def store_file(served: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(served, tmp_path / "store.db"))
+from tests.unit.serving.contacts import MIDNIGHT, ZONE, view
 
 
 @pytest.fixture(scope="module")
