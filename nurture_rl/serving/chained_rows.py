@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from nurture_rl.serving.chain import TABLE_OF, Entry
+from nurture_rl.serving.chain import COLUMNS_OF, TABLE_OF, Entry
+from nurture_rl.serving.databases import ReadableDatabase
 from nurture_rl.serving.rows import Row
 
 _BLOCK = 5_000  # entries at a time
-_KEY = {"erasures": "number"}  # the other tables' is decision_id
-_COLUMNS = "number, kind, id, digest, link, erasure"
+_ENTRY = Entry.__slots__
 
 
-def chained(connection: sqlite3.Connection) -> Iterator[list[tuple[Entry, Row | None]]]:
-    """Every entry in order, with the row of its id as its table has it now.
+def chained(source: ReadableDatabase) -> Iterator[list[tuple[Entry, Row | None]]]:
+    """Every entry in order, with the row of its id as its table has it now."""
+    columns, joins = [f"chain.{name}" for name in _ENTRY], []
+    places: dict[str, slice] = {}
+    for kind, table in TABLE_OF.items():
+        names = COLUMNS_OF[kind]
+        places[kind] = slice(len(columns), len(columns) + len(names))
+        columns += [f"{table}.{name}" for name in names]
+        joins.append(f"LEFT JOIN {table} ON kind = '{kind}' AND {table}.{names[0]} = chain.id")
+    asked = f"SELECT {', '.join(columns)} FROM chain {' '.join(joins)} ORDER BY chain.number"
+    with source.blocks(asked, _BLOCK) as blocks:
+        for block in blocks:
+            yield [_told(row, places) for row in block]
 
-    Args:
-        connection: outside of a transaction; it is given back so.
-    """
-    connection.execute("BEGIN")
-    try:
-        cursor = connection.execute(f"SELECT {_COLUMNS} FROM chain ORDER BY number")
-        while block := [Entry(*row) for row in cursor.fetchmany(_BLOCK)]:
-            found = {kind: _rows(connection, kind, block) for kind in TABLE_OF}
-            yield [(entry, found.get(entry.kind, {}).get(entry.id or "")) for entry in block]
-    finally:
-        connection.execute("COMMIT")
 
-
-def unchained(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+def unchained(source: ReadableDatabase) -> Iterator[tuple[str, str]]:
     """Kind and id of every row that no entry vouches for."""
     for kind, table in TABLE_OF.items():
-        key = _KEY.get(table, "decision_id")
+        key = COLUMNS_OF[kind][0]
         asked = (
             f"SELECT {key} FROM {table} WHERE NOT EXISTS "
-            f"(SELECT 1 FROM chain WHERE chain.id = {table}.{key} AND kind = ?)"
+            f"(SELECT 1 FROM chain WHERE chain.id = {table}.{key} AND kind = '{kind}')"
         )
-        for (name,) in connection.execute(asked, (kind,)):
-            yield kind, name
+        with source.blocks(asked, _BLOCK) as blocks:
+            for block in blocks:
+                yield from ((kind, name) for (name,) in block)
 
 
-def _rows(connection: sqlite3.Connection, kind: str, block: Sequence[Entry]) -> dict[str, Row]:
-    ids = [entry.id for entry in block if entry.kind == kind and entry.id is not None]
-    if not ids:
-        return {}
-    table = TABLE_OF[kind]
-    key = _KEY.get(table, "decision_id")
-    asked = f"SELECT * FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
-    return {row[0]: row for row in connection.execute(asked, (json.dumps(ids),))}
+def _told(row: Row, places: dict[str, slice]) -> tuple[Entry, Row | None]:
+    entry = Entry(*row[: len(_ENTRY)])
+    found = row[places[entry.kind]] if entry.kind in places else (None,)
+    return entry, None if found[0] is None else found

@@ -138,6 +138,8 @@ def _theirs(block: pa.RecordBatch, chain: bool, key: str, decisions: Collection[
     names, gone = set(block.schema.names), [False] * len(block)
     if "contact_id" in names:
         gone = _equal(block.column("contact_id"), key)
+    elif "decision_id" in names:  # what is said of decisions
+        gone = [one in decisions for one in block.column("decision_id").to_pylist()]
     if chain or {"table", "id"} <= names:  # an export's chain, or where rows stood in raw files
         ids = block.column("id").to_pylist()
         contacts = [False] * len(ids) if chain else _equal(block.column("id"), key)

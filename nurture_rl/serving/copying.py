@@ -16,7 +16,7 @@ from nurture_rl.logs.atomic import sync
 from nurture_rl.serving import opening
 from nurture_rl.serving.chain_walk import Walk
 from nurture_rl.serving.erasing import erase_again
-from nurture_rl.serving.opening import StoreError
+from nurture_rl.serving.store_errors import StoreError
 from nurture_rl.serving.verifying import verify_store
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted

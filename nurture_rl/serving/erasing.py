@@ -166,7 +166,7 @@ def _take_out(store: sqlite3.Connection, ids: Sequence[str]) -> ErasedEntries:
 def _note(store: sqlite3.Connection, taken: ErasedEntries, reason: str) -> None:
     row = (str(_next_number(store)), time.time_ns() // 1000, reason, taken.count, taken.digest)
     store.execute("INSERT INTO erasures VALUES (?, ?, ?, ?, ?)", row)
-    append(store, links(ERASURE, [row]))
+    append(lambda sql, given: store.execute(sql, given).fetchall(), links(ERASURE, [row]))
 
 
 def _next_number(store: sqlite3.Connection) -> int:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_account
+from nurture_rl.serving.active_policies import ActivePolicies, Lineup
+from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
-from nurture_rl.serving.locks import Locks
+from nurture_rl.serving.metrics import Metrics
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
+from nurture_rl.serving.per_ask import answer_per_ask
 from nurture_rl.serving.recheck import Check
 from nurture_rl.serving.records import (
     Answer,
@@ -29,9 +31,11 @@ from nurture_rl.serving.records import (
     Refusal,
     Withdrawal,
 )
+from nurture_rl.serving.shadowing import Shadowing
 from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
 from nurture_rl.serving.stock import Stock
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask, views_of
 
 _log = logging.getLogger(__name__)
@@ -72,13 +76,29 @@ class Appended:
 
 
 class Service:
-    """A bundle deciding over a store.
+    """Policies of one journey deciding over a store.
 
     All work on a contact happens under that contact's lock. So two requests at once cannot decide
     on facts that the other one changes, and a decision knows every event acknowledged before it.
     """
 
-    def __init__(self, bundle: Bundle, store: Store, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        store: Store,
+        settings: ServerSettings,
+        bundles: BundleFolder | None = None,
+    ) -> None:
+        """Take up the roles of policies where the store has some; see `ActivePolicies`.
+
+        Args:
+            bundle: champion unless the store says otherwise; its journey holds for all policies.
+            store: what is known and what was decided.
+            settings: of the clock and of zones.
+            bundles: where others are loaded from; None: there are no others.
+        """
+        self.policies = ActivePolicies(bundle, store, settings.clock, bundles)
+        self.shadowing = Shadowing(store, settings.clock)
         slack = replace(bundle.journey.guardrails, unknown_zone_slack=settings.unknown_zone_slack)
         self.bundle = replace(bundle, journey=replace(bundle.journey, guardrails=slack))
         self.store = store
@@ -88,12 +108,14 @@ class Service:
         self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
-        self._locks = Locks()
         certain = not settings.simulated_clock
         self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
-        self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
+        self._recorded = RecordedDecisions(
+            self.bundle, store, settings.default_zone, lambda: self.policies.lineup.paused
+        )
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self.news = News()
+        self.metrics = Metrics()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
         """Decide for each contact; decisions are on disk when this returns.
@@ -107,15 +129,15 @@ class Service:
         """
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
-        with self._locks.held(names), self._accounts.held(names) as account_of:
-            now_us = self.settings.clock() if now_us is None else now_us
+        with self.store.held(names), self._accounts.held(names) as account_of:
+            now_us, lineup = self.policies.moment(now_us)
             answers: list[Answer | None] = [None] * len(asks)
             pending, again = self._settled(asks, answers)
             self._say_again(asks, again, answers, account_of, now_us)
             views = self._views([asks[i] for i in pending], now_us)
             states = self._accounts.states(account_of, now_us)
             new_answers = self.stock.shared(
-                views, lambda some, left: self._new(some, left, states, now_us)
+                views, lambda some, left: self._new(some, left, states, now_us, lineup)
             )
             for i, answer in zip(pending, new_answers, strict=True):
                 answers[i] = answer
@@ -123,12 +145,14 @@ class Service:
             if fresh:
                 try:
                     self.store.append_decisions(fresh, made_events(self.bundle, fresh))
-                except sqlite3.Error:
+                except StoreUnavailable:
                     self.stock.give_back(fresh)
                     raise
                 due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
                 self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
-        return self._repeated(asks, answers)
+                self.shadowing.see(lineup.shadow, self.bundle.catalog, fresh)
+            self.metrics.decided(fresh, [a for a in answers if isinstance(a, Refusal)])
+        return answer_per_ask(asks, answers)
 
     def _new(
         self,
@@ -136,6 +160,7 @@ class Service:
         left: Mapping[str, int],
         states: Mapping[str, AccountState],
         now_us: int,
+        lineup: Lineup,
     ) -> list[Answer]:
         """Decide; colleagues of one account one after the other."""
         zone = self.settings.default_zone
@@ -143,7 +168,7 @@ class Service:
         answers: dict[int, Answer] = {}
         for some in in_rounds(shared):
             seen = [with_account(views[i], shared[i]) for i in some]
-            made = decide(self.bundle, seen, now_us, self.seed, zone, left)
+            made = decide(self.bundle, seen, now_us, self.seed, zone, left, lineup.line)
             for i, answer in zip(some, made, strict=True):
                 answers[i] = answer
                 if (state := shared[i]) is not None:
@@ -170,7 +195,7 @@ class Service:
         stored = list(self.store.decisions(decision_ids).values())
         names = [decision.contact_id for decision in stored]
         answers: dict[str, Confirmation] = {}
-        with self._locks.held(names), self._accounts.held(names) as account_of:
+        with self.store.held(names), self._accounts.held(names) as account_of:
             now_us = self.settings.clock() if now_us is None else now_us
             # Nobody says at a confirmation whether the contact is in reach: it was asked before.
             views = self._views([Ask(d.contact_id, d.decision_id, True) for d in stored], now_us)
@@ -208,7 +233,7 @@ class Service:
             These sends.
         """
         names = [contact.contact_id for contact in contacts]
-        with self._locks.held(names):
+        with self.store.held(names):
             refused = [contact.contact_id for contact in contacts if not contact.consent]
             withdrawn = self._recorded.refused(refused, self._views, self.settings.clock())
             self.store.put_contacts(contacts, withdrawn)
@@ -235,7 +260,7 @@ class Service:
         # contacts of named decisions: an event may count one that is being withdrawn.
         names = [name for event in events for name in (event.contact_id, event.event_id)]
         names += [decision.contact_id for decision in self._recorded.named(events)]
-        with self._locks.held(names):
+        with self.store.held(names):
             now_us = self.settings.clock()
             if not self.settings.simulated_clock:
                 events = [
@@ -336,7 +361,7 @@ class Service:
         now_us = self.settings.clock() if now_us is None else now_us
         late = self.store.unconfirmed(self._swept_us, now_us)
         if late:
-            with self._locks.held([decision.contact_id for decision in late]):
+            with self.store.held([decision.contact_id for decision in late]):
                 self._settle(self._recorded.lapsed(late, now_us), {})
         self._swept_us = max(self._swept_us, now_us)
 
@@ -352,26 +377,6 @@ class Service:
 
     def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
         return [d for d in decisions if d.journey == self.bundle.journey.name]
-
-    @staticmethod
-    def _repeated(asks: Sequence[Ask], answers: Sequence[Answer | None]) -> list[Answer]:
-        """Within a batch, asks with one request id get one answer.
-
-        Every answer spells its contact id as the ask does.
-        """
-        given = {
-            (contact_key(ask.contact_id), ask.request_id): answer
-            for ask, answer in zip(asks, answers, strict=True)
-            if answer is not None
-        }
-        repeated = [
-            given[contact_key(ask.contact_id), ask.request_id] if answer is None else answer
-            for ask, answer in zip(asks, answers, strict=True)
-        ]
-        return [
-            replace(answer, contact_id=ask.contact_id)
-            for ask, answer in zip(asks, repeated, strict=True)
-        ]
 
     def _views(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:
         certain, zone = not self.settings.simulated_clock, self.settings.default_zone

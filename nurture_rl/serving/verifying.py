@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from nurture_rl.errors import ConfigError, LogError
+from nurture_rl.errors import ConfigError
 from nurture_rl.progress import PROGRESS, shown_progress
-from nurture_rl.serving import opening
 from nurture_rl.serving.chain_walk import Head, Walk
-from nurture_rl.serving.chained_rows import chained, unchained
+from nurture_rl.serving.databases import Location
 from nurture_rl.serving.exported_chain import verify_export
 from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 
@@ -42,7 +41,7 @@ def verify(options: VerifyOptions) -> VerbResult:
         raise ConfigError("expected a store or a log; write store=... or log=...")
     with shown_progress("verify"):
         if options.store is not None:
-            walk = verify_store(Path(options.store), noted)
+            walk = verify_store(options.store, noted)
         else:
             walk = verify_export(Path(str(options.log)), noted)
     for place in walk.broken_places:
@@ -63,26 +62,23 @@ def verify(options: VerifyOptions) -> VerbResult:
     return VerbResult(made, _BROKEN if walk.broken else 0)
 
 
-def verify_store(path: Path, noted: Head | None = None) -> Walk:
-    """Hold the rows of a store against its chain, as of one moment; a server may write meanwhile.
+def verify_store(location: Location, noted: Head | None = None) -> Walk:
+    """Hold the rows of a store against its chain, as of one moment; servers may write meanwhile.
 
     Raises:
-        NurtureError: there is no store of this version.
+        StoreError: there is no store of this version.
     """
-    if not path.is_file():
-        raise LogError(f"no store at {path}; give the path that the server runs with")
     walk = Walk(noted)
-    with closing(StoreReader(path)) as store:
+    with closing(StoreReader(location)) as store:
         walk.seed = store.seed
-    with closing(opening.connect_reading(path)) as reader:
         try:
-            for block in chained(reader):
+            for block in store.chained():
                 for entry, row in block:
                     walk.follow(entry, row)
                 PROGRESS.info("%d entries followed", walk.head.number if walk.head else 0)
-            for kind, name in unchained(reader):
+            for kind, name in store.unchained():
                 walk.breaks(f"{kind} {name}", "no entry of the chain vouches for it")
-        except sqlite3.DatabaseError as error:
-            walk.breaks(str(path), f"it cannot be read: {error}")
+        except StoreUnavailable as error:
+            walk.breaks(str(location), f"it cannot be read: {error}")
     walk.end()
     return walk

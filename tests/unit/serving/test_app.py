@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.service import Service
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.traffic import TrafficLimits
 from nurture_rl.serving.wire import answer_out
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
@@ -29,6 +29,13 @@ PATHS = {
     "/v1/decisions/{decision_id}/confirm",
     "/v1/events",
     "/v1/contacts",
+    "/v1/policies",
+    "/v1/policies/log",
+    "/v1/policies/{policy_id}/shadow",
+    "/v1/policies/{policy_id}/canary",
+    "/v1/policies/{policy_id}/promote",
+    "/v1/policies/{policy_id}/rollback",
+    "/v1/switch",
     "/healthz",
 }
 
@@ -240,7 +247,7 @@ def test_what_earlier_steps_decided_is_told_though_the_store_fails_later(
     def append(decisions: Any, events: Any) -> None:
         calls.append(len(decisions))
         if len(calls) > 1:
-            raise sqlite3.OperationalError("disk full")
+            raise StoreUnavailable("disk full")
         plain(decisions, events)
 
     monkeypatch.setattr(served.store, "append_decisions", append)

@@ -26,6 +26,7 @@ from nurture_rl.serving.export import export_log
 from nurture_rl.serving.exported_chain import verify_export
 from nurture_rl.serving.records import Decision, Withdrawal
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreConflict
 from nurture_rl.serving.verifying import verify_store
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, view
 
@@ -259,7 +260,7 @@ def test_the_command_says_what_it_found(
     for words, text in (
         ([], "expected a store or a log"),
         ([f"store={store_file}", f"log={exported}"], "expected a store or a log"),
-        ([f"store={store_file}.no"], "no store at"),
+        ([f"store={store_file}.no"], "expected a store at"),
         ([f"log={exported.parent}"], "expected chain.parquet in"),
         ([f"store={store_file}", "head=8"], "expected a head as nurture verify prints it"),
     ):
@@ -284,7 +285,7 @@ def test_decisions_of_many_threads_make_one_chain(bundle: Bundle, tmp_path: Path
             name = f"{thread}-{i}"
             mine = replace(made, decision_id=name, episode_id=name, contact_id=name)
             store.append_decisions([mine])
-            with pytest.raises(sqlite3.IntegrityError):  # undone, with its entry
+            with pytest.raises(StoreConflict):  # undone, with its entry
                 store.append_decisions([replace(mine, decision_id=f"{name}x"), mine])
 
     threads = [threading.Thread(target=append, args=(thread,)) for thread in range(6)]
@@ -297,8 +298,11 @@ def test_decisions_of_many_threads_make_one_chain(bundle: Bundle, tmp_path: Path
     assert (places(walk), walk.seen["decision"]) == ([], 60)
 
 
-def test_an_older_store_is_chained_when_it_is_brought_up_to_date(store_file: Path) -> None:
-    change(store_file, "UPDATE meta SET value = '3' WHERE name = 'version'")
+@pytest.mark.parametrize("version", ["3", "4"])
+def test_an_older_store_is_chained_when_it_is_brought_up_to_date(
+    store_file: Path, version: str
+) -> None:
+    change(store_file, f"UPDATE meta SET value = '{version}' WHERE name = 'version'")
     with closing(sqlite3.connect(store_file)) as store:
         store.executescript("DROP TABLE chain; DROP TABLE erasures;")
     Store(store_file).close()

@@ -135,7 +135,7 @@ def test_a_report_waits_for_whoever_works_on_the_mails_contact(
     server = strict(bundle, tmp_path / "store.db")
     told = event("sent", server.clock.now_us, "bob", decision_id="a")
     teller = threading.Thread(target=server.service.append_events, args=([told],))
-    with server.service._locks.held(["ada"]):
+    with server.service.store.held(["ada"]):
         teller.start()
         teller.join(0.3)
         assert teller.is_alive()
