@@ -16,6 +16,7 @@ from nurture_rl.logs.atomic import sync
 from nurture_rl.serving import opening
 from nurture_rl.serving.chain_walk import Walk
 from nurture_rl.serving.erasing import erase_again
+from nurture_rl.serving.locating import file_of
 from nurture_rl.serving.store_errors import StoreError
 from nurture_rl.serving.verifying import verify_store
 from nurture_rl.verb_result import VerbResult
@@ -50,9 +51,7 @@ def backup(options: BackupOptions) -> VerbResult:
         NurtureError: there is no store, something lies at `out`, or the store is broken.
         OSError: the disk refuses.
     """
-    store, out = Path(options.store), Path(options.out)
-    if not store.is_file():
-        raise LogError(f"no store at {store}; give the path that the server runs with")
+    store, out = file_of(options.store), Path(options.out)
     if out.exists() or out.is_symlink():
         raise StoreError(f"expected nothing at {out}; it stays as it is: give another path")
     out.parent.mkdir(parents=True, exist_ok=True)

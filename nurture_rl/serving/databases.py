@@ -29,6 +29,7 @@ class ReadableDatabase(Protocol):
 
     name: str  # as people know it, without a password
     any_of: str  # SQL: the column before it is one of the values of `listed`
+    is_shared: bool  # several processes may write it
 
     def listed(self, values: Sequence[str]) -> Any:
         """The parameter of `any_of`."""
@@ -70,5 +71,11 @@ class Database(ReadableDatabase, Protocol):
         """Keep everybody else from work on these names of a kind until the block ends.
 
         What is written inside is on disk when the outermost block has ended. Kinds are taken in the
-        order contact, account.
+        order contact, account, inventory.
         """
+
+    def tell(self, names: Iterable[str]) -> None:
+        """Keep contacts of whom something arrived that may forbid mail, for other processes."""
+
+    def heard(self) -> set[str]:
+        """Contacts of whom other processes told since the last call. One thread at a time asks."""

@@ -27,6 +27,7 @@ class ReadSqlite:
     """A file that is read, perhaps beside the process that writes it."""
 
     any_of = "IN (SELECT value FROM json_each(?))"
+    is_shared = False
 
     def __init__(self, path: Path) -> None:
         """Open a file that exists.
@@ -91,7 +92,7 @@ class SqliteDatabase(ReadSqlite):
             raise
         self.lost: StoreLost | None = None
         self._tell_lost: Callable[[], None] = lambda: None
-        self._locks = {kind: Locks() for kind in ("contact", "account")}
+        self._locks = {kind: Locks() for kind in ("contact", "account", "inventory")}
         self._writer = GroupCommit(opening.connect(path), self._require_file)
         self._path_watch: opening.PathWatch | None = opening.PathWatch(path.resolve())
 
@@ -108,6 +109,13 @@ class SqliteDatabase(ReadSqlite):
     def held(self, kind: str, names: Iterable[str]) -> AbstractContextManager[None]:
         """Keep the other threads from work on these names of a kind."""
         return self._locks[kind].held(names)
+
+    def tell(self, names: Iterable[str]) -> None:
+        """Nobody: there is no other process."""
+
+    def heard(self) -> set[str]:
+        """Nothing: there is no other process."""
+        return set()
 
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Call this, from any thread, when the file is found gone from its path."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -183,17 +183,22 @@ class StoreReader:
                 calls[contact].append(Planned(decision_id, decided_us))
         return _frozen(sends), _frozen(calls)
 
-    def sent_messages(self, journey: str) -> dict[str, int]:
-        """How often each message was chosen in a journey and may have left since."""
+    def sent_messages(self, journey: str, messages: Collection[str]) -> dict[str, int]:
+        """How often each of these messages was chosen in a journey and may have left since."""
+        if not messages:
+            return {}
+        known = {action for ids in self.catalogs().values() for action in ids}
+        actions = sorted(action for action in known if message_of(action) in messages)
         asked = (
-            "SELECT action, COUNT(*) FROM decisions "
-            f"WHERE journey = ? AND NOT ({_FREED}) GROUP BY action "
-            "UNION ALL SELECT action, times FROM erased_actions WHERE journey = ?"
+            "SELECT action, COUNT(*) FROM decisions WHERE journey = ? "
+            f"AND scheduled_us IS NOT NULL AND action {self._source.any_of} "
+            f"AND NOT ({_FREED}) GROUP BY action UNION ALL SELECT action, times "
+            f"FROM erased_actions WHERE journey = ? AND action {self._source.any_of}"
         )
+        given = (journey, self._source.listed(actions))
         counted: dict[str, int] = defaultdict(int)
-        for action, times in self._source.read(asked, (journey, journey)):
-            if (message := message_of(action)) is not None:
-                counted[message] += times
+        for action, times in self._source.read(asked, given + given):
+            counted[message_of(action) or ""] += times
         return dict(counted)
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from nurture_envs.clock import DAY_US
-from nurture_rl.errors import ConfigError, LogError
+from nurture_rl.errors import ConfigError
 from nurture_rl.serving import opening
 from nurture_rl.serving.erasing import erase_contacts
+from nurture_rl.serving.locating import file_of
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.store import Store
 from nurture_rl.verb_result import VerbResult
@@ -45,11 +45,9 @@ def retention(options: RetentionOptions) -> VerbResult:
         NurtureError: there is no store, the days are none, or a server has the store.
         OSError: the disk refuses.
     """
-    path, days = Path(options.store), options.older_than_days
+    path, days = file_of(options.store), options.older_than_days
     if days < 1:
         raise ConfigError(f"older_than_days: expected at least 1, got {days}")
-    if not path.is_file():
-        raise LogError(f"no store at {path}; give the path that the server runs with")
     before_us = time.time_ns() // 1000 - days * DAY_US
     if not options.apply:
         with closing(StoreReader(path)), closing(opening.connect_reading(path)) as store:

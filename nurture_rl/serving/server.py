@@ -24,6 +24,7 @@ from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.door import Door, Shares, write_line
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.listening import Listener, bind
+from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
@@ -37,7 +38,9 @@ class ServeOptions:
 
     bundle: str | None = None  # folder of a bundle; null: the newest under `runs`
     runs: str = "runs"  # where the newest bundle is looked for
-    store: str | None = None  # SQLite file, made if absent; null: store.db under `runs`
+    # SQLite file, made if absent, or URL of a PostgreSQL database that several servers may share,
+    # as in postgresql://user@host/database; null: store.db under `runs`.
+    store: str | None = None
     host: str = "127.0.0.1"  # address or name to listen on
     port: int = 8321  # from 1 to 65535
     # Folder of checked tables whose contacts and events are known from the start; null: the tables
@@ -74,14 +77,15 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
         NurtureError: the bundle, the store, the log, the keys or the address cannot be used.
         OSError: the disk refuses.
     """
-    zone, store_file = str(options.default_zone), Path(str(options.store))
+    zone, location = str(options.default_zone), str(options.store)
+    shown = shown_location(location)
     require_zone(zone)
     trust = None if options.trust is None else Path(options.trust)
     bundle = load_bundle(bundle_folder, trust)
     others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
     keys = None if options.keys is None else load_keys(Path(options.keys))
     try:
-        with _bound(options, keys) as bound, closing(Store(store_file)) as store:
+        with _bound(options, keys) as bound, closing(Store(location)) as store:
             if options.logs is not None:
                 print(_loaded(store, bundle, Path(options.logs)), flush=True)
             store.when_lost(_stop)
@@ -102,7 +106,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
             if store.lost:
                 raise store.lost
     except StoreUnavailable as error:
-        raise StoreError(f"{store_file}: {error}") from error
+        raise StoreError(f"{shown}: {error}") from error
 
 
 def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
@@ -134,7 +138,8 @@ def _greeting(service: Service, options: ServeOptions) -> str:
     roles, journey = service.policies.lineup.roles, service.bundle.journey.name
     text = (
         f"serving policy {roles.champion} of journey {journey} on "
-        f"http://{options.host}:{options.port} (OpenAPI at /schema), decisions into {options.store}"
+        f"http://{options.host}:{options.port} (OpenAPI at /schema), decisions into "
+        f"{shown_location(str(options.store))}"
     )
     others = [
         f"{roles.role_of(name)} {name}" for name in sorted(roles.used) if name != roles.champion

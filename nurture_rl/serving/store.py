@@ -68,6 +68,23 @@ class Store(StoreReader):
         """Likewise for accounts; contacts are always taken before them."""
         return self._database.held("account", account_keys)
 
+    def inventories_held(self, journey: str) -> AbstractContextManager[None]:
+        """Likewise for the inventories of a journey, which are taken last."""
+        return self._database.held("inventory", [journey])
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write it too."""
+        return self._database.is_shared
+
+    def tell(self, contact_ids: Iterable[str]) -> None:
+        """Keep contacts of whom something arrived that may forbid mail, for other processes."""
+        self._database.tell(contact_ids)
+
+    def heard(self) -> set[str]:
+        """Contacts of whom other processes told since the last call. One thread at a time asks."""
+        return self._database.heard()
+
     def touch(self) -> None:
         """Prove that the store can be written.
 

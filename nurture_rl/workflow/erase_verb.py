@@ -11,6 +11,7 @@ from typing import Any
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.serving.cleaning import Cleaned, clean_folder, is_in
 from nurture_rl.serving.erasing import erase_contacts
+from nurture_rl.serving.locating import file_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.store import Store
 from nurture_rl.verb_result import VerbResult
@@ -45,7 +46,7 @@ def erase(options: EraseOptions) -> VerbResult:
         if not Path(folder).is_dir():
             raise LogError(f"expected a folder at {folder}; give one that is there")
     flagged = [] if options.runs is None else learned_from(Path(options.runs), key)
-    gone = {} if options.store is None else _from_store(Path(options.store), key)
+    gone = {} if options.store is None else _from_store(file_of(options.store), key)
     cleaned = Cleaned()
     for folder in options.logs:
         one = clean_folder(Path(folder), key)
@@ -84,8 +85,6 @@ def _stage(folder: Path) -> dict[str, str]:
 
 
 def _from_store(path: Path, key: str) -> dict[str, int]:
-    if not path.is_file():
-        raise LogError(f"no store at {path}; give the path that the server runs with")
     with closing(Store(path)):  # keeps every server away meanwhile
         return dict(erase_contacts(path, [key], "asked for"))
 

@@ -214,6 +214,7 @@ def test_a_long_request_is_answered_like_many_short_ones(
         assert ask(client, asks[200]).json()["decisions"] == [found[200]]
 
 
+@pytest.mark.usefixtures("either_database")
 def test_an_opt_out_between_the_steps_of_a_request_is_heeded(
     crowd: tuple[Client, Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:

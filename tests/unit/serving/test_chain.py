@@ -275,6 +275,7 @@ def test_a_head_is_read_back_as_it_is_printed() -> None:
         Head.parse("7:ab")
 
 
+@pytest.mark.usefixtures("either_database")
 def test_decisions_of_many_threads_make_one_chain(bundle: Bundle, tmp_path: Path) -> None:
     (made,) = decide(bundle, [view()], MIDNIGHT, 3, ZONE)
     assert isinstance(made, Decision)
@@ -293,9 +294,15 @@ def test_decisions_of_many_threads_make_one_chain(bundle: Bundle, tmp_path: Path
         one.start()
     for one in threads:
         one.join()
+    first = store.decisions(["0-0"])["0-0"]
+    for reason in ("r", "again"):
+        store.settle([Withdrawal(first, 5, reason, True)], {"1-1": 5})
+    export_log(store, tmp_path / "exported")
     store.close()
     walk = verify_store(tmp_path / "store.db")
-    assert (places(walk), walk.seen["decision"]) == ([], 60)
+    seen = {"store": 1, "decision": 60, "withdrawal": 1, "confirmation": 1}
+    assert (places(walk), walk.seen) == ([], seen)
+    assert places(verify_export(tmp_path / "exported", walk.head)) == []
 
 
 @pytest.mark.parametrize("version", ["3", "4"])

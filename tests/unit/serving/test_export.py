@@ -42,7 +42,7 @@ def test_ingest_reads_every_exported_row(
     served: Service, bundle: Bundle, tmp_path: Path, form: str
 ) -> None:
     summary = export_log(served.store, tmp_path / "raw", form)
-    assert summary.counts == {"events": 2, "contacts": 3, "decisions": 5}
+    assert summary.counts == {"events": 2, "contacts": 3, "decisions": 5, "shadows": 0}
     catalog = bundle.catalog
     ingest_folder(tmp_path / "raw", tmp_path / "log", catalog.ids, catalog.hash, lambda line: None)
     assert pq.read_table(tmp_path / "log" / "quarantine.parquet").num_rows == 0
@@ -62,6 +62,7 @@ def test_ingest_reads_every_exported_row(
     assert 0.1 in events["value"].to_pylist()
 
 
+@pytest.mark.usefixtures("either_database")
 def test_an_exported_and_ingested_log_loads_into_a_fresh_store(
     served: Service, bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_what_was_taken_back_is_exported_as_not_carried_out(
     }
 
 
+@pytest.mark.usefixtures("either_database")
 def test_exported_ids_are_spelled_as_they_came(served: Service, tmp_path: Path) -> None:
     served.store.put_contacts([contact("Eve")])
     served.store.append_events([event("click", MIDNIGHT, "EVE ")])

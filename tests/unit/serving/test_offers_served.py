@@ -24,6 +24,8 @@ from nurture_rl.serving.viewing import Ask
 from tests.unit.envs.spring_journey import spring
 from tests.unit.serving.contacts import Clock, contact, service
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 SPRING = spring()
 CAPS = tuple(cap for cap in SPRING.guardrails.caps if cap.topic is cap.message is None)
 JOURNEY = replace(

@@ -35,6 +35,7 @@ def _decision(bundle: Bundle, name: str) -> Decision:
     return replace(answer, contact_id=f"contact of {name}", episode_id=f"episode of {name}")
 
 
+@pytest.mark.usefixtures("either_database")
 def test_records_read_back_as_they_were_written(bundle: Bundle, tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     decision = _decision(bundle, "d-1")
@@ -52,6 +53,7 @@ def test_records_read_back_as_they_were_written(bundle: Bundle, tmp_path: Path) 
     again.close()
 
 
+@pytest.mark.usefixtures("either_database")
 def test_an_event_id_is_stored_once(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     first, second = event("open", MIDNIGHT), event("open", MIDNIGHT + 1)
@@ -61,6 +63,7 @@ def test_an_event_id_is_stored_once(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.usefixtures("either_database")
 def test_a_bin_is_decided_once_and_a_refused_group_leaves_nothing(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -157,6 +160,7 @@ def test_who_waits_shares_a_commit_up_to_its_number_of_rows(tmp_path: Path) -> N
     assert (stalled.commits, stalled.failed) == (3, [])
 
 
+@pytest.mark.usefixtures("either_database")
 def test_a_store_is_read_from_any_thread(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     store.put_contacts([contact("ada")])
@@ -165,6 +169,7 @@ def test_a_store_is_read_from_any_thread(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.usefixtures("either_database")
 def test_a_closed_store_refuses_at_once_instead_of_waiting(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     store.close()

@@ -20,6 +20,8 @@ from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.test_accounts import MONDAY, sends, serving
 from tests.unit.serving.test_no_mail_after_no import Server
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 
 @pytest.fixture
 def server(bundle: Bundle, tmp_path: Path) -> Server:

@@ -24,6 +24,8 @@ from tests.unit.serving.test_accounts import serving as with_blue
 from tests.unit.serving.test_no_mail_after_no import Server
 from tests.unit.serving.test_offers_served import MORNING, PEOPLE, sends, serving
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 GIFT = "always:send:gift_card@now"
 PROOFS = ("sent", "delivered", "open", "click", "reply", "soft_bounce", "unsubscribe")
 
