@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nurture_rl.serving.chain import Link
 from nurture_rl.serving.rows import Row
 from nurture_rl.serving.store_errors import StoreLost
 
@@ -20,6 +21,7 @@ class Statement:
 
     sql: str
     rows: Sequence[tuple[Any, ...]]
+    links: Sequence[Link] = ()  # of the rows, for the chain
 
 
 class ReadableDatabase(Protocol):

@@ -7,7 +7,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from nurture_rl.serving import rows
+from nurture_rl.serving import chain, rows
+from nurture_rl.serving.postgres_connections import placed
 from nurture_rl.serving.store_errors import StoreError
 
 _OLDEST = 130_000  # server version: the first with `pg_current_snapshot`
@@ -69,6 +70,9 @@ def make(connection: Connection[Any], name: str, fresh_seed: int) -> None:
                 )
             connection.execute(_STEPS[found])
             found = _version(connection, name)
+        asked = connection.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
+        seed = fresh_seed if asked is None else int(asked[0])
+        chain.begin(lambda sql, given: connection.execute(placed(sql), given).fetchall(), seed)
 
 
 def _version(connection: Connection[Any], name: str) -> str | None:
