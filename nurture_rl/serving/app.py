@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -27,6 +26,7 @@ from nurture_rl.serving.openapi import document
 from nurture_rl.serving.policy_routes import policy_routes
 from nurture_rl.serving.records import Answer, Confirmation, Decision, Quarantined, Refusal
 from nurture_rl.serving.service import Service
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.traffic import Bodies, Busy, Lane, Pulse, TrafficLimits
 from nurture_rl.serving.viewing import Ask
 
@@ -233,7 +233,7 @@ def _part(asks: Sequence[Ask], now_us: int | None, first: bool) -> Parts:
     """The answers of one step. Decisions of earlier steps stand; a later step can only refuse."""
     try:
         return (yield asks, now_us)
-    except sqlite3.Error as error:
+    except StoreUnavailable as error:
         if first:
             raise
         text = f"the store refused, so nothing was decided: {error}; ask again"
@@ -253,7 +253,7 @@ def _confirm_many(service: Service, body: bytes) -> Steps:
     found: list[Confirmation | None] = []
     try:
         yield from _confirm(service, request.ids, _moment(service, request.now), found)
-    except sqlite3.Error as error:
+    except StoreUnavailable as error:
         if not found:
             raise
         text = f"the store refused, and some may be confirmed: {error}; ask again"
@@ -361,7 +361,7 @@ def _put_contacts(service: Service, body: bytes) -> Steps:
 def _writable(service: Service) -> bool:
     try:
         service.store.touch()
-    except sqlite3.Error:
+    except StoreUnavailable:
         return False
     return True
 

@@ -17,6 +17,7 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.logs.schema import DECISIONS, TABLES, UTC_TIME, TableKind
 from nurture_rl.serving import rows
+from nurture_rl.serving.locating import is_url
 from nurture_rl.serving.policy_rows import shadow_of
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
@@ -92,7 +93,7 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
 class ExportOptions:
     """What to write, and where."""
 
-    store: str  # the server's store, a SQLite file
+    store: str  # the server's store: a SQLite file, or the URL of a PostgreSQL database
     out: str  # folder to make; an earlier export there is replaced, and nothing else ever is
     format: str = "parquet"  # parquet or csv
 
@@ -101,12 +102,13 @@ def export(options: ExportOptions) -> VerbResult:
     """The verb `export_log`.
 
     Raises:
-        LogError: there is no store, or something else lies at `out`.
+        LogError: there is no store file, or something else lies at `out`.
+        StoreError: it is no store of this version.
         OSError: the disk refuses.
     """
-    if not Path(options.store).is_file():
+    if not (is_url(options.store) or Path(options.store).is_file()):
         raise LogError(f"no store at {options.store}; give the path that the server runs with")
-    with closing(StoreReader(Path(options.store))) as store:
+    with closing(StoreReader(options.store)) as store:
         summary = export_log(store, Path(options.out), options.format)
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
     print(f"{counts} written to {options.out}")

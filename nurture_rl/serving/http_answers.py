@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from litestar.exceptions import HTTPException
 from nurture_envs.errors import NurtureError
 from nurture_rl.serving import wire
 from nurture_rl.serving.roles import RoleError, UnknownPolicy
+from nurture_rl.serving.store_errors import StoreConflict, StoreUnavailable
 
 _PROBLEM = "application/problem+json"
 
@@ -94,8 +94,8 @@ HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     RoleError: _other_roles,
     UnknownPolicy: _unknown_policy,
     HTTPException: _refused,
-    sqlite3.IntegrityError: _conflict,
-    sqlite3.Error: _unavailable,
+    StoreConflict: _conflict,
+    StoreUnavailable: _unavailable,
     RecursionError: _too_deep,
     Exception: _failed,
 }

@@ -1,4 +1,4 @@
-"""Opening a store's file: check its owner and version, and lock it for one writer.
+"""Opening a store's SQLite file: check its owner and version, and lock it for one writer.
 
 Another program's database is never touched. Only one process writes a store at a time: two would
 hold separate locks and could mail one contact twice.
@@ -14,11 +14,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from nurture_rl.errors import NurtureError
 from nurture_rl.serving import rows
 from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.store_errors import StoreError, StoreLost
 
-VERSION = "4"
 _OWNER_ALONE = 0o600  # mode of new files: they hold people's names and what they did
 _APPLICATION = 0x4E555254  # "NURT", where SQLite keeps whose file it is
 _FIRST_TABLES = frozenset({"meta", "contacts", "events", "episodes", "decisions"})  # of version 1
@@ -62,14 +61,6 @@ _ANSWERED = re.compile(
     r"(.*); send nothing, and ask anew without this request_id",
     re.DOTALL,
 )
-
-
-class StoreError(NurtureError):
-    """The store cannot be opened, or it is another version's."""
-
-
-class StoreLost(sqlite3.OperationalError):
-    """The store's file is gone from its path: what is written now would be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +125,9 @@ def require_own(path: Path) -> None:
             f"expected a store of this server at {path}, got another program's database {held}; "
             "nothing was written: give another path"
         )
-    if version not in (None, VERSION, *_STEPS):
+    if version not in (None, rows.VERSION, *_STEPS):
         raise StoreError(
-            f"expected a store of version {VERSION} at {path}, got {version}; "
+            f"expected a store of version {rows.VERSION} at {path}, got {version}; "
             "serve it with the version that made it, or give a new path"
         )
 
@@ -163,7 +154,7 @@ def make(path: Path, fresh_seed: int) -> None:
                 found = "SELECT value FROM meta WHERE name = 'version'"
                 steps = _STEPS.get((store.execute(found).fetchone() or ("",))[0], "")
             about = (
-                f"INSERT INTO meta VALUES ('version', '{VERSION}'), ('seed', '{fresh_seed}') "
+                f"INSERT INTO meta VALUES ('version', '{rows.VERSION}'), ('seed', '{fresh_seed}') "
                 f"ON CONFLICT DO NOTHING; PRAGMA application_id = {_APPLICATION};"
             )
             store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}COMMIT;")

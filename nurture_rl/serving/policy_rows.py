@@ -15,23 +15,27 @@ Cells = tuple[Any, ...]
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS policy_log (
-  number INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL,
-  policy_id TEXT, before TEXT, after TEXT NOT NULL, why TEXT NOT NULL) STRICT;
+  at_us INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, policy_id TEXT, before TEXT,
+  after TEXT NOT NULL, why TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS shadows (
   decision_id TEXT NOT NULL, policy_id TEXT NOT NULL, at_us INTEGER NOT NULL, probability REAL,
   probabilities BLOB, note TEXT, PRIMARY KEY (decision_id, policy_id)) STRICT;
 """
+COLUMNS = {"policy_log": PolicyChange.__slots__, "shadows": Shadow.__slots__}
 ADD_CHANGE = (
     "INSERT INTO policy_log (at_us, who, action, policy_id, before, after, why) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-ADD_SHADOW = "INSERT INTO shadows VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+ADD_SHADOW = (
+    "INSERT INTO shadows (decision_id, policy_id, at_us, probability, probabilities, note) "
+    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
 
 _roles = msgspec.json.Decoder(Roles)
 
 
 def change_row(change: PolicyChange) -> Cells:
-    """A change as its table has it; the table numbers it."""
+    """A change as its table has it."""
     before = None if change.before is None else _text(change.before)
     after = _text(change.after)
     return (
@@ -42,9 +46,14 @@ def change_row(change: PolicyChange) -> Cells:
 
 def change_of(row: Cells) -> PolicyChange:
     """The change of a row."""
-    _, at_us, who, action, policy_id, before, after, why = row
-    old = None if before is None else _roles.decode(before)
-    return PolicyChange(at_us, who, action, policy_id, old, _roles.decode(after), why)
+    at_us, who, action, policy_id, before, after, why = row
+    old = None if before is None else roles_of(before)
+    return PolicyChange(at_us, who, action, policy_id, old, roles_of(after), why)
+
+
+def roles_of(text: str) -> Roles:
+    """The roles of a cell."""
+    return _roles.decode(text)
 
 
 def shadow_row(shadow: Shadow) -> Cells:

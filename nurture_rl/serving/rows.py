@@ -13,6 +13,8 @@ from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Wi
 
 Row = tuple[Any, ...]
 
+VERSION = "4"  # of the tables
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS contacts (
@@ -51,6 +53,16 @@ CREATE TABLE IF NOT EXISTS quarantine (
   raw TEXT NOT NULL) STRICT;
 """
 TABLES += policy_rows.TABLES
+COLUMNS = {  # of tables whose rows become records, in the order of the records' fields
+    "contacts": (
+        *("contact_id", "account_id", "time_zone", "zone_confidence", "consent", "attributes"),
+        *("spelling", "account_key"),
+    ),
+    "events": Event.__slots__,
+    "decisions": Decision.__slots__,
+    "quarantine": Quarantined.__slots__,
+    **policy_rows.COLUMNS,
+}
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
 
@@ -71,6 +83,7 @@ TAKE_CONSENT = "UPDATE contacts SET consent = 0 WHERE contact_id = ?"
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
 ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
 ADD_DECISION = _insert("decisions", 19, "")
+PUT_MARK = _insert("meta", 2, "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
 ADD_CATALOG = _insert("catalogs", 2, "ON CONFLICT (hash) DO NOTHING")
 ADD_WITHDRAWAL = _insert("withdrawals", 4, "ON CONFLICT (decision_id) DO NOTHING")
 ADD_CONFIRMATION = _insert("confirmations", 2, "ON CONFLICT (decision_id) DO NOTHING")
@@ -86,7 +99,7 @@ def contact_row(contact: Contact) -> Row:
         contact.account_id,
         contact.time_zone,
         contact.zone_confidence,
-        contact.consent,
+        int(contact.consent),
         json.dumps(dict(contact.attributes)),
         spelling,
         account_key(contact),
@@ -105,8 +118,9 @@ def contact_of(row: Row) -> Contact:
 
 def event_row(event: Event) -> Row:
     """An event as its table has it."""
-    cells = tuple(getattr(event, name) for name in Event.__slots__)
-    return (cells[0], contact_key(event.contact_id), *cells[2:])
+    cells = {name: getattr(event, name) for name in Event.__slots__}
+    cells |= {"contact_id": contact_key(event.contact_id), "is_machine": int(event.is_machine)}
+    return tuple(cells.values())
 
 
 def event_of(row: Row) -> Event:
@@ -118,7 +132,7 @@ def event_of(row: Row) -> Event:
 def withdrawal_row(withdrawal: Withdrawal) -> Row:
     """A withdrawal as its table has it."""
     one = withdrawal
-    return (one.decision.decision_id, one.at_us, one.reason, one.freed)
+    return (one.decision.decision_id, one.at_us, one.reason, int(one.freed))
 
 
 def quarantine_row(row: Quarantined) -> Row:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nurture_rl.errors import NurtureError
@@ -15,11 +15,10 @@ from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
-from nurture_rl.serving.locks import Locks
 from nurture_rl.serving.metrics import Metrics
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
-from nurture_rl.serving.per_ask import answer_per_ask
+from nurture_rl.serving.per_ask import answer_per_ask, sort_asks
 from nurture_rl.serving.recheck import Check
 from nurture_rl.serving.records import (
     Answer,
@@ -35,8 +34,9 @@ from nurture_rl.serving.records import (
 )
 from nurture_rl.serving.shadowing import Shadowing
 from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
-from nurture_rl.serving.stock import Stock
+from nurture_rl.serving.stock import SharedStock, Stock
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask, views_of
 
 _log = logging.getLogger(__name__)
@@ -105,11 +105,10 @@ class Service:
         self.store = store
         store.keep_catalog(bundle.catalog)
         self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
-        self.stock = Stock(bundle.journey, store.sent_messages(bundle.journey.name))
+        self.stock = (SharedStock if store.is_shared else Stock)(bundle.journey, store)
         self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
-        self._locks = Locks()
         certain = not settings.simulated_clock
         self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
         self._recorded = RecordedDecisions(
@@ -118,6 +117,7 @@ class Service:
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self.news = News()
         self.metrics = Metrics()
+        self._hearing = threading.Lock()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
         """Decide for each contact; decisions are on disk when this returns.
@@ -131,10 +131,13 @@ class Service:
         """
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
-        with self._locks.held(names), self._accounts.held(names) as account_of:
+        with self.store.held(names), self._accounts.held(names) as account_of:
             now_us, lineup = self.policies.moment(now_us)
             answers: list[Answer | None] = [None] * len(asks)
-            pending, again = self._settled(asks, answers)
+            stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
+            self._know_catalogs(stored.values())
+            exist = self.store.contacts(names)
+            pending, again = sort_asks(asks, answers, stored, exist)
             self._say_again(asks, again, answers, account_of, now_us)
             views = self._views([asks[i] for i in pending], now_us)
             states = self._accounts.states(account_of, now_us)
@@ -147,13 +150,14 @@ class Service:
             if fresh:
                 try:
                     self.store.append_decisions(fresh, made_events(self.bundle, fresh))
-                except sqlite3.Error:
+                except StoreUnavailable:
                     self.stock.give_back(fresh)
                     raise
                 due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
                 self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
-                self.shadowing.see(lineup.shadow, self.bundle.catalog, fresh)
-            self.metrics.decided(fresh, [a for a in answers if isinstance(a, Refusal)])
+        self.shadowing.see(lineup.shadow, self.bundle.catalog, fresh)
+        self.metrics.decided(fresh, [a for a in answers if isinstance(a, Refusal)])
+        self._hear()
         return answer_per_ask(asks, answers)
 
     def _new(
@@ -197,7 +201,7 @@ class Service:
         stored = list(self.store.decisions(decision_ids).values())
         names = [decision.contact_id for decision in stored]
         answers: dict[str, Confirmation] = {}
-        with self._locks.held(names), self._accounts.held(names) as account_of:
+        with self.store.held(names), self._accounts.held(names) as account_of:
             now_us = self.settings.clock() if now_us is None else now_us
             # Nobody says at a confirmation whether the contact is in reach: it was asked before.
             views = self._views([Ask(d.contact_id, d.decision_id, True) for d in stored], now_us)
@@ -213,6 +217,7 @@ class Service:
                 for state in states.values():
                     state.settle((), withdrawals, confirmed)
                 answers |= {one.decision.decision_id: one for one in found}
+        self._hear()
         return [answers.get(name) for name in decision_ids]
 
     def decision(self, decision_id: str) -> tuple[Decision, Fate, Event | None] | None:
@@ -225,6 +230,7 @@ class Service:
         stored = self.store.decisions([decision_id]).get(decision_id)
         if stored is None:
             return None
+        self._know_catalogs([stored])
         fate = self.store.fates([decision_id]).get(decision_id, Fate())
         return stored, fate, self.store.proofs([decision_id]).get(decision_id)
 
@@ -235,7 +241,7 @@ class Service:
             These sends.
         """
         names = [contact.contact_id for contact in contacts]
-        with self._locks.held(names):
+        with self.store.held(names):
             refused = [contact.contact_id for contact in contacts if not contact.consent]
             withdrawn = self._recorded.refused(refused, self._views, self.settings.clock())
             self.store.put_contacts(contacts, withdrawn)
@@ -262,7 +268,7 @@ class Service:
         # contacts of named decisions: an event may count one that is being withdrawn.
         names = [name for event in events for name in (event.contact_id, event.event_id)]
         names += [decision.contact_id for decision in self._recorded.named(events)]
-        with self._locks.held(names):
+        with self.store.held(names):
             now_us = self.settings.clock()
             if not self.settings.simulated_clock:
                 events = [
@@ -287,45 +293,16 @@ class Service:
         return Appended(added, repeated, settled, withdrawn)
 
     def _tell(self, contact_ids: Sequence[str]) -> None:
-        if self.news.wanted:
-            self.news.tell({contact_key(name) for name in contact_ids})
-            self.news.tell(self._accounts.colleagues(contact_ids))
+        if self.store.is_shared or self.news.wanted:
+            names = {contact_key(name) for name in contact_ids}
+            names |= self._accounts.colleagues(contact_ids)
+            self.store.tell(names)
+            self.news.tell(names)
 
-    def _settled(
-        self, asks: Sequence[Ask], answers: list[Answer | None]
-    ) -> tuple[list[int], dict[int, Decision]]:
-        """Answer what needs no decision.
-
-        Returns:
-            The positions that need one, one per contact, and the decisions asked for again.
-        """
-        stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
-        exist = self.store.contacts([ask.contact_id for ask in asks])
-        pending: list[int] = []
-        again: dict[int, Decision] = {}
-        decided: dict[str, str | None] = {}  # contact -> request id of its ask in this batch
-        taken: dict[str | None, str] = {}  # request id -> contact
-        for i, ask in enumerate(asks):
-            contact, request = contact_key(ask.contact_id), ask.request_id
-            before = stored.get(request) if request else None
-            owner = before.contact_id if before else taken.get(request, contact)
-            if contact not in exist:
-                text = f"no contact {ask.contact_id!r} is known"
-                answers[i] = Refusal(contact, "unknown_contact", text)
-            elif owner != contact:
-                text = f"request_id {request!r} belongs to another contact's decision"
-                answers[i] = Refusal(contact, "request_id_taken", text)
-            elif before is not None:
-                again[i] = before
-            elif contact not in decided:
-                decided[contact] = request
-                if request is not None:
-                    taken[request] = contact
-                pending.append(i)
-            elif request is None or decided[contact] != request:
-                text = "this request asks for the contact twice; one decision is made per bin"
-                answers[i] = Refusal(contact, "already_decided", text)
-        return pending, again
+    def _hear(self) -> None:
+        """Pass on what other servers of the store have acknowledged since."""
+        with self._hearing:  # nobody answers between what is heard and its telling
+            self.news.tell(self.store.heard())
 
     def _say_again(
         self,
@@ -358,12 +335,17 @@ class Service:
                     answers[i] = Refusal(decision.contact_id, objection.code, text)
             self._settle(withdrawals, {})
 
+    def _know_catalogs(self, decisions: Iterable[Decision]) -> None:
+        """Learn the catalogues of decisions that another server of the store made."""
+        if any(decision.catalog not in self.catalogs for decision in decisions):
+            self.catalogs = self.store.catalogs()
+
     def _sweep(self, now_us: int | None = None) -> None:
         """Withdraw the sends that had to be confirmed by now and were not."""
         now_us = self.settings.clock() if now_us is None else now_us
         late = self.store.unconfirmed(self._swept_us, now_us)
         if late:
-            with self._locks.held([decision.contact_id for decision in late]):
+            with self.store.held([decision.contact_id for decision in late]):
                 self._settle(self._recorded.lapsed(late, now_us), {})
         self._swept_us = max(self._swept_us, now_us)
 

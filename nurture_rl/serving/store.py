@@ -1,19 +1,22 @@
-"""The server's durable memory: contacts, events, episodes and decisions in one SQLite file."""
+"""The server's durable memory: contacts, events, episodes and decisions in one database."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import LogError
-from nurture_rl.serving import opening, policy_rows, rows
+from nurture_rl.serving import policy_rows, rows
+from nurture_rl.serving.databases import Location, Statement
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import settle
+from nurture_rl.serving.locating import open_for_writing
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import (
@@ -25,88 +28,93 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.roles import PolicyChange
-from nurture_rl.serving.writer import GroupCommit, Statement
+from nurture_rl.serving.store_errors import StoreLost
 
 _BLOCK = 50_000  # rows read from a log at a time
 
 
 class Store(StoreReader):
-    """One process writes it; what its methods acknowledge survives a kill or a power cut."""
+    """A store that is written; what its methods acknowledge survives a kill or a power cut."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the store, making it where there is none, and keep everybody else from writing it.
+    def __init__(self, location: Location) -> None:
+        """Open the store, making it where there is none.
 
         Raises:
-            StoreError: the file is no store of this version, cannot be written, or another process
-                writes it.
+            StoreError: it is no store of this version, cannot be written, or another process keeps
+                it for itself.
         """
-        opening.require_own(path)
-        self._claim = opening.claim(path)
-        try:
-            opening.make(path, secrets.randbits(48))
-            super().__init__(path)
-        except BaseException:
-            self._claim.release()
-            raise
-        self.lost: opening.StoreLost | None = None
-        self._tell_lost: Callable[[], None] = lambda: None
-        self._writer = GroupCommit(opening.connect(path), self._require_file)
-        self._path_watch = opening.PathWatch(path.resolve())
-        self._require_there = self._require_file
+        self._database = open_for_writing(location, secrets.randbits(48))
+        super().__init__(location, self._database)
 
-    def close(self) -> None:
-        """Commit what waits and let go of the file."""
-        self._require_there = lambda: None
-        super().close()
-        self._writer.close()  # the last to close takes the -wal file in; a reader cannot
-        self._claim.release()
+    @property
+    def lost(self) -> StoreLost | None:
+        """Why nothing is acknowledged any more, for good; None: it is."""
+        return self._database.lost
 
     def when_lost(self, tell: Callable[[], None]) -> None:
-        """Call this, from any thread, when the file is found gone from its path.
+        """Call this, from any thread, when `lost` is set."""
+        self._database.when_lost(tell)
 
-        Nothing is acknowledged from then on, and `lost` says why.
+    def held(self, contact_ids: Iterable[str]) -> AbstractContextManager[None]:
+        """Keep everybody else from work on these contacts until the block ends.
+
+        What is written inside is on disk when the outermost block has ended.
         """
-        self._tell_lost = tell
+        return self._database.held("contact", contact_ids)
 
-    def _require_file(self) -> None:
-        try:
-            self._path_watch.require_there()
-        except opening.StoreLost as error:
-            first, self.lost = self.lost is None, error
-            if first:
-                self._tell_lost()
-            raise
+    def accounts_held(self, account_keys: Iterable[str]) -> AbstractContextManager[None]:
+        """Likewise for accounts; contacts are always taken before them."""
+        return self._database.held("account", account_keys)
+
+    def inventories_held(self, journey: str) -> AbstractContextManager[None]:
+        """Likewise for the inventories of a journey, which are taken last."""
+        return self._database.held("inventory", [journey])
+
+    def roles_held(self) -> AbstractContextManager[None]:
+        """Keep everybody else from changing policies' roles until the block ends."""
+        return self._database.held("roles", ["roles"])
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write it too."""
+        return self._database.is_shared
+
+    def tell(self, contact_ids: Iterable[str]) -> None:
+        """Keep contacts of whom something arrived that may forbid mail, for other processes."""
+        self._database.tell(contact_ids)
+
+    def heard(self) -> set[str]:
+        """Contacts of whom other processes told since the last call. One thread at a time asks."""
+        return self._database.heard()
 
     def touch(self) -> None:
         """Prove that the store can be written.
 
         Raises:
-            sqlite3.Error: it cannot.
+            StoreUnavailable: it cannot.
         """
-        self._writer.write(
-            [Statement("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("touched", "")])]
-        )
+        self.remember("touched")
 
     def remember(self, mark: str) -> None:
         """Keep a mark for as long as the store lasts."""
-        self._writer.write([Statement("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(mark, "")])])
+        self._database.write([Statement(rows.PUT_MARK, [(mark, "")])])
 
     def remembers(self, mark: str) -> bool:
         """Whether the mark was kept."""
-        return bool(self._read("SELECT 1 FROM meta WHERE name = ?", (mark,)))
+        return bool(self._source.read("SELECT 1 FROM meta WHERE name = ?", (mark,)))
 
     def keep_catalog(self, catalog: ActionCatalog) -> None:
         """Remember a catalogue's ids, so that its decisions can be read under any later one."""
         row = (catalog.hash, json.dumps(list(catalog.ids)))
-        self._writer.write([Statement(rows.ADD_CATALOG, [row])])
+        self._database.write([Statement(rows.ADD_CATALOG, [row])])
 
     def add_policy_change(self, change: PolicyChange) -> None:
         """Keep a change of policies' roles; it is on disk when this returns."""
-        self._writer.write([Statement(policy_rows.ADD_CHANGE, [policy_rows.change_row(change)])])
+        self._database.write([Statement(policy_rows.ADD_CHANGE, [policy_rows.change_row(change)])])
 
     def add_shadows(self, shadows: Sequence[Shadow]) -> None:
         """Keep what shadows say of decisions."""
-        self._writer.write(
+        self._database.write(
             [Statement(policy_rows.ADD_SHADOW, [policy_rows.shadow_row(s) for s in shadows])]
         )
 
@@ -117,7 +125,7 @@ class Store(StoreReader):
             withdrawals: those that may not be carried out any more.
             confirmed: when each of the others was told to leave, by id, microseconds since 1970.
         """
-        self._writer.write(
+        self._database.write(
             [
                 Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
                 Statement(rows.ADD_CONFIRMATION, list(confirmed.items())),
@@ -128,7 +136,7 @@ class Store(StoreReader):
         self, contacts: Sequence[Contact], withdrawals: Sequence[Withdrawal] = ()
     ) -> None:
         """Add contacts, or replace those of the same id, and take back what they refuse."""
-        self._writer.write(
+        self._database.write(
             [
                 Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts]),
                 Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
@@ -148,7 +156,7 @@ class Store(StoreReader):
         Returns:
             How many events were new.
         """
-        added = self._writer.write(
+        added = self._database.write(
             [
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
                 Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
@@ -165,12 +173,12 @@ class Store(StoreReader):
             events: what the decisions themselves are, such as a slower cadence that begins.
 
         Raises:
-            sqlite3.IntegrityError: an id or a bin has its decision already; none was added.
+            StoreConflict: an id or a bin has its decision already; none was added.
         """
         episodes = [
             (d.episode_id, contact_key(d.contact_id), d.journey, d.anchor_us) for d in decisions
         ]
-        self._writer.write(
+        self._database.write(
             [
                 Statement(rows.ADD_EPISODE, episodes),
                 Statement(rows.ADD_DECISION, [rows.decision_row(d) for d in decisions]),
@@ -209,7 +217,7 @@ class Store(StoreReader):
                 Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in known]),
                 Statement(rows.TAKE_CONSENT, gone),
             ]
-            contacts += self._writer.write(statements)[0]
+            contacts += self._database.write(statements)[0]
         for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
             columns = {name: block.column(name) for name in block.schema.names}
             for name in ("occurred_at", "recorded_at"):

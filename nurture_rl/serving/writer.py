@@ -8,17 +8,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any
+
+from nurture_rl.serving.databases import Statement
+from nurture_rl.serving.store_errors import StoreLost
 
 _GROUP_ROWS = 512  # rows of one transaction; a job larger than this commits alone
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One SQL statement for many rows."""
-
-    sql: str
-    rows: Sequence[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +35,7 @@ class GroupCommit:
 
         Args:
             connection: to the database.
-            require_there: raises sqlite3.Error when the committed rows are lost, as with a deleted
+            require_there: raises StoreLost when the committed rows are lost, as with a deleted
                 file; then they are not acknowledged.
         """
         self._connection = connection
@@ -60,6 +54,7 @@ class GroupCommit:
 
         Raises:
             sqlite3.Error: the database refuses or was closed; no statement took effect.
+            StoreLost: as told by `require_there`.
         """
         job = _Job(statements)
         with self._door:
@@ -103,7 +98,7 @@ class GroupCommit:
             self._connection.execute("COMMIT")
             if self._require_there is not None:
                 self._require_there()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreLost) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             for job in group:

@@ -94,6 +94,7 @@ def ask(served: Service, name: str, ready: threading.Barrier, given: list[int]) 
     given.append(sends(served.decide([Ask(name)])))
 
 
+@pytest.mark.usefixtures("either_database")
 def test_requests_at_once_for_colleagues_never_overrun_a_cap(
     bundle: Bundle, tmp_path: Path
 ) -> None:

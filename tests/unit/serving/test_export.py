@@ -65,6 +65,7 @@ def test_ingest_reads_every_exported_row(
     assert 0.1 in events["value"].to_pylist()
 
 
+@pytest.mark.usefixtures("either_database")
 def test_an_exported_and_ingested_log_loads_into_a_fresh_store(
     served: Service, bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_what_was_taken_back_is_exported_as_not_carried_out(
     }
 
 
+@pytest.mark.usefixtures("either_database")
 def test_exported_ids_are_spelled_as_they_came(served: Service, tmp_path: Path) -> None:
     served.store.put_contacts([contact("Eve")])
     served.store.append_events([event("click", MIDNIGHT, "EVE ")])

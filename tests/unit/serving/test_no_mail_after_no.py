@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,8 +64,8 @@ class Server:
 
 def quarantine(server: Server) -> list[tuple[str, str]]:
     """Door and text of every row that was refused or mended."""
-    with closing(sqlite3.connect(server.service.store.path)) as store:
-        return store.execute("SELECT door, raw FROM quarantine").fetchall()
+    blocks = server.service.store.scan("quarantine")
+    return [(door, raw) for block in blocks for _, door, _, _, raw in block]
 
 
 @pytest.fixture
