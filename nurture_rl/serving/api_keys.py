@@ -59,8 +59,8 @@ def scope_of(path: str) -> str | None:
     """
     first, _, rest = path[1:].partition("/")
     if first == "v1":
-        name = rest.partition("/")[0]
-        return _OPENED_BY.get(name, name)
+        second = rest.partition("/")[0]
+        return _OPENED_BY.get(second, second)
     return first if first == "metrics" else None
 
 

@@ -73,7 +73,7 @@ class Database(ReadableDatabase, Protocol):
         """Keep everybody else from work on these names of a kind until the block ends.
 
         What is written inside is on disk when the outermost block has ended. Kinds are taken in the
-        order contact, account, inventory.
+        order contact, account, inventory; `roles` alone.
         """
 
     def tell(self, names: Iterable[str]) -> None:

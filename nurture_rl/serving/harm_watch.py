@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sqlite3
-import threading
 from collections.abc import Mapping
 
 from nurture_envs.journey import HarmLimit, Journey
@@ -20,29 +18,17 @@ from nurture_rl.serving.active_policies import SERVER, ActivePolicies, canary_ar
 from nurture_rl.serving.layers import ARM
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import ArmCounts
-from nurture_rl.serving.roles import RoleError
 
 LEVEL = 0.95  # chance that a canary that keeps to all limits is never rolled back
-_EVERY = 60.0  # seconds between two looks
 
 _log = logging.getLogger(__name__)
 
 
 class HarmWatch:
-    """Looks at the canary's harms every minute, on a thread of its own."""
+    """Looks at the canary's harms."""
 
     def __init__(self, journey: Journey, store: StoreReader, policies: ActivePolicies) -> None:
         self._journey, self._store, self._policies = journey, store, policies
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="harm-watch", daemon=True)
-
-    def __enter__(self) -> HarmWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
     def look(self) -> str | None:
         """Roll the canary back where it breaks a limit.
@@ -51,7 +37,8 @@ class HarmWatch:
             Why it was rolled back; None: it was not, or there is none.
 
         Raises:
-            sqlite3.Error: the store cannot be read or written.
+            RoleError: the roles changed meanwhile.
+            StoreUnavailable: the store cannot be read or written.
         """
         name = self._policies.lineup.roles.canary
         if name is None:
@@ -71,13 +58,6 @@ class HarmWatch:
         counts = self._store.arm_counts(self._journey.name, since, signals)
         error = (1.0 - LEVEL) / len(self._journey.limits)
         return broken_limit(limit, counts.get(canary_arm(name)), counts.get(ARM), error)
-
-    def _run(self) -> None:
-        while not self._over.wait(_EVERY):
-            try:
-                self.look()
-            except (sqlite3.Error, RoleError):
-                _log.exception("harms of the canary could not be looked at")
 
 
 def broken_limit(

@@ -94,7 +94,7 @@ class SqliteDatabase(ReadSqlite):
             raise
         self.lost: StoreLost | None = None
         self._tell_lost: Callable[[], None] = lambda: None
-        self._locks = {kind: Locks() for kind in ("contact", "account", "inventory")}
+        self._locks = {kind: Locks() for kind in ("contact", "account", "inventory", "roles")}
         self._writer = GroupCommit(opening.connect(path), self._require_file)
         self._path_watch: opening.PathWatch | None = opening.PathWatch(path.resolve())
 

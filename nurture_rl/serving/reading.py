@@ -25,7 +25,7 @@ from nurture_rl.serving.records import (
     Fate,
     Planned,
 )
-from nurture_rl.serving.roles import PolicyChange
+from nurture_rl.serving.roles import PolicyChange, Roles
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
@@ -167,6 +167,12 @@ class StoreReader:
         asked = f"SELECT {_columns('policy_log')} FROM policy_log ORDER BY rowid"
         return [policy_rows.change_of(row) for row in self._source.read(asked)]
 
+    def last_roles(self) -> Roles | None:
+        """The roles after the latest change; None: nobody has set any."""
+        asked = "SELECT after FROM policy_log ORDER BY rowid DESC LIMIT 1"
+        found = self._source.read(asked)
+        return policy_rows.roles_of(found[0][0]) if found else None
+
     def arm_counts(
         self, journey: str, since_us: int, signals: Sequence[Mapping[str, str | bool]]
     ) -> dict[str, ArmCounts]:
@@ -187,14 +193,14 @@ class StoreReader:
         asked = f"""
             WITH begun AS (
               SELECT contact_id, arm, min(decided_us) AS first_us, count(*) AS made,
-                sum(CASE WHEN scheduled_us IS NULL OR ({_FREED}) THEN 0 ELSE 1 END) AS sends
+                count(CASE WHEN scheduled_us IS NOT NULL AND NOT ({_FREED}) THEN 1 END) AS sends
               FROM decisions WHERE journey = ? AND decided_us >= ? AND NOT EXISTS (
                 SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = decisions.episode_id
                 AND earlier.decided_us < ?)
               GROUP BY contact_id, arm)
-            SELECT arm, count(*), sum(made), sum(sends), sum(CASE WHEN EXISTS (
+            SELECT arm, count(*), sum(made), sum(sends), count(CASE WHEN EXISTS (
               SELECT 1 FROM events WHERE events.contact_id = begun.contact_id
-              AND occurred_us >= first_us AND ({harmed})) THEN 1 ELSE 0 END)
+              AND occurred_us >= first_us AND ({harmed})) THEN 1 END)
             FROM begun GROUP BY arm"""
         with self._source.blocks(asked, _BLOCK, (journey, since_us, since_us, *given)) as blocks:
             return {row[0]: ArmCounts(*map(int, row[1:])) for block in blocks for row in block}

@@ -23,10 +23,10 @@ from nurture_rl.serving.app import create_app
 from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.door import Door, Shares, write_line
 from nurture_rl.serving.forbidding import Forbidding
-from nurture_rl.serving.harm_watch import HarmWatch
 from nurture_rl.serving.listening import Listener, bind
 from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.preload import load_once
+from nurture_rl.serving.regular_looks import RegularLooks
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
@@ -101,7 +101,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 print(_unchecked(bundle), file=sys.stderr, flush=True)
             app = _behind_door(create_app(service, keys=keys), service, options, keys)
             try:
-                with HarmWatch(bundle.journey, store, service.policies):
+                with RegularLooks(service):
                     asyncio.run(_serve(app, bound, _greeting(service, options)))
             finally:
                 service.shadowing.finish()

@@ -72,6 +72,10 @@ class Store(StoreReader):
         """Likewise for the inventories of a journey, which are taken last."""
         return self._database.held("inventory", [journey])
 
+    def roles_held(self) -> AbstractContextManager[None]:
+        """Keep everybody else from changing policies' roles until the block ends."""
+        return self._database.held("roles", ["roles"])
+
     @property
     def is_shared(self) -> bool:
         """Whether other processes may write it too."""

@@ -60,6 +60,7 @@ def test_a_limit_is_broken_when_the_bound_is_above_it() -> None:
     assert broken_limit(COMPLAINTS, bad, alike, 0.05) is None
 
 
+@pytest.mark.usefixtures("either_database")
 def test_a_canary_that_breaks_a_limit_is_rolled_back_with_a_row(tmp_path: Path) -> None:
     bundles, clock = bundles_in(tmp_path / "all"), Clock()
     store = Store(tmp_path / "s.db")
