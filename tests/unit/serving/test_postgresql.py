@@ -241,3 +241,28 @@ def test_a_password_is_never_shown(
         with pytest.raises(StoreError, match="cannot be read") as refused:
             Store(wrong)
         assert "s3cret" not in str(refused.value)
+
+
+def test_no_text_is_one_that_the_database_cannot_keep(
+    bundle: Bundle, postgres: PostgresServer
+) -> None:
+    with (
+        servers(bundle, postgres.fresh_url(), 1) as (served,),
+        TestClient(create_app(served)) as client,
+    ):
+        row = {"event_id": "e", "contact_id": "p0", "type": "unsubscribe"}
+        row |= {"occurred_at": "2027-03-01T00:00:00Z"}
+        texts = ("source", "message_id", "decision_id", "topic", "page_category", "reply_class")
+        odd = [{**row, name: "a\0b"} for name in (*texts, "stage", "properties", "type", "z")]
+        odd.append({**row, "properties": {"a\0": "\0"}})
+        for event_row in odd:
+            answer = client.post("/v1/events", json={"events": [event_row]})
+            assert answer.status_code in (200, 422), (event_row, answer.text)
+        person = {"contact_id": "p1", "consent": True}
+        odd = [{**person, name: "a\0b"} for name in ("account_id", "time_zone", "contact_id")]
+        odd.append({**person, "attributes": {"industry": "a\0b"}})
+        for contact_row in odd:
+            answer = client.put("/v1/contacts", json={"contacts": [contact_row]})
+            assert answer.status_code in (200, 400), (contact_row, answer.text)
+        assert client.get("/v1/decisions/a%00b").status_code == 404
+        assert client.post("/v1/decisions/confirm", json={"ids": ["a\0b"]}).status_code in (400, 404)
