@@ -265,4 +265,7 @@ def test_no_text_is_one_that_the_database_cannot_keep(
             answer = client.put("/v1/contacts", json={"contacts": [contact_row]})
             assert answer.status_code in (200, 400), (contact_row, answer.text)
         assert client.get("/v1/decisions/a%00b").status_code == 404
-        assert client.post("/v1/decisions/confirm", json={"ids": ["a\0b"]}).status_code in (400, 404)
+        assert client.post("/v1/decisions/confirm", json={"ids": ["a\0b"]}).status_code in (
+            400,
+            404,
+        )
