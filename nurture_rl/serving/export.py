@@ -18,6 +18,7 @@ from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.logs.schema import DECISIONS, TABLES, UTC_TIME, TableKind
 from nurture_rl.serving import rows
 from nurture_rl.serving.locating import is_url
+from nurture_rl.serving.policy_rows import shadow_of
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.wire import iso
@@ -37,6 +38,18 @@ _SCHEMAS: Mapping[TableKind, pa.Schema] = {
     **TABLES,
     TableKind.DECISIONS: pa.schema([*DECISIONS, *REPLAYED, pa.field("withdrawn", pa.string())]),
 }
+# What policies that were not followed say of the same decisions: a table beside the others.
+SHADOWS = pa.schema(
+    [
+        pa.field("decision_id", pa.string(), nullable=False),
+        pa.field("policy_id", pa.string(), nullable=False),
+        pa.field("said_at", UTC_TIME, nullable=False),
+        pa.field("probability", pa.float64()),  # of the decision's action; null where it failed
+        pa.field("probabilities", pa.list_(pa.float64())),  # catalogue order
+        pa.field("note", pa.string()),  # why it failed
+    ]
+)
+_SHADOWS = "shadows"
 _MARKER = ".nurture_rl_export"  # only a folder that holds this file may be replaced
 
 Cells = dict[str, Any]
@@ -50,7 +63,7 @@ class ExportSummary:
 
 
 def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSummary:
-    """Write events, contacts and decisions as a raw log; on an error nothing is written.
+    """Write events, contacts, decisions and shadows as a raw log; on an error nothing is written.
 
     Args:
         store: what was served.
@@ -70,6 +83,8 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
         for kind in TableKind:
             blocks = _blocks(store, kind)
             counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
+        said = ([_shadow(row) for row in block] for block in store.scan(_SHADOWS))
+        counts[_SHADOWS] = write(partial / f"{_SHADOWS}.{form}", SHADOWS, said)
         (partial / _MARKER).write_text("made by nurture export_log; replaced by the next\n")
     return ExportSummary(counts)
 
@@ -103,7 +118,8 @@ def export(options: ExportOptions) -> VerbResult:
 def _require_free(out: Path) -> None:
     if not (out.exists() or out.is_symlink()):
         return
-    own = {f"{kind}.{form}" for kind in TableKind for form in FORMATS} | {_MARKER}
+    tables = (*TableKind, _SHADOWS)
+    own = {f"{kind}.{form}" for kind in tables for form in FORMATS} | {_MARKER}
     inside = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if out.is_symlink() or _MARKER not in inside or not inside <= own:
         raise LogError(
@@ -143,6 +159,13 @@ def _decision(row: rows.Row) -> Cells:
     cells["anchor"] = cells.pop("anchor_us")
     cells["decided_at"] = cells.pop("decided_us")
     cells["send_at"] = cells.pop("scheduled_us")
+    return cells
+
+
+def _shadow(row: rows.Row) -> Cells:
+    said = shadow_of(row)
+    cells: Cells = {name: getattr(said, name) for name in said.__slots__}
+    cells["said_at"] = cells.pop("at_us")
     return cells
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving import confirm_wire, wire
+from nurture_rl.serving import confirm_wire, policy_wire, wire
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _DECISION_ID = {
@@ -14,6 +14,12 @@ _DECISION_ID = {
     "in": "path",
     "required": True,
     "description": "An id with a slash goes into the body of `/v1/decisions/confirm`.",
+    "schema": {"type": "string", "minLength": 1},
+}
+_POLICY_ID = {
+    "name": "policy_id",
+    "in": "path",
+    "required": True,
     "schema": {"type": "string", "minLength": 1},
 }
 
@@ -29,6 +35,7 @@ def document() -> dict[str, Any]:
             confirm_wire.ConfirmationsIn,
             confirm_wire.ConfirmationsOut,
         ),
+        *policy_wire.STRUCTS,
     )
     _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     decisions = _operation(
@@ -52,7 +59,9 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    for operation in (decisions, confirm, confirm_many, state, events, contacts):
+    policies = _policies()
+    of_policies = [one for path in policies.values() for one in path.values()]
+    for operation in (decisions, confirm, confirm_many, state, events, contacts, *of_policies):
         operation["responses"] |= {
             "401": _response("The server has keys, and the request none of them", wire.Problem),
             "403": _response("The key does not open this path", wire.Problem),
@@ -71,6 +80,10 @@ def document() -> dict[str, Any]:
             },
             "/v1/events": {"post": events},
             "/v1/contacts": {"put": contacts},
+            **{
+                path: {**operations, "parameters": [_POLICY_ID] if "{" in path else []}
+                for path, operations in policies.items()
+            },
             "/healthz": {"get": health},
         },
         "components": {
@@ -107,6 +120,43 @@ def _confirming() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         },
     }
     return confirm, confirm_many, state
+
+
+def _policies() -> dict[str, dict[str, Any]]:
+    """What is loaded, and who decides from now on, by path and method."""
+    answer, role = policy_wire.PoliciesOut, policy_wire.RoleIn
+    asked: dict[str, tuple[str, type]] = {
+        "/v1/policies": ("Load a bundle", policy_wire.LoadIn),
+        "/v1/policies/{policy_id}/shadow": ("Ask a policy and do not follow it", role),
+        "/v1/policies/{policy_id}/canary": (
+            "Let a policy decide for a share of new episodes",
+            policy_wire.CanaryIn,
+        ),
+        "/v1/policies/{policy_id}/promote": ("Let a policy decide for everybody", role),
+        "/v1/policies/{policy_id}/rollback": ("Take a policy's role away", role),
+        "/v1/switch": ("Policies, rules alone, or a pause for everybody", policy_wire.SwitchIn),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for path, (summary, body) in asked.items():
+        name = path.rpartition("/")[2]
+        operation = _operation(f"{name}_policy", summary, body, answer)
+        operation["responses"]["404"] = _response("No policy of that id is loaded", wire.Problem)
+        operation["responses"]["409"] = _response("The roles are others", wire.Problem)
+        found[path] = {"post": operation}
+    found["/v1/policies"]["get"] = _look("policies", "What is loaded", answer)
+    log = _look("policy_log", "Every change of roles", policy_wire.PolicyLogOut)
+    return {**found, "/v1/policies/log": {"get": log}}
+
+
+def _look(name: str, summary: str, answer: type) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "responses": {
+            "200": _response("As it is now", answer),
+            "503": _response("The server is busy, or its store is lost", wire.Problem),
+        },
+    }
 
 
 def _operation(name: str, summary: str, body: type, answer: type) -> dict[str, Any]:

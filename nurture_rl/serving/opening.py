@@ -47,7 +47,14 @@ ALTER TABLE withdrawals ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
 UPDATE withdrawals SET reason = reason_alone(reason);
 UPDATE meta SET value = '3' WHERE name = 'version';
 """
-_STEPS = {"1": _TO_VERSION_2 + _TO_VERSION_3, "2": _TO_VERSION_3}  # from each older version
+_TO_VERSION_4 = """
+UPDATE meta SET value = '4' WHERE name = 'version';
+"""  # it has tables that version 3 lacks, and lacks none
+_STEPS = {  # from each older version
+    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4,
+    "2": _TO_VERSION_3 + _TO_VERSION_4,
+    "3": _TO_VERSION_4,
+}
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(
     r"decision .* was \S+ and must not be carried out any more: "

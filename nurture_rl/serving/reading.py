@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from nurture_envs.actions import ActionCatalog
-from nurture_rl.serving import rows
+from nurture_rl.serving import policy_rows, rows
 from nurture_rl.serving.databases import Location, ReadableDatabase
 from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
+from nurture_rl.serving.roles import PolicyChange
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
@@ -122,9 +123,11 @@ class StoreReader:
         )
         episodes = {contact: Episode(episode, anchor) for episode, contact, anchor in stored}
         pauses = dict(zip(catalog.ids, catalog.pause_bins.tolist(), strict=True))
-        columns = "contact_id, step, action"
-        for contact, step, action in self._among("decisions", "contact_id", ids, columns, journey):
+        columns = "contact_id, step, action, arm"
+        stored = self._among("decisions", "contact_id", ids, columns, journey)
+        for contact, step, action, arm in stored:
             before = episodes[contact]
+            latest = before.last_step is None or step > before.last_step
             bins = pauses.get(action) or _bins_of(action)
             until = step + bins if bins > 1 else 0
             episodes[contact] = replace(
@@ -132,8 +135,14 @@ class StoreReader:
                 last_step=max(step, -1 if before.last_step is None else before.last_step),
                 paused_until=max(before.paused_until, until),
                 exited=before.exited or action == "exit",
+                arm=arm if latest else before.arm,
             )
         return episodes
+
+    def policy_changes(self) -> list[PolicyChange]:
+        """All changes of policies' roles, the oldest first."""
+        asked = f"SELECT {_columns('policy_log')} FROM policy_log ORDER BY rowid"
+        return [policy_rows.change_of(row) for row in self._source.read(asked)]
 
     def planned(
         self, ids: Sequence[str]

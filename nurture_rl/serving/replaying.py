@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
 from nurture_rl.release.bundle import load_bundle
-from nurture_rl.serving.decide import FAIL_CLOSED, replay
+from nurture_rl.serving.decide import replay
 from nurture_rl.serving.export import REPLAYED
+from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED
 from nurture_rl.serving.records import Decision
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
@@ -79,8 +80,9 @@ def replay_log(options: ReplayOptions) -> VerbResult:
     """
     tally: Counter[str] = Counter()
     bundle = load_bundle(Path(options.bundle))
+    known = (bundle.policy_id, bundle.manifest.rules_id, FAIL_CLOSED, PAUSED)
     for decision, seed in exported_decisions(Path(options.log)):
-        if decision.policy_id not in (bundle.policy_id, FAIL_CLOSED):
+        if decision.policy_id not in known:
             tally["other"] += 1
         elif replay(bundle, decision, seed):
             tally["same"] += 1

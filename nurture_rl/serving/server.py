@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.api_keys import ApiKeys, load_keys, require_keys_beyond_loopback
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.bundle_folder import BundleFolder
+from nurture_rl.serving.door import Door, Shares, write_line
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.listening import Listener, bind
 from nurture_rl.serving.locating import shown_location
@@ -52,6 +55,15 @@ class ServeOptions:
     # File of API keys, on each line the scopes and the key, mode 0600; null: nobody needs a key, on
     # this machine alone.
     keys: str | None = None
+    # Requests a second that each key (or each address without one) may send; null: no limit.
+    max_rate: float | None = None
+    log_requests: bool = False  # one line of JSON per request on standard output, without contacts
+    # Folder of further bundles of the same journey, one folder each: they can be loaded, tried on a
+    # share of contacts and promoted while the server runs; null: there are no others.
+    bundles: str | None = None
+    # File of a public Ed25519 key (PEM): every bundle must be signed by its owner; null: none has
+    # to be.
+    trust: str | None = None
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -68,7 +80,9 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     zone, location = str(options.default_zone), str(options.store)
     shown = shown_location(location)
     require_zone(zone)
-    bundle = load_bundle(bundle_folder)
+    trust = None if options.trust is None else Path(options.trust)
+    bundle = load_bundle(bundle_folder, trust)
+    others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
     keys = None if options.keys is None else load_keys(Path(options.keys))
     try:
         with _bound(options, keys) as bound, closing(Store(location)) as store:
@@ -81,8 +95,14 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 _microseconds_now,
                 unknown_zone_slack=options.unknown_zone_slack,
             )
-            app = create_app(Service(bundle, store, settings), keys=keys)
-            asyncio.run(_serve(app, bound, _greeting(bundle, options)))
+            service = Service(bundle, store, settings, others)
+            if trust is None:
+                print(_unchecked(bundle), file=sys.stderr, flush=True)
+            app = _behind_door(create_app(service, keys=keys), service, options, keys)
+            try:
+                asyncio.run(_serve(app, bound, _greeting(service, options)))
+            finally:
+                service.shadowing.finish()
             if store.lost:
                 raise store.lost
     except StoreUnavailable as error:
@@ -99,6 +119,13 @@ def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
     return bound
 
 
+def _behind_door(
+    app: Litestar, service: Service, options: ServeOptions, keys: ApiKeys | None
+) -> Door:
+    shares = None if options.max_rate is None else Shares.of(options.max_rate)
+    return Door(app, service.metrics, shares, keys, write_line if options.log_requests else None)
+
+
 def _loaded(store: Store, bundle: Bundle, logs: Path) -> str:
     loaded = load_once(store, logs, Forbidding.of(bundle.journey))
     if loaded is None:
@@ -107,11 +134,24 @@ def _loaded(store: Store, bundle: Bundle, logs: Path) -> str:
     return f"loaded {counted(contacts, 'contact')} and {counted(events, 'new event')} from {logs}"
 
 
-def _greeting(bundle: Bundle, options: ServeOptions) -> str:
-    return (
-        f"serving policy {bundle.policy_id} of journey {bundle.journey.name} on "
+def _greeting(service: Service, options: ServeOptions) -> str:
+    roles, journey = service.policies.lineup.roles, service.bundle.journey.name
+    text = (
+        f"serving policy {roles.champion} of journey {journey} on "
         f"http://{options.host}:{options.port} (OpenAPI at /schema), decisions into "
         f"{shown_location(str(options.store))}"
+    )
+    others = [
+        f"{roles.role_of(name)} {name}" for name in sorted(roles.used) if name != roles.champion
+    ]
+    others += [] if roles.switch == "learned" else [f"the switch stands at {roles.switch}"]
+    return "\n".join([*([f"beside it: {', '.join(others)}"] if others else []), text])
+
+
+def _unchecked(bundle: Bundle) -> str:
+    what = "has a signature that nobody checks" if bundle.signed else "is not signed"
+    return (
+        f"serve: bundle {bundle.policy_id} {what}; give trust=FILE of a public key to ask for one"
     )
 
 
@@ -131,7 +171,7 @@ def _quieten_garbage_collection() -> None:
     gc.set_threshold(100_000, 50, 50)
 
 
-async def _serve(app: Litestar, bound: socket.socket, greeting: str) -> None:
+async def _serve(app: Door, bound: socket.socket, greeting: str) -> None:
     server = Listener(app, bound)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_account
+from nurture_rl.serving.active_policies import ActivePolicies, Lineup
+from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
+from nurture_rl.serving.metrics import Metrics
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
+from nurture_rl.serving.per_ask import answer_per_ask, sort_asks
 from nurture_rl.serving.recheck import Check
 from nurture_rl.serving.records import (
     Answer,
@@ -28,6 +32,7 @@ from nurture_rl.serving.records import (
     Refusal,
     Withdrawal,
 )
+from nurture_rl.serving.shadowing import Shadowing
 from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
 from nurture_rl.serving.stock import SharedStock, Stock
 from nurture_rl.serving.store import Store
@@ -72,13 +77,29 @@ class Appended:
 
 
 class Service:
-    """A bundle deciding over a store.
+    """Policies of one journey deciding over a store.
 
     All work on a contact happens under that contact's lock. So two requests at once cannot decide
     on facts that the other one changes, and a decision knows every event acknowledged before it.
     """
 
-    def __init__(self, bundle: Bundle, store: Store, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        store: Store,
+        settings: ServerSettings,
+        bundles: BundleFolder | None = None,
+    ) -> None:
+        """Take up the roles of policies where the store has some; see `ActivePolicies`.
+
+        Args:
+            bundle: champion unless the store says otherwise; its journey holds for all policies.
+            store: what is known and what was decided.
+            settings: of the clock and of zones.
+            bundles: where others are loaded from; None: there are no others.
+        """
+        self.policies = ActivePolicies(bundle, store, settings.clock, bundles)
+        self.shadowing = Shadowing(store, settings.clock)
         slack = replace(bundle.journey.guardrails, unknown_zone_slack=settings.unknown_zone_slack)
         self.bundle = replace(bundle, journey=replace(bundle.journey, guardrails=slack))
         self.store = store
@@ -90,9 +111,12 @@ class Service:
         self.seed = store.seed if settings.seed is None else settings.seed
         certain = not settings.simulated_clock
         self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
-        self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
+        self._recorded = RecordedDecisions(
+            self.bundle, store, settings.default_zone, lambda: self.policies.lineup.paused
+        )
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self.news = News()
+        self.metrics = Metrics()
         self._hearing = threading.Lock()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
@@ -108,14 +132,17 @@ class Service:
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
         with self.store.held(names), self._accounts.held(names) as account_of:
-            now_us = self.settings.clock() if now_us is None else now_us
+            now_us, lineup = self.policies.moment(now_us)
             answers: list[Answer | None] = [None] * len(asks)
-            pending, again = self._settled(asks, answers)
+            stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
+            self._know_catalogs(stored.values())
+            exist = self.store.contacts(names)
+            pending, again = sort_asks(asks, answers, stored, exist)
             self._say_again(asks, again, answers, account_of, now_us)
             views = self._views([asks[i] for i in pending], now_us)
             states = self._accounts.states(account_of, now_us)
             new_answers = self.stock.shared(
-                views, lambda some, left: self._new(some, left, states, now_us)
+                views, lambda some, left: self._new(some, left, states, now_us, lineup)
             )
             for i, answer in zip(pending, new_answers, strict=True):
                 answers[i] = answer
@@ -128,8 +155,10 @@ class Service:
                     raise
                 due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
                 self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
+        self.shadowing.see(lineup.shadow, self.bundle.catalog, fresh)
+        self.metrics.decided(fresh, [a for a in answers if isinstance(a, Refusal)])
         self._hear()
-        return self._repeated(asks, answers)
+        return answer_per_ask(asks, answers)
 
     def _new(
         self,
@@ -137,6 +166,7 @@ class Service:
         left: Mapping[str, int],
         states: Mapping[str, AccountState],
         now_us: int,
+        lineup: Lineup,
     ) -> list[Answer]:
         """Decide; colleagues of one account one after the other."""
         zone = self.settings.default_zone
@@ -144,7 +174,7 @@ class Service:
         answers: dict[int, Answer] = {}
         for some in in_rounds(shared):
             seen = [with_account(views[i], shared[i]) for i in some]
-            made = decide(self.bundle, seen, now_us, self.seed, zone, left)
+            made = decide(self.bundle, seen, now_us, self.seed, zone, left, lineup.line)
             for i, answer in zip(some, made, strict=True):
                 answers[i] = answer
                 if (state := shared[i]) is not None:
@@ -274,43 +304,6 @@ class Service:
         with self._hearing:  # nobody answers between what is heard and its telling
             self.news.tell(self.store.heard())
 
-    def _settled(
-        self, asks: Sequence[Ask], answers: list[Answer | None]
-    ) -> tuple[list[int], dict[int, Decision]]:
-        """Answer what needs no decision.
-
-        Returns:
-            The positions that need one, one per contact, and the decisions asked for again.
-        """
-        stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
-        self._know_catalogs(stored.values())
-        exist = self.store.contacts([ask.contact_id for ask in asks])
-        pending: list[int] = []
-        again: dict[int, Decision] = {}
-        decided: dict[str, str | None] = {}  # contact -> request id of its ask in this batch
-        taken: dict[str | None, str] = {}  # request id -> contact
-        for i, ask in enumerate(asks):
-            contact, request = contact_key(ask.contact_id), ask.request_id
-            before = stored.get(request) if request else None
-            owner = before.contact_id if before else taken.get(request, contact)
-            if contact not in exist:
-                text = f"no contact {ask.contact_id!r} is known"
-                answers[i] = Refusal(contact, "unknown_contact", text)
-            elif owner != contact:
-                text = f"request_id {request!r} belongs to another contact's decision"
-                answers[i] = Refusal(contact, "request_id_taken", text)
-            elif before is not None:
-                again[i] = before
-            elif contact not in decided:
-                decided[contact] = request
-                if request is not None:
-                    taken[request] = contact
-                pending.append(i)
-            elif request is None or decided[contact] != request:
-                text = "this request asks for the contact twice; one decision is made per bin"
-                answers[i] = Refusal(contact, "already_decided", text)
-        return pending, again
-
     def _say_again(
         self,
         asks: Sequence[Ask],
@@ -368,26 +361,6 @@ class Service:
 
     def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
         return [d for d in decisions if d.journey == self.bundle.journey.name]
-
-    @staticmethod
-    def _repeated(asks: Sequence[Ask], answers: Sequence[Answer | None]) -> list[Answer]:
-        """Within a batch, asks with one request id get one answer.
-
-        Every answer spells its contact id as the ask does.
-        """
-        given = {
-            (contact_key(ask.contact_id), ask.request_id): answer
-            for ask, answer in zip(asks, answers, strict=True)
-            if answer is not None
-        }
-        repeated = [
-            given[contact_key(ask.contact_id), ask.request_id] if answer is None else answer
-            for ask, answer in zip(asks, answers, strict=True)
-        ]
-        return [
-            replace(answer, contact_id=ask.contact_id)
-            for ask, answer in zip(asks, repeated, strict=True)
-        ]
 
     def _views(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:
         certain, zone = not self.settings.simulated_clock, self.settings.default_zone

@@ -12,14 +12,22 @@ import pyarrow.parquet as pq
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import LogError
-from nurture_rl.serving import rows
+from nurture_rl.serving import policy_rows, rows
 from nurture_rl.serving.databases import Location, Statement
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import settle
 from nurture_rl.serving.locating import open_for_writing
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
+from nurture_rl.serving.records import (
+    Contact,
+    Decision,
+    Event,
+    Quarantined,
+    Shadow,
+    Withdrawal,
+)
+from nurture_rl.serving.roles import PolicyChange
 from nurture_rl.serving.store_errors import StoreLost
 
 _BLOCK = 50_000  # rows read from a log at a time
@@ -95,6 +103,16 @@ class Store(StoreReader):
         """Remember a catalogue's ids, so that its decisions can be read under any later one."""
         row = (catalog.hash, json.dumps(list(catalog.ids)))
         self._database.write([Statement(rows.ADD_CATALOG, [row])])
+
+    def add_policy_change(self, change: PolicyChange) -> None:
+        """Keep a change of policies' roles; it is on disk when this returns."""
+        self._database.write([Statement(policy_rows.ADD_CHANGE, [policy_rows.change_row(change)])])
+
+    def add_shadows(self, shadows: Sequence[Shadow]) -> None:
+        """Keep what shadows say of decisions."""
+        self._database.write(
+            [Statement(policy_rows.ADD_SHADOW, [policy_rows.shadow_row(s) for s in shadows])]
+        )
 
     def settle(self, withdrawals: Sequence[Withdrawal], confirmed: Mapping[str, int]) -> None:
         """Note what became of decisions.

@@ -29,6 +29,14 @@ REQUESTS = [
     ("POST", "/v1/decisions/confirm", "decisions"),
     ("POST", "/v1/events", "events"),
     ("PUT", "/v1/contacts", "contacts"),
+    ("GET", "/v1/policies", "policies"),
+    ("POST", "/v1/policies", "policies"),
+    ("GET", "/v1/policies/log", "policies"),
+    ("POST", "/v1/policies/d/shadow", "policies"),
+    ("POST", "/v1/policies/d/canary", "policies"),
+    ("POST", "/v1/policies/d/promote", "policies"),
+    ("POST", "/v1/policies/d/rollback", "policies"),
+    ("POST", "/v1/switch", "policies"),
 ]
 
 
@@ -40,7 +48,7 @@ def key_file(path: Path, *lines: str, mode: int = 0o600) -> Path:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> ApiKeys:
-    lines = ("# of the sender", f"decisions {SENDER}", "", f"contacts,events  {CRM}")
+    lines = ("# of the sender", f"decisions {SENDER}", "", f"contacts,events,policies  {CRM}")
     return load_keys(key_file(tmp_path / "keys", *lines))
 
 
@@ -53,7 +61,7 @@ def client(bundle: Bundle, tmp_path: Path, keys: ApiKeys) -> Iterator[TestClient
 
 def test_every_path_of_the_server_but_health_and_schema_asks_for_a_key() -> None:
     published = {
-        (verb.upper(), path.replace("{decision_id}", "d"))
+        (verb.upper(), path.replace("{decision_id}", "d").replace("{policy_id}", "d"))
         for path, verbs in document()["paths"].items()
         for verb in verbs
         if verb != "parameters" and path != "/healthz"
@@ -84,7 +92,9 @@ def test_a_refusal_says_what_to_do_and_does_nothing(client: TestClient[Litestar]
     assert none.headers["content-type"] == "application/problem+json"
     assert "Authorization: Bearer KEY" in none.json()["detail"]
     wrong = client.post("/v1/decisions", json=body, headers={"authorization": f"Bearer {CRM}"})
-    assert wrong.json()["detail"].startswith("this key opens contacts, events, not /v1/decisions")
+    assert wrong.json()["detail"].startswith(
+        "this key opens contacts, events, policies, not /v1/decisions"
+    )
     known = client.get("/v1/decisions/r", headers={"authorization": f"Bearer {SENDER}"})
     assert known.status_code == 404  # neither request decided
 

@@ -29,6 +29,13 @@ PATHS = {
     "/v1/decisions/{decision_id}/confirm",
     "/v1/events",
     "/v1/contacts",
+    "/v1/policies",
+    "/v1/policies/log",
+    "/v1/policies/{policy_id}/shadow",
+    "/v1/policies/{policy_id}/canary",
+    "/v1/policies/{policy_id}/promote",
+    "/v1/policies/{policy_id}/rollback",
+    "/v1/switch",
     "/healthz",
 }
 
