@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from nurture_rl.serving.layers import Layer, Line, line_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ContactView
 from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, UnknownPolicy
+from nurture_rl.serving.store_errors import StoreUnavailable
 
 SERVER = "server"  # who changed roles, where nobody asked for it
 _MOST = 16  # bundles in memory
@@ -25,6 +27,19 @@ class PolicyLog(Protocol):
     """Where changes are kept."""
 
     seed: int  # salts the canary's share
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may change policies too."""
+        ...
+
+    def policies_held(self) -> AbstractContextManager[None]:
+        """Keep everybody else from changing policies until the block ends."""
+        ...
+
+    def policy_change_count(self) -> int:
+        """How many changes there are."""
+        ...
 
     def policy_changes(self) -> Sequence[PolicyChange]:
         """All changes, the oldest first."""
@@ -102,6 +117,7 @@ class ActivePolicies:
         self._bundles = {bundle.policy_id: bundle}
         self._since = {bundle.policy_id: clock()}
         told = log.policy_changes()
+        self._seen = len(told)  # changes of the log that the lineup follows
         for change in told:
             self._note_since(change)
         self._lineup = self._lineup_of(Roles(bundle.policy_id))
@@ -148,7 +164,8 @@ class ActivePolicies:
         """
         if self._folder is None:
             raise RoleError("this server has no folder of bundles; start it with bundles=FOLDER")
-        with self._changing:
+        with self._changing, self._log.policies_held():
+            self._catch_up()
             bundle = self._folder.load(name, self._first)
             if len(self._bundles) >= _MOST and bundle.policy_id not in self._bundles:
                 raise RoleError(
@@ -176,10 +193,37 @@ class ActivePolicies:
             RoleError: the change does not fit the roles.
             StoreUnavailable: the store refuses; the roles stay.
         """
-        if policy_id is not None and policy_id not in self._bundles:
-            raise UnknownPolicy(f"no policy {policy_id!r} is loaded; GET /v1/policies lists them")
-        with self._changing:
+        with self._changing, self._log.policies_held():
+            self._catch_up()
+            if policy_id is not None and policy_id not in self._bundles:
+                raise UnknownPolicy(
+                    f"no policy {policy_id!r} is loaded; GET /v1/policies lists them"
+                )
             return self._write(action, policy_id, change, who, why)
+
+    def follow(self) -> None:
+        """Take up what other servers of the store have changed since.
+
+        Raises:
+            StoreUnavailable: the champion's bundle is not to be found here.
+        """
+        if self._log.is_shared and self._log.policy_change_count() != self._seen:
+            with self._changing:
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        told = self._log.policy_changes() if self._log.is_shared else []
+        if len(told) <= self._seen:
+            return
+        try:
+            lineup = self._lineup_of(self._found(told[-1].after)[0])
+        except BundleError as error:
+            raise StoreUnavailable(f"this server cannot follow another one: {error}") from error
+        for change in told[self._seen :]:
+            self._note_since(change)
+        with self._turn:
+            self._lineup = lineup
+        self._seen = len(told)
 
     def _write(
         self, action: str, policy_id: str | None, change: Change, who: str, why: str
@@ -189,6 +233,7 @@ class ActivePolicies:
         with self._turn:
             told = PolicyChange(self._clock(), who, action, policy_id, before, lineup.roles, why)
             self._log.add_policy_change(told)
+            self._seen += 1
             self._lineup = lineup
         self._note_since(told)
         return lineup
@@ -224,6 +269,7 @@ class ActivePolicies:
         if now != last:
             told = PolicyChange(self._clock(), SERVER, "start", now.champion, last, now, why)
             self._log.add_policy_change(told)
+            self._seen += 1
             self._note_since(told)
 
     def _found(self, last: Roles | None) -> tuple[Roles, str]:

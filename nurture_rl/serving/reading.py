@@ -144,6 +144,11 @@ class StoreReader:
         asked = f"SELECT {_columns('policy_log')} FROM policy_log ORDER BY rowid"
         return [policy_rows.change_of(row) for row in self._source.read(asked)]
 
+    def policy_change_count(self) -> int:
+        """How many changes of policies' roles there are."""
+        ((count,),) = self._source.read("SELECT COUNT(*) FROM policy_log")
+        return int(count)
+
     def planned(
         self, ids: Sequence[str]
     ) -> tuple[dict[str, tuple[Planned, ...]], dict[str, tuple[Planned, ...]]]:

@@ -70,6 +70,10 @@ class Store(StoreReader):
         """Likewise for the inventories of a journey, which are taken last."""
         return self._database.held("inventory", [journey])
 
+    def policies_held(self) -> AbstractContextManager[None]:
+        """Likewise for the roles of policies, with nothing else taken."""
+        return self._database.held("policies", ["roles"])
+
     @property
     def is_shared(self) -> bool:
         """Whether other processes may write it too."""
