@@ -32,7 +32,7 @@ from nurture_rl.serving.records import (
 from nurture_rl.serving.roles import PolicyChange
 from nurture_rl.serving.store_errors import StoreLost
 
-_BLOCK = 50_000  # rows read from a log at a time
+_BLOCK = 10_000  # rows read from a log at a time, while nobody else works on their contacts
 
 
 class Store(StoreReader):
@@ -237,23 +237,25 @@ class Store(StoreReader):
             ]
             self._require_told_apart(known, folder)
             gone = [(contact_key(c.contact_id),) for c in known if not c.consent]
-            erased = self.erased([contact.contact_id for contact in known])
-            here = [c for c in known if contact_key(c.contact_id) not in erased]
-            statements = [
-                Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in here]),
-                Statement(rows.TAKE_CONSENT, gone),
-            ]
-            contacts += self._database.write(statements)[0]
+            with self.held([contact.contact_id for contact in known]):
+                erased = self.erased([contact.contact_id for contact in known])
+                here = [c for c in known if contact_key(c.contact_id) not in erased]
+                statements = [
+                    Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in here]),
+                    Statement(rows.TAKE_CONSENT, gone),
+                ]
+                contacts += self._database.write(statements)[0]
         for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
             columns = {name: block.column(name) for name in block.schema.names}
             for name in ("occurred_at", "recorded_at"):
                 columns[f"{name[:-3]}_us"] = columns.pop(name).cast("int64")
             cells = [columns[name].to_pylist() for name in Event.__slots__]
             told = [Event(*row) for row in zip(*cells, strict=True)]
-            erased = self.erased([event.contact_id for event in told])
-            told = [event for event in told if contact_key(event.contact_id) not in erased]
-            stored = self.events_of_ids([event.event_id for event in told])
-            events += self.append_events(settle(told, stored, forbidding).fresh)
+            with self.held({name for event in told for name in (event.contact_id, event.event_id)}):
+                erased = self.erased([event.contact_id for event in told])
+                told = [event for event in told if contact_key(event.contact_id) not in erased]
+                stored = self.events_of_ids([event.event_id for event in told])
+                events += self.append_events(settle(told, stored, forbidding).fresh)
         return contacts, events
 
     def _require_told_apart(self, contacts: Sequence[Contact], folder: Path) -> None:
