@@ -214,7 +214,7 @@ def against_account(
     bundle: Bundle,
     views: Sequence[ContactView],
     facts: Known,
-    reasons: NDArray[np.int16],
+    reasons: NDArray[np.int32],
     now_us: NDArray[np.int64],
     at_once: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:

@@ -27,9 +27,9 @@ class Reason(IntFlag):
     OPTED_OUT = 2
     HARD_BOUNCE = 4
     SALES_CONVERSATION = 8
-    FREQUENCY_CAP = 16
+    FREQUENCY_CAP = 16  # of all messages; caps of some have bits of their own
     MINIMUM_GAP = 32
-    QUIET_HOURS = 64  # or a day of the blackout: no bit of a contact's sixteen is left for it
+    QUIET_HOURS = 64
     NOT_APPROVED = 128
     EXPIRED = 256
     PAUSED = 512
@@ -38,12 +38,23 @@ class Reason(IntFlag):
     NO_INTENT = 4096
     NOT_ELIGIBLE = 8192
     OUT_OF_STOCK = 16384
-    SELLER_CAPACITY = 32768  # of a population, as all that follow: beyond the 16 bits of a contact
-    VOLUME_RAMP = 65536
+    SELLER_CAPACITY = 1 << 15  # of all contacts together, as the next
+    VOLUME_RAMP = 1 << 16
     ACCOUNT_CAP = 1 << 20  # of an account: servers alone know its contacts
     ACCOUNT_CONVERSATION = 1 << 21
+    BLACKOUT = 1 << 22
+    CHANNEL_CAP = 1 << 23
+    TOPIC_CAP = 1 << 24
+    MESSAGE_CAP = 1 << 25  # a repetition of the message too
 
 
+# The cap that is full, by the column of messages that it asks; see `Group`.
+CAP_REASONS = {
+    "": Reason.FREQUENCY_CAP,
+    "channel": Reason.CHANNEL_CAP,
+    "topic": Reason.TOPIC_CAP,
+    "message": Reason.MESSAGE_CAP,
+}
 _NAMES = tuple((int(reason), str(reason.name).lower()) for reason in Reason)
 
 
@@ -150,7 +161,7 @@ def legal_actions(
     so every rule is asked once per kind and contact.
 
     Returns:
-        mask [n, a] bool, and reasons [n, a] int16, a union of `Reason` bits, 0 where legal.
+        mask [n, a] bool, and reasons [n, a] int32, a union of `Reason` bits, 0 where legal.
         `pause:1` is always legal.
     """
     rules = _Rules(facts, settings)
@@ -162,12 +173,12 @@ def legal_actions(
 
 
 class _Rules:
-    """The rules of a journey asked of n contacts at one moment; each answer is [n] int16."""
+    """The rules of a journey asked of n contacts at one moment; each answer is [n] int32."""
 
     def __init__(self, facts: GuardrailFacts, settings: GuardrailSettings) -> None:
         self.facts, self.settings = facts, settings
         self.xp = array_namespace(facts.now_hours)
-        self.none = self.xp.zeros_like(facts.today, dtype=self.xp.int16)
+        self.none = self.xp.zeros_like(facts.today, dtype=self.xp.int32)
         self.paused = self.bits(facts.paused, Reason.PAUSED)
         talking = self.bits(facts.conversation, Reason.SALES_CONVERSATION)
         self.engaged = self.paused + talking  # against everything but waiting
@@ -179,7 +190,7 @@ class _Rules:
     def bits(self, broken: Array, reason: Reason) -> Array:
         if isinstance(broken, bool):
             return self.none + reason.value * int(broken)
-        return self.xp.astype(broken, self.xp.int16) * reason.value
+        return self.xp.astype(broken, self.xp.int32) * reason.value
 
     def reasons(self, kind: ActionKind) -> Array:
         if kind.routing == "pause":
@@ -215,15 +226,14 @@ class _Rules:
     def _slot(self, slot: int, groups: tuple[Group, ...]) -> Array:
         """What stands against mail of some groups at a slot."""
         if (slot, groups) not in self._slots:
-            full = self.capped[ALL]
-            for group in groups:
-                full = self.xp.maximum(full, self.capped[group])
             facts, now = self.facts, slot == NOW
             hour = facts.now_hours - facts.midnight_hours if now else float(slot)
             passed = hour if now or facts.set_forward is None else hour - facts.set_forward[:, slot]
-            quiet = self._quiet(slot) | self.blackout
-            reasons = self.mail + self.bits(quiet, Reason.QUIET_HOURS)
-            reasons = reasons + self.bits(passed < full, Reason.FREQUENCY_CAP)
+            reasons = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
+            reasons = reasons + self.bits(self.blackout, Reason.BLACKOUT)
+            for group in (ALL, *groups):
+                full = self.capped[group]
+                reasons = reasons + self.bits(passed < full, CAP_REASONS[group[0]])
             reasons = reasons + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
             if not now:
                 reasons = reasons + self.bits(

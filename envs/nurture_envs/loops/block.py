@@ -128,7 +128,7 @@ class Loops:
         return scratch, loop_records.Shown(
             np.zeros(columns * width, np.float32),
             np.zeros(actions * width, np.bool_),
-            np.zeros(actions * width, np.int16),
+            np.zeros(actions * width, np.int32),
             width,
         )
 

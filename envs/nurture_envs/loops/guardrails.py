@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
-from nurture_envs.guardrails.rules import Reason, days_of, sends_kept
+from nurture_envs.guardrails.rules import CAP_REASONS, Reason, days_of, sends_kept
 from nurture_envs.journey import Group, GuardrailSettings
 from nurture_envs.loops.guardrail_loops import NEVER_EXPIRES, Quiet, Tables, is_quiet
 
@@ -33,6 +33,7 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
         no_consent=Reason.NO_CONSENT.value if settings.require_consent else 0,
         unavailable=Reason.UNAVAILABLE.value if settings.availability else 0,
         kept_from=np.cumsum([0, *kept.values()], dtype=np.int64),
+        kept_bits=np.array([CAP_REASONS[group[0]] for group in kept], np.int32),
         cap_kept=np.array([places.index(cap.group) for cap in settings.caps], np.int64),
         cap_counts=np.array([cap.maximum for cap in settings.caps], np.int64),
         cap_hours=np.array([cap.hours for cap in settings.caps], np.float64),
@@ -50,7 +51,7 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
             np.bool_,
         ),
         kind_rows=np.array([_row_of(kind, rows) for kind in kinds], np.int64),
-        kind_bits=np.array(drafts, np.int16),
+        kind_bits=np.array(drafts, np.int32),
         kind_expiry=np.array(expiry, np.int64),
         kind_offer=np.array([-1 if k.offer is None else k.offer for k in kinds], np.int64),
         action_kinds=np.array(action_kinds, np.int64),

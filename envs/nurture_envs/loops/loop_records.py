@@ -103,7 +103,7 @@ class Shown(NamedTuple):
 
     features: Floats
     mask: Flags
-    reasons: NDArray[np.int16]
+    reasons: NDArray[np.int32]
     stride: int
 
 
@@ -112,7 +112,7 @@ class Final(NamedTuple):
 
     features: Floats  # [N, d]
     mask: Flags  # [N, a]
-    reasons: NDArray[np.int16]  # [N, a]
+    reasons: NDArray[np.int32]  # [N, a]
 
 
 class Result(NamedTuple):

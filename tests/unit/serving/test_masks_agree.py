@@ -81,9 +81,9 @@ def a_contact(journey: Journey, rng: np.random.Generator, now_us: int) -> Contac
 
 def compiled(
     facts: GuardrailFacts, journey: Journey, catalog: ActionCatalog
-) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
     mask = np.empty((len(catalog), len(facts.now_hours)), np.bool_)
-    reasons = np.empty(mask.shape, np.int16)
+    reasons = np.empty(mask.shape, np.int32)
     CompiledRules(catalog, journey.guardrails)(facts, mask, reasons)
     return mask.T, reasons.T
 
@@ -143,6 +143,6 @@ POPULATION = {"SELLER_CAPACITY", "VOLUME_RAMP", "ACCOUNT_CAP", "ACCOUNT_CONVERSA
 EVERYTHING = {reason.name for reason in Reason} - {"NOT_APPROVED"} - POPULATION
 
 
-def against(reasons: NDArray[np.int16]) -> set[str | None]:
+def against(reasons: NDArray[np.int32]) -> set[str | None]:
     union = int(np.bitwise_or.reduce(reasons, axis=None))
     return {reason.name for reason in Reason if union & reason}
