@@ -20,6 +20,7 @@ from nurture_rl.serving.decide import FAIL_CLOSED
 from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, problem
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.ledger import Settled
+from nurture_rl.serving.mail_pages import mail_routes
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
@@ -53,7 +54,7 @@ def create_app(
     """The application: decisions, their confirmation, events, contacts, health and OpenAPI.
 
     Whoever opened the store closes it, after the server has stopped. Without `keys` everybody may
-    ask everything; health and OpenAPI are open always.
+    ask everything; health, OpenAPI and the links in mails are open always.
     """
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
     together = MicroBatches(lambda *asked: service.decide(*asked), limits.small_requests)
@@ -94,8 +95,9 @@ def create_app(
     async def contacts(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, _put_contacts)
 
+    told = [decisions, decision, confirm, confirm_many, events, contacts]
     return Litestar(
-        [decisions, decision, confirm, confirm_many, events, contacts, *_open(service, pulse)],
+        [*told, *mail_routes(service, answered), *_open(service, pulse)],
         openapi_config=None,
         request_max_body_size=limits.body_bytes,
         before_request=partial(_stranger, keys),
@@ -187,7 +189,7 @@ def _moment(service: Service, now: datetime | None) -> int | None:
 
 
 def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Answer]) -> Body:
-    out = [wire.answer_out(answer, service.catalogs) for answer in answers]
+    out = [wire.answer_out(answer, service.catalogs, service.links) for answer in answers]
     if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
         names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
         return problem(404, "unknown contact", f"no contact asked for is known: {names}")
@@ -291,7 +293,7 @@ def _show(service: Service, _: bytes, decision_id: str) -> Steps:
         text = f"no decision has the id {decision_id!r}"
         yield problem(404, "unknown decision", text)
     else:
-        yield json_answer(_encode(confirm_wire.state_out(*found, service.catalogs)))
+        yield json_answer(_encode(confirm_wire.state_out(*found, service.catalogs, service.links)))
 
 
 def _add_events(service: Service, body: bytes) -> Steps:

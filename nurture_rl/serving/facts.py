@@ -29,6 +29,7 @@ from nurture_envs.journey import ALL, Journey
 from nurture_envs.signals import NO_SIGNAL, ChannelRows, EventColumns, channel_rows, classify
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.mail_permission import MailPermission, permission_of
+from nurture_rl.serving.mail_preferences import refused_messages, wanted_from
 from nurture_rl.serving.records import Contact, ContactView, Event
 
 IntArray = NDArray[np.int64]
@@ -130,7 +131,10 @@ def known(
     midnight_us = local_us - local_us % DAY_US
     stated = np.array([view.contact.consent for view in views], np.bool_)
     withdrawn = np.array([word.withdrawn for word in words], np.bool_)
-    quiet_until = [max(word.snoozed_until_us, word.away_until_us) for word in words]
+    quiet_until = [
+        max(word.snoozed_until_us, word.away_until_us, view.preferences.paused_until_us)
+        for word, view in zip(words, views, strict=True)
+    ]
     snoozed = np.array(quiet_until, np.int64) > now_us
     since = _since(journey, rows, events, views, now_us)
     signals = standing(journey.guardrails, lags_of(journey, last, bins), since)
@@ -145,6 +149,8 @@ def known(
         midnight_hours=midnight_us / HOUR_US,
         today=midnight_us // DAY_US,
         set_forward=set_forward_hours(now_us, local_us, zones),
+        refused=refused_messages(journey, views),
+        wanted_from=wanted_from(views, local_us - now_us),
         **signals,
     )
     attributes = spec.encode_attributes([view.contact.attributes for view in views])

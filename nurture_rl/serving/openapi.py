@@ -6,16 +6,24 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving import confirm_wire, wire
+from nurture_rl.serving import confirm_wire, preference_wire, wire
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
-_DECISION_ID = {
-    "name": "decision_id",
-    "in": "path",
-    "required": True,
-    "description": "An id with a slash goes into the body of `/v1/decisions/confirm`.",
-    "schema": {"type": "string", "minLength": 1},
-}
+
+
+def _path(name: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "minLength": 1},
+    }
+
+
+_DECISION_ID = _path(
+    "decision_id", "An id with a slash goes into the body of `/v1/decisions/confirm`."
+)
 
 
 def document() -> dict[str, Any]:
@@ -28,6 +36,8 @@ def document() -> dict[str, Any]:
             confirm_wire.ConfirmationOut,
             confirm_wire.ConfirmationsIn,
             confirm_wire.ConfirmationsOut,
+            preference_wire.PreferencesIn,
+            preference_wire.PreferencesOut,
         ),
     )
     _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
@@ -44,6 +54,13 @@ def document() -> dict[str, Any]:
         "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
     )
     confirm, confirm_many, state = _confirming()
+    preferences = _operation(
+        "put_preferences",
+        "What mail a contact wants",
+        preference_wire.PreferencesIn,
+        preference_wire.PreferencesOut,
+    )
+    preferences["responses"]["404"] = _response("No contact has that id", wire.Problem)
     health = {
         "operationId": "health",
         "summary": "What is served, and whether the store can be written",
@@ -52,7 +69,7 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    for operation in (decisions, confirm, confirm_many, state, events, contacts):
+    for operation in (decisions, confirm, confirm_many, state, events, contacts, preferences):
         operation["responses"] |= {
             "401": _response("The server has keys, and the request none of them", wire.Problem),
             "403": _response("The key does not open this path", wire.Problem),
@@ -71,6 +88,11 @@ def document() -> dict[str, Any]:
             },
             "/v1/events": {"post": events},
             "/v1/contacts": {"put": contacts},
+            "/v1/contacts/{contact_id}/preferences": {
+                "put": preferences,
+                "parameters": [_path("contact_id", "Whose.")],
+            },
+            "/u/{token}": {**_unsubscribing(), "parameters": [_path("token", "Of the link.")]},
             "/healthz": {"get": health},
         },
         "components": {
@@ -107,6 +129,30 @@ def _confirming() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         },
     }
     return confirm, confirm_many, state
+
+
+def _unsubscribing() -> dict[str, Any]:
+    """The page of a link, which nobody needs a key for."""
+    page = {"content": {"text/html": {"schema": {"type": "string"}}}}
+    answers = {
+        "200": {"description": "A page", **page},
+        "400": {"description": "The form cannot be read; nothing was changed", **page},
+        "404": {"description": "Nobody gave that link out", **page},
+    }
+    form = {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}
+    return {
+        "get": {
+            "operationId": "mail_page",
+            "summary": "A form to unsubscribe or to choose; looking changes nothing",
+            "responses": {name: answers[name] for name in ("200", "404")},
+        },
+        "post": {
+            "operationId": "unsubscribe",
+            "summary": "One-click unsubscribe after RFC 8058, or the form's preferences",
+            "requestBody": {"required": True, "content": form},
+            "responses": answers,
+        },
+    }
 
 
 def _operation(name: str, summary: str, body: type, answer: type) -> dict[str, Any]:

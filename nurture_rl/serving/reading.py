@@ -15,7 +15,16 @@ from typing import Any
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import opening, rows
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
+from nurture_rl.serving.records import (
+    ConsentEntry,
+    Contact,
+    Decision,
+    Episode,
+    Event,
+    Fate,
+    Planned,
+    Preferences,
+)
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
 _BLOCK = 50_000  # rows read from the database at a time
@@ -105,6 +114,15 @@ class StoreReader:
     def events_of_ids(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """The events of these ids that exist."""
         return {row[0]: rows.event_of(row) for row in self._among("events", "event_id", event_ids)}
+
+    def preferences(self, ids: Sequence[str]) -> dict[str, Preferences]:
+        """What those of these contacts prefer who said so."""
+        stored = self._among("preferences", "contact_id", ids)
+        return {row[0]: rows.preferences_of(row) for row in stored}
+
+    def consent_ledger(self, ids: Sequence[str]) -> list[ConsentEntry]:
+        """What these contacts allowed and refused, in the order in which it was acknowledged."""
+        return [ConsentEntry(*row) for row in self._among("consent_ledger", "contact_id", ids)]
 
     def decisions(self, decision_ids: Sequence[str]) -> dict[str, Decision]:
         """The decisions of these ids that exist."""

@@ -26,6 +26,7 @@ from nurture_rl.serving.opening import StoreError
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.unsubscribing import checked_url
 from nurture_rl.wording import counted
 
 
@@ -50,6 +51,9 @@ class ServeOptions:
     # File of API keys, on each line the scopes and the key, mode 0600; null: nobody needs a key, on
     # this machine alone.
     keys: str | None = None
+    # https address under which contacts reach this server: answers to sends then carry the headers
+    # of one-click unsubscribe; null: they carry none.
+    public_url: str | None = None
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -65,6 +69,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     """
     zone, store_file = str(options.default_zone), Path(str(options.store))
     require_zone(zone)
+    public_url = checked_url(options.public_url)
     bundle = load_bundle(bundle_folder)
     keys = None if options.keys is None else load_keys(Path(options.keys))
     try:
@@ -77,6 +82,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 options.simulated_clock,
                 _microseconds_now,
                 unknown_zone_slack=options.unknown_zone_slack,
+                public_url=public_url,
             )
             app = create_app(Service(bundle, store, settings), keys=keys)
             asyncio.run(_serve(app, bound, _greeting(bundle, options)))

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_account
+from nurture_rl.serving.consent_entries import changed
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
 from nurture_rl.serving.locks import Locks
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
+from nurture_rl.serving.preferring import Preferring
 from nurture_rl.serving.recheck import Check
 from nurture_rl.serving.records import (
     Answer,
@@ -29,9 +31,10 @@ from nurture_rl.serving.records import (
     Refusal,
     Withdrawal,
 )
-from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
+from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text, without_consent
 from nurture_rl.serving.stock import Stock
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.unsubscribing import UnsubscribeLinks
 from nurture_rl.serving.viewing import Ask, views_of
 
 _log = logging.getLogger(__name__)
@@ -50,6 +53,7 @@ class ServerSettings:
     # Hours by which an unknown zone may differ from the default zone, lowest and highest. The
     # journey's own figure belongs to its author's zone, which may be another one.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
+    public_url: str | None = None  # where contacts reach it; None: sends carry no headers
 
     def __post_init__(self) -> None:
         low, high = self.unknown_zone_slack
@@ -94,6 +98,10 @@ class Service:
         self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self.news = News()
+        self.links = UnsubscribeLinks(store.secret(), settings.public_url)
+        self.preferring = Preferring(
+            store, self._locks, self._recorded, self._views, self._refused, settings.clock
+        )
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
         """Decide for each contact; decisions are on disk when this returns.
@@ -210,10 +218,10 @@ class Service:
         names = [contact.contact_id for contact in contacts]
         with self._locks.held(names):
             refused = [contact.contact_id for contact in contacts if not contact.consent]
-            withdrawn = self._recorded.refused(refused, self._views, self.settings.clock())
-            self.store.put_contacts(contacts, withdrawn)
-            self._free(withdrawn)
-            self._tell(names)
+            now_us, before = self.settings.clock(), self.store.contacts(names)
+            withdrawn = self._recorded.refused(refused, self._views, now_us, without_consent)
+            self.store.put_contacts(contacts, withdrawn, changed(before, contacts, now_us))
+            self._refused(names, withdrawn)
         return withdrawn
 
     def append_events(
@@ -258,6 +266,10 @@ class Service:
             self._tell([event.contact_id for event in against])
         repeated = len(events) - len(settled.conflicting) - added
         return Appended(added, repeated, settled, withdrawn)
+
+    def _refused(self, contact_ids: Sequence[str], withdrawn: Sequence[Withdrawal]) -> None:
+        self._free(withdrawn)
+        self._tell(contact_ids)
 
     def _tell(self, contact_ids: Sequence[str]) -> None:
         if self.news.wanted:

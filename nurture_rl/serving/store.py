@@ -12,11 +12,20 @@ import pyarrow.parquet as pq
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.errors import LogError
 from nurture_rl.serving import opening, rows
+from nurture_rl.serving.consent_entries import said_in
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import settle
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
+from nurture_rl.serving.records import (
+    ConsentEntry,
+    Contact,
+    Decision,
+    Event,
+    Preferences,
+    Quarantined,
+    Withdrawal,
+)
 from nurture_rl.serving.writer import GroupCommit, Statement
 
 _BLOCK = 50_000  # rows read from a log at a time
@@ -106,13 +115,43 @@ class Store(StoreReader):
             ]
         )
 
-    def put_contacts(
-        self, contacts: Sequence[Contact], withdrawals: Sequence[Withdrawal] = ()
+    def secret(self) -> bytes:
+        """A key that only this store has, made when it is first asked for."""
+        fresh = ("secret", secrets.token_hex(32))
+        added = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+        self._writer.write([Statement(added, [fresh])])
+        return bytes.fromhex(self._read("SELECT value FROM meta WHERE name = 'secret'")[0][0])
+
+    def put_preferences(
+        self,
+        contact_id: str,
+        preferences: Preferences,
+        entries: Sequence[ConsentEntry],
+        withdrawals: Sequence[Withdrawal],
     ) -> None:
-        """Add contacts, or replace those of the same id, and take back what they refuse."""
+        """Keep what a contact prefers, note it in the ledger, and take back what it refuses."""
+        self._writer.write(
+            [
+                Statement(rows.PUT_PREFERENCES, [rows.preferences_row(contact_id, preferences)]),
+                Statement(rows.ADD_CONSENT_ENTRY, [rows.consent_row(e) for e in entries]),
+                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
+            ]
+        )
+
+    def put_contacts(
+        self,
+        contacts: Sequence[Contact],
+        withdrawals: Sequence[Withdrawal] = (),
+        entries: Sequence[ConsentEntry] = (),
+    ) -> None:
+        """Add contacts, or replace those of the same id, and take back what they refuse.
+
+        `entries` are their lines of the consent ledger.
+        """
         self._writer.write(
             [
                 Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts]),
+                Statement(rows.ADD_CONSENT_ENTRY, [rows.consent_row(e) for e in entries]),
                 Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
             ]
         )
@@ -133,6 +172,7 @@ class Store(StoreReader):
         added = self._writer.write(
             [
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
+                Statement(rows.ADD_CONSENT_ENTRY, [rows.consent_row(e) for e in said_in(events)]),
                 Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
                 Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
             ]

@@ -46,6 +46,8 @@ class Reason(IntFlag):
     CHANNEL_CAP = 1 << 23
     TOPIC_CAP = 1 << 24
     MESSAGE_CAP = 1 << 25  # a repetition of the message too
+    NOT_WANTED = 1 << 26  # the contact refused the topic or the channel
+    WANTED_LESS = 1 << 27  # the contact asked for fewer mails
 
 
 # The cap that is full, by the column of messages that it asks; see `Group`.
@@ -84,6 +86,11 @@ class GuardrailFacts:
     # many sends of it are left to all contacts together (None: enough)
     eligible: Array = None
     left: Array = None
+    # What contacts prefer, as servers know it; nobody in a simulation says so. [n, m] bool of each
+    # message of the catalogue: its topic or channel was refused (None: nothing was); and [n] f64,
+    # the hour before which mail would be more than was asked for, -inf: never (None: nobody asked)
+    refused: Array = None
+    wanted_from: Array = None
 
 
 def standing(settings: GuardrailSettings, lag: Lag, since: Lag | None = None) -> dict[str, Array]:
@@ -169,7 +176,11 @@ def legal_actions(
     rows = [rules.reasons(kind) for kind in kinds]
     legal = [row == 0 for row in rows]
     mask = rules.xp.stack([legal[kind] for kind in kind_of])
-    return mask.T, rules.xp.stack([rows[kind] for kind in kind_of]).T
+    reasons = rules.xp.stack([rows[kind] for kind in kind_of])
+    if facts.refused is not None:  # a matter of single messages, which kinds do not tell apart
+        reasons = reasons + rules.xp.stack([rules.refused(m) for m in catalog.message_places])
+        mask = reasons == 0
+    return mask.T, reasons.T
 
 
 class _Rules:
@@ -207,6 +218,12 @@ class _Rules:
             reasons = reasons + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
         return reasons if kind.offer is None else reasons + self._against_offer(kind.offer)
 
+    def refused(self, message: int) -> Array:
+        """What stands against a message by what contacts refused; below 0: none is sent."""
+        if message < 0:
+            return self.none
+        return self.bits(self.facts.refused[:, message], Reason.NOT_WANTED)
+
     def _against_offer(self, offer: int) -> Array:
         facts = self.facts
         fits = False if facts.eligible is None else facts.eligible[:, offer]
@@ -235,6 +252,9 @@ class _Rules:
                 full = self.capped[group]
                 reasons = reasons + self.bits(passed < full, CAP_REASONS[group[0]])
             reasons = reasons + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
+            if facts.wanted_from is not None:
+                wanted_from = facts.wanted_from - facts.midnight_hours
+                reasons = reasons + self.bits(passed < wanted_from, Reason.WANTED_LESS)
             if not now:
                 reasons = reasons + self.bits(
                     facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED

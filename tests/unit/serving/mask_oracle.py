@@ -12,7 +12,7 @@ from datetime import date
 
 from nurture_envs.actions import Action
 from nurture_envs.journey import Condition, FrequencyCap, Journey, Message, Signal
-from nurture_rl.serving.records import ContactView, Event
+from nurture_rl.serving.records import ContactView, Event, Preferences
 
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 NO = {"unsubscribe", "complaint", "consent_withdrawn"}
@@ -32,6 +32,7 @@ class Standing:
     talking: bool
     intent: bool
     zone_known: bool
+    wishes: Preferences
     features: Mapping[str, float]  # of conditions
     left: Mapping[str, int]
 
@@ -52,6 +53,7 @@ def standing_of(
     sends: dict[str, tuple[float, str]] = {}
     barred = (rails.require_consent and not view.contact.consent) or _rests(view, now_us)
     paused = bin_now < view.episode.paused_until
+    paused = paused or now_us < view.preferences.paused_until_us
     for event in view.events:
         if event.reply_class == "out_of_office":
             days = event.value if event.value else 7.0
@@ -92,6 +94,7 @@ def standing_of(
         talking=talking,
         intent=not rails.escalation_needs or any(n in seen for n in rails.escalation_needs),
         zone_known=view.contact.time_zone is not None and view.contact.zone_confidence >= 0.5,
+        wishes=view.preferences,
         features=features,
         left=left,
     )
@@ -138,6 +141,14 @@ def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
     clock = at.hour - 24.0 * at.day if action.slot < 0 else float(action.slot)
     when = 24.0 * at.day + clock
     if when < at.hour or _quiet(journey, clock, at.zone_known):
+        return False
+    wish = at.wishes
+    if message.topic in wish.refused_topics or message.channel in wish.refused_channels:
+        return False
+    if wish.only_topics is not None and message.topic not in wish.only_topics:
+        return False
+    this_week = sum(when - hour < 168.0 for hour, _ in at.sends)
+    if wish.per_week is not None and this_week >= wish.per_week:
         return False
     messages = {one.id: one for one in journey.messages}
     for cap in rails.caps:

@@ -16,7 +16,7 @@ from nurture_envs.guardrails import GuardrailFacts, Reason, legal_actions
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey, shipped_journeys
 from nurture_rl.serving.facts import known, offered
-from nurture_rl.serving.records import Contact, ContactView, Episode, Event, Planned
+from nurture_rl.serving.records import Contact, ContactView, Episode, Event, Planned, Preferences
 from tests.unit.envs.compiled_rules import CompiledRules
 from tests.unit.envs.spring_journey import spring
 from tests.unit.serving.mask_oracle import DAY_US, HOUR_US, may, standing_of
@@ -49,6 +49,21 @@ def event_of(journey: Journey, rng: np.random.Generator, name: str, at_us: int) 
     return Event(name, "c", at_us, at_us, signal.type, value=1.5, **pinned)
 
 
+def a_wish(journey: Journey, rng: np.random.Generator, now_us: int) -> Preferences:
+    """What a contact prefers; most say nothing."""
+    if rng.random() < 0.6:
+        return Preferences()
+    topics = sorted({message.topic for message in journey.messages})
+    some = frozenset(topic for topic in topics if rng.random() < 0.3)
+    return Preferences(
+        some if rng.random() < 0.3 else frozenset(),
+        some if rng.random() < 0.2 else None,
+        frozenset({"email"}) if rng.random() < 0.2 else frozenset(),
+        int(rng.integers(1, 4)) if rng.random() < 0.5 else None,
+        now_us + int(rng.integers(-20, 20)) * QUARTER if rng.random() < 0.2 else 0,
+    )
+
+
 def a_contact(journey: Journey, rng: np.random.Generator, now_us: int) -> ContactView:
     """A contact with up to four events, sends planned, and a pause."""
     back = rng.integers(0, 500, 4) * QUARTER
@@ -75,7 +90,7 @@ def a_contact(journey: Journey, rng: np.random.Generator, now_us: int) -> Contac
     available = [None, True, True, False][rng.integers(4)]
     return ContactView(
         "d", contact, tuple(events), Episode("e", ANCHOR, None, paused), tuple(plans),
-        available=available,
+        available=available, preferences=a_wish(journey, rng, now_us),
     )  # fmt: skip
 
 
@@ -130,7 +145,8 @@ def test_what_the_guardrails_allow_is_what_an_independent_reading_allows(name: s
     plain = legal_actions(tensors(facts), catalog, journey.guardrails)
     np.testing.assert_array_equal(plain[0].numpy(), mask)
     np.testing.assert_array_equal(plain[1].numpy(), reasons)
-    endless = replace(facts, left=None)  # a simulation counts no stock
+    # A simulation counts no stock, and nobody in it prefers anything.
+    endless = replace(facts, left=None, refused=None, wanted_from=None)
     some, why = legal_actions(endless, catalog, journey.guardrails)
     loops, loops_why = compiled(endless, journey, catalog)
     np.testing.assert_array_equal(loops, some)
