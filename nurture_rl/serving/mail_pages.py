@@ -20,11 +20,13 @@ from litestar.handlers import HTTPRouteHandler
 from nurture_rl.serving.http_answers import Body, json_answer, problem
 from nurture_rl.serving.preference_wire import (
     MOST_A_WEEK,
+    ConsentState,
     PreferencesIn,
     day_of,
     preferences_out,
     wish_of,
     wish_of_form,
+    word_out,
 )
 from nurture_rl.serving.records import Event, Preferences
 from nurture_rl.serving.service import Service
@@ -69,7 +71,11 @@ def mail_routes(service: Service, answered: Answered) -> list[HTTPRouteHandler]:
     async def preferences(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, partial(_prefer, contact_id=_path(request, "contact_id")))
 
-    return [page, leave, preferences]
+    @get("/v1/contacts/{contact_id:str}/preferences")
+    async def preferred(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, partial(_tell, contact_id=_path(request, "contact_id")))
+
+    return [page, leave, preferences, preferred]
 
 
 def _path(request: Request[Any, Any, Any], name: str) -> str:
@@ -85,6 +91,18 @@ def _prefer(service: Service, body: bytes, contact_id: str) -> Steps:
         yield problem(404, "unknown contact", f"no contact {contact_id!r} is known; put it first")
         return
     yield json_answer(_encode(preferences_out(contact_id, wish, withdrawn)))
+
+
+def _tell(service: Service, _: bytes, contact_id: str) -> Steps:
+    require_id(contact_id, "the path", contact=True)
+    found = service.store.contacts([contact_id])
+    if not found:
+        yield problem(404, "unknown contact", f"no contact {contact_id!r} is known")
+        return
+    wish = preferences_out(contact_id, service.preferring.of(contact_id), ())
+    words = [word_out(entry) for entry in service.store.consent_ledger([contact_id])]
+    (contact,) = found.values()
+    yield json_answer(_encode(ConsentState(wish, contact.consent, words)))
 
 
 def _show(service: Service, _: bytes, token: str) -> Steps:

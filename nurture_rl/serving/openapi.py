@@ -26,21 +26,19 @@ _DECISION_ID = _path(
 )
 
 
+_STRUCTS = (
+    *(wire.DecisionsIn, wire.DecisionsOut, wire.EventsIn, wire.EventsOut, wire.EventIn),
+    *(wire.ContactsIn, wire.ContactsOut, wire.Health, wire.Problem, confirm_wire.DecisionState),
+    *(confirm_wire.ConfirmIn, confirm_wire.ConfirmationOut),
+    *(confirm_wire.ConfirmationsIn, confirm_wire.ConfirmationsOut),
+    *(preference_wire.PreferencesIn, preference_wire.PreferencesOut, preference_wire.ConsentState),
+)
+
+
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the server."""
-    structs = (
-        *(wire.DecisionsIn, wire.DecisionsOut, wire.EventsIn, wire.EventsOut, wire.EventIn),
-        *(wire.ContactsIn, wire.ContactsOut, wire.Health, wire.Problem, confirm_wire.DecisionState),
-        *(
-            confirm_wire.ConfirmIn,
-            confirm_wire.ConfirmationOut,
-            confirm_wire.ConfirmationsIn,
-            confirm_wire.ConfirmationsOut,
-            preference_wire.PreferencesIn,
-            preference_wire.PreferencesOut,
-        ),
-    )
-    _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
+    template = "#/components/schemas/{name}"
+    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=template)
     decisions = _operation(
         "decide", "Decide for one or many contacts", wire.DecisionsIn, wire.DecisionsOut
     )
@@ -50,17 +48,8 @@ def document() -> dict[str, Any]:
     events["responses"]["422"] = _response(
         "A rejected row may forbid mail: no client may overlook it", wire.EventsOut
     )
-    contacts = _operation(
-        "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
-    )
     confirm, confirm_many, state = _confirming()
-    preferences = _operation(
-        "put_preferences",
-        "What mail a contact wants",
-        preference_wire.PreferencesIn,
-        preference_wire.PreferencesOut,
-    )
-    preferences["responses"]["404"] = _response("No contact has that id", wire.Problem)
+    contacts, preferences, preferred = _contacts()
     health = {
         "operationId": "health",
         "summary": "What is served, and whether the store can be written",
@@ -69,7 +58,16 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    for operation in (decisions, confirm, confirm_many, state, events, contacts, preferences):
+    for operation in (
+        decisions,
+        confirm,
+        confirm_many,
+        state,
+        events,
+        contacts,
+        preferences,
+        preferred,
+    ):
         operation["responses"] |= {
             "401": _response("The server has keys, and the request none of them", wire.Problem),
             "403": _response("The key does not open this path", wire.Problem),
@@ -90,6 +88,7 @@ def document() -> dict[str, Any]:
             "/v1/contacts": {"put": contacts},
             "/v1/contacts/{contact_id}/preferences": {
                 "put": preferences,
+                "get": preferred,
                 "parameters": [_path("contact_id", "Whose.")],
             },
             "/u/{token}": {**_unsubscribing(), "parameters": [_path("token", "Of the link.")]},
@@ -100,6 +99,32 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _contacts() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Putting contacts, saying what mail one wants, and looking at it."""
+    contacts = _operation(
+        "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
+    )
+    preferences = _operation(
+        "put_preferences",
+        "Say what mail a contact wants",
+        preference_wire.PreferencesIn,
+        preference_wire.PreferencesOut,
+    )
+    unknown = {"404": _response("No contact has that id", wire.Problem)}
+    preferences["responses"] |= unknown
+    preferred = {
+        "operationId": "preferences",
+        "summary": "What mail a contact wants, and every word about it",
+        "responses": {
+            "200": _response("The preferences", preference_wire.ConsentState),
+            "400": _response("The id cannot be one", wire.Problem),
+            "503": _response("The server is busy, or its store is lost", wire.Problem),
+            **unknown,
+        },
+    }
+    return contacts, preferences, preferred
 
 
 def _confirming() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

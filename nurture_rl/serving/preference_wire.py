@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 
 from nurture_envs.clock import DAY_US
-from nurture_rl.serving.records import Preferences, Withdrawal
-from nurture_rl.serving.wire import RequestError, Text, WithdrawnSend, withdrawn_send
+from nurture_rl.serving.records import ConsentEntry, Preferences, Withdrawal
+from nurture_rl.serving.wire import RequestError, Text, WithdrawnSend, iso, withdrawn_send
 
 MOST_A_WEEK = 50
 _MOST_NAMES = 200
@@ -41,6 +41,26 @@ class PreferencesOut(msgspec.Struct, frozen=True):
     per_week: int | None
     paused_until: date | None
     withdrawn: list[WithdrawnSend]
+
+
+class ConsentWord(msgspec.Struct, frozen=True):
+    """A line of the consent ledger."""
+
+    at: str
+    source: str
+    purpose: str
+    word: str
+    topic: str | None
+    channel: str | None
+    proof: str
+
+
+class ConsentState(msgspec.Struct, frozen=True):
+    """What a contact prefers, and every word that led to it, in its order."""
+
+    preferences: PreferencesOut
+    consent: bool  # as put; words against mail come on top
+    ledger: list[ConsentWord]
 
 
 def wish_of(request: PreferencesIn) -> Preferences:
@@ -106,6 +126,13 @@ def preferences_out(
         day_of(wish),
         [withdrawn_send(one) for one in withdrawn],
     )
+
+
+def word_out(entry: ConsentEntry) -> ConsentWord:
+    """A line of the ledger as it goes over the wire."""
+    e = entry
+    at = iso(e.at_us) or ""
+    return ConsentWord(at, e.source, e.purpose, e.word, e.topic, e.channel, e.proof)
 
 
 def day_of(wish: Preferences) -> date | None:

@@ -16,6 +16,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import opening, rows
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
+    AuditEntry,
     ConsentEntry,
     Contact,
     Decision,
@@ -189,6 +190,34 @@ class StoreReader:
             if (message := message_of(action)) is not None:
                 counted[message] += times
         return dict(counted)
+
+    def sends_since(self, since_us: int) -> list[tuple[str, int]]:
+        """Contact and moment of every send from a moment on that may have left or may yet."""
+        asked = (
+            "SELECT contact_id, scheduled_us FROM decisions "
+            f"WHERE scheduled_us >= ? AND NOT ({_FREED})"
+        )
+        return [(row[0], row[1]) for row in self._read(asked, (since_us,))]
+
+    def calls_since(self, since_us: int) -> list[tuple[str, str, int]]:
+        """Id, contact and moment of every escalation decided from a moment on."""
+        asked = (
+            "SELECT decision_id, contact_id, decided_us FROM decisions "
+            "WHERE decided_us >= ? AND action = 'escalate'"
+        )
+        return [(row[0], row[1], row[2]) for row in self._read(asked, (since_us,))]
+
+    def events_since(self, types: Sequence[str], since_us: int) -> list[tuple[str, str, int]]:
+        """Contact, type and moment of every event of some types from a moment on."""
+        columns = "contact_id, type, occurred_us"
+        stored = self._among(
+            "events", "type", types, columns, where=f"occurred_us >= {int(since_us)}"
+        )
+        return [(row[0], row[1], row[2]) for row in stored]
+
+    def audit(self) -> list[AuditEntry]:
+        """All entries of the audit, in their order."""
+        return [AuditEntry(*row) for row in self._read("SELECT * FROM audit ORDER BY rowid")]
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:
         """The action ids of every catalogue that decided here, by its hash."""

@@ -51,6 +51,17 @@ class ConsentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A change of what the server allows, which nobody asked for."""
+
+    at_us: int  # microseconds since 1970 UTC
+    what: str
+    subject: str
+    state: str  # from now on
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """A row that was refused or mended, as it came."""
 
@@ -112,6 +123,14 @@ class AccountFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CrowdFacts:
+    """What all contacts of a server together leave to one of them."""
+
+    full_days: frozenset[int] = frozenset()  # days since 1970 UTC with no room for their mail
+    calls_full: bool = False  # salespeople take no more escalations now
+
+
+@dataclass(frozen=True, slots=True)
 class ContactView:
     """Everything a decision may use about one contact."""
 
@@ -125,6 +144,7 @@ class ContactView:
     account: AccountFacts | None = None  # None: no account, or the journey limits none
     acknowledged: bool = False  # all events came before this moment, whatever their time stamps
     preferences: Preferences = Preferences()
+    crowd: CrowdFacts = CrowdFacts()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,9 @@ CREATE TABLE IF NOT EXISTS consent_ledger (
   at_us INTEGER NOT NULL, contact_id TEXT NOT NULL, source TEXT NOT NULL, purpose TEXT NOT NULL,
   word TEXT NOT NULL, topic TEXT, channel TEXT, proof TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS consent_of_contact ON consent_ledger (contact_id);
+CREATE TABLE IF NOT EXISTS audit (
+  at_us INTEGER NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL, state TEXT NOT NULL,
+  why TEXT NOT NULL) STRICT;
 """
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
@@ -96,6 +99,7 @@ PUT_PREFERENCES = _insert(
     "per_week = excluded.per_week, paused_until_us = excluded.paused_until_us",
 )
 ADD_CONSENT_ENTRY = _insert("consent_ledger", 8, "")
+ADD_AUDIT_ENTRY = _insert("audit", 5, "")
 
 
 def contact_row(contact: Contact) -> Row:

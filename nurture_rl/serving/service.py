@@ -11,6 +11,7 @@ from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_account
 from nurture_rl.serving.consent_entries import changed
+from nurture_rl.serving.crowd import Crowd
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
@@ -32,7 +33,6 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text, without_consent
-from nurture_rl.serving.stock import Stock
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks
 from nurture_rl.serving.viewing import Ask, views_of
@@ -88,7 +88,9 @@ class Service:
         self.store = store
         store.keep_catalog(bundle.catalog)
         self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
-        self.stock = Stock(bundle.journey, store.sent_messages(bundle.journey.name))
+        # A simulated clock may say any time: then all that is stored counts.
+        began_us = 0 if settings.simulated_clock else settings.clock()
+        self.crowd = Crowd(bundle.journey, store, began_us)
         self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
@@ -122,8 +124,8 @@ class Service:
             self._say_again(asks, again, answers, account_of, now_us)
             views = self._views([asks[i] for i in pending], now_us)
             states = self._accounts.states(account_of, now_us)
-            new_answers = self.stock.shared(
-                views, lambda some, left: self._new(some, left, states, now_us)
+            new_answers = self.crowd.shared(
+                views, now_us, lambda some, left: self._new(some, left, states, now_us)
             )
             for i, answer in zip(pending, new_answers, strict=True):
                 answers[i] = answer
@@ -132,7 +134,7 @@ class Service:
                 try:
                     self.store.append_decisions(fresh, made_events(self.bundle, fresh))
                 except sqlite3.Error:
-                    self.stock.give_back(fresh)
+                    self.crowd.give_back(fresh)
                     raise
                 due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
                 self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
@@ -261,7 +263,7 @@ class Service:
             rows = [*quarantined, *kept(settled, now_us)]
             added = self.store.append_events(settled.fresh, rows, withdrawn)
             self._free(withdrawn)
-            self.stock.take_again(proven)
+            self.crowd.take_again(proven, settled.fresh)
             against = [e for e in events if self.forbidding.may(e.type, e.reply_class)]
             self._tell([event.contact_id for event in against])
         repeated = len(events) - len(settled.conflicting) - added
@@ -360,7 +362,7 @@ class Service:
     def _free(self, withdrawals: Sequence[Withdrawal]) -> None:
         for one in withdrawals:
             _log.warning("decision %r was taken back: %s", one.decision.decision_id, one.reason)
-        self.stock.give_back(self._of_journey([w.decision for w in withdrawals if w.freed]))
+        self.crowd.give_back(self._of_journey([w.decision for w in withdrawals if w.freed]))
 
     def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
         return [d for d in decisions if d.journey == self.bundle.journey.name]

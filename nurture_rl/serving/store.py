@@ -18,6 +18,7 @@ from nurture_rl.serving.ledger import settle
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import (
+    AuditEntry,
     ConsentEntry,
     Contact,
     Decision,
@@ -121,6 +122,11 @@ class Store(StoreReader):
         added = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
         self._writer.write([Statement(added, [fresh])])
         return bytes.fromhex(self._read("SELECT value FROM meta WHERE name = 'secret'")[0][0])
+
+    def note(self, entry: AuditEntry) -> None:
+        """Keep an entry of the audit."""
+        cells = tuple(getattr(entry, name) for name in AuditEntry.__slots__)
+        self._writer.write([Statement(rows.ADD_AUDIT_ENTRY, [cells])])
 
     def put_preferences(
         self,

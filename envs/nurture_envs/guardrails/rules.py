@@ -48,6 +48,7 @@ class Reason(IntFlag):
     MESSAGE_CAP = 1 << 25  # a repetition of the message too
     NOT_WANTED = 1 << 26  # the contact refused the topic or the channel
     WANTED_LESS = 1 << 27  # the contact asked for fewer mails
+    INACTIVE = 1 << 28  # too many mails for somebody who does nothing, or no probe was drawn
 
 
 # The cap that is full, by the column of messages that it asks; see `Group`.
@@ -79,6 +80,10 @@ class GuardrailFacts:
     midnight_hours: Array  # [n] f64: local midnight before it, same scale
     today: Array  # [n] i64: local day, days since 1970
     slowed: Array = False  # [n] bool: inside a slower cadence chosen before
+    # Where the journey asks for activity: [n] bins since the last, and [n] bool, the lot that lets
+    # a probe through
+    inactive: Array = None
+    probed: Array = True
     # [n, 24] f64: hours by which clocks are set forward between now and each hour of today; None:
     # they are not
     set_forward: Array = None
@@ -104,7 +109,8 @@ def standing(settings: GuardrailSettings, lag: Lag, since: Lag | None = None) ->
 
     Returns:
         `opted_out`, `hard_bounced`, `conversation` and `intent`, each [n] bool; a plain bool where
-        the journey names no such signal. `slowed` where the journey has a slower cadence.
+        the journey names no such signal. `slowed` where the journey has a slower cadence, and
+        `inactive` where it asks for activity.
     """
     since = since or lag
 
@@ -127,6 +133,8 @@ def standing(settings: GuardrailSettings, lag: Lag, since: Lag | None = None) ->
     }
     if settings.slow is not None:
         facts["slowed"] = lag((settings.slow.signal,)) < settings.slow.bins
+    if settings.inactivity is not None:
+        facts["inactive"] = lag(settings.inactivity.signals)
     return facts
 
 
@@ -156,6 +164,7 @@ def watched(settings: GuardrailSettings) -> list[tuple[str, ...]]:
     single += [settings.slow.signal] if settings.slow is not None else []
     single += [opened.signal for opened in settings.conversation_until]
     sets += [(name,) for name in single] + [one.until for one in settings.conversation_until]
+    sets += [settings.inactivity.signals] if settings.inactivity is not None else []
     return [names for names in sets if names]
 
 
@@ -238,7 +247,12 @@ class _Rules:
         if self.settings.availability:
             reasons = reasons + self.bits(~facts.available, Reason.UNAVAILABLE)
         reasons = reasons + self.bits(facts.opted_out, Reason.OPTED_OUT)
-        return reasons + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
+        reasons = reasons + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
+        idle = self.settings.inactivity
+        self.unprobed: Array = False
+        if idle is not None and idle.probe_bins is not None:
+            self.unprobed = (facts.inactive >= idle.probe_bins) & _not(facts.probed)
+        return reasons
 
     def _slot(self, slot: int, groups: tuple[Group, ...]) -> Array:
         """What stands against mail of some groups at a slot."""
@@ -255,6 +269,9 @@ class _Rules:
             if facts.wanted_from is not None:
                 wanted_from = facts.wanted_from - facts.midnight_hours
                 reasons = reasons + self.bits(passed < wanted_from, Reason.WANTED_LESS)
+            if self.settings.inactivity is not None:
+                tiered = (passed < self.tiered) | self.unprobed
+                reasons = reasons + self.bits(tiered, Reason.INACTIVE)
             if not now:
                 reasons = reasons + self.bits(
                     facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED
@@ -279,8 +296,17 @@ class _Rules:
                 if cap.group == group:
                     full = self.xp.maximum(full, since[cap.maximum - 1] + cap.hours)
             capped[group], first = full, first + count
-            gapped = since[0] + self._gap() if gapped is None else gapped
+            if gapped is None:  # of all
+                gapped, self.tiered = since[0] + self._gap(), self._tiered(since)
         return capped, gapped
+
+    def _tiered(self, since: list[Array]) -> Array:
+        """Hours after midnight before which the tiers of inactivity forbid mail, [n]."""
+        full = -self.xp.inf * self.xp.ones_like(since[0])
+        for tier in self.settings.inactivity.tiers if self.settings.inactivity else ():
+            until = self.xp.maximum(full, since[tier.maximum - 1] + tier.hours)
+            full = self.xp.where(self.facts.inactive >= tier.bins, until, full)
+        return full
 
     def _gap(self) -> Array:
         """The minimum gap of each contact, hours."""
@@ -353,6 +379,8 @@ def sends_kept(settings: GuardrailSettings) -> dict[Group, int]:
     kept = {ALL: 1}
     for cap in settings.caps:
         kept[cap.group] = max(kept.get(cap.group, 1), cap.maximum)
+    for tier in settings.inactivity.tiers if settings.inactivity is not None else ():
+        kept[ALL] = max(kept[ALL], tier.maximum)
     return kept
 
 

@@ -117,6 +117,8 @@ class Loops:
                     np.zeros(width, np.int64),
                     np.zeros(width, np.uint8),
                     np.zeros(width, np.int64),
+                    np.zeros(width, np.float32),
+                    np.zeros(width, np.uint8),
                 ]
             ),
             np.zeros(width, np.float32),

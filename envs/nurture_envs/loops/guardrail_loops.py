@@ -31,6 +31,7 @@ _MINIMUM_GAP = Reason.MINIMUM_GAP.value
 _QUIET_HOURS = Reason.QUIET_HOURS.value
 _EXPIRED = Reason.EXPIRED.value
 _BLACKOUT = Reason.BLACKOUT.value
+_INACTIVE = Reason.INACTIVE.value
 _PAUSED = Reason.PAUSED.value
 _SLOT_PASSED = Reason.SLOT_PASSED.value
 _NO_INTENT = Reason.NO_INTENT.value
@@ -55,6 +56,8 @@ class LoopFacts(NamedTuple):
     today: NDArray[np.int64]  # [n]
     slowed: NDArray[np.uint8]  # [n]
     eligible: NDArray[np.int64]  # [n]: bit o is 1 where the conditions of limited offer o hold
+    inactive: NDArray[np.float32]  # [n] bins; 0 where the journey does not ask
+    probed: NDArray[np.uint8]  # [n]
 
 
 class Quiet(NamedTuple):
@@ -82,6 +85,8 @@ class Tables(NamedTuple):
     cap_kept: NDArray[np.int64]  # [caps], which of them a cap counts: 0 all, ascending
     cap_counts: NDArray[np.int64]  # [caps]
     cap_hours: NDArray[np.float64]  # [caps]
+    tiers: NDArray[np.float64]  # [t, 3]: bins of inactivity, mails, hours
+    probe_bins: float  # of inactivity; infinite: no probes
     gap_hours: float
     slow_hours: float  # the gap in a slower cadence
     quiet: Quiet
@@ -118,7 +123,8 @@ def write_rules(
     (sends, sends_step, remembered), (legal_out, legal_step) = latest, mask
     reasons_out, reasons_step = reasons
     since = np.empty((remembered, TILE), np.float64)
-    capped = np.empty((len(tables.kept_from) - 1, TILE), np.float64)
+    groups = len(tables.kept_from) - 1
+    capped = np.empty((groups + 1, TILE), np.float64)
     rows = np.empty((4 + slots, TILE), np.int32)
     against = np.empty((kinds, TILE), np.int32)
     legal = np.empty((kinds, TILE), np.bool_)
@@ -161,6 +167,8 @@ def _tile(contacts: LoopFacts, first: int, end: int) -> LoopFacts:
         contacts.today[first:end],
         contacts.slowed[first:end],
         contacts.eligible[first:end],
+        contacts.inactive[first:end],
+        contacts.probed[first:end],
     )
 
 
@@ -176,10 +184,11 @@ def _order(later: Hours, earlier: Hours) -> None:
 def _space(tile: LoopFacts, tables: Tables, since: Hours, capped: Hours) -> None:
     """Hours after midnight before which caps (`capped`) and the gap (`since[0]`) forbid mail.
 
-    `since` comes as the latest sends, [k, TILE], in any order; `capped` is by group, [g, TILE].
+    `since` comes as the latest sends, [k, TILE], in any order; `capped` is by group, [g, TILE],
+    then of the tiers of inactivity.
     """
-    midnight, size = tile.midnight_hours, len(tile.today)
-    for kept in range(len(capped)):
+    midnight, size, groups = tile.midnight_hours, len(tile.today), len(capped) - 1
+    for kept in range(groups):
         first = tables.kept_from[kept]
         for end in range(tables.kept_from[kept + 1] - 1, first, -1):
             for at in range(first, end):
@@ -188,7 +197,7 @@ def _space(tile: LoopFacts, tables: Tables, since: Hours, capped: Hours) -> None
         row = since[k]
         for i in range(size):
             row[i] -= midnight[i]
-    for kept in range(len(capped)):
+    for kept in range(groups):
         latest_full = capped[kept]
         for i in range(size):
             latest_full[i] = -np.inf
@@ -199,6 +208,15 @@ def _space(tile: LoopFacts, tables: Tables, since: Hours, capped: Hours) -> None
             for i in range(size):
                 full = row[i] + tables.cap_hours[cap]
                 latest_full[i] = full if full > latest_full[i] else latest_full[i]
+    tiered = capped[groups]
+    for i in range(size):
+        tiered[i] = -np.inf
+    for tier in range(len(tables.tiers)):
+        bins, most, hours = tables.tiers[tier]
+        row = since[int(most) - 1]
+        for i in range(size):
+            if tile.inactive[i] >= bins:
+                tiered[i] = max(tiered[i], row[i] + hours)
     latest = since[0]
     for i in range(size):
         latest[i] += tables.slow_hours if tile.slowed[i] else tables.gap_hours
@@ -222,12 +240,16 @@ def _against_rows(
         reach = (1 - tile.available[i]) * tables.unavailable
         gone = tile.opted_out[i] * _OPTED_OUT + tile.hard_bounced[i] * _HARD_BOUNCE
         mail[i] = talk + consent + reach + gone
+        if tile.inactive[i] >= tables.probe_bins and tile.probed[i] == 0:
+            mail[i] |= _INACTIVE
     for slot in range(len(tables.slot_hours)):
         hour, row = tables.slot_hours[slot], rows[4 + slot]
         if hour == NOW:
             _against_now(tile, tables.quiet, mail, gapped, capped[0], row)
         else:
             _against_slot(tile, tables, slot, mail, gapped, capped[0], row)
+        if len(tables.tiers) > 0:
+            _against_group(tile, hour, capped[-1], _INACTIVE, row)
         for place in range(tables.slot_kept.shape[1]):
             kept = tables.slot_kept[slot, place]
             if kept > 0:

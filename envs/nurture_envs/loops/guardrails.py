@@ -37,6 +37,8 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
         cap_kept=np.array([places.index(cap.group) for cap in settings.caps], np.int64),
         cap_counts=np.array([cap.maximum for cap in settings.caps], np.int64),
         cap_hours=np.array([cap.hours for cap in settings.caps], np.float64),
+        tiers=_tiers(settings),
+        probe_bins=_probe_bins(settings),
         gap_hours=float(settings.min_gap_hours),
         slow_hours=float(settings.slow.gap_hours if settings.slow else settings.min_gap_hours),
         quiet=quiet,
@@ -56,6 +58,17 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
         kind_offer=np.array([-1 if k.offer is None else k.offer for k in kinds], np.int64),
         action_kinds=np.array(action_kinds, np.int64),
     )
+
+
+def _tiers(settings: GuardrailSettings) -> NDArray[np.float64]:
+    tiers = settings.inactivity.tiers if settings.inactivity is not None else ()
+    rows = [(tier.bins, tier.maximum, tier.hours) for tier in tiers]
+    return np.array(rows, np.float64).reshape(-1, 3)
+
+
+def _probe_bins(settings: GuardrailSettings) -> float:
+    idle = settings.inactivity
+    return np.inf if idle is None or idle.probe_bins is None else float(idle.probe_bins)
 
 
 def places_of(rows: Sequence[Sequence[Group]], places: Sequence[Group]) -> NDArray[np.int64]:

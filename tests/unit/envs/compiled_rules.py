@@ -96,6 +96,10 @@ def _contacts(facts: GuardrailFacts) -> LoopFacts:
         today=np.ascontiguousarray(facts.today, np.int64),
         slowed=flags(facts.slowed),
         eligible=_bits(facts.eligible, n),
+        inactive=np.zeros(n, np.float32)
+        if facts.inactive is None
+        else np.ascontiguousarray(facts.inactive, np.float32),
+        probed=flags(facts.probed),
     )
 
 

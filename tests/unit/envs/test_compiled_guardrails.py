@@ -32,6 +32,13 @@ TOYS = {
     "never quiet": toy(guardrails__quiet_hours=[6, 6]),
     "no quiet hours": toy(guardrails__quiet_hours=None),
     "zone far off": toy(guardrails__unknown_zone_slack=[-60, 70], guardrails__quiet_hours=[3, 4]),
+    "idle": toy(
+        guardrails__inactivity={
+            "signals": ["clicked"],
+            "tiers": [{"bins": 1, "max": 3, "hours": 90}, {"bins": 2, "max": 1, "hours": 30}],
+            "probe": {"bins": 4, "share": 0.5},
+        }
+    ),
     "uncapped": toy(guardrails__frequency_caps=[], guardrails__min_gap_hours=0),
     "two caps": toy(
         guardrails__frequency_caps=[{"max": 1, "hours": 30}, {"max": 4, "hours": 60.5}]

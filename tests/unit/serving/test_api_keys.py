@@ -30,6 +30,7 @@ REQUESTS = [
     ("POST", "/v1/events", "events"),
     ("PUT", "/v1/contacts", "contacts"),
     ("PUT", "/v1/contacts/ada/preferences", "contacts"),
+    ("GET", "/v1/contacts/ada/preferences", "contacts"),
 ]
 
 

@@ -39,7 +39,8 @@ def link(server: Server, name: str = "ada") -> str:
 
 def ledger(server: Server, name: str = "ada") -> list[tuple[str, str | None, str]]:
     """Word, topic and source of every line."""
-    return [(e.word, e.topic, e.source) for e in server.service.store.consent_ledger([name])]
+    told = server.client.get(f"/v1/contacts/{name}/preferences").json()
+    return [(line["word"], line["topic"], line["source"]) for line in told["ledger"]]
 
 
 def topic_of(server: Server) -> str:
@@ -189,7 +190,7 @@ def test_preferences_ledger_and_links_outlive_a_restart(bundle: Bundle, tmp_path
     server.service.store.close()
     store = Store(tmp_path / "store.db")
     again = Service(bundle, store, ServerSettings(ZONE, False, server.clock))
-    server.service = again
+    server.service, server.client = again, TestClient(create_app(again))
     assert (again.preferring.of("ada"), link(server), ledger(server)) == before
     store.close()
 
@@ -221,6 +222,20 @@ def test_answers_to_sends_carry_the_headers_of_their_contact(
     }
     assert client.get("/v1/decisions/a").json()["decision"]["headers"] == row["headers"]
     assert server.client.get("/v1/decisions/a").json()["decision"]["headers"] == {}
+
+
+def test_who_asks_hears_what_is_preferred_and_why(server: Server) -> None:
+    prefer(server, refused_topics=["a"], paused_until="2027-05-01", source="crm", proof="form 7")
+    told = server.client.get("/v1/contacts/ADA/preferences").json()
+    assert (told["preferences"]["refused_topics"], told["consent"]) == (["a"], True)
+    assert told["preferences"]["paused_until"] == "2027-05-01"
+    refused, paused = told["ledger"]
+    assert refused == {
+        "at": "2027-03-01T06:00:00Z", "source": "crm", "purpose": "marketing", "word": "refused",
+        "topic": "a", "channel": None, "proof": "form 7",
+    }  # fmt: skip
+    assert paused["word"] == "paused"
+    assert server.client.get("/v1/contacts/zoe/preferences").status_code == 404
 
 
 @pytest.mark.parametrize(
