@@ -23,7 +23,7 @@ from nurture_rl.serving.mail_volume import MailVolume
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.recipient_domains import family_of
 from nurture_rl.serving.records import Answer, ContactView, CrowdFacts, Decision, Event
-from nurture_rl.serving.stock import Decide, Stock
+from nurture_rl.serving.stock import Decide, Stock, limited_offers
 from nurture_rl.serving.store import Store
 
 
@@ -40,7 +40,7 @@ class Crowd:
         """
         ramp, sellers = journey.guardrails.volume, journey.guardrails.seller_capacity
         self._store, self._lock = store, threading.Lock()
-        self._stock = Stock(journey, store.sent_messages(journey.name))
+        self._stock = Stock(journey, store)
         self._own = dict(ramp.families) if ramp is not None else {}
         self._mail = None if ramp is None else MailVolume(ramp, store, self._families, now_us)
         self._calls = None if sellers is None else Calls(sellers, store, now_us)
@@ -119,6 +119,36 @@ class Crowd:
                 self._mail.count(family, answer.scheduled_us, times)
             elif answer.action == "escalate" and self._calls is not None:
                 self._calls.count(answer, times)
+
+
+class SharedCrowd:
+    """The limits of a store that several processes write: counted there whenever it matters.
+
+    Decisions of a journey with such limits are made one after the other, in all processes.
+    """
+
+    def __init__(self, journey: Journey, store: Store) -> None:
+        rails = journey.guardrails
+        self._journey, self._store = journey, store
+        self._limited = bool(limited_offers(journey) or rails.volume or rails.seller_capacity)
+
+    def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
+        """As of `Crowd`; the others wait until the decisions are stored."""
+        if not self._limited:
+            return decide(views, {})
+        with self._store.inventories_held(self._journey.name):
+            return Crowd(self._journey, self._store, now_us).shared(views, now_us, decide)
+
+    def give_back(self, decisions: Sequence[Decision]) -> None:
+        """Nothing: what is not stored, or withdrawn, is not counted."""
+
+    def take_again(self, decisions: Sequence[Decision], events: Sequence[Event]) -> None:
+        """Nothing: what went all the same, and what went wrong, is counted."""
+
+
+def crowd_of(journey: Journey, store: Store, now_us: int) -> Crowd | SharedCrowd:
+    """The shared limits of a journey over a store; arguments as of `Crowd`."""
+    return SharedCrowd(journey, store) if store.is_shared else Crowd(journey, store, now_us)
 
 
 class Calls:

@@ -41,7 +41,7 @@ class MailVolume:
         for contact, at_us in sends:
             self.count(of.get(contact, UNKNOWN), at_us, 1)
         self.went_wrong(store.events_since(_HARMS, since_us))
-        self._states = {e.subject: e.state for e in store.audit() if e.what == _AUDIT}
+        self._states = {e.subject: e.state for e in store.audit(_AUDIT)}
 
     def count(self, family: str, at_us: int, times: int) -> None:
         """Count a mail that leaves at a moment, or take it back with `times` -1."""

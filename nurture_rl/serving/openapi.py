@@ -6,24 +6,22 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving import confirm_wire, preference_wire, wire
+from nurture_rl.serving import confirm_wire, policy_wire, preference_wire, wire
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
-
-
-def _path(name: str, description: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": description,
-        "schema": {"type": "string", "minLength": 1},
-    }
-
-
-_DECISION_ID = _path(
-    "decision_id", "An id with a slash goes into the body of `/v1/decisions/confirm`."
-)
+_DECISION_ID = {
+    "name": "decision_id",
+    "in": "path",
+    "required": True,
+    "description": "An id with a slash goes into the body of `/v1/decisions/confirm`.",
+    "schema": {"type": "string", "minLength": 1},
+}
+_POLICY_ID = {
+    "name": "policy_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1},
+}
 
 
 _STRUCTS = (
@@ -32,6 +30,7 @@ _STRUCTS = (
     *(confirm_wire.ConfirmIn, confirm_wire.ConfirmationOut),
     *(confirm_wire.ConfirmationsIn, confirm_wire.ConfirmationsOut),
     *(preference_wire.PreferencesIn, preference_wire.PreferencesOut, preference_wire.ConsentState),
+    *policy_wire.STRUCTS,
 )
 
 
@@ -49,7 +48,6 @@ def document() -> dict[str, Any]:
         "A rejected row may forbid mail: no client may overlook it", wire.EventsOut
     )
     confirm, confirm_many, state = _confirming()
-    contacts, preferences, preferred = _contacts()
     health = {
         "operationId": "health",
         "summary": "What is served, and whether the store can be written",
@@ -58,21 +56,8 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    for operation in (
-        decisions,
-        confirm,
-        confirm_many,
-        state,
-        events,
-        contacts,
-        preferences,
-        preferred,
-    ):
-        operation["responses"] |= {
-            "401": _response("The server has keys, and the request none of them", wire.Problem),
-            "403": _response("The key does not open this path", wire.Problem),
-        }
-        operation["security"] = [{"key": []}, {}]  # none where the server has no keys
+    for operation in (decisions, confirm, confirm_many, state, events):
+        _ask_for_key(operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "nurture_rl decisions", "version": "1"},
@@ -85,13 +70,9 @@ def document() -> dict[str, Any]:
                 "parameters": [_DECISION_ID],
             },
             "/v1/events": {"post": events},
-            "/v1/contacts": {"put": contacts},
-            "/v1/contacts/{contact_id}/preferences": {
-                "put": preferences,
-                "get": preferred,
-                "parameters": [_path("contact_id", "Whose.")],
-            },
-            "/u/{token}": {**_unsubscribing(), "parameters": [_path("token", "Of the link.")]},
+            **_contacts(),
+            "/u/{token}": _unsubscribing(),
+            **_policies(),
             "/healthz": {"get": health},
         },
         "components": {
@@ -101,7 +82,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _contacts() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def _contacts() -> dict[str, dict[str, Any]]:
     """Putting contacts, saying what mail one wants, and looking at it."""
     contacts = _operation(
         "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
@@ -112,19 +93,39 @@ def _contacts() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         preference_wire.PreferencesIn,
         preference_wire.PreferencesOut,
     )
-    unknown = {"404": _response("No contact has that id", wire.Problem)}
-    preferences["responses"] |= unknown
-    preferred = {
-        "operationId": "preferences",
-        "summary": "What mail a contact wants, and every word about it",
-        "responses": {
-            "200": _response("The preferences", preference_wire.ConsentState),
-            "400": _response("The id cannot be one", wire.Problem),
-            "503": _response("The server is busy, or its store is lost", wire.Problem),
-            **unknown,
-        },
+    told = _look("preferences", "What mail a contact wants, and why", preference_wire.ConsentState)
+    told["responses"]["400"] = _response("The id cannot be one", wire.Problem)
+    for operation in (preferences, told):
+        operation["responses"]["404"] = _response("No contact has that id", wire.Problem)
+    for operation in (contacts, preferences, told):
+        _ask_for_key(operation)
+    path = {"get": told, "put": preferences, "parameters": [{**_POLICY_ID, "name": "contact_id"}]}
+    return {"/v1/contacts": {"put": contacts}, "/v1/contacts/{contact_id}/preferences": path}
+
+
+def _unsubscribing() -> dict[str, Any]:
+    """The page of a link, which nobody needs a key for."""
+    page = {"content": {"text/html": {"schema": {"type": "string"}}}}
+    answers = {
+        "200": {"description": "A page", **page},
+        "400": {"description": "The form cannot be read; nothing was changed", **page},
+        "404": {"description": "Nobody gave that link out", **page},
     }
-    return contacts, preferences, preferred
+    form = {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}
+    return {
+        "get": {
+            "operationId": "mail_page",
+            "summary": "A form to unsubscribe or to choose; looking changes nothing",
+            "responses": {name: answers[name] for name in ("200", "404")},
+        },
+        "post": {
+            "operationId": "unsubscribe",
+            "summary": "One-click unsubscribe after RFC 8058, or the form's preferences",
+            "requestBody": {"required": True, "content": form},
+            "responses": answers,
+        },
+        "parameters": [{**_POLICY_ID, "name": "token"}],
+    }
 
 
 def _confirming() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -156,26 +157,52 @@ def _confirming() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     return confirm, confirm_many, state
 
 
-def _unsubscribing() -> dict[str, Any]:
-    """The page of a link, which nobody needs a key for."""
-    page = {"content": {"text/html": {"schema": {"type": "string"}}}}
-    answers = {
-        "200": {"description": "A page", **page},
-        "400": {"description": "The form cannot be read; nothing was changed", **page},
-        "404": {"description": "Nobody gave that link out", **page},
+def _policies() -> dict[str, dict[str, Any]]:
+    """What is loaded, and who decides from now on, by path and method."""
+    answer, role = policy_wire.PoliciesOut, policy_wire.RoleIn
+    asked: dict[str, tuple[str, type]] = {
+        "/v1/policies": ("Load a bundle", policy_wire.LoadIn),
+        "/v1/policies/{policy_id}/shadow": ("Ask a policy and do not follow it", role),
+        "/v1/policies/{policy_id}/canary": (
+            "Let a policy decide for a share of new episodes",
+            policy_wire.CanaryIn,
+        ),
+        "/v1/policies/{policy_id}/promote": ("Let a policy decide for everybody", role),
+        "/v1/policies/{policy_id}/rollback": ("Take a policy's role away", role),
+        "/v1/switch": ("Policies, rules alone, or a pause for everybody", policy_wire.SwitchIn),
     }
-    form = {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}
+    found: dict[str, dict[str, Any]] = {}
+    for path, (summary, body) in asked.items():
+        name = path.rpartition("/")[2]
+        operation = _operation(f"{name}_policy", summary, body, answer)
+        operation["responses"]["404"] = _response("No policy of that id is loaded", wire.Problem)
+        operation["responses"]["409"] = _response("The roles are others", wire.Problem)
+        found[path] = {"post": operation}
+    found["/v1/policies"]["get"] = _look("policies", "What is loaded", answer)
+    log = _look("policy_log", "Every change of roles", policy_wire.PolicyLogOut)
+    found["/v1/policies/log"] = {"get": log}
+    for path, operations in found.items():
+        for operation in operations.values():
+            _ask_for_key(operation)
+        operations["parameters"] = [_POLICY_ID] if "{" in path else []
+    return found
+
+
+def _ask_for_key(operation: dict[str, Any]) -> None:
+    operation["responses"] |= {
+        "401": _response("The server has keys, and the request none of them", wire.Problem),
+        "403": _response("The key does not open this path", wire.Problem),
+    }
+    operation["security"] = [{"key": []}, {}]  # none where the server has no keys
+
+
+def _look(name: str, summary: str, answer: type) -> dict[str, Any]:
     return {
-        "get": {
-            "operationId": "mail_page",
-            "summary": "A form to unsubscribe or to choose; looking changes nothing",
-            "responses": {name: answers[name] for name in ("200", "404")},
-        },
-        "post": {
-            "operationId": "unsubscribe",
-            "summary": "One-click unsubscribe after RFC 8058, or the form's preferences",
-            "requestBody": {"required": True, "content": form},
-            "responses": answers,
+        "operationId": name,
+        "summary": summary,
+        "responses": {
+            "200": _response("As it is now", answer),
+            "503": _response("The server is busy, or its store is lost", wire.Problem),
         },
     }
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nurture_rl.serving.consent_entries import PURPOSE, preferred
-from nurture_rl.serving.locks import Locks
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ConsentEntry, Preferences, Withdrawal
 from nurture_rl.serving.standing import RecordedDecisions, Views
@@ -21,14 +20,13 @@ class Preferring:
     def __init__(
         self,
         store: Store,
-        locks: Locks,
         recorded: RecordedDecisions,
         views: Views,
         refused: Refused,
         clock: Callable[[], int],
     ) -> None:
         """Share a service's parts; `refused` hears who refused what."""
-        self._store, self._locks, self._recorded = store, locks, recorded
+        self._store, self._recorded = store, recorded
         self._views, self._refused, self._clock = views, refused, clock
 
     def of(self, contact_id: str) -> Preferences:
@@ -50,7 +48,7 @@ class Preferring:
         Returns:
             Planned sends that are taken back by it; None: nobody has that id.
         """
-        with self._locks.held([contact_id]):
+        with self._store.held([contact_id]):
             if not self._store.contacts([contact_id]):
                 return None
             now_us = self._clock()

@@ -102,6 +102,7 @@ class Episode:
     last_step: int | None = None  # bin of the latest decision
     paused_until: int = 0  # first bin after the pause chosen last
     exited: bool = False
+    arm: str | None = None  # of the latest decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,28 @@ class Decision:
         if self.scheduled_us is None or self.confirm_by_us is None:
             return False
         return self.scheduled_us <= now_us < self.confirm_by_us
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCounts:
+    """What became of the contacts of one arm."""
+
+    contacts: int
+    decisions: int
+    sends: int  # that left or may leave
+    harmed: int  # contacts
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What a policy that is not followed says of a decision's contact and facts."""
+
+    decision_id: str
+    policy_id: str
+    at_us: int  # microseconds since 1970 UTC
+    probability: float | None  # of the decision's action; None: the policy failed
+    probabilities: tuple[float, ...] | None  # [a], catalogue order
+    note: str | None = None  # why it failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from nurture_rl.serving import chain, permission_rows, policy_rows
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
-    ConsentEntry,
     Contact,
     Decision,
     Event,
-    Preferences,
     Quarantined,
     Withdrawal,
 )
 
 Row = tuple[Any, ...]
+
+VERSION = "6"  # of the tables
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -56,17 +57,20 @@ CREATE TABLE IF NOT EXISTS confirmations (
 CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS preferences (
-  contact_id TEXT PRIMARY KEY, refused_topics TEXT NOT NULL, only_topics TEXT,
-  refused_channels TEXT NOT NULL, per_week INTEGER, paused_until_us INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS consent_ledger (
-  at_us INTEGER NOT NULL, contact_id TEXT NOT NULL, source TEXT NOT NULL, purpose TEXT NOT NULL,
-  word TEXT NOT NULL, topic TEXT, channel TEXT, proof TEXT NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS consent_of_contact ON consent_ledger (contact_id);
-CREATE TABLE IF NOT EXISTS audit (
-  at_us INTEGER NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL, state TEXT NOT NULL,
-  why TEXT NOT NULL) STRICT;
 """
+TABLES += policy_rows.TABLES + chain.TABLES + permission_rows.TABLES
+COLUMNS = {  # of tables whose rows become records, in the order of the records' fields
+    "contacts": (
+        *("contact_id", "account_id", "time_zone", "zone_confidence", "consent", "attributes"),
+        *("spelling", "account_key"),
+    ),
+    "events": Event.__slots__,
+    "decisions": Decision.__slots__,
+    "quarantine": Quarantined.__slots__,
+    **policy_rows.COLUMNS,
+    **chain.COLUMNS,
+    **permission_rows.COLUMNS,
+}
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
 
@@ -87,19 +91,11 @@ TAKE_CONSENT = "UPDATE contacts SET consent = 0 WHERE contact_id = ?"
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
 ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
 ADD_DECISION = _insert("decisions", 19, "")
+PUT_MARK = _insert("meta", 2, "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
 ADD_CATALOG = _insert("catalogs", 2, "ON CONFLICT (hash) DO NOTHING")
 ADD_WITHDRAWAL = _insert("withdrawals", 4, "ON CONFLICT (decision_id) DO NOTHING")
 ADD_CONFIRMATION = _insert("confirmations", 2, "ON CONFLICT (decision_id) DO NOTHING")
 ADD_QUARANTINED = _insert("quarantine", 5, "")
-PUT_PREFERENCES = _insert(
-    "preferences",
-    6,
-    "ON CONFLICT (contact_id) DO UPDATE SET refused_topics = excluded.refused_topics, "
-    "only_topics = excluded.only_topics, refused_channels = excluded.refused_channels, "
-    "per_week = excluded.per_week, paused_until_us = excluded.paused_until_us",
-)
-ADD_CONSENT_ENTRY = _insert("consent_ledger", 8, "")
-ADD_AUDIT_ENTRY = _insert("audit", 5, "")
 
 
 def contact_row(contact: Contact) -> Row:
@@ -111,7 +107,7 @@ def contact_row(contact: Contact) -> Row:
         contact.account_id,
         contact.time_zone,
         contact.zone_confidence,
-        contact.consent,
+        int(contact.consent),
         json.dumps(dict(contact.attributes)),
         spelling,
         account_key(contact),
@@ -130,8 +126,9 @@ def contact_of(row: Row) -> Contact:
 
 def event_row(event: Event) -> Row:
     """An event as its table has it."""
-    cells = tuple(getattr(event, name) for name in Event.__slots__)
-    return (cells[0], contact_key(event.contact_id), *cells[2:])
+    cells = {name: getattr(event, name) for name in Event.__slots__}
+    cells |= {"contact_id": contact_key(event.contact_id), "is_machine": int(event.is_machine)}
+    return tuple(cells.values())
 
 
 def event_of(row: Row) -> Event:
@@ -143,27 +140,7 @@ def event_of(row: Row) -> Event:
 def withdrawal_row(withdrawal: Withdrawal) -> Row:
     """A withdrawal as its table has it."""
     one = withdrawal
-    return (one.decision.decision_id, one.at_us, one.reason, one.freed)
-
-
-def preferences_row(contact_id: str, wish: Preferences) -> Row:
-    """A contact's preferences as their table has them."""
-    only = None if wish.only_topics is None else json.dumps(sorted(wish.only_topics))
-    topics, channels = json.dumps(sorted(wish.refused_topics)), sorted(wish.refused_channels)
-    key = contact_key(contact_id)
-    return (key, topics, only, json.dumps(channels), wish.per_week, wish.paused_until_us)
-
-
-def preferences_of(row: Row) -> Preferences:
-    """The preferences of a row."""
-    topics, only, channels = (None if c is None else frozenset(json.loads(c)) for c in row[1:4])
-    return Preferences(topics or frozenset(), only, channels or frozenset(), row[4], row[5])
-
-
-def consent_row(entry: ConsentEntry) -> Row:
-    """A line of the consent ledger as its table has it."""
-    cells = tuple(getattr(entry, name) for name in ConsentEntry.__slots__)
-    return (cells[0], contact_key(entry.contact_id), *cells[2:])
+    return (one.decision.decision_id, one.at_us, one.reason, int(one.freed))
 
 
 def quarantine_row(row: Quarantined) -> Row:

@@ -21,13 +21,22 @@ from nurture_rl.serving.records import (
 from nurture_rl.serving.viewing import Ask
 
 Views = Callable[[Sequence[Ask], int], list[ContactView]]
+_PAUSED = Objection("withdrawn", "the switch stands at pause")
 
 
 class RecordedDecisions:
     """Asks recorded decisions again. Whoever calls holds the locks of their contacts."""
 
-    def __init__(self, bundle: Bundle, store: StoreReader, default_zone: str) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        store: StoreReader,
+        default_zone: str,
+        paused: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Arguments as of `views_of`; `paused` says whether nobody is mailed now."""
         self._bundle, self._store, self._zone = bundle, store, default_zone
+        self._paused = paused
 
     def objections(
         self,
@@ -60,6 +69,11 @@ class RecordedDecisions:
             for decision, view in zip(decisions, views, strict=True)
         ]
         found = objections(self._bundle, recorded, self._zone)
+        if self._paused():
+            found = [
+                objection if decision.scheduled_us is None else objection or _PAUSED
+                for decision, objection in zip(decisions, found, strict=True)
+            ]
         new: dict[str, Withdrawal] = {}
         for i, (one, objection) in enumerate(zip(recorded, found, strict=True)):
             decision, fate = one.decision, _fate(fates, one.decision)

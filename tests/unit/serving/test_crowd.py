@@ -172,9 +172,9 @@ def test_a_family_that_complains_is_slowed_stopped_and_recovers_with_an_audit(
     assert served.mailed(GMAIL[1:4]) == 0
     served.next_day(3)  # the window has passed
     assert served.mailed(GMAIL[1:4]) == 3
-    states = [(entry.subject, entry.state) for entry in served.store.audit()]
+    states = [(entry.subject, entry.state) for entry in served.store.audit("mail_volume")]
     assert states == [("google", "slowed"), ("google", "stopped"), ("google", "usual")]
-    assert served.store.audit()[0].why.startswith("1 complaint of 10 mails in 3 days")
+    assert served.store.audit("mail_volume")[0].why.startswith("1 complaint of 10 mails in 3 days")
 
 
 def test_sellers_get_no_more_calls_than_they_take_in_a_day(bundle: Bundle, tmp_path: Path) -> None:
