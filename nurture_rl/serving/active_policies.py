@@ -27,6 +27,11 @@ class PolicyLog(Protocol):
 
     seed: int  # salts the canary's share
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may change roles too."""
+        ...
+
     def policy_changes(self) -> Sequence[PolicyChange]:
         """All changes, the oldest first."""
         ...
@@ -200,6 +205,8 @@ class ActivePolicies:
                 up all the same.
             StoreUnavailable: the log cannot be read.
         """
+        if not self._log.is_shared:
+            return
         last = self._log.last_roles()
         if last is None or last == self._lineup.roles:
             return

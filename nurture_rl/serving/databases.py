@@ -13,6 +13,7 @@ from nurture_rl.serving.rows import Row
 from nurture_rl.serving.store_errors import StoreLost
 
 Location = Path | str
+LOCK_KINDS = ("contact", "account", "inventory", "roles")  # the first three in this order
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class Database(ReadableDatabase, Protocol):
     def held(self, kind: str, names: Iterable[str]) -> AbstractContextManager[None]:
         """Keep everybody else from work on these names of a kind until the block ends.
 
-        What is written inside is on disk when the outermost block has ended. Kinds are taken in the
-        order contact, account, inventory; `roles` alone.
+        What is written inside is on disk when the outermost block has ended. Kinds are some of
+        `LOCK_KINDS`.
         """
 
     def tell(self, names: Iterable[str]) -> None:

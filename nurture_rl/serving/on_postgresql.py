@@ -68,8 +68,8 @@ class ReadPostgres:
             postgres_tables.require_usable(connection, self.name)
 
     def listed(self, values: Sequence[str]) -> list[str]:
-        """The parameter of `any_of`."""
-        return list(values)
+        """The parameter of `any_of`; what no text can be is not among the values."""
+        return [value for value in values if "\0" not in value]
 
     def read(self, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
         """The rows that a query finds."""

@@ -14,6 +14,7 @@ from nurture_rl.serving.store_errors import StoreError
 _OLDEST = 130_000  # server version: the first with `pg_current_snapshot`
 _OPENING = 0x4E555254  # "NURT": the advisory lock of whoever makes or changes tables
 _TYPES = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA"}
+_FIRST_TABLES = frozenset({"meta", "contacts", "events", "decisions"})  # of every version
 # What servers of one store need beside the tables that SQLite has: who was told of whom in which
 # transaction, and the sends of an offer.
 _SHARED = """
@@ -78,9 +79,9 @@ def _version(connection: Connection[Any], name: str) -> str | None:
     """The version of the store that lies there; None: there is none."""
     asked = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
     tables = {table for (table,) in connection.execute(asked)}
-    if "meta" not in tables and tables.isdisjoint(rows.COLUMNS):
+    if tables.isdisjoint(_FIRST_TABLES):
         return None
-    if tables >= {"meta", *rows.COLUMNS}:
+    if tables >= _FIRST_TABLES:
         asked = "SELECT value FROM meta WHERE name = 'version'"
         if (row := connection.execute(asked).fetchone()) is not None:
             return str(row[0])
