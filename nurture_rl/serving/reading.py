@@ -16,6 +16,7 @@ from nurture_rl.serving.databases import Location, ReadableDatabase
 from nurture_rl.serving.erased_marks import SALT, mark_of
 from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.permission_rows import PermissionReader
 from nurture_rl.serving.records import (
     ArmCounts,
     Contact,
@@ -56,7 +57,7 @@ _OPEN = (
 )
 
 
-class StoreReader:
+class StoreReader(PermissionReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -246,6 +247,12 @@ class StoreReader:
         for action, times in self._source.read(asked, given + given):
             counted[message_of(action) or ""] += times
         return dict(counted)
+
+    def sends_since(self, since_us: int) -> list[tuple[str, int]]:
+        """Contact and moment of every send from a moment on that may have left or may yet."""
+        asked = "SELECT contact_id, scheduled_us FROM decisions WHERE scheduled_us >= ?"
+        found = self._source.read(f"{asked} AND NOT ({_FREED})", (since_us,))
+        return [(row[0], row[1]) for row in found]
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:
         """The action ids of every catalogue that decided here, by its hash."""
