@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from nurture_rl.serving.app import create_app
 from nurture_rl.serving.records import Preferences
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks, checked_url
 from tests.unit.serving.contacts import ZONE, event
 from tests.unit.serving.test_no_mail_after_no import Server
@@ -199,9 +199,9 @@ def test_a_store_that_refuses_keeps_no_half_of_a_wish(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: object) -> None:
-        raise sqlite3.OperationalError("disk full")
+        raise StoreUnavailable("disk full")
 
-    monkeypatch.setattr(server.service.store._writer, "write", refuse)
+    monkeypatch.setattr(server.service.store._database, "write", refuse)
     assert prefer(server, per_week=1).status_code == 503
     monkeypatch.undo()
     assert (server.service.preferring.of("ada"), ledger(server)) == (Preferences(), [])
