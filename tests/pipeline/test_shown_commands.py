@@ -31,7 +31,7 @@ from nurture_rl.cli.verbs import DONE, VERBS
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.learners import LEARNERS
 from tests.contract.shown_commands import LINES, REAL_LOGS, TWO_LEARNERS
-from tests.pipeline.in_process import TINY
+from tests.pipeline.in_process import COMPOSED_ONCE, TINY
 from tests.pipeline.running_server import RunningServer
 from tests.pipeline.world_player import WorldPlayer
 
@@ -97,6 +97,7 @@ def words_of(line: str) -> list[str]:
     name, *words = shlex.split(line)[1:]
     words = [part for word in words for part in FILLED.get(word, [word])]
     words = [re.sub("n_trials=.*", "n_trials=2", word) for word in words]
+    words += ["+hydra.launcher.init.num_cpus=1"] if "hydra/launcher=ray" in words else []
     if name in VERBS and VERBS[name].composed and "data=frame" not in words:
         words += [word for word in SMALL if word not in words]
         anew = any(word.startswith(("data=", "release.", "+policy=logging")) for word in words)
@@ -173,6 +174,7 @@ def release(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("group", [ONE_LOG, POLICIES, SWEEPS, OTHER_LOGS])
+@COMPOSED_ONCE
 def test_every_shown_command_ends_as_its_help_says(
     group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
