@@ -16,13 +16,14 @@ from omegaconf import OmegaConf
 from nurture_envs.fields import hint
 from nurture_rl.cli.configs import CONFIGS, groups, split
 
-
 # What Hydra takes beside settings; who types another word meant one of the first.
 _SHOWN = ("--help", "--json", "--multirun", "--cfg", "--config-dir")
-_OPTIONS = frozenset(
-    "-h -m -c -cd --config-path -cp --config-name -cn --hydra-help --info -i --package -p "
-    "--resolve --run -r --experimental-rerun --shell-completion -sc --version".split()
-).union(_SHOWN)
+_OPTIONS = {
+    *_SHOWN,
+    *("-h", "-m", "-c", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--resolve"),
+    *("--package", "-p", "--run", "-r", "--hydra-help", "--info", "-i", "--version"),
+    *("--experimental-rerun", "--shell-completion", "-sc"),
+}
 _PRINTED = ("job", "hydra", "all")
 _KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 

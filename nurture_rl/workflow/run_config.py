@@ -16,7 +16,6 @@ from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.typed import composable
 
-
 # What `release` says (of `ope`: `ask`); to take it under `evaluation` too would change nothing.
 ASKED_ELSEWHERE = ("level", "candidates", "rules", "margin")
 
