@@ -18,7 +18,7 @@ from nurture_rl.errors import NurtureError
 from nurture_rl.serving import rows
 from nurture_rl.serving.names import contact_key
 
-VERSION = "3"
+VERSION = "4"
 _OWNER_ALONE = 0o600  # mode of new files: they hold people's names and what they did
 _APPLICATION = 0x4E555254  # "NURT", where SQLite keeps whose file it is
 _FIRST_TABLES = frozenset({"meta", "contacts", "events", "episodes", "decisions"})  # of version 1
@@ -46,9 +46,13 @@ CREATE TABLE IF NOT EXISTS withdrawals (
   decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
 ALTER TABLE withdrawals ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
 UPDATE withdrawals SET reason = reason_alone(reason);
-UPDATE meta SET value = '3' WHERE name = 'version';
 """
-_STEPS = {"1": _TO_VERSION_2 + _TO_VERSION_3, "2": _TO_VERSION_3}  # from each older version
+_MARK = f"UPDATE meta SET value = '{VERSION}' WHERE name = 'version';"
+_STEPS = {  # from each older version
+    "1": _TO_VERSION_2 + _TO_VERSION_3 + _MARK,
+    "2": _TO_VERSION_3 + _MARK,
+    "3": _MARK,
+}
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(
     r"decision .* was \S+ and must not be carried out any more: "

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,19 @@ from typing import Any
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import opening, rows
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
+from nurture_rl.serving.records import (
+    Contact,
+    ContactState,
+    Decision,
+    Episode,
+    Event,
+    Fate,
+    Planned,
+)
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
+Places = Mapping[str, int]  # of events, by contact
+NOWHERE: Places = {}  # before all events
 _BLOCK = 50_000  # rows read from the database at a time
 # Events that prove that the mail of the decision they name went, or that its call was passed on.
 _OF_MAIL = frozenset(
@@ -37,6 +47,11 @@ _WENT = f"EXISTS (SELECT 1 FROM events WHERE {_PROVES})"
 _FREED = (
     "EXISTS (SELECT 1 FROM withdrawals "
     f"WHERE withdrawals.decision_id = decisions.decision_id AND freed) AND NOT {_WENT}"
+)
+# Of a row of `decisions`: the place of the first event that says that its contact got the mail.
+_SENT_AT = (
+    "(SELECT min(events.rowid) FROM events WHERE events.decision_id = decisions.decision_id "
+    "AND events.contact_id = decisions.contact_id AND type = 'sent' AND scheduled_us IS NOT NULL)"
 )
 _OPEN = (
     "NOT EXISTS (SELECT 1 FROM withdrawals WHERE withdrawals.decision_id = decisions.decision_id) "
@@ -95,12 +110,47 @@ class StoreReader:
             found[account].append(contact)
         return dict(found)
 
-    def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
-        """All events of these contacts."""
+    def events(self, ids: Iterable[str], after: Places = NOWHERE) -> dict[str, tuple[Event, ...]]:
+        """The events of these contacts, all or those after a place, as `states` gives it."""
+        places = {name: after.get(name, 0) for name in map(contact_key, ids)}
+        asked = (
+            "SELECT events.* FROM json_each(?) AS asked CROSS JOIN events "
+            "ON contact_id = asked.key AND events.rowid > asked.value ORDER BY events.rowid"
+        )
         grouped: dict[str, list[Event]] = defaultdict(list)
-        for row in self._among("events", "contact_id", ids):
+        for row in self._read(asked, (json.dumps(places),)):
             grouped[row[1]].append(rows.event_of(row))
         return {contact: tuple(events) for contact, events in grouped.items()}
+
+    def states(
+        self, ids: Sequence[str], journey: str, folding: str
+    ) -> dict[str, tuple[ContactState, int]]:
+        """The state of each of these contacts who has one, and the place of its last event.
+
+        Args:
+            ids: of contacts.
+            journey: whose states.
+            folding: the key of what the journey needs; other states do not serve it.
+        """
+        asked = (
+            "SELECT events.rowid, contact_states.* FROM contact_states "
+            "JOIN events ON event_id = through "
+            "WHERE contact_states.contact_id IN (SELECT value FROM json_each(?)) "
+            "AND journey = ? AND folding = ?"
+        )
+        given = (json.dumps([contact_key(name) for name in ids]), journey, folding)
+        return {row[1]: (rows.state_of(row), row[0]) for row in self._read(asked, given)}
+
+    def unfolded(self, ids: Iterable[str], journey: str, least: int) -> list[str]:
+        """Those of these contacts who have at least so many events after their state."""
+        asked = (
+            "SELECT value FROM json_each(?) JOIN contacts ON contact_id = value WHERE ? <= "
+            "(SELECT count(*) FROM (SELECT 1 FROM events WHERE contact_id = value AND rowid > "
+            "ifnull((SELECT events.rowid FROM contact_states JOIN events ON event_id = through "
+            "WHERE contact_states.contact_id = value AND journey = ?), 0) LIMIT ?))"
+        )
+        names = json.dumps(sorted({contact_key(name) for name in ids}))
+        return [name for (name,) in self._read(asked, (names, least, journey, least))]
 
     def events_of_ids(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """The events of these ids that exist."""
@@ -137,22 +187,25 @@ class StoreReader:
         return episodes
 
     def planned(
-        self, ids: Sequence[str]
+        self, ids: Sequence[str], after: Places = NOWHERE
     ) -> tuple[dict[str, tuple[Planned, ...]], dict[str, tuple[Planned, ...]]]:
         """Every decision to send and every one to escalate, in any journey, of these contacts.
 
         A send counts at the moment at which it was confirmed, else at its hour. One that was
-        withdrawn before it can have left does not count, unless an event proves that it went.
+        withdrawn before it can have left does not count, unless an event proves that it went. Nor
+        does one that a `sent` event names which is not after a place, as `states` gives it.
         """
         sends: dict[str, list[Planned]] = defaultdict(list)
         calls: dict[str, list[Planned]] = defaultdict(list)
         columns = (
             "contact_id, decision_id, scheduled_us, action, decided_us, (SELECT at_us FROM "
             "confirmations WHERE confirmations.decision_id = decisions.decision_id), "
-            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END"
+            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END, {_SENT_AT}"
         )
         stored = self._among("decisions", "contact_id", ids, columns, where=f"NOT ({_FREED})")
-        for contact, decision_id, at_us, action, decided_us, confirmed_us, by_us in stored:
+        for contact, decision_id, at_us, action, decided_us, confirmed_us, by_us, place in stored:
+            if place is not None and place <= after.get(contact, 0):
+                continue
             if at_us is not None:
                 moment = at_us if confirmed_us is None else confirmed_us
                 sends[contact].append(Planned(decision_id, moment, message_of(action), by_us))

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
+from nurture_rl.serving.records import (
+    STATE_ROW,
+    Contact,
+    ContactState,
+    Decision,
+    Event,
+    MailWords,
+    Quarantined,
+    Withdrawal,
+)
 
 Row = tuple[Any, ...]
 
@@ -45,6 +54,10 @@ CREATE TABLE IF NOT EXISTS withdrawals (
   freed INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS confirmations (
   decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS contact_states (
+  contact_id TEXT NOT NULL, journey TEXT NOT NULL, folding TEXT NOT NULL, through TEXT NOT NULL,
+  as_of_us INTEGER NOT NULL, zone TEXT NOT NULL, sums BLOB NOT NULL, rest TEXT NOT NULL,
+  PRIMARY KEY (contact_id, journey)) STRICT;
 CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
@@ -72,6 +85,18 @@ ADD_DECISION = _insert("decisions", 19, "")
 ADD_CATALOG = _insert("catalogs", 2, "ON CONFLICT (hash) DO NOTHING")
 ADD_WITHDRAWAL = _insert("withdrawals", 4, "ON CONFLICT (decision_id) DO NOTHING")
 ADD_CONFIRMATION = _insert("confirmations", 2, "ON CONFLICT (decision_id) DO NOTHING")
+PUT_STATE = _insert(
+    "contact_states",
+    8,
+    "ON CONFLICT (contact_id, journey) DO UPDATE SET folding = excluded.folding, "
+    "through = excluded.through, as_of_us = excluded.as_of_us, zone = excluded.zone, "
+    "sums = excluded.sums, rest = excluded.rest",
+)
+# A mail that was reported before its decision was made: the state could not know which it is.
+DROP_STATE = (
+    "DELETE FROM contact_states WHERE contact_id = ? AND EXISTS "
+    "(SELECT 1 FROM events WHERE decision_id = ?)"
+)
 ADD_QUARANTINED = _insert("quarantine", 5, "")
 
 
@@ -111,6 +136,34 @@ def event_of(row: Row) -> Event:
     """The event of a row."""
     cells = dict(zip(Event.__slots__, row, strict=True))
     return Event(**{**cells, "is_machine": bool(cells["is_machine"])})
+
+
+def state_row(contact: str, journey: str, folding: str, state: ContactState) -> Row:
+    """A state as its table has it: sums as bytes of STATE_ROW, the rest as JSON."""
+    words = state.words
+    rest = {
+        "open": [event_row(word) for word in words.open],
+        "bounced": words.bounced,
+        "away_until_us": words.away_until_us,
+        "soft_us": words.soft_us,
+        "sends": state.sends,
+    }
+    about = (contact_key(contact), journey, folding, state.through, state.as_of_us, state.zone)
+    return (*about, state.rows.tobytes(), json.dumps(rest))
+
+
+def state_of(row: Row) -> ContactState:
+    """The state of a row."""
+    *_, through, as_of_us, zone, sums, text = row
+    rest = json.loads(text)
+    words = MailWords(
+        open=tuple(event_of(tuple(cells)) for cells in rest["open"]),
+        bounced=rest["bounced"],
+        away_until_us=rest["away_until_us"],
+        soft_us=tuple(rest["soft_us"]),
+    )
+    sends = tuple((at_us, message) for at_us, message in rest["sends"])
+    return ContactState(through, as_of_us, zone, np.frombuffer(sums, STATE_ROW), words, sends)
 
 
 def withdrawal_row(withdrawal: Withdrawal) -> Row:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_account
+from nurture_rl.serving.contact_views import ContactViews
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
@@ -32,7 +33,7 @@ from nurture_rl.serving.records import (
 from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
 from nurture_rl.serving.stock import Stock
 from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask, views_of
+from nurture_rl.serving.viewing import Ask
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +91,8 @@ class Service:
         self.seed = store.seed if settings.seed is None else settings.seed
         self._locks = Locks()
         certain = not settings.simulated_clock
+        self._contacts = ContactViews(self.bundle, store, settings.default_zone, certain)
+        self._views = self._contacts.read
         self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
         self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
@@ -256,6 +259,8 @@ class Service:
             self.stock.take_again(proven)
             against = [e for e in events if self.forbidding.may(e.type, e.reply_class)]
             self._tell([event.contact_id for event in against])
+            if not self.settings.simulated_clock:
+                self._contacts.fold([event.contact_id for event in settled.fresh], now_us)
         repeated = len(events) - len(settled.conflicting) - added
         return Appended(added, repeated, settled, withdrawn)
 
@@ -372,7 +377,3 @@ class Service:
             replace(answer, contact_id=ask.contact_id)
             for ask, answer in zip(asks, repeated, strict=True)
         ]
-
-    def _views(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:
-        certain, zone = not self.settings.simulated_clock, self.settings.default_zone
-        return views_of(self.bundle, self.store, asks, now_us, zone, certain)

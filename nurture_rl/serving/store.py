@@ -16,7 +16,14 @@ from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import settle
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
+from nurture_rl.serving.records import (
+    Contact,
+    ContactState,
+    Decision,
+    Event,
+    Quarantined,
+    Withdrawal,
+)
 from nurture_rl.serving.writer import GroupCommit, Statement
 
 _BLOCK = 50_000  # rows read from a log at a time
@@ -154,11 +161,20 @@ class Store(StoreReader):
         ]
         self._writer.write(
             [
+                Statement(
+                    rows.DROP_STATE,
+                    [(contact_key(d.contact_id), d.decision_id) for d in decisions],
+                ),
                 Statement(rows.ADD_EPISODE, episodes),
                 Statement(rows.ADD_DECISION, [rows.decision_row(d) for d in decisions]),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
             ]
         )
+
+    def put_states(self, journey: str, folding: str, states: Mapping[str, ContactState]) -> None:
+        """Keep the states of contacts, by id, in place of earlier ones; they are copies alone."""
+        kept = [rows.state_row(name, journey, folding, one) for name, one in states.items()]
+        self._writer.write([Statement(rows.PUT_STATE, kept)])
 
     def load_log(self, folder: Path, forbidding: Forbidding) -> tuple[int, int]:
         """Take in the contacts and events of an ingested log; what is already there stays.
