@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> None:
         sys.exit("serving: expected wrk on the path; apt-get install wrk")
     found: dict[str, list[Served]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        bundle = _bundle(Path(folder))
+        bundle = bundle_of_a_network(Path(folder))
         for name, serve in (("nurture serve", ours), ("bare endpoint", bare), ("mlflow", mlflow)):
             groups = 1 + given.runs * len(given.connections)
             with serve(Path(folder), bundle, Crowd(groups, given.contacts)) as target:
@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> None:
         given.out.write_text(json.dumps(plain, indent=1) + "\n", "utf-8")
 
 
-def _bundle(folder: Path) -> Path:
+def bundle_of_a_network(folder: Path) -> Path:
     """A bundle of the inbound-lead journey around a network with first weights."""
     journey, rng = load_journey("inbound_lead"), np.random.default_rng(0)
     catalog, spec = ActionCatalog.of(journey), FeatureSpec.of(journey)

@@ -144,10 +144,11 @@ class StoreReader:
     def unfolded(self, ids: Iterable[str], journey: str, least: int) -> list[str]:
         """Those of these contacts who have at least so many events after their state."""
         asked = (
-            "SELECT value FROM json_each(?) JOIN contacts ON contact_id = value WHERE ? <= "
-            "(SELECT count(*) FROM (SELECT 1 FROM events WHERE contact_id = value AND rowid > "
-            "ifnull((SELECT events.rowid FROM contact_states JOIN events ON event_id = through "
-            "WHERE contact_states.contact_id = value AND journey = ?), 0) LIMIT ?))"
+            "SELECT asked.value FROM json_each(?) AS asked JOIN contacts "
+            "ON contacts.contact_id = asked.value WHERE ? <= (SELECT count(*) FROM (SELECT 1 "
+            "FROM events WHERE events.contact_id = asked.value AND events.rowid > ifnull(("
+            "SELECT last.rowid FROM contact_states JOIN events AS last ON last.event_id = through "
+            "WHERE contact_states.contact_id = asked.value AND journey = ?), 0) LIMIT ?))"
         )
         names = json.dumps(sorted({contact_key(name) for name in ids}))
         return [name for (name,) in self._read(asked, (names, least, journey, least))]
