@@ -51,6 +51,7 @@ class Folding:
     cycle_us: int  # bins of episodes that begin at a midnight never cross one of `edges_us` in it
     edges_us: IntArray
     reach_us: int  # how far features look back
+    limits_us: int  # how far limits of sends look back, from the decision to send on
     sends: tuple[tuple[Group, int], ...]  # latest sends that limits can see, by group
 
     @classmethod
@@ -70,6 +71,7 @@ class Folding:
             cycle_us=cycle,
             edges_us=np.array(sorted(edges), np.int64),
             reach_us=_reach_us(spec.clock, spec.window),
+            limits_us=_limits_us(journey),
             sends=sends,
         )
 
@@ -83,6 +85,15 @@ def folding_of(bundle: Bundle) -> Folding:
 def _reach_us(clock: Clock, window: int) -> int:
     periods = -(-window // len(clock.slots_hours)) + 1
     return periods * round(clock.period_hours * HOUR_US) + _SLACK_US
+
+
+def _limits_us(journey: Journey) -> int:
+    """A send may be told to leave until the bin of its decision is over."""
+    settings = journey.guardrails
+    account = () if settings.account is None else settings.account.caps
+    hours = [cap.hours for cap in (*settings.caps, *account)] + [settings.min_gap_hours]
+    hours += [settings.slow.gap_hours] if settings.slow is not None else []
+    return round((max(hours) + journey.clock.period_hours) * HOUR_US) + _SLACK_US
 
 
 def _sends_seen(journey: Journey) -> tuple[tuple[Group, int], ...]:

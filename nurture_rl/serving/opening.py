@@ -47,11 +47,12 @@ CREATE TABLE IF NOT EXISTS withdrawals (
 ALTER TABLE withdrawals ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
 UPDATE withdrawals SET reason = reason_alone(reason);
 """
+_TO_VERSION_4 = "DROP INDEX IF EXISTS decisions_of_contact;"  # others take its place
 _MARK = f"UPDATE meta SET value = '{VERSION}' WHERE name = 'version';"
 _STEPS = {  # from each older version
-    "1": _TO_VERSION_2 + _TO_VERSION_3 + _MARK,
-    "2": _TO_VERSION_3 + _MARK,
-    "3": _MARK,
+    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _MARK,
+    "2": _TO_VERSION_3 + _TO_VERSION_4 + _MARK,
+    "3": _TO_VERSION_4 + _MARK,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(

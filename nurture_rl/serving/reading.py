@@ -28,6 +28,7 @@ from nurture_rl.serving.records import (
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
 Places = Mapping[str, int]  # of events, by contact
 NOWHERE: Places = {}  # before all events
+_EVER = -(2**62)  # before all moments
 _BLOCK = 50_000  # rows read from the database at a time
 # Events that prove that the mail of the decision they name went, or that its call was passed on.
 _OF_MAIL = frozenset(
@@ -48,6 +49,13 @@ _FREED = (
     "EXISTS (SELECT 1 FROM withdrawals "
     f"WHERE withdrawals.decision_id = decisions.decision_id AND freed) AND NOT {_WENT}"
 )
+# Of a row of `episodes`: its latest decision, and its latest pause of several bins. No such pause
+# begins within another, and nothing comes after an exit, so earlier ones do not matter.
+_LAST = (
+    "FROM decisions WHERE decisions.contact_id = episodes.contact_id "
+    "AND decisions.journey = episodes.journey ORDER BY step DESC LIMIT 1"
+)
+_PAUSED = _LAST.replace("ORDER", f"AND {rows.LONG_PAUSE} ORDER")
 # Of a row of `decisions`: the place of the first event that says that its contact got the mail.
 _SENT_AT = (
     "(SELECT min(events.rowid) FROM events WHERE events.decision_id = decisions.decision_id "
@@ -138,8 +146,8 @@ class StoreReader:
             "WHERE contact_states.contact_id IN (SELECT value FROM json_each(?)) "
             "AND journey = ? AND folding = ?"
         )
-        given = (json.dumps([contact_key(name) for name in ids]), journey, folding)
-        return {row[1]: (rows.state_of(row), row[0]) for row in self._read(asked, given)}
+        found = self._read(asked, (_keys(ids), journey, folding))
+        return {row[1]: (rows.state_of(row), row[0]) for row in found}
 
     def unfolded(self, ids: Iterable[str], journey: str, least: int) -> list[str]:
         """Those of these contacts who have at least so many events after their state."""
@@ -169,41 +177,60 @@ class StoreReader:
 
         A pause that the catalogue no longer has lasts as long as its id says.
         """
-        stored = self._among(
-            "episodes", "contact_id", ids, "episode_id, contact_id, anchor_us", journey
+        asked = (
+            f"SELECT contact_id, episode_id, anchor_us, (SELECT step {_LAST}), "
+            f"(SELECT action {_LAST}), (SELECT step {_PAUSED}), (SELECT action {_PAUSED}) "
+            "FROM episodes WHERE contact_id IN (SELECT value FROM json_each(?)) AND journey = ?"
         )
-        episodes = {contact: Episode(episode, anchor) for episode, contact, anchor in stored}
         pauses = dict(zip(catalog.ids, catalog.pause_bins.tolist(), strict=True))
-        columns = "contact_id, step, action"
-        for contact, step, action in self._among("decisions", "contact_id", ids, columns, journey):
-            before = episodes[contact]
-            bins = pauses.get(action) or _bins_of(action)
-            until = step + bins if bins > 1 else 0
-            episodes[contact] = replace(
-                before,
-                last_step=max(step, -1 if before.last_step is None else before.last_step),
-                paused_until=max(before.paused_until, until),
-                exited=before.exited or action == "exit",
+        episodes: dict[str, Episode] = {}
+        for contact, episode, anchor_us, step, action, paused, pause in self._read(
+            asked, (_keys(ids), journey)
+        ):
+            bins = 0 if pause is None else pauses.get(pause) or _bins_of(pause)
+            episodes[contact] = Episode(
+                episode,
+                anchor_us,
+                last_step=step,
+                paused_until=paused + bins if bins > 1 else 0,
+                exited=action == "exit",
             )
         return episodes
 
     def planned(
-        self, ids: Sequence[str], after: Places = NOWHERE
+        self,
+        ids: Sequence[str],
+        after: Places = NOWHERE,
+        since_us: int = _EVER,
+        named: Sequence[str] = (),
     ) -> tuple[dict[str, tuple[Planned, ...]], dict[str, tuple[Planned, ...]]]:
         """Every decision to send and every one to escalate, in any journey, of these contacts.
 
         A send counts at the moment at which it was confirmed, else at its hour. One that was
         withdrawn before it can have left does not count, unless an event proves that it went. Nor
         does one that a `sent` event names which is not after a place, as `states` gives it.
+
+        Args:
+            ids: of contacts.
+            after: places of events, by contact.
+            since_us: sends that were decided earlier are left out, besides `named` ones.
+            named: ids of decisions that later events name.
         """
         sends: dict[str, list[Planned]] = defaultdict(list)
         calls: dict[str, list[Planned]] = defaultdict(list)
-        columns = (
-            "contact_id, decision_id, scheduled_us, action, decided_us, (SELECT at_us FROM "
-            "confirmations WHERE confirmations.decision_id = decisions.decision_id), "
-            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END, {_SENT_AT}"
+        of_contact = "contact_id IN (SELECT value FROM json_each(?))"
+        asked = (
+            "SELECT contact_id, decisions.decision_id, scheduled_us, action, decided_us, (SELECT "
+            "at_us FROM confirmations WHERE confirmations.decision_id = decisions.decision_id), "
+            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END, {_SENT_AT} FROM ("
+            f"SELECT decision_id FROM decisions WHERE {of_contact} AND decided_us >= ? UNION "
+            f"SELECT decision_id FROM decisions WHERE {of_contact} AND action = 'escalate' UNION "
+            "SELECT value FROM json_each(?)) AS seen CROSS JOIN decisions "
+            f"ON decisions.decision_id = seen.decision_id WHERE {of_contact} AND NOT ({_FREED}) "
+            "ORDER BY decisions.rowid"
         )
-        stored = self._among("decisions", "contact_id", ids, columns, where=f"NOT ({_FREED})")
+        keys = _keys(ids)
+        stored = self._read(asked, (keys, since_us, keys, json.dumps(list(named)), keys))
         for contact, decision_id, at_us, action, decided_us, confirmed_us, by_us, place in stored:
             if place is not None and place <= after.get(contact, 0):
                 continue
@@ -317,17 +344,13 @@ class StoreReader:
         key: str,
         values: Sequence[str],
         columns: str = "*",
-        journey: str | None = None,
         where: str = "TRUE",
     ) -> list[rows.Row]:
         if key == "contact_id":
             values = [contact_key(value) for value in values]
         among = f"{key} IN (SELECT value FROM json_each(?))"
-        sql = f"SELECT {columns} FROM {table} WHERE {among} AND {where}"
-        given: tuple[Any, ...] = (json.dumps(list(values)),)
-        if journey is not None:
-            sql, given = f"{sql} AND journey = ?", (*given, journey)
-        return self._read(f"{sql} ORDER BY rowid", given)
+        sql = f"SELECT {columns} FROM {table} WHERE {among} AND {where} ORDER BY rowid"
+        return self._read(sql, (json.dumps(list(values)),))
 
     def _read(self, sql: str, given: tuple[Any, ...] = ()) -> list[rows.Row]:
         self._require_there()
@@ -345,6 +368,10 @@ def message_of(action: str) -> str | None:
     """The message that an action sends, by the action's id; None where it sends none."""
     routing, _, rest = action.partition(":")
     return rest.rpartition("@")[0] if routing == "send" else None
+
+
+def _keys(ids: Sequence[str]) -> str:
+    return json.dumps([contact_key(name) for name in ids])
 
 
 def _bins_of(action: str) -> int:

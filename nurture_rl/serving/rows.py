@@ -21,7 +21,9 @@ from nurture_rl.serving.records import (
 
 Row = tuple[Any, ...]
 
-TABLES = """
+# Of a row of `decisions`; written as the index of such rows is.
+LONG_PAUSE = "substr(action, 1, 6) = 'pause:' AND action <> 'pause:1'"
+TABLES = f"""
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS contacts (
   contact_id TEXT PRIMARY KEY, account_id TEXT, time_zone TEXT, zone_confidence REAL NOT NULL,
@@ -45,7 +47,11 @@ CREATE TABLE IF NOT EXISTS decisions (
   probabilities BLOB NOT NULL, mask BLOB NOT NULL, reasons BLOB NOT NULL, features BLOB,
   policy_id TEXT NOT NULL, arm TEXT NOT NULL, catalog TEXT NOT NULL, scheduled_us INTEGER,
   note TEXT, confirm_by_us INTEGER, UNIQUE (episode_id, step)) STRICT;
-CREATE INDEX IF NOT EXISTS decisions_of_contact ON decisions (contact_id);
+CREATE INDEX IF NOT EXISTS decisions_by_step ON decisions (contact_id, journey, step);
+CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (contact_id, decided_us);
+CREATE INDEX IF NOT EXISTS calls_of_contact ON decisions (contact_id) WHERE action = 'escalate';
+CREATE INDEX IF NOT EXISTS long_pauses ON decisions (contact_id, journey, step)
+  WHERE {LONG_PAUSE};
 CREATE INDEX IF NOT EXISTS decisions_to_confirm ON decisions (confirm_by_us)
   WHERE confirm_by_us IS NOT NULL;
 CREATE TABLE IF NOT EXISTS catalogs (hash TEXT PRIMARY KEY, ids TEXT NOT NULL) STRICT;

@@ -43,7 +43,7 @@ def views_of(
         default_zone: zone of contacts who have none.
         acknowledged: all events came before this moment, whatever their time stamps.
     """
-    ids = [contact_key(ask.contact_id) for ask in asks]
+    ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
     journey = bundle.journey.name
     contacts, episodes = store.contacts(ids), store.episodes(ids, journey, bundle.catalog)
     for name in ids:
@@ -51,13 +51,16 @@ def views_of(
             episodes[name] = _opened(journey, contacts[name], now_us, default_zone)
     states = {
         name: (state, place)
-        for name, (state, place) in store.states(ids, journey, folding_of(bundle).key).items()
+        for name, (state, place) in store.states(ids, journey, folding.key).items()
         if is_of_use(
             state, contacts[name].time_zone or default_zone, episodes[name].anchor_us, now_us
         )
     }
     places = {name: place for name, (_, place) in states.items()}
-    events, (sends, calls) = store.events(ids, places), store.planned(ids, places)
+    events = store.events(ids, places)
+    told = [event for some in events.values() for event in some if event.type == "sent"]
+    named = [event.decision_id for event in told if event.decision_id is not None]
+    sends, calls = store.planned(ids, places, now_us - folding.limits_us, named)
     return [
         ContactView(
             decision_id=ask.request_id or str(uuid4()),

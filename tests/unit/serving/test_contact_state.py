@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US, local_microseconds
 from nurture_envs.features import FeatureSpec
-from nurture_envs.journey import Journey
+from nurture_envs.guardrails import legal_actions
+from nurture_envs.journey import Journey, Signal
 from nurture_envs.journey_file import load_journey
 from nurture_rl.serving.contact_state import Folding, folded
 from nurture_rl.serving.facts import Known, known
@@ -43,6 +45,10 @@ WORDS = (
     ("sent", "negative"),
     ("soft_bounce", None),
 )
+
+
+# Views read whole, the same with states, and the moments at which they are decided for.
+Moments = tuple[list[ContactView], list[ContactView], list[int]]
 
 
 @dataclass
@@ -108,7 +114,7 @@ class Life:
         self.short = view
 
 
-def lived(journey: Journey, place: int, seed: int) -> tuple[list[ContactView], ...]:
+def lived(journey: Journey, place: int, seed: int) -> Moments:
     """A contact at sixty moments, read whole and with a state, and the moments."""
     zone, began_us = PLACES[place]
     life = Life(journey, zone, np.random.default_rng([place, seed]), began_us)
@@ -124,6 +130,20 @@ def lived(journey: Journey, place: int, seed: int) -> tuple[list[ContactView], .
     return whole, short, moments
 
 
+def many_lives(journey: Journey) -> Moments:
+    """Two contacts at each place."""
+    whole: list[ContactView] = []
+    short: list[ContactView] = []
+    moments: list[int] = []
+    for place in range(len(PLACES)):
+        for seed in range(2):
+            parts = lived(journey, place, seed)
+            whole += parts[0]
+            short += parts[1]
+            moments += parts[2]
+    return whole, short, moments
+
+
 def plain(found: Known) -> dict[str, Any]:
     """Every number that decisions come from."""
     parts = {one.name: getattr(found, one.name) for one in fields(found)}
@@ -136,10 +156,7 @@ def plain(found: Known) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["spring", "inbound_lead", "re_engagement", "heartsteps"])
 def test_facts_from_a_state_are_those_from_all_events(name: str) -> None:
     journey = spring() if name == "spring" else load_journey(name)
-    lives = [lived(journey, place, seed) for place in range(len(PLACES)) for seed in range(3)]
-    whole, short, moments = (
-        [one for part in parts for one in part] for parts in zip(*lives, strict=True)
-    )
+    whole, short, moments = many_lives(journey)
     spec, now_us = FeatureSpec.of(journey), np.array(moments, np.int64)
     expected = plain(known(journey, spec, whole, now_us, "UTC"))
     found = plain(known(journey, spec, short, now_us, "UTC"))
@@ -149,3 +166,46 @@ def test_facts_from_a_state_are_those_from_all_events(name: str) -> None:
         len(all_.events) - len(some.events) for all_, some in zip(whole, short, strict=True)
     )
     assert unread > 0.7 * sum(len(view.events) for view in whole)
+
+
+def test_planned_mail_from_before_all_limits_forbids_nothing() -> None:
+    journey = spring()
+    _, views, moments = many_lives(journey)
+    catalog, spec, now_us = ActionCatalog.of(journey), FeatureSpec.of(journey), np.array(moments)
+
+    def seen(view: ContactView, since_us: int) -> ContactView:
+        named = {event.decision_id for event in view.events}
+        kept = [p for p in view.sends if p.at_us >= since_us or p.decision_id in named]
+        return replace(view, sends=tuple(kept))
+
+    def reasons(back_us: int) -> Any:
+        cut = [seen(view, now - back_us) for view, now in zip(views, moments, strict=True)]
+        facts = known(journey, spec, cut, now_us, "UTC").facts
+        return legal_actions(facts, catalog, journey.guardrails)[1]
+
+    everything, back_us = reasons(2**60), Folding.of(journey).limits_us
+    np.testing.assert_array_equal(reasons(back_us - DAY_US), everything)
+    assert (reasons(back_us // 4) != everything).any()
+
+
+def test_an_hour_that_comes_twice_keeps_its_last_bin_and_its_last_moment() -> None:
+    clock = {"period_hours": 24, "slots_hours": [0, 2.5], "periods": 12}
+    journey = spring(clock=clock, drip={})
+    signal = journey.signals[0]
+    # 02:45 in summer, then 02:15 in winter: half an hour later, and a bin before.
+    summer, winter = (
+        int(np.datetime64(f"2026-10-25T{hour}", "us").astype(np.int64))
+        for hour in ("00:45", "01:15")
+    )
+    told = [event_at(signal, at_us) for at_us in (summer, winter, summer - DAY_US)]
+    life = Life(journey, "Europe/Berlin", np.random.default_rng(0), AUTUMN)
+    long_after = replace(life.short, events=(*told, event_at(signal, winter + 90 * DAY_US)))
+    view = folded(Folding.of(journey), long_after, life.zone, winter + 91 * DAY_US)
+    assert view.state is not None
+    times = view.state.rows["occurred_us"].tolist()
+    assert sorted(times) == [summer, winter, winter + 90 * DAY_US]
+
+
+def event_at(signal: Signal, at_us: int) -> Event:
+    pinned: dict[str, Any] = dict(signal.filters())
+    return Event(f"e{at_us}", "c", at_us, at_us, **pinned)
