@@ -29,7 +29,7 @@ from nurture_rl.serving.records import (
 )
 from nurture_rl.serving.rows import account_key
 from nurture_rl.serving.sends import told_sends
-from nurture_rl.serving.viewing import Ask, views_of
+from nurture_rl.serving.viewing import Ask, Views
 
 _log = logging.getLogger(__name__)
 
@@ -97,12 +97,9 @@ def _is_unsure(plan: Planned, now_us: int | None) -> bool:
 class Accounts:
     """The accounts of a store, as far as the journey limits them; else nobody has one here."""
 
-    def __init__(
-        self, bundle: Bundle, store: StoreReader, default_zone: str, acknowledged: bool
-    ) -> None:
-        """Arguments as of `views_of`."""
-        self._bundle, self._store, self._zone = bundle, store, default_zone
-        self._acknowledged = acknowledged
+    def __init__(self, bundle: Bundle, store: StoreReader, default_zone: str, views: Views) -> None:
+        """Arguments as of `views_of`; `views` reads contacts of accounts that are held."""
+        self._bundle, self._store, self._zone, self._views = bundle, store, default_zone, views
         self._limited = bundle.journey.guardrails.account is not None
         self._locks = Locks()
 
@@ -140,14 +137,7 @@ class Accounts:
             return {}
         members = self._store.members(list(account_of.values()))
         owner = {name: account for account, names in members.items() for name in names}
-        views = views_of(
-            self._bundle,
-            self._store,
-            [Ask(name) for name in owner],
-            now_us,
-            self._zone,
-            self._acknowledged,
-        )
+        views = self._views([Ask(name) for name in owner], now_us)
         talking = _talking(self._bundle, views, now_us, self._zone)
         journey = self._bundle.journey
         begins = set(journey.guardrails.talks)

@@ -18,7 +18,11 @@ MOST_UNFOLDED = 16  # events after a contact's state, from which on they are fol
 
 
 class ContactViews:
-    """Reads contacts and keeps their states. Whoever calls holds the locks of the contacts."""
+    """Reads contacts and keeps their states.
+
+    Whoever calls holds the locks of the contacts or of their accounts: so nothing is decided for
+    them while their state is made.
+    """
 
     def __init__(self, bundle: Bundle, store: Store, default_zone: str, acknowledged: bool) -> None:
         """Arguments as of `views_of`."""

@@ -93,7 +93,7 @@ class Service:
         certain = not settings.simulated_clock
         self._contacts = ContactViews(self.bundle, store, settings.default_zone, certain)
         self._views = self._contacts.read
-        self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
+        self._accounts = Accounts(self.bundle, store, settings.default_zone, self._views)
         self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self.news = News()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from nurture_rl.release.bundle import Bundle
@@ -18,9 +18,7 @@ from nurture_rl.serving.records import (
     Planned,
     Withdrawal,
 )
-from nurture_rl.serving.viewing import Ask
-
-Views = Callable[[Sequence[Ask], int], list[ContactView]]
+from nurture_rl.serving.viewing import Ask, Views
 
 
 class RecordedDecisions:

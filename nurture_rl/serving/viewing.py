@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -23,6 +23,9 @@ class Ask:
     contact_id: str
     request_id: str | None = None  # becomes the decision's id; the same id gives the same answer
     available: bool | None = None
+
+
+Views = Callable[[Sequence[Ask], int], list[ContactView]]  # `views_of` a store for some bundle
 
 
 def views_of(

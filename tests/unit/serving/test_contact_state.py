@@ -209,3 +209,16 @@ def test_an_hour_that_comes_twice_keeps_its_last_bin_and_its_last_moment() -> No
 def event_at(signal: Signal, at_us: int) -> Event:
     pinned: dict[str, Any] = dict(signal.filters())
     return Event(f"e{at_us}", "c", at_us, at_us, **pinned)
+
+
+def test_a_longer_snooze_outlives_a_later_and_shorter_one() -> None:
+    life = Life(spring(), "Europe/Berlin", np.random.default_rng(0), AUTUMN)
+    told = [
+        Event(f"e{days}", "c", AUTUMN + i, AUTUMN + i, "snoozed", value=days)
+        for i, days in enumerate((3.0, 90.0, 2.0))
+    ]
+    view = folded(
+        Folding.of(life.journey), replace(life.short, events=tuple(told)), life.zone, AUTUMN + 9
+    )
+    assert view.state is not None
+    assert [word.value for word in view.state.words.open] == [90.0, 2.0]
