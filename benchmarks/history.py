@@ -55,10 +55,10 @@ def main(arguments: list[str]) -> None:
     if given.measure is not None:
         print(json.dumps(_measured(given.measure, given.contacts[0], given.events)))
         return
-    from benchmarks.serving import bundle_of_a_network  # slow to import, and needed here alone
+    from benchmarks.serving import bundle_of_first_weights  # slow to import, and needed here alone
 
     with tempfile.TemporaryDirectory() as folder:
-        bundle = bundle_of_a_network(Path(folder))
+        bundle = bundle_of_first_weights(Path(folder))
         print("| code | contacts of the store | events | ms | CPU ms | slowest ms |")
         print("| --- | ---: | ---: | ---: | ---: | ---: |")
         for contacts in given.contacts:

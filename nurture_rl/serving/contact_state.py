@@ -31,6 +31,7 @@ from nurture_rl.serving.mail_permission import (
     snoozed_until_us,
     words_after,
 )
+from nurture_rl.serving.mail_preferences import WEEK_HOURS
 from nurture_rl.serving.records import STATE_ROW, ContactState, ContactView, Event, MailWords
 from nurture_rl.serving.sends import Send, groups_of, is_among, told_sends
 
@@ -40,6 +41,7 @@ Rows = NDArray[np.void]  # of STATE_ROW
 _VERSION = 1  # of what a state keeps; states of another version are not read
 # Zones shift the wall clock, and a slot that has passed is asked about until its day is over.
 _SLACK_US = 2 * DAY_US
+_WEEK_US = round(WEEK_HOURS * HOUR_US) + _SLACK_US  # in which contacts may have mail counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,9 @@ def _limits_us(journey: Journey) -> int:
     """A send may be told to leave until the bin of its decision is over."""
     settings = journey.guardrails
     account = () if settings.account is None else settings.account.caps
-    hours = [cap.hours for cap in (*settings.caps, *account)] + [settings.min_gap_hours]
+    tiers = () if settings.inactivity is None else settings.inactivity.tiers
+    hours = [settings.min_gap_hours, WEEK_HOURS, *(tier.hours for tier in tiers)]
+    hours += [cap.hours for cap in (*settings.caps, *account)]
     hours += [settings.slow.gap_hours] if settings.slow is not None else []
     return round((max(hours) + journey.clock.period_hours) * HOUR_US) + _SLACK_US
 
@@ -224,9 +228,9 @@ def _within_reach(folding: Folding, rows: Rows, as_of_us: int) -> Rows:
 
 
 def _seen(folding: Folding, made: Iterable[Send], as_of_us: int) -> tuple[Send, ...]:
-    """Sends that limits can see: the latest of each group, and all of the last two days."""
+    """Sends that limits can see: the latest of each group, and all that contacts may count."""
     ordered = sorted(made, key=lambda send: send[0], reverse=True)
-    recent = [send for send in ordered if send[0] > as_of_us - _SLACK_US]
+    recent = [send for send in ordered if send[0] > as_of_us - _WEEK_US]
     older, groups = ordered[len(recent) :], groups_of(folding.journey)
     left = dict(folding.sends)
     kept: list[Send] = []

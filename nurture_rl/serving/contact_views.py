@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Sequence
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contact_state import folded, folding_of
 from nurture_rl.serving.records import ContactState, ContactView
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask, views_of
 
 _log = logging.getLogger(__name__)
@@ -18,11 +18,7 @@ MOST_UNFOLDED = 16  # events after a contact's state, from which on they are fol
 
 
 class ContactViews:
-    """Reads contacts and keeps their states.
-
-    Whoever calls holds the locks of the contacts or of their accounts: so nothing is decided for
-    them while their state is made.
-    """
+    """Reads contacts and keeps their states. Whoever calls holds the locks of the contacts."""
 
     def __init__(self, bundle: Bundle, store: Store, default_zone: str, acknowledged: bool) -> None:
         """Arguments as of `views_of`."""
@@ -56,7 +52,7 @@ class ContactViews:
         try:
             if names := self._store.unfolded(contact_ids, journey, MOST_UNFOLDED):
                 self.read([Ask(name) for name in names], now_us)
-        except sqlite3.Error:  # they stay to be read
+        except StoreUnavailable:  # they stay to be read
             _log.exception("events could not be folded")
 
     def _folded(self, view: ContactView, now_us: int) -> ContactView:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from nurture_rl.serving import chain, permission_rows, policy_rows, state_tables
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
     STATE_ROW,
@@ -21,9 +23,9 @@ from nurture_rl.serving.records import (
 
 Row = tuple[Any, ...]
 
-# Of a row of `decisions`; written as the index of such rows is.
-LONG_PAUSE = "substr(action, 1, 6) = 'pause:' AND action <> 'pause:1'"
-TABLES = f"""
+VERSION = "7"  # of the tables
+
+TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS contacts (
   contact_id TEXT PRIMARY KEY, account_id TEXT, time_zone TEXT, zone_confidence REAL NOT NULL,
@@ -47,11 +49,6 @@ CREATE TABLE IF NOT EXISTS decisions (
   probabilities BLOB NOT NULL, mask BLOB NOT NULL, reasons BLOB NOT NULL, features BLOB,
   policy_id TEXT NOT NULL, arm TEXT NOT NULL, catalog TEXT NOT NULL, scheduled_us INTEGER,
   note TEXT, confirm_by_us INTEGER, UNIQUE (episode_id, step)) STRICT;
-CREATE INDEX IF NOT EXISTS decisions_by_step ON decisions (contact_id, journey, step);
-CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (contact_id, decided_us);
-CREATE INDEX IF NOT EXISTS calls_of_contact ON decisions (contact_id) WHERE action = 'escalate';
-CREATE INDEX IF NOT EXISTS long_pauses ON decisions (contact_id, journey, step)
-  WHERE {LONG_PAUSE};
 CREATE INDEX IF NOT EXISTS decisions_to_confirm ON decisions (confirm_by_us)
   WHERE confirm_by_us IS NOT NULL;
 CREATE TABLE IF NOT EXISTS catalogs (hash TEXT PRIMARY KEY, ids TEXT NOT NULL) STRICT;
@@ -60,14 +57,24 @@ CREATE TABLE IF NOT EXISTS withdrawals (
   freed INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS confirmations (
   decision_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS contact_states (
-  contact_id TEXT NOT NULL, journey TEXT NOT NULL, folding TEXT NOT NULL, through TEXT NOT NULL,
-  as_of_us INTEGER NOT NULL, zone TEXT NOT NULL, sums BLOB NOT NULL, rest TEXT NOT NULL,
-  PRIMARY KEY (contact_id, journey)) STRICT;
 CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
 """
+TABLES += policy_rows.TABLES + chain.TABLES + permission_rows.TABLES + state_tables.TABLES
+COLUMNS = {  # of tables whose rows become records, in the order of the records' fields
+    "contacts": (
+        *("contact_id", "account_id", "time_zone", "zone_confidence", "consent", "attributes"),
+        *("spelling", "account_key"),
+    ),
+    "events": Event.__slots__,
+    "decisions": Decision.__slots__,
+    "quarantine": Quarantined.__slots__,
+    **policy_rows.COLUMNS,
+    **chain.COLUMNS,
+    **permission_rows.COLUMNS,
+    **state_tables.COLUMNS,
+}
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
 
@@ -88,21 +95,10 @@ TAKE_CONSENT = "UPDATE contacts SET consent = 0 WHERE contact_id = ?"
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
 ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
 ADD_DECISION = _insert("decisions", 19, "")
+PUT_MARK = _insert("meta", 2, "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
 ADD_CATALOG = _insert("catalogs", 2, "ON CONFLICT (hash) DO NOTHING")
 ADD_WITHDRAWAL = _insert("withdrawals", 4, "ON CONFLICT (decision_id) DO NOTHING")
 ADD_CONFIRMATION = _insert("confirmations", 2, "ON CONFLICT (decision_id) DO NOTHING")
-PUT_STATE = _insert(
-    "contact_states",
-    8,
-    "ON CONFLICT (contact_id, journey) DO UPDATE SET folding = excluded.folding, "
-    "through = excluded.through, as_of_us = excluded.as_of_us, zone = excluded.zone, "
-    "sums = excluded.sums, rest = excluded.rest",
-)
-# A mail that was reported before its decision was made: the state could not know which it is.
-DROP_STATE = (
-    "DELETE FROM contact_states WHERE contact_id = ? AND EXISTS "
-    "(SELECT 1 FROM events WHERE decision_id = ?)"
-)
 ADD_QUARANTINED = _insert("quarantine", 5, "")
 
 
@@ -110,21 +106,28 @@ def contact_row(contact: Contact) -> Row:
     """A contact as its table has it: under its key, with the spelling where that differs."""
     key = contact_key(contact.contact_id)
     spelling = contact.spelling or (None if contact.contact_id == key else contact.contact_id)
-    return (
-        key,
-        contact.account_id,
-        contact.time_zone,
-        contact.zone_confidence,
-        contact.consent,
-        json.dumps(dict(contact.attributes)),
-        spelling,
-        account_key(contact),
+    return _storable(
+        (
+            key,
+            contact.account_id,
+            contact.time_zone,
+            contact.zone_confidence,
+            int(contact.consent),
+            json.dumps(dict(contact.attributes)),
+            spelling,
+            account_key(contact),
+        )
     )
 
 
 def account_key(contact: Contact) -> str | None:
     """The form in which a contact's account is compared; None: they have none."""
     return contact_key(contact.account_id or "") or None
+
+
+def _storable(cells: Iterable[Any]) -> Row:
+    """Cells without the sign that PostgreSQL keeps in no text."""
+    return tuple(cell.replace("\0", "") if isinstance(cell, str) else cell for cell in cells)
 
 
 def contact_of(row: Row) -> Contact:
@@ -134,8 +137,9 @@ def contact_of(row: Row) -> Contact:
 
 def event_row(event: Event) -> Row:
     """An event as its table has it."""
-    cells = tuple(getattr(event, name) for name in Event.__slots__)
-    return (cells[0], contact_key(event.contact_id), *cells[2:])
+    cells = {name: getattr(event, name) for name in Event.__slots__}
+    cells |= {"contact_id": contact_key(event.contact_id), "is_machine": int(event.is_machine)}
+    return _storable(cells.values())
 
 
 def event_of(row: Row) -> Event:
@@ -175,13 +179,13 @@ def state_of(row: Row) -> ContactState:
 def withdrawal_row(withdrawal: Withdrawal) -> Row:
     """A withdrawal as its table has it."""
     one = withdrawal
-    return (one.decision.decision_id, one.at_us, one.reason, one.freed)
+    return (one.decision.decision_id, one.at_us, one.reason, int(one.freed))
 
 
 def quarantine_row(row: Quarantined) -> Row:
     """A refused or mended row as its table has it."""
-    raw = row.raw[:_LONGEST_RAW].replace("\0", "")
-    return (row.received_us, row.door, row.contact_id, row.reason, raw)
+    cells = (row.received_us, row.door, row.contact_id, row.reason, row.raw[:_LONGEST_RAW])
+    return _storable(cells)
 
 
 def decision_row(decision: Decision) -> Row:

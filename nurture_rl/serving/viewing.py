@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contact_state import folding_of, is_of_use
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Contact, ContactView, Episode
+from nurture_rl.serving.records import Contact, ContactView, Episode, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,6 @@ class Ask:
     contact_id: str
     request_id: str | None = None  # becomes the decision's id; the same id gives the same answer
     available: bool | None = None
-
-
-Views = Callable[[Sequence[Ask], int], list[ContactView]]  # `views_of` a store for some bundle
 
 
 def views_of(
@@ -64,6 +61,7 @@ def views_of(
     told = [event for some in events.values() for event in some if event.type == "sent"]
     named = [event.decision_id for event in told if event.decision_id is not None]
     sends, calls = store.planned(ids, places, now_us - folding.limits_us, named)
+    wishes = store.preferences(ids)
     return [
         ContactView(
             decision_id=ask.request_id or str(uuid4()),
@@ -75,6 +73,7 @@ def views_of(
             available=ask.available,
             acknowledged=acknowledged,
             state=states[name][0] if name in states else None,
+            preferences=wishes.get(name, Preferences()),
         )
         for name, ask in zip(ids, asks, strict=True)
     ]

@@ -78,6 +78,7 @@ def a_fortnight(bundle: Bundle, path: Path, seed: int) -> tuple[list[Any], int]:
     return answers, held
 
 
+@pytest.mark.usefixtures("either_database")
 @pytest.mark.parametrize("seed", range(2))
 def test_a_server_answers_as_if_it_had_read_all_events(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -96,9 +97,10 @@ class Reads:
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows = self.steps = 0
-        plain = store._read
+        source: Any = store._source
+        plain = source.read
 
-        def read(sql: str, given: tuple[Any, ...] = ()) -> list[Any]:
+        def read(sql: str, given: tuple[Any, ...] = ()) -> Any:
             found = plain(sql, given)
             self.rows += len(found)
             return found
@@ -107,8 +109,8 @@ class Reads:
             self.steps += 1
             return 0
 
-        monkeypatch.setattr(store, "_read", read)
-        store._reader.set_progress_handler(step, 1)
+        monkeypatch.setattr(source, "read", read)
+        source._reader.set_progress_handler(step, 1)
 
 
 def decision_reads(
@@ -179,6 +181,7 @@ def decided_on(decision: Decision, day: int, action: str) -> Decision:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("either_database")
 def test_an_episode_knows_its_last_bin_its_longest_pause_and_its_end(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -194,6 +197,7 @@ def test_an_episode_knows_its_last_bin_its_longest_pause_and_its_end(
         assert found.exited == (action == "exit")
 
 
+@pytest.mark.usefixtures("either_database")
 def test_a_late_event_goes_into_the_state_without_a_look_at_the_others(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +237,7 @@ def test_a_state_whose_last_event_is_gone_is_not_read(bundle: Bundle, tmp_path: 
     assert len(served._views([Ask("ada")], MIDNIGHT)[0].events) <= 29
 
 
+@pytest.mark.usefixtures("either_database")
 def test_a_mail_reported_before_its_decision_is_looked_up_again(
     bundle: Bundle, tmp_path: Path
 ) -> None:
