@@ -54,12 +54,19 @@ UPDATE meta SET value = '4' WHERE name = 'version';
 _TO_VERSION_5 = "UPDATE meta SET value = '5' WHERE name = 'version';"
 # New tables alone; an older program, which does not know what contacts prefer, must not serve it.
 _TO_VERSION_6 = "UPDATE meta SET value = '6' WHERE name = 'version';"
+# Other indexes take its place; contacts' states are made as they are needed.
+_TO_VERSION_7 = """
+DROP INDEX IF EXISTS decisions_of_contact;
+UPDATE meta SET value = '7' WHERE name = 'version';
+"""
+_FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7
 _STEPS = {  # from each older version
-    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
-    "2": _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
-    "3": _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
-    "4": _TO_VERSION_5 + _TO_VERSION_6,
-    "5": _TO_VERSION_6,
+    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
+    "2": _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
+    "3": _TO_VERSION_4 + _FROM_4,
+    "4": _FROM_4,
+    "5": _TO_VERSION_6 + _TO_VERSION_7,
+    "6": _TO_VERSION_7,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(

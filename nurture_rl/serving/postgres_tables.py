@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from nurture_rl.serving import chain, permission_rows, rows
+from nurture_rl.serving import chain, permission_rows, rows, state_tables
 from nurture_rl.serving.postgres_connections import placed
 from nurture_rl.serving.store_errors import StoreError
 
@@ -101,5 +101,7 @@ def _tables(sqlite: str = rows.TABLES) -> str:
 
 
 _STEPS: Mapping[str, str] = {  # SQL from each older version to the next; 4 is the first here
+    "6": f"{_tables(state_tables.TABLES)}DROP INDEX IF EXISTS decisions_of_contact;"
+    "UPDATE meta SET value = '7' WHERE name = 'version';",
     "5": f"{_tables(permission_rows.TABLES)}UPDATE meta SET value = '6' WHERE name = 'version';",
 }
