@@ -113,7 +113,7 @@ def main(arguments: list[str]) -> None:
     own = partial(on_postgresql, workers=given.workers) if given.store == "postgresql" else ours
     servers: dict[str, Serve] = {"nurture serve": own, "bare endpoint": bare, "mlflow": mlflow}
     with tempfile.TemporaryDirectory() as folder:
-        bundle = _bundle(Path(folder))
+        bundle = bundle_of_first_weights(Path(folder))
         for name, serve in list(servers.items())[: 1 if given.alone else None]:
             groups = (1 + given.runs * len(given.connections)) * given.workers
             with serve(Path(folder), bundle, Crowd(groups, given.contacts)) as target:
@@ -129,7 +129,7 @@ def main(arguments: list[str]) -> None:
         given.out.write_text(json.dumps(plain, indent=1) + "\n", "utf-8")
 
 
-def _bundle(folder: Path) -> Path:
+def bundle_of_first_weights(folder: Path) -> Path:
     """A bundle of the inbound-lead journey around a network with first weights."""
     journey, rng = load_journey("inbound_lead"), np.random.default_rng(0)
     catalog, spec = ActionCatalog.of(journey), FeatureSpec.of(journey)

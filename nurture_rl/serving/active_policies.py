@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from nurture_rl.errors import BundleError
@@ -30,19 +30,19 @@ class PolicyLog(Protocol):
 
     @property
     def is_shared(self) -> bool:
-        """Whether other servers may change policies too."""
-        ...
-
-    def policies_held(self) -> AbstractContextManager[None]:
-        """Keep everybody else from changing policies until the block ends."""
-        ...
-
-    def policy_change_count(self) -> int:
-        """How many changes there are."""
+        """Whether other processes may change roles too."""
         ...
 
     def policy_changes(self) -> Sequence[PolicyChange]:
         """All changes, the oldest first."""
+        ...
+
+    def last_roles(self) -> Roles | None:
+        """The roles after the latest change; None: nobody has set any."""
+        ...
+
+    def roles_held(self) -> AbstractContextManager[None]:
+        """Keep everybody else, in any process, from changing roles until the block ends."""
         ...
 
     def add_policy_change(self, change: PolicyChange) -> None:
@@ -117,7 +117,6 @@ class ActivePolicies:
         self._bundles = {bundle.policy_id: bundle}
         self._since = {bundle.policy_id: clock()}
         told = log.policy_changes()
-        self._seen = len(told)  # changes of the log that the lineup follows
         for change in told:
             self._note_since(change)
         self._lineup = self._lineup_of(Roles(bundle.policy_id))
@@ -164,8 +163,7 @@ class ActivePolicies:
         """
         if self._folder is None:
             raise RoleError("this server has no folder of bundles; start it with bundles=FOLDER")
-        with self._changing, self._log.policies_held():
-            self._catch_up()
+        with self._changing:
             bundle = self._folder.load(name, self._first)
             if len(self._bundles) >= _MOST and bundle.policy_id not in self._bundles:
                 raise RoleError(
@@ -193,48 +191,64 @@ class ActivePolicies:
             RoleError: the change does not fit the roles.
             StoreUnavailable: the store refuses; the roles stay.
         """
-        with self._changing, self._log.policies_held():
-            self._catch_up()
-            if policy_id is not None and policy_id not in self._bundles:
-                raise UnknownPolicy(
-                    f"no policy {policy_id!r} is loaded; GET /v1/policies lists them"
-                )
+        self.follow()
+        if policy_id is not None and policy_id not in self._bundles:
+            raise UnknownPolicy(f"no policy {policy_id!r} is loaded; GET /v1/policies lists them")
+        with self._changing:
             return self._write(action, policy_id, change, who, why)
 
     def follow(self) -> None:
-        """Take up what other servers of the store have changed since.
+        """Take up what another server of the same store has changed since.
+
+        A server without a folder of bundles follows the switch alone.
 
         Raises:
-            StoreUnavailable: the champion's bundle is not to be found here.
+            StoreUnavailable: the log cannot be read, or a bundle that has a role now is not to be
+                found here; the switch is taken up all the same.
         """
-        if self._log.is_shared and self._log.policy_change_count() != self._seen:
-            with self._changing:
-                self._catch_up()
-
-    def _catch_up(self) -> None:
-        told = self._log.policy_changes() if self._log.is_shared else []
-        if len(told) <= self._seen:
+        if not self._log.is_shared:
             return
-        try:
-            lineup = self._lineup_of(self._found(told[-1].after)[0])
-        except BundleError as error:
-            raise StoreUnavailable(f"this server cannot follow another one: {error}") from error
-        for change in told[self._seen :]:
+        last = self._log.last_roles()
+        if last is None or last == self._lineup.roles:
+            return
+        with self._changing:
+            self._take(replace(self._lineup.roles, switch=last.switch))
+            if self._folder is None:
+                return
+            for name in sorted({*last.used, *last.folders} - set(self._bundles)):
+                why = self._missing(name, last.folders.get(name), self._folder)
+                if why is not None and name in last.used:
+                    raise StoreUnavailable(
+                        f"this server cannot follow another one: policy {name} has a role by the "
+                        f"store's log, but {why}"
+                    )
+            self._take(last)
+        for change in self._log.policy_changes():
             self._note_since(change)
+
+    def _take(self, roles: Roles) -> None:
+        lineup = self._lineup_of(roles)
         with self._turn:
             self._lineup = lineup
-        self._seen = len(told)
 
     def _write(
         self, action: str, policy_id: str | None, change: Change, who: str, why: str
     ) -> Lineup:
-        before = self._lineup.roles
-        lineup = self._lineup_of(change(before))
-        with self._turn:
-            told = PolicyChange(self._clock(), who, action, policy_id, before, lineup.roles, why)
-            self._log.add_policy_change(told)
-            self._seen += 1
-            self._lineup = lineup
+        old = self._lineup
+        lineup = self._lineup_of(change(old.roles))
+        try:
+            with self._log.roles_held():
+                if self._folder is not None and self._log.last_roles() != old.roles:
+                    raise RoleError("another server changed the roles meanwhile; ask again")
+                with self._turn:
+                    told = PolicyChange(
+                        self._clock(), who, action, policy_id, old.roles, lineup.roles, why
+                    )
+                    self._log.add_policy_change(told)
+                    self._lineup = lineup
+        except BaseException:
+            self._lineup = old
+            raise
         self._note_since(told)
         return lineup
 
@@ -269,7 +283,6 @@ class ActivePolicies:
         if now != last:
             told = PolicyChange(self._clock(), SERVER, "start", now.champion, last, now, why)
             self._log.add_policy_change(told)
-            self._seen += 1
             self._note_since(told)
 
     def _found(self, last: Roles | None) -> tuple[Roles, str]:

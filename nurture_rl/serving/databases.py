@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nurture_rl.serving.chain import Link
 from nurture_rl.serving.rows import Row
 from nurture_rl.serving.store_errors import StoreLost
 
 Location = Path | str
-LOCK_KINDS = ("contact", "account", "inventory", "policies")  # the first three in this order
+LOCK_KINDS = ("contact", "account", "inventory", "roles")  # the first three in this order
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Statement:
 
     sql: str
     rows: Sequence[tuple[Any, ...]]
+    links: Sequence[Link] = ()  # of the rows, for the chain
 
 
 class ReadableDatabase(Protocol):
@@ -40,7 +42,9 @@ class ReadableDatabase(Protocol):
             StoreUnavailable: it cannot be asked now.
         """
 
-    def blocks(self, sql: str, size: int) -> AbstractContextManager[Iterator[list[Row]]]:
+    def blocks(
+        self, sql: str, size: int, given: tuple[Any, ...] = ()
+    ) -> AbstractContextManager[Iterator[list[Row]]]:
         """The rows that a query finds, all as of one moment, in blocks of a size."""
 
     def close(self) -> None:

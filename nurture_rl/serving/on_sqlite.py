@@ -56,10 +56,12 @@ class ReadSqlite:
             return self._reader.execute(sql, given).fetchall()
 
     @contextmanager
-    def blocks(self, sql: str, size: int) -> Iterator[Iterator[list[Row]]]:
+    def blocks(
+        self, sql: str, size: int, given: tuple[Any, ...] = ()
+    ) -> Iterator[Iterator[list[Row]]]:
         """The rows that a query finds, as of the first block, in blocks of a size."""
         with _told(), closing(opening.connect_reading(self._path)) as reader:
-            cursor = reader.execute(sql)
+            cursor = reader.execute(sql, given)
             yield iter(lambda: cursor.fetchmany(size), [])
 
     def close(self) -> None:

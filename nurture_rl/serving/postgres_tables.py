@@ -7,7 +7,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from nurture_rl.serving import rows
+from nurture_rl.serving import chain, permission_rows, rows
+from nurture_rl.serving.postgres_connections import placed
 from nurture_rl.serving.store_errors import StoreError
 
 _OLDEST = 130_000  # server version: the first with `pg_current_snapshot`
@@ -21,7 +22,6 @@ CREATE TABLE news (contact_id TEXT PRIMARY KEY, told xid8 NOT NULL);
 CREATE INDEX news_told ON news (told);
 CREATE INDEX decisions_of_action ON decisions (journey, action) WHERE scheduled_us IS NOT NULL;
 """
-_STEPS: Mapping[str, str] = {}  # SQL from each older version to the next; 4 is the first here
 
 
 def require_usable(connection: Connection[Any], name: str) -> None:
@@ -70,6 +70,9 @@ def make(connection: Connection[Any], name: str, fresh_seed: int) -> None:
                 )
             connection.execute(_STEPS[found])
             found = _version(connection, name)
+        asked = connection.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
+        seed = fresh_seed if asked is None else int(asked[0])
+        chain.begin(lambda sql, given: connection.execute(placed(sql), given).fetchall(), seed)
 
 
 def _version(connection: Connection[Any], name: str) -> str | None:
@@ -88,10 +91,15 @@ def _version(connection: Connection[Any], name: str) -> str | None:
     )
 
 
-def _tables() -> str:
+def _tables(sqlite: str = rows.TABLES) -> str:
     """The tables of a store as PostgreSQL writes them; `rowid` numbers rows as SQLite does."""
-    made = rows.TABLES.replace("IF NOT EXISTS ", "")
+    made = sqlite.replace("IF NOT EXISTS ", "")
     made = made.replace(") STRICT;", ", rowid BIGINT GENERATED ALWAYS AS IDENTITY);")
     for theirs, ours in _TYPES.items():
         made = made.replace(theirs, ours)
     return made
+
+
+_STEPS: Mapping[str, str] = {  # SQL from each older version to the next; 4 is the first here
+    "5": f"{_tables(permission_rows.TABLES)}UPDATE meta SET value = '6' WHERE name = 'version';",
+}

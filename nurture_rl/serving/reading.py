@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import policy_rows, rows
+from nurture_rl.serving.chain import Entry
+from nurture_rl.serving.chained_rows import chained, unchained
 from nurture_rl.serving.databases import Location, ReadableDatabase
+from nurture_rl.serving.erased_marks import SALT, mark_of
 from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
-from nurture_rl.serving.roles import PolicyChange
+from nurture_rl.serving.permission_rows import PermissionReader
+from nurture_rl.serving.records import (
+    ArmCounts,
+    Contact,
+    Decision,
+    Episode,
+    Event,
+    Fate,
+    Planned,
+)
+from nurture_rl.serving.roles import PolicyChange, Roles
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
@@ -45,7 +57,7 @@ _OPEN = (
 )
 
 
-class StoreReader:
+class StoreReader(PermissionReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -77,6 +89,7 @@ class StoreReader:
                 f"{meta['version']}; start the server on it once, which brings it up to date"
             )
         self.seed = int(meta["seed"])  # of all decisions logged here
+        self._salt = meta.get(SALT)  # None: nobody was erased here yet
 
     def close(self) -> None:
         """Finish what is under way, then let go of the database."""
@@ -94,6 +107,17 @@ class StoreReader:
         for account, contact in self._among("contacts", "account_key", account_keys, columns):
             found[account].append(contact)
         return dict(found)
+
+    def erased(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """The mark of those of these contacts who were erased, and when, microseconds since 1970.
+
+        Of two erasures the later one; the contact may have come back since.
+        """
+        if self._salt is None:
+            return {}
+        key_of = {mark_of(self._salt, key): key for key in map(contact_key, ids)}
+        found = self._among("erased_contacts", "mark", list(key_of))
+        return {key_of[mark]: (mark, at_us) for mark, at_us in found}
 
     def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         """All events of these contacts."""
@@ -144,10 +168,43 @@ class StoreReader:
         asked = f"SELECT {_columns('policy_log')} FROM policy_log ORDER BY rowid"
         return [policy_rows.change_of(row) for row in self._source.read(asked)]
 
-    def policy_change_count(self) -> int:
-        """How many changes of policies' roles there are."""
-        ((count,),) = self._source.read("SELECT COUNT(*) FROM policy_log")
-        return int(count)
+    def last_roles(self) -> Roles | None:
+        """The roles after the latest change; None: nobody has set any."""
+        asked = "SELECT after FROM policy_log ORDER BY rowid DESC LIMIT 1"
+        found = self._source.read(asked)
+        return policy_rows.roles_of(found[0][0]) if found else None
+
+    def arm_counts(
+        self, journey: str, since_us: int, signals: Sequence[Mapping[str, str | bool]]
+    ) -> dict[str, ArmCounts]:
+        """What became of the contacts whose episode began at some moment or later, by arm.
+
+        Read beside the work: nobody waits for it.
+
+        Args:
+            journey: of the episodes.
+            since_us: that moment, microseconds since 1970 UTC.
+            signals: each the columns of events that it pins; one of them after a contact's first
+                decision makes the contact harmed.
+        """
+        kinds = [" AND ".join(f"events.{column} = ?" for column in one) for one in signals]
+        harmed = " OR ".join(f"({kind})" for kind in kinds) or "FALSE"
+        pinned = [value for one in signals for value in one.values()]
+        given = [int(value) if isinstance(value, bool) else value for value in pinned]
+        asked = f"""
+            WITH begun AS (
+              SELECT contact_id, arm, min(decided_us) AS first_us, count(*) AS made,
+                count(CASE WHEN scheduled_us IS NOT NULL AND NOT ({_FREED}) THEN 1 END) AS sends
+              FROM decisions WHERE journey = ? AND decided_us >= ? AND NOT EXISTS (
+                SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = decisions.episode_id
+                AND earlier.decided_us < ?)
+              GROUP BY contact_id, arm)
+            SELECT arm, count(*), sum(made), sum(sends), count(CASE WHEN EXISTS (
+              SELECT 1 FROM events WHERE events.contact_id = begun.contact_id
+              AND occurred_us >= first_us AND ({harmed})) THEN 1 END)
+            FROM begun GROUP BY arm"""
+        with self._source.blocks(asked, _BLOCK, (journey, since_us, since_us, *given)) as blocks:
+            return {row[0]: ArmCounts(*map(int, row[1:])) for block in blocks for row in block}
 
     def planned(
         self, ids: Sequence[str]
@@ -182,12 +239,20 @@ class StoreReader:
         asked = (
             "SELECT action, COUNT(*) FROM decisions WHERE journey = ? "
             f"AND scheduled_us IS NOT NULL AND action {self._source.any_of} "
-            f"AND NOT ({_FREED}) GROUP BY action"
+            f"AND NOT ({_FREED}) GROUP BY action UNION ALL SELECT action, times "
+            f"FROM erased_actions WHERE journey = ? AND action {self._source.any_of}"
         )
+        given = (journey, self._source.listed(actions))
         counted: dict[str, int] = defaultdict(int)
-        for action, times in self._source.read(asked, (journey, self._source.listed(actions))):
+        for action, times in self._source.read(asked, given + given):
             counted[message_of(action) or ""] += times
         return dict(counted)
+
+    def sends_since(self, since_us: int) -> list[tuple[str, int]]:
+        """Contact and moment of every send from a moment on that may have left or may yet."""
+        asked = "SELECT contact_id, scheduled_us FROM decisions WHERE scheduled_us >= ?"
+        found = self._source.read(f"{asked} AND NOT ({_FREED})", (since_us,))
+        return [(row[0], row[1]) for row in found]
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:
         """The action ids of every catalogue that decided here, by its hash."""
@@ -272,6 +337,14 @@ class StoreReader:
         asked = f"SELECT {_columns(table)} FROM {table} ORDER BY rowid"
         with self._source.blocks(asked, _BLOCK) as blocks:
             yield from blocks
+
+    def chained(self) -> Iterator[list[tuple[Entry, rows.Row | None]]]:
+        """The chain's entries in order with their rows, in blocks, as of the first block."""
+        return chained(self._source)
+
+    def unchained(self) -> Iterator[tuple[str, str]]:
+        """Kind and id of every row that no entry of the chain vouches for."""
+        return unchained(self._source)
 
     def _among(
         self,

@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.serving import policy_rows
+from nurture_rl.serving import chain, permission_rows, policy_rows
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
+from nurture_rl.serving.records import (
+    Contact,
+    Decision,
+    Event,
+    Quarantined,
+    Withdrawal,
+)
 
 Row = tuple[Any, ...]
 
-VERSION = "4"  # of the tables
+VERSION = "6"  # of the tables
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -53,7 +59,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
 """
-TABLES += policy_rows.TABLES
+TABLES += policy_rows.TABLES + chain.TABLES + permission_rows.TABLES
 COLUMNS = {  # of tables whose rows become records, in the order of the records' fields
     "contacts": (
         *("contact_id", "account_id", "time_zone", "zone_confidence", "consent", "attributes"),
@@ -63,6 +69,8 @@ COLUMNS = {  # of tables whose rows become records, in the order of the records'
     "decisions": Decision.__slots__,
     "quarantine": Quarantined.__slots__,
     **policy_rows.COLUMNS,
+    **chain.COLUMNS,
+    **permission_rows.COLUMNS,
 }
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
