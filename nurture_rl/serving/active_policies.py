@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from nurture_rl.errors import BundleError
@@ -16,6 +17,7 @@ from nurture_rl.serving.layers import Layer, Line, line_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ContactView
 from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, UnknownPolicy
+from nurture_rl.serving.store_errors import StoreUnavailable
 
 SERVER = "server"  # who changed roles, where nobody asked for it
 _MOST = 16  # bundles in memory
@@ -26,8 +28,21 @@ class PolicyLog(Protocol):
 
     seed: int  # salts the canary's share
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may change roles too."""
+        ...
+
     def policy_changes(self) -> Sequence[PolicyChange]:
         """All changes, the oldest first."""
+        ...
+
+    def last_roles(self) -> Roles | None:
+        """The roles after the latest change; None: nobody has set any."""
+        ...
+
+    def roles_held(self) -> AbstractContextManager[None]:
+        """Keep everybody else, in any process, from changing roles until the block ends."""
         ...
 
     def add_policy_change(self, change: PolicyChange) -> None:
@@ -176,20 +191,64 @@ class ActivePolicies:
             RoleError: the change does not fit the roles.
             StoreUnavailable: the store refuses; the roles stay.
         """
+        self.follow()
         if policy_id is not None and policy_id not in self._bundles:
             raise UnknownPolicy(f"no policy {policy_id!r} is loaded; GET /v1/policies lists them")
         with self._changing:
             return self._write(action, policy_id, change, who, why)
 
+    def follow(self) -> None:
+        """Take up what another server of the same store has changed since.
+
+        A server without a folder of bundles follows the switch alone.
+
+        Raises:
+            StoreUnavailable: the log cannot be read, or a bundle that has a role now is not to be
+                found here; the switch is taken up all the same.
+        """
+        if not self._log.is_shared:
+            return
+        last = self._log.last_roles()
+        if last is None or last == self._lineup.roles:
+            return
+        with self._changing:
+            self._take(replace(self._lineup.roles, switch=last.switch))
+            if self._folder is None:
+                return
+            for name in sorted({*last.used, *last.folders} - set(self._bundles)):
+                why = self._missing(name, last.folders.get(name), self._folder)
+                if why is not None and name in last.used:
+                    raise StoreUnavailable(
+                        f"this server cannot follow another one: policy {name} has a role by the "
+                        f"store's log, but {why}"
+                    )
+            self._take(last)
+        for change in self._log.policy_changes():
+            self._note_since(change)
+
+    def _take(self, roles: Roles) -> None:
+        lineup = self._lineup_of(roles)
+        with self._turn:
+            self._lineup = lineup
+
     def _write(
         self, action: str, policy_id: str | None, change: Change, who: str, why: str
     ) -> Lineup:
-        before = self._lineup.roles
-        lineup = self._lineup_of(change(before))
-        with self._turn:
-            told = PolicyChange(self._clock(), who, action, policy_id, before, lineup.roles, why)
-            self._log.add_policy_change(told)
-            self._lineup = lineup
+        old = self._lineup
+        lineup = self._lineup_of(change(old.roles))
+        try:
+            with self._log.roles_held():
+                if self._folder is not None and self._log.last_roles() != old.roles:
+                    raise RoleError("another server changed the roles meanwhile; ask again")
+                with self._turn:
+                    told = PolicyChange(
+                        self._clock(), who, action, policy_id, old.roles, lineup.roles, why
+                    )
+                    self._log.add_policy_change(told)
+                    self._lineup = lineup
+        except BaseException:
+            self._lineup = old
+            raise
         self._note_since(told)
         return lineup
 

@@ -13,6 +13,7 @@ from nurture_rl.serving.rows import Row
 from nurture_rl.serving.store_errors import StoreLost
 
 Location = Path | str
+LOCK_KINDS = ("contact", "account", "inventory", "roles")  # the first three in this order
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,9 @@ class ReadableDatabase(Protocol):
             StoreUnavailable: it cannot be asked now.
         """
 
-    def blocks(self, sql: str, size: int) -> AbstractContextManager[Iterator[list[Row]]]:
+    def blocks(
+        self, sql: str, size: int, given: tuple[Any, ...] = ()
+    ) -> AbstractContextManager[Iterator[list[Row]]]:
         """The rows that a query finds, all as of one moment, in blocks of a size."""
 
     def close(self) -> None:
@@ -70,8 +73,8 @@ class Database(ReadableDatabase, Protocol):
     def held(self, kind: str, names: Iterable[str]) -> AbstractContextManager[None]:
         """Keep everybody else from work on these names of a kind until the block ends.
 
-        What is written inside is on disk when the outermost block has ended. Kinds are taken in the
-        order contact, account, inventory.
+        What is written inside is on disk when the outermost block has ended. Kinds are some of
+        `LOCK_KINDS`.
         """
 
     def tell(self, names: Iterable[str]) -> None:

@@ -26,7 +26,9 @@ from nurture_rl.serving.mentions import mentions
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
 
-OF_CONTACT = ("contacts", "events", "episodes", "decisions")  # tables that name a contact
+OF_CONTACT = (  # tables that name a contact
+    *("contacts", "events", "episodes", "decisions", "preferences", "consent_ledger"),
+)
 OF_DECISION = ("withdrawals", "confirmations", "shadows")  # tables that name a decision alone
 _OF_SERVERS = ("news",)  # tables that name a contact where several servers share a store
 _ADD_TIMES = (

@@ -68,8 +68,8 @@ class ReadPostgres:
             postgres_tables.require_usable(connection, self.name)
 
     def listed(self, values: Sequence[str]) -> list[str]:
-        """The parameter of `any_of`."""
-        return list(values)
+        """The parameter of `any_of`; what no text can be is not among the values."""
+        return [value for value in values if "\0" not in value]
 
     def read(self, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
         """The rows that a query finds."""
@@ -79,7 +79,9 @@ class ReadPostgres:
             return cursor.fetchall()
 
     @contextmanager
-    def blocks(self, sql: str, size: int) -> Iterator[Iterator[list[Row]]]:
+    def blocks(
+        self, sql: str, size: int, given: tuple[Any, ...] = ()
+    ) -> Iterator[Iterator[list[Row]]]:
         """The rows that a query finds, as of the first block, in blocks of a size."""
         with (
             told(),
@@ -87,7 +89,7 @@ class ReadPostgres:
             connection.transaction(),
             connection.cursor("blocks") as cursor,
         ):
-            cursor.execute(placed(sql))
+            cursor.execute(placed(sql), given)
             yield iter(lambda: cursor.fetchmany(size), [])
 
     def close(self) -> None:

@@ -54,11 +54,14 @@ UPDATE meta SET value = '4' WHERE name = 'version';
 """  # it has tables that version 3 lacks, and lacks none
 # The chain over what is there already is made by `chain.begin`.
 _TO_VERSION_5 = "UPDATE meta SET value = '5' WHERE name = 'version';"
+# New tables alone; an older program, which does not know what contacts prefer, must not serve it.
+_TO_VERSION_6 = "UPDATE meta SET value = '6' WHERE name = 'version';"
 _STEPS = {  # from each older version
-    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5,
-    "2": _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5,
-    "3": _TO_VERSION_4 + _TO_VERSION_5,
-    "4": _TO_VERSION_5,
+    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
+    "2": _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
+    "3": _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
+    "4": _TO_VERSION_5 + _TO_VERSION_6,
+    "5": _TO_VERSION_6,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(

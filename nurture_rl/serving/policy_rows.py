@@ -47,8 +47,13 @@ def change_row(change: PolicyChange) -> Cells:
 def change_of(row: Cells) -> PolicyChange:
     """The change of a row."""
     at_us, who, action, policy_id, before, after, why = row
-    old = None if before is None else _roles.decode(before)
-    return PolicyChange(at_us, who, action, policy_id, old, _roles.decode(after), why)
+    old = None if before is None else roles_of(before)
+    return PolicyChange(at_us, who, action, policy_id, old, roles_of(after), why)
+
+
+def roles_of(text: str) -> Roles:
+    """The roles of a cell."""
+    return _roles.decode(text)
 
 
 def shadow_row(shadow: Shadow) -> Cells:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,17 @@ from nurture_rl.serving.databases import Location, ReadableDatabase
 from nurture_rl.serving.erased_marks import SALT, mark_of
 from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
-from nurture_rl.serving.roles import PolicyChange
+from nurture_rl.serving.permission_rows import PermissionReader
+from nurture_rl.serving.records import (
+    ArmCounts,
+    Contact,
+    Decision,
+    Episode,
+    Event,
+    Fate,
+    Planned,
+)
+from nurture_rl.serving.roles import PolicyChange, Roles
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
@@ -48,7 +57,7 @@ _OPEN = (
 )
 
 
-class StoreReader:
+class StoreReader(PermissionReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -157,6 +166,44 @@ class StoreReader:
         asked = f"SELECT {_columns('policy_log')} FROM policy_log ORDER BY rowid"
         return [policy_rows.change_of(row) for row in self._source.read(asked)]
 
+    def last_roles(self) -> Roles | None:
+        """The roles after the latest change; None: nobody has set any."""
+        asked = "SELECT after FROM policy_log ORDER BY rowid DESC LIMIT 1"
+        found = self._source.read(asked)
+        return policy_rows.roles_of(found[0][0]) if found else None
+
+    def arm_counts(
+        self, journey: str, since_us: int, signals: Sequence[Mapping[str, str | bool]]
+    ) -> dict[str, ArmCounts]:
+        """What became of the contacts whose episode began at some moment or later, by arm.
+
+        Read beside the work: nobody waits for it.
+
+        Args:
+            journey: of the episodes.
+            since_us: that moment, microseconds since 1970 UTC.
+            signals: each the columns of events that it pins; one of them after a contact's first
+                decision makes the contact harmed.
+        """
+        kinds = [" AND ".join(f"events.{column} = ?" for column in one) for one in signals]
+        harmed = " OR ".join(f"({kind})" for kind in kinds) or "FALSE"
+        pinned = [value for one in signals for value in one.values()]
+        given = [int(value) if isinstance(value, bool) else value for value in pinned]
+        asked = f"""
+            WITH begun AS (
+              SELECT contact_id, arm, min(decided_us) AS first_us, count(*) AS made,
+                count(CASE WHEN scheduled_us IS NOT NULL AND NOT ({_FREED}) THEN 1 END) AS sends
+              FROM decisions WHERE journey = ? AND decided_us >= ? AND NOT EXISTS (
+                SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = decisions.episode_id
+                AND earlier.decided_us < ?)
+              GROUP BY contact_id, arm)
+            SELECT arm, count(*), sum(made), sum(sends), count(CASE WHEN EXISTS (
+              SELECT 1 FROM events WHERE events.contact_id = begun.contact_id
+              AND occurred_us >= first_us AND ({harmed})) THEN 1 END)
+            FROM begun GROUP BY arm"""
+        with self._source.blocks(asked, _BLOCK, (journey, since_us, since_us, *given)) as blocks:
+            return {row[0]: ArmCounts(*map(int, row[1:])) for block in blocks for row in block}
+
     def planned(
         self, ids: Sequence[str]
     ) -> tuple[dict[str, tuple[Planned, ...]], dict[str, tuple[Planned, ...]]]:
@@ -198,6 +245,12 @@ class StoreReader:
         for action, times in self._source.read(asked, given + given):
             counted[message_of(action) or ""] += times
         return dict(counted)
+
+    def sends_since(self, since_us: int) -> list[tuple[str, int]]:
+        """Contact and moment of every send from a moment on that may have left or may yet."""
+        asked = "SELECT contact_id, scheduled_us FROM decisions WHERE scheduled_us >= ?"
+        found = self._source.read(f"{asked} AND NOT ({_FREED})", (since_us,))
+        return [(row[0], row[1]) for row in found]
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:
         """The action ids of every catalogue that decided here, by its hash."""

@@ -135,6 +135,17 @@ def rolled_back(policy_id: str) -> Change:
     return change
 
 
+def stopped(policy_id: str) -> Change:
+    """A canary is rolled back, if it still is one."""
+
+    def change(roles: Roles) -> Roles:
+        if policy_id != roles.canary:
+            raise RoleError(f"policy {policy_id} is no canary any more")
+        return _without(roles, policy_id)
+
+    return change
+
+
 def switched(to: SwitchTo) -> Change:
     """Who decides: the policies, the rules of the champion's journey, or nobody."""
     return lambda roles: replace(roles, switch=to)

@@ -26,9 +26,11 @@ from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.listening import Listener, bind
 from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.preload import load_once
+from nurture_rl.serving.regular_looks import RegularLooks
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
+from nurture_rl.serving.unsubscribing import checked_url
 from nurture_rl.wording import counted
 
 
@@ -64,6 +66,9 @@ class ServeOptions:
     # File of a public Ed25519 key (PEM): every bundle must be signed by its owner; null: none has
     # to be.
     trust: str | None = None
+    # https address under which contacts reach this server: answers to sends then carry the headers
+    # of one-click unsubscribe; null: they carry none.
+    public_url: str | None = None
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -80,6 +85,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     zone, location = str(options.default_zone), str(options.store)
     shown = shown_location(location)
     require_zone(zone)
+    public_url = checked_url(options.public_url)
     trust = None if options.trust is None else Path(options.trust)
     bundle = load_bundle(bundle_folder, trust)
     others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
@@ -94,13 +100,15 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 options.simulated_clock,
                 _microseconds_now,
                 unknown_zone_slack=options.unknown_zone_slack,
+                public_url=public_url,
             )
             service = Service(bundle, store, settings, others)
             if trust is None:
                 print(_unchecked(bundle), file=sys.stderr, flush=True)
             app = _behind_door(create_app(service, keys=keys), service, options, keys)
             try:
-                asyncio.run(_serve(app, bound, _greeting(service, options)))
+                with RegularLooks(service):
+                    asyncio.run(_serve(app, bound, _greeting(service, options)))
             finally:
                 service.shadowing.finish()
             if store.lost:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.stops import Say, say_of
 from nurture_rl.errors import LogError
-from nurture_rl.serving import chain, policy_rows, rows
+from nurture_rl.serving import chain, permission_rows, policy_rows, rows
+from nurture_rl.serving.consent_entries import said_in
 from nurture_rl.serving.databases import Location, Statement
 from nurture_rl.serving.erased_marks import stop_of
 from nurture_rl.serving.forbidding import Forbidding
@@ -22,9 +23,12 @@ from nurture_rl.serving.locating import open_for_writing
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import (
+    AuditEntry,
+    ConsentEntry,
     Contact,
     Decision,
     Event,
+    Preferences,
     Quarantined,
     Shadow,
     Withdrawal,
@@ -32,7 +36,7 @@ from nurture_rl.serving.records import (
 from nurture_rl.serving.roles import PolicyChange
 from nurture_rl.serving.store_errors import StoreLost
 
-_BLOCK = 50_000  # rows read from a log at a time
+_BLOCK = 10_000  # rows read from a log at a time, while nobody else works on their contacts
 
 
 class Store(StoreReader):
@@ -71,6 +75,10 @@ class Store(StoreReader):
     def inventories_held(self, journey: str) -> AbstractContextManager[None]:
         """Likewise for the inventories of a journey, which are taken last."""
         return self._database.held("inventory", [journey])
+
+    def roles_held(self) -> AbstractContextManager[None]:
+        """Keep everybody else from changing policies' roles until the block ends."""
+        return self._database.held("roles", ["roles"])
 
     @property
     def is_shared(self) -> bool:
@@ -131,13 +139,49 @@ class Store(StoreReader):
             ]
         )
 
-    def put_contacts(
-        self, contacts: Sequence[Contact], withdrawals: Sequence[Withdrawal] = ()
+    def secret(self) -> bytes:
+        """A key that only this store has, made when it is first asked for."""
+        fresh = ("secret", secrets.token_hex(32))
+        self._database.write([Statement(permission_rows.ADD_SECRET, [fresh])])
+        asked = "SELECT value FROM meta WHERE name = 'secret'"
+        return bytes.fromhex(self._source.read(asked)[0][0])
+
+    def note(self, entry: AuditEntry) -> None:
+        """Keep an entry of the audit."""
+        row = permission_rows.cells_of(entry)
+        self._database.write([Statement(permission_rows.ADD_AUDIT_ENTRY, [row])])
+
+    def put_preferences(
+        self,
+        contact_id: str,
+        preferences: Preferences,
+        entries: Sequence[ConsentEntry],
+        withdrawals: Sequence[Withdrawal],
     ) -> None:
-        """Add contacts, or replace those of the same id, and take back what they refuse."""
+        """Keep what a contact prefers, note it in the ledger, and take back what it refuses."""
+        row = permission_rows.preferences_row(contact_id, preferences)
+        self._database.write(
+            [
+                Statement(permission_rows.PUT_PREFERENCES, [row]),
+                _noted(entries),
+                _taken_back(withdrawals),
+            ]
+        )
+
+    def put_contacts(
+        self,
+        contacts: Sequence[Contact],
+        withdrawals: Sequence[Withdrawal] = (),
+        entries: Sequence[ConsentEntry] = (),
+    ) -> None:
+        """Add contacts, or replace those of the same id, and take back what they refuse.
+
+        `entries` are their lines of the consent ledger.
+        """
         self._database.write(
             [
                 Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts]),
+                _noted(entries),
                 self._stops([contact.contact_id for contact in contacts]),
                 _taken_back(withdrawals),
             ]
@@ -163,6 +207,7 @@ class Store(StoreReader):
                 self._stops([event.contact_id for event in events]),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
                 Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
+                _noted(said_in(events)),
                 _taken_back(withdrawals),
             ]
         )
@@ -233,23 +278,25 @@ class Store(StoreReader):
             ]
             self._require_told_apart(known, folder)
             gone = [(contact_key(c.contact_id),) for c in known if not c.consent]
-            erased = self.erased([contact.contact_id for contact in known])
-            here = [c for c in known if contact_key(c.contact_id) not in erased]
-            statements = [
-                Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in here]),
-                Statement(rows.TAKE_CONSENT, gone),
-            ]
-            contacts += self._database.write(statements)[0]
+            with self.held([contact.contact_id for contact in known]):
+                erased = self.erased([contact.contact_id for contact in known])
+                here = [c for c in known if contact_key(c.contact_id) not in erased]
+                statements = [
+                    Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in here]),
+                    Statement(rows.TAKE_CONSENT, gone),
+                ]
+                contacts += self._database.write(statements)[0]
         for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
             columns = {name: block.column(name) for name in block.schema.names}
             for name in ("occurred_at", "recorded_at"):
                 columns[f"{name[:-3]}_us"] = columns.pop(name).cast("int64")
             cells = [columns[name].to_pylist() for name in Event.__slots__]
             told = [Event(*row) for row in zip(*cells, strict=True)]
-            erased = self.erased([event.contact_id for event in told])
-            told = [event for event in told if contact_key(event.contact_id) not in erased]
-            stored = self.events_of_ids([event.event_id for event in told])
-            events += self.append_events(settle(told, stored, forbidding).fresh)
+            with self.held({name for event in told for name in (event.contact_id, event.event_id)}):
+                erased = self.erased([event.contact_id for event in told])
+                told = [event for event in told if contact_key(event.contact_id) not in erased]
+                stored = self.events_of_ids([event.event_id for event in told])
+                events += self.append_events(settle(told, stored, forbidding).fresh)
         return contacts, events
 
     def _require_told_apart(self, contacts: Sequence[Contact], folder: Path) -> None:
@@ -263,6 +310,11 @@ class Store(StoreReader):
                     f"and {name!r}, in {folder} or loaded before: the server would take them for "
                     "one person; use ids that differ, such as a CRM's long form"
                 )
+
+
+def _noted(entries: Sequence[ConsentEntry]) -> Statement:
+    told = [permission_rows.consent_row(entry) for entry in entries]
+    return Statement(permission_rows.ADD_CONSENT_ENTRY, told)
 
 
 def _taken_back(withdrawals: Sequence[Withdrawal]) -> Statement:

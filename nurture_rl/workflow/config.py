@@ -69,7 +69,7 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
     _require_among("evaluation.open_episodes", run.evaluation.open_episodes, OPEN_EPISODES)
     require_ranges(run)
     if run.release.key is not None:
-        fingerprint(Path(run.release.key))  # refused before any work where it cannot sign
+        _require_signing(Path(run.release.key))
     if run.policy is not None:
         run.policies[run.policy.name] = run.policy
     learners = {name: _learner(name, policy) for name, policy in run.policies.items()}
@@ -81,6 +81,14 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         learners=learners,
         plain={str(key): value for key, value in plain.items() if key not in _CHANGE_NOTHING},
     )
+
+
+def _require_signing(key: Path) -> None:
+    """Guard against a key that turns out to be none after hours of work."""
+    try:
+        fingerprint(key)
+    except ConfigError as error:
+        raise ConfigError(f"release.key: {error}") from error
 
 
 def _require_known(settings: Any, given: Mapping[Any, Any], where: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -105,16 +104,7 @@ def test_the_whole_life_of_a_policy_while_clients_ask(
         ["start", "load", "shadow", "canary", "promote", "rollback", "switch to rules"]
     )
     rules = bundles["first"].manifest.rules_id
-    counts: Counter[str] = Counter()
-    for answer in answers:
-        roles = [row["to"] for row in log if _at(row["at"]) <= _at(answer["decided_at"])][-1]
-        active = {roles["champion"], roles["canary"]} - {None}
-        active = {rules} if roles["switch"] == "rules" else active
-        assert answer["policy_id"] in active, (answer, roles)
-        in_canary = answer["arm"] == canary_arm(new)
-        assert in_canary is (roles["canary"] is not None and answer["policy_id"] == new)
-        counts[f"{answer['policy_id']} {answer['arm']}"] += 1
-    assert counts.keys() == {
+    assert seen(answers, log, rules) == {
         *(f"{old} policy", f"{new} {canary_arm(new)}", f"{new} policy", f"{rules} policy")
     }
     stored = store.decisions([answer["decision_id"] for answer in answers])
@@ -122,6 +112,21 @@ def test_the_whole_life_of_a_policy_while_clients_ask(
     own = {old: bundles["first"], new: bundles["second"], rules: bundles["first"]}
     assert all(replay(own[one.policy_id], one, 11) for one in stored.values())
     store.close()
+
+
+def seen(answers: list[Any], log: list[Any], rules: str) -> set[str]:
+    """Policies and arms of decisions, each of which was active by the log of policies."""
+    found: set[str] = set()
+    for answer in answers:
+        roles = [row["to"] for row in log if _at(row["at"]) <= _at(answer["decided_at"])][-1]
+        active = {roles["champion"], roles["canary"]} - {None}
+        active = {rules} if roles["switch"] == "rules" else active
+        assert answer["policy_id"] in active, (answer, roles)
+        if roles["switch"] == "learned":
+            of_canary = answer["policy_id"] == roles["canary"]
+            assert answer["arm"] == (canary_arm(roles["canary"]) if of_canary else "policy")
+        found.add(f"{answer['policy_id']} {answer['arm']}")
+    return found
 
 
 def _at(text: str) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from litestar.testing import TestClient
 from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle, BundleContent, write_bundle
+from nurture_rl.serving import roles as changes
 from nurture_rl.serving.api_keys import load_keys
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
+from tests.postgres import PostgresServer
 from tests.unit.release.bundles import CREATED, GUARDRAILS, content
 from tests.unit.serving.contacts import Clock, service
 from tests.unit.serving.lives import WHY, Client, bundles_in, served, tell
@@ -149,6 +153,7 @@ def test_every_change_is_in_the_log_with_who_and_why(
     assert promote["at"] == "2027-02-28T23:00:00Z"
 
 
+@pytest.mark.usefixtures("either_database")
 def test_roles_and_switch_hold_again_after_a_restart(lives: Lives, ids: dict[str, str]) -> None:
     with TestClient(create_app(lives.start())) as client:
         for name in ("second", "third"):
@@ -253,3 +258,32 @@ def test_a_broken_bundle_is_refused_and_the_server_goes_on(client: Client, lives
     path.write_bytes(path.read_bytes().replace(b"0.25", b"0.75"))
     assert "policy.json" in tell(client, "policies", 400, folder="second")["detail"]
     assert client.post("/v1/policies", json={"folder": "third", **WHY}).status_code == 200
+
+
+def test_servers_of_one_store_follow_each_other(
+    postgres: PostgresServer, folder: Path, made: tuple[Path, dict[str, Bundle]]
+) -> None:
+    url, bundles = postgres.fresh_url(), made[1]
+    with closing(Store(url)) as mine, closing(Store(url)) as theirs, closing(Store(url)) as third:
+        one, other = (served(folder, bundles["first"], s, Clock()) for s in (mine, theirs))
+        alone = Service(bundles["first"], third, one.settings)
+        new = one.policies.load("second", "a test", "why")
+        one.policies.change("promote", new, changes.promoted(new), "a test", "why")
+        other.policies.follow()
+        assert roles_of(other) == roles_of(one)
+        assert other.policies.since(new) == one.policies.since(new)
+        one.policies.change("switch", None, changes.switched("rules"), "a test", "why")
+        other.policies.change("switch", None, changes.switched("pause"), "a test", "why")
+        (_, *_, rules, pause) = other.policies.changes
+        assert pause.before == rules.after  # it took up the first change before its own
+        for service in (one, alone):
+            service.policies.follow()
+        assert one.policies.lineup.roles == other.policies.lineup.roles
+        assert roles_of(alone) == {"champion": bundles["first"].policy_id, "switch": "pause"}
+        third_id = other.policies.load("third", "a test", "why")
+        other.policies.change("canary", third_id, changes.canary(third_id, 0.5), "a test", "why")
+        other.policies.change("switch", None, changes.switched("learned"), "a test", "why")
+        shutil.rmtree(folder / "third")
+        with pytest.raises(StoreUnavailable, match=f"policy {third_id} has a role"):
+            one.policies.follow()
+        assert roles_of(one)["switch"] == "learned"
