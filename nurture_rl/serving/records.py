@@ -21,6 +21,47 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
+class Preferences:
+    """What mail a contact wants; nothing is refused where nothing is said."""
+
+    refused_topics: frozenset[str] = frozenset()
+    only_topics: frozenset[str] | None = None  # no other topic is wanted; None: any is
+    refused_channels: frozenset[str] = frozenset()
+    per_week: int | None = None  # most mails in seven days; None: as many as the journey allows
+    paused_until_us: int = 0  # microseconds since 1970 UTC; 0: not paused
+
+    def refuse(self, topic: str, channel: str) -> bool:
+        """Whether mail on a topic by a channel is refused."""
+        others = self.only_topics is not None and topic not in self.only_topics
+        return others or topic in self.refused_topics or channel in self.refused_channels
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEntry:
+    """One line of the consent ledger: what a contact allowed or refused, and what shows it."""
+
+    at_us: int  # microseconds since 1970 UTC
+    contact_id: str
+    source: str  # who said so: a system, a page, the contact's own click
+    purpose: str  # what the data are used for
+    word: str  # given, withdrawn, objected, refused, allowed, limited or paused
+    topic: str | None = None  # None: any
+    channel: str | None = None  # None: any
+    proof: str = ""  # an event's id, or what the source gave
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A change of what the server allows, which nobody asked for."""
+
+    at_us: int  # microseconds since 1970 UTC
+    what: str
+    subject: str
+    state: str  # from now on
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """A row that was refused or mended, as it came."""
 
@@ -61,6 +102,7 @@ class Episode:
     last_step: int | None = None  # bin of the latest decision
     paused_until: int = 0  # first bin after the pause chosen last
     exited: bool = False
+    arm: str | None = None  # of the latest decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +124,14 @@ class AccountFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CrowdFacts:
+    """What all contacts of a server together leave to one of them."""
+
+    full_days: frozenset[int] = frozenset()  # days since 1970 UTC with no room for their mail
+    calls_full: bool = False  # salespeople take no more escalations now
+
+
+@dataclass(frozen=True, slots=True)
 class ContactView:
     """Everything a decision may use about one contact."""
 
@@ -94,6 +144,8 @@ class ContactView:
     available: bool | None = None  # None: not stated
     account: AccountFacts | None = None  # None: no account, or the journey limits none
     acknowledged: bool = False  # all events came before this moment, whatever their time stamps
+    preferences: Preferences = Preferences()
+    crowd: CrowdFacts = CrowdFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +177,28 @@ class Decision:
         if self.scheduled_us is None or self.confirm_by_us is None:
             return False
         return self.scheduled_us <= now_us < self.confirm_by_us
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCounts:
+    """What became of the contacts of one arm."""
+
+    contacts: int
+    decisions: int
+    sends: int  # that left or may leave
+    harmed: int  # contacts
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What a policy that is not followed says of a decision's contact and facts."""
+
+    decision_id: str
+    policy_id: str
+    at_us: int  # microseconds since 1970 UTC
+    probability: float | None  # of the decision's action; None: the policy failed
+    probabilities: tuple[float, ...] | None  # [a], catalogue order
+    note: str | None = None  # why it failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import asdict, dataclass, field, make_dataclass
 from functools import cache
 from typing import Any
 
@@ -117,6 +117,11 @@ class ReleaseConfig:
     # What the reality gap must allow: `ranking`, or `training`, which then asks for
     # a lower bound in the worst of the world's members too. A world not to be trusted never passes.
     world: str = "training"
+    key: str | None = None  # file of a private Ed25519 key (PEM) that signs bundles; None: unsigned
+
+    def judging(self) -> dict[str, Any]:
+        """What bears on a judgement: all but who signs it."""
+        return {name: value for name, value in asdict(self).items() if name != "key"}
 
 
 @dataclass
