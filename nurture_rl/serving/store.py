@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.stops import Say, say_of
 from nurture_rl.errors import LogError
-from nurture_rl.serving import chain, permission_rows, policy_rows, rows
+from nurture_rl.serving import chain, permission_rows, policy_rows, rows, state_tables
 from nurture_rl.serving.consent_entries import said_in
 from nurture_rl.serving.databases import Location, Statement
 from nurture_rl.serving.erased_marks import stop_of
@@ -26,6 +26,7 @@ from nurture_rl.serving.records import (
     AuditEntry,
     ConsentEntry,
     Contact,
+    ContactState,
     Decision,
     Event,
     Preferences,
@@ -244,11 +245,20 @@ class Store(StoreReader):
         made = [rows.decision_row(decision) for decision in decisions]
         self._database.write(
             [
+                Statement(
+                    state_tables.DROP_STATE,
+                    [(contact_key(d.contact_id), d.decision_id) for d in decisions],
+                ),
                 Statement(rows.ADD_EPISODE, episodes),
                 Statement(rows.ADD_DECISION, made, chain.links(chain.DECISION, made)),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
             ]
         )
+
+    def put_states(self, journey: str, folding: str, states: Mapping[str, ContactState]) -> None:
+        """Keep the states of contacts, by id, in place of earlier ones; they are copies alone."""
+        kept = [rows.state_row(name, journey, folding, one) for name, one in states.items()]
+        self._database.write([Statement(state_tables.PUT_STATE, kept)])
 
     def load_log(self, folder: Path, forbidding: Forbidding) -> tuple[int, int]:
         """Take in the contacts and events of an ingested log; what is already there stays.
