@@ -226,7 +226,7 @@ _ALL = (
         makes="one file that `restore` reads",
         examples=(
             "nurture backup store=runs/store.db out=store.backup",
-            "nurture backup store=runs/store.db out=monday.backup --json",
+            "nurture backup store=runs/store.db out=tuesday.backup --json",
         ),
         settings="nurture_rl.serving.copying:BackupOptions",
         work="nurture_rl.serving.copying:backup",

@@ -9,12 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from nurture_rl.serving import chain, rows
+from nurture_rl.serving.erased_marks import SALT
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.store_errors import StoreError, StoreLost
 
@@ -167,8 +169,9 @@ def make(path: Path, fresh_seed: int) -> None:
                 found = "SELECT value FROM meta WHERE name = 'version'"
                 steps = _STEPS.get((store.execute(found).fetchone() or ("",))[0], "")
             about = (
-                f"INSERT INTO meta VALUES ('version', '{rows.VERSION}'), ('seed', '{fresh_seed}') "
-                f"ON CONFLICT DO NOTHING; PRAGMA application_id = {_APPLICATION};"
+                f"INSERT INTO meta VALUES ('version', '{rows.VERSION}'), ('seed', '{fresh_seed}'), "
+                f"('{SALT}', '{secrets.token_hex(32)}') ON CONFLICT DO NOTHING; "
+                f"PRAGMA application_id = {_APPLICATION};"
             )
             store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}")
             (seed,) = store.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()

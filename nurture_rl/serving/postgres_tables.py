@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from psycopg import Connection
 
 from nurture_rl.serving import chain, permission_rows, rows, state_tables
+from nurture_rl.serving.erased_marks import SALT
 from nurture_rl.serving.postgres_connections import placed
 from nurture_rl.serving.store_errors import StoreError
 
@@ -61,6 +63,7 @@ def make(connection: Connection[Any], name: str, fresh_seed: int) -> None:
         if found is None:
             connection.execute(_tables() + _SHARED)
             about = [("version", rows.VERSION), ("seed", str(fresh_seed))]
+            about.append((SALT, secrets.token_hex(32)))
             connection.cursor().executemany("INSERT INTO meta VALUES (%s, %s)", about)
         while found not in (None, rows.VERSION):
             if found not in _STEPS:

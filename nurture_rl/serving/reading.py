@@ -94,7 +94,7 @@ class StoreReader(PermissionReader, StateReader):
                 f"{meta['version']}; start the server on it once, which brings it up to date"
             )
         self.seed = int(meta["seed"])  # of all decisions logged here
-        self._salt = meta.get(SALT)  # None: nobody was erased here yet
+        self.salt = meta[SALT]  # of the marks of erased contacts
 
     def close(self) -> None:
         """Finish what is under way, then let go of the database."""
@@ -118,9 +118,7 @@ class StoreReader(PermissionReader, StateReader):
 
         Of two erasures the later one; the contact may have come back since.
         """
-        if self._salt is None:
-            return {}
-        key_of = {mark_of(self._salt, key): key for key in map(contact_key, ids)}
+        key_of = {mark_of(self.salt, key): key for key in map(contact_key, ids)}
         found = self._among("erased_contacts", "mark", list(key_of))
         return {key_of[mark]: (mark, at_us) for mark, at_us in found}
 

@@ -25,6 +25,7 @@ from tests.unit.envs.toy_journey import toy
 from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.test_accounts import MONDAY, bits, journey
 
+BOTH = pytest.mark.usefixtures("either_database")
 PEOPLE = [f"p{i:02}" for i in range(24)]
 GMAIL, WORK = PEOPLE[::2], PEOPLE[1::2]
 SLOW = {"complaints": [0.1, 0.3], "bounces": [0.2, 0.5], "days": 3, "minimum": 5, "factor": 0.5}
@@ -86,6 +87,7 @@ def at_once(served: Crowded, names: Sequence[str]) -> int:
     return acting(found)
 
 
+@BOTH
 def test_each_family_gets_what_its_warm_up_allows_and_not_one_more(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -138,6 +140,7 @@ def test_room_that_was_left_is_carried_over_for_a_day(bundle: Bundle, tmp_path: 
     assert served.mailed(GMAIL) == 4
 
 
+@BOTH
 def test_a_withdrawn_mail_gives_its_place_back_and_one_that_went_takes_it_again(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -154,6 +157,7 @@ def test_a_withdrawn_mail_gives_its_place_back_and_one_that_went_takes_it_again(
     assert served.mailed(GMAIL[4:5]) == 0
 
 
+@BOTH
 def test_a_family_that_complains_is_slowed_stopped_and_recovers_with_an_audit(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -177,6 +181,7 @@ def test_a_family_that_complains_is_slowed_stopped_and_recovers_with_an_audit(
     assert served.store.audit("mail_volume")[0].why.startswith("1 complaint of 10 mails in 3 days")
 
 
+@BOTH
 def test_sellers_get_no_more_calls_than_they_take_in_a_day(bundle: Bundle, tmp_path: Path) -> None:
     served = Crowded(bundle, tmp_path / "s.db", seller_capacity={"per_day": 4})
     served.served = served.serving("always:escalate")
@@ -188,6 +193,7 @@ def test_sellers_get_no_more_calls_than_they_take_in_a_day(bundle: Bundle, tmp_p
     assert served.mailed(PEOPLE) <= 4
 
 
+@BOTH
 def test_a_call_is_open_until_it_is_closed_or_old(bundle: Bundle, tmp_path: Path) -> None:
     limits = {"open": 2, "closed_by": ["opportunity_closed"], "open_days": 5}
     served = Crowded(bundle, tmp_path / "s.db", seller_capacity=limits)

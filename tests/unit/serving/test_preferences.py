@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,12 @@ from nurture_rl.serving.app import create_app
 from nurture_rl.serving.records import Preferences
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks, checked_url
 from tests.unit.serving.contacts import ZONE, event
 from tests.unit.serving.test_no_mail_after_no import Server
 
+BOTH = pytest.mark.usefixtures("either_database")
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
@@ -56,6 +57,7 @@ def blocked(server: Server, name: str = "ada") -> set[str]:
     return {reason for reasons in sends for reason in reasons}
 
 
+@BOTH
 def test_a_refused_topic_takes_its_planned_mail_back(server: Server) -> None:
     assert server.sends("ada", request_id="a")
     others = prefer(server, refused_topics=["nothing of ours"]).json()
@@ -102,6 +104,7 @@ def test_a_wish_passes_with_its_time_and_by_another_wish(server: Server) -> None
     assert "not_wanted" not in blocked(server)
 
 
+@BOTH
 def test_looking_at_a_link_changes_nothing_and_one_click_unsubscribes(server: Server) -> None:
     assert server.sends("ada", request_id="a")
     page = server.client.get(link(server))
@@ -174,6 +177,7 @@ def test_preferences_that_cannot_be_meant_are_refused(
     assert server.service.preferring.of(name) == Preferences()
 
 
+@BOTH
 def test_consent_that_changes_enters_the_ledger_once(server: Server) -> None:
     for consent in (True, False, False, True):
         server.put(contact_id="ada", consent=consent)
@@ -182,6 +186,7 @@ def test_consent_that_changes_enters_the_ledger_once(server: Server) -> None:
     assert ledger(server) == [*lines, ("withdrawn", None, "crm")]
 
 
+@BOTH
 def test_preferences_ledger_and_links_outlive_a_restart(bundle: Bundle, tmp_path: Path) -> None:
     server = Server(bundle, tmp_path / "store.db")
     prefer(server, refused_topics=["b", "a"], only_topics=["c"], per_week=3)
@@ -199,9 +204,9 @@ def test_a_store_that_refuses_keeps_no_half_of_a_wish(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: object) -> None:
-        raise sqlite3.OperationalError("disk full")
+        raise StoreUnavailable("disk full")
 
-    monkeypatch.setattr(server.service.store._writer, "write", refuse)
+    monkeypatch.setattr(server.service.store._database, "write", refuse)
     assert prefer(server, per_week=1).status_code == 503
     monkeypatch.undo()
     assert (server.service.preferring.of("ada"), ledger(server)) == (Preferences(), [])
