@@ -161,9 +161,7 @@ def folded(folding: Folding, view: ContactView, zone: str, now_us: int) -> Conta
         as_of_us=as_of_us,
         zone=zone,
         rows=_within_reach(folding, _summed(folding, rows), as_of_us),
-        words=replace(
-            words, open=tuple(map(_bare, standing)), soft_us=bounces_kept(words.soft_us, as_of_us)
-        ),
+        words=words,
         sends=_seen(folding, made, as_of_us),
     )
     return replace(view, events=view.events[count:], sends=plans, state=state)
