@@ -169,7 +169,7 @@ _ALL = (
         name="serve",
         summary="serves a bundle over HTTP until it is interrupted",
         reads="a bundle: the newest under `runs`, or `bundle=FOLDER`",
-        makes="decisions in a store (SQLite)",
+        makes="decisions in a store (SQLite or PostgreSQL)",
         examples=(
             "nurture serve",
             "nurture serve bundle=released/bundle store=decisions.db port=8400",
@@ -226,7 +226,7 @@ _ALL = (
         makes="one file that `restore` reads",
         examples=(
             "nurture backup store=runs/store.db out=store.backup",
-            "nurture backup store=runs/store.db out=monday.backup --json",
+            "nurture backup store=runs/store.db out=tuesday.backup --json",
         ),
         settings="nurture_rl.serving.copying:BackupOptions",
         work="nurture_rl.serving.copying:backup",

@@ -26,6 +26,7 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.rows import account_key
+from nurture_rl.serving.sends import told_sends
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask, views_of
 
@@ -36,19 +37,17 @@ _log = logging.getLogger(__name__)
 class AccountState:
     """Sends to the contacts of one account, and who of them is in conversation with sales."""
 
-    sends: dict[str, Planned] = field(default_factory=dict)  # by the id of the decision or event
+    sends: dict[str, Planned] = field(default_factory=dict)  # by the id of a decision, or another
     talking: set[str] = field(default_factory=set)  # contact ids
     calls_talk: bool = False  # an escalation begins a conversation
 
     def read(self, view: ContactView, talking: bool) -> None:
         """Take in one contact of the account."""
-        planned = {plan.decision_id: plan for plan in view.sends}
-        for event in view.events:
-            if event.type == "sent":
-                planned.pop(event.decision_id or "", None)
-                name = f"event {event.event_id}"
-                self.sends[name] = Planned(name, event.occurred_us)
-        self.sends |= planned
+        made, planned = told_sends(view)
+        for number, (at_us, _) in enumerate(made):
+            name = f"send {number} to {view.contact.contact_id}"
+            self.sends[name] = Planned(name, at_us)
+        self.sends |= {plan.decision_id: plan for plan in planned}
         if talking:
             self.talking.add(view.contact.contact_id)
 

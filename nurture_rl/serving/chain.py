@@ -37,16 +37,16 @@ COLUMNS_OF = {
     DECISION: Decision.__slots__,
     WITHDRAWAL: ("decision_id", "at_us", "reason", "freed"),
     CONFIRMATION: ("decision_id", "at_us"),
-    ERASURE: ("number", "at_us", "reason", "taken", "digest"),
+    ERASURE: ("erasure_id", "at_us", "reason", "taken", "digest"),
 }
-# `id` is the row's key, null where it was erased by the entry with the number `erasure`.
+# `id` is the row's key, null where it was erased by the erasure with the id `erasure`.
 TABLES = """
 CREATE TABLE IF NOT EXISTS chain (
   number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT, digest BLOB NOT NULL,
-  link BLOB NOT NULL, erasure INTEGER, UNIQUE (id, kind)) STRICT;
+  link BLOB NOT NULL, erasure TEXT, UNIQUE (id, kind)) STRICT;
 CREATE TABLE IF NOT EXISTS erasures (
-  number TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL, taken INTEGER NOT NULL,
-  digest BLOB NOT NULL) STRICT;
+  erasure_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL,
+  taken INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS erased_contacts (mark TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS erased_actions (
   journey TEXT NOT NULL, action TEXT NOT NULL, times INTEGER NOT NULL,
@@ -69,7 +69,7 @@ class Entry:
     id: str | None  # of the row; None where it was erased
     digest: bytes  # of the row
     link: bytes
-    erasure: int | None = None  # number of the entry of the erasure that took the row
+    erasure: str | None = None  # id of the erasure that took the row
 
 
 def row_digest(row: Sequence[object]) -> bytes:

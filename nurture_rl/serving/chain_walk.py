@@ -18,7 +18,7 @@ from nurture_rl.serving.chain import (
 )
 from nurture_rl.serving.rows import Row
 
-ERASED_HERE = 0  # as an entry's erasure: the row was taken out of this copy of the log alone
+ERASED_HERE = "here"  # as an entry's erasure: the row was taken out of this copy of the log alone
 _SHOWN = 20  # broken places that are described; all are counted
 
 
@@ -64,7 +64,7 @@ class Walk:
         self._noted, self._copy = noted, copy
         self.seed: int | None = None  # of the store's decisions, for the first entry; None: unknown
         self._last: Entry | None = None
-        self._erased: dict[int, ErasedEntries] = {}  # by the number of the erasure's entry
+        self._erased: dict[str, ErasedEntries] = {}  # by the erasure's id
         self.seen: Counter[str] = Counter()  # entries by kind; erased ones apart, as "erased"
         self.broken = 0
         self.broken_places: list[str] = []  # described, the first of them
@@ -107,9 +107,9 @@ class Walk:
         if self._noted is not None and (self.head is None or self.head.number < self._noted.number):
             at = "nothing" if self.head is None else f"entry {self.head.number}"
             self.breaks("the chain", f"cut off: it ends with {at}, noted was {self._noted.number}")
-        for number, erased in sorted(self._erased.items()):
+        for name, erased in sorted(self._erased.items()):
             self.breaks(
-                f"erasure {number}",
+                f"erasure {name}",
                 f"{erased.count} entries are called erased by it, and it is not in the chain",
             )
 
@@ -146,7 +146,7 @@ class Walk:
             taken.add(entry.number, entry.digest)
 
     def _erasure(self, entry: Entry, place: str, row: Row) -> None:
-        taken = self._erased.pop(entry.number, ErasedEntries())
+        taken = self._erased.pop(str(entry.id), ErasedEntries())
         if (taken.count, taken.digest) != (row[3], row[4]):
             self.breaks(place, "what is called erased by it is not what it took")
 

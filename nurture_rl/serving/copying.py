@@ -85,6 +85,7 @@ def restore(options: RestoreOptions) -> VerbResult:
             )
         with _checked_copy(source, store) as (partial, walk):
             erased = erase_again(partial, store) if there else 0
+            walk = verify_store(partial) if erased else walk
             kept = _put_aside(store) if there else None
             _name(partial, store)
     finally:
@@ -92,7 +93,7 @@ def restore(options: RestoreOptions) -> VerbResult:
     decisions, head = walk.seen["decision"], str(walk.head)
     print(f"{counted(decisions, 'decision')} restored to {store}, all as logged; head {head}")
     if erased:
-        print(f"{counted(erased, 'contact')} erased again, who were erased after the backup")
+        print(f"erased again, as after the backup: {counted(erased, 'contact')}")
     if kept is not None:
         print(f"what was there before is kept at {kept}")
     print(
@@ -133,7 +134,7 @@ def _checked_copy(source: Path, out: Path) -> Iterator[tuple[Path, Walk]]:
     except sqlite3.Error as error:
         raise StoreError(f"{source}: {error}; nothing was written") from error
     finally:
-        for ending in _BESIDE:
+        for ending in (*_BESIDE, ".lock"):
             Path(f"{partial}{ending}").unlink(missing_ok=True)
 
 

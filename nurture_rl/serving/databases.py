@@ -30,6 +30,8 @@ class ReadableDatabase(Protocol):
 
     name: str  # as people know it, without a password
     any_of: str  # SQL: the column before it is one of the values of `listed`
+    # SQL: a table `asked` of the keys and whole numbers of a JSON object, which is its parameter
+    numbered: str
     is_shared: bool  # several processes may write it
 
     def listed(self, values: Sequence[str]) -> Any:

@@ -28,7 +28,7 @@ CHAIN = pa.schema(
         pa.field("id", pa.string()),  # null: erased
         pa.field("digest", pa.binary(32), nullable=False),
         pa.field("link", pa.binary(32), nullable=False),
-        pa.field("erasure", pa.int64()),  # number of the erasure's entry; 0: of this copy alone
+        pa.field("erasure", pa.string()),  # id of the erasure; "here": of this copy alone
         pa.field("row", pa.binary(32)),  # of a decision: digest of its exported cells
         pa.field("record", pa.string()),  # of an erasure: its row, JSON
     ]
@@ -133,5 +133,5 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _erasure(record: str) -> Row:
-    number, at_us, reason, count, digest = json.loads(record)
-    return number, at_us, reason, count, bytes.fromhex(digest)
+    name, at_us, reason, taken, digest = json.loads(record)
+    return name, at_us, reason, taken, bytes.fromhex(digest)

@@ -29,6 +29,16 @@ def shown_location(location: Location) -> str:
     return shown(str(location))
 
 
+def require_there(location: str) -> None:
+    """Guard what must not make a new store.
+
+    Raises:
+        StoreError: there is no file at a path.
+    """
+    if not (is_url(location) or Path(location).is_file()):
+        raise StoreError(f"no store at {location}; give the path that the server runs with")
+
+
 def file_of(location: str) -> Path:
     """The file of a store that is one and is there.
 
@@ -37,11 +47,10 @@ def file_of(location: str) -> Path:
     """
     if is_url(location):
         raise StoreError(
-            "expected a store in a SQLite file, got one in PostgreSQL: there use its own tools, "
-            "such as pg_dump and pg_restore, and delete the rows of a contact by SQL"
+            "expected a store in a SQLite file, got one in PostgreSQL: copy it by its own tools, "
+            "pg_dump and pg_restore"
         )
-    if not Path(location).is_file():
-        raise StoreError(f"no store at {location}; give the path that the server runs with")
+    require_there(location)
     return Path(location)
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from nurture_envs.clock import HOUR_US
 from nurture_envs.journey import Journey
 from nurture_rl.serving.records import ContactView, Preferences
+from nurture_rl.serving.sends import sends_of
 
-_WEEK_HOURS = 168.0
+WEEK_HOURS = 168.0
 _NOTHING = Preferences()
 
 
@@ -47,14 +48,10 @@ def wanted_from(
     for row, view in enumerate(views):
         most = view.preferences.per_week
         if most is not None and len(sends := _sends_us(view)) >= most:
-            hours[row] = (sends[-most] + shift_us[row]) / HOUR_US + _WEEK_HOURS
+            hours[row] = (sends[-most] + shift_us[row]) / HOUR_US + WEEK_HOURS
     return hours
 
 
 def _sends_us(view: ContactView) -> list[int]:
-    """All sends to a contact, made or planned, in order."""
-    planned = {plan.decision_id: plan.at_us for plan in view.sends}
-    made = [event for event in view.events if event.type == "sent"]
-    for event in made:
-        planned.pop(event.decision_id or "", None)
-    return sorted([*(event.occurred_us for event in made), *planned.values()])
+    """All sends to a contact that limits can see, made or planned, in order."""
+    return sorted(at_us for at_us, _ in sends_of(view))

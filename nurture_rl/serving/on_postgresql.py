@@ -54,6 +54,7 @@ class ReadPostgres:
     """A database that is read."""
 
     any_of = "= ANY(?)"
+    numbered = "(SELECT key, value::bigint FROM json_each_text(?::json)) AS asked"
     is_shared = True
 
     def __init__(self, url: str, read_only: bool = True) -> None:

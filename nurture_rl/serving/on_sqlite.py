@@ -27,6 +27,7 @@ class ReadSqlite:
     """A file that is read, perhaps beside the process that writes it."""
 
     any_of = "IN (SELECT value FROM json_each(?))"
+    numbered = "json_each(?) AS asked"
     is_shared = False
 
     def __init__(self, path: Path) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from nurture_rl.serving import chain, rows
+from nurture_rl.serving.erased_marks import SALT
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.store_errors import StoreError, StoreLost
 
@@ -54,12 +56,19 @@ UPDATE meta SET value = '4' WHERE name = 'version';
 _TO_VERSION_5 = "UPDATE meta SET value = '5' WHERE name = 'version';"
 # New tables alone; an older program, which does not know what contacts prefer, must not serve it.
 _TO_VERSION_6 = "UPDATE meta SET value = '6' WHERE name = 'version';"
+# Other indexes take its place; contacts' states are made as they are needed.
+_TO_VERSION_7 = """
+DROP INDEX IF EXISTS decisions_of_contact;
+UPDATE meta SET value = '7' WHERE name = 'version';
+"""
+_FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7
 _STEPS = {  # from each older version
-    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
-    "2": _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
-    "3": _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
-    "4": _TO_VERSION_5 + _TO_VERSION_6,
-    "5": _TO_VERSION_6,
+    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
+    "2": _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
+    "3": _TO_VERSION_4 + _FROM_4,
+    "4": _FROM_4,
+    "5": _TO_VERSION_6 + _TO_VERSION_7,
+    "6": _TO_VERSION_7,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(
@@ -160,8 +169,9 @@ def make(path: Path, fresh_seed: int) -> None:
                 found = "SELECT value FROM meta WHERE name = 'version'"
                 steps = _STEPS.get((store.execute(found).fetchone() or ("",))[0], "")
             about = (
-                f"INSERT INTO meta VALUES ('version', '{rows.VERSION}'), ('seed', '{fresh_seed}') "
-                f"ON CONFLICT DO NOTHING; PRAGMA application_id = {_APPLICATION};"
+                f"INSERT INTO meta VALUES ('version', '{rows.VERSION}'), ('seed', '{fresh_seed}'), "
+                f"('{SALT}', '{secrets.token_hex(32)}') ON CONFLICT DO NOTHING; "
+                f"PRAGMA application_id = {_APPLICATION};"
             )
             store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}")
             (seed,) = store.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()

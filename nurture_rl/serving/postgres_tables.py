@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from psycopg import Connection
 
-from nurture_rl.serving import chain, permission_rows, rows
+from nurture_rl.serving import chain, permission_rows, rows, state_tables
+from nurture_rl.serving.erased_marks import SALT
 from nurture_rl.serving.postgres_connections import placed
 from nurture_rl.serving.store_errors import StoreError
 
@@ -61,6 +63,7 @@ def make(connection: Connection[Any], name: str, fresh_seed: int) -> None:
         if found is None:
             connection.execute(_tables() + _SHARED)
             about = [("version", rows.VERSION), ("seed", str(fresh_seed))]
+            about.append((SALT, secrets.token_hex(32)))
             connection.cursor().executemany("INSERT INTO meta VALUES (%s, %s)", about)
         while found not in (None, rows.VERSION):
             if found not in _STEPS:
@@ -101,5 +104,7 @@ def _tables(sqlite: str = rows.TABLES) -> str:
 
 
 _STEPS: Mapping[str, str] = {  # SQL from each older version to the next; 4 is the first here
+    "6": f"{_tables(state_tables.TABLES)}DROP INDEX IF EXISTS decisions_of_contact;"
+    "UPDATE meta SET value = '7' WHERE name = 'version';",
     "5": f"{_tables(permission_rows.TABLES)}UPDATE meta SET value = '6' WHERE name = 'version';",
 }

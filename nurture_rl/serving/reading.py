@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import policy_rows, rows
 from nurture_rl.serving.chain import Entry
 from nurture_rl.serving.chained_rows import chained, unchained
@@ -21,15 +20,16 @@ from nurture_rl.serving.records import (
     ArmCounts,
     Contact,
     Decision,
-    Episode,
     Event,
     Fate,
     Planned,
 )
 from nurture_rl.serving.roles import PolicyChange, Roles
+from nurture_rl.serving.state_reading import NOWHERE, Places, StateReader
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
+_EVER = -(2**62)  # before all moments
 _BLOCK = 50_000  # rows read from the database at a time
 # Events that prove that the mail of the decision they name went, or that its call was passed on.
 _OF_MAIL = frozenset(
@@ -50,6 +50,11 @@ _FREED = (
     "EXISTS (SELECT 1 FROM withdrawals "
     f"WHERE withdrawals.decision_id = decisions.decision_id AND freed = 1) AND NOT {_WENT}"
 )
+# Of a row of `decisions`: the place of the first event that says that its contact got the mail.
+_SENT_AT = (
+    "(SELECT min(events.rowid) FROM events WHERE events.decision_id = decisions.decision_id "
+    "AND events.contact_id = decisions.contact_id AND type = 'sent' AND scheduled_us IS NOT NULL)"
+)
 _OPEN = (
     "NOT EXISTS (SELECT 1 FROM withdrawals WHERE withdrawals.decision_id = decisions.decision_id) "
     "AND NOT EXISTS "
@@ -57,7 +62,7 @@ _OPEN = (
 )
 
 
-class StoreReader(PermissionReader):
+class StoreReader(PermissionReader, StateReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -89,7 +94,7 @@ class StoreReader(PermissionReader):
                 f"{meta['version']}; start the server on it once, which brings it up to date"
             )
         self.seed = int(meta["seed"])  # of all decisions logged here
-        self._salt = meta.get(SALT)  # None: nobody was erased here yet
+        self.salt = meta[SALT]  # of the marks of erased contacts
 
     def close(self) -> None:
         """Finish what is under way, then let go of the database."""
@@ -113,18 +118,9 @@ class StoreReader(PermissionReader):
 
         Of two erasures the later one; the contact may have come back since.
         """
-        if self._salt is None:
-            return {}
-        key_of = {mark_of(self._salt, key): key for key in map(contact_key, ids)}
+        key_of = {mark_of(self.salt, key): key for key in map(contact_key, ids)}
         found = self._among("erased_contacts", "mark", list(key_of))
         return {key_of[mark]: (mark, at_us) for mark, at_us in found}
-
-    def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
-        """All events of these contacts."""
-        grouped: dict[str, list[Event]] = defaultdict(list)
-        for row in self._among("events", "contact_id", ids):
-            grouped[row[1]].append(rows.event_of(row))
-        return {contact: tuple(events) for contact, events in grouped.items()}
 
     def events_of_ids(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """The events of these ids that exist."""
@@ -134,34 +130,6 @@ class StoreReader(PermissionReader):
         """The decisions of these ids that exist."""
         stored = self._among("decisions", "decision_id", decision_ids)
         return {row[0]: rows.decision_of(row) for row in stored}
-
-    def episodes(
-        self, ids: Sequence[str], journey: str, catalog: ActionCatalog
-    ) -> dict[str, Episode]:
-        """The open or ended episode of each of these contacts, with what was decided in it.
-
-        A pause that the catalogue no longer has lasts as long as its id says.
-        """
-        stored = self._among(
-            "episodes", "contact_id", ids, "episode_id, contact_id, anchor_us", journey
-        )
-        episodes = {contact: Episode(episode, anchor) for episode, contact, anchor in stored}
-        pauses = dict(zip(catalog.ids, catalog.pause_bins.tolist(), strict=True))
-        columns = "contact_id, step, action, arm"
-        stored = self._among("decisions", "contact_id", ids, columns, journey)
-        for contact, step, action, arm in stored:
-            before = episodes[contact]
-            latest = before.last_step is None or step > before.last_step
-            bins = pauses.get(action) or _bins_of(action)
-            until = step + bins if bins > 1 else 0
-            episodes[contact] = replace(
-                before,
-                last_step=max(step, -1 if before.last_step is None else before.last_step),
-                paused_until=max(before.paused_until, until),
-                exited=before.exited or action == "exit",
-                arm=arm if latest else before.arm,
-            )
-        return episodes
 
     def policy_changes(self) -> list[PolicyChange]:
         """All changes of policies' roles, the oldest first."""
@@ -207,22 +175,42 @@ class StoreReader(PermissionReader):
             return {row[0]: ArmCounts(*map(int, row[1:])) for block in blocks for row in block}
 
     def planned(
-        self, ids: Sequence[str]
+        self,
+        ids: Sequence[str],
+        after: Places = NOWHERE,
+        since_us: int = _EVER,
+        named: Sequence[str] = (),
     ) -> tuple[dict[str, tuple[Planned, ...]], dict[str, tuple[Planned, ...]]]:
         """Every decision to send and every one to escalate, in any journey, of these contacts.
 
         A send counts at the moment at which it was confirmed, else at its hour. One that was
-        withdrawn before it can have left does not count, unless an event proves that it went.
+        withdrawn before it can have left does not count, unless an event proves that it went. Nor
+        does one that a `sent` event names which is not after a place, as `states` gives it.
+
+        Args:
+            ids: of contacts.
+            after: places of events, by contact.
+            since_us: sends that were decided earlier are left out, besides `named` ones.
+            named: ids of decisions that later events name.
         """
         sends: dict[str, list[Planned]] = defaultdict(list)
         calls: dict[str, list[Planned]] = defaultdict(list)
-        columns = (
-            "contact_id, decision_id, scheduled_us, action, decided_us, (SELECT at_us FROM "
-            "confirmations WHERE confirmations.decision_id = decisions.decision_id), "
-            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END"
+        any_of, keys = self._source.any_of, self._keys(ids)
+        asked = (
+            "SELECT contact_id, decisions.decision_id, scheduled_us, action, decided_us, (SELECT "
+            "at_us FROM confirmations WHERE confirmations.decision_id = decisions.decision_id), "
+            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END, {_SENT_AT} FROM ("
+            f"SELECT decision_id FROM decisions WHERE contact_id {any_of} AND decided_us >= ? "
+            f"UNION SELECT decision_id FROM decisions WHERE contact_id {any_of} "
+            f"AND action = 'escalate' UNION SELECT decision_id FROM decisions WHERE decision_id "
+            f"{any_of}) AS seen CROSS JOIN decisions WHERE decisions.decision_id = "
+            f"seen.decision_id AND contact_id {any_of} AND NOT ({_FREED}) ORDER BY decisions.rowid"
         )
-        stored = self._among("decisions", "contact_id", ids, columns, where=f"NOT ({_FREED})")
-        for contact, decision_id, at_us, action, decided_us, confirmed_us, by_us in stored:
+        given = (keys, since_us, keys, self._source.listed(named), keys)
+        stored = self._source.read(asked, given)
+        for contact, decision_id, at_us, action, decided_us, confirmed_us, by_us, place in stored:
+            if place is not None and place <= after.get(contact, 0):
+                continue
             if at_us is not None:
                 moment = at_us if confirmed_us is None else confirmed_us
                 sends[contact].append(Planned(decision_id, moment, message_of(action), by_us))
@@ -346,6 +334,9 @@ class StoreReader(PermissionReader):
         """Kind and id of every row that no entry of the chain vouches for."""
         return unchained(self._source)
 
+    def _keys(self, ids: Sequence[str]) -> Any:
+        return self._source.listed([contact_key(name) for name in ids])
+
     def _among(
         self,
         table: str,
@@ -379,11 +370,6 @@ def message_of(action: str) -> str | None:
     """The message that an action sends, by the action's id; None where it sends none."""
     routing, _, rest = action.partition(":")
     return rest.rpartition("@")[0] if routing == "send" else None
-
-
-def _bins_of(action: str) -> int:
-    routing, _, bins = action.partition(":")
-    return int(bins) if routing == "pause" and bins.isdigit() else 0
 
 
 def _frozen(lists: dict[str, list[Planned]]) -> dict[str, tuple[Planned, ...]]:

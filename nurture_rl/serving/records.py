@@ -6,6 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+# What the events of one kind in one bin add to a channel.
+STATE_ROW = np.dtype(
+    [
+        ("channel", np.int32),  # of the journey, then of the events that only guardrails name
+        ("lifted", np.bool_),  # against mail, and taken back since
+        ("occurred_us", np.int64),  # of the latest, UTC
+        ("local_us", np.int64),  # the same on the wall clock
+        ("amount", np.float64),  # their sum
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:
@@ -116,6 +130,28 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class MailWords:
+    """What a contact's events said about mail, as far as it still counts."""
+
+    open: tuple[Event, ...] = ()  # what consent may yet take back, as acknowledged
+    bounced: bool = False  # the address is dead
+    away_until_us: int = 0  # out of office; microseconds since 1970 UTC
+    soft_us: tuple[int, ...] = ()  # soft bounces
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContactState:
+    """A contact's first events, folded: who decides at `as_of_us` or later need not read them."""
+
+    through: str  # id of the last of these events
+    as_of_us: int  # all of them had happened and were recorded by then, UTC
+    zone: str  # IANA name, in which they were put into bins
+    rows: NDArray[np.void]  # what they add to channels, bin by bin, [k] of `STATE_ROW`
+    words: MailWords
+    sends: tuple[tuple[int, str | None], ...]  # moment and message of those that limits can see
+
+
+@dataclass(frozen=True, slots=True)
 class AccountFacts:
     """What the other contacts of an account add to what is known of one of them."""
 
@@ -137,13 +173,14 @@ class ContactView:
 
     decision_id: str  # of the decision asked for
     contact: Contact
-    events: tuple[Event, ...]  # in the order in which they were acknowledged
+    events: tuple[Event, ...]  # in the order in which they were acknowledged, those after `state`
     episode: Episode
-    sends: tuple[Planned, ...]  # each until a `sent` event names it
+    sends: tuple[Planned, ...]  # each until a `sent` event names it that is part of `state`
     calls: tuple[Planned, ...] = ()  # escalations
     available: bool | None = None  # None: not stated
     account: AccountFacts | None = None  # None: no account, or the journey limits none
     acknowledged: bool = False  # all events came before this moment, whatever their time stamps
+    state: ContactState | None = None  # of the events before `events`; None: these are all
     preferences: Preferences = Preferences()
     crowd: CrowdFacts = CrowdFacts()
 

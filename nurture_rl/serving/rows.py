@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.serving import chain, permission_rows, policy_rows
+from nurture_rl.serving import chain, permission_rows, policy_rows, state_tables
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
+    STATE_ROW,
     Contact,
+    ContactState,
     Decision,
     Event,
+    MailWords,
     Quarantined,
     Withdrawal,
 )
 
 Row = tuple[Any, ...]
 
-VERSION = "6"  # of the tables
+VERSION = "7"  # of the tables
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -46,7 +49,6 @@ CREATE TABLE IF NOT EXISTS decisions (
   probabilities BLOB NOT NULL, mask BLOB NOT NULL, reasons BLOB NOT NULL, features BLOB,
   policy_id TEXT NOT NULL, arm TEXT NOT NULL, catalog TEXT NOT NULL, scheduled_us INTEGER,
   note TEXT, confirm_by_us INTEGER, UNIQUE (episode_id, step)) STRICT;
-CREATE INDEX IF NOT EXISTS decisions_of_contact ON decisions (contact_id);
 CREATE INDEX IF NOT EXISTS decisions_to_confirm ON decisions (confirm_by_us)
   WHERE confirm_by_us IS NOT NULL;
 CREATE TABLE IF NOT EXISTS catalogs (hash TEXT PRIMARY KEY, ids TEXT NOT NULL) STRICT;
@@ -59,7 +61,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
 """
-TABLES += policy_rows.TABLES + chain.TABLES + permission_rows.TABLES
+TABLES += policy_rows.TABLES + chain.TABLES + permission_rows.TABLES + state_tables.TABLES
 COLUMNS = {  # of tables whose rows become records, in the order of the records' fields
     "contacts": (
         *("contact_id", "account_id", "time_zone", "zone_confidence", "consent", "attributes"),
@@ -71,6 +73,7 @@ COLUMNS = {  # of tables whose rows become records, in the order of the records'
     **policy_rows.COLUMNS,
     **chain.COLUMNS,
     **permission_rows.COLUMNS,
+    **state_tables.COLUMNS,
 }
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
@@ -143,6 +146,34 @@ def event_of(row: Row) -> Event:
     """The event of a row."""
     cells = dict(zip(Event.__slots__, row, strict=True))
     return Event(**{**cells, "is_machine": bool(cells["is_machine"])})
+
+
+def state_row(contact: str, journey: str, folding: str, state: ContactState) -> Row:
+    """A state as its table has it: sums as bytes of STATE_ROW, the rest as JSON."""
+    words = state.words
+    rest = {
+        "open": [event_row(word) for word in words.open],
+        "bounced": words.bounced,
+        "away_until_us": words.away_until_us,
+        "soft_us": words.soft_us,
+        "sends": state.sends,
+    }
+    about = (contact_key(contact), journey, folding, state.through, state.as_of_us, state.zone)
+    return (*about, state.rows.tobytes(), json.dumps(rest))
+
+
+def state_of(row: Row) -> ContactState:
+    """The state of a row."""
+    *_, through, as_of_us, zone, sums, text = row
+    rest = json.loads(text)
+    words = MailWords(
+        open=tuple(event_of(tuple(cells)) for cells in rest["open"]),
+        bounced=rest["bounced"],
+        away_until_us=rest["away_until_us"],
+        soft_us=tuple(rest["soft_us"]),
+    )
+    sends = tuple((at_us, message) for at_us, message in rest["sends"])
+    return ContactState(through, as_of_us, zone, np.frombuffer(sums, STATE_ROW), words, sends)
 
 
 def withdrawal_row(withdrawal: Withdrawal) -> Row:

@@ -13,6 +13,7 @@ from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_
 from nurture_rl.serving.active_policies import ActivePolicies, Lineup
 from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.consent_entries import changed
+from nurture_rl.serving.contact_views import ContactViews
 from nurture_rl.serving.crowd import crowd_of
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
@@ -40,7 +41,7 @@ from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text, witho
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks
-from nurture_rl.serving.viewing import Ask, views_of
+from nurture_rl.serving.viewing import Ask
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +117,8 @@ class Service:
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
         certain = not settings.simulated_clock
+        self._contacts = ContactViews(self.bundle, store, settings.default_zone, certain)
+        self._views = self._contacts.read
         self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
         self._recorded = RecordedDecisions(
             self.bundle, store, settings.default_zone, lambda: self.policies.lineup.paused
@@ -301,6 +304,8 @@ class Service:
             self.crowd.take_again(proven, settled.fresh)
             against = [e for e in events if self.forbidding.may(e.type, e.reply_class)]
             self._tell([event.contact_id for event in against])
+            if not self.settings.simulated_clock:
+                self._contacts.fold([event.contact_id for event in settled.fresh], now_us)
         repeated = len(events) - len(settled.conflicting) - added
         return Appended(added, repeated, settled, withdrawn)
 
@@ -377,7 +382,3 @@ class Service:
 
     def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
         return [d for d in decisions if d.journey == self.bundle.journey.name]
-
-    def _views(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:
-        certain, zone = not self.settings.simulated_clock, self.settings.default_zone
-        return views_of(self.bundle, self.store, asks, now_us, zone, certain)

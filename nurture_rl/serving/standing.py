@@ -200,16 +200,19 @@ class RecordedDecisions:
         planned = [d for d in planned if _is_open(d, moments[d.contact_id])]
         if not planned:
             return []
-        known = views([Ask(d.contact_id) for d in planned], max(moments.values()))
-        recorded = [
-            Recorded(
-                decision,
-                replace(view, events=(*view.events, *told[decision.contact_id])),
-                moments[decision.contact_id],
-                Check.STOPPED,
-            )
-            for decision, view in zip(planned, known, strict=True)
-        ]
+        recorded = []
+        for now_us in sorted({moments[d.contact_id] for d in planned}):
+            some = [d for d in planned if moments[d.contact_id] == now_us]
+            known = views([Ask(d.contact_id) for d in some], now_us)
+            recorded += [
+                Recorded(
+                    decision,
+                    replace(view, events=(*view.events, *told[decision.contact_id])),
+                    now_us,
+                    Check.STOPPED,
+                )
+                for decision, view in zip(some, known, strict=True)
+            ]
         return self._taken_back(recorded, new)
 
     def _taken_back(

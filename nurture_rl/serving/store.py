@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.stops import Say, say_of
 from nurture_rl.errors import LogError
-from nurture_rl.serving import chain, permission_rows, policy_rows, rows
+from nurture_rl.serving import chain, permission_rows, policy_rows, rows, state_tables
 from nurture_rl.serving.consent_entries import said_in
 from nurture_rl.serving.databases import Location, Statement
 from nurture_rl.serving.erased_marks import stop_of
@@ -26,6 +26,7 @@ from nurture_rl.serving.records import (
     AuditEntry,
     ConsentEntry,
     Contact,
+    ContactState,
     Decision,
     Event,
     Preferences,
@@ -36,7 +37,7 @@ from nurture_rl.serving.records import (
 from nurture_rl.serving.roles import PolicyChange
 from nurture_rl.serving.store_errors import StoreLost
 
-_BLOCK = 50_000  # rows read from a log at a time
+_BLOCK = 10_000  # rows read from a log at a time, while nobody else works on their contacts
 
 
 class Store(StoreReader):
@@ -244,11 +245,20 @@ class Store(StoreReader):
         made = [rows.decision_row(decision) for decision in decisions]
         self._database.write(
             [
+                Statement(
+                    state_tables.DROP_STATE,
+                    [(contact_key(d.contact_id), d.decision_id) for d in decisions],
+                ),
                 Statement(rows.ADD_EPISODE, episodes),
                 Statement(rows.ADD_DECISION, made, chain.links(chain.DECISION, made)),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
             ]
         )
+
+    def put_states(self, journey: str, folding: str, states: Mapping[str, ContactState]) -> None:
+        """Keep the states of contacts, by id, in place of earlier ones; they are copies alone."""
+        kept = [rows.state_row(name, journey, folding, one) for name, one in states.items()]
+        self._database.write([Statement(state_tables.PUT_STATE, kept)])
 
     def load_log(self, folder: Path, forbidding: Forbidding) -> tuple[int, int]:
         """Take in the contacts and events of an ingested log; what is already there stays.
@@ -278,23 +288,25 @@ class Store(StoreReader):
             ]
             self._require_told_apart(known, folder)
             gone = [(contact_key(c.contact_id),) for c in known if not c.consent]
-            erased = self.erased([contact.contact_id for contact in known])
-            here = [c for c in known if contact_key(c.contact_id) not in erased]
-            statements = [
-                Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in here]),
-                Statement(rows.TAKE_CONSENT, gone),
-            ]
-            contacts += self._database.write(statements)[0]
+            with self.held([contact.contact_id for contact in known]):
+                erased = self.erased([contact.contact_id for contact in known])
+                here = [c for c in known if contact_key(c.contact_id) not in erased]
+                statements = [
+                    Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in here]),
+                    Statement(rows.TAKE_CONSENT, gone),
+                ]
+                contacts += self._database.write(statements)[0]
         for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
             columns = {name: block.column(name) for name in block.schema.names}
             for name in ("occurred_at", "recorded_at"):
                 columns[f"{name[:-3]}_us"] = columns.pop(name).cast("int64")
             cells = [columns[name].to_pylist() for name in Event.__slots__]
             told = [Event(*row) for row in zip(*cells, strict=True)]
-            erased = self.erased([event.contact_id for event in told])
-            told = [event for event in told if contact_key(event.contact_id) not in erased]
-            stored = self.events_of_ids([event.event_id for event in told])
-            events += self.append_events(settle(told, stored, forbidding).fresh)
+            with self.held({name for event in told for name in (event.contact_id, event.event_id)}):
+                erased = self.erased([event.contact_id for event in told])
+                told = [event for event in told if contact_key(event.contact_id) not in erased]
+                stored = self.events_of_ids([event.event_id for event in told])
+                events += self.append_events(settle(told, stored, forbidding).fresh)
         return contacts, events
 
     def _require_told_apart(self, contacts: Sequence[Contact], folder: Path) -> None:

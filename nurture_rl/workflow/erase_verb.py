@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.serving.cleaning import Cleaned, clean_folder, is_in
 from nurture_rl.serving.erasing import erase_contacts
-from nurture_rl.serving.locating import file_of
+from nurture_rl.serving.locating import require_there, shown_location
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.store import Store
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 from nurture_rl.workflow.stages import RECORD
@@ -24,7 +22,7 @@ class EraseOptions:
     """Who is erased, and where from."""
 
     contact: str  # the contact's id, in any spelling
-    store: str | None = None  # a server's store; no server may be running on it
+    store: str | None = None  # a server's store; no server may have a SQLite file
     # Folders of exported or ingested tables (Parquet), with all folders inside them.
     logs: tuple[str, ...] = ()
     runs: str | None = None  # folder of runs: what learned from a log with the contact is named
@@ -45,8 +43,10 @@ def erase(options: EraseOptions) -> VerbResult:
     for folder in (*options.logs, *([options.runs] if options.runs is not None else [])):
         if not Path(folder).is_dir():
             raise LogError(f"expected a folder at {folder}; give one that is there")
+    if options.store is not None:
+        require_there(options.store)
     flagged = [] if options.runs is None else learned_from(Path(options.runs), key)
-    gone = {} if options.store is None else _from_store(file_of(options.store), key)
+    gone = {} if options.store is None else dict(erase_contacts(options.store, [key], "asked for"))
     cleaned = Cleaned()
     for folder in options.logs:
         one = clean_folder(Path(folder), key)
@@ -84,20 +84,13 @@ def _stage(folder: Path) -> dict[str, str]:
     return {"stage": str(folder), "policy_id": str(about["policy_id"])}
 
 
-def _from_store(path: Path, key: str) -> dict[str, int]:
-    with closing(Store(path)):  # keeps every server away meanwhile
-        return dict(erase_contacts(path, [key], "asked for"))
-
-
 def _tell(
     options: EraseOptions, gone: dict[str, int], cleaned: Cleaned, flagged: list[dict[str, str]]
 ) -> None:
     if options.store is not None:
         rows = ", ".join(f"{count} of {table}" for table, count in sorted(gone.items()))
-        print(
-            f"{options.store}: {rows or 'nothing was there'}; a mark keeps old logs from bringing"
-        )
-        print("  the contact back; mail is allowed again by consent that is given from now on")
+        print(f"{shown_location(options.store)}: {rows or 'nothing was there'}")
+        print("  a mark keeps old logs from bringing the contact back; consent from now on does")
     for path, count in cleaned.rows.items():
         print(f"{path}: {counted(count, 'row')} gone")
     if options.logs and not cleaned.rows:

@@ -156,7 +156,7 @@ def test_a_chain_that_was_made_anew_is_seen_against_a_noted_head(store_file: Pat
     assert "not what was noted as the head" in places(verify_store(store_file, head))[0]
 
 
-@pytest.mark.parametrize("erasure", ["NULL", "0", "8", "9"])
+@pytest.mark.parametrize("erasure", ["NULL", "'here'", "'8'", "'ada-0'"])
 def test_a_row_cannot_be_called_erased_by_hand(store_file: Path, erasure: str) -> None:
     change(store_file, "DELETE FROM decisions WHERE decision_id = 'bob-0'")
     change(store_file, f"UPDATE chain SET id = NULL, erasure = {erasure} WHERE number = 2")

@@ -141,7 +141,7 @@ def test_who_was_erased_after_the_backup_is_erased_from_what_is_restored(
     assert backup(store_file, tmp_path / "b") == 0
     erase_contacts(store_file, ["cleo"], "asked for")
     assert restore(tmp_path / "b", store_file, "replace=true") == 0
-    assert "1 contact erased again" in capsys.readouterr().out
+    assert "erased again, as after the backup: 1 contact" in capsys.readouterr().out
     found = verify_store(store_file)
     assert (found.broken, found.seen["erased decisions"]) == (0, 2)
     with closing(StoreReader(store_file)) as reader:

@@ -16,7 +16,7 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.erasing import erase_contacts
+from nurture_rl.serving.erasing import OF_CONTACT, OF_DECISION, erase_contacts
 from nurture_rl.serving.export import export_log
 from nurture_rl.serving.exported_chain import verify_export
 from nurture_rl.serving.forbidding import Forbidding
@@ -28,6 +28,7 @@ from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.verifying import verify_store
 from nurture_rl.serving.viewing import Ask
+from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
 
 LATE = MIDNIGHT + 100_000 * DAY_US  # after any clock of a test's machine
@@ -84,12 +85,13 @@ def test_what_became_of_their_decisions_is_erased_with_them(heard: Path) -> None
 def test_one_erasure_more_than_was_made_is_found(heard: Path) -> None:
     erase_contacts(heard, ["cleo"], "asked for")
     with closing(sqlite3.connect(heard)) as store:
-        store.execute("UPDATE chain SET id = NULL, erasure = 9 WHERE id = 'bob-0'")
+        (name,) = store.execute("SELECT erasure_id FROM erasures").fetchone()
+        store.execute("UPDATE chain SET id = NULL, erasure = ? WHERE id = 'bob-0'", (name,))
         store.execute("DELETE FROM decisions WHERE decision_id = 'bob-0'")
         store.execute("DELETE FROM confirmations")
         store.commit()
     assert verify_store(heard).broken_places == [
-        "erasure 9 (entry 9): what is called erased by it is not what it took"
+        f"erasure {name} (entry 9): what is called erased by it is not what it took"
     ]
     with closing(sqlite3.connect(heard)) as store:
         store.execute("UPDATE erasures SET reason = 'another'")
@@ -197,6 +199,46 @@ def test_random_appends_erasures_and_backups_keep_the_chain_whole(
     assert name in verify_store(path).broken_places[0]
 
 
+def test_every_table_that_names_a_contact_or_a_decision_is_erased(heard: Path) -> None:
+    named = set()
+    with closing(sqlite3.connect(heard)) as store:
+        tables = store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            columns = {row[1] for row in store.execute(f"PRAGMA table_info({table})")}
+            if columns & {"contact_id", "decision_id"}:
+                named.add(table)
+    assert named == {*OF_CONTACT, *OF_DECISION, "quarantine"}
+
+
+def test_people_are_erased_from_postgresql_while_a_server_runs(
+    postgres: PostgresServer, bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, clock = postgres.fresh_url(), Clock()
+    with closing(Store(url)) as store:
+        service = Service(bundle, store, ServerSettings(ZONE, False, clock))
+        service.put_contacts([contact(name) for name in ("ada", "cleo", "old")])
+        service.decide([Ask(name, f"{name}-0") for name in ("ada", "cleo")])
+        service.append_events([event("unsubscribe", MIDNIGHT, "cleo")], [refused("Cleo ")])
+        store.append_events([event("unsubscribe", 5, "old")])
+        head = verify_store(url).head
+        assert main(["erase", "contact=CLEO", f"store={url}"]) == 0
+        gone = "1 of contacts, 1 of decisions, 1 of episodes, 1 of events, 1 of news, 1 of quarant"
+        assert gone in capsys.readouterr().out
+        service.put_contacts([contact("cleo")])
+        assert [word.source for word in store.events(["cleo"])["cleo"]] == ["erasure"]
+        assert main(["retention", f"store={url}", "older_than_days=9999"]) == 0
+        assert "1 contact with 1 event and 0 decisions" in capsys.readouterr().out
+        assert main(["retention", f"store={url}", "older_than_days=9999", "apply=true"]) == 0
+        assert set(store.contacts(["ada", "cleo", "old"])) == {"ada", "cleo"}
+        assert set(store.erased(["ada", "cleo", "old"])) == {"cleo", "old"}
+    walk = verify_store(url, head)
+    assert (walk.broken_places, walk.seen["erased decisions"]) == ([], 1)
+
+
+def refused(name: str) -> Quarantined:
+    return Quarantined(MIDNIGHT, "/v1/events", name, "r", "{}")
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -243,10 +285,11 @@ def test_an_export_after_an_erasure_vouches_for_it(heard: Path, tmp_path: Path) 
     walk = verify_export(log, verify_store(heard).head)
     assert (walk.broken_places, walk.seen["erasure"]) == ([], 1)
     table = pq.read_table(log / "chain.parquet").to_pylist()
-    table[2] |= {"id": None, "erasure": 9}
+    name = table[9]["id"]
+    table[2] |= {"id": None, "erasure": name}
     pq.write_table(pa.Table.from_pylist(table), log / "chain.parquet")
     found = verify_export(log, None).broken_places
-    assert "erasure 9 (entry 9): what is called erased by it is not what it took" in found
+    assert f"erasure {name} (entry 9): what is called erased by it is not what it took" in found
 
 
 def test_stages_that_learned_from_them_are_named(

@@ -283,7 +283,7 @@ def test_no_text_is_one_that_the_database_cannot_keep(
         servers(bundle, postgres.fresh_url(), 1) as (served,),
         TestClient(create_app(served)) as client,
     ):
-        row = {"event_id": "e", "contact_id": "p0", "type": "unsubscribe"}
+        row: dict[str, Any] = {"event_id": "e", "contact_id": "p0", "type": "unsubscribe"}
         row |= {"occurred_at": "2027-03-01T00:00:00Z"}
         texts = ("source", "message_id", "decision_id", "topic", "page_category", "reply_class")
         odd = [{**row, name: "a\0b"} for name in (*texts, "stage", "properties", "type", "z")]
@@ -291,7 +291,7 @@ def test_no_text_is_one_that_the_database_cannot_keep(
         for event_row in odd:
             answer = client.post("/v1/events", json={"events": [event_row]})
             assert answer.status_code in (200, 422), (event_row, answer.text)
-        person = {"contact_id": "p1", "consent": True}
+        person: dict[str, Any] = {"contact_id": "p1", "consent": True}
         odd = [{**person, name: "a\0b"} for name in ("account_id", "time_zone", "contact_id")]
         odd.append({**person, "attributes": {"industry": "a\0b"}})
         for contact_row in odd:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,11 @@ from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.worker import ACCOUNTS, CAP, PIECES, scenes
 
 Made = list[tuple[str, int, bool]]  # contact, bin, and whether it is a send
+
+
+def _line(worker: subprocess.Popen[str]) -> str:
+    assert worker.stdout is not None
+    return worker.stdout.readline()
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +34,19 @@ def made(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> 
         with closing(Store(url)) as store:
             store.put_contacts(scene.contacts)
     command = [sys.executable, "-m", "tests.unit.serving.worker", str(folder), *urls]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as other:
+    start = partial(
+        subprocess.Popen, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with start() as one, start() as other:
         found = []
-        for worker in (one, other):
-            assert worker.stdout.readline() == "ready\n"
+        assert [_line(worker) for worker in (one, other)] == ["ready\n"] * 2
         for _ in scenes():
             for worker in (one, other):
+                assert worker.stdin is not None
                 worker.stdin.write("go\n")
                 worker.stdin.flush()
-            found.append(
-                [tuple(row) for w in (one, other) for row in json.loads(w.stdout.readline())]
-            )
+            told = [json.loads(_line(worker)) for worker in (one, other)]
+            found.append([tuple(row) for rows in told for row in rows])
     return tuple(found)
 
 
