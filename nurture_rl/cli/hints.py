@@ -69,6 +69,12 @@ def explained(verb: str, words: Sequence[str], error: Exception) -> str:
         problem = _wrong(override, options, plain)
         if problem:
             return problem
+        if override.key_or_group == "policy" and "Could not override 'policy'" in str(error):
+            name = override.value()
+            return (
+                f"{word}: {verb} has several policies; write +policy@policies.{name}={name} to add "
+                "one, ~policies.NAME to leave one out"
+            )
     return _said(error)
 
 

@@ -81,6 +81,7 @@ SEARCH = "train --multirun hydra/sweeper=optuna"
         ("pipeline release.level=x", "release.level: expected a number, got 'x'"),
         ("pipeline evaluation.level=0.5", "evaluation.level: no such setting"),
         ("ope evaluation.estimators=[dr]", "evaluation.estimators: no such setting"),
+        ("pipeline policy=cql", "several policies; write +policy@policies.cql=cql to add one"),
         ("pipeline --halp", "--halp: no such option; did you mean '--help'?"),
         ("pipeline --verbose", "--verbose: no such option; known are --help, --json"),
         ("pipeline --cfg jbo", "--cfg: expected one of job, hydra, all, got 'jbo'"),

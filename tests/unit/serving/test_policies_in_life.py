@@ -81,7 +81,7 @@ def test_the_whole_life_of_a_policy_while_clients_ask(
         until(lambda: len(answers) >= start + count or bool(failures))
 
     with TestClient(create_app(service)) as client:
-        threads = [threading.Thread(target=ask, args=(i,)) for i in range(_CLIENTS)]
+        threads = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(_CLIENTS)]
         for thread in threads:
             thread.start()
         more(20)
