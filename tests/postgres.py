@@ -80,6 +80,11 @@ class PostgresServer:
         with closing(psycopg.connect(self.url(), autocommit=True)) as connection:
             connection.execute(sql)
 
+    @property
+    def pid(self) -> int:
+        """Of its main process."""
+        return int((self.folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
+
     def kill(self) -> None:
         """End all its processes at once, as a power cut does."""
         self._end(signal.SIGKILL)
@@ -90,7 +95,7 @@ class PostgresServer:
         shutil.rmtree(self.folder)
 
     def _end(self, number: signal.Signals) -> None:
-        main = int((self.folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
+        main = self.pid
         others = _children(main) if number == signal.SIGKILL else []  # else they are told by it
         for process in (main, *others):
             with suppress(ProcessLookupError):

@@ -210,7 +210,7 @@ def against_account(
     bundle: Bundle,
     views: Sequence[ContactView],
     facts: Known,
-    reasons: NDArray[np.int16],
+    reasons: NDArray[np.int32],
     now_us: NDArray[np.int64],
     at_once: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
@@ -228,7 +228,7 @@ def against_account(
     if limits is None or all(view.account is None for view in views):
         return wide
     slots, sends = bundle.catalog.slots, bundle.catalog.routed("send")
-    moments = {int(slot): _moments(int(slot), facts, now_us) for slot in np.unique(slots[sends])}
+    moments = {int(slot): moments_of(int(slot), facts, now_us) for slot in np.unique(slots[sends])}
     for row, view in enumerate(views):
         if view.account is None:
             continue
@@ -258,7 +258,7 @@ def is_full(limits: AccountLimits, sends_us: Sequence[int], at_us: int) -> bool:
     return False
 
 
-def _moments(slot: int, facts: Known, now_us: NDArray[np.int64]) -> NDArray[np.int64]:
+def moments_of(slot: int, facts: Known, now_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """When a send at a slot would leave, UTC, [n]."""
     if slot == NOW:
         return now_us

@@ -17,6 +17,7 @@ from nurture_rl.serving.layers import Layer, Line, line_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ContactView
 from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, UnknownPolicy
+from nurture_rl.serving.store_errors import StoreUnavailable
 
 SERVER = "server"  # who changed roles, where nobody asked for it
 _MOST = 16  # bundles in memory
@@ -26,6 +27,11 @@ class PolicyLog(Protocol):
     """Where changes are kept."""
 
     seed: int  # salts the canary's share
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may change roles too."""
+        ...
 
     def policy_changes(self) -> Sequence[PolicyChange]:
         """All changes, the oldest first."""
@@ -185,6 +191,7 @@ class ActivePolicies:
             RoleError: the change does not fit the roles.
             StoreUnavailable: the store refuses; the roles stay.
         """
+        self.follow()
         if policy_id is not None and policy_id not in self._bundles:
             raise UnknownPolicy(f"no policy {policy_id!r} is loaded; GET /v1/policies lists them")
         with self._changing:
@@ -196,10 +203,11 @@ class ActivePolicies:
         A server without a folder of bundles follows the switch alone.
 
         Raises:
-            BundleError: a bundle that has a role now is not to be found here; the switch is taken
-                up all the same.
-            StoreUnavailable: the log cannot be read.
+            StoreUnavailable: the log cannot be read, or a bundle that has a role now is not to be
+                found here; the switch is taken up all the same.
         """
+        if not self._log.is_shared:
+            return
         last = self._log.last_roles()
         if last is None or last == self._lineup.roles:
             return
@@ -207,10 +215,13 @@ class ActivePolicies:
             self._take(replace(self._lineup.roles, switch=last.switch))
             if self._folder is None:
                 return
-            for name in sorted(last.used - set(self._bundles)):
+            for name in sorted({*last.used, *last.folders} - set(self._bundles)):
                 why = self._missing(name, last.folders.get(name), self._folder)
-                if why is not None:
-                    raise BundleError(f"policy {name} has a role by the store's log, but {why}")
+                if why is not None and name in last.used:
+                    raise StoreUnavailable(
+                        f"this server cannot follow another one: policy {name} has a role by the "
+                        f"store's log, but {why}"
+                    )
             self._take(last)
         for change in self._log.policy_changes():
             self._note_since(change)

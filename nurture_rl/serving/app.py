@@ -19,6 +19,7 @@ from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, p
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.ledger import Settled
+from nurture_rl.serving.mail_pages import mail_routes
 from nurture_rl.serving.metrics import CONTENT_TYPE
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
@@ -55,7 +56,7 @@ def create_app(
     """The application: decisions, confirmations, events, contacts, policies, health and OpenAPI.
 
     Whoever opened the store closes it, after the server has stopped. Without `keys` everybody may
-    ask everything; health and OpenAPI are open always.
+    ask everything; health, OpenAPI and the links in mails are open always.
     """
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
     together = MicroBatches(lambda *asked: service.decide(*asked), limits.small_requests)
@@ -100,6 +101,7 @@ def create_app(
         [
             *(decisions, decision, confirm, confirm_many, events, contacts),
             *policy_routes(service, bodies, keys),
+            *mail_routes(service, answered),
             *_open(service, pulse),
         ],
         openapi_config=None,
@@ -197,7 +199,7 @@ def _moment(service: Service, now: datetime | None) -> int | None:
 
 
 def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Answer]) -> Body:
-    out = [wire.answer_out(answer, service.catalogs) for answer in answers]
+    out = [wire.answer_out(answer, service.catalogs, service.links) for answer in answers]
     if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
         names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
         return problem(404, "unknown contact", f"no contact asked for is known: {names}")
@@ -301,7 +303,7 @@ def _show(service: Service, _: bytes, decision_id: str) -> Steps:
         text = f"no decision has the id {decision_id!r}"
         yield problem(404, "unknown decision", text)
     else:
-        yield json_answer(_encode(confirm_wire.state_out(*found, service.catalogs)))
+        yield json_answer(_encode(confirm_wire.state_out(*found, service.catalogs, service.links)))
 
 
 def _add_events(service: Service, body: bytes) -> Steps:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nurture_rl.serving.chain import Link
 from nurture_rl.serving.rows import Row
 from nurture_rl.serving.store_errors import StoreLost
 
 Location = Path | str
+LOCK_KINDS = ("contact", "account", "inventory", "roles")  # the first three in this order
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Statement:
 
     sql: str
     rows: Sequence[tuple[Any, ...]]
+    links: Sequence[Link] = ()  # of the rows, for the chain
 
 
 class ReadableDatabase(Protocol):
@@ -70,8 +73,8 @@ class Database(ReadableDatabase, Protocol):
     def held(self, kind: str, names: Iterable[str]) -> AbstractContextManager[None]:
         """Keep everybody else from work on these names of a kind until the block ends.
 
-        What is written inside is on disk when the outermost block has ended. Kinds are taken in the
-        order contact, account, inventory; `roles` alone.
+        What is written inside is on disk when the outermost block has ended. Kinds are some of
+        `LOCK_KINDS`.
         """
 
     def tell(self, names: Iterable[str]) -> None:

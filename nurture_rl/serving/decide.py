@@ -16,6 +16,7 @@ from nurture_envs.guardrails import legal_actions
 from nurture_rl.policies.policy import sample_actions
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import against_account
+from nurture_rl.serving.crowd import against_crowd
 from nurture_rl.serving.facts import Known, known, offered, slot_us
 from nurture_rl.serving.layers import (
     FAIL_CLOSED,
@@ -70,6 +71,7 @@ def decide(
         now = offered(bundle.catalog, bundle.feature_spec, facts.facts, features, left)
         _, own = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
         reasons = against_account(bundle, views, facts, own, moments)
+        reasons = against_crowd(bundle.catalog, views, facts, reasons, moments)
         mask = reasons == 0
     except Exception as error:  # one contact's broken record must not stop the others
         if len(views) == 1:

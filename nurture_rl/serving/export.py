@@ -15,8 +15,11 @@ import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.logs.schema import DECISIONS, TABLES, UTC_TIME, TableKind
+from nurture_rl.logs.schema import CHAIN_FILE, DECISIONS, TABLES, UTC_TIME, TableKind
 from nurture_rl.serving import rows
+from nurture_rl.serving.chain import DECISION
+from nurture_rl.serving.exported_chain import CHAIN, cells_digest, entry_cells
+from nurture_rl.serving.exported_rows import REPLAYED
 from nurture_rl.serving.locating import is_url
 from nurture_rl.serving.policy_rows import shadow_of
 from nurture_rl.serving.reading import StoreReader
@@ -25,18 +28,16 @@ from nurture_rl.serving.wire import iso
 from nurture_rl.verb_result import VerbResult
 
 FORMATS = ("parquet", "csv")
-# What a decision needs to be replayed beside the columns of the decisions table; ingest ignores it.
-REPLAYED = pa.schema(
-    [
-        pa.field("seed", pa.int64(), nullable=False),  # with the decision's id it gives its luck
-        pa.field("reasons", pa.list_(pa.int64()), nullable=False),  # guardrails' bits, per action
-        pa.field("send_at", UTC_TIME),  # when a send leaves; null for other actions
-        pa.field("note", pa.string()),  # why the policy was not followed
-    ]
-)
 _SCHEMAS: Mapping[TableKind, pa.Schema] = {
     **TABLES,
-    TableKind.DECISIONS: pa.schema([*DECISIONS, *REPLAYED, pa.field("withdrawn", pa.string())]),
+    TableKind.DECISIONS: pa.schema(
+        [
+            *DECISIONS,
+            *REPLAYED,
+            pa.field("confirm_by", UTC_TIME),  # a send that is not confirmed by then is none
+            pa.field("withdrawn", pa.string()),  # why it was not carried out
+        ]
+    ),
 }
 # What policies that were not followed say of the same decisions: a table beside the others.
 SHADOWS = pa.schema(
@@ -80,8 +81,12 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
     write = _write_parquet if form == "parquet" else _write_csv
     counts: dict[str, int] = {}
     with atomic_folder(out) as partial:
-        for kind in TableKind:
+        for kind in (TableKind.EVENTS, TableKind.CONTACTS):
             blocks = _blocks(store, kind)
+            counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
+        with _ChainFile(partial / CHAIN_FILE if form == "parquet" else None) as beside:
+            kind = TableKind.DECISIONS
+            blocks = _decisions(store, beside)
             counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
         said = ([_shadow(row) for row in block] for block in store.scan(_SHADOWS))
         counts[_SHADOWS] = write(partial / f"{_SHADOWS}.{form}", SHADOWS, said)
@@ -119,7 +124,7 @@ def _require_free(out: Path) -> None:
     if not (out.exists() or out.is_symlink()):
         return
     tables = (*TableKind, _SHADOWS)
-    own = {f"{kind}.{form}" for kind in tables for form in FORMATS} | {_MARKER}
+    own = {f"{kind}.{form}" for kind in tables for form in FORMATS} | {_MARKER, CHAIN_FILE}
     inside = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if out.is_symlink() or _MARKER not in inside or not inside <= own:
         raise LogError(
@@ -129,14 +134,31 @@ def _require_free(out: Path) -> None:
 
 
 def _blocks(store: StoreReader, kind: TableKind) -> Iterator[list[Cells]]:
-    spelled, undone = store.spellings(), store.not_carried_out()
+    spelled = store.spellings()
     for block in store.scan(str(kind)):
         for cells in (lines := [_CELLS[kind](row) for row in block]):
             cells["contact_id"] = spelled.get(cells["contact_id"], cells["contact_id"])
-            cells["seed"] = store.seed
-            if kind is TableKind.DECISIONS:
+        yield lines
+
+
+def _decisions(store: StoreReader, beside: _ChainFile) -> Iterator[list[Cells]]:
+    """The decisions in the order of the chain, whose entries go into their own file."""
+    spelled, undone = store.spellings(), store.not_carried_out()
+    names = _SCHEMAS[TableKind.DECISIONS].names
+    for block in store.chained():
+        lines, entries = [], []
+        for entry, row in block:
+            digest = None
+            if entry.kind == DECISION and row is not None:
+                cells = _decision(row)
+                cells["contact_id"] = spelled.get(cells["contact_id"], cells["contact_id"])
+                cells["seed"] = store.seed
                 cells["deferred"] = cells["decision_id"] in undone
                 cells["withdrawn"] = undone.get(cells["decision_id"])
+                digest = cells_digest(cells, names)
+                lines.append(cells)
+            entries.append(entry_cells(entry, row, digest))
+        beside.write(entries)
         yield lines
 
 
@@ -159,6 +181,7 @@ def _decision(row: rows.Row) -> Cells:
     cells["anchor"] = cells.pop("anchor_us")
     cells["decided_at"] = cells.pop("decided_us")
     cells["send_at"] = cells.pop("scheduled_us")
+    cells["confirm_by"] = cells.pop("confirm_by_us")
     return cells
 
 
@@ -172,8 +195,26 @@ def _shadow(row: rows.Row) -> Cells:
 _CELLS: Mapping[TableKind, Callable[[rows.Row], Cells]] = {
     TableKind.EVENTS: _event,
     TableKind.CONTACTS: _contact,
-    TableKind.DECISIONS: _decision,
 }
+
+
+class _ChainFile:
+    """The file of the chain, or none beside tables whose format loses what is vouched for."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._writer = None if path is None else pq.ParquetWriter(path, CHAIN, compression="zstd")
+
+    def __enter__(self) -> _ChainFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, entries: list[Cells]) -> None:
+        """Add entries."""
+        if self._writer is not None:
+            self._writer.write_table(pa.Table.from_pylist(entries, schema=CHAIN))
 
 
 def _write_parquet(path: Path, schema: pa.Schema, blocks: Iterator[list[Cells]]) -> int:

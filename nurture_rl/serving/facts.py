@@ -29,6 +29,8 @@ from nurture_envs.journey import ALL, Journey
 from nurture_envs.signals import NO_SIGNAL, ChannelRows, EventColumns, channel_rows, classify
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.mail_permission import MailPermission, permission_of
+from nurture_rl.serving.mail_preferences import refused_messages, wanted_from
+from nurture_rl.serving.probes import probed
 from nurture_rl.serving.records import Contact, ContactView, Event
 
 IntArray = NDArray[np.int64]
@@ -128,15 +130,12 @@ def known(
     ended = _last(journey, rows, events, events.counts, binned, len(views))
     _count_calls(journey, spec, views, zones, last)
     midnight_us = local_us - local_us % DAY_US
-    stated = np.array([view.contact.consent for view in views], np.bool_)
-    withdrawn = np.array([word.withdrawn for word in words], np.bool_)
-    quiet_until = [max(word.snoozed_until_us, word.away_until_us) for word in words]
-    snoozed = np.array(quiet_until, np.int64) > now_us
+    snoozed = _snoozed(words, views, now_us)
     since = _since(journey, rows, events, views, now_us)
     signals = standing(journey.guardrails, lags_of(journey, last, bins), since)
     _add_words(signals, words, now_us)
     facts = GuardrailFacts(
-        consent=stated & ~withdrawn,
+        consent=_consent(words, views),
         paused=snoozed | (bins < np.array([view.episode.paused_until for view in views], np.int64)),
         available=_available(journey, views),
         zone_known=np.array([_zone_known(view.contact) for view in views], np.bool_),
@@ -146,10 +145,38 @@ def known(
         today=midnight_us // DAY_US,
         set_forward=set_forward_hours(now_us, local_us, zones),
         **signals,
+        **_asked_for(journey, views, bins, local_us - now_us),
     )
     attributes = spec.encode_attributes([view.contact.attributes for view in views])
     over = _ended_by(journey, ended)
     return Known(bins, anchor_us, local_us, zones, past, attributes, facts, over)
+
+
+def _consent(words: Sequence[MailPermission], views: Sequence[ContactView]) -> BoolArray:
+    stated = np.array([view.contact.consent for view in views], np.bool_)
+    return stated & ~np.array([word.withdrawn for word in words], np.bool_)
+
+
+def _snoozed(
+    words: Sequence[MailPermission], views: Sequence[ContactView], now_us: IntArray
+) -> BoolArray:
+    """Who asked for no mail for some time, or is away."""
+    until = [
+        max(word.snoozed_until_us, word.away_until_us, view.preferences.paused_until_us)
+        for word, view in zip(words, views, strict=True)
+    ]
+    return np.array(until, np.int64) > now_us
+
+
+def _asked_for(
+    journey: Journey, views: Sequence[ContactView], bins: IntArray, shift_us: IntArray
+) -> dict[str, Any]:
+    """Facts of what contacts prefer, and the lot of who does nothing."""
+    return {
+        "refused": refused_messages(journey, views),
+        "wanted_from": wanted_from(views, shift_us),
+        "probed": probed(journey, views, bins),
+    }
 
 
 def _add_words(signals: dict[str, Any], words: Sequence[MailPermission], now_us: IntArray) -> None:

@@ -69,7 +69,7 @@ def _unknown_policy(_: Request[Any, Any, Any], error: Exception) -> Body:
 
 
 def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Body:
-    return problem(503, "store not available", f"nothing was decided or stored: {error}")
+    return problem(503, "store not available", f"nothing was acknowledged: {error}")
 
 
 def _too_deep(_: Request[Any, Any, Any], error: Exception) -> Body:

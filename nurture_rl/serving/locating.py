@@ -29,6 +29,22 @@ def shown_location(location: Location) -> str:
     return shown(str(location))
 
 
+def file_of(location: str) -> Path:
+    """The file of a store that is one and is there.
+
+    Raises:
+        StoreError: there is none, or the store lies in PostgreSQL.
+    """
+    if is_url(location):
+        raise StoreError(
+            "expected a store in a SQLite file, got one in PostgreSQL: there use its own tools, "
+            "such as pg_dump and pg_restore, and delete the rows of a contact by SQL"
+        )
+    if not Path(location).is_file():
+        raise StoreError(f"no store at {location}; give the path that the server runs with")
+    return Path(location)
+
+
 def open_for_reading(location: Location) -> ReadableDatabase:
     """Open a store that exists.
 

@@ -15,6 +15,7 @@ from typing import Any
 from psycopg.pq import TransactionStatus
 
 from nurture_rl.serving import postgres_tables
+from nurture_rl.serving.chain import Link, append
 from nurture_rl.serving.databases import Statement
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.postgres_connections import (
@@ -30,11 +31,12 @@ from nurture_rl.serving.store_errors import StoreError, StoreLost, StoreUnavaila
 
 _MOST_LOCKS = 150  # of one block; who needs more takes the whole store
 _EVERYTHING = 0x4E555255  # the lock of the whole store, which everybody else shares
+_CHAIN = 0x4E555256  # the lock of the chain's end, always the last that is taken
 _LOCK_SOME = (
     "SELECT CASE WHEN place = 1 THEN pg_advisory_xact_lock_shared(key) "
     "ELSE pg_advisory_xact_lock(key) END FROM unnest(?::bigint[]) WITH ORDINALITY AS _ (key, place)"
 )
-_LOCK_EVERYTHING = "SELECT pg_advisory_xact_lock(?)"
+_LOCK = "SELECT pg_advisory_xact_lock(?)"
 _TELL = (
     "INSERT INTO news VALUES (?, pg_current_xact_id()) "
     "ON CONFLICT (contact_id) DO UPDATE SET told = excluded.told"
@@ -66,8 +68,8 @@ class ReadPostgres:
             postgres_tables.require_usable(connection, self.name)
 
     def listed(self, values: Sequence[str]) -> list[str]:
-        """The parameter of `any_of`."""
-        return list(values)
+        """The parameter of `any_of`; what no text can be is not among the values."""
+        return [value for value in values if "\0" not in value]
 
     def read(self, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
         """The rows that a query finds."""
@@ -138,7 +140,9 @@ class PostgresDatabase(ReadPostgres):
     def write(self, statements: Sequence[Statement]) -> list[int]:
         """Write all statements or none; what returns outside of `held` is on disk."""
         with told(), self._transaction() as connection:
-            return [_written(connection, statement) for statement in statements]
+            counts = [_written(connection, statement) for statement in statements]
+            self._link(connection, [link for one in statements for link in one.links])
+            return counts
 
     @contextmanager
     def held(self, kind: str, names: Iterable[str]) -> Iterator[None]:
@@ -146,7 +150,7 @@ class PostgresDatabase(ReadPostgres):
         keys = sorted({_key(kind, contact_key(name)) for name in names})
         with told(), self._transaction() as connection:
             if len(keys) > _MOST_LOCKS:
-                connection.execute(placed(_LOCK_EVERYTHING), [_EVERYTHING])
+                connection.execute(placed(_LOCK), [_EVERYTHING])
             else:
                 connection.execute(placed(_LOCK_SOME), [[_EVERYTHING, *keys]])
             yield
@@ -163,6 +167,12 @@ class PostgresDatabase(ReadPostgres):
 
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Nothing is ever lost."""
+
+    def _link(self, connection: Connection, links: Sequence[Link]) -> None:
+        """Append to the chain, which nobody else does until this transaction ends."""
+        if links:
+            connection.execute(placed(_LOCK), [_CHAIN])
+            append(lambda sql, given: connection.execute(placed(sql), given).fetchall(), links)
 
     @property
     def _connection(self) -> Connection | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.serving import opening
-from nurture_rl.serving.databases import Statement
+from nurture_rl.serving.databases import LOCK_KINDS, Statement
 from nurture_rl.serving.locks import Locks
 from nurture_rl.serving.rows import Row
 from nurture_rl.serving.store_errors import (
@@ -94,7 +94,7 @@ class SqliteDatabase(ReadSqlite):
             raise
         self.lost: StoreLost | None = None
         self._tell_lost: Callable[[], None] = lambda: None
-        self._locks = {kind: Locks() for kind in ("contact", "account", "inventory", "roles")}
+        self._locks = {kind: Locks() for kind in LOCK_KINDS}
         self._writer = GroupCommit(opening.connect(path), self._require_file)
         self._path_watch: opening.PathWatch | None = opening.PathWatch(path.resolve())
 

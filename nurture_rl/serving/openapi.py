@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving import confirm_wire, policy_wire, wire
+from nurture_rl.serving import confirm_wire, policy_wire, preference_wire, wire
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _DECISION_ID = {
@@ -24,20 +24,20 @@ _POLICY_ID = {
 }
 
 
+_STRUCTS = (
+    *(wire.DecisionsIn, wire.DecisionsOut, wire.EventsIn, wire.EventsOut, wire.EventIn),
+    *(wire.ContactsIn, wire.ContactsOut, wire.Health, wire.Problem, confirm_wire.DecisionState),
+    *(confirm_wire.ConfirmIn, confirm_wire.ConfirmationOut),
+    *(confirm_wire.ConfirmationsIn, confirm_wire.ConfirmationsOut),
+    *(preference_wire.PreferencesIn, preference_wire.PreferencesOut, preference_wire.ConsentState),
+    *policy_wire.STRUCTS,
+)
+
+
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the server."""
-    structs = (
-        *(wire.DecisionsIn, wire.DecisionsOut, wire.EventsIn, wire.EventsOut, wire.EventIn),
-        *(wire.ContactsIn, wire.ContactsOut, wire.Health, wire.Problem, confirm_wire.DecisionState),
-        *(
-            confirm_wire.ConfirmIn,
-            confirm_wire.ConfirmationOut,
-            confirm_wire.ConfirmationsIn,
-            confirm_wire.ConfirmationsOut,
-        ),
-        *policy_wire.STRUCTS,
-    )
-    _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
+    template = "#/components/schemas/{name}"
+    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=template)
     decisions = _operation(
         "decide", "Decide for one or many contacts", wire.DecisionsIn, wire.DecisionsOut
     )
@@ -46,9 +46,6 @@ def document() -> dict[str, Any]:
     events = _operation("add_events", "Report events", wire.EventsIn, wire.EventsOut)
     events["responses"]["422"] = _response(
         "A rejected row may forbid mail: no client may overlook it", wire.EventsOut
-    )
-    contacts = _operation(
-        "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
     )
     confirm, confirm_many, state = _confirming()
     health = {
@@ -59,7 +56,7 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    for operation in (decisions, confirm, confirm_many, state, events, contacts):
+    for operation in (decisions, confirm, confirm_many, state, events):
         _ask_for_key(operation)
     return {
         "openapi": "3.1.0",
@@ -73,7 +70,8 @@ def document() -> dict[str, Any]:
                 "parameters": [_DECISION_ID],
             },
             "/v1/events": {"post": events},
-            "/v1/contacts": {"put": contacts},
+            **_contacts(),
+            "/u/{token}": _unsubscribing(),
             **_policies(),
             "/healthz": {"get": health},
         },
@@ -81,6 +79,52 @@ def document() -> dict[str, Any]:
             "schemas": schemas,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
+    }
+
+
+def _contacts() -> dict[str, dict[str, Any]]:
+    """Putting contacts, saying what mail one wants, and looking at it."""
+    contacts = _operation(
+        "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
+    )
+    preferences = _operation(
+        "put_preferences",
+        "Say what mail a contact wants",
+        preference_wire.PreferencesIn,
+        preference_wire.PreferencesOut,
+    )
+    told = _look("preferences", "What mail a contact wants, and why", preference_wire.ConsentState)
+    told["responses"]["400"] = _response("The id cannot be one", wire.Problem)
+    for operation in (preferences, told):
+        operation["responses"]["404"] = _response("No contact has that id", wire.Problem)
+    for operation in (contacts, preferences, told):
+        _ask_for_key(operation)
+    path = {"get": told, "put": preferences, "parameters": [{**_POLICY_ID, "name": "contact_id"}]}
+    return {"/v1/contacts": {"put": contacts}, "/v1/contacts/{contact_id}/preferences": path}
+
+
+def _unsubscribing() -> dict[str, Any]:
+    """The page of a link, which nobody needs a key for."""
+    page = {"content": {"text/html": {"schema": {"type": "string"}}}}
+    answers = {
+        "200": {"description": "A page", **page},
+        "400": {"description": "The form cannot be read; nothing was changed", **page},
+        "404": {"description": "Nobody gave that link out", **page},
+    }
+    form = {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}
+    return {
+        "get": {
+            "operationId": "mail_page",
+            "summary": "A form to unsubscribe or to choose; looking changes nothing",
+            "responses": {name: answers[name] for name in ("200", "404")},
+        },
+        "post": {
+            "operationId": "unsubscribe",
+            "summary": "One-click unsubscribe after RFC 8058, or the form's preferences",
+            "requestBody": {"required": True, "content": form},
+            "responses": answers,
+        },
+        "parameters": [{**_POLICY_ID, "name": "token"}],
     }
 
 

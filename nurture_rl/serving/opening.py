@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from nurture_rl.serving import rows
+from nurture_rl.serving import chain, rows
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.store_errors import StoreError, StoreLost
 
@@ -50,10 +50,16 @@ UPDATE meta SET value = '3' WHERE name = 'version';
 _TO_VERSION_4 = """
 UPDATE meta SET value = '4' WHERE name = 'version';
 """  # it has tables that version 3 lacks, and lacks none
+# The chain over what is there already is made by `chain.begin`.
+_TO_VERSION_5 = "UPDATE meta SET value = '5' WHERE name = 'version';"
+# New tables alone; an older program, which does not know what contacts prefer, must not serve it.
+_TO_VERSION_6 = "UPDATE meta SET value = '6' WHERE name = 'version';"
 _STEPS = {  # from each older version
-    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4,
-    "2": _TO_VERSION_3 + _TO_VERSION_4,
-    "3": _TO_VERSION_4,
+    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
+    "2": _TO_VERSION_3 + _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
+    "3": _TO_VERSION_4 + _TO_VERSION_5 + _TO_VERSION_6,
+    "4": _TO_VERSION_5 + _TO_VERSION_6,
+    "5": _TO_VERSION_6,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(
@@ -157,7 +163,10 @@ def make(path: Path, fresh_seed: int) -> None:
                 f"INSERT INTO meta VALUES ('version', '{rows.VERSION}'), ('seed', '{fresh_seed}') "
                 f"ON CONFLICT DO NOTHING; PRAGMA application_id = {_APPLICATION};"
             )
-            store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}COMMIT;")
+            store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}")
+            (seed,) = store.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
+            chain.begin(lambda sql, given: store.execute(sql, given).fetchall(), int(seed))
+            store.execute("COMMIT")
     except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error
 

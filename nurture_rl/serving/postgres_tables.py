@@ -7,12 +7,14 @@ from typing import Any
 
 from psycopg import Connection
 
-from nurture_rl.serving import rows
+from nurture_rl.serving import chain, permission_rows, rows
+from nurture_rl.serving.postgres_connections import placed
 from nurture_rl.serving.store_errors import StoreError
 
 _OLDEST = 130_000  # server version: the first with `pg_current_snapshot`
 _OPENING = 0x4E555254  # "NURT": the advisory lock of whoever makes or changes tables
 _TYPES = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA"}
+_FIRST_TABLES = frozenset({"meta", "contacts", "events", "decisions"})  # of every version
 # What servers of one store need beside the tables that SQLite has: who was told of whom in which
 # transaction, and the sends of an offer.
 _SHARED = """
@@ -20,7 +22,6 @@ CREATE TABLE news (contact_id TEXT PRIMARY KEY, told xid8 NOT NULL);
 CREATE INDEX news_told ON news (told);
 CREATE INDEX decisions_of_action ON decisions (journey, action) WHERE scheduled_us IS NOT NULL;
 """
-_STEPS: Mapping[str, str] = {}  # SQL from each older version to the next; 3 is the first here
 
 
 def require_usable(connection: Connection[Any], name: str) -> None:
@@ -69,15 +70,18 @@ def make(connection: Connection[Any], name: str, fresh_seed: int) -> None:
                 )
             connection.execute(_STEPS[found])
             found = _version(connection, name)
+        asked = connection.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
+        seed = fresh_seed if asked is None else int(asked[0])
+        chain.begin(lambda sql, given: connection.execute(placed(sql), given).fetchall(), seed)
 
 
 def _version(connection: Connection[Any], name: str) -> str | None:
     """The version of the store that lies there; None: there is none."""
     asked = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
     tables = {table for (table,) in connection.execute(asked)}
-    if "meta" not in tables and tables.isdisjoint(rows.COLUMNS):
+    if tables.isdisjoint(_FIRST_TABLES):
         return None
-    if tables >= {"meta", *rows.COLUMNS}:
+    if tables >= _FIRST_TABLES:
         asked = "SELECT value FROM meta WHERE name = 'version'"
         if (row := connection.execute(asked).fetchone()) is not None:
             return str(row[0])
@@ -87,10 +91,15 @@ def _version(connection: Connection[Any], name: str) -> str | None:
     )
 
 
-def _tables() -> str:
+def _tables(sqlite: str = rows.TABLES) -> str:
     """The tables of a store as PostgreSQL writes them; `rowid` numbers rows as SQLite does."""
-    made = rows.TABLES.replace("IF NOT EXISTS ", "")
+    made = sqlite.replace("IF NOT EXISTS ", "")
     made = made.replace(") STRICT;", ", rowid BIGINT GENERATED ALWAYS AS IDENTITY);")
     for theirs, ours in _TYPES.items():
         made = made.replace(theirs, ours)
     return made
+
+
+_STEPS: Mapping[str, str] = {  # SQL from each older version to the next; 4 is the first here
+    "5": f"{_tables(permission_rows.TABLES)}UPDATE meta SET value = '6' WHERE name = 'version';",
+}

@@ -10,9 +10,13 @@ from typing import Any
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import policy_rows, rows
+from nurture_rl.serving.chain import Entry
+from nurture_rl.serving.chained_rows import chained, unchained
 from nurture_rl.serving.databases import Location, ReadableDatabase
+from nurture_rl.serving.erased_marks import SALT, mark_of
 from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.permission_rows import PermissionReader
 from nurture_rl.serving.records import (
     ArmCounts,
     Contact,
@@ -53,7 +57,7 @@ _OPEN = (
 )
 
 
-class StoreReader:
+class StoreReader(PermissionReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -85,6 +89,7 @@ class StoreReader:
                 f"{meta['version']}; start the server on it once, which brings it up to date"
             )
         self.seed = int(meta["seed"])  # of all decisions logged here
+        self._salt = meta.get(SALT)  # None: nobody was erased here yet
 
     def close(self) -> None:
         """Finish what is under way, then let go of the database."""
@@ -102,6 +107,17 @@ class StoreReader:
         for account, contact in self._among("contacts", "account_key", account_keys, columns):
             found[account].append(contact)
         return dict(found)
+
+    def erased(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """The mark of those of these contacts who were erased, and when, microseconds since 1970.
+
+        Of two erasures the later one; the contact may have come back since.
+        """
+        if self._salt is None:
+            return {}
+        key_of = {mark_of(self._salt, key): key for key in map(contact_key, ids)}
+        found = self._among("erased_contacts", "mark", list(key_of))
+        return {key_of[mark]: (mark, at_us) for mark, at_us in found}
 
     def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         """All events of these contacts."""
@@ -223,12 +239,20 @@ class StoreReader:
         asked = (
             "SELECT action, COUNT(*) FROM decisions WHERE journey = ? "
             f"AND scheduled_us IS NOT NULL AND action {self._source.any_of} "
-            f"AND NOT ({_FREED}) GROUP BY action"
+            f"AND NOT ({_FREED}) GROUP BY action UNION ALL SELECT action, times "
+            f"FROM erased_actions WHERE journey = ? AND action {self._source.any_of}"
         )
+        given = (journey, self._source.listed(actions))
         counted: dict[str, int] = defaultdict(int)
-        for action, times in self._source.read(asked, (journey, self._source.listed(actions))):
+        for action, times in self._source.read(asked, given + given):
             counted[message_of(action) or ""] += times
         return dict(counted)
+
+    def sends_since(self, since_us: int) -> list[tuple[str, int]]:
+        """Contact and moment of every send from a moment on that may have left or may yet."""
+        asked = "SELECT contact_id, scheduled_us FROM decisions WHERE scheduled_us >= ?"
+        found = self._source.read(f"{asked} AND NOT ({_FREED})", (since_us,))
+        return [(row[0], row[1]) for row in found]
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:
         """The action ids of every catalogue that decided here, by its hash."""
@@ -313,6 +337,14 @@ class StoreReader:
         asked = f"SELECT {_columns(table)} FROM {table} ORDER BY rowid"
         with self._source.blocks(asked, _BLOCK) as blocks:
             yield from blocks
+
+    def chained(self) -> Iterator[list[tuple[Entry, rows.Row | None]]]:
+        """The chain's entries in order with their rows, in blocks, as of the first block."""
+        return chained(self._source)
+
+    def unchained(self) -> Iterator[tuple[str, str]]:
+        """Kind and id of every row that no entry of the chain vouches for."""
+        return unchained(self._source)
 
     def _among(
         self,

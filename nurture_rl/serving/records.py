@@ -21,6 +21,47 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
+class Preferences:
+    """What mail a contact wants; nothing is refused where nothing is said."""
+
+    refused_topics: frozenset[str] = frozenset()
+    only_topics: frozenset[str] | None = None  # no other topic is wanted; None: any is
+    refused_channels: frozenset[str] = frozenset()
+    per_week: int | None = None  # most mails in seven days; None: as many as the journey allows
+    paused_until_us: int = 0  # microseconds since 1970 UTC; 0: not paused
+
+    def refuse(self, topic: str, channel: str) -> bool:
+        """Whether mail on a topic by a channel is refused."""
+        others = self.only_topics is not None and topic not in self.only_topics
+        return others or topic in self.refused_topics or channel in self.refused_channels
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEntry:
+    """One line of the consent ledger: what a contact allowed or refused, and what shows it."""
+
+    at_us: int  # microseconds since 1970 UTC
+    contact_id: str
+    source: str  # who said so: a system, a page, the contact's own click
+    purpose: str  # what the data are used for
+    word: str  # given, withdrawn, objected, refused, allowed, limited or paused
+    topic: str | None = None  # None: any
+    channel: str | None = None  # None: any
+    proof: str = ""  # an event's id, or what the source gave
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A change of what the server allows, which nobody asked for."""
+
+    at_us: int  # microseconds since 1970 UTC
+    what: str
+    subject: str
+    state: str  # from now on
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """A row that was refused or mended, as it came."""
 
@@ -83,6 +124,14 @@ class AccountFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CrowdFacts:
+    """What all contacts of a server together leave to one of them."""
+
+    full_days: frozenset[int] = frozenset()  # days since 1970 UTC with no room for their mail
+    calls_full: bool = False  # salespeople take no more escalations now
+
+
+@dataclass(frozen=True, slots=True)
 class ContactView:
     """Everything a decision may use about one contact."""
 
@@ -95,6 +144,8 @@ class ContactView:
     available: bool | None = None  # None: not stated
     account: AccountFacts | None = None  # None: no account, or the journey limits none
     acknowledged: bool = False  # all events came before this moment, whatever their time stamps
+    preferences: Preferences = Preferences()
+    crowd: CrowdFacts = CrowdFacts()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from nurture_rl.serving import policy_rows
+from nurture_rl.serving import chain, permission_rows, policy_rows
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
+from nurture_rl.serving.records import (
+    Contact,
+    Decision,
+    Event,
+    Quarantined,
+    Withdrawal,
+)
 
 Row = tuple[Any, ...]
 
-VERSION = "4"  # of the tables
+VERSION = "6"  # of the tables
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -52,7 +59,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
 """
-TABLES += policy_rows.TABLES
+TABLES += policy_rows.TABLES + chain.TABLES + permission_rows.TABLES
 COLUMNS = {  # of tables whose rows become records, in the order of the records' fields
     "contacts": (
         *("contact_id", "account_id", "time_zone", "zone_confidence", "consent", "attributes"),
@@ -62,6 +69,8 @@ COLUMNS = {  # of tables whose rows become records, in the order of the records'
     "decisions": Decision.__slots__,
     "quarantine": Quarantined.__slots__,
     **policy_rows.COLUMNS,
+    **chain.COLUMNS,
+    **permission_rows.COLUMNS,
 }
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
@@ -94,21 +103,28 @@ def contact_row(contact: Contact) -> Row:
     """A contact as its table has it: under its key, with the spelling where that differs."""
     key = contact_key(contact.contact_id)
     spelling = contact.spelling or (None if contact.contact_id == key else contact.contact_id)
-    return (
-        key,
-        contact.account_id,
-        contact.time_zone,
-        contact.zone_confidence,
-        int(contact.consent),
-        json.dumps(dict(contact.attributes)),
-        spelling,
-        account_key(contact),
+    return _storable(
+        (
+            key,
+            contact.account_id,
+            contact.time_zone,
+            contact.zone_confidence,
+            int(contact.consent),
+            json.dumps(dict(contact.attributes)),
+            spelling,
+            account_key(contact),
+        )
     )
 
 
 def account_key(contact: Contact) -> str | None:
     """The form in which a contact's account is compared; None: they have none."""
     return contact_key(contact.account_id or "") or None
+
+
+def _storable(cells: Iterable[Any]) -> Row:
+    """Cells without the sign that PostgreSQL keeps in no text."""
+    return tuple(cell.replace("\0", "") if isinstance(cell, str) else cell for cell in cells)
 
 
 def contact_of(row: Row) -> Contact:
@@ -120,7 +136,7 @@ def event_row(event: Event) -> Row:
     """An event as its table has it."""
     cells = {name: getattr(event, name) for name in Event.__slots__}
     cells |= {"contact_id": contact_key(event.contact_id), "is_machine": int(event.is_machine)}
-    return tuple(cells.values())
+    return _storable(cells.values())
 
 
 def event_of(row: Row) -> Event:
@@ -137,8 +153,8 @@ def withdrawal_row(withdrawal: Withdrawal) -> Row:
 
 def quarantine_row(row: Quarantined) -> Row:
     """A refused or mended row as its table has it."""
-    raw = row.raw[:_LONGEST_RAW].replace("\0", "")
-    return (row.received_us, row.door, row.contact_id, row.reason, raw)
+    cells = (row.received_us, row.door, row.contact_id, row.reason, row.raw[:_LONGEST_RAW])
+    return _storable(cells)
 
 
 def decision_row(decision: Decision) -> Row:

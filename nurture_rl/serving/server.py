@@ -30,6 +30,7 @@ from nurture_rl.serving.regular_looks import RegularLooks
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
+from nurture_rl.serving.unsubscribing import checked_url
 from nurture_rl.wording import counted
 
 
@@ -65,6 +66,9 @@ class ServeOptions:
     # File of a public Ed25519 key (PEM): every bundle must be signed by its owner; null: none has
     # to be.
     trust: str | None = None
+    # https address under which contacts reach this server: answers to sends then carry the headers
+    # of one-click unsubscribe; null: they carry none.
+    public_url: str | None = None
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -81,6 +85,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     zone, location = str(options.default_zone), str(options.store)
     shown = shown_location(location)
     require_zone(zone)
+    public_url = checked_url(options.public_url)
     trust = None if options.trust is None else Path(options.trust)
     bundle = load_bundle(bundle_folder, trust)
     others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
@@ -95,6 +100,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 options.simulated_clock,
                 _microseconds_now,
                 unknown_zone_slack=options.unknown_zone_slack,
+                public_url=public_url,
             )
             service = Service(bundle, store, settings, others)
             if trust is None:

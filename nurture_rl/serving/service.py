@@ -12,6 +12,8 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_account
 from nurture_rl.serving.active_policies import ActivePolicies, Lineup
 from nurture_rl.serving.bundle_folder import BundleFolder
+from nurture_rl.serving.consent_entries import changed
+from nurture_rl.serving.crowd import crowd_of
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
@@ -19,6 +21,7 @@ from nurture_rl.serving.metrics import Metrics
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
 from nurture_rl.serving.per_ask import answer_per_ask, sort_asks
+from nurture_rl.serving.preferring import Preferring
 from nurture_rl.serving.recheck import Check
 from nurture_rl.serving.records import (
     Answer,
@@ -33,10 +36,10 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.shadowing import Shadowing
-from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
-from nurture_rl.serving.stock import SharedStock, Stock
+from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text, without_consent
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
+from nurture_rl.serving.unsubscribing import UnsubscribeLinks
 from nurture_rl.serving.viewing import Ask, views_of
 
 _log = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class ServerSettings:
     # Hours by which an unknown zone may differ from the default zone, lowest and highest. The
     # journey's own figure belongs to its author's zone, which may be another one.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
+    public_url: str | None = None  # where contacts reach it; None: sends carry no headers
 
     def __post_init__(self) -> None:
         low, high = self.unknown_zone_slack
@@ -105,7 +109,9 @@ class Service:
         self.store = store
         store.keep_catalog(bundle.catalog)
         self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
-        self.stock = (SharedStock if store.is_shared else Stock)(bundle.journey, store)
+        # A simulated clock may say any time: then all that is stored counts.
+        began_us = 0 if settings.simulated_clock else settings.clock()
+        self.crowd = crowd_of(bundle.journey, store, began_us)
         self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
@@ -117,6 +123,10 @@ class Service:
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self.news = News()
         self.metrics = Metrics()
+        self.links = UnsubscribeLinks(store.secret(), settings.public_url)
+        self.preferring = Preferring(
+            store, self._recorded, self._views, self._refused, settings.clock
+        )
         self._hearing = threading.Lock()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
@@ -132,6 +142,7 @@ class Service:
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
         with self.store.held(names), self._accounts.held(names) as account_of:
+            self.policies.follow()
             now_us, lineup = self.policies.moment(now_us)
             answers: list[Answer | None] = [None] * len(asks)
             stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
@@ -141,8 +152,8 @@ class Service:
             self._say_again(asks, again, answers, account_of, now_us)
             views = self._views([asks[i] for i in pending], now_us)
             states = self._accounts.states(account_of, now_us)
-            new_answers = self.stock.shared(
-                views, lambda some, left: self._new(some, left, states, now_us, lineup)
+            new_answers = self.crowd.shared(
+                views, now_us, lambda some, left: self._new(some, left, states, now_us, lineup)
             )
             for i, answer in zip(pending, new_answers, strict=True):
                 answers[i] = answer
@@ -151,7 +162,7 @@ class Service:
                 try:
                     self.store.append_decisions(fresh, made_events(self.bundle, fresh))
                 except StoreUnavailable:
-                    self.stock.give_back(fresh)
+                    self.crowd.give_back(fresh)
                     raise
                 due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
                 self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
@@ -202,6 +213,7 @@ class Service:
         names = [decision.contact_id for decision in stored]
         answers: dict[str, Confirmation] = {}
         with self.store.held(names), self._accounts.held(names) as account_of:
+            self.policies.follow()
             now_us = self.settings.clock() if now_us is None else now_us
             # Nobody says at a confirmation whether the contact is in reach: it was asked before.
             views = self._views([Ask(d.contact_id, d.decision_id, True) for d in stored], now_us)
@@ -243,10 +255,10 @@ class Service:
         names = [contact.contact_id for contact in contacts]
         with self.store.held(names):
             refused = [contact.contact_id for contact in contacts if not contact.consent]
-            withdrawn = self._recorded.refused(refused, self._views, self.settings.clock())
-            self.store.put_contacts(contacts, withdrawn)
-            self._free(withdrawn)
-            self._tell(names)
+            now_us, before = self.settings.clock(), self.store.contacts(names)
+            withdrawn = self._recorded.refused(refused, self._views, now_us, without_consent)
+            self.store.put_contacts(contacts, withdrawn, changed(before, contacts, now_us))
+            self._refused(names, withdrawn)
         return withdrawn
 
     def append_events(
@@ -286,11 +298,15 @@ class Service:
             rows = [*quarantined, *kept(settled, now_us)]
             added = self.store.append_events(settled.fresh, rows, withdrawn)
             self._free(withdrawn)
-            self.stock.take_again(proven)
+            self.crowd.take_again(proven, settled.fresh)
             against = [e for e in events if self.forbidding.may(e.type, e.reply_class)]
             self._tell([event.contact_id for event in against])
         repeated = len(events) - len(settled.conflicting) - added
         return Appended(added, repeated, settled, withdrawn)
+
+    def _refused(self, contact_ids: Sequence[str], withdrawn: Sequence[Withdrawal]) -> None:
+        self._free(withdrawn)
+        self._tell(contact_ids)
 
     def _tell(self, contact_ids: Sequence[str]) -> None:
         if self.store.is_shared or self.news.wanted:
@@ -357,7 +373,7 @@ class Service:
     def _free(self, withdrawals: Sequence[Withdrawal]) -> None:
         for one in withdrawals:
             _log.warning("decision %r was taken back: %s", one.decision.decision_id, one.reason)
-        self.stock.give_back(self._of_journey([w.decision for w in withdrawals if w.freed]))
+        self.crowd.give_back(self._of_journey([w.decision for w in withdrawals if w.freed]))
 
     def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
         return [d for d in decisions if d.journey == self.bundle.journey.name]

@@ -142,20 +142,27 @@ class RecordedDecisions:
             if decision.decision_id not in settled
         ]
 
-    def refused(self, names: Sequence[str], views: Views, now_us: int) -> list[Withdrawal]:
-        """Planned sends to contacts who have no consent from now on.
+    def refused(
+        self,
+        names: Sequence[str],
+        views: Views,
+        now_us: int,
+        change: Callable[[ContactView], ContactView],
+    ) -> list[Withdrawal]:
+        """Planned sends to contacts who refuse them from now on.
 
         Args:
             names: the contacts.
-            views: what the store knows of contacts, perhaps their consent of before.
+            views: what the store knows of contacts, perhaps of before.
             now_us: the moment, microseconds since 1970 UTC.
+            change: what is known of them from now on.
         """
         planned = self._store.awaiting(names, now_us) if names else []
         known = views([Ask(d.contact_id) for d in planned], now_us) if planned else []
         recorded = [
             Recorded(
                 decision,
-                replace(view, contact=replace(view.contact, consent=False)),
+                change(view),
                 now_us,
                 Check.STOPPED,
             )
@@ -228,6 +235,11 @@ def without(view: ContactView, decision_id: str) -> ContactView:
         return tuple(one for one in planned if one.decision_id != decision_id)
 
     return replace(view, sends=others(view.sends), calls=others(view.calls))
+
+
+def without_consent(view: ContactView) -> ContactView:
+    """A contact whose consent is gone."""
+    return replace(view, contact=replace(view.contact, consent=False))
 
 
 def withdrawn_text(decision: Decision, why: str) -> str:

@@ -11,18 +11,24 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from nurture_envs.actions import ActionCatalog
+from nurture_envs.stops import Say, say_of
 from nurture_rl.errors import LogError
-from nurture_rl.serving import policy_rows, rows
+from nurture_rl.serving import chain, permission_rows, policy_rows, rows
+from nurture_rl.serving.consent_entries import said_in
 from nurture_rl.serving.databases import Location, Statement
+from nurture_rl.serving.erased_marks import stop_of
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import settle
 from nurture_rl.serving.locating import open_for_writing
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import (
+    AuditEntry,
+    ConsentEntry,
     Contact,
     Decision,
     Event,
+    Preferences,
     Quarantined,
     Shadow,
     Withdrawal,
@@ -30,7 +36,7 @@ from nurture_rl.serving.records import (
 from nurture_rl.serving.roles import PolicyChange
 from nurture_rl.serving.store_errors import StoreLost
 
-_BLOCK = 50_000  # rows read from a log at a time
+_BLOCK = 10_000  # rows read from a log at a time, while nobody else works on their contacts
 
 
 class Store(StoreReader):
@@ -125,21 +131,59 @@ class Store(StoreReader):
             withdrawals: those that may not be carried out any more.
             confirmed: when each of the others was told to leave, by id, microseconds since 1970.
         """
+        told = list(confirmed.items())
         self._database.write(
             [
-                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
-                Statement(rows.ADD_CONFIRMATION, list(confirmed.items())),
+                _taken_back(withdrawals),
+                Statement(rows.ADD_CONFIRMATION, told, chain.links(chain.CONFIRMATION, told)),
+            ]
+        )
+
+    def secret(self) -> bytes:
+        """A key that only this store has, made when it is first asked for."""
+        fresh = ("secret", secrets.token_hex(32))
+        self._database.write([Statement(permission_rows.ADD_SECRET, [fresh])])
+        asked = "SELECT value FROM meta WHERE name = 'secret'"
+        return bytes.fromhex(self._source.read(asked)[0][0])
+
+    def note(self, entry: AuditEntry) -> None:
+        """Keep an entry of the audit."""
+        row = permission_rows.cells_of(entry)
+        self._database.write([Statement(permission_rows.ADD_AUDIT_ENTRY, [row])])
+
+    def put_preferences(
+        self,
+        contact_id: str,
+        preferences: Preferences,
+        entries: Sequence[ConsentEntry],
+        withdrawals: Sequence[Withdrawal],
+    ) -> None:
+        """Keep what a contact prefers, note it in the ledger, and take back what it refuses."""
+        row = permission_rows.preferences_row(contact_id, preferences)
+        self._database.write(
+            [
+                Statement(permission_rows.PUT_PREFERENCES, [row]),
+                _noted(entries),
+                _taken_back(withdrawals),
             ]
         )
 
     def put_contacts(
-        self, contacts: Sequence[Contact], withdrawals: Sequence[Withdrawal] = ()
+        self,
+        contacts: Sequence[Contact],
+        withdrawals: Sequence[Withdrawal] = (),
+        entries: Sequence[ConsentEntry] = (),
     ) -> None:
-        """Add contacts, or replace those of the same id, and take back what they refuse."""
+        """Add contacts, or replace those of the same id, and take back what they refuse.
+
+        `entries` are their lines of the consent ledger.
+        """
         self._database.write(
             [
                 Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts]),
-                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
+                _noted(entries),
+                self._stops([contact.contact_id for contact in contacts]),
+                _taken_back(withdrawals),
             ]
         )
 
@@ -151,19 +195,38 @@ class Store(StoreReader):
     ) -> int:
         """Add events, and keep rows that were refused or mended; ids already there stay as is.
 
-        What the events take back is withdrawn with them, or nothing is.
+        What the events take back is withdrawn with them, or nothing is. Of who was erased and did
+        not come back only consent is taken.
 
         Returns:
             How many events were new.
         """
+        events = self._of_who_is_here(events)
         added = self._database.write(
             [
+                self._stops([event.contact_id for event in events]),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
                 Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
-                Statement(rows.ADD_WITHDRAWAL, [rows.withdrawal_row(w) for w in withdrawals]),
+                _noted(said_in(events)),
+                _taken_back(withdrawals),
             ]
         )
-        return added[0]
+        return added[1]
+
+    def _stops(self, ids: Sequence[str]) -> Statement:
+        """What those of these contacts begin with who were erased; once, before their own words."""
+        stops = [stop_of(key, *erased) for key, erased in self.erased(ids).items()]
+        return Statement(rows.ADD_EVENT, [rows.event_row(stop) for stop in stops])
+
+    def _of_who_is_here(self, events: Sequence[Event]) -> Sequence[Event]:
+        erased = self.erased([event.contact_id for event in events])
+        away = erased.keys() - self.contacts(list(erased)).keys() if erased else set()
+        return [
+            event
+            for event in events
+            if contact_key(event.contact_id) not in away
+            or say_of(event.type, event.reply_class) is Say.CONSENT
+        ]
 
     def append_decisions(self, decisions: Sequence[Decision], events: Sequence[Event] = ()) -> None:
         """Add decisions and the episodes they open; returns only after they are on disk.
@@ -178,10 +241,11 @@ class Store(StoreReader):
         episodes = [
             (d.episode_id, contact_key(d.contact_id), d.journey, d.anchor_us) for d in decisions
         ]
+        made = [rows.decision_row(decision) for decision in decisions]
         self._database.write(
             [
                 Statement(rows.ADD_EPISODE, episodes),
-                Statement(rows.ADD_DECISION, [rows.decision_row(d) for d in decisions]),
+                Statement(rows.ADD_DECISION, made, chain.links(chain.DECISION, made)),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
             ]
         )
@@ -190,7 +254,8 @@ class Store(StoreReader):
         """Take in the contacts and events of an ingested log; what is already there stays.
 
         Consent alone is taken wherever it is gone: what was withdrawn over the API outlives an
-        older log, and who has none in the log loses what was put.
+        older log, and who has none in the log loses what was put. Nobody who was erased is taken
+        in again.
 
         Args:
             folder: what ingest wrote.
@@ -213,19 +278,25 @@ class Store(StoreReader):
             ]
             self._require_told_apart(known, folder)
             gone = [(contact_key(c.contact_id),) for c in known if not c.consent]
-            statements = [
-                Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in known]),
-                Statement(rows.TAKE_CONSENT, gone),
-            ]
-            contacts += self._database.write(statements)[0]
+            with self.held([contact.contact_id for contact in known]):
+                erased = self.erased([contact.contact_id for contact in known])
+                here = [c for c in known if contact_key(c.contact_id) not in erased]
+                statements = [
+                    Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in here]),
+                    Statement(rows.TAKE_CONSENT, gone),
+                ]
+                contacts += self._database.write(statements)[0]
         for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
             columns = {name: block.column(name) for name in block.schema.names}
             for name in ("occurred_at", "recorded_at"):
                 columns[f"{name[:-3]}_us"] = columns.pop(name).cast("int64")
             cells = [columns[name].to_pylist() for name in Event.__slots__]
             told = [Event(*row) for row in zip(*cells, strict=True)]
-            stored = self.events_of_ids([event.event_id for event in told])
-            events += self.append_events(settle(told, stored, forbidding).fresh)
+            with self.held({name for event in told for name in (event.contact_id, event.event_id)}):
+                erased = self.erased([event.contact_id for event in told])
+                told = [event for event in told if contact_key(event.contact_id) not in erased]
+                stored = self.events_of_ids([event.event_id for event in told])
+                events += self.append_events(settle(told, stored, forbidding).fresh)
         return contacts, events
 
     def _require_told_apart(self, contacts: Sequence[Contact], folder: Path) -> None:
@@ -239,3 +310,13 @@ class Store(StoreReader):
                     f"and {name!r}, in {folder} or loaded before: the server would take them for "
                     "one person; use ids that differ, such as a CRM's long form"
                 )
+
+
+def _noted(entries: Sequence[ConsentEntry]) -> Statement:
+    told = [permission_rows.consent_row(entry) for entry in entries]
+    return Statement(permission_rows.ADD_CONSENT_ENTRY, told)
+
+
+def _taken_back(withdrawals: Sequence[Withdrawal]) -> Statement:
+    taken = [rows.withdrawal_row(withdrawal) for withdrawal in withdrawals]
+    return Statement(rows.ADD_WITHDRAWAL, taken, chain.links(chain.WITHDRAWAL, taken))

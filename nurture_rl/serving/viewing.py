@@ -12,7 +12,7 @@ from nurture_envs.clock import DAY_US, local_microseconds
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Contact, ContactView, Episode
+from nurture_rl.serving.records import Contact, ContactView, Episode, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ def views_of(
     contacts, events = store.contacts(ids), store.events(ids)
     sends, calls = store.planned(ids)
     episodes = store.episodes(ids, journey, bundle.catalog)
+    wishes = store.preferences(ids)
     return [
         ContactView(
             decision_id=ask.request_id or str(uuid4()),
@@ -57,6 +58,7 @@ def views_of(
             calls=calls.get(name, ()),
             available=ask.available,
             acknowledged=acknowledged,
+            preferences=wishes.get(name, Preferences()),
         )
         for name, ask in zip(ids, asks, strict=True)
     ]

@@ -9,7 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
+from nurture_rl.serving.chain import append
 from nurture_rl.serving.databases import Statement
+from nurture_rl.serving.rows import Row
 from nurture_rl.serving.store_errors import StoreLost
 
 _GROUP_ROWS = 512  # rows of one transaction; a job larger than this commits alone
@@ -95,6 +97,8 @@ class GroupCommit:
                 counts = self._try(job)
                 if counts is not None:
                     done.append((job, counts))
+            statements = [one for job, _ in done for one in job.statements]
+            append(self._asked, [link for one in statements for link in one.links])
             self._connection.execute("COMMIT")
             if self._require_there is not None:
                 self._require_there()
@@ -107,6 +111,9 @@ class GroupCommit:
             return
         for job, counts in done:
             job.done.set_result(counts)
+
+    def _asked(self, sql: str, given: Sequence[object]) -> list[Row]:
+        return self._connection.execute(sql, given).fetchall()
 
     def _try(self, job: _Job) -> list[int] | None:
         """Run one job inside the transaction; its failure must not undo the other jobs."""

@@ -16,6 +16,9 @@ from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.typed import composable
 
+# What `release` says (of `ope`: `ask`); to take it under `evaluation` too would change nothing.
+ASKED_ELSEWHERE = ("level", "candidates", "rules", "margin")
+
 
 @dataclass
 class TrustConfig:
@@ -149,7 +152,7 @@ class RunConfig:
     )  # what `policy=tuned_rules` reads
     policies: dict[str, PolicyConfig] = field(default_factory=dict)  # by name, each as `policy`
     policy: PolicyConfig | None = None  # one more policy: what a sweep varies
-    evaluation: Any = field(default_factory=composable(EvaluationConfig))
+    evaluation: Any = field(default_factory=composable(EvaluationConfig, ASKED_ELSEWHERE))
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     threads: int = 1  # of torch and BLAS; two pools that share cores slow each other tenfold

@@ -101,17 +101,19 @@ def installed_tree() -> SourceTree:
 @cache
 def _imported(source: bytes, package: str) -> frozenset[str]:
     """Dotted names that a module in `package` imports when it runs."""
-    return frozenset(_imports(ast.parse(source), package))
+    return frozenset(_imports(ast.parse(source), package, b"import_module" in source))
 
 
-def _imports(module: ast.Module, package: str) -> Iterator[str]:
+def _imports(module: ast.Module, package: str, by_call: bool) -> Iterator[str]:
+    """See `_imported`; expressions, which are nine nodes of ten, are only read for calls."""
     waiting: list[ast.AST] = [module]
+    read = ast.AST if by_call else (ast.stmt, ast.excepthandler, ast.match_case)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and _word(node.test) == "TYPE_CHECKING":
             waiting += node.orelse
             continue
-        waiting += ast.iter_child_nodes(node)
+        waiting += (child for child in ast.iter_child_nodes(node) if isinstance(child, read))
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

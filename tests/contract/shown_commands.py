@@ -13,6 +13,11 @@ PAGES += sorted((ROOT / "experiments").glob("*/README.md"))
 _SHOWN = re.compile(r"^```[^\n]*\n(.*?)^```|`(nurture [^`]+)`", re.MULTILINE | re.DOTALL)
 
 TWO_LEARNERS = "+policy@policies.cql=cql"  # in the line of each real log that has them
+# The line of each real log, on the page of its experiment.
+REAL_LOGS = {
+    name: f"nurture pipeline data={name} seed=0"
+    for name in ("hillstrom", "heartsteps", "starbucks_offers")
+}
 
 
 def commands(text: str) -> Iterator[str]:

@@ -6,7 +6,9 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
+from unittest.mock import patch
 
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 
 from nurture_rl.cli.main import main
@@ -23,8 +25,11 @@ TINY = [
     "simulation.seeds=[1]",
     "simulation.truth_contacts=64",
     "evaluation.value_model.n_folds=3",
-    "evaluation.value_model.penalties=[0.1]",
+    "evaluation.value_model.penalties=[10]",  # a stiff model settles soonest
 ]
+
+# Hydra composes all settings a first time only to look for its mode, which nobody sets here.
+COMPOSED_ONCE = patch.object(Hydra, "get_mode", lambda *given, **named: None)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ def nurture(*words: str) -> Ended:
     GlobalHydra.instance().clear()
     before, out, errors = sys.argv, StringIO(), StringIO()
     try:
-        with redirect_stdout(out), redirect_stderr(errors):
+        with redirect_stdout(out), redirect_stderr(errors), COMPOSED_ONCE:
             code = main(words)
     finally:
         sys.argv = before

@@ -1,9 +1,10 @@
-"""The small form of the pipeline on a real data set, for tests."""
+"""The shown command of a real data set, in a small form."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.settings_schema import register_schemas
+from tests.contract.shown_commands import LINES, REAL_LOGS
+from tests.pipeline.in_process import nurture
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = (
@@ -69,11 +73,17 @@ def first_people(source: Path, folder: Path, n: int) -> None:
 
 
 def finish(source: str, folder: Path, runs: Path, contacts: int) -> Finished:
-    """Run one source to its gate; `contacts` are simulated."""
+    """Run the command that the page of a source shows; `contacts` are simulated."""
+    line = REAL_LOGS[source]
+    assert (f"experiments/{source}/README.md", line) in LINES
+    _, verb, *words = shlex.split(line)
+    words += [*SMALL, f"simulation.contacts={contacts}", f"data.path={folder}", f"runs={runs}"]
+    ended = nurture(verb, *words)
+    assert ended.code == 0, ended.stderr[-3000:]
+    GlobalHydra.instance().clear()
     register_schemas()
-    given = [f"data={source}", f"data.path={folder}", f"runs={runs}"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("pipeline", [*given, *SMALL, f"simulation.contacts={contacts}"])
+        config = compose(verb, words)
     pipeline = Pipeline(settings(config), lambda line: None)
     return Finished(
         pipeline,

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
 
-from nurture_rl.cli.main import main
 from tests.contract.shown_commands import TWO_LEARNERS, commands
+from tests.pipeline.in_process import nurture
 from tests.pipeline.real_sources import first_people
 from tests.shared_data import shared_data
 
@@ -78,7 +78,8 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     SLICES[source](whole, folder)
     runs = tmp_path_factory.mktemp("runs")
     given = [*shown(source), *SMALL, *SHORT, f"data.path={folder}", f"runs={runs}"]
-    assert main(given) == 0
+    ended = nurture(*given)
+    assert ended.code == 0, ended.stderr[-3000:]
     (page,) = (runs / "stages").glob("report-*/report.md")
     (gate,) = (runs / "stages").glob("release-*/gate.json")
     (judged,) = (runs / "stages").glob("evaluation-*/evaluation.json")

@@ -47,7 +47,7 @@ def ask(
             tries += 1
             time.sleep(0.02)
         else:
-            acknowledged[name] = row["action"]
+            acknowledged[name] = row.get("action") or str(row)
             return
 
 

@@ -2,8 +2,9 @@
 
 A page takes for granted what its reader has: a log of decisions, a sender that asks the server, a
 bundle. `run` puts these in, and makes small what would run for minutes; it changes nothing else.
-The page on a journey of one's own is followed by `tests/pipeline/test_own_journey.py`, two learners
-on real logs by `tests/pipeline/test_real_learners.py`.
+The page on a journey of one's own is followed by `tests/pipeline/test_own_journey.py`, the lines of
+real logs by `tests/pipeline/test_real_sources.py` and, with two learners, by
+`tests/pipeline/test_real_learners.py`.
 """
 
 from __future__ import annotations
@@ -29,11 +30,10 @@ from nurture_rl.cli.main import main
 from nurture_rl.cli.verbs import DONE, VERBS
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.learners import LEARNERS
-from tests.contract.shown_commands import LINES, TWO_LEARNERS
-from tests.pipeline.in_process import TINY
+from tests.contract.shown_commands import LINES, REAL_LOGS, TWO_LEARNERS
+from tests.pipeline.in_process import COMPOSED_ONCE, TINY
 from tests.pipeline.running_server import RunningServer
 from tests.pipeline.world_player import WorldPlayer
-from tests.shared_data import ROOT as DATA
 
 # Added to every line on a journey's log: a hundred contacts, the least training, playing and folds.
 SMALL = [*TINY, "data.contacts=100", "gap.fewest_episodes=500"]
@@ -64,19 +64,24 @@ FILLED = {
     "data=...": ["data=reference"],
 }  # what a page leaves to the reader
 # Pages whose lines share a log and a bundle, but for lines that name another log.
-FRONT = ("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md")
+FRONT = (
+    *("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md"),
+    "docs/server-operations.md",
+)
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
 ONE_LOG, POLICIES, SWEEPS, OTHER_LOGS = "one log", "policies", "sweeps", "other logs"
 OWN_TEST = "docs/journey-file.md"
-DATA_SETS = {name: name for name in ("hillstrom", "starbucks_offers")} | {
-    "heartsteps": "heartsteps_v1"
-}
 
 
 def shown(group: str) -> list[tuple[str, str]]:
     """Pages and lines of one group, each line on the first page that shows it."""
     first = {line: page for page, line in reversed(LINES) if page != OWN_TEST}
-    first = {line: page for line, page in first.items() if TWO_LEARNERS not in line}
+    elsewhere = set(REAL_LOGS.values())
+    first = {
+        line: page
+        for line, page in first.items()
+        if TWO_LEARNERS not in line and line not in elsewhere
+    }
     first = {line: first[line] for _, line in LINES if line in first}
     return [(page, line) for line, page in first.items() if group_of(page, line) == group]
 
@@ -95,6 +100,7 @@ def words_of(line: str) -> list[str]:
     name, *words = shlex.split(line)[1:]
     words = [part for word in words for part in FILLED.get(word, [word])]
     words = [re.sub("n_trials=.*", "n_trials=2", word) for word in words]
+    words += ["+hydra.launcher.init.num_cpus=1"] if "hydra/launcher=ray" in words else []
     if name in VERBS and VERBS[name].composed and "data=frame" not in words:
         words += [word for word in SMALL if word not in words]
         anew = any(word.startswith(("data=", "release.", "+policy=logging")) for word in words)
@@ -116,12 +122,9 @@ def least_training(words: list[str]) -> list[str]:
 
 
 def run(page: str, words: list[str]) -> int | None:
-    """The exit code; None where the data set is not here, or a form of a command is shown alone."""
+    """The exit code; None where a form of a command is shown alone."""
     if words[0] == "VERB":
         return max(main([verb, "--help"]) for verb in VERBS) if "--help" in words else None
-    for name, folder in DATA_SETS.items():
-        if f"data={name}" in words and not (DATA / folder).is_dir():
-            return None
     if "data=frame" in words:
         write_log(*LOGS.get(page, LOG))
     return served(words) if words[0] == "serve" else main(words)
@@ -174,11 +177,11 @@ def release(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("group", [ONE_LOG, POLICIES, SWEEPS, OTHER_LOGS])
+@COMPOSED_ONCE
 def test_every_shown_command_ends_as_its_help_says(
     group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NURTURE_DATA", str(DATA))
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     if group == ONE_LOG:
         release(tmp_path)

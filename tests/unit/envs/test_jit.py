@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import nurture_envs
-from nurture_envs.jit import forget_older, is_kept
+from nurture_envs.jit import compile_once, forget_older, is_kept
 
 
 def kept(folder: Path) -> set[str]:
@@ -55,6 +58,27 @@ def test_a_loop_is_kept_when_its_own_file_lies_in_the_folder_of_kept_loops(tmp_p
     assert not is_kept(loop)
     (tmp_path / "test_jit.play-9.py311.nbi").touch()
     assert is_kept(loop)
+
+
+def uncompiled(folder: Path, compiled: Event) -> SimpleNamespace:
+    def play() -> None: ...
+
+    stats = SimpleNamespace(cache_path=str(folder))
+    loop = SimpleNamespace(py_func=play, stats=stats, compile=lambda signature: compiled.set())
+    compile_once(loop)
+    return loop
+
+
+def test_a_loop_that_another_process_compiles_is_waited_for(tmp_path: Path) -> None:
+    compiled, other = Event(), Event()
+    lock = tmp_path / "test_jit.play.lock"
+    with closing(sqlite3.connect(lock, isolation_level=None)) as held:
+        held.execute("BEGIN EXCLUSIVE")
+        Thread(target=uncompiled(tmp_path, compiled).compile, args=("f8",)).start()
+        assert not compiled.wait(0.2)
+    assert compiled.wait(60.0)
+    uncompiled(tmp_path / "no folder", other).compile("f8")  # where no lock can be, nobody waits
+    assert other.is_set()
 
 
 def test_loops_that_have_no_way_in_are_called_by_loops_alone() -> None:

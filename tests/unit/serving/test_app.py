@@ -29,6 +29,8 @@ PATHS = {
     "/v1/decisions/{decision_id}/confirm",
     "/v1/events",
     "/v1/contacts",
+    "/v1/contacts/{contact_id}/preferences",
+    "/u/{token}",
     "/v1/policies",
     "/v1/policies/log",
     "/v1/policies/{policy_id}/shadow",
@@ -81,7 +83,7 @@ def test_the_answer_is_the_librarys_decision(bundle: Bundle, tmp_path: Path) -> 
     with TestClient(create_app(served)) as client:
         (found,) = ask(client, {"contact_id": "ada", "request_id": "r"}).json()["decisions"]
         stored = served.store.decisions(["r"])["r"]
-    out = answer_out(stored, served.catalogs)
+    out = answer_out(stored, served.catalogs, served.links)
     assert {"kind": "decision", **{name: getattr(out, name) for name in out.__struct_fields__}} == (
         found
     )

@@ -19,6 +19,7 @@ from nurture_rl.serving.service import Service
 from tests.unit.serving.contacts import MIDNIGHT, Clock, service
 from tests.unit.serving.test_api_keys import key_file
 
+_ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 SENDER, SCRAPER = "sender-" + "s" * 32, "scraper-" + "p" * 32
 
 
@@ -148,6 +149,7 @@ def test_who_asks_too_often_is_told_when_to_come_back_and_health_is_not_refused(
         assert refused.json()["status"] == 429
         assert "x-request-id" in refused.headers
         assert client.get("/healthz").status_code == 200
+        assert client.post(f"/u/{served.links.token('ada')}", data=_ONE_CLICK).status_code == 200
 
 
 def test_a_known_key_has_its_own_share_and_unknown_ones_that_of_their_address(

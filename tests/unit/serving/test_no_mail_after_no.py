@@ -19,7 +19,7 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.wire import iso
-from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, service
+from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, follow, service
 
 SHIPPED = ("inbound_lead", "stalled_opportunity", "trial_onboarding", "re_engagement", "renewal")
 
@@ -368,7 +368,7 @@ def test_escalations_count_from_their_decision(bundle: Bundle, tmp_path: Path) -
         server.service.bundle.feature_spec,
     )
     calling = build_policy("always:escalate", context)
-    server.service.bundle = replace(server.service.bundle, policy=calling)
+    follow(server.service, calling)
     server.say("reply", reply_class="positive", at_us=-DAY_US)
     found = []
     for _ in range(5):

@@ -22,7 +22,7 @@ from nurture_rl.serving.service import Service
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask
 from tests.unit.envs.spring_journey import spring
-from tests.unit.serving.contacts import Clock, contact, service
+from tests.unit.serving.contacts import Clock, contact, follow, service
 
 pytestmark = pytest.mark.usefixtures("either_database")
 
@@ -138,7 +138,7 @@ def test_a_slower_cadence_is_an_event_of_the_server_and_holds_until_its_date(
     context = PolicyContext(JOURNEY, served.bundle.catalog, served.bundle.feature_spec)
     slowing, legal, since = build_policy(slower, context), [], []
     for day, policy in enumerate([sender, slowing, sender, sender]):
-        served.bundle = replace(served.bundle, policy=policy)
+        follow(served, policy)
         (answer,) = served.decide([Ask("p0", f"d{day}")])
         assert isinstance(answer, Decision)
         assert answer.features is not None

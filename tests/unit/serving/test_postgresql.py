@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -15,8 +16,8 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import HOUR_US
 from nurture_rl.cli.main import main
 from nurture_rl.policies.build import PolicyContext, build_policy
-from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving import postgres_tables, rows
+from nurture_rl.release.bundle import Bundle, write_bundle
+from nurture_rl.serving import postgres_tables, roles, rows
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.on_postgresql import PostgresDatabase
@@ -27,7 +28,9 @@ from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.viewing import Ask
 from tests.postgres import PostgresServer
+from tests.unit.release.bundles import CREATED, content
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
+from tests.unit.serving.lives import RunningClock, bundles_in, served
 
 PEOPLE = [f"p{i}" for i in range(200)]
 
@@ -195,6 +198,34 @@ def test_decisions_of_a_newer_release_are_told_by_an_older_server(
             assert client.get("/v1/decisions/r").status_code == 200
 
 
+def test_a_change_of_policies_at_one_server_holds_at_another(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url, made = postgres.fresh_url(), bundles_in(tmp_path)
+    with closing(Store(url)) as one, closing(Store(url)) as other:
+        one.put_contacts([contact(f"p{i}") for i in range(4)])
+        first, second = (
+            served(tmp_path, made["first"], store, RunningClock()) for store in (one, other)
+        )
+        first.policies.load("second", "ops", "try it")
+        promoted = made["second"].policy_id
+        second.policies.change("promote", promoted, roles.promoted(promoted), "ops", "good")
+        (answer,) = first.decide([Ask("p0")])
+        assert getattr(answer, "policy_id", None) == promoted
+        first.policies.change("switch", None, roles.switched("pause"), "ops", "stop")
+        (answer,) = second.decide([Ask("p1")])
+        assert getattr(answer, "action", None) == "pause:1"
+        shutil.rmtree(tmp_path / "third")
+        write_bundle(tmp_path / "third", content({"kind": "drip"}), CREATED)
+        first.policies.load("third", "ops", "try it")
+        shutil.rmtree(tmp_path / "third")
+        named = first.policies.lineup.roles.folders
+        (lost,) = (name for name, folder in named.items() if folder == "third")
+        first.policies.change("promote", lost, roles.promoted(lost), "ops", "good")
+        with pytest.raises(StoreUnavailable, match="cannot follow another one"):
+            second.decide([Ask("p2")])
+
+
 def test_a_store_of_another_version_or_program_is_refused(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,11 +233,13 @@ def test_a_store_of_another_version_or_program_is_refused(
     with pytest.raises(StoreError, match=r'relation "meta" does not exist'):
         StoreReader(url)
     Store(url).close()
-    monkeypatch.setattr(rows, "VERSION", "4")
-    with pytest.raises(StoreError, match=r"version 4 at .*, got 3"):
+    before = rows.VERSION
+    monkeypatch.setattr(rows, "VERSION", "next")
+    with pytest.raises(StoreError, match=rf"version next at .*, got {before}"):
         Store(url)
-    step = "ALTER TABLE contacts ADD COLUMN n TEXT; UPDATE meta SET value = '4' WHERE value = '3'"
-    monkeypatch.setattr(postgres_tables, "_STEPS", {"3": step})
+    noted = f"UPDATE meta SET value = 'next' WHERE value = '{before}'"
+    step = f"ALTER TABLE contacts ADD COLUMN n TEXT; {noted}"
+    monkeypatch.setattr(postgres_tables, "_STEPS", {before: step})
     Store(url).close()
     Store(url).close()
     theirs = postgres.fresh_url()
@@ -241,3 +274,31 @@ def test_a_password_is_never_shown(
         with pytest.raises(StoreError, match="cannot be read") as refused:
             Store(wrong)
         assert "s3cret" not in str(refused.value)
+
+
+def test_no_text_is_one_that_the_database_cannot_keep(
+    bundle: Bundle, postgres: PostgresServer
+) -> None:
+    with (
+        servers(bundle, postgres.fresh_url(), 1) as (served,),
+        TestClient(create_app(served)) as client,
+    ):
+        row = {"event_id": "e", "contact_id": "p0", "type": "unsubscribe"}
+        row |= {"occurred_at": "2027-03-01T00:00:00Z"}
+        texts = ("source", "message_id", "decision_id", "topic", "page_category", "reply_class")
+        odd = [{**row, name: "a\0b"} for name in (*texts, "stage", "properties", "type", "z")]
+        odd.append({**row, "properties": {"a\0": "\0"}})
+        for event_row in odd:
+            answer = client.post("/v1/events", json={"events": [event_row]})
+            assert answer.status_code in (200, 422), (event_row, answer.text)
+        person = {"contact_id": "p1", "consent": True}
+        odd = [{**person, name: "a\0b"} for name in ("account_id", "time_zone", "contact_id")]
+        odd.append({**person, "attributes": {"industry": "a\0b"}})
+        for contact_row in odd:
+            answer = client.put("/v1/contacts", json={"contacts": [contact_row]})
+            assert answer.status_code in (200, 400), (contact_row, answer.text)
+        assert client.get("/v1/decisions/a%00b").status_code == 404
+        assert client.post("/v1/decisions/confirm", json={"ids": ["a\0b"]}).status_code in (
+            400,
+            404,
+        )
