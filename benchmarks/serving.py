@@ -18,12 +18,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,7 @@ from nurture_rl.release.card import PolicyCard
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import normal_states
 from nurture_rl.rl.actor import Actor
+from tests.postgres import PostgresServer, require_programs
 
 _UP = 90.0  # seconds a server has to come up
 _PUT = 5000  # contacts of one request
@@ -68,6 +72,7 @@ class Crowd:
     groups: int
     size: int  # of a group
     begun: int = 0
+    door: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def names(self) -> list[str]:
@@ -77,12 +82,15 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server that is up, and the body that its load sends."""
+    """Servers that are up, and the body that their load sends."""
 
-    pid: int
-    url: str
+    pids: tuple[int, ...]
+    urls: tuple[str, ...]  # each has its share of the connections
     lua: str  # gives wrk its requests
     crowd: Crowd
+
+
+Serve = Callable[[Path, Path, Crowd], AbstractContextManager[Target]]
 
 
 def main(arguments: list[str]) -> None:
@@ -93,14 +101,21 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seconds", type=int, default=5, help="of a run")
     parser.add_argument("--contacts", type=int, default=8000, help="of a run; decided once each")
     parser.add_argument("--out", type=Path, help="a JSON file")
+    parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--workers", type=int, default=1, help="of ours, on one postgresql store")
+    parser.add_argument("--alone", action="store_true", help="leave the peers out")
     given = parser.parse_args(arguments)
     if shutil.which("wrk") is None:
         sys.exit("serving: expected wrk on the path; apt-get install wrk")
+    if given.workers > 1 and given.store == "sqlite":
+        sys.exit("serving: a SQLite store has one server; give --store postgresql with --workers")
     found: dict[str, list[Served]] = {}
+    own = partial(on_postgresql, workers=given.workers) if given.store == "postgresql" else ours
+    servers: dict[str, Serve] = {"nurture serve": own, "bare endpoint": bare, "mlflow": mlflow}
     with tempfile.TemporaryDirectory() as folder:
-        bundle = _bundle(Path(folder))
-        for name, serve in (("nurture serve", ours), ("bare endpoint", bare), ("mlflow", mlflow)):
-            groups = 1 + given.runs * len(given.connections)
+        bundle = bundle_of_first_weights(Path(folder))
+        for name, serve in list(servers.items())[: 1 if given.alone else None]:
+            groups = (1 + given.runs * len(given.connections)) * given.workers
             with serve(Path(folder), bundle, Crowd(groups, given.contacts)) as target:
                 _loaded(target, 16, 1)
                 found[name] = [
@@ -114,7 +129,7 @@ def main(arguments: list[str]) -> None:
         given.out.write_text(json.dumps(plain, indent=1) + "\n", "utf-8")
 
 
-def _bundle(folder: Path) -> Path:
+def bundle_of_first_weights(folder: Path) -> Path:
     """A bundle of the inbound-lead journey around a network with first weights."""
     journey, rng = load_journey("inbound_lead"), np.random.default_rng(0)
     catalog, spec = ActionCatalog.of(journey), FeatureSpec.of(journey)
@@ -130,24 +145,47 @@ def _bundle(folder: Path) -> Path:
 
 @contextmanager
 def ours(folder: Path, bundle: Path, crowd: Crowd) -> Iterator[Target]:
-    """The policy server; every request decides for a contact that has no decision yet."""
-    port = _port()
+    """The policy server on a SQLite file."""
+    with _ours(str(folder / "store.db"), bundle, crowd, 1) as target:
+        yield target
+
+
+@contextmanager
+def on_postgresql(folder: Path, bundle: Path, crowd: Crowd, workers: int) -> Iterator[Target]:
+    """Policy servers on a PostgreSQL database, whose server runs on the same cores."""
+    database = PostgresServer(require_programs(), durable=True)
+    try:
+        database.start()
+        with _ours(database.url(), bundle, crowd, workers) as target:
+            yield replace(target, pids=(*target.pids, database.pid))
+    finally:
+        database.stop()
+
+
+@contextmanager
+def _ours(store: str, bundle: Path, crowd: Crowd, workers: int) -> Iterator[Target]:
+    """Policy servers; every request decides for a contact that has no decision yet."""
     command = [sys.executable, "-m", "nurture_rl.cli", "serve", f"bundle={bundle}"]
-    command += [f"store={folder / 'store.db'}", f"port={port}"]
     lua = (
         "i = 0\nwrk.headers['Content-Type'] = 'application/json'\nrequest = function()\n"
         "  i = i + 1\n  local name = start .. '-' .. i\n"
         '  local body = \'{"contacts":[{"contact_id":"\' .. name .. \'"}]}\'\n'
         "  return wrk.format('POST', '/v1/decisions', nil, body)\nend\n"
     )
-    with _running(command, port) as pid:
+    with ExitStack() as stack:
+        ports = [_port() for _ in range(workers)]
+        pids = [
+            stack.enter_context(_running([*command, f"store={store}", f"port={port}"], port))
+            for port in ports
+        ]
         attributes = {"company_size": 5, "industry": "software", "form_topic": "security"}
         cells = {"time_zone": "Europe/Berlin", "zone_confidence": 1.0, "consent": True}
         for start in range(0, len(crowd.names), _PUT):
             some = crowd.names[start : start + _PUT]
             rows = [{"contact_id": name, **cells, "attributes": attributes} for name in some]
-            _send("PUT", f"http://127.0.0.1:{port}/v1/contacts", {"contacts": rows})
-        yield Target(pid, f"http://127.0.0.1:{port}/v1/decisions", lua, crowd)
+            _send("PUT", f"http://127.0.0.1:{ports[0]}/v1/contacts", {"contacts": rows})
+        urls = tuple(f"http://127.0.0.1:{port}/v1/decisions" for port in ports)
+        yield Target(tuple(pids), urls, lua, crowd)
 
 
 @contextmanager
@@ -160,7 +198,7 @@ def bare(folder: Path, bundle: Path, crowd: Crowd) -> Iterator[Target]:
     features, legal = len(FeatureSpec.of(journey).columns), len(ActionCatalog.of(journey))
     body = {"features": [0.5] * features, "mask": [True] * legal}
     with _running([*command, str(port)], port) as pid:
-        yield Target(pid, f"http://127.0.0.1:{port}/decide", _constant(body), crowd)
+        yield Target((pid,), (f"http://127.0.0.1:{port}/decide",), _constant(body), crowd)
 
 
 @contextmanager
@@ -181,7 +219,7 @@ def mlflow(folder: Path, bundle: Path, crowd: Crowd) -> Iterator[Target]:
     columns = list(FeatureSpec.of(load_journey("inbound_lead")).columns)
     body = {"dataframe_split": {"columns": columns, "data": [[0.5] * len(columns)]}}
     with _running(command, port, "/health") as pid:
-        yield Target(pid, f"http://127.0.0.1:{port}/invocations", _constant(body), crowd)
+        yield Target((pid,), (f"http://127.0.0.1:{port}/invocations",), _constant(body), crowd)
 
 
 def _constant(body: Mapping[str, Any]) -> str:
@@ -192,7 +230,7 @@ def _constant(body: Mapping[str, Any]) -> str:
 
 
 def _measured(target: Target, connections: int, runs: int, seconds: int) -> Served:
-    began = _processor(target.pid)
+    began = sum(map(_processor, target.pids))
     done = [_loaded(target, connections, seconds) for _ in range(runs)]
     answers = sum(one[3] for one in done)
     rates = [one[0] for one in done]
@@ -203,20 +241,38 @@ def _measured(target: Target, connections: int, runs: int, seconds: int) -> Serv
         high=max(rates),
         p50=statistics.median(one[1] for one in done),
         p99=statistics.median(one[2] for one in done),
-        processor=1e3 * (_processor(target.pid) - began) / answers,
+        processor=1e3 * (sum(map(_processor, target.pids)) - began) / answers,
         refused=sum(one[4] for one in done),
     )
 
 
 def _loaded(target: Target, connections: int, seconds: int) -> tuple[float, float, float, int, int]:
-    """Answers a second, p50 and p99 in ms, answers, and those that are no 2xx."""
+    """Answers a second, p50 and p99 in ms of the slowest, answers, and those that are no 2xx."""
+    count = len(target.urls)
+    with ThreadPoolExecutor(count) as threads:
+        loads = [
+            threads.submit(_load, target, number, connections // count, seconds)
+            for number in range(count)
+        ]
+        rates, halves, tails, answers, refused = zip(*(one.result() for one in loads), strict=True)
+    return sum(rates), max(halves), max(tails), sum(answers), sum(refused)
+
+
+def _load(
+    target: Target, number: int, connections: int, seconds: int
+) -> tuple[float, float, float, int, int]:
+    """What one server gave."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(f"start = '{target.crowd.begun}'\n{target.lua}")
-        target.crowd.begun += 1
+        with target.crowd.door:
+            script.write(f"start = '{target.crowd.begun}'\n{target.lua}")
+            target.crowd.begun += 1
         script.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout=30s"]
         told = subprocess.run(
-            [*command, "-s", script.name, target.url], capture_output=True, text=True, check=True
+            [*command, "-s", script.name, target.urls[number]],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
     answers = int(_of(r"(\d+) requests in", told))
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", told)

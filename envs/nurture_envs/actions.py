@@ -220,6 +220,17 @@ class ActionCatalog:
         return tuple(distinct), tuple(distinct.index(kind) for kind in kinds)
 
     @cached_property
+    def messages(self) -> tuple[Message, ...]:
+        """The messages that are sent, in the order of the actions."""
+        return tuple(dict.fromkeys(a.message for a in self.actions if a.message is not None))
+
+    @cached_property
+    def message_places(self) -> tuple[int, ...]:
+        """Position in `messages` of what each action sends, -1 where it sends nothing, [a]."""
+        sent = self.messages
+        return tuple(-1 if a.message is None else sent.index(a.message) for a in self.actions)
+
+    @cached_property
     def factors(self) -> FloatArray:
         """One 0/1 column per level of each factor that varies, [a, k].
 

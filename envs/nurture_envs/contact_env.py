@@ -37,7 +37,7 @@ class ContactVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     replaced by `pause:1`, and `info["replaced"]` [n] says where.
     Reward: what the bin brought, in the journey's unit, [n].
     Ends: terminated by exit, success or opt-out; truncated at the journey's horizon.
-    Info: `action_mask` [n, a] bool, `reasons` [n, a] int16 (`guardrails.Reason` bits), and in a
+    Info: `action_mask` [n, a] bool, `reasons` [n, a] int32 (`guardrails.Reason` bits), and in a
     population `refused` [n] int32, why a shared limit replaced the action.
 
     Row i under seed s is the single environment under seed s + i, step for step, unless a

@@ -184,6 +184,65 @@ class AccountLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class InactivityTier:
+    """Contacts without activity for `bins` get at most `maximum` mails in any `hours`."""
+
+    bins: int
+    maximum: int
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inactivity:
+    """How mail thins out to contacts who do nothing; one who never did anything did it long ago."""
+
+    signals: tuple[str, ...]  # what people do; what machines do is no activity
+    tiers: tuple[InactivityTier, ...]  # each holds from its bins on, beside those before
+    probe_bins: int | None = None  # from here on mail goes as a probe alone; None: never
+    probe_share: float = 0.0  # of the bins of such a contact, drawn by lot, in which one may go
+
+
+@dataclass(frozen=True, slots=True)
+class SellerCapacity:
+    """How many escalations salespeople can take; None: any number."""
+
+    per_day: int | None  # in any 24 hours
+    open: int | None  # at once
+    closed_by: tuple[
+        str, ...
+    ] = ()  # event types after which a contact's escalation is no more open
+    open_days: int = 14  # after which it is not open either
+
+
+@dataclass(frozen=True, slots=True)
+class SlowDown:
+    """When less mail goes to a family of recipient domains: a share of its mails went wrong."""
+
+    complaints: tuple[float, float]  # shares from which mail is slowed down, and from which stopped
+    bounces: tuple[float, float]
+    days: int = 7  # over which they are counted, today included
+    minimum: int = 200  # mails, below which no share says anything
+    factor: float = 0.5  # of the fullest of the days before, while mail is slowed down
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRamp:
+    """How many mails a UTC day go to one family of recipient domains.
+
+    On its first, second, .. day with mail as many as `warm_up` says. Later `growth` times the mean
+    of the days before, at least the last of `warm_up`.
+    """
+
+    warm_up: tuple[int, ...]
+    growth: float | None = None  # None: any number after the warm-up
+    trailing_days: int = 7  # over which the mean is taken
+    carry_over: float = 0.0  # share of yesterday's room that was left, and may be used today
+    idle_days: int = 30  # without mail, after which a family warms up again
+    families: tuple[tuple[str, str], ...] = ()  # domain and family, before the shipped table
+    slow_down: SlowDown | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GuardrailSettings:
     """The hard limits of a journey; off where a field is empty."""
 
@@ -202,6 +261,9 @@ class GuardrailSettings:
     slow: SlowCadence | None = None
     confirm: bool = False  # a server's send that nobody confirms in its hour is no send
     account: AccountLimits | None = None
+    inactivity: Inactivity | None = None
+    seller_capacity: SellerCapacity | None = None  # a server's, as the next
+    volume: VolumeRamp | None = None
     events: tuple[Signal, ...] = ()  # which conversations name besides signals; no world makes them
 
     @property

@@ -30,6 +30,7 @@ from nurture_envs.journey_goals import read_kpis, read_limit
 from nurture_envs.journey_guardrails import (
     event_columns,
     event_problems,
+    inactivity_problems,
     overlaps,
     read_guardrails,
 )
@@ -273,6 +274,7 @@ def _drip(f: Fields) -> list[tuple[int, str]]:
 
 def _cross_checks(journey: Journey) -> list[str]:
     problems = overlaps("signals", journey.signals) + event_problems(journey)
+    problems += inactivity_problems(journey)
     names = [signal.name for signal in journey.signals]
     problems += [
         f"stages.{stage}: no signal is called {signal!r}{hint(signal, names)}"

@@ -10,11 +10,14 @@ from nurture_envs.journey import (
     AccountLimits,
     FrequencyCap,
     GuardrailSettings,
+    Inactivity,
+    InactivityTier,
     Journey,
     OpenConversation,
     Signal,
     SlowCadence,
 )
+from nurture_envs.journey_limits import read_sellers, read_volume
 
 
 def read_guardrails(
@@ -53,6 +56,9 @@ def read_guardrails(
         slow=slow,
         confirm=f.flag("confirm", False),
         account=_account(f),
+        inactivity=_inactivity(f, known),
+        seller_capacity=read_sellers(f),
+        volume=read_volume(f),
         events=events,
     )
     f.finish()
@@ -77,6 +83,33 @@ def _account(guardrails: Fields) -> AccountLimits | None:
             "nothing; leave the key out, or empty, for no limits"
         )
     return limits
+
+
+def _inactivity(guardrails: Fields, known: list[str]) -> Inactivity | None:
+    """The entry `inactivity` of `guardrails`, if there is one; problems go to `guardrails`."""
+    if not guardrails.has("inactivity") or guardrails.data["inactivity"] is None:
+        return None
+    f, tiers = guardrails.mapping("inactivity"), []
+    before = len(f.problems)
+    for t in f.mappings("tiers", []):
+        most, hours = t.integer("max", low=1), t.number("hours", low=0.25)
+        tiers.append(InactivityTier(t.integer("bins", low=1), most, hours))
+        t.finish()
+    signals, from_bins, share = channels_of(f, "signals", known), None, 0.0
+    if f.has("probe"):
+        p = f.mapping("probe")
+        from_bins, share = p.integer("bins", low=1), p.number("share", low=0.0, high=1.0)
+        p.finish()
+    f.finish()
+    if len(f.problems) == before:
+        order = [*(tier.bins for tier in tiers), *([] if from_bins is None else [from_bins])]
+        if not order or not signals:
+            f.problem(
+                "tiers", "expected signals, and tiers or a probe; leave `inactivity` out for none"
+            )
+        elif order != sorted(set(order)):
+            f.problem("tiers", f"expected more bins in each, the probe's last, got {order}")
+    return Inactivity(signals, tuple(tiers), from_bins, share)
 
 
 def _blackout(f: Fields) -> tuple[tuple[date, date], ...]:
@@ -129,6 +162,19 @@ def event_problems(journey: Journey) -> list[str]:
         if event.name in journey.channels
     ]
     return problems + overlaps("guardrails.events", journey.guardrails.events)
+
+
+def inactivity_problems(journey: Journey) -> list[str]:
+    """Signals of inactivity that say nothing of a person."""
+    settings = journey.guardrails.inactivity
+    wanted = set(settings.signals) if settings is not None else set()
+    return [
+        f"guardrails.inactivity.signals: expected what people do, got {signal.name!r}, which "
+        + ("actions make" if signal.by_action else "machines make too; pin `is_machine: false`")
+        for signal in journey.signals
+        if signal.name in wanted
+        and (signal.by_action or (signal.type == "open" and signal.is_machine is not False))
+    ]
 
 
 def overlaps(key: str, signals: Sequence[Signal]) -> list[str]:

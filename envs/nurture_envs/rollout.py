@@ -168,10 +168,10 @@ class _Tally:
         self._decisions[contact] += 1
         self._mix[bin_] += step.probabilities[part].sum(dim=0).cpu().numpy()
         self._alive[bin_] += len(contact)
-        counts = np.bincount(step.reasons[part].cpu().numpy().ravel())
-        for bits in np.flatnonzero(counts).tolist():
-            if bits:
-                self._reasons[bits] = self._reasons.get(bits, 0) + int(counts[bits])
+        against = step.reasons[part].cpu().numpy()
+        found, counts = np.unique(against[against != 0], return_counts=True)
+        for bits, count in zip(found.tolist(), counts.tolist(), strict=True):
+            self._reasons[bits] = self._reasons.get(bits, 0) + count
 
     def returns(self) -> Returns:
         """All of it."""

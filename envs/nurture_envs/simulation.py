@@ -33,6 +33,7 @@ from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.world import HasDisagreement, Surroundings, View, World
 
 _DELAYS = 31  # stream of the draws that say how late events are recorded
+_PROBES = 33  # stream of the lot that lets probes through
 _THURSDAY = 3.0  # 1970-01-01
 
 
@@ -88,7 +89,7 @@ class Simulation:
         self.rails = self.journey.guardrails.simulated
         sets = watched(self.rails)
         self.running = RunningFeatures(self.spec, sets, late, self.device)
-        self.delay_stream = _DELAYS
+        self.delay_stream, self.probe_stream = _DELAYS, _PROBES
         # Channels that may be recorded after their bin; first those that decisions read.
         self.late = self.running.late + [c for c in late if c not in self.running.late]
 
@@ -249,8 +250,15 @@ class Simulation:
             now_hours=now_us / HOUR_US,
             midnight_hours=today * 24.0,
             today=today.to(torch.int64),
+            probed=self._probed(state),
             **standing(self.rails, lambda names: lags[self.running.last_row(names)]),
         )
+
+    def _probed(self, state: SimulationState) -> Tensor | bool:
+        idle = self.rails.inactivity
+        if idle is None or idle.probe_bins is None:
+            return True
+        return uniforms(state.keys, state.bins, _PROBES, 1)[0] < idle.probe_share
 
     def decision(self, state: SimulationState, out: DecisionBuffers | None = None) -> PolicyInput:
         """Features and legal actions of every contact, written to `out` where it is given."""

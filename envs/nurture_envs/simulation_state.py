@@ -90,7 +90,7 @@ class PolicyInput:
 
     features: Tensor  # [n, d] f32
     mask: Tensor  # [n, a] bool
-    reasons: Tensor  # [n, a] i16, `Reason` bits
+    reasons: Tensor  # [n, a] i32, `Reason` bits
 
 
 class DecisionBuffers(NamedTuple):
@@ -98,7 +98,7 @@ class DecisionBuffers(NamedTuple):
 
     features: Tensor  # [d, n] f32
     mask: Tensor  # [a, n] bool
-    reasons: Tensor  # [a, n] i16
+    reasons: Tensor  # [a, n] i32
 
     @classmethod
     def of(cls, features: int, actions: int, n: int, device: torch.device) -> DecisionBuffers:
@@ -106,7 +106,7 @@ class DecisionBuffers(NamedTuple):
         return cls(
             torch.empty((features, n), device=device),
             torch.empty((actions, n), dtype=torch.bool, device=device),
-            torch.empty((actions, n), dtype=torch.int16, device=device),
+            torch.empty((actions, n), dtype=torch.int32, device=device),
         )
 
     def take(self, columns: slice) -> DecisionBuffers:

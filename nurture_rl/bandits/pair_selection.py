@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from nurture_rl.bandits.linear_statistics import Equations
 
@@ -38,7 +38,7 @@ def with_found_pairs(equations: Equations) -> Equations:
         return equations
     group = design.groups(equations.context_mean.size - 1).copy()
     pairs = np.flatnonzero(group == design.names.index(_PAIRS))
-    bound = float(norm.isf(_LEVEL / (2.0 * max(pairs.size, 1))))
+    bound = float(-ndtri(_LEVEL / (2.0 * max(pairs.size, 1))))
     base, found = np.flatnonzero(group == 0), list[int]()
     while len(found) < pairs.size:
         scores = _scores(equations, np.r_[base, np.array(found, np.int64)], pairs)

@@ -35,6 +35,12 @@ def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
         words: overrides and options of Hydra, in any order.
         as_json: keep stdout for JSON.
     """
+    from nurture_rl.cli.hints import explained, wrong_option
+
+    wrong = wrong_option(words)
+    if wrong:
+        print(f"{verb.name}: {wrong}", file=sys.stderr)
+        return REFUSED
     from nurture_rl.workflow.settings_schema import register_schemas
 
     register_schemas()
@@ -66,8 +72,6 @@ def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
     try:
         return exit_code(entry, as_json)
     except (HydraException, OmegaConfBaseException) as error:
-        from nurture_rl.cli.hints import explained
-
         print(f"{name}: {explained(name, words, error)}", file=sys.stderr)
         return REFUSED
     except OSError as error:  # the folder of runs is made before any job begins

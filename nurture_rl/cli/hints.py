@@ -16,6 +16,35 @@ from omegaconf import OmegaConf
 from nurture_envs.fields import hint
 from nurture_rl.cli.configs import CONFIGS, groups, split
 
+# What Hydra takes beside settings; who types another word meant one of the first.
+_SHOWN = ("--help", "--json", "--multirun", "--cfg", "--config-dir")
+_OPTIONS = {
+    *_SHOWN,
+    *("-h", "-m", "-c", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--resolve"),
+    *("--package", "-p", "--run", "-r", "--hydra-help", "--info", "-i", "--version"),
+    *("--experimental-rerun", "--shell-completion", "-sc"),
+}
+_PRINTED = ("job", "hydra", "all")
+_KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+
+
+def wrong_option(words: Sequence[str]) -> str | None:
+    """What is wrong with the words that begin with a dash; None: nothing.
+
+    Args:
+        words: what was typed after the verb.
+    """
+    for at, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag.startswith("-") and flag not in _OPTIONS:
+            known = hint(flag, _SHOWN) or f"; known are {', '.join(_SHOWN)}"
+            return f"{flag}: no such option{known}"
+        if flag in ("--cfg", "-c"):
+            asked = value if equals else next(iter(words[at + 1 :]), "nothing")
+            if asked not in _PRINTED:
+                return f"{flag}: expected one of {', '.join(_PRINTED)}, got {asked!r}"
+    return None
+
 
 def explained(verb: str, words: Sequence[str], error: Exception) -> str:
     """One sentence or two for an error of composition.
@@ -40,6 +69,12 @@ def explained(verb: str, words: Sequence[str], error: Exception) -> str:
         problem = _wrong(override, options, plain)
         if problem:
             return problem
+        if override.key_or_group == "policy" and "Could not override 'policy'" in str(error):
+            name = override.value()
+            return (
+                f"{word}: {verb} has several policies; write +policy@policies.{name}={name} to add "
+                "one, ~policies.NAME to leave one out"
+            )
     return _said(error)
 
 
@@ -91,6 +126,12 @@ def _said(error: BaseException) -> str:
     text = str(error)
     if error.__cause__ is not None and str(error.__cause__) not in text:
         text = f"{text}: {error.__cause__}"
+    kind = re.match(
+        r"Error merging override (.+?)=.*: Value '(.*)' of type .* could not be converted to (\w+)",
+        text,
+    )
+    if kind and kind[3] in _KINDS:
+        return f"{kind[1]}: expected {_KINDS[kind[3]]}, got {kind[2]!r}"
     text = re.sub(
         r"See https://\S+ for details|\s(full_key|reference_type|object_type)[:=].*", "", text
     )

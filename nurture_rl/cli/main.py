@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _done(words: list[str]) -> int:
+    if words[1:] and words[0] in _HELP:  # `nurture help ope` is `nurture ope --help`
+        words = [words[1], "--help"]
     if not words or words[0] in _HELP:
         from nurture_rl.cli.pages import overview
 

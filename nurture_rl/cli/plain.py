@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -65,7 +65,7 @@ def parsed(cls: type[Any], words: Sequence[str]) -> Any:
 
 
 def _value(key: str, text: str, kind: Any) -> Any:
-    if kind is str or str in get_args(kind):
+    if kind is str or (get_origin(kind) is not tuple and str in get_args(kind)):
         return None if text == "null" else text
     try:
         return yaml.safe_load(text)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nurture_rl.errors import LogError
 from nurture_rl.interchange.missing import label, labels, likely_nobody, nameless
 from nurture_rl.interchange.row_checks import set_fault
+from nurture_rl.ope.numbering import numbered_as_texts
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -83,6 +84,11 @@ class TableColumns:
 
     def ids(self, name: str, missing: Sequence[float] = ()) -> IntArray:
         """A column of ids as numbers, -1 where a cell names nobody, [n]."""
+        column = self._column(name)
+        if pa.types.is_signed_integer(column.type) and column.null_count == 0 and not missing:
+            placed = numbered_as_texts(np.asarray(column, dtype=np.int64))
+            if placed is not None:
+                return placed
         known, number = self._numbered(name)
         return np.where(nameless(known, missing)[number], -1, number)
 

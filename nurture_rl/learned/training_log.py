@@ -63,7 +63,11 @@ class TrainingLog:
         self._require_finite()
         require_order(self.episode, self.step)
         if not self.choice.any():
-            raise FitError("expected decisions with a choice, every row has one legal action only")
+            raise FitError(
+                "expected decisions with a choice, every row has one legal action only; give the "
+                "log's mask (without it, what had a probability above 0 was legal), or learn from "
+                "a log in which chance had a say"
+            )
 
     @property
     def choice(self) -> BoolArray:

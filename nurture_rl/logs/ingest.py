@@ -22,7 +22,7 @@ from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
 from nurture_rl.logs.places import places
 from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
-from nurture_rl.logs.schema import QUARANTINE, TABLES, TableKind, raw_schema
+from nurture_rl.logs.schema import CHAIN_FILE, QUARANTINE, TABLES, TableKind, raw_schema
 from nurture_rl.logs.stray import sift_strays
 from nurture_rl.logs.summary import IngestSummary, TableCount, count_table
 from nurture_rl.logs.unify import Unified, identity_table, unify
@@ -153,8 +153,8 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
 
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
-    """What else lies in the folder, hidden files apart."""
-    read = {name for names in files.values() for name in names}
+    """What else lies in the folder, hidden files and an export's chain apart."""
+    read = {CHAIN_FILE}.union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name

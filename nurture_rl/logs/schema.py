@@ -49,6 +49,9 @@ REPLY_CLASSES = frozenset(
     {"positive", "objection", "question", "out_of_office", "unsubscribe_request", "negative"}
 )
 
+# Lies beside exported decisions and vouches for them; it is no table of a log.
+CHAIN_FILE = "chain.parquet"
+
 
 class TableKind(StrEnum):
     """The tables of a log; the value is the stem of its file names."""

@@ -22,6 +22,9 @@ from nurture_rl.release.card import PolicyCard, card_data, card_markdown
 from nurture_rl.release.manifest import Manifest, decode_json, encode_json
 from nurture_rl.release.onnx_policy import OnnxPolicy
 from nurture_rl.release.parity import States, parity_data, require_parity
+from nurture_rl.release.signing import SIGNATURE, require_signed, signature
+
+MOST_BYTES = 256 << 20  # of all files of a bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +50,23 @@ class Bundle:
     policy_id: str
     manifest: Manifest
     card: Mapping[str, Any]
+    signed: bool = False  # it carries a signature; whether anybody trusts it is asked at loading
 
 
-def write_bundle(path: Path, content: BundleContent, created_at: datetime) -> Bundle:
+def write_bundle(
+    path: Path, content: BundleContent, created_at: datetime, key: Path | None = None
+) -> Bundle:
     """Write a bundle whole or not at all, and load it back.
 
     Args:
         path: the folder to make; an older bundle there is replaced.
         content: what goes in.
         created_at: with a zone.
+        key: file of the private key that signs it, PEM; None: nobody signs it.
 
     Raises:
         BundleError: the parts do not fit together, e.g. a model that no composition names.
+        ConfigError: the key cannot be used.
         OSError: the disk refuses.
     """
     files = {
@@ -89,20 +97,31 @@ def write_bundle(path: Path, content: BundleContent, created_at: datetime) -> Bu
     with atomic_folder(path) as partial:
         for name, data in files.items():
             (partial / name).write_bytes(data)
-        (partial / names.MANIFEST).write_bytes(names.encode_manifest(sealed))
+        manifest = names.encode_manifest(sealed)
+        (partial / names.MANIFEST).write_bytes(manifest)
+        if key is not None:
+            (partial / SIGNATURE).write_bytes(signature(manifest, key))
         load_bundle(partial)
     return load_bundle(path)
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path, trust: Path | None = None) -> Bundle:
     """Read and verify a bundle.
 
+    Args:
+        path: its folder.
+        trust: file of the public key that must have signed it, PEM; None: nobody has to.
+
     Raises:
-        BundleError: there is none, a file is missing, unknown or altered by one byte, it was made
-            for another schema, catalogue or feature spec, or the policy answers its parity
-            vectors differently here; names the file.
+        BundleError: there is none, a file is missing, unknown, too large or altered by one byte,
+            it was made for another schema, catalogue or feature spec, nobody trusted signed it, or
+            the policy answers its parity vectors differently here; names the file.
+        ConfigError: `trust` holds no public key.
     """
     files = _read(path)
+    signed = files.pop(SIGNATURE, None)
+    if trust is not None:  # before anything of the bundle is read
+        require_signed(files[names.MANIFEST], signed, trust)
     sealed = names.decode_manifest(files.pop(names.MANIFEST))
     names.require_files(sealed, files)
     journey = _journey(files[names.JOURNEY])
@@ -120,7 +139,8 @@ def load_bundle(path: Path) -> Bundle:
     policy = _policy(journey, spec, files.get(names.MODEL))
     require_parity(policy, decode_json(names.PARITY, files[names.PARITY]), names.PARITY)
     card = decode_json(names.CARD, files[names.CARD])
-    return Bundle(journey, catalog, features, spec, policy, sealed.policy_id, sealed, card)
+    about = (sealed.policy_id, sealed, card, signed is not None)
+    return Bundle(journey, catalog, features, spec, policy, *about)
 
 
 def _read(path: Path) -> dict[str, bytes]:
@@ -130,10 +150,18 @@ def _read(path: Path) -> dict[str, bytes]:
             "give the folder that the export wrote"
         )
     files: dict[str, bytes] = {}
+    left = MOST_BYTES
     for entry in sorted(path.iterdir()):
         if not entry.is_file() or entry.is_symlink():
             raise BundleError(f"{entry.name}: a bundle holds plain files only; take it out")
-        files[entry.name] = entry.read_bytes()
+        with entry.open("rb") as file:
+            files[entry.name] = file.read(left + 1)
+        left -= len(files[entry.name])
+        if left < 0:
+            raise BundleError(
+                f"{entry.name}: expected a bundle of at most {MOST_BYTES >> 20} MiB in all, got "
+                "more; export a smaller model"
+            )
     return files
 
 

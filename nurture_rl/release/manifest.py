@@ -31,11 +31,19 @@ class Manifest:
     features: str  # hash of the feature spec
     files: Mapping[str, str]  # file -> SHA-256 of its bytes, all files but this one
 
+    @property
+    def rules_id(self) -> str:
+        """The policy id of a bundle that holds the rules of the same journey and nothing else."""
+        return _content_id([self.files[JOURNEY], sha256(encode_json({"kind": "rules"}))])
+
 
 def policy_id(files: Mapping[str, bytes]) -> str:
     """Content hash of the files that decide; cards and dates do not change it."""
-    parts = [sha256(files[name]) for name in (JOURNEY, POLICY, MODEL) if name in files]
-    return sha256(json.dumps(parts).encode())[:16]
+    return _content_id([sha256(files[name]) for name in (JOURNEY, POLICY, MODEL) if name in files])
+
+
+def _content_id(digests: list[str]) -> str:
+    return sha256(json.dumps(digests).encode())[:16]
 
 
 def sha256(data: bytes) -> str:
@@ -82,6 +90,12 @@ def decode_manifest(data: bytes) -> Manifest:
     digest = content.pop("digest", None)
     if set(content) != set(Manifest.__slots__) or digest != sha256(encode_json(content)):
         raise BundleError(f"{MANIFEST}: its content does not match its digest; {_AGAIN}")
+    texts = [value for key, value in content.items() if key not in ("schema_version", "files")]
+    files = content["files"]
+    if not isinstance(files, dict) or not all(
+        isinstance(t, str) for t in (*texts, *files.values())
+    ):
+        raise BundleError(f"{MANIFEST}: expected texts, and hashes by file; {_AGAIN}")
     manifest = Manifest(**content)
     if encode_manifest(manifest) != data:
         raise BundleError(f"{MANIFEST}: its bytes were changed after it was written; {_AGAIN}")

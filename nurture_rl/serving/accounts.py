@@ -17,8 +17,6 @@ from nurture_envs.guardrails import Reason
 from nurture_envs.journey import AccountLimits
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.facts import Known, known
-from nurture_rl.serving.locks import Locks
-from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import (
     AccountFacts,
     Answer,
@@ -28,6 +26,8 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.rows import account_key
+from nurture_rl.serving.sends import told_sends
+from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask, views_of
 
 _log = logging.getLogger(__name__)
@@ -37,19 +37,17 @@ _log = logging.getLogger(__name__)
 class AccountState:
     """Sends to the contacts of one account, and who of them is in conversation with sales."""
 
-    sends: dict[str, Planned] = field(default_factory=dict)  # by the id of the decision or event
+    sends: dict[str, Planned] = field(default_factory=dict)  # by the id of a decision, or another
     talking: set[str] = field(default_factory=set)  # contact ids
     calls_talk: bool = False  # an escalation begins a conversation
 
     def read(self, view: ContactView, talking: bool) -> None:
         """Take in one contact of the account."""
-        planned = {plan.decision_id: plan for plan in view.sends}
-        for event in view.events:
-            if event.type == "sent":
-                planned.pop(event.decision_id or "", None)
-                name = f"event {event.event_id}"
-                self.sends[name] = Planned(name, event.occurred_us)
-        self.sends |= planned
+        made, planned = told_sends(view)
+        for number, (at_us, _) in enumerate(made):
+            name = f"send {number} to {view.contact.contact_id}"
+            self.sends[name] = Planned(name, at_us)
+        self.sends |= {plan.decision_id: plan for plan in planned}
         if talking:
             self.talking.add(view.contact.contact_id)
 
@@ -98,14 +96,11 @@ def _is_unsure(plan: Planned, now_us: int | None) -> bool:
 class Accounts:
     """The accounts of a store, as far as the journey limits them; else nobody has one here."""
 
-    def __init__(
-        self, bundle: Bundle, store: StoreReader, default_zone: str, acknowledged: bool
-    ) -> None:
+    def __init__(self, bundle: Bundle, store: Store, default_zone: str, acknowledged: bool) -> None:
         """Arguments as of `views_of`."""
         self._bundle, self._store, self._zone = bundle, store, default_zone
         self._acknowledged = acknowledged
         self._limited = bundle.journey.guardrails.account is not None
-        self._locks = Locks()
 
     @contextmanager
     def held(self, contact_ids: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -117,7 +112,7 @@ class Accounts:
         contacts = self._store.contacts(contact_ids) if self._limited else {}
         keys = {name: account_key(contact) for name, contact in contacts.items()}
         found = {name: key for name, key in keys.items() if key is not None}
-        with self._locks.held(found.values()):
+        with self._store.accounts_held(found.values()):
             yield found
 
     def colleagues(self, contact_ids: Sequence[str]) -> set[str]:
@@ -214,7 +209,7 @@ def against_account(
     bundle: Bundle,
     views: Sequence[ContactView],
     facts: Known,
-    reasons: NDArray[np.int16],
+    reasons: NDArray[np.int32],
     now_us: NDArray[np.int64],
     at_once: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
@@ -232,7 +227,7 @@ def against_account(
     if limits is None or all(view.account is None for view in views):
         return wide
     slots, sends = bundle.catalog.slots, bundle.catalog.routed("send")
-    moments = {int(slot): _moments(int(slot), facts, now_us) for slot in np.unique(slots[sends])}
+    moments = {int(slot): moments_of(int(slot), facts, now_us) for slot in np.unique(slots[sends])}
     for row, view in enumerate(views):
         if view.account is None:
             continue
@@ -262,7 +257,7 @@ def is_full(limits: AccountLimits, sends_us: Sequence[int], at_us: int) -> bool:
     return False
 
 
-def _moments(slot: int, facts: Known, now_us: NDArray[np.int64]) -> NDArray[np.int64]:
+def moments_of(slot: int, facts: Known, now_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """When a send at a slot would leave, UTC, [n]."""
     if slot == NOW:
         return now_us

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from nurture_rl.errors import NurtureError
 
-SCOPES = ("contacts", "decisions", "events")  # each opens the paths under /v1/ of its name
+# Each opens the paths under /v1/ of its name; `metrics` opens /metrics.
+SCOPES = ("contacts", "decisions", "events", "metrics", "policies")
+_OPENED_BY = {"switch": "policies"}  # paths under /v1/ that go by another scope
 _SHORTEST = 32  # characters of a key
 _SCHEME = "bearer "
 
@@ -35,13 +37,31 @@ class ApiKeys:
         Args:
             authorization: the header `Authorization`, as it came.
         """
-        if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
+        shown = _shown(authorization)
+        if shown is None:
             return None
-        shown = _digest(authorization[len(_SCHEME) :].strip())
         found = [
             scopes for known, scopes in self.scopes.items() if hmac.compare_digest(known, shown)
         ]
         return found[0] if found else None
+
+    def name(self, authorization: str | None) -> str:
+        """How logs call the key of a request: by the begin of its digest, which opens nothing."""
+        shown = _shown(authorization)
+        return "no key" if shown is None else f"key {shown.hex()[:12]}"
+
+
+def scope_of(path: str) -> str | None:
+    """The scope that opens a path; None: it is open to everybody.
+
+    Args:
+        path: of a request, with its leading slash.
+    """
+    first, _, rest = path[1:].partition("/")
+    if first == "v1":
+        second = rest.partition("/")[0]
+        return _OPENED_BY.get(second, second)
+    return first if first == "metrics" else None
 
 
 def load_keys(path: Path) -> ApiKeys:
@@ -103,6 +123,13 @@ def require_keys_beyond_loopback(host: str, keys: ApiKeys | None) -> None:
 def _wrong(path: Path, number: int, text: str) -> KeyFileError:
     made = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
     return KeyFileError(f"{path}, line {number}: {text}; {made} prints a fresh key")
+
+
+def _shown(authorization: str | None) -> bytes | None:
+    """The digest of the key in a header; None: there is none."""
+    if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
+        return None
+    return _digest(authorization[len(_SCHEME) :].strip())
 
 
 def _digest(key: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,21 +9,25 @@ from functools import partial
 from typing import Any, Literal
 
 import msgspec
-from litestar import Litestar, Request, get, post, put
+from litestar import Litestar, Request, Response, get, post, put
 from litestar.handlers import HTTPRouteHandler
 
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving import confirm_wire, wire
-from nurture_rl.serving.api_keys import ApiKeys
-from nurture_rl.serving.decide import FAIL_CLOSED
+from nurture_rl.serving.api_keys import ApiKeys, scope_of
 from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, problem
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
+from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.ledger import Settled
+from nurture_rl.serving.mail_pages import mail_routes
+from nurture_rl.serving.metrics import CONTENT_TYPE
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
+from nurture_rl.serving.policy_routes import policy_routes
 from nurture_rl.serving.records import Answer, Confirmation, Decision, Quarantined, Refusal
 from nurture_rl.serving.service import Service
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.traffic import Bodies, Busy, Lane, Pulse, TrafficLimits
 from nurture_rl.serving.viewing import Ask
 
@@ -50,10 +53,10 @@ Parts = Generator[Asked, Sequence[Answer], Sequence[Answer]]
 def create_app(
     service: Service, limits: TrafficLimits = _LIMITS, keys: ApiKeys | None = None
 ) -> Litestar:
-    """The application: decisions, their confirmation, events, contacts, health and OpenAPI.
+    """The application: decisions, confirmations, events, contacts, policies, health and OpenAPI.
 
     Whoever opened the store closes it, after the server has stopped. Without `keys` everybody may
-    ask everything; health and OpenAPI are open always.
+    ask everything; health, OpenAPI and the links in mails are open always.
     """
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
     together = MicroBatches(lambda *asked: service.decide(*asked), limits.small_requests)
@@ -95,7 +98,12 @@ def create_app(
         return await answered(request, _put_contacts)
 
     return Litestar(
-        [decisions, decision, confirm, confirm_many, events, contacts, *_open(service, pulse)],
+        [
+            *(decisions, decision, confirm, confirm_many, events, contacts),
+            *policy_routes(service, bodies, keys),
+            *mail_routes(service, answered),
+            *_open(service, pulse),
+        ],
         openapi_config=None,
         request_max_body_size=limits.body_bytes,
         before_request=partial(_stranger, keys),
@@ -104,7 +112,7 @@ def create_app(
 
 
 def _open(service: Service, pulse: Pulse) -> list[HTTPRouteHandler]:
-    """What nobody needs a key for."""
+    """What says how the server does: health and OpenAPI need no key."""
     description = _encode(document())
 
     @get("/healthz")
@@ -115,13 +123,17 @@ def _open(service: Service, pulse: Pulse) -> list[HTTPRouteHandler]:
     async def schema() -> Body:
         return json_answer(description)
 
-    return [health, schema]
+    @get("/metrics")
+    async def metrics() -> Body:
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+    return [health, schema, metrics]
 
 
 def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Body | None:
     """The refusal of a request whose key does not open what it asks for; None: it may."""
-    scope = request.url.path.split("/")[2:3]
-    if keys is None or not request.url.path.startswith("/v1/"):
+    scope = scope_of(request.url.path)
+    if keys is None or scope is None:
         return None
     opened = keys.opened(request.headers.get("authorization"))
     if opened is None:
@@ -129,7 +141,7 @@ def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Body | N
             "expected a known API key in the header `Authorization: Bearer KEY`; nothing was done"
         )
         return problem(401, "no key", text, {"www-authenticate": "Bearer"})
-    if opened.isdisjoint(scope):
+    if scope not in opened:
         text = f"this key opens {', '.join(sorted(opened))}, not {request.url.path}"
         return problem(403, "not for this key", f"{text}; nothing was done")
     return None
@@ -187,7 +199,7 @@ def _moment(service: Service, now: datetime | None) -> int | None:
 
 
 def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Answer]) -> Body:
-    out = [wire.answer_out(answer, service.catalogs) for answer in answers]
+    out = [wire.answer_out(answer, service.catalogs, service.links) for answer in answers]
     if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
         names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
         return problem(404, "unknown contact", f"no contact asked for is known: {names}")
@@ -223,7 +235,7 @@ def _part(asks: Sequence[Ask], now_us: int | None, first: bool) -> Parts:
     """The answers of one step. Decisions of earlier steps stand; a later step can only refuse."""
     try:
         return (yield asks, now_us)
-    except sqlite3.Error as error:
+    except StoreUnavailable as error:
         if first:
             raise
         text = f"the store refused, so nothing was decided: {error}; ask again"
@@ -243,7 +255,7 @@ def _confirm_many(service: Service, body: bytes) -> Steps:
     found: list[Confirmation | None] = []
     try:
         yield from _confirm(service, request.ids, _moment(service, request.now), found)
-    except sqlite3.Error as error:
+    except StoreUnavailable as error:
         if not found:
             raise
         text = f"the store refused, and some may be confirmed: {error}; ask again"
@@ -291,7 +303,7 @@ def _show(service: Service, _: bytes, decision_id: str) -> Steps:
         text = f"no decision has the id {decision_id!r}"
         yield problem(404, "unknown decision", text)
     else:
-        yield json_answer(_encode(confirm_wire.state_out(*found, service.catalogs)))
+        yield json_answer(_encode(confirm_wire.state_out(*found, service.catalogs, service.links)))
 
 
 def _add_events(service: Service, body: bytes) -> Steps:
@@ -315,6 +327,7 @@ def _add_events(service: Service, body: bytes) -> Steps:
         notes[good[position].position].append(f"{_TAKEN}; stored under another")
     mended = [wire.MendedRow(row, rows) for row, rows in notes.items() if rows]
     rejected.sort(key=lambda row: row.row)
+    service.metrics.reported(added.stored, added.repeated, len(rejected))
     overlooked = any(row.may_forbid_mail for row in rejected)
     withdrawn = [wire.withdrawn_send(one) for one in added.withdrawn]
     out = wire.EventsOut(rejected, mended, added.stored, added.repeated, withdrawn)
@@ -350,13 +363,13 @@ def _put_contacts(service: Service, body: bytes) -> Steps:
 def _writable(service: Service) -> bool:
     try:
         service.store.touch()
-    except sqlite3.Error:
+    except StoreUnavailable:
         return False
     return True
 
 
 def _health(service: Service, writable: bool) -> Body:
-    bundle = service.bundle
+    bundle, champion = service.bundle, service.policies.lineup.roles.champion
     status: Literal["ok", "store not writable"] = "ok" if writable else "store not writable"
-    health = wire.Health(status, bundle.policy_id, bundle.journey.name, bundle.catalog.hash)
+    health = wire.Health(status, champion, bundle.journey.name, bundle.catalog.hash)
     return json_answer(_encode(health), 200 if writable else 503)

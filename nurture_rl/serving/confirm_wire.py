@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from nurture_rl.serving.records import Confirmation, Decision, Event, Fate
+from nurture_rl.serving.unsubscribing import UnsubscribeLinks
 from nurture_rl.serving.wire import MAX_ROWS, DecisionOut, Id, Moment, decision_out, iso
 
 
@@ -70,7 +71,11 @@ def confirmation_out(decision_id: str, found: Confirmation | None) -> Confirmati
 
 
 def state_out(
-    decision: Decision, fate: Fate, went: Event | None, catalogs: Mapping[str, Sequence[str]]
+    decision: Decision,
+    fate: Fate,
+    went: Event | None,
+    catalogs: Mapping[str, Sequence[str]],
+    links: UnsubscribeLinks,
 ) -> DecisionState:
     """A recorded decision as it goes over the wire.
 
@@ -78,9 +83,9 @@ def state_out(
         decision: the decision.
         fate: what became of it.
         went: the event that proves that it was carried out, if there is one.
-        catalogs: as of `answer_out`.
+        catalogs: as of `answer_out`, and `links` too.
     """
-    out = decision_out(decision, catalogs)
+    out = decision_out(decision, catalogs, links)
     if went is not None and decision.scheduled_us is not None:
         return DecisionState(out, "sent", iso(went.occurred_us), fate.reason)
     if fate.withdrawn_us is not None and went is None:

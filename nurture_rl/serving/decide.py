@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,21 @@ from nurture_envs.actions import NOW
 from nurture_envs.clock import HOUR_US
 from nurture_envs.features import evaluate
 from nurture_envs.guardrails import legal_actions
-from nurture_rl.errors import NurtureError, ProbabilityError
-from nurture_rl.policies.policy import check_probabilities, sample_actions
+from nurture_rl.policies.policy import sample_actions
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import against_account
+from nurture_rl.serving.crowd import against_crowd
 from nurture_rl.serving.facts import Known, known, offered, slot_us
+from nurture_rl.serving.layers import (
+    FAIL_CLOSED,
+    PAUSED,
+    Line,
+    chosen,
+    layer_named,
+    line_of,
+    probabilities,
+)
 from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
-
-FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
-ARM = "policy"
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +39,7 @@ def decide(
     seed: int,
     default_zone: str,
     left: Mapping[str, int] | None = None,
+    line: Callable[[ContactView], Line] | None = None,
 ) -> list[Answer]:
     """Decide for each contact, independently of the others asked for.
 
@@ -43,14 +50,18 @@ def decide(
         seed: with a decision's id it gives that decision's luck.
         default_zone: zone of contacts who have none.
         left: sends left of each offer that has an inventory, by name; None: enough of all.
+        line: who is asked for a contact; None: the bundle's policy for everybody.
 
     Returns:
         Per contact a decision, or a refusal when its episode is over, has not begun, or was
-        decided for this bin already. A policy that fails gives `pause:1` under FAIL_CLOSED; facts
+        decided for this bin already. Where a policy fails, the next of its line decides; facts
         that cannot be worked out give a refusal.
     """
     if not views:
         return []
+    if line is None:
+        own = line_of(bundle)
+        return decide(bundle, views, now_us, seed, default_zone, left, lambda _: own)
     moments = np.full(len(views), now_us, np.int64)
     try:
         facts = known(bundle.journey, bundle.feature_spec, views, moments, default_zone)
@@ -60,15 +71,18 @@ def decide(
         now = offered(bundle.catalog, bundle.feature_spec, facts.facts, features, left)
         _, own = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
         reasons = against_account(bundle, views, facts, own, moments)
+        reasons = against_crowd(bundle.catalog, views, facts, reasons, moments)
         mask = reasons == 0
     except Exception as error:  # one contact's broken record must not stop the others
         if len(views) == 1:
             _log.exception("facts of a contact could not be worked out")
             return [Refusal(views[0].contact.contact_id, FAIL_CLOSED, _text(error))]
-        return [decide(bundle, [view], now_us, seed, default_zone, left)[0] for view in views]
+        return [decide(bundle, [view], now_us, seed, default_zone, left, line)[0] for view in views]
     return [
         refusal(bundle, view, int(facts.bins[row]), facts.ended_by[row])
-        or _decision(bundle, view, _Row(facts, features, mask, reasons, row, now_us), seed)
+        or _decision(
+            bundle, view, _Row(facts, features, mask, reasons, row, now_us), seed, line(view)
+        )
         for row, view in enumerate(views)
     ]
 
@@ -139,14 +153,15 @@ def replay(bundle: Bundle, decision: Decision, seed: int) -> bool:
     wait = bundle.catalog.wait
     if decision.catalog != bundle.catalog.hash:
         return False
-    if decision.policy_id == FAIL_CLOSED:
+    if decision.policy_id in (FAIL_CLOSED, PAUSED):
         return decision.action == bundle.catalog.ids[wait] and decision.propensity == 1.0
-    if decision.policy_id != bundle.policy_id or decision.features is None:
+    layer = layer_named(bundle, decision.policy_id)
+    if layer is None or decision.features is None:
         return False
     features = np.array([decision.features], np.float32)
     try:
-        table = _probabilities(bundle, features, np.array([decision.mask], np.bool_))
-    except NurtureError:
+        table = probabilities(layer.policy, features, np.array([decision.mask], np.bool_))
+    except Exception:  # whatever a model raises, it gives nothing again
         return False
     action = _draw(table, seed, decision.decision_id)
     same = tuple(table[0].tolist()) == decision.probabilities
@@ -174,18 +189,12 @@ class _Row:
         self.local_us, self.zone = int(facts.local_us[row]), str(facts.zones[row])
 
 
-def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decision:
-    catalog, note = bundle.catalog, None
-    policy_id, must_be_confirmed = bundle.policy_id, bundle.journey.guardrails.confirm
-    try:
-        # One row at a time: matrix products of other sizes may round differently, and then a
-        # decision would not replay without the company it was made in.
-        table = _probabilities(bundle, row.features, row.mask)
-        action = _draw(table, seed, view.decision_id)
-    except Exception as error:  # whatever a model raises, the contact gets no mail
-        _log.exception("the policy failed; decision %s is a pause", view.decision_id)
-        table, action = np.eye(len(catalog))[catalog.wait : catalog.wait + 1], catalog.wait
-        policy_id, note = FAIL_CLOSED, _text(error)
+def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int, line: Line) -> Decision:
+    catalog, must_be_confirmed = bundle.catalog, bundle.journey.guardrails.confirm
+    # One row at a time: matrix products of other sizes may round differently, and then a decision
+    # would not replay without the company it was made in.
+    found = chosen(line, row.features, row.mask, catalog.wait)
+    table, action = found.table, _draw(found.table, seed, view.decision_id)
     at_us = _scheduled(bundle, action, row)
     return Decision(
         decision_id=view.decision_id,
@@ -201,23 +210,13 @@ def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int) -> Decisi
         mask=tuple(row.mask[0].tolist()),
         reasons=row.reasons,
         features=tuple(row.features[0].tolist()),
-        policy_id=policy_id,
-        arm=ARM,
+        policy_id=found.policy_id,
+        arm=line.arm,
         catalog=catalog.hash,
         scheduled_us=at_us,
-        note=note,
+        note=found.note,
         confirm_by_us=None if at_us is None or not must_be_confirmed else at_us + HOUR_US,
     )
-
-
-def _probabilities(
-    bundle: Bundle, features: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    if not np.isfinite(features).all():
-        raise ProbabilityError("expected finite features, got one that is not; see the contact")
-    table = bundle.policy.action_probabilities(features, mask)
-    check_probabilities(table, mask)
-    return table
 
 
 def _draw(table: NDArray[np.float64], seed: int, decision_id: str) -> int:

@@ -15,27 +15,42 @@ import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.logs.schema import DECISIONS, TABLES, UTC_TIME, TableKind
+from nurture_rl.logs.schema import CHAIN_FILE, DECISIONS, TABLES, UTC_TIME, TableKind
 from nurture_rl.serving import rows
+from nurture_rl.serving.chain import DECISION
+from nurture_rl.serving.exported_chain import CHAIN, cells_digest, entry_cells
+from nurture_rl.serving.exported_rows import REPLAYED
+from nurture_rl.serving.locating import is_url
+from nurture_rl.serving.policy_rows import shadow_of
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.wire import iso
 from nurture_rl.verb_result import VerbResult
 
 FORMATS = ("parquet", "csv")
-# What a decision needs to be replayed beside the columns of the decisions table; ingest ignores it.
-REPLAYED = pa.schema(
-    [
-        pa.field("seed", pa.int64(), nullable=False),  # with the decision's id it gives its luck
-        pa.field("reasons", pa.list_(pa.int64()), nullable=False),  # guardrails' bits, per action
-        pa.field("send_at", UTC_TIME),  # when a send leaves; null for other actions
-        pa.field("note", pa.string()),  # why the policy was not followed
-    ]
-)
 _SCHEMAS: Mapping[TableKind, pa.Schema] = {
     **TABLES,
-    TableKind.DECISIONS: pa.schema([*DECISIONS, *REPLAYED, pa.field("withdrawn", pa.string())]),
+    TableKind.DECISIONS: pa.schema(
+        [
+            *DECISIONS,
+            *REPLAYED,
+            pa.field("confirm_by", UTC_TIME),  # a send that is not confirmed by then is none
+            pa.field("withdrawn", pa.string()),  # why it was not carried out
+        ]
+    ),
 }
+# What policies that were not followed say of the same decisions: a table beside the others.
+SHADOWS = pa.schema(
+    [
+        pa.field("decision_id", pa.string(), nullable=False),
+        pa.field("policy_id", pa.string(), nullable=False),
+        pa.field("said_at", UTC_TIME, nullable=False),
+        pa.field("probability", pa.float64()),  # of the decision's action; null where it failed
+        pa.field("probabilities", pa.list_(pa.float64())),  # catalogue order
+        pa.field("note", pa.string()),  # why it failed
+    ]
+)
+_SHADOWS = "shadows"
 _MARKER = ".nurture_rl_export"  # only a folder that holds this file may be replaced
 
 Cells = dict[str, Any]
@@ -49,7 +64,7 @@ class ExportSummary:
 
 
 def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSummary:
-    """Write events, contacts and decisions as a raw log; on an error nothing is written.
+    """Write events, contacts, decisions and shadows as a raw log; on an error nothing is written.
 
     Args:
         store: what was served.
@@ -66,9 +81,15 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
     write = _write_parquet if form == "parquet" else _write_csv
     counts: dict[str, int] = {}
     with atomic_folder(out) as partial:
-        for kind in TableKind:
+        for kind in (TableKind.EVENTS, TableKind.CONTACTS):
             blocks = _blocks(store, kind)
             counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
+        with _ChainFile(partial / CHAIN_FILE if form == "parquet" else None) as beside:
+            kind = TableKind.DECISIONS
+            blocks = _decisions(store, beside)
+            counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
+        said = ([_shadow(row) for row in block] for block in store.scan(_SHADOWS))
+        counts[_SHADOWS] = write(partial / f"{_SHADOWS}.{form}", SHADOWS, said)
         (partial / _MARKER).write_text("made by nurture export_log; replaced by the next\n")
     return ExportSummary(counts)
 
@@ -77,7 +98,7 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
 class ExportOptions:
     """What to write, and where."""
 
-    store: str  # the server's store, a SQLite file
+    store: str  # the server's store: a SQLite file, or the URL of a PostgreSQL database
     out: str  # folder to make; an earlier export there is replaced, and nothing else ever is
     format: str = "parquet"  # parquet or csv
 
@@ -86,12 +107,13 @@ def export(options: ExportOptions) -> VerbResult:
     """The verb `export_log`.
 
     Raises:
-        LogError: there is no store, or something else lies at `out`.
+        LogError: there is no store file, or something else lies at `out`.
+        StoreError: it is no store of this version.
         OSError: the disk refuses.
     """
-    if not Path(options.store).is_file():
+    if not (is_url(options.store) or Path(options.store).is_file()):
         raise LogError(f"no store at {options.store}; give the path that the server runs with")
-    with closing(StoreReader(Path(options.store))) as store:
+    with closing(StoreReader(options.store)) as store:
         summary = export_log(store, Path(options.out), options.format)
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
     print(f"{counts} written to {options.out}")
@@ -101,7 +123,8 @@ def export(options: ExportOptions) -> VerbResult:
 def _require_free(out: Path) -> None:
     if not (out.exists() or out.is_symlink()):
         return
-    own = {f"{kind}.{form}" for kind in TableKind for form in FORMATS} | {_MARKER}
+    tables = (*TableKind, _SHADOWS)
+    own = {f"{kind}.{form}" for kind in tables for form in FORMATS} | {_MARKER, CHAIN_FILE}
     inside = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if out.is_symlink() or _MARKER not in inside or not inside <= own:
         raise LogError(
@@ -111,14 +134,31 @@ def _require_free(out: Path) -> None:
 
 
 def _blocks(store: StoreReader, kind: TableKind) -> Iterator[list[Cells]]:
-    spelled, undone = store.spellings(), store.not_carried_out()
+    spelled = store.spellings()
     for block in store.scan(str(kind)):
         for cells in (lines := [_CELLS[kind](row) for row in block]):
             cells["contact_id"] = spelled.get(cells["contact_id"], cells["contact_id"])
-            cells["seed"] = store.seed
-            if kind is TableKind.DECISIONS:
+        yield lines
+
+
+def _decisions(store: StoreReader, beside: _ChainFile) -> Iterator[list[Cells]]:
+    """The decisions in the order of the chain, whose entries go into their own file."""
+    spelled, undone = store.spellings(), store.not_carried_out()
+    names = _SCHEMAS[TableKind.DECISIONS].names
+    for block in store.chained():
+        lines, entries = [], []
+        for entry, row in block:
+            digest = None
+            if entry.kind == DECISION and row is not None:
+                cells = _decision(row)
+                cells["contact_id"] = spelled.get(cells["contact_id"], cells["contact_id"])
+                cells["seed"] = store.seed
                 cells["deferred"] = cells["decision_id"] in undone
                 cells["withdrawn"] = undone.get(cells["decision_id"])
+                digest = cells_digest(cells, names)
+                lines.append(cells)
+            entries.append(entry_cells(entry, row, digest))
+        beside.write(entries)
         yield lines
 
 
@@ -141,14 +181,40 @@ def _decision(row: rows.Row) -> Cells:
     cells["anchor"] = cells.pop("anchor_us")
     cells["decided_at"] = cells.pop("decided_us")
     cells["send_at"] = cells.pop("scheduled_us")
+    cells["confirm_by"] = cells.pop("confirm_by_us")
+    return cells
+
+
+def _shadow(row: rows.Row) -> Cells:
+    said = shadow_of(row)
+    cells: Cells = {name: getattr(said, name) for name in said.__slots__}
+    cells["said_at"] = cells.pop("at_us")
     return cells
 
 
 _CELLS: Mapping[TableKind, Callable[[rows.Row], Cells]] = {
     TableKind.EVENTS: _event,
     TableKind.CONTACTS: _contact,
-    TableKind.DECISIONS: _decision,
 }
+
+
+class _ChainFile:
+    """The file of the chain, or none beside tables whose format loses what is vouched for."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._writer = None if path is None else pq.ParquetWriter(path, CHAIN, compression="zstd")
+
+    def __enter__(self) -> _ChainFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, entries: list[Cells]) -> None:
+        """Add entries."""
+        if self._writer is not None:
+            self._writer.write_table(pa.Table.from_pylist(entries, schema=CHAIN))
 
 
 def _write_parquet(path: Path, schema: pa.Schema, blocks: Iterator[list[Cells]]) -> int:

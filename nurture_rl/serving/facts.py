@@ -25,11 +25,13 @@ from nurture_envs.clock import (
 from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_events
 from nurture_envs.guardrails import GuardrailFacts, eligible, lags_of, standing
 from nurture_envs.guardrails.rules import Lag, sends_kept
-from nurture_envs.journey import ALL, Journey
-from nurture_envs.signals import NO_SIGNAL, ChannelRows, EventColumns, channel_rows, classify
-from nurture_envs.stops import forbids, say_of
+from nurture_envs.journey import Journey
+from nurture_rl.serving.event_rows import EventRows, changes, event_rows
 from nurture_rl.serving.mail_permission import MailPermission, permission_of
-from nurture_rl.serving.records import Contact, ContactView, Event
+from nurture_rl.serving.mail_preferences import refused_messages, wanted_from
+from nurture_rl.serving.probes import probed
+from nurture_rl.serving.records import Contact, ContactView
+from nurture_rl.serving.sends import groups_of, is_among, sends_of
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -77,19 +79,6 @@ def offered(
     return replace(facts, eligible=fits, left=np.broadcast_to(counts, (len(features), len(offers))))
 
 
-@dataclass(frozen=True, slots=True)
-class _Events:
-    """All events of the contacts; all [m]."""
-
-    events: list[Event]
-    row: IntArray  # position of the contact
-    occurred_us: IntArray
-    bins: IntArray
-    known: BoolArray  # happened and recorded by the moment of their contact's decision
-    counts: BoolArray  # for guardrails: known, or acknowledged whatever the clock says
-    lifted: BoolArray  # against mail, and taken back by consent since
-
-
 def known(
     journey: Journey,
     spec: FeatureSpec,
@@ -118,38 +107,66 @@ def known(
     anchor_us = np.array([view.episode.anchor_us for view in views], np.int64)
     local_us = local_microseconds(now_us, zones)
     bins = spec.clock.bin_of(local_us, anchor_us)
-    words = [permission_of(view.events) for view in views]
-    lifted = [word.lifted for word in words]
-    events = _events(spec, views, lifted, now_us, zones, anchor_us)
-    rows = _rows(journey, events)
-    past = _past(spec, events, rows, bins)
-    binned = events.bins.astype(np.int32)
-    last = _last(journey, rows, events, events.counts & ~events.lifted, binned, len(views))
-    ended = _last(journey, rows, events, events.counts, binned, len(views))
+    words = [
+        permission_of(view.events)
+        if view.state is None
+        else permission_of(view.events, view.state.words)
+        for view in views
+    ]
+    rows = event_rows(journey, spec, views, [word.lifted for word in words], now_us, zones)
+    past = _past(spec, rows, bins)
+    binned = rows.bins.astype(np.int32)
+    last = _last(journey, rows, rows.counts & ~rows.lifted, binned, len(views))
+    ended = _last(journey, rows, rows.counts, binned, len(views))
     _count_calls(journey, spec, views, zones, last)
     midnight_us = local_us - local_us % DAY_US
-    stated = np.array([view.contact.consent for view in views], np.bool_)
-    withdrawn = np.array([word.withdrawn for word in words], np.bool_)
-    quiet_until = [max(word.snoozed_until_us, word.away_until_us) for word in words]
-    snoozed = np.array(quiet_until, np.int64) > now_us
-    since = _since(journey, rows, events, views, now_us)
+    snoozed = _snoozed(words, views, now_us)
+    since = _since(journey, rows, views, now_us)
     signals = standing(journey.guardrails, lags_of(journey, last, bins), since)
     _add_words(signals, words, now_us)
     facts = GuardrailFacts(
-        consent=stated & ~withdrawn,
+        consent=_consent(words, views),
         paused=snoozed | (bins < np.array([view.episode.paused_until for view in views], np.int64)),
         available=_available(journey, views),
         zone_known=np.array([_zone_known(view.contact) for view in views], np.bool_),
-        sends_hours=_sends(journey, views, events, local_us - now_us),
+        sends_hours=_sends(journey, views, local_us - now_us),
         now_hours=local_us / HOUR_US,
         midnight_hours=midnight_us / HOUR_US,
         today=midnight_us // DAY_US,
         set_forward=set_forward_hours(now_us, local_us, zones),
         **signals,
+        **_asked_for(journey, views, bins, local_us - now_us),
     )
     attributes = spec.encode_attributes([view.contact.attributes for view in views])
     over = _ended_by(journey, ended)
     return Known(bins, anchor_us, local_us, zones, past, attributes, facts, over)
+
+
+def _consent(words: Sequence[MailPermission], views: Sequence[ContactView]) -> BoolArray:
+    stated = np.array([view.contact.consent for view in views], np.bool_)
+    return stated & ~np.array([word.withdrawn for word in words], np.bool_)
+
+
+def _snoozed(
+    words: Sequence[MailPermission], views: Sequence[ContactView], now_us: IntArray
+) -> BoolArray:
+    """Who asked for no mail for some time, or is away."""
+    until = [
+        max(word.snoozed_until_us, word.away_until_us, view.preferences.paused_until_us)
+        for word, view in zip(words, views, strict=True)
+    ]
+    return np.array(until, np.int64) > now_us
+
+
+def _asked_for(
+    journey: Journey, views: Sequence[ContactView], bins: IntArray, shift_us: IntArray
+) -> dict[str, Any]:
+    """Facts of what contacts prefer, and the lot of who does nothing."""
+    return {
+        "refused": refused_messages(journey, views),
+        "wanted_from": wanted_from(views, shift_us),
+        "probed": probed(journey, views, bins),
+    }
 
 
 def _add_words(signals: dict[str, Any], words: Sequence[MailPermission], now_us: IntArray) -> None:
@@ -161,98 +178,39 @@ def _add_words(signals: dict[str, Any], words: Sequence[MailPermission], now_us:
     signals["hard_bounced"] = signals["hard_bounced"] | bounced | resting
 
 
-def _events(
-    spec: FeatureSpec,
-    views: Sequence[ContactView],
-    lifted: Sequence[frozenset[str]],
-    now_us: IntArray,
-    zones: NDArray[np.str_],
-    anchor_us: IntArray,
-) -> _Events:
-    kept = [(event, row) for row, view in enumerate(views) for event in view.events]
-    events = [event for event, _ in kept]
-    rows = np.array([row for _, row in kept], np.int64)
-    occurred = np.array([event.occurred_us for event in events], np.int64)
-    recorded = np.array([event.recorded_us for event in events], np.int64)
-    known = np.maximum(occurred, recorded) <= now_us[rows]
-    certain = np.array([view.acknowledged for view in views], np.bool_)[rows]
-    against = [forbids(say_of(event.type, event.reply_class)) for event in events]
-    return _Events(
-        events,
-        rows,
-        occurred,
-        spec.clock.bin_of(local_microseconds(occurred, zones[rows]), anchor_us[rows]),
-        known,
-        known | certain | np.array(against, np.bool_),
-        np.array([event.event_id in lifted[row] for event, row in kept], np.bool_),
-    )
-
-
-def _rows(journey: Journey, events: _Events) -> ChannelRows:
-    """What the events add to the journey's channels, and to the events that guardrails name.
-
-    The latter follow the channels and have no amount of their own.
-    """
-    columns = EventColumns(
-        *([getattr(event, name) for event in events.events] for name in EventColumns.__slots__)
-    )
-    value = np.array([np.nan if event.value is None else event.value for event in events.events])
-    rows = channel_rows(classify(columns, journey.signals), value, journey)
-    named = classify(columns, journey.guardrails.events)
-    event = np.flatnonzero(named != NO_SIGNAL)
-    return ChannelRows(
-        np.concatenate([rows.event, event]),
-        np.concatenate([rows.channel, len(journey.channels) + named[event]]),
-        np.concatenate([rows.amount, np.zeros(len(event))]),
-    )
-
-
-def _past(spec: FeatureSpec, events: _Events, rows: ChannelRows, bins: IntArray) -> FeatureState:
-    """The past of completed bins."""
-    contact, happened = events.row[rows.event], events.bins[rows.event]
-    known = events.known[rows.event] & (rows.channel < len(spec.channels))
-    return state_from_events(
-        spec,
-        contact[known],
-        (bins[contact] - happened)[known],
-        rows.channel[known],
-        rows.amount[known],
-        bins,
-    )
+def _past(spec: FeatureSpec, rows: EventRows, bins: IntArray) -> FeatureState:
+    """The past of completed bins; each sum is rounded once, in whatever order its parts came."""
+    kept = np.flatnonzero(rows.known & (rows.channel < len(spec.channels)))
+    contact, channel = rows.contact[kept], rows.channel[kept]
+    lag, amount = bins[contact] - rows.bins[kept], rows.amount[kept]
+    order = np.lexsort((channel, lag, contact))
+    contact, lag, channel = contact[order], lag[order], channel[order]
+    first = np.flatnonzero(changes(contact, lag, channel))
+    sums = np.add.reduceat(amount[order], first) if len(first) else amount
+    return state_from_events(spec, contact[first], lag[first], channel[first], sums, bins)
 
 
 def _last(
-    journey: Journey,
-    rows: ChannelRows,
-    events: _Events,
-    counted: BoolArray,
-    times: NDArray[Any],
-    n: int,
+    journey: Journey, rows: EventRows, counted: BoolArray, times: NDArray[Any], n: int
 ) -> NDArray[Any]:
     """The last time of each channel, and of each event that guardrails name, [n, c].
 
-    Times are those of events, [m], which count where `counted` says so, [m].
+    Times are those of rows, [k], which count where `counted` says so, [k].
     """
     columns = len(journey.channels) + len(journey.guardrails.events)
     table = np.full((n, columns), NEVER, times.dtype)
-    kept = counted[rows.event]
-    event = rows.event[kept]
-    np.maximum.at(table, (events.row[event], rows.channel[kept]), times[event])
+    np.maximum.at(table, (rows.contact[counted], rows.channel[counted]), times[counted])
     return table
 
 
 def _since(
-    journey: Journey,
-    rows: ChannelRows,
-    events: _Events,
-    views: Sequence[ContactView],
-    now_us: IntArray,
+    journey: Journey, rows: EventRows, views: Sequence[ContactView], now_us: IntArray
 ) -> Lag | None:
     """Microseconds since signals last happened, where the journey asks which came first."""
     if not journey.guardrails.conversation_until:
         return None
-    counts = events.counts & ~events.lifted
-    last = _last(journey, rows, events, counts, events.occurred_us, len(views))
+    counts = rows.counts & ~rows.lifted
+    last = _last(journey, rows, counts, rows.occurred_us, len(views))
     for channel in _call_channels(journey):
         for row, view in enumerate(views):
             for call in view.calls:
@@ -300,34 +258,21 @@ def _zone_known(contact: Contact) -> bool:
     return contact.time_zone is not None and contact.zone_confidence >= _TRUSTED
 
 
-def _sends(
-    journey: Journey, views: Sequence[ContactView], events: _Events, shift_us: IntArray
-) -> FloatArray:
+def _sends(journey: Journey, views: Sequence[ContactView], shift_us: IntArray) -> FloatArray:
     """The latest sends, made or planned, latest first, [n, k] hours since 1970.
 
     On the wall clock as it is set now, which is `shift_us` [n] ahead of UTC: the hours between two
     of them, or between one and now, are those that have passed. A message that the journey does not
     know, as of another system, counts for every channel, and for no topic and no message.
     """
-    chosen = {(row, s.decision_id): s for row, view in enumerate(views) for s in view.sends}
-    made: list[tuple[int, int, str | None]] = []  # contact, moment, message
-    for event, row in zip(events.events, events.row.tolist(), strict=True):
-        if event.type == "sent":
-            plan = chosen.pop((row, event.decision_id or ""), None)
-            # Many senders put an id of their own there: the plan knows which message it was.
-            message = plan.message_id if plan else event.message_id
-            made.append((row, event.occurred_us, message))
-    made += [(row, send.at_us, send.message_id) for (row, _), send in chosen.items()]
+    made = [(row, *send) for row, view in enumerate(views) for send in sends_of(view)]
     rows = np.array([row for row, _, _ in made], np.int64)
     hours = (np.array([at_us for _, at_us, _ in made], np.int64) + shift_us[rows]) / HOUR_US
-    groups = {message.id: message.groups for message in journey.messages}
+    groups = groups_of(journey)
     of = [groups.get(message or "") for _, _, message in made]
     tables = []
     for group, count in sends_kept(journey.guardrails).items():
-        among = [
-            group == ALL or (group[0] == "channel" if own is None else group in own) for own in of
-        ]
-        counts = np.array(among, np.bool_)
+        counts = np.array([is_among(own, group) for own in of], np.bool_)
         tables.append(_latest(rows[counts], hours[counts], len(views), count))
     return np.hstack(tables)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,6 +14,8 @@ from litestar.exceptions import HTTPException
 
 from nurture_envs.errors import NurtureError
 from nurture_rl.serving import wire
+from nurture_rl.serving.roles import RoleError, UnknownPolicy
+from nurture_rl.serving.store_errors import StoreConflict, StoreUnavailable
 
 _PROBLEM = "application/problem+json"
 
@@ -30,8 +31,13 @@ def json_answer(content: bytes, status: int = 200) -> Body:
 
 def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Body:
     """An answer that says what went wrong, in the form of RFC 9457."""
-    content = _encode(wire.Problem(title, status, detail))
-    return Response(content, status_code=status, media_type=_PROBLEM, headers=headers)
+    media, content = encoded_problem(status, title, detail)
+    return Response(content, status_code=status, media_type=media, headers=headers)
+
+
+def encoded_problem(status: int, title: str, detail: str) -> tuple[str, bytes]:
+    """Media type and content of a `problem`."""
+    return _PROBLEM, _encode(wire.Problem(title, status, detail))
 
 
 def busy(retry_seconds: int) -> Callable[[Request[Any, Any, Any], Exception], Body]:
@@ -54,8 +60,16 @@ def _conflict(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(409, "conflict", detail)
 
 
+def _other_roles(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(409, "other roles", f"{error}; nothing was changed")
+
+
+def _unknown_policy(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(404, "unknown policy", str(error))
+
+
 def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Body:
-    return problem(503, "store not available", f"nothing was decided or stored: {error}")
+    return problem(503, "store not available", f"nothing was acknowledged: {error}")
 
 
 def _too_deep(_: Request[Any, Any, Any], error: Exception) -> Body:
@@ -77,9 +91,11 @@ HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     msgspec.DecodeError: _bad_request,  # ValidationError is one too
     UnicodeDecodeError: _bad_request,
     NurtureError: _bad_request,
+    RoleError: _other_roles,
+    UnknownPolicy: _unknown_policy,
     HTTPException: _refused,
-    sqlite3.IntegrityError: _conflict,
-    sqlite3.Error: _unavailable,
+    StoreConflict: _conflict,
+    StoreUnavailable: _unavailable,
     RecursionError: _too_deep,
     Exception: _failed,
 }

@@ -11,9 +11,9 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]  # its stub hides it
 from granian.server.embed import Server
-from litestar import Litestar
 
 from nurture_envs.errors import NurtureError
+from nurture_rl.serving.door import Application
 
 _BACKLOG = 1024  # connections that wait to be accepted
 _CONNECTIONS = 4096  # accepted at once; each is an open file
@@ -59,7 +59,7 @@ def bind(host: str, port: int) -> socket.socket:
 class Listener(Server):
     """Granian on a socket that was bound before: its own binding would share a taken port."""
 
-    def __init__(self, app: Litestar, bound: socket.socket) -> None:
+    def __init__(self, app: Application, bound: socket.socket) -> None:
         """Listen on the socket.
 
         Raises:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -21,7 +22,9 @@ from nurture_envs.stops import (
     plain,
     say_of,
 )
-from nurture_rl.serving.records import Event
+from nurture_rl.serving.records import Event, MailWords
+
+_NOTHING = MailWords()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class MailPermission:
     lifted: frozenset[str] = frozenset()  # event ids of what consent took back
 
 
-def permission_of(events: Iterable[Event]) -> MailPermission:
+def permission_of(events: Iterable[Event], before: MailWords = _NOTHING) -> MailPermission:
     """Read the ledger.
 
     An event that forbids mail counts from its acknowledgement on, whatever its time stamp and
@@ -47,10 +50,27 @@ def permission_of(events: Iterable[Event]) -> MailPermission:
 
     Args:
         events: of one contact, in the order in which they were acknowledged.
+        before: what the events before them came to.
     """
-    open_: dict[str, Event] = {}
+    words, lifted = words_after(before, events)
+    said = [(say_of(word.type, word.reply_class), word) for word in words.open]
+    against = {say for say, _ in said}
+    return MailPermission(
+        opted_out=Say.STOP in against,
+        withdrawn=Say.WITHDRAWN in against,
+        bounced=words.bounced,
+        snoozed_until_us=max((snoozed_until_us(word) for _, word in said), default=0),
+        away_until_us=words.away_until_us,
+        resting_until_us=_rested(words.soft_us),
+        lifted=lifted,
+    )
+
+
+def words_after(before: MailWords, events: Iterable[Event]) -> tuple[MailWords, frozenset[str]]:
+    """What was said after some more events, and the ids of what consent among them took back."""
+    open_ = {word.event_id: word for word in before.open}
     lifted: set[str] = set()
-    away, soft = 0, []
+    away, soft, bounced = before.away_until_us, list(before.soft_us), before.bounced
     for event in events:
         if event.type == "soft_bounce":
             soft.append(event.occurred_us)
@@ -58,36 +78,43 @@ def permission_of(events: Iterable[Event]) -> MailPermission:
             away = max(away, _back(event))
         say = say_of(event.type, event.reply_class)
         if say is Say.CONSENT:
-            over = {name for name, word in open_.items() if _is_taken_back(word, event)}
+            over = {name for name, word in open_.items() if event.occurred_us > said_us(word)}
             lifted |= over
             open_ = {name: word for name, word in open_.items() if name not in over}
+        elif say is Say.BOUNCED:
+            bounced = True
         elif say is not None:
             open_[event.event_id] = event
-    said = [(say_of(word.type, word.reply_class), word) for word in open_.values()]
-    against = {say for say, _ in said}
-    return MailPermission(
-        opted_out=Say.STOP in against,
-        withdrawn=Say.WITHDRAWN in against,
-        bounced=Say.BOUNCED in against,
-        snoozed_until_us=max((_until(word) for say, word in said if say is Say.SNOOZE), default=0),
-        away_until_us=away,
-        resting_until_us=_rested(soft),
-        lifted=frozenset(lifted),
-    )
+    return MailWords(tuple(open_.values()), bounced, away, tuple(soft)), frozenset(lifted)
 
 
-def _is_taken_back(word: Event, consent: Event) -> bool:
-    if say_of(word.type, word.reply_class) is Say.BOUNCED:
-        return False
-    return consent.occurred_us > min(word.occurred_us, word.recorded_us)
+def said_us(word: Event) -> int:
+    """The moment after which consent takes a word back."""
+    return min(word.occurred_us, word.recorded_us)
 
 
-def _until(snooze: Event) -> int:
-    """A snooze runs for `value` days from when it was said or acknowledged, whichever is later."""
-    asked = snooze.value
+def snoozed_until_us(word: Event) -> int:
+    """When the snooze that a word asks for is over; 0: it asks for none.
+
+    It runs for `value` days from when it was said or acknowledged, whichever is later.
+    """
+    if say_of(word.type, word.reply_class) is not Say.SNOOZE:
+        return 0
+    asked = word.value
     days = asked if asked is not None and asked > 0.0 else float(SNOOZE_DAYS)
     days = min(days, LONGEST_SNOOZE_DAYS)
-    return max(snooze.occurred_us, snooze.recorded_us) + int(days * DAY_US)
+    return max(word.occurred_us, word.recorded_us) + int(days * DAY_US)
+
+
+def bounces_kept(bounces: Sequence[int], as_of_us: int) -> tuple[int, ...]:
+    """The soft bounces that tell when a rest is over, from some moment on and whatever comes late.
+
+    Those are the last that make the latest rest, and all after it that may make the next.
+    """
+    since_us = as_of_us - (SOFT_BOUNCE_DAYS + SOFT_BOUNCE_REST_DAYS) * DAY_US
+    ordered = sorted(at_us for at_us in bounces if at_us > since_us)
+    done = bisect_right(ordered, _rested(ordered) - SOFT_BOUNCE_REST_DAYS * DAY_US)
+    return tuple(ordered[max(0, done - SOFT_BOUNCES) :])
 
 
 def _back(reply: Event) -> int:
@@ -113,7 +140,7 @@ def _day_of(properties: str) -> date | None:
         return None
 
 
-def _rested(bounces: list[int]) -> int:
+def _rested(bounces: Sequence[int]) -> int:
     """When the rest after repeated soft bounces is over; 0: there was no need of one."""
     ordered = sorted(bounces)
     pairs = zip(ordered, ordered[SOFT_BOUNCES - 1 :], strict=False)

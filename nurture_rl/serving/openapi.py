@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving import confirm_wire, wire
+from nurture_rl.serving import confirm_wire, policy_wire, preference_wire, wire
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _DECISION_ID = {
@@ -16,21 +16,28 @@ _DECISION_ID = {
     "description": "An id with a slash goes into the body of `/v1/decisions/confirm`.",
     "schema": {"type": "string", "minLength": 1},
 }
+_POLICY_ID = {
+    "name": "policy_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1},
+}
+
+
+_STRUCTS = (
+    *(wire.DecisionsIn, wire.DecisionsOut, wire.EventsIn, wire.EventsOut, wire.EventIn),
+    *(wire.ContactsIn, wire.ContactsOut, wire.Health, wire.Problem, confirm_wire.DecisionState),
+    *(confirm_wire.ConfirmIn, confirm_wire.ConfirmationOut),
+    *(confirm_wire.ConfirmationsIn, confirm_wire.ConfirmationsOut),
+    *(preference_wire.PreferencesIn, preference_wire.PreferencesOut, preference_wire.ConsentState),
+    *policy_wire.STRUCTS,
+)
 
 
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the server."""
-    structs = (
-        *(wire.DecisionsIn, wire.DecisionsOut, wire.EventsIn, wire.EventsOut, wire.EventIn),
-        *(wire.ContactsIn, wire.ContactsOut, wire.Health, wire.Problem, confirm_wire.DecisionState),
-        *(
-            confirm_wire.ConfirmIn,
-            confirm_wire.ConfirmationOut,
-            confirm_wire.ConfirmationsIn,
-            confirm_wire.ConfirmationsOut,
-        ),
-    )
-    _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
+    template = "#/components/schemas/{name}"
+    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=template)
     decisions = _operation(
         "decide", "Decide for one or many contacts", wire.DecisionsIn, wire.DecisionsOut
     )
@@ -39,9 +46,6 @@ def document() -> dict[str, Any]:
     events = _operation("add_events", "Report events", wire.EventsIn, wire.EventsOut)
     events["responses"]["422"] = _response(
         "A rejected row may forbid mail: no client may overlook it", wire.EventsOut
-    )
-    contacts = _operation(
-        "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
     )
     confirm, confirm_many, state = _confirming()
     health = {
@@ -52,12 +56,8 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    for operation in (decisions, confirm, confirm_many, state, events, contacts):
-        operation["responses"] |= {
-            "401": _response("The server has keys, and the request none of them", wire.Problem),
-            "403": _response("The key does not open this path", wire.Problem),
-        }
-        operation["security"] = [{"key": []}, {}]  # none where the server has no keys
+    for operation in (decisions, confirm, confirm_many, state, events):
+        _ask_for_key(operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "nurture_rl decisions", "version": "1"},
@@ -70,13 +70,61 @@ def document() -> dict[str, Any]:
                 "parameters": [_DECISION_ID],
             },
             "/v1/events": {"post": events},
-            "/v1/contacts": {"put": contacts},
+            **_contacts(),
+            "/u/{token}": _unsubscribing(),
+            **_policies(),
             "/healthz": {"get": health},
         },
         "components": {
             "schemas": schemas,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
+    }
+
+
+def _contacts() -> dict[str, dict[str, Any]]:
+    """Putting contacts, saying what mail one wants, and looking at it."""
+    contacts = _operation(
+        "put_contacts", "Add or replace contacts", wire.ContactsIn, wire.ContactsOut
+    )
+    preferences = _operation(
+        "put_preferences",
+        "Say what mail a contact wants",
+        preference_wire.PreferencesIn,
+        preference_wire.PreferencesOut,
+    )
+    told = _look("preferences", "What mail a contact wants, and why", preference_wire.ConsentState)
+    told["responses"]["400"] = _response("The id cannot be one", wire.Problem)
+    for operation in (preferences, told):
+        operation["responses"]["404"] = _response("No contact has that id", wire.Problem)
+    for operation in (contacts, preferences, told):
+        _ask_for_key(operation)
+    path = {"get": told, "put": preferences, "parameters": [{**_POLICY_ID, "name": "contact_id"}]}
+    return {"/v1/contacts": {"put": contacts}, "/v1/contacts/{contact_id}/preferences": path}
+
+
+def _unsubscribing() -> dict[str, Any]:
+    """The page of a link, which nobody needs a key for."""
+    page = {"content": {"text/html": {"schema": {"type": "string"}}}}
+    answers = {
+        "200": {"description": "A page", **page},
+        "400": {"description": "The form cannot be read; nothing was changed", **page},
+        "404": {"description": "Nobody gave that link out", **page},
+    }
+    form = {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}
+    return {
+        "get": {
+            "operationId": "mail_page",
+            "summary": "A form to unsubscribe or to choose; looking changes nothing",
+            "responses": {name: answers[name] for name in ("200", "404")},
+        },
+        "post": {
+            "operationId": "unsubscribe",
+            "summary": "One-click unsubscribe after RFC 8058, or the form's preferences",
+            "requestBody": {"required": True, "content": form},
+            "responses": answers,
+        },
+        "parameters": [{**_POLICY_ID, "name": "token"}],
     }
 
 
@@ -107,6 +155,56 @@ def _confirming() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         },
     }
     return confirm, confirm_many, state
+
+
+def _policies() -> dict[str, dict[str, Any]]:
+    """What is loaded, and who decides from now on, by path and method."""
+    answer, role = policy_wire.PoliciesOut, policy_wire.RoleIn
+    asked: dict[str, tuple[str, type]] = {
+        "/v1/policies": ("Load a bundle", policy_wire.LoadIn),
+        "/v1/policies/{policy_id}/shadow": ("Ask a policy and do not follow it", role),
+        "/v1/policies/{policy_id}/canary": (
+            "Let a policy decide for a share of new episodes",
+            policy_wire.CanaryIn,
+        ),
+        "/v1/policies/{policy_id}/promote": ("Let a policy decide for everybody", role),
+        "/v1/policies/{policy_id}/rollback": ("Take a policy's role away", role),
+        "/v1/switch": ("Policies, rules alone, or a pause for everybody", policy_wire.SwitchIn),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for path, (summary, body) in asked.items():
+        name = path.rpartition("/")[2]
+        operation = _operation(f"{name}_policy", summary, body, answer)
+        operation["responses"]["404"] = _response("No policy of that id is loaded", wire.Problem)
+        operation["responses"]["409"] = _response("The roles are others", wire.Problem)
+        found[path] = {"post": operation}
+    found["/v1/policies"]["get"] = _look("policies", "What is loaded", answer)
+    log = _look("policy_log", "Every change of roles", policy_wire.PolicyLogOut)
+    found["/v1/policies/log"] = {"get": log}
+    for path, operations in found.items():
+        for operation in operations.values():
+            _ask_for_key(operation)
+        operations["parameters"] = [_POLICY_ID] if "{" in path else []
+    return found
+
+
+def _ask_for_key(operation: dict[str, Any]) -> None:
+    operation["responses"] |= {
+        "401": _response("The server has keys, and the request none of them", wire.Problem),
+        "403": _response("The key does not open this path", wire.Problem),
+    }
+    operation["security"] = [{"key": []}, {}]  # none where the server has no keys
+
+
+def _look(name: str, summary: str, answer: type) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "responses": {
+            "200": _response("As it is now", answer),
+            "503": _response("The server is busy, or its store is lost", wire.Problem),
+        },
+    }
 
 
 def _operation(name: str, summary: str, body: type, answer: type) -> dict[str, Any]:

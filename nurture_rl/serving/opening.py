@@ -1,4 +1,4 @@
-"""Opening a store's file: check its owner and version, and lock it for one writer.
+"""Opening a store's SQLite file: check its owner and version, and lock it for one writer.
 
 Another program's database is never touched. Only one process writes a store at a time: two would
 hold separate locks and could mail one contact twice.
@@ -9,16 +9,17 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from nurture_rl.errors import NurtureError
-from nurture_rl.serving import rows
+from nurture_rl.serving import chain, rows
+from nurture_rl.serving.erased_marks import SALT
 from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.store_errors import StoreError, StoreLost
 
-VERSION = "3"
 _OWNER_ALONE = 0o600  # mode of new files: they hold people's names and what they did
 _APPLICATION = 0x4E555254  # "NURT", where SQLite keeps whose file it is
 _FIRST_TABLES = frozenset({"meta", "contacts", "events", "episodes", "decisions"})  # of version 1
@@ -48,21 +49,33 @@ ALTER TABLE withdrawals ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
 UPDATE withdrawals SET reason = reason_alone(reason);
 UPDATE meta SET value = '3' WHERE name = 'version';
 """
-_STEPS = {"1": _TO_VERSION_2 + _TO_VERSION_3, "2": _TO_VERSION_3}  # from each older version
+_TO_VERSION_4 = """
+UPDATE meta SET value = '4' WHERE name = 'version';
+"""  # it has tables that version 3 lacks, and lacks none
+# The chain over what is there already is made by `chain.begin`.
+_TO_VERSION_5 = "UPDATE meta SET value = '5' WHERE name = 'version';"
+# New tables alone; an older program, which does not know what contacts prefer, must not serve it.
+_TO_VERSION_6 = "UPDATE meta SET value = '6' WHERE name = 'version';"
+# Other indexes take its place; contacts' states are made as they are needed.
+_TO_VERSION_7 = """
+DROP INDEX IF EXISTS decisions_of_contact;
+UPDATE meta SET value = '7' WHERE name = 'version';
+"""
+_FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7
+_STEPS = {  # from each older version
+    "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
+    "2": _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
+    "3": _TO_VERSION_4 + _FROM_4,
+    "4": _FROM_4,
+    "5": _TO_VERSION_6 + _TO_VERSION_7,
+    "6": _TO_VERSION_7,
+}
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(
     r"decision .* was \S+ and must not be carried out any more: "
     r"(.*); send nothing, and ask anew without this request_id",
     re.DOTALL,
 )
-
-
-class StoreError(NurtureError):
-    """The store cannot be opened, or it is another version's."""
-
-
-class StoreLost(sqlite3.OperationalError):
-    """The store's file is gone from its path: what is written now would be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +140,9 @@ def require_own(path: Path) -> None:
             f"expected a store of this server at {path}, got another program's database {held}; "
             "nothing was written: give another path"
         )
-    if version not in (None, VERSION, *_STEPS):
+    if version not in (None, rows.VERSION, *_STEPS):
         raise StoreError(
-            f"expected a store of version {VERSION} at {path}, got {version}; "
+            f"expected a store of version {rows.VERSION} at {path}, got {version}; "
             "serve it with the version that made it, or give a new path"
         )
 
@@ -156,10 +169,14 @@ def make(path: Path, fresh_seed: int) -> None:
                 found = "SELECT value FROM meta WHERE name = 'version'"
                 steps = _STEPS.get((store.execute(found).fetchone() or ("",))[0], "")
             about = (
-                f"INSERT INTO meta VALUES ('version', '{VERSION}'), ('seed', '{fresh_seed}') "
-                f"ON CONFLICT DO NOTHING; PRAGMA application_id = {_APPLICATION};"
+                f"INSERT INTO meta VALUES ('version', '{rows.VERSION}'), ('seed', '{fresh_seed}'), "
+                f"('{SALT}', '{secrets.token_hex(32)}') ON CONFLICT DO NOTHING; "
+                f"PRAGMA application_id = {_APPLICATION};"
             )
-            store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}COMMIT;")
+            store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}")
+            (seed,) = store.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
+            chain.begin(lambda sql, given: store.execute(sql, given).fetchall(), int(seed))
+            store.execute("COMMIT")
     except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error
 

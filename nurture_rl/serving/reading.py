@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from nurture_envs.actions import ActionCatalog
-from nurture_rl.serving import opening, rows
+from nurture_rl.serving import policy_rows, rows
+from nurture_rl.serving.chain import Entry
+from nurture_rl.serving.chained_rows import chained, unchained
+from nurture_rl.serving.databases import Location, ReadableDatabase
+from nurture_rl.serving.erased_marks import SALT, mark_of
+from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Episode, Event, Fate, Planned
+from nurture_rl.serving.permission_rows import PermissionReader
+from nurture_rl.serving.records import (
+    ArmCounts,
+    Contact,
+    Decision,
+    Event,
+    Fate,
+    Planned,
+)
+from nurture_rl.serving.roles import PolicyChange, Roles
+from nurture_rl.serving.state_reading import NOWHERE, Places, StateReader
+from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
+_EVER = -(2**62)  # before all moments
 _BLOCK = 50_000  # rows read from the database at a time
 # Events that prove that the mail of the decision they name went, or that its call was passed on.
 _OF_MAIL = frozenset(
@@ -36,7 +48,12 @@ _PROVES = (
 _WENT = f"EXISTS (SELECT 1 FROM events WHERE {_PROVES})"
 _FREED = (
     "EXISTS (SELECT 1 FROM withdrawals "
-    f"WHERE withdrawals.decision_id = decisions.decision_id AND freed) AND NOT {_WENT}"
+    f"WHERE withdrawals.decision_id = decisions.decision_id AND freed = 1) AND NOT {_WENT}"
+)
+# Of a row of `decisions`: the place of the first event that says that its contact got the mail.
+_SENT_AT = (
+    "(SELECT min(events.rowid) FROM events WHERE events.decision_id = decisions.decision_id "
+    "AND events.contact_id = decisions.contact_id AND type = 'sent' AND scheduled_us IS NOT NULL)"
 )
 _OPEN = (
     "NOT EXISTS (SELECT 1 FROM withdrawals WHERE withdrawals.decision_id = decisions.decision_id) "
@@ -45,42 +62,43 @@ _OPEN = (
 )
 
 
-class StoreReader:
-    """Reads a store beside the one process that writes it.
+class StoreReader(PermissionReader, StateReader):
+    """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, location: Location, database: ReadableDatabase | None = None) -> None:
         """Open a store that exists.
 
+        Args:
+            location: where it is.
+            database: which is open there already; None: opened for reading alone.
+
         Raises:
-            StoreError: the file is no store of this version.
+            StoreError: there is no store of this version.
         """
-        opening.require_own(path)
-        self.path = path
-        self._reader = opening.connect_reading(path)
-        self._reading = threading.Lock()
-        self._require_there: Callable[[], None] = lambda: None
+        self._source = open_for_reading(location) if database is None else database
         try:
-            meta: dict[str, str] = dict(self._read("SELECT name, value FROM meta"))
-        except sqlite3.Error as error:
-            self._reader.close()
-            raise opening.StoreError(
-                f"expected a store at {path}, got: {error}; give the path the server runs with"
+            meta: dict[str, str] = dict(self._source.read("SELECT name, value FROM meta"))
+        except StoreUnavailable as error:
+            self._source.close()
+            raise StoreError(
+                f"expected a store at {self._source.name}, got: {error}; give what the server "
+                "runs with"
             ) from error
-        if meta["version"] != opening.VERSION:
-            self._reader.close()
-            raise opening.StoreError(
-                f"expected a store of version {opening.VERSION} at {path}, got "
+        if meta["version"] != rows.VERSION:
+            self._source.close()
+            raise StoreError(
+                f"expected a store of version {rows.VERSION} at {self._source.name}, got "
                 f"{meta['version']}; start the server on it once, which brings it up to date"
             )
         self.seed = int(meta["seed"])  # of all decisions logged here
+        self.salt = meta[SALT]  # of the marks of erased contacts
 
     def close(self) -> None:
-        """Let go of the file, once nobody reads: a connection closed under a query crashes."""
-        with self._reading:
-            self._reader.close()
+        """Finish what is under way, then let go of the database."""
+        self._source.close()
 
     def contacts(self, ids: Sequence[str]) -> dict[str, Contact]:
         """The contacts of these ids that exist."""
@@ -95,12 +113,14 @@ class StoreReader:
             found[account].append(contact)
         return dict(found)
 
-    def events(self, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
-        """All events of these contacts."""
-        grouped: dict[str, list[Event]] = defaultdict(list)
-        for row in self._among("events", "contact_id", ids):
-            grouped[row[1]].append(rows.event_of(row))
-        return {contact: tuple(events) for contact, events in grouped.items()}
+    def erased(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """The mark of those of these contacts who were erased, and when, microseconds since 1970.
+
+        Of two erasures the later one; the contact may have come back since.
+        """
+        key_of = {mark_of(self.salt, key): key for key in map(contact_key, ids)}
+        found = self._among("erased_contacts", "mark", list(key_of))
+        return {key_of[mark]: (mark, at_us) for mark, at_us in found}
 
     def events_of_ids(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """The events of these ids that exist."""
@@ -111,48 +131,86 @@ class StoreReader:
         stored = self._among("decisions", "decision_id", decision_ids)
         return {row[0]: rows.decision_of(row) for row in stored}
 
-    def episodes(
-        self, ids: Sequence[str], journey: str, catalog: ActionCatalog
-    ) -> dict[str, Episode]:
-        """The open or ended episode of each of these contacts, with what was decided in it.
+    def policy_changes(self) -> list[PolicyChange]:
+        """All changes of policies' roles, the oldest first."""
+        asked = f"SELECT {_columns('policy_log')} FROM policy_log ORDER BY rowid"
+        return [policy_rows.change_of(row) for row in self._source.read(asked)]
 
-        A pause that the catalogue no longer has lasts as long as its id says.
+    def last_roles(self) -> Roles | None:
+        """The roles after the latest change; None: nobody has set any."""
+        asked = "SELECT after FROM policy_log ORDER BY rowid DESC LIMIT 1"
+        found = self._source.read(asked)
+        return policy_rows.roles_of(found[0][0]) if found else None
+
+    def arm_counts(
+        self, journey: str, since_us: int, signals: Sequence[Mapping[str, str | bool]]
+    ) -> dict[str, ArmCounts]:
+        """What became of the contacts whose episode began at some moment or later, by arm.
+
+        Read beside the work: nobody waits for it.
+
+        Args:
+            journey: of the episodes.
+            since_us: that moment, microseconds since 1970 UTC.
+            signals: each the columns of events that it pins; one of them after a contact's first
+                decision makes the contact harmed.
         """
-        stored = self._among(
-            "episodes", "contact_id", ids, "episode_id, contact_id, anchor_us", journey
-        )
-        episodes = {contact: Episode(episode, anchor) for episode, contact, anchor in stored}
-        pauses = dict(zip(catalog.ids, catalog.pause_bins.tolist(), strict=True))
-        columns = "contact_id, step, action"
-        for contact, step, action in self._among("decisions", "contact_id", ids, columns, journey):
-            before = episodes[contact]
-            bins = pauses.get(action) or _bins_of(action)
-            until = step + bins if bins > 1 else 0
-            episodes[contact] = replace(
-                before,
-                last_step=max(step, -1 if before.last_step is None else before.last_step),
-                paused_until=max(before.paused_until, until),
-                exited=before.exited or action == "exit",
-            )
-        return episodes
+        kinds = [" AND ".join(f"events.{column} = ?" for column in one) for one in signals]
+        harmed = " OR ".join(f"({kind})" for kind in kinds) or "FALSE"
+        pinned = [value for one in signals for value in one.values()]
+        given = [int(value) if isinstance(value, bool) else value for value in pinned]
+        asked = f"""
+            WITH begun AS (
+              SELECT contact_id, arm, min(decided_us) AS first_us, count(*) AS made,
+                count(CASE WHEN scheduled_us IS NOT NULL AND NOT ({_FREED}) THEN 1 END) AS sends
+              FROM decisions WHERE journey = ? AND decided_us >= ? AND NOT EXISTS (
+                SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = decisions.episode_id
+                AND earlier.decided_us < ?)
+              GROUP BY contact_id, arm)
+            SELECT arm, count(*), sum(made), sum(sends), count(CASE WHEN EXISTS (
+              SELECT 1 FROM events WHERE events.contact_id = begun.contact_id
+              AND occurred_us >= first_us AND ({harmed})) THEN 1 END)
+            FROM begun GROUP BY arm"""
+        with self._source.blocks(asked, _BLOCK, (journey, since_us, since_us, *given)) as blocks:
+            return {row[0]: ArmCounts(*map(int, row[1:])) for block in blocks for row in block}
 
     def planned(
-        self, ids: Sequence[str]
+        self,
+        ids: Sequence[str],
+        after: Places = NOWHERE,
+        since_us: int = _EVER,
+        named: Sequence[str] = (),
     ) -> tuple[dict[str, tuple[Planned, ...]], dict[str, tuple[Planned, ...]]]:
         """Every decision to send and every one to escalate, in any journey, of these contacts.
 
         A send counts at the moment at which it was confirmed, else at its hour. One that was
-        withdrawn before it can have left does not count, unless an event proves that it went.
+        withdrawn before it can have left does not count, unless an event proves that it went. Nor
+        does one that a `sent` event names which is not after a place, as `states` gives it.
+
+        Args:
+            ids: of contacts.
+            after: places of events, by contact.
+            since_us: sends that were decided earlier are left out, besides `named` ones.
+            named: ids of decisions that later events name.
         """
         sends: dict[str, list[Planned]] = defaultdict(list)
         calls: dict[str, list[Planned]] = defaultdict(list)
-        columns = (
-            "contact_id, decision_id, scheduled_us, action, decided_us, (SELECT at_us FROM "
-            "confirmations WHERE confirmations.decision_id = decisions.decision_id), "
-            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END"
+        any_of, keys = self._source.any_of, self._keys(ids)
+        asked = (
+            "SELECT contact_id, decisions.decision_id, scheduled_us, action, decided_us, (SELECT "
+            "at_us FROM confirmations WHERE confirmations.decision_id = decisions.decision_id), "
+            f"CASE WHEN {_OPEN} AND NOT {_WENT} THEN confirm_by_us END, {_SENT_AT} FROM ("
+            f"SELECT decision_id FROM decisions WHERE contact_id {any_of} AND decided_us >= ? "
+            f"UNION SELECT decision_id FROM decisions WHERE contact_id {any_of} "
+            f"AND action = 'escalate' UNION SELECT decision_id FROM decisions WHERE decision_id "
+            f"{any_of}) AS seen CROSS JOIN decisions WHERE decisions.decision_id = "
+            f"seen.decision_id AND contact_id {any_of} AND NOT ({_FREED}) ORDER BY decisions.rowid"
         )
-        stored = self._among("decisions", "contact_id", ids, columns, where=f"NOT ({_FREED})")
-        for contact, decision_id, at_us, action, decided_us, confirmed_us, by_us in stored:
+        given = (keys, since_us, keys, self._source.listed(named), keys)
+        stored = self._source.read(asked, given)
+        for contact, decision_id, at_us, action, decided_us, confirmed_us, by_us, place in stored:
+            if place is not None and place <= after.get(contact, 0):
+                continue
             if at_us is not None:
                 moment = at_us if confirmed_us is None else confirmed_us
                 sends[contact].append(Planned(decision_id, moment, message_of(action), by_us))
@@ -160,21 +218,33 @@ class StoreReader:
                 calls[contact].append(Planned(decision_id, decided_us))
         return _frozen(sends), _frozen(calls)
 
-    def sent_messages(self, journey: str) -> dict[str, int]:
-        """How often each message was chosen in a journey and may have left since."""
+    def sent_messages(self, journey: str, messages: Collection[str]) -> dict[str, int]:
+        """How often each of these messages was chosen in a journey and may have left since."""
+        if not messages:
+            return {}
+        known = {action for ids in self.catalogs().values() for action in ids}
+        actions = sorted(action for action in known if message_of(action) in messages)
         asked = (
-            "SELECT action, COUNT(*) FROM decisions "
-            f"WHERE journey = ? AND NOT ({_FREED}) GROUP BY action"
+            "SELECT action, COUNT(*) FROM decisions WHERE journey = ? "
+            f"AND scheduled_us IS NOT NULL AND action {self._source.any_of} "
+            f"AND NOT ({_FREED}) GROUP BY action UNION ALL SELECT action, times "
+            f"FROM erased_actions WHERE journey = ? AND action {self._source.any_of}"
         )
+        given = (journey, self._source.listed(actions))
         counted: dict[str, int] = defaultdict(int)
-        for action, times in self._read(asked, (journey,)):
-            if (message := message_of(action)) is not None:
-                counted[message] += times
+        for action, times in self._source.read(asked, given + given):
+            counted[message_of(action) or ""] += times
         return dict(counted)
+
+    def sends_since(self, since_us: int) -> list[tuple[str, int]]:
+        """Contact and moment of every send from a moment on that may have left or may yet."""
+        asked = "SELECT contact_id, scheduled_us FROM decisions WHERE scheduled_us >= ?"
+        found = self._source.read(f"{asked} AND NOT ({_FREED})", (since_us,))
+        return [(row[0], row[1]) for row in found]
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:
         """The action ids of every catalogue that decided here, by its hash."""
-        stored = self._read("SELECT hash, ids FROM catalogs")
+        stored = self._source.read("SELECT hash, ids FROM catalogs")
         return {name: tuple(json.loads(ids)) for name, ids in stored}
 
     def fates(self, decision_ids: Sequence[str]) -> dict[str, Fate]:
@@ -195,12 +265,12 @@ class StoreReader:
         That is its report where it has one, else the first.
         """
         asked = (
-            "SELECT events.* FROM decisions JOIN events ON "
-            f"{_PROVES} WHERE decisions.decision_id IN (SELECT value FROM json_each(?)) "
+            f"SELECT {_columns('events', 'events.')} FROM decisions JOIN events ON {_PROVES} "
+            f"WHERE decisions.decision_id {self._source.any_of} "
             "ORDER BY type != 'sent', occurred_us, events.rowid"
         )
         found: dict[str, Event] = {}
-        for row in self._read(asked, (json.dumps(list(decision_ids)),)):
+        for row in self._source.read(asked, (self._source.listed(decision_ids),)):
             event = rows.event_of(row)
             found.setdefault(event.decision_id or "", event)
         return found
@@ -217,17 +287,17 @@ class StoreReader:
         """
         stored = self._among(
             *("decisions", "contact_id", ids),
-            where=f"max(scheduled_us, ifnull(confirm_by_us, 0)) > {int(now_us)} AND {_OPEN}",
+            where=f"(scheduled_us > {int(now_us)} OR confirm_by_us > {int(now_us)}) AND {_OPEN}",
         )
         return [rows.decision_of(row) for row in stored]
 
     def unconfirmed(self, after_us: int, until_us: int) -> list[Decision]:
         """Sends that had to be confirmed by some moment of (after, until], and were not."""
         asked = (
-            "SELECT * FROM decisions WHERE confirm_by_us > ? AND confirm_by_us <= ? "
-            f"AND {_OPEN} ORDER BY rowid"
+            f"SELECT {_columns('decisions')} FROM decisions "
+            f"WHERE confirm_by_us > ? AND confirm_by_us <= ? AND {_OPEN} ORDER BY rowid"
         )
-        return [rows.decision_of(row) for row in self._read(asked, (after_us, until_us))]
+        return [rows.decision_of(row) for row in self._source.read(asked, (after_us, until_us))]
 
     def not_carried_out(self) -> dict[str, str]:
         """Decisions that were taken back and never confirmed, with why; no event proves they went.
@@ -238,47 +308,56 @@ class StoreReader:
             "SELECT decision_id, reason FROM withdrawals JOIN decisions USING (decision_id) "
             f"WHERE NOT {_WENT} "
             "AND decision_id NOT IN (SELECT decision_id FROM confirmations) UNION ALL "
-            f"SELECT decision_id, '{NOT_CONFIRMED}' FROM decisions WHERE confirm_by_us <= max("
-            "(SELECT max(decided_us) FROM decisions), "
-            "(SELECT ifnull(max(recorded_us), 0) FROM events)) "
+            f"SELECT decision_id, '{NOT_CONFIRMED}' FROM decisions WHERE "
+            "(confirm_by_us <= (SELECT max(decided_us) FROM decisions) "
+            "OR confirm_by_us <= (SELECT max(recorded_us) FROM events)) "
             f"AND {_OPEN} AND NOT {_WENT}"
         )
-        return dict(self._read(asked))
+        return dict(self._source.read(asked))
 
     def spellings(self) -> dict[str, str]:
         """Contact ids as they came, where that is not how they are stored."""
         asked = "SELECT contact_id, spelling FROM contacts WHERE spelling IS NOT NULL"
-        return dict(self._read(asked))
+        return dict(self._source.read(asked))
 
     def scan(self, table: str) -> Iterator[list[rows.Row]]:
         """All rows of a table in the order they came, in blocks, as of the first block."""
-        with closing(opening.connect_reading(self.path)) as reader:
-            cursor = reader.execute(f"SELECT * FROM {table} ORDER BY rowid")
-            while block := cursor.fetchmany(_BLOCK):
-                yield block
+        asked = f"SELECT {_columns(table)} FROM {table} ORDER BY rowid"
+        with self._source.blocks(asked, _BLOCK) as blocks:
+            yield from blocks
+
+    def chained(self) -> Iterator[list[tuple[Entry, rows.Row | None]]]:
+        """The chain's entries in order with their rows, in blocks, as of the first block."""
+        return chained(self._source)
+
+    def unchained(self) -> Iterator[tuple[str, str]]:
+        """Kind and id of every row that no entry of the chain vouches for."""
+        return unchained(self._source)
+
+    def _keys(self, ids: Sequence[str]) -> Any:
+        return self._source.listed([contact_key(name) for name in ids])
 
     def _among(
         self,
         table: str,
         key: str,
         values: Sequence[str],
-        columns: str = "*",
+        columns: str | None = None,
         journey: str | None = None,
         where: str = "TRUE",
     ) -> list[rows.Row]:
         if key == "contact_id":
             values = [contact_key(value) for value in values]
-        among = f"{key} IN (SELECT value FROM json_each(?))"
+        among, columns = f"{key} {self._source.any_of}", columns or _columns(table)
         sql = f"SELECT {columns} FROM {table} WHERE {among} AND {where}"
-        given: tuple[Any, ...] = (json.dumps(list(values)),)
+        given: tuple[Any, ...] = (self._source.listed(values),)
         if journey is not None:
             sql, given = f"{sql} AND journey = ?", (*given, journey)
-        return self._read(f"{sql} ORDER BY rowid", given)
+        return self._source.read(f"{sql} ORDER BY rowid", given)
 
-    def _read(self, sql: str, given: tuple[Any, ...] = ()) -> list[rows.Row]:
-        self._require_there()
-        with self._reading:
-            return self._reader.execute(sql, given).fetchall()
+
+def _columns(table: str, of: str = "") -> str:
+    return ", ".join(f"{of}{name}" for name in rows.COLUMNS[table])
 
 
 def proves(event: Event, decision: Decision) -> bool:
@@ -291,11 +370,6 @@ def message_of(action: str) -> str | None:
     """The message that an action sends, by the action's id; None where it sends none."""
     routing, _, rest = action.partition(":")
     return rest.rpartition("@")[0] if routing == "send" else None
-
-
-def _bins_of(action: str) -> int:
-    routing, _, bins = action.partition(":")
-    return int(bins) if routing == "pause" and bins.isdigit() else 0
 
 
 def _frozen(lists: dict[str, list[Planned]]) -> dict[str, tuple[Planned, ...]]:

@@ -119,7 +119,7 @@ def _objection(
     bundle: Bundle, one: Recorded, facts: Known, reasons: NDArray[np.int64], row: int
 ) -> Objection | None:
     decision, view, check, went = one.decision, one.view, one.check, one.went
-    stops = _stops(bundle.catalog, reasons[row])
+    stops = _stops(bundle.catalog, reasons[row], decision.action)
     if check is Check.STOPPED:
         if stops:
             return Objection("withdrawn", ", ".join(stops))
@@ -160,10 +160,16 @@ def _is_over(decision: Decision, now_us: int) -> bool:
     return decision.confirm_by_us is not None and decision.confirm_by_us <= now_us
 
 
-def _stops(catalog: ActionCatalog, reasons: NDArray[np.int64]) -> list[str]:
-    """The stops among what stands against any send: they are the same for all sends."""
+def _stops(catalog: ActionCatalog, reasons: NDArray[np.int64], action: str) -> list[str]:
+    """The stops among what stands against a send: what the person said of its message, and what
+    is the same for all sends."""
     sends = catalog.routed("send")
-    return reason_names(int(reasons[sends.argmax()]) & _STOPS) if sends.any() else []
+    if not sends.any():
+        return []
+    bits = int(reasons[sends.argmax()]) & _STOPS
+    if action in catalog.ids:
+        bits |= int(reasons[catalog.index(action)]) & int(Reason.NOT_WANTED)
+    return reason_names(bits)
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+# What the events of one kind in one bin add to a channel.
+STATE_ROW = np.dtype(
+    [
+        ("channel", np.int32),  # of the journey, then of the events that only guardrails name
+        ("lifted", np.bool_),  # against mail, and taken back since
+        ("occurred_us", np.int64),  # of the latest, UTC
+        ("local_us", np.int64),  # the same on the wall clock
+        ("amount", np.float64),  # their sum
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:
@@ -18,6 +32,47 @@ class Contact:
     consent: bool
     attributes: Mapping[str, Any]
     spelling: str | None = None  # of the id as it came; None: just as `contact_id`
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What mail a contact wants; nothing is refused where nothing is said."""
+
+    refused_topics: frozenset[str] = frozenset()
+    only_topics: frozenset[str] | None = None  # no other topic is wanted; None: any is
+    refused_channels: frozenset[str] = frozenset()
+    per_week: int | None = None  # most mails in seven days; None: as many as the journey allows
+    paused_until_us: int = 0  # microseconds since 1970 UTC; 0: not paused
+
+    def refuse(self, topic: str, channel: str) -> bool:
+        """Whether mail on a topic by a channel is refused."""
+        others = self.only_topics is not None and topic not in self.only_topics
+        return others or topic in self.refused_topics or channel in self.refused_channels
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEntry:
+    """One line of the consent ledger: what a contact allowed or refused, and what shows it."""
+
+    at_us: int  # microseconds since 1970 UTC
+    contact_id: str
+    source: str  # who said so: a system, a page, the contact's own click
+    purpose: str  # what the data are used for
+    word: str  # given, withdrawn, objected, refused, allowed, limited or paused
+    topic: str | None = None  # None: any
+    channel: str | None = None  # None: any
+    proof: str = ""  # an event's id, or what the source gave
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A change of what the server allows, which nobody asked for."""
+
+    at_us: int  # microseconds since 1970 UTC
+    what: str
+    subject: str
+    state: str  # from now on
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +116,7 @@ class Episode:
     last_step: int | None = None  # bin of the latest decision
     paused_until: int = 0  # first bin after the pause chosen last
     exited: bool = False
+    arm: str | None = None  # of the latest decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +130,28 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class MailWords:
+    """What a contact's events said about mail, as far as it still counts."""
+
+    open: tuple[Event, ...] = ()  # what consent may yet take back, as acknowledged
+    bounced: bool = False  # the address is dead
+    away_until_us: int = 0  # out of office; microseconds since 1970 UTC
+    soft_us: tuple[int, ...] = ()  # soft bounces
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContactState:
+    """A contact's first events, folded: who decides at `as_of_us` or later need not read them."""
+
+    through: str  # id of the last of these events
+    as_of_us: int  # all of them had happened and were recorded by then, UTC
+    zone: str  # IANA name, in which they were put into bins
+    rows: NDArray[np.void]  # what they add to channels, bin by bin, [k] of `STATE_ROW`
+    words: MailWords
+    sends: tuple[tuple[int, str | None], ...]  # moment and message of those that limits can see
+
+
+@dataclass(frozen=True, slots=True)
 class AccountFacts:
     """What the other contacts of an account add to what is known of one of them."""
 
@@ -82,18 +160,29 @@ class AccountFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CrowdFacts:
+    """What all contacts of a server together leave to one of them."""
+
+    full_days: frozenset[int] = frozenset()  # days since 1970 UTC with no room for their mail
+    calls_full: bool = False  # salespeople take no more escalations now
+
+
+@dataclass(frozen=True, slots=True)
 class ContactView:
     """Everything a decision may use about one contact."""
 
     decision_id: str  # of the decision asked for
     contact: Contact
-    events: tuple[Event, ...]  # in the order in which they were acknowledged
+    events: tuple[Event, ...]  # in the order in which they were acknowledged, those after `state`
     episode: Episode
-    sends: tuple[Planned, ...]  # each until a `sent` event names it
+    sends: tuple[Planned, ...]  # each until a `sent` event names it that is part of `state`
     calls: tuple[Planned, ...] = ()  # escalations
     available: bool | None = None  # None: not stated
     account: AccountFacts | None = None  # None: no account, or the journey limits none
     acknowledged: bool = False  # all events came before this moment, whatever their time stamps
+    state: ContactState | None = None  # of the events before `events`; None: these are all
+    preferences: Preferences = Preferences()
+    crowd: CrowdFacts = CrowdFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +214,28 @@ class Decision:
         if self.scheduled_us is None or self.confirm_by_us is None:
             return False
         return self.scheduled_us <= now_us < self.confirm_by_us
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCounts:
+    """What became of the contacts of one arm."""
+
+    contacts: int
+    decisions: int
+    sends: int  # that left or may leave
+    harmed: int  # contacts
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What a policy that is not followed says of a decision's contact and facts."""
+
+    decision_id: str
+    policy_id: str
+    at_us: int  # microseconds since 1970 UTC
+    probability: float | None  # of the decision's action; None: the policy failed
+    probabilities: tuple[float, ...] | None  # [a], catalogue order
+    note: str | None = None  # why it failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from nurture_rl.serving import chain, permission_rows, policy_rows, state_tables
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, Decision, Event, Quarantined, Withdrawal
+from nurture_rl.serving.records import (
+    STATE_ROW,
+    Contact,
+    ContactState,
+    Decision,
+    Event,
+    MailWords,
+    Quarantined,
+    Withdrawal,
+)
 
 Row = tuple[Any, ...]
+
+VERSION = "7"  # of the tables
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -36,7 +49,6 @@ CREATE TABLE IF NOT EXISTS decisions (
   probabilities BLOB NOT NULL, mask BLOB NOT NULL, reasons BLOB NOT NULL, features BLOB,
   policy_id TEXT NOT NULL, arm TEXT NOT NULL, catalog TEXT NOT NULL, scheduled_us INTEGER,
   note TEXT, confirm_by_us INTEGER, UNIQUE (episode_id, step)) STRICT;
-CREATE INDEX IF NOT EXISTS decisions_of_contact ON decisions (contact_id);
 CREATE INDEX IF NOT EXISTS decisions_to_confirm ON decisions (confirm_by_us)
   WHERE confirm_by_us IS NOT NULL;
 CREATE TABLE IF NOT EXISTS catalogs (hash TEXT PRIMARY KEY, ids TEXT NOT NULL) STRICT;
@@ -49,6 +61,20 @@ CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
 """
+TABLES += policy_rows.TABLES + chain.TABLES + permission_rows.TABLES + state_tables.TABLES
+COLUMNS = {  # of tables whose rows become records, in the order of the records' fields
+    "contacts": (
+        *("contact_id", "account_id", "time_zone", "zone_confidence", "consent", "attributes"),
+        *("spelling", "account_key"),
+    ),
+    "events": Event.__slots__,
+    "decisions": Decision.__slots__,
+    "quarantine": Quarantined.__slots__,
+    **policy_rows.COLUMNS,
+    **chain.COLUMNS,
+    **permission_rows.COLUMNS,
+    **state_tables.COLUMNS,
+}
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
 
@@ -69,6 +95,7 @@ TAKE_CONSENT = "UPDATE contacts SET consent = 0 WHERE contact_id = ?"
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
 ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
 ADD_DECISION = _insert("decisions", 19, "")
+PUT_MARK = _insert("meta", 2, "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
 ADD_CATALOG = _insert("catalogs", 2, "ON CONFLICT (hash) DO NOTHING")
 ADD_WITHDRAWAL = _insert("withdrawals", 4, "ON CONFLICT (decision_id) DO NOTHING")
 ADD_CONFIRMATION = _insert("confirmations", 2, "ON CONFLICT (decision_id) DO NOTHING")
@@ -79,21 +106,28 @@ def contact_row(contact: Contact) -> Row:
     """A contact as its table has it: under its key, with the spelling where that differs."""
     key = contact_key(contact.contact_id)
     spelling = contact.spelling or (None if contact.contact_id == key else contact.contact_id)
-    return (
-        key,
-        contact.account_id,
-        contact.time_zone,
-        contact.zone_confidence,
-        contact.consent,
-        json.dumps(dict(contact.attributes)),
-        spelling,
-        account_key(contact),
+    return _storable(
+        (
+            key,
+            contact.account_id,
+            contact.time_zone,
+            contact.zone_confidence,
+            int(contact.consent),
+            json.dumps(dict(contact.attributes)),
+            spelling,
+            account_key(contact),
+        )
     )
 
 
 def account_key(contact: Contact) -> str | None:
     """The form in which a contact's account is compared; None: they have none."""
     return contact_key(contact.account_id or "") or None
+
+
+def _storable(cells: Iterable[Any]) -> Row:
+    """Cells without the sign that PostgreSQL keeps in no text."""
+    return tuple(cell.replace("\0", "") if isinstance(cell, str) else cell for cell in cells)
 
 
 def contact_of(row: Row) -> Contact:
@@ -103,8 +137,9 @@ def contact_of(row: Row) -> Contact:
 
 def event_row(event: Event) -> Row:
     """An event as its table has it."""
-    cells = tuple(getattr(event, name) for name in Event.__slots__)
-    return (cells[0], contact_key(event.contact_id), *cells[2:])
+    cells = {name: getattr(event, name) for name in Event.__slots__}
+    cells |= {"contact_id": contact_key(event.contact_id), "is_machine": int(event.is_machine)}
+    return _storable(cells.values())
 
 
 def event_of(row: Row) -> Event:
@@ -113,16 +148,44 @@ def event_of(row: Row) -> Event:
     return Event(**{**cells, "is_machine": bool(cells["is_machine"])})
 
 
+def state_row(contact: str, journey: str, folding: str, state: ContactState) -> Row:
+    """A state as its table has it: sums as bytes of STATE_ROW, the rest as JSON."""
+    words = state.words
+    rest = {
+        "open": [event_row(word) for word in words.open],
+        "bounced": words.bounced,
+        "away_until_us": words.away_until_us,
+        "soft_us": words.soft_us,
+        "sends": state.sends,
+    }
+    about = (contact_key(contact), journey, folding, state.through, state.as_of_us, state.zone)
+    return (*about, state.rows.tobytes(), json.dumps(rest))
+
+
+def state_of(row: Row) -> ContactState:
+    """The state of a row."""
+    *_, through, as_of_us, zone, sums, text = row
+    rest = json.loads(text)
+    words = MailWords(
+        open=tuple(event_of(tuple(cells)) for cells in rest["open"]),
+        bounced=rest["bounced"],
+        away_until_us=rest["away_until_us"],
+        soft_us=tuple(rest["soft_us"]),
+    )
+    sends = tuple((at_us, message) for at_us, message in rest["sends"])
+    return ContactState(through, as_of_us, zone, np.frombuffer(sums, STATE_ROW), words, sends)
+
+
 def withdrawal_row(withdrawal: Withdrawal) -> Row:
     """A withdrawal as its table has it."""
     one = withdrawal
-    return (one.decision.decision_id, one.at_us, one.reason, one.freed)
+    return (one.decision.decision_id, one.at_us, one.reason, int(one.freed))
 
 
 def quarantine_row(row: Quarantined) -> Row:
     """A refused or mended row as its table has it."""
-    raw = row.raw[:_LONGEST_RAW].replace("\0", "")
-    return (row.received_us, row.door, row.contact_id, row.reason, raw)
+    cells = (row.received_us, row.door, row.contact_id, row.reason, row.raw[:_LONGEST_RAW])
+    return _storable(cells)
 
 
 def decision_row(decision: Decision) -> Row:

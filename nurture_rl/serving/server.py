@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import socket
-import sqlite3
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,12 +20,17 @@ from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.api_keys import ApiKeys, load_keys, require_keys_beyond_loopback
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.bundle_folder import BundleFolder
+from nurture_rl.serving.door import Door, Shares, write_line
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.listening import Listener, bind
-from nurture_rl.serving.opening import StoreError
+from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.preload import load_once
+from nurture_rl.serving.regular_looks import RegularLooks
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
+from nurture_rl.serving.unsubscribing import checked_url
 from nurture_rl.wording import counted
 
 
@@ -35,7 +40,9 @@ class ServeOptions:
 
     bundle: str | None = None  # folder of a bundle; null: the newest under `runs`
     runs: str = "runs"  # where the newest bundle is looked for
-    store: str | None = None  # SQLite file, made if absent; null: store.db under `runs`
+    # SQLite file, made if absent, or URL of a PostgreSQL database that several servers may share,
+    # as in postgresql://user@host/database; null: store.db under `runs`.
+    store: str | None = None
     host: str = "127.0.0.1"  # address or name to listen on
     port: int = 8321  # from 1 to 65535
     # Folder of checked tables whose contacts and events are known from the start; null: the tables
@@ -50,6 +57,18 @@ class ServeOptions:
     # File of API keys, on each line the scopes and the key, mode 0600; null: nobody needs a key, on
     # this machine alone.
     keys: str | None = None
+    # Requests a second that each key (or each address without one) may send; null: no limit.
+    max_rate: float | None = None
+    log_requests: bool = False  # one line of JSON per request on standard output, without contacts
+    # Folder of further bundles of the same journey, one folder each: they can be loaded, tried on a
+    # share of contacts and promoted while the server runs; null: there are no others.
+    bundles: str | None = None
+    # File of a public Ed25519 key (PEM): every bundle must be signed by its owner; null: none has
+    # to be.
+    trust: str | None = None
+    # https address under which contacts reach this server: answers to sends then carry the headers
+    # of one-click unsubscribe; null: they carry none.
+    public_url: str | None = None
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -63,12 +82,16 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
         NurtureError: the bundle, the store, the log, the keys or the address cannot be used.
         OSError: the disk refuses.
     """
-    zone, store_file = str(options.default_zone), Path(str(options.store))
+    zone, location = str(options.default_zone), str(options.store)
+    shown = shown_location(location)
     require_zone(zone)
-    bundle = load_bundle(bundle_folder)
+    public_url = checked_url(options.public_url)
+    trust = None if options.trust is None else Path(options.trust)
+    bundle = load_bundle(bundle_folder, trust)
+    others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
     keys = None if options.keys is None else load_keys(Path(options.keys))
     try:
-        with _bound(options, keys) as bound, closing(Store(store_file)) as store:
+        with _bound(options, keys) as bound, closing(Store(location)) as store:
             if options.logs is not None:
                 print(_loaded(store, bundle, Path(options.logs)), flush=True)
             store.when_lost(_stop)
@@ -77,13 +100,21 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 options.simulated_clock,
                 _microseconds_now,
                 unknown_zone_slack=options.unknown_zone_slack,
+                public_url=public_url,
             )
-            app = create_app(Service(bundle, store, settings), keys=keys)
-            asyncio.run(_serve(app, bound, _greeting(bundle, options)))
+            service = Service(bundle, store, settings, others)
+            if trust is None:
+                print(_unchecked(bundle), file=sys.stderr, flush=True)
+            app = _behind_door(create_app(service, keys=keys), service, options, keys)
+            try:
+                with RegularLooks(service):
+                    asyncio.run(_serve(app, bound, _greeting(service, options)))
+            finally:
+                service.shadowing.finish()
             if store.lost:
                 raise store.lost
-    except sqlite3.Error as error:
-        raise StoreError(f"{store_file}: {error}") from error
+    except StoreUnavailable as error:
+        raise StoreError(f"{shown}: {error}") from error
 
 
 def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
@@ -96,6 +127,13 @@ def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
     return bound
 
 
+def _behind_door(
+    app: Litestar, service: Service, options: ServeOptions, keys: ApiKeys | None
+) -> Door:
+    shares = None if options.max_rate is None else Shares.of(options.max_rate)
+    return Door(app, service.metrics, shares, keys, write_line if options.log_requests else None)
+
+
 def _loaded(store: Store, bundle: Bundle, logs: Path) -> str:
     loaded = load_once(store, logs, Forbidding.of(bundle.journey))
     if loaded is None:
@@ -104,10 +142,24 @@ def _loaded(store: Store, bundle: Bundle, logs: Path) -> str:
     return f"loaded {counted(contacts, 'contact')} and {counted(events, 'new event')} from {logs}"
 
 
-def _greeting(bundle: Bundle, options: ServeOptions) -> str:
+def _greeting(service: Service, options: ServeOptions) -> str:
+    roles, journey = service.policies.lineup.roles, service.bundle.journey.name
+    text = (
+        f"serving policy {roles.champion} of journey {journey} on "
+        f"http://{options.host}:{options.port} (OpenAPI at /schema), decisions into "
+        f"{shown_location(str(options.store))}"
+    )
+    others = [
+        f"{roles.role_of(name)} {name}" for name in sorted(roles.used) if name != roles.champion
+    ]
+    others += [] if roles.switch == "learned" else [f"the switch stands at {roles.switch}"]
+    return "\n".join([*([f"beside it: {', '.join(others)}"] if others else []), text])
+
+
+def _unchecked(bundle: Bundle) -> str:
+    what = "has a signature that nobody checks" if bundle.signed else "is not signed"
     return (
-        f"serving policy {bundle.policy_id} of journey {bundle.journey.name} on "
-        f"http://{options.host}:{options.port} (OpenAPI at /schema), decisions into {options.store}"
+        f"serve: bundle {bundle.policy_id} {what}; give trust=FILE of a public key to ask for one"
     )
 
 
@@ -127,7 +179,7 @@ def _quieten_garbage_collection() -> None:
     gc.set_threshold(100_000, 50, 50)
 
 
-async def _serve(app: Litestar, bound: socket.socket, greeting: str) -> None:
+async def _serve(app: Door, bound: socket.socket, greeting: str) -> None:
     server = Listener(app, bound)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

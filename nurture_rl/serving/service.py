@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import Accounts, AccountState, in_rounds, with_account
+from nurture_rl.serving.active_policies import ActivePolicies, Lineup
+from nurture_rl.serving.bundle_folder import BundleFolder
+from nurture_rl.serving.consent_entries import changed
+from nurture_rl.serving.contact_views import ContactViews
+from nurture_rl.serving.crowd import crowd_of
 from nurture_rl.serving.decide import decide, made_events
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.ledger import Settled, settle
-from nurture_rl.serving.locks import Locks
+from nurture_rl.serving.metrics import Metrics
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
+from nurture_rl.serving.per_ask import answer_per_ask, sort_asks
+from nurture_rl.serving.preferring import Preferring
 from nurture_rl.serving.recheck import Check
 from nurture_rl.serving.records import (
     Answer,
@@ -29,10 +36,12 @@ from nurture_rl.serving.records import (
     Refusal,
     Withdrawal,
 )
-from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text
-from nurture_rl.serving.stock import Stock
+from nurture_rl.serving.shadowing import Shadowing
+from nurture_rl.serving.standing import RecordedDecisions, withdrawn_text, without_consent
 from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask, views_of
+from nurture_rl.serving.store_errors import StoreUnavailable
+from nurture_rl.serving.unsubscribing import UnsubscribeLinks
+from nurture_rl.serving.viewing import Ask
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +59,7 @@ class ServerSettings:
     # Hours by which an unknown zone may differ from the default zone, lowest and highest. The
     # journey's own figure belongs to its author's zone, which may be another one.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
+    public_url: str | None = None  # where contacts reach it; None: sends carry no headers
 
     def __post_init__(self) -> None:
         low, high = self.unknown_zone_slack
@@ -72,28 +82,55 @@ class Appended:
 
 
 class Service:
-    """A bundle deciding over a store.
+    """Policies of one journey deciding over a store.
 
     All work on a contact happens under that contact's lock. So two requests at once cannot decide
     on facts that the other one changes, and a decision knows every event acknowledged before it.
     """
 
-    def __init__(self, bundle: Bundle, store: Store, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        store: Store,
+        settings: ServerSettings,
+        bundles: BundleFolder | None = None,
+    ) -> None:
+        """Take up the roles of policies where the store has some; see `ActivePolicies`.
+
+        Args:
+            bundle: champion unless the store says otherwise; its journey holds for all policies.
+            store: what is known and what was decided.
+            settings: of the clock and of zones.
+            bundles: where others are loaded from; None: there are no others.
+        """
+        self.policies = ActivePolicies(bundle, store, settings.clock, bundles)
+        self.shadowing = Shadowing(store, settings.clock)
         slack = replace(bundle.journey.guardrails, unknown_zone_slack=settings.unknown_zone_slack)
         self.bundle = replace(bundle, journey=replace(bundle.journey, guardrails=slack))
         self.store = store
         store.keep_catalog(bundle.catalog)
         self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
-        self.stock = Stock(bundle.journey, store.sent_messages(bundle.journey.name))
+        # A simulated clock may say any time: then all that is stored counts.
+        began_us = 0 if settings.simulated_clock else settings.clock()
+        self.crowd = crowd_of(bundle.journey, store, began_us)
         self.forbidding = Forbidding.of(bundle.journey)
         self.settings = settings
         self.seed = store.seed if settings.seed is None else settings.seed
-        self._locks = Locks()
         certain = not settings.simulated_clock
+        self._contacts = ContactViews(self.bundle, store, settings.default_zone, certain)
+        self._views = self._contacts.read
         self._accounts = Accounts(self.bundle, store, settings.default_zone, certain)
-        self._recorded = RecordedDecisions(self.bundle, store, settings.default_zone)
+        self._recorded = RecordedDecisions(
+            self.bundle, store, settings.default_zone, lambda: self.policies.lineup.paused
+        )
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
         self.news = News()
+        self.metrics = Metrics()
+        self.links = UnsubscribeLinks(store.secret(), settings.public_url)
+        self.preferring = Preferring(
+            store, self._recorded, self._views, self._refused, settings.clock
+        )
+        self._hearing = threading.Lock()
 
     def decide(self, asks: Sequence[Ask], now_us: int | None = None) -> list[Answer]:
         """Decide for each contact; decisions are on disk when this returns.
@@ -107,15 +144,19 @@ class Service:
         """
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
-        with self._locks.held(names), self._accounts.held(names) as account_of:
-            now_us = self.settings.clock() if now_us is None else now_us
+        with self.store.held(names), self._accounts.held(names) as account_of:
+            self.policies.follow()
+            now_us, lineup = self.policies.moment(now_us)
             answers: list[Answer | None] = [None] * len(asks)
-            pending, again = self._settled(asks, answers)
+            stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
+            self._know_catalogs(stored.values())
+            exist = self.store.contacts(names)
+            pending, again = sort_asks(asks, answers, stored, exist)
             self._say_again(asks, again, answers, account_of, now_us)
             views = self._views([asks[i] for i in pending], now_us)
             states = self._accounts.states(account_of, now_us)
-            new_answers = self.stock.shared(
-                views, lambda some, left: self._new(some, left, states, now_us)
+            new_answers = self.crowd.shared(
+                views, now_us, lambda some, left: self._new(some, left, states, now_us, lineup)
             )
             for i, answer in zip(pending, new_answers, strict=True):
                 answers[i] = answer
@@ -123,12 +164,15 @@ class Service:
             if fresh:
                 try:
                     self.store.append_decisions(fresh, made_events(self.bundle, fresh))
-                except sqlite3.Error:
-                    self.stock.give_back(fresh)
+                except StoreUnavailable:
+                    self.crowd.give_back(fresh)
                     raise
                 due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
                 self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
-        return self._repeated(asks, answers)
+        self.shadowing.see(lineup.shadow, self.bundle.catalog, fresh)
+        self.metrics.decided(fresh, [a for a in answers if isinstance(a, Refusal)])
+        self._hear()
+        return answer_per_ask(asks, answers)
 
     def _new(
         self,
@@ -136,6 +180,7 @@ class Service:
         left: Mapping[str, int],
         states: Mapping[str, AccountState],
         now_us: int,
+        lineup: Lineup,
     ) -> list[Answer]:
         """Decide; colleagues of one account one after the other."""
         zone = self.settings.default_zone
@@ -143,7 +188,7 @@ class Service:
         answers: dict[int, Answer] = {}
         for some in in_rounds(shared):
             seen = [with_account(views[i], shared[i]) for i in some]
-            made = decide(self.bundle, seen, now_us, self.seed, zone, left)
+            made = decide(self.bundle, seen, now_us, self.seed, zone, left, lineup.line)
             for i, answer in zip(some, made, strict=True):
                 answers[i] = answer
                 if (state := shared[i]) is not None:
@@ -170,7 +215,8 @@ class Service:
         stored = list(self.store.decisions(decision_ids).values())
         names = [decision.contact_id for decision in stored]
         answers: dict[str, Confirmation] = {}
-        with self._locks.held(names), self._accounts.held(names) as account_of:
+        with self.store.held(names), self._accounts.held(names) as account_of:
+            self.policies.follow()
             now_us = self.settings.clock() if now_us is None else now_us
             # Nobody says at a confirmation whether the contact is in reach: it was asked before.
             views = self._views([Ask(d.contact_id, d.decision_id, True) for d in stored], now_us)
@@ -186,6 +232,7 @@ class Service:
                 for state in states.values():
                     state.settle((), withdrawals, confirmed)
                 answers |= {one.decision.decision_id: one for one in found}
+        self._hear()
         return [answers.get(name) for name in decision_ids]
 
     def decision(self, decision_id: str) -> tuple[Decision, Fate, Event | None] | None:
@@ -198,6 +245,7 @@ class Service:
         stored = self.store.decisions([decision_id]).get(decision_id)
         if stored is None:
             return None
+        self._know_catalogs([stored])
         fate = self.store.fates([decision_id]).get(decision_id, Fate())
         return stored, fate, self.store.proofs([decision_id]).get(decision_id)
 
@@ -208,12 +256,12 @@ class Service:
             These sends.
         """
         names = [contact.contact_id for contact in contacts]
-        with self._locks.held(names):
+        with self.store.held(names):
             refused = [contact.contact_id for contact in contacts if not contact.consent]
-            withdrawn = self._recorded.refused(refused, self._views, self.settings.clock())
-            self.store.put_contacts(contacts, withdrawn)
-            self._free(withdrawn)
-            self._tell(names)
+            now_us, before = self.settings.clock(), self.store.contacts(names)
+            withdrawn = self._recorded.refused(refused, self._views, now_us, without_consent)
+            self.store.put_contacts(contacts, withdrawn, changed(before, contacts, now_us))
+            self._refused(names, withdrawn)
         return withdrawn
 
     def append_events(
@@ -235,7 +283,7 @@ class Service:
         # contacts of named decisions: an event may count one that is being withdrawn.
         names = [name for event in events for name in (event.contact_id, event.event_id)]
         names += [decision.contact_id for decision in self._recorded.named(events)]
-        with self._locks.held(names):
+        with self.store.held(names):
             now_us = self.settings.clock()
             if not self.settings.simulated_clock:
                 events = [
@@ -253,52 +301,29 @@ class Service:
             rows = [*quarantined, *kept(settled, now_us)]
             added = self.store.append_events(settled.fresh, rows, withdrawn)
             self._free(withdrawn)
-            self.stock.take_again(proven)
+            self.crowd.take_again(proven, settled.fresh)
             against = [e for e in events if self.forbidding.may(e.type, e.reply_class)]
             self._tell([event.contact_id for event in against])
+            if not self.settings.simulated_clock:
+                self._contacts.fold([event.contact_id for event in settled.fresh], now_us)
         repeated = len(events) - len(settled.conflicting) - added
         return Appended(added, repeated, settled, withdrawn)
 
+    def _refused(self, contact_ids: Sequence[str], withdrawn: Sequence[Withdrawal]) -> None:
+        self._free(withdrawn)
+        self._tell(contact_ids)
+
     def _tell(self, contact_ids: Sequence[str]) -> None:
-        if self.news.wanted:
-            self.news.tell({contact_key(name) for name in contact_ids})
-            self.news.tell(self._accounts.colleagues(contact_ids))
+        if self.store.is_shared or self.news.wanted:
+            names = {contact_key(name) for name in contact_ids}
+            names |= self._accounts.colleagues(contact_ids)
+            self.store.tell(names)
+            self.news.tell(names)
 
-    def _settled(
-        self, asks: Sequence[Ask], answers: list[Answer | None]
-    ) -> tuple[list[int], dict[int, Decision]]:
-        """Answer what needs no decision.
-
-        Returns:
-            The positions that need one, one per contact, and the decisions asked for again.
-        """
-        stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
-        exist = self.store.contacts([ask.contact_id for ask in asks])
-        pending: list[int] = []
-        again: dict[int, Decision] = {}
-        decided: dict[str, str | None] = {}  # contact -> request id of its ask in this batch
-        taken: dict[str | None, str] = {}  # request id -> contact
-        for i, ask in enumerate(asks):
-            contact, request = contact_key(ask.contact_id), ask.request_id
-            before = stored.get(request) if request else None
-            owner = before.contact_id if before else taken.get(request, contact)
-            if contact not in exist:
-                text = f"no contact {ask.contact_id!r} is known"
-                answers[i] = Refusal(contact, "unknown_contact", text)
-            elif owner != contact:
-                text = f"request_id {request!r} belongs to another contact's decision"
-                answers[i] = Refusal(contact, "request_id_taken", text)
-            elif before is not None:
-                again[i] = before
-            elif contact not in decided:
-                decided[contact] = request
-                if request is not None:
-                    taken[request] = contact
-                pending.append(i)
-            elif request is None or decided[contact] != request:
-                text = "this request asks for the contact twice; one decision is made per bin"
-                answers[i] = Refusal(contact, "already_decided", text)
-        return pending, again
+    def _hear(self) -> None:
+        """Pass on what other servers of the store have acknowledged since."""
+        with self._hearing:  # nobody answers between what is heard and its telling
+            self.news.tell(self.store.heard())
 
     def _say_again(
         self,
@@ -331,12 +356,17 @@ class Service:
                     answers[i] = Refusal(decision.contact_id, objection.code, text)
             self._settle(withdrawals, {})
 
+    def _know_catalogs(self, decisions: Iterable[Decision]) -> None:
+        """Learn the catalogues of decisions that another server of the store made."""
+        if any(decision.catalog not in self.catalogs for decision in decisions):
+            self.catalogs = self.store.catalogs()
+
     def _sweep(self, now_us: int | None = None) -> None:
         """Withdraw the sends that had to be confirmed by now and were not."""
         now_us = self.settings.clock() if now_us is None else now_us
         late = self.store.unconfirmed(self._swept_us, now_us)
         if late:
-            with self._locks.held([decision.contact_id for decision in late]):
+            with self.store.held([decision.contact_id for decision in late]):
                 self._settle(self._recorded.lapsed(late, now_us), {})
         self._swept_us = max(self._swept_us, now_us)
 
@@ -348,31 +378,7 @@ class Service:
     def _free(self, withdrawals: Sequence[Withdrawal]) -> None:
         for one in withdrawals:
             _log.warning("decision %r was taken back: %s", one.decision.decision_id, one.reason)
-        self.stock.give_back(self._of_journey([w.decision for w in withdrawals if w.freed]))
+        self.crowd.give_back(self._of_journey([w.decision for w in withdrawals if w.freed]))
 
     def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
         return [d for d in decisions if d.journey == self.bundle.journey.name]
-
-    @staticmethod
-    def _repeated(asks: Sequence[Ask], answers: Sequence[Answer | None]) -> list[Answer]:
-        """Within a batch, asks with one request id get one answer.
-
-        Every answer spells its contact id as the ask does.
-        """
-        given = {
-            (contact_key(ask.contact_id), ask.request_id): answer
-            for ask, answer in zip(asks, answers, strict=True)
-            if answer is not None
-        }
-        repeated = [
-            given[contact_key(ask.contact_id), ask.request_id] if answer is None else answer
-            for ask, answer in zip(asks, answers, strict=True)
-        ]
-        return [
-            replace(answer, contact_id=ask.contact_id)
-            for ask, answer in zip(asks, repeated, strict=True)
-        ]
-
-    def _views(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:
-        certain, zone = not self.settings.simulated_clock, self.settings.default_zone
-        return views_of(self.bundle, self.store, asks, now_us, zone, certain)

@@ -21,13 +21,22 @@ from nurture_rl.serving.records import (
 from nurture_rl.serving.viewing import Ask
 
 Views = Callable[[Sequence[Ask], int], list[ContactView]]
+_PAUSED = Objection("withdrawn", "the switch stands at pause")
 
 
 class RecordedDecisions:
     """Asks recorded decisions again. Whoever calls holds the locks of their contacts."""
 
-    def __init__(self, bundle: Bundle, store: StoreReader, default_zone: str) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        store: StoreReader,
+        default_zone: str,
+        paused: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Arguments as of `views_of`; `paused` says whether nobody is mailed now."""
         self._bundle, self._store, self._zone = bundle, store, default_zone
+        self._paused = paused
 
     def objections(
         self,
@@ -60,6 +69,11 @@ class RecordedDecisions:
             for decision, view in zip(decisions, views, strict=True)
         ]
         found = objections(self._bundle, recorded, self._zone)
+        if self._paused():
+            found = [
+                objection if decision.scheduled_us is None else objection or _PAUSED
+                for decision, objection in zip(decisions, found, strict=True)
+            ]
         new: dict[str, Withdrawal] = {}
         for i, (one, objection) in enumerate(zip(recorded, found, strict=True)):
             decision, fate = one.decision, _fate(fates, one.decision)
@@ -128,20 +142,27 @@ class RecordedDecisions:
             if decision.decision_id not in settled
         ]
 
-    def refused(self, names: Sequence[str], views: Views, now_us: int) -> list[Withdrawal]:
-        """Planned sends to contacts who have no consent from now on.
+    def refused(
+        self,
+        names: Sequence[str],
+        views: Views,
+        now_us: int,
+        change: Callable[[ContactView], ContactView],
+    ) -> list[Withdrawal]:
+        """Planned sends to contacts who refuse them from now on.
 
         Args:
             names: the contacts.
-            views: what the store knows of contacts, perhaps their consent of before.
+            views: what the store knows of contacts, perhaps of before.
             now_us: the moment, microseconds since 1970 UTC.
+            change: what is known of them from now on.
         """
         planned = self._store.awaiting(names, now_us) if names else []
         known = views([Ask(d.contact_id) for d in planned], now_us) if planned else []
         recorded = [
             Recorded(
                 decision,
-                replace(view, contact=replace(view.contact, consent=False)),
+                change(view),
                 now_us,
                 Check.STOPPED,
             )
@@ -179,16 +200,19 @@ class RecordedDecisions:
         planned = [d for d in planned if _is_open(d, moments[d.contact_id])]
         if not planned:
             return []
-        known = views([Ask(d.contact_id) for d in planned], max(moments.values()))
-        recorded = [
-            Recorded(
-                decision,
-                replace(view, events=(*view.events, *told[decision.contact_id])),
-                moments[decision.contact_id],
-                Check.STOPPED,
-            )
-            for decision, view in zip(planned, known, strict=True)
-        ]
+        recorded = []
+        for now_us in sorted({moments[d.contact_id] for d in planned}):
+            some = [d for d in planned if moments[d.contact_id] == now_us]
+            known = views([Ask(d.contact_id) for d in some], now_us)
+            recorded += [
+                Recorded(
+                    decision,
+                    replace(view, events=(*view.events, *told[decision.contact_id])),
+                    now_us,
+                    Check.STOPPED,
+                )
+                for decision, view in zip(some, known, strict=True)
+            ]
         return self._taken_back(recorded, new)
 
     def _taken_back(
@@ -214,6 +238,11 @@ def without(view: ContactView, decision_id: str) -> ContactView:
         return tuple(one for one in planned if one.decision_id != decision_id)
 
     return replace(view, sends=others(view.sends), calls=others(view.calls))
+
+
+def without_consent(view: ContactView) -> ContactView:
+    """A contact whose consent is gone."""
+    return replace(view, contact=replace(view.contact, consent=False))
 
 
 def withdrawn_text(decision: Decision, why: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from nurture_envs.journey import Journey
 from nurture_rl.serving.reading import message_of
 from nurture_rl.serving.records import Answer, ContactView, Decision
+from nurture_rl.serving.store import Store
 
 Decide = Callable[[Sequence[ContactView], Mapping[str, int]], list[Answer]]
 
@@ -20,16 +21,11 @@ class Stock:
     no race and no retry hands out more than there is.
     """
 
-    def __init__(self, journey: Journey, sent: Mapping[str, int]) -> None:
-        """Begin with what is left.
-
-        Args:
-            journey: its offers and messages.
-            sent: how often each message was chosen before and not taken back, by id.
-        """
-        self._offer_of = {message.id: message.offer for message in journey.messages}
+    def __init__(self, journey: Journey, store: Store) -> None:
+        """Begin with what the store says is left."""
+        self._offer_of = limited_offers(journey)
         self._left = {o.name: o.inventory for o in journey.offers if o.inventory is not None}
-        for message, times in sent.items():
+        for message, times in store.sent_messages(journey.name, self._offer_of).items():
             self._take(message, times)
         self._lock = threading.Lock()
 
@@ -74,3 +70,33 @@ class Stock:
         offer = self._offer_of.get(message or "", "")
         if offer in self._left:
             self._left[offer] -= times
+
+
+class SharedStock:
+    """The stock of a store that several processes write: counted there whenever it matters.
+
+    Decisions of a journey with inventories are made one after the other, in all processes.
+    """
+
+    def __init__(self, journey: Journey, store: Store) -> None:
+        self._journey, self._store = journey, store
+        self._limited = bool(limited_offers(journey))
+
+    def shared(self, views: Sequence[ContactView], decide: Decide) -> list[Answer]:
+        """As of `Stock`; the others wait until the decisions are stored."""
+        if not self._limited:
+            return decide(views, {})
+        with self._store.inventories_held(self._journey.name):
+            return Stock(self._journey, self._store).shared(views, decide)
+
+    def give_back(self, answers: Sequence[Answer]) -> None:
+        """Nothing: what is not stored, or withdrawn, is not counted."""
+
+    def take_again(self, decisions: Sequence[Decision]) -> None:
+        """Nothing: what went all the same is counted."""
+
+
+def limited_offers(journey: Journey) -> dict[str, str]:
+    """The offer of each message whose offer has an inventory."""
+    limited = {offer.name for offer in journey.offers if offer.inventory is not None}
+    return {m.id: m.offer for m in journey.messages if m.offer in limited}

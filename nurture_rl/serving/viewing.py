@@ -10,9 +10,10 @@ import numpy as np
 
 from nurture_envs.clock import DAY_US, local_microseconds
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.contact_state import folding_of, is_of_use
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Contact, ContactView, Episode
+from nurture_rl.serving.records import Contact, ContactView, Episode, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +43,37 @@ def views_of(
         default_zone: zone of contacts who have none.
         acknowledged: all events came before this moment, whatever their time stamps.
     """
-    ids = [contact_key(ask.contact_id) for ask in asks]
+    ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
     journey = bundle.journey.name
-    contacts, events = store.contacts(ids), store.events(ids)
-    sends, calls = store.planned(ids)
-    episodes = store.episodes(ids, journey, bundle.catalog)
+    contacts, episodes = store.contacts(ids), store.episodes(ids, journey, bundle.catalog)
+    for name in ids:
+        if name not in episodes:
+            episodes[name] = _opened(journey, contacts[name], now_us, default_zone)
+    states = {
+        name: (state, place)
+        for name, (state, place) in store.states(ids, journey, folding.key).items()
+        if is_of_use(
+            state, contacts[name].time_zone or default_zone, episodes[name].anchor_us, now_us
+        )
+    }
+    places = {name: place for name, (_, place) in states.items()}
+    events = store.events(ids, places)
+    told = [event for some in events.values() for event in some if event.type == "sent"]
+    named = [event.decision_id for event in told if event.decision_id is not None]
+    sends, calls = store.planned(ids, places, now_us - folding.limits_us, named)
+    wishes = store.preferences(ids)
     return [
         ContactView(
             decision_id=ask.request_id or str(uuid4()),
             contact=contacts[name],
             events=events.get(name, ()),
-            episode=episodes.get(name) or _opened(journey, contacts[name], now_us, default_zone),
+            episode=episodes[name],
             sends=sends.get(name, ()),
             calls=calls.get(name, ()),
             available=ask.available,
             acknowledged=acknowledged,
+            state=states[name][0] if name in states else None,
+            preferences=wishes.get(name, Preferences()),
         )
         for name, ask in zip(ids, asks, strict=True)
     ]

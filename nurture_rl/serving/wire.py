@@ -13,6 +13,7 @@ from nurture_envs.errors import NurtureError
 from nurture_envs.guardrails import reason_names
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Answer, Contact, Decision, Withdrawal
+from nurture_rl.serving.unsubscribing import UnsubscribeLinks
 from nurture_rl.serving.viewing import Ask
 
 MAX_ROWS = 10_000  # of one request
@@ -66,6 +67,8 @@ class DecisionOut(msgspec.Struct, frozen=True, tag_field="kind", tag="decision")
     arm: str
     catalog: str
     note: str | None
+    # What the mail must carry; nothing where no mail is sent or the server has no `public_url`.
+    headers: dict[str, str] = {}
 
 
 class ErrorOut(msgspec.Struct, frozen=True, tag_field="kind", tag="error"):
@@ -270,20 +273,25 @@ def asks_of(request: DecisionsIn) -> list[Ask]:
     return [Ask(c.contact_id, c.request_id, c.available) for c in request.contacts]
 
 
-def answer_out(answer: Answer, catalogs: Mapping[str, Sequence[str]]) -> DecisionOut | ErrorOut:
+def answer_out(
+    answer: Answer, catalogs: Mapping[str, Sequence[str]], links: UnsubscribeLinks
+) -> DecisionOut | ErrorOut:
     """An answer as it goes over the wire: actions by id, never by position.
 
     Args:
         answer: a decision of this release or of an earlier one, or a refusal.
         catalogs: the action ids of every catalogue, by its hash; a decision of an unknown one
             names its own action alone.
+        links: by which contacts unsubscribe.
     """
     if not isinstance(answer, Decision):
         return ErrorOut(answer.contact_id, answer.code, answer.message)  # type: ignore[arg-type]
-    return decision_out(answer, catalogs)
+    return decision_out(answer, catalogs, links)
 
 
-def decision_out(answer: Decision, catalogs: Mapping[str, Sequence[str]]) -> DecisionOut:
+def decision_out(
+    answer: Decision, catalogs: Mapping[str, Sequence[str]], links: UnsubscribeLinks
+) -> DecisionOut:
     """A decision as it goes over the wire; arguments as of `answer_out`."""
     ids = catalogs.get(answer.catalog, ())
     probable = zip(ids, answer.probabilities, strict=bool(ids))
@@ -308,6 +316,7 @@ def decision_out(answer: Decision, catalogs: Mapping[str, Sequence[str]]) -> Dec
         arm=answer.arm,
         catalog=answer.catalog,
         note=answer.note,
+        headers=({} if answer.scheduled_us is None else dict(links.headers(answer.contact_id))),
     )
 
 

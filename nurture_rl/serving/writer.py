@@ -8,17 +8,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any
+
+from nurture_rl.serving.chain import append
+from nurture_rl.serving.databases import Statement
+from nurture_rl.serving.rows import Row
+from nurture_rl.serving.store_errors import StoreLost
 
 _GROUP_ROWS = 512  # rows of one transaction; a job larger than this commits alone
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One SQL statement for many rows."""
-
-    sql: str
-    rows: Sequence[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,7 @@ class GroupCommit:
 
         Args:
             connection: to the database.
-            require_there: raises sqlite3.Error when the committed rows are lost, as with a deleted
+            require_there: raises StoreLost when the committed rows are lost, as with a deleted
                 file; then they are not acknowledged.
         """
         self._connection = connection
@@ -60,6 +56,7 @@ class GroupCommit:
 
         Raises:
             sqlite3.Error: the database refuses or was closed; no statement took effect.
+            StoreLost: as told by `require_there`.
         """
         job = _Job(statements)
         with self._door:
@@ -100,10 +97,12 @@ class GroupCommit:
                 counts = self._try(job)
                 if counts is not None:
                     done.append((job, counts))
+            statements = [one for job, _ in done for one in job.statements]
+            append(self._asked, [link for one in statements for link in one.links])
             self._connection.execute("COMMIT")
             if self._require_there is not None:
                 self._require_there()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreLost) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             for job in group:
@@ -112,6 +111,9 @@ class GroupCommit:
             return
         for job, counts in done:
             job.done.set_result(counts)
+
+    def _asked(self, sql: str, given: Sequence[object]) -> list[Row]:
+        return self._connection.execute(sql, given).fetchall()
 
     def _try(self, job: _Job) -> list[int] | None:
         """Run one job inside the transaction; its failure must not undo the other jobs."""

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 ATTEMPTS = 8  # waits add up to about 6 s, beyond SQLite's own
 _FIRST_WAIT = 0.05  # seconds; doubled after each attempt
-_BUSY = ("database is locked", "database table is locked")
+# MLflow looks for a data set and then adds it: of two runs at a time the second finds it later on.
+_BUSY = (
+    "database is locked",
+    "database table is locked",
+    "UNIQUE constraint failed: datasets.",
+)
 
 _FIRST_TABLES = {"experiments", "runs", "metrics", "params"}  # MLflow makes them before the rest
 # What it says when it starts anew on some of its tables.
@@ -166,10 +171,10 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
 
 
 def patiently(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
-    """Call, and repeat the call while another process locks the SQLite file.
+    """Call, and repeat the call while another process is in the way: locks the file, or was first.
 
     Raises:
-        Exception: what the call raises: at once if it is not about a locked file, otherwise after
+        Exception: what the call raises: at once if no other process is its cause, otherwise after
             the last attempt.
     """
     for attempt in range(ATTEMPTS - 1):

@@ -136,9 +136,18 @@ class Run:
         return str(model.model_uri)
 
     def _register(self, name: str, uri: str, model_id: str) -> None:
-        known = patiently(lambda: self.client.search_registered_models(f"name = '{name}'"))
-        if not known:
-            patiently(lambda: self.client.create_registered_model(name))
+        from mlflow.exceptions import MlflowException
+
+        def known() -> bool:
+            found = self.client.search_registered_models(f"name = '{name}'")
+            return len(found) > 0
+
+        if not patiently(known):
+            try:
+                patiently(lambda: self.client.create_registered_model(name))
+            except MlflowException:
+                if not patiently(known):  # another run may have been first
+                    raise
         patiently(
             lambda: self.client.create_model_version(
                 name, source=uri, run_id=self.id, model_id=model_id

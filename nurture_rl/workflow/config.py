@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from nurture_envs.fields import hint
 from nurture_rl.appraisal.estimation import OPEN_EPISODES, EvaluationConfig
 from nurture_rl.errors import ConfigError, NurtureError
+from nurture_rl.release.signing import fingerprint
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.workflow.learners import LEARNERS, NO_LEARNER, plays_in_world
@@ -66,6 +68,8 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
     _require_among("release.world", run.release.world, WORLDS)
     _require_among("evaluation.open_episodes", run.evaluation.open_episodes, OPEN_EPISODES)
     require_ranges(run)
+    if run.release.key is not None:
+        _require_signing(Path(run.release.key))
     if run.policy is not None:
         run.policies[run.policy.name] = run.policy
     learners = {name: _learner(name, policy) for name, policy in run.policies.items()}
@@ -77,6 +81,14 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         learners=learners,
         plain={str(key): value for key, value in plain.items() if key not in _CHANGE_NOTHING},
     )
+
+
+def _require_signing(key: Path) -> None:
+    """Guard against a key that turns out to be none after hours of work."""
+    try:
+        fingerprint(key)
+    except ConfigError as error:
+        raise ConfigError(f"release.key: {error}") from error
 
 
 def _require_known(settings: Any, given: Mapping[Any, Any], where: str) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import gamma
+from scipy.special import gammaincinv, ndtri
 
 from nurture_envs.journey import HarmLimit, Journey
 from nurture_rl.appraisal.risk.harm_limits import LimitKept
@@ -82,7 +81,7 @@ def _total(journey: Journey, amounts: FloatArray, channels: Sequence[str]) -> Fl
 
 def _poisson(events: float, level: float) -> float:
     """Upper bound of an expected count."""
-    return float(gamma.ppf(level, events + 1.0))
+    return float(gammaincinv(events + 1.0, level))
 
 
 def _more(gap: FloatArray, level: float) -> float:

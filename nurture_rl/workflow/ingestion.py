@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nurture_envs.actions import ActionCatalog
@@ -80,7 +81,7 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
     np.savez(out / "starts.npz", held_out=share, **starts)  # type: ignore[arg-type]
     lone = lone_end(events, usable, journey) if as_of_us is None else None
     strange = unknown_levels(index_contacts(contacts, table), journey)
-    warnings = [*([lone] if lone else []), *strange]
+    warnings = [*([lone] if lone else []), *strange, *accounts_note(table)]
     for note in [*warnings, *_on_signals(made)]:
         workshop.say(f"  {note}")
     notes = [*summary.notes, *warnings]
@@ -96,6 +97,21 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
             "notes": notes,
         },
     )
+
+
+def accounts_note(table: pa.Table) -> list[str]:
+    """What it means for every number of contacts that some are colleagues; empty where none are.
+
+    Args:
+        table: the decision table.
+    """
+    contacts, alone = (pc.count_distinct(table[name]).as_py() for name in ("contact_id", "cluster"))
+    if alone == contacts:
+        return []
+    return [
+        f"colleagues of an account count as one contact in intervals and advice: {contacts} "
+        f"contacts are {alone} that do not depend on each other"
+    ]
 
 
 def _by_id(decisions: pa.Table, reasons: pa.Array) -> dict[str, str]:

@@ -48,7 +48,7 @@ def evaluation(
         "policies": {name: folder.name for name, folder in policies.items()},
         "evaluation": asdict(run.evaluation),
         "simulation": asdict(run.run.simulation),
-        "release": asdict(run.run.release),
+        "release": run.run.release.judging(),
         "seed": run.run.seeds.evaluation,
         "journey": journey.resolved,
     }

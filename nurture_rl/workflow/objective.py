@@ -113,7 +113,7 @@ def log_objective(
         "policy": None if run.run.policy is None else run.run.policy.name,
         "held_out": run.run.data.held_out,
         "evaluation": asdict(run.evaluation),
-        "release": asdict(run.run.release),
+        "release": run.run.release.judging(),
         "seed": run.run.seeds.evaluation,
         "journey": journey.resolved,
     }

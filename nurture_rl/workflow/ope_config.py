@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from nurture_rl.appraisal.estimation import EvaluationConfig
 from nurture_rl.errors import ConfigError
 from nurture_rl.interchange.bandit_feedback import FeedbackMeaning
 from nurture_rl.interchange.foreign_episodes import EpisodesMeaning
@@ -16,9 +17,10 @@ from nurture_rl.ope.named_estimators import ESTIMATORS, SLOW_ESTIMATORS
 from nurture_rl.workflow.config import SOURCES, Settings, record, settings
 from nurture_rl.workflow.ope_targets import columns_of
 from nurture_rl.workflow.ranges import LEVEL, MARGIN, require_each
-from nurture_rl.workflow.run_config import DataConfig, RunConfig
+from nurture_rl.workflow.run_config import ASKED_ELSEWHERE, DataConfig, RunConfig
 from nurture_rl.workflow.typed import composable
 
+_ASKED = (*ASKED_ELSEWHERE, "estimators", "preferred")  # under `ask`
 _SAID = ("actions", "unit", "discount", "missing")  # under `data` itself, for every source
 ENGINES = ("auto", "memory", "streaming")
 _ENGINES = ", ".join(ENGINES)
@@ -54,7 +56,8 @@ class AskConfig:
     margin: float | None = None
     level: float | None = None  # over all candidates together; None: release.level
     estimators: list[str] = field(default_factory=lambda: ["all"])  # names, or all quick ones
-    basis: str = "auto"  # the estimator the verdict rests on, or the one with the smallest error
+    # The estimator the verdict rests on; auto: dr, where that has no answer snips, then ips.
+    basis: str = "auto"
 
 
 @dataclass
@@ -75,6 +78,7 @@ class OpeConfig(RunConfig):
     """A run's settings, a log, target policies, and what is asked of them."""
 
     data: OpeDataConfig = field(default_factory=OpeDataConfig)
+    evaluation: Any = field(default_factory=composable(EvaluationConfig, _ASKED))
     targets: dict[str, Any] = field(default_factory=dict)  # policies described here, by name
     ask: AskConfig = field(default_factory=AskConfig)
     stream: StreamingConfig = field(default_factory=StreamingConfig)

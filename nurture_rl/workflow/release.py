@@ -23,6 +23,7 @@ from nurture_rl.release.gate import RULES, GateConfig, GateDecision, GateEvidenc
 from nurture_rl.release.gate_reasons import GateCause
 from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import random_states
+from nurture_rl.release.signing import fingerprint
 from nurture_rl.simulator.gap.trust import GapVerdict, Trust
 from nurture_rl.workflow.bar_limits import BarLimit, bar_limits
 from nurture_rl.workflow.candidates import evidence_on, in_order
@@ -56,7 +57,8 @@ def release(
         "gap": gap.name,
         "ingest": ingested.name,
         "policies": {name: folder.name for name, folder in policies.items()},
-        "release": asdict(run.run.release),
+        "release": run.run.release.judging(),
+        "signed_by": None if (key := _key(run)) is None else fingerprint(key),
         "seed": run.run.seeds.evaluation,
         "journey": journey.resolved,
     }
@@ -239,5 +241,10 @@ def _bundle(
             model = path.read_bytes()
     states = random_states(decisions.features, catalog.wait, len(catalog), _PARITY_STATES, rng)
     content = BundleContent(journey, load_policy(policy, journey).spec(), model, states, card)
-    write_bundle(out / "bundle", content, datetime.now(UTC))
+    write_bundle(out / "bundle", content, datetime.now(UTC), _key(run))
     return load_bundle(out / "bundle").policy_id
+
+
+def _key(run: Settings) -> Path | None:
+    """The private key that signs bundles."""
+    return None if run.run.release.key is None else Path(run.run.release.key)

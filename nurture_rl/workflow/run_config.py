@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import asdict, dataclass, field, make_dataclass
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,9 @@ from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.typed import composable
+
+# What `release` says (of `ope`: `ask`); to take it under `evaluation` too would change nothing.
+ASKED_ELSEWHERE = ("level", "candidates", "rules", "margin")
 
 
 @dataclass
@@ -114,6 +117,11 @@ class ReleaseConfig:
     # What the reality gap must allow: `ranking`, or `training`, which then asks for
     # a lower bound in the worst of the world's members too. A world not to be trusted never passes.
     world: str = "training"
+    key: str | None = None  # file of a private Ed25519 key (PEM) that signs bundles; None: unsigned
+
+    def judging(self) -> dict[str, Any]:
+        """What bears on a judgement: all but who signs it."""
+        return {name: value for name, value in asdict(self).items() if name != "key"}
 
 
 @dataclass
@@ -144,7 +152,7 @@ class RunConfig:
     )  # what `policy=tuned_rules` reads
     policies: dict[str, PolicyConfig] = field(default_factory=dict)  # by name, each as `policy`
     policy: PolicyConfig | None = None  # one more policy: what a sweep varies
-    evaluation: Any = field(default_factory=composable(EvaluationConfig))
+    evaluation: Any = field(default_factory=composable(EvaluationConfig, ASKED_ELSEWHERE))
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     threads: int = 1  # of torch and BLAS; two pools that share cores slow each other tenfold

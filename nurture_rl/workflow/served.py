@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.errors import GateRefusal
+from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.server import ServeOptions, serve_bundle
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.workflow.stages import RECORD
@@ -27,7 +28,7 @@ def serve(options: ServeOptions) -> VerbResult:
     zone = chosen.default_zone or _ZONE
     chosen = replace(chosen, store=store, default_zone=zone)
     serve_bundle(Path(str(chosen.bundle)), chosen)
-    return VerbResult({"bundle": chosen.bundle, "store": store})
+    return VerbResult({"bundle": chosen.bundle, "store": shown_location(store)})
 
 
 def _of_newest(options: ServeOptions) -> ServeOptions:

@@ -38,7 +38,7 @@ class RunningServer:
 
 
 @contextmanager
-def running(bundle: Path, store: Path, *options: str) -> Iterator[RunningServer]:
+def running(bundle: Path, store: Path | str, *options: str) -> Iterator[RunningServer]:
     """Start the server on a free port and wait until it is ready; ends it afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

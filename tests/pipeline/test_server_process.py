@@ -16,6 +16,7 @@ import pytest
 
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.verifying import verify_store
 from tests.pipeline.running_server import RunningServer, running
 from tests.unit.release.bundles import small_bundle
 
@@ -55,6 +56,8 @@ def test_a_kill_in_mid_load_loses_no_acknowledged_decision(tmp_path: Path) -> No
             thread.join()
     ids = [name for part in acknowledged for name in part]
     assert 20 < len(ids) < _CONTACTS  # killed while it was answering
+    walk = verify_store(tmp_path / "store.db")  # as the kill left it
+    assert (walk.broken_places, walk.seen["decision"] >= len(ids)) == ([], True)
     store = Store(tmp_path / "store.db")
     kept = store.decisions(ids)
     assert set(kept) == set(ids)

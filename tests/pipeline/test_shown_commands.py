@@ -64,7 +64,10 @@ FILLED = {
     "data=...": ["data=reference"],
 }  # what a page leaves to the reader
 # Pages whose lines share a log and a bundle, but for lines that name another log.
-FRONT = ("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md")
+FRONT = (
+    *("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md"),
+    "docs/server-operations.md",
+)
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
 ONE_LOG, POLICIES, SWEEPS, OTHER_LOGS = "one log", "policies", "sweeps", "other logs"
 OWN_TEST = "docs/journey-file.md"

@@ -14,7 +14,7 @@ import gymnasium
 import nurture_envs
 from nurture_envs.actions import NOW, Action, ActionCatalog
 from nurture_envs.features import Column, FeatureSpec, described_columns
-from nurture_envs.journey import ALL, Journey, Kpi, OpenConversation
+from nurture_envs.journey import ALL, GuardrailSettings, Journey, Kpi, OpenConversation
 from nurture_envs.worlds.mail_world import MailWorld
 from nurture_envs.worlds.recording import Lateness
 from nurture_envs.worlds.reference import reference_world
@@ -236,12 +236,29 @@ def _guardrails(journey: Journey) -> str:
     lines += [_until(opened) for opened in rails.conversation_until]
     for signals in (rails.opt_out, rails.hard_bounce):
         lines += [f"any mail after `{signal}`" for signal in signals]
+    lines += _inactivity(rails)
     if rails.escalation_needs:
         needs = ", ".join(f"`{signal}`" for signal in rails.escalation_needs)
         lines.append(f"`escalate` before one of {needs}")
     lines.append("messages that are not approved, or past their last day")
     lines.append("anything but `pause:1` while a longer pause lasts")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _inactivity(rails: GuardrailSettings) -> list[str]:
+    idle = rails.inactivity
+    if idle is None:
+        return []
+    since = f"without {' or '.join(f'`{name}`' for name in idle.signals)}"
+    lines = [
+        f"more than {counted(tier.maximum, 'mail')} in {tier.hours:g} hours after "
+        f"{counted(tier.bins, 'bin')} {since}"
+        for tier in idle.tiers
+    ]
+    if idle.probe_bins is not None:
+        share = f"{idle.probe_share:.1%} of the bins, drawn by lot"
+        lines.append(f"mail after {counted(idle.probe_bins, 'bin')} {since}, but for {share}")
+    return lines
 
 
 def _until(opened: OpenConversation) -> str:

@@ -27,9 +27,9 @@ class Reason(IntFlag):
     OPTED_OUT = 2
     HARD_BOUNCE = 4
     SALES_CONVERSATION = 8
-    FREQUENCY_CAP = 16
+    FREQUENCY_CAP = 16  # of all messages; caps of some have bits of their own
     MINIMUM_GAP = 32
-    QUIET_HOURS = 64  # or a day of the blackout: no bit of a contact's sixteen is left for it
+    QUIET_HOURS = 64
     NOT_APPROVED = 128
     EXPIRED = 256
     PAUSED = 512
@@ -38,12 +38,26 @@ class Reason(IntFlag):
     NO_INTENT = 4096
     NOT_ELIGIBLE = 8192
     OUT_OF_STOCK = 16384
-    SELLER_CAPACITY = 32768  # of a population, as all that follow: beyond the 16 bits of a contact
-    VOLUME_RAMP = 65536
+    SELLER_CAPACITY = 1 << 15  # of all contacts together, as the next
+    VOLUME_RAMP = 1 << 16
     ACCOUNT_CAP = 1 << 20  # of an account: servers alone know its contacts
     ACCOUNT_CONVERSATION = 1 << 21
+    BLACKOUT = 1 << 22
+    CHANNEL_CAP = 1 << 23
+    TOPIC_CAP = 1 << 24
+    MESSAGE_CAP = 1 << 25  # a repetition of the message too
+    NOT_WANTED = 1 << 26  # the contact refused the topic or the channel
+    WANTED_LESS = 1 << 27  # the contact asked for fewer mails
+    INACTIVE = 1 << 28  # too many mails for somebody who does nothing, or no probe was drawn
 
 
+# The cap that is full, by the column of messages that it asks; see `Group`.
+CAP_REASONS = {
+    "": Reason.FREQUENCY_CAP,
+    "channel": Reason.CHANNEL_CAP,
+    "topic": Reason.TOPIC_CAP,
+    "message": Reason.MESSAGE_CAP,
+}
 _NAMES = tuple((int(reason), str(reason.name).lower()) for reason in Reason)
 
 
@@ -66,6 +80,10 @@ class GuardrailFacts:
     midnight_hours: Array  # [n] f64: local midnight before it, same scale
     today: Array  # [n] i64: local day, days since 1970
     slowed: Array = False  # [n] bool: inside a slower cadence chosen before
+    # Where the journey asks for activity: [n] bins since the last, and [n] bool, the lot that lets
+    # a probe through
+    inactive: Array = None
+    probed: Array = True
     # [n, 24] f64: hours by which clocks are set forward between now and each hour of today; None:
     # they are not
     set_forward: Array = None
@@ -73,6 +91,11 @@ class GuardrailFacts:
     # many sends of it are left to all contacts together (None: enough)
     eligible: Array = None
     left: Array = None
+    # What contacts prefer, as servers know it; nobody in a simulation says so. [n, m] bool of each
+    # message of the catalogue: its topic or channel was refused (None: nothing was); and [n] f64,
+    # the hour before which mail would be more than was asked for, -inf: never (None: nobody asked)
+    refused: Array = None
+    wanted_from: Array = None
 
 
 def standing(settings: GuardrailSettings, lag: Lag, since: Lag | None = None) -> dict[str, Array]:
@@ -86,7 +109,8 @@ def standing(settings: GuardrailSettings, lag: Lag, since: Lag | None = None) ->
 
     Returns:
         `opted_out`, `hard_bounced`, `conversation` and `intent`, each [n] bool; a plain bool where
-        the journey names no such signal. `slowed` where the journey has a slower cadence.
+        the journey names no such signal. `slowed` where the journey has a slower cadence, and
+        `inactive` where it asks for activity.
     """
     since = since or lag
 
@@ -109,6 +133,8 @@ def standing(settings: GuardrailSettings, lag: Lag, since: Lag | None = None) ->
     }
     if settings.slow is not None:
         facts["slowed"] = lag((settings.slow.signal,)) < settings.slow.bins
+    if settings.inactivity is not None:
+        facts["inactive"] = lag(settings.inactivity.signals)
     return facts
 
 
@@ -138,6 +164,7 @@ def watched(settings: GuardrailSettings) -> list[tuple[str, ...]]:
     single += [settings.slow.signal] if settings.slow is not None else []
     single += [opened.signal for opened in settings.conversation_until]
     sets += [(name,) for name in single] + [one.until for one in settings.conversation_until]
+    sets += [settings.inactivity.signals] if settings.inactivity is not None else []
     return [names for names in sets if names]
 
 
@@ -150,7 +177,7 @@ def legal_actions(
     so every rule is asked once per kind and contact.
 
     Returns:
-        mask [n, a] bool, and reasons [n, a] int16, a union of `Reason` bits, 0 where legal.
+        mask [n, a] bool, and reasons [n, a] int32, a union of `Reason` bits, 0 where legal.
         `pause:1` is always legal.
     """
     rules = _Rules(facts, settings)
@@ -158,16 +185,20 @@ def legal_actions(
     rows = [rules.reasons(kind) for kind in kinds]
     legal = [row == 0 for row in rows]
     mask = rules.xp.stack([legal[kind] for kind in kind_of])
-    return mask.T, rules.xp.stack([rows[kind] for kind in kind_of]).T
+    reasons = rules.xp.stack([rows[kind] for kind in kind_of])
+    if facts.refused is not None:  # a matter of single messages, which kinds do not tell apart
+        reasons = reasons + rules.xp.stack([rules.refused(m) for m in catalog.message_places])
+        mask = reasons == 0
+    return mask.T, reasons.T
 
 
 class _Rules:
-    """The rules of a journey asked of n contacts at one moment; each answer is [n] int16."""
+    """The rules of a journey asked of n contacts at one moment; each answer is [n] int32."""
 
     def __init__(self, facts: GuardrailFacts, settings: GuardrailSettings) -> None:
         self.facts, self.settings = facts, settings
         self.xp = array_namespace(facts.now_hours)
-        self.none = self.xp.zeros_like(facts.today, dtype=self.xp.int16)
+        self.none = self.xp.zeros_like(facts.today, dtype=self.xp.int32)
         self.paused = self.bits(facts.paused, Reason.PAUSED)
         talking = self.bits(facts.conversation, Reason.SALES_CONVERSATION)
         self.engaged = self.paused + talking  # against everything but waiting
@@ -179,7 +210,7 @@ class _Rules:
     def bits(self, broken: Array, reason: Reason) -> Array:
         if isinstance(broken, bool):
             return self.none + reason.value * int(broken)
-        return self.xp.astype(broken, self.xp.int16) * reason.value
+        return self.xp.astype(broken, self.xp.int32) * reason.value
 
     def reasons(self, kind: ActionKind) -> Array:
         if kind.routing == "pause":
@@ -196,6 +227,12 @@ class _Rules:
             reasons = reasons + self.bits(self.facts.today > kind.expiry, Reason.EXPIRED)
         return reasons if kind.offer is None else reasons + self._against_offer(kind.offer)
 
+    def refused(self, message: int) -> Array:
+        """What stands against a message by what contacts refused; below 0: none is sent."""
+        if message < 0:
+            return self.none
+        return self.bits(self.facts.refused[:, message], Reason.NOT_WANTED)
+
     def _against_offer(self, offer: int) -> Array:
         facts = self.facts
         fits = False if facts.eligible is None else facts.eligible[:, offer]
@@ -210,21 +247,31 @@ class _Rules:
         if self.settings.availability:
             reasons = reasons + self.bits(~facts.available, Reason.UNAVAILABLE)
         reasons = reasons + self.bits(facts.opted_out, Reason.OPTED_OUT)
-        return reasons + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
+        reasons = reasons + self.bits(facts.hard_bounced, Reason.HARD_BOUNCE)
+        idle = self.settings.inactivity
+        self.unprobed: Array = False
+        if idle is not None and idle.probe_bins is not None:
+            self.unprobed = (facts.inactive >= idle.probe_bins) & _not(facts.probed)
+        return reasons
 
     def _slot(self, slot: int, groups: tuple[Group, ...]) -> Array:
         """What stands against mail of some groups at a slot."""
         if (slot, groups) not in self._slots:
-            full = self.capped[ALL]
-            for group in groups:
-                full = self.xp.maximum(full, self.capped[group])
             facts, now = self.facts, slot == NOW
             hour = facts.now_hours - facts.midnight_hours if now else float(slot)
             passed = hour if now or facts.set_forward is None else hour - facts.set_forward[:, slot]
-            quiet = self._quiet(slot) | self.blackout
-            reasons = self.mail + self.bits(quiet, Reason.QUIET_HOURS)
-            reasons = reasons + self.bits(passed < full, Reason.FREQUENCY_CAP)
+            reasons = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
+            reasons = reasons + self.bits(self.blackout, Reason.BLACKOUT)
+            for group in (ALL, *groups):
+                full = self.capped[group]
+                reasons = reasons + self.bits(passed < full, CAP_REASONS[group[0]])
             reasons = reasons + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
+            if facts.wanted_from is not None:
+                wanted_from = facts.wanted_from - facts.midnight_hours
+                reasons = reasons + self.bits(passed < wanted_from, Reason.WANTED_LESS)
+            if self.settings.inactivity is not None:
+                tiered = (passed < self.tiered) | self.unprobed
+                reasons = reasons + self.bits(tiered, Reason.INACTIVE)
             if not now:
                 reasons = reasons + self.bits(
                     facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED
@@ -249,8 +296,17 @@ class _Rules:
                 if cap.group == group:
                     full = self.xp.maximum(full, since[cap.maximum - 1] + cap.hours)
             capped[group], first = full, first + count
-            gapped = since[0] + self._gap() if gapped is None else gapped
+            if gapped is None:  # of all
+                gapped, self.tiered = since[0] + self._gap(), self._tiered(since)
         return capped, gapped
+
+    def _tiered(self, since: list[Array]) -> Array:
+        """Hours after midnight before which the tiers of inactivity forbid mail, [n]."""
+        full = -self.xp.inf * self.xp.ones_like(since[0])
+        for tier in self.settings.inactivity.tiers if self.settings.inactivity else ():
+            until = self.xp.maximum(full, since[tier.maximum - 1] + tier.hours)
+            full = self.xp.where(self.facts.inactive >= tier.bins, until, full)
+        return full
 
     def _gap(self) -> Array:
         """The minimum gap of each contact, hours."""
@@ -323,6 +379,8 @@ def sends_kept(settings: GuardrailSettings) -> dict[Group, int]:
     kept = {ALL: 1}
     for cap in settings.caps:
         kept[cap.group] = max(kept.get(cap.group, 1), cap.maximum)
+    for tier in settings.inactivity.tiers if settings.inactivity is not None else ():
+        kept[ALL] = max(kept[ALL], tier.maximum)
     return kept
 
 

@@ -44,7 +44,7 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
         simulation.delay_stream,
     )
     index = journey.channel_index
-    settings = journey.guardrails
+    settings, idle = journey.guardrails, journey.guardrails.inactivity
     places = list(sends_kept(settings))
     conditions, thresholds = _conditions(simulation)
     return loop_records.LoopJourney(
@@ -76,6 +76,8 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
         thresholds=thresholds,
         offers=len(catalog.limited_offers),
         standing=_standing(simulation),
+        activity=-1 if idle is None else running.last_row(idle.signals),
+        probes=(simulation.probe_stream, 0.0 if idle is None else idle.probe_share),
         intent=not settings.escalation_needs,
         offsets=np.array(simulation.spec.clock.slots_hours, np.float64) * HOUR_US,
         period=float(simulation.spec.clock.period_hours * HOUR_US),

@@ -117,6 +117,8 @@ class Loops:
                     np.zeros(width, np.int64),
                     np.zeros(width, np.uint8),
                     np.zeros(width, np.int64),
+                    np.zeros(width, np.float32),
+                    np.zeros(width, np.uint8),
                 ]
             ),
             np.zeros(width, np.float32),
@@ -128,7 +130,7 @@ class Loops:
         return scratch, loop_records.Shown(
             np.zeros(columns * width, np.float32),
             np.zeros(actions * width, np.bool_),
-            np.zeros(actions * width, np.int16),
+            np.zeros(actions * width, np.int32),
             width,
         )
 

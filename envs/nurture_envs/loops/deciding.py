@@ -18,6 +18,7 @@ from nurture_envs.loops.loop_records import (
     State,
 )
 from nurture_envs.loops.past import features_of
+from nurture_envs.worlds.draw_loops import draw
 
 OPERATORS = (">=", "<=", ">", "<", "==", "!=")  # what conditions name by their position here
 
@@ -77,6 +78,17 @@ def _facts(
 
 
 @_jit
+def _activity(state: State, journey: LoopJourney, first: int, size: int, facts: LoopFacts) -> None:
+    """How long a tile did nothing, and who may be probed."""
+    last, (stream, share) = state.past.last[journey.activity, first : first + size], journey.probes
+    for i in range(size):
+        at = first + i
+        facts.inactive[i] = np.float32(state.bins[at]) - last[i]
+        lot = draw(state.keys[at], state.bins[at], stream, 0)
+        facts.probed[i] = lot < np.float32(share)
+
+
+@_jit
 def _eligible(
     journey: LoopJourney, features: Floats, stride: int, size: int, scratch: Scratch
 ) -> None:
@@ -114,6 +126,8 @@ def decide(
     """Write what a tile is shown, from `column` of `shown` on."""
     _facts(state, clock, journey, first, size, scratch)
     now, facts = scratch.spare[0, :size], scratch.facts
+    if journey.activity >= 0:
+        _activity(state, journey, first, size, facts)
     for i in range(size):
         now[i] = np.float32(state.bins[first + i])
     features_of(
@@ -127,7 +141,7 @@ def decide(
         facts.conversation[:size], facts.intent[:size], facts.paused[:size],
         facts.available[:size], facts.zone_known[:size], facts.now_hours[:size],
         facts.midnight_hours[:size], facts.today[:size], facts.slowed[:size],
-        facts.eligible[:size],
+        facts.eligible[:size], facts.inactive[:size], facts.probed[:size],
     )  # fmt: skip
     sends = state.sends.reshape(-1)[first:]
     latest = (sends, state.sends.shape[1], state.sends.shape[0])

@@ -16,10 +16,10 @@ from nurture_envs.actions import NOW
 from nurture_envs.guardrails.rules import Reason
 from nurture_envs.jit import jit
 
-Reasons = NDArray[np.int16]
+Reasons = NDArray[np.int32]
 Hours = NDArray[np.float64]
 
-TILE = 1024  # contacts; thirty kinds of them fill 90 KiB
+TILE = 1024  # contacts; thirty kinds of them fill 150 KiB
 
 NEVER_EXPIRES = int(np.iinfo(np.int64).max)
 
@@ -30,6 +30,8 @@ _FREQUENCY_CAP = Reason.FREQUENCY_CAP.value
 _MINIMUM_GAP = Reason.MINIMUM_GAP.value
 _QUIET_HOURS = Reason.QUIET_HOURS.value
 _EXPIRED = Reason.EXPIRED.value
+_BLACKOUT = Reason.BLACKOUT.value
+_INACTIVE = Reason.INACTIVE.value
 _PAUSED = Reason.PAUSED.value
 _SLOT_PASSED = Reason.SLOT_PASSED.value
 _NO_INTENT = Reason.NO_INTENT.value
@@ -54,6 +56,8 @@ class LoopFacts(NamedTuple):
     today: NDArray[np.int64]  # [n]
     slowed: NDArray[np.uint8]  # [n]
     eligible: NDArray[np.int64]  # [n]: bit o is 1 where the conditions of limited offer o hold
+    inactive: NDArray[np.float32]  # [n] bins; 0 where the journey does not ask
+    probed: NDArray[np.uint8]  # [n]
 
 
 class Quiet(NamedTuple):
@@ -77,9 +81,12 @@ class Tables(NamedTuple):
     no_consent: int  # the reason's bit, 0 where the journey does not ask
     unavailable: int
     kept_from: NDArray[np.int64]  # [g + 1]: first row of the latest sends of all, of each group
+    kept_bits: NDArray[np.int32]  # [g], of the reason that caps of each give
     cap_kept: NDArray[np.int64]  # [caps], which of them a cap counts: 0 all, ascending
     cap_counts: NDArray[np.int64]  # [caps]
     cap_hours: NDArray[np.float64]  # [caps]
+    tiers: NDArray[np.float64]  # [t, 3]: bins of inactivity, mails, hours
+    probe_bins: float  # of inactivity; infinite: no probes
     gap_hours: float
     slow_hours: float  # the gap in a slower cadence
     quiet: Quiet
@@ -88,7 +95,7 @@ class Tables(NamedTuple):
     slot_kept: NDArray[np.int64]  # [s, w], whose caps hold besides those of all, then zeros
     slot_quiet: NDArray[np.bool_]  # [2, s]: under the zone believed, under any plausible one
     kind_rows: NDArray[np.int64]  # [k]
-    kind_bits: NDArray[np.int16]  # [k]
+    kind_bits: NDArray[np.int32]  # [k]
     kind_expiry: NDArray[np.int64]  # [k], last day since 1970
     kind_offer: NDArray[np.int64]  # [k], position of its limited offer, -1 where it has none
     action_kinds: NDArray[np.int64]  # [a]
@@ -116,9 +123,10 @@ def write_rules(
     (sends, sends_step, remembered), (legal_out, legal_step) = latest, mask
     reasons_out, reasons_step = reasons
     since = np.empty((remembered, TILE), np.float64)
-    capped = np.empty((len(tables.kept_from) - 1, TILE), np.float64)
-    rows = np.empty((4 + slots, TILE), np.int16)
-    against = np.empty((kinds, TILE), np.int16)
+    groups = len(tables.kept_from) - 1
+    capped = np.empty((groups + 1, TILE), np.float64)
+    rows = np.empty((4 + slots, TILE), np.int32)
+    against = np.empty((kinds, TILE), np.int32)
     legal = np.empty((kinds, TILE), np.bool_)
     for first in range(0, n, TILE):
         tile = _tile(contacts, first, min(first + TILE, n))
@@ -159,6 +167,8 @@ def _tile(contacts: LoopFacts, first: int, end: int) -> LoopFacts:
         contacts.today[first:end],
         contacts.slowed[first:end],
         contacts.eligible[first:end],
+        contacts.inactive[first:end],
+        contacts.probed[first:end],
     )
 
 
@@ -174,10 +184,11 @@ def _order(later: Hours, earlier: Hours) -> None:
 def _space(tile: LoopFacts, tables: Tables, since: Hours, capped: Hours) -> None:
     """Hours after midnight before which caps (`capped`) and the gap (`since[0]`) forbid mail.
 
-    `since` comes as the latest sends, [k, TILE], in any order; `capped` is by group, [g, TILE].
+    `since` comes as the latest sends, [k, TILE], in any order; `capped` is by group, [g, TILE],
+    then of the tiers of inactivity.
     """
-    midnight, size = tile.midnight_hours, len(tile.today)
-    for kept in range(len(capped)):
+    midnight, size, groups = tile.midnight_hours, len(tile.today), len(capped) - 1
+    for kept in range(groups):
         first = tables.kept_from[kept]
         for end in range(tables.kept_from[kept + 1] - 1, first, -1):
             for at in range(first, end):
@@ -186,10 +197,10 @@ def _space(tile: LoopFacts, tables: Tables, since: Hours, capped: Hours) -> None
         row = since[k]
         for i in range(size):
             row[i] -= midnight[i]
-    for kept in range(len(capped)):
+    for kept in range(groups):
         latest_full = capped[kept]
         for i in range(size):
-            latest_full[i] = capped[0, i] if kept > 0 else -np.inf
+            latest_full[i] = -np.inf
         for cap in range(len(tables.cap_counts)):
             if tables.cap_kept[cap] != kept:
                 continue
@@ -197,6 +208,15 @@ def _space(tile: LoopFacts, tables: Tables, since: Hours, capped: Hours) -> None
             for i in range(size):
                 full = row[i] + tables.cap_hours[cap]
                 latest_full[i] = full if full > latest_full[i] else latest_full[i]
+    tiered = capped[groups]
+    for i in range(size):
+        tiered[i] = -np.inf
+    for tier in range(len(tables.tiers)):
+        bins, most, hours = tables.tiers[tier]
+        row = since[int(most) - 1]
+        for i in range(size):
+            if tile.inactive[i] >= bins:
+                tiered[i] = max(tiered[i], row[i] + hours)
     latest = since[0]
     for i in range(size):
         latest[i] += tables.slow_hours if tile.slowed[i] else tables.gap_hours
@@ -207,7 +227,7 @@ def _against_rows(
     tile: LoopFacts, tables: Tables, gapped: Hours, capped: Hours, rows: Reasons
 ) -> None:
     """What stands against waiting, a long pause, exit, escalation, and mail at each slot."""
-    mail = np.empty(TILE, np.int16)
+    mail = np.empty(TILE, np.int32)
     waiting, paused, engaged, escalation = rows[0], rows[1], rows[2], rows[3]
     for i in range(len(tile.today)):
         waiting[i] = 0
@@ -220,25 +240,26 @@ def _against_rows(
         reach = (1 - tile.available[i]) * tables.unavailable
         gone = tile.opted_out[i] * _OPTED_OUT + tile.hard_bounced[i] * _HARD_BOUNCE
         mail[i] = talk + consent + reach + gone
-    both = np.empty(TILE, np.float64)
+        if tile.inactive[i] >= tables.probe_bins and tile.probed[i] == 0:
+            mail[i] |= _INACTIVE
     for slot in range(len(tables.slot_hours)):
-        full = capped[tables.slot_kept[slot, 0]]
-        for more in range(1, tables.slot_kept.shape[1]):
-            if tables.slot_kept[slot, more] > 0:
-                other = capped[tables.slot_kept[slot, more]]
-                for i in range(len(tile.today)):
-                    both[i] = max(full[i], other[i])
-                full = both
-        if tables.slot_hours[slot] == NOW:
-            _against_now(tile, tables.quiet, mail, gapped, full, rows[4 + slot])
+        hour, row = tables.slot_hours[slot], rows[4 + slot]
+        if hour == NOW:
+            _against_now(tile, tables.quiet, mail, gapped, capped[0], row)
         else:
-            _against_slot(tile, tables, slot, mail, gapped, full, rows[4 + slot])
+            _against_slot(tile, tables, slot, mail, gapped, capped[0], row)
+        if len(tables.tiers) > 0:
+            _against_group(tile, hour, capped[-1], _INACTIVE, row)
+        for place in range(tables.slot_kept.shape[1]):
+            kept = tables.slot_kept[slot, place]
+            if kept > 0:
+                _against_group(tile, hour, capped[kept], tables.kept_bits[kept], row)
     for time in range(len(tables.blackout)):
         first, last = tables.blackout[time]
         for i in range(len(tile.today)):
             if first <= tile.today[i] <= last:
                 for slot in range(len(tables.slot_hours)):
-                    rows[4 + slot, i] |= _QUIET_HOURS
+                    rows[4 + slot, i] |= _BLACKOUT
 
 
 @_jit
@@ -274,6 +295,14 @@ def _against_now(
         for i in range(len(tile.today)):
             hour = tile.now_hours[i] - tile.midnight_hours[i]
             row[i] += _QUIET_HOURS if is_quiet(hour, tile.zone_known[i] == 0, quiet) else 0
+
+
+@_jit
+def _against_group(tile: LoopFacts, slot: float, capped: Hours, bit: int, row: Reasons) -> None:
+    """Add the reason of a full cap of some messages."""
+    for i in range(len(tile.today)):
+        hour = tile.now_hours[i] - tile.midnight_hours[i] if slot == NOW else slot
+        row[i] |= bit if hour < capped[i] else 0
 
 
 @_jit

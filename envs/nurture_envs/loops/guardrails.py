@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
-from nurture_envs.guardrails.rules import Reason, days_of, sends_kept
+from nurture_envs.guardrails.rules import CAP_REASONS, Reason, days_of, sends_kept
 from nurture_envs.journey import Group, GuardrailSettings
 from nurture_envs.loops.guardrail_loops import NEVER_EXPIRES, Quiet, Tables, is_quiet
 
@@ -33,9 +33,12 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
         no_consent=Reason.NO_CONSENT.value if settings.require_consent else 0,
         unavailable=Reason.UNAVAILABLE.value if settings.availability else 0,
         kept_from=np.cumsum([0, *kept.values()], dtype=np.int64),
+        kept_bits=np.array([CAP_REASONS[group[0]] for group in kept], np.int32),
         cap_kept=np.array([places.index(cap.group) for cap in settings.caps], np.int64),
         cap_counts=np.array([cap.maximum for cap in settings.caps], np.int64),
         cap_hours=np.array([cap.hours for cap in settings.caps], np.float64),
+        tiers=_tiers(settings),
+        probe_bins=_probe_bins(settings),
         gap_hours=float(settings.min_gap_hours),
         slow_hours=float(settings.slow.gap_hours if settings.slow else settings.min_gap_hours),
         quiet=quiet,
@@ -50,11 +53,22 @@ def tables_of(catalog: ActionCatalog, settings: GuardrailSettings) -> Tables:
             np.bool_,
         ),
         kind_rows=np.array([_row_of(kind, rows) for kind in kinds], np.int64),
-        kind_bits=np.array(drafts, np.int16),
+        kind_bits=np.array(drafts, np.int32),
         kind_expiry=np.array(expiry, np.int64),
         kind_offer=np.array([-1 if k.offer is None else k.offer for k in kinds], np.int64),
         action_kinds=np.array(action_kinds, np.int64),
     )
+
+
+def _tiers(settings: GuardrailSettings) -> NDArray[np.float64]:
+    tiers = settings.inactivity.tiers if settings.inactivity is not None else ()
+    rows = [(tier.bins, tier.maximum, tier.hours) for tier in tiers]
+    return np.array(rows, np.float64).reshape(-1, 3)
+
+
+def _probe_bins(settings: GuardrailSettings) -> float:
+    idle = settings.inactivity
+    return np.inf if idle is None or idle.probe_bins is None else float(idle.probe_bins)
 
 
 def places_of(rows: Sequence[Sequence[Group]], places: Sequence[Group]) -> NDArray[np.int64]:

@@ -82,6 +82,8 @@ class LoopJourney(NamedTuple):
     offers: int  # limited ones
     # [.., 4]: fact (see `_facts`), last time, most bins since (-1: ever), last time of what ends it
     standing: Wholes  # (-1: nothing)
+    activity: int  # its last time, -1 where the journey does not ask
+    probes: tuple[int, float]  # stream and share of the lot that lets them through
     intent: bool  # of everybody, where the journey asks for no signal
     offsets: NDArray[np.float64]  # microseconds from a period's start to each slot
     period: float  # microseconds
@@ -103,7 +105,7 @@ class Shown(NamedTuple):
 
     features: Floats
     mask: Flags
-    reasons: NDArray[np.int16]
+    reasons: NDArray[np.int32]
     stride: int
 
 
@@ -112,7 +114,7 @@ class Final(NamedTuple):
 
     features: Floats  # [N, d]
     mask: Flags  # [N, a]
-    reasons: NDArray[np.int16]  # [N, a]
+    reasons: NDArray[np.int32]  # [N, a]
 
 
 class Result(NamedTuple):

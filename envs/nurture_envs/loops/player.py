@@ -162,7 +162,7 @@ class LoopPlayer:
         return loop_records.Shown(
             np.empty(self._width * rows, np.float32),
             np.empty(self._actions * rows, np.bool_),
-            np.empty(self._actions * rows, np.int16),
+            np.empty(self._actions * rows, np.int32),
             rows,
         )
 
@@ -174,7 +174,7 @@ class LoopPlayer:
         return loop_records.Final(
             np.zeros((n, self._width), np.float32),
             np.zeros(actions, np.bool_),
-            np.zeros(actions, np.int16),
+            np.zeros(actions, np.int32),
         )
 
     def _result(self) -> loop_records.Result:

@@ -103,30 +103,30 @@ def _upper_sum(
     error: float,
 ) -> tuple[float, str]:
     """Upper bound of the expected weighted sum of events over the log's episodes."""
-    from scipy import stats
+    from scipy.special import betainccinv, gammainccinv
 
     matched = weights > 0.0
     alone = per_contact.size == log.n_episodes
     most = np.bincount(log.episode, weights=matched * events).max()
     if alone and one_value(weights[matched]) and most <= 1.0 and np.isin(events, (0.0, 1.0)).all():
         count, trials = int((matched * events).sum()), log.n_episodes
-        chance = stats.beta.isf(error, count + 1, trials - count) if count < trials else 1.0
+        chance = betainccinv(count + 1, trials - count, error) if count < trials else 1.0
         return float(weights.max() * trials * chance), "clopper-pearson"
     largest = max(float(weights.max()), float(per_contact.max()))
     total, square = float(per_contact.sum()), float(per_contact @ per_contact)
     scale = (square + largest**2) / (total + largest)
-    return float(stats.gamma.isf(error, (total + largest) / scale, scale=scale)), "gamma"
+    return float(gammainccinv((total + largest) / scale, error) * scale), "gamma"
 
 
 def _lower_exposure(log: EvaluationLog, weighted: FloatArray, error: float) -> float:
     """Lower bound of the expected weighted exposure over the log's episodes, clustered."""
-    from scipy import stats
+    from scipy.special import stdtrit
 
     per_episode = np.bincount(log.episode, weights=weighted).astype(np.float64)
     mean = mean_of_episodes(log, per_episode, float(log.n_episodes))
     if mean.n_clusters < 2:
         return 0.0
-    half = float(stats.t.isf(error, mean.n_clusters - 1)) * mean.stderr
+    half = -float(stdtrit(mean.n_clusters - 1, error)) * mean.stderr
     return (mean.value - half) * log.n_episodes
 
 

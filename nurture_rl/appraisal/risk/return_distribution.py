@@ -119,11 +119,11 @@ def _cvar(log: EvaluationLog, swept: _Sweep, tail: float) -> ValueEstimate:
 
 def _quantile(swept: _Sweep, share: float, level: float) -> Quantile:
     """Invert the test of F(y) = share at every observed y, and below the first."""
-    from scipy import stats
+    from scipy.special import stdtrit
 
     low, high = -np.inf, np.inf
     if swept.contacts > 1:
-        critical = float(stats.t.ppf(0.5 + level / 2.0, swept.contacts - 1))
+        critical = float(stdtrit(swept.contacts - 1, 0.5 + level / 2.0))
         score = swept.score(share)
         # Entry 0 stands for every value below the smallest return.
         possible, exceeded = np.append(-np.inf, swept.returns), score >= critical

@@ -185,11 +185,11 @@ def _brought(estimate: ValueEstimate, episodes: FloatArray) -> FloatArray:
 
 def _p_value(part: _Part) -> float:
     """Two-sided chance of such a difference where there is none."""
-    from scipy import stats
+    from scipy.special import stdtr
 
     if part.stderr == 0.0:
         return float(part.difference == 0.0)
-    return 2.0 * float(stats.t.sf(abs(part.difference) / part.stderr, part.n_contacts - 1))
+    return 2.0 * float(stdtr(part.n_contacts - 1, -abs(part.difference) / part.stderr))
 
 
 def _judged(part: _Part, p_value: float, each: float, config: SegmentConfig) -> SegmentValue:

@@ -66,10 +66,10 @@ def critical_bounds(count: int, contacts: int, family: Family) -> tuple[float, f
     """
     if contacts < 2:
         return float("inf"), float("inf")
-    from scipy import stats
+    from scipy.special import stdtrit
 
     tails = 2.0 if family.two_sided else 1.0
-    alone, split = stats.t.isf((1.0 - family.level) / tails / np.array([1, count]), contacts - 1)
+    alone, split = -stdtrit(contacts - 1, (1.0 - family.level) / tails / np.array([1, count]))
     return float(alone), float(split)
 
 

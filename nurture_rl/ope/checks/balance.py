@@ -26,7 +26,7 @@ from nurture_rl.ope.checks.grouped import (
 )
 from nurture_rl.ope.checks.propensity_fit import FittedPropensities
 from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
-from nurture_rl.ope.numbering import numbered
+from nurture_rl.ope.numbering import numbered, shared_ranks
 
 NEARLY = 0.9  # correlation with the reward from which a feature is as good as the outcome
 SHOWN = 5  # features named
@@ -90,9 +90,7 @@ def balance_finding(
 
 def _ranks(features: NDArray[np.float32]) -> FloatArray:
     """Centred ranks of each column, in (-1/2, 1/2), equal values sharing one, [m, d]."""
-    from scipy.stats import rankdata  # loading it takes longer than many an evaluation
-
-    return np.asarray((rankdata(features, axis=0) - 0.5) / len(features) - 0.5)
+    return np.asarray((shared_ranks(features) - 0.5) / len(features) - 0.5)
 
 
 def _draws(

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import chi2
+from scipy.special import chdtrc, expit, logit
 
 from nurture_envs.journey import Journey
 from nurture_rl.simulator.gap.surfaces import answers, sends_of
@@ -93,7 +92,7 @@ def half_lives(
         simulated=_estimate(b - b.max()),
         deviance=deviance,
         freedom=freedom,
-        p_value=float(chi2.sf(deviance, freedom)),
+        p_value=float(chdtrc(freedom, deviance)),
         days=tuple(GRID_DAYS.tolist()),
         real_profile=tuple((a - a.max()).tolist()),
         simulated_profile=tuple((b - b.max()).tolist()),

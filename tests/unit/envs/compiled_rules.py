@@ -32,7 +32,7 @@ class CompiledRules:
         self._write = write_rules
 
     def __call__(
-        self, facts: GuardrailFacts, mask: NDArray[np.bool_], reasons: NDArray[np.int16]
+        self, facts: GuardrailFacts, mask: NDArray[np.bool_], reasons: NDArray[np.int32]
     ) -> None:
         """Write which actions are legal, and why the others are not.
 
@@ -53,7 +53,7 @@ class CompiledRules:
         n = len(facts.now_hours)
         shape = (len(self._tables.action_kinds), n)
         mask_step = _checked_step(mask, shape, np.bool_)
-        reasons_step = _checked_step(reasons, shape, np.int16)
+        reasons_step = _checked_step(reasons, shape, np.int32)
         contacts, sends = _contacts(facts), facts.sends_hours.T
         lengths = {len(part) for part in contacts} | {sends.shape[1]}
         if lengths != {n} or len(sends) < self._remembered:
@@ -96,6 +96,10 @@ def _contacts(facts: GuardrailFacts) -> LoopFacts:
         today=np.ascontiguousarray(facts.today, np.int64),
         slowed=flags(facts.slowed),
         eligible=_bits(facts.eligible, n),
+        inactive=np.zeros(n, np.float32)
+        if facts.inactive is None
+        else np.ascontiguousarray(facts.inactive, np.float32),
+        probed=flags(facts.probed),
     )
 
 

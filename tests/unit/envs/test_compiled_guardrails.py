@@ -32,13 +32,20 @@ TOYS = {
     "never quiet": toy(guardrails__quiet_hours=[6, 6]),
     "no quiet hours": toy(guardrails__quiet_hours=None),
     "zone far off": toy(guardrails__unknown_zone_slack=[-60, 70], guardrails__quiet_hours=[3, 4]),
+    "idle": toy(
+        guardrails__inactivity={
+            "signals": ["clicked"],
+            "tiers": [{"bins": 1, "max": 3, "hours": 90}, {"bins": 2, "max": 1, "hours": 30}],
+            "probe": {"bins": 4, "share": 0.5},
+        }
+    ),
     "uncapped": toy(guardrails__frequency_caps=[], guardrails__min_gap_hours=0),
     "two caps": toy(
         guardrails__frequency_caps=[{"max": 1, "hours": 30}, {"max": 4, "hours": 60.5}]
     ),
 }
 PLAIN = ("opted_out", "hard_bounced", "conversation", "intent", "paused")  # may be one bool
-Answer = tuple[NDArray[np.bool_], NDArray[np.int16]]
+Answer = tuple[NDArray[np.bool_], NDArray[np.int32]]
 
 
 def picked(now: GuardrailFacts, rows: Any) -> GuardrailFacts:
@@ -61,7 +68,7 @@ def remembering(now: GuardrailFacts, journey: Journey) -> GuardrailFacts:
 def compiled(now: GuardrailFacts, journey: Journey) -> Answer:
     catalog = ActionCatalog.of(journey)
     shape = (len(catalog), len(now.now_hours))
-    mask, reasons = np.empty(shape, np.bool_), np.full(shape, -1, np.int16)
+    mask, reasons = np.empty(shape, np.bool_), np.full(shape, -1, np.int32)
     CompiledRules(catalog, journey.guardrails)(now, mask, reasons)
     return mask, reasons
 
@@ -145,7 +152,7 @@ def test_rows_may_be_slices_and_nothing_beside_them_is_touched() -> None:
     journey = TOYS["two caps"]
     catalog = ActionCatalog.of(journey)
     mask = np.ones((len(catalog), 2500), np.bool_)
-    reasons = np.full((len(catalog), 2500), -1, np.int16)
+    reasons = np.full((len(catalog), 2500), -1, np.int32)
     now = picked(a_crowd(1), slice(300, 2100))
     rules = CompiledRules(catalog, journey.guardrails)
     rules(now, mask[:, 300:2100], reasons[:, 300:2100])
@@ -159,7 +166,7 @@ def test_two_threads_that_share_the_rules_write_what_one_writes() -> None:
     journey, now = load_journey("trial_onboarding"), a_crowd(2, 40_000)
     catalog = ActionCatalog.of(journey)
     mask = np.empty((len(catalog), 40_000), np.bool_)
-    reasons = np.empty((len(catalog), 40_000), np.int16)
+    reasons = np.empty((len(catalog), 40_000), np.int32)
     rules = CompiledRules(catalog, journey.guardrails)
 
     def write(half: slice) -> None:
@@ -174,12 +181,12 @@ def test_two_threads_that_share_the_rules_write_what_one_writes() -> None:
 @pytest.mark.parametrize(
     "mask, reasons, changes",
     [
-        (np.empty((9, 8), np.bool_), np.empty((8, 7), np.int16), {}),
-        (np.empty((8, 7), np.int8), np.empty((8, 7), np.int16), {}),
-        (np.empty((7, 8), np.bool_).T, np.empty((8, 7), np.int16), {}),
-        (np.empty((8, 7), np.bool_), np.empty((8, 7), np.int16)[::-1], {}),
-        (np.empty((8, 7), np.bool_), np.empty((8, 7), np.int16), {"consent": np.ones(6, bool)}),
-        (np.empty((8, 7), np.bool_), np.empty((8, 7), np.int16), {"sends_hours": np.ones((7, 1))}),
+        (np.empty((9, 8), np.bool_), np.empty((8, 7), np.int32), {}),
+        (np.empty((8, 7), np.int8), np.empty((8, 7), np.int32), {}),
+        (np.empty((7, 8), np.bool_).T, np.empty((8, 7), np.int32), {}),
+        (np.empty((8, 7), np.bool_), np.empty((8, 7), np.int32)[::-1], {}),
+        (np.empty((8, 7), np.bool_), np.empty((8, 7), np.int32), {"consent": np.ones(6, bool)}),
+        (np.empty((8, 7), np.bool_), np.empty((8, 7), np.int32), {"sends_hours": np.ones((7, 1))}),
     ],
 )
 def test_arrays_that_do_not_belong_together_are_refused(

@@ -207,33 +207,71 @@ def test_on_a_day_of_the_blackout_no_mail_goes_at_any_hour(day: int, held: bool)
     journey = toy(guardrails__blackout=days, messages__red__expires="2027-04-10")
     now = facts(hour=8.5, day=day)
     found = forbidden(now, journey)
-    assert found == (dict.fromkeys(SENDS, Reason.QUIET_HOURS) if held else {})
-    late = forbidden(facts(hour=21.0, day=day), journey)  # quiet hours too: one reason, once
-    assert late["send:blue@now"] == Reason.QUIET_HOURS
+    assert found == (dict.fromkeys(SENDS, Reason.BLACKOUT) if held else {})
+    late = forbidden(facts(hour=21.0, day=day), journey)
+    own = Reason.BLACKOUT if held else Reason(0)
+    assert late["send:blue@now"] == Reason.QUIET_HOURS | own
     assert compiled(now, journey) == found
 
 
 def compiled(now: GuardrailFacts, journey: Journey) -> dict[str, Reason]:
     """`forbidden` by the compiled loops."""
     catalog = ActionCatalog.of(journey)
-    mask, reasons = np.empty((len(catalog), 1), np.bool_), np.empty((len(catalog), 1), np.int16)
+    mask, reasons = np.empty((len(catalog), 1), np.bool_), np.empty((len(catalog), 1), np.int32)
     CompiledRules(catalog, journey.guardrails)(now, mask, reasons)
     rows = zip(catalog.ids, reasons[:, 0].tolist(), strict=True)
     return {id_: Reason(bits) for id_, bits in rows if bits}
 
 
+IDLE = {
+    "signals": ["clicked"],
+    "tiers": [{"bins": 3, "max": 2, "hours": 90}, {"bins": 6, "max": 1, "hours": 100}],
+    "probe": {"bins": 9, "share": 0.1},
+}
+
+
+@pytest.mark.parametrize(
+    ("bins", "sends", "probed", "held"),
+    [
+        (2.0, (-30, -60), False, False),  # active
+        (3.0, (-30, -60), False, True),
+        (3.0, (-30, -90), False, False),  # the earlier of two is over
+        (6.0, (-80, -200), False, True),  # from here on one alone
+        (8.0, (-100, -200), False, False),
+        (9.0, (-200, -300), False, True),  # probes alone
+        (9.0, (-200, -300), True, False),
+        (9.0, (-80, -300), True, True),  # tiers hold for probes too
+        (1e9, (NEVER_SENT, NEVER_SENT), False, True),  # who was never active was so long ago
+    ],
+)
+def test_mail_to_who_does_nothing_thins_out_to_probes(
+    bins: float, sends: tuple[float, ...], probed: bool, held: bool
+) -> None:
+    journey = toy(
+        guardrails__inactivity=IDLE, guardrails__frequency_caps=[], guardrails__min_gap_hours=0
+    )
+    now = facts(sends_hours=sent(*sends), inactive=bins, probed=probed)
+    found = forbidden(now, journey)
+    at_now = {name for name in SENDS if name.endswith("@now")}
+    assert {n: found.get(n) for n in at_now} == dict.fromkeys(
+        at_now, Reason.INACTIVE if held else None
+    )
+    assert compiled(now, journey) == found
+
+
 @pytest.mark.parametrize(
     ("any_send", "on_red", "of_red", "of_blue", "held"),
     [
-        (-30, -30, -30, -80, {"red"}),
-        (-30, -30, -60, -80, {"red"}),  # another message on the topic
-        (-30, -92.5, -92.5, -30, {"red@now", "blue"}),  # red is free at nine
-        (-30, -93, -93, -60, set()),
-        (-30, NEVER_SENT, NEVER_SENT, NEVER_SENT, set()),
+        (-30, -30, -30, -80, {"red": Reason.TOPIC_CAP | Reason.MESSAGE_CAP}),
+        (-30, -30, -60, -80, {"red": Reason.TOPIC_CAP}),  # another message on the topic
+        # red is free at nine
+        (-30, -92.5, -92.5, -30, {"red@now": Reason.TOPIC_CAP, "blue": Reason.MESSAGE_CAP}),
+        (-30, -93, -93, -60, {}),
+        (-30, NEVER_SENT, NEVER_SENT, NEVER_SENT, {}),
     ],
 )
 def test_a_message_is_not_repeated_nor_its_topic_in_their_hours(
-    any_send: float, on_red: float, of_red: float, of_blue: float, held: set[str]
+    any_send: float, on_red: float, of_red: float, of_blue: float, held: dict[str, Reason]
 ) -> None:
     caps = [{"max": 1, "hours": 101, "topic": "red"}]
     given = {"guardrails__frequency_caps": caps, "guardrails__min_gap_hours": 0}
@@ -241,8 +279,7 @@ def test_a_message_is_not_repeated_nor_its_topic_in_their_hours(
     assert sends_remembered(journey.guardrails) == 4
     now = facts(sends_hours=sent(any_send, on_red, of_red, of_blue))
     found = forbidden(now, journey)
-    wanted = [name for name in SENDS if any(one in name for one in held)]
-    assert found == dict.fromkeys(wanted, Reason.FREQUENCY_CAP)
+    assert found == {name: why for name in SENDS for one, why in held.items() if one in name}
     assert compiled(now, journey) == found
 
 
@@ -253,7 +290,7 @@ def test_reasons_are_a_set_that_can_be_read() -> None:
     names = ["no_consent", "frequency_cap", "minimum_gap", "quiet_hours"]
     assert reason_names(int(found)) == names
     assert reason_names(0) == []
-    assert len({int(reason) for reason in Reason}) == 19
+    assert len({int(reason) for reason in Reason}) == len(Reason)
     assert all(reason_names(int(reason)) == [str(reason.name).lower()] for reason in Reason)
 
 
@@ -338,6 +375,8 @@ def many_facts(draw: st.DrawFn) -> GuardrailFacts:
         midnight_hours=midnight,
         today=TODAY + day,
         slowed=rng.random(N) < 0.3,
+        inactive=rng.integers(0, 6, N).astype(np.float32),
+        probed=rng.random(N) < 0.5,
     )
 
 
@@ -386,6 +425,6 @@ def test_an_hour_that_clocks_skip_before_a_slot_has_not_passed_then(
 
 def test_compiled_rules_know_no_clocks_that_are_set() -> None:
     now = facts(set_forward=[0.0] * 24)
-    mask, reasons = np.zeros((len(CATALOG), 1), np.bool_), np.zeros((len(CATALOG), 1), np.int16)
+    mask, reasons = np.zeros((len(CATALOG), 1), np.bool_), np.zeros((len(CATALOG), 1), np.int32)
     with pytest.raises(SimulationError, match="clocks that nobody sets"):
         CompiledRules(CATALOG, JOURNEY.guardrails)(now, mask, reasons)

@@ -11,8 +11,11 @@ import torch
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.errors import JourneyError
+from nurture_envs.guardrails import Reason
+from nurture_envs.journey import Journey
 from nurture_envs.playing import player
 from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.draws import uniforms
 from tests.unit.envs.scripted_world import MONDAY, Script, ScriptedWorld, contacts, scripted
 from tests.unit.envs.spring_journey import OFFERS, spring
 from tests.unit.envs.toy_journey import TOY, toy
@@ -22,6 +25,15 @@ JOURNEY = spring()
 CATALOG = ActionCatalog.of(JOURNEY)
 N, BINS = 150, 12
 DISCOUNT = {"red": {**TOY["messages"]["red"], "offer": "discount"}, "blue": TOY["messages"]["blue"]}
+
+TIERS = [{"bins": 2, "max": 3, "hours": 90}, {"bins": 4, "max": 1, "hours": 40}]
+IDLE_JOURNEY = spring(
+    guardrails__inactivity={
+        "signals": ["clicked"], "tiers": TIERS, "probe": {"bins": 6, "share": 0.4}
+    }
+)  # fmt: skip
+PROBE = {"bins": 9, "share": 0.1}
+IDLE: dict[str, Any] = {"signals": ["clicked"], "tiers": [{"bins": 3, "max": 1, "hours": 72}]}
 
 
 def a_script(warm: float = 0.0) -> Script:
@@ -42,14 +54,17 @@ def drawn(mask: torch.Tensor, luck: np.random.Generator) -> torch.Tensor:
     return torch.from_numpy((luck.random(mask.shape) * weight).argmax(axis=1))
 
 
-def test_plain_torch_and_compiled_loops_play_the_same() -> None:
-    world = ScriptedWorld(JOURNEY, a_script(warm=0.1))
+@pytest.mark.parametrize("journey", [JOURNEY, IDLE_JOURNEY], ids=["usual", "idle"])
+def test_plain_torch_and_compiled_loops_play_the_same(journey: Journey) -> None:
+    world = ScriptedWorld(journey, a_script(warm=0.1))
     players = [player(Simulation(world, compiled=kind), False, 64) for kind in (False, True)]
     plain, loops = (one.begin(contacts(N)) for one in players)
     luck, taken = np.random.default_rng(1), set()
+    held = 0
     for _ in range(BINS):
         for part in ("features", "mask", "reasons"):
             assert torch.equal(getattr(plain, part), getattr(loops, part))
+        held += int((plain.reasons & int(Reason.INACTIVE)).count_nonzero())
         action = drawn(plain.mask, luck)
         taken |= set(action.tolist())
         one, other = (each.step(action) for each in players)
@@ -58,6 +73,7 @@ def test_plain_torch_and_compiled_loops_play_the_same() -> None:
         plain, loops = one.seen, other.seen
     names = {CATALOG.ids[place].partition("@")[0] for place in taken}
     assert {"send:coupon", "send:gift_card", "send:voucher", "send:nudge", "slow:4"} <= names
+    assert (held > 0) is (journey is IDLE_JOURNEY)
 
 
 def talks(last: dict[str, int], bin_: int) -> bool:
@@ -66,8 +82,9 @@ def talks(last: dict[str, int], bin_: int) -> bool:
     return bin_ - called <= 1 or (bin_ - bought <= 4 and clicked <= bought)
 
 
-def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
-    simulation = scripted(a_script(), JOURNEY)
+@pytest.mark.parametrize("journey", [JOURNEY, IDLE_JOURNEY], ids=["usual", "idle"])
+def test_a_simulation_allows_what_an_independent_reading_allows(journey: Journey) -> None:
+    simulation = scripted(a_script(), journey)
     state, luck = simulation.begin(contacts(N)), np.random.default_rng(2)
     past: list[dict[str, Any]] = [
         {"sends": [], "slow": -99, "last": {}, "pause": 0} for _ in range(N)
@@ -76,6 +93,7 @@ def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
     for bin_ in range(BINS):
         seen = simulation.decision(state)
         hour = 24.0 * (MONDAY + bin_)
+        lots = uniforms(contacts(N), bin_, 33, 1)[0].tolist()
         for key, was in enumerate(past):
             features = {
                 name: float(seen.features[key, column(name)])
@@ -85,9 +103,9 @@ def test_a_simulation_allows_what_an_independent_reading_allows() -> None:
             at = Standing(
                 hour, MONDAY + bin_, was["sends"], "left" in last, bin_ < was["pause"],
                 bin_ - was["slow"] < 4, talks(last, bin_), "clicked" in last, key % 2 == 0,
-                features, {},
+                features, {}, bin_ - last.get("clicked", -(10**9)), lots[key] < 0.4,
             )  # fmt: skip
-            expected = [may(JOURNEY, action, at) for action in CATALOG.actions]
+            expected = [may(journey, action, at) for action in CATALOG.actions]
             assert seen.mask[key].tolist() == expected
         chosen = drawn(seen.mask, luck)
         after = simulation.step(state, seen, chosen)
@@ -184,6 +202,27 @@ def test_a_channel_that_varies_is_a_factor_of_a_send() -> None:
             {"guardrails__frequency_caps": [{"max": 1, "hours": 9, "topic": "a", "message": "b"}]},
             r"frequency_caps\[0\]: expected one of channel, topic, message at most",
         ),
+        (
+            {"guardrails__inactivity": {"signals": ["clicked"]}},
+            r"inactivity\.tiers: expected signals, and tiers or a probe; leave `inactivity` out",
+        ),
+        (
+            {"guardrails__inactivity": {"signals": ["click"], "tiers": []}},
+            r"inactivity\.signals.*did you mean 'clicked'",
+        ),
+        (
+            {"guardrails__inactivity": {"signals": ["sent_red"], "probe": PROBE}},
+            r"inactivity\.signals: expected what people do, got 'sent_red', which actions make",
+        ),
+        (
+            {"guardrails__inactivity": {**IDLE, "probe": {"bins": 3, "share": 0.1}}},
+            r"inactivity\.tiers: expected more bins in each, the probe's last, got \[3, 3\]",
+        ),
+        (
+            {"guardrails__inactivity": {**IDLE, "probe": {"bins": 4, "share": 1.5}}},
+            r"probe\.share: expected a number in \[0\.0, 1\.0\]",
+        ),
+        ({"guardrails__inactivity": {**IDLE, "probes": PROBE}}, r"inactivity\.probes: no such key"),
         ({"guardrails__repeat_hours": 0}, r"repeat_hours: expected a number in \[0\.25"),
         ({"actions__slow": {"gap_hours": 20, "bins": 4}}, r"gap_hours: expected more than guard"),
         ({"actions__slow": {"gap_hours": 50, "bins": 1}}, r"slow\.bins: expected a whole number"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nurture_envs.clock import DAY_US, HOUR_US
+from nurture_rl.policies.policy import Policy
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.active_policies import ActivePolicies
 from nurture_rl.serving.records import Contact, ContactView, Episode, Event
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
@@ -71,3 +73,9 @@ def service(bundle: Bundle, path: Path, clock: Clock, simulated: bool = False) -
     store = Store(path)
     store.put_contacts([contact("ada"), contact("bob")])
     return Service(bundle, store, ServerSettings(ZONE, simulated, clock, seed=11))
+
+
+def follow(served: Service, policy: Policy) -> None:
+    """Let a service decide by another policy from now on."""
+    bundle, clock = replace(served.bundle, policy=policy), served.settings.clock
+    served.policies = ActivePolicies(bundle, served.store, clock)

@@ -6,14 +6,16 @@ the journey file's page promises.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from nurture_envs.actions import Action
 from nurture_envs.journey import Condition, FrequencyCap, Journey, Message, Signal
-from nurture_rl.serving.records import ContactView, Event
+from nurture_rl.serving.records import ContactView, Event, Preferences
 
+NOTHING = Preferences()
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 NO = {"unsubscribe", "complaint", "consent_withdrawn"}
 NO_REPLIES = {"unsubscribe_request", "negative"}
@@ -34,6 +36,11 @@ class Standing:
     zone_known: bool
     features: Mapping[str, float]  # of conditions
     left: Mapping[str, int]
+    inactive: int = 0  # bins
+    probed: bool = True
+    wishes: Preferences = NOTHING
+    full_days: frozenset[int] = frozenset()
+    calls_full: bool = False
 
 
 def standing_of(
@@ -46,20 +53,15 @@ def standing_of(
     """Where a contact stands who lives in UTC and has no planned escalations."""
     rails, anchor = journey.guardrails, view.episode.anchor_us
     bin_now = _bin(journey, now_us - anchor)
-    known = {message.id for message in journey.messages}
     seen: dict[str, int] = {}
     seen_us: dict[str, int] = {}
-    sends: dict[str, tuple[float, str]] = {}
     barred = (rails.require_consent and not view.contact.consent) or _rests(view, now_us)
     paused = bin_now < view.episode.paused_until
+    paused = paused or now_us < view.preferences.paused_until_us
     for event in view.events:
         if event.reply_class == "out_of_office":
             days = event.value if event.value else 7.0
             paused = paused or now_us < event.occurred_us + int(days * DAY_US)
-        if event.type == "sent":
-            name = event.decision_id or event.event_id
-            said = event.message_id or ""
-            sends[name] = (event.occurred_us / HOUR_US, said if said in known else "")
         if event.type in NO or event.reply_class in NO_REPLIES or event.type == "hard_bounce":
             barred = True
         if event.type == "snoozed":
@@ -70,9 +72,6 @@ def standing_of(
                 seen[signal.name] = max(at, seen.get(signal.name, at))
                 latest = seen_us.get(signal.name, event.occurred_us)
                 seen_us[signal.name] = max(event.occurred_us, latest)
-    for plan in view.sends:
-        said = plan.message_id or ""
-        sends.setdefault(plan.decision_id, (plan.at_us / HOUR_US, said if said in known else ""))
     barred = barred or any(name in seen for name in (*rails.opt_out, *rails.hard_bounce))
     barred = barred or (rails.availability and not view.available)
     talking = any(n in seen and bin_now - seen[n] <= back for n, back in rails.conversation)
@@ -85,16 +84,49 @@ def standing_of(
     return Standing(
         hour=now_us / HOUR_US,
         day=now_us // DAY_US,
-        sends=list(sends.values()),
+        sends=_sends(journey, view),
         barred=barred,
         paused=paused,
         slowed=slow is not None and bin_now - seen.get(slow.signal, -(10**9)) < slow.bins,
         talking=talking,
         intent=not rails.escalation_needs or any(n in seen for n in rails.escalation_needs),
         zone_known=view.contact.time_zone is not None and view.contact.zone_confidence >= 0.5,
+        full_days=view.crowd.full_days,
+        calls_full=view.crowd.calls_full,
+        inactive=_inactive(journey, seen, bin_now),
+        probed=_probed(journey, view, bin_now),
+        wishes=view.preferences,
         features=features,
         left=left,
     )
+
+
+def _sends(journey: Journey, view: ContactView) -> list[tuple[float, str]]:
+    known = {message.id for message in journey.messages}
+    sends: dict[str, tuple[float, str]] = {}
+    for event in view.events:
+        if event.type == "sent":
+            name = event.decision_id or event.event_id
+            said = event.message_id or ""
+            sends[name] = (event.occurred_us / HOUR_US, said if said in known else "")
+    for plan in view.sends:
+        said = plan.message_id or ""
+        sends.setdefault(plan.decision_id, (plan.at_us / HOUR_US, said if said in known else ""))
+    return list(sends.values())
+
+
+def _inactive(journey: Journey, seen: Mapping[str, int], bin_now: int) -> int:
+    idle = journey.guardrails.inactivity
+    active = [seen[name] for name in idle.signals if name in seen] if idle else [bin_now]
+    return bin_now - max(active, default=-(10**9))
+
+
+def _probed(journey: Journey, view: ContactView, bin_now: int) -> bool:
+    """Whether the lot of this bin lets a probe through."""
+    idle = journey.guardrails.inactivity
+    text = f"probe:{view.episode.episode_id}:{bin_now}"
+    lot = int(hashlib.blake2b(text.encode(), digest_size=8).hexdigest(), 16) / 2**64
+    return idle is not None and lot < idle.probe_share
 
 
 def _rests(view: ContactView, now_us: int) -> bool:
@@ -116,7 +148,9 @@ def may(journey: Journey, action: Action, at: Standing) -> bool:
         return False
     if action.routing == "exit":
         return True
-    return at.intent if action.routing == "escalate" else _may_send(journey, action, at)
+    if action.routing == "escalate":
+        return at.intent and not at.calls_full
+    return _may_send(journey, action, at)
 
 
 def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
@@ -138,6 +172,23 @@ def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
     clock = at.hour - 24.0 * at.day if action.slot < 0 else float(action.slot)
     when = 24.0 * at.day + clock
     if when < at.hour or _quiet(journey, clock, at.zone_known):
+        return False
+    if int(when // 24) in at.full_days:
+        return False
+    idle = rails.inactivity
+    for tier in idle.tiers if idle else ():
+        recent = sum(when - hour < tier.hours for hour, _ in at.sends)
+        if at.inactive >= tier.bins and recent >= tier.maximum:
+            return False
+    if idle and idle.probe_bins is not None and at.inactive >= idle.probe_bins and not at.probed:
+        return False
+    wish = at.wishes
+    if message.topic in wish.refused_topics or message.channel in wish.refused_channels:
+        return False
+    if wish.only_topics is not None and message.topic not in wish.only_topics:
+        return False
+    this_week = sum(when - hour < 168.0 for hour, _ in at.sends)
+    if wish.per_week is not None and this_week >= wish.per_week:
         return False
     messages = {one.id: one for one in journey.messages}
     for cap in rails.caps:

@@ -24,7 +24,7 @@ from nurture_rl.serving.records import Answer, Decision
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.viewing import Ask
 from tests.unit.envs.toy_journey import TOY, toy
-from tests.unit.serving.contacts import Clock, contact, event, service
+from tests.unit.serving.contacts import Clock, contact, event, follow, service
 
 MONDAY = 20_549 * DAY_US  # 2026-04-06, in UTC
 CAPS = [{"max": 2, "hours": 24}, {"max": 3, "hours": 60}]
@@ -94,6 +94,7 @@ def ask(served: Service, name: str, ready: threading.Barrier, given: list[int]) 
     given.append(sends(served.decide([Ask(name)])))
 
 
+@pytest.mark.usefixtures("either_database")
 def test_requests_at_once_for_colleagues_never_overrun_a_cap(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -158,7 +159,7 @@ def test_a_late_confirmation_overruns_no_cap(bundle: Bundle, tmp_path: Path) -> 
         "always:send:blue@15",
         PolicyContext(served.bundle.journey, served.bundle.catalog, served.bundle.feature_spec),
     )
-    served.bundle = replace(served.bundle, policy=later)
+    follow(served, later)
     assert sends(served.decide([Ask("p2", "r2")])) == 1  # six hours after nine
     clock.now_us += HOUR_US
     found = served.confirm(["r0", "r2"])

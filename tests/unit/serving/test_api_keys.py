@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,16 @@ REQUESTS = [
     ("POST", "/v1/decisions/confirm", "decisions"),
     ("POST", "/v1/events", "events"),
     ("PUT", "/v1/contacts", "contacts"),
+    ("PUT", "/v1/contacts/d/preferences", "contacts"),
+    ("GET", "/v1/contacts/d/preferences", "contacts"),
+    ("GET", "/v1/policies", "policies"),
+    ("POST", "/v1/policies", "policies"),
+    ("GET", "/v1/policies/log", "policies"),
+    ("POST", "/v1/policies/d/shadow", "policies"),
+    ("POST", "/v1/policies/d/canary", "policies"),
+    ("POST", "/v1/policies/d/promote", "policies"),
+    ("POST", "/v1/policies/d/rollback", "policies"),
+    ("POST", "/v1/switch", "policies"),
 ]
 
 
@@ -40,7 +51,7 @@ def key_file(path: Path, *lines: str, mode: int = 0o600) -> Path:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> ApiKeys:
-    lines = ("# of the sender", f"decisions {SENDER}", "", f"contacts,events  {CRM}")
+    lines = ("# of the sender", f"decisions {SENDER}", "", f"contacts,events,policies  {CRM}")
     return load_keys(key_file(tmp_path / "keys", *lines))
 
 
@@ -51,12 +62,12 @@ def client(bundle: Bundle, tmp_path: Path, keys: ApiKeys) -> Iterator[TestClient
         yield found
 
 
-def test_every_path_of_the_server_but_health_and_schema_asks_for_a_key() -> None:
+def test_every_path_but_health_schema_and_the_links_in_mails_asks_for_a_key() -> None:
     published = {
-        (verb.upper(), path.replace("{decision_id}", "d"))
+        (verb.upper(), re.sub("{.*}", "d", path))
         for path, verbs in document()["paths"].items()
         for verb in verbs
-        if verb != "parameters" and path != "/healthz"
+        if verb != "parameters" and path not in ("/healthz", "/u/{token}")
     }
     assert published == {(method, path) for method, path, _ in REQUESTS}
 
@@ -84,7 +95,9 @@ def test_a_refusal_says_what_to_do_and_does_nothing(client: TestClient[Litestar]
     assert none.headers["content-type"] == "application/problem+json"
     assert "Authorization: Bearer KEY" in none.json()["detail"]
     wrong = client.post("/v1/decisions", json=body, headers={"authorization": f"Bearer {CRM}"})
-    assert wrong.json()["detail"].startswith("this key opens contacts, events, not /v1/decisions")
+    assert wrong.json()["detail"].startswith(
+        "this key opens contacts, events, policies, not /v1/decisions"
+    )
     known = client.get("/v1/decisions/r", headers={"authorization": f"Bearer {SENDER}"})
     assert known.status_code == 404  # neither request decided
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.service import Service
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.traffic import TrafficLimits
 from nurture_rl.serving.wire import answer_out
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
@@ -29,6 +29,15 @@ PATHS = {
     "/v1/decisions/{decision_id}/confirm",
     "/v1/events",
     "/v1/contacts",
+    "/v1/contacts/{contact_id}/preferences",
+    "/u/{token}",
+    "/v1/policies",
+    "/v1/policies/log",
+    "/v1/policies/{policy_id}/shadow",
+    "/v1/policies/{policy_id}/canary",
+    "/v1/policies/{policy_id}/promote",
+    "/v1/policies/{policy_id}/rollback",
+    "/v1/switch",
     "/healthz",
 }
 
@@ -74,7 +83,7 @@ def test_the_answer_is_the_librarys_decision(bundle: Bundle, tmp_path: Path) -> 
     with TestClient(create_app(served)) as client:
         (found,) = ask(client, {"contact_id": "ada", "request_id": "r"}).json()["decisions"]
         stored = served.store.decisions(["r"])["r"]
-    out = answer_out(stored, served.catalogs)
+    out = answer_out(stored, served.catalogs, served.links)
     assert {"kind": "decision", **{name: getattr(out, name) for name in out.__struct_fields__}} == (
         found
     )
@@ -207,6 +216,7 @@ def test_a_long_request_is_answered_like_many_short_ones(
         assert ask(client, asks[200]).json()["decisions"] == [found[200]]
 
 
+@pytest.mark.usefixtures("either_database")
 def test_an_opt_out_between_the_steps_of_a_request_is_heeded(
     crowd: tuple[Client, Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +250,7 @@ def test_what_earlier_steps_decided_is_told_though_the_store_fails_later(
     def append(decisions: Any, events: Any) -> None:
         calls.append(len(decisions))
         if len(calls) > 1:
-            raise sqlite3.OperationalError("disk full")
+            raise StoreUnavailable("disk full")
         plain(decisions, events)
 
     monkeypatch.setattr(served.store, "append_decisions", append)

@@ -22,6 +22,8 @@ from nurture_rl.serving.service import Service
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 PEOPLE = [f"p{i}" for i in range(24)]
 
 

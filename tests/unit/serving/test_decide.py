@@ -10,7 +10,7 @@ import pytest
 
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.decide import FAIL_CLOSED, decide, replay, uniform
+from nurture_rl.serving.decide import decide, replay, uniform
 from nurture_rl.serving.records import Answer, ContactView, Decision, Episode, Refusal
 from tests.unit.serving.contacts import MIDNIGHT, MIDNIGHT_LOCAL, ZONE, contact, event, view
 
@@ -107,37 +107,6 @@ def test_what_cannot_be_decided_is_refused_with_a_reason(
     assert isinstance(answer, Refusal)
     assert answer.code == code
     assert text in answer.message
-
-
-class Broken:
-    """A policy that fails where a feature says so, and otherwise pauses."""
-
-    def __init__(self, bundle: Bundle, wrong: bool) -> None:
-        self.bundle, self.wrong = bundle, wrong
-
-    def action_probabilities(self, features: Any, mask: Any) -> Any:
-        """Raise, or give what is no distribution, for large companies."""
-        if features[0, self.bundle.feature_spec.column("company_size")] > 5:
-            if self.wrong:
-                return np.full(mask.shape, 0.5)
-            raise RuntimeError("no memory left")
-        return np.eye(mask.shape[1])[[self.bundle.catalog.wait]]
-
-    def spec(self) -> dict[str, str]:
-        """Named for the protocol's sake."""
-        return {"kind": "broken"}
-
-
-@pytest.mark.parametrize("wrong", [False, True])
-def test_a_failing_policy_pauses_that_contact_and_says_so(bundle: Bundle, wrong: bool) -> None:
-    broken = replace(bundle, policy=Broken(bundle, wrong))
-    large = contact(attributes={"company_size": 9})
-    good, bad = decided(broken, view(), view(contact=large, decision_id="d-2"))
-    assert good.policy_id == bundle.policy_id
-    assert (bad.policy_id, bad.action, bad.propensity) == (FAIL_CLOSED, "pause:1", 1.0)
-    assert sum(bad.probabilities) == 1.0
-    assert ("sum" if wrong else "no memory left") in (bad.note or "")
-    assert replay(bundle, bad, SEED)
 
 
 def test_facts_that_cannot_be_worked_out_refuse_only_their_contact(bundle: Bundle) -> None:

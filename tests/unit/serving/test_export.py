@@ -14,12 +14,15 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.schema import DECISIONS
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.export import export_log
+from nurture_rl.serving.export import SHADOWS, export_log
 from nurture_rl.serving.forbidding import Forbidding
+from nurture_rl.serving.layers import line_of
+from nurture_rl.serving.records import Decision
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
+from tests.unit.serving.lives import until
 from tests.unit.serving.test_no_mail_after_no import Server
 
 
@@ -42,7 +45,7 @@ def test_ingest_reads_every_exported_row(
     served: Service, bundle: Bundle, tmp_path: Path, form: str
 ) -> None:
     summary = export_log(served.store, tmp_path / "raw", form)
-    assert summary.counts == {"events": 2, "contacts": 3, "decisions": 5}
+    assert summary.counts == {"events": 2, "contacts": 3, "decisions": 5, "shadows": 0}
     catalog = bundle.catalog
     ingest_folder(tmp_path / "raw", tmp_path / "log", catalog.ids, catalog.hash, lambda line: None)
     assert pq.read_table(tmp_path / "log" / "quarantine.parquet").num_rows == 0
@@ -62,6 +65,7 @@ def test_ingest_reads_every_exported_row(
     assert 0.1 in events["value"].to_pylist()
 
 
+@pytest.mark.usefixtures("either_database")
 def test_an_exported_and_ingested_log_loads_into_a_fresh_store(
     served: Service, bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -128,6 +132,7 @@ def test_what_was_taken_back_is_exported_as_not_carried_out(
     }
 
 
+@pytest.mark.usefixtures("either_database")
 def test_exported_ids_are_spelled_as_they_came(served: Service, tmp_path: Path) -> None:
     served.store.put_contacts([contact("Eve")])
     served.store.append_events([event("click", MIDNIGHT, "EVE ")])
@@ -158,3 +163,28 @@ def test_the_command_writes_the_folder_or_says_what_is_wrong(
     assert "no store" in capsys.readouterr().err
     with pytest.raises(LogError, match="expected a format"):
         export_log(served.store, tmp_path / "out", "xlsx")
+
+
+def test_what_a_shadow_said_lies_beside_the_decisions_and_weighs_them(
+    served: Service, bundle: Bundle, tmp_path: Path
+) -> None:
+    names = [f"c{i}" for i in range(60)]
+    served.store.put_contacts([contact(name) for name in names])
+    made = [one for one in served.decide([Ask(name) for name in names])
+            if isinstance(one, Decision)]  # fmt: skip
+    (rules,) = line_of(bundle, "rules").layers
+    served.shadowing.see(rules, bundle.catalog, made)
+    until(lambda: sum(len(block) for block in served.store.scan("shadows")) == 60)
+    assert export_log(served.store, tmp_path / "raw").counts["shadows"] == 60
+    table = pq.read_table(tmp_path / "raw" / "shadows.parquet")
+    assert table.schema.remove_metadata() == SHADOWS
+    said = {row["decision_id"]: row for row in table.to_pylist()}
+    weights = []
+    for one in made:
+        row = said[one.decision_id]
+        assert (row["policy_id"], row["note"]) == (rules.policy_id, None)
+        assert row["probability"] == row["probabilities"][bundle.catalog.index(one.action)]
+        weights.append(row["probability"] / one.propensity)
+    # The weights of a policy's actions are 1 on average, those of no policy are not.
+    assert abs(np.mean(weights) - 1.0) < 4 * np.std(weights) / len(weights) ** 0.5
+    assert 0.0 in weights

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.records import Contact
 from nurture_rl.serving.store import Store
+
+pytestmark = pytest.mark.usefixtures("either_database")
 
 ADA = Contact("ada", None, "Europe/Berlin", 1.0, True, {})
 

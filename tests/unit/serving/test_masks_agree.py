@@ -15,8 +15,17 @@ from nurture_envs.features import FeatureSpec, evaluate
 from nurture_envs.guardrails import GuardrailFacts, Reason, legal_actions
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey, shipped_journeys
+from nurture_rl.serving.crowd import against_crowd
 from nurture_rl.serving.facts import known, offered
-from nurture_rl.serving.records import Contact, ContactView, Episode, Event, Planned
+from nurture_rl.serving.records import (
+    Contact,
+    ContactView,
+    CrowdFacts,
+    Episode,
+    Event,
+    Planned,
+    Preferences,
+)
 from tests.unit.envs.compiled_rules import CompiledRules
 from tests.unit.envs.spring_journey import spring
 from tests.unit.serving.mask_oracle import DAY_US, HOUR_US, may, standing_of
@@ -49,6 +58,27 @@ def event_of(journey: Journey, rng: np.random.Generator, name: str, at_us: int) 
     return Event(name, "c", at_us, at_us, signal.type, value=1.5, **pinned)
 
 
+def a_wish(journey: Journey, rng: np.random.Generator, now_us: int) -> Preferences:
+    """What a contact prefers; most say nothing."""
+    if rng.random() < 0.6:
+        return Preferences()
+    topics = sorted({message.topic for message in journey.messages})
+    some = frozenset(topic for topic in topics if rng.random() < 0.3)
+    return Preferences(
+        some if rng.random() < 0.3 else frozenset(),
+        some if rng.random() < 0.2 else None,
+        frozenset({"email"}) if rng.random() < 0.2 else frozenset(),
+        int(rng.integers(1, 4)) if rng.random() < 0.5 else None,
+        now_us + int(rng.integers(-20, 20)) * QUARTER if rng.random() < 0.2 else 0,
+    )
+
+
+def a_crowd(rng: np.random.Generator, now_us: int) -> CrowdFacts:
+    """What others left; mostly enough."""
+    today, full = now_us // DAY_US, rng.random(3) < 0.1
+    return CrowdFacts(frozenset({today} if full[0] else {today + 1} if full[1] else ()), full[2])
+
+
 def a_contact(journey: Journey, rng: np.random.Generator, now_us: int) -> ContactView:
     """A contact with up to four events, sends planned, and a pause."""
     back = rng.integers(0, 500, 4) * QUARTER
@@ -73,17 +103,18 @@ def a_contact(journey: Journey, rng: np.random.Generator, now_us: int) -> Contac
     bin_ = journey.clock.bin_of(np.array([now_us]), np.array([ANCHOR]))[0]
     paused = int(bin_) + int(rng.integers(-3, 3)) if rng.random() < 0.4 else 0
     available = [None, True, True, False][rng.integers(4)]
+    episode = Episode(f"e{rng.integers(1000)}", ANCHOR, None, paused)
     return ContactView(
-        "d", contact, tuple(events), Episode("e", ANCHOR, None, paused), tuple(plans),
-        available=available,
+        "d", contact, tuple(events), episode, tuple(plans),
+        available=available, preferences=a_wish(journey, rng, now_us), crowd=a_crowd(rng, now_us),
     )  # fmt: skip
 
 
 def compiled(
     facts: GuardrailFacts, journey: Journey, catalog: ActionCatalog
-) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
     mask = np.empty((len(catalog), len(facts.now_hours)), np.bool_)
-    reasons = np.empty(mask.shape, np.int16)
+    reasons = np.empty(mask.shape, np.int32)
     CompiledRules(catalog, journey.guardrails)(facts, mask, reasons)
     return mask.T, reasons.T
 
@@ -101,7 +132,14 @@ def tensors(facts: GuardrailFacts) -> GuardrailFacts:
     )
 
 
-JOURNEYS = {"spring": spring()} | {name: load_journey(name) for name in shipped_journeys()}
+IDLE = {
+    "signals": ["clicked", "bought"],
+    "tiers": [{"bins": 1, "max": 2, "hours": 50}, {"bins": 3, "max": 1, "hours": 40}],
+    "probe": {"bins": 5, "share": 0.4},
+}
+JOURNEYS = {"spring": spring(guardrails__inactivity=IDLE)} | {
+    name: load_journey(name) for name in shipped_journeys()
+}
 
 
 @pytest.mark.parametrize(
@@ -125,24 +163,26 @@ def test_what_the_guardrails_allow_is_what_an_independent_reading_allows(name: s
         held = dict(zip(asked, features[row, columns].tolist(), strict=True))
         at = standing_of(journey, view, int(now_us[row]), held, stock)
         expected[row] = [may(journey, action, at) for action in catalog.actions]
-    np.testing.assert_array_equal(mask, expected)
+    served = against_crowd(catalog, views, found, reasons.astype(np.int64), now_us)
+    np.testing.assert_array_equal(served == 0, expected)
     np.testing.assert_array_equal(mask, reasons == 0)
     plain = legal_actions(tensors(facts), catalog, journey.guardrails)
     np.testing.assert_array_equal(plain[0].numpy(), mask)
     np.testing.assert_array_equal(plain[1].numpy(), reasons)
-    endless = replace(facts, left=None)  # a simulation counts no stock
+    # A simulation counts no stock, and nobody in it prefers anything.
+    endless = replace(facts, left=None, refused=None, wanted_from=None)
     some, why = legal_actions(endless, catalog, journey.guardrails)
     loops, loops_why = compiled(endless, journey, catalog)
     np.testing.assert_array_equal(loops, some)
     np.testing.assert_array_equal(loops_why, why)
-    assert name != "spring" or against(reasons) == EVERYTHING
+    assert name != "spring" or against(served) == EVERYTHING
 
 
 # What stood against something in the journey whose messages are all approved.
-POPULATION = {"SELLER_CAPACITY", "VOLUME_RAMP", "ACCOUNT_CAP", "ACCOUNT_CONVERSATION"}
-EVERYTHING = {reason.name for reason in Reason} - {"NOT_APPROVED"} - POPULATION
+ACCOUNTS = {"ACCOUNT_CAP", "ACCOUNT_CONVERSATION"}
+EVERYTHING = {reason.name for reason in Reason} - {"NOT_APPROVED"} - ACCOUNTS
 
 
-def against(reasons: NDArray[np.int16]) -> set[str | None]:
+def against(reasons: NDArray[np.int64]) -> set[str | None]:
     union = int(np.bitwise_or.reduce(reasons, axis=None))
     return {reason.name for reason in Reason if union & reason}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.wire import iso
-from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, service
+from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, follow, service
 
 SHIPPED = ("inbound_lead", "stalled_opportunity", "trial_onboarding", "re_engagement", "renewal")
 
@@ -66,8 +64,8 @@ class Server:
 
 def quarantine(server: Server) -> list[tuple[str, str]]:
     """Door and text of every row that was refused or mended."""
-    with closing(sqlite3.connect(server.service.store.path)) as store:
-        return store.execute("SELECT door, raw FROM quarantine").fetchall()
+    blocks = server.service.store.scan("quarantine")
+    return [(door, raw) for block in blocks for _, door, _, _, raw in block]
 
 
 @pytest.fixture
@@ -370,7 +368,7 @@ def test_escalations_count_from_their_decision(bundle: Bundle, tmp_path: Path) -
         server.service.bundle.feature_spec,
     )
     calling = build_policy("always:escalate", context)
-    server.service.bundle = replace(server.service.bundle, policy=calling)
+    follow(server.service, calling)
     server.say("reply", reply_class="positive", at_us=-DAY_US)
     found = []
     for _ in range(5):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -20,9 +19,12 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.records import Decision, Refusal
 from nurture_rl.serving.service import Service
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask
 from tests.unit.envs.spring_journey import spring
-from tests.unit.serving.contacts import Clock, contact, service
+from tests.unit.serving.contacts import Clock, contact, follow, service
+
+pytestmark = pytest.mark.usefixtures("either_database")
 
 SPRING = spring()
 CAPS = tuple(cap for cap in SPRING.guardrails.caps if cap.topic is cap.message is None)
@@ -101,12 +103,12 @@ def test_a_send_that_could_not_be_stored_gives_its_piece_back(
     served = serving(bundle, tmp_path / "s.db", Clock(MORNING), "always:send:gift_card@now")
 
     def full(*given: Any) -> None:
-        raise sqlite3.OperationalError("disk full")
+        raise StoreUnavailable("disk full")
 
     with monkeypatch.context() as broken:
         broken.setattr(served.store, "append_decisions", full)
         for _ in range(3):
-            with pytest.raises(sqlite3.OperationalError):
+            with pytest.raises(StoreUnavailable):
                 served.decide([Ask(name, f"{name}-r") for name in PEOPLE])
     assert sends(served.decide([Ask(name, f"{name}-r") for name in PEOPLE])) == 3
 
@@ -136,7 +138,7 @@ def test_a_slower_cadence_is_an_event_of_the_server_and_holds_until_its_date(
     context = PolicyContext(JOURNEY, served.bundle.catalog, served.bundle.feature_spec)
     slowing, legal, since = build_policy(slower, context), [], []
     for day, policy in enumerate([sender, slowing, sender, sender]):
-        served.bundle = replace(served.bundle, policy=policy)
+        follow(served, policy)
         (answer,) = served.decide([Ask("p0", f"d{day}")])
         assert isinstance(answer, Decision)
         assert answer.features is not None

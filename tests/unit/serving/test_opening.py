@@ -19,10 +19,10 @@ from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.forbidding import Forbidding
-from nurture_rl.serving.opening import StoreError, StoreLost
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreError, StoreLost
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
 # What version 1 made.

@@ -20,6 +20,8 @@ from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 
 def _release(bundle: Bundle, action: str, **changes: Any) -> Bundle:
     """A bundle that always does one thing, its journey changed."""

@@ -19,6 +19,8 @@ from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, event, service, view
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 
 @pytest.fixture
 def clock() -> Clock:

@@ -13,12 +13,19 @@ from pathlib import Path
 import pytest
 
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.databases import Statement
 from nurture_rl.serving.decide import decide
-from nurture_rl.serving.opening import StoreError
+from nurture_rl.serving.on_sqlite import SqliteDatabase
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.store import Store
-from nurture_rl.serving.writer import GroupCommit, Statement
+from nurture_rl.serving.store_errors import (
+    StoreConflict,
+    StoreError,
+    StoreLost,
+    StoreUnavailable,
+)
+from nurture_rl.serving.writer import GroupCommit
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact, event, view
 
 
@@ -28,6 +35,7 @@ def _decision(bundle: Bundle, name: str) -> Decision:
     return replace(answer, contact_id=f"contact of {name}", episode_id=f"episode of {name}")
 
 
+@pytest.mark.usefixtures("either_database")
 def test_records_read_back_as_they_were_written(bundle: Bundle, tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     decision = _decision(bundle, "d-1")
@@ -45,6 +53,7 @@ def test_records_read_back_as_they_were_written(bundle: Bundle, tmp_path: Path) 
     again.close()
 
 
+@pytest.mark.usefixtures("either_database")
 def test_an_event_id_is_stored_once(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     first, second = event("open", MIDNIGHT), event("open", MIDNIGHT + 1)
@@ -54,6 +63,7 @@ def test_an_event_id_is_stored_once(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.usefixtures("either_database")
 def test_a_bin_is_decided_once_and_a_refused_group_leaves_nothing(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -61,7 +71,7 @@ def test_a_bin_is_decided_once_and_a_refused_group_leaves_nothing(
     first = _decision(bundle, "d-1")
     store.append_decisions([first])
     fresh, same_bin = _decision(bundle, "d-2"), replace(first, decision_id="d-3")
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(StoreConflict):
         store.append_decisions([fresh, same_bin])
     assert set(store.decisions(["d-1", "d-2", "d-3"])) == {"d-1"}
     store.close()
@@ -95,7 +105,7 @@ def test_one_failing_write_does_not_undo_its_neighbours(tmp_path: Path) -> None:
 class Stalled:
     """A writer whose first commit waits until all other writes stand in line."""
 
-    def __init__(self, path: Path, lost: sqlite3.Error | None = None) -> None:
+    def __init__(self, path: Path, lost: StoreLost | None = None) -> None:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
         self.commits, self.lost = 0, lost
@@ -113,7 +123,7 @@ class Stalled:
     def write(self, rows: range) -> None:
         try:
             self.writer.write([Statement("INSERT INTO t VALUES (?)", [(n,) for n in rows])])
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreLost) as error:
             self.failed.append(type(error).__name__)
 
     def write_all(self, first: range, others: list[range]) -> None:
@@ -136,10 +146,10 @@ class Stalled:
 
 
 def test_what_is_lost_at_the_commit_is_told_to_everybody_who_waits(tmp_path: Path) -> None:
-    stalled = Stalled(tmp_path / "x.db", lost=sqlite3.OperationalError("the file is gone"))
+    stalled = Stalled(tmp_path / "x.db", lost=StoreLost("the file is gone"))
     stalled.write_all(range(1), [range(1), range(1), range(1, 2)])
     # What a write did wrong itself is said of it even so: the first row is in the table.
-    lost, wrong = "OperationalError", "IntegrityError"
+    lost, wrong = "StoreLost", "IntegrityError"
     assert sorted(stalled.failed) == [wrong, wrong, lost, lost]
 
 
@@ -150,6 +160,7 @@ def test_who_waits_shares_a_commit_up_to_its_number_of_rows(tmp_path: Path) -> N
     assert (stalled.commits, stalled.failed) == (3, [])
 
 
+@pytest.mark.usefixtures("either_database")
 def test_a_store_is_read_from_any_thread(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     store.put_contacts([contact("ada")])
@@ -158,25 +169,26 @@ def test_a_store_is_read_from_any_thread(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.usefixtures("either_database")
 def test_a_closed_store_refuses_at_once_instead_of_waiting(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db")
     store.close()
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+    with pytest.raises(StoreUnavailable, match="closed"):
         store.append_events([event("open", MIDNIGHT)])
 
 
 def test_closing_waits_for_who_reads_and_then_refuses(tmp_path: Path) -> None:
     """SQLite crashes the process where a connection is closed under a running query."""
-    store = Store(tmp_path / "store.db")
+    database = SqliteDatabase(tmp_path / "store.db", 7)
     with ThreadPoolExecutor(1) as pool:
-        with store._reading:
-            ending = pool.submit(store.close)
+        with database._reading:
+            ending = pool.submit(database.close)
             time.sleep(0.2)
             assert not ending.done()
-            store._reader.execute("SELECT 1")
+            database._reader.execute("SELECT 1")
         ending.result()
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        store.catalogs()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        database.read("SELECT 1")
 
 
 def test_a_closed_store_lies_whole_in_its_one_file(tmp_path: Path) -> None:
@@ -207,5 +219,5 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE meta SET value = '9' WHERE name = 'version'")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match=r"version 3 at .*, got 9"):
+    with pytest.raises(StoreError, match=r"version 7 at .*, got 9"):
         Store(tmp_path / "other.db")

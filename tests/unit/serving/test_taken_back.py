@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,13 @@ from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.records import Decision
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.test_accounts import MONDAY, sends, serving
 from tests.unit.serving.test_no_mail_after_no import Server
+
+pytestmark = pytest.mark.usefixtures("either_database")
 
 
 @pytest.fixture
@@ -189,7 +191,7 @@ def test_a_store_that_fails_between_confirmations_says_what_may_have_happened(
     def confirm(ids: Sequence[str], now_us: int | None = None) -> Any:
         calls.append(len(ids))
         if len(calls) == 2:
-            raise sqlite3.OperationalError("disk full")
+            raise StoreUnavailable("disk full")
         return plain(ids, now_us)
 
     monkeypatch.setattr(served, "confirm", confirm)

@@ -24,6 +24,8 @@ from tests.unit.serving.test_accounts import serving as with_blue
 from tests.unit.serving.test_no_mail_after_no import Server
 from tests.unit.serving.test_offers_served import MORNING, PEOPLE, sends, serving
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 GIFT = "always:send:gift_card@now"
 PROOFS = ("sent", "delivered", "open", "click", "reply", "soft_bounce", "unsubscribe")
 
@@ -135,7 +137,7 @@ def test_a_report_waits_for_whoever_works_on_the_mails_contact(
     server = strict(bundle, tmp_path / "store.db")
     told = event("sent", server.clock.now_us, "bob", decision_id="a")
     teller = threading.Thread(target=server.service.append_events, args=([told],))
-    with server.service._locks.held(["ada"]):
+    with server.service.store.held(["ada"]):
         teller.start()
         teller.join(0.3)
         assert teller.is_alive()

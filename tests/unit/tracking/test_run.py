@@ -138,10 +138,16 @@ def default_store(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("default_store")
-def test_the_model_in_mlflow_answers_like_the_bundle(store: str, tmp_path: Path) -> None:
+def test_the_model_in_mlflow_answers_like_the_bundle(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small_bundle(tmp_path / "bundle")
     with tracked_run(store, "models", "release", {}, {}) as run:
         uri = run.bundle(tmp_path / "bundle", "policy", register_as="inbound lead")
+        search, looks = run.client.search_registered_models, iter(range(9))
+        # Another run registers the name between the look and the entry.
+        first_none = lambda query: search(query) if next(looks) else []  # noqa: E731
+        monkeypatch.setattr(run.client, "search_registered_models", first_none)
         run.bundle(tmp_path / "bundle", "policy", register_as="inbound lead")
     import mlflow.pyfunc
 
@@ -204,6 +210,9 @@ def test_a_held_file_is_waited_for_and_other_errors_are_not() -> None:
     held = "(sqlite3.OperationalError) database is locked"
     assert patiently(lambda: fails(held, 2), waits.append) == "written"
     assert waits == [0.05, 0.1]
+    calls.clear()
+    first = "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name, datasets.digest"
+    assert patiently(lambda: fails(first, 1), waits.append) == "written"  # by another run
     calls.clear()
     with pytest.raises(RuntimeError, match="locked"):
         patiently(lambda: fails(held, 99), waits.append)

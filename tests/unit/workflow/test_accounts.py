@@ -21,6 +21,7 @@ from nurture_rl.ope.estimators import ValueEstimate, ips
 from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.trajectories import whole_episodes
 from nurture_rl.workflow.held_out import held_out_log
+from nurture_rl.workflow.ingestion import accounts_note
 from tests.unit.features.small_journey import shop_journey
 from tests.unit.features.small_log import at, contacts_table, decisions_table, events_table
 from tests.unit.simulator.lamp_shop import starts
@@ -101,6 +102,13 @@ def test_an_account_lies_whole_on_one_side_and_counts_once(tmp_path: Path) -> No
     assert {side for _, side in sides} == {False, True}
     log = held_out_log(found, JOURNEY)
     assert log.n_episodes == COLLEAGUES * len(np.unique(log.cluster))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_log_says_that_colleagues_count_as_one(known: bool) -> None:
+    notes = accounts_note(decision_table(*tables(known), JOURNEY).table)
+    told = f"{ACCOUNTS * COLLEAGUES} contacts are {ACCOUNTS} that do not depend on each other"
+    assert [told in note for note in notes] == ([True] if known else [])
 
 
 def test_starting_states_are_dealt_by_account_too() -> None:

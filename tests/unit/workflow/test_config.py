@@ -221,6 +221,7 @@ def test_a_number_nothing_can_be_done_with_is_told_with_its_range(
         "policies.ppo.pessimism=-1.0",
         "policies.drip.pessimism=0.5",
         "release.world=blindly",
+        "release.key=no.such.key.pem",
     ],
 )
 def test_what_nothing_can_be_done_with_is_refused_before_any_work(setting: str) -> None:

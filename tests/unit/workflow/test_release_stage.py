@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.release.bundle import load_bundle
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.stages import Workshop
+from tests.unit.release.bundles import content
+from tests.unit.release.signed import key_pair
 from tests.unit.workflow.judged_by_hand import findings, settings_of
 
 NOTHING = "so there is nothing to release"
@@ -57,3 +66,39 @@ def test_where_everybody_was_left_out_each_reason_is_told(tmp_path: Path) -> Non
 def test_only_a_policy_that_learned_nothing_passes_by_the_gate(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"expected one of .*drip.*, got '{name}'"):
         decided(tmp_path, {}, f"release.policy={name}")
+
+
+def test_a_bundle_is_signed_by_the_key_that_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = key_pair(tmp_path)
+    own, decisions = content({"kind": "rules"}), SimpleNamespace(features=content().states.features)
+    policy = build_policy(own.spec, PolicyContext(own.journey, *_of(own.journey)))
+    for name, made in (
+        ("load_decisions", decisions),
+        ("load_core", None),
+        ("load_policy", policy),
+        ("_card", own.card),
+    ):
+        monkeypatch.setattr(f"nurture_rl.workflow.release.{name}", partial(_given, made))
+    workshop = Workshop(tmp_path, lambda line: None)
+    folders = [tmp_path / name for name in ("ingest-1", "gap-1", "evaluation-1")]
+    folders[2].mkdir()
+    (folders[2] / "evaluation.json").write_text(json.dumps(findings()), "utf-8")
+    rules = {"rules": tmp_path / "policy-1"}
+    asked = ("release.policy=rules",)
+    signed = release(
+        workshop, own.journey, settings_of(*asked, f"release.key={private}"), *folders, rules
+    )
+    assert load_bundle(signed / "bundle", public).signed
+    plain = release(workshop, own.journey, settings_of(*asked), *folders, rules)
+    assert plain != signed
+    assert not load_bundle(plain / "bundle").signed
+
+
+def _given(made: Any, *_: Any) -> Any:
+    return made
+
+
+def _of(journey: Journey) -> tuple[ActionCatalog, FeatureSpec]:
+    return ActionCatalog.of(journey), FeatureSpec.of(journey)

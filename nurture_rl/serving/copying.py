@@ -1,0 +1,161 @@
+"""The verbs `backup` and `restore`: whole, checked copies of a store."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nurture_rl.errors import LogError
+from nurture_rl.logs.atomic import sync
+from nurture_rl.serving import opening
+from nurture_rl.serving.chain_walk import Walk
+from nurture_rl.serving.erasing import erase_again
+from nurture_rl.serving.locating import file_of
+from nurture_rl.serving.store_errors import StoreError
+from nurture_rl.serving.verifying import verify_store
+from nurture_rl.verb_result import VerbResult
+from nurture_rl.wording import counted
+
+_BESIDE = ("", "-wal", "-shm")  # a store's file and those that SQLite keeps beside it
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """What is copied, and where to."""
+
+    store: str  # a server's store; the server may be running
+    out: str  # file to make; nothing may lie there
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """Which copy takes a store's place."""
+
+    backup: str  # a file that `nurture backup` made
+    store: str  # path of the store; no server may be running on it
+    # Let the copy take the place of a store that is there; that one is kept beside it, as
+    # NAME.replaced-TIME.
+    replace: bool = False
+
+
+def backup(options: BackupOptions) -> VerbResult:
+    """The verb `backup`.
+
+    Raises:
+        NurtureError: there is no store, something lies at `out`, or the store is broken.
+        OSError: the disk refuses.
+    """
+    store, out = file_of(options.store), Path(options.out)
+    if out.exists() or out.is_symlink():
+        raise StoreError(f"expected nothing at {out}; it stays as it is: give another path")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with _checked_copy(store, out) as (partial, walk):
+        _name(partial, out)
+    decisions, head = walk.seen["decision"], str(walk.head)
+    print(f"{counted(decisions, 'decision')} backed up to {out}, all as logged; head {head}")
+    return VerbResult({"out": str(out), "decisions": decisions, "head": head})
+
+
+def restore(options: RestoreOptions) -> VerbResult:
+    """The verb `restore`.
+
+    Raises:
+        NurtureError: there is no backup, it is broken, a server has the store, or a store is there
+            and `replace` does not say so.
+        OSError: the disk refuses.
+    """
+    source, store = Path(options.backup), Path(options.store).resolve()
+    if not source.is_file():
+        raise LogError(f"no backup at {source}; give a file that nurture backup made")
+    opening.require_own(source)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    claim = opening.claim(store)
+    try:
+        there = store.exists()
+        if there and not options.replace:
+            raise StoreError(
+                f"expected no store at {store}; it stays as it is: write replace=true to put the "
+                "backup in its place, and keep this one beside it"
+            )
+        with _checked_copy(source, store) as (partial, walk):
+            erased = erase_again(partial, store) if there else 0
+            walk = verify_store(partial) if erased else walk
+            kept = _put_aside(store) if there else None
+            _name(partial, store)
+    finally:
+        claim.release()
+    decisions, head = walk.seen["decision"], str(walk.head)
+    print(f"{counted(decisions, 'decision')} restored to {store}, all as logged; head {head}")
+    if erased:
+        print(f"erased again, as after the backup: {counted(erased, 'contact')}")
+    if kept is not None:
+        print(f"what was there before is kept at {kept}")
+    print(
+        "what was decided, heard and erased after the backup is not known any more: tell it again"
+    )
+    made = {"store": str(store), "decisions": decisions, "head": head, "erased": erased}
+    return VerbResult({**made, "kept": None if kept is None else str(kept)})
+
+
+@contextmanager
+def _checked_copy(source: Path, out: Path) -> Iterator[tuple[Path, Walk]]:
+    """A copy beside `out`, as of one moment: its owner's alone, on disk, whole, as logged.
+
+    Raises:
+        StoreError: the copy is broken.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent)
+    os.close(handle)  # made with mode 0600
+    partial = Path(name)
+    try:
+        with (
+            closing(opening.connect_reading(source)) as reader,
+            closing(sqlite3.connect(partial, isolation_level=None)) as copy,
+        ):
+            reader.backup(copy)  # all in one step: a writer goes on beside it
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
+            (found,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise StoreError(f"expected a whole store at {source}, got {found}; keep it, and look")
+        walk = verify_store(partial)
+        if walk.broken:
+            raise StoreError(
+                f"expected what was logged in {source}, got {walk.broken_places[0]}; nothing was "
+                "written: nurture verify names all that is broken"
+            )
+        sync(partial)
+        yield partial, walk
+    except sqlite3.Error as error:
+        raise StoreError(f"{source}: {error}; nothing was written") from error
+    finally:
+        for ending in (*_BESIDE, ".lock"):
+            Path(f"{partial}{ending}").unlink(missing_ok=True)
+
+
+def _name(partial: Path, out: Path) -> None:
+    """Give a copy its name, for good."""
+    sync(partial)
+    partial.rename(out)
+    sync(out.parent)
+
+
+def _put_aside(store: Path) -> Path:
+    """Move a store that nobody writes, with what lies beside it, to a name of its own."""
+    kept = store.with_name(
+        f"{store.name}.replaced-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    )
+    if kept.exists():
+        raise StoreError(f"expected nothing at {kept}; wait a second and try again")
+    with suppress(sqlite3.Error), closing(sqlite3.connect(store)) as there:
+        there.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it into the one file, if it can
+    for ending in reversed(_BESIDE):
+        path = Path(f"{store}{ending}")
+        if path.exists():
+            path.rename(f"{kept}{ending}")
+    return kept

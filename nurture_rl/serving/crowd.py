@@ -1,0 +1,225 @@
+"""Limits of all contacts together: inventories, salespeople, mails a day to a family of domains.
+
+What was decided counts from its decision on. Decisions that may use up what is left are made one
+after the other, so that no requests at once overrun a limit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_envs.actions import ActionCatalog
+from nurture_envs.clock import DAY_US
+from nurture_envs.guardrails import Reason
+from nurture_envs.journey import Journey, SellerCapacity
+from nurture_rl.serving.accounts import moments_of
+from nurture_rl.serving.facts import Known
+from nurture_rl.serving.mail_volume import MailVolume
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.recipient_domains import family_of
+from nurture_rl.serving.records import Answer, ContactView, CrowdFacts, Decision, Event
+from nurture_rl.serving.stock import Decide, Stock, limited_offers
+from nurture_rl.serving.store import Store
+
+
+class Crowd:
+    """The shared limits of a journey over one store; first come, first served."""
+
+    def __init__(self, journey: Journey, store: Store, now_us: int) -> None:
+        """Begin with what the store counts.
+
+        Args:
+            journey: its limits, or none.
+            store: what was decided and reported, and where the audit is kept.
+            now_us: the moment, microseconds since 1970 UTC.
+        """
+        ramp, sellers = journey.guardrails.volume, journey.guardrails.seller_capacity
+        self._store, self._lock = store, threading.Lock()
+        self._stock = Stock(journey, store)
+        self._own = dict(ramp.families) if ramp is not None else {}
+        self._mail = None if ramp is None else MailVolume(ramp, store, self._families, now_us)
+        self._calls = None if sellers is None else Calls(sellers, store, now_us)
+
+    def _families(self, contact_ids: Sequence[str]) -> dict[str, str]:
+        """The family of each of these contacts' domains, by `contact_key`."""
+        found = self._store.contacts(list(dict.fromkeys(contact_ids)))
+        return {name: family_of(one.attributes, self._own) for name, one in found.items()}
+
+    def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
+        """Decide for contacts, never beyond what is left.
+
+        Args:
+            views: the contacts, [n].
+            now_us: the moment, microseconds since 1970 UTC.
+            decide: an answer per contact, given the sends left by the name of the offer.
+        """
+        if self._mail is None and self._calls is None:
+            return self._stock.shared(views, decide)
+        with self._lock:
+            families = [family_of(view.contact.attributes, self._own) for view in views]
+            if self._mail is not None:
+                self._mail.look(set(families), now_us)
+            answers: list[Answer] = []
+            whole = range(len(views))
+            rounds = [[i] for i in whole] if self._is_scarce(families, now_us) else [[*whole]]
+            for some in rounds:
+                told = [self._told(views[i], families[i], now_us) for i in some]
+                made = self._stock.shared(told, decide)
+                answers += made
+                self._count(made, [families[i] for i in some], 1)
+            return answers
+
+    def _is_scarce(self, families: Sequence[str], now_us: int) -> bool:
+        """Whether something that is left now may run out among these contacts."""
+        calls = self._calls is not None and 0 < self._calls.left(now_us) < len(families)
+        return calls or (self._mail is not None and self._mail.is_scarce(families, now_us))
+
+    def _told(self, view: ContactView, family: str, now_us: int) -> ContactView:
+        days = self._mail.full_days(family, now_us) if self._mail is not None else frozenset()
+        full = self._calls is not None and self._calls.left(now_us) <= 0
+        return replace(view, crowd=CrowdFacts(days, full))
+
+    def give_back(self, decisions: Sequence[Decision]) -> None:
+        """Undo what decisions took, once for each."""
+        self._stock.give_back(decisions)
+        self._again(decisions, -1)
+
+    def take_again(self, decisions: Sequence[Decision], events: Sequence[Event]) -> None:
+        """Take what was given back for sends that went all the same, and count what went wrong.
+
+        Args:
+            decisions: these sends.
+            events: new ones.
+        """
+        self._stock.take_again(decisions)
+        self._again(decisions, 1)
+        if self._mail is not None:
+            with self._lock:
+                self._mail.went_wrong(
+                    [(contact_key(e.contact_id), e.type, e.occurred_us) for e in events]
+                )
+
+    def _again(self, decisions: Sequence[Decision], times: int) -> None:
+        if decisions and (self._mail is not None or self._calls is not None):
+            families = self._families([decision.contact_id for decision in decisions])
+            with self._lock:
+                of = [families.get(contact_key(one.contact_id), "") for one in decisions]
+                self._count(decisions, of, times)
+
+    def _count(self, answers: Sequence[Answer], families: Sequence[str], times: int) -> None:
+        for answer, family in zip(answers, families, strict=True):
+            if not isinstance(answer, Decision):
+                continue
+            if answer.scheduled_us is not None and self._mail is not None:
+                self._mail.count(family, answer.scheduled_us, times)
+            elif answer.action == "escalate" and self._calls is not None:
+                self._calls.count(answer, times)
+
+
+class SharedCrowd:
+    """The limits of a store that several processes write: counted there whenever it matters.
+
+    Decisions of a journey with such limits are made one after the other, in all processes.
+    """
+
+    def __init__(self, journey: Journey, store: Store) -> None:
+        rails = journey.guardrails
+        self._journey, self._store = journey, store
+        self._limited = bool(limited_offers(journey) or rails.volume or rails.seller_capacity)
+
+    def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
+        """As of `Crowd`; the others wait until the decisions are stored."""
+        if not self._limited:
+            return decide(views, {})
+        with self._store.inventories_held(self._journey.name):
+            return Crowd(self._journey, self._store, now_us).shared(views, now_us, decide)
+
+    def give_back(self, decisions: Sequence[Decision]) -> None:
+        """Nothing: what is not stored, or withdrawn, is not counted."""
+
+    def take_again(self, decisions: Sequence[Decision], events: Sequence[Event]) -> None:
+        """Nothing: what went all the same, and what went wrong, is counted."""
+
+
+def crowd_of(journey: Journey, store: Store, now_us: int) -> Crowd | SharedCrowd:
+    """The shared limits of a journey over a store; arguments as of `Crowd`."""
+    return SharedCrowd(journey, store) if store.is_shared else Crowd(journey, store, now_us)
+
+
+class Calls:
+    """Escalations of the last 24 hours, and those that salespeople still work on."""
+
+    def __init__(self, settings: SellerCapacity, store: Store, now_us: int) -> None:
+        self._settings, self._store = settings, store
+        days = max(1, settings.open_days)
+        found = store.calls_since(now_us - days * DAY_US)
+        self._made = {name: at_us for name, _, at_us in found}
+        self._open = {name: (contact, at_us) for name, contact, at_us in found}
+
+    def left(self, now_us: int) -> int:
+        """How many more escalations salespeople take now."""
+        limits, rooms = self._settings, [1 << 30]
+        if limits.per_day is not None:
+            self._made = {k: at for k, at in self._made.items() if at > now_us - DAY_US}
+            rooms.append(limits.per_day - len(self._made))
+        if limits.open is not None:
+            first = now_us - limits.open_days * DAY_US
+            self._open = {k: one for k, one in self._open.items() if one[1] > first}
+            if len(self._open) >= limits.open and limits.closed_by:
+                self._close()
+            rooms.append(limits.open - len(self._open))
+        return min(rooms)
+
+    def count(self, decision: Decision, times: int) -> None:
+        """Count an escalation, or take it back with `times` -1."""
+        name = decision.decision_id
+        if times > 0:
+            self._made[name] = decision.decided_us
+            self._open[name] = (contact_key(decision.contact_id), decision.decided_us)
+        else:
+            self._made.pop(name, None)
+            self._open.pop(name, None)
+
+    def _close(self) -> None:
+        """Let go of what events closed since."""
+        events = self._store.events([contact for contact, _ in self._open.values()])
+        closing = set(self._settings.closed_by)
+        last = {
+            contact: max((e.occurred_us for e in told if e.type in closing), default=-1)
+            for contact, told in events.items()
+        }
+        self._open = {k: one for k, one in self._open.items() if last.get(one[0], -1) <= one[1]}
+
+
+def against_crowd(
+    catalog: ActionCatalog,
+    views: Sequence[ContactView],
+    facts: Known,
+    reasons: NDArray[np.int64],
+    now_us: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """The reasons against actions, with those of all contacts together.
+
+    Args:
+        catalog: the actions.
+        views: the contacts, [n].
+        facts: of the contacts.
+        reasons: bits of `Reason`, [n, a].
+        now_us: the moment of each, microseconds since 1970 UTC, [n].
+    """
+    if all(view.crowd == CrowdFacts() for view in views):
+        return reasons
+    wide = reasons.copy()
+    sends, calls = catalog.routed("send"), catalog.routed("escalate")
+    for slot in np.unique(catalog.slots[sends]).tolist():
+        days = moments_of(int(slot), facts, now_us) // DAY_US
+        full = np.array([day in v.crowd.full_days for day, v in zip(days, views, strict=True)])
+        wide[np.ix_(full, sends & (catalog.slots == slot))] |= int(Reason.VOLUME_RAMP)
+    busy = np.array([view.crowd.calls_full for view in views])
+    wide[np.ix_(busy, calls)] |= int(Reason.SELLER_CAPACITY)
+    return wide

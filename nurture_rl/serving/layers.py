@@ -1,0 +1,125 @@
+"""Who is asked for a contact: the learned policy, where it fails the journey's rules, then a pause.
+
+Every layer has a policy id of its own, so the log says which one decided, and how likely.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_rl.errors import NurtureError, ProbabilityError
+from nurture_rl.policies.policy import Policy, check_probabilities
+from nurture_rl.policies.program import Rules
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.roles import SwitchTo
+
+FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
+PAUSED = "paused"  # policy id of a pause that the switch asks for
+ARM = "policy"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """A policy and the id that its decisions carry."""
+
+    policy_id: str
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """Layers that are asked one after the other; where none answers, a pause."""
+
+    arm: str
+    layers: tuple[Layer, ...]
+    pause_id: str = FAIL_CLOSED  # policy id of that pause
+    why: str | None = None  # the learned policy is not asked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """Probabilities for one contact, and who gave them."""
+
+    policy_id: str
+    table: NDArray[np.float64]  # [1, a]
+    note: str | None  # why the first layer was not followed
+
+
+def line_of(bundle: Bundle, switch: SwitchTo = "learned", arm: str = ARM) -> Line:
+    """The layers of a bundle that the switch lets decide.
+
+    Args:
+        bundle: its policy, and the rules of its journey.
+        switch: `rules` leaves the policy out, `pause` all layers.
+        arm: of the decisions.
+    """
+    if switch == "learned":
+        return Line(arm, (Layer(bundle.policy_id, bundle.policy), *_rules(bundle)))
+    why = f"the switch stands at {switch}"
+    if switch == "rules":
+        return Line(arm, _rules(bundle), why=why)
+    return Line(arm, (), PAUSED, why)
+
+
+def layer_named(bundle: Bundle, policy_id: str) -> Layer | None:
+    """The layer of a bundle that has a policy id; None: it has none of that id."""
+    if policy_id == bundle.policy_id:
+        return Layer(bundle.policy_id, bundle.policy)
+    return next((one for one in _rules(bundle) if one.policy_id == policy_id), None)
+
+
+def chosen(line: Line, features: NDArray[np.float32], mask: NDArray[np.bool_], wait: int) -> Chosen:
+    """What the first layer says that answers with probabilities; a pause where none does.
+
+    Args:
+        line: who is asked.
+        features: of one contact, [1, d].
+        mask: True where legal, [1, a].
+        wait: position of `pause:1`, which is always legal.
+    """
+    notes = [] if line.why is None else [line.why]
+    for layer in line.layers:
+        try:
+            table = probabilities(layer.policy, features, mask)
+        except Exception as error:  # whatever a model raises, the next layer decides
+            _log.exception("policy %s failed", layer.policy_id)
+            notes.append(f"policy {layer.policy_id} failed: {type(error).__name__}: {error}")
+        else:
+            return Chosen(layer.policy_id, table, "; ".join(notes) or None)
+    table = np.eye(mask.shape[1])[wait : wait + 1]
+    return Chosen(line.pause_id, table, "; ".join(notes) or None)
+
+
+def probabilities(
+    policy: Policy, features: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Probabilities of a policy, checked.
+
+    Raises:
+        ProbabilityError: a feature is not finite, or what the policy gives is no distribution
+            over the legal actions.
+        Exception: whatever the policy raises.
+    """
+    if not np.isfinite(features).all():
+        raise ProbabilityError("expected finite features, got one that is not; see the contact")
+    table = policy.action_probabilities(features, mask)
+    check_probabilities(table, mask)
+    return table
+
+
+@lru_cache(maxsize=32)
+def _rules(bundle: Bundle) -> tuple[Layer, ...]:
+    """The rules of a bundle's journey, under the id that a bundle of them alone would have."""
+    try:
+        rules = Rules.of(bundle.journey, bundle.catalog, bundle.feature_spec)
+    except NurtureError as error:
+        _log.warning("journey %s has no rules to fall back to: %s", bundle.journey.name, error)
+        return ()
+    return (Layer(bundle.manifest.rules_id, rules),)

@@ -1,0 +1,102 @@
+"""Figures of a running server in Prometheus's text form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from nurture_envs.guardrails import reason_names
+from nurture_rl.serving.records import Decision, Refusal
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)  # upper ends
+_CHANCES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9, 1.0)  # of propensities
+
+
+class Metrics:
+    """What a server counts. No contact is named anywhere."""
+
+    def __init__(self) -> None:
+        own = self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "nurture_requests", "Requests answered", ("route", "method", "status"), registry=own
+        )
+        self._seconds = Histogram(
+            "nurture_request_seconds",
+            "From the first byte of a request to the last of its answer",
+            ("route",),
+            buckets=_SECONDS,
+            registry=own,
+        )
+        self._running = Gauge("nurture_requests_running", "Requests not yet answered", registry=own)
+        self._decisions = Counter(
+            "nurture_decisions",
+            "Decisions that are on disk",
+            ("policy", "arm", "routing"),
+            registry=own,
+        )
+        self._refusals = Counter(
+            "nurture_refusals", "Contacts without a decision, by cause", ("code",), registry=own
+        )
+        self._forbidden = Counter(
+            "nurture_guardrails",
+            "Decisions in which a guardrail forbade a send",
+            ("reason",),
+            registry=own,
+        )
+        self._propensities = Histogram(
+            "nurture_propensity",
+            "Of the actions taken",
+            ("policy",),
+            buckets=_CHANCES,
+            registry=own,
+        )
+        self._events = Counter(
+            "nurture_events", "Events reported, by what became of them", ("outcome",), registry=own
+        )
+
+    def text(self) -> bytes:
+        """All figures as Prometheus reads them."""
+        return generate_latest(self._registry)
+
+    def began(self) -> None:
+        """A request came."""
+        self._running.inc()
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered.
+
+        Args:
+            route: the path as a template, so that no id is a label.
+            method: of HTTP.
+            status: of the answer.
+            seconds: that it took.
+        """
+        self._running.dec()
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def decided(self, decisions: Sequence[Decision], refusals: Sequence[Refusal]) -> None:
+        """Count what a call decided: decisions that are new, and contacts without one."""
+        for refusal in refusals:
+            self._refusals.labels(refusal.code).inc()
+        for decision in decisions:
+            routing = decision.action.partition(":")[0]
+            self._decisions.labels(decision.policy_id, decision.arm, routing).inc()
+            self._propensities.labels(decision.policy_id).observe(decision.propensity)
+            for reason in reason_names(int(np.bitwise_or.reduce(decision.reasons))):
+                self._forbidden.labels(reason).inc()
+
+    def reported(self, stored: int, repeated: int, refused: int) -> None:
+        """Count events.
+
+        Args:
+            stored: new ones.
+            repeated: known under their id already.
+            refused: not stored.
+        """
+        for outcome, times in (("stored", stored), ("repeated", repeated), ("refused", refused)):
+            self._events.labels(outcome).inc(times)

@@ -1,0 +1,127 @@
+"""Policies over HTTP: what is loaded, and who decides from now on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from litestar import Request, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from nurture_rl.serving import policy_wire
+from nurture_rl.serving import roles as changes
+from nurture_rl.serving.api_keys import ApiKeys
+from nurture_rl.serving.http_answers import Body, json_answer
+from nurture_rl.serving.roles import Change
+from nurture_rl.serving.service import Service
+from nurture_rl.serving.traffic import Bodies, Lane
+
+_MOST = 16  # requests at once; they are served one after the other
+_SHOWN = 1_000  # latest changes of the log
+
+_encode = msgspec.json.Encoder().encode
+_load_in = msgspec.json.Decoder(policy_wire.LoadIn, strict=True)
+_role_in = msgspec.json.Decoder(policy_wire.RoleIn, strict=True)
+_canary_in = msgspec.json.Decoder(policy_wire.CanaryIn, strict=True)
+_switch_in = msgspec.json.Decoder(policy_wire.SwitchIn, strict=True)
+
+Asking = Request[Any, Any, Any]
+Work = Callable[[bytes], Body]  # body of the request in, answer out
+
+
+class _Desk:
+    """Takes changes of policies one after the other, on a thread beside those that decide."""
+
+    def __init__(self, service: Service, bodies: Bodies, keys: ApiKeys | None) -> None:
+        self.policies = service.policies
+        self._shadowing, self._bodies, self._keys = service.shadowing, bodies, keys
+        self._lane = Lane("policies", 1, _MOST)
+
+    async def answered(self, request: Asking, work: Work) -> Body:
+        async with self._bodies.read(request.stream()) as body:
+            return await self._lane.run(_once(work, body))
+
+    def shown(self) -> Body:
+        found = policy_wire.policies_out(self.policies, self._shadowing.missed)
+        return json_answer(_encode(found))
+
+    def told(self) -> Body:
+        rows = [policy_wire.change_out(one) for one in self.policies.changes[-_SHOWN:]]
+        return json_answer(_encode(policy_wire.PolicyLogOut(rows)))
+
+    def who(self, request: Asking) -> str:
+        shown = request.headers.get("authorization")
+        return "no key" if self._keys is None else self._keys.name(shown)
+
+    def role(self, path: str, make: Callable[[str, bytes], tuple[Change, str]]) -> HTTPRouteHandler:
+        """The route by which a policy gets or loses a role."""
+
+        @post(f"/v1/policies/{{policy_id:str}}/{path}", status_code=200, name=f"policy {path}")
+        async def handler(request: Asking) -> Body:
+            policy_id = str(request.path_params["policy_id"])
+
+            def work(body: bytes) -> Body:
+                change, why = make(policy_id, body)
+                self.policies.change(path, policy_id, change, self.who(request), why)
+                return self.shown()
+
+            return await self.answered(request, work)
+
+        return handler
+
+
+def policy_routes(service: Service, bodies: Bodies, keys: ApiKeys | None) -> list[HTTPRouteHandler]:
+    """The routes under `/v1/policies`, and `/v1/switch`.
+
+    Args:
+        service: whose policies they are.
+        bodies: reads the bodies of requests.
+        keys: name who asks.
+    """
+    desk = _Desk(service, bodies, keys)
+    policies = desk.policies
+
+    @get("/v1/policies")
+    async def listed(request: Asking) -> Body:
+        return await desk.answered(request, lambda _: desk.shown())
+
+    @get("/v1/policies/log")
+    async def log(request: Asking) -> Body:
+        return await desk.answered(request, lambda _: desk.told())
+
+    @post("/v1/policies", status_code=200)
+    async def load(request: Asking) -> Body:
+        def work(body: bytes) -> Body:
+            asked = _load_in.decode(body)
+            policies.load(asked.folder, desk.who(request), asked.why)
+            return desk.shown()
+
+        return await desk.answered(request, work)
+
+    @post("/v1/switch", status_code=200)
+    async def switch(request: Asking) -> Body:
+        def work(body: bytes) -> Body:
+            asked = _switch_in.decode(body)
+            change, name = changes.switched(asked.to), f"switch to {asked.to}"
+            policies.change(name, None, change, desk.who(request), asked.why)
+            return desk.shown()
+
+        return await desk.answered(request, work)
+
+    plain = {"shadow": changes.shadow, "promote": changes.promoted, "rollback": changes.rolled_back}
+    roles = [desk.role(path, _plain(of)) for path, of in plain.items()]
+    return [listed, log, load, switch, desk.role("canary", _canary), *roles]
+
+
+def _canary(policy_id: str, body: bytes) -> tuple[Change, str]:
+    asked = _canary_in.decode(body)
+    return changes.canary(policy_id, asked.share), asked.why
+
+
+def _plain(of: Callable[[str], Change]) -> Callable[[str, bytes], tuple[Change, str]]:
+    return lambda policy_id, body: (of(policy_id), _role_in.decode(body).why)
+
+
+def _once(work: Work, body: bytes) -> Iterator[Body]:
+    yield work(body)

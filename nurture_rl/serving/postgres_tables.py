@@ -1,0 +1,110 @@
+"""The tables of a store in PostgreSQL: made where there are none, brought up to date where old."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import Connection
+
+from nurture_rl.serving import chain, permission_rows, rows, state_tables
+from nurture_rl.serving.erased_marks import SALT
+from nurture_rl.serving.postgres_connections import placed
+from nurture_rl.serving.store_errors import StoreError
+
+_OLDEST = 130_000  # server version: the first with `pg_current_snapshot`
+_OPENING = 0x4E555254  # "NURT": the advisory lock of whoever makes or changes tables
+_TYPES = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA"}
+_FIRST_TABLES = frozenset({"meta", "contacts", "events", "decisions"})  # of every version
+# What servers of one store need beside the tables that SQLite has: who was told of whom in which
+# transaction, and the sends of an offer.
+_SHARED = """
+CREATE TABLE news (contact_id TEXT PRIMARY KEY, told xid8 NOT NULL);
+CREATE INDEX news_told ON news (told);
+CREATE INDEX decisions_of_action ON decisions (journey, action) WHERE scheduled_us IS NOT NULL;
+"""
+
+
+def require_usable(connection: Connection[Any], name: str) -> None:
+    """Look at a server before anything is asked of it.
+
+    Raises:
+        StoreError: it is too old, or keeps text in another encoding.
+    """
+    if connection.info.server_version < _OLDEST:
+        raise StoreError(
+            f"expected PostgreSQL 13 or newer at {name}, got {connection.info.server_version}; "
+            "give a database of a newer server"
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise StoreError(
+            f"expected a database in UTF8 at {name}, got {encoding}; make one by "
+            "createdb --encoding UTF8 --template template0"
+        )
+
+
+def make(connection: Connection[Any], name: str, fresh_seed: int) -> None:
+    """Make the tables where there are none, and bring an older store up to date.
+
+    Args:
+        connection: to the database, in whose current schema they lie.
+        name: of the database in messages.
+        fresh_seed: of all decisions of a new store; an old one keeps its own.
+
+    Raises:
+        StoreError: the schema is another program's, or of a version that cannot be read.
+        psycopg.Error: the database refuses.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_OPENING])
+        found = _version(connection, name)
+        if found is None:
+            connection.execute(_tables() + _SHARED)
+            about = [("version", rows.VERSION), ("seed", str(fresh_seed))]
+            about.append((SALT, secrets.token_hex(32)))
+            connection.cursor().executemany("INSERT INTO meta VALUES (%s, %s)", about)
+        while found not in (None, rows.VERSION):
+            if found not in _STEPS:
+                raise StoreError(
+                    f"expected a store of version {rows.VERSION} at {name}, got {found}; serve it "
+                    "with the version that made it, or give a new database"
+                )
+            connection.execute(_STEPS[found])
+            found = _version(connection, name)
+        asked = connection.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
+        seed = fresh_seed if asked is None else int(asked[0])
+        chain.begin(lambda sql, given: connection.execute(placed(sql), given).fetchall(), seed)
+
+
+def _version(connection: Connection[Any], name: str) -> str | None:
+    """The version of the store that lies there; None: there is none."""
+    asked = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+    tables = {table for (table,) in connection.execute(asked)}
+    if tables.isdisjoint(_FIRST_TABLES):
+        return None
+    if tables >= _FIRST_TABLES:
+        asked = "SELECT value FROM meta WHERE name = 'version'"
+        if (row := connection.execute(asked).fetchone()) is not None:
+            return str(row[0])
+    raise StoreError(
+        f"expected a store of this server at {name}, got another program's tables "
+        f"{', '.join(sorted(tables)[:5])}; nothing was written: give a database of its own"
+    )
+
+
+def _tables(sqlite: str = rows.TABLES) -> str:
+    """The tables of a store as PostgreSQL writes them; `rowid` numbers rows as SQLite does."""
+    made = sqlite.replace("IF NOT EXISTS ", "")
+    made = made.replace(") STRICT;", ", rowid BIGINT GENERATED ALWAYS AS IDENTITY);")
+    for theirs, ours in _TYPES.items():
+        made = made.replace(theirs, ours)
+    return made
+
+
+_STEPS: Mapping[str, str] = {  # SQL from each older version to the next; 4 is the first here
+    "6": f"{_tables(state_tables.TABLES)}DROP INDEX IF EXISTS decisions_of_contact;"
+    "UPDATE meta SET value = '7' WHERE name = 'version';",
+    "5": f"{_tables(permission_rows.TABLES)}UPDATE meta SET value = '6' WHERE name = 'version';",
+}

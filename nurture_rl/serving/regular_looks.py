@@ -1,0 +1,49 @@
+"""What a server looks at again and again: roles that others changed, and harms of the canary."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from nurture_rl.errors import BundleError
+from nurture_rl.serving.harm_watch import HarmWatch
+from nurture_rl.serving.roles import RoleError
+from nurture_rl.serving.service import Service
+from nurture_rl.serving.store_errors import StoreUnavailable
+
+_EVERY = 1.0  # seconds
+_HARMS = 60  # looks between two at the harms
+
+_log = logging.getLogger(__name__)
+
+
+class RegularLooks:
+    """A thread that looks until its block ends."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._watch = HarmWatch(service.bundle.journey, service.store, service.policies)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="regular-looks", daemon=True)
+
+    def __enter__(self) -> RegularLooks:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        looks = 0
+        while not self._over.wait(_EVERY):
+            looks += 1
+            try:
+                if self._service.store.is_shared:
+                    self._service.policies.follow()
+                if looks % _HARMS == 0:
+                    self._watch.look()
+            except RoleError:  # another server was first
+                continue
+            except (BundleError, StoreUnavailable):
+                _log.exception("policies could not be looked at")

@@ -1,0 +1,160 @@
+"""Which policy has which role in a server, and how roles may change: pure, nothing is loaded here.
+
+The champion decides for everybody but the canary's share. A shadow is asked and never followed. The
+switch leaves the learned part out, or sends nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from nurture_rl.errors import NurtureError
+
+SwitchTo = Literal["learned", "rules", "pause"]  # who decides: the policies, the rules, nobody
+
+
+class RoleError(NurtureError):
+    """A change of roles that does not fit the roles as they are."""
+
+
+class UnknownPolicy(NurtureError):
+    """No policy of that id is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Policy ids by role."""
+
+    champion: str
+    canary: str | None = None
+    share: float = 0.0  # of contacts whose episode begins and whom the canary gets, in [0, 1)
+    shadow: str | None = None
+    previous: str | None = None  # the champion before; a rollback of the champion brings it back
+    switch: SwitchTo = "learned"
+    folders: Mapping[str, str] = field(default_factory=dict)  # loaded policy id -> bundle's folder
+
+    @property
+    def used(self) -> frozenset[str]:
+        """Policies that have a role."""
+        named = (self.champion, self.canary, self.shadow, self.previous)
+        return frozenset(name for name in named if name is not None)
+
+    def role_of(self, policy_id: str) -> str:
+        """champion, canary, shadow, previous or loaded."""
+        names = ("champion", "canary", "shadow", "previous")
+        return next((name for name in names if getattr(self, name) == policy_id), "loaded")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """One row of the log of policies; the roles after the last one are those that hold."""
+
+    at_us: int  # microseconds since 1970 UTC; decisions from this moment on follow it
+    who: str  # the key that asked, or the server
+    action: str
+    policy_id: str | None
+    before: Roles | None  # None: the first row
+    after: Roles
+    why: str
+
+
+Change = Callable[[Roles], Roles]
+
+
+def loaded(policy_id: str, folder: str) -> Change:
+    """A policy can be given a role from now on."""
+    return lambda roles: replace(roles, folders={**roles.folders, policy_id: folder})
+
+
+def dropped(policy_id: str) -> Change:
+    """A policy that is not there any more has no role; the champion cannot be dropped."""
+
+    def change(roles: Roles) -> Roles:
+        folders = {name: folder for name, folder in roles.folders.items() if name != policy_id}
+        return replace(_without(roles, policy_id), folders=folders)
+
+    return change
+
+
+def shadow(policy_id: str) -> Change:
+    """A policy is asked beside the others and never followed."""
+
+    def change(roles: Roles) -> Roles:
+        if policy_id in (roles.champion, roles.canary):
+            role = roles.role_of(policy_id)
+            raise RoleError(f"policy {policy_id} is the {role} and decides already; roll it back")
+        return replace(roles, shadow=policy_id)
+
+    return change
+
+
+def canary(policy_id: str, share: float) -> Change:
+    """A policy decides for a share of the contacts whose episode begins from now on."""
+
+    def change(roles: Roles) -> Roles:
+        if policy_id == roles.champion:
+            raise RoleError(f"policy {policy_id} is the champion and decides already")
+        if roles.canary not in (None, policy_id):
+            raise RoleError(f"policy {roles.canary} is the canary; roll it back or promote it")
+        return replace(_without(roles, policy_id), canary=policy_id, share=share)
+
+    return change
+
+
+def promoted(policy_id: str) -> Change:
+    """A policy decides for everybody."""
+
+    def change(roles: Roles) -> Roles:
+        if policy_id == roles.champion:
+            raise RoleError(f"policy {policy_id} is the champion already")
+        if roles.canary not in (None, policy_id):
+            raise RoleError(f"policy {roles.canary} is the canary; roll it back or promote it")
+        before = roles.champion
+        return replace(_without(roles, policy_id), champion=policy_id, previous=before)
+
+    return change
+
+
+def rolled_back(policy_id: str) -> Change:
+    """A policy loses its role; after a champion the one before it decides again."""
+
+    def change(roles: Roles) -> Roles:
+        if policy_id != roles.champion:
+            if roles.role_of(policy_id) == "loaded":
+                raise RoleError(f"policy {policy_id} has no role that it could lose")
+            return _without(roles, policy_id)
+        if roles.previous is None:
+            raise RoleError(
+                f"policy {policy_id} is the champion and no policy was champion before it; promote "
+                "another one, or switch to rules or pause"
+            )
+        return replace(_without(roles, roles.previous), champion=roles.previous)
+
+    return change
+
+
+def stopped(policy_id: str) -> Change:
+    """A canary is rolled back, if it still is one."""
+
+    def change(roles: Roles) -> Roles:
+        if policy_id != roles.canary:
+            raise RoleError(f"policy {policy_id} is no canary any more")
+        return _without(roles, policy_id)
+
+    return change
+
+
+def switched(to: SwitchTo) -> Change:
+    """Who decides: the policies, the rules of the champion's journey, or nobody."""
+    return lambda roles: replace(roles, switch=to)
+
+
+def _without(roles: Roles, policy_id: str) -> Roles:
+    """The roles where a policy is neither canary, shadow nor the champion before."""
+    if policy_id == roles.canary:
+        roles = replace(roles, canary=None, share=0.0)
+    if policy_id == roles.shadow:
+        roles = replace(roles, shadow=None)
+    return replace(roles, previous=None) if policy_id == roles.previous else roles

@@ -1,0 +1,108 @@
+"""What decisions need of a contact: events, the state that holds the first of them, episodes."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from nurture_envs.actions import ActionCatalog
+from nurture_rl.serving import rows, state_tables
+from nurture_rl.serving.databases import ReadableDatabase
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.records import ContactState, Episode, Event
+from nurture_rl.serving.state_tables import LONG_PAUSE
+
+Places = Mapping[str, int]  # of events, by contact
+NOWHERE: Places = {}  # before all events
+_EVENT = ", ".join(f"events.{name}" for name in rows.COLUMNS["events"])
+_STATE = ", ".join(f"contact_states.{name}" for name in state_tables.COLUMNS["contact_states"])
+# The place of a contact's last event that their state holds.
+_PLACE = (
+    "SELECT last.rowid FROM contact_states JOIN events AS last ON last.event_id = through "
+    "WHERE contact_states.contact_id = contacts.contact_id AND journey = ?"
+)
+
+# Of a row of `episodes`: its latest decision, and its latest pause of several bins. No such pause
+# begins within another, and nothing comes after an exit, so earlier ones do not matter.
+_LAST = (
+    "FROM decisions WHERE decisions.contact_id = episodes.contact_id "
+    "AND decisions.journey = episodes.journey ORDER BY step DESC LIMIT 1"
+)
+_PAUSED = _LAST.replace("ORDER", f"AND {LONG_PAUSE} ORDER")
+
+
+class StateReader:
+    """The part of a store's reader that asks for events, states and episodes."""
+
+    _source: ReadableDatabase
+
+    def events(self, ids: Iterable[str], after: Places = NOWHERE) -> dict[str, tuple[Event, ...]]:
+        """The events of these contacts, all or those after a place, as `states` gives it."""
+        places = {name: after.get(name, 0) for name in map(contact_key, ids)}
+        asked = (
+            f"SELECT {_EVENT} FROM {self._source.numbered} CROSS JOIN events WHERE "
+            "events.contact_id = asked.key AND events.rowid > asked.value ORDER BY events.rowid"
+        )
+        grouped: dict[str, list[Event]] = defaultdict(list)
+        for row in self._source.read(asked, (json.dumps(places),)):
+            grouped[row[1]].append(rows.event_of(row))
+        return {contact: tuple(events) for contact, events in grouped.items()}
+
+    def states(
+        self, ids: Iterable[str], journey: str, folding: str
+    ) -> dict[str, tuple[ContactState, int]]:
+        """The state of each of these contacts who has one, and the place of its last event.
+
+        Args:
+            ids: of contacts.
+            journey: whose states.
+            folding: the key of what the journey needs; other states do not serve it.
+        """
+        asked = (
+            f"SELECT events.rowid, {_STATE} FROM contact_states JOIN events ON event_id = through "
+            f"WHERE contact_states.contact_id {self._source.any_of} AND journey = ? "
+            "AND folding = ?"
+        )
+        keys = self._source.listed([contact_key(name) for name in ids])
+        found = self._source.read(asked, (keys, journey, folding))
+        return {row[1]: (rows.state_of(row[1:]), row[0]) for row in found}
+
+    def unfolded(self, ids: Iterable[str], journey: str, least: int) -> list[str]:
+        """Those of these contacts who have at least so many events after their state."""
+        asked = (
+            f"SELECT contact_id FROM contacts WHERE contact_id {self._source.any_of} AND "
+            "(SELECT count(*) FROM (SELECT 1 FROM events WHERE events.contact_id = "
+            f"contacts.contact_id AND events.rowid > coalesce(({_PLACE}), 0) LIMIT ?) AS some) >= ?"
+        )
+        keys = self._source.listed(sorted({contact_key(name) for name in ids}))
+        return [name for (name,) in self._source.read(asked, (keys, journey, least, least))]
+
+    def episodes(
+        self, ids: Sequence[str], journey: str, catalog: ActionCatalog
+    ) -> dict[str, Episode]:
+        """The open or ended episode of each of these contacts, with what was decided in it.
+
+        A pause that the catalogue no longer has lasts as long as its id says.
+        """
+        asked = (
+            f"SELECT contact_id, episode_id, anchor_us, (SELECT step {_LAST}), "
+            f"(SELECT action {_LAST}), (SELECT arm {_LAST}), (SELECT step {_PAUSED}), "
+            f"(SELECT action {_PAUSED}) FROM episodes WHERE contact_id {self._source.any_of} "
+            "AND journey = ?"
+        )
+        pauses = dict(zip(catalog.ids, catalog.pause_bins.tolist(), strict=True))
+        found = self._source.read(
+            asked, (self._source.listed([contact_key(name) for name in ids]), journey)
+        )
+        episodes: dict[str, Episode] = {}
+        for contact, episode, anchor_us, step, action, arm, paused, pause in found:
+            bins = 0 if pause is None else pauses.get(pause) or _bins_of(pause)
+            until = paused + bins if bins > 1 else 0
+            episodes[contact] = Episode(episode, anchor_us, step, until, action == "exit", arm)
+        return episodes
+
+
+def _bins_of(action: str) -> int:
+    routing, _, bins = action.partition(":")
+    return int(bins) if routing == "pause" and bins.isdigit() else 0

@@ -1,0 +1,80 @@
+"""Links by which contacts unsubscribe without a key; the store's secret proves whose they are."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from nurture_rl.errors import NurtureError
+from nurture_rl.serving.names import contact_key
+
+_PURPOSE = b"unsubscribe"
+_SIGNED = 20  # bytes of the signature that a link carries
+_LONGEST = 2_000  # characters of a token
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribeLinks:
+    """Makes and reads the links of one store."""
+
+    secret: bytes
+    public_url: str | None  # where contacts reach this server; None: nobody said
+
+    def token(self, contact_id: str) -> str:
+        """What a contact's link ends in; it is good for ever, for mail preferences alone."""
+        name = contact_key(contact_id).encode("utf-8", "surrogatepass")
+        return f"{_text(name)}.{_text(self._signature(name))}"
+
+    def contact_of(self, token: str) -> str | None:
+        """Whose token it is; None: nobody gave it out. Compared in constant time."""
+        name_part, _, signed_part = token.partition(".")
+        if len(token) > _LONGEST:
+            return None
+        try:
+            name, signed = _bytes(name_part), _bytes(signed_part)
+            contact = name.decode("utf-8", "surrogatepass")
+        except ValueError:
+            return None
+        return contact if hmac.compare_digest(signed, self._signature(name)) else None
+
+    def headers(self, contact_id: str) -> Mapping[str, str]:
+        """The headers that a mail to a contact must carry, after RFC 8058; none without an URL."""
+        if self.public_url is None:
+            return {}
+        return {
+            "List-Unsubscribe": f"<{self.public_url}/u/{self.token(contact_id)}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        }
+
+    def _signature(self, name: bytes) -> bytes:
+        return hmac.digest(self.secret, _PURPOSE + b"\0" + name, hashlib.sha256)[:_SIGNED]
+
+
+def checked_url(public_url: str | None) -> str | None:
+    """The address that contacts reach a server by, without a slash at its end.
+
+    Raises:
+        NurtureError: it is none, or not https, which RFC 8058 asks for.
+    """
+    if public_url is None:
+        return None
+    parts = urlsplit(public_url)
+    whole = parts.scheme == "https" and parts.netloc and not (parts.query or parts.fragment)
+    if not whole or any(sign in public_url for sign in '<>\r\n" '):
+        raise NurtureError(
+            "expected public_url as https://HOST, perhaps with a path, under which contacts reach "
+            f"this server, got {public_url!r}; leave it out for mails without unsubscribe headers"
+        )
+    return public_url.rstrip("/")
+
+
+def _text(content: bytes) -> str:
+    return urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))

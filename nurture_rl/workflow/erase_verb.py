@@ -1,0 +1,105 @@
+"""The verb `erase`: a person's right to be forgotten, in a store, in logs, and in what learned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nurture_rl.errors import ConfigError, LogError
+from nurture_rl.serving.cleaning import Cleaned, clean_folder, is_in
+from nurture_rl.serving.erasing import erase_contacts
+from nurture_rl.serving.locating import require_there, shown_location
+from nurture_rl.serving.names import contact_key
+from nurture_rl.verb_result import VerbResult
+from nurture_rl.wording import counted
+from nurture_rl.workflow.stages import RECORD
+
+
+@dataclass(frozen=True, slots=True)
+class EraseOptions:
+    """Who is erased, and where from."""
+
+    contact: str  # the contact's id, in any spelling
+    store: str | None = None  # a server's store; no server may have a SQLite file
+    # Folders of exported or ingested tables (Parquet), with all folders inside them.
+    logs: tuple[str, ...] = ()
+    runs: str | None = None  # folder of runs: what learned from a log with the contact is named
+
+
+def erase(options: EraseOptions) -> VerbResult:
+    """The verb `erase`.
+
+    Raises:
+        NurtureError: there is no store or folder, or a server has the store.
+        OSError: the disk refuses.
+    """
+    key = contact_key(options.contact)
+    if not key:
+        raise ConfigError("expected the id of a contact, got an empty one")
+    if options.store is None and not options.logs and options.runs is None:
+        raise ConfigError("expected where to erase from; write store=, logs=[...] or runs=")
+    for folder in (*options.logs, *([options.runs] if options.runs is not None else [])):
+        if not Path(folder).is_dir():
+            raise LogError(f"expected a folder at {folder}; give one that is there")
+    if options.store is not None:
+        require_there(options.store)
+    flagged = [] if options.runs is None else learned_from(Path(options.runs), key)
+    gone = {} if options.store is None else dict(erase_contacts(options.store, [key], "asked for"))
+    cleaned = Cleaned()
+    for folder in options.logs:
+        one = clean_folder(Path(folder), key)
+        cleaned.rows |= one.rows
+        cleaned.left += one.left
+    _tell(options, gone, cleaned, flagged)
+    made = {"store": gone, "logs": cleaned.rows, "left": cleaned.left, "flagged": flagged}
+    return VerbResult(made)
+
+
+def learned_from(runs: Path, key: str) -> list[dict[str, str]]:
+    """The stages under a folder of runs that a contact's rows went into, with policies of bundles.
+
+    Args:
+        runs: the folder.
+        key: the contact's, by `contact_key`.
+    """
+    stages = {path.parent.name: path.parent for path in runs.glob(f"stages/*/{RECORD}")}
+    reached = {name for name, folder in stages.items() if is_in(folder / "tables", key)}
+    texts = {name: (folder / RECORD).read_text("utf-8") for name, folder in stages.items()}
+    while more := {
+        name
+        for name in stages.keys() - reached
+        if any(f'"{source}"' in texts[name] for source in reached)
+    }:
+        reached |= more
+    return [_stage(stages[name]) for name in sorted(reached)]
+
+
+def _stage(folder: Path) -> dict[str, str]:
+    manifest = folder / "bundle" / "manifest.json"
+    if not manifest.is_file():
+        return {"stage": str(folder)}
+    about: dict[str, Any] = json.loads(manifest.read_text("utf-8"))
+    return {"stage": str(folder), "policy_id": str(about["policy_id"])}
+
+
+def _tell(
+    options: EraseOptions, gone: dict[str, int], cleaned: Cleaned, flagged: list[dict[str, str]]
+) -> None:
+    if options.store is not None:
+        rows = ", ".join(f"{count} of {table}" for table, count in sorted(gone.items()))
+        print(f"{shown_location(options.store)}: {rows or 'nothing was there'}")
+        print("  a mark keeps old logs from bringing the contact back; consent from now on does")
+    for path, count in cleaned.rows.items():
+        print(f"{path}: {counted(count, 'row')} gone")
+    if options.logs and not cleaned.rows:
+        print("no Parquet file of the logs had a row of the contact")
+    for path in cleaned.left:
+        print(f"{path}: names the contact and stays as it is; edit or remove it")
+    for stage in flagged:
+        policy = f", policy {stage['policy_id']}" if "policy_id" in stage else ""
+        print(
+            f"{stage['stage']}: made from a log with the contact{policy}; remove it and run again"
+        )
+    print("backups and copies made before still hold the contact")
