@@ -7,12 +7,12 @@ import time
 from numba.core import event
 
 
-class CompilerTime(event.Listener):  # type: ignore[misc]
+class CompilerTime(event.Listener):
     """Processor seconds from the outermost function's begin to its end; callees lie in between."""
 
     def __init__(self) -> None:
         self.seconds, self._began, self._depth = 0.0, 0.0, 0
-        event.register("numba:compile", self)
+        event.register("numba:compile", self)  # type: ignore[no-untyped-call]
 
     def on_start(self, event: event.Event) -> None:
         """A function begins to be compiled."""
