@@ -242,8 +242,13 @@ def _written(connection: Connection, statement: Statement) -> int:
     if not statement.rows:
         return 0
     with connection.cursor() as cursor:
-        cursor.executemany(placed(statement.sql), statement.rows)
+        cursor.executemany(placed(statement.sql), [_storable(row) for row in statement.rows])
         return cursor.rowcount
+
+
+def _storable(row: Row) -> Row:
+    """A row without the sign that PostgreSQL keeps in no text."""
+    return tuple(cell.replace("\0", "") if isinstance(cell, str) else cell for cell in row)
 
 
 def _key(kind: str, name: str) -> int:
