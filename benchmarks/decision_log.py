@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,7 +87,7 @@ def served(bundle: Path, path: Path, count: int) -> list[Decision]:
         service = Service(load_bundle(bundle), store, settings)
         while len(made) < count:
             names = [f"c-{len(made)}-{i}" for i in range(_BATCH)]
-            zone = ("Europe/Berlin", 1.0, True, {})
+            zone: tuple[str, float, bool, dict[str, Any]] = ("Europe/Berlin", 1.0, True, {})
             store.put_contacts([Contact(name, None, *zone) for name in names])
             for day in range(_DAYS):
                 now_us[0] = _START_US + day * DAY_US

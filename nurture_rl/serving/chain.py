@@ -39,6 +39,7 @@ COLUMNS_OF = {
     CONFIRMATION: ("decision_id", "at_us"),
     ERASURE: ("erasure_id", "at_us", "reason", "taken", "digest"),
 }
+# What waits in `unlinked` is appended next, where rows are committed without a lock on the chain.
 # `id` is the row's key, null where it was erased by the erasure with the id `erasure`.
 TABLES = """
 CREATE TABLE IF NOT EXISTS chain (
@@ -47,6 +48,8 @@ CREATE TABLE IF NOT EXISTS chain (
 CREATE TABLE IF NOT EXISTS erasures (
   erasure_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL,
   taken INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS unlinked (
+  kind TEXT NOT NULL, id TEXT NOT NULL, digest BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS erased_contacts (mark TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS erased_actions (
   journey TEXT NOT NULL, action TEXT NOT NULL, times INTEGER NOT NULL,

@@ -28,12 +28,13 @@ def chained(source: ReadableDatabase) -> Iterator[list[tuple[Entry, Row | None]]
 
 
 def unchained(source: ReadableDatabase) -> Iterator[tuple[str, str]]:
-    """Kind and id of every row that no entry vouches for."""
+    """Kind and id of every row that no entry vouches for, nor will in a moment."""
     for kind, table in TABLE_OF.items():
         key = COLUMNS_OF[kind][0]
         asked = (
             f"SELECT {key} FROM {table} WHERE NOT EXISTS "
-            f"(SELECT 1 FROM chain WHERE chain.id = {table}.{key} AND kind = '{kind}')"
+            f"(SELECT 1 FROM chain WHERE chain.id = {table}.{key} AND kind = '{kind}') AND NOT "
+            f"EXISTS (SELECT 1 FROM unlinked WHERE unlinked.id = {table}.{key} AND kind = '{kind}')"
         )
         with source.blocks(asked, _BLOCK) as blocks:
             for block in blocks:

@@ -72,6 +72,9 @@ class Database(ReadableDatabase, Protocol):
             StoreUnavailable: it cannot be written now.
         """
 
+    def link(self) -> None:
+        """Append to the chain what waits for it."""
+
     def held(self, kind: str, names: Iterable[str]) -> AbstractContextManager[None]:
         """Keep everybody else from work on these names of a kind until the block ends.
 

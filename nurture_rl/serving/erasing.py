@@ -73,6 +73,7 @@ def erase_contacts(
         for start in range(0, len(keys), _CONTACTS_AT_ONCE):
             some = keys[start : start + _CONTACTS_AT_ONCE]
             with database.held("contact", some):
+                database.link()
                 gone += _erase(database, store, some, reason, forgotten)
     if not is_url(location):
         _tidy(Path(location))

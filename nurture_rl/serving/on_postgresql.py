@@ -7,15 +7,17 @@ commit: whoever loses the locks loses what was written under them.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
+import psycopg
 from psycopg.pq import TransactionStatus
 
 from nurture_rl.serving import postgres_tables
-from nurture_rl.serving.chain import Link, append
+from nurture_rl.serving.chain import append
 from nurture_rl.serving.databases import Statement
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.postgres_connections import (
@@ -29,14 +31,18 @@ from nurture_rl.serving.postgres_connections import (
 from nurture_rl.serving.rows import Row
 from nurture_rl.serving.store_errors import StoreError, StoreLost, StoreUnavailable
 
+_log = logging.getLogger(__name__)
+
 _MOST_LOCKS = 150  # of one block; who needs more takes the whole store
 _EVERYTHING = 0x4E555255  # the lock of the whole store, which everybody else shares
-_CHAIN = 0x4E555256  # the lock of the chain's end, always the last that is taken
+_CHAIN = 0x4E555256  # the lock of the chain's end, taken when all others are given back
 _LOCK_SOME = (
     "SELECT CASE WHEN place = 1 THEN pg_advisory_xact_lock_shared(key) "
     "ELSE pg_advisory_xact_lock(key) END FROM unnest(?::bigint[]) WITH ORDINALITY AS _ (key, place)"
 )
 _LOCK = "SELECT pg_advisory_xact_lock(?)"
+_ADD_UNLINKED = "INSERT INTO unlinked (kind, id, digest) VALUES (?, ?, ?)"
+_TAKE_UNLINKED = "DELETE FROM unlinked RETURNING rowid, kind, id, digest"
 _TELL = (
     "INSERT INTO news VALUES (?, pg_current_xact_id()) "
     "ON CONFLICT (contact_id) DO UPDATE SET told = excluded.told"
@@ -141,8 +147,22 @@ class PostgresDatabase(ReadPostgres):
     def write(self, statements: Sequence[Statement]) -> list[int]:
         """Write all statements or none; what returns outside of `held` is on disk."""
         with told(), self._transaction() as connection:
-            self._own.links += [link for one in statements for link in one.links]
-            return [_written(connection, statement) for statement in statements]
+            counts = [_written(connection, statement) for statement in statements]
+            links = [link for one in statements for link in one.links]
+            _written(connection, Statement(_ADD_UNLINKED, links))
+            self._own.links = bool(links) or self._own.links
+            return counts
+
+    def link(self) -> None:
+        """Append to the chain what waits for it."""
+        connection, _ = self._connections.asked("BEGIN")
+        try:
+            _link(connection)
+        except BaseException:
+            roll_back(connection)
+            raise
+        finally:
+            self._connections.put(connection)
 
     @contextmanager
     def held(self, kind: str, names: Iterable[str]) -> Iterator[None]:
@@ -168,12 +188,6 @@ class PostgresDatabase(ReadPostgres):
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Nothing is ever lost."""
 
-    def _link(self, connection: Connection, links: Sequence[Link]) -> None:
-        """Append to the chain, which nobody else does until this transaction ends."""
-        if links:
-            connection.execute(placed(_LOCK), [_CHAIN])
-            append(lambda sql, given: connection.execute(placed(sql), given).fetchall(), links)
-
     @property
     def _connection(self) -> Connection | None:
         return getattr(self._own, "connection", None)
@@ -185,19 +199,43 @@ class PostgresDatabase(ReadPostgres):
             yield own
             return
         connection, _ = self._connections.asked("BEGIN")
-        self._own.connection, self._own.links = connection, []
+        self._own.connection, self._own.links = connection, False
         try:
             yield connection
-            self._link(connection, self._own.links)
             if connection.info.transaction_status != TransactionStatus.INTRANS:
                 raise StoreUnavailable("a statement of the transaction failed; nothing was stored")
             connection.execute("COMMIT")
+            if self._own.links:
+                _link_committed(connection)
         except BaseException:
             roll_back(connection)
             raise
         finally:
             self._own.connection = None
             self._connections.put(connection)
+
+
+def _link_committed(connection: Connection) -> None:
+    """Link what is on disk already; where that fails, whoever is next does it."""
+    try:
+        connection.execute("BEGIN")
+        _link(connection)
+    except psycopg.Error:
+        _log.exception("decisions wait for the chain, which could not be appended to")
+        roll_back(connection)
+
+
+def _link(connection: Connection) -> None:
+    """Append what waits for it to the chain, and end the transaction.
+
+    It is not waited for on disk: what a crash of the server undoes waits again.
+    """
+    connection.execute("SET LOCAL synchronous_commit = off")
+    connection.execute(placed(_LOCK), [_CHAIN])
+    waiting = connection.execute(_TAKE_UNLINKED).fetchall()
+    new = [(kind, name, digest) for _, kind, name, digest in sorted(waiting)]
+    append(lambda sql, given: connection.execute(placed(sql), given).fetchall(), new)
+    connection.execute("COMMIT")
 
 
 def _written(connection: Connection, statement: Statement) -> int:

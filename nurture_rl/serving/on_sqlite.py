@@ -109,6 +109,9 @@ class SqliteDatabase(ReadSqlite):
         with _told():
             return self._writer.write(statements)
 
+    def link(self) -> None:
+        """Nothing waits: what is committed is linked."""
+
     def held(self, kind: str, names: Iterable[str]) -> AbstractContextManager[None]:
         """Keep the other threads from work on these names of a kind."""
         return self._locks[kind].held(names)

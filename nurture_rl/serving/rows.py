@@ -171,7 +171,9 @@ def state_of(row: Row) -> ContactState:
 def withdrawal_row(withdrawal: Withdrawal) -> Row:
     """A withdrawal as its table has it."""
     one = withdrawal
-    return (one.decision.decision_id, one.at_us, one.reason, int(one.freed))
+    # Not every database keeps a NUL, and the chain vouches for what is kept.
+    reason = one.reason.replace("\0", "")
+    return (one.decision.decision_id, one.at_us, reason, int(one.freed))
 
 
 def quarantine_row(row: Quarantined) -> Row:
@@ -189,6 +191,7 @@ def decision_row(decision: Decision) -> Row:
         "reasons": np.array(decision.reasons, np.int64).tobytes(),
         "features": None if features is None else np.array(features, np.float32).tobytes(),
         "contact_id": contact_key(decision.contact_id),
+        "note": None if decision.note is None else decision.note.replace("\0", ""),
     }
     return tuple(
         packed[name] if name in packed else getattr(decision, name) for name in Decision.__slots__
