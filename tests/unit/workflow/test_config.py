@@ -46,7 +46,9 @@ def whole(root: str) -> DictConfig:
 
 def changed(*given: str, root: str = "pipeline") -> Settings:
     """As `composed`, of values alone: Hydra takes ten times as long to compose."""
-    return settings(OmegaConf.merge(whole(root), OmegaConf.from_dotlist(list(given))))
+    merged = OmegaConf.merge(whole(root), OmegaConf.from_dotlist(list(given)))
+    assert isinstance(merged, DictConfig)
+    return settings(merged)
 
 
 @pytest.mark.slow
