@@ -1,19 +1,25 @@
 """A pytest plugin: with --quick, slow tests are left out, and a test that is slow unawares fails.
 
-Slow is what is marked so: more than a third of a second of processor time, or compiling. A test
-that takes much longer without the mark would creep into everybody's `make quick`. Processor time is
-counted, since that of other programs is nobody's fault.
+Slow is what is marked so: more than a third of a second of processor time. A test that takes much
+longer without the mark would creep into everybody's `make quick`. Processor time is counted, since
+that of other programs is nobody's fault, and without what numba compiles, once after a change of a
+loop, for whichever test is first.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from tests.compiler_time import CompilerTime
+
 LIMIT = 10.0  # processor seconds with fixtures; the first user of a library pays for its import
 _BEGAN = pytest.StashKey[float]()
+_COMPILERS: list[CompilerTime] = []  # one, where time counts
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,8 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The mark."""
+    """The mark, and a clock at numba's compiler where time counts."""
     config.addinivalue_line("markers", "slow: left out by --quick")
+    if config.getoption("quick"):
+        from tests.compiler_time import CompilerTime
+
+        _COMPILERS[:] = [CompilerTime()]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -59,6 +69,7 @@ def pytest_runtest_makereport(
 
 
 def used() -> float:
-    """Processor seconds of this process and of those it waited for."""
+    """Processor seconds of this process and of those it waited for, without compiling."""
     times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    all_of_it = times.user + times.system + times.children_user + times.children_system
+    return all_of_it - sum(compiler.seconds for compiler in _COMPILERS)

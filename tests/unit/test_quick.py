@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = """
 import pytest, time
+from numba.core import event
 import tests.quick
 tests.quick.LIMIT = 0.5
 
@@ -27,6 +28,13 @@ def test_works():
     end = time.process_time() + 1.0
     while time.process_time() < end:
         pass
+
+def test_compiles():
+    event.start_event("numba:compile")
+    event.start_event("numba:compile")  # what it calls
+    event.end_event("numba:compile")
+    test_works()
+    event.end_event("numba:compile")
 """
 
 
@@ -46,12 +54,12 @@ def test_in_quick_mode_a_slow_test_is_left_out_and_one_without_the_mark_fails(
     tmp_path: Path,
 ) -> None:
     done = run(tmp_path, "--quick")
-    assert "3 passed, 1 deselected, 1 error" in done.stdout, done.stdout
+    assert "4 passed, 1 deselected, 1 error" in done.stdout, done.stdout
     assert "test_works took 1" in done.stdout
     assert done.returncode == 1
 
 
 def test_without_quick_mode_everything_runs_and_nothing_is_timed(tmp_path: Path) -> None:
     done = run(tmp_path)
-    assert "4 passed" in done.stdout, done.stdout
+    assert "5 passed" in done.stdout, done.stdout
     assert done.returncode == 0

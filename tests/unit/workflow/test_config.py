@@ -46,7 +46,9 @@ def whole(root: str) -> DictConfig:
 
 def changed(*given: str, root: str = "pipeline") -> Settings:
     """As `composed`, of values alone: Hydra takes ten times as long to compose."""
-    return settings(OmegaConf.merge(whole(root), OmegaConf.from_dotlist(list(given))))
+    merged = OmegaConf.merge(whole(root), OmegaConf.from_dotlist(list(given)))
+    assert isinstance(merged, DictConfig)
+    return settings(merged)
 
 
 @pytest.mark.slow
@@ -268,9 +270,7 @@ def test_a_folders_log_needs_no_number_of_contacts() -> None:
 @pytest.mark.slow
 def test_the_bar_is_none_or_a_policy_that_learns_nothing() -> None:
     for bar in ("null", "expert", "rules", "drip"):
-        assert changed(f"release.rules={bar}").run.release.rules == (
-            None if bar == "null" else bar
-        )
+        assert changed(f"release.rules={bar}").run.release.rules == (None if bar == "null" else bar)
     for bar in ("nobody", "ppo", "linear_thompson"):
         with pytest.raises(ConfigError, match=r"release\.rules"):
             changed(f"release.rules={bar}")
