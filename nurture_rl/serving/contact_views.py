@@ -14,7 +14,7 @@ from nurture_rl.serving.viewing import Ask, views_of
 
 _log = logging.getLogger(__name__)
 
-MOST_UNFOLDED = 16  # events after a contact's state, from which on they are folded into it
+MOST_UNFOLDED = 32  # events after a contact's state, from which on they are folded into it
 
 
 class ContactViews:
