@@ -72,30 +72,6 @@ class Stock:
             self._left[offer] -= times
 
 
-class SharedStock:
-    """The stock of a store that several processes write: counted there whenever it matters.
-
-    Decisions of a journey with inventories are made one after the other, in all processes.
-    """
-
-    def __init__(self, journey: Journey, store: Store) -> None:
-        self._journey, self._store = journey, store
-        self._limited = bool(limited_offers(journey))
-
-    def shared(self, views: Sequence[ContactView], decide: Decide) -> list[Answer]:
-        """As of `Stock`; the others wait until the decisions are stored."""
-        if not self._limited:
-            return decide(views, {})
-        with self._store.inventories_held(self._journey.name):
-            return Stock(self._journey, self._store).shared(views, decide)
-
-    def give_back(self, answers: Sequence[Answer]) -> None:
-        """Nothing: what is not stored, or withdrawn, is not counted."""
-
-    def take_again(self, decisions: Sequence[Decision]) -> None:
-        """Nothing: what went all the same is counted."""
-
-
 def limited_offers(journey: Journey) -> dict[str, str]:
     """The offer of each message whose offer has an inventory."""
     limited = {offer.name for offer in journey.offers if offer.inventory is not None}

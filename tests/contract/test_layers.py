@@ -40,6 +40,7 @@ LANGUAGE = (
         "features",
         "guardrails",
         "journey_goals",
+        "journey_limits",
         "journey_guardrails",
         "journey_rules",
         "journey_file",

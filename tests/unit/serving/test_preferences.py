@@ -231,7 +231,7 @@ def test_answers_to_sends_carry_the_headers_of_their_contact(
 
 @BOTH
 def test_text_that_a_database_cannot_keep_is_kept_without_it(server: Server) -> None:
-    odd = {"source": "a\0b", "proof": "\0", "refused_topics": ["a\0b"]}
+    odd: dict[str, Any] = {"source": "a\0b", "proof": "\0", "refused_topics": ["a\0b"]}
     assert prefer(server, **odd).status_code == 200
     assert ledger(server) == [("refused", "ab", "ab")]
 
