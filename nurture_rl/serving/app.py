@@ -238,7 +238,7 @@ def _part(asks: Sequence[Ask], now_us: int | None, first: bool) -> Parts:
     except StoreUnavailable as error:
         if first:
             raise
-        text = f"the store refused, so nothing was decided: {error}; ask again"
+        text = f"the store refused, so no decision is told: {error}; ask again"
         return [Refusal(ask.contact_id, FAIL_CLOSED, text) for ask in asks]
 
 

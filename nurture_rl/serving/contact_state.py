@@ -150,16 +150,26 @@ def folded(folding: Folding, view: ContactView, zone: str, now_us: int) -> Conta
     as_of_us = max(times[:count])
     if before is not None:
         rows, as_of_us = np.concatenate([before.rows, rows]), max(before.as_of_us, as_of_us)
+    words = replace(
+        words,
+        open=tuple(map(_bare, standing)),
+        soft_us=bounces_kept(words.soft_us, as_of_us),
+    )
     made, plans = told_sends(replace(view, events=events))
     state = ContactState(
         through=events[-1].event_id,
         as_of_us=as_of_us,
         zone=zone,
         rows=_within_reach(folding, _summed(folding, rows), as_of_us),
-        words=replace(words, open=standing, soft_us=bounces_kept(words.soft_us, as_of_us)),
+        words=words,
         sends=_seen(folding, made, as_of_us),
     )
     return replace(view, events=view.events[count:], sends=plans, state=state)
+
+
+def _bare(word: Event) -> Event:
+    """A word without what only its own row need say."""
+    return replace(word, decision_id=None, message_id=None, properties="{}")
 
 
 def _not_outdone(words: Sequence[Event], zone: str) -> tuple[Event, ...]:

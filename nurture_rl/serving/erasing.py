@@ -28,6 +28,7 @@ from nurture_rl.serving.reading import StoreReader
 
 OF_CONTACT = (  # tables that name a contact
     *("contacts", "events", "episodes", "decisions", "preferences", "consent_ledger"),
+    "contact_states",
 )
 OF_DECISION = ("withdrawals", "confirmations", "shadows")  # tables that name a decision alone
 _OF_SERVERS = ("news",)  # tables that name a contact where several servers share a store

@@ -21,7 +21,7 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class EventRows:
+class PastRows:
     """What happened to the contacts: a row per event and channel, or per bin that was folded."""
 
     contact: IntArray  # position of the contact, [k], as all that follow
@@ -41,7 +41,7 @@ def event_rows(
     lifted: Sequence[frozenset[str]],
     now_us: IntArray,
     zones: NDArray[np.str_],
-) -> EventRows:
+) -> PastRows:
     """Everything that happened to contacts, as far as features and guardrails read it.
 
     Args:
@@ -71,7 +71,7 @@ def event_rows(
     certainly = np.ones(len(folded), np.bool_)
     contacts = np.concatenate([contact[of], folded_of])
     anchors = np.array([view.episode.anchor_us for view in views], np.int64)[contacts]
-    return EventRows(
+    return PastRows(
         contact=contacts,
         channel=np.concatenate([own.channel, folded["channel"]]),
         amount=np.concatenate([own.amount, folded["amount"]]),

@@ -26,11 +26,11 @@ from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_e
 from nurture_envs.guardrails import GuardrailFacts, eligible, lags_of, standing
 from nurture_envs.guardrails.rules import Lag, sends_kept
 from nurture_envs.journey import Journey
-from nurture_rl.serving.event_rows import EventRows, changes, event_rows
+from nurture_rl.serving.event_rows import PastRows, changes, event_rows
 from nurture_rl.serving.mail_permission import MailPermission, permission_of
 from nurture_rl.serving.mail_preferences import refused_messages, wanted_from
 from nurture_rl.serving.probes import probed
-from nurture_rl.serving.records import Contact, ContactView
+from nurture_rl.serving.records import Contact, ContactView, MailWords
 from nurture_rl.serving.sends import groups_of, is_among, sends_of
 
 IntArray = NDArray[np.int64]
@@ -107,12 +107,7 @@ def known(
     anchor_us = np.array([view.episode.anchor_us for view in views], np.int64)
     local_us = local_microseconds(now_us, zones)
     bins = spec.clock.bin_of(local_us, anchor_us)
-    words = [
-        permission_of(view.events)
-        if view.state is None
-        else permission_of(view.events, view.state.words)
-        for view in views
-    ]
+    words = [_words(view) for view in views]
     rows = event_rows(journey, spec, views, [word.lifted for word in words], now_us, zones)
     past = _past(spec, rows, bins)
     binned = rows.bins.astype(np.int32)
@@ -140,6 +135,11 @@ def known(
     attributes = spec.encode_attributes([view.contact.attributes for view in views])
     over = _ended_by(journey, ended)
     return Known(bins, anchor_us, local_us, zones, past, attributes, facts, over)
+
+
+def _words(view: ContactView) -> MailPermission:
+    before = MailWords() if view.state is None else view.state.words
+    return permission_of(view.events, before)
 
 
 def _consent(words: Sequence[MailPermission], views: Sequence[ContactView]) -> BoolArray:
@@ -178,7 +178,7 @@ def _add_words(signals: dict[str, Any], words: Sequence[MailPermission], now_us:
     signals["hard_bounced"] = signals["hard_bounced"] | bounced | resting
 
 
-def _past(spec: FeatureSpec, rows: EventRows, bins: IntArray) -> FeatureState:
+def _past(spec: FeatureSpec, rows: PastRows, bins: IntArray) -> FeatureState:
     """The past of completed bins; each sum is rounded once, in whatever order its parts came."""
     kept = np.flatnonzero(rows.known & (rows.channel < len(spec.channels)))
     contact, channel = rows.contact[kept], rows.channel[kept]
@@ -191,7 +191,7 @@ def _past(spec: FeatureSpec, rows: EventRows, bins: IntArray) -> FeatureState:
 
 
 def _last(
-    journey: Journey, rows: EventRows, counted: BoolArray, times: NDArray[Any], n: int
+    journey: Journey, rows: PastRows, counted: BoolArray, times: NDArray[Any], n: int
 ) -> NDArray[Any]:
     """The last time of each channel, and of each event that guardrails name, [n, c].
 
@@ -204,7 +204,7 @@ def _last(
 
 
 def _since(
-    journey: Journey, rows: EventRows, views: Sequence[ContactView], now_us: IntArray
+    journey: Journey, rows: PastRows, views: Sequence[ContactView], now_us: IntArray
 ) -> Lag | None:
     """Microseconds since signals last happened, where the journey asks which came first."""
     if not journey.guardrails.conversation_until:

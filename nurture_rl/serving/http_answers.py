@@ -80,7 +80,8 @@ def _too_deep(_: Request[Any, Any, Any], error: Exception) -> Body:
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Body:
     """An unexpected error: the caller gets an error id, the operator's log the full traceback."""
     name = uuid4().hex[:12]
-    print(f"serve: request {name} ({request.method} {request.url.path}):", file=sys.stderr)
+    route = request.scope.get("path_template")  # a path may name a contact
+    print(f"serve: request {name} ({request.method} {route}):", file=sys.stderr)
     traceback.print_exception(error, file=sys.stderr)
     sys.stderr.flush()
     detail = f"nothing was decided or stored; the server's log has the cause under {name}"

@@ -141,9 +141,8 @@ class PostgresDatabase(ReadPostgres):
     def write(self, statements: Sequence[Statement]) -> list[int]:
         """Write all statements or none; what returns outside of `held` is on disk."""
         with told(), self._transaction() as connection:
-            counts = [_written(connection, statement) for statement in statements]
-            self._link(connection, [link for one in statements for link in one.links])
-            return counts
+            self._own.links += [link for one in statements for link in one.links]
+            return [_written(connection, statement) for statement in statements]
 
     @contextmanager
     def held(self, kind: str, names: Iterable[str]) -> Iterator[None]:
@@ -186,9 +185,10 @@ class PostgresDatabase(ReadPostgres):
             yield own
             return
         connection, _ = self._connections.asked("BEGIN")
-        self._own.connection = connection
+        self._own.connection, self._own.links = connection, []
         try:
             yield connection
+            self._link(connection, self._own.links)
             if connection.info.transaction_status != TransactionStatus.INTRANS:
                 raise StoreUnavailable("a statement of the transaction failed; nothing was stored")
             connection.execute("COMMIT")
@@ -204,8 +204,13 @@ def _written(connection: Connection, statement: Statement) -> int:
     if not statement.rows:
         return 0
     with connection.cursor() as cursor:
-        cursor.executemany(placed(statement.sql), statement.rows)
+        cursor.executemany(placed(statement.sql), [_storable(row) for row in statement.rows])
         return cursor.rowcount
+
+
+def _storable(row: Row) -> Row:
+    """A row without the sign that PostgreSQL keeps in no text."""
+    return tuple(cell.replace("\0", "") if isinstance(cell, str) else cell for cell in row)
 
 
 def _key(kind: str, name: str) -> int:

@@ -107,5 +107,6 @@ def consent_row(entry: ConsentEntry) -> Cells:
 
 
 def cells_of(record: AuditEntry | ConsentEntry) -> Cells:
-    """The fields of a record in their order."""
-    return tuple(getattr(record, name) for name in record.__slots__)
+    """The fields of a record in their order; no text holds a NUL, which some databases refuse."""
+    cells = (getattr(record, name) for name in record.__slots__)
+    return tuple(cell.replace("\0", "") if isinstance(cell, str) else cell for cell in cells)

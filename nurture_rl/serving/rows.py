@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -106,28 +105,21 @@ def contact_row(contact: Contact) -> Row:
     """A contact as its table has it: under its key, with the spelling where that differs."""
     key = contact_key(contact.contact_id)
     spelling = contact.spelling or (None if contact.contact_id == key else contact.contact_id)
-    return _storable(
-        (
-            key,
-            contact.account_id,
-            contact.time_zone,
-            contact.zone_confidence,
-            int(contact.consent),
-            json.dumps(dict(contact.attributes)),
-            spelling,
-            account_key(contact),
-        )
+    return (
+        key,
+        contact.account_id,
+        contact.time_zone,
+        contact.zone_confidence,
+        int(contact.consent),
+        json.dumps(dict(contact.attributes)),
+        spelling,
+        account_key(contact),
     )
 
 
 def account_key(contact: Contact) -> str | None:
     """The form in which a contact's account is compared; None: they have none."""
     return contact_key(contact.account_id or "") or None
-
-
-def _storable(cells: Iterable[Any]) -> Row:
-    """Cells without the sign that PostgreSQL keeps in no text."""
-    return tuple(cell.replace("\0", "") if isinstance(cell, str) else cell for cell in cells)
 
 
 def contact_of(row: Row) -> Contact:
@@ -139,7 +131,7 @@ def event_row(event: Event) -> Row:
     """An event as its table has it."""
     cells = {name: getattr(event, name) for name in Event.__slots__}
     cells |= {"contact_id": contact_key(event.contact_id), "is_machine": int(event.is_machine)}
-    return _storable(cells.values())
+    return tuple(cells.values())
 
 
 def event_of(row: Row) -> Event:
@@ -184,8 +176,8 @@ def withdrawal_row(withdrawal: Withdrawal) -> Row:
 
 def quarantine_row(row: Quarantined) -> Row:
     """A refused or mended row as its table has it."""
-    cells = (row.received_us, row.door, row.contact_id, row.reason, row.raw[:_LONGEST_RAW])
-    return _storable(cells)
+    raw = row.raw[:_LONGEST_RAW].replace("\0", "")
+    return (row.received_us, row.door, row.contact_id, row.reason, raw)
 
 
 def decision_row(decision: Decision) -> Row:

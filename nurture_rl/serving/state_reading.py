@@ -73,7 +73,8 @@ class StateReader:
         asked = (
             f"SELECT contact_id FROM contacts WHERE contact_id {self._source.any_of} AND "
             "(SELECT count(*) FROM (SELECT 1 FROM events WHERE events.contact_id = "
-            f"contacts.contact_id AND events.rowid > coalesce(({_PLACE}), 0) LIMIT ?) AS some) >= ?"
+            f"contacts.contact_id AND events.rowid > coalesce(({_PLACE}), 0) LIMIT ?) "
+            "AS later) >= ?"
         )
         keys = self._source.listed(sorted({contact_key(name) for name in ids}))
         return [name for (name,) in self._source.read(asked, (keys, journey, least, least))]

@@ -106,6 +106,16 @@ def test_no_module_of_the_language_imports_upward(name: str) -> None:
     assert not upward, f"{name} stands below {upward}"
 
 
+def test_no_verb_waits_for_the_distributions_of_scipy() -> None:
+    """They take half a second to load; `scipy.special` has their functions, bit for bit."""
+    users = {
+        name
+        for name, path in MODULES.items()
+        if any(under(target, ["scipy.stats"]) for target in imports(path, name))
+    }
+    assert users == {"nurture_rl.simulator.gap.leakage"}  # while it works, for its ranks
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     arrows = {name: set(imported(name)) - {name} for name in MODULES}
     assert circles(arrows) == {}, "move what both need to a module of its own"

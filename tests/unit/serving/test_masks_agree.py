@@ -81,7 +81,7 @@ def a_crowd(rng: np.random.Generator, now_us: int) -> CrowdFacts:
 
 def a_contact(journey: Journey, rng: np.random.Generator, now_us: int) -> ContactView:
     """A contact with up to four events, sends planned, and a pause."""
-    back = rng.integers(0, 500, 4) * QUARTER
+    back = rng.integers(0, 900, 4) * QUARTER  # some are more than a week old
     count = rng.integers(0, 5)
     events = [event_of(journey, rng, f"e{k}", now_us - int(back[k])) for k in range(count)]
     plans = []

@@ -229,6 +229,13 @@ def test_answers_to_sends_carry_the_headers_of_their_contact(
     assert server.client.get("/v1/decisions/a").json()["decision"]["headers"] == {}
 
 
+@BOTH
+def test_text_that_a_database_cannot_keep_is_kept_without_it(server: Server) -> None:
+    odd = {"source": "a\0b", "proof": "\0", "refused_topics": ["a\0b"]}
+    assert prefer(server, **odd).status_code == 200
+    assert ledger(server) == [("refused", "ab", "ab")]
+
+
 def test_who_asks_hears_what_is_preferred_and_why(server: Server) -> None:
     prefer(server, refused_topics=["a"], paused_until="2027-05-01", source="crm", proof="form 7")
     told = server.client.get("/v1/contacts/ADA/preferences").json()

@@ -197,7 +197,6 @@ def test_an_episode_knows_its_last_bin_its_longest_pause_and_its_end(
         assert found.exited == (action == "exit")
 
 
-@pytest.mark.usefixtures("either_database")
 def test_a_late_event_goes_into_the_state_without_a_look_at_the_others(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,26 +74,27 @@ def test_a_bundle_is_signed_by_the_key_that_is_given(
     private, public = key_pair(tmp_path)
     own, decisions = content({"kind": "rules"}), SimpleNamespace(features=content().states.features)
     policy = build_policy(own.spec, PolicyContext(own.journey, *_of(own.journey)))
-    for name, made in (
+    for name, found in (
         ("load_decisions", decisions),
         ("load_core", None),
         ("load_policy", policy),
         ("_card", own.card),
     ):
-        monkeypatch.setattr(f"nurture_rl.workflow.release.{name}", partial(_given, made))
+        monkeypatch.setattr(f"nurture_rl.workflow.release.{name}", partial(_given, found))
     workshop = Workshop(tmp_path, lambda line: None)
-    folders = [tmp_path / name for name in ("ingest-1", "gap-1", "evaluation-1")]
-    folders[2].mkdir()
-    (folders[2] / "evaluation.json").write_text(json.dumps(findings()), "utf-8")
+    ingested, gap, judged = (tmp_path / name for name in ("ingest-1", "gap-1", "evaluation-1"))
+    judged.mkdir()
+    (judged / "evaluation.json").write_text(json.dumps(findings()), "utf-8")
     rules = {"rules": tmp_path / "policy-1"}
-    asked = ("release.policy=rules",)
-    signed = release(
-        workshop, own.journey, settings_of(*asked, f"release.key={private}"), *folders, rules
-    )
-    assert load_bundle(signed / "bundle", public).signed
-    plain = release(workshop, own.journey, settings_of(*asked), *folders, rules)
+
+    def made(*given: str) -> Path:
+        asked = settings_of("release.policy=rules", *given)
+        return release(workshop, own.journey, asked, ingested, gap, judged, rules) / "bundle"
+
+    signed, plain = made(f"release.key={private}"), made()
     assert plain != signed
-    assert not load_bundle(plain / "bundle").signed
+    assert load_bundle(signed, public).signed
+    assert not load_bundle(plain).signed
 
 
 def _given(made: Any, *_: Any) -> Any:
