@@ -43,7 +43,7 @@ def serve_and_play(bundle: Path, store: Path, contacts: int, seed: int) -> World
 @pytest.mark.timeout(600)
 def test_served_decisions_and_their_outcomes_train_the_next_policy(tmp_path: Path) -> None:
     # Every policy of the pipeline on a served log: `tests/pipeline/test_shown_commands.py`.
-    unasked = ("no_contact", "random", "expert", "tuned_rules", "ppo")
+    unasked = ("no_contact", "random", "tuned_rules", "ppo")
     small = [*TINY, f"runs={tmp_path / 'runs'}", *(f"~policies.{name}" for name in unasked)]
     typed("export", *small, "data.contacts=100", "+policy=logging", "release.policy=logging")
     runs = tmp_path / "runs"

@@ -21,7 +21,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = ["data.contacts=300", "world.training.epochs=1", "gap.fewest_episodes=200"]
 TINY += ["ppo.iterations=1", "ppo.n_contacts=32", "tuned.plays=3", "tuned.contacts=32"]
 TINY += ["simulation.contacts=20", "simulation.truth_contacts=50"]
-TINY += ["~policies.no_contact", "~policies.random", "~policies.expert"]
+TINY += ["~policies.no_contact", "~policies.random"]
 
 
 def tiny(runs: Path, workers: int) -> Settings:

@@ -17,6 +17,7 @@ def found_in(planted_hours: HourLog, seed: int) -> HourEffect:
     return hour_effect(log.take(log.choice), 3, 199, np.random.default_rng(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drip", [0.0, 0.5])
 def test_a_list_without_an_effect_shows_one_at_the_stated_rate(drip: float) -> None:
     # Also where half of Mondays' mail goes out at 9 and Mondays are worth more.

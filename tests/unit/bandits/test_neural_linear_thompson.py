@@ -24,6 +24,7 @@ def learned() -> ScoredPolicy:
     return fit_neural_linear_thompson(log, NeuralLinearThompsonConfig(), 0, silent)
 
 
+@pytest.mark.slow
 def test_a_truth_that_is_not_linear_is_learned_where_a_linear_model_fails(
     learned: ScoredPolicy,
 ) -> None:
@@ -33,18 +34,21 @@ def test_a_truth_that_is_not_linear_is_learned_where_a_linear_model_fails(
     assert rows.value(linear) < 0.3  # negative control
 
 
+@pytest.mark.slow
 def test_a_linear_truth_is_learned_too() -> None:
     rows = planted(4000, seed=2, truth=crossing)
     config = NeuralLinearThompsonConfig(hidden=(16,), epochs=30)
     assert rows.value(fit_neural_linear_thompson(rows.log, config, 0, silent)) > 0.9
 
 
+@pytest.mark.slow
 def test_what_the_network_leaves_is_the_noise(learned: ScoredPolicy) -> None:
     assert learned.fit["noise"] == pytest.approx(4.0, rel=0.25)  # planted: 2^2
     share = 4.0 / planted(8000, seed=1, truth=exclusive, noise=2.0).log.returns.var()
     assert share < learned.fit["set_aside_error"] < 1.25 * share
 
 
+@pytest.mark.slow
 def test_draws_are_the_posterior_of_the_last_hidden_layer(learned: ScoredPolicy) -> None:
     rows = planted(8000, seed=1, truth=exclusive, noise=2.0).log
     rows = rows.take(rows.choice)

@@ -44,6 +44,7 @@ HOURLY = ActionCatalog.of(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", LEARN)
 def test_a_linear_best_choice_is_learned_and_another_is_not(fit: Any) -> None:
     linear, other = planted(8000, seed=1), planted(8000, seed=1, truth=exclusive)
@@ -51,6 +52,7 @@ def test_a_linear_best_choice_is_learned_and_another_is_not(fit: Any) -> None:
     assert other.value(fit(other.log, LEARN[fit], 0, silent)) < 0.5  # negative control
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", [fit_ipw_policy, fit_dr_policy, fit_mips_policy])
 def test_a_wrong_value_model_misleads_no_policy_gradient(fit: Any) -> None:
     rows = planted(8000, seed=2, truth=cliff, noise=2.0, tilt=4.0)
@@ -66,6 +68,7 @@ def test_scores_of_all_contexts_are_not_pulled_towards_the_logs_habits() -> None
     assert rows.value(fitted) > rows.value(modelled) + 0.5
 
 
+@pytest.mark.slow
 def test_poor_contexts_are_not_hidden_behind_actions_that_were_seldom_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -86,6 +89,7 @@ def test_poor_contexts_are_not_hidden_behind_actions_that_were_seldom_taken(
     assert hiding.fit["mean_weight"] < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", [fit_ipw_policy, fit_mips_policy])
 def test_false_propensities_do_mislead(fit: Any) -> None:  # negative control
     rows = planted(8000, seed=2, truth=cliff, noise=2.0, tilt=4.0)

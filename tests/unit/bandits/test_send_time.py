@@ -105,6 +105,7 @@ def test_a_list_too_short_to_test_is_told_so_and_gets_the_engagement_window() ->
     assert "are too few to test: more than" in send_time_verdict(policy.fit)
 
 
+@pytest.mark.slow
 def test_false_benefit_is_found_at_the_stated_rate() -> None:
     config = replace(CONFIG, resamples=99, draws=1, multipliers=1)
     applies = [learned(HourLog(100, 5000 + seed, gain=0.0), config).fit for seed in range(200)]

@@ -68,7 +68,11 @@ def slower() -> Journey:
     )
 
 
-@pytest.fixture(scope="module", params=[*REFERENCE_WORLDS, "slower_lead"])
+FIRST, *OTHERS = REFERENCE_WORLDS
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS]
+
+
+@pytest.fixture(scope="module", params=[FIRST, *SLOW, "slower_lead"])
 def emitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Emitted:
     folder = tmp_path_factory.mktemp(request.param)
     journey = slower() if request.param == "slower_lead" else request.param

@@ -49,12 +49,14 @@ def test_a_new_message_acts_like_logged_ones_of_its_factors(hour: int) -> None:
     assert new > other + 0.1  # negative control: messages do differ
 
 
+@pytest.mark.slow
 def test_logged_actions_answer_in_the_extended_world_as_before() -> None:
     world = extend_world(fitted(), mail_shop(new="lamps"))
     for action in ("send:shades_b@12", "pause:1"):
         assert chance(world, action, OPENED) == chance(fitted(), action, OPENED)
 
 
+@pytest.mark.slow
 def test_an_extended_world_is_stored_and_read_like_any(tmp_path: Path) -> None:
     world = extend_world(fitted(), mail_shop(new="shades"))
     save_world(world, tmp_path / "world")
@@ -67,6 +69,7 @@ def test_a_journey_of_other_signals_is_refused() -> None:
         extend_world(fitted(), lamp_shop())
 
 
+@pytest.mark.slow
 def test_clicks_need_opens_and_raise_purchases_as_planted() -> None:
     model = fitted().members[0]
     assert model.needs.nonzero().tolist() == [[CLICKED, OPENED]]
