@@ -194,7 +194,7 @@ def test_one_changed_byte_in_any_exported_column_is_found_and_named(
         row = 2 if field.name == "contact_id" else 1
         old = table[field.name].to_pylist()[row]
         if field.type == pa.list_(pa.int64()):
-            new = [*old[:-1], old[-1] ^ 1]
+            new: Any = [*old[:-1], old[-1] ^ 1]
         else:
             new = "cleo" if field.name == "contact_id" else changed_cell(field.type, old)
         rewrite(copy, field.name, row, new)
