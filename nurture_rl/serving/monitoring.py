@@ -14,7 +14,7 @@ from nurture_envs.clock import DAY_US
 from nurture_envs.guardrails import reason_names
 from nurture_rl.errors import ConfigError
 from nurture_rl.release.bundle import load_bundle
-from nurture_rl.serving.drift import ContactSample, is_other_rate, shift_of
+from nurture_rl.serving.span_shift import ContactSample, is_other_rate, shift_of
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
@@ -44,7 +44,7 @@ class MonitorOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MonitoredFigure:
     """One figure and whether it is beyond its limit."""
 
     name: str
@@ -126,21 +126,21 @@ def _require_settings(options: MonitorOptions) -> None:
             raise ConfigError(f"{name}: expected 0 or more, got {getattr(options, name)}")
 
 
-def _health(now: Span, options: MonitorOptions) -> Iterator[Figure]:
+def _health(now: Span, options: MonitorOptions) -> Iterator[MonitoredFigure]:
     failed = now.failed / max(1, now.decisions)
     limit = options.max_failed
-    yield Figure(
+    yield MonitoredFigure(
         "not by the policy", None, failed, limit, failed > limit, "share of decisions; see notes"
     )
     certain, limit = now.certain / max(1, now.choices), options.max_certain
-    yield Figure(
+    yield MonitoredFigure(
         "without exploration", None, certain, limit, certain > limit, "share of real choices"
     )
 
 
 def _moved(
     before: Span, now: Span, names: Sequence[str], options: MonitorOptions
-) -> Iterator[Figure]:
+) -> Iterator[MonitoredFigure]:
     old, new = before.sample.table(), now.sample.table()
     if len(old) and len(new):
         for column, name in enumerate(names):
@@ -148,7 +148,9 @@ def _moved(
             means = float(old[:, column].mean()), float(new[:, column].mean())
             alert = moved.is_sure and moved.psi > options.max_shift
             text = f"feature; stability index {moved.psi:.2f}"
-            yield Figure(f"feature {name}", *means, options.max_shift, alert, text, moved.psi)
+            yield MonitoredFigure(
+                f"feature {name}", *means, options.max_shift, alert, text, moved.psi
+            )
     for kind, counts in (("action", "actions"), ("guardrail", "reasons")):
         was, is_now = getattr(before, counts), getattr(now, counts)
         for name in sorted({*was, *is_now}):
@@ -157,7 +159,7 @@ def _moved(
 
 def _share(
     name: str, was: int, is_now: int, before: Span, now: Span, options: MonitorOptions
-) -> Figure:
+) -> MonitoredFigure:
     """A share of decisions, against what it was; a share of half as much or twice is large."""
     shares = was / max(1, before.decisions), is_now / max(1, now.decisions)
     psi = 0.0
@@ -167,14 +169,14 @@ def _share(
     ratio = now.decisions / before.decisions if before.decisions else 1.0
     sure = before.decisions > 0 and is_other_rate(was, is_now, ratio)
     text = f"share of decisions; stability index {psi:.2f}"
-    return Figure(name, *shares, options.max_shift, sure and psi > options.max_shift, text)
+    return MonitoredFigure(name, *shares, options.max_shift, sure and psi > options.max_shift, text)
 
 
 def _reported(
     spans: tuple[Span, Span],
     events: tuple[Mapping[str, int], Mapping[str, int]],
     options: MonitorOptions,
-) -> Iterator[Figure]:
+) -> Iterator[MonitoredFigure]:
     """Events per decision: a source that fell silent shows here first."""
     exposed = [max(1, span.decisions) for span in spans]
     for name in sorted({*events[0], *events[1]}):
@@ -184,11 +186,11 @@ def _reported(
         sure = spans[0].decisions > 0 and is_other_rate(was, is_now, exposed[1] / exposed[0])
         alert = sure and change > options.max_rate_change
         text = "events a decision"
-        yield Figure(f"events {name}", *rates, options.max_rate_change, alert, text)
+        yield MonitoredFigure(f"events {name}", *rates, options.max_rate_change, alert, text)
 
 
 def _told(
-    figures: Sequence[Figure], spans: tuple[Span, Span], options: MonitorOptions
+    figures: Sequence[MonitoredFigure], spans: tuple[Span, Span], options: MonitorOptions
 ) -> Iterator[str]:
     """What a person reads: alerts first, and features only where they moved."""
     still = [one for one in figures if one.moved is not None and one.moved < _STILL]
