@@ -25,6 +25,7 @@ from nurture_rl.serving.records import (
     Planned,
 )
 from nurture_rl.serving.roles import PolicyChange, Roles
+from nurture_rl.serving.span_reading import SpanReader
 from nurture_rl.serving.state_reading import NOWHERE, Places, StateReader
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
@@ -62,7 +63,7 @@ _OPEN = (
 )
 
 
-class StoreReader(PermissionReader, StateReader):
+class StoreReader(PermissionReader, SpanReader, StateReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
