@@ -42,7 +42,7 @@ def learned_from_log(
     if verdict is not None:
         task.say(f"  {verdict(policy.fit)}")
     save_scored(policy, out / CORE)
-    write_policy(task.policy, metrics, out)
+    write_policy(task, task.policy, metrics, out)
 
 
 def training_log(task: Training) -> TrainingLog:

@@ -42,7 +42,7 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     else:
         (out / "search.json").write_text(json.dumps(asdict(made), indent=1) + "\n", "utf-8")
         policy = replace(policy, spec=_with_core(policy.spec, made.program))
-    write_policy(policy, metrics, out)
+    write_policy(task, policy, metrics, out)
 
 
 def _with_core(spec: Any, program: Spec) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nurture_envs.actions import ActionCatalog
@@ -14,6 +14,7 @@ from nurture_rl.policies.composition import Region, TrustRegion
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, Policy, Spec
 
 LEARNED_PART = {"kind": "model", "name": CORE}
+AUTO = "auto"  # in place of a largest ratio, which is then chosen by the training contacts
 
 
 def region_of(spec: Any, journey: Journey) -> Region | None:
@@ -28,6 +29,21 @@ def region_of(spec: Any, journey: Journey) -> Region | None:
     catalog, features = ActionCatalog.of(journey), FeatureSpec.of(journey)
     context = PolicyContext(journey, catalog, features, lambda name: core)
     return next(_regions(build_policy(spec, context), core), None)
+
+
+def is_open(spec: Any) -> bool:
+    """Whether a description leaves a trust region's largest ratio to the evidence."""
+    if not isinstance(spec, Mapping):
+        return False
+    return spec.get("max_ratio") == AUTO or any(is_open(part) for part in spec.values())
+
+
+def with_ratio(spec: Any, ratio: float) -> Any:
+    """The description with a ratio wherever it was left open."""
+    if not isinstance(spec, Mapping):
+        return spec
+    filled = {key: with_ratio(part, ratio) for key, part in spec.items()}
+    return filled | {"max_ratio": ratio} if spec.get("max_ratio") == AUTO else filled
 
 
 class _NotYetLearned:
