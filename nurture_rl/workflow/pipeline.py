@@ -24,7 +24,7 @@ from nurture_rl.workflow.judges import evaluation
 from nurture_rl.workflow.learners import plays_in_world
 from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
 from nurture_rl.workflow.policy_stage import learned_policy, policy_by_evidence
-from nurture_rl.workflow.ratio_stage import RatioChoice, held_out_then
+from nurture_rl.workflow.region_stage import RegionChoice, held_out_then
 from nurture_rl.workflow.release import release
 from nurture_rl.workflow.release_region import is_open
 from nurture_rl.workflow.run_page import Made, run_page
@@ -177,17 +177,17 @@ class Pipeline:
         given = (self.workshop, task, self.settings.learners[name])
         if is_open(task.policy.spec):
             then = self._world_then if task.world is not None else None
-            asked = (self._ratio_choice, then)
+            asked = (self._region_choice, then)
             return self.crew.begin(f"policy-{name}", policy_by_evidence, *given, *asked)
         crew = Crew() if run.policies[name].learner == "none" else self.crew
         return crew.begin(f"policy-{name}", learned_policy, *given)
 
     @cached_property
-    def _ratio_choice(self) -> RatioChoice:
+    def _region_choice(self) -> RegionChoice:
         """What open trust regions are chosen from, judged as the gate judges."""
         run = self.resolved.run
         reference = run.policies.get(run.release.reference)
-        return RatioChoice(
+        return RegionChoice(
             ratios=tuple(run.data.trust.ratios),
             reference=run.release.reference,
             described=None if reference is None else reference.spec,

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nurture_envs.journey import Journey
-from nurture_rl.appraisal.region_ratios import ChosenRatio
+from nurture_rl.appraisal.region_choice import ChosenRegion
 from nurture_rl.codec import read_record
 from nurture_rl.workflow.learned_from_log import learned_from_log
 from nurture_rl.workflow.learned_in_world import learned_in_world
 from nurture_rl.workflow.learners import LEARNERS, Source
-from nurture_rl.workflow.ratio_stage import RatioChoice, chosen_ratio, first_training
-from nurture_rl.workflow.release_region import with_ratio
-from nurture_rl.workflow.training import RATIO, Training, write_policy
+from nurture_rl.workflow.region_stage import RegionChoice, chosen_region, first_training
+from nurture_rl.workflow.release_region import closed
+from nurture_rl.workflow.training import REGION, Training, write_policy
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Workshop
@@ -31,8 +31,8 @@ def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
     """
     config = _for_estimand(config, task.journey)
     inputs: dict[str, Any] = {"policy": asdict(task.policy), "journey": task.journey.resolved}
-    if task.ratio is not None:
-        inputs["ratio"] = task.ratio.name
+    if task.region is not None:
+        inputs["region"] = task.region.name
     name = f"policy-{task.policy.name}"
     if config is None:
         nothing = partial(write_policy, task, task.policy, [])
@@ -58,25 +58,27 @@ def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
 
 
 def policy_by_evidence(
-    workshop: Workshop, task: Training, config: Any, choice: RatioChoice, world: Path | None
+    workshop: Workshop, task: Training, config: Any, choice: RegionChoice, world: Path | None
 ) -> Path:
     """The folder of a policy whose trust region is as long as the training contacts can judge.
 
-    A part of them is kept aside. The policy is learned from the others without a trust region,
-    those kept aside choose the ratio, and the policy is learned again, from all and inside it.
+    A part of them is left aside. The policy is learned from the others without a trust region,
+    those left aside choose the region, and the policy is learned again, from all and inside it.
 
     Args:
         workshop: where the stages lie.
-        task: the policy, whose description leaves the ratio open, and what it is learned from.
+        task: the policy, whose description leaves the region open, and what it is learned from.
         config: settings of its learner.
         choice: what there is to choose from.
-        world: fitted without the contacts kept aside, for a policy trained in one.
+        world: fitted without the contacts left aside, for a policy trained in one.
     """
     free = learned_policy(workshop, first_training(task, world), config)
-    chosen = chosen_ratio(workshop, task, free, choice)
-    ratio = read_record(chosen / RATIO, ChosenRatio).max_ratio
-    closed = replace(task.policy, spec=with_ratio(task.policy.spec, ratio))
-    return learned_policy(workshop, replace(task, policy=closed, ratio=chosen), config)
+    chosen = chosen_region(workshop, task, free, choice)
+    size = read_record(chosen / REGION, ChosenRegion).size
+    tilt = size.temperature is not None
+    policy = replace(task.policy, spec=closed(task.policy.spec, size.max_ratio, tilt))
+    last = replace(task, policy=policy, region=chosen, temperature=size.temperature)
+    return learned_policy(workshop, last, config)
 
 
 def _for_estimand(config: Any, journey: Journey) -> Any:

@@ -32,18 +32,26 @@ def region_of(spec: Any, journey: Journey) -> Region | None:
 
 
 def is_open(spec: Any) -> bool:
-    """Whether a description leaves a trust region's largest ratio to the evidence."""
+    """Whether a description leaves the size of a trust region to the evidence."""
     if not isinstance(spec, Mapping):
         return False
     return spec.get("max_ratio") == AUTO or any(is_open(part) for part in spec.values())
 
 
-def with_ratio(spec: Any, ratio: float) -> Any:
-    """The description with a ratio wherever it was left open."""
+def closed(spec: Any, max_ratio: float, tilt: bool) -> Any:
+    """The description with a size wherever it was left open.
+
+    Args:
+        spec: the description.
+        max_ratio: largest importance ratio, >= 1.
+        tilt: whether what is inside tilts the anchor.
+    """
     if not isinstance(spec, Mapping):
         return spec
-    filled = {key: with_ratio(part, ratio) for key, part in spec.items()}
-    return filled | {"max_ratio": ratio} if spec.get("max_ratio") == AUTO else filled
+    filled = {key: closed(part, max_ratio, tilt) for key, part in spec.items()}
+    if spec.get("max_ratio") != AUTO:
+        return filled
+    return filled | {"max_ratio": max_ratio} | ({"tilt": True} if tilt else {})
 
 
 class _NotYetLearned:

@@ -25,7 +25,7 @@ class TrustConfig:
     # by training contacts that a first training leaves aside; see `docs/trust-region.md`.
     max_ratio: int | float | str = 4.0
     # what `auto` may choose, each >= 1
-    ratios: list[float] = field(default_factory=lambda: [1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0])
+    ratios: list[float] = field(default_factory=lambda: [1.5, 2.0, 3.0, 4.0, 8.0, 16.0])
     explore: float = 0.05  # share of decisions that follow the logging policy, in [0, 1]
 
 

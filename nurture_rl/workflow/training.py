@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Say
 
 Metrics = list[tuple[int, dict[str, float]]]  # the training's numbers by step
-RATIO = "ratio.json"  # how the ratio of a trust region was chosen, a `ChosenRatio`
+REGION = "region.json"  # how a trust region was chosen, a `ChosenRegion`
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Training:
     seed: int
     say: Say
     checkpoint_every: int = 10  # iterations between two checkpoints; no result depends on it
-    ratio: Path | None = None  # the stage that chose its trust region's ratio; None: nobody did
+    region: Path | None = None  # the stage that chose its trust region; None: nobody did
+    temperature: float | None = None  # at which its values tilt the anchor; None: they do not
 
 
 def write_policy(
@@ -40,7 +41,7 @@ def write_policy(
     metrics: Sequence[tuple[int, dict[str, float]]],
     out: Path,
 ) -> None:
-    """Write `policy.json`, for whoever tracks the run `metrics.json`, and `ratio.json` if there.
+    """Write `policy.json`, for whoever tracks the run `metrics.json`, and `region.json` if there.
 
     Args:
         task: what was asked for.
@@ -48,7 +49,7 @@ def write_policy(
         metrics: the training's numbers by step.
         out: the policy's folder.
     """
-    if task.ratio is not None:
-        shutil.copyfile(task.ratio / RATIO, out / RATIO)
+    if task.region is not None:
+        shutil.copyfile(task.region / REGION, out / REGION)
     (out / "policy.json").write_text(json.dumps(asdict(policy), indent=1) + "\n", "utf-8")
     (out / "metrics.json").write_text(json.dumps(metrics) + "\n", "utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nurture_rl.appraisal.estimation import EvaluationConfig, evaluate_policies
-from nurture_rl.appraisal.region_ratios import ChosenRatio, choose_ratio
+from nurture_rl.appraisal.region_choice import ChosenRegion, RegionSize, choose_region
 from nurture_rl.errors import NurtureError, OverlapError
 from nurture_rl.ope.log import EvaluationLog, FloatArray, evaluation_log
 from nurture_rl.ope.targets import TargetPolicy
@@ -84,29 +84,29 @@ def chosen(
     policy: ByCell,
     release_episodes: int | None = None,
     ratios: tuple[float, ...] = RATIOS,
-) -> ChosenRatio:
-    inside: dict[float, TargetPolicy] = {
-        ratio: TrustRegion(policy, Alike(), ratio, 0.0) for ratio in ratios
+) -> ChosenRegion:
+    inside: dict[RegionSize, TargetPolicy] = {
+        RegionSize(ratio): TrustRegion(policy, Alike(), ratio, 0.0) for ratio in ratios
     }
     then = release_episodes or log.n_episodes
-    return choose_ratio(log, inside, None, "logged", then, np.random.default_rng(0), CONFIG)
+    return choose_region(log, inside, None, "logged", then, np.random.default_rng(0), CONFIG)
 
 
 def test_a_longer_log_carries_a_longer_region() -> None:
-    found = [chosen(shop(n, 0, 1.0), ByCell(PLANTED)).max_ratio for n in (40, 400, 8_000)]
+    found = [chosen(shop(n, 0, 1.0), ByCell(PLANTED)).size.max_ratio for n in (40, 400, 8_000)]
     assert found == sorted(found)
     assert found[0] == RATIOS[0]
     assert found[1] < found[2]
 
 
-def bound(found: ChosenRatio) -> float:
+def bound(found: ChosenRegion) -> float:
     """The expected lower bound of the ratio that was taken."""
-    return next(row.lower for row in found.ratios if row.max_ratio == found.max_ratio)
+    return next(row.lower for row in found.regions if row.size.max_ratio == found.size.max_ratio)
 
 
 def test_where_there_is_nothing_to_gain_the_region_stays_short_and_nothing_is_shown() -> None:
     found = [chosen(shop(300, 2 * k, 0.0), learned(shop(300, 2 * k + 1, 0.0))) for k in range(10)]
-    assert np.mean([one.max_ratio for one in found]) < 2.0
+    assert np.mean([one.size.max_ratio for one in found]) < 2.0
     assert sum(bound(one) > 0.0 for one in found) <= 1
 
 
@@ -114,29 +114,28 @@ def test_contacts_that_were_learned_from_would_show_a_gain_where_there_is_none()
     logs = [shop(300, seed, 0.0) for seed in range(5)]
     seen = [chosen(log, learned(log)) for log in logs]
     assert sum(bound(one) > 0.0 for one in seen) >= 4
-    assert max(one.max_ratio for one in seen) > RATIOS[0]
+    assert max(one.size.max_ratio for one in seen) > RATIOS[0]
 
 
 def test_what_cannot_be_carried_is_not_asked_nor_anything_longer() -> None:
     found = chosen(shop(400, 0, 1.0), ByCell(PLANTED))
-    carried = [row.carried for row in found.ratios]
+    carried = [row.carried for row in found.regions]
     first = carried.index(False)
     assert 0 < first < len(RATIOS)
-    assert all(np.isfinite(row.lower) for row in found.ratios[:first])
-    assert all(np.isnan(row.lower) for row in found.ratios[first:])
-    assert "cannot be judged: effective sample size" in found.reason
-    assert f"ratio {found.max_ratio:g}: of it most can be shown" in found.reason
+    assert all(np.isfinite(row.lower) for row in found.regions[:first])
+    assert all(np.isnan(row.lower) for row in found.regions[first:])
+    assert f"ratio {found.size.max_ratio:g}: of it most can be shown" in found.reason
 
 
 def test_the_shortest_is_taken_where_none_can_be_carried() -> None:
     found = chosen(shop(40, 0, 1.0), ByCell(PLANTED))
-    assert (found.max_ratio, found.ratios[0].carried) == (1.5, False)
+    assert (found.size.max_ratio, found.regions[0].carried) == (1.5, False)
     assert found.reason.startswith("ratio 1.5, the shortest, for none can be judged: effective")
 
 
 def test_as_many_contacts_give_the_judges_own_bound_and_four_times_as_many_halve_it() -> None:
     log, policy = shop(900, 3, 1.0), ByCell(PLANTED)
-    same, later = chosen(log, policy).ratios[0], chosen(log, policy, 3600).ratios[0]
+    same, later = chosen(log, policy).regions[0], chosen(log, policy, 3600).regions[0]
     inside = {"asked": TrustRegion(policy, Alike(), 1.5, 0.0)}
     told = evaluate_policies(log, inside, "logged", np.random.default_rng(0), CONFIG)
     difference = told.policies["asked"].difference
@@ -156,7 +155,7 @@ def test_the_order_of_the_ratios_does_not_matter() -> None:
 
 def test_no_ratio_and_a_log_without_chance_are_refused() -> None:
     log = shop(40, 0, 1.0)
-    with pytest.raises(NurtureError, match="trust regions of one length or more"):
+    with pytest.raises(NurtureError, match="trust regions of one size or more"):
         chosen(log, ByCell(PLANTED), ratios=())
     sure = replace(log, propensity=np.ones(log.n_rows), logged_probabilities=None)
     with pytest.raises(OverlapError):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, nan, sqrt
+from math import inf, isnan, nan, sqrt
 
 import numpy as np
 
@@ -23,11 +23,26 @@ from nurture_rl.ope.targets import TabulatedPolicy, TargetOnLog, TargetPolicy, t
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedRatio:
-    """What the contacts kept aside say of a policy inside a trust region of one length."""
+class RegionSize:
+    """How far a trust region lets a policy go; the least is the shortest and softest."""
 
-    max_ratio: float  # largest importance ratio to the logging policy
-    ess: float  # effective sample size on the contacts kept aside, episodes
+    max_ratio: float  # largest importance ratio to the logging policy, >= 1
+    # Of a policy that tilts the logging policy, in the unit of its scores: the gain for which it
+    # makes an action e times as likely. None: it goes as far as the ratio allows for any gain.
+    temperature: float | None = None
+
+    def __str__(self) -> str:
+        """In words, such as "ratio 8, temperature 12.5"."""
+        soft = "" if self.temperature is None else f", temperature {self.temperature:.4g}"
+        return f"ratio {self.max_ratio:g}{soft}"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRegion:
+    """What the contacts left aside say of a policy inside one trust region."""
+
+    size: RegionSize
+    ess: float  # effective sample size on the contacts left aside, episodes
     expected_ess: float  # the same, to be expected on the contacts of the release, episodes
     carried: bool  # those will be able to judge the policy
     reason: str  # what was met, or what was not
@@ -36,44 +51,45 @@ class JudgedRatio:
 
 
 @dataclass(frozen=True, slots=True)
-class ChosenRatio:
-    """The length of a trust region, and the figures that it was chosen by."""
+class ChosenRegion:
+    """A trust region, and the figures that it was chosen by."""
 
-    max_ratio: float
+    size: RegionSize
     reason: str
     reference: str  # whom the policy is compared with
     unit: str  # of the differences, per episode
-    episodes: int  # of the contacts kept aside
+    episodes: int  # of the contacts left aside
     release_episodes: int  # of the contacts that the release is judged on
-    ratios: tuple[JudgedRatio, ...]  # all that were tried, the shortest first
+    regions: tuple[JudgedRegion, ...]  # all that were tried, by temperature, the shortest first
 
 
-def choose_ratio(
+def choose_region(
     log: EvaluationLog,
-    inside: Mapping[float, TargetPolicy],
+    inside: Mapping[RegionSize, TargetPolicy],
     reference: TargetPolicy | None,
     name: str,
     release_episodes: int,
     rng: np.random.Generator,
     config: EvaluationConfig,
-) -> ChosenRatio:
-    """Choose the length of a trust region that the release will be able to show most of.
+) -> ChosenRegion:
+    """Choose the trust region of whose policy the release will be able to show most.
 
-    Of the lengths up to the first that the contacts of the release could not carry, it is the one
-    of the highest lower bound of the paired difference to the reference, the shorter of two alike;
-    the shortest of all where none can be carried. The bound is that of the contacts kept aside,
-    with its distance to the estimate shrunk to as many contacts as the release has:
+    At each temperature the ratios up to the first that the contacts of the release could not carry
+    are asked about. Of all these regions it is the one of the highest lower bound of the paired
+    difference to the reference; the first of all where none can be carried. The bound is that of
+    the contacts left aside, with its distance to the estimate shrunk to as many contacts as the
+    release has:
 
         expected bound = difference - (difference - bound) sqrt(n aside / n release)
 
     The effective sample grows, and the largest share of the weight falls, in proportion to n.
 
     The policy must not have been learned from these contacts: it would know the luck of each, and
-    the longest region would always look best.
+    show a gain where there is none.
 
     Args:
-        log: episodes of the contacts kept aside.
-        inside: the policy inside trust regions, by their largest ratio.
+        log: episodes of the contacts left aside.
+        inside: the policy inside trust regions of several sizes.
         reference: whom the policy must beat; None: the logging policy itself.
         name: of the reference, for people.
         release_episodes: of the contacts that the release will be judged on.
@@ -81,48 +97,42 @@ def choose_ratio(
         config: level, thresholds and estimators.
 
     Raises:
-        NurtureError: no length is given.
+        NurtureError: no region is given.
         OverlapError: the log never left a decision to chance.
         FitError: fewer than three contacts.
     """
     if not inside:
-        raise NurtureError("expected trust regions of one length or more to choose from, got none")
+        raise NurtureError("expected trust regions of one size or more to choose from, got none")
     require_exploration(log, config.thresholds)
     share = log.n_episodes / release_episodes
-    targets = {
-        ratio: target_on_log(log, inside[ratio], f"ratio {ratio:g}", config.chunk_rows)
-        for ratio in sorted(inside)
-    }
-    overlaps = {ratio: overlap(log, one, config.thresholds) for ratio, one in targets.items()}
-    expected = {
-        ratio: _at_release(one, share, config.thresholds) for ratio, one in overlaps.items()
-    }
-    last = next((ratio for ratio, one in expected.items() if not one.feasible), inf)
-    asked = {ratio: target for ratio, target in targets.items() if ratio < last}
+    sizes = sorted(inside, key=lambda one: (-(one.temperature or 0.0), one.max_ratio))
+    measured: dict[RegionSize, tuple[float, Overlap]] = {}
+    asked: dict[RegionSize, TargetOnLog] = {}
+    too_far: dict[float | None, float] = {}  # the first ratio that is not carried, by temperature
+    for size in sizes:
+        target = target_on_log(log, inside[size], str(size), config.chunk_rows)
+        now = overlap(log, target, config.thresholds)
+        then = _at_release(now, share, config.thresholds)
+        measured[size] = now.ess, then
+        if not then.feasible:
+            too_far.setdefault(size.temperature, size.max_ratio)
+        if size.max_ratio < too_far.get(size.temperature, inf):
+            asked[size] = target
     judged = _judged(log, asked, reference, rng, config)
     rows = []
-    for ratio, then in expected.items():
-        difference, lower = _bound(judged.get(ratio), share)
-        rows.append(
-            JudgedRatio(
-                max_ratio=ratio,
-                ess=overlaps[ratio].ess,
-                expected_ess=then.ess,
-                carried=then.feasible,
-                reason=then.reason,
-                difference=difference,
-                lower=lower,
-            )
-        )
+    for size, (ess, then) in measured.items():
+        difference, lower = _bound(judged.get(size), share)
+        row = JudgedRegion(size, ess, then.ess, then.feasible, then.reason, difference, lower)
+        rows.append(row)
     best = _best(rows)
-    return ChosenRatio(
-        max_ratio=best.max_ratio,
-        reason=_reason(best, rows, name, log.unit),
+    return ChosenRegion(
+        size=best.size,
+        reason=_reason(best, name, log.unit),
         reference=name,
         unit=log.unit,
         episodes=log.n_episodes,
         release_episodes=release_episodes,
-        ratios=tuple(rows),
+        regions=tuple(rows),
     )
 
 
@@ -134,25 +144,25 @@ def _at_release(found: Overlap, share: float, thresholds: OverlapThresholds) -> 
 
 def _judged(
     log: EvaluationLog,
-    targets: Mapping[float, TargetOnLog],
+    targets: Mapping[RegionSize, TargetOnLog],
     reference: TargetPolicy | None,
     rng: np.random.Generator,
     config: EvaluationConfig,
-) -> dict[float, PolicyEvaluation]:
-    """The policy against the reference, by length."""
+) -> dict[RegionSize, PolicyEvaluation]:
+    """The policy against the reference, by the size of its region."""
     if not targets:
         return {}
     preferred = FALLBACKS[0] if config.preferred == AUTO else config.preferred
     estimators = tuple(dict.fromkeys((preferred, *FALLBACKS)))
     config = replace(config, estimators=estimators, preferred=preferred, rules=None)
     policies: dict[str, TargetPolicy | TabulatedPolicy] = {
-        str(ratio): TabulatedPolicy(one.probabilities) for ratio, one in targets.items()
+        str(size): TabulatedPolicy(one.probabilities) for size, one in targets.items()
     }
     against = LOGGED if reference is None else "reference"
     if reference is not None:
         policies[against] = reference
     found = evaluate_policies(log, policies, against, rng, config)
-    return {ratio: found.policies[str(ratio)] for ratio in targets}
+    return {size: found.policies[str(size)] for size in targets}
 
 
 def _bound(found: PolicyEvaluation | None, share: float) -> tuple[float, float]:
@@ -163,21 +173,15 @@ def _bound(found: PolicyEvaluation | None, share: float) -> tuple[float, float]:
     return told.value, told.value - (told.value - told.interval.lower) * sqrt(share)
 
 
-def _best(rows: list[JudgedRatio]) -> JudgedRatio:
-    known = [one for one in rows if one.lower == one.lower]
+def _best(rows: Sequence[JudgedRegion]) -> JudgedRegion:
+    known = [one for one in rows if not isnan(one.lower)]
     return max(known, key=lambda one: one.lower) if known else rows[0]
 
 
-def _reason(best: JudgedRatio, rows: list[JudgedRatio], name: str, unit: str) -> str:
-    beyond = next((one for one in rows if not one.carried), None)
-    if best.lower != best.lower:
-        return (
-            f"ratio {best.max_ratio:g}, the shortest, for none can be judged: "
-            f"{(beyond or best).reason}"
-        )
-    end = "" if beyond is None else f"; {beyond.max_ratio:g} cannot be judged: {beyond.reason}"
+def _reason(best: JudgedRegion, name: str, unit: str) -> str:
+    if isnan(best.lower):
+        return f"{best.size}, the shortest, for none can be judged: {best.reason}"
     return (
-        f"ratio {best.max_ratio:g}: of it most can be shown, {best.lower:+.4g} {unit} more than "
-        f"{name} at least are to be expected, with an effective sample of "
-        f"{best.expected_ess:.0f} episodes{end}"
+        f"{best.size}: of it most can be shown, at least {best.lower:+.4g} {unit} beside {name} "
+        f"are to be expected, with an effective sample of {best.expected_ess:.0f} episodes"
     )
