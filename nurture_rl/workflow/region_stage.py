@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _ASIDE = 0.5  # share of the training contacts that choose
 _LOOKED_AT = 20_000  # decisions that the spread of values is worked out on
+_LEAST_TILTED = 4.0  # a ratio below cuts off what a temperature would let a policy do
 _SOFT = (4.0, 2.0, 1.0, 0.5)  # temperatures tried, in spreads of the values of what was logged
 
 
@@ -104,8 +105,12 @@ def _chosen(task: Training, free: Path, choice: RegionChoice) -> ChosenRegion:
     then = load_decisions(task.ingested, journey, held_out_then(task.held_out))
     aside = held_out_log(replace(then, held_out=then.held_out & ~held), journey)
     context = _context(journey, core)
-    sizes = [RegionSize(ratio, soft) for soft in _temperatures(task, core, aside)
-             for ratio in choice.ratios]  # fmt: skip
+    sizes = [
+        RegionSize(ratio, soft)
+        for soft in _temperatures(task, core, aside)
+        for ratio in choice.ratios
+        if soft is None or ratio >= _LEAST_TILTED
+    ]
     return choose_region(
         aside,
         {size: _inside(task, core, size) for size in sizes},
