@@ -177,13 +177,13 @@ class Pipeline:
         given = (self.workshop, task, self.settings.learners[name])
         if is_open(task.policy.spec):
             then = self._world_then if task.world is not None else None
-            asked = (self._region_choice, then)
+            asked = (self.region_choice, then)
             return self.crew.begin(f"policy-{name}", policy_by_evidence, *given, *asked)
         crew = Crew() if run.policies[name].learner == "none" else self.crew
         return crew.begin(f"policy-{name}", learned_policy, *given)
 
     @cached_property
-    def _region_choice(self) -> RegionChoice:
+    def region_choice(self) -> RegionChoice:
         """What open trust regions are chosen from, judged as the gate judges."""
         run = self.resolved.run
         reference = run.policies.get(run.release.reference)

@@ -113,7 +113,7 @@ def _chosen(task: Training, free: Path, choice: RegionChoice) -> ChosenRegion:
     ]
     return choose_region(
         aside,
-        {size: _inside(task, core, size) for size in sizes},
+        {size: inside(task, core, size) for size in sizes},
         None if choice.reference == LOGGED else build_policy(choice.described, context),
         choice.reference,
         held_out_log(replace(then, held_out=held), journey).n_episodes,
@@ -135,8 +135,14 @@ def _temperatures(task: Training, core: Policy, aside: EvaluationLog) -> list[fl
     return [None, *(share * spread for share in _SOFT if spread > 0.0)]
 
 
-def _inside(task: Training, core: Policy, size: RegionSize) -> Policy:
-    """The policy as it would be released with a region of that size."""
+def inside(task: Training, core: Policy, size: RegionSize) -> Policy:
+    """A policy as it would be released with a trust region of some size.
+
+    Args:
+        task: the policy whose description leaves the region open.
+        core: its learned part.
+        size: of the region; one with a temperature is for a policy of values.
+    """
     if size.temperature is not None:
         assert isinstance(core, ScoredPolicy)
         core = tempered(core, size.temperature)
