@@ -76,9 +76,9 @@ def choose_region(
 
     At each temperature the ratios up to the first that the contacts of the release could not carry
     are asked about. Of all these regions it is the one of the highest lower bound of the paired
-    difference to the reference; the first of all where none can be carried. The bound is that of
-    the contacts left aside, with its distance to the estimate shrunk to as many contacts as the
-    release has:
+    difference to the reference; where none can be carried, the one of the largest effective
+    sample. The bound is that of the contacts left aside, with its distance to the estimate shrunk
+    to as many contacts as the release has:
 
         expected bound = difference - (difference - bound) sqrt(n aside / n release)
 
@@ -175,12 +175,14 @@ def _bound(found: PolicyEvaluation | None, share: float) -> tuple[float, float]:
 
 def _best(rows: Sequence[JudgedRegion]) -> JudgedRegion:
     known = [one for one in rows if not isnan(one.lower)]
-    return max(known, key=lambda one: one.lower) if known else rows[0]
+    if known:
+        return max(known, key=lambda one: one.lower)
+    return max(rows, key=lambda one: one.ess)
 
 
 def _reason(best: JudgedRegion, name: str, unit: str) -> str:
     if isnan(best.lower):
-        return f"{best.size}, the shortest, for none can be judged: {best.reason}"
+        return f"{best.size}, the nearest to the log, for none can be judged: {best.reason}"
     return (
         f"{best.size}: of it most can be shown, at least {best.lower:+.4g} {unit} beside {name} "
         f"are to be expected, with an effective sample of {best.expected_ess:.0f} episodes"

@@ -38,7 +38,8 @@ class ByCell:
     best: tuple[int, ...]
 
     def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
-        return np.eye(mask.shape[1])[np.array(self.best)[features.argmax(axis=1)]]
+        best = np.array(self.best)[features.argmax(axis=1)]
+        return np.asarray(np.eye(mask.shape[1])[best], np.float64)
 
     def spec(self) -> Spec:
         return {"kind": "by_cell"}
@@ -127,10 +128,12 @@ def test_what_cannot_be_carried_is_not_asked_nor_anything_longer() -> None:
     assert f"ratio {found.size.max_ratio:g}: of it most can be shown" in found.reason
 
 
-def test_the_shortest_is_taken_where_none_can_be_carried() -> None:
+def test_the_nearest_to_the_log_is_taken_where_none_can_be_carried() -> None:
     found = chosen(shop(40, 0, 1.0), ByCell(PLANTED))
     assert (found.size.max_ratio, found.regions[0].carried) == (1.5, False)
-    assert found.reason.startswith("ratio 1.5, the shortest, for none can be judged: effective")
+    assert found.reason.startswith(
+        "ratio 1.5, the nearest to the log, for none can be judged: effective"
+    )
 
 
 def test_as_many_contacts_give_the_judges_own_bound_and_four_times_as_many_halve_it() -> None:
