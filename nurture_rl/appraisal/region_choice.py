@@ -24,7 +24,7 @@ from nurture_rl.ope.targets import TabulatedPolicy, TargetOnLog, TargetPolicy, t
 
 @dataclass(frozen=True, slots=True)
 class RegionSize:
-    """How far a trust region lets a policy go; the least is the shortest and softest."""
+    """How far a trust region lets a policy go."""
 
     max_ratio: float  # largest importance ratio to the logging policy, >= 1
     # Of a policy that tilts the logging policy, in the unit of its scores: the gain for which it
@@ -105,19 +105,7 @@ def choose_region(
         raise NurtureError("expected trust regions of one size or more to choose from, got none")
     require_exploration(log, config.thresholds)
     share = log.n_episodes / release_episodes
-    sizes = sorted(inside, key=lambda one: (-(one.temperature or 0.0), one.max_ratio))
-    measured: dict[RegionSize, tuple[float, Overlap]] = {}
-    asked: dict[RegionSize, TargetOnLog] = {}
-    too_far: dict[float | None, float] = {}  # the first ratio that is not carried, by temperature
-    for size in sizes:
-        target = target_on_log(log, inside[size], str(size), config.chunk_rows)
-        now = overlap(log, target, config.thresholds)
-        then = _at_release(now, share, config.thresholds)
-        measured[size] = now.ess, then
-        if not then.feasible:
-            too_far.setdefault(size.temperature, size.max_ratio)
-        if size.max_ratio < too_far.get(size.temperature, inf):
-            asked[size] = target
+    measured, asked = _measured(log, inside, share, config)
     judged = _judged(log, asked, reference, rng, config)
     rows = []
     for size, (ess, then) in measured.items():
@@ -134,6 +122,31 @@ def choose_region(
         release_episodes=release_episodes,
         regions=tuple(rows),
     )
+
+
+def _measured(
+    log: EvaluationLog,
+    inside: Mapping[RegionSize, TargetPolicy],
+    share: float,
+    config: EvaluationConfig,
+) -> tuple[dict[RegionSize, tuple[float, Overlap]], dict[RegionSize, TargetOnLog]]:
+    """The effective sample of each, with the overlap to be expected; and those to be asked about.
+
+    These are the ratios up to the first that is not carried, at each temperature.
+    """
+    measured: dict[RegionSize, tuple[float, Overlap]] = {}
+    asked: dict[RegionSize, TargetOnLog] = {}
+    too_far: dict[float | None, float] = {}
+    for size in sorted(inside, key=lambda one: (-(one.temperature or 0.0), one.max_ratio)):
+        target = target_on_log(log, inside[size], str(size), config.chunk_rows)
+        now = overlap(log, target, config.thresholds)
+        then = _at_release(now, share, config.thresholds)
+        measured[size] = now.ess, then
+        if not then.feasible:
+            too_far.setdefault(size.temperature, size.max_ratio)
+        if size.max_ratio < too_far.get(size.temperature, inf):
+            asked[size] = target
+    return measured, asked
 
 
 def _at_release(found: Overlap, share: float, thresholds: OverlapThresholds) -> Overlap:
