@@ -24,7 +24,7 @@ def draw(records: Sequence[LeashRecord], path: Path) -> None:
         return
     figure, axes = plt.subplots(figsize=(9, 0.9 + 0.3 * len(rows)))
     for place, (_, one) in enumerate(rows):
-        colour = "tab:orange" if one.asked == "auto" else "tab:blue"
+        colour = "tab:orange" if one.asked.startswith("auto") else "tab:blue"
         axes.barh(place, one.over_drip, color=colour, alpha=0.35)
         reach = one.difference - one.lower
         axes.errorbar(one.difference, place, xerr=reach, fmt="o", color=colour, markersize=3)

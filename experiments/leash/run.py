@@ -29,14 +29,14 @@ from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.held_out import held_out_log
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.policy_stage import learned_policy
+from nurture_rl.workflow.policy_stage import learned_policy, policy_by_evidence
 from nurture_rl.workflow.region_stage import chosen_region, first_training, inside
 from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.training import REGION, Training
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parents[1] / "configs"
-REFERENCE, AUTO = "drip", "auto"
+REFERENCE, AUTO, INSIDE = "drip", "auto", "auto, learned inside"
 TRUTH_CONTACTS = 20_000
 
 
@@ -44,7 +44,8 @@ TRUTH_CONTACTS = 20_000
 class Leashed:
     """One policy inside one trust region, the journey's unit per episode."""
 
-    asked: str  # of `data.trust.max_ratio`
+    # A fixed ratio, `auto`, or as `auto` releases it: learned again inside the chosen region.
+    asked: str
     size: RegionSize
     truth: float  # in the true world
     truth_stderr: float
@@ -91,12 +92,12 @@ def work_out(given: argparse.Namespace) -> None:
         if not path.is_file():
             say("[leash]", f"{name}: working")
             run = _settings(given, contacts, seed, learner)
-            made = cell(run, given.data, learner, given.fixed)
+            made = cell(run, given.data, learner, given.fixed, given.inside)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_record(made, path)
 
 
-def cell(run: Settings, data: str, learner: str, fixed: list[float]) -> LeashRecord:
+def cell(run: Settings, data: str, learner: str, fixed: list[float], again: bool) -> LeashRecord:
     """Learn without a region from half and from all of the training contacts, choose, and judge."""
     pipeline = Pipeline(run, partial(say, "[leash]"))
     journey, ingested, share = pipeline.journey, pipeline.ingested, run.run.data.held_out
@@ -112,6 +113,10 @@ def cell(run: Settings, data: str, learner: str, fixed: list[float]) -> LeashRec
     core = load_policy(full, journey)
     sizes = {f"{one:g}": RegionSize(one) for one in fixed} | {AUTO: found.size}
     policies = {asked: inside(task, core, size) for asked, size in sizes.items()}
+    if again:
+        given = (pipeline.workshop, task, config, pipeline.region_choice, None)
+        policies[INSIDE] = load_policy(policy_by_evidence(*given), journey)
+        sizes[INSIDE] = found.size
     drip = build_policy(REFERENCE, context_of(journey))
     log = held_out_log(load_decisions(ingested, journey, share), journey)
     judge = replace(run.evaluation, estimators=("dr", "snips", "ips"), preferred="dr")
@@ -165,6 +170,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--contacts", type=int, nargs="+", default=[5000], help="in a log")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--fixed", type=float, nargs="+", default=[3.0, 4.0], help="ratios beside")
+    parser.add_argument("--inside", action="store_true", help="learn again in the chosen region")
     parser.add_argument("--report", action="store_true", help="work out nothing, tell and draw")
     parser.add_argument("--out", type=Path, default=HERE / "records", help="folder of records")
     parser.add_argument("--picture", type=Path, default=HERE / "leash.png")

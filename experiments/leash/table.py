@@ -34,7 +34,7 @@ def in_order(records: Sequence[LeashRecord]) -> list[LeashRecord]:
 
 def region(leashed: Leashed) -> str:
     """Such as "fixed: ratio 3"."""
-    return f"{'auto' if leashed.asked == 'auto' else 'fixed'}: {leashed.size}"
+    return f"{leashed.asked if leashed.asked.startswith('auto') else 'fixed'}: {leashed.size}"
 
 
 def _row(one: LeashRecord, leashed: Leashed) -> str:
