@@ -253,9 +253,8 @@ def test_a_range_ends_where_work_can_no_longer_be_done(
 def test_a_ratio_is_left_to_the_log_by_policies_that_learn_alone() -> None:
     run = composed("policy=cql", "data.trust.max_ratio=auto", root="train").run
     assert run.policies["cql"].spec["max_ratio"] == "auto"
-    held = "{kind: trust_region, policy: rules, anchor: random, max_ratio: auto}"
     with pytest.raises(ConfigError, match=r"policies.drip.spec: expected a number for max_ratio"):
-        composed(f"policies.drip.spec={held}")
+        composed("++policies.drip.spec.max_ratio=auto")
 
 
 def test_a_folders_log_needs_no_number_of_contacts() -> None:
