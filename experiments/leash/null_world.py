@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -96,7 +97,9 @@ def joined(first: EvaluationLog, second: EvaluationLog) -> EvaluationLog:
     """Both logs as one."""
     names = ("features", "mask", "action", "propensity", "logged_probabilities", "reward", "step",
              "terminal")  # fmt: skip
-    parts = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names}
+    parts: dict[str, Any] = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names
+    }
     episode = np.concatenate([first.episode, second.episode + first.n_episodes])
     return replace(first, **parts, episode=episode, cluster=np.arange(episode[-1] + 1))
 
