@@ -14,10 +14,10 @@ from nurture_envs.clock import DAY_US
 from nurture_envs.guardrails import reason_names
 from nurture_rl.errors import ConfigError
 from nurture_rl.release.bundle import load_bundle
-from nurture_rl.serving.span_shift import ContactSample, is_other_rate, shift_of
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
+from nurture_rl.serving.span_shift import ContactSample, is_other_rate, shift_of
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 
