@@ -226,6 +226,12 @@ def test_a_change_of_policies_at_one_server_holds_at_another(
             second.decide([Ask("p2")])
 
 
+@pytest.mark.parametrize("host", ["...", "nowhere.invalid", "127.0.0.1:1"])
+def test_a_database_that_is_not_there_is_named(host: str) -> None:
+    with pytest.raises(StoreError, match="expected a database that can be used at postgresql://"):
+        Store(f"postgresql://nurture:secret@{host}/nurture?connect_timeout=2")
+
+
 def test_a_store_of_another_version_or_program_is_refused(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
