@@ -164,6 +164,21 @@ def test_a_known_key_has_its_own_share_and_unknown_ones_that_of_their_address(
 
         assert status(SCRAPER) == 200
         assert status(SCRAPER) == 429
+        for spelt in ("bearer ", "BEARER ", "Bearer  ", "Bearer \t"):
+            header = {"authorization": f"{spelt}{SCRAPER} "}
+            assert client.get("/metrics", headers=header).status_code == 429
         assert status(SENDER) == 403  # metrics are not for this key
         assert status("x" * 40) == 401
         assert status("y" * 40) == 429  # another made-up key from the same address
+
+
+def test_methods_that_callers_make_up_are_one_figure_and_one_word(served: Service) -> None:
+    lines: list[str] = []
+    with behind(served, lines) as client:
+        for i in range(3):
+            client.request(f"ada{i}", "/healthz")
+        found = figures(client.get("/metrics").text)
+    asked = [name for name in found if "requests_total" in name]
+    assert asked == ['nurture_requests_total{method="other",route="other",status="405"}']
+    assert found[asked[0]] == 3.0
+    assert "ada" not in "".join(lines)
