@@ -288,7 +288,10 @@ def shadows(store: Store) -> list[Shadow]:
 
 
 def test_a_pause_reaches_who_is_being_answered(
-    made: tuple[Path, dict[str, Bundle]], store: Store, monkeypatch: pytest.MonkeyPatch
+    made: tuple[Path, dict[str, Bundle]],
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     root, bundles = made
     clock = Clock()
@@ -307,6 +310,9 @@ def test_a_pause_reaches_who_is_being_answered(
         rows = client.post("/v1/decisions", json={"contacts": asks}).json()["decisions"]
         assert not [row for row in rows if row.get("action", "").startswith("send:")]
         assert [row["code"] for row in rows if row["kind"] == "error"].count("withdrawn") >= 1
+    assert "planned sends taken back: the switch stands at pause" in caplog.text
+    assert not [row for row in rows if repr(row["contact_id"]) in caplog.text]
+    assert "'r" not in caplog.text  # no request's id
 
 
 def test_a_pause_reaches_who_is_being_told_to_send(
