@@ -35,12 +35,12 @@ class BundleFolder:
                 was made for something else than is served.
         """
         found = self.path / name
-        if Path(name).name != name or name.startswith(".") or found.is_symlink():
-            raise BundleError(
-                f"expected the name of a folder right under the server's bundles, got {name!r}; "
-                "give a plain name, and copy the bundle there where it is a link"
-            )
         try:
+            if Path(name).name != name or name.startswith(".") or found.is_symlink():
+                raise BundleError(
+                    f"expected the name of a folder right under the server's bundles, got {name!r};"
+                    " give a plain name, and copy the bundle there where it is a link"
+                )
             bundle = load_bundle(found, self.trust)
         except OSError as error:
             raise BundleError(

@@ -219,7 +219,20 @@ def test_without_other_bundles_the_given_one_is_champion_and_the_switch_stays(
 
 
 @pytest.mark.parametrize(
-    "name", ["../first", "..", ".", "first/../second", "/etc", "\\\\x", "", "link", "none", "a\0b"]
+    "name",
+    [
+        "../first",
+        "..",
+        ".",
+        "first/../second",
+        "/etc",
+        "\\\\x",
+        "",
+        "link",
+        "none",
+        "a\0b",
+        "ü" * 200,
+    ],
 )
 def test_no_other_folder_is_read(client: Client, lives: Lives, name: str) -> None:
     (lives.folder / "link").symlink_to(lives.folder / "second")
