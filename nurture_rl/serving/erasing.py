@@ -25,6 +25,7 @@ from nurture_rl.serving.locating import is_url, open_for_writing
 from nurture_rl.serving.mentions import mentions
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.records import Preferences
 
 OF_CONTACT = (  # tables that name a contact
     *("contacts", "events", "episodes", "decisions", "preferences", "consent_ledger"),
@@ -87,23 +88,28 @@ def erase_again(copy: Path, store: Path) -> int:
         How many were found in the copy.
     """
     try:
-        with closing(opening.connect_reading(store)) as reader:
-            (salt,) = reader.execute("SELECT value FROM meta WHERE name = ?", (SALT,)).fetchone()
-            marks = dict(reader.execute("SELECT mark, at_us FROM erased_contacts").fetchall())
+        salt, marks = _marks(store)
     except (sqlite3.Error, TypeError):  # another version's, or broken: nothing is known of it
         return 0
+    own_salt, known = _marks(copy)
+    same = own_salt == salt  # else it is another store's copy
+    since = {mark for mark, at_us in marks.items() if not same or known.get(mark) != at_us}
     with closing(opening.connect_reading(copy)) as older:
         asked = "SELECT contact_id FROM contacts UNION SELECT contact_id FROM events"
-        back = [key for (key,) in older.execute(asked) if mark_of(salt, key) in marks]
+        back = [key for (key,) in older.execute(asked) if mark_of(salt, key) in since]
     if back:
         erase_contacts(copy, back, "erased before the restore")
-    if marks:
-        with closing(StoreReader(copy)) as reader:
-            same = reader.salt == salt  # else it is another store's copy
-        if same:
-            with closing(open_for_writing(copy, 0)) as database:
-                database.write([Statement(_ADD_MARK, list(marks.items()))])
+    if marks and same:
+        with closing(open_for_writing(copy, 0)) as database:
+            database.write([Statement(_ADD_MARK, list(marks.items()))])
     return len(back)
+
+
+def _marks(store: Path) -> tuple[str, dict[str, int]]:
+    """The salt of a store, and when each of its marks was made."""
+    with closing(opening.connect_reading(store)) as reader:
+        (salt,) = reader.execute("SELECT value FROM meta WHERE name = ?", (SALT,)).fetchone()
+        return salt, dict(reader.execute("SELECT mark, at_us FROM erased_contacts").fetchall())
 
 
 def _tidy(path: Path) -> None:
@@ -131,7 +137,7 @@ def _erase(
     for number, digest in entries:
         taken.add(number, digest)
     name, now_us = uuid4().hex, time.time_ns() // 1000
-    marked = _refused(database, keys) if forgotten else keys
+    marked = _refused(database, store, keys) if forgotten else keys
     marks = [(mark_of(store.salt, key), now_us) for key in marked]
     changes = [
         Statement(_ADD_TIMES, used),
@@ -170,13 +176,14 @@ def _entries(database: Database, ids: Sequence[str]) -> list[tuple[int, bytes]]:
     return [(number, digest) for number, digest in database.read(asked, (database.listed(ids),))]
 
 
-def _refused(database: Database, keys: Sequence[str]) -> list[str]:
-    """Those who gave no consent, or ever said a word against mail."""
+def _refused(database: Database, store: StoreReader, keys: Sequence[str]) -> list[str]:
+    """Those who gave no consent, ever said a word against mail, or want it limited."""
     given, among = (database.listed(keys),), f"contact_id {database.any_of}"
     asked = f"SELECT contact_id FROM contacts WHERE consent = 0 AND {among}"
     found = {key for (key,) in database.read(asked, given)}
     asked = f"SELECT DISTINCT contact_id, type, reply_class FROM events WHERE {among}"
     words = database.read(asked, given)
+    found |= {key for key, wish in store.preferences(keys).items() if wish != Preferences()}
     return sorted(found | {key for key, kind, reply in words if forbids(say_of(kind, reply))})
 
 
