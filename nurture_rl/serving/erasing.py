@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -49,7 +49,11 @@ _BLOCK = 10_000  # rows read at a time
 
 
 def erase_contacts(
-    location: Location, ids: Sequence[str], reason: str, forgotten: bool = False
+    location: Location,
+    ids: Sequence[str],
+    reason: str,
+    forgotten: bool = False,
+    still: Callable[[Database, Sequence[str]], Sequence[str]] = lambda database, keys: keys,
 ) -> Counter[str]:
     """Erase people from a store.
 
@@ -58,6 +62,7 @@ def erase_contacts(
         ids: the contacts, in any spelling.
         reason: for the entry in the chain; says nothing about the people.
         forgotten: leave no mark of those to whom mail was allowed: they come back as anybody new.
+        still: which of some contacts, by key, are to be erased when nobody else can work on them.
 
     Returns:
         Rows that are gone, by table, and nothing of tables without any.
@@ -75,7 +80,7 @@ def erase_contacts(
             some = keys[start : start + _CONTACTS_AT_ONCE]
             with database.held("contact", some):
                 database.link()
-                gone += _erase(database, store, some, reason, forgotten)
+                gone += _erase(database, store, still(database, some), reason, forgotten)
     if not is_url(location):
         _tidy(Path(location))
     return +gone
@@ -131,7 +136,8 @@ def _erase(
     decisions = database.read(asked, given)
     ids = [row[0] for row in decisions]
     freed = {decision.decision_id for decision in store.freed(ids)}
-    used = [row[1:] for row in decisions if row[0] not in freed]  # of an inventory, for good
+    # Of an inventory, for good; in one order, so that two erasures do not wait for each other.
+    used = sorted(row[1:] for row in decisions if row[0] not in freed)
     entries = _entries(database, ids)
     taken = ErasedEntries()
     for number, digest in entries:
@@ -155,6 +161,12 @@ def _erase(
         )
         for table in tables
     }
+    # Version 1 took spellings of an id for people: of two episodes one kept the id as it came.
+    spelled = (
+        "DELETE FROM episodes WHERE episode_id IN "
+        "(SELECT episode_id FROM decisions WHERE contact_id = ?)"
+    )
+    first = Statement(spelled, [(key,) for key in keys])
     # An event of somebody else that names their decision is not theirs: it stays without the name.
     unnamed = "UPDATE events SET decision_id = NULL WHERE decision_id = ?"
     changes.append(Statement(unnamed, [(one,) for one in ids]))
@@ -163,8 +175,8 @@ def _erase(
     )
     row = (name, now_us, reason, taken.count, taken.digest)
     noted = [Statement(_ADD_ERASURE, [row], links(ERASURE, [row]))] if there else []
-    counts = database.write([*deletions.values(), *changes, *noted])
-    return Counter(dict(zip(deletions, counts, strict=False)))
+    others, *counts = database.write([first, *deletions.values(), *changes, *noted])
+    return Counter(dict(zip(deletions, counts, strict=False))) + Counter(episodes=others)
 
 
 def _entries(database: Database, ids: Sequence[str]) -> list[tuple[int, bytes]]:

@@ -73,6 +73,14 @@ def test_nothing_of_the_person_is_left_in_the_file(heard: Path) -> None:
     assert verify_store(heard).seen["erasure"] == 1
 
 
+def test_an_episode_under_another_spelling_of_version_1_goes_too(heard: Path) -> None:
+    with closing(sqlite3.connect(heard, isolation_level=None)) as store:
+        store.execute("INSERT INTO episodes VALUES ('j:CLEO:1', 'CLEO', 'j', 0)")
+        store.execute("UPDATE decisions SET episode_id = 'j:CLEO:1' WHERE decision_id = 'Cleo-1'")
+    assert erase_contacts(heard, ["cleo"], "asked for")["episodes"] == 2
+    assert b"j:cleo:1" not in heard.read_bytes().lower()
+
+
 def test_what_became_of_their_decisions_is_erased_with_them(heard: Path) -> None:
     erase_contacts(heard, ["ada", "bob"], "asked for")
     walk = verify_store(heard)

@@ -11,6 +11,7 @@ import pytest
 
 from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
+from nurture_rl.serving import retention
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Preferences, Quarantined
 from nurture_rl.serving.store import Store
@@ -71,6 +72,15 @@ def test_who_refused_some_mail_alone_is_remembered_too(aged: Path) -> None:
     assert main(["retention", f"store={aged}", "older_than_days=30", "apply=true"]) == 0
     with closing(Store(aged)) as store:
         assert set(store.erased(["bob", "cleo"])) == {"bob", "cleo"}
+
+
+def test_who_is_heard_of_before_their_turn_stays(
+    aged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_silent", lambda *_: ["ada", "bob"])  # ada clicks meanwhile
+    assert main(["retention", f"store={aged}", "older_than_days=30", "apply=true"]) == 0
+    with closing(StoreReader(aged)) as store:
+        assert set(store.contacts(["ada", "bob"])) == {"ada"}
 
 
 def test_what_cannot_be_kept_to_is_refused(aged: Path, capsys: pytest.CaptureFixture[str]) -> None:
