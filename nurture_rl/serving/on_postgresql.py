@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -60,7 +60,7 @@ class ReadPostgres:
     """A database that is read."""
 
     any_of = "= ANY(?)"
-    numbered = "(SELECT key, value::bigint FROM json_each_text(?::json)) AS asked"
+    numbered = "unnest(?::text[], ?::bigint[]) AS asked (key, value)"
     is_shared = True
 
     def __init__(self, url: str, read_only: bool = True) -> None:
@@ -77,6 +77,11 @@ class ReadPostgres:
     def listed(self, values: Sequence[str]) -> list[str]:
         """The parameter of `any_of`; what no text can be is not among the values."""
         return [value for value in values if "\0" not in value]
+
+    def numbers(self, values: Mapping[str, int]) -> tuple[list[str], list[int]]:
+        """The parameters of `numbered`."""
+        keys = self.listed(list(values))
+        return keys, [values[key] for key in keys]
 
     def read(self, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
         """The rows that a query finds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,10 @@ class ReadSqlite:
     def listed(self, values: Sequence[str]) -> str:
         """The parameter of `any_of`."""
         return json.dumps(list(values))
+
+    def numbers(self, values: Mapping[str, int]) -> tuple[str]:
+        """The parameters of `numbered`."""
+        return (json.dumps(dict(values)),)
 
     def read(self, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
         """The rows that a query finds."""
