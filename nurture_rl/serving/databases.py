@@ -74,6 +74,9 @@ class Database(ReadableDatabase, Protocol):
             StoreUnavailable: it cannot be written now.
         """
 
+    def write_linked(self, statements: Sequence[Statement]) -> list[int]:
+        """As `write`, and link in the same transaction; nobody else links until it ends."""
+
     def link(self) -> None:
         """Append to the chain what waits for it."""
 

@@ -175,7 +175,8 @@ def _erase(
     )
     row = (name, now_us, reason, taken.count, taken.digest)
     noted = [Statement(_ADD_ERASURE, [row], links(ERASURE, [row]))] if there else []
-    others, *counts = database.write([first, *deletions.values(), *changes, *noted])
+    # What is called erased and the entry that says so are seen together, or neither.
+    others, *counts = database.write_linked([first, *deletions.values(), *changes, *noted])
     return Counter(dict(zip(deletions, counts, strict=False))) + Counter(episodes=others)
 
 

@@ -17,7 +17,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from nurture_rl.serving import postgres_tables
-from nurture_rl.serving.chain import append
+from nurture_rl.serving.chain import Link, append
 from nurture_rl.serving.databases import Statement
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.postgres_connections import (
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_LOCKS = 150  # of one block; who needs more takes the whole store
 _EVERYTHING = 0x4E555255  # the lock of the whole store, which everybody else shares
-_CHAIN = 0x4E555256  # the lock of the chain's end, taken when all others are given back
+_CHAIN = 0x4E555256  # the lock of the chain's end, taken after all others
 _LOCK_SOME = (
     "SELECT CASE WHEN place = 1 THEN pg_advisory_xact_lock_shared(key) "
     "ELSE pg_advisory_xact_lock(key) END FROM unnest(?::bigint[]) WITH ORDINALITY AS _ (key, place)"
@@ -158,6 +158,14 @@ class PostgresDatabase(ReadPostgres):
             self._own.links = bool(links) or self._own.links
             return counts
 
+    def write_linked(self, statements: Sequence[Statement]) -> list[int]:
+        """As `write`, and link in the same transaction; nobody else links until it ends."""
+        with told(), self._transaction() as connection:
+            counts = [_written(connection, statement) for statement in statements]
+            connection.execute(placed(_LOCK), [_CHAIN])
+            _append(connection, [link for one in statements for link in one.links])
+            return counts
+
     def link(self) -> None:
         """Append to the chain what waits for it."""
         connection, _ = self._connections.asked("BEGIN")
@@ -239,8 +247,12 @@ def _link(connection: Connection) -> None:
     connection.execute(placed(_LOCK), [_CHAIN])
     waiting = connection.execute(_TAKE_UNLINKED).fetchall()
     new = [(kind, name, digest) for _, kind, name, digest in sorted(waiting)]
-    append(lambda sql, given: connection.execute(placed(sql), given).fetchall(), new)
+    _append(connection, new)
     connection.execute("COMMIT")
+
+
+def _append(connection: Connection, new: Sequence[Link]) -> None:
+    append(lambda sql, given: connection.execute(placed(sql), given).fetchall(), new)
 
 
 def _written(connection: Connection, statement: Statement) -> int:

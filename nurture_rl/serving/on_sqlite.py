@@ -113,6 +113,10 @@ class SqliteDatabase(ReadSqlite):
         with _told():
             return self._writer.write(statements)
 
+    def write_linked(self, statements: Sequence[Statement]) -> list[int]:
+        """As `write`: here all is."""
+        return self.write(statements)
+
     def link(self) -> None:
         """Nothing waits: what is committed is linked."""
 

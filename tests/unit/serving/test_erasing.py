@@ -16,6 +16,7 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving import on_postgresql
 from nurture_rl.serving.erasing import OF_CONTACT, OF_DECISION, erase_contacts
 from nurture_rl.serving.export import export_log
 from nurture_rl.serving.exported_chain import verify_export
@@ -240,6 +241,19 @@ def test_people_are_erased_from_postgresql_while_a_server_runs(
         assert set(store.contacts(["ada", "cleo", "old"])) == {"ada", "cleo"}
         assert set(store.erased(["ada", "cleo", "old"])) == {"cleo", "old"}
     walk = verify_store(url, head)
+    assert (walk.broken_places, walk.seen["erased decisions"]) == ([], 1)
+
+
+def test_an_erasure_in_postgresql_is_in_the_chain_as_soon_as_it_is_seen(
+    bundle: Bundle, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.fresh_url()
+    with closing(Store(url)) as store:
+        store.put_contacts([contact("cleo")])
+        Service(bundle, store, ServerSettings(ZONE, False, Clock())).decide([Ask("cleo")])
+    monkeypatch.setattr(on_postgresql, "_link_committed", lambda _: None)  # killed right before
+    erase_contacts(url, ["cleo"], "asked for")
+    walk = verify_store(url)
     assert (walk.broken_places, walk.seen["erased decisions"]) == ([], 1)
 
 
