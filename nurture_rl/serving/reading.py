@@ -88,11 +88,17 @@ class StoreReader(PermissionReader, SpanReader, StateReader):
                 f"expected a store at {self._source.name}, got: {error}; give what the server "
                 "runs with"
             ) from error
-        if meta["version"] != rows.VERSION:
+        if meta.get("version") != rows.VERSION:
             self._source.close()
             raise StoreError(
                 f"expected a store of version {rows.VERSION} at {self._source.name}, got "
-                f"{meta['version']}; start the server on it once, which brings it up to date"
+                f"{meta.get('version')}; start the server on it once, which brings it up to date"
+            )
+        if not (meta.get("seed", "").isdecimal() and SALT in meta):
+            self._source.close()
+            raise StoreError(
+                f"expected seed and {SALT} in the table meta of {self._source.name}, got "
+                f"{', '.join(sorted(meta))}; bring the store back from a backup"
             )
         self.seed = int(meta["seed"])  # of all decisions logged here
         self.salt = meta[SALT]  # of the marks of erased contacts
