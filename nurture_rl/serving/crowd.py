@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.clock import DAY_US
+from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.guardrails import Reason
 from nurture_envs.journey import Journey, SellerCapacity
 from nurture_rl.serving.accounts import moments_of
@@ -25,6 +25,8 @@ from nurture_rl.serving.recipient_domains import family_of
 from nurture_rl.serving.records import Answer, ContactView, CrowdFacts, Decision, Event
 from nurture_rl.serving.stock import Decide, Stock, limited_offers
 from nurture_rl.serving.store import Store
+
+_DISORDER_US = HOUR_US  # requests at once look at moments that are in no strict order
 
 
 class Crowd:
@@ -156,24 +158,40 @@ class Calls:
 
     def __init__(self, settings: SellerCapacity, store: Store, now_us: int) -> None:
         self._settings, self._store = settings, store
-        days = max(1, settings.open_days)
-        found = store.calls_since(now_us - days * DAY_US)
-        self._made = {name: at_us for name, _, at_us in found}
-        self._open = {name: (contact, at_us) for name, contact, at_us in found}
+        self._made: dict[str, int] = {}
+        self._open: dict[str, tuple[str, int]] = {}
+        self._read(now_us)
+
+    def _read(self, now_us: int) -> None:
+        """Add what the store counts at a moment."""
+        days = max(1, self._settings.open_days)
+        found = self._store.calls_since(now_us - days * DAY_US)
+        self._made |= {name: at_us for name, _, at_us in found}
+        self._open |= {name: (contact, at_us) for name, contact, at_us in found}
+        self._looked_us = now_us
 
     def left(self, now_us: int) -> int:
         """How many more escalations salespeople take now."""
         limits, rooms = self._settings, [1 << 30]
+        if now_us < self._looked_us - _DISORDER_US:  # the clock was set back: old ones are new
+            self._read(now_us)
+        self._looked_us = max(self._looked_us, now_us)
         if limits.per_day is not None:
-            self._made = {k: at for k, at in self._made.items() if at > now_us - DAY_US}
-            rooms.append(limits.per_day - len(self._made))
+            first = now_us - DAY_US
+            self._made = {k: at for k, at in self._made.items() if at > first - _DISORDER_US}
+            rooms.append(limits.per_day - sum(at > first for at in self._made.values()))
         if limits.open is not None:
             first = now_us - limits.open_days * DAY_US
-            self._open = {k: one for k, one in self._open.items() if one[1] > first}
-            if len(self._open) >= limits.open and limits.closed_by:
+            self._open = {k: one for k, one in self._open.items() if one[1] > first - _DISORDER_US}
+            count = self._count_open(first)
+            if count >= limits.open and limits.closed_by:
                 self._close()
-            rooms.append(limits.open - len(self._open))
+                count = self._count_open(first)
+            rooms.append(limits.open - count)
         return min(rooms)
+
+    def _count_open(self, first_us: int) -> int:
+        return sum(at_us > first_us for _, at_us in self._open.values())
 
     def count(self, decision: Decision, times: int) -> None:
         """Count an escalation, or take it back with `times` -1."""

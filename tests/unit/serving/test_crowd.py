@@ -211,6 +211,21 @@ def test_a_call_is_open_until_it_is_closed_or_old(bundle: Bundle, tmp_path: Path
     assert served.mailed(PEOPLE[9:]) == 2
 
 
+@BOTH
+@pytest.mark.parametrize("limit", ["per_day", "open"])
+def test_calls_count_again_when_the_clock_is_set_back(
+    bundle: Bundle, tmp_path: Path, limit: str
+) -> None:
+    sellers = {limit: 2, "open_days": 1}
+    served = Crowded(bundle, tmp_path / "s.db", seller_capacity=sellers)
+    served.restart("always:escalate")
+    assert served.mailed(PEOPLE[:4]) == 2
+    served.next_day(3)
+    assert served.mailed(PEOPLE[4:5]) == 1
+    served.next_day(-3)
+    assert served.mailed(PEOPLE[5:9]) == 0
+
+
 @pytest.mark.parametrize(
     ("domain", "family"),
     [
