@@ -50,22 +50,32 @@ _preferences_in = msgspec.json.Decoder(PreferencesIn, strict=True)
 _encode = msgspec.json.Encoder().encode
 
 
-def mail_routes(service: Service, answered: Answered) -> list[HTTPRouteHandler]:
-    """The paths of preferences and unsubscribing.
+def link_routes(answered: Answered, most_bytes: int) -> list[HTTPRouteHandler]:
+    """The paths of the links in mails.
 
     Args:
-        service: keeps them.
-        answered: reads a body and works on it in a lane.
+        answered: reads a body and works on it in a lane; anybody may ask.
+        most_bytes: of a body.
     """
 
-    @get("/u/{token:str}")
+    @get("/u/{token:str}", request_max_body_size=most_bytes)
     async def page(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, partial(_show, token=_path(request, "token")))
 
-    @post("/u/{token:str}", status_code=200)
+    @post("/u/{token:str}", status_code=200, request_max_body_size=most_bytes)
     async def leave(request: Request[Any, Any, Any]) -> Body:
         kind = request.headers.get("content-type", "")
         return await answered(request, partial(_leave, token=_path(request, "token"), kind=kind))
+
+    return [page, leave]
+
+
+def mail_routes(answered: Answered) -> list[HTTPRouteHandler]:
+    """The paths of preferences.
+
+    Args:
+        answered: reads a body and works on it in a lane.
+    """
 
     @put("/v1/contacts/{contact_id:str}/preferences", status_code=200)
     async def preferences(request: Request[Any, Any, Any]) -> Body:
@@ -75,7 +85,7 @@ def mail_routes(service: Service, answered: Answered) -> list[HTTPRouteHandler]:
     async def preferred(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, partial(_tell, contact_id=_path(request, "contact_id")))
 
-    return [page, leave, preferences, preferred]
+    return [preferences, preferred]
 
 
 def _path(request: Request[Any, Any, Any], name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Annotated
@@ -14,6 +15,7 @@ from nurture_rl.serving.wire import RequestError, Text, WithdrawnSend, iso, with
 
 MOST_A_WEEK = 50
 _MOST_NAMES = 200
+_NUMBER = re.compile("[0-9]{1,4}")
 _EPOCH, _FIRST, _LAST = date(1970, 1, 1), date(2000, 1, 1), date(2200, 1, 1)
 
 Names = Annotated[list[Text], msgspec.Meta(max_length=_MOST_NAMES)]
@@ -98,7 +100,7 @@ def wish_of_form(
     wanted, by = set(fields.get("topic", ())), set(fields.get("channel", ()))
     only = before.only_topics
     most, back = _one(fields, "per_week"), _one(fields, "paused_until")
-    if most and not (most.isascii() and most.isdigit() and 1 <= int(most[:9]) <= MOST_A_WEEK):
+    if most and not (_NUMBER.fullmatch(most) and 1 <= int(most) <= MOST_A_WEEK):
         raise RequestError(f"expected mails a week from 1 to {MOST_A_WEEK}, got {most[:20]!r}")
     try:
         day = date.fromisoformat(back) if back else None

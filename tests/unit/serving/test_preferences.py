@@ -12,6 +12,7 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Preferences
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
@@ -145,6 +146,30 @@ def test_what_is_no_link_or_no_form_changes_nothing(server: Server) -> None:
     assert (answer.status_code, "<b>" in answer.text) == (400, False)
     assert server.sends("ada")
     assert ledger(server) == []
+
+
+def test_a_link_with_any_sign_changed_or_added_is_none() -> None:
+    links = UnsubscribeLinks(b"secret", None)
+    token = links.token("ada")
+    assert links.contact_of(token) == "ada"
+    changed = {token[:i] + sign + token[j:] for i in range(len(token)) for j in (i, i + 1)
+               for sign in "AaZz09_-=!. "} | {token[:-1], f"{token}=", token.upper()}  # fmt: skip
+    assert [one for one in changed - {token} if links.contact_of(one) is not None] == []
+    longest = "\ufdfa" * 200  # one sign that is written out as eighteen
+    assert links.contact_of(links.token(longest)) == contact_key(longest)
+
+
+@pytest.mark.parametrize("most", ["00000000123", "1" + "0" * 5000, "5" * 30, "1.5", "-1", "\u0661"])
+def test_a_number_of_mails_that_nobody_means_changes_nothing(server: Server, most: str) -> None:
+    answer = server.client.post(link(server), data={"preferences": "1", "per_week": most})
+    assert answer.status_code == 400
+    assert ledger(server) == []
+
+
+def test_a_link_takes_no_long_body(server: Server) -> None:
+    answer = server.client.post(link(server), content=b"x" * 17_000)
+    assert answer.status_code == 413
+    assert server.client.post(link(server), data=ONE_CLICK).status_code == 200
 
 
 def test_the_form_keeps_what_is_ticked(server: Server) -> None:
