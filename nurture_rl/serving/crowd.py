@@ -21,7 +21,7 @@ from nurture_rl.serving.accounts import moments_of
 from nurture_rl.serving.facts import Known
 from nurture_rl.serving.mail_volume import MailVolume
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.recipient_domains import family_of
+from nurture_rl.serving.recipient_domains import family_of, plain_domain
 from nurture_rl.serving.records import Answer, ContactView, CrowdFacts, Decision, Event
 from nurture_rl.serving.stock import Decide, Stock, limited_offers
 from nurture_rl.serving.store import Store
@@ -43,7 +43,8 @@ class Crowd:
         ramp, sellers = journey.guardrails.volume, journey.guardrails.seller_capacity
         self._store, self._lock = store, threading.Lock()
         self._stock = Stock(journey, store)
-        self._own = dict(ramp.families) if ramp is not None else {}
+        own = ramp.families if ramp is not None else ()
+        self._own = {plain_domain(domain): family for domain, family in own}
         self._mail = None if ramp is None else MailVolume(ramp, store, self._families, now_us)
         self._calls = None if sellers is None else Calls(sellers, store, now_us)
 

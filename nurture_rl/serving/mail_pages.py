@@ -185,9 +185,9 @@ def _offered(service: Service) -> tuple[list[str], list[str]]:
 
 def _form(service: Service, wish: Preferences) -> Body:
     topics, channels = _offered(service)
-    back = day_of(wish)
+    back, by = day_of(wish), Preferences(refused_channels=wish.refused_channels)
     rows = [_tick("topic", name, not wish.refuse(name, "")) for name in topics if name]
-    rows += [_tick("channel", name, name not in wish.refused_channels) for name in channels]
+    rows += [_tick("channel", name, not by.refuse("", name)) for name in channels]
     return _page(
         '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
         '<p>Do you want no more of these mails?</p><button type="submit">Unsubscribe</button>'

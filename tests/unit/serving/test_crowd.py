@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
@@ -16,11 +17,13 @@ from nurture_envs.errors import JourneyError
 from nurture_envs.features import FeatureSpec
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.recipient_domains import family_of
+from nurture_rl.serving.app import create_app
+from nurture_rl.serving.recipient_domains import family_of, plain_domain
 from nurture_rl.serving.records import Answer, Decision
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.wire import iso
 from tests.unit.envs.toy_journey import toy
 from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.test_accounts import MONDAY, bits, journey
@@ -226,6 +229,21 @@ def test_calls_count_again_when_the_clock_is_set_back(
     assert served.mailed(PEOPLE[5:9]) == 0
 
 
+def test_what_closes_a_call_is_an_event_that_the_server_takes(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    sellers = {"open": 1, "closed_by": ["deal_settled"]}
+    served = Crowded(bundle, tmp_path / "s.db", seller_capacity=sellers)
+    served.restart("always:escalate")
+    assert served.mailed(PEOPLE[:2]) == 1
+    row = {"event_id": "e", "contact_id": PEOPLE[0], "type": "deal_settled"}
+    served.clock.now_us += HOUR_US
+    row["occurred_at"] = iso(served.clock.now_us) or ""
+    client = TestClient(create_app(served.served))
+    assert client.post("/v1/events", json={"events": [row]}).json()["stored"] == 1
+    assert served.mailed(PEOPLE[2:4]) == 1
+
+
 @pytest.mark.parametrize(
     ("domain", "family"),
     [
@@ -234,12 +252,21 @@ def test_calls_count_again_when_the_clock_is_set_back(
         ("mail.acme.example", "acme"),
         ("other.example", "business"),
         ("notgmail.com", "business"),
+        ("ada@gmail.com", "google"),
+        ("\uff47mail.com", "google"),
+        ("gmail.com\u200b", "google"),
+        ("b\u00fccher.example", "books"),
+        ("mail.B\u00dcCHER.example", "books"),
+        ("xn--bcher-kva.example", "books"),
+        ("a..b", "business"),
+        (5, "business"),
         (None, "unknown"),
         ("", "unknown"),
     ],
 )
-def test_a_domain_belongs_to_its_mailbox_provider(domain: str | None, family: str) -> None:
-    assert family_of({"email_domain": domain}, {"acme.example": "acme"}) == family
+def test_a_domain_belongs_to_its_mailbox_provider(domain: object, family: str) -> None:
+    own = {"acme.example": "acme", plain_domain("b\u00fccher.example."): "books"}
+    assert family_of({"email_domain": domain}, own) == family
     assert family_of({"email_domain": "gmail.com"}, {"gmail.com": "ours"}) == "ours"
 
 
@@ -251,6 +278,13 @@ def test_a_domain_belongs_to_its_mailbox_provider(domain: str | None, family: st
         ({"volume": {"warm_up": [5], "growth": 0.5}}, r"volume\.growth"),
         ({"volume": {"warm_up": [5], "carry_over": 2}}, r"volume\.carry_over"),
         ({"volume": {"warm_up": [5], "families": {"a": ["x"]}}}, r"volume\.families: expected a: "),
+        ({"volume": {"warm_up": [5], "families": {"a": ["@x.de"]}}}, r"expected a: a list of dom"),
+        (
+            {"volume": {"warm_up": [5], "families": {"a": ["x.de"], "b": ["X.de"]}}},
+            r"volume\.families: expected each domain in one family, got 'x\.de' in two",
+        ),
+        ({"seller_capacity": {"open": 1, "closed_by": [7]}}, r"closed_by: expected event types"),
+        ({"seller_capacity": {"open": 1, "closed_by": [""]}}, r"closed_by: expected event types"),
         ({"volume": {"warm_up": [5], "grow": 2}}, r"volume\.grow"),
         (
             {"volume": {"warm_up": [5], "slow_down": {"complaints": [0.3, 0.1]}}},

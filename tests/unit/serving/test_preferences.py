@@ -50,6 +50,11 @@ def topic_of(server: Server) -> str:
     return server.service.bundle.catalog.messages[0].topic
 
 
+def topics_of(server: Server) -> list[str]:
+    """The topics of all that this server sends."""
+    return sorted({message.topic for message in server.service.bundle.catalog.messages})
+
+
 def blocked(server: Server, name: str = "ada") -> set[str]:
     (row,) = server.client.post("/v1/decisions", json={"contacts": [{"contact_id": name}]}).json()[
         "decisions"
@@ -89,6 +94,23 @@ def test_what_is_preferred_is_asked_before_mail(
     assert prefer(server, **wish).status_code == 200
     assert reason in blocked(server)
     assert server.sends("bob")
+
+
+def test_names_are_taken_in_any_spelling(server: Server) -> None:
+    topic = topic_of(server)
+    for wish in ({"refused_topics": [f" {topic.upper()}"]}, {"refused_channels": ["E\u200bmail"]}):
+        assert prefer(server, **wish).status_code == 200
+        assert "not_wanted" in blocked(server)
+        page = server.client.get(link(server)).text
+        assert page.count(" checked") < page.count("checkbox")
+        ticked = {"preferences": "1", "topic": topics_of(server), "channel": "email"}
+        assert server.client.post(link(server), data=ticked).status_code == 200
+        server.clock.now_us += DAY_US
+        assert "not_wanted" not in blocked(server)
+        server.clock.now_us += DAY_US
+    only = Preferences(only_topics=frozenset({topic.title()}))
+    assert not only.refuse(topic, "email")
+    assert only.refuse("another", "email")
 
 
 def test_a_wish_passes_with_its_time_and_by_another_wish(server: Server) -> None:
