@@ -7,6 +7,8 @@ import re
 from nurture_envs.fields import Fields
 from nurture_envs.journey import SellerCapacity, SlowDown, VolumeRamp
 
+_MOST_DAYS = 366  # that are looked back on
+
 
 def read_sellers(guardrails: Fields) -> SellerCapacity | None:
     """The entry `seller_capacity`, if there is one; problems go to `guardrails`."""
@@ -17,7 +19,7 @@ def read_sellers(guardrails: Fields) -> SellerCapacity | None:
     per_day, at_once = (
         f.integer(name, low=0) if f.has(name) else None for name in ("per_day", "open")
     )
-    days = f.integer("open_days", 14, low=1)
+    days = f.integer("open_days", 14, low=1, high=_MOST_DAYS)
     closing = tuple(f.items("closed_by", []))
     if not all(isinstance(name, str) and name for name in closing):
         f.problem("closed_by", f"expected event types, got {list(closing)}")
@@ -34,15 +36,17 @@ def read_volume(guardrails: Fields) -> VolumeRamp | None:
     f = _entry(guardrails, "volume")
     if f is None:
         return None
+    before = len(f.problems)
     table = f.whole_numbers("warm_up", [])
-    if not table or table != sorted(table) or table[0] < 1:
+    good = table and table == sorted(table) and table[0] >= 1
+    if not good and len(f.problems) == before:
         f.problem("warm_up", f"expected mails a day, each at least the one before, got {table}")
     ramp = VolumeRamp(
         tuple(table),
         f.number("growth", low=1.0) if f.has("growth") else None,
-        f.integer("trailing_days", 7, low=1),
+        f.integer("trailing_days", 7, low=1, high=_MOST_DAYS),
         f.number("carry_over", 0.0, low=0.0, high=1.0),
-        f.integer("idle_days", 30, low=1),
+        f.integer("idle_days", 30, low=1, high=_MOST_DAYS),
         _families(f),
         _slow_down(f),
     )
@@ -79,7 +83,7 @@ def _slow_down(volume: Fields) -> SlowDown | None:
     lines = {name: _two(f, name, usual) for name, usual in _LINES.items()}
     found = SlowDown(
         **lines,
-        days=f.integer("days", 7, low=1),
+        days=f.integer("days", 7, low=1, high=_MOST_DAYS),
         minimum=f.integer("minimum", 200, low=1),
         factor=f.number("factor", 0.5, low=0.0, high=1.0),
     )

@@ -285,6 +285,12 @@ def test_a_domain_belongs_to_its_mailbox_provider(domain: object, family: str) -
         ),
         ({"seller_capacity": {"open": 1, "closed_by": [7]}}, r"closed_by: expected event types"),
         ({"seller_capacity": {"open": 1, "closed_by": [""]}}, r"closed_by: expected event types"),
+        (
+            {"volume": {"warm_up": ["many"]}},
+            r"1 problem; (.|\n)*expected whole numbers, got 'many'",
+        ),
+        ({"volume": {"warm_up": [5], "idle_days": 10**9}}, r"idle_days: expected .* <= 366, got"),
+        ({"seller_capacity": {"open": 1, "open_days": 10**9}}, r"open_days: expected .* <= 366"),
         ({"volume": {"warm_up": [5], "grow": 2}}, r"volume\.grow"),
         (
             {"volume": {"warm_up": [5], "slow_down": {"complaints": [0.3, 0.1]}}},
