@@ -7,7 +7,7 @@ after the other, so that no requests at once overrun a limit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from nurture_rl.serving.facts import Known
 from nurture_rl.serving.mail_volume import MailVolume
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.recipient_domains import family_of, plain_domain
-from nurture_rl.serving.records import Answer, ContactView, CrowdFacts, Decision, Event
+from nurture_rl.serving.records import Answer, Contact, ContactView, CrowdFacts, Decision, Event
 from nurture_rl.serving.stock import Decide, Stock, limited_offers
 from nurture_rl.serving.store import Store
 
@@ -42,9 +42,12 @@ class Crowd:
         """
         ramp, sellers = journey.guardrails.volume, journey.guardrails.seller_capacity
         self._store, self._lock = store, threading.Lock()
+        self._journey = journey.name
         self._stock = Stock(journey, store)
         own = ramp.families if ramp is not None else ()
         self._own = {plain_domain(domain): family for domain, family in own}
+        # Of contacts whose domain became another: until when they had one of which family.
+        self._moved: dict[str, list[tuple[int, str]]] = {}
         self._mail = None if ramp is None else MailVolume(ramp, store, self._families, now_us)
         self._calls = None if sellers is None else Calls(sellers, store, now_us)
 
@@ -87,19 +90,38 @@ class Crowd:
         full = self._calls is not None and self._calls.left(now_us) <= 0
         return replace(view, crowd=CrowdFacts(days, full))
 
+    def moved(
+        self, before: Mapping[str, Contact], contacts: Sequence[Contact], now_us: int
+    ) -> None:
+        """Remember of which family contacts were whose domain is another one now.
+
+        Args:
+            before: contacts that were known, by `contact_key`.
+            contacts: as they are put.
+            now_us: the moment, microseconds since 1970 UTC.
+        """
+        for one in contacts if self._mail is not None else ():
+            name = contact_key(one.contact_id)
+            if name not in before:
+                continue
+            family = family_of(before[name].attributes, self._own)
+            if family != family_of(one.attributes, self._own):
+                with self._lock:
+                    self._moved.setdefault(name, []).append((now_us, family))
+
     def give_back(self, decisions: Sequence[Decision]) -> None:
-        """Undo what decisions took, once for each."""
-        self._stock.give_back(decisions)
+        """Undo what decisions of any journey took, once for each."""
+        self._stock.give_back(self._of_journey(decisions))
         self._again(decisions, -1)
 
     def take_again(self, decisions: Sequence[Decision], events: Sequence[Event]) -> None:
         """Take what was given back for sends that went all the same, and count what went wrong.
 
         Args:
-            decisions: these sends.
+            decisions: these sends, of any journey.
             events: new ones.
         """
-        self._stock.take_again(decisions)
+        self._stock.take_again(self._of_journey(decisions))
         self._again(decisions, 1)
         if self._mail is not None:
             with self._lock:
@@ -107,12 +129,24 @@ class Crowd:
                     [(contact_key(e.contact_id), e.type, e.occurred_us) for e in events]
                 )
 
+    def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Those that may hold a piece of an inventory, which belongs to its journey."""
+        return [one for one in decisions if one.journey == self._journey]
+
     def _again(self, decisions: Sequence[Decision], times: int) -> None:
         if decisions and (self._mail is not None or self._calls is not None):
             families = self._families([decision.contact_id for decision in decisions])
             with self._lock:
-                of = [families.get(contact_key(one.contact_id), "") for one in decisions]
+                of = [self._counted_as(one, families) for one in decisions]
                 self._count(decisions, of, times)
+
+    def _counted_as(self, decision: Decision, families: Mapping[str, str]) -> str:
+        """The family that a decision's mail was counted for."""
+        name = contact_key(decision.contact_id)
+        was = (
+            family for until, family in self._moved.get(name, ()) if decision.decided_us <= until
+        )
+        return next(was, families.get(name, ""))
 
     def _count(self, answers: Sequence[Answer], families: Sequence[str], times: int) -> None:
         for answer, family in zip(answers, families, strict=True):
@@ -141,6 +175,11 @@ class SharedCrowd:
             return decide(views, {})
         with self._store.inventories_held(self._journey.name):
             return Crowd(self._journey, self._store, now_us).shared(views, now_us, decide)
+
+    def moved(
+        self, before: Mapping[str, Contact], contacts: Sequence[Contact], now_us: int
+    ) -> None:
+        """Nothing: who is where is read anew."""
 
     def give_back(self, decisions: Sequence[Decision]) -> None:
         """Nothing: what is not stored, or withdrawn, is not counted."""

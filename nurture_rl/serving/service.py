@@ -261,6 +261,7 @@ class Service:
             now_us, before = self.settings.clock(), self.store.contacts(names)
             withdrawn = self._recorded.refused(refused, self._views, now_us, without_consent)
             self.store.put_contacts(contacts, withdrawn, changed(before, contacts, now_us))
+            self.crowd.moved(before, contacts, now_us)
             self._refused(names, withdrawn)
         return withdrawn
 
@@ -297,7 +298,7 @@ class Service:
                 self._views,
                 settled.fresh,
             )
-            proven = self._of_journey(self._recorded.proven(settled.fresh))
+            proven = self._recorded.proven(settled.fresh)
             rows = [*quarantined, *kept(settled, now_us)]
             added = self.store.append_events(settled.fresh, rows, withdrawn)
             self._free(withdrawn)
@@ -378,7 +379,4 @@ class Service:
     def _free(self, withdrawals: Sequence[Withdrawal]) -> None:
         for one in withdrawals:
             _log.warning("decision %r was taken back: %s", one.decision.decision_id, one.reason)
-        self.crowd.give_back(self._of_journey([w.decision for w in withdrawals if w.freed]))
-
-    def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
-        return [d for d in decisions if d.journey == self.bundle.journey.name]
+        self.crowd.give_back([w.decision for w in withdrawals if w.freed])

@@ -49,17 +49,17 @@ class Crowded:
         self.store.put_contacts(people)
         self.served = self.serving("always:send:blue@now")
 
-    def serving(self, policy: str) -> Service:
-        own = journey(account=None, **self.rails)
+    def serving(self, policy: str, name: str = "toy") -> Service:
+        own = replace(journey(account=None, **self.rails), name=name)
         catalog, spec = ActionCatalog.of(own), FeatureSpec.of(own)
         made = build_policy(policy, PolicyContext(own, catalog, spec))
         parts = replace(self.bundle, journey=own, catalog=catalog, feature_spec=spec, policy=made)
         return Service(parts, self.store, ServerSettings("UTC", False, self.clock, seed=1))
 
-    def restart(self, policy: str = "always:send:blue@now") -> None:
+    def restart(self, policy: str = "always:send:blue@now", name: str = "toy") -> None:
         self.store.close()
         self.store = Store(self.path)
-        self.served = self.serving(policy)
+        self.served = self.serving(policy, name)
 
     def ask(self, names: Sequence[str]) -> list[Answer]:
         return self.served.decide([Ask(name, f"{name}-{self.clock.now_us}") for name in names])
@@ -158,6 +158,35 @@ def test_a_withdrawn_mail_gives_its_place_back_and_one_that_went_takes_it_again(
     assert served.mailed(GMAIL[3:4]) == 0
     served.restart("always:send:blue@15")
     assert served.mailed(GMAIL[4:5]) == 0
+
+
+@BOTH
+def test_a_mail_of_another_journey_that_is_withdrawn_gives_its_place_back(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    served = Crowded(bundle, tmp_path / "s.db", volume={"warm_up": [1]})
+    served.restart("always:send:blue@15")
+    assert served.mailed(GMAIL[:2]) == 1
+    served.restart(name="another")
+    assert served.mailed(GMAIL[2:4]) == 0
+    stop = contact(GMAIL[0], consent=False, attributes={"email_domain": "gmail.com"})
+    (lost,) = served.served.put_contacts([stop])
+    assert (lost.decision.journey, lost.freed) == ("toy", True)
+    served.clock.now_us += HOUR_US
+    assert served.mailed(GMAIL[4:8]) == 1
+
+
+@BOTH
+def test_a_mail_gives_its_place_back_to_the_family_that_it_was_counted_for(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    served = Crowded(bundle, tmp_path / "s.db", volume={"warm_up": [2]})
+    served.served = served.serving("always:send:blue@15")
+    assert served.mailed([*GMAIL[:1], *WORK[:2]]) == 3
+    elsewhere = contact(GMAIL[0], consent=False, attributes={"email_domain": "acme.example"})
+    assert len(served.served.put_contacts([elsewhere])) == 1
+    assert served.mailed(WORK[2:6]) == 0
+    assert served.mailed(GMAIL[2:6]) == 2
 
 
 @BOTH
