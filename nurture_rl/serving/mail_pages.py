@@ -129,7 +129,7 @@ def _leave(service: Service, body: bytes, token: str, kind: str) -> Steps:
         yield _unknown()
         return
     fields = _fields(body, kind)
-    if fields.get("List-Unsubscribe") == ["One-Click"]:
+    if _says_no_more(fields):
         _unsubscribe(service, contact)
         yield _page("<p>You are unsubscribed. You get no more of these mails.</p>")
     elif fields.get("preferences") == ["1"]:
@@ -137,6 +137,12 @@ def _leave(service: Service, body: bytes, token: str, kind: str) -> Steps:
     else:
         text = "<p>Nothing was changed: the form says neither what to keep nor to unsubscribe.</p>"
         yield _page(text, 400)
+
+
+def _says_no_more(fields: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a form unsubscribes; in doubt about its spelling it does."""
+    named = [given for name, given in fields.items() if name.strip().lower() == "list-unsubscribe"]
+    return any(value.strip().lower() == "one-click" for given in named for value in given)
 
 
 def _unsubscribe(service: Service, contact: str) -> None:

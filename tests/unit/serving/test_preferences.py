@@ -151,6 +151,20 @@ def test_one_click_may_come_as_multipart(server: Server) -> None:
     assert not server.sends("ada")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "List-Unsubscribe=One-Click&List-Unsubscribe=One-Click",
+        "list-unsubscribe=one-click",
+        "preferences=1&List-Unsubscribe=+One-Click",
+    ],
+)
+def test_no_spelling_of_one_click_is_lost(server: Server, body: str) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert server.client.post(link(server), content=body, headers=form).status_code == 200
+    assert not server.sends("ada")
+
+
 def test_what_is_no_link_or_no_form_changes_nothing(server: Server) -> None:
     name, _, signed = link(server).removeprefix("/u/").partition(".")
     other = link(server, "bob").removeprefix("/u/").partition(".")[2]
