@@ -95,13 +95,16 @@ class Fields:
             self.problem(name, f"expected {want}, got {value!r}")
         return float(value)
 
-    def integer(self, name: str, default: Any = _MISSING, low: int = 0) -> int:
-        """A whole number >= low."""
-        value = self._get(name, int, f"a whole number >= {low}", default)
+    def integer(
+        self, name: str, default: Any = _MISSING, low: int = 0, high: int | None = None
+    ) -> int:
+        """A whole number >= low, and <= high where there is one."""
+        want = f"a whole number >= {low}" + ("" if high is None else f" and <= {high}")
+        value = self._get(name, int, want, default)
         if value is None:
             return low
-        if value < low:
-            self.problem(name, f"expected a whole number >= {low}, got {value!r}")
+        if value < low or (high is not None and value > high):
+            self.problem(name, f"expected {want}, got {value!r}")
         return int(value)
 
     def flag(self, name: str, default: Any = _MISSING) -> bool:

@@ -167,13 +167,16 @@ def event_problems(journey: Journey) -> list[str]:
 def inactivity_problems(journey: Journey) -> list[str]:
     """Signals of inactivity that say nothing of a person."""
     settings = journey.guardrails.inactivity
-    wanted = set(settings.signals) if settings is not None else set()
+    wanted = {name.removesuffix(".value") for name in settings.signals} if settings else set()
     return [
         f"guardrails.inactivity.signals: expected what people do, got {signal.name!r}, which "
         + ("actions make" if signal.by_action else "machines make too; pin `is_machine: false`")
         for signal in journey.signals
         if signal.name in wanted
-        and (signal.by_action or (signal.type == "open" and signal.is_machine is not False))
+        and (
+            signal.by_action
+            or (signal.type in ("open", "click") and signal.is_machine is not False)
+        )
     ]
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from nurture_envs.fields import Fields
 from nurture_envs.journey import SellerCapacity, SlowDown, VolumeRamp
+
+_MOST_DAYS = 366  # that are looked back on
 
 
 def read_sellers(guardrails: Fields) -> SellerCapacity | None:
@@ -15,8 +19,10 @@ def read_sellers(guardrails: Fields) -> SellerCapacity | None:
     per_day, at_once = (
         f.integer(name, low=0) if f.has(name) else None for name in ("per_day", "open")
     )
-    days = f.integer("open_days", 14, low=1)
-    closing = tuple(str(name) for name in f.items("closed_by", []))
+    days = f.integer("open_days", 14, low=1, high=_MOST_DAYS)
+    closing = tuple(f.items("closed_by", []))
+    if not all(isinstance(name, str) and name for name in closing):
+        f.problem("closed_by", f"expected event types, got {list(closing)}")
     f.finish()
     if per_day is None and at_once is None and len(f.problems) == before:
         f.problem(
@@ -30,27 +36,44 @@ def read_volume(guardrails: Fields) -> VolumeRamp | None:
     f = _entry(guardrails, "volume")
     if f is None:
         return None
+    before = len(f.problems)
     table = f.whole_numbers("warm_up", [])
-    if not table or table != sorted(table) or table[0] < 1:
+    good = table and table == sorted(table) and table[0] >= 1
+    if not good and len(f.problems) == before:
         f.problem("warm_up", f"expected mails a day, each at least the one before, got {table}")
-    families = []
-    for name, domains in (f.mapping("families").data if f.has("families") else {}).items():
-        given = [domains] if isinstance(domains, str) else domains
-        if not isinstance(given, list) or not all(isinstance(d, str) and "." in d for d in given):
-            f.problem("families", f"expected {name}: a list of domains, got {domains!r}")
-            continue
-        families += [(domain.lower(), str(name)) for domain in given]
     ramp = VolumeRamp(
         tuple(table),
         f.number("growth", low=1.0) if f.has("growth") else None,
-        f.integer("trailing_days", 7, low=1),
+        f.integer("trailing_days", 7, low=1, high=_MOST_DAYS),
         f.number("carry_over", 0.0, low=0.0, high=1.0),
-        f.integer("idle_days", 30, low=1),
-        tuple(families),
+        f.integer("idle_days", 30, low=1, high=_MOST_DAYS),
+        _families(f),
         _slow_down(f),
     )
     f.finish()
     return ramp
+
+
+_DOMAIN = re.compile(r"[^\s@.]+(\.[^\s@.]+)+\.?")
+
+
+def _families(volume: Fields) -> tuple[tuple[str, str], ...]:
+    """The family of each domain that the journey names."""
+    families: dict[str, str] = {}
+    for name, domains in (
+        volume.mapping("families").data if volume.has("families") else {}
+    ).items():
+        given = [domains] if isinstance(domains, str) else domains
+        if not isinstance(given, list) or not all(
+            isinstance(domain, str) and _DOMAIN.fullmatch(domain) for domain in given
+        ):
+            volume.problem("families", f"expected {name}: a list of domains, got {domains!r}")
+            continue
+        for domain in (domain.lower() for domain in given):
+            if families.setdefault(domain, str(name)) != str(name):
+                text = f"expected each domain in one family, got {domain!r} in two"
+                volume.problem("families", text)
+    return tuple(families.items())
 
 
 def _slow_down(volume: Fields) -> SlowDown | None:
@@ -60,7 +83,7 @@ def _slow_down(volume: Fields) -> SlowDown | None:
     lines = {name: _two(f, name, usual) for name, usual in _LINES.items()}
     found = SlowDown(
         **lines,
-        days=f.integer("days", 7, low=1),
+        days=f.integer("days", 7, low=1, high=_MOST_DAYS),
         minimum=f.integer("minimum", 200, low=1),
         factor=f.number("factor", 0.5, low=0.0, high=1.0),
     )

@@ -26,11 +26,15 @@ SHIPPED_WORDS = Vocabulary()
 
 
 def words_of(journey: Journey | None) -> Vocabulary:
-    """The shipped words and those of the journey's own signals and guardrails."""
+    """The shipped words and those of the journey's own signals and guardrails.
+
+    What closes an escalation for salespeople is an event type too.
+    """
     if journey is None:
         return SHIPPED_WORDS
     named = (*journey.signals, *journey.guardrails.events)
-    own_types = {signal.type for signal in named}
+    sellers = journey.guardrails.seller_capacity
+    own_types = {signal.type for signal in named} | set(sellers.closed_by if sellers else ())
     own_replies = {signal.reply_class for signal in named} - {None}
     return Vocabulary(
         EVENT_TYPES | own_types, REPLY_CLASSES | {str(reply) for reply in own_replies}

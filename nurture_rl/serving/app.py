@@ -19,7 +19,7 @@ from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, p
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.ledger import Settled
-from nurture_rl.serving.mail_pages import mail_routes
+from nurture_rl.serving.mail_pages import link_routes, mail_routes
 from nurture_rl.serving.metrics import CONTENT_TYPE
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
@@ -35,6 +35,7 @@ _LOOKS = 5  # for events that arrived meanwhile: a steady stream of them must no
 _STEP_ROWS = 128  # decided at a time, so that a long request lets others in between
 _SMALL_THREADS = 16  # they mostly wait for the disk
 _BULK_THREADS = 2
+_LINK_THREADS = 2  # strangers reach them: they hold up nobody else
 _LIMITS = TrafficLimits()
 
 _encode = msgspec.json.Encoder().encode
@@ -62,6 +63,7 @@ def create_app(
     together = MicroBatches(lambda *asked: service.decide(*asked), limits.small_requests)
     small = Lane("small", _SMALL_THREADS, limits.small_requests)
     bulk = Lane("bulk", _BULK_THREADS, limits.bulk_requests)
+    links = Lane("links", _LINK_THREADS, limits.small_requests)
 
     async def answered(
         request: Request[Any, Any, Any], steps: Callable[[Service, bytes], Steps]
@@ -69,6 +71,12 @@ def create_app(
         async with bodies.read(request.stream()) as body:
             lane = bulk if len(body) > limits.bulk_bytes else small
             return await lane.run(steps(service, body))
+
+    async def answered_openly(
+        request: Request[Any, Any, Any], steps: Callable[[Service, bytes], Steps]
+    ) -> Body:
+        async with bodies.read(request.stream()) as body:
+            return await links.run(steps(service, body))
 
     @post("/v1/decisions", status_code=200)
     async def decisions(request: Request[Any, Any, Any]) -> Body:
@@ -101,7 +109,8 @@ def create_app(
         [
             *(decisions, decision, confirm, confirm_many, events, contacts),
             *policy_routes(service, bodies, keys),
-            *mail_routes(service, answered),
+            *mail_routes(answered),
+            *link_routes(answered_openly, limits.bulk_bytes),
             *_open(service, pulse),
         ],
         openapi_config=None,

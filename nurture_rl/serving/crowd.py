@@ -7,24 +7,26 @@ after the other, so that no requests at once overrun a limit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.clock import DAY_US
+from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.guardrails import Reason
 from nurture_envs.journey import Journey, SellerCapacity
 from nurture_rl.serving.accounts import moments_of
 from nurture_rl.serving.facts import Known
 from nurture_rl.serving.mail_volume import MailVolume
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.recipient_domains import family_of
-from nurture_rl.serving.records import Answer, ContactView, CrowdFacts, Decision, Event
+from nurture_rl.serving.recipient_domains import family_of, plain_domain
+from nurture_rl.serving.records import Answer, Contact, ContactView, CrowdFacts, Decision, Event
 from nurture_rl.serving.stock import Decide, Stock, limited_offers
 from nurture_rl.serving.store import Store
+
+_DISORDER_US = HOUR_US  # requests at once look at moments that are in no strict order
 
 
 class Crowd:
@@ -40,8 +42,12 @@ class Crowd:
         """
         ramp, sellers = journey.guardrails.volume, journey.guardrails.seller_capacity
         self._store, self._lock = store, threading.Lock()
+        self._journey = journey.name
         self._stock = Stock(journey, store)
-        self._own = dict(ramp.families) if ramp is not None else {}
+        own = ramp.families if ramp is not None else ()
+        self._own = {plain_domain(domain): family for domain, family in own}
+        # Of contacts whose domain became another: until when they had one of which family.
+        self._moved: dict[str, list[tuple[int, str]]] = {}
         self._mail = None if ramp is None else MailVolume(ramp, store, self._families, now_us)
         self._calls = None if sellers is None else Calls(sellers, store, now_us)
 
@@ -84,19 +90,38 @@ class Crowd:
         full = self._calls is not None and self._calls.left(now_us) <= 0
         return replace(view, crowd=CrowdFacts(days, full))
 
+    def moved(
+        self, before: Mapping[str, Contact], contacts: Sequence[Contact], now_us: int
+    ) -> None:
+        """Remember of which family contacts were whose domain is another one now.
+
+        Args:
+            before: contacts that were known, by `contact_key`.
+            contacts: as they are put.
+            now_us: the moment, microseconds since 1970 UTC.
+        """
+        for one in contacts if self._mail is not None else ():
+            name = contact_key(one.contact_id)
+            if name not in before:
+                continue
+            family = family_of(before[name].attributes, self._own)
+            if family != family_of(one.attributes, self._own):
+                with self._lock:
+                    self._moved.setdefault(name, []).append((now_us, family))
+
     def give_back(self, decisions: Sequence[Decision]) -> None:
-        """Undo what decisions took, once for each."""
-        self._stock.give_back(decisions)
+        """Undo what decisions of any journey took, once for each."""
+        self._stock.give_back(self._of_journey(decisions))
         self._again(decisions, -1)
 
     def take_again(self, decisions: Sequence[Decision], events: Sequence[Event]) -> None:
         """Take what was given back for sends that went all the same, and count what went wrong.
 
         Args:
-            decisions: these sends.
+            decisions: these sends, of any journey.
             events: new ones.
         """
-        self._stock.take_again(decisions)
+        self._stock.take_again(self._of_journey(decisions))
         self._again(decisions, 1)
         if self._mail is not None:
             with self._lock:
@@ -104,12 +129,24 @@ class Crowd:
                     [(contact_key(e.contact_id), e.type, e.occurred_us) for e in events]
                 )
 
+    def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Those that may hold a piece of an inventory, which belongs to its journey."""
+        return [one for one in decisions if one.journey == self._journey]
+
     def _again(self, decisions: Sequence[Decision], times: int) -> None:
         if decisions and (self._mail is not None or self._calls is not None):
             families = self._families([decision.contact_id for decision in decisions])
             with self._lock:
-                of = [families.get(contact_key(one.contact_id), "") for one in decisions]
+                of = [self._counted_as(one, families) for one in decisions]
                 self._count(decisions, of, times)
+
+    def _counted_as(self, decision: Decision, families: Mapping[str, str]) -> str:
+        """The family that a decision's mail was counted for."""
+        name = contact_key(decision.contact_id)
+        was = (
+            family for until, family in self._moved.get(name, ()) if decision.decided_us <= until
+        )
+        return next(was, families.get(name, ""))
 
     def _count(self, answers: Sequence[Answer], families: Sequence[str], times: int) -> None:
         for answer, family in zip(answers, families, strict=True):
@@ -139,6 +176,11 @@ class SharedCrowd:
         with self._store.inventories_held(self._journey.name):
             return Crowd(self._journey, self._store, now_us).shared(views, now_us, decide)
 
+    def moved(
+        self, before: Mapping[str, Contact], contacts: Sequence[Contact], now_us: int
+    ) -> None:
+        """Nothing: who is where is read anew."""
+
     def give_back(self, decisions: Sequence[Decision]) -> None:
         """Nothing: what is not stored, or withdrawn, is not counted."""
 
@@ -156,24 +198,40 @@ class Calls:
 
     def __init__(self, settings: SellerCapacity, store: Store, now_us: int) -> None:
         self._settings, self._store = settings, store
-        days = max(1, settings.open_days)
-        found = store.calls_since(now_us - days * DAY_US)
-        self._made = {name: at_us for name, _, at_us in found}
-        self._open = {name: (contact, at_us) for name, contact, at_us in found}
+        self._made: dict[str, int] = {}
+        self._open: dict[str, tuple[str, int]] = {}
+        self._read(now_us)
+
+    def _read(self, now_us: int) -> None:
+        """Add what the store counts at a moment."""
+        days = max(1, self._settings.open_days)
+        found = self._store.calls_since(now_us - days * DAY_US)
+        self._made |= {name: at_us for name, _, at_us in found}
+        self._open |= {name: (contact, at_us) for name, contact, at_us in found}
+        self._looked_us = now_us
 
     def left(self, now_us: int) -> int:
         """How many more escalations salespeople take now."""
         limits, rooms = self._settings, [1 << 30]
+        if now_us < self._looked_us - _DISORDER_US:  # the clock was set back: old ones are new
+            self._read(now_us)
+        self._looked_us = max(self._looked_us, now_us)
         if limits.per_day is not None:
-            self._made = {k: at for k, at in self._made.items() if at > now_us - DAY_US}
-            rooms.append(limits.per_day - len(self._made))
+            first = now_us - DAY_US
+            self._made = {k: at for k, at in self._made.items() if at > first - _DISORDER_US}
+            rooms.append(limits.per_day - sum(at > first for at in self._made.values()))
         if limits.open is not None:
             first = now_us - limits.open_days * DAY_US
-            self._open = {k: one for k, one in self._open.items() if one[1] > first}
-            if len(self._open) >= limits.open and limits.closed_by:
+            self._open = {k: one for k, one in self._open.items() if one[1] > first - _DISORDER_US}
+            count = self._count_open(first)
+            if count >= limits.open and limits.closed_by:
                 self._close()
-            rooms.append(limits.open - len(self._open))
+                count = self._count_open(first)
+            rooms.append(limits.open - count)
         return min(rooms)
+
+    def _count_open(self, first_us: int) -> int:
+        return sum(at_us > first_us for _, at_us in self._open.values())
 
     def count(self, decision: Decision, times: int) -> None:
         """Count an escalation, or take it back with `times` -1."""

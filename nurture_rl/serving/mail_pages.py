@@ -50,22 +50,32 @@ _preferences_in = msgspec.json.Decoder(PreferencesIn, strict=True)
 _encode = msgspec.json.Encoder().encode
 
 
-def mail_routes(service: Service, answered: Answered) -> list[HTTPRouteHandler]:
-    """The paths of preferences and unsubscribing.
+def link_routes(answered: Answered, most_bytes: int) -> list[HTTPRouteHandler]:
+    """The paths of the links in mails.
 
     Args:
-        service: keeps them.
-        answered: reads a body and works on it in a lane.
+        answered: reads a body and works on it in a lane; anybody may ask.
+        most_bytes: of a body.
     """
 
-    @get("/u/{token:str}")
+    @get("/u/{token:str}", request_max_body_size=most_bytes)
     async def page(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, partial(_show, token=_path(request, "token")))
 
-    @post("/u/{token:str}", status_code=200)
+    @post("/u/{token:str}", status_code=200, request_max_body_size=most_bytes)
     async def leave(request: Request[Any, Any, Any]) -> Body:
         kind = request.headers.get("content-type", "")
         return await answered(request, partial(_leave, token=_path(request, "token"), kind=kind))
+
+    return [page, leave]
+
+
+def mail_routes(answered: Answered) -> list[HTTPRouteHandler]:
+    """The paths of preferences.
+
+    Args:
+        answered: reads a body and works on it in a lane.
+    """
 
     @put("/v1/contacts/{contact_id:str}/preferences", status_code=200)
     async def preferences(request: Request[Any, Any, Any]) -> Body:
@@ -75,7 +85,7 @@ def mail_routes(service: Service, answered: Answered) -> list[HTTPRouteHandler]:
     async def preferred(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, partial(_tell, contact_id=_path(request, "contact_id")))
 
-    return [page, leave, preferences, preferred]
+    return [preferences, preferred]
 
 
 def _path(request: Request[Any, Any, Any], name: str) -> str:
@@ -119,7 +129,7 @@ def _leave(service: Service, body: bytes, token: str, kind: str) -> Steps:
         yield _unknown()
         return
     fields = _fields(body, kind)
-    if fields.get("List-Unsubscribe") == ["One-Click"]:
+    if _says_no_more(fields):
         _unsubscribe(service, contact)
         yield _page("<p>You are unsubscribed. You get no more of these mails.</p>")
     elif fields.get("preferences") == ["1"]:
@@ -127,6 +137,12 @@ def _leave(service: Service, body: bytes, token: str, kind: str) -> Steps:
     else:
         text = "<p>Nothing was changed: the form says neither what to keep nor to unsubscribe.</p>"
         yield _page(text, 400)
+
+
+def _says_no_more(fields: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a form unsubscribes; in doubt about its spelling it does."""
+    named = [given for name, given in fields.items() if name.strip().lower() == "list-unsubscribe"]
+    return any(value.strip().lower() == "one-click" for given in named for value in given)
 
 
 def _unsubscribe(service: Service, contact: str) -> None:
@@ -175,9 +191,9 @@ def _offered(service: Service) -> tuple[list[str], list[str]]:
 
 def _form(service: Service, wish: Preferences) -> Body:
     topics, channels = _offered(service)
-    back = day_of(wish)
+    back, by = day_of(wish), Preferences(refused_channels=wish.refused_channels)
     rows = [_tick("topic", name, not wish.refuse(name, "")) for name in topics if name]
-    rows += [_tick("channel", name, name not in wish.refused_channels) for name in channels]
+    rows += [_tick("channel", name, not by.refuse("", name)) for name in channels]
     return _page(
         '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
         '<p>Do you want no more of these mails?</p><button type="submit">Unsubscribe</button>'

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Annotated
 
 import msgspec
 
 from nurture_envs.clock import DAY_US
+from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ConsentEntry, Preferences, Withdrawal
 from nurture_rl.serving.wire import RequestError, Text, WithdrawnSend, iso, withdrawn_send
 
 MOST_A_WEEK = 50
 _MOST_NAMES = 200
+_NUMBER = re.compile("[0-9]{1,4}")
 _EPOCH, _FIRST, _LAST = date(1970, 1, 1), date(2000, 1, 1), date(2200, 1, 1)
 
 Names = Annotated[list[Text], msgspec.Meta(max_length=_MOST_NAMES)]
@@ -98,16 +101,16 @@ def wish_of_form(
     wanted, by = set(fields.get("topic", ())), set(fields.get("channel", ()))
     only = before.only_topics
     most, back = _one(fields, "per_week"), _one(fields, "paused_until")
-    if most and not (most.isascii() and most.isdigit() and 1 <= int(most[:9]) <= MOST_A_WEEK):
+    if most and not (_NUMBER.fullmatch(most) and 1 <= int(most) <= MOST_A_WEEK):
         raise RequestError(f"expected mails a week from 1 to {MOST_A_WEEK}, got {most[:20]!r}")
     try:
         day = date.fromisoformat(back) if back else None
     except ValueError as error:
         raise RequestError(f"expected a day such as 2027-01-31, got {back[:20]!r}") from error
     return Preferences(
-        before.refused_topics - set(topics) | (set(topics) - wanted),
+        _others(before.refused_topics, topics) | (set(topics) - wanted),
         None if only is None else only | (wanted & set(topics)),
-        before.refused_channels - set(channels) | (set(channels) - by),
+        _others(before.refused_channels, channels) | (set(channels) - by),
         int(most) if most else None,
         _moment(day),
     )
@@ -148,6 +151,12 @@ def _moment(back: date | None) -> int:
     if not _FIRST <= back < _LAST:
         raise RequestError(f"expected a day from 2000 to 2199, got {back} - at `$.paused_until`")
     return (back - _EPOCH).days * DAY_US + DAY_US // 2
+
+
+def _others(names: Iterable[str], offered: Iterable[str]) -> frozenset[str]:
+    """Names that the form does not offer, however they are spelled."""
+    known = {contact_key(name) for name in offered}
+    return frozenset(name for name in names if contact_key(name) not in known)
 
 
 def _one(fields: Mapping[str, Sequence[str]], name: str) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+
+from nurture_rl.serving.names import contact_key
 
 ATTRIBUTE = "email_domain"  # of a contact; addresses are not kept
 BUSINESS = "business"  # any domain that no table names
@@ -51,13 +54,23 @@ def family_of(attributes: Mapping[str, Any], own: Mapping[str, str]) -> str:
 
     Args:
         attributes: of the contact; `email_domain` is the part of the address behind the @.
-        own: families by domain that come before the shipped table; a subdomain belongs to its
-            parent's.
+        own: families by `plain_domain` that come before the shipped table; a subdomain belongs to
+            its parent's.
     """
-    domain = str(attributes.get(ATTRIBUTE) or "").strip().strip(".").lower()
+    domain = plain_domain(str(attributes.get(ATTRIBUTE) or ""))
     if not domain:
         return UNKNOWN
     parts = domain.split(".")
     parents = [".".join(parts[i:]) for i in range(len(parts))]
     found = [table[name] for table in (own, SHIPPED) for name in parents if name in table]
     return found[0] if found else BUSINESS
+
+
+@lru_cache(maxsize=16_384)
+def plain_domain(given: str) -> str:
+    """A domain in small ASCII letters, however it is spelled; of an address, its domain."""
+    domain = contact_key(given).rpartition("@")[2].strip(" .")
+    try:
+        return domain.encode("idna").decode()
+    except UnicodeError:  # it is none
+        return domain

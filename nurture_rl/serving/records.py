@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.serving.names import contact_key
+
 # What the events of one kind in one bin add to a channel.
 STATE_ROW = np.dtype(
     [
@@ -45,9 +47,14 @@ class Preferences:
     paused_until_us: int = 0  # microseconds since 1970 UTC; 0: not paused
 
     def refuse(self, topic: str, channel: str) -> bool:
-        """Whether mail on a topic by a channel is refused."""
-        others = self.only_topics is not None and topic not in self.only_topics
-        return others or topic in self.refused_topics or channel in self.refused_channels
+        """Whether mail on a topic by a channel is refused; names are compared as contact ids."""
+        if self.only_topics is not None and not _names(topic, self.only_topics):
+            return True
+        return _names(topic, self.refused_topics) or _names(channel, self.refused_channels)
+
+
+def _names(name: str, among: frozenset[str]) -> bool:
+    return name in among or contact_key(name) in map(contact_key, among)
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,6 +263,7 @@ class Service:
             now_us, before = self.settings.clock(), self.store.contacts(names)
             withdrawn = self._recorded.refused(refused, self._views, now_us, without_consent)
             self.store.put_contacts(contacts, withdrawn, changed(before, contacts, now_us))
+            self.crowd.moved(before, contacts, now_us)
             self._refused(names, withdrawn)
         return withdrawn
 
@@ -299,7 +300,7 @@ class Service:
                 self._views,
                 settled.fresh,
             )
-            proven = self._of_journey(self._recorded.proven(settled.fresh))
+            proven = self._recorded.proven(settled.fresh)
             rows = [*quarantined, *kept(settled, now_us)]
             added = self.store.append_events(settled.fresh, rows, withdrawn)
             self._free(withdrawn)
@@ -381,7 +382,4 @@ class Service:
         for reason, times in Counter(one.reason for one in withdrawals).items():
             # No ids: callers make them up, and they may name people.
             _log.warning("%s taken back: %s", counted(times, "planned send"), reason)
-        self.crowd.give_back(self._of_journey([w.decision for w in withdrawals if w.freed]))
-
-    def _of_journey(self, decisions: Sequence[Decision]) -> list[Decision]:
-        return [d for d in decisions if d.journey == self.bundle.journey.name]
+        self.crowd.give_back([w.decision for w in withdrawals if w.freed])

@@ -14,7 +14,7 @@ from nurture_rl.serving.names import contact_key
 
 _PURPOSE = b"unsubscribe"
 _SIGNED = 20  # bytes of the signature that a link carries
-_LONGEST = 2_000  # characters of a token
+_LONGEST = 20_000  # characters of a token: variants of 200 signs may be long when written out
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,18 @@ class UnsubscribeLinks:
     def token(self, contact_id: str) -> str:
         """What a contact's link ends in; it is good for ever, for mail preferences alone."""
         name = contact_key(contact_id).encode("utf-8", "surrogatepass")
-        return f"{_text(name)}.{_text(self._signature(name))}"
+        return self._signed(name)
 
     def contact_of(self, token: str) -> str | None:
         """Whose token it is; None: nobody gave it out. Compared in constant time."""
-        name_part, _, signed_part = token.partition(".")
         if len(token) > _LONGEST:
             return None
         try:
-            name, signed = _bytes(name_part), _bytes(signed_part)
+            given, name = token.encode("ascii"), _bytes(token.partition(".")[0])
             contact = name.decode("utf-8", "surrogatepass")
         except ValueError:
             return None
-        return contact if hmac.compare_digest(signed, self._signature(name)) else None
+        return contact if hmac.compare_digest(given, self._signed(name).encode()) else None
 
     def headers(self, contact_id: str) -> Mapping[str, str]:
         """The headers that a mail to a contact must carry, after RFC 8058; none without an URL."""
@@ -49,6 +48,9 @@ class UnsubscribeLinks:
             "List-Unsubscribe": f"<{self.public_url}/u/{self.token(contact_id)}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         }
+
+    def _signed(self, name: bytes) -> str:
+        return f"{_text(name)}.{_text(self._signature(name))}"
 
     def _signature(self, name: bytes) -> bytes:
         return hmac.digest(self.secret, _PURPOSE + b"\0" + name, hashlib.sha256)[:_SIGNED]

@@ -215,6 +215,20 @@ def test_a_channel_that_varies_is_a_factor_of_a_send() -> None:
             r"inactivity\.signals: expected what people do, got 'sent_red', which actions make",
         ),
         (
+            {
+                "guardrails__inactivity": {"signals": ["clicked"], "probe": PROBE},
+                "signals__clicked": {"type": "click"},
+            },
+            r"what people do, got 'clicked', which machines make too; pin `is_machine: false`",
+        ),
+        (
+            {
+                "guardrails__inactivity": {"signals": ["sent_red.value"], "probe": PROBE},
+                "signals__sent_red__valued": True,
+            },
+            r"inactivity\.signals: expected what people do, got 'sent_red', which actions make",
+        ),
+        (
             {"guardrails__inactivity": {**IDLE, "probe": {"bins": 3, "share": 0.1}}},
             r"inactivity\.tiers: expected more bins in each, the probe's last, got \[3, 3\]",
         ),

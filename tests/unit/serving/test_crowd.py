@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
@@ -16,11 +17,13 @@ from nurture_envs.errors import JourneyError
 from nurture_envs.features import FeatureSpec
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.recipient_domains import family_of
+from nurture_rl.serving.app import create_app
+from nurture_rl.serving.recipient_domains import family_of, plain_domain
 from nurture_rl.serving.records import Answer, Decision
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.wire import iso
 from tests.unit.envs.toy_journey import toy
 from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.test_accounts import MONDAY, bits, journey
@@ -46,17 +49,17 @@ class Crowded:
         self.store.put_contacts(people)
         self.served = self.serving("always:send:blue@now")
 
-    def serving(self, policy: str) -> Service:
-        own = journey(account=None, **self.rails)
+    def serving(self, policy: str, name: str = "toy") -> Service:
+        own = replace(journey(account=None, **self.rails), name=name)
         catalog, spec = ActionCatalog.of(own), FeatureSpec.of(own)
         made = build_policy(policy, PolicyContext(own, catalog, spec))
         parts = replace(self.bundle, journey=own, catalog=catalog, feature_spec=spec, policy=made)
         return Service(parts, self.store, ServerSettings("UTC", False, self.clock, seed=1))
 
-    def restart(self, policy: str = "always:send:blue@now") -> None:
+    def restart(self, policy: str = "always:send:blue@now", name: str = "toy") -> None:
         self.store.close()
         self.store = Store(self.path)
-        self.served = self.serving(policy)
+        self.served = self.serving(policy, name)
 
     def ask(self, names: Sequence[str]) -> list[Answer]:
         return self.served.decide([Ask(name, f"{name}-{self.clock.now_us}") for name in names])
@@ -158,6 +161,35 @@ def test_a_withdrawn_mail_gives_its_place_back_and_one_that_went_takes_it_again(
 
 
 @BOTH
+def test_a_mail_of_another_journey_that_is_withdrawn_gives_its_place_back(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    served = Crowded(bundle, tmp_path / "s.db", volume={"warm_up": [1]})
+    served.restart("always:send:blue@15")
+    assert served.mailed(GMAIL[:2]) == 1
+    served.restart(name="another")
+    assert served.mailed(GMAIL[2:4]) == 0
+    stop = contact(GMAIL[0], consent=False, attributes={"email_domain": "gmail.com"})
+    (lost,) = served.served.put_contacts([stop])
+    assert (lost.decision.journey, lost.freed) == ("toy", True)
+    served.clock.now_us += HOUR_US
+    assert served.mailed(GMAIL[4:8]) == 1
+
+
+@BOTH
+def test_a_mail_gives_its_place_back_to_the_family_that_it_was_counted_for(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    served = Crowded(bundle, tmp_path / "s.db", volume={"warm_up": [2]})
+    served.served = served.serving("always:send:blue@15")
+    assert served.mailed([*GMAIL[:1], *WORK[:2]]) == 3
+    elsewhere = contact(GMAIL[0], consent=False, attributes={"email_domain": "acme.example"})
+    assert len(served.served.put_contacts([elsewhere])) == 1
+    assert served.mailed(WORK[2:6]) == 0
+    assert served.mailed(GMAIL[2:6]) == 2
+
+
+@BOTH
 def test_a_family_that_complains_is_slowed_stopped_and_recovers_with_an_audit(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -211,6 +243,36 @@ def test_a_call_is_open_until_it_is_closed_or_old(bundle: Bundle, tmp_path: Path
     assert served.mailed(PEOPLE[9:]) == 2
 
 
+@BOTH
+@pytest.mark.parametrize("limit", ["per_day", "open"])
+def test_calls_count_again_when_the_clock_is_set_back(
+    bundle: Bundle, tmp_path: Path, limit: str
+) -> None:
+    sellers = {limit: 2, "open_days": 1}
+    served = Crowded(bundle, tmp_path / "s.db", seller_capacity=sellers)
+    served.restart("always:escalate")
+    assert served.mailed(PEOPLE[:4]) == 2
+    served.next_day(3)
+    assert served.mailed(PEOPLE[4:5]) == 1
+    served.next_day(-3)
+    assert served.mailed(PEOPLE[5:9]) == 0
+
+
+def test_what_closes_a_call_is_an_event_that_the_server_takes(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    sellers = {"open": 1, "closed_by": ["deal_settled"]}
+    served = Crowded(bundle, tmp_path / "s.db", seller_capacity=sellers)
+    served.restart("always:escalate")
+    assert served.mailed(PEOPLE[:2]) == 1
+    row = {"event_id": "e", "contact_id": PEOPLE[0], "type": "deal_settled"}
+    served.clock.now_us += HOUR_US
+    row["occurred_at"] = iso(served.clock.now_us) or ""
+    client = TestClient(create_app(served.served))
+    assert client.post("/v1/events", json={"events": [row]}).json()["stored"] == 1
+    assert served.mailed(PEOPLE[2:4]) == 1
+
+
 @pytest.mark.parametrize(
     ("domain", "family"),
     [
@@ -219,12 +281,21 @@ def test_a_call_is_open_until_it_is_closed_or_old(bundle: Bundle, tmp_path: Path
         ("mail.acme.example", "acme"),
         ("other.example", "business"),
         ("notgmail.com", "business"),
+        ("ada@gmail.com", "google"),
+        ("\uff47mail.com", "google"),
+        ("gmail.com\u200b", "google"),
+        ("b\u00fccher.example", "books"),
+        ("mail.B\u00dcCHER.example", "books"),
+        ("xn--bcher-kva.example", "books"),
+        ("a..b", "business"),
+        (5, "business"),
         (None, "unknown"),
         ("", "unknown"),
     ],
 )
-def test_a_domain_belongs_to_its_mailbox_provider(domain: str | None, family: str) -> None:
-    assert family_of({"email_domain": domain}, {"acme.example": "acme"}) == family
+def test_a_domain_belongs_to_its_mailbox_provider(domain: object, family: str) -> None:
+    own = {"acme.example": "acme", plain_domain("b\u00fccher.example."): "books"}
+    assert family_of({"email_domain": domain}, own) == family
     assert family_of({"email_domain": "gmail.com"}, {"gmail.com": "ours"}) == "ours"
 
 
@@ -236,6 +307,19 @@ def test_a_domain_belongs_to_its_mailbox_provider(domain: str | None, family: st
         ({"volume": {"warm_up": [5], "growth": 0.5}}, r"volume\.growth"),
         ({"volume": {"warm_up": [5], "carry_over": 2}}, r"volume\.carry_over"),
         ({"volume": {"warm_up": [5], "families": {"a": ["x"]}}}, r"volume\.families: expected a: "),
+        ({"volume": {"warm_up": [5], "families": {"a": ["@x.de"]}}}, r"expected a: a list of dom"),
+        (
+            {"volume": {"warm_up": [5], "families": {"a": ["x.de"], "b": ["X.de"]}}},
+            r"volume\.families: expected each domain in one family, got 'x\.de' in two",
+        ),
+        ({"seller_capacity": {"open": 1, "closed_by": [7]}}, r"closed_by: expected event types"),
+        ({"seller_capacity": {"open": 1, "closed_by": [""]}}, r"closed_by: expected event types"),
+        (
+            {"volume": {"warm_up": ["many"]}},
+            r"1 problem; (.|\n)*expected whole numbers, got 'many'",
+        ),
+        ({"volume": {"warm_up": [5], "idle_days": 10**9}}, r"idle_days: expected .* <= 366, got"),
+        ({"seller_capacity": {"open": 1, "open_days": 10**9}}, r"open_days: expected .* <= 366"),
         ({"volume": {"warm_up": [5], "grow": 2}}, r"volume\.grow"),
         (
             {"volume": {"warm_up": [5], "slow_down": {"complaints": [0.3, 0.1]}}},

@@ -12,6 +12,7 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Preferences
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
@@ -47,6 +48,11 @@ def ledger(server: Server, name: str = "ada") -> list[tuple[str, str | None, str
 def topic_of(server: Server) -> str:
     """The topic of what this server sends."""
     return server.service.bundle.catalog.messages[0].topic
+
+
+def topics_of(server: Server) -> list[str]:
+    """The topics of all that this server sends."""
+    return sorted({message.topic for message in server.service.bundle.catalog.messages})
 
 
 def blocked(server: Server, name: str = "ada") -> set[str]:
@@ -90,6 +96,23 @@ def test_what_is_preferred_is_asked_before_mail(
     assert server.sends("bob")
 
 
+def test_names_are_taken_in_any_spelling(server: Server) -> None:
+    topic = topic_of(server)
+    for wish in ({"refused_topics": [f" {topic.upper()}"]}, {"refused_channels": ["E\u200bmail"]}):
+        assert prefer(server, **wish).status_code == 200
+        assert "not_wanted" in blocked(server)
+        page = server.client.get(link(server)).text
+        assert page.count(" checked") < page.count("checkbox")
+        ticked = {"preferences": "1", "topic": topics_of(server), "channel": "email"}
+        assert server.client.post(link(server), data=ticked).status_code == 200
+        server.clock.now_us += DAY_US
+        assert "not_wanted" not in blocked(server)
+        server.clock.now_us += DAY_US
+    only = Preferences(only_topics=frozenset({topic.title()}))
+    assert not only.refuse(topic, "email")
+    assert only.refuse("another", "email")
+
+
 def test_a_wish_passes_with_its_time_and_by_another_wish(server: Server) -> None:
     server.service.append_events([event("sent", server.clock.now_us - 6 * DAY_US)])
     prefer(server, per_week=1, paused_until="2027-03-01")  # noon UTC, its slot at nine is before
@@ -128,6 +151,20 @@ def test_one_click_may_come_as_multipart(server: Server) -> None:
     assert not server.sends("ada")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "List-Unsubscribe=One-Click&List-Unsubscribe=One-Click",
+        "list-unsubscribe=one-click",
+        "preferences=1&List-Unsubscribe=+One-Click",
+    ],
+)
+def test_no_spelling_of_one_click_is_lost(server: Server, body: str) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert server.client.post(link(server), content=body, headers=form).status_code == 200
+    assert not server.sends("ada")
+
+
 def test_what_is_no_link_or_no_form_changes_nothing(server: Server) -> None:
     name, _, signed = link(server).removeprefix("/u/").partition(".")
     other = link(server, "bob").removeprefix("/u/").partition(".")[2]
@@ -145,6 +182,30 @@ def test_what_is_no_link_or_no_form_changes_nothing(server: Server) -> None:
     assert (answer.status_code, "<b>" in answer.text) == (400, False)
     assert server.sends("ada")
     assert ledger(server) == []
+
+
+def test_a_link_with_any_sign_changed_or_added_is_none() -> None:
+    links = UnsubscribeLinks(b"secret", None)
+    token = links.token("ada")
+    assert links.contact_of(token) == "ada"
+    changed = {token[:i] + sign + token[j:] for i in range(len(token)) for j in (i, i + 1)
+               for sign in "AaZz09_-=!. "} | {token[:-1], f"{token}=", token.upper()}  # fmt: skip
+    assert [one for one in changed - {token} if links.contact_of(one) is not None] == []
+    longest = "\ufdfa" * 200  # one sign that is written out as eighteen
+    assert links.contact_of(links.token(longest)) == contact_key(longest)
+
+
+@pytest.mark.parametrize("most", ["00000000123", "1" + "0" * 5000, "5" * 30, "1.5", "-1", "\u0661"])
+def test_a_number_of_mails_that_nobody_means_changes_nothing(server: Server, most: str) -> None:
+    answer = server.client.post(link(server), data={"preferences": "1", "per_week": most})
+    assert answer.status_code == 400
+    assert ledger(server) == []
+
+
+def test_a_link_takes_no_long_body(server: Server) -> None:
+    answer = server.client.post(link(server), content=b"x" * 17_000)
+    assert answer.status_code == 413
+    assert server.client.post(link(server), data=ONE_CLICK).status_code == 200
 
 
 def test_the_form_keeps_what_is_ticked(server: Server) -> None:
