@@ -38,6 +38,7 @@ Answered = Callable[
 ]
 
 _MOST_FIELDS = 1_000  # of one form
+_MOST_BYTES = 64 * 1024  # of one form: whoever has a link may send one
 _SOURCE = "unsubscribe_page"
 _HEADERS = {
     "content-security-policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -58,11 +59,11 @@ def mail_routes(service: Service, answered: Answered) -> list[HTTPRouteHandler]:
         answered: reads a body and works on it in a lane.
     """
 
-    @get("/u/{token:str}")
+    @get("/u/{token:str}", request_max_body_size=_MOST_BYTES)
     async def page(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, partial(_show, token=_path(request, "token")))
 
-    @post("/u/{token:str}", status_code=200)
+    @post("/u/{token:str}", status_code=200, request_max_body_size=_MOST_BYTES)
     async def leave(request: Request[Any, Any, Any]) -> Body:
         kind = request.headers.get("content-type", "")
         return await answered(request, partial(_leave, token=_path(request, "token"), kind=kind))

@@ -147,6 +147,13 @@ def test_what_is_no_link_or_no_form_changes_nothing(server: Server) -> None:
     assert ledger(server) == []
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nobody_fills_the_server_by_a_link(server: Server, method: str) -> None:
+    large = b"a=" + b"b" * 100_000
+    link = f"/u/{server.service.links.token('ada')}"
+    assert server.client.request(method, link, content=large).status_code == 413
+
+
 def test_the_form_keeps_what_is_ticked(server: Server) -> None:
     topics = sorted({one.topic for one in server.service.bundle.catalog.messages})
     assert all(
