@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from nurture_rl.errors import BundleError
+from nurture_rl.errors import BundleError, ConfigError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving import roles as changes
 from nurture_rl.serving.bundle_folder import BundleFolder
@@ -311,7 +311,7 @@ class ActivePolicies:
             return "it was the bundle of an earlier start"
         try:
             found = bundles.load(folder, self._first)
-        except BundleError as error:
+        except (BundleError, ConfigError) as error:  # or the key that it must be signed by is gone
             return str(error)
         if found.policy_id != name:
             return f"the folder {folder} holds policy {found.policy_id} now"

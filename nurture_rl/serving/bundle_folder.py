@@ -18,10 +18,17 @@ _FREE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class BundleFolder:
-    """Bundles beside each other, one folder each."""
+    """Bundles beside each other, one folder each; BundleError where there is no such folder."""
 
     path: Path
     trust: Path | None = None  # public key that must have signed them; None: nobody has to
+
+    def __post_init__(self) -> None:
+        if not self.path.is_dir():
+            raise BundleError(
+                f"expected a folder with a folder for each bundle, got {self.path}; make it, or "
+                "leave bundles out"
+            )
 
     def load(self, name: str, served: Bundle) -> Bundle:
         """Read and verify the bundle of a name.
