@@ -307,10 +307,15 @@ class PolicyClient:
         end = time.monotonic() + self.timeout
         try:
             with _OPENER.open(request, timeout=self.timeout) as answer:
-                return answer.status, answer.headers, _content(answer, end)
+                return answer.status, _named(answer), _content(answer, end)
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.headers, _content(error, end)
+                return error.code, _named(error), _content(error, end)
+
+
+def _named(answer: Any) -> dict[str, str]:
+    """Headers by their names in small letters."""
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 def _content(answer: Any, end: float) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -326,7 +326,7 @@ def test_events_after_a_place_are_found_without_a_look_at_those_before(
             plans.extend(line for (line,) in real(f"EXPLAIN (ANALYZE) {sql}", given))
             return real(sql, given)
 
-        real = source.read
+        real: Callable[..., list[rows.Row]] = source.read
         monkeypatch.setattr(source, "read", read)
         assert len(store.events(["p0"], {"p0": 2_990})["p0"]) == 5
     assert not [line for line in plans if "Seq Scan" in line or "Rows Removed" in line]

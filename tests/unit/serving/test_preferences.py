@@ -98,7 +98,8 @@ def test_what_is_preferred_is_asked_before_mail(
 
 def test_names_are_taken_in_any_spelling(server: Server) -> None:
     topic = topic_of(server)
-    for wish in ({"refused_topics": [f" {topic.upper()}"]}, {"refused_channels": ["E\u200bmail"]}):
+    wishes: Any = ({"refused_topics": [f" {topic.upper()}"]}, {"refused_channels": ["E\u200bmail"]})
+    for wish in wishes:
         assert prefer(server, **wish).status_code == 200
         assert "not_wanted" in blocked(server)
         page = server.client.get(link(server)).text
@@ -206,6 +207,8 @@ def test_a_link_takes_no_long_body(server: Server) -> None:
     answer = server.client.post(link(server), content=b"x" * 17_000)
     assert answer.status_code == 413
     assert server.client.post(link(server), data=ONE_CLICK).status_code == 200
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_nobody_fills_the_server_by_a_link(server: Server, method: str) -> None:
     large = b"a=" + b"b" * 100_000
