@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 import threading
 import time
@@ -118,6 +119,21 @@ def test_a_cell_that_no_database_takes_fails_its_own_write_alone(tmp_path: Path)
         thread.join(10.0)
         assert not thread.is_alive()  # the writer still writes
         assert (len(failed), len(store.events(["ada"])["ada"])) == (1, 1)
+
+
+def test_a_full_disk_is_called_that_and_nothing_is_stored(tmp_path: Path) -> None:
+    some = [contact(f"p{i}", attributes={"a": "x" * 9_000}) for i in range(500)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(Store(tmp_path / "store.db")) as store:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+            with pytest.raises(StoreUnavailable, match="disk"):
+                store.put_contacts(some)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert store.contacts(["p0"]) == {}
+        store.put_contacts(some)
+        assert set(store.contacts(["p0", "p499"])) == {"p0", "p499"}
 
 
 class Stalled:
