@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,6 +135,26 @@ def test_a_full_disk_is_called_that_and_nothing_is_stored(tmp_path: Path) -> Non
         assert store.contacts(["p0"]) == {}
         store.put_contacts(some)
         assert set(store.contacts(["p0", "p499"])) == {"p0", "p499"}
+
+
+def test_what_limits_of_a_crowd_count_is_found_by_indexes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[str] = []
+    with closing(Store(tmp_path / "store.db")) as store:
+        source: Any = store._source
+        real = source.read
+
+        def read(sql: str, given: tuple[Any, ...]) -> Any:
+            plans.extend(row[3] for row in real(f"EXPLAIN QUERY PLAN {sql}", given))
+            return real(sql, given)
+
+        monkeypatch.setattr(source, "read", read)
+        store.calls_since(MIDNIGHT)
+        store.events_since(("complaint", "hard_bounce"), MIDNIGHT)
+        store.sends_since(MIDNIGHT)
+    assert len(plans) > 3
+    assert not [plan for plan in plans if "SCAN" in plan]
 
 
 class Stalled:
