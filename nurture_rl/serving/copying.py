@@ -17,6 +17,7 @@ from nurture_rl.serving import opening
 from nurture_rl.serving.chain_walk import Walk
 from nurture_rl.serving.erasing import erase_again
 from nurture_rl.serving.locating import file_of
+from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.store_errors import StoreError
 from nurture_rl.serving.verifying import verify_store
 from nurture_rl.verb_result import VerbResult
@@ -109,8 +110,9 @@ def _checked_copy(source: Path, out: Path) -> Iterator[tuple[Path, Walk]]:
     """A copy beside `out`, as of one moment: its owner's alone, on disk, whole, as logged.
 
     Raises:
-        StoreError: the copy is broken.
+        StoreError: the copy is broken, or of another version.
     """
+    StoreReader(source).close()
     handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent)
     os.close(handle)  # made with mode 0600
     partial = Path(name)

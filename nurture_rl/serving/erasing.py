@@ -26,6 +26,7 @@ from nurture_rl.serving.mentions import mentions
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Preferences
+from nurture_rl.serving.store_errors import StoreError
 
 OF_CONTACT = (  # tables that name a contact
     *("contacts", "events", "episodes", "decisions", "preferences", "consent_ledger"),
@@ -68,7 +69,7 @@ def erase_contacts(
         Rows that are gone, by table, and nothing of tables without any.
 
     Raises:
-        StoreError: it is no store, or another process has it.
+        StoreError: it is no store, another process has it, or the file cannot be rewritten.
         StoreUnavailable: the database refuses; the contacts at hand are as they were.
     """
     keys = sorted({contact_key(name) for name in ids})
@@ -118,12 +119,21 @@ def _marks(store: Path) -> tuple[str, dict[str, int]]:
 
 
 def _tidy(path: Path) -> None:
-    """Rewrite a file: what SQLite has deleted may still stand in its free space."""
+    """Rewrite a file: what SQLite has deleted may still stand in its free space.
+
+    Raises:
+        StoreError: it cannot be, as where the disk has no room for a second one.
+    """
     claim = opening.claim(path)
     try:
         with closing(opening.connect(path)) as file:
             file.execute("VACUUM")
             file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"expected room to rewrite {path}, got: {error}; what was erased is out of its tables, "
+            "and may still stand in its free space: make room for a copy of it, and erase again"
+        ) from error
     finally:
         claim.release()
 

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS audit (
   why TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_by_hour ON decisions (scheduled_us)
   WHERE scheduled_us IS NOT NULL;
+CREATE INDEX IF NOT EXISTS calls_by_time ON decisions (decided_us) WHERE action = 'escalate';
 CREATE INDEX IF NOT EXISTS events_of_harm ON events (type, occurred_us)
   WHERE type IN ('complaint', 'hard_bounce');
 """
@@ -48,7 +49,7 @@ ADD_SECRET = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO
 
 
 class PermissionReader:
-    """The part of a store's reader that asks these tables, and for what limits count."""
+    """The part of a store's reader that asks these tables."""
 
     def _among(
         self,
@@ -73,18 +74,6 @@ class PermissionReader:
     def audit(self, what: str) -> list[AuditEntry]:
         """The entries of the audit about something, in their order."""
         return [AuditEntry(*row) for row in self._among("audit", "what", [what])]
-
-    def calls_since(self, since_us: int) -> list[tuple[str, str, int]]:
-        """Id, contact and moment of every escalation decided from a moment on."""
-        columns, where = "decision_id, contact_id, decided_us", f"decided_us >= {int(since_us)}"
-        stored = self._among("decisions", "action", ["escalate"], columns, where=where)
-        return [(row[0], row[1], row[2]) for row in stored]
-
-    def events_since(self, types: Sequence[str], since_us: int) -> list[tuple[str, str, int]]:
-        """Contact, type and moment of every event of some types from a moment on."""
-        columns, where = "contact_id, type, occurred_us", f"occurred_us >= {int(since_us)}"
-        stored = self._among("events", "type", types, columns, where=where)
-        return [(row[0], row[1], row[2]) for row in stored]
 
 
 def preferences_row(contact_id: str, wish: Preferences) -> Cells:

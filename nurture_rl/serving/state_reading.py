@@ -32,7 +32,7 @@ _PAUSED = _LAST.replace("ORDER", f"AND {LONG_PAUSE} ORDER")
 
 
 class StateReader:
-    """The part of a store's reader that asks for events, states and episodes."""
+    """The part of a store's reader that asks for events, calls, states and episodes."""
 
     _source: ReadableDatabase
 
@@ -47,6 +47,22 @@ class StateReader:
         for row in self._source.read(asked, self._source.numbers(places)):
             grouped[row[1]].append(rows.event_of(row))
         return {contact: tuple(events) for contact, events in grouped.items()}
+
+    def calls_since(self, since_us: int) -> list[tuple[str, str, int]]:
+        """Id, contact and moment of every escalation decided from a moment on."""
+        asked = (
+            "SELECT decision_id, contact_id, decided_us FROM decisions "
+            "WHERE action = 'escalate' AND decided_us >= ?"
+        )
+        return [(row[0], row[1], row[2]) for row in self._source.read(asked, (since_us,))]
+
+    def events_since(self, types: Sequence[str], since_us: int) -> list[tuple[str, str, int]]:
+        """Contact, type and moment of every event of some types from a moment on."""
+        asked = (
+            "SELECT contact_id, type, occurred_us FROM events "
+            f"WHERE type IN ({', '.join(map(repr, types))}) AND occurred_us >= ?"
+        )
+        return [(row[0], row[1], row[2]) for row in self._source.read(asked, (since_us,))]
 
     def states(
         self, ids: Iterable[str], journey: str, folding: str

@@ -9,7 +9,7 @@ class StoreError(NurtureError):
     """The store cannot be opened, or it is another version's."""
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(NurtureError):
     """The database cannot be read or written now; nothing is acknowledged."""
 
 

@@ -123,6 +123,8 @@ class GroupCommit:
                 for statement in job.statements
             ]
         except Exception as error:  # also of a cell that no database takes
+            if not self._connection.in_transaction:  # as where the disk is full: all is undone
+                raise
             self._connection.execute("ROLLBACK TO job")
             job.done.set_exception(error)
             return None

@@ -181,3 +181,16 @@ def test_what_a_lost_store_left_beside_it_does_not_get_into_the_restored_one(
     wal.write_bytes(left)
     store_file.unlink()
     assert backup(tmp_path / "b", store_file) == 2
+
+
+def test_a_backup_of_another_version_is_named_with_what_to_do(
+    store_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert backup(store_file, tmp_path / "old.backup") == 0
+    with closing(sqlite3.connect(tmp_path / "old.backup")) as store:
+        store.execute("UPDATE meta SET value = '6' WHERE name = 'version'")
+        store.commit()
+    assert restore(tmp_path / "old.backup", tmp_path / "new.db") == 2
+    told = capsys.readouterr().err
+    assert "got 6; start the server on it once" in told
+    assert f"at {tmp_path / 'old.backup'}, got" in told

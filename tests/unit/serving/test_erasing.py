@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sqlite3
 from contextlib import closing
@@ -16,7 +17,7 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving import on_postgresql
+from nurture_rl.serving import erasing, on_postgresql
 from nurture_rl.serving.erasing import OF_CONTACT, OF_DECISION, erase_contacts
 from nurture_rl.serving.export import export_log
 from nurture_rl.serving.exported_chain import verify_export
@@ -80,6 +81,21 @@ def test_an_episode_under_another_spelling_of_version_1_goes_too(heard: Path) ->
         store.execute("UPDATE decisions SET episode_id = 'j:CLEO:1' WHERE decision_id = 'Cleo-1'")
     assert erase_contacts(heard, ["cleo"], "asked for")["episodes"] == 2
     assert b"j:cleo:1" not in heard.read_bytes().lower()
+
+
+def test_a_file_that_cannot_be_rewritten_is_told(
+    heard: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (heard.stat().st_size - 4096, hard))
+        assert main(["erase", "contact=ada", f"store={heard}"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "may still stand in its free space" in told
+    assert main(["erase", "contact=ada", f"store={heard}"]) == 0
+    assert "nothing was there" in capsys.readouterr().out
 
 
 def test_what_became_of_their_decisions_is_erased_with_them(heard: Path) -> None:
@@ -255,6 +271,20 @@ def test_an_erasure_in_postgresql_is_in_the_chain_as_soon_as_it_is_seen(
     erase_contacts(url, ["cleo"], "asked for")
     walk = verify_store(url)
     assert (walk.broken_places, walk.seen["erased decisions"]) == ([], 1)
+
+
+def test_a_database_that_refuses_an_erasure_is_told_in_one_line(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = postgres.fresh_url()
+    with closing(Store(url)) as store:
+        store.put_contacts([contact("cleo")])
+    monkeypatch.setattr(erasing, "_ADD_ERASURE", "INSERT INTO nothing VALUES (?, ?, ?, ?, ?)")
+    assert main(["erase", "contact=cleo", f"store={url}"]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert 'relation "nothing" does not exist' in told
+    with closing(StoreReader(url)) as reader:
+        assert set(reader.contacts(["cleo"])) == {"cleo"}
 
 
 def refused(name: str) -> Quarantined:

@@ -322,7 +322,7 @@ def test_events_after_a_place_are_found_without_a_look_at_those_before(
         source: Any = store._source
         source.write([Statement("ANALYZE events", [()])])
 
-        def read(sql: str, given: tuple[Any, ...]) -> list[rows.Row]:
+        def read(sql: str, given: tuple[Any, ...]) -> Any:
             plans.extend(line for (line,) in real(f"EXPLAIN (ANALYZE) {sql}", given))
             return real(sql, given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 import threading
 import time
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +120,41 @@ def test_a_cell_that_no_database_takes_fails_its_own_write_alone(tmp_path: Path)
         thread.join(10.0)
         assert not thread.is_alive()  # the writer still writes
         assert (len(failed), len(store.events(["ada"])["ada"])) == (1, 1)
+
+
+def test_a_full_disk_is_called_that_and_nothing_is_stored(tmp_path: Path) -> None:
+    some = [contact(f"p{i}", attributes={"a": "x" * 9_000}) for i in range(500)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(Store(tmp_path / "store.db")) as store:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+            with pytest.raises(StoreUnavailable, match="disk"):
+                store.put_contacts(some)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert store.contacts(["p0"]) == {}
+        store.put_contacts(some)
+        assert set(store.contacts(["p0", "p499"])) == {"p0", "p499"}
+
+
+def test_what_limits_of_a_crowd_count_is_found_by_indexes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[str] = []
+    with closing(Store(tmp_path / "store.db")) as store:
+        source: Any = store._source
+        real = source.read
+
+        def read(sql: str, given: tuple[Any, ...]) -> Any:
+            plans.extend(row[3] for row in real(f"EXPLAIN QUERY PLAN {sql}", given))
+            return real(sql, given)
+
+        monkeypatch.setattr(source, "read", read)
+        store.calls_since(MIDNIGHT)
+        store.events_since(("complaint", "hard_bounce"), MIDNIGHT)
+        store.sends_since(MIDNIGHT)
+    assert len(plans) > 3
+    assert not [plan for plan in plans if "SCAN" in plan]
 
 
 class Stalled:
