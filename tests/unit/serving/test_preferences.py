@@ -98,7 +98,12 @@ def test_what_is_preferred_is_asked_before_mail(
 
 def test_names_are_taken_in_any_spelling(server: Server) -> None:
     topic = topic_of(server)
-    for wish in ({"refused_topics": [f" {topic.upper()}"]}, {"refused_channels": ["E\u200bmail"]}):
+    topics, channels = (
+        {"refused_topics": [f" {topic.upper()}"]},
+        {"refused_channels": ["E\u200bmail"]},
+    )
+    wishes: list[dict[str, Any]] = [topics, channels]
+    for wish in wishes:
         assert prefer(server, **wish).status_code == 200
         assert "not_wanted" in blocked(server)
         page = server.client.get(link(server)).text
