@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from http.client import HTTPException
 from typing import Any, TypeVar
@@ -27,6 +27,8 @@ from uuid import uuid4
 _MOST_ROWS = 10_000  # of one request
 _AGAIN = frozenset({408, 409, 429, 503})  # nothing was done, and asking again may help
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0  # seconds, where the server names none
+_MOST_BYTES = 128 << 20  # of one answer
+_BLOCK = 1 << 16  # bytes read at a time
 
 Record = TypeVar("Record")
 
@@ -37,6 +39,16 @@ class ServerRefusal(Exception):
     def __init__(self, status: int, title: str, detail: str) -> None:
         super().__init__(f"{status} {title}: {detail}")
         self.status, self.title, self.detail = status, title, detail
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows nobody elsewhere: the key and a contact's data are for this server alone."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """No request."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
 
 
 class ServerAway(Exception):
@@ -126,9 +138,18 @@ class PolicyClient:
     """Asks one policy server. Threads may share it."""
 
     url: str  # of the server, such as https://policy.example
-    key: str | None = None  # an API key; None: the server asks for none
+    key: str | None = field(default=None, repr=False)  # an API key; None: none is asked for
     patience: float = 30.0  # seconds in which a call is tried again
     timeout: float = 10.0  # seconds that one try may take
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("https://", "http://")):
+            raise ValueError(f"expected url as https://HOST, got {self.url!r}")
+        if self.key is not None and not (self.key.isascii() and self.key.isprintable()):
+            raise ValueError(
+                "expected a key of printable ASCII characters (it is not shown); take away what "
+                "stands around it, such as the end of a line"
+            )
 
     def decide(
         self,
@@ -161,7 +182,7 @@ class PolicyClient:
         for part in _parts(rows):
             body = {"contacts": part} | _moment(now)
             _, answer = self._ask("POST", "/v1/decisions", body)
-            for row in answer["decisions"]:
+            for row in _rows(answer, "decisions", len(part)):
                 if row.get("kind") == "decision":
                     found.append(_record(ServedDecision, row))
                 else:
@@ -181,7 +202,8 @@ class PolicyClient:
         for part in _parts(decision_ids):
             body = {"ids": part} | _moment(now)
             _, answer = self._ask("POST", "/v1/decisions/confirm", body)
-            found += [_record(SendConfirmation, row) for row in answer["confirmations"]]
+            rows = _rows(answer, "confirmations", len(part))
+            found += [_record(SendConfirmation, row) for row in rows]
         return found
 
     def decision(self, decision_id: str) -> Mapping[str, Any]:
@@ -264,25 +286,63 @@ class PolicyClient:
         end, wait = time.monotonic() + self.patience, _FIRST_WAIT
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-                    return answer.status, json.load(answer)
-            except urllib.error.HTTPError as error:
-                with error:
-                    content = error.read()
-                if error.code in allowed:
-                    return error.code, json.loads(content)
-                told = _refusal(error.code, content)
-                if error.code not in _AGAIN:
-                    raise told from None
+                status, names, content = self._try(request)
+                if 200 <= status < 300 or status in allowed:
+                    return status, _object(content)
+                told = _refusal(status, names.get("location"), content)
+                if status not in _AGAIN:
+                    raise told
                 cause: Exception = told
-                wait = _seconds(error.headers.get("retry-after"), wait)
-            except (OSError, HTTPException) as error:  # OSError: unreachable, reset or timed out
+                wait = _seconds(names.get("retry-after"), wait)
+            except (OSError, HTTPException, ValueError) as error:  # gone, reset, late or no JSON
                 cause = error
             if time.monotonic() + wait > end:
                 text = f"{method} {path} was not answered within {self.patience:g} s: {cause}"
                 raise ServerAway(f"{text}; ask again with the same ids") from cause
             time.sleep(wait * random.uniform(0.5, 1.0))  # callers must not all come back at once
             wait = min(2.0 * wait, _LONGEST_WAIT)
+
+    def _try(self, request: urllib.request.Request) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and content of an answer, whatever it says."""
+        end = time.monotonic() + self.timeout
+        try:
+            with _OPENER.open(request, timeout=self.timeout) as answer:
+                return answer.status, answer.headers, _content(answer, end)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, _content(error, end)
+
+
+def _content(answer: Any, end: float) -> bytes:
+    """All of an answer, if it comes in time and is of a size that one can have."""
+    parts, size = list[bytes](), 0
+    while part := answer.read1(_BLOCK):
+        parts.append(part)
+        size += len(part)
+        if size > _MOST_BYTES:
+            raise HTTPException(f"an answer of more than {_MOST_BYTES} bytes")
+        if time.monotonic() > end:
+            raise TimeoutError("the answer did not end in time")
+    return b"".join(parts)
+
+
+def _object(content: bytes) -> Any:
+    """The JSON object of an answer; ValueError: it holds none, as a page of a proxy."""
+    answer = json.loads(content)
+    if not isinstance(answer, dict):
+        raise ValueError(f"expected a JSON object, got {content[:200]!r}")
+    return answer
+
+
+def _rows(answer: Mapping[str, Any], name: str, count: int) -> Sequence[Mapping[str, Any]]:
+    """The rows of an answer, one for each that was asked for."""
+    rows = answer.get(name)
+    if not isinstance(rows, list) or len(rows) != count:
+        raise ServerAway(
+            f"expected {count} {name}, got another answer, perhaps of another server: see the url "
+            "and ask again with the same ids"
+        )
+    return rows
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
@@ -313,7 +373,10 @@ def _report(answer: Mapping[str, Any], start: int) -> EventReport:
     return EventReport(answer["stored"], answer["repeated"], **moved, withdrawn=withdrawn)
 
 
-def _refusal(status: int, content: bytes) -> ServerRefusal:
+def _refusal(status: int, location: str | None, content: bytes) -> ServerRefusal:
+    if 300 <= status < 400:
+        text = f"it points to {location}, and nobody follows: give the url of the server itself"
+        return ServerRefusal(status, "no answer of a policy server", text)
     try:
         said = json.loads(content)
         return ServerRefusal(status, str(said["title"]), str(said["detail"]))
@@ -323,4 +386,5 @@ def _refusal(status: int, content: bytes) -> ServerRefusal:
 
 
 def _seconds(header: str | None, wait: float) -> float:
-    return float(header) if header is not None and header.isdigit() else wait
+    whole = header is not None and header.isascii() and header.isdigit()
+    return float(header) if header is not None and whole else wait

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from math import isfinite
 from typing import Any
 
 _MISSING = object()
+_LARGEST = sys.float_info.max
 
 
 @dataclass(slots=True)
@@ -87,9 +88,10 @@ class Fields:
         value = self._get(name, (int, float), want, default)
         if value is None:
             return low if low is not None else 0.0
-        if not isfinite(value):
-            self.problem(name, f"expected a finite number, got {value!r}")
-        elif (low is not None and value < low) or (high is not None and value > high):
+        if not abs(value) <= _LARGEST:  # a whole number may be larger, too
+            self.problem(name, f"expected a finite number, got {value!r:.30}")
+            return low if low is not None else 0.0
+        if (low is not None and value < low) or (high is not None and value > high):
             self.problem(name, f"expected {want}, got {value!r}")
         return float(value)
 

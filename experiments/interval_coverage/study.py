@@ -86,7 +86,7 @@ def fixed_policies(
         limits = {"max_ratio": max_ratio, "explore": data.trust.explore}
         return {"kind": "trust_region", "policy": policy, "anchor": data.logging, **limits}
 
-    ratio = data.trust.max_ratio
+    ratio = float(data.trust.max_ratio)
     policies = {
         "drip": build_policy("drip", plain),
         "logging policy": build_policy(data.logging, plain),

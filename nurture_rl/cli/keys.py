@@ -94,7 +94,10 @@ def _spelt(kind: Any) -> str:
         return f"list of {_spelt(args[0])}"
     if get_origin(kind) is dict:
         return "mapping"
-    return f"{_spelt(args[0])}, or null" if args else str(getattr(kind, "__name__", kind))
+    if not args:
+        return str(getattr(kind, "__name__", kind))
+    either = [_spelt(one) for one in args if not (one is int and float in args)]
+    return ", or ".join([*either, "null"] if NoneType in get_args(kind) else either)
 
 
 def _typed(value: Any) -> str | None:

@@ -220,6 +220,20 @@ _ALL = (
         codes={3: "something is not as it was logged"},
     ),
     Verb(
+        name="monitor",
+        summary="tells whether a server still sees and does what it did before",
+        reads="a server's store, and a bundle of its journey; the server may be running",
+        makes="nothing: it prints figures, before and now, and which are beyond their limits",
+        examples=(
+            "nurture monitor store=runs/store.db bundle=BUNDLE",
+            "nurture monitor store=runs/store.db bundle=BUNDLE days=1 before=7 --json",
+        ),
+        settings="nurture_rl.serving.monitoring:MonitorOptions",
+        work="nurture_rl.serving.monitoring:monitor",
+        composed=False,
+        codes={3: "a figure is beyond its limit"},
+    ),
+    Verb(
         name="backup",
         summary="copies a server's store as of one moment, checks the copy and its chain",
         reads="a server's store; the server may be running",

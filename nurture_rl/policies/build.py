@@ -155,8 +155,9 @@ def _trust_region(f: Fields, context: PolicyContext) -> Policy:
     policy, anchor = _nested(f, "policy", context), _nested(f, "anchor", context)
     max_ratio = f.number("max_ratio", low=1.0)
     explore = f.number("explore", 0.0, low=0.0, high=1.0)
+    tilt = f.flag("tilt", False)
     _require_read(f)
-    return TrustRegion(policy, anchor, max_ratio, explore)
+    return TrustRegion(policy, anchor, max_ratio, explore, tilt)
 
 
 def _softmax(f: Fields, context: PolicyContext) -> Policy:

@@ -51,6 +51,7 @@ class TrustRegion:
     anchor: Policy  # usually the logging policy
     max_ratio: float  # c, the largest importance ratio to the anchor, >= 1
     explore: float  # share of decisions that follow the anchor, in [0, 1]
+    tilt: bool = False  # the policy's probabilities are factors on the anchor's, see `tilted`
 
     def __post_init__(self) -> None:
         _require_region(self.max_ratio, self.explore)
@@ -59,17 +60,20 @@ class TrustRegion:
         """(1 - explore) capped(policy) + explore anchor, [n, a]; see `capped`."""
         wanted = self.policy.action_probabilities(features, mask)
         anchor = self.anchor.action_probabilities(features, mask)
+        if self.tilt:
+            wanted = tilted(wanted, anchor)
         inside = capped(wanted, anchor, self.max_ratio)
         return (1.0 - self.explore) * inside + self.explore * anchor
 
     def spec(self) -> Spec:
-        """The kind, both parts and both limits."""
+        """The kind, both parts, both limits, and `tilt` where it tilts."""
         return {
             "kind": "trust_region",
             "policy": self.policy.spec(),
             "anchor": self.anchor.spec(),
             "max_ratio": self.max_ratio,
             "explore": self.explore,
+            **({"tilt": True} if self.tilt else {}),
         }
 
 
@@ -141,6 +145,27 @@ def capped(wanted: FloatArray, anchor: FloatArray, max_ratio: float) -> FloatArr
     room = headroom.sum(axis=1, keepdims=True)
     share = np.divide(deficit, room, out=np.zeros_like(room), where=room > 0.0)
     return np.asarray(kept + np.minimum(share, 1.0) * headroom, np.float64)
+
+
+def tilted(factors: FloatArray, anchor: FloatArray) -> FloatArray:
+    """The anchor with its probabilities multiplied by factors, [n, a]; it alone where all are 0.
+
+        p(a) = mu(a) f(a) / sum_b mu(b) f(b)
+
+    With f = exp(q / t), a policy of action values q, it maximises sum_a p q - t KL(p || mu): it
+    leaves the anchor where that gains enough, and stays with it where all actions are worth the
+    same. Capped, it is the best of that kind inside the region.
+
+    Args:
+        factors: f, of any scale, >= 0, [n, a].
+        anchor: mu, rows sum to 1, [n, a].
+
+    Source: Peters, Mulling & Altun (2010), Relative Entropy Policy Search.
+    """
+    product = factors * anchor
+    total = product.sum(axis=1, keepdims=True)
+    some = total > 0.0
+    return np.asarray(np.where(some, product / np.where(some, total, 1.0), anchor), np.float64)
 
 
 def _shared(

@@ -166,8 +166,14 @@ def _read(path: Path) -> dict[str, bytes]:
 
 
 def _journey(data: bytes) -> Journey:
+    read = decode_json(names.JOURNEY, data)
+    if not isinstance(read, dict):
+        raise BundleError(
+            f"{names.JOURNEY}: expected a journey by its keys, got {type(read).__name__}; export "
+            "the policy again"
+        )
     try:
-        return parse_journey(decode_json(names.JOURNEY, data), names.JOURNEY)
+        return parse_journey(read, names.JOURNEY)
     except NurtureError as error:
         raise BundleError(f"{names.JOURNEY}: {error}") from error
 

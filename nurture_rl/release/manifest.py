@@ -88,7 +88,7 @@ def decode_manifest(data: bytes) -> Manifest:
             "export the policy again with this version of nurture_rl"
         )
     digest = content.pop("digest", None)
-    if set(content) != set(Manifest.__slots__) or digest != sha256(encode_json(content)):
+    if set(content) != set(Manifest.__slots__) or digest != _digest(content):
         raise BundleError(f"{MANIFEST}: its content does not match its digest; {_AGAIN}")
     texts = [value for key, value in content.items() if key not in ("schema_version", "files")]
     files = content["files"]
@@ -100,6 +100,13 @@ def decode_manifest(data: bytes) -> Manifest:
     if encode_manifest(manifest) != data:
         raise BundleError(f"{MANIFEST}: its bytes were changed after it was written; {_AGAIN}")
     return manifest
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    try:
+        return sha256(encode_json(content))
+    except (ValueError, RecursionError) as error:  # half a character, or no number
+        raise BundleError(f"{MANIFEST}: its content does not match its digest; {_AGAIN}") from error
 
 
 def require_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.errors import BundleError
+from nurture_rl.errors import BundleError, NurtureError
 from nurture_rl.policies.policy import (
     BoolArray,
     FeatureArray,
@@ -84,13 +84,17 @@ def require_parity(policy: Policy, data: Mapping[str, Any], name: str) -> None:
         BundleError: a probability is off by more than TOLERANCE, or the file has another form.
     """
     try:
-        features = np.array(data["features"], np.float32)
-        mask, expected = np.array(data["mask"], np.bool_), np.array(data["probabilities"])
-    except (KeyError, TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # infinite features give no probabilities
+            features = np.array(data["features"], np.float32)
+        mask = np.array(data["mask"], np.bool_)
+        expected = np.array(data["probabilities"], np.float64)
+        actual = policy.action_probabilities(features, mask)
+    except BundleError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, NurtureError) as error:
         raise BundleError(
             f"{name}: expected features, mask and probabilities, got: {error!r}; export it again"
         ) from error
-    actual = policy.action_probabilities(features, mask)
     if actual.shape != expected.shape or not len(actual):
         raise BundleError(
             f"{name}: expected probabilities {actual.shape} of at least one state, got "

@@ -22,6 +22,7 @@ from nurture_rl.report.gap_page import gap_section
 from nurture_rl.report.headline import headline
 from nurture_rl.report.mixes import single_bin
 from nurture_rl.report.numbers import count, counted, moment
+from nurture_rl.report.region_table import chosen_regions
 from nurture_rl.report.run_markdown import run_markdown
 from nurture_rl.report.source import ReportInput, listed, number, words
 from nurture_rl.report.templates import page
@@ -85,6 +86,7 @@ def render(source: ReportInput, drawn: Mapping[str, bytes] | None = None) -> str
         members=ensemble.members(source),
         worst=ensemble.worst_quantile(source),
         tuned=tuned_rules(source),
+        regions=chosen_regions(source),
         gap=None if source.gap is None else gap_section(source.gap),
         **_data(source),
         **_values(source),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from nurture_rl.report import bar_table, ope_tables, tables, value_tables
 from nurture_rl.report.headline import headline
 from nurture_rl.report.markdown import grid, items
+from nurture_rl.report.region_table import chosen_regions
 from nurture_rl.report.source import ReportInput, words
 from nurture_rl.report.tuned_table import tuned_rules
 
 
 def run_markdown(source: ReportInput) -> str:
-    """Verdict, bar, values, what the log carries, and the rules that were found."""
+    """Verdict, bar, values, what the log carries, the rules that were found, and chosen regions."""
     first, about_bar = headline(source), bar_table.about_bar(source)
     judge = value_tables.judge_of(source)
     provenance = words(source.journey, "provenance")
@@ -27,5 +28,8 @@ def run_markdown(source: ReportInput) -> str:
     for tuned in tuned_rules(source):
         lines += ["", f"## The rules that were found for “{tuned.name}”", "", tuned.sentence]
         lines += [*grid(tuned.rules), *grid(tuned.dials)]
+    for chosen in chosen_regions(source):
+        lines += ["", f"## The trust region of \u201c{chosen.name}\u201d", "", chosen.sentence]
+        lines += grid(chosen.regions)
     lines += ["", "## This run", *grid(tables.run_facts(source))]
     return "\n".join(lines) + "\n"

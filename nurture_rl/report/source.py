@@ -26,6 +26,7 @@ class ReportInput:
     gate: Json | None  # verdict, passed, reasons, exported, judged, left_out, policy_id
     gap: Json | None = None  # of GapReport: the learned world against held-out contacts
     tuned: Json = field(default_factory=dict)  # by policy: its search.json, and its spec
+    regions: Json = field(default_factory=dict)  # by policy: its region.json, where there is one
 
     @property
     def unit(self) -> str:

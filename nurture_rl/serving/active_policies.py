@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from nurture_rl.errors import BundleError
+from nurture_rl.errors import BundleError, ConfigError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving import roles as changes
 from nurture_rl.serving.bundle_folder import BundleFolder
@@ -163,8 +163,8 @@ class ActivePolicies:
         """
         if self._folder is None:
             raise RoleError("this server has no folder of bundles; start it with bundles=FOLDER")
+        bundle = self._folder.load(name, self._first)  # which no change of roles waits for
         with self._changing:
-            bundle = self._folder.load(name, self._first)
             if len(self._bundles) >= _MOST and bundle.policy_id not in self._bundles:
                 raise RoleError(
                     f"{_MOST} bundles are loaded, as many as a server holds; one that has no role "
@@ -212,6 +212,7 @@ class ActivePolicies:
         if last is None or last == self._lineup.roles:
             return
         with self._changing:
+            last = self._log.last_roles() or last  # somebody here may have changed them meanwhile
             self._take(replace(self._lineup.roles, switch=last.switch))
             if self._folder is None:
                 return
@@ -310,7 +311,7 @@ class ActivePolicies:
             return "it was the bundle of an earlier start"
         try:
             found = bundles.load(folder, self._first)
-        except BundleError as error:
+        except (BundleError, ConfigError) as error:  # or the key that it must be signed by is gone
             return str(error)
         if found.policy_id != name:
             return f"the folder {folder} holds policy {found.policy_id} now"

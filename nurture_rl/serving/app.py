@@ -173,7 +173,7 @@ def _decide(service: Service, body: bytes) -> Deciding:
             answers += yield from _part(part, now_us, first=not start)
         answered = _answered(service, request, answers)
         for _ in range(_LOOKS):
-            if not (old := _out_of_date(answers, news())):
+            if not (old := _out_of_date(service, answers, news())):
                 break
             yield from _ask_again(asks, answers, old, now_us)
             answered = _answered(service, request, answers)
@@ -217,12 +217,14 @@ def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Ans
     return json_answer(_encode(wire.DecisionsOut(out)))
 
 
-def _out_of_date(answers: Sequence[Answer], told: set[str]) -> list[int]:
-    """Positions of decisions about whose contact something was acknowledged since."""
+def _out_of_date(service: Service, answers: Sequence[Answer], told: set[str]) -> list[int]:
+    """Positions of decisions against which something was acknowledged since, as a pause of all."""
+    paused = service.policies.lineup.paused
     return [
         i
         for i, answer in enumerate(answers)
-        if isinstance(answer, Decision) and contact_key(answer.contact_id) in told
+        if isinstance(answer, Decision)
+        and (contact_key(answer.contact_id) in told or (paused and answer.scheduled_us is not None))
     ]
 
 
@@ -289,11 +291,13 @@ def _confirm(
                 yield None
             found += service.confirm(ids[start : start + _STEP_ROWS], now_us)
         for _ in range(_LOOKS):
-            told = news()
+            told, paused = news(), service.policies.lineup.paused
             old = [
                 i
                 for i, one in enumerate(found)
-                if one is not None and one.status == "send" and one.decision.contact_id in told
+                if one is not None
+                and one.status == "send"
+                and (paused or one.decision.contact_id in told)
             ]
             if not old:
                 break

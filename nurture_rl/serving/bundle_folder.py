@@ -18,10 +18,17 @@ _FREE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class BundleFolder:
-    """Bundles beside each other, one folder each."""
+    """Bundles beside each other, one folder each; BundleError where there is no such folder."""
 
     path: Path
     trust: Path | None = None  # public key that must have signed them; None: nobody has to
+
+    def __post_init__(self) -> None:
+        if not self.path.is_dir():
+            raise BundleError(
+                f"expected a folder with a folder for each bundle, got {self.path}; make it, or "
+                "leave bundles out"
+            )
 
     def load(self, name: str, served: Bundle) -> Bundle:
         """Read and verify the bundle of a name.
@@ -35,12 +42,12 @@ class BundleFolder:
                 was made for something else than is served.
         """
         found = self.path / name
-        if Path(name).name != name or name.startswith(".") or found.is_symlink():
-            raise BundleError(
-                f"expected the name of a folder right under the server's bundles, got {name!r}; "
-                "give a plain name, and copy the bundle there where it is a link"
-            )
         try:
+            if Path(name).name != name or name.startswith(".") or found.is_symlink():
+                raise BundleError(
+                    f"expected the name of a folder right under the server's bundles, got {name!r};"
+                    " give a plain name, and copy the bundle there where it is a link"
+                )
             bundle = load_bundle(found, self.trust)
         except OSError as error:
             raise BundleError(

@@ -10,6 +10,7 @@ from nurture_rl.serving.chain import (
     DECISION,
     ERASURE,
     STORE,
+    TABLE_OF,
     Entry,
     ErasedEntries,
     chain_link,
@@ -92,6 +93,8 @@ class Walk:
         place = _place(entry)
         if entry.id is None:
             self._count_erased(entry, place)
+        elif entry.erasure is not None:
+            self.breaks(place, f"the erasure {entry.erasure} is named, and its row was not erased")
         else:
             self.seen[entry.kind] += 1
             self._row(entry, place, row, seen)
@@ -126,6 +129,8 @@ class Walk:
 
     def _row(self, entry: Entry, place: str, row: Row | None, seen: bool) -> None:
         if entry.kind == STORE:
+            if entry.id != "":
+                self.breaks(place, f"expected no id, got {entry.id}")
             if self.seed is not None and entry.digest != store_digest(self.seed):
                 self.breaks(place, f"the seed {self.seed} is not the one that the store began with")
         elif seen and row is None:
@@ -139,6 +144,8 @@ class Walk:
         self.seen["erased"] += 1
         if entry.kind == DECISION:
             self.seen["erased decisions"] += 1
+        if entry.kind not in TABLE_OF:
+            self.breaks(place, f"expected a kind among {', '.join(TABLE_OF)}")
         if entry.erasure is None:
             self.breaks(place, "it has no id, and no erasure is named that took it")
         elif entry.erasure != ERASED_HERE or not self._copy:

@@ -52,8 +52,9 @@ def backup(options: BackupOptions) -> VerbResult:
         OSError: the disk refuses.
     """
     store, out = file_of(options.store), Path(options.out)
-    if out.exists() or out.is_symlink():
-        raise StoreError(f"expected nothing at {out}; it stays as it is: give another path")
+    lying = [path for path in _files_of(out) if path.exists() or path.is_symlink()]
+    if lying:
+        raise StoreError(f"expected nothing at {lying[0]}; it stays as it is: give another path")
     out.parent.mkdir(parents=True, exist_ok=True)
     with _checked_copy(store, out) as (partial, walk):
         _name(partial, out)
@@ -86,7 +87,7 @@ def restore(options: RestoreOptions) -> VerbResult:
         with _checked_copy(source, store) as (partial, walk):
             erased = erase_again(partial, store) if there else 0
             walk = verify_store(partial) if erased else walk
-            kept = _put_aside(store) if there else None
+            kept = _put_aside(store)
             _name(partial, store)
     finally:
         claim.release()
@@ -145,15 +146,26 @@ def _name(partial: Path, out: Path) -> None:
     sync(out.parent)
 
 
-def _put_aside(store: Path) -> Path:
-    """Move a store that nobody writes, with what lies beside it, to a name of its own."""
+def _files_of(store: Path) -> list[Path]:
+    """A store's file, and those beside it that SQLite would read with it, whosever they are."""
+    return [Path(f"{store}{ending}") for ending in _BESIDE]
+
+
+def _put_aside(store: Path) -> Path | None:
+    """Move a store that nobody writes, or what is left of it, to a name of its own; None: nothing.
+
+    SQLite would play a log that a lost file has left into whatever takes the file's place.
+    """
+    if not any(path.exists() for path in _files_of(store)):
+        return None
     kept = store.with_name(
         f"{store.name}.replaced-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
     )
     if kept.exists():
         raise StoreError(f"expected nothing at {kept}; wait a second and try again")
-    with suppress(sqlite3.Error), closing(sqlite3.connect(store)) as there:
-        there.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it into the one file, if it can
+    if store.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(store)) as there:
+            there.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # into the one file, if it can
     for ending in reversed(_BESIDE):
         path = Path(f"{store}{ending}")
         if path.exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +30,14 @@ class ReadableDatabase(Protocol):
 
     name: str  # as people know it, without a password
     any_of: str  # SQL: the column before it is one of the values of `listed`
-    # SQL: a table `asked` of the keys and whole numbers of a JSON object, which is its parameter
-    numbered: str
+    numbered: str  # SQL: a table `asked` of the keys and values of `numbers`
     is_shared: bool  # several processes may write it
 
     def listed(self, values: Sequence[str]) -> Any:
         """The parameter of `any_of`."""
+
+    def numbers(self, values: Mapping[str, int]) -> tuple[Any, ...]:
+        """The parameters of `numbered`."""
 
     def read(self, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
         """The rows that a query finds.
@@ -71,6 +73,9 @@ class Database(ReadableDatabase, Protocol):
             StoreConflict: a row is there already.
             StoreUnavailable: it cannot be written now.
         """
+
+    def write_linked(self, statements: Sequence[Statement]) -> list[int]:
+        """As `write`, and link in the same transaction; nobody else links until it ends."""
 
     def link(self) -> None:
         """Append to the chain what waits for it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
@@ -25,7 +24,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")  # of a request, as a proxy may give it
 _MOST_CALLERS = 10_000  # remembered at once; who is forgotten begins anew
-_UNKNOWN_ROUTE = "other"  # a path that is none of the server's, or a request refused before it
+_OTHER = "other"  # a path or method that is none of the server's, or a request refused before it
+_METHODS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE"})
 
 
 class Application(Protocol):
@@ -113,7 +113,8 @@ class Door:
             else:
                 await self.app(scope, receive, noted)
         finally:
-            route, method = scope.get("path_template") or _UNKNOWN_ROUTE, scope["method"]
+            route = scope.get("path_template") or _OTHER
+            method = scope["method"] if scope["method"] in _METHODS else _OTHER
             seconds = time.perf_counter() - start
             self.metrics.answered(route, method, status, seconds)
             if self.log is not None:
@@ -126,7 +127,7 @@ class Door:
         caller = str((scope.get("client") or ("",))[0])
         key = headers.get(b"authorization", b"").decode("latin-1")
         if self.keys is not None and self.keys.opened(key) is not None:
-            caller = hashlib.sha256(key.encode()).hexdigest()  # no key lies in memory
+            caller = self.keys.name(key)  # however the header is spelt; no key lies in memory
         return self.shares.wait(caller, time.monotonic())
 
 

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -25,6 +25,7 @@ from nurture_rl.serving.locating import is_url, open_for_writing
 from nurture_rl.serving.mentions import mentions
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.records import Preferences
 
 OF_CONTACT = (  # tables that name a contact
     *("contacts", "events", "episodes", "decisions", "preferences", "consent_ledger"),
@@ -48,7 +49,11 @@ _BLOCK = 10_000  # rows read at a time
 
 
 def erase_contacts(
-    location: Location, ids: Sequence[str], reason: str, forgotten: bool = False
+    location: Location,
+    ids: Sequence[str],
+    reason: str,
+    forgotten: bool = False,
+    still: Callable[[Database, Sequence[str]], Sequence[str]] = lambda database, keys: keys,
 ) -> Counter[str]:
     """Erase people from a store.
 
@@ -57,6 +62,7 @@ def erase_contacts(
         ids: the contacts, in any spelling.
         reason: for the entry in the chain; says nothing about the people.
         forgotten: leave no mark of those to whom mail was allowed: they come back as anybody new.
+        still: which of some contacts, by key, are to be erased when nobody else can work on them.
 
     Returns:
         Rows that are gone, by table, and nothing of tables without any.
@@ -74,7 +80,7 @@ def erase_contacts(
             some = keys[start : start + _CONTACTS_AT_ONCE]
             with database.held("contact", some):
                 database.link()
-                gone += _erase(database, store, some, reason, forgotten)
+                gone += _erase(database, store, still(database, some), reason, forgotten)
     if not is_url(location):
         _tidy(Path(location))
     return +gone
@@ -87,23 +93,28 @@ def erase_again(copy: Path, store: Path) -> int:
         How many were found in the copy.
     """
     try:
-        with closing(opening.connect_reading(store)) as reader:
-            (salt,) = reader.execute("SELECT value FROM meta WHERE name = ?", (SALT,)).fetchone()
-            marks = dict(reader.execute("SELECT mark, at_us FROM erased_contacts").fetchall())
+        salt, marks = _marks(store)
     except (sqlite3.Error, TypeError):  # another version's, or broken: nothing is known of it
         return 0
+    own_salt, known = _marks(copy)
+    same = own_salt == salt  # else it is another store's copy
+    since = {mark for mark, at_us in marks.items() if not same or known.get(mark) != at_us}
     with closing(opening.connect_reading(copy)) as older:
         asked = "SELECT contact_id FROM contacts UNION SELECT contact_id FROM events"
-        back = [key for (key,) in older.execute(asked) if mark_of(salt, key) in marks]
+        back = [key for (key,) in older.execute(asked) if mark_of(salt, key) in since]
     if back:
         erase_contacts(copy, back, "erased before the restore")
-    if marks:
-        with closing(StoreReader(copy)) as reader:
-            same = reader.salt == salt  # else it is another store's copy
-        if same:
-            with closing(open_for_writing(copy, 0)) as database:
-                database.write([Statement(_ADD_MARK, list(marks.items()))])
+    if marks and same:
+        with closing(open_for_writing(copy, 0)) as database:
+            database.write([Statement(_ADD_MARK, list(marks.items()))])
     return len(back)
+
+
+def _marks(store: Path) -> tuple[str, dict[str, int]]:
+    """The salt of a store, and when each of its marks was made."""
+    with closing(opening.connect_reading(store)) as reader:
+        (salt,) = reader.execute("SELECT value FROM meta WHERE name = ?", (SALT,)).fetchone()
+        return salt, dict(reader.execute("SELECT mark, at_us FROM erased_contacts").fetchall())
 
 
 def _tidy(path: Path) -> None:
@@ -125,13 +136,14 @@ def _erase(
     decisions = database.read(asked, given)
     ids = [row[0] for row in decisions]
     freed = {decision.decision_id for decision in store.freed(ids)}
-    used = [row[1:] for row in decisions if row[0] not in freed]  # of an inventory, for good
+    # Of an inventory, for good; in one order, so that two erasures do not wait for each other.
+    used = sorted(row[1:] for row in decisions if row[0] not in freed)
     entries = _entries(database, ids)
     taken = ErasedEntries()
     for number, digest in entries:
         taken.add(number, digest)
     name, now_us = uuid4().hex, time.time_ns() // 1000
-    marked = _refused(database, keys) if forgotten else keys
+    marked = _refused(database, store, keys) if forgotten else keys
     marks = [(mark_of(store.salt, key), now_us) for key in marked]
     changes = [
         Statement(_ADD_TIMES, used),
@@ -149,6 +161,12 @@ def _erase(
         )
         for table in tables
     }
+    # Version 1 took spellings of an id for people: of two episodes one kept the id as it came.
+    spelled = (
+        "DELETE FROM episodes WHERE episode_id IN "
+        "(SELECT episode_id FROM decisions WHERE contact_id = ?)"
+    )
+    first = Statement(spelled, [(key,) for key in keys])
     # An event of somebody else that names their decision is not theirs: it stays without the name.
     unnamed = "UPDATE events SET decision_id = NULL WHERE decision_id = ?"
     changes.append(Statement(unnamed, [(one,) for one in ids]))
@@ -157,8 +175,9 @@ def _erase(
     )
     row = (name, now_us, reason, taken.count, taken.digest)
     noted = [Statement(_ADD_ERASURE, [row], links(ERASURE, [row]))] if there else []
-    counts = database.write([*deletions.values(), *changes, *noted])
-    return Counter(dict(zip(deletions, counts, strict=False)))
+    # What is called erased and the entry that says so are seen together, or neither.
+    others, *counts = database.write_linked([first, *deletions.values(), *changes, *noted])
+    return Counter(dict(zip(deletions, counts, strict=False))) + Counter(episodes=others)
 
 
 def _entries(database: Database, ids: Sequence[str]) -> list[tuple[int, bytes]]:
@@ -170,13 +189,14 @@ def _entries(database: Database, ids: Sequence[str]) -> list[tuple[int, bytes]]:
     return [(number, digest) for number, digest in database.read(asked, (database.listed(ids),))]
 
 
-def _refused(database: Database, keys: Sequence[str]) -> list[str]:
-    """Those who gave no consent, or ever said a word against mail."""
+def _refused(database: Database, store: StoreReader, keys: Sequence[str]) -> list[str]:
+    """Those who gave no consent, ever said a word against mail, or want it limited."""
     given, among = (database.listed(keys),), f"contact_id {database.any_of}"
     asked = f"SELECT contact_id FROM contacts WHERE consent = 0 AND {among}"
     found = {key for (key,) in database.read(asked, given)}
     asked = f"SELECT DISTINCT contact_id, type, reply_class FROM events WHERE {among}"
     words = database.read(asked, given)
+    found |= {key for key, wish in store.preferences(keys).items() if wish != Preferences()}
     return sorted(found | {key for key, kind, reply in words if forbids(say_of(kind, reply))})
 
 

@@ -105,6 +105,8 @@ class _Decisions:
             walk.follow(entry, decision_row(decision_in(cells)))
             if walk.broken == before and cells_digest(cells, list(cells)) != exported:
                 walk.breaks(f"decision {entry.id}", "an exported column was changed")
+            if cells["seed"] != walk.seed:
+                walk.breaks(f"decision {entry.id}", f"its seed is not the first's, {walk.seed}")
             self._next = next(self._rows, None)
         elif self._is_there(entry.id):
             walk.follow(entry, None, seen=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from nurture_rl.serving import postgres_tables
-from nurture_rl.serving.chain import append
+from nurture_rl.serving.chain import Link, append
 from nurture_rl.serving.databases import Statement
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.postgres_connections import (
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_LOCKS = 150  # of one block; who needs more takes the whole store
 _EVERYTHING = 0x4E555255  # the lock of the whole store, which everybody else shares
-_CHAIN = 0x4E555256  # the lock of the chain's end, taken when all others are given back
+_CHAIN = 0x4E555256  # the lock of the chain's end, taken after all others
 _LOCK_SOME = (
     "SELECT CASE WHEN place = 1 THEN pg_advisory_xact_lock_shared(key) "
     "ELSE pg_advisory_xact_lock(key) END FROM unnest(?::bigint[]) WITH ORDINALITY AS _ (key, place)"
@@ -60,7 +60,7 @@ class ReadPostgres:
     """A database that is read."""
 
     any_of = "= ANY(?)"
-    numbered = "(SELECT key, value::bigint FROM json_each_text(?::json)) AS asked"
+    numbered = "unnest(?::text[], ?::bigint[]) AS asked (key, value)"
     is_shared = True
 
     def __init__(self, url: str, read_only: bool = True) -> None:
@@ -77,6 +77,11 @@ class ReadPostgres:
     def listed(self, values: Sequence[str]) -> list[str]:
         """The parameter of `any_of`; what no text can be is not among the values."""
         return [value for value in values if "\0" not in value]
+
+    def numbers(self, values: Mapping[str, int]) -> tuple[list[str], list[int]]:
+        """The parameters of `numbered`."""
+        keys = self.listed(list(values))
+        return keys, [values[key] for key in keys]
 
     def read(self, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
         """The rows that a query finds."""
@@ -151,6 +156,14 @@ class PostgresDatabase(ReadPostgres):
             links = [link for one in statements for link in one.links]
             _written(connection, Statement(_ADD_UNLINKED, links))
             self._own.links = bool(links) or self._own.links
+            return counts
+
+    def write_linked(self, statements: Sequence[Statement]) -> list[int]:
+        """As `write`, and link in the same transaction; nobody else links until it ends."""
+        with told(), self._transaction() as connection:
+            counts = [_written(connection, statement) for statement in statements]
+            connection.execute(placed(_LOCK), [_CHAIN])
+            _append(connection, [link for one in statements for link in one.links])
             return counts
 
     def link(self) -> None:
@@ -234,8 +247,12 @@ def _link(connection: Connection) -> None:
     connection.execute(placed(_LOCK), [_CHAIN])
     waiting = connection.execute(_TAKE_UNLINKED).fetchall()
     new = [(kind, name, digest) for _, kind, name, digest in sorted(waiting)]
-    append(lambda sql, given: connection.execute(placed(sql), given).fetchall(), new)
+    _append(connection, new)
     connection.execute("COMMIT")
+
+
+def _append(connection: Connection, new: Sequence[Link]) -> None:
+    append(lambda sql, given: connection.execute(placed(sql), given).fetchall(), new)
 
 
 def _written(connection: Connection, statement: Statement) -> int:

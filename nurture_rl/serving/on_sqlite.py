@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,10 @@ class ReadSqlite:
     def listed(self, values: Sequence[str]) -> str:
         """The parameter of `any_of`."""
         return json.dumps(list(values))
+
+    def numbers(self, values: Mapping[str, int]) -> tuple[str]:
+        """The parameters of `numbered`."""
+        return (json.dumps(dict(values)),)
 
     def read(self, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
         """The rows that a query finds."""
@@ -108,6 +112,10 @@ class SqliteDatabase(ReadSqlite):
         """Write all statements or none; what returns is on disk."""
         with _told():
             return self._writer.write(statements)
+
+    def write_linked(self, statements: Sequence[Statement]) -> list[int]:
+        """As `write`: here all is."""
+        return self.write(statements)
 
     def link(self) -> None:
         """Nothing waits: what is committed is linked."""

@@ -37,10 +37,12 @@ class _Desk:
         self.policies = service.policies
         self._shadowing, self._bodies, self._keys = service.shadowing, bodies, keys
         self._lane = Lane("policies", 1, _MOST)
+        self._loading = Lane("bundles", 1, _MOST)  # a pause waits for no bundle
 
-    async def answered(self, request: Asking, work: Work) -> Body:
+    async def answered(self, request: Asking, work: Work, loads: bool = False) -> Body:
+        lane = self._loading if loads else self._lane
         async with self._bodies.read(request.stream()) as body:
-            return await self._lane.run(_once(work, body))
+            return await lane.run(_once(work, body))
 
     def shown(self) -> Body:
         found = policy_wire.policies_out(self.policies, self._shadowing.missed)
@@ -97,7 +99,7 @@ def policy_routes(service: Service, bodies: Bodies, keys: ApiKeys | None) -> lis
             policies.load(asked.folder, desk.who(request), asked.why)
             return desk.shown()
 
-        return await desk.answered(request, work)
+        return await desk.answered(request, work, loads=True)
 
     @post("/v1/switch", status_code=200)
     async def switch(request: Asking) -> Body:

@@ -114,6 +114,8 @@ def told() -> Iterator[None]:
         raise StoreConflict(first_line(error)) from error
     except psycopg.Error as error:
         raise StoreUnavailable(first_line(error)) from error
+    except UnicodeError as error:  # of a host's name that no resolver can be asked for
+        raise StoreUnavailable(f"no host has such a name: {first_line(error)}") from error
 
 
 def roll_back(connection: Connection) -> None:

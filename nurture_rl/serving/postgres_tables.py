@@ -95,8 +95,12 @@ def _version(connection: Connection[Any], name: str) -> str | None:
 
 
 def _tables(sqlite: str = rows.TABLES) -> str:
-    """The tables of a store as PostgreSQL writes them; `rowid` numbers rows as SQLite does."""
+    """The tables of a store as PostgreSQL writes them; `rowid` numbers rows as SQLite does.
+
+    It ends every index of SQLite; here the one by which events after a place are found names it.
+    """
     made = sqlite.replace("IF NOT EXISTS ", "")
+    made = made.replace("ON events (contact_id);", "ON events (contact_id, rowid);")
     made = made.replace(") STRICT;", ", rowid BIGINT GENERATED ALWAYS AS IDENTITY);")
     for theirs, ours in _TYPES.items():
         made = made.replace(theirs, ours)

@@ -25,6 +25,7 @@ from nurture_rl.serving.records import (
     Planned,
 )
 from nurture_rl.serving.roles import PolicyChange, Roles
+from nurture_rl.serving.span_reading import SpanReader
 from nurture_rl.serving.state_reading import NOWHERE, Places, StateReader
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
@@ -62,7 +63,7 @@ _OPEN = (
 )
 
 
-class StoreReader(PermissionReader, StateReader):
+class StoreReader(PermissionReader, SpanReader, StateReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -87,11 +88,17 @@ class StoreReader(PermissionReader, StateReader):
                 f"expected a store at {self._source.name}, got: {error}; give what the server "
                 "runs with"
             ) from error
-        if meta["version"] != rows.VERSION:
+        if meta.get("version") != rows.VERSION:
             self._source.close()
             raise StoreError(
                 f"expected a store of version {rows.VERSION} at {self._source.name}, got "
-                f"{meta['version']}; start the server on it once, which brings it up to date"
+                f"{meta.get('version')}; start the server on it once, which brings it up to date"
+            )
+        if not (meta.get("seed", "").isdecimal() and SALT in meta):
+            self._source.close()
+            raise StoreError(
+                f"expected seed and {SALT} in the table meta of {self._source.name}, got "
+                f"{', '.join(sorted(meta))}; bring the store back from a backup"
             )
         self.seed = int(meta["seed"])  # of all decisions logged here
         self.salt = meta[SALT]  # of the marks of erased contacts

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
-from nurture_rl.errors import BundleError
 from nurture_rl.serving.harm_watch import HarmWatch
 from nurture_rl.serving.roles import RoleError
 from nurture_rl.serving.service import Service
-from nurture_rl.serving.store_errors import StoreUnavailable
 
 _EVERY = 1.0  # seconds
 _HARMS = 60  # looks between two at the harms
@@ -38,12 +37,16 @@ class RegularLooks:
         looks = 0
         while not self._over.wait(_EVERY):
             looks += 1
-            try:
-                if self._service.store.is_shared:
-                    self._service.policies.follow()
-                if looks % _HARMS == 0:
-                    self._watch.look()
-            except RoleError:  # another server was first
-                continue
-            except (BundleError, StoreUnavailable):
-                _log.exception("policies could not be looked at")
+            if self._service.store.is_shared:
+                _tried(self._service.policies.follow)
+            if looks % _HARMS == 0:
+                _tried(self._watch.look)
+
+
+def _tried(look: Callable[[], object]) -> None:
+    try:
+        look()
+    except RoleError:  # another server was first
+        return
+    except Exception:  # whatever went wrong: without further looks no harm would ever be seen
+        _log.exception("policies could not be looked at")

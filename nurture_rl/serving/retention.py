@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -20,11 +20,12 @@ from nurture_rl.wording import counted
 # both nothing says how old they are: they stay.
 _SILENT = (
     "SELECT contact_id FROM ("
-    "SELECT contact_id, occurred_us AS at_us FROM events "
-    "UNION ALL SELECT contact_id, recorded_us FROM events "
-    "UNION ALL SELECT contact_id, decided_us FROM decisions "
-    "UNION ALL SELECT contact_id, scheduled_us FROM decisions WHERE scheduled_us IS NOT NULL"
-    ") AS heard GROUP BY contact_id HAVING max(at_us) < {}"
+    "SELECT contact_id, occurred_us AS at_us FROM events WHERE {among} "
+    "UNION ALL SELECT contact_id, recorded_us FROM events WHERE {among} "
+    "UNION ALL SELECT contact_id, decided_us FROM decisions WHERE {among} "
+    "UNION ALL SELECT contact_id, scheduled_us FROM decisions "
+    "WHERE scheduled_us IS NOT NULL AND {among}"
+    ") AS heard GROUP BY contact_id HAVING max(at_us) < {before_us}"
 )
 _BLOCK = 50_000  # rows read at a time
 
@@ -62,19 +63,26 @@ def retention(options: RetentionOptions) -> VerbResult:
         old = "DELETE FROM quarantine WHERE received_us < ?"
         database.write([Statement(old, [(before_us,)])])
         silent = list(_silent(database, before_us))
-    gone = erase_contacts(options.store, silent, "retention", forgotten=True)
+
+    def still(database: ReadableDatabase, keys: Sequence[str]) -> list[str]:
+        among = f"contact_id {database.any_of}"
+        asked = _SILENT.format(before_us=before_us, among=among)
+        given = (database.listed(keys),) * asked.count(among)
+        return [key for (key,) in database.read(asked, given)]
+
+    gone = erase_contacts(options.store, silent, "retention", forgotten=True, still=still)
     print(f"{_told(counts)} older than {counted(days, 'day')} erased")
     return VerbResult({**counts, "applied": True, "rows": dict(gone)})
 
 
 def _silent(database: ReadableDatabase, before_us: int) -> Iterator[str]:
-    with database.blocks(_SILENT.format(before_us), _BLOCK) as blocks:
+    with database.blocks(_SILENT.format(before_us=before_us, among="TRUE"), _BLOCK) as blocks:
         for block in blocks:
             yield from (key for (key,) in block)
 
 
 def _counts(database: ReadableDatabase, before_us: int) -> dict[str, int]:
-    silent = _SILENT.format(before_us)
+    silent = _SILENT.format(before_us=before_us, among="TRUE")
     asked = {
         "contacts": f"SELECT count(*) FROM ({silent}) AS silent",
         "events": f"SELECT count(*) FROM events WHERE contact_id IN ({silent})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,6 +43,7 @@ from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks
 from nurture_rl.serving.viewing import Ask
+from nurture_rl.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -377,6 +379,7 @@ class Service:
             self._free(withdrawals)
 
     def _free(self, withdrawals: Sequence[Withdrawal]) -> None:
-        for one in withdrawals:
-            _log.warning("decision %r was taken back: %s", one.decision.decision_id, one.reason)
+        for reason, times in Counter(one.reason for one in withdrawals).items():
+            # No ids: callers make them up, and they may name people.
+            _log.warning("%s taken back: %s", counted(times, "planned send"), reason)
         self.crowd.give_back([w.decision for w in withdrawals if w.freed])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -45,7 +44,7 @@ class StateReader:
             "events.contact_id = asked.key AND events.rowid > asked.value ORDER BY events.rowid"
         )
         grouped: dict[str, list[Event]] = defaultdict(list)
-        for row in self._source.read(asked, (json.dumps(places),)):
+        for row in self._source.read(asked, self._source.numbers(places)):
             grouped[row[1]].append(rows.event_of(row))
         return {contact: tuple(events) for contact, events in grouped.items()}
 

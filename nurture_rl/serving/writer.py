@@ -12,7 +12,6 @@ from queue import Empty, SimpleQueue
 from nurture_rl.serving.chain import append
 from nurture_rl.serving.databases import Statement
 from nurture_rl.serving.rows import Row
-from nurture_rl.serving.store_errors import StoreLost
 
 _GROUP_ROWS = 512  # rows of one transaction; a job larger than this commits alone
 
@@ -102,7 +101,7 @@ class GroupCommit:
             self._connection.execute("COMMIT")
             if self._require_there is not None:
                 self._require_there()
-        except (sqlite3.Error, StoreLost) as error:
+        except Exception as error:  # whatever it is, the next who write need this thread
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             for job in group:
@@ -123,7 +122,7 @@ class GroupCommit:
                 self._connection.executemany(statement.sql, statement.rows).rowcount
                 for statement in job.statements
             ]
-        except sqlite3.Error as error:
+        except Exception as error:  # also of a cell that no database takes
             self._connection.execute("ROLLBACK TO job")
             job.done.set_exception(error)
             return None

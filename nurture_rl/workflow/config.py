@@ -19,6 +19,7 @@ from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.workflow.learners import LEARNERS, NO_LEARNER, plays_in_world
 from nurture_rl.workflow.ranges import require_ranges
+from nurture_rl.workflow.release_region import AUTO, is_open
 from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
 
 Record = TypeVar("Record")
@@ -122,6 +123,11 @@ def _learner(name: str, policy: PolicyConfig) -> Any:
             f"learned world, got {policy.learner!r}; leave it at 0"
         )
     if policy.learner == NO_LEARNER:
+        if is_open(policy.spec):
+            raise ConfigError(
+                f"policies.{name}.spec: expected a number for max_ratio, got {AUTO!r}; only the "
+                "ratio of a policy that is learned can be chosen by the log"
+            )
         return None
     fit = policy.fit if isinstance(policy.fit, dict) else asdict(policy.fit)
     return record(LEARNERS[policy.learner].settings, fit, f"policies.{name}.fit")

@@ -14,6 +14,7 @@ from nurture_rl.decisions import finished_episodes, load_decisions, training_row
 from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
+from nurture_rl.learned.tempered import tempered
 from nurture_rl.learned.training_log import TrainingLog
 from nurture_rl.workflow.release_region import region_of
 from nurture_rl.workflow.training import Metrics, Training, write_policy
@@ -41,8 +42,10 @@ def learned_from_log(
     policy = learn(training_log(task), config, task.seed, telling(task, metrics, out), **told)
     if verdict is not None:
         task.say(f"  {verdict(policy.fit)}")
+    if task.temperature is not None:
+        policy = tempered(policy, task.temperature)
     save_scored(policy, out / CORE)
-    write_policy(task.policy, metrics, out)
+    write_policy(task, task.policy, metrics, out)
 
 
 def training_log(task: Training) -> TrainingLog:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Union
 from nurture_envs.simulation import Simulation
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
+from nurture_rl.learned.tempered import tempered
 from nurture_rl.learned.training_log import Progress
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import Spec
@@ -38,11 +39,13 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     made = learn(simulation, config, task.seed, telling(task, metrics, out), region)
     policy = task.policy
     if isinstance(made, ScoredPolicy):
+        if task.temperature is not None:
+            made = tempered(made, task.temperature)
         save_scored(made, out / CORE)
     else:
         (out / "search.json").write_text(json.dumps(asdict(made), indent=1) + "\n", "utf-8")
         policy = replace(policy, spec=_with_core(policy.spec, made.program))
-    write_policy(policy, metrics, out)
+    write_policy(task, policy, metrics, out)
 
 
 def _with_core(spec: Any, program: Spec) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -23,8 +23,10 @@ from nurture_rl.workflow.ingestion import ingest
 from nurture_rl.workflow.judges import evaluation
 from nurture_rl.workflow.learners import plays_in_world
 from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
-from nurture_rl.workflow.policy_stage import learned_policy
+from nurture_rl.workflow.policy_stage import learned_policy, policy_by_evidence
+from nurture_rl.workflow.region_stage import RegionChoice, held_out_then
 from nurture_rl.workflow.release import release
+from nurture_rl.workflow.release_region import is_open
 from nurture_rl.workflow.run_page import Made, run_page
 from nurture_rl.workflow.side_by_side import Begun, Crew
 from nurture_rl.workflow.stages import Say, Workshop
@@ -96,14 +98,17 @@ class Pipeline:
     @cached_property
     def world(self) -> Path:
         """The learned world."""
-        run = self.settings.run
+        return self._world_without(self.settings.run.data.held_out)
+
+    def _world_without(self, held_out: float) -> Path:
+        """A world fitted to the contacts that are not held out."""
         return learned_world(
             self.workshop,
             self.journey,
             self.ingested,
-            run.data.held_out,
+            held_out,
             self.settings.world,
-            run.seeds.world,
+            self.settings.run.seeds.world,
             self.crew,
         )
 
@@ -170,8 +175,30 @@ class Pipeline:
             checkpoint_every=run.checkpoint_every,
         )
         given = (self.workshop, task, self.settings.learners[name])
+        if is_open(task.policy.spec):
+            then = self._world_then if task.world is not None else None
+            asked = (self.region_choice, then)
+            return self.crew.begin(f"policy-{name}", policy_by_evidence, *given, *asked)
         crew = Crew() if run.policies[name].learner == "none" else self.crew
         return crew.begin(f"policy-{name}", learned_policy, *given)
+
+    @cached_property
+    def region_choice(self) -> RegionChoice:
+        """What open trust regions are chosen from, judged as the gate judges."""
+        run = self.resolved.run
+        reference = run.policies.get(run.release.reference)
+        return RegionChoice(
+            ratios=tuple(run.data.trust.ratios),
+            reference=run.release.reference,
+            described=None if reference is None else reference.spec,
+            evaluation=replace(self.settings.evaluation, level=run.release.level),
+            seed=run.seeds.evaluation,
+        )
+
+    @cached_property
+    def _world_then(self) -> Path:
+        """A world that has not seen the contacts by which trust regions are chosen."""
+        return self._world_without(held_out_then(self.settings.run.data.held_out))
 
     @cached_property
     def evaluated(self) -> Path:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from nurture_envs.clock import require_zone
 from nurture_rl.errors import ConfigError, TimeZoneError
 from nurture_rl.workflow.bar import EXPERT, RULES
+from nurture_rl.workflow.release_region import AUTO
 
 if TYPE_CHECKING:
-    from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
+    from nurture_rl.workflow.run_config import PolicyConfig, RunConfig, TrustConfig
 
 Range = tuple[str, Any, bool, str]  # key, value, whether it can be worked with, what is expected
 LEVEL = "a confidence level above 0 and below 1, such as 0.95"
@@ -42,14 +43,13 @@ def require_ranges(run: RunConfig) -> None:
     for name, seed in (*named, *(("simulation.seeds", one) for one in played.seeds)):
         require_seed(name, seed)
     held = 0.0 < data.held_out < 1.0
-    finite_ratio = 1.0 <= trust.max_ratio < math.inf
     enters = data.source != "reference" or data.contacts >= 10
     require_each(
         [
             ("data.held_out", data.held_out, held, "a share above 0 and below 1, such as 0.5"),
             _from("data.max_refused", data.max_refused, 0, 1, "a share from 0 to 1, such as 0.1"),
             ("data.contacts", data.contacts, enters, "10 contacts or more, such as 2000"),
-            ("data.trust.max_ratio", trust.max_ratio, finite_ratio, "a finite ratio of 1 or more"),
+            *_ratios(trust),
             _from("data.trust.explore", trust.explore, 0, 1, "a share from 0 to 1"),
             _from("simulation.contacts", played.contacts, 2, math.inf, "2 or more"),
             _from("simulation.truth_contacts", played.truth_contacts, 2, math.inf, "2 or more"),
@@ -69,6 +69,22 @@ def require_ranges(run: RunConfig) -> None:
         require_zone(data.default_zone)
     except TimeZoneError as error:
         raise ConfigError(f"data.default_zone: {error}") from error
+
+
+def _ratios(trust: TrustConfig) -> tuple[Range, Range]:
+    """The largest importance ratio, and what it may be chosen among."""
+    asked, tried = trust.max_ratio, trust.ratios
+    good = asked == AUTO or _is_ratio(asked)
+    some = len(tried) > 0 and all(_is_ratio(one) for one in tried)
+    return (
+        ("data.trust.max_ratio", asked, good, "auto, or a finite ratio of 1 or more"),
+        ("data.trust.ratios", tried, some, "finite ratios of 1 or more, such as [2,4,8]"),
+    )
+
+
+def _is_ratio(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 1.0 <= value < math.inf
 
 
 def require_seed(where: str, seed: int) -> None:

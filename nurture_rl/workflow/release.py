@@ -14,6 +14,8 @@ import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import Journey
+from nurture_rl.appraisal.region_choice import ChosenRegion
+from nurture_rl.codec import read_record
 from nurture_rl.decisions import load_decisions
 from nurture_rl.errors import ConfigError
 from nurture_rl.ope.intervals import simultaneous_level
@@ -30,6 +32,7 @@ from nurture_rl.workflow.candidates import evidence_on, in_order
 from nurture_rl.workflow.gap import gap_verdict
 from nurture_rl.workflow.judges import Evaluated, read_evaluated
 from nurture_rl.workflow.learn import load_core, load_policy
+from nurture_rl.workflow.training import REGION
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings
@@ -79,13 +82,13 @@ def release(
         }
         if run.run.release.policy is not None:
             record |= _as_it_is(run)
-            card = _card(journey, ingested, record["exported"])
+            card = _card(journey, ingested, record["exported"], policies)
         elif not evaluated.appraisal.candidates:
             record |= _told(_nobody(evaluated.left_out))
         else:
             asked = judged_candidates(evaluated, gap_verdict(gap), run)
             record |= outcome(asked, evaluated)
-            card = _judged_card(journey, ingested, record, asked)
+            card = _judged_card(journey, ingested, record, asked, policies)
         if record["exported"] is not None:
             record["policy_id"] = _bundle(
                 out, journey, run, ingested, policies[record["exported"]], card
@@ -196,12 +199,16 @@ def _as_it_is(run: Settings) -> dict[str, Any]:
 
 
 def _judged_card(
-    journey: Journey, ingested: Path, record: Mapping[str, Any], asked: Judged
+    journey: Journey,
+    ingested: Path,
+    record: Mapping[str, Any],
+    asked: Judged,
+    policies: Mapping[str, Path],
 ) -> PolicyCard:
     """The card of the candidate, or of the bar that is enough."""
     evidence, decision = next(pair for pair in asked if pair[0].candidate == record["candidate"])
     name = record["exported"] or evidence.candidate
-    card = _card(journey, ingested, name)
+    card = _card(journey, ingested, name, policies)
     harms = (f"{one['sentence']}." for one in record.get("bar_limits", ()))
     return replace(
         card,
@@ -212,7 +219,9 @@ def _judged_card(
     )
 
 
-def _card(journey: Journey, ingested: Path, policy: str) -> PolicyCard:
+def _card(
+    journey: Journey, ingested: Path, policy: str, policies: Mapping[str, Path]
+) -> PolicyCard:
     summary = json.loads((ingested / "tables" / "summary.json").read_text("utf-8"))
     notes = json.loads((ingested / "notes.json").read_text("utf-8"))
     return PolicyCard(
@@ -221,8 +230,20 @@ def _card(journey: Journey, ingested: Path, policy: str) -> PolicyCard:
         data_fingerprint=summary["fingerprint"],
         evidence=None,
         decision=None,
-        supports=tuple(notes.get("supports", ())),
+        supports=(*notes.get("supports", ()), *_region(policies[policy])),
         limits=tuple(notes.get("limits", ())),
+    )
+
+
+def _region(policy: Path) -> tuple[str, ...]:
+    """How far from the logging policy the log was found to judge it, where that was asked."""
+    path = policy / REGION
+    if not path.is_file():
+        return ()
+    found = read_record(path, ChosenRegion)
+    return (
+        f"this trust region, chosen by {found.episodes} training episodes left aside, not by the "
+        f"held-out ones: {found.reason}",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nurture_envs.actions import ActionCatalog
@@ -14,6 +14,7 @@ from nurture_rl.policies.composition import Region, TrustRegion
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, Policy, Spec
 
 LEARNED_PART = {"kind": "model", "name": CORE}
+AUTO = "auto"  # in place of a largest ratio, which is then chosen by the training contacts
 
 
 def region_of(spec: Any, journey: Journey) -> Region | None:
@@ -28,6 +29,29 @@ def region_of(spec: Any, journey: Journey) -> Region | None:
     catalog, features = ActionCatalog.of(journey), FeatureSpec.of(journey)
     context = PolicyContext(journey, catalog, features, lambda name: core)
     return next(_regions(build_policy(spec, context), core), None)
+
+
+def is_open(spec: Any) -> bool:
+    """Whether a description leaves the size of a trust region to the evidence."""
+    if not isinstance(spec, Mapping):
+        return False
+    return spec.get("max_ratio") == AUTO or any(is_open(part) for part in spec.values())
+
+
+def closed(spec: Any, max_ratio: float, tilt: bool) -> Any:
+    """The description with a size wherever it was left open.
+
+    Args:
+        spec: the description.
+        max_ratio: largest importance ratio, >= 1.
+        tilt: whether what is inside tilts the anchor.
+    """
+    if not isinstance(spec, Mapping):
+        return spec
+    filled = {key: closed(part, max_ratio, tilt) for key, part in spec.items()}
+    if spec.get("max_ratio") != AUTO:
+        return filled
+    return filled | {"max_ratio": max_ratio} | ({"tilt": True} if tilt else {})
 
 
 class _NotYetLearned:

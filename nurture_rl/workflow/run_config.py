@@ -24,7 +24,11 @@ ASKED_ELSEWHERE = ("level", "candidates", "rules", "margin")
 class TrustConfig:
     """How far a learned policy may move from the logging policy; what the log can still judge."""
 
-    max_ratio: float = 4.0  # largest importance ratio to the logging policy, >= 1
+    # Largest importance ratio to the logging policy, >= 1. `auto`: chosen for each learned policy
+    # by training contacts that a first training leaves aside; see `docs/trust-region.md`.
+    max_ratio: int | float | str = 4.0
+    # what `auto` may choose, each >= 1
+    ratios: list[float] = field(default_factory=lambda: [1.5, 2.0, 3.0, 4.0, 8.0, 16.0])
     explore: float = 0.05  # share of decisions that follow the logging policy, in [0, 1]
 
 

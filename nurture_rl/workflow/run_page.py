@@ -13,6 +13,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.report.page import write_report
 from nurture_rl.report.source import ReportInput
 from nurture_rl.workflow.gap import read_gap
+from nurture_rl.workflow.training import REGION
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Workshop
@@ -102,6 +103,11 @@ def report_input(journey: Journey, made: Made, about: Mapping[str, Any]) -> Repo
             name: _read(folder / "search.json") | {"spec": _read(folder / "policy.json")["spec"]}
             for name, folder in made.policies.items()
             if (folder / "search.json").is_file()
+        },
+        regions={
+            name: _read(folder / REGION)
+            for name, folder in made.policies.items()
+            if (folder / REGION).is_file()
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Say
 
 Metrics = list[tuple[int, dict[str, float]]]  # the training's numbers by step
+REGION = "region.json"  # how a trust region was chosen, a `ChosenRegion`
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,25 @@ class Training:
     seed: int
     say: Say
     checkpoint_every: int = 10  # iterations between two checkpoints; no result depends on it
+    region: Path | None = None  # the stage that chose its trust region; None: nobody did
+    temperature: float | None = None  # at which its values tilt the anchor; None: they do not
 
 
 def write_policy(
-    policy: PolicyConfig, metrics: Sequence[tuple[int, dict[str, float]]], out: Path
+    task: Training,
+    policy: PolicyConfig,
+    metrics: Sequence[tuple[int, dict[str, float]]],
+    out: Path,
 ) -> None:
-    """Write `policy.json` and, for whoever tracks the run, `metrics.json`."""
+    """Write `policy.json`, for whoever tracks the run `metrics.json`, and `region.json` if there.
+
+    Args:
+        task: what was asked for.
+        policy: what was made.
+        metrics: the training's numbers by step.
+        out: the policy's folder.
+    """
+    if task.region is not None:
+        shutil.copyfile(task.region / REGION, out / REGION)
     (out / "policy.json").write_text(json.dumps(asdict(policy), indent=1) + "\n", "utf-8")
     (out / "metrics.json").write_text(json.dumps(metrics) + "\n", "utf-8")

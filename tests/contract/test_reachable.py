@@ -12,7 +12,7 @@ import pytest
 from nurture_envs.loops.emitting import _MATHS
 from nurture_rl.cli.verbs import VERBS
 from tests.contract.reachability import IMPORTED, Library
-from tests.contract.source_tree import ROOT, modules_of, scripts, under
+from tests.contract.source_tree import ROOT, modules_of, under
 
 # What waits for a capability that is to come: a name, or a module with all that is in it.
 WAITING = {
@@ -23,8 +23,6 @@ WAITING = {
     "nurture_rl.ope.bounds.weighted_rewards": "the lift over a holdout, looked at every day",
     "nurture_rl.ope.weighting.send_time": "the best moment of a send",
 }
-# What stands in the library for experiments and tests: one log asked alone.
-FOR_EXPERIMENTS = ("nurture_rl.appraisal.estimation.evaluate_policies",)
 PLUGINS = (
     *("ray_launcher", "ray_launcher.RayLauncher", "ray_launcher.RayConfig"),
     *("optuna_sweeper", "optuna_sweeper.OptunaSweeper", "optuna_sweeper.OptunaConfig"),
@@ -74,7 +72,7 @@ def asked_attributes() -> set[str]:
 
 @pytest.fixture(scope="module")
 def unreached() -> list[str]:
-    reached = LIBRARY.reached([*starts(), *FOR_EXPERIMENTS], asked_attributes())
+    reached = LIBRARY.reached(starts(), asked_attributes())
     return [name for name in LIBRARY.public if name not in reached]
 
 
@@ -86,13 +84,6 @@ def test_every_public_name_is_reached_or_waits(unreached: list[str]) -> None:
 @pytest.mark.parametrize("name", WAITING)
 def test_what_waits_is_not_reached_yet(name: str, unreached: list[str]) -> None:
     assert any(under(one, [name]) for one in unreached), f"{WAITING[name]} is there: strike it off"
-
-
-@pytest.mark.parametrize("name", FOR_EXPERIMENTS)
-def test_what_stands_for_experiments_is_used_by_one(name: str) -> None:
-    short = name.rpartition(".")[2]
-    assert any(short in path.read_text("utf-8") for path in scripts())
-    assert name not in LIBRARY.reached(starts(), asked_attributes()), "a verb reaches it: strike it"
 
 
 def library(folder: Path, **texts: str) -> Library:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,6 +35,7 @@ from tests.contract.shown_commands import LINES, REAL_LOGS, TWO_LEARNERS
 from tests.pipeline.in_process import COMPOSED_ONCE, TINY
 from tests.pipeline.running_server import RunningServer
 from tests.pipeline.world_player import WorldPlayer
+from tests.unit.release.signed import key_pair
 
 # Added to every line on a journey's log: a hundred contacts, the least training, playing and folds.
 SMALL = [*TINY, "data.contacts=100", "gap.fewest_episodes=500"]
@@ -66,8 +68,9 @@ FILLED = {
 # Pages whose lines share a log and a bundle, but for lines that name another log.
 FRONT = (
     *("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md"),
-    "docs/server-operations.md",
+    *("docs/server-operations.md", "docs/policies-in-life.md", "docs/deploying-the-server.md"),
 )
+DATABASE = "postgresql://"  # its lines are run in test_servers_on_postgresql.py, where there is one
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
 ONE_LOG, POLICIES, SWEEPS, OTHER_LOGS = "one log", "policies", "sweeps", "other logs"
 OWN_TEST = "docs/journey-file.md"
@@ -80,7 +83,7 @@ def shown(group: str) -> list[tuple[str, str]]:
     first = {
         line: page
         for line, page in first.items()
-        if TWO_LEARNERS not in line and line not in elsewhere
+        if TWO_LEARNERS not in line and line not in elsewhere and DATABASE not in line
     }
     first = {line: first[line] for _, line in LINES if line in first}
     return [(page, line) for line, page in first.items() if group_of(page, line) == group]
@@ -151,7 +154,7 @@ def served(words: list[str]) -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    asked = [word for word in words if not word.startswith("port=")]
+    asked = [word for word in words if not word.startswith(("port=", "keys="))]
     asked += [f"port={port}", "simulated_clock=true", "unknown_zone_slack=[-1,6]"]
     command = [sys.executable, "-m", "nurture_rl.cli", *asked]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -165,10 +168,12 @@ def served(words: list[str]) -> int:
 
 
 def release(folder: Path) -> None:
-    """The bundle that a run of full size leaves; here of the policy that made the log."""
-    assert main(words_of("nurture export +policy=logging release.policy=logging")) == DONE
+    """The bundle that a run of full size leaves; here of the policy that made the log, signed."""
+    key_pair(folder, "release")
+    line = "nurture export +policy=logging release.policy=logging release.key=release.pem"
+    assert main(words_of(line)) == DONE
     (bundle,) = folder.glob("runs/stages/release-*/bundle")
-    (folder / "released").mkdir()
+    shutil.copytree(bundle, folder / "released" / "may")
     for name in ("BUNDLE", "released/bundle"):
         (folder / name).symlink_to(bundle)
     (folder / "EXPORT").symlink_to("exported")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from nurture_rl.client import (
     ServedDecision,
     ServerAway,
     ServerRefusal,
+    _content,
 )
 from nurture_rl.serving.api_keys import load_keys
 from nurture_rl.serving.app import create_app
@@ -39,6 +41,7 @@ class Relay(ThreadingHTTPServer):
     asked: list[tuple[str, str, Any]]
     before: list[tuple[int, dict[str, str]] | None]  # one per request; None: its connection breaks
     after: list[bool]  # one per request: the answer is lost on its way
+    page: bytes = b"a proxy's page"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -50,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.before:
             told = self.server.before.pop(0)
             if told is not None:
-                self._send(told[0], {**told[1]}, b"a proxy's page")
+                self._send(told[0], {**told[1]}, self.server.page)
             return
         headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
         found = self.server.app.request(self.command, self.path, content=body, headers=headers)
@@ -211,3 +214,49 @@ def test_long_lists_go_in_parts_and_rows_count_through(
 def test_each_contact_has_its_request_id(client: PolicyClient) -> None:
     with pytest.raises(ValueError, match="shorter"):
         client.decide(["ada", "bob"], ["1"])
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nobody_is_followed_elsewhere_with_the_key(
+    relay: Relay, client: PolicyClient, status: int
+) -> None:
+    with Relay(("127.0.0.1", 0), _Handler) as other:
+        other.asked, other.before = [], [(200, {})] * 2
+        threading.Thread(target=other.serve_forever, args=(0.01,), daemon=True).start()
+        relay.before = [(status, {"location": f"http://127.0.0.1:{other.server_port}/x"})] * 2
+        for ask in (client.health, lambda: client.decide(["ada"])):
+            with pytest.raises(ServerRefusal, match="nobody follows: give the url"):
+                ask()
+        other.shutdown()
+    assert other.asked == []
+
+
+def test_what_is_no_answer_of_the_server_is_none(relay: Relay, client: PolicyClient) -> None:
+    hasty = replace(client, patience=0.1)
+    for page in (b"<html>", b"[]", b'{"decisions": []}', b'{"decisions": 1}', b""):
+        relay.page, relay.before = page, [(200, {})] * 3
+        with pytest.raises(ServerAway, match="ask again with the same ids"):
+            hasty.decide(["ada"])
+    relay.before = [(503, {"retry-after": "\u00b2"})]
+    assert client.health()["status"] == "ok"
+
+
+def test_an_answer_has_a_size_and_an_end(
+    relay: Relay, client: PolicyClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = replace(client, patience=0.1)
+    with pytest.raises(TimeoutError, match="did not end in time"):
+        _content(BytesIO(b"{}"), 0.0)  # the moment is long past
+    monkeypatch.setattr("nurture_rl.client._MOST_BYTES", 10)
+    with pytest.raises(ServerAway, match="more than 10 bytes"):
+        hasty.health()
+
+
+def test_a_key_is_shown_nowhere() -> None:
+    assert "secret" not in repr(PolicyClient("http://127.0.0.1", "secret"))
+    for key in ("secret\n", "secret\u00fc"):
+        with pytest.raises(ValueError, match="not shown") as told:
+            PolicyClient("http://127.0.0.1", key)
+        assert "secret" not in str(told.value)
+    with pytest.raises(ValueError, match="expected url as https"):
+        PolicyClient("file:///etc/passwd")

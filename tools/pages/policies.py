@@ -12,7 +12,7 @@ import yaml
 from nurture_rl.cli.configs import CONFIGS
 from nurture_rl.cli.keys import comments_of
 from nurture_rl.learned.scored import ScoredPolicy
-from nurture_rl.policies.composition import Floor, Mixture, TrustRegion, capped
+from nurture_rl.policies.composition import Floor, Mixture, TrustRegion, capped, tilted
 from nurture_rl.policies.program import Drip, Rules
 from nurture_rl.policies.references import Always, Fixed, NoContact, Random
 from nurture_rl.policies.softmax import Softmax
@@ -145,7 +145,8 @@ def _kind(kind: str) -> list[str]:
     parts.append(f"```\n{told(owner.action_probabilities).summary}\n```")
     if kind == "trust_region":
         parts += [told(capped).summary, told(capped).body]
-        parts.append(_fields(owner, ("max_ratio", "explore")))
+        parts += [told(tilted).summary, told(tilted).body]
+        parts.append(_fields(owner, ("max_ratio", "explore", "tilt")))
     if kind == "random":
         parts.append(_fields(owner, ("weights",)))
     parts.append(f"The code: {_link(owner)}.")

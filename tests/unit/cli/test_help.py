@@ -58,7 +58,8 @@ def test_the_description_of_a_key_is_the_comment_in_the_record() -> None:
     keys = {key.name: key for key in keys_of(load(VERBS["ope"].settings))}
     assert keys["world.training.epochs"].text.startswith("passes over")
     assert keys["world.training.epochs"].default == "40"
-    assert keys["data.trust.max_ratio"].kind == "number"
+    assert keys["data.trust.explore"].kind == "number"
+    assert keys["data.trust.max_ratio"].kind == "number, or text"
     assert keys["data.columns.step"].kind == "text, or null"
     assert keys["seed"].default is None
 

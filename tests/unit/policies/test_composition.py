@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nurture_rl.policies.composition import Floor, Mixture, Region, TrustRegion, capped, with_floor
+from nurture_rl.policies.composition import (
+    Floor,
+    Mixture,
+    Region,
+    TrustRegion,
+    capped,
+    tilted,
+    with_floor,
+)
 from nurture_rl.policies.policy import (
     BoolArray,
     FeatureArray,
@@ -192,3 +200,37 @@ def test_a_floor_of_no_rows_is_no_row_whatever_the_floor() -> None:
 def test_a_floor_that_more_than_fills_a_row_is_refused() -> None:
     with pytest.raises(PolicyError, match=r"0\.4 on each of 3 legal .* at most 0\.333"):
         with_floor(np.full((1, 3), 1 / 3), OPEN, 0.4)
+
+
+def test_a_tilted_region_multiplies_the_anchor_and_caps_it_by_hand() -> None:
+    factors, anchor = np.array([[0.8, 0.1, 0.1]]), np.array([[0.2, 0.3, 0.5]])
+    # products (0.16, 0.03, 0.05) of 0.24 in all
+    assert tilted(factors, anchor)[0] == pytest.approx([2 / 3, 1 / 8, 5 / 24])
+    # limit 0.4 on the first: 0.6 is left for the others in their proportions 3 : 5
+    region = TrustRegion(Table(((0.8, 0.1, 0.1),)), Table(((0.2, 0.3, 0.5),)), 2.0, 0.1, tilt=True)
+    inside = 0.9 * np.array([0.4, 0.225, 0.375]) + 0.1 * anchor[0]
+    assert region.action_probabilities(X, OPEN)[0] == pytest.approx(inside)
+    assert region.spec()["tilt"] is True
+    assert "tilt" not in Region(Table(()), 2.0, 0.1).around(Table(())).spec()
+
+
+def test_factors_that_are_alike_or_that_leave_nothing_keep_the_anchor() -> None:
+    anchor = np.array([[0.0, 0.3, 0.7]])
+    assert tilted(np.full((1, 3), 1 / 3), anchor)[0] == pytest.approx(anchor[0])
+    assert tilted(np.array([[1.0, 0.0, 0.0]]), anchor)[0].tolist() == anchor[0].tolist()
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
+def test_nothing_inside_pays_more_for_its_distance_than_the_capped_tilt(temperature: float) -> None:
+    rng = np.random.default_rng(4)
+    values, anchor = rng.normal(size=(1, 4)), rng.dirichlet(np.ones(4), size=1)
+    best = capped(tilted(np.exp(values / temperature), anchor), anchor, 2.0)
+    others = rng.dirichlet(np.ones(4), size=4000)
+    others = others[(others <= 2.0 * anchor).all(axis=1)]
+    assert len(others) > 100
+
+    def worth(table: FloatArray) -> FloatArray:
+        gone = (table * np.log(np.maximum(table, 1e-300) / anchor)).sum(axis=1)
+        return np.asarray((table * values).sum(axis=1) - temperature * gone)
+
+    assert (worth(others) <= worth(best) + 1e-9).all()

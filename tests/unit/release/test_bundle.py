@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -158,3 +159,36 @@ def test_the_mlflow_hook_gives_probabilities_by_action_id(tmp_path: Path) -> Non
     assert table["send:welcome@09"][0] > 0.5
     assert table["send:welcome@09"][1] == 0.0
     assert sum(table.values()) == pytest.approx([1.0, 1.0])
+
+
+def test_content_that_nobody_exports_is_refused_under_any_seal(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "bundle")
+    reward = json.loads((tmp_path / "bundle" / "journey.json").read_text())["reward"]
+    strange: list[tuple[str, Callable[[Any], Any]]] = [
+        ("journey.json", lambda _: 7),
+        ("journey.json", lambda data: {**data, "reward": dict.fromkeys(reward, 10**400)}),
+        ("policy.json", lambda _: []),
+        ("parity.json", lambda data: {**data, "probabilities": {"a": 1}}),
+        ("parity.json", lambda data: {**data, "probabilities": 10**400}),
+        ("parity.json", lambda data: {**data, "features": 10**400}),
+        ("parity.json", lambda data: {**data, "mask": None}),
+        ("parity.json", lambda _: 3),
+    ]
+    for name, change in strange:
+        path = tmp_path / "bundle" / name
+        before = path.read_text()
+        path.write_text(json.dumps(change(json.loads(before))))
+        _reseal(tmp_path / "bundle")
+        with pytest.raises(BundleError, match=name):
+            load_bundle(tmp_path / "bundle")
+        path.write_text(before)
+
+
+def test_a_manifest_that_nobody_writes_is_refused(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "bundle")
+    path = tmp_path / "bundle" / names.MANIFEST
+    content = json.loads(path.read_text())
+    for value in (float("nan"), float("inf"), "\ud800"):
+        path.write_text(json.dumps({**content, "created_at": value}))
+        with pytest.raises(BundleError, match="does not match its digest"):
+            load_bundle(tmp_path / "bundle")

@@ -22,11 +22,13 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.chain import TABLE_OF, chain_link, row_digest
 from nurture_rl.serving.chain_walk import Head, Walk
 from nurture_rl.serving.decide import decide
+from nurture_rl.serving.erasing import erase_contacts
 from nurture_rl.serving.export import export_log
-from nurture_rl.serving.exported_chain import verify_export
+from nurture_rl.serving.exported_chain import CHAIN, cells_digest, verify_export
+from nurture_rl.serving.exported_rows import exported_cells
 from nurture_rl.serving.records import Decision, Withdrawal
 from nurture_rl.serving.store import Store
-from nurture_rl.serving.store_errors import StoreConflict
+from nurture_rl.serving.store_errors import StoreConflict, StoreError
 from nurture_rl.serving.verifying import verify_store
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, view
 
@@ -113,6 +115,27 @@ def test_a_changed_seed_or_entry_is_found(store_file: Path) -> None:
         assert "bob-0 (entry 2)" in places(verify_store(copy))[0], column
     change(store_file, "UPDATE meta SET value = 12 WHERE name = 'seed'")
     assert "the seed 12 is not the one" in places(verify_store(store_file))[0]
+    for lost in ("SET value = 'x' WHERE name = 'seed'", "SET name = 'x' WHERE name = 'seed'"):
+        change(store_file, f"UPDATE meta {lost}")
+        with pytest.raises(StoreError, match="expected seed and erasure_salt in the table meta"):
+            verify_store(store_file)
+
+
+@pytest.mark.parametrize(
+    ("changed", "place"),
+    [
+        ("id = 'x' WHERE number = 0", "the chain's first entry: expected no id, got x"),
+        ("erasure = 'x' WHERE number = 2", "decision bob-0 (entry 2): the erasure x is named"),
+        ("kind = 'x' WHERE number = 3", "entry 3 (an erased x): expected a kind among decision"),
+    ],
+)
+def test_what_entries_say_beside_their_digests_is_checked(
+    store_file: Path, changed: str, place: str
+) -> None:
+    erase_contacts(store_file, ["cleo"], "asked for")
+    change(store_file, f"UPDATE chain SET {changed}")
+    (found,) = places(verify_store(store_file))
+    assert found.startswith(place)
 
 
 def test_rows_that_are_taken_out_or_put_in_are_named(store_file: Path) -> None:
@@ -201,6 +224,19 @@ def test_one_changed_byte_in_any_exported_column_is_found_and_named(
         found = places(verify_export(copy, None))
         assert found, field.name
         assert ("Cleo-0" if row == 2 else "bob-0") in found[0], (field.name, found)
+
+
+def test_another_seed_of_an_exported_decision_is_found_by_the_chain(exported: Path) -> None:
+    seeds = pq.read_table(exported / "decisions.parquet")["seed"].to_pylist()
+    rewrite(exported, "seed", 1, seeds[1] + 1)
+    path = exported / "chain.parquet"
+    entries = pq.read_table(path).to_pylist()
+    cells = list(exported_cells(exported))[1]
+    (entry,) = [one for one in entries if (one["kind"], one["id"]) == ("decision", "bob-0")]
+    entry["row"] = cells_digest(cells, list(cells))  # as somebody would who knows how
+    pq.write_table(pa.Table.from_pylist(entries, schema=CHAIN), path)
+    (found,) = places(verify_export(exported, None))
+    assert found.startswith("decision bob-0: its seed is not the first's")
 
 
 def test_exported_rows_that_are_missing_moved_or_added_are_named(exported: Path) -> None:

@@ -148,3 +148,36 @@ def test_who_was_erased_after_the_backup_is_erased_from_what_is_restored(
         assert reader.contacts(["cleo"]) == {}
         assert set(reader.erased(["cleo"])) == {"cleo"}
     assert b"cleo" not in store_file.read_bytes().lower()
+
+
+def test_who_came_back_before_the_backup_is_not_erased_again(
+    store_file: Path, tmp_path: Path
+) -> None:
+    erase_contacts(store_file, ["bob", "cleo"], "asked for")
+    with closing(Store(store_file)) as store:
+        store.put_contacts([contact("bob"), contact("cleo")])
+    assert backup(store_file, tmp_path / "b") == 0
+    erase_contacts(store_file, ["bob"], "asked again")
+    assert restore(tmp_path / "b", store_file, "replace=true") == 0
+    with closing(StoreReader(store_file)) as reader:
+        assert set(reader.contacts(["bob", "cleo"])) == {"cleo"}
+
+
+def test_what_a_lost_store_left_beside_it_does_not_get_into_the_restored_one(
+    store_file: Path, tmp_path: Path
+) -> None:
+    assert backup(store_file, tmp_path / "b") == 0
+    wal = tmp_path / "store.db-wal"
+    with closing(Store(store_file)) as store:
+        store.put_contacts([contact("after")])
+        left = wal.read_bytes()
+    store_file.unlink()
+    wal.write_bytes(left)
+    assert restore(tmp_path / "b", store_file) == 0
+    with closing(StoreReader(store_file)) as reader:
+        assert reader.contacts(["after"]) == {}
+    (kept,) = tmp_path.glob("store.db.replaced-*-wal")
+    assert kept.read_bytes() == left
+    wal.write_bytes(left)
+    store_file.unlink()
+    assert backup(tmp_path / "b", store_file) == 2

@@ -61,10 +61,10 @@ def test_every_answer_has_the_request_s_id_or_a_fresh_one(served: Service) -> No
 def test_the_log_says_what_was_asked_and_names_no_contact(served: Service) -> None:
     lines: list[str] = []
     with behind(served, lines) as client:
-        body = {"contacts": [{"contact_id": "ada", "request_id": "ada-1"}]}
+        body = {"contacts": [{"contact_id": "bob", "request_id": "bob-1"}]}
         client.post("/v1/decisions", json=body, headers={"x-request-id": "one"})
-        client.get("/v1/decisions/ada-1")
-        client.get("/ada")
+        client.get("/v1/decisions/bob-1")
+        client.get("/bob")
         client.post("/v1/decisions", content=b"{")
     rows = [json.loads(line) for line in lines]
     assert [(row["method"], row["route"], row["status"]) for row in rows] == [
@@ -75,7 +75,7 @@ def test_the_log_says_what_was_asked_and_names_no_contact(served: Service) -> No
     ]
     assert rows[0]["request"] == "one"
     assert all(row["bytes"] > 0 and row["ms"] >= 0.0 for row in rows)
-    assert "ada" not in "".join(lines)
+    assert "bob" not in "".join(lines)  # "ada" may stand in a request id, which is hexadecimal
 
 
 def test_figures_count_decisions_once_and_events_by_what_became_of_them(served: Service) -> None:
@@ -164,6 +164,21 @@ def test_a_known_key_has_its_own_share_and_unknown_ones_that_of_their_address(
 
         assert status(SCRAPER) == 200
         assert status(SCRAPER) == 429
+        for spelt in ("bearer ", "BEARER ", "Bearer  ", "Bearer \t"):
+            header = {"authorization": f"{spelt}{SCRAPER} "}
+            assert client.get("/metrics", headers=header).status_code == 429
         assert status(SENDER) == 403  # metrics are not for this key
         assert status("x" * 40) == 401
         assert status("y" * 40) == 429  # another made-up key from the same address
+
+
+def test_methods_that_callers_make_up_are_one_figure_and_one_word(served: Service) -> None:
+    lines: list[str] = []
+    with behind(served, lines) as client:
+        for i in range(3):
+            client.request(f"zoe{i}", "/healthz")
+        found = figures(client.get("/metrics").text)
+    asked = [name for name in found if "requests_total" in name]
+    assert asked == ['nurture_requests_total{method="other",route="other",status="405"}']
+    assert found[asked[0]] == 3.0
+    assert "ZOE" not in "".join(lines)

@@ -16,6 +16,7 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving import on_postgresql
 from nurture_rl.serving.erasing import OF_CONTACT, OF_DECISION, erase_contacts
 from nurture_rl.serving.export import export_log
 from nurture_rl.serving.exported_chain import verify_export
@@ -71,6 +72,14 @@ def test_nothing_of_the_person_is_left_in_the_file(heard: Path) -> None:
         assert [one.decision_id for one in store.events(["ada"])["ada"]] == [None]
     assert erase_contacts(heard, ["cleo"], "asked for") == {}
     assert verify_store(heard).seen["erasure"] == 1
+
+
+def test_an_episode_under_another_spelling_of_version_1_goes_too(heard: Path) -> None:
+    with closing(sqlite3.connect(heard, isolation_level=None)) as store:
+        store.execute("INSERT INTO episodes VALUES ('j:CLEO:1', 'CLEO', 'j', 0)")
+        store.execute("UPDATE decisions SET episode_id = 'j:CLEO:1' WHERE decision_id = 'Cleo-1'")
+    assert erase_contacts(heard, ["cleo"], "asked for")["episodes"] == 2
+    assert b"j:cleo:1" not in heard.read_bytes().lower()
 
 
 def test_what_became_of_their_decisions_is_erased_with_them(heard: Path) -> None:
@@ -232,6 +241,19 @@ def test_people_are_erased_from_postgresql_while_a_server_runs(
         assert set(store.contacts(["ada", "cleo", "old"])) == {"ada", "cleo"}
         assert set(store.erased(["ada", "cleo", "old"])) == {"cleo", "old"}
     walk = verify_store(url, head)
+    assert (walk.broken_places, walk.seen["erased decisions"]) == ([], 1)
+
+
+def test_an_erasure_in_postgresql_is_in_the_chain_as_soon_as_it_is_seen(
+    bundle: Bundle, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.fresh_url()
+    with closing(Store(url)) as store:
+        store.put_contacts([contact("cleo")])
+        Service(bundle, store, ServerSettings(ZONE, False, Clock())).decide([Ask("cleo")])
+    monkeypatch.setattr(on_postgresql, "_link_committed", lambda _: None)  # killed right before
+    erase_contacts(url, ["cleo"], "asked for")
+    walk = verify_store(url)
     assert (walk.broken_places, walk.seen["erased decisions"]) == ([], 1)
 
 

@@ -14,10 +14,11 @@ from nurture_rl.serving import roles as changes
 from nurture_rl.serving.active_policies import canary_arm
 from nurture_rl.serving.harm_watch import HarmWatch, broken_limit, least_rate
 from nurture_rl.serving.records import ArmCounts, Decision
+from nurture_rl.serving.regular_looks import RegularLooks
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, Clock, event
-from tests.unit.serving.lives import bundles_in, people, served
+from tests.unit.serving.lives import bundles_in, people, served, until
 
 BOUNCES = HarmLimit("hard bounces", ("bounced",), "send", 0.05, None)
 COMPLAINTS = HarmLimit("complaints", ("complained",), "contact", None, 0.01)
@@ -97,4 +98,24 @@ def test_a_canary_that_breaks_a_limit_is_rolled_back_with_a_row(tmp_path: Path) 
     assert (roles.canary, roles.champion) == (None, bundles["first"].policy_id)
     assert (last.who, last.action, last.policy_id, last.why) == ("server", "rollback", new, why)
     assert watch.look() is None
+    store.close()
+
+
+def test_looks_go_on_whatever_went_wrong_at_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundles = bundles_in(tmp_path / "bundles")
+    store = Store(tmp_path / "store.db")
+    service = served(tmp_path / "bundles", bundles["first"], store, Clock())
+    looks: list[int] = []
+
+    def fail(_: HarmWatch) -> None:
+        looks.append(1)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("nurture_rl.serving.regular_looks._EVERY", 0.001)
+    monkeypatch.setattr("nurture_rl.serving.regular_looks._HARMS", 1)
+    monkeypatch.setattr(HarmWatch, "look", fail)
+    with RegularLooks(service):
+        until(lambda: len(looks) >= 3)
     store.close()

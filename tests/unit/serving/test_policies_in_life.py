@@ -18,11 +18,13 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving import roles as changes
 from nurture_rl.serving.active_policies import Lineup, canary_arm
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.layers import PAUSED
 from nurture_rl.serving.policy_rows import shadow_of
 from nurture_rl.serving.records import Decision, Shadow
 from nurture_rl.serving.roles import canary
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, view
@@ -283,3 +285,103 @@ def test_a_slow_shadow_holds_no_answer_up(
 def shadows(store: Store) -> list[Shadow]:
     """All that shadows said."""
     return [shadow_of(row) for block in store.scan("shadows") for row in block]
+
+
+def test_a_pause_reaches_who_is_being_answered(
+    made: tuple[Path, dict[str, Bundle]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, bundles = made
+    clock = Clock()
+    service = served(root, bundles["first"], store, clock)
+    plain = service.decide
+
+    def then_paused(asks: Any, now_us: int | None = None) -> Any:
+        answers = plain(asks, now_us)
+        if service.policies.lineup.roles.switch == "learned":
+            pause(service)
+        return answers
+
+    asks = [{"contact_id": f"c{i}", "request_id": f"r{i}"} for i in range(40)]
+    with TestClient(create_app(service)) as client:
+        monkeypatch.setattr(service, "decide", then_paused)
+        rows = client.post("/v1/decisions", json={"contacts": asks}).json()["decisions"]
+        assert not [row for row in rows if row.get("action", "").startswith("send:")]
+        assert [row["code"] for row in rows if row["kind"] == "error"].count("withdrawn") >= 1
+
+
+def test_the_log_counts_what_was_taken_back_and_names_nobody(
+    made: tuple[Path, dict[str, Bundle]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, bundles = made
+    service = served(root, bundles["first"], store, Clock())
+    asks, lines = [Ask(f"c{i}", f"r{i}") for i in range(20)], list[str]()
+    monkeypatch.setattr(
+        "nurture_rl.serving.service._log.warning", lambda text, *of: lines.append(text % of)
+    )
+    planned = [one for one in service.decide(asks) if getattr(one, "scheduled_us", None)]
+    pause(service)
+    service.decide(asks)
+    assert lines == [f"{len(planned)} planned sends taken back: the switch stands at pause"]
+
+
+def test_a_pause_reaches_who_is_being_told_to_send(
+    made: tuple[Path, dict[str, Bundle]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, bundles = made
+    clock = Clock()
+    service = served(root, bundles["first"], store, clock)
+    asks = [{"contact_id": f"c{i}", "request_id": f"r{i}"} for i in range(40)]
+    with TestClient(create_app(service)) as client:
+        rows = client.post("/v1/decisions", json={"contacts": asks}).json()["decisions"]
+        hours = {int(row["action"][-2:]) for row in rows if row["action"].startswith("send:")}
+        clock.now_us = MIDNIGHT + max(hours) * HOUR_US
+        plain = service.confirm
+
+        def then_paused(ids: Any, now_us: int | None = None) -> Any:
+            found = plain(ids, now_us)
+            if service.policies.lineup.roles.switch == "learned":
+                assert "send" in {one.status for one in found if one is not None}
+                pause(service)
+            return found
+
+        monkeypatch.setattr(service, "confirm", then_paused)
+        body = {"ids": [row["decision_id"] for row in rows]}
+        told = client.post("/v1/decisions/confirm", json=body).json()["confirmations"]
+    assert "send" not in {row["status"] for row in told}
+
+
+def test_a_pause_waits_for_no_bundle(
+    made: tuple[Path, dict[str, Bundle]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, bundles = made
+    service = served(root, bundles["first"], store, Clock())
+    reading, go_on = threading.Event(), threading.Event()
+    plain = BundleFolder.load
+
+    def slow(self: BundleFolder, name: str, beside: Bundle) -> Bundle:
+        reading.set()
+        assert go_on.wait(20)
+        return plain(self, name, beside)
+
+    monkeypatch.setattr(BundleFolder, "load", slow)
+    with TestClient(create_app(service)) as client:
+        answers: list[Any] = []
+
+        def load() -> None:
+            answers.append(tell(client, "policies", folder="second"))
+
+        loading = threading.Thread(target=load, daemon=True)
+        loading.start()
+        assert reading.wait(20)
+        try:
+            answers.append(tell(client, "switch", to="pause"))
+            assert len(answers) == 1
+        finally:
+            go_on.set()
+            loading.join()
+    assert [found["switch"] for found in answers] == ["pause", "pause"]
+    assert len(answers[1]["policies"]) == 2
+
+
+def pause(service: Service) -> None:
+    service.policies.change("switch to pause", None, changes.switched("pause"), "a test", "why")

@@ -19,6 +19,7 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle, write_bundle
 from nurture_rl.serving import postgres_tables, roles, rows
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.databases import Statement
 from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.on_postgresql import PostgresDatabase
 from nurture_rl.serving.reading import StoreReader
@@ -226,6 +227,12 @@ def test_a_change_of_policies_at_one_server_holds_at_another(
             second.decide([Ask("p2")])
 
 
+@pytest.mark.parametrize("host", ["...", "nowhere.invalid", "127.0.0.1:1"])
+def test_a_database_that_is_not_there_is_named(host: str) -> None:
+    with pytest.raises(StoreError, match="expected a database that can be used at postgresql://"):
+        Store(f"postgresql://nurture:secret@{host}/nurture?connect_timeout=2")
+
+
 def test_a_store_of_another_version_or_program_is_refused(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,3 +309,24 @@ def test_no_text_is_one_that_the_database_cannot_keep(
             400,
             404,
         )
+
+
+def test_events_after_a_place_are_found_without_a_look_at_those_before(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[str] = []
+    with closing(Store(postgres.fresh_url())) as store:
+        store.append_events(
+            [event("open", MIDNIGHT + i, PEOPLE[i % 200 * (i % 2)]) for i in range(3_000)]
+        )
+        source: Any = store._source
+        source.write([Statement("ANALYZE events", [()])])
+
+        def read(sql: str, given: tuple[Any, ...]) -> list[rows.Row]:
+            plans.extend(line for (line,) in real(f"EXPLAIN (ANALYZE) {sql}", given))
+            return real(sql, given)
+
+        real = source.read
+        monkeypatch.setattr(source, "read", read)
+        assert len(store.events(["p0"], {"p0": 2_990})["p0"]) == 5
+    assert not [line for line in plans if "Seq Scan" in line or "Rows Removed" in line]

@@ -211,6 +211,11 @@ def test_a_link_takes_no_long_body(server: Server) -> None:
     answer = server.client.post(link(server), content=b"x" * 17_000)
     assert answer.status_code == 413
     assert server.client.post(link(server), data=ONE_CLICK).status_code == 200
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nobody_fills_the_server_by_a_link(server: Server, method: str) -> None:
+    large = b"a=" + b"b" * 100_000
+    link = f"/u/{server.service.links.token('ada')}"
+    assert server.client.request(method, link, content=large).status_code == 413
 
 
 def test_the_form_keeps_what_is_ticked(server: Server) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
+from nurture_rl.serving import retention
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Quarantined
+from nurture_rl.serving.records import Preferences, Quarantined
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.verifying import verify_store
 from tests.unit.serving.contacts import contact, event
@@ -63,6 +64,23 @@ def test_who_is_silent_for_long_is_erased_and_a_stop_is_remembered(aged: Path) -
         store.put_contacts([contact("bob"), contact("cleo")])
         assert {name for name, words in store.events(names).items() if words} == {"ada", "cleo"}
     assert verify_store(aged).broken == 0
+
+
+def test_who_refused_some_mail_alone_is_remembered_too(aged: Path) -> None:
+    with closing(Store(aged)) as store:
+        store.put_preferences("bob", Preferences(refused_topics=frozenset({"security"})), [], [])
+    assert main(["retention", f"store={aged}", "older_than_days=30", "apply=true"]) == 0
+    with closing(Store(aged)) as store:
+        assert set(store.erased(["bob", "cleo"])) == {"bob", "cleo"}
+
+
+def test_who_is_heard_of_before_their_turn_stays(
+    aged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_silent", lambda *_: ["ada", "bob"])  # ada clicks meanwhile
+    assert main(["retention", f"store={aged}", "older_than_days=30", "apply=true"]) == 0
+    with closing(StoreReader(aged)) as store:
+        assert set(store.contacts(["ada", "bob"])) == {"ada"}
 
 
 def test_what_cannot_be_kept_to_is_refused(aged: Path, capsys: pytest.CaptureFixture[str]) -> None:

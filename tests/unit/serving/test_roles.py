@@ -17,6 +17,7 @@ from nurture_rl.release.bundle import Bundle, BundleContent, write_bundle
 from nurture_rl.serving import roles as changes
 from nurture_rl.serving.api_keys import load_keys
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
@@ -219,12 +220,30 @@ def test_without_other_bundles_the_given_one_is_champion_and_the_switch_stays(
 
 
 @pytest.mark.parametrize(
-    "name", ["../first", "..", ".", "first/../second", "/etc", "\\\\x", "", "link", "none", "a\0b"]
+    "name",
+    [
+        "../first",
+        "..",
+        ".",
+        "first/../second",
+        "/etc",
+        "\\\\x",
+        "",
+        "link",
+        "none",
+        "a\0b",
+        "ü" * 200,
+    ],
 )
 def test_no_other_folder_is_read(client: Client, lives: Lives, name: str) -> None:
     (lives.folder / "link").symlink_to(lives.folder / "second")
     tell(client, "policies", 400, folder=name)
     assert len(client.get("/v1/policies").json()["policies"]) == 1
+
+
+def test_a_folder_of_bundles_is_there_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="expected a folder with a folder for each bundle"):
+        BundleFolder(tmp_path / "nowhere")
 
 
 def _changed(**changes: Any) -> BundleContent:

@@ -102,6 +102,24 @@ def test_one_failing_write_does_not_undo_its_neighbours(tmp_path: Path) -> None:
     assert kept == set(range(40)) - set(failed)
 
 
+def test_a_cell_that_no_database_takes_fails_its_own_write_alone(tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def write(store: Store) -> None:
+        for at_us in (2**70, MIDNIGHT):
+            try:
+                store.append_events([event("click", at_us)])
+            except OverflowError as error:
+                failed.append(error)
+
+    with closing(Store(tmp_path / "store.db")) as store:
+        thread = threading.Thread(target=write, args=(store,), daemon=True)
+        thread.start()
+        thread.join(10.0)
+        assert not thread.is_alive()  # the writer still writes
+        assert (len(failed), len(store.events(["ada"])["ada"])) == (1, 1)
+
+
 class Stalled:
     """A writer whose first commit waits until all other writes stand in line."""
 

@@ -71,5 +71,10 @@ def test_what_is_loaded_later_must_be_signed_too(tmp_path: Path) -> None:
     service = served(tmp_path / "all", first, store, Clock(), public)
     with TestClient(create_app(service)) as client:
         assert "signature" in tell(client, "policies", 400, folder="plain")["detail"]
-        assert len(tell(client, "policies", folder="signed")["policies"]) == 2
+        (_, signed) = tell(client, "policies", folder="signed")["policies"]
+        tell(client, f"policies/{signed['policy_id']}/shadow")
+    public.unlink()
+    again = served(tmp_path / "all", first, store, Clock(), public)
+    assert again.policies.lineup.roles.shadow is None  # nobody can say who signed it
+    assert "expected a public Ed25519 key" in again.policies.changes[-1].why
     store.close()

@@ -201,7 +201,10 @@ def test_an_unknown_source_is_refused() -> None:
         ("release.margin=-1", "a gain of 0 or more, in the log's unit, got -1.0"),
         ("release.reference=nobody", "one of .*drip, .*logged, got 'nobody'"),
         ("release.rules=ppo", "null, or a policy that learns nothing: expert, .*, got 'ppo'"),
-        ("data.trust.max_ratio=0.2", "a finite ratio of 1 or more, got 0.2"),
+        ("data.trust.max_ratio=0.2", "auto, or a finite ratio of 1 or more, got 0.2"),
+        ("data.trust.max_ratio=long", "auto, or a finite ratio of 1 or more, got 'long'"),
+        ("data.trust.ratios=[]", r"finite ratios of 1 or more, such as \[2,4,8\], got \[\]"),
+        ("data.trust.ratios=[2,0.5]", r"finite ratios of 1 or more, .*, got \[2.0, 0.5\]"),
         ("data.trust.explore=1.5", "a share from 0 to 1, got 1.5"),
         ("ppo.iterations=0", "1 or more, got 0"),
         ("tuned.plays=0", "1 or more, got 0"),
@@ -260,6 +263,13 @@ def test_a_range_ends_where_work_can_no_longer_be_done(
     for wrong in beyond:
         with pytest.raises(ConfigError, match=setting.split(".")[0]):
             changed(f"{setting}={wrong}")
+
+
+def test_a_ratio_is_left_to_the_log_by_policies_that_learn_alone() -> None:
+    run = composed("policy=cql", "data.trust.max_ratio=auto", root="train").run
+    assert run.policies["cql"].spec["max_ratio"] == "auto"
+    with pytest.raises(ConfigError, match=r"policies.drip.spec: expected a number for max_ratio"):
+        composed("++policies.drip.spec.max_ratio=auto")
 
 
 def test_a_folders_log_needs_no_number_of_contacts() -> None:

@@ -49,6 +49,7 @@ ROOMS = {
     "training": set(),
     "learned_from_log": {"learned", "logs", "policies"},
     "learned_in_world": {"learned", "logs", "policies", "simulator"},
+    "region_stage": JUDGE - {"interchange", "simulator"},
     "judges": JUDGE,
     "objective": JUDGE - {"simulator"},
     "release": {*JUDGE, "release"},
@@ -209,5 +210,8 @@ def test_every_stage_of_the_loop_has_its_rooms_told(configured: Configured, tmp_
     builds += adapted.workshop.built.values()
     told = {f"nurture_rl.workflow.{module}" for module in ROOMS}
     known = {getattr(build, "func", build).__module__ for build in builds}
-    beside = {f"nurture_rl.workflow.{module}" for module in ("logging_policy", "objective")}
+    beside = {
+        f"nurture_rl.workflow.{module}"
+        for module in ("logging_policy", "objective", "region_stage")
+    }
     assert known | beside == told
