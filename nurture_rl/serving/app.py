@@ -19,7 +19,7 @@ from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, p
 from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.ledger import Settled
-from nurture_rl.serving.mail_pages import link_routes, mail_routes
+from nurture_rl.serving.mail_pages import Answered, link_routes, mail_routes
 from nurture_rl.serving.metrics import CONTENT_TYPE
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
@@ -65,18 +65,8 @@ def create_app(
     bulk = Lane("bulk", _BULK_THREADS, limits.bulk_requests)
     links = Lane("links", _LINK_THREADS, limits.small_requests)
 
-    async def answered(
-        request: Request[Any, Any, Any], steps: Callable[[Service, bytes], Steps]
-    ) -> Body:
-        async with bodies.read(request.stream()) as body:
-            lane = bulk if len(body) > limits.bulk_bytes else small
-            return await lane.run(steps(service, body))
-
-    async def answered_openly(
-        request: Request[Any, Any, Any], steps: Callable[[Service, bytes], Steps]
-    ) -> Body:
-        async with bodies.read(request.stream()) as body:
-            return await links.run(steps(service, body))
+    answered = _answering(service, bodies, lambda n: bulk if n > limits.bulk_bytes else small)
+    answered_openly = _answering(service, bodies, lambda _: links)
 
     @post("/v1/decisions", status_code=200)
     async def decisions(request: Request[Any, Any, Any]) -> Body:
@@ -118,6 +108,18 @@ def create_app(
         before_request=partial(_stranger, keys),
         exception_handlers={**HANDLERS, Busy: busy(limits.retry_seconds)},
     )
+
+
+def _answering(service: Service, bodies: Bodies, lane: Callable[[int], Lane]) -> Answered:
+    """What reads a body and works on it in the lane for its number of bytes."""
+
+    async def answered(
+        request: Request[Any, Any, Any], steps: Callable[[Service, bytes], Steps]
+    ) -> Body:
+        async with bodies.read(request.stream()) as body:
+            return await lane(len(body)).run(steps(service, body))
+
+    return answered
 
 
 def _open(service: Service, pulse: Pulse) -> list[HTTPRouteHandler]:
