@@ -150,7 +150,8 @@ def write_log(file: str, actions: Sequence[str], targets: Sequence[str]) -> None
 
 
 def served(words: list[str]) -> int:
-    """Serve on a free port, let a world's leads through their whole journey, and interrupt it."""
+    """Serve on a free port and interrupt it; the first time a world's leads live their journey."""
+    is_first = not Path("runs/store.db").exists()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -159,10 +160,12 @@ def served(words: list[str]) -> int:
     command = [sys.executable, "-m", "nurture_rl.cli", *asked]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        if any(line.startswith("serving policy") for line in process.stdout):
-            server = RunningServer(process, f"http://127.0.0.1:{port}")
-            leads = WorldPlayer(reference_simulation(load_journey("inbound_lead")), 40, seed=9)
-            leads.play(server.send)
+        try:
+            if any(line.startswith("serving policy") for line in process.stdout) and is_first:
+                server = RunningServer(process, f"http://127.0.0.1:{port}")
+                leads = WorldPlayer(reference_simulation(load_journey("inbound_lead")), 40, seed=9)
+                leads.play(server.send)
+        finally:
             process.send_signal(signal.SIGINT)
         return process.wait(timeout=20)
 
