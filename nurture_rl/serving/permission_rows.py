@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from nurture_rl.serving.names import contact_key
@@ -48,34 +47,6 @@ ADD_AUDIT_ENTRY = _insert("audit")
 ADD_SECRET = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
 
 
-class PermissionReader:
-    """The part of a store's reader that asks these tables."""
-
-    def _among(
-        self,
-        table: str,
-        key: str,
-        values: Sequence[str],
-        columns: str | None = None,
-        journey: str | None = None,
-        where: str = "TRUE",
-    ) -> list[Cells]:
-        raise NotImplementedError
-
-    def preferences(self, ids: Sequence[str]) -> dict[str, Preferences]:
-        """What those of these contacts prefer who said so."""
-        stored = self._among("preferences", "contact_id", ids)
-        return {row[0]: _preferences_of(row) for row in stored}
-
-    def consent_ledger(self, ids: Sequence[str]) -> list[ConsentEntry]:
-        """What these contacts allowed and refused, in the order in which it was acknowledged."""
-        return [ConsentEntry(*row) for row in self._among("consent_ledger", "contact_id", ids)]
-
-    def audit(self, what: str) -> list[AuditEntry]:
-        """The entries of the audit about something, in their order."""
-        return [AuditEntry(*row) for row in self._among("audit", "what", [what])]
-
-
 def preferences_row(contact_id: str, wish: Preferences) -> Cells:
     """A contact's preferences as their table has them."""
     only = None if wish.only_topics is None else json.dumps(sorted(wish.only_topics))
@@ -84,7 +55,8 @@ def preferences_row(contact_id: str, wish: Preferences) -> Cells:
     return (key, topics, only, json.dumps(channels), wish.per_week, wish.paused_until_us)
 
 
-def _preferences_of(row: Cells) -> Preferences:
+def preferences_of(row: Cells) -> Preferences:
+    """The preferences of a row."""
     topics, only, channels = (None if c is None else frozenset(json.loads(c)) for c in row[1:4])
     return Preferences(topics or frozenset(), only, channels or frozenset(), row[4], row[5])
 

@@ -15,7 +15,7 @@ from nurture_rl.serving.databases import Location, ReadableDatabase
 from nurture_rl.serving.erased_marks import SALT, mark_of
 from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.permission_rows import PermissionReader
+from nurture_rl.serving.permission_reading import PermissionReader
 from nurture_rl.serving.records import (
     ArmCounts,
     Contact,
@@ -28,6 +28,7 @@ from nurture_rl.serving.roles import PolicyChange, Roles
 from nurture_rl.serving.span_reading import SpanReader
 from nurture_rl.serving.state_reading import NOWHERE, Places, StateReader
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
+from nurture_rl.serving.table_reading import columns_of
 
 NOT_CONFIRMED = "not confirmed"  # why a send that had to be confirmed is none
 _EVER = -(2**62)  # before all moments
@@ -140,7 +141,7 @@ class StoreReader(PermissionReader, SpanReader, StateReader):
 
     def policy_changes(self) -> list[PolicyChange]:
         """All changes of policies' roles, the oldest first."""
-        asked = f"SELECT {_columns('policy_log')} FROM policy_log ORDER BY rowid"
+        asked = f"SELECT {columns_of('policy_log')} FROM policy_log ORDER BY rowid"
         return [policy_rows.change_of(row) for row in self._source.read(asked)]
 
     def last_roles(self) -> Roles | None:
@@ -272,7 +273,7 @@ class StoreReader(PermissionReader, SpanReader, StateReader):
         That is its report where it has one, else the first.
         """
         asked = (
-            f"SELECT {_columns('events', 'events.')} FROM decisions JOIN events ON {_PROVES} "
+            f"SELECT {columns_of('events', 'events.')} FROM decisions JOIN events ON {_PROVES} "
             f"WHERE decisions.decision_id {self._source.any_of} "
             "ORDER BY type != 'sent', occurred_us, events.rowid"
         )
@@ -301,7 +302,7 @@ class StoreReader(PermissionReader, SpanReader, StateReader):
     def unconfirmed(self, after_us: int, until_us: int) -> list[Decision]:
         """Sends that had to be confirmed by some moment of (after, until], and were not."""
         asked = (
-            f"SELECT {_columns('decisions')} FROM decisions "
+            f"SELECT {columns_of('decisions')} FROM decisions "
             f"WHERE confirm_by_us > ? AND confirm_by_us <= ? AND {_OPEN} ORDER BY rowid"
         )
         return [rows.decision_of(row) for row in self._source.read(asked, (after_us, until_us))]
@@ -329,7 +330,7 @@ class StoreReader(PermissionReader, SpanReader, StateReader):
 
     def scan(self, table: str) -> Iterator[list[rows.Row]]:
         """All rows of a table in the order they came, in blocks, as of the first block."""
-        asked = f"SELECT {_columns(table)} FROM {table} ORDER BY rowid"
+        asked = f"SELECT {columns_of(table)} FROM {table} ORDER BY rowid"
         with self._source.blocks(asked, _BLOCK) as blocks:
             yield from blocks
 
@@ -343,28 +344,6 @@ class StoreReader(PermissionReader, SpanReader, StateReader):
 
     def _keys(self, ids: Sequence[str]) -> Any:
         return self._source.listed([contact_key(name) for name in ids])
-
-    def _among(
-        self,
-        table: str,
-        key: str,
-        values: Sequence[str],
-        columns: str | None = None,
-        journey: str | None = None,
-        where: str = "TRUE",
-    ) -> list[rows.Row]:
-        if key == "contact_id":
-            values = [contact_key(value) for value in values]
-        among, columns = f"{key} {self._source.any_of}", columns or _columns(table)
-        sql = f"SELECT {columns} FROM {table} WHERE {among} AND {where}"
-        given: tuple[Any, ...] = (self._source.listed(values),)
-        if journey is not None:
-            sql, given = f"{sql} AND journey = ?", (*given, journey)
-        return self._source.read(f"{sql} ORDER BY rowid", given)
-
-
-def _columns(table: str, of: str = "") -> str:
-    return ", ".join(f"{of}{name}" for name in rows.COLUMNS[table])
 
 
 def proves(event: Event, decision: Decision) -> bool:

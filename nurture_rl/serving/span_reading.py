@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nurture_rl.serving import rows
-from nurture_rl.serving.databases import ReadableDatabase
 from nurture_rl.serving.records import Decision
+from nurture_rl.serving.table_reading import TableReader, columns_of
 
 _BLOCK = 10_000  # rows read at a time
 
 
-class SpanReader:
+class SpanReader(TableReader):
     """The part of a store's reader that asks by time; it reads beside the work."""
-
-    _source: ReadableDatabase
 
     @property
     def location_name(self) -> str:
@@ -29,7 +27,7 @@ class SpanReader:
 
     def decisions_after(self, journey: str, after_us: int) -> Iterator[Decision]:
         """A journey's decisions after some moment, in the order they came."""
-        columns = ", ".join(rows.COLUMNS["decisions"])
+        columns = columns_of("decisions")
         asked = (
             f"SELECT {columns} FROM decisions WHERE journey = ? AND decided_us > ? ORDER BY rowid"
         )

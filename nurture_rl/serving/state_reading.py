@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import rows, state_tables
-from nurture_rl.serving.databases import ReadableDatabase
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ContactState, Episode, Event
 from nurture_rl.serving.state_tables import LONG_PAUSE
+from nurture_rl.serving.table_reading import TableReader, columns_of
 
 Places = Mapping[str, int]  # of events, by contact
 NOWHERE: Places = {}  # before all events
-_EVENT = ", ".join(f"events.{name}" for name in rows.COLUMNS["events"])
+_EVENT = columns_of("events", "events.")
 _STATE = ", ".join(f"contact_states.{name}" for name in state_tables.COLUMNS["contact_states"])
 # The place of a contact's last event that their state holds.
 _PLACE = (
@@ -31,10 +31,8 @@ _LAST = (
 _PAUSED = _LAST.replace("ORDER", f"AND {LONG_PAUSE} ORDER")
 
 
-class StateReader:
+class StateReader(TableReader):
     """The part of a store's reader that asks for events, calls, states and episodes."""
-
-    _source: ReadableDatabase
 
     def events(self, ids: Iterable[str], after: Places = NOWHERE) -> dict[str, tuple[Event, ...]]:
         """The events of these contacts, all or those after a place, as `states` gives it."""
