@@ -5,6 +5,7 @@ Hydra imports this module whenever it starts, so Ray itself is imported when it 
 
 # Hydra 1.3 does not find a dataclass in a module with postponed annotations.
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+_PATIENCE = 10.0  # seconds for a cluster to take a connection
 # Of a Ray on this machine alone; who set them otherwise knows why.
 _LOCAL = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -120,12 +122,27 @@ def _started(init: dict[str, Any]) -> Any:
                 os.environ.setdefault(name, value)
             init = {"include_dashboard": False} | init
         try:
+            _reached(str(init.get("address", "")))
             ray.init(**init)
-        except ConnectionError as error:
+        except OSError as error:
             raise HydraException(
                 f"hydra.launcher.init: expected a Ray cluster, got: {error}"
             ) from error
     return ray
+
+
+def _reached(address: str) -> None:
+    """Whether somebody listens at `HOST:PORT`: Ray itself tries for many minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in address:
+        try:
+            socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+        except OSError as error:
+            raise OSError(f"nobody who listens at {address} ({error})") from error
 
 
 def _run(

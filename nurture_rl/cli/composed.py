@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -25,6 +26,11 @@ from nurture_rl.cli.verbs import REFUSED, Verb
 from nurture_rl.verb_result import OBJECTIVE, VerbResult
 
 _SWEEP = ("--multirun", "-m")
+# Told to Hydra by name: its own search does not look into a package that is installed editable.
+_PLUGINS = (
+    "hydra_plugins.nurture_sweeps.ray_launcher:RayLauncher",
+    "hydra_plugins.nurture_sweeps.optuna_sweeper:OptunaSweeper",
+)
 
 
 def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
@@ -44,6 +50,8 @@ def run_composed(verb: Verb, words: Sequence[str], as_json: bool) -> int:
     from nurture_rl.workflow.settings_schema import register_schemas
 
     register_schemas()
+    for plugin in _PLUGINS:
+        Plugins.instance().register(load(plugin))
     name, work, keyed = verb.name, verb.work, verb.keyed
 
     def one(config: DictConfig) -> float:

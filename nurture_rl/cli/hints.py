@@ -25,6 +25,11 @@ _OPTIONS = {
     *("--experimental-rerun", "--shell-completion", "-sc"),
 }
 _PRINTED = ("job", "hydra", "all")
+# Hydra does one of these.
+_WAYS = (
+    *(("--run", "-r"), ("--multirun", "-m"), ("--cfg", "-c"), ("--info", "-i")),
+    ("--shell-completion", "-sc"),
+)
 _KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
@@ -43,7 +48,9 @@ def wrong_option(words: Sequence[str]) -> str | None:
             asked = value if equals else next(iter(words[at + 1 :]), "nothing")
             if asked not in _PRINTED:
                 return f"{flag}: expected one of {', '.join(_PRINTED)}, got {asked!r}"
-    return None
+    flags = {word.partition("=")[0] for word in words}
+    ways = [way for both in _WAYS for way in both if way in flags]
+    return f"{' and '.join(ways)}: one of them at a time" if len(ways) > 1 else None
 
 
 def explained(verb: str, words: Sequence[str], error: Exception) -> str:

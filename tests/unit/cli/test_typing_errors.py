@@ -58,8 +58,9 @@ SEARCH = "train --multirun hydra/sweeper=optuna"
         ),
         ("train --multirun hydra/launcher=rai", "Could not find 'hydra/launcher/rai'"),
         (
-            "train --multirun hydra/launcher=ray +hydra.launcher.init.address=auto",
-            "hydra.launcher.init: expected a Ray cluster, got: Could not find any running Ray",
+            # No address=auto: a cluster of another test may run on this machine.
+            "train --multirun hydra/launcher=ray +hydra.launcher.init.address=127.0.0.1:9",
+            "hydra.launcher.init: expected a Ray cluster, got: nobody who listens at 127.0.0.1:9",
         ),
         (
             f"{SEARCH} +n=interval(0,1) hydra.sweeper.n_jobs=0",
@@ -85,6 +86,7 @@ SEARCH = "train --multirun hydra/sweeper=optuna"
         ("pipeline --halp", "--halp: no such option; did you mean '--help'?"),
         ("pipeline --verbose", "--verbose: no such option; known are --help, --json"),
         ("pipeline --cfg jbo", "--cfg: expected one of job, hydra, all, got 'jbo'"),
+        ("train --multirun --cfg job", "--multirun and --cfg: one of them at a time"),
         ("pipeline seed", "expected key=value, got 'seed'"),
         ("ope +targets.a:b=1", "journey-file.md shows how to quote"),
         ("pipeline --config-dir nowhere data=mine", "expected a folder at nowhere, there is none"),
@@ -105,6 +107,26 @@ def test_a_wrong_word_is_one_line_and_exit_code_2(
     assert said in line
     assert "hydra.cc" not in line
     assert SweepWatch.ended.is_set() or "--multirun" not in words  # nothing is said later on
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("hydra/sweeper=optuna hydra.sweeper.n_jobs=0", "hydra.sweeper.n_jobs: expected 1 or"),
+        (
+            "hydra/launcher=ray +hydra.launcher.init.address=127.0.0.1:9",
+            "hydra.launcher.init: expected a Ray cluster",
+        ),
+    ],
+)
+def test_launchers_and_sweepers_are_there_outside_of_the_source_tree(
+    words: str, said: str, tmp_path: Path
+) -> None:
+    """As the installed command runs: Hydra's own search finds no editable install."""
+    command = [sys.executable, "-I", "-m", "nurture_rl.cli", "train", "--multirun", *words.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
 
 
 def test_plain_settings_are_read_as_yaml_and_paths_as_they_stand() -> None:
