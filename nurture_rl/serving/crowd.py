@@ -19,9 +19,17 @@ from nurture_envs.guardrails import Reason
 from nurture_envs.journey import Journey, SellerCapacity
 from nurture_rl.serving.accounts import moments_of
 from nurture_rl.serving.facts import Known
+from nurture_rl.serving.mail_counts import (
+    KeptCounts,
+    MailCounts,
+    counted,
+    families_in,
+    families_of,
+    first_counted_us,
+)
 from nurture_rl.serving.mail_volume import MailVolume
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.recipient_domains import family_of, plain_domain
+from nurture_rl.serving.recipient_domains import family_of
 from nurture_rl.serving.records import Answer, Contact, ContactView, CrowdFacts, Decision, Event
 from nurture_rl.serving.stock import Decide, Stock, limited_offers
 from nurture_rl.serving.store import Store
@@ -32,29 +40,33 @@ _DISORDER_US = HOUR_US  # requests at once look at moments that are in no strict
 class Crowd:
     """The shared limits of a journey over one store; first come, first served."""
 
-    def __init__(self, journey: Journey, store: Store, now_us: int) -> None:
+    def __init__(
+        self, journey: Journey, store: Store, now_us: int, mail: MailCounts | None = None
+    ) -> None:
         """Begin with what the store counts.
 
         Args:
             journey: its limits, or none.
             store: what was decided and reported, and where the audit is kept.
             now_us: the moment, microseconds since 1970 UTC.
+            mail: its counts, which change from now on; None: they are read, if there is a limit.
         """
         ramp, sellers = journey.guardrails.volume, journey.guardrails.seller_capacity
         self._store, self._lock = store, threading.Lock()
         self._journey = journey.name
         self._stock = Stock(journey, store)
-        own = ramp.families if ramp is not None else ()
-        self._own = {plain_domain(domain): family for domain, family in own}
+        self._own = families_of(ramp)
+        self._families = families_in(store, self._own)
         # Of contacts whose domain became another: until when they had one of which family.
         self._moved: dict[str, list[tuple[int, str]]] = {}
-        self._mail = None if ramp is None else MailVolume(ramp, store, self._families, now_us)
+        self._mail: MailVolume | None = None
+        if ramp is not None:
+            counts = mail or MailCounts()
+            since_us = first_counted_us(ramp, now_us)
+            for one in () if mail else counted(store, self._families, since_us).values():
+                counts.add(one)
+            self._mail = MailVolume(ramp, store, self._families, counts)
         self._calls = None if sellers is None else Calls(sellers, store, now_us)
-
-    def _families(self, contact_ids: Sequence[str]) -> dict[str, str]:
-        """The family of each of these contacts' domains, by `contact_key`."""
-        found = self._store.contacts(list(dict.fromkeys(contact_ids)))
-        return {name: family_of(one.attributes, self._own) for name, one in found.items()}
 
     def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
         """Decide for contacts, never beyond what is left.
@@ -164,17 +176,22 @@ class SharedCrowd:
     Decisions of a journey with such limits are made one after the other, in all processes.
     """
 
-    def __init__(self, journey: Journey, store: Store) -> None:
+    def __init__(self, journey: Journey, store: Store, now_us: int) -> None:
+        """Arguments as of `Crowd`."""
         rails = journey.guardrails
         self._journey, self._store = journey, store
         self._limited = bool(limited_offers(journey) or rails.volume or rails.seller_capacity)
+        self._mail = (
+            None if rails.volume is None else KeptCounts(rails.volume, store.beside(), now_us)
+        )
 
     def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
         """As of `Crowd`; the others wait until the decisions are stored."""
         if not self._limited:
             return decide(views, {})
         with self._store.inventories_held(self._journey.name):
-            return Crowd(self._journey, self._store, now_us).shared(views, now_us, decide)
+            counts = None if self._mail is None else self._mail.as_of(now_us)
+            return Crowd(self._journey, self._store, now_us, counts).shared(views, now_us, decide)
 
     def moved(
         self, before: Mapping[str, Contact], contacts: Sequence[Contact], now_us: int
@@ -190,7 +207,7 @@ class SharedCrowd:
 
 def crowd_of(journey: Journey, store: Store, now_us: int) -> Crowd | SharedCrowd:
     """The shared limits of a journey over a store; arguments as of `Crowd`."""
-    return SharedCrowd(journey, store) if store.is_shared else Crowd(journey, store, now_us)
+    return (SharedCrowd if store.is_shared else Crowd)(journey, store, now_us)
 
 
 class Calls:

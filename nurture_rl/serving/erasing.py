@@ -33,7 +33,10 @@ OF_CONTACT = (  # tables that name a contact
     "contact_states",
 )
 OF_DECISION = ("withdrawals", "confirmations", "shadows")  # tables that name a decision alone
-_OF_SERVERS = ("news",)  # tables that name a contact where several servers share a store
+_OF_SERVERS = (
+    "news",
+    "mail_changes",
+)  # tables that name a contact where several servers share a store
 _ADD_TIMES = (
     "INSERT INTO erased_actions (journey, action, times) VALUES (?, ?, 1) "
     "ON CONFLICT (journey, action) DO UPDATE SET times = erased_actions.times + 1"

@@ -61,14 +61,20 @@ _TO_VERSION_7 = """
 DROP INDEX IF EXISTS decisions_of_contact;
 UPDATE meta SET value = '7' WHERE name = 'version';
 """
-_FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7
+# A new index, and a table by another name, which is empty in a file.
+_TO_VERSION_8 = """
+DROP TABLE IF EXISTS unlinked;
+UPDATE meta SET value = '8' WHERE name = 'version';
+"""
+_FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7 + _TO_VERSION_8
 _STEPS = {  # from each older version
     "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
     "2": _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
     "3": _TO_VERSION_4 + _FROM_4,
     "4": _FROM_4,
-    "5": _TO_VERSION_6 + _TO_VERSION_7,
-    "6": _TO_VERSION_7,
+    "5": _TO_VERSION_6 + _TO_VERSION_7 + _TO_VERSION_8,
+    "6": _TO_VERSION_7 + _TO_VERSION_8,
+    "7": _TO_VERSION_8,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(

@@ -147,7 +147,7 @@ class Service:
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
         with self.store.held(names), self._accounts.held(names) as account_of:
-            self.policies.follow()
+            self.policies.keep_up()
             now_us, lineup = self.policies.moment(now_us)
             answers: list[Answer | None] = [None] * len(asks)
             stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
@@ -218,7 +218,7 @@ class Service:
         names = [decision.contact_id for decision in stored]
         answers: dict[str, Confirmation] = {}
         with self.store.held(names), self._accounts.held(names) as account_of:
-            self.policies.follow()
+            self.policies.keep_up()
             now_us = self.settings.clock() if now_us is None else now_us
             # Nobody says at a confirmation whether the contact is in reach: it was asked before.
             views = self._views([Ask(d.contact_id, d.decision_id, True) for d in stored], now_us)

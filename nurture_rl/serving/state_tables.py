@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS contact_states (
   PRIMARY KEY (contact_id, journey)) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_by_step ON decisions (contact_id, journey, step);
 CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (contact_id, decided_us);
+CREATE INDEX IF NOT EXISTS decisions_by_moment ON decisions (journey, decided_us);
 CREATE INDEX IF NOT EXISTS calls_of_contact ON decisions (contact_id) WHERE action = 'escalate';
 CREATE INDEX IF NOT EXISTS long_pauses ON decisions (contact_id, journey, step)
   WHERE {LONG_PAUSE};

@@ -51,7 +51,20 @@ class Store(StoreReader):
                 it for itself.
         """
         self._database = open_for_writing(location, secrets.randbits(48))
+        self._beside: StoreReader | None = None
         super().__init__(location, self._database)
+
+    def close(self) -> None:
+        """Finish what is under way, then let go of the database."""
+        if self._beside is not None:
+            self._beside.close()
+        super().close()
+
+    def beside(self) -> StoreReader:
+        """A reader of what is committed alone, also by this thread."""
+        if self._beside is None:
+            self._beside = StoreReader(self._location)
+        return self._beside
 
     @property
     def lost(self) -> StoreLost | None:

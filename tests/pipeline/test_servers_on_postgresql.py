@@ -7,16 +7,22 @@ import time
 import urllib.error
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nurture_rl.serving.decide import decide
 from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.records import Decision
+from nurture_rl.serving.store import Store
+from nurture_rl.serving.verifying import verify_store
 from tests.pipeline.running_server import RunningServer, running
 from tests.postgres import PostgresServer, require_programs
 from tests.unit.release.bundles import small_bundle
+from tests.unit.serving.contacts import MIDNIGHT, ZONE, view
 
 _PAUSE = 0.7  # seconds of load before and after each kill
 _CLIENTS = 8
@@ -99,6 +105,26 @@ def killed_in_mid_load(
             for decision_id, contact, _, _, _, _, _, action, *_ in block:
                 stored.setdefault(contact, []).append((decision_id, action))
     return acknowledged, stored, after
+
+
+@pytest.mark.slow
+def test_a_head_that_was_noted_is_in_the_chain_after_a_crash(
+    durable: PostgresServer, tmp_path: Path
+) -> None:
+    url, bundle = durable.fresh_url(), small_bundle(tmp_path / "bundle")
+    (made,) = decide(bundle, [view()], MIDNIGHT, 3, ZONE)
+    assert isinstance(made, Decision)
+    # As long as it can be until a commit that nobody waits for is on disk.
+    for sql in ("ALTER SYSTEM SET wal_writer_delay = '10s'", "SELECT pg_reload_conf()"):
+        durable.run(sql)
+    for i in range(3):
+        with closing(Store(url)) as store:
+            store.append_decisions([replace(made, decision_id=f"d{i}", step=i)])
+        head = verify_store(url).head
+        durable.kill()
+        durable.start()
+        walk = verify_store(url, head)
+        assert (walk.broken, walk.seen["decision"]) == (0, i + 1), walk.broken_places
 
 
 @pytest.mark.slow

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle, write_bundle
 from nurture_rl.serving import postgres_tables, roles, rows
 from nurture_rl.serving.app import create_app
+from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.databases import Statement
 from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.on_postgresql import PostgresDatabase
@@ -31,7 +33,7 @@ from nurture_rl.serving.viewing import Ask
 from tests.postgres import PostgresServer
 from tests.unit.release.bundles import CREATED, content
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
-from tests.unit.serving.lives import RunningClock, bundles_in, served
+from tests.unit.serving.lives import RunningClock, bundles_in, served, until
 
 PEOPLE = [f"p{i}" for i in range(200)]
 
@@ -174,17 +176,32 @@ def test_a_full_disk_is_refused_until_there_is_room(
         assert client.get("/healthz").status_code == 200
 
 
-def test_many_names_are_held_without_a_lock_for_each(postgres: PostgresServer) -> None:
+def test_a_long_list_of_names_holds_up_only_whom_it_names(postgres: PostgresServer) -> None:
     url = postgres.fresh_url()
-    names = [f"c{i}" for i in range(20_000)]
+    names = [f"c{i}" for i in range(2_000)]
     with (
         closing(PostgresDatabase(url, 1)) as one,
         closing(PostgresDatabase(url, 1)) as other,
-        one.held("contact", names),
     ):
-        other.write([])  # who needs no lock does not wait
-        counted = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-        assert other.read(counted) == [(1,)]
+        other.read("SELECT set_config('lock_timeout', '200ms', false)")
+        with one.held("contact", names):
+            taken = "SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid() AND granted"
+            assert other.read(taken)[0][0] < 30  # no shared memory for each
+            free = 0
+            for i in range(40):
+                with suppress(StoreUnavailable), other.held("contact", [f"free-{i}"]):
+                    free += 1
+            assert free > 20  # 2,000 names have 11 % of the stripes
+            for kind in ("account", "inventory", "roles"):
+                with other.held(kind, names):
+                    pass
+            with pytest.raises(StoreUnavailable, match="lock timeout"):
+                other.held("contact", ["c7"]).__enter__()
+        with other.held("contact", names):
+            pass
+        one.write([Statement("DELETE FROM stripes WHERE stripe = 5", [()])])
+        with pytest.raises(StoreUnavailable, match="the table stripes lacks rows"):
+            one.held("contact", [f"c{i}" for i in range(100_000)]).__enter__()
 
 
 def test_decisions_of_a_newer_release_are_told_by_an_older_server(
@@ -211,6 +228,7 @@ def test_a_change_of_policies_at_one_server_holds_at_another(
         first.policies.load("second", "ops", "try it")
         promoted = made["second"].policy_id
         second.policies.change("promote", promoted, roles.promoted(promoted), "ops", "good")
+        first.policies.follow()
         (answer,) = first.decide([Ask("p0")])
         assert getattr(answer, "policy_id", None) == promoted
         first.policies.change("switch", None, roles.switched("pause"), "ops", "stop")
@@ -223,8 +241,41 @@ def test_a_change_of_policies_at_one_server_holds_at_another(
         named = first.policies.lineup.roles.folders
         (lost,) = (name for name, folder in named.items() if folder == "third")
         first.policies.change("promote", lost, roles.promoted(lost), "ops", "good")
+        second.decide([Ask("p2")])  # nobody waits for what is looked for beside the work
+        until(lambda: lost in second.policies._lost)
         with pytest.raises(StoreUnavailable, match="cannot follow another one"):
-            second.decide([Ask("p2")])
+            second.decide([Ask("p3")])
+
+
+def test_a_bundle_that_loads_for_long_holds_no_decision_up(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, made = postgres.fresh_url(), bundles_in(tmp_path)
+    with closing(Store(url)) as one, closing(Store(url)) as other:
+        one.put_contacts([contact(f"p{i}") for i in range(4)])
+        first, second = (
+            served(tmp_path, made["first"], store, RunningClock()) for store in (one, other)
+        )
+        promoted = first.policies.load("second", "ops", "try it")
+        first.policies.change("promote", promoted, roles.promoted(promoted), "ops", "good")
+        read, real = threading.Event(), BundleFolder.load
+
+        def slow(self: BundleFolder, name: str, own: Bundle) -> Bundle:
+            assert read.wait(20.0)
+            return real(self, name, own)
+
+        monkeypatch.setattr(BundleFolder, "load", slow)
+        (answer,) = second.decide([Ask("p0")])
+        assert getattr(answer, "policy_id", None) == made["first"].policy_id
+        first.policies.change("switch", None, roles.switched("pause"), "ops", "stop")
+        (answer,) = second.decide([Ask("p1")])
+        assert getattr(answer, "action", None) == "pause:1"  # a pause waits for nothing
+        first.policies.change("switch", None, roles.switched("learned"), "ops", "go on")
+        read.set()
+        until(lambda: promoted in second.policies.bundles)
+        (answer,) = second.decide([Ask("p2")])
+        assert getattr(answer, "policy_id", None) == promoted
+        assert second.policies.lineup.roles == first.policies.lineup.roles
 
 
 @pytest.mark.parametrize("host", ["...", "nowhere.invalid", "127.0.0.1:1"])
