@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -82,9 +83,7 @@ def volume(server: PostgresServer, bundle: Bundle, rows: list[int]) -> None:
             names = [f"asked-{i}" for i in range(21)]
             store.put_contacts([contact(name, i) for i, name in enumerate(names)])
             service = Service(bundle, store, ServerSettings("UTC", False, lambda: _NOW))
-            first, *others = [
-                timed(lambda name=name: service.decide([Ask(name)])) for name in names
-            ]
+            first, *others = [timed(partial(service.decide, [Ask(name)])) for name in names]
             print(
                 f"| {count:,} | {first:.0f} | {statistics.median(others):.1f} | {max(others):.1f} |"
             )
@@ -117,7 +116,7 @@ def watch(server: PostgresServer, bundle: Bundle, rows: list[int]) -> None:
             filled(store, bundle, count)
             journey, since = bundle.journey.name, _NOW - DAY_US
             looks = [
-                timed(lambda: store.arm_counts(journey, since, [{"type": "hard_bounce"}]))
+                timed(partial(store.arm_counts, journey, since, [{"type": "hard_bounce"}]))
                 for _ in range(5)
             ]
             print(f"| {count:,} | {statistics.median(looks):.1f} |")
@@ -137,17 +136,17 @@ def lists(server: PostgresServer, bundle: Bundle, rows: list[int]) -> None:
         def take() -> None:
             while not over.is_set():
                 events = [Event(f"{len(taken)}-{name}", name, _NOW, _NOW, "open") for name in heard]
-                taken.append(timed(lambda events=events: taker.append_events(events)))
+                taken.append(timed(partial(taker.append_events, events)))
 
         thread = threading.Thread(target=take)
-        alone = sorted(timed(lambda n=n: decider.decide([Ask(n)])) for n in names[:200])
+        alone = sorted(timed(partial(decider.decide, [Ask(n)])) for n in names[:200])
         thread.start()
         beside: list[float] = []
         end = time.monotonic() + 20.0
         for name in names[200:]:
             if time.monotonic() > end:
                 break
-            beside.append(timed(lambda name=name: decider.decide([Ask(name)])))
+            beside.append(timed(partial(decider.decide, [Ask(name)])))
         over.set()
         thread.join()
     print("\n| decisions, ms | median | p99 |\n| --- | ---: | ---: |")

@@ -127,6 +127,12 @@ def append(run: Run, new: Sequence[Link]) -> None:
         run(f"{added}{places} RETURNING number", some)
 
 
+def link_waiting(run: Run) -> None:
+    """Add entries for what waits for them in the copy of a store that linked after its commits."""
+    waiting = run("DELETE FROM waiting_links RETURNING rowid, kind, id, digest", ())
+    append(run, [(kind, name, digest) for _, kind, name, digest in sorted(waiting)])
+
+
 def begin(run: Run, seed: int) -> None:
     """Begin the chain of a store, and link the rows of a store that has none yet."""
     if run("SELECT number FROM chain WHERE number = 0", ()):

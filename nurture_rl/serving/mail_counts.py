@@ -119,6 +119,7 @@ class KeptCounts:
         self._ramp, self._store = ramp, store
         self._families = families_in(store, families_of(ramp))
         self._door = threading.Lock()
+        self._mark, self._since_us = "", 0
         self._begin(now_us)
 
     def as_of(self, now_us: int) -> MailCounts:

@@ -105,6 +105,18 @@ class ReadPostgres:
             cursor.execute(placed(sql), given)
             yield iter(lambda: cursor.fetchmany(size), [])
 
+    @contextmanager
+    def as_of_now(self) -> Iterator[Connection]:
+        """A connection that sees one moment; when the block ends, no crash can undo it."""
+        with (
+            told(),
+            closing(self._connections.connect()) as connection,
+            connection.transaction(),
+        ):
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield connection
+        self.await_disk()
+
     def mail_changes(self, mark: str | None) -> tuple[str, set[str]]:
         """A mark of what is committed now, and contacts whose mail may count otherwise since."""
         if mark is None:
@@ -163,6 +175,27 @@ class PostgresDatabase(ReadPostgres):
             return super().read(sql, given)
         with told():
             return own.execute(placed(sql), given).fetchall()
+
+    @contextmanager
+    def blocks(
+        self, sql: str, size: int, given: tuple[Any, ...] = ()
+    ) -> Iterator[Iterator[list[Row]]]:
+        """Rows in blocks, with what this thread has written and not committed."""
+        if (own := self._connection) is None:
+            with super().blocks(sql, size, given) as blocks:
+                yield blocks
+            return
+        with told(), own.cursor("blocks") as cursor:
+            cursor.execute(placed(sql), given)
+            yield iter(lambda: cursor.fetchmany(size), [])
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """Keep everybody else out of the whole store until the block ends, in one transaction."""
+        with told(), self._transaction() as connection:
+            connection.execute("LOCK TABLE contacts, events, decisions, chain, meta, stripes")
+            self._own.wrote = True
+            yield connection
 
     def write(self, statements: Sequence[Statement]) -> list[int]:
         """Write all statements or none; what returns outside of `held` is on disk."""

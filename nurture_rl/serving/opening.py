@@ -182,6 +182,7 @@ def make(path: Path, fresh_seed: int) -> None:
             store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}")
             (seed,) = store.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
             chain.begin(lambda sql, given: store.execute(sql, given).fetchall(), int(seed))
+            chain.link_waiting(lambda sql, given: store.execute(sql, given).fetchall())
             store.execute("COMMIT")
     except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error

@@ -69,8 +69,8 @@ class Story:
         self.sent += 1
         key = f"d{self.sent}"
         scheduled = self.rng.choice([at_us, at_us, None])
-        own = {"contact_id": name, "episode_id": name, "step": self.sent}
-        one = replace(self.template, decision_id=key, **own)
+        one = replace(self.template, decision_id=key, contact_id=name)
+        one = replace(one, episode_id=name, step=self.sent)
         one = replace(one, decided_us=at_us, scheduled_us=scheduled)
         store.append_decisions([one])
         self.made.append(one)
@@ -135,8 +135,8 @@ def test_counts_that_follow_changes_are_those_of_a_count_of_everything(
         assert len(seen) == 6
         days = (time.time_ns() // 1000 - NOW) // DAY_US + 20
         retention(RetentionOptions(story.url, older_than_days=days, apply=True))
-        for one in kept:
-            assert plain(one.as_of(NOW)) == plain(anew(story.stores[0], NOW))
+        for own in kept:
+            assert plain(own.as_of(NOW)) == plain(anew(story.stores[0], NOW))
         later = NOW + 400 * DAY_US
         assert plain(kept[0].as_of(later)) == plain(anew(story.stores[0], NOW))
         earlier = NOW - 40 * DAY_US  # the clock was set back: older mail counts
@@ -169,11 +169,12 @@ def test_only_contacts_that_changed_are_read_again(
         kept = KeptCounts(RAMP, store.beside(), NOW)
         asked: list[Any] = []
         real = store.beside().sends_since
-        monkeypatch.setattr(
-            store.beside(),
-            "sends_since",
-            lambda since_us, names=None: asked.append(names) or real(since_us, names),
-        )
+
+        def sends_since(since_us: int, names: Any = None) -> list[tuple[str, int]]:
+            asked.append(names)
+            return real(since_us, names)
+
+        monkeypatch.setattr(store.beside(), "sends_since", sends_since)
         kept.as_of(NOW)
         story.template = replace(template, scheduled_us=NOW)
         store.append_decisions([replace(story.template, decision_id="x", contact_id="p0")])

@@ -29,6 +29,7 @@ from nurture_rl.serving.records import Decision
 from nurture_rl.serving.service import ServerSettings, Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
+from nurture_rl.serving.verifying import verify_store
 from nurture_rl.serving.viewing import Ask
 from tests.postgres import PostgresServer
 from tests.unit.release.bundles import CREATED, content
@@ -304,6 +305,31 @@ def test_a_store_of_another_version_or_program_is_refused(
     postgres.run(f"CREATE TABLE {theirs.rpartition('%3D')[2]}.events (n INTEGER)")
     with pytest.raises(StoreError, match="another program's tables events; nothing was written"):
         Store(theirs)
+
+
+def test_a_store_of_version_7_goes_on_and_its_older_servers_do_not(
+    bundle: Bundle, postgres: PostgresServer
+) -> None:
+    url = postgres.fresh_url()
+    with servers(bundle, url, 1) as (served,):
+        sent = [one for one in served.decide([Ask("p0"), Ask("p1")]) if isinstance(one, Decision)]
+    assert len(sent) == 2
+    postgres.run(
+        f"SET search_path TO {url.rpartition('%3D')[2]}; UPDATE meta SET value = '7' "
+        "WHERE name = 'version'; ALTER TABLE waiting_links RENAME TO unlinked; "
+        "INSERT INTO unlinked SELECT kind, id, digest FROM chain WHERE number = 2; "
+        "DELETE FROM chain WHERE number = 2; DROP INDEX decisions_by_moment; "
+        "DROP TABLE stripes, mail_changes; DROP FUNCTION link_waiting, note_own_mail, "
+        "note_decided_mail, note_known_mail, note_all_mail CASCADE"
+    )
+    with closing(Store(url)) as store:
+        assert store.mail_changes(store.mail_changes("1:1:")[0])[1] == set()
+        assert store.mail_changes("1:1:")[1] == {"p0", "p1"}
+        with pytest.raises(StoreUnavailable, match='relation "unlinked" does not exist'):
+            store._database.write([Statement("INSERT INTO unlinked VALUES ('', '', '')", [()])])
+        store._database.link()
+    walk = verify_store(url)
+    assert (walk.broken, walk.seen["decision"]) == (0, 2)
 
 
 def test_a_reader_cannot_write(postgres: PostgresServer) -> None:
