@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from nurture_rl.serving import rows
@@ -34,6 +35,7 @@ class TableReader:
         return self._source.read(f"{sql} ORDER BY rowid", given)
 
 
+@lru_cache(maxsize=64)
 def columns_of(table: str, of: str = "") -> str:
     """SQL: the columns of a table's records, each after `of`, such as `events.`."""
     return ", ".join(f"{of}{name}" for name in rows.COLUMNS[table])
