@@ -25,6 +25,8 @@ class TableReader:
         journey: str | None = None,
         where: str = "TRUE",
     ) -> list[rows.Row]:
+        if not values:
+            return []
         if key == "contact_id":
             values = [contact_key(value) for value in values]
         among, columns = f"{key} {self._source.any_of}", columns or columns_of(table)
