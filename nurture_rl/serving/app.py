@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +24,8 @@ from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
 from nurture_rl.serving.policy_routes import policy_routes
 from nurture_rl.serving.records import Answer, Confirmation, Decision, Refusal
+from nurture_rl.serving.senders.sender_adapter import SenderAdapter
+from nurture_rl.serving.senders.webhook_routes import webhook_route
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.taking_events import BroughtRow, take_events
@@ -50,12 +53,15 @@ Parts = Generator[Asked, Sequence[Answer], Sequence[Answer]]
 
 
 def create_app(
-    service: Service, limits: TrafficLimits = _LIMITS, keys: ApiKeys | None = None
+    service: Service,
+    limits: TrafficLimits = _LIMITS,
+    keys: ApiKeys | None = None,
+    senders: Mapping[str, SenderAdapter] = MappingProxyType({}),
 ) -> Litestar:
     """The application: decisions, confirmations, events, contacts, policies, health and OpenAPI.
 
     Whoever opened the store closes it, after the server has stopped. Without `keys` everybody may
-    ask everything; health, OpenAPI and the links in mails are open always.
+    ask everything; health, OpenAPI and links in mails are open always, `senders` sign webhooks.
     """
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
     together = MicroBatches(lambda *asked: service.decide(*asked), limits.small_requests)
@@ -99,6 +105,7 @@ def create_app(
             *policy_routes(service, bodies, keys),
             *mail_routes(answered),
             *link_routes(answered_openly, limits.bulk_bytes),
+            webhook_route(service, senders, limits),
             *_open(service, pulse),
         ],
         openapi_config=None,

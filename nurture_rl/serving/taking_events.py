@@ -29,6 +29,7 @@ class BroughtRow:
     position: int  # in the request, from 0
     cells: Row  # named as those of `EventIn`
     raw: Row  # as it came; kept where it is refused or mended
+    notes: tuple[str, ...] = ()  # what was found out before, for the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,7 @@ class RefusedRow:
     position: int  # in the request, from 0
     reason: str
     may_forbid_mail: bool
-    raw: Row  # as it came
-    contact_id: str | None = None  # as far as it can be read
+    raw: Row | None  # as it came; None: nothing of it may be kept
 
 
 def take_events(
@@ -63,11 +63,15 @@ def take_events(
         positions = (*settled.renamed, *settled.conflicting)
         return [kept(at_us, brought[good[one].position], _TAKEN) for one in positions]
 
-    rows = [Quarantined(now_us, door, r.contact_id, r.reason, raw_text(r.raw)) for r in refused]
+    rows = [
+        Quarantined(now_us, door, readable_contact(row.raw), row.reason, raw_text(row.raw))
+        for row in refused
+        if row.raw is not None
+    ]
     rows += [kept(now_us, brought[row.row], row.reason) for row in rejected]
     rows += [kept(now_us, brought[row.position], "; ".join(row.notes)) for row in good if row.notes]
     added = service.append_events([row.event for row in good], rows, taken)
-    notes = [list(row.notes) for row in good]
+    notes = [[*brought[row.position].notes, *row.notes] for row in good]
     for one in added.settled.renamed:
         notes[one].append(f"{_TAKEN}; stored under another")
     conflicting = [good[one].position for one in added.settled.conflicting]
