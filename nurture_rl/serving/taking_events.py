@@ -33,7 +33,7 @@ class BroughtRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedRow:
+class RefusedEventRow:
     """A row of a request that cannot become an event."""
 
     position: int  # in the request, from 0
@@ -43,7 +43,10 @@ class RefusedRow:
 
 
 def take_events(
-    service: Service, door: str, brought: Sequence[BroughtRow], refused: Sequence[RefusedRow] = ()
+    service: Service,
+    door: str,
+    brought: Sequence[BroughtRow],
+    refused: Sequence[RefusedEventRow] = (),
 ) -> wire.EventsOut:
     """Store rows as events and withdraw what they forbid; both are on disk when this returns.
 

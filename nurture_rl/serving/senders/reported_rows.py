@@ -18,7 +18,7 @@ from nurture_rl.serving.senders.sender_adapter import (
     UntranslatedRow,
 )
 from nurture_rl.serving.service import Service
-from nurture_rl.serving.taking_events import BroughtRow, RefusedRow, take_events
+from nurture_rl.serving.taking_events import BroughtRow, RefusedEventRow, take_events
 from nurture_rl.serving.wire import EventsOut
 from nurture_rl.wording import counted
 
@@ -73,9 +73,9 @@ def take_reported(service: Service, adapter: SenderAdapter, rows: Sequence[Any])
         name, forbidding = one.text("contact_id"), forbids(say_of(one.text("type") or "", None))
         key = None if name is None else contact_key(name)
         if "contact_id" not in one.said.cells:
-            refused.append(RefusedRow(one.position, _NOBODY, forbidding, one.raw))
+            refused.append(RefusedEventRow(one.position, _NOBODY, forbidding, one.raw))
         elif key in erased and key not in known and one.text("type") != "resubscribe":
-            refused.append(RefusedRow(one.position, _ERASED, False, None))
+            refused.append(RefusedEventRow(one.position, _ERASED, False, None))
         else:
             notes = one.notes
             if key not in known and not forbidding:  # words against mail are told by themselves
@@ -93,18 +93,18 @@ def take_reported(service: Service, adapter: SenderAdapter, rows: Sequence[Any])
 
 def _translated(
     adapter: SenderAdapter, rows: Sequence[Any]
-) -> tuple[list[_Reported], list[RefusedRow]]:
+) -> tuple[list[_Reported], list[RefusedEventRow]]:
     reported: list[_Reported] = []
-    refused: list[RefusedRow] = []
+    refused: list[RefusedEventRow] = []
     for position, row in enumerate(rows):
         if not isinstance(row, dict):
             text = f"expected an object, got {type(row).__name__}"
-            refused.append(RefusedRow(position, text, True, {"row": row}))
+            refused.append(RefusedEventRow(position, text, True, {"row": row}))
             continue
         try:
             reported += [_Reported(position, said, row) for said in adapter.events(row)]
         except UntranslatedRow as error:
-            refused.append(RefusedRow(position, str(error), error.may_forbid_mail, row))
+            refused.append(RefusedEventRow(position, str(error), error.may_forbid_mail, row))
     return reported, refused
 
 
