@@ -13,7 +13,7 @@ from nurture_rl.serving.decide import decide
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.verifying import verify_store
-from tests.pipeline.killed_servers import killed_servers
+from tests.pipeline.killed_servers import VICTIMS, killed_servers
 from tests.postgres import PostgresServer, require_programs
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, view
@@ -54,7 +54,7 @@ def test_kills_of_servers_and_of_the_database_lose_and_double_nothing(
 ) -> None:
     small_bundle(tmp_path / "bundle")
     with killed_servers(durable, tmp_path / "bundle") as killed:
-        for number, victim in enumerate(("first server", "database", "second server")):
+        for number, victim in enumerate(VICTIMS):
             found = killed.round(number, victim, pause=0.7)
             assert (found.lost, found.doubled, found.broken) == ([], [], [])
             assert found.acknowledged > 10

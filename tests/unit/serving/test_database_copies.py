@@ -55,7 +55,7 @@ def restore(source: Path, store: object, *words: str) -> int:
 
 def tables_of(location: Path | str) -> dict[str, list[str]]:
     """All rows that are not the database's own, by table, in the order in which they came."""
-    names = ("meta", "contacts", "events", "episodes", "decisions", "withdrawals", "confirmations")
+    names = ["meta", "contacts", "events", "episodes", "decisions", "withdrawals", "confirmations"]
     names += ("chain", "erasures", "erased_contacts", "erased_actions", "catalogs", "policy_log")
     found: dict[str, list[str]] = {}
     with closing(open_for_reading(location)) as source:

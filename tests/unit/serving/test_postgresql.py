@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -17,10 +15,9 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import HOUR_US
 from nurture_rl.cli.main import main
 from nurture_rl.policies.build import PolicyContext, build_policy
-from nurture_rl.release.bundle import Bundle, write_bundle
-from nurture_rl.serving import postgres_tables, roles, rows
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving import postgres_tables, rows
 from nurture_rl.serving.app import create_app
-from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.databases import Statement
 from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.on_postgresql import PostgresDatabase
@@ -32,9 +29,7 @@ from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.verifying import verify_store
 from nurture_rl.serving.viewing import Ask
 from tests.postgres import PostgresServer
-from tests.unit.release.bundles import CREATED, content
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
-from tests.unit.serving.lives import RunningClock, bundles_in, served, until
 
 PEOPLE = [f"p{i}" for i in range(200)]
 
@@ -215,68 +210,6 @@ def test_decisions_of_a_newer_release_are_told_by_an_older_server(
         newer.decide([Ask("p0", "r")])
         with TestClient(create_app(older)) as client:
             assert client.get("/v1/decisions/r").status_code == 200
-
-
-def test_a_change_of_policies_at_one_server_holds_at_another(
-    postgres: PostgresServer, tmp_path: Path
-) -> None:
-    url, made = postgres.fresh_url(), bundles_in(tmp_path)
-    with closing(Store(url)) as one, closing(Store(url)) as other:
-        one.put_contacts([contact(f"p{i}") for i in range(4)])
-        first, second = (
-            served(tmp_path, made["first"], store, RunningClock()) for store in (one, other)
-        )
-        first.policies.load("second", "ops", "try it")
-        promoted = made["second"].policy_id
-        second.policies.change("promote", promoted, roles.promoted(promoted), "ops", "good")
-        first.policies.follow()
-        (answer,) = first.decide([Ask("p0")])
-        assert getattr(answer, "policy_id", None) == promoted
-        first.policies.change("switch", None, roles.switched("pause"), "ops", "stop")
-        (answer,) = second.decide([Ask("p1")])
-        assert getattr(answer, "action", None) == "pause:1"
-        shutil.rmtree(tmp_path / "third")
-        write_bundle(tmp_path / "third", content({"kind": "drip"}), CREATED)
-        first.policies.load("third", "ops", "try it")
-        shutil.rmtree(tmp_path / "third")
-        named = first.policies.lineup.roles.folders
-        (lost,) = (name for name, folder in named.items() if folder == "third")
-        first.policies.change("promote", lost, roles.promoted(lost), "ops", "good")
-        second.decide([Ask("p2")])  # nobody waits for what is looked for beside the work
-        until(lambda: lost in second.policies._lost)
-        with pytest.raises(StoreUnavailable, match="cannot follow another one"):
-            second.decide([Ask("p3")])
-
-
-def test_a_bundle_that_loads_for_long_holds_no_decision_up(
-    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, made = postgres.fresh_url(), bundles_in(tmp_path)
-    with closing(Store(url)) as one, closing(Store(url)) as other:
-        one.put_contacts([contact(f"p{i}") for i in range(4)])
-        first, second = (
-            served(tmp_path, made["first"], store, RunningClock()) for store in (one, other)
-        )
-        promoted = first.policies.load("second", "ops", "try it")
-        first.policies.change("promote", promoted, roles.promoted(promoted), "ops", "good")
-        read, real = threading.Event(), BundleFolder.load
-
-        def slow(self: BundleFolder, name: str, own: Bundle) -> Bundle:
-            assert read.wait(20.0)
-            return real(self, name, own)
-
-        monkeypatch.setattr(BundleFolder, "load", slow)
-        (answer,) = second.decide([Ask("p0")])
-        assert getattr(answer, "policy_id", None) == made["first"].policy_id
-        first.policies.change("switch", None, roles.switched("pause"), "ops", "stop")
-        (answer,) = second.decide([Ask("p1")])
-        assert getattr(answer, "action", None) == "pause:1"  # a pause waits for nothing
-        first.policies.change("switch", None, roles.switched("learned"), "ops", "go on")
-        read.set()
-        until(lambda: promoted in second.policies.bundles)
-        (answer,) = second.decide([Ask("p2")])
-        assert getattr(answer, "policy_id", None) == promoted
-        assert second.policies.lineup.roles == first.policies.lineup.roles
 
 
 @pytest.mark.parametrize("host", ["...", "nowhere.invalid", "127.0.0.1:1"])
