@@ -66,6 +66,8 @@ class ExportSummary:
 def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSummary:
     """Write events, contacts, decisions and shadows as a raw log; on an error nothing is written.
 
+    Folder and files are their owner's alone.
+
     Args:
         store: what was served.
         out: the folder to make; only an earlier export there is replaced.
@@ -91,7 +93,15 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
         said = ([_shadow(row) for row in block] for block in store.scan(_SHADOWS))
         counts[_SHADOWS] = write(partial / f"{_SHADOWS}.{form}", SHADOWS, said)
         (partial / _MARKER).write_text("made by nurture export_log; replaced by the next\n")
+        _keep_to_owner(partial)
     return ExportSummary(counts)
+
+
+def _keep_to_owner(folder: Path) -> None:
+    """As the store it comes from: it says what people did."""
+    for path in folder.iterdir():
+        path.chmod(0o600)
+    folder.chmod(0o700)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""The loop closes without a hand in between: two servers of one PostgreSQL store, and their own log.
+"""The loop closes without a hand in between: two servers of one PostgreSQL store and their own log.
 
-What they served trains a policy, which passes the gate, is loaded while they run, tried on a share of
-the people, taken back by itself when it harms them, and promoted when it does not.
+What they served trains a policy, which passes the gate, is loaded while they run, tried on a share
+of the people, taken back by itself when it harms them, and promoted when it does not.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Shop:
                 for name in part
             ]
             server.send("PUT", "/v1/contacts", {"contacts": contacts})
-            asked = {"contacts": [{"contact_id": name} for name in part]}
+            asked: dict[str, Any] = {"contacts": [{"contact_id": name} for name in part]}
             asked |= {} if now is None else {"now": now}
             answers = server.send("POST", "/v1/decisions", asked)["decisions"]
             other = self.servers[1 - number % 2]
