@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
-from nurture_rl.logs.atomic import atomic_folder
+from nurture_rl.logs.atomic import atomic_folder, sync
 from nurture_rl.logs.schema import CHAIN_FILE, DECISIONS, TABLES, UTC_TIME, TableKind
 from nurture_rl.serving import rows
 from nurture_rl.serving.chain import DECISION
@@ -28,6 +28,7 @@ from nurture_rl.serving.wire import iso
 from nurture_rl.verb_result import VerbResult
 
 FORMATS = ("parquet", "csv")
+_OWNER_ALONE = 0o600  # mode of files
 _SCHEMAS: Mapping[TableKind, pa.Schema] = {
     **TABLES,
     TableKind.DECISIONS: pa.schema(
@@ -100,8 +101,19 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
 def _keep_to_owner(folder: Path) -> None:
     """As the store it comes from: it says what people did."""
     for path in folder.iterdir():
-        path.chmod(0o600)
+        path.chmod(_OWNER_ALONE)
     folder.chmod(0o700)
+
+
+def export_decisions(store: StoreReader, path: Path) -> None:
+    """Write the decisions of a store as the table `decisions` of a log, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    blocks = _decisions(store, _ChainFile(None))
+    _write_parquet(partial, _SCHEMAS[TableKind.DECISIONS], blocks)
+    partial.chmod(_OWNER_ALONE)
+    sync(partial)
+    partial.replace(path)
+    sync(path.parent)
 
 
 @dataclass(frozen=True, slots=True)
