@@ -136,12 +136,40 @@ def roles_at(server: RunningServer) -> dict[str, str]:
     return {one["role"]: one["policy_id"] for one in found}
 
 
+def read_as(folder: Path, log: Path) -> list[str]:
+    """Settings by which an exported log is read."""
+    journey = [f"data.journey={folder / 'two_mails.yaml'}", f"runs={folder / 'runs'}"]
+    over = ["data.complete_until=2026-03-01T00:00:00Z"]
+    return ["data=folder", f"data.path={log}", *journey, *over]
+
+
+def trained(url: str, folder: Path) -> Path:
+    """The bundle that the gate lets pass on the log of the servers."""
+    log = folder / "log"
+    typed("export_log", f"store={url}", f"out={log}")
+    typed("pipeline", *read_as(folder, log), *_LEARNING)
+    (released,) = (folder / "runs" / "stages").glob("release-*/bundle")
+    return released
+
+
+def assert_whole(url: str, folder: Path, people: int) -> None:
+    """What the servers left is one log, true and complete, that the next turn can learn from."""
+    log = folder / "again"
+    typed("export_log", f"store={url}", f"out={log}")
+    typed("verify", f"log={log}")
+    typed("replay", f"bundle={folder / 'bundles' / 'learned'}", f"log={log}")
+    rows = pq.read_table(log / "decisions.parquet")
+    assert rows.num_rows == people
+    assert pc.count_distinct(rows["contact_id"]).as_py() == people  # each was decided for once
+    typed("ingest", *read_as(folder, log))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_what_was_served_is_learned_released_tried_and_taken_back_or_promoted(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    url, all_bundles, log = postgres.fresh_url(), tmp_path / "bundles", tmp_path / "log"
+    url, all_bundles = postgres.fresh_url(), tmp_path / "bundles"
     (tmp_path / "two_mails.yaml").write_text(_JOURNEY, "utf-8")
     journey = load_journey(str(tmp_path / "two_mails.yaml"))
     all_bundles.mkdir()
@@ -156,23 +184,19 @@ def test_what_was_served_is_learned_released_tried_and_taken_back_or_promoted(
         assert {one["policy_id"] for one in served} == {first.policy_id}
 
         # Its log trains a policy, and both judges let it pass.
-        typed("export_log", f"store={url}", f"out={log}")
-        told = ["data=folder", f"data.path={log}", f"data.journey={tmp_path / 'two_mails.yaml'}"]
-        told += ["data.complete_until=2026-03-01T00:00:00Z", f"runs={tmp_path / 'runs'}"]
-        typed("pipeline", *told, *_LEARNING)
-        (released,) = (tmp_path / "runs" / "stages").glob("release-*/bundle")
-        shutil.copytree(released, all_bundles / "learned")
-        learned = load_bundle(released)
+        learned = trained(url, tmp_path)
+        shutil.copytree(learned, all_bundles / "learned")
+        name = load_bundle(learned).policy_id
 
         # The running servers try it on half of the people, whom it harms; they take it back.
         folder = {"folder": "learned", "why": "it passed"}
         servers[0].send("POST", "/v1/policies", folder)
-        canary, half = f"/v1/policies/{learned.policy_id}/canary", {"share": 0.5, "why": "a try"}
+        canary, half = f"/v1/policies/{name}/canary", {"share": 0.5, "why": "a try"}
         servers[0].send("POST", canary, half)
-        until(lambda: roles_at(servers[1]).get("canary") == learned.policy_id)
+        until(lambda: roles_at(servers[1]).get("canary") == name)
         tried = list(shop.decided(1000))
-        by_it = [one for one in tried if one["policy_id"] == learned.policy_id]
-        assert {one["arm"] for one in by_it} == {f"canary:{learned.policy_id}"}
+        by_it = [one for one in tried if one["policy_id"] == name]
+        assert {one["arm"] for one in by_it} == {f"canary:{name}"}
         assert 400 < len(by_it) < 600
         shop.unsubscribed(by_it)
         until(lambda: "canary" not in roles_at(servers[0]))
@@ -184,26 +208,17 @@ def test_what_was_served_is_learned_released_tried_and_taken_back_or_promoted(
 
         # A second try harms nobody; promoted at one server, it decides for everybody at both.
         servers[1].send("POST", canary, half)
-        until(lambda: roles_at(servers[0]).get("canary") == learned.policy_id)
+        until(lambda: roles_at(servers[0]).get("canary") == name)
         tried = list(shop.decided(1000))
-        assert {one["policy_id"] for one in tried} == {first.policy_id, learned.policy_id}
-        promote = f"/v1/policies/{learned.policy_id}/promote"
+        assert {one["policy_id"] for one in tried} == {first.policy_id, name}
+        promote = f"/v1/policies/{name}/promote"
         servers[0].send("POST", promote, {"why": "no harm"})
-        until(lambda: roles_at(servers[1])["champion"] == learned.policy_id)
+        until(lambda: roles_at(servers[1])["champion"] == name)
         after = list(shop.decided(1000))
-        assert {one["policy_id"] for one in after} == {learned.policy_id}
+        assert {one["policy_id"] for one in after} == {name}
         assert right_mails(after) > 0.7 > 0.4 > right_mails(served)
 
-    # What all of it left is one log, whole and true, that the next turn can learn from.
-    again = tmp_path / "again"
-    typed("export_log", f"store={url}", f"out={again}")
-    typed("verify", f"log={again}")
-    typed("replay", f"bundle={all_bundles / 'learned'}", f"log={again}")
-    rows = pq.read_table(again / "decisions.parquet")
-    assert rows.num_rows == shop.met == 8000
-    assert pc.count_distinct(rows["contact_id"]).as_py() == 8000  # each was decided for once
-    told[1] = f"data.path={again}"
-    typed("ingest", *told)
+    assert_whole(url, tmp_path, shop.met)
 
 
 def right_mails(decisions: list[dict[str, Any]]) -> float:
