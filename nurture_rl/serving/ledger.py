@@ -21,6 +21,16 @@ class Settled:
     conflicting: tuple[int, ...]  # other content under an id that is taken: not stored
 
 
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of events; positions count in what was given."""
+
+    stored: int
+    repeated: int
+    settled: Settled
+    withdrawn: Sequence[Withdrawal]  # planned sends that the events took back
+
+
 def settle(events: Sequence[Event], stored: Mapping[str, Event], forbidding: Forbidding) -> Settled:
     """Tell new events from repeated ones and from ids used again for something else.
 

@@ -247,11 +247,11 @@ def test_what_earlier_steps_decided_is_told_though_the_store_fails_later(
     client, served = crowd
     plain, calls = served.store.append_decisions, list[int]()
 
-    def append(decisions: Any, events: Any) -> None:
+    def append(decisions: Any, *about: Any) -> None:
         calls.append(len(decisions))
         if len(calls) > 1:
             raise StoreUnavailable("disk full")
-        plain(decisions, events)
+        plain(decisions, *about)
 
     monkeypatch.setattr(served.store, "append_decisions", append)
     found = ask(client, *many(300)).json()["decisions"]

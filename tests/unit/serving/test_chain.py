@@ -275,7 +275,7 @@ def test_a_file_that_cannot_be_read_is_a_broken_place(exported: Path, store_file
         path.write_bytes(data)
         assert main(["verify", f"log={exported}"]) == 3
     data = bytearray(store_file.read_bytes())
-    data[4096 * 3 : 4096 * 30] = bytes(4096 * 27)
+    data[4096 * 6 : 4096 * 33] = bytes(4096 * 27)
     store_file.write_bytes(data)
     assert verify_store(store_file).broken
 
