@@ -179,6 +179,19 @@ _ALL = (
         composed=False,
     ),
     Verb(
+        name="decide",
+        summary="decides for every contact that is due, in one batch",
+        reads="a bundle, and a server's store or checked tables (`logs=...`)",
+        makes="a table for the sender (Parquet), and decisions in the store",
+        examples=(
+            "nurture decide bundle=BUNDLE store=runs/store.db out=tonight.parquet",
+            "nurture decide bundle=BUNDLE logs=exported at=2026-04-08T07:00:00Z out=trial.parquet",
+        ),
+        settings="nurture_rl.serving.bulk:DecideOptions",
+        work="nurture_rl.serving.bulk:decide_batch",
+        composed=False,
+    ),
+    Verb(
         name="export_log",
         summary="writes a server's log as tables that `data=folder` reads",
         reads="a server's store; the server may be running",

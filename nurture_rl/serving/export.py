@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
-from nurture_rl.logs.atomic import atomic_folder
+from nurture_rl.logs.atomic import atomic_folder, sync
 from nurture_rl.logs.schema import CHAIN_FILE, DECISIONS, TABLES, UTC_TIME, TableKind
 from nurture_rl.serving import rows
 from nurture_rl.serving.chain import DECISION
@@ -92,6 +92,16 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
         counts[_SHADOWS] = write(partial / f"{_SHADOWS}.{form}", SHADOWS, said)
         (partial / _MARKER).write_text("made by nurture export_log; replaced by the next\n")
     return ExportSummary(counts)
+
+
+def export_decisions(store: StoreReader, path: Path) -> None:
+    """Write the decisions of a store as the table `decisions` of a log, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    blocks = _decisions(store, _ChainFile(None))
+    _write_parquet(partial, _SCHEMAS[TableKind.DECISIONS], blocks)
+    sync(partial)
+    partial.replace(path)
+    sync(path.parent)
 
 
 @dataclass(frozen=True, slots=True)
