@@ -83,7 +83,7 @@ class Enrolling:
             for name, own in terms
             if own is not None and any(r is not None and not r.on for r in (own.enter, own.leave))
         ]
-        self.has_waiting = any(own is not None and own.busy == "wait" for _, own in terms)
+        self._has_waiting = any(own is not None and own.busy == "wait" for _, own in terms)
 
     def enrol(
         self, journey: str, contact_id: str, who: str, why: str, anchor_us: int | None = None
@@ -152,7 +152,8 @@ class Enrolling:
             UnknownJourney: there is no such journey or contact.
         """
         self._served(journey)
-        mover = self._mover(contact_id, "", "")
+        with self._store.held([contact_id]):
+            mover = self._mover(contact_id, "", "")
         rows = sorted(self._passes(mover), key=lambda row: row.number)
         rows = [row for row in rows if row.journey == journey]
         open_ = self._open(mover)
@@ -176,6 +177,7 @@ class Enrolling:
             if contact is None:
                 continue
             mover = _Mover(contact, event.recorded_us, RULE, f"event {event.type}")
+            self._admit(mover)
             row = self._open(mover)
             if row is not None and (home := self._journeys.get(row.journey)) is not None:
                 taken += self._ended_by(mover, row, home, event)
@@ -194,6 +196,7 @@ class Enrolling:
                 journey = self._journeys[name]
                 terms = journey.bundle.journey.enrolment
                 mover = _Mover(contact, now_us, RULE, "what is known of the contact")
+                self._admit(mover)
                 if terms is None:
                     continue
                 row = self._open(mover)
@@ -206,11 +209,10 @@ class Enrolling:
 
     def admit(self, contact_ids: Sequence[str], now_us: int) -> None:
         """Let those enter who waited for a journey that is over by now."""
-        waiting = self._store.waiting(contact_ids)
+        waiting = self._store.waiting(contact_ids) if self._has_waiting else {}
         known = self._store.contacts(list(waiting)) if waiting else {}
-        for name, waits in waiting.items():
-            if name in known:
-                self._admit(_Mover(known[name], now_us, RULE, ""), waits)
+        for contact in known.values():
+            self._admit(_Mover(contact, now_us, RULE, ""))
 
     def _ended_by(
         self, mover: _Mover, row: EpisodeRow, home: ServedJourney, event: Event
@@ -267,13 +269,13 @@ class Enrolling:
         told = mover.entry(row.journey, f"left: {reason}", row.episode_id, why)
         ending = Ending(row.episode_id, mover.now_us, reason, why)
         self._move(mover, Moves([ending], entries=[told]), taken)
-        if self.has_waiting:
-            self._admit(mover, self._waiting(mover))
+        self._admit(mover)
         ended = replace(row, ended_us=mover.now_us, reason=reason, why=why)
         return Moved("left", episode=ended, withdrawn=taken)
 
-    def _admit(self, mover: _Mover, waits: Sequence[Waiting]) -> None:
-        """The first of those that a contact waits for, by priority; the rest wait on."""
+    def _admit(self, mover: _Mover) -> None:
+        """Enter the first journey that a contact waits for, by priority, if none has them."""
+        waits = self._waiting(mover) if self._has_waiting else []
         for wait in sorted(waits, key=lambda one: (-one.priority, one.since_us)):
             if wait.journey not in self._journeys or self._open(mover) is not None:
                 return
@@ -296,7 +298,9 @@ class Enrolling:
         contact = self._store.contacts([contact_id]).get(contact_key(contact_id))
         if contact is None:
             raise UnknownJourney(f"no contact {contact_id!r} is known; put it first")
-        return _Mover(contact, self._clock(), who, why)
+        mover = _Mover(contact, self._clock(), who, why)
+        self._admit(mover)
+        return mover
 
     def _served(self, journey: str) -> None:
         if journey not in self._journeys:

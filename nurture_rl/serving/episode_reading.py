@@ -68,11 +68,10 @@ class EpisodeReader(TableReader):
             )
         return found, others
 
-    def active_journeys(self, ids: Sequence[str]) -> dict[str, str]:
-        """The journey that each of these contacts is in, as far as the store says."""
-        columns = "contact_id, journey"
-        found = self._among("episodes", "contact_id", ids, columns, where="ended_us IS NULL")
-        return dict(found)
+    def open_episodes(self, ids: Sequence[str]) -> list[EpisodeRow]:
+        """The episodes of these contacts that nobody has ended; their time may be over."""
+        found = self._among("episodes", "contact_id", ids, where="ended_us IS NULL")
+        return [EpisodeRow(*row) for row in found]
 
     def passes(self, ids: Sequence[str]) -> dict[str, list[EpisodeRow]]:
         """All episodes of each of these contacts, in whatever journeys, as they came."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Event
+from nurture_rl.serving.records import Event, Withdrawal
 
 
 @dataclass(frozen=True, slots=True)

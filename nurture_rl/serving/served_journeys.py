@@ -12,6 +12,7 @@ from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.active_policies import Lineup
 from nurture_rl.serving.bundle_folder import BundleFolder
+from nurture_rl.serving.enrolment import over
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
@@ -54,7 +55,7 @@ class ServedJourneys:
         Raises:
             BundleError: two of them are of one journey.
         """
-        self._store, whole = store, (bundle, *further)
+        self._store, self._zone, whole = store, settings.default_zone, (bundle, *further)
         names = [one.journey.name for one in whole]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise BundleError(
@@ -105,7 +106,12 @@ class ServedJourneys:
         return [(one, [d for d in decisions if self.home(d) is one]) for one in found.values()]
 
     def shared_out(
-        self, asks: Sequence[Ask], pending: Sequence[int], answers: list[Answer | None]
+        self,
+        asks: Sequence[Ask],
+        pending: Sequence[int],
+        answers: list[Answer | None],
+        contacts: Mapping[str, Contact],
+        now_us: int,
     ) -> list[tuple[ServedJourney, list[int]]]:
         """Positions that need a decision, with the journey that decides for them.
 
@@ -116,10 +122,16 @@ class ServedJourneys:
             asks: who, [n].
             pending: positions that need a decision.
             answers: to each, [n].
+            contacts: those who are known, by key.
+            now_us: the moment, microseconds since 1970 UTC.
         """
-        names = [asks[i].contact_id for i in pending]
-        unsure = len(self.by_name) > 1 and any(asks[i].journey is None for i in pending)
-        active = self._store.active_journeys(names) if unsure else {}
+        unsure = [asks[i].contact_id for i in pending if asks[i].journey is None]
+        rows = self._store.open_episodes(unsure) if len(self.by_name) > 1 and unsure else []
+        active: dict[str, str] = {}
+        for row in rows:
+            zone = contacts[row.contact_id].time_zone or self._zone
+            if over(row, now_us, zone, self.by_name) is None:
+                active[row.contact_id] = row.journey
         found: dict[str, list[int]] = {}
         for i in pending:
             key = contact_key(asks[i].contact_id)

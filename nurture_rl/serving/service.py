@@ -125,10 +125,11 @@ class Service:
             exist = self.store.contacts(names)
             pending, again = sort_asks(asks, answers, stored, exist)
             self._say_again(asks, again, answers, account_of, first_us)
-            if self.enrolling.has_waiting:
-                self.enrolling.admit([asks[i].contact_id for i in pending], first_us)
+            self.enrolling.admit([asks[i].contact_id for i in pending], first_us)
             with self.journeys.limits_held():
-                for journey, some in self.journeys.shared_out(asks, pending, answers):
+                for journey, some in self.journeys.shared_out(
+                    asks, pending, answers, exist, first_us
+                ):
                     mine, (at_us, lineup) = [asks[i] for i in some], moments[journey.name]
                     found = self._decided(journey, mine, account_of, at_us, lineup)
                     for i, answer in zip(some, found, strict=True):
