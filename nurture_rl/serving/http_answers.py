@@ -16,6 +16,7 @@ from nurture_envs.errors import NurtureError
 from nurture_rl.serving import wire
 from nurture_rl.serving.enrolling import EnrolmentError
 from nurture_rl.serving.roles import RoleError, UnknownPolicy
+from nurture_rl.serving.senders.sender_adapter import NotSigned
 from nurture_rl.serving.served_journey import UnknownJourney
 from nurture_rl.serving.store_errors import StoreConflict, StoreUnavailable
 
@@ -66,6 +67,10 @@ def _other_roles(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(409, "other roles", f"{error}; nothing was changed")
 
 
+def _not_signed(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(401, "not signed", f"{error}; nothing was stored")
+
+
 def _unknown_policy(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(404, "unknown policy", str(error))
 
@@ -106,6 +111,7 @@ HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     UnknownPolicy: _unknown_policy,
     EnrolmentError: _refused_entry,
     UnknownJourney: _unknown_journey,
+    NotSigned: _not_signed,
     HTTPException: _refused,
     StoreConflict: _conflict,
     StoreUnavailable: _unavailable,
