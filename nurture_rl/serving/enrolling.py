@@ -108,23 +108,26 @@ class Enrolling:
         with self._store.held([contact_id]):
             mover = replace(self._mover(contact_id, who, why), anchor_us=anchor_us)
             moved = self._enter(mover, journey)
-        if moved.state == "refused":
-            raise EnrolmentError(f"{moved.why}; nothing was changed")
-        return moved
+        return _allowed(moved)
 
     def leave(self, journey: str, contact_id: str, who: str, why: str) -> Moved:
         """End a contact's episode, or its wait for one; arguments and errors as of `enrol`."""
         self._served(journey)
         with self._store.held([contact_id]):
             mover = self._mover(contact_id, who, why)
-            waits = [w for w in self._waiting(mover) if w.journey == journey]
-            if waits:
-                key = contact_key(contact_id)
-                told = mover.entry(journey, "left", None, f"waits no more: {why}")
-                self._store.move(Moves(drops=[(key, journey)], entries=[told]))
-                return Moved("left")
-            row = self._required(mover, journey)
-            return self._end(mover, row, "person", why)
+            moved = self._let_go(mover, journey)
+        return _allowed(moved)
+
+    def _let_go(self, mover: _Mover, journey: str) -> Moved:
+        if any(wait.journey == journey for wait in self._waiting(mover)):
+            key = contact_key(mover.contact.contact_id)
+            told = mover.entry(journey, "left", None, f"waits no more: {mover.why}")
+            self._store.move(Moves(drops=[(key, journey)], entries=[told]))
+            return Moved("left")
+        row = self._open(mover)
+        if row is None or row.journey != journey:
+            return _is_not_in(mover, journey)
+        return self._end(mover, row, "person", mover.why)
 
     def hold(self, journey: str, contact_id: str, who: str, why: str, paused: bool) -> Moved:
         """Pause a contact's episode, or resume it; arguments and errors as of `enrol`.
@@ -133,17 +136,23 @@ class Enrolling:
         """
         self._served(journey)
         with self._store.held([contact_id]):
-            mover = self._mover(contact_id, who, why)
-            row = self._required(mover, journey)
-            if (row.paused_us is not None) == paused:
-                return Moved("paused" if paused else "active", episode=row)
-            since = mover.now_us if paused else None
-            text = "a person paused the contact in this journey"
-            taken = self._planned(mover, journey, text) if paused else []
-            told = mover.entry(journey, "paused" if paused else "resumed", row.episode_id, why)
-            self._move(mover, Moves(holds=[(since, row.episode_id)], entries=[told]), taken)
-            row = replace(row, paused_us=since)
-            return Moved("paused" if paused else "active", episode=row, withdrawn=taken)
+            moved = self._held(self._mover(contact_id, who, why), journey, paused)
+        return _allowed(moved)
+
+    def _held(self, mover: _Mover, journey: str, paused: bool) -> Moved:
+        row = self._open(mover)
+        if row is None or row.journey != journey:
+            return _is_not_in(mover, journey)
+        if (row.paused_us is not None) == paused:
+            return Moved("paused" if paused else "active", episode=row)
+        since = mover.now_us if paused else None
+        text = "a person paused the contact in this journey"
+        taken = self._planned(mover, journey, text) if paused else []
+        what = "paused" if paused else "resumed"
+        told = mover.entry(journey, what, row.episode_id, mover.why)
+        self._move(mover, Moves(holds=[(since, row.episode_id)], entries=[told]), taken)
+        row = replace(row, paused_us=since)
+        return Moved("paused" if paused else "active", episode=row, withdrawn=taken)
 
     def standing(self, journey: str, contact_id: str) -> tuple[list[EpisodeRow], str]:
         """A contact's episodes in a journey, the first one first, and where the contact stands.
@@ -307,13 +316,6 @@ class Enrolling:
             names = ", ".join(self._journeys)
             raise UnknownJourney(f"no journey {journey!r} is served; there is {names}")
 
-    def _required(self, mover: _Mover, journey: str) -> EpisodeRow:
-        row = self._open(mover)
-        if row is None or row.journey != journey:
-            name = mover.contact.contact_id
-            raise EnrolmentError(f"contact {name!r} is not in journey {journey}")
-        return row
-
     def _open(self, mover: _Mover) -> EpisodeRow | None:
         """The episode that goes on, in whatever journey."""
         zone = self._zone_of(mover)
@@ -331,6 +333,22 @@ class Enrolling:
 
     def _zone_of(self, mover: _Mover) -> str:
         return mover.contact.time_zone or self._zone
+
+
+def _is_not_in(mover: _Mover, journey: str) -> Moved:
+    name = mover.contact.contact_id
+    return Moved("refused", f"contact {name!r} is not in journey {journey}")
+
+
+def _allowed(moved: Moved) -> Moved:
+    """What a call did; raised outside of the lock, so that what was over by then stays over.
+
+    Raises:
+        EnrolmentError: it was refused.
+    """
+    if moved.state == "refused":
+        raise EnrolmentError(f"{moved.why}; nothing was changed")
+    return moved
 
 
 def _moving(journey: ServedJourney) -> list[Signal]:
