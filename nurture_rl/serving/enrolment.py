@@ -22,7 +22,7 @@ BY_NOBODY = Enrolment(enter=None, leave=None, rest_days=None, priority=0, busy="
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EntryOutcome:
     """What becomes of an enrolment."""
 
     outcome: Literal["enters", "is in", "waits", "refused"]
@@ -39,7 +39,7 @@ def entry(
     now_us: int,
     zone: str,
     served: Collection[str],
-) -> Entry:
+) -> EntryOutcome:
     """Whether a contact enters a journey now.
 
     Args:
@@ -55,22 +55,22 @@ def entry(
     ended = [_ended(row, found[row.episode_id]) for row in passes]
     open_ = next((row for row in ended if row.ended_us is None), None)
     if open_ is not None and open_.journey == journey.name:
-        return Entry("is in", episode=open_, ends=ends)
+        return EntryOutcome("is in", episode=open_, ends=ends)
     own = [row for row in ended if row.journey == journey.name]
     number = 1 + max((row.number for row in own), default=0)
     last_us = max((row.ended_us or 0 for row in own), default=None)
     if last_us is not None and terms.rest_days is None:
         why = f"the contact was in journey {journey.name} before, which lets nobody in twice"
-        return Entry("refused", why, ends=ends)
+        return EntryOutcome("refused", why, ends=ends)
     if last_us is not None and now_us < (again_us := last_us + _days_us(terms.rest_days)):
         why = f"the contact left journey {journey.name} at {_shown(last_us)} and rests until "
-        return Entry("refused", why + _shown(again_us), ends=ends)
+        return EntryOutcome("refused", why + _shown(again_us), ends=ends)
     if open_ is None:
-        return Entry("enters", number=number, ends=ends)
+        return EntryOutcome("enters", number=number, ends=ends)
     if terms.priority > open_.priority:
-        return Entry("enters", number=number, ends=ends, supersedes=open_)
+        return EntryOutcome("enters", number=number, ends=ends, supersedes=open_)
     why = f"the contact is in journey {open_.journey} of priority {open_.priority}"
-    return Entry("waits" if terms.busy == "wait" else "refused", why, ends=ends)
+    return EntryOutcome("waits" if terms.busy == "wait" else "refused", why, ends=ends)
 
 
 def terms_of(journey: Journey) -> Enrolment:

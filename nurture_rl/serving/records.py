@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from nurture_rl.serving.names import contact_key
 
-# Why episodes end: the journey's aim was reached, another of its terminal signals, the policy left,
-# its bins are over, a journey of a higher priority took the contact, somebody or a rule said so.
-ENDINGS = ("goal", "stopped", "exit", "completed", "superseded", "person", "rule")
 # What the events of one kind in one bin add to a channel.
 STATE_ROW = np.dtype(
     [
@@ -136,11 +133,16 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """That an episode is over, and why."""
+    """That an episode is over, and why.
+
+    The reason is `goal` (a terminal signal that the north star counts), `stopped` (another one, or
+    nobody serves the journey any more), `exit` (the policy left), `completed` (its bins are over),
+    `superseded` (a journey of a higher priority took the contact), `person` or `rule`.
+    """
 
     episode_id: str
     at_us: int  # microseconds since 1970 UTC
-    reason: str  # one of `ENDINGS`
+    reason: str
     why: str
 
 
@@ -157,7 +159,7 @@ class EpisodeRow:
     began_us: int | None = None  # UTC; None: a store of an older version did not say
     over_us: int | None = None  # local wall time at which its bins are over; None: likewise
     ended_us: int | None = None  # UTC; None: it is open
-    reason: str | None = None  # of its end, one of `ENDINGS`
+    reason: str | None = None  # of its end, as of `Ending`
     why: str | None = None
     paused_us: int | None = None  # since when a person has paused it, UTC
     decided_step: int | None = None  # latest bin that was decided elsewhere, before it came here

@@ -34,6 +34,7 @@ from nurture_rl.serving.server_settings import EVERYWHERE, ServerSettings
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
+from nurture_rl.serving.taking_over import take_over
 from nurture_rl.serving.unsubscribing import checked_url
 from nurture_rl.wording import counted
 
@@ -52,6 +53,9 @@ class ServeOptions:
     # Folder of checked tables whose contacts and events are known from the start; null: the tables
     # that the newest bundle learned from, or none if `bundle` is given.
     logs: str | None = None
+    # Take up the episodes of `logs` that go on now: their bins count from where they began. Else a
+    # first decision begins them anew.
+    take_over: bool = False
     # IANA zone of contacts who have none; null: the one of the log behind the newest bundle, else
     # Europe/Berlin.
     default_zone: str | None = None
@@ -107,6 +111,10 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
             if options.logs is not None:
                 journeys = [one.journey for one in (bundle, *further)]
                 print(_loaded(store, journeys, Path(options.logs)), flush=True)
+                if options.take_over:
+                    now_us = _microseconds_now()
+                    count = take_over(store, Path(options.logs), journeys, now_us, zone)
+                    print(f"{counted(count, 'episode')} taken over", flush=True)
             store.when_lost(_stop)
             settings = ServerSettings(
                 zone,

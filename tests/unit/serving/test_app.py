@@ -39,6 +39,14 @@ PATHS = {
     "/v1/policies/{policy_id}/promote",
     "/v1/policies/{policy_id}/rollback",
     "/v1/switch",
+    "/v1/journeys",
+    "/v1/journeys/log",
+    "/v1/journeys/{journey}/pause",
+    "/v1/journeys/{journey}/resume",
+    "/v1/journeys/{journey}/contacts/{contact_id}",
+    "/v1/journeys/{journey}/contacts/{contact_id}/exit",
+    "/v1/journeys/{journey}/contacts/{contact_id}/pause",
+    "/v1/journeys/{journey}/contacts/{contact_id}/resume",
     "/healthz",
 }
 
