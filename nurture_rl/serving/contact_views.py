@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contact_state import folded, folding_of
-from nurture_rl.serving.records import ContactState, ContactView
+from nurture_rl.serving.records import Contact, ContactState, ContactView
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask, views_of
@@ -32,14 +32,17 @@ class ContactViews:
         self._bundle, self._store, self._zone = bundle, store, default_zone
         self._acknowledged, self._others = acknowledged, others
 
-    def read(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:
+    def read(
+        self, asks: Sequence[Ask], now_us: int, contacts: Mapping[str, Contact] | None = None
+    ) -> list[ContactView]:
         """What is known of contacts.
 
         Args:
             asks: who, [n]; the store knows all of them.
             now_us: the moment, microseconds since 1970 UTC.
+            contacts: as of `views_of`.
         """
-        about = (self._zone, self._acknowledged, self._others)
+        about = (self._zone, self._acknowledged, contacts, self._others)
         views = views_of(self._bundle, self._store, asks, now_us, *about)
         if all(len(view.events) < MOST_UNFOLDED for view in views):
             return views

@@ -127,11 +127,10 @@ class Service:
             self._say_again(asks, again, answers, account_of, first_us)
             self.enrolling.admit([asks[i].contact_id for i in pending], first_us)
             with self.journeys.limits_held():
-                for journey, some in self.journeys.shared_out(
-                    asks, pending, answers, exist, first_us
-                ):
+                parts = self.journeys.shared_out(asks, pending, answers, exist, first_us)
+                for journey, some in parts:
                     mine, (at_us, lineup) = [asks[i] for i in some], moments[journey.name]
-                    found = self._decided(journey, mine, account_of, at_us, lineup)
+                    found = self._decided(journey, mine, exist, account_of, at_us, lineup)
                     for i, answer in zip(some, found, strict=True):
                         answers[i] = answer
                     fresh += [answer for answer in found if isinstance(answer, Decision)]
@@ -143,12 +142,13 @@ class Service:
         self,
         journey: ServedJourney,
         asks: Sequence[Ask],
+        contacts: Mapping[str, Contact],
         account_of: Mapping[str, str],
         now_us: int,
         lineup: Lineup,
     ) -> list[Answer]:
         """Decide for contacts of one journey; on disk when this returns."""
-        views = journey.contacts.read(asks, now_us)
+        views = journey.contacts.read(asks, now_us, contacts)
         states = journey.accounts.states(account_of, now_us)
         answers = journey.crowd.shared(
             views, now_us, lambda some, left: self._new(journey, some, left, states, now_us, lineup)

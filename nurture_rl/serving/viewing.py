@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ from nurture_rl.serving.contact_state import folding_of, is_of_use
 from nurture_rl.serving.enrolment import beside, opened
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import ContactView, Preferences
+from nurture_rl.serving.records import Contact, ContactView, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ def views_of(
     now_us: int,
     default_zone: str,
     acknowledged: bool,
+    contacts: Mapping[str, Contact] | None = None,
     others: Collection[str] = (),
 ) -> list[ContactView]:
     """What is known of each contact asked for.
@@ -42,11 +43,12 @@ def views_of(
         now_us: the moment, microseconds since 1970 UTC.
         default_zone: zone of contacts who have none.
         acknowledged: all events came before this moment, whatever their time stamps.
+        contacts: those who are asked for and perhaps more, by `contact_key`; None: they are read.
         others: journeys that keep a contact out of this one while they have them.
     """
     ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
     journey = bundle.journey.name
-    contacts = store.contacts(ids)
+    contacts = store.contacts(ids) if contacts is None else contacts
     episodes, open_ = store.episodes(ids, journey, bundle.catalog, now_us)
     for name in ids:
         zone = contacts[name].time_zone or default_zone
