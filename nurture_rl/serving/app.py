@@ -104,8 +104,7 @@ def create_app(
         [
             *(decisions, decision, confirm, confirm_many, events, contacts),
             *policy_routes(service, bodies, keys),
-            *mail_routes(answered),
-            *journey_routes(answered, keys),
+            *(*mail_routes(answered), *journey_routes(answered, keys)),
             *link_routes(answered_openly, limits.bulk_bytes),
             *(webhook_route(service, senders, limits), *_open(service, pulse)),
         ],
