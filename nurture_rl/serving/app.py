@@ -156,7 +156,7 @@ def _open(service: Service, pulse: Pulse) -> list[HTTPRouteHandler]:
     return [health, schema, metrics]
 
 
-def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Body | None:
+async def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Body | None:
     """The refusal of a request whose key does not open what it asks for; None: it may."""
     scope = scope_of(request.url.path)
     if keys is None or scope is None:

@@ -21,6 +21,7 @@ from nurture_rl.serving.facts import Known, known, offered, slot_us
 from nurture_rl.serving.layers import (
     FAIL_CLOSED,
     PAUSED,
+    Chosen,
     Line,
     chosen,
     layer_named,
@@ -78,13 +79,17 @@ def decide(
             _log.exception("facts of a contact could not be worked out")
             return [Refusal(views[0].contact.contact_id, FAIL_CLOSED, _text(error))]
         return [decide(bundle, [view], now_us, seed, default_zone, left, line)[0] for view in views]
-    return [
+    refused = [
         refusal(bundle, view, int(facts.bins[row]), facts.ended_by[row])
-        or _decision(
-            bundle, view, _Row(facts, features, mask, reasons, row, now_us), seed, line(view)
-        )
         for row, view in enumerate(views)
     ]
+    free = [
+        _Row(views[row], facts, features, mask, reasons, row, now_us)
+        for row, no in enumerate(refused)
+        if no is None
+    ]
+    made = iter(_decisions(bundle, free, seed, line))
+    return [next(made) if no is None else no for no in refused]
 
 
 def refusal(bundle: Bundle, view: ContactView, step: int, ended_by: str) -> Refusal | None:
@@ -163,7 +168,7 @@ def replay(bundle: Bundle, decision: Decision, seed: int) -> bool:
         table = probabilities(layer.policy, features, np.array([decision.mask], np.bool_))
     except Exception:  # whatever a model raises, it gives nothing again
         return False
-    action = _draw(table, seed, decision.decision_id)
+    (action,) = _drawn(table, seed, [decision.decision_id])
     same = tuple(table[0].tolist()) == decision.probabilities
     same = same and bundle.catalog.ids[action] == decision.action
     return same and float(table[0, action]) == decision.propensity
@@ -172,10 +177,11 @@ def replay(bundle: Bundle, decision: Decision, seed: int) -> bool:
 class _Row:
     """One contact's share of the arrays of a batch."""
 
-    __slots__ = ("features", "local_us", "mask", "now_us", "reasons", "step", "zone")
+    __slots__ = ("features", "local_us", "mask", "now_us", "reasons", "step", "view", "zone")
 
     def __init__(
         self,
+        view: ContactView,
         facts: Known,
         features: NDArray[np.float32],
         mask: NDArray[np.bool_],
@@ -183,19 +189,36 @@ class _Row:
         row: int,
         now_us: int,
     ) -> None:
+        self.view = view
         self.features, self.mask = features[row : row + 1], mask[row : row + 1]
         self.reasons = tuple(reasons[row].tolist())
         self.step, self.now_us = int(facts.bins[row]), now_us
         self.local_us, self.zone = int(facts.local_us[row]), str(facts.zones[row])
 
 
-def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int, line: Line) -> Decision:
-    catalog, must_be_confirmed = bundle.catalog, bundle.journey.guardrails.confirm
+def _decisions(
+    bundle: Bundle, rows: Sequence[_Row], seed: int, line: Callable[[ContactView], Line]
+) -> list[Decision]:
+    if not rows:
+        return []
+    lines = [line(row.view) for row in rows]
     # One row at a time: matrix products of other sizes may round differently, and then a decision
     # would not replay without the company it was made in.
-    found = chosen(line, row.features, row.mask, catalog.wait)
-    table, action = found.table, _draw(found.table, seed, view.decision_id)
-    at_us = _scheduled(bundle, action, row)
+    found = [
+        chosen(one, row.features, row.mask, bundle.catalog.wait)
+        for one, row in zip(lines, rows, strict=True)
+    ]
+    table = np.concatenate([one.table for one in found])
+    actions = _drawn(table, seed, [row.view.decision_id for row in rows])
+    return [
+        _decision(bundle, row, one, action, of.arm)
+        for row, one, action, of in zip(rows, found, actions, lines, strict=True)
+    ]
+
+
+def _decision(bundle: Bundle, row: _Row, found: Chosen, action: int, arm: str) -> Decision:
+    catalog, must_be_confirmed = bundle.catalog, bundle.journey.guardrails.confirm
+    view, table, at_us = row.view, found.table, _scheduled(bundle, action, row)
     return Decision(
         decision_id=view.decision_id,
         contact_id=view.contact.contact_id,
@@ -211,7 +234,7 @@ def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int, line: Lin
         reasons=row.reasons,
         features=tuple(row.features[0].tolist()),
         policy_id=found.policy_id,
-        arm=line.arm,
+        arm=arm,
         catalog=catalog.hash,
         scheduled_us=at_us,
         note=found.note,
@@ -219,8 +242,9 @@ def _decision(bundle: Bundle, view: ContactView, row: _Row, seed: int, line: Lin
     )
 
 
-def _draw(table: NDArray[np.float64], seed: int, decision_id: str) -> int:
-    return int(sample_actions(table, np.array([uniform(seed, decision_id)]))[0])
+def _drawn(table: NDArray[np.float64], seed: int, decision_ids: Sequence[str]) -> list[int]:
+    luck = np.array([uniform(seed, name) for name in decision_ids])
+    return [int(action) for action in sample_actions(table, luck)]
 
 
 def _scheduled(bundle: Bundle, action: int, row: _Row) -> int | None:
