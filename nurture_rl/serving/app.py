@@ -15,7 +15,9 @@ from litestar.handlers import HTTPRouteHandler
 
 from nurture_rl.serving import confirm_wire, wire
 from nurture_rl.serving.api_keys import ApiKeys, scope_of
+from nurture_rl.serving.explaining import explained, recorded
 from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, problem
+from nurture_rl.serving.journey_routes import journey_routes
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.mail_pages import Answered, link_routes, mail_routes
 from nurture_rl.serving.metrics import CONTENT_TYPE
@@ -79,18 +81,6 @@ def create_app(
                 return await bulk.run(_decide_alone(service, body))
             return await together.run(_decide(service, body))
 
-    @get("/v1/decisions/{decision_id:str}")
-    async def decision(request: Request[Any, Any, Any]) -> Body:
-        return await answered(request, partial(_show, decision_id=_named(request)))
-
-    @post("/v1/decisions/{decision_id:str}/confirm", status_code=200)
-    async def confirm(request: Request[Any, Any, Any]) -> Body:
-        return await answered(request, partial(_confirm_one, decision_id=_named(request)))
-
-    @post("/v1/decisions/confirm", status_code=200)
-    async def confirm_many(request: Request[Any, Any, Any]) -> Body:
-        return await answered(request, _confirm_many)
-
     @post("/v1/events", status_code=200)
     async def events(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, _add_events)
@@ -101,9 +91,9 @@ def create_app(
 
     return Litestar(
         [
-            *(decisions, decision, confirm, confirm_many, events, contacts),
+            *(decisions, *_made(answered), events, contacts),
             *policy_routes(service, bodies, keys),
-            *mail_routes(answered),
+            *(*mail_routes(answered), *journey_routes(answered, keys)),
             *link_routes(answered_openly, limits.bulk_bytes),
             *(webhook_route(service, senders, limits), *_open(service, pulse)),
         ],
@@ -112,6 +102,28 @@ def create_app(
         before_request=partial(_stranger, keys),
         exception_handlers={**HANDLERS, Busy: busy(limits.retry_seconds)},
     )
+
+
+def _made(answered: Answered) -> list[HTTPRouteHandler]:
+    """The paths of decisions that were made: to look at, to understand, to confirm."""
+
+    @get("/v1/decisions/{decision_id:str}")
+    async def decision(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, partial(_show, decision_id=_named(request)))
+
+    @get("/v1/decisions/{decision_id:str}/explain")
+    async def explain(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, partial(_explain, decision_id=_named(request)))
+
+    @post("/v1/decisions/{decision_id:str}/confirm", status_code=200)
+    async def confirm(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, partial(_confirm_one, decision_id=_named(request)))
+
+    @post("/v1/decisions/confirm", status_code=200)
+    async def confirm_many(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, _confirm_many)
+
+    return [decision, explain, confirm, confirm_many]
 
 
 def _answering(service: Service, bodies: Bodies, lane: Callable[[int], Lane]) -> Answered:
@@ -223,12 +235,15 @@ def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Ans
 
 def _out_of_date(service: Service, answers: Sequence[Answer], told: set[str]) -> list[int]:
     """Positions of decisions against which something was acknowledged since, as a pause of all."""
-    paused = service.policies.lineup.paused
+    paused = service.journeys.is_paused
     return [
         i
         for i, answer in enumerate(answers)
         if isinstance(answer, Decision)
-        and (contact_key(answer.contact_id) in told or (paused and answer.scheduled_us is not None))
+        and (
+            contact_key(answer.contact_id) in told
+            or (answer.scheduled_us is not None and paused(answer))
+        )
     ]
 
 
@@ -295,13 +310,13 @@ def _confirm(
                 yield None
             found += service.confirm(ids[start : start + _STEP_ROWS], now_us)
         for _ in range(_LOOKS):
-            told, paused = news(), service.policies.lineup.paused
+            told, paused = news(), service.journeys.is_paused
             old = [
                 i
                 for i, one in enumerate(found)
                 if one is not None
                 and one.status == "send"
-                and (paused or one.decision.contact_id in told)
+                and (paused(one.decision) or one.decision.contact_id in told)
             ]
             if not old:
                 break
@@ -323,6 +338,18 @@ def _show(service: Service, _: bytes, decision_id: str) -> Steps:
         yield problem(404, "unknown decision", text)
     else:
         yield json_answer(_encode(confirm_wire.state_out(*found, service.catalogs, service.links)))
+
+
+def _explain(service: Service, _: bytes, decision_id: str) -> Steps:
+    zone = service.settings.default_zone
+    found = service.decision(decision_id) and recorded(
+        service.store, decision_id, zone, service.seed
+    )
+    if found is None:
+        yield problem(404, "unknown decision", f"no decision has the id {decision_id!r}")
+    else:
+        told = explained(found, service.policies.bundles.values(), service.catalogs)
+        yield json_answer(_encode(told))
 
 
 def _add_events(service: Service, body: bytes) -> Steps:

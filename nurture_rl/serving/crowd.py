@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -53,7 +54,7 @@ class Crowd:
         """
         ramp, sellers = journey.guardrails.volume, journey.guardrails.seller_capacity
         self._store, self._lock = store, threading.Lock()
-        self._journey = journey.name
+        self._journey, self.limited = journey.name, has_limits(journey)
         self._stock = Stock(journey, store)
         self._own = families_of(ramp)
         self._families = families_in(store, self._own)
@@ -176,20 +177,23 @@ class SharedCrowd:
     Decisions of a journey with such limits are made one after the other, in all processes.
     """
 
-    def __init__(self, journey: Journey, store: Store, now_us: int) -> None:
-        """Arguments as of `Crowd`."""
-        rails = journey.guardrails
-        self._journey, self._store = journey, store
-        self._limited = bool(limited_offers(journey) or rails.volume or rails.seller_capacity)
-        self._mail = (
-            None if rails.volume is None else KeptCounts(rails.volume, store.beside(), now_us)
-        )
+    def __init__(self, journey: Journey, store: Store, now_us: int, is_alone: bool = True) -> None:
+        """Arguments as of `crowd_of`."""
+        ramp = journey.guardrails.volume
+        self._journey, self._store, self._is_alone = journey, store, is_alone
+        self.limited = has_limits(journey)
+        self._mail: KeptCounts | None = None
+        # Journeys of one process decide in one transaction: what one has stored, and not committed
+        # yet, counts for the next, so that all is counted anew there.
+        if ramp is not None and store.is_shared and is_alone:
+            self._mail = KeptCounts(ramp, store.beside(), now_us)
 
     def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
         """As of `Crowd`; the others wait until the decisions are stored."""
-        if not self._limited:
+        if not self.limited:
             return decide(views, {})
-        with self._store.inventories_held(self._journey.name):
+        held = self._store.inventories_held(self._journey.name) if self._is_alone else nullcontext()
+        with held:
             counts = None if self._mail is None else self._mail.as_of(now_us)
             return Crowd(self._journey, self._store, now_us, counts).shared(views, now_us, decide)
 
@@ -205,9 +209,27 @@ class SharedCrowd:
         """Nothing: what went all the same, and what went wrong, is counted."""
 
 
-def crowd_of(journey: Journey, store: Store, now_us: int) -> Crowd | SharedCrowd:
-    """The shared limits of a journey over a store; arguments as of `Crowd`."""
-    return (SharedCrowd if store.is_shared else Crowd)(journey, store, now_us)
+def has_limits(journey: Journey) -> bool:
+    """Whether a journey limits all its contacts together."""
+    rails = journey.guardrails
+    return bool(limited_offers(journey) or rails.volume or rails.seller_capacity)
+
+
+def crowd_of(
+    journey: Journey, store: Store, now_us: int, is_alone: bool = True
+) -> Crowd | SharedCrowd:
+    """The shared limits of a journey over a store.
+
+    Args:
+        journey: its limits, or none.
+        store: what was decided and reported.
+        now_us: the moment, microseconds since 1970 UTC.
+        is_alone: no other journey is decided for in this process; where one is, whoever decides
+            keeps the others waiting.
+    """
+    if store.is_shared or not is_alone:
+        return SharedCrowd(journey, store, now_us, is_alone)
+    return Crowd(journey, store, now_us)
 
 
 class Calls:

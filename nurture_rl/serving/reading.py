@@ -12,6 +12,7 @@ from nurture_rl.serving import policy_rows, rows
 from nurture_rl.serving.chain import Entry
 from nurture_rl.serving.chained_rows import chained, unchained
 from nurture_rl.serving.databases import Location, ReadableDatabase
+from nurture_rl.serving.episode_reading import EpisodeReader
 from nurture_rl.serving.erased_marks import SALT, mark_of
 from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
@@ -64,7 +65,7 @@ _OPEN = (
 )
 
 
-class StoreReader(PermissionReader, SpanReader, StateReader):
+class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -135,20 +136,26 @@ class StoreReader(PermissionReader, SpanReader, StateReader):
         """The events of these ids that exist."""
         return {row[0]: rows.event_of(row) for row in self._among("events", "event_id", event_ids)}
 
+    def events_of_decision(self, decision_id: str) -> list[Event]:
+        """The events that name a decision, as they happened."""
+        found = [rows.event_of(row) for row in self._among("events", "decision_id", [decision_id])]
+        return sorted(found, key=lambda event: (event.occurred_us, event.event_id))
+
     def decisions(self, decision_ids: Sequence[str]) -> dict[str, Decision]:
         """The decisions of these ids that exist."""
         stored = self._among("decisions", "decision_id", decision_ids)
         return {row[0]: rows.decision_of(row) for row in stored}
 
-    def policy_changes(self) -> list[PolicyChange]:
-        """All changes of policies' roles, the oldest first."""
-        asked = f"SELECT {columns_of('policy_log')} FROM policy_log ORDER BY rowid"
-        return [policy_rows.change_of(row) for row in self._source.read(asked)]
+    def policy_changes(self, journey: str = "") -> list[PolicyChange]:
+        """All changes of policies' roles in a journey, the oldest first."""
+        columns = columns_of("policy_log")
+        asked = f"SELECT {columns} FROM policy_log WHERE journey IN (?, '') ORDER BY rowid"
+        return [policy_rows.change_of(row) for row in self._source.read(asked, (journey,))]
 
-    def last_roles(self) -> Roles | None:
-        """The roles after the latest change; None: nobody has set any."""
-        asked = "SELECT after FROM policy_log ORDER BY rowid DESC LIMIT 1"
-        found = self._source.read(asked)
+    def last_roles(self, journey: str = "") -> Roles | None:
+        """The roles in a journey after the latest change; None: nobody has set any."""
+        asked = "SELECT after FROM policy_log WHERE journey IN (?, '') ORDER BY rowid DESC LIMIT 1"
+        found = self._source.read(asked, (journey,))
         return policy_rows.roles_of(found[0][0]) if found else None
 
     def arm_counts(

@@ -23,7 +23,9 @@ class RegularLooks:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._watch = HarmWatch(service.bundle.journey, service.store, service.policies)
+        self._watches = [
+            HarmWatch(one.bundle.journey, service.store, one.policies) for one in service.journeys
+        ]
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="regular-looks", daemon=True)
 
@@ -40,10 +42,11 @@ class RegularLooks:
         while not self._over.wait(_EVERY):
             looks, rest = looks + 1, rest - _EVERY
             if self._service.store.is_shared:
-                _tried(self._service.policies.follow)
+                _tried(self._service.journeys.follow)
             if looks >= _HARMS and rest <= 0.0:
                 began = time.monotonic()
-                _tried(self._watch.look)
+                for watch in self._watches:
+                    _tried(watch.look)
                 looks, rest = 0, (time.monotonic() - began) / _SHARE
 
 

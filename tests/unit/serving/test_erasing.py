@@ -27,7 +27,8 @@ from nurture_rl.serving.mentions import mentions
 from nurture_rl.serving.on_postgresql import PostgresDatabase
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision, Quarantined, Refusal
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.verifying import verify_store
 from nurture_rl.serving.viewing import Ask
@@ -78,7 +79,10 @@ def test_nothing_of_the_person_is_left_in_the_file(heard: Path) -> None:
 
 def test_an_episode_under_another_spelling_of_version_1_goes_too(heard: Path) -> None:
     with closing(sqlite3.connect(heard, isolation_level=None)) as store:
-        store.execute("INSERT INTO episodes VALUES ('j:CLEO:1', 'CLEO', 'j', 0)")
+        store.execute(
+            "INSERT INTO episodes (episode_id, contact_id, journey, anchor_us, number, priority) "
+            "VALUES ('j:CLEO:1', 'CLEO', 'j', 0, 1, 0)"
+        )
         store.execute("UPDATE decisions SET episode_id = 'j:CLEO:1' WHERE decision_id = 'Cleo-1'")
     assert erase_contacts(heard, ["cleo"], "asked for")["episodes"] == 2
     assert b"j:cleo:1" not in heard.read_bytes().lower()

@@ -23,7 +23,8 @@ from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.on_postgresql import PostgresDatabase
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.verifying import verify_store
@@ -240,7 +241,7 @@ def test_a_store_of_another_version_or_program_is_refused(
         Store(theirs)
 
 
-def test_a_store_of_version_7_goes_on_and_its_older_servers_do_not(
+def test_a_store_of_version_8_goes_on_and_its_older_servers_do_not(
     bundle: Bundle, postgres: PostgresServer
 ) -> None:
     url = postgres.fresh_url()
@@ -248,7 +249,7 @@ def test_a_store_of_version_7_goes_on_and_its_older_servers_do_not(
         sent = [one for one in served.decide([Ask("p0"), Ask("p1")]) if isinstance(one, Decision)]
     assert len(sent) == 2
     postgres.run(
-        f"SET search_path TO {url.rpartition('%3D')[2]}; UPDATE meta SET value = '7' "
+        f"SET search_path TO {url.rpartition('%3D')[2]}; UPDATE meta SET value = '8' "
         "WHERE name = 'version'; ALTER TABLE waiting_links RENAME TO unlinked; "
         "INSERT INTO unlinked SELECT kind, id, digest FROM chain WHERE number = 2; "
         "DELETE FROM chain WHERE number = 2; DROP INDEX decisions_by_moment; "
