@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from nurture_envs.clock import DAY_US, local_microseconds
+from nurture_envs.clock import DAY_US, local_microseconds, require_zone
+from nurture_rl.errors import TimeZoneError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contact_state import folding_of, is_of_use
 from nurture_rl.serving.names import contact_key
@@ -46,9 +47,8 @@ def views_of(
     ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
     journey = bundle.journey.name
     contacts, episodes = store.contacts(ids), store.episodes(ids, journey, bundle.catalog)
-    for name in ids:
-        if name not in episodes:
-            episodes[name] = _opened(journey, contacts[name], now_us, default_zone)
+    fresh = [contacts[name] for name in dict.fromkeys(ids) if name not in episodes]
+    episodes |= _opened(journey, fresh, now_us, default_zone)
     states = {
         name: (state, place)
         for name, (state, place) in store.states(ids, journey, folding.key).items()
@@ -79,10 +79,32 @@ def views_of(
     ]
 
 
-def _opened(journey: str, contact: Contact, now_us: int, default_zone: str) -> Episode:
-    """The episode that a first decision opens: it is anchored at that day's local midnight."""
-    zone = np.array([contact.time_zone or default_zone])
-    local_us = int(local_microseconds(np.array([now_us], np.int64), zone)[0])
-    anchor_us = local_us - local_us % DAY_US
-    day = np.datetime64(anchor_us, "us").astype("datetime64[D]")
-    return Episode(f"{journey}:{contact.contact_id}:{day}", anchor_us)
+def _opened(
+    journey: str, contacts: Sequence[Contact], now_us: int, default_zone: str
+) -> dict[str, Episode]:
+    """The episode that a first decision opens, by contact: anchored at that day's local midnight.
+
+    For a zone that nobody knows the default zone stands in: such a contact is refused later on, by
+    itself.
+    """
+    zones = np.array([contact.time_zone or default_zone for contact in contacts], np.str_)
+    moments = np.full(len(contacts), now_us, np.int64)
+    try:
+        local_us = local_microseconds(moments, zones)
+    except TimeZoneError:
+        known = [_is_zone(str(name)) for name in zones]
+        local_us = local_microseconds(moments, np.where(known, zones, default_zone))
+    anchors_us = local_us - local_us % DAY_US
+    days = np.datetime_as_string(anchors_us.astype("datetime64[us]"), unit="D").tolist()
+    return {
+        contact.contact_id: Episode(f"{journey}:{contact.contact_id}:{day}", anchor_us)
+        for contact, anchor_us, day in zip(contacts, anchors_us.tolist(), days, strict=True)
+    }
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        require_zone(name)
+    except TimeZoneError:
+        return False
+    return True
