@@ -12,9 +12,9 @@ from nurture_envs.clock import HOUR_US
 from nurture_rl.policies.policy import check_probabilities, sample_actions
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import against_account
+from nurture_rl.serving.array_pass import Drawn, Weighed, draw, uniform, weigh
 from nurture_rl.serving.company import alone
 from nurture_rl.serving.crowd import against_crowd
-from nurture_rl.serving.drawing import Drawn, Weighed, draw, uniform, weigh
 from nurture_rl.serving.facts import known
 from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, Line, layer_named, line_of
 from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
