@@ -2,7 +2,9 @@
 
 python benchmarks/serving.py
 
-All answer with the same network. Needs wrk (`apt-get install wrk`), which runs on the same cores.
+All answer with the same network: first to callers who ask again when they are answered, then to
+some who come at random at half of the highest rate. Needs wrk (`apt-get install wrk`), which runs
+on the same cores.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -37,6 +39,7 @@ if str(ROOT) not in sys.path:  # run as a file, Python only sees this folder
 import numpy as np
 import torch
 
+from benchmarks.open_loop import Waited, open_loop
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey
@@ -87,6 +90,7 @@ class Target:
     pids: tuple[int, ...]
     urls: tuple[str, ...]  # each has its share of the connections
     lua: str  # gives wrk its requests
+    body: str  # the same request; CONTACT stands for a contact's id
     crowd: Crowd
 
 
@@ -110,23 +114,28 @@ def main(arguments: list[str]) -> None:
     if given.workers > 1 and given.store == "sqlite":
         sys.exit("serving: a SQLite store has one server; give --store postgresql with --workers")
     found: dict[str, list[Served]] = {}
+    calm: dict[str, Waited] = {}
     own = partial(on_postgresql, workers=given.workers) if given.store == "postgresql" else ours
     servers: dict[str, Serve] = {"nurture serve": own, "bare endpoint": bare, "mlflow": mlflow}
     with tempfile.TemporaryDirectory() as folder:
         bundle = bundle_of_first_weights(Path(folder))
         for name, serve in list(servers.items())[: 1 if given.alone else None]:
-            groups = (1 + given.runs * len(given.connections)) * given.workers
+            groups = (1 + given.runs * len(given.connections)) * given.workers + 1
             with serve(Path(folder), bundle, Crowd(groups, given.contacts)) as target:
                 _loaded(target, 16, 1)
                 found[name] = [
                     _measured(target, count, given.runs, given.seconds)
                     for count in given.connections
                 ]
+                calm[name] = _at_half(target, found[name], given.runs * given.seconds)
             print(_lines(name, found[name]), flush=True)
+    print(f"\nat half of the peak, open loop:\n{_half_lines(calm)}")
     print(f"\nload of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if given.out is not None:
         plain = {name: [asdict(one) for one in rows] for name, rows in found.items()}
-        given.out.write_text(json.dumps(plain, indent=1) + "\n", "utf-8")
+        half = {name: asdict(one) for name, one in calm.items()}
+        told = json.dumps({"closed": plain, "open at half of the peak": half}, indent=1)
+        given.out.write_text(told + "\n", "utf-8")
 
 
 def bundle_of_first_weights(folder: Path) -> Path:
@@ -185,7 +194,8 @@ def _ours(store: str, bundle: Path, crowd: Crowd, workers: int) -> Iterator[Targ
             rows = [{"contact_id": name, **cells, "attributes": attributes} for name in some]
             _send("PUT", f"http://127.0.0.1:{ports[0]}/v1/contacts", {"contacts": rows})
         urls = tuple(f"http://127.0.0.1:{port}/v1/decisions" for port in ports)
-        yield Target(tuple(pids), urls, lua, crowd)
+        body = '{"contacts":[{"contact_id":"CONTACT"}]}'
+        yield Target(tuple(pids), urls, lua, body, crowd)
 
 
 @contextmanager
@@ -198,7 +208,7 @@ def bare(folder: Path, bundle: Path, crowd: Crowd) -> Iterator[Target]:
     features, legal = len(FeatureSpec.of(journey).columns), len(ActionCatalog.of(journey))
     body = {"features": [0.5] * features, "mask": [True] * legal}
     with _running([*command, str(port)], port) as pid:
-        yield Target((pid,), (f"http://127.0.0.1:{port}/decide",), _constant(body), crowd)
+        yield Target((pid,), (f"http://127.0.0.1:{port}/decide",), *_constant(body), crowd)
 
 
 @contextmanager
@@ -219,13 +229,15 @@ def mlflow(folder: Path, bundle: Path, crowd: Crowd) -> Iterator[Target]:
     columns = list(FeatureSpec.of(load_journey("inbound_lead")).columns)
     body = {"dataframe_split": {"columns": columns, "data": [[0.5] * len(columns)]}}
     with _running(command, port, "/health") as pid:
-        yield Target((pid,), (f"http://127.0.0.1:{port}/invocations",), _constant(body), crowd)
+        yield Target((pid,), (f"http://127.0.0.1:{port}/invocations",), *_constant(body), crowd)
 
 
-def _constant(body: Mapping[str, Any]) -> str:
+def _constant(body: Mapping[str, Any]) -> tuple[str, str]:
+    content = json.dumps(body)
     return (
-        f"wrk.method = 'POST'\nwrk.body = '{json.dumps(body)}'\n"
-        "wrk.headers['Content-Type'] = 'application/json'\n"
+        f"wrk.method = 'POST'\nwrk.body = '{content}'\n"
+        "wrk.headers['Content-Type'] = 'application/json'\n",
+        content,
     )
 
 
@@ -244,6 +256,15 @@ def _measured(target: Target, connections: int, runs: int, seconds: int) -> Serv
         processor=1e3 * (sum(map(_processor, target.pids)) - began) / answers,
         refused=sum(one[4] for one in done),
     )
+
+
+def _at_half(target: Target, rows: Sequence[Served], seconds: float) -> Waited:
+    """What callers wait who come at random, half as often as the server can answer."""
+    rate = max(row.rate for row in rows) / 2.0
+    seconds = min(seconds, target.crowd.size / rate)  # a contact has one decision in a bin
+    names = (f"{target.crowd.begun}-{i + 1}" for i in range(target.crowd.size))
+    bodies = (target.body.replace("CONTACT", name).encode() for name in names)
+    return open_loop(target.urls, bodies, rate, seconds, np.random.default_rng(0))
 
 
 def _loaded(target: Target, connections: int, seconds: int) -> tuple[float, float, float, int, int]:
@@ -354,6 +375,14 @@ def _processor(pid: int) -> float:
     for one in tree:
         tree += parents.get(one, [])
     return sum(used.get(one, 0.0) for one in tree)
+
+
+def _half_lines(calm: Mapping[str, Waited]) -> str:
+    return "\n".join(
+        f"| {name} | {one.rate:.0f} | {one.p50:.1f} | {one.p99:.1f} | {one.longest:.1f} "
+        f"| {one.answers} | {one.refused} |"
+        for name, one in calm.items()
+    )
 
 
 def _lines(name: str, rows: list[Served]) -> str:

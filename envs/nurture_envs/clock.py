@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float64]
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 _QUARTER_US = HOUR_US // 4  # every zone in use shifts on a quarter hour
+_QUARTER = timedelta(microseconds=_QUARTER_US)
+_FEW = 512  # rows
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _THURSDAY = 3  # 1970-01-01
 
@@ -142,21 +144,30 @@ def _shift(times: IntArray, zones: NDArray[np.str_], offset: Any, sign: int) -> 
     zones = np.asarray(zones)
     if times.shape != zones.shape or times.ndim != 1:
         raise ShapeError(f"times and zones must both be [n], got {times.shape} and {zones.shape}")
+    quarters = times // _QUARTER_US
+    if len(times) <= _FEW:  # asking for each is faster than finding those that are alike
+        pairs = zip(quarters.tolist(), map(str, zones.tolist()), strict=True)
+        return times + sign * np.array([offset(*pair) for pair in pairs], np.int64)
     result = times.copy()
     for name in np.unique(zones):
-        zone = require_zone(str(name))
         rows = np.flatnonzero(zones == name)
-        quarters, inverse = np.unique(times[rows] // _QUARTER_US, return_inverse=True)
-        offsets = np.array([offset(int(q) * _QUARTER_US, zone) for q in quarters], np.int64)
+        different, inverse = np.unique(quarters[rows], return_inverse=True)
+        offsets = np.array([offset(q, str(name)) for q in different.tolist()], np.int64)
         result[rows] += sign * offsets[inverse]
     return result
 
 
-def _offset_at_utc(utc_us: int, zone: ZoneInfo) -> int:
-    shift = (_EPOCH + timedelta(microseconds=utc_us)).astimezone(zone).utcoffset()
-    return int((shift or timedelta()).total_seconds()) * 1_000_000
+@lru_cache(maxsize=4096)
+def _offset_at_utc(quarter: int, zone: str) -> int:
+    utc = _EPOCH + quarter * _QUARTER
+    return _microseconds(utc.astimezone(require_zone(zone)).utcoffset())
 
 
-def _offset_at_local(local_us: int, zone: ZoneInfo) -> int:
-    wall = (_EPOCH + timedelta(microseconds=local_us)).replace(tzinfo=zone)
-    return int((wall.utcoffset() or timedelta()).total_seconds()) * 1_000_000
+@lru_cache(maxsize=4096)
+def _offset_at_local(quarter: int, zone: str) -> int:
+    wall = (_EPOCH + quarter * _QUARTER).replace(tzinfo=require_zone(zone))
+    return _microseconds(wall.utcoffset())
+
+
+def _microseconds(offset: timedelta | None) -> int:
+    return int((offset or timedelta()).total_seconds()) * 1_000_000

@@ -63,8 +63,11 @@ def classify(events: EventColumns, signals: Sequence[Signal]) -> IntArray:
     if len(set(lengths.values())) != 1:
         raise ShapeError(f"event columns must be equally long, got {lengths}")
     positions = np.full(lengths["type"], NO_SIGNAL, np.int64)
-    rows_of = {kind: np.flatnonzero(columns["type"] == kind) for kind in {s.type for s in signals}}
+    kinds = {signal.type for signal in signals}.intersection(columns["type"].tolist())
+    rows_of = {kind: np.flatnonzero(columns["type"] == kind) for kind in kinds}
     for position, signal in enumerate(signals):
+        if signal.type not in rows_of:
+            continue
         rows = rows_of[signal.type]
         for name, wanted in signal.filters().items():
             if name != "type":

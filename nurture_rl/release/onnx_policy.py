@@ -92,6 +92,9 @@ class OnnxPolicy:
                 f"{table.shape}; give each action one"
             )
         total = table.sum(axis=1)
+        fine = (table >= 0.0) & (mask | (table <= _ROUNDING))
+        if fine.all() and (np.abs(total - 1.0) <= _ROUNDING).all():
+            return
         faults = (
             (~(table >= 0.0).all(axis=1), "has an entry that is negative or not a number"),
             ((table * ~mask > _ROUNDING).any(axis=1), "puts probability on a masked action"),

@@ -15,6 +15,7 @@ from nurture_rl.errors import NurtureError
 # Each opens the paths under /v1/ of its name; `metrics` opens /metrics.
 SCOPES = ("contacts", "decisions", "events", "metrics", "policies")
 _OPENED_BY = {"switch": "policies"}  # paths under /v1/ that go by another scope
+_SIGNED = "webhooks"  # paths under /v1/ that ask for their sender's signature in place of a key
 _SHORTEST = 32  # characters of a key
 _SCHEME = "bearer "
 
@@ -60,7 +61,7 @@ def scope_of(path: str) -> str | None:
     first, _, rest = path[1:].partition("/")
     if first == "v1":
         second = rest.partition("/")[0]
-        return _OPENED_BY.get(second, second)
+        return None if second == _SIGNED else _OPENED_BY.get(second, second)
     return first if first == "metrics" else None
 
 

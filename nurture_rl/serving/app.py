@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post, put
 from litestar.handlers import HTTPRouteHandler
 
-from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving import confirm_wire, wire
 from nurture_rl.serving.api_keys import ApiKeys, scope_of
 from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, problem
-from nurture_rl.serving.intake import ReadRow, raw_text, read_rows, readable_contact
 from nurture_rl.serving.layers import FAIL_CLOSED
-from nurture_rl.serving.ledger import Settled
 from nurture_rl.serving.mail_pages import Answered, link_routes, mail_routes
 from nurture_rl.serving.metrics import CONTENT_TYPE
 from nurture_rl.serving.micro_batches import MicroBatches
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.openapi import document
 from nurture_rl.serving.policy_routes import policy_routes
-from nurture_rl.serving.records import Answer, Confirmation, Decision, Quarantined, Refusal
+from nurture_rl.serving.records import Answer, Confirmation, Decision, Refusal
+from nurture_rl.serving.senders.sender_adapter import SenderAdapter
+from nurture_rl.serving.senders.webhook_routes import webhook_route
 from nurture_rl.serving.service import Service
 from nurture_rl.serving.store_errors import StoreUnavailable
+from nurture_rl.serving.taking_events import BroughtRow, take_events
 from nurture_rl.serving.traffic import Bodies, Busy, Lane, Pulse, TrafficLimits
 from nurture_rl.serving.viewing import Ask
 
@@ -52,12 +53,15 @@ Parts = Generator[Asked, Sequence[Answer], Sequence[Answer]]
 
 
 def create_app(
-    service: Service, limits: TrafficLimits = _LIMITS, keys: ApiKeys | None = None
+    service: Service,
+    limits: TrafficLimits = _LIMITS,
+    keys: ApiKeys | None = None,
+    senders: Mapping[str, SenderAdapter] = MappingProxyType({}),
 ) -> Litestar:
     """The application: decisions, confirmations, events, contacts, policies, health and OpenAPI.
 
     Whoever opened the store closes it, after the server has stopped. Without `keys` everybody may
-    ask everything; health, OpenAPI and the links in mails are open always.
+    ask everything; health, OpenAPI and links in mails are open always, `senders` sign webhooks.
     """
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
     together = MicroBatches(lambda *asked: service.decide(*asked), limits.small_requests)
@@ -101,7 +105,7 @@ def create_app(
             *policy_routes(service, bodies, keys),
             *mail_routes(answered),
             *link_routes(answered_openly, limits.bulk_bytes),
-            *_open(service, pulse),
+            *(webhook_route(service, senders, limits), *_open(service, pulse)),
         ],
         openapi_config=None,
         request_max_body_size=limits.body_bytes,
@@ -141,7 +145,7 @@ def _open(service: Service, pulse: Pulse) -> list[HTTPRouteHandler]:
     return [health, schema, metrics]
 
 
-def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Body | None:
+async def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Body | None:
     """The refusal of a request whose key does not open what it asks for; None: it may."""
     scope = scope_of(request.url.path)
     if keys is None or scope is None:
@@ -323,50 +327,10 @@ def _show(service: Service, _: bytes, decision_id: str) -> Steps:
 
 def _add_events(service: Service, body: bytes) -> Steps:
     request = _events_in.decode(body)
-    settings, forbidding = service.settings, service.forbidding
-    now_us, rows = settings.clock(), request.events
-    good, rejected = read_rows(rows, forbidding, now_us, settings.simulated_clock)
-    good = _with_strangers(service, good)
-    kept = [_kept(now_us, rows[row.row], row.reason) for row in rejected]
-    kept += [_kept(now_us, row.raw, "; ".join(row.notes)) for row in good if row.notes]
-
-    def taken(settled: Settled, at_us: int) -> list[Quarantined]:
-        positions = (*settled.renamed, *settled.conflicting)
-        return [_kept(at_us, good[position].raw, _TAKEN) for position in positions]
-
-    added = service.append_events([row.event for row in good], kept, taken)
-    conflicting = [good[position].position for position in added.settled.conflicting]
-    rejected += [wire.RejectedRow(row, _TAKEN, False) for row in conflicting]
-    notes = {row.position: list(row.notes) for row in good}
-    for position in added.settled.renamed:
-        notes[good[position].position].append(f"{_TAKEN}; stored under another")
-    mended = [wire.MendedRow(row, rows) for row, rows in notes.items() if rows]
-    rejected.sort(key=lambda row: row.row)
-    service.metrics.reported(added.stored, added.repeated, len(rejected))
-    overlooked = any(row.may_forbid_mail for row in rejected)
-    withdrawn = [wire.withdrawn_send(one) for one in added.withdrawn]
-    out = wire.EventsOut(rejected, mended, added.stored, added.repeated, withdrawn)
+    rows = [BroughtRow(position, row, row) for position, row in enumerate(request.events)]
+    out = take_events(service, "/v1/events", rows)
+    overlooked = any(row.may_forbid_mail for row in out.rejected)
     yield json_answer(_encode(out), 422 if overlooked else 200)
-
-
-def _with_strangers(service: Service, rows: Sequence[ReadRow]) -> list[ReadRow]:
-    """The rows, with a note where a word against mail names a contact that nobody has put."""
-    said = [forbids(say_of(row.event.type, row.event.reply_class)) for row in rows]
-    names = [row.event.contact_id for row, no in zip(rows, said, strict=True) if no]
-    known = service.store.contacts(names) if names else {}
-    return [
-        replace(row, notes=(*row.notes, f"no contact {name!r} is known: kept for one of this id"))
-        if no and contact_key(name := row.event.contact_id) not in known
-        else row
-        for row, no in zip(rows, said, strict=True)
-    ]
-
-
-_TAKEN = "event_id is taken by an event with other content - at `$.event_id`"
-
-
-def _kept(now_us: int, row: dict[str, Any], reason: str) -> Quarantined:
-    return Quarantined(now_us, "/v1/events", readable_contact(row), reason, raw_text(row))
 
 
 def _put_contacts(service: Service, body: bytes) -> Steps:

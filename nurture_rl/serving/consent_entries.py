@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from nurture_envs.stops import Say, say_of
+from nurture_rl.serving.mail_permission import group_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ConsentEntry, Contact, Event, Preferences
 
@@ -22,7 +23,11 @@ def said_in(events: Iterable[Event]) -> list[ConsentEntry]:
     """The lines of what new events say; each event proves its own."""
     found = [(event, _WORDS.get(say_of(event.type, event.reply_class))) for event in events]
     return [
-        ConsentEntry(e.occurred_us, e.contact_id, e.source, PURPOSE, word, proof=e.event_id)
+        ConsentEntry(
+            *(e.occurred_us, e.contact_id, e.source, PURPOSE, word),
+            topic=f"group {group_of(e)}" if word == "given" and group_of(e) is not None else None,
+            proof=e.event_id,
+        )
         for e, word in found
         if word is not None
     ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contact_state import folded, folding_of
-from nurture_rl.serving.records import ContactState, ContactView
+from nurture_rl.serving.records import Contact, ContactState, ContactView
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.viewing import Ask, views_of
@@ -25,14 +25,19 @@ class ContactViews:
         self._bundle, self._store, self._zone = bundle, store, default_zone
         self._acknowledged = acknowledged
 
-    def read(self, asks: Sequence[Ask], now_us: int) -> list[ContactView]:
+    def read(
+        self, asks: Sequence[Ask], now_us: int, contacts: Mapping[str, Contact] | None = None
+    ) -> list[ContactView]:
         """What is known of contacts.
 
         Args:
             asks: who, [n]; the store knows all of them.
             now_us: the moment, microseconds since 1970 UTC.
+            contacts: as of `views_of`.
         """
-        views = views_of(self._bundle, self._store, asks, now_us, self._zone, self._acknowledged)
+        views = views_of(
+            *(self._bundle, self._store, asks, now_us, self._zone, self._acknowledged, contacts)
+        )
         if all(len(view.events) < MOST_UNFOLDED for view in views):
             return views
         seen = [self._folded(view, now_us) for view in views]

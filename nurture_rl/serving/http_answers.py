@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException
 from nurture_envs.errors import NurtureError
 from nurture_rl.serving import wire
 from nurture_rl.serving.roles import RoleError, UnknownPolicy
+from nurture_rl.serving.senders.sender_adapter import NotSigned
 from nurture_rl.serving.store_errors import StoreConflict, StoreUnavailable
 
 _PROBLEM = "application/problem+json"
@@ -64,6 +65,10 @@ def _other_roles(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(409, "other roles", f"{error}; nothing was changed")
 
 
+def _not_signed(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(401, "not signed", f"{error}; nothing was stored")
+
+
 def _unknown_policy(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(404, "unknown policy", str(error))
 
@@ -94,6 +99,7 @@ HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     NurtureError: _bad_request,
     RoleError: _other_roles,
     UnknownPolicy: _unknown_policy,
+    NotSigned: _not_signed,
     HTTPException: _refused,
     StoreConflict: _conflict,
     StoreUnavailable: _unavailable,

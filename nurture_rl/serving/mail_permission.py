@@ -45,7 +45,8 @@ def permission_of(events: Iterable[Event], before: MailWords = _NOTHING) -> Mail
 
     An event that forbids mail counts from its acknowledgement on, whatever its time stamp and
     whatever the clock says since. Only a consent that was acknowledged later *and* given later
-    takes it back; where both have the same time, the event that forbids mail wins. An automatic
+    takes it back; where both have the same time, the event that forbids mail wins. Consent to one
+    group of mail takes back no more than what was refused of that group. An automatic
     reply and soft bounces are nobody's words: they pass with their time, whatever consent says.
 
     Args:
@@ -78,7 +79,7 @@ def words_after(before: MailWords, events: Iterable[Event]) -> tuple[MailWords, 
             away = max(away, _back(event))
         say = say_of(event.type, event.reply_class)
         if say is Say.CONSENT:
-            over = {name for name, word in open_.items() if event.occurred_us > said_us(word)}
+            over = {name for name, word in open_.items() if _takes_back(event, word)}
             lifted |= over
             open_ = {name: word for name, word in open_.items() if name not in over}
         elif say is Say.BOUNCED:
@@ -91,6 +92,23 @@ def words_after(before: MailWords, events: Iterable[Event]) -> tuple[MailWords, 
 def said_us(word: Event) -> int:
     """The moment after which consent takes a word back."""
     return min(word.occurred_us, word.recorded_us)
+
+
+def group_of(word: Event) -> str | None:
+    """The group of mail that a word is about, as its sender calls it; None: all mail.
+
+    It is the property `group`. A word against mail forbids all of it, whatever its group.
+    """
+    if '"group"' not in word.properties:
+        return None
+    group = json.loads(word.properties).get("group")
+    return None if group is None else str(group)
+
+
+def _takes_back(consent: Event, word: Event) -> bool:
+    """Consent to one group of mail takes back only what was said of the same group."""
+    group = group_of(consent)
+    return consent.occurred_us > said_us(word) and group in (None, group_of(word))
 
 
 def snoozed_until_us(word: Event) -> int:

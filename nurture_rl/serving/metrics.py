@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -84,11 +86,14 @@ class Metrics:
         for refusal in refusals:
             self._refusals.labels(refusal.code).inc()
         for decision in decisions:
-            routing = decision.action.partition(":")[0]
-            self._decisions.labels(decision.policy_id, decision.arm, routing).inc()
             self._propensities.labels(decision.policy_id).observe(decision.propensity)
-            for reason in reason_names(int(np.bitwise_or.reduce(decision.reasons))):
-                self._forbidden.labels(reason).inc()
+        taken = Tally((d.policy_id, d.arm, d.action.partition(":")[0]) for d in decisions)
+        for labels, times in taken.items():
+            self._decisions.labels(*labels).inc(times)
+        against = [reduce(or_, decision.reasons, 0) for decision in decisions]
+        named = Tally(name for bits in against for name in reason_names(bits))
+        for name, times in named.items():
+            self._forbidden.labels(name).inc(times)
 
     def reported(self, stored: int, repeated: int, refused: int) -> None:
         """Count events.

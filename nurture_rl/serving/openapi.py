@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from nurture_rl.serving import confirm_wire, policy_wire, preference_wire, wire
+from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _DECISION_ID = {
@@ -72,6 +73,7 @@ def document() -> dict[str, Any]:
             "/v1/events": {"post": events},
             **_contacts(),
             "/u/{token}": _unsubscribing(),
+            "/v1/webhooks/{sender}": _webhooks(),
             **_policies(),
             "/healthz": {"get": health},
         },
@@ -126,6 +128,20 @@ def _unsubscribing() -> dict[str, Any]:
         },
         "parameters": [{**_POLICY_ID, "name": "token"}],
     }
+
+
+def _webhooks() -> dict[str, Any]:
+    """What senders of mail report, signed by them in place of a key."""
+    webhook = _operation("webhook", "What a sender reports", wire.EventsIn, wire.EventsOut)
+    rows = {"type": "array", "items": {"type": "object"}, "maxItems": wire.MAX_ROWS}
+    webhook["requestBody"]["content"][_JSON]["schema"] = rows
+    webhook["responses"] |= {
+        "200": _response("Every row was stored, or is told with its reason", wire.EventsOut),
+        "401": _response("Not signed by the sender, or too long ago", wire.Problem),
+        "404": _response("No webhooks of that sender are taken", wire.Problem),
+    }
+    sender = {"type": "string", "enum": list(KNOWN_SENDERS)}
+    return {"post": webhook, "parameters": [{**_POLICY_ID, "name": "sender", "schema": sender}]}
 
 
 def _confirming() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

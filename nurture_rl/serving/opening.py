@@ -204,7 +204,7 @@ class PathWatch:
     """Notices when the file at a path is no longer the one that was opened."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._files = path, (str(path), f"{path}-wal")
         self._opened = self._found()
 
     def require_there(self) -> None:
@@ -221,7 +221,7 @@ class PathWatch:
 
     def _found(self) -> tuple[tuple[int, int], ...] | None:
         try:
-            files = [self._path.stat(), self._path.with_name(f"{self._path.name}-wal").stat()]
+            files = [os.stat(name) for name in self._files]
         except OSError:
             return None
         return tuple((file.st_dev, file.st_ino) for file in files)

@@ -29,7 +29,9 @@ def answer_per_ask(asks: Sequence[Ask], answers: Sequence[Answer | None]) -> lis
         for ask, answer in zip(asks, answers, strict=True)
     ]
     return [
-        replace(answer, contact_id=ask.contact_id)
+        answer
+        if answer.contact_id == ask.contact_id
+        else replace(answer, contact_id=ask.contact_id)
         for ask, answer in zip(asks, repeated, strict=True)
     ]
 

@@ -27,6 +27,7 @@ from nurture_rl.serving.listening import Listener, bind
 from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.regular_looks import RegularLooks
+from nurture_rl.serving.senders.known_senders import senders_of
 from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
@@ -69,6 +70,9 @@ class ServeOptions:
     # https address under which contacts reach this server: answers to sends then carry the headers
     # of one-click unsubscribe; null: they carry none.
     public_url: str | None = None
+    # Folder of the keys by which senders of mail sign their webhooks, such as sendgrid.key; null:
+    # no webhook is taken.
+    webhook_keys: str | None = None
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -90,6 +94,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     bundle = load_bundle(bundle_folder, trust)
     others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
     keys = None if options.keys is None else load_keys(Path(options.keys))
+    senders = {} if options.webhook_keys is None else senders_of(Path(options.webhook_keys))
     try:
         with _bound(options, keys) as bound, closing(Store(location)) as store:
             if options.logs is not None:
@@ -105,10 +110,11 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
             service = Service(bundle, store, settings, others)
             if trust is None:
                 print(_unchecked(bundle), file=sys.stderr, flush=True)
-            app = _behind_door(create_app(service, keys=keys), service, options, keys)
+            app = create_app(service, keys=keys, senders=senders)
+            door = _behind_door(app, service, options, keys)
             try:
                 with RegularLooks(service):
-                    asyncio.run(_serve(app, bound, _greeting(service, options)))
+                    asyncio.run(_serve(door, bound, _greeting(service, options)))
             finally:
                 service.shadowing.finish()
             if store.lost:

@@ -155,7 +155,7 @@ class Service:
             exist = self.store.contacts(names)
             pending, again = sort_asks(asks, answers, stored, exist)
             self._say_again(asks, again, answers, account_of, now_us)
-            views = self._views([asks[i] for i in pending], now_us)
+            views = self._views([asks[i] for i in pending], now_us, exist)
             states = self._accounts.states(account_of, now_us)
             new_answers = self.crowd.shared(
                 views, now_us, lambda some, left: self._new(some, left, states, now_us, lineup)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from nurture_rl.serving import rows
@@ -24,6 +25,8 @@ class TableReader:
         journey: str | None = None,
         where: str = "TRUE",
     ) -> list[rows.Row]:
+        if not values:
+            return []
         if key == "contact_id":
             values = [contact_key(value) for value in values]
         among, columns = f"{key} {self._source.any_of}", columns or columns_of(table)
@@ -34,6 +37,7 @@ class TableReader:
         return self._source.read(f"{sql} ORDER BY rowid", given)
 
 
+@lru_cache(maxsize=64)
 def columns_of(table: str, of: str = "") -> str:
     """SQL: the columns of a table's records, each after `of`, such as `events.`."""
     return ", ".join(f"{of}{name}" for name in rows.COLUMNS[table])

@@ -24,6 +24,7 @@ class TrafficLimits:
     bulk_bytes: int = 16 * 1024  # a longer body waits among the bulky ones
     small_requests: int = 512  # read and not yet answered
     bulk_requests: int = 4
+    webhook_bytes: int = 8 * 1024 * 1024  # of one webhook, and eight times so many of all at once
     known_seconds: float = 0.25  # how long health waits for the store; then it gives the last state
     silent_seconds: float = 10.0  # a store that does not answer for so long counts as lost
     retry_seconds: int = 5  # what a client is told to wait

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -33,6 +33,7 @@ def views_of(
     now_us: int,
     default_zone: str,
     acknowledged: bool,
+    contacts: Mapping[str, Contact] | None = None,
 ) -> list[ContactView]:
     """What is known of each contact asked for.
 
@@ -43,10 +44,12 @@ def views_of(
         now_us: the moment, microseconds since 1970 UTC.
         default_zone: zone of contacts who have none.
         acknowledged: all events came before this moment, whatever their time stamps.
+        contacts: those who are asked for and perhaps more, by `contact_key`; None: they are read.
     """
     ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
     journey = bundle.journey.name
-    contacts, episodes = store.contacts(ids), store.episodes(ids, journey, bundle.catalog)
+    contacts = store.contacts(ids) if contacts is None else contacts
+    episodes = store.episodes(ids, journey, bundle.catalog)
     fresh = [contacts[name] for name in dict.fromkeys(ids) if name not in episodes]
     episodes |= _opened(journey, fresh, now_us, default_zone)
     states = {

@@ -204,4 +204,6 @@ def test_every_shown_command_ends_as_its_help_says(
         code = ended[tuple(sorted(words))] = run(page, words)
         if code is not None and code not in CODES.get(words[0], {DONE}):
             wrong.append(f"{page}: {line} ended with {code}: {capfd.readouterr().err[-1500:]}")
+    if "ray" in sys.modules:  # ends with the command else, here with the whole suite
+        sys.modules["ray"].shutdown()
     assert wrong == []

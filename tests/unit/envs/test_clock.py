@@ -154,3 +154,13 @@ def test_weekdays_are_those_of_the_calendar(moment: datetime) -> None:
     micros = (moment - EPOCH) // timedelta(microseconds=1)
     assert weekday_of(np.array([micros])).tolist() == [moment.weekday()]
     assert weekday_of(torch.tensor([micros])).tolist() == [moment.weekday()]
+
+
+def test_many_rows_at_once_are_as_each_alone() -> None:
+    names = ("Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/New_York", "UTC")
+    rng = np.random.default_rng(0)
+    times = rng.integers(wall("2026-01-01"), wall("2027-01-01"), 2_000)
+    zones = np.array(names)[rng.integers(0, len(names), len(times))]
+    for shifted in (local_microseconds, utc_microseconds):
+        alone = [shifted(times[i : i + 1], zones[i : i + 1])[0] for i in range(len(times))]
+        assert shifted(times, zones).tolist() == alone

@@ -23,6 +23,7 @@ from nurture_rl.serving.openapi import document
 from tests.unit.serving.contacts import Clock, service
 
 SENDER, CRM = "sender-" + "s" * 32, "crm-" + "c" * 32
+OPEN = ("/healthz", "/u/{token}", "/v1/webhooks/{sender}")  # webhooks are signed
 REQUESTS = [
     ("POST", "/v1/decisions", "decisions"),
     ("GET", "/v1/decisions/d", "decisions"),
@@ -62,12 +63,12 @@ def client(bundle: Bundle, tmp_path: Path, keys: ApiKeys) -> Iterator[TestClient
         yield found
 
 
-def test_every_path_but_health_schema_and_the_links_in_mails_asks_for_a_key() -> None:
+def test_every_path_but_health_schema_links_in_mails_and_webhooks_asks_for_a_key() -> None:
     published = {
         (verb.upper(), re.sub("{.*}", "d", path))
         for path, verbs in document()["paths"].items()
         for verb in verbs
-        if verb != "parameters" and path not in ("/healthz", "/u/{token}")
+        if verb != "parameters" and path not in OPEN
     }
     assert published == {(method, path) for method, path, _ in REQUESTS}
 

@@ -31,6 +31,7 @@ PATHS = {
     "/v1/contacts",
     "/v1/contacts/{contact_id}/preferences",
     "/u/{token}",
+    "/v1/webhooks/{sender}",
     "/v1/policies",
     "/v1/policies/log",
     "/v1/policies/{policy_id}/shadow",

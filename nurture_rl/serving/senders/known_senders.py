@@ -1,0 +1,31 @@
+"""The senders whose webhooks a server can take, and those that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from nurture_rl.errors import ConfigError
+from nurture_rl.serving.senders.sender_adapter import SenderAdapter
+from nurture_rl.serving.senders.sendgrid import SendGrid
+
+# By name; each makes its adapter of the file NAME.key.
+_KNOWN: Mapping[str, Callable[[Path], SenderAdapter]] = {"sendgrid": SendGrid.of}
+KNOWN_SENDERS = tuple(sorted(_KNOWN))
+
+
+def senders_of(folder: Path) -> dict[str, SenderAdapter]:
+    """The adapters of a folder of keys, by the senders' names.
+
+    Raises:
+        ConfigError: there is no such folder, a file of it is no sender's, or holds no key.
+    """
+    names = ", ".join(f"{name}.key" for name in KNOWN_SENDERS)
+    if not folder.is_dir():
+        raise ConfigError(f"expected a folder with {names}, got {folder}; give webhook_keys=FOLDER")
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    strange = [path.name for path in files if path.suffix != ".key" or path.stem not in _KNOWN]
+    if strange or not files:
+        got = ", ".join(strange) or "no file"
+        raise ConfigError(f"expected {names} in {folder}, got {got}; take other files out of it")
+    return {path.stem: _KNOWN[path.stem](path) for path in files}
