@@ -27,9 +27,16 @@ _ACCOUNT = {"caps": [{"max": 2, "hours": 30}, {"max": 3, "hours": 80}], "convers
 
 
 def journeys() -> dict[str, Journey]:
-    """What is decided in: every rule of contacts, then accounts too, then the shipped journeys."""
+    """What is decided in: every rule of contacts and accounts, then few rules, then the shipped."""
     shared = spring(guardrails__inactivity=IDLE, guardrails__account=_ACCOUNT)
-    return {"accounts": shared, **JOURNEYS}
+    # Where more rules hold, a repeated message is seldom forbidden by nothing else.
+    repeats = spring(
+        guardrails__frequency_caps=[{"max": 3, "hours": 96}],
+        guardrails__min_gap_hours=2,
+        guardrails__quiet_hours=[],
+        guardrails__availability=False,
+    )
+    return {"accounts": shared, "repeats": repeats, **JOURNEYS}
 
 
 @dataclass(slots=True)

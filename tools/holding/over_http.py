@@ -240,7 +240,7 @@ class Client:
             one.taken_back(row["decision_id"], self._now_us)
 
     def _decide(self) -> None:
-        asks = []
+        asks: list[tuple[Person, dict[str, Any]]] = []
         for one in self._people:
             self._asked += 1
             available = self._rng.random() < 0.95
@@ -278,14 +278,14 @@ class Client:
     def _again(self, asks: Sequence[tuple[Person, Mapping[str, Any]]]) -> None:
         """Ask for the same once more, some time later or earlier."""
         now_us = self._now_us + self._rng.randrange(-8, 80) * QUARTER
-        body = {"contacts": [dict(ask) for _, ask in asks], "now": written(now_us)}
         known = {
             str(ask["request_id"]): one for one, ask in asks if self._has(one, ask["request_id"])
         }
-        again = [ask for ask in body["contacts"] if ask["request_id"] in known]
+        again = [dict(ask) for _, ask in asks if ask["request_id"] in known]
         if not again:
             return
-        answer = self._ask("POST", "/v1/decisions", {**body, "contacts": again})
+        body = {"contacts": again, "now": written(now_us)}
+        answer = self._ask("POST", "/v1/decisions", body)
         for ask, row in zip(again, answer["decisions"], strict=True):
             self._crowd.counts["asked again"] += 1
             if row["kind"] == "decision" and row["decision_id"] != ask["request_id"]:
