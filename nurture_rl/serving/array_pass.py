@@ -88,15 +88,18 @@ def draw(
     """
     answers = chosen(line, contacts.features, contacts.reasons == 0, catalog.wait)
     table = answers[0].table if len(answers) == 1 else np.vstack([one.table for one in answers])
-    luck = np.array([uniform(seed, name) for name in ids])
-    actions = sample_actions(table, luck)
+    actions = sample_actions(table, uniforms(seed, ids))
     return Drawn(actions, table, _scheduled(catalog, contacts, actions, now_us), answers)
 
 
-def uniform(seed: int, decision_id: str) -> float:
-    """The luck of a decision, in [0, 1): a hash of seed and id."""
-    digest = hashlib.blake2b(f"{seed}:{decision_id}".encode(), digest_size=8).digest()
-    return float((int.from_bytes(digest, "big") >> 11) * 2.0**-53)
+def uniforms(seed: int, decision_ids: Sequence[str]) -> NDArray[np.float64]:
+    """The luck of each decision, in [0, 1): a hash of seed and id, [n]."""
+    before = f"{seed}:"
+    digests = [
+        hashlib.blake2b((before + name).encode(), digest_size=8).digest() for name in decision_ids
+    ]
+    whole = np.frombuffer(b"".join(digests), ">u8") >> np.uint64(11)
+    return np.asarray(whole * 2.0**-53, np.float64)
 
 
 def _scheduled(

@@ -12,7 +12,7 @@ from nurture_envs.clock import HOUR_US
 from nurture_rl.policies.policy import check_probabilities, sample_actions
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import against_account
-from nurture_rl.serving.array_pass import Drawn, Weighed, draw, uniform, weigh
+from nurture_rl.serving.array_pass import Drawn, Weighed, draw, uniforms, weigh
 from nurture_rl.serving.company import alone
 from nurture_rl.serving.crowd import against_crowd
 from nurture_rl.serving.facts import known
@@ -158,7 +158,7 @@ def replay(bundle: Bundle, decision: Decision, seed: int) -> bool:
 
 def _is_of(bundle: Bundle, decision: Decision, table: NDArray[np.float64], seed: int) -> bool:
     """Whether a decision is drawn by these probabilities, [1, a]."""
-    action = int(sample_actions(table, np.array([uniform(seed, decision.decision_id)]))[0])
+    action = int(sample_actions(table, uniforms(seed, [decision.decision_id]))[0])
     same = tuple(table[0].tolist()) == decision.probabilities
     same = same and bundle.catalog.ids[action] == decision.action
     return same and float(table[0, action]) == decision.propensity

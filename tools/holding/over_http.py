@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from tests.unit.envs.spring_journey import OFFERS, spring
 from tests.unit.release.bundles import CREATED, card
 from tests.unit.serving.mask_oracle import DAY_US, HOUR_US, may
 from tests.unit.serving.mask_people import ANCHOR, IDLE, QUARTER, event_of
+from tools.holding.asking import asked, asked_once, line_to, read, written
 from tools.holding.person import Person
 
 # What depends on others, too: the client cannot foresee it, and looks at it in the end.
@@ -271,9 +271,11 @@ class Client:
         """The same request four times at once, to all servers."""
         with ThreadPoolExecutor(4) as threads:
             urls = [self._crowd.urls[i % len(self._crowd.urls)] for i in range(4)]
-            asked = [threads.submit(_once, url, "POST", "/v1/decisions", body) for url in urls]
+            coming = [
+                threads.submit(asked_once, url, "POST", "/v1/decisions", body) for url in urls
+            ]
             self._crowd.counts["retries"] += 3 * len(body["contacts"])
-            return [one.result() for one in asked]
+            return [one.result() for one in coming]
 
     def _again(self, asks: Sequence[tuple[Person, Mapping[str, Any]]]) -> None:
         """Ask for the same once more, some time later or earlier."""
@@ -355,8 +357,8 @@ class Client:
     def _ask(self, method: str, path: str, body: Any) -> Any:
         url = self._rng.choice(self._crowd.urls)
         if url not in self._lines:
-            self._lines[url] = _line(url)
-        return _asked(self._lines[url], method, path, body)
+            self._lines[url] = line_to(url)
+        return asked(self._lines[url], method, path, body)
 
 
 def contested() -> list[dict[str, Any]]:
@@ -365,46 +367,3 @@ def contested() -> list[dict[str, Any]]:
         {"contact_id": f"contested-{i}", "consent": True, "time_zone": "UTC", "attributes": {}}
         for i in range(_CONTESTED)
     ]
-
-
-def written(us: int) -> str:
-    """A moment as ISO-8601."""
-    return (_EPOCH + timedelta(microseconds=us)).isoformat()
-
-
-def read(text: str) -> int:
-    """Microseconds since 1970 UTC of a moment."""
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
-
-
-def _line(url: str) -> http.client.HTTPConnection:
-    parts = urlsplit(url)
-    return http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=180)
-
-
-def _once(url: str, method: str, path: str, body: Any) -> Any:
-    line = _line(url)
-    try:
-        return _asked(line, method, path, body)
-    finally:
-        line.close()
-
-
-def _asked(line: http.client.HTTPConnection, method: str, path: str, body: Any) -> Any:
-    """The answer of a request; one that a busy server turns away is sent again."""
-    for attempt in range(200):
-        try:
-            content = None if body is None else json.dumps(body)
-            line.request(method, path, content, {"content-type": "application/json"})
-            answer = line.getresponse()
-            told = answer.read()
-        except (ConnectionError, http.client.HTTPException):
-            line.close()  # the server closes a line that was quiet; nothing was lost, ids are kept
-            continue
-        if answer.status == 503:
-            threading.Event().wait(0.05 * min(attempt + 1, 20))
-            continue
-        if answer.status not in (200, 422):
-            raise AssertionError(f"{method} {path} answered {answer.status}: {told[:300]!r}")
-        return json.loads(told)
-    raise AssertionError(f"{method} {path} was turned away 200 times")
