@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from nurture_rl.errors import BundleError, ProbabilityError
 from nurture_rl.policies.policy import (
@@ -16,6 +15,7 @@ from nurture_rl.policies.policy import (
     normalised,
     require_batch,
 )
+from nurture_rl.release.onnx_trial import require_harmless, session_of
 
 _INPUTS = ("features", "mask")
 _ROUNDING = 1e-5  # of probability: what 32 bits leave behind in a sum
@@ -35,20 +35,9 @@ class OnnxPolicy:
         """Read a graph with inputs features [n, d] float32 and mask [n, a] bool.
 
         Raises:
-            BundleError: the bytes are no such graph.
+            BundleError: the bytes are no such graph, or it takes more memory or time than it may.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors only
-        try:
-            session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the runtime's own exceptions share no public base
-            raise BundleError(
-                f"expected an ONNX graph that ONNX Runtime {onnxruntime.__version__} can run, "
-                f"got: {error}; export the model again"
-            ) from error
+        session = session_of(model, limited=True)
         shapes = {node.name: node.shape for node in session.get_inputs()}
         if tuple(shapes) != _INPUTS or any(len(shape) != 2 for shape in shapes.values()):
             raise BundleError(
@@ -62,7 +51,8 @@ class OnnxPolicy:
                 f"{len(session.get_outputs())} outputs and inputs {shapes}; export it with "
                 "export_onnx"
             )
-        return cls(session, name, *widths)
+        require_harmless(session, name, *widths)
+        return cls(session_of(model), name, *widths)
 
     def action_probabilities(self, features: FeatureArray, mask: BoolArray) -> FloatArray:
         """What the graph says, summing to 1 in float64, exactly 0 where masked, [n, a].

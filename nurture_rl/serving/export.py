@@ -28,6 +28,7 @@ from nurture_rl.serving.wire import iso
 from nurture_rl.verb_result import VerbResult
 
 FORMATS = ("parquet", "csv")
+_OWNER_ALONE = 0o600  # mode of files
 _SCHEMAS: Mapping[TableKind, pa.Schema] = {
     **TABLES,
     TableKind.DECISIONS: pa.schema(
@@ -66,6 +67,8 @@ class ExportSummary:
 def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSummary:
     """Write events, contacts, decisions and shadows as a raw log; on an error nothing is written.
 
+    Folder and files are their owner's alone.
+
     Args:
         store: what was served.
         out: the folder to make; only an earlier export there is replaced.
@@ -91,7 +94,15 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
         said = ([_shadow(row) for row in block] for block in store.scan(_SHADOWS))
         counts[_SHADOWS] = write(partial / f"{_SHADOWS}.{form}", SHADOWS, said)
         (partial / _MARKER).write_text("made by nurture export_log; replaced by the next\n")
+        _keep_to_owner(partial)
     return ExportSummary(counts)
+
+
+def _keep_to_owner(folder: Path) -> None:
+    """As the store it comes from: it says what people did."""
+    for path in folder.iterdir():
+        path.chmod(_OWNER_ALONE)
+    folder.chmod(0o700)
 
 
 def export_decisions(store: StoreReader, path: Path) -> None:
@@ -99,6 +110,7 @@ def export_decisions(store: StoreReader, path: Path) -> None:
     partial = path.with_name(f".{path.name}.partial")
     blocks = _decisions(store, _ChainFile(None))
     _write_parquet(partial, _SCHEMAS[TableKind.DECISIONS], blocks)
+    partial.chmod(_OWNER_ALONE)
     sync(partial)
     partial.replace(path)
     sync(path.parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -100,11 +101,15 @@ class Store(StoreReader):
         Raises:
             StoreUnavailable: it cannot.
         """
-        self.remember("touched")
+        # Another value each time: where nothing changes SQLite writes nothing, also on a full disk.
+        self._keep("touched", str(time.time_ns()))
 
     def remember(self, mark: str) -> None:
         """Keep a mark for as long as the store lasts."""
-        self._database.write([Statement(rows.PUT_MARK, [(mark, "")])])
+        self._keep(mark, "")
+
+    def _keep(self, name: str, value: str) -> None:
+        self._database.write([Statement(rows.PUT_MARK, [(name, value)])])
 
     def remembers(self, mark: str) -> bool:
         """Whether the mark was kept."""

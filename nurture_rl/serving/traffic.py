@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, InternalServerException
 
 Answer = TypeVar("Answer")
 
@@ -40,6 +40,12 @@ class SlowBody(ClientException):
     status_code = 408
 
 
+class CutBody(ClientException):
+    """A body that broke off, or whose parts nobody can read; nothing was done."""
+
+    status_code = 400
+
+
 class Bodies:
     """The bodies in memory. Belongs to one event loop."""
 
@@ -53,6 +59,7 @@ class Bodies:
 
         Raises:
             SlowBody: it did not come within `body_seconds`.
+            CutBody: the connection ended first, or the body is not of the form it claims.
             Busy: with it more than `bodies_bytes` would lie in memory.
         """
         parts: list[bytes] = []
@@ -71,6 +78,8 @@ class Bodies:
                     f"the body did not come within {self._limits.body_seconds:g} s; send it again"
                 )
                 raise SlowBody(text) from error
+            except InternalServerException as error:  # what a stream says whose sender is gone
+                raise CutBody("the body broke off before its end; send it again") from error
             yield b"".join(parts)
         finally:
             self._bytes -= held
@@ -132,7 +141,10 @@ class Pulse:
     async def healthy(self) -> bool:
         """What the store says now or, where it is busy, what it said last."""
         loop = asyncio.get_running_loop()
-        if self._running is None or self._running.done():
+        if self._running is not None and self._running.done():
+            self._last = self._running.result()  # a beat that took longer than its caller waited
+            self._running = None
+        if self._running is None:
             self._running = loop.run_in_executor(self._pool, self._beat)
             self._began = loop.time()
         limits = self._limits

@@ -12,8 +12,12 @@ from nurture_rl.decisions import FloatArray, IntArray
 from nurture_rl.errors import FitError, ShapeError
 from nurture_rl.simulator.data import WorldData
 
-_FEWEST_EVENTS = 20  # of a channel, below which its declared delay is believed
-_FEWEST_AT_RISK = 20  # events, below which one of them decides the whole distribution
+# Events, below which one of them decides the whole distribution: the declared delay is believed.
+_FEWEST_AT_RISK = 20
+
+
+class NoDelaySeen(FitError):
+    """No delay was open to enough events to say how often it happens."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +57,8 @@ def reverse_product_limit(
 
     Raises:
         ShapeError: the arrays are not [m].
-        FitError: an event is known later than the log was read, or none is left.
+        FitError: an event is known later than the log was read.
+        NoDelaySeen: none is left.
 
     Source: Lynden-Bell (1971), A Method of Allowing for Known Observational Selection; Kalbfleisch
         & Lawless (1989), Inference Based on Retrospective Ascertainment.
@@ -72,7 +77,7 @@ def reverse_product_limit(
     at_risk = no_later - np.concatenate([[0], too_young[:-1]])
     firm = np.flatnonzero((at_risk >= fewest_at_risk) & (exactly > 0))
     if not firm.size:
-        raise FitError(
+        raise NoDelaySeen(
             f"no delay was open to {fewest_at_risk} events, of {delay.size}; log more, or believe "
             "the declared delays"
         )
@@ -96,8 +101,8 @@ def estimate_delays(data: WorldData, journey: Journey, tail: float = 1e-3) -> Re
 
     Args:
         data: logged decisions with `event_delay`.
-        journey: its declared delays hold for what actions make, and for channels of fewer than
-            20 events.
+        journey: its declared delays hold for what actions make, and for channels in which no delay
+            was open to 20 events.
         tail: largest share of events that are counted at the last delay although they were later;
             it limits the number of delays that a world must carry.
 
@@ -117,9 +122,13 @@ def estimate_delays(data: WorldData, journey: Journey, tail: float = 1e-3) -> Re
     for channel, name in enumerate(journey.channels):
         delay = data.event_delay[:, journey.channel_index(name.removesuffix(".value"))]
         seen = (delay >= 0) & (delay <= age)
-        if name in made or seen.sum() < _FEWEST_EVENTS:
+        if name in made:
             continue
-        columns[channel] = _trimmed(reverse_product_limit(delay[seen], age[seen]), tail)
+        try:
+            found = reverse_product_limit(delay[seen], age[seen])
+        except NoDelaySeen:
+            continue
+        columns[channel] = _trimmed(found, tail)
         events[channel] = seen.sum()
     longest = max(len(column) for column in columns)
     chance = np.stack([np.pad(column, (0, longest - len(column))) for column in columns], axis=1)

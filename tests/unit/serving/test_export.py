@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,16 @@ def test_ingest_reads_every_exported_row(
 
 
 @pytest.mark.usefixtures("either_database")
+def test_an_export_is_its_owners_alone(served: Service, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        export_log(served.store, tmp_path / "raw")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "raw").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "raw").iterdir()} == {0o600}
+
+
 def test_an_exported_and_ingested_log_loads_into_a_fresh_store(
     served: Service, bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -8,8 +8,17 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
+from litestar.exceptions import InternalServerException
 
-from nurture_rl.serving.traffic import Bodies, Busy, Lane, Pulse, SlowBody, TrafficLimits
+from nurture_rl.serving.traffic import (
+    Bodies,
+    Busy,
+    CutBody,
+    Lane,
+    Pulse,
+    SlowBody,
+    TrafficLimits,
+)
 
 LIMITS = TrafficLimits(bodies_bytes=10, body_seconds=5.0, known_seconds=0.05, silent_seconds=0.3)
 
@@ -33,6 +42,18 @@ def test_a_body_that_does_not_come_in_time_is_given_up() -> None:
     bodies = Bodies(replace(LIMITS, body_seconds=0.02))
     with pytest.raises(SlowBody, match=r"within 0\.02 s; send it again"):
         asyncio.run(read(bodies, never_ending()))
+
+
+def test_a_body_that_breaks_off_is_its_senders_fault() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"{"
+        raise InternalServerException("client disconnected prematurely")  # as Litestar tells it
+
+    bodies = Bodies(LIMITS)
+    with pytest.raises(CutBody, match="broke off before its end") as refused:
+        asyncio.run(read(bodies, broken()))
+    assert refused.value.status_code == 400
+    assert asyncio.run(read(bodies, parts(b"1234567890")))  # its bytes are let go of
 
 
 def test_bodies_in_memory_are_limited_together_and_let_go_of_afterwards() -> None:
@@ -111,3 +132,27 @@ def test_health_says_what_it_knows_of_a_busy_store_and_gives_a_silent_one_up() -
 
 def test_health_of_a_store_that_refuses_is_known_at_once() -> None:
     assert not asyncio.run(Pulse(lambda: False, LIMITS).healthy())
+
+
+def test_health_of_a_store_that_takes_its_time_to_refuse_is_known_by_the_next_who_asks() -> None:
+    refuses, told = threading.Event(), threading.Event()
+
+    def beat() -> bool:
+        if not refuses.is_set():
+            return True
+        told.wait(10)
+        return False
+
+    async def scene() -> None:
+        pulse = Pulse(beat, replace(LIMITS, silent_seconds=60.0))
+        assert await pulse.healthy()
+        refuses.set()
+        assert await pulse.healthy()  # nothing is known yet
+        told.set()
+        while pulse._running is not None and not pulse._running.done():
+            await asyncio.sleep(0.001)
+        told.clear()
+        assert not await pulse.healthy()  # though the next beat waits
+        told.set()
+
+    asyncio.run(scene())

@@ -157,6 +157,23 @@ def test_what_actions_make_and_rare_events_keep_their_declared_delay() -> None:
         assert delays.chance[0, channel] == 1.0
 
 
+def test_a_channel_whose_few_events_show_no_delay_keeps_the_declared_one() -> None:
+    # A served log of some weeks: enough events, and no delay that was open to 20 of them.
+    data = log_read_early(6_000, seed=5)
+    assert data.event_delay is not None
+    late = data.event_delay.copy()
+    rows = np.flatnonzero(late[:, BOUGHT] >= 0)
+    late[rows[24:], BOUGHT] = -1
+    late[rows[:24], BOUGHT] = np.arange(24) % 2
+    young = np.full(len(data.age), 1)
+    delays = estimate_delays(replace(data, event_delay=late, age=young), JOURNEY)
+    assert delays.estimated[BOUGHT]  # negative control: a delay of 1 was open to all 24
+    young[rows[:24:2]] = 0  # those with a delay of 0
+    delays = estimate_delays(replace(data, event_delay=late, age=young), JOURNEY)
+    assert (delays.estimated[BOUGHT], delays.events[BOUGHT]) == (False, 0)
+    assert delays.chance[0, BOUGHT] == 1.0
+
+
 def test_a_log_read_long_after_its_end_is_left_alone() -> None:
     data = replace(log_read_early(6_000, seed=6), age=np.full(6_000, LONG_AGO))
     delays = estimate_delays(data, JOURNEY)
