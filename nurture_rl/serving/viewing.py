@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-import numpy as np
-
-from nurture_envs.clock import DAY_US, local_microseconds, require_zone
+from nurture_envs.clock import require_zone
 from nurture_rl.errors import TimeZoneError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contact_state import folding_of, is_of_use
+from nurture_rl.serving.enrolment import beside, opened
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Contact, ContactView, Episode, Preferences
+from nurture_rl.serving.records import Contact, ContactView, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,7 @@ class Ask:
     contact_id: str
     request_id: str | None = None  # becomes the decision's id; the same id gives the same answer
     available: bool | None = None
+    journey: str | None = None  # None: the one that the contact is in
 
 
 def views_of(
@@ -34,6 +34,7 @@ def views_of(
     default_zone: str,
     acknowledged: bool,
     contacts: Mapping[str, Contact] | None = None,
+    others: Collection[str] = (),
 ) -> list[ContactView]:
     """What is known of each contact asked for.
 
@@ -45,13 +46,18 @@ def views_of(
         default_zone: zone of contacts who have none.
         acknowledged: all events came before this moment, whatever their time stamps.
         contacts: those who are asked for and perhaps more, by `contact_key`; None: they are read.
+        others: journeys that keep a contact out of this one while they have them.
     """
     ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
     journey = bundle.journey.name
     contacts = store.contacts(ids) if contacts is None else contacts
-    episodes = store.episodes(ids, journey, bundle.catalog)
-    fresh = [contacts[name] for name in dict.fromkeys(ids) if name not in episodes]
-    episodes |= _opened(journey, fresh, now_us, default_zone)
+    episodes, open_ = store.episodes(ids, journey, bundle.catalog, now_us)
+    for name in ids:
+        zone = _usable(contacts[name].time_zone, default_zone)
+        if name not in episodes:
+            episodes[name] = opened(bundle.journey, contacts[name], now_us, zone)
+        if name in open_:
+            episodes[name] = beside(episodes[name], open_[name], now_us, zone, others)
     states = {
         name: (state, place)
         for name, (state, place) in store.states(ids, journey, folding.key).items()
@@ -82,32 +88,10 @@ def views_of(
     ]
 
 
-def _opened(
-    journey: str, contacts: Sequence[Contact], now_us: int, default_zone: str
-) -> dict[str, Episode]:
-    """The episode that a first decision opens, by contact: anchored at that day's local midnight.
-
-    For a zone that nobody knows the default zone stands in: such a contact is refused later on, by
-    itself.
-    """
-    zones = np.array([contact.time_zone or default_zone for contact in contacts], np.str_)
-    moments = np.full(len(contacts), now_us, np.int64)
+def _usable(zone: str | None, default_zone: str) -> str:
+    """A zone in which an episode can be opened; its contact is refused later on, by itself."""
     try:
-        local_us = local_microseconds(moments, zones)
+        require_zone(zone or default_zone)
     except TimeZoneError:
-        known = [_is_zone(str(name)) for name in zones]
-        local_us = local_microseconds(moments, np.where(known, zones, default_zone))
-    anchors_us = local_us - local_us % DAY_US
-    days = np.datetime_as_string(anchors_us.astype("datetime64[us]"), unit="D").tolist()
-    return {
-        contact.contact_id: Episode(f"{journey}:{contact.contact_id}:{day}", anchor_us)
-        for contact, anchor_us, day in zip(contacts, anchors_us.tolist(), days, strict=True)
-    }
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        require_zone(name)
-    except TimeZoneError:
-        return False
-    return True
+        return default_zone
+    return zone or default_zone
