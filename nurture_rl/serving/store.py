@@ -65,8 +65,7 @@ class Store(StoreReader):
 
     def beside(self) -> StoreReader:
         """A reader of what is committed alone, also by this thread."""
-        if self._beside is None:
-            self._beside = StoreReader(self._location)
+        self._beside = self._beside or StoreReader(self._location)
         return self._beside
 
     @property
@@ -79,10 +78,7 @@ class Store(StoreReader):
         self._database.when_lost(tell)
 
     def held(self, contact_ids: Iterable[str]) -> AbstractContextManager[None]:
-        """Keep everybody else from work on these contacts until the block ends.
-
-        What is written inside is on disk when the outermost block has ended.
-        """
+        """Keep everybody else from work on these contacts until the block ends, on disk."""
         return self._database.held("contact", contact_ids)
 
     def accounts_held(self, account_keys: Iterable[str]) -> AbstractContextManager[None]:
