@@ -32,7 +32,10 @@ from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.unsubscribing import checked_url
+from nurture_rl.serving.whose_clock import keep_to_clock, require_rehearsal
 from nurture_rl.wording import counted
+
+_REHEARSAL = "serve: simulated_clock lets requests say what time it is; this is a rehearsal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ class ServeOptions:
     default_zone: str | None = None
     # Hours by which such a contact's zone may be off, lowest and highest; anywhere on earth.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
-    simulated_clock: bool = False  # let requests say what time it is
+    # Let requests say what time it is: for rehearsals, on this machine alone and in a store that
+    # never lived by the machine's clock.
+    simulated_clock: bool = False
     # File of API keys, on each line the scopes and the key, mode 0600; null: nobody needs a key, on
     # this machine alone.
     keys: str | None = None
@@ -107,7 +112,10 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 unknown_zone_slack=options.unknown_zone_slack,
                 public_url=public_url,
             )
+            keep_to_clock(store, options.simulated_clock)
             service = Service(bundle, store, settings, others)
+            if options.simulated_clock:
+                print(_REHEARSAL, file=sys.stderr, flush=True)
             if trust is None:
                 print(_unchecked(bundle), file=sys.stderr, flush=True)
             app = create_app(service, keys=keys, senders=senders)
@@ -127,6 +135,8 @@ def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
     bound = bind(options.host, options.port)
     try:
         require_keys_beyond_loopback(bound.getsockname()[0], keys)
+        if options.simulated_clock:
+            require_rehearsal(bound.getsockname()[0])
     except NurtureError:
         bound.close()
         raise
