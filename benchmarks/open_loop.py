@@ -89,14 +89,22 @@ class _Lines:
         """Send a request that is due."""
         parts = urlsplit(url)
         address = (str(parts.hostname), int(parts.port or 80))
-        free = self.free.setdefault(address, [])
-        line = free.pop() if free else socket.create_connection(address)
+        line = self._line(address)
         head = (
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         line.sendall(head.encode() + body)
         self.busy[line] = _Asked(due, address)
+
+    def _line(self, address: tuple[str, int]) -> socket.socket:
+        free = self.free.setdefault(address, [])
+        while free:
+            line = free.pop()
+            if not select.select([line], [], [], 0.0)[0]:
+                return line
+            line.close()  # a server hangs up where nothing comes for some seconds
+        return socket.create_connection(address)
 
     def listen(self, until: float) -> None:
         """Take answers until a moment."""

@@ -233,6 +233,20 @@ _ALL = (
         codes={3: "something is not as it was logged"},
     ),
     Verb(
+        name="explain",
+        summary="tells in plain words why a server made a decision, and what became of it",
+        reads="a server's store, and the bundle that decided; the server may be running",
+        makes="nothing: it prints who decided, chances, guardrails, features and what came after",
+        examples=(
+            "nurture explain store=runs/store.db decision=ID",
+            "nurture explain store=runs/store.db decision=ID bundle=released/bundle --json",
+        ),
+        settings="nurture_rl.workflow.explain_verb:ExplainOptions",
+        work="nurture_rl.workflow.explain_verb:explain",
+        composed=False,
+        codes={3: "the decision did not come out again"},
+    ),
+    Verb(
         name="monitor",
         summary="tells whether a server still sees and does what it did before",
         reads="a server's store, and a bundle of its journey; the server may be running",

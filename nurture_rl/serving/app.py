@@ -15,6 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from nurture_rl.serving import confirm_wire, wire
 from nurture_rl.serving.api_keys import ApiKeys, scope_of
+from nurture_rl.serving.explaining import explained, recorded
 from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, problem
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.mail_pages import Answered, link_routes, mail_routes
@@ -79,18 +80,6 @@ def create_app(
                 return await bulk.run(_decide_alone(service, body))
             return await together.run(_decide(service, body))
 
-    @get("/v1/decisions/{decision_id:str}")
-    async def decision(request: Request[Any, Any, Any]) -> Body:
-        return await answered(request, partial(_show, decision_id=_named(request)))
-
-    @post("/v1/decisions/{decision_id:str}/confirm", status_code=200)
-    async def confirm(request: Request[Any, Any, Any]) -> Body:
-        return await answered(request, partial(_confirm_one, decision_id=_named(request)))
-
-    @post("/v1/decisions/confirm", status_code=200)
-    async def confirm_many(request: Request[Any, Any, Any]) -> Body:
-        return await answered(request, _confirm_many)
-
     @post("/v1/events", status_code=200)
     async def events(request: Request[Any, Any, Any]) -> Body:
         return await answered(request, _add_events)
@@ -101,7 +90,7 @@ def create_app(
 
     return Litestar(
         [
-            *(decisions, decision, confirm, confirm_many, events, contacts),
+            *(decisions, *_made(answered), events, contacts),
             *policy_routes(service, bodies, keys),
             *mail_routes(answered),
             *link_routes(answered_openly, limits.bulk_bytes),
@@ -112,6 +101,28 @@ def create_app(
         before_request=partial(_stranger, keys),
         exception_handlers={**HANDLERS, Busy: busy(limits.retry_seconds)},
     )
+
+
+def _made(answered: Answered) -> list[HTTPRouteHandler]:
+    """The paths of decisions that were made: to look at, to understand, to confirm."""
+
+    @get("/v1/decisions/{decision_id:str}")
+    async def decision(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, partial(_show, decision_id=_named(request)))
+
+    @get("/v1/decisions/{decision_id:str}/explain")
+    async def explain(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, partial(_explain, decision_id=_named(request)))
+
+    @post("/v1/decisions/{decision_id:str}/confirm", status_code=200)
+    async def confirm(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, partial(_confirm_one, decision_id=_named(request)))
+
+    @post("/v1/decisions/confirm", status_code=200)
+    async def confirm_many(request: Request[Any, Any, Any]) -> Body:
+        return await answered(request, _confirm_many)
+
+    return [decision, explain, confirm, confirm_many]
 
 
 def _answering(service: Service, bodies: Bodies, lane: Callable[[int], Lane]) -> Answered:
@@ -323,6 +334,18 @@ def _show(service: Service, _: bytes, decision_id: str) -> Steps:
         yield problem(404, "unknown decision", text)
     else:
         yield json_answer(_encode(confirm_wire.state_out(*found, service.catalogs, service.links)))
+
+
+def _explain(service: Service, _: bytes, decision_id: str) -> Steps:
+    zone = service.settings.default_zone
+    found = service.decision(decision_id) and recorded(
+        service.store, decision_id, zone, service.seed
+    )
+    if found is None:
+        yield problem(404, "unknown decision", f"no decision has the id {decision_id!r}")
+    else:
+        told = explained(found, service.policies.bundles.values(), service.catalogs)
+        yield json_answer(_encode(told))
 
 
 def _add_events(service: Service, body: bytes) -> Steps:

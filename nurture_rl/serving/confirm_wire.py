@@ -11,6 +11,9 @@ from nurture_rl.serving.records import Confirmation, Decision, Event, Fate
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks
 from nurture_rl.serving.wire import MAX_ROWS, DecisionOut, Id, Moment, decision_out, iso
 
+# planned: a send that nothing was said of yet; made: anything but a send, or a call
+Status = Literal["planned", "confirmed", "sent", "withdrawn", "made"]
+
 
 class ConfirmIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether one decision is to be carried out now; an empty body says the same."""
@@ -47,8 +50,7 @@ class DecisionState(msgspec.Struct, frozen=True):
     """A recorded decision and what became of it."""
 
     decision: DecisionOut
-    # planned: a send that nothing was said of yet; made: anything but a send, or a call
-    status: Literal["planned", "confirmed", "sent", "withdrawn", "made"]
+    status: Status
     at: str | None  # when it was confirmed or withdrawn, or of the event that proves that it went
     reason: str | None  # of a withdrawal
 
@@ -85,11 +87,17 @@ def state_out(
         went: the event that proves that it was carried out, if there is one.
         catalogs: as of `answer_out`, and `links` too.
     """
-    out = decision_out(decision, catalogs, links)
+    return DecisionState(decision_out(decision, catalogs, links), *status_of(decision, fate, went))
+
+
+def status_of(
+    decision: Decision, fate: Fate, went: Event | None
+) -> tuple[Status, str | None, str | None]:
+    """Status, moment and reason of a recorded decision; arguments as of `state_out`."""
     if went is not None and decision.scheduled_us is not None:
-        return DecisionState(out, "sent", iso(went.occurred_us), fate.reason)
+        return "sent", iso(went.occurred_us), fate.reason
     if fate.withdrawn_us is not None and went is None:
-        return DecisionState(out, "withdrawn", iso(fate.withdrawn_us), fate.reason)
+        return "withdrawn", iso(fate.withdrawn_us), fate.reason
     if fate.confirmed_us is not None:
-        return DecisionState(out, "confirmed", iso(fate.confirmed_us), None)
-    return DecisionState(out, "made" if decision.scheduled_us is None else "planned", None, None)
+        return "confirmed", iso(fate.confirmed_us), None
+    return ("made" if decision.scheduled_us is None else "planned"), None, None

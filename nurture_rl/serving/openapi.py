@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from nurture_rl.serving import confirm_wire, policy_wire, preference_wire, wire
+from nurture_rl.serving.explain_wire import Explanation
 from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
@@ -31,6 +32,7 @@ _STRUCTS = (
     *(confirm_wire.ConfirmIn, confirm_wire.ConfirmationOut),
     *(confirm_wire.ConfirmationsIn, confirm_wire.ConfirmationsOut),
     *(preference_wire.PreferencesIn, preference_wire.PreferencesOut, preference_wire.ConsentState),
+    Explanation,
     *policy_wire.STRUCTS,
 )
 
@@ -49,6 +51,8 @@ def document() -> dict[str, Any]:
         "A rejected row may forbid mail: no client may overlook it", wire.EventsOut
     )
     confirm, confirm_many, state = _confirming()
+    why = _look("explain", "Why a decision was made, as data and in words", Explanation)
+    why["responses"]["404"] = _response("No decision has that id", wire.Problem)
     health = {
         "operationId": "health",
         "summary": "What is served, and whether the store can be written",
@@ -57,7 +61,7 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    for operation in (decisions, confirm, confirm_many, state, events):
+    for operation in (decisions, confirm, confirm_many, state, why, events):
         _ask_for_key(operation)
     return {
         "openapi": "3.1.0",
@@ -66,6 +70,7 @@ def document() -> dict[str, Any]:
             "/v1/decisions": {"post": decisions},
             "/v1/decisions/confirm": {"post": confirm_many},
             "/v1/decisions/{decision_id}": {"get": state, "parameters": [_DECISION_ID]},
+            "/v1/decisions/{decision_id}/explain": {"get": why, "parameters": [_DECISION_ID]},
             "/v1/decisions/{decision_id}/confirm": {
                 "post": confirm,
                 "parameters": [_DECISION_ID],

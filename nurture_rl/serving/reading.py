@@ -134,6 +134,11 @@ class StoreReader(PermissionReader, SpanReader, StateReader):
         """The events of these ids that exist."""
         return {row[0]: rows.event_of(row) for row in self._among("events", "event_id", event_ids)}
 
+    def events_of_decision(self, decision_id: str) -> list[Event]:
+        """The events that name a decision, as they happened."""
+        found = [rows.event_of(row) for row in self._among("events", "decision_id", [decision_id])]
+        return sorted(found, key=lambda event: (event.occurred_us, event.event_id))
+
     def decisions(self, decision_ids: Sequence[str]) -> dict[str, Decision]:
         """The decisions of these ids that exist."""
         stored = self._among("decisions", "decision_id", decision_ids)

@@ -36,6 +36,9 @@ from nurture_rl.serving.whose_clock import keep_to_clock, require_rehearsal
 from nurture_rl.wording import counted
 
 _REHEARSAL = "serve: simulated_clock lets requests say what time it is; this is a rehearsal"
+# Seconds after which a thread that computes lets others go on. A request passes through several
+# threads, and beside a long one it waits for each of them.
+_TURN = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,4 +205,5 @@ async def _serve(app: Door, bound: socket.socket, greeting: str) -> None:
         loop.add_signal_handler(number, server.stop)
     print(greeting, flush=True)
     _quieten_garbage_collection()
+    sys.setswitchinterval(_TURN)
     await server.serve()

@@ -14,9 +14,11 @@ import shlex
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -128,9 +130,17 @@ def run(page: str, words: list[str]) -> int | None:
     """The exit code; None where a form of a command is shown alone."""
     if words[0] == "VERB":
         return max(main([verb, "--help"]) for verb in VERBS) if "--help" in words else None
+    words = [f"decision={latest_decision()}" if word == "decision=ID" else word for word in words]
     if "data=frame" in words:
         write_log(*LOGS.get(page, LOG))
     return served(words) if words[0] == "serve" else main(words)
+
+
+def latest_decision() -> str:
+    """The id that a reader has from an answer of the server."""
+    with closing(sqlite3.connect("runs/store.db")) as store:
+        asked = "SELECT decision_id FROM decisions ORDER BY rowid DESC LIMIT 1"
+        return str(store.execute(asked).fetchone()[0])
 
 
 def write_log(file: str, actions: Sequence[str], targets: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from benchmarks.open_loop import open_loop
 
 
 @contextmanager
-def server(answer: Callable[[bytes], int]) -> Iterator[str]:
+def server(answer: Callable[[bytes], int], stays: bool = True) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -23,6 +23,7 @@ def server(answer: Callable[[bytes], int]) -> Iterator[str]:
             self.send_header("content-length", "2")
             self.end_headers()
             self.wfile.write(b"ok")
+            self.close_connection = not stays
 
         def log_message(self, *_: object) -> None:
             pass
@@ -85,3 +86,9 @@ def test_a_request_waits_from_the_moment_that_it_is_due() -> None:
     moments = np.cumsum(np.random.default_rng(1).exponential(1 / 20.0, 8))
     # All are answered once the last has come: the first has waited for all the others.
     assert found.longest >= 1e3 * (moments[-1] - moments[0])
+
+
+def test_a_server_that_hangs_up_after_its_answer_is_asked_anew() -> None:
+    with server(lambda _: 200, stays=False) as url:
+        found = open_loop([url], [b"{}"] * 4, 10.0, 0.4, np.random.default_rng(0))
+    assert (found.answers, found.refused) == (4, 0)

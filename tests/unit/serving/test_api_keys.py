@@ -27,6 +27,7 @@ OPEN = ("/healthz", "/u/{token}", "/v1/webhooks/{sender}")  # webhooks are signe
 REQUESTS = [
     ("POST", "/v1/decisions", "decisions"),
     ("GET", "/v1/decisions/d", "decisions"),
+    ("GET", "/v1/decisions/d/explain", "decisions"),
     ("POST", "/v1/decisions/d/confirm", "decisions"),
     ("POST", "/v1/decisions/confirm", "decisions"),
     ("POST", "/v1/events", "events"),

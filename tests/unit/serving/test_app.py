@@ -26,6 +26,7 @@ PATHS = {
     "/v1/decisions",
     "/v1/decisions/confirm",
     "/v1/decisions/{decision_id}",
+    "/v1/decisions/{decision_id}/explain",
     "/v1/decisions/{decision_id}/confirm",
     "/v1/events",
     "/v1/contacts",
