@@ -28,7 +28,8 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.serving import chain
 from nurture_rl.serving.records import Contact, Decision
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
 

@@ -14,6 +14,7 @@ LIMIT_UNITS = ("contact", "decision", "send")  # a contact: as values are, per e
 APPROVALS = ("draft", "approved", "withdrawn")
 FEATURE_KINDS = ("count", "recency", "ratio", "streak", "ever", "attribute", "stage", "calendar")
 CALENDAR_PARTS = ("bin", "weekday", "slot")
+BUSY = ("refuse", "wait")  # what becomes of whoever enters while another journey has them
 
 Group = tuple[str, str]  # messages: a column of theirs, channel, topic or message, and its value
 ALL: Group = ("", "")  # all messages
@@ -322,6 +323,25 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class JourneyRule:
+    """When a contact enters or leaves a journey; without a signal, whenever the contact is put."""
+
+    on: tuple[str, ...]  # signals, an event of one of which moves its contact; empty: none has to
+    when: tuple[Condition, ...]  # all must hold of the contact's attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """Who is in a journey on a server; a journey without it has every contact that is known."""
+
+    enter: JourneyRule | None  # None: who is enrolled by a call alone
+    leave: JourneyRule | None
+    rest_days: float | None  # from one episode's end until the next may begin; None: there is none
+    priority: int  # an enrolment ends another journey's episode of a lower one
+    busy: str  # one of BUSY
+
+
+@dataclass(frozen=True, slots=True)
 class Journey:
     """One nurture program: what is seen, what can be done, what it is worth, what is forbidden."""
 
@@ -345,6 +365,7 @@ class Journey:
     rules: tuple[Rule, ...]
     expert: tuple[Rule, ...]  # what a thoughtful person would run instead; empty: nobody wrote it
     resolved: Mapping[str, Any]  # the file with inheritance worked out, as plain data
+    enrolment: Enrolment | None = None  # None: everybody is in it, once
 
     @property
     def channels(self) -> tuple[str, ...]:

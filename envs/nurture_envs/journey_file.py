@@ -26,6 +26,7 @@ from nurture_envs.journey import (
     Reward,
     Signal,
 )
+from nurture_envs.journey_enrolment import enrolment_problems, read_enrolment
 from nurture_envs.journey_goals import read_kpis, read_limit
 from nurture_envs.journey_guardrails import (
     event_columns,
@@ -138,6 +139,7 @@ def _journey(f: Fields) -> Journey:
         rules=read_rules(f, "rules"),
         expert=read_rules(f, "expert"),
         resolved=f.data,
+        enrolment=read_enrolment(f, [signal.name for signal in signals]),
     )
     f.finish()
     return journey
@@ -286,5 +288,5 @@ def _cross_checks(journey: Journey) -> list[str]:
     if not journey.features:
         problems.append("features: expected at least one")
     problems += rule_problems(journey, ActionCatalog.of(journey).ids)
-    problems += offer_problems(journey) + spacing_problems(journey)
+    problems += offer_problems(journey) + spacing_problems(journey) + enrolment_problems(journey)
     return problems

@@ -19,12 +19,12 @@ def read_rules(f: Fields, name: str) -> tuple[Rule, ...]:
 
 
 def _rule(f: Fields) -> Rule:
-    rule = Rule(_conditions(f.mapping("when")), f.text("do"))
+    rule = Rule(read_conditions(f.mapping("when")), f.text("do"))
     f.finish()
     return rule
 
 
-def _conditions(when: Fields) -> tuple[Condition, ...]:
+def read_conditions(when: Fields) -> tuple[Condition, ...]:
     """Comparisons by feature column, such as `{day: ">= 2"}`."""
     conditions = []
     for column in when.data:
@@ -46,7 +46,7 @@ def read_offer(name: str, f: Fields) -> Offer:
         name=name,
         cost=f.number("cost", 0.0, low=0.0),
         expires=f.day("expires"),
-        eligible=_conditions(f.mapping("eligible", {})),
+        eligible=read_conditions(f.mapping("eligible", {})),
         inventory=f.integer("inventory", low=1) if f.has("inventory") else None,
     )
     f.finish()

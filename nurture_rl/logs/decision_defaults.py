@@ -55,6 +55,30 @@ def complete_decisions(
     return Completed(_filled(rows, "mask", _possible(rows)), (note,))
 
 
+def of_journey(rows: pa.Table, journey: Journey | None) -> Completed:
+    """The decisions of one journey, where a log holds those of several.
+
+    A server of several journeys logs all of them. Where no decision is of this journey, all stay,
+    and are refused by name.
+
+    Args:
+        rows: decisions of `raw_schema`, [n].
+        journey: whose log is read; None: that of any.
+    """
+    if journey is None:
+        return Completed(rows, ())
+    own = pc.fill_null(pc.equal(rows["journey"], journey.name), True)
+    others = len(rows) - (pc.sum(own).as_py() or 0)
+    if others in (0, len(rows)):
+        return Completed(rows, ())
+    names = sorted(set(rows.filter(pc.invert(own))["journey"].to_pylist()))
+    note = (
+        f"{counted(others, 'decision')} of other journeys ({', '.join(names)}) left out; give "
+        "data.journey to read them"
+    )
+    return Completed(rows.filter(own), (note,))
+
+
 def _episodes(rows: pa.Table) -> pa.ChunkedArray:
     """One episode a contact and anchor."""
     joined = pc.binary_join(pc.fill_null(rows["keys"].combine_chunks(), []), "+")

@@ -17,7 +17,7 @@ from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes
 from nurture_rl.logs.checks import check_contacts, check_decision_fields, check_events
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
-from nurture_rl.logs.decision_defaults import complete_decisions
+from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
 from nurture_rl.logs.places import places
@@ -127,8 +127,9 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
         read = pa.concat_tables([raw_schema(kind).empty_table(), *(part.rows for part in raw)])
         read = read.combine_chunks()
         if kind is TableKind.DECISIONS:
-            completed = complete_decisions(read, reading.journey, reading.catalog_hash)
-            read, notes = completed.rows, [*notes, *completed.notes]
+            own = of_journey(read, reading.journey)
+            completed = complete_decisions(own.rows, reading.journey, reading.catalog_hash)
+            read, notes = completed.rows, [*notes, *own.notes, *completed.notes]
         steps = _check(read, kind, reading)
         rows[kind] = steps[-1].rows
         refused[kind] = [part.quarantine for part in (*raw, *steps)]

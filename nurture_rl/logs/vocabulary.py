@@ -21,6 +21,12 @@ class Vocabulary:
     event_types: frozenset[str] = EVENT_TYPES
     reply_classes: frozenset[str] = REPLY_CLASSES
 
+    def joined(self, other: Vocabulary) -> Vocabulary:
+        """The words of both."""
+        return Vocabulary(
+            self.event_types | other.event_types, self.reply_classes | other.reply_classes
+        )
+
 
 SHIPPED_WORDS = Vocabulary()
 

@@ -100,7 +100,7 @@ class Accounts:
         """Arguments as of `views_of`."""
         self._bundle, self._store, self._zone = bundle, store, default_zone
         self._acknowledged = acknowledged
-        self._limited = bundle.journey.guardrails.account is not None
+        self.limited = bundle.journey.guardrails.account is not None
 
     @contextmanager
     def held(self, contact_ids: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -109,7 +109,7 @@ class Accounts:
         Whoever calls holds the locks of the contacts: so nobody changes the account meanwhile, and
         the locks of accounts are always taken after those of contacts.
         """
-        contacts = self._store.contacts(contact_ids) if self._limited else {}
+        contacts = self._store.contacts(contact_ids) if self.limited else {}
         keys = {name: account_key(contact) for name, contact in contacts.items()}
         found = {name: key for name, key in keys.items() if key is not None}
         with self._store.accounts_held(found.values()):
@@ -132,7 +132,7 @@ class Accounts:
             account_of: the keys of accounts that are held, by contact.
             now_us: the moment, microseconds since 1970 UTC.
         """
-        if not account_of:
+        if not (account_of and self.limited):
             return {}
         members = self._store.members(list(account_of.values()))
         owner = {name: account for account, names in members.items() for name in names}

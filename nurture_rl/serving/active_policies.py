@@ -16,7 +16,7 @@ from nurture_rl.serving.bundle_folder import BundleFolder
 from nurture_rl.serving.layers import Layer, Line, line_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ContactView
-from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, UnknownPolicy
+from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, SwitchTo, UnknownPolicy
 from nurture_rl.serving.store_errors import StoreUnavailable
 
 SERVER = "server"  # who changed roles, where nobody asked for it
@@ -26,7 +26,10 @@ _MOST = 16  # bundles in memory
 class PolicyLog(Protocol):
     """Where changes are kept."""
 
-    seed: int  # salts the canary's share
+    @property
+    def seed(self) -> int:
+        """Salts the canary's share."""
+        ...
 
     @property
     def is_shared(self) -> bool:
@@ -136,6 +139,15 @@ class ActivePolicies:
     def changes(self) -> Sequence[PolicyChange]:
         """All changes of the log, the oldest first."""
         return self._log.policy_changes()
+
+    def before_pause(self) -> SwitchTo:
+        """Where the switch stood before it was set to pause, or stands."""
+        if not self._lineup.paused:
+            return self._lineup.roles.switch
+        for change in reversed(self.changes):
+            if change.before is not None and change.before.switch != "pause":
+                return change.before.switch
+        return "learned"
 
     def since(self, policy_id: str) -> int:
         """When a policy came into its role, microseconds since 1970 UTC."""

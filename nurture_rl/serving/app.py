@@ -17,6 +17,7 @@ from nurture_rl.serving import confirm_wire, wire
 from nurture_rl.serving.api_keys import ApiKeys, scope_of
 from nurture_rl.serving.explaining import explained, recorded
 from nurture_rl.serving.http_answers import HANDLERS, Body, busy, json_answer, problem
+from nurture_rl.serving.journey_routes import journey_routes
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.mail_pages import Answered, link_routes, mail_routes
 from nurture_rl.serving.metrics import CONTENT_TYPE
@@ -92,7 +93,7 @@ def create_app(
         [
             *(decisions, *_made(answered), events, contacts),
             *policy_routes(service, bodies, keys),
-            *mail_routes(answered),
+            *(*mail_routes(answered), *journey_routes(answered, keys)),
             *link_routes(answered_openly, limits.bulk_bytes),
             *(webhook_route(service, senders, limits), *_open(service, pulse)),
         ],
@@ -234,12 +235,15 @@ def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Ans
 
 def _out_of_date(service: Service, answers: Sequence[Answer], told: set[str]) -> list[int]:
     """Positions of decisions against which something was acknowledged since, as a pause of all."""
-    paused = service.policies.lineup.paused
+    paused = service.journeys.is_paused
     return [
         i
         for i, answer in enumerate(answers)
         if isinstance(answer, Decision)
-        and (contact_key(answer.contact_id) in told or (paused and answer.scheduled_us is not None))
+        and (
+            contact_key(answer.contact_id) in told
+            or (answer.scheduled_us is not None and paused(answer))
+        )
     ]
 
 
@@ -306,13 +310,13 @@ def _confirm(
                 yield None
             found += service.confirm(ids[start : start + _STEP_ROWS], now_us)
         for _ in range(_LOOKS):
-            told, paused = news(), service.policies.lineup.paused
+            told, paused = news(), service.journeys.is_paused
             old = [
                 i
                 for i, one in enumerate(found)
                 if one is not None
                 and one.status == "send"
-                and (paused or one.decision.contact_id in told)
+                and (paused(one.decision) or one.decision.contact_id in told)
             ]
             if not old:
                 break

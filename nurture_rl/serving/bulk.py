@@ -34,7 +34,8 @@ from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.recheck import acts
 from nurture_rl.serving.records import Answer, Decision, Refusal
 from nurture_rl.serving.regular_looks import RegularLooks
-from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
+from nurture_rl.serving.server_settings import EVERYWHERE, ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.unsubscribing import checked_url

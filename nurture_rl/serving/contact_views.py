@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contact_state import folded, folding_of
@@ -20,10 +20,17 @@ MOST_UNFOLDED = 32  # events after a contact's state, from which on they are fol
 class ContactViews:
     """Reads contacts and keeps their states. Whoever calls holds the locks of the contacts."""
 
-    def __init__(self, bundle: Bundle, store: Store, default_zone: str, acknowledged: bool) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        store: Store,
+        default_zone: str,
+        acknowledged: bool,
+        others: Collection[str] = (),
+    ) -> None:
         """Arguments as of `views_of`."""
         self._bundle, self._store, self._zone = bundle, store, default_zone
-        self._acknowledged = acknowledged
+        self._acknowledged, self._others = acknowledged, others
 
     def read(
         self, asks: Sequence[Ask], now_us: int, contacts: Mapping[str, Contact] | None = None
@@ -35,9 +42,8 @@ class ContactViews:
             now_us: the moment, microseconds since 1970 UTC.
             contacts: as of `views_of`.
         """
-        views = views_of(
-            *(self._bundle, self._store, asks, now_us, self._zone, self._acknowledged, contacts)
-        )
+        about = (self._zone, self._acknowledged, contacts, self._others)
+        views = views_of(self._bundle, self._store, asks, now_us, *about)
         if all(len(view.events) < MOST_UNFOLDED for view in views):
             return views
         seen = [self._folded(view, now_us) for view in views]

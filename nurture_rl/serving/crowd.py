@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -42,7 +43,7 @@ class Crowd:
         """
         ramp, sellers = journey.guardrails.volume, journey.guardrails.seller_capacity
         self._store, self._lock = store, threading.Lock()
-        self._journey = journey.name
+        self._journey, self.limited = journey.name, has_limits(journey)
         self._stock = Stock(journey, store)
         own = ramp.families if ramp is not None else ()
         self._own = {plain_domain(domain): family for domain, family in own}
@@ -164,16 +165,17 @@ class SharedCrowd:
     Decisions of a journey with such limits are made one after the other, in all processes.
     """
 
-    def __init__(self, journey: Journey, store: Store) -> None:
-        rails = journey.guardrails
-        self._journey, self._store = journey, store
-        self._limited = bool(limited_offers(journey) or rails.volume or rails.seller_capacity)
+    def __init__(self, journey: Journey, store: Store, is_alone: bool = True) -> None:
+        """Arguments as of `crowd_of`."""
+        self._journey, self._store, self._is_alone = journey, store, is_alone
+        self.limited = has_limits(journey)
 
     def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
         """As of `Crowd`; the others wait until the decisions are stored."""
-        if not self._limited:
+        if not self.limited:
             return decide(views, {})
-        with self._store.inventories_held(self._journey.name):
+        held = self._store.inventories_held(self._journey.name) if self._is_alone else nullcontext()
+        with held:
             return Crowd(self._journey, self._store, now_us).shared(views, now_us, decide)
 
     def moved(
@@ -188,9 +190,27 @@ class SharedCrowd:
         """Nothing: what went all the same, and what went wrong, is counted."""
 
 
-def crowd_of(journey: Journey, store: Store, now_us: int) -> Crowd | SharedCrowd:
-    """The shared limits of a journey over a store; arguments as of `Crowd`."""
-    return SharedCrowd(journey, store) if store.is_shared else Crowd(journey, store, now_us)
+def has_limits(journey: Journey) -> bool:
+    """Whether a journey limits all its contacts together."""
+    rails = journey.guardrails
+    return bool(limited_offers(journey) or rails.volume or rails.seller_capacity)
+
+
+def crowd_of(
+    journey: Journey, store: Store, now_us: int, is_alone: bool = True
+) -> Crowd | SharedCrowd:
+    """The shared limits of a journey over a store.
+
+    Args:
+        journey: its limits, or none.
+        store: what was decided and reported.
+        now_us: the moment, microseconds since 1970 UTC.
+        is_alone: no other journey is decided for in this process; where one is, whoever decides
+            keeps the others waiting.
+    """
+    if store.is_shared or not is_alone:
+        return SharedCrowd(journey, store, is_alone)
+    return Crowd(journey, store, now_us)
 
 
 class Calls:

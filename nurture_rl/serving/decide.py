@@ -104,6 +104,8 @@ def refusal(bundle: Bundle, view: ContactView, step: int, ended_by: str) -> Refu
     contact, episode = view.contact.contact_id, view.episode
     horizon = bundle.journey.clock.horizon
     over = f"episode over: {episode.episode_id} ended "
+    if episode.barred is not None:
+        return Refusal(contact, "not_enrolled", f"{episode.barred}; nothing is decided for them")
     if episode.exited:
         return Refusal(contact, "episode_over", over + "with the decision to exit")
     if ended_by:
@@ -111,6 +113,8 @@ def refusal(bundle: Bundle, view: ContactView, step: int, ended_by: str) -> Refu
     if step >= horizon:
         text = over + f"after its {horizon} bins; this would be bin {step}"
         return Refusal(contact, "episode_over", text)
+    if episode.ended is not None:
+        return Refusal(contact, "episode_over", f"{over}({episode.ended})")
     if step < 0:
         text = "the first bin of the episode has not begun; ask again when it has"
         return Refusal(contact, "not_started", text)

@@ -30,7 +30,7 @@ from nurture_rl.serving.store_errors import StoreError
 
 OF_CONTACT = (  # tables that name a contact
     *("contacts", "events", "episodes", "decisions", "preferences", "consent_ledger"),
-    "contact_states",
+    *("contact_states", "waiting", "journey_log"),
 )
 OF_DECISION = ("withdrawals", "confirmations", "shadows")  # tables that name a decision alone
 _OF_SERVERS = ("news",)  # tables that name a contact where several servers share a store

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder, sync
-from nurture_rl.logs.schema import CHAIN_FILE, DECISIONS, TABLES, UTC_TIME, TableKind
+from nurture_rl.logs.schema import CHAIN_FILE, DECISIONS, TABLES, UTC_TIME, WALL_TIME, TableKind
 from nurture_rl.serving import rows
 from nurture_rl.serving.chain import DECISION
 from nurture_rl.serving.exported_chain import CHAIN, cells_digest, entry_cells
@@ -23,7 +23,7 @@ from nurture_rl.serving.exported_rows import REPLAYED
 from nurture_rl.serving.locating import is_url
 from nurture_rl.serving.policy_rows import shadow_of
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Decision
+from nurture_rl.serving.records import Decision, EpisodeRow
 from nurture_rl.serving.wire import iso
 from nurture_rl.verb_result import VerbResult
 
@@ -51,7 +51,21 @@ SHADOWS = pa.schema(
         pa.field("note", pa.string()),  # why it failed
     ]
 )
-_SHADOWS = "shadows"
+# Who was in which journey and when: a table beside the others.
+EPISODES = pa.schema(
+    [
+        pa.field("episode_id", pa.string(), nullable=False),
+        pa.field("contact_id", pa.string(), nullable=False),
+        pa.field("journey", pa.string(), nullable=False),
+        pa.field("number", pa.int64(), nullable=False),  # of the contact's in the journey, from 1
+        pa.field("anchor", WALL_TIME, nullable=False),
+        pa.field("began_at", UTC_TIME),  # null: a store of an older version did not say
+        pa.field("ended_at", UTC_TIME),  # null: it goes on, or its bins are over
+        pa.field("reason", pa.string()),  # of its end
+        pa.field("why", pa.string()),
+    ]
+)
+_SHADOWS, _EPISODES = "shadows", "episodes"
 _MARKER = ".nurture_rl_export"  # only a folder that holds this file may be replaced
 
 Cells = dict[str, Any]
@@ -65,7 +79,7 @@ class ExportSummary:
 
 
 def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSummary:
-    """Write events, contacts, decisions and shadows as a raw log; on an error nothing is written.
+    """Write what was served as a raw log; on an error nothing is written.
 
     Folder and files are their owner's alone.
 
@@ -93,6 +107,9 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
             counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
         said = ([_shadow(row) for row in block] for block in store.scan(_SHADOWS))
         counts[_SHADOWS] = write(partial / f"{_SHADOWS}.{form}", SHADOWS, said)
+        spelled = store.spellings()
+        passes = ([_pass(row, spelled) for row in block] for block in store.scan(_EPISODES))
+        counts[_EPISODES] = write(partial / f"{_EPISODES}.{form}", EPISODES, passes)
         (partial / _MARKER).write_text("made by nurture export_log; replaced by the next\n")
         _keep_to_owner(partial)
     return ExportSummary(counts)
@@ -145,7 +162,7 @@ def export(options: ExportOptions) -> VerbResult:
 def _require_free(out: Path) -> None:
     if not (out.exists() or out.is_symlink()):
         return
-    tables = (*TableKind, _SHADOWS)
+    tables = (*TableKind, _SHADOWS, _EPISODES)
     own = {f"{kind}.{form}" for kind in tables for form in FORMATS} | {_MARKER, CHAIN_FILE}
     inside = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if out.is_symlink() or _MARKER not in inside or not inside <= own:
@@ -212,6 +229,21 @@ def _shadow(row: rows.Row) -> Cells:
     cells: Cells = {name: getattr(said, name) for name in said.__slots__}
     cells["said_at"] = cells.pop("at_us")
     return cells
+
+
+def _pass(row: rows.Row, spelled: Mapping[str, str]) -> Cells:
+    one = EpisodeRow(*row)
+    return {
+        "episode_id": one.episode_id,
+        "contact_id": spelled.get(one.contact_id, one.contact_id),
+        "journey": one.journey,
+        "number": one.number,
+        "anchor": one.anchor_us,
+        "began_at": one.began_us,
+        "ended_at": one.ended_us,
+        "reason": one.reason,
+        "why": one.why,
+    }
 
 
 _CELLS: Mapping[TableKind, Callable[[rows.Row], Cells]] = {

@@ -150,12 +150,13 @@ def _consent(words: Sequence[MailPermission], views: Sequence[ContactView]) -> B
 def _snoozed(
     words: Sequence[MailPermission], views: Sequence[ContactView], now_us: IntArray
 ) -> BoolArray:
-    """Who asked for no mail for some time, or is away."""
+    """Who asked for no mail for some time, is away, or was paused by a person."""
     until = [
         max(word.snoozed_until_us, word.away_until_us, view.preferences.paused_until_us)
         for word, view in zip(words, views, strict=True)
     ]
-    return np.array(until, np.int64) > now_us
+    held = np.array([view.episode.held for view in views], np.bool_)
+    return held | (np.array(until, np.int64) > now_us)
 
 
 def _asked_for(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from nurture_envs.journey import Journey
 from nurture_envs.stops import AWAY_REPLY, FORBIDDING_TYPES, forbids, plain, say_of
@@ -30,6 +32,13 @@ class Forbidding:
         read = {signal.type for signal in named if signal.name in names}
         own = {kind for kind in words.event_types if forbids(say_of(kind, None))}
         return cls(_ALWAYS | read | own, words)
+
+    @classmethod
+    def of_all(cls, journeys: Sequence[Journey]) -> Forbidding:
+        """What stops mail in one of several journeys, and the words of all of them."""
+        found = [cls.of(journey) for journey in journeys]
+        types = frozenset(name for one in found for name in one.types)
+        return cls(types, reduce(Vocabulary.joined, [one.words for one in found]))
 
     def may(self, kind: str | None, reply_class: str | None) -> bool:
         """Whether an event of this type and reply class may forbid mail."""

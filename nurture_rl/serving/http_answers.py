@@ -14,8 +14,10 @@ from litestar.exceptions import HTTPException
 
 from nurture_envs.errors import NurtureError
 from nurture_rl.serving import wire
+from nurture_rl.serving.enrolling import EnrolmentError
 from nurture_rl.serving.roles import RoleError, UnknownPolicy
 from nurture_rl.serving.senders.sender_adapter import NotSigned
+from nurture_rl.serving.served_journey import UnknownJourney
 from nurture_rl.serving.store_errors import StoreConflict, StoreUnavailable
 
 _PROBLEM = "application/problem+json"
@@ -73,6 +75,14 @@ def _unknown_policy(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(404, "unknown policy", str(error))
 
 
+def _refused_entry(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(409, "not possible now", str(error))
+
+
+def _unknown_journey(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(404, "unknown journey or contact", str(error))
+
+
 def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(503, "store not available", f"nothing was acknowledged: {error}")
 
@@ -99,6 +109,8 @@ HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     NurtureError: _bad_request,
     RoleError: _other_roles,
     UnknownPolicy: _unknown_policy,
+    EnrolmentError: _refused_entry,
+    UnknownJourney: _unknown_journey,
     NotSigned: _not_signed,
     HTTPException: _refused,
     StoreConflict: _conflict,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Event
+from nurture_rl.serving.records import Event, Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,16 @@ class Settled:
     fresh: tuple[Event, ...]  # to store
     renamed: tuple[int, ...]  # may forbid mail under an id that is taken: stored under another
     conflicting: tuple[int, ...]  # other content under an id that is taken: not stored
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of events; positions count in what was given."""
+
+    stored: int
+    repeated: int
+    settled: Settled
+    withdrawn: Sequence[Withdrawal]  # planned sends that the events took back
 
 
 def settle(events: Sequence[Event], stored: Mapping[str, Event], forbidding: Forbidding) -> Settled:

@@ -185,7 +185,8 @@ def _fields(body: bytes, kind: str) -> dict[str, list[str]]:
 
 def _offered(service: Service) -> tuple[list[str], list[str]]:
     """Topics and channels of the messages that may be sent."""
-    messages = [one for one in service.bundle.catalog.messages if one.approval == "approved"]
+    every = [message for one in service.journeys for message in one.bundle.catalog.messages]
+    messages = [message for message in every if message.approval == "approved"]
     return sorted({one.topic for one in messages}), sorted({one.channel for one in messages})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving import confirm_wire, policy_wire, preference_wire, wire
+from nurture_rl.serving import confirm_wire, journey_wire, policy_wire, preference_wire, wire
 from nurture_rl.serving.explain_wire import Explanation
 from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
 
@@ -34,6 +34,7 @@ _STRUCTS = (
     *(preference_wire.PreferencesIn, preference_wire.PreferencesOut, preference_wire.ConsentState),
     Explanation,
     *policy_wire.STRUCTS,
+    *journey_wire.STRUCTS,
 )
 
 
@@ -80,6 +81,7 @@ def document() -> dict[str, Any]:
             "/u/{token}": _unsubscribing(),
             "/v1/webhooks/{sender}": _webhooks(),
             **_policies(),
+            **_journeys(),
             "/healthz": {"get": health},
         },
         "components": {
@@ -206,6 +208,42 @@ def _policies() -> dict[str, dict[str, Any]]:
         for operation in operations.values():
             _ask_for_key(operation)
         operations["parameters"] = [_POLICY_ID] if "{" in path else []
+    return found
+
+
+def _journeys() -> dict[str, dict[str, Any]]:
+    """Who is in which journey, and moving them, by path and method."""
+    contact, why = "/v1/journeys/{journey}/contacts/{contact_id}", journey_wire.JourneyWhyIn
+    asked: dict[str, tuple[str, type, type]] = {
+        contact: ("Let a contact enter", journey_wire.EnrolIn, journey_wire.MovedOut),
+        f"{contact}/exit": ("Let a contact leave", why, journey_wire.MovedOut),
+        f"{contact}/pause": ("Send a contact nothing for now", why, journey_wire.MovedOut),
+        f"{contact}/resume": ("Let a contact go on", why, journey_wire.MovedOut),
+        "/v1/journeys/{journey}/pause": ("Pause for everybody", why, journey_wire.JourneysOut),
+        "/v1/journeys/{journey}/resume": ("Go on for everybody", why, journey_wire.JourneysOut),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for path, (summary, body, answer) in asked.items():
+        last = path.rpartition("/")[2]
+        name = (
+            "enrol" if path == contact else f"{last}_{'contact' if contact in path else 'journey'}"
+        )
+        operation = _operation(name, summary, body, answer)
+        operation["responses"]["409"] = _response("Not as things stand", wire.Problem)
+        found[path] = {"post": operation}
+    shown = _look("contact_in_journey", "A contact's episodes", journey_wire.ContactJourneyOut)
+    found[contact]["get"] = shown
+    for operations in found.values():
+        for operation in operations.values():
+            operation["responses"]["404"] = _response("No such journey or contact", wire.Problem)
+    listed = _look("journeys", "The journeys that are served", journey_wire.JourneysOut)
+    log = _look("journey_log", "Who moved whom, and why", journey_wire.JourneyLogOut)
+    found |= {"/v1/journeys": {"get": listed}, "/v1/journeys/log": {"get": log}}
+    for path, operations in found.items():
+        for operation in operations.values():
+            _ask_for_key(operation)
+        names = [name for name in ("journey", "contact_id") if f"{{{name}}}" in path]
+        operations["parameters"] = [{**_POLICY_ID, "name": name} for name in names]
     return found
 
 

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from nurture_rl.serving import chain, rows
+from nurture_rl.serving import chain, episode_rows, policy_rows, rows
 from nurture_rl.serving.erased_marks import SALT
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.store_errors import StoreError, StoreLost
@@ -61,14 +61,34 @@ _TO_VERSION_7 = """
 DROP INDEX IF EXISTS decisions_of_contact;
 UPDATE meta SET value = '7' WHERE name = 'version';
 """
-_FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7
+# Episodes have a number, an end and a lock; roles are those of a journey, which the latest one had.
+_TO_VERSION_8 = f"""
+ALTER TABLE episodes RENAME TO episodes_7;
+{episode_rows.EPISODES}
+INSERT INTO episodes (episode_id, contact_id, journey, anchor_us, number, priority)
+  SELECT episode_id, contact_id, journey, anchor_us, 1, 0 FROM episodes_7 ORDER BY rowid;
+DROP TABLE episodes_7;
+{episode_rows.ONE_EACH}{episode_rows.OTHER_INDEXES}
+CREATE TABLE IF NOT EXISTS policy_log (
+  at_us INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, policy_id TEXT, before TEXT,
+  after TEXT NOT NULL, why TEXT NOT NULL) STRICT;
+ALTER TABLE policy_log RENAME TO policy_log_7;
+{policy_rows.LOG}
+INSERT INTO policy_log (at_us, who, action, policy_id, before, after, why)
+  SELECT at_us, who, action, policy_id, before, after, why FROM policy_log_7 ORDER BY rowid;
+DROP TABLE policy_log_7;
+{episode_rows.OF_JOURNEY}
+UPDATE meta SET value = '8' WHERE name = 'version';
+"""
+_FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7 + _TO_VERSION_8
 _STEPS = {  # from each older version
     "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
     "2": _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
     "3": _TO_VERSION_4 + _FROM_4,
     "4": _FROM_4,
-    "5": _TO_VERSION_6 + _TO_VERSION_7,
-    "6": _TO_VERSION_7,
+    "5": _TO_VERSION_6 + _TO_VERSION_7 + _TO_VERSION_8,
+    "6": _TO_VERSION_7 + _TO_VERSION_8,
+    "7": _TO_VERSION_8,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from nurture_rl.serving import policy_wire
 from nurture_rl.serving import roles as changes
+from nurture_rl.serving.active_policies import ActivePolicies
 from nurture_rl.serving.api_keys import ApiKeys
 from nurture_rl.serving.http_answers import Body, json_answer
 from nurture_rl.serving.roles import Change
@@ -34,7 +35,7 @@ class _Desk:
     """Takes changes of policies one after the other, on a thread beside those that decide."""
 
     def __init__(self, service: Service, bodies: Bodies, keys: ApiKeys | None) -> None:
-        self.policies = service.policies
+        self._journeys = service.journeys
         self._shadowing, self._bodies, self._keys = service.shadowing, bodies, keys
         self._lane = Lane("policies", 1, _MOST)
         self._loading = Lane("bundles", 1, _MOST)  # a pause waits for no bundle
@@ -45,11 +46,31 @@ class _Desk:
             return await lane.run(_once(work, body))
 
     def shown(self) -> Body:
-        found = policy_wire.policies_out(self.policies, self._shadowing.missed)
+        policies = {one.name: one.policies for one in self._journeys}
+        found = policy_wire.policies_out(policies, self._shadowing.missed)
         return json_answer(_encode(found))
 
+    def of(self, policy_id: str) -> ActivePolicies:
+        """The policies of the journey that has loaded one; of the first where none has."""
+        has = (one.policies for one in self._journeys if policy_id in one.policies.bundles)
+        return next(has, self._journeys.first.policies)
+
+    def of_journey(self, name: str | None) -> ActivePolicies:
+        """The policies of a journey; of the first where none is named."""
+        named = self._journeys.first if name is None else self._journeys.named(name)
+        return named.policies
+
+    def switched(self, asked: policy_wire.SwitchIn, who: str) -> None:
+        """Set the switch of a journey, or of all."""
+        named = [self._journeys.named(asked.journey)] if asked.journey else list(self._journeys)
+        for one in named:
+            change = changes.switched(asked.to)
+            one.policies.change(f"switch to {asked.to}", None, change, who, asked.why)
+
     def told(self) -> Body:
-        rows = [policy_wire.change_out(one) for one in self.policies.changes[-_SHOWN:]]
+        told = [(change, one.name) for one in self._journeys for change in one.policies.changes]
+        told.sort(key=lambda row: row[0].at_us)
+        rows = [policy_wire.change_out(*row) for row in told[-_SHOWN:]]
         return json_answer(_encode(policy_wire.PolicyLogOut(rows)))
 
     def who(self, request: Asking) -> str:
@@ -65,7 +86,7 @@ class _Desk:
 
             def work(body: bytes) -> Body:
                 change, why = make(policy_id, body)
-                self.policies.change(path, policy_id, change, self.who(request), why)
+                self.of(policy_id).change(path, policy_id, change, self.who(request), why)
                 return self.shown()
 
             return await self.answered(request, work)
@@ -82,7 +103,6 @@ def policy_routes(service: Service, bodies: Bodies, keys: ApiKeys | None) -> lis
         keys: name who asks.
     """
     desk = _Desk(service, bodies, keys)
-    policies = desk.policies
 
     @get("/v1/policies")
     async def listed(request: Asking) -> Body:
@@ -96,7 +116,8 @@ def policy_routes(service: Service, bodies: Bodies, keys: ApiKeys | None) -> lis
     async def load(request: Asking) -> Body:
         def work(body: bytes) -> Body:
             asked = _load_in.decode(body)
-            policies.load(asked.folder, desk.who(request), asked.why)
+            loading = desk.of_journey(asked.journey)
+            loading.load(asked.folder, desk.who(request), asked.why)
             return desk.shown()
 
         return await desk.answered(request, work, loads=True)
@@ -104,9 +125,7 @@ def policy_routes(service: Service, bodies: Bodies, keys: ApiKeys | None) -> lis
     @post("/v1/switch", status_code=200)
     async def switch(request: Asking) -> Body:
         def work(body: bytes) -> Body:
-            asked = _switch_in.decode(body)
-            change, name = changes.switched(asked.to), f"switch to {asked.to}"
-            policies.change(name, None, change, desk.who(request), asked.why)
+            desk.switched(_switch_in.decode(body), desk.who(request))
             return desk.shown()
 
         return await desk.answered(request, work)

@@ -13,18 +13,20 @@ from nurture_rl.serving.roles import PolicyChange, Roles
 
 Cells = tuple[Any, ...]
 
-TABLES = """
+LOG = """
 CREATE TABLE IF NOT EXISTS policy_log (
   at_us INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, policy_id TEXT, before TEXT,
-  after TEXT NOT NULL, why TEXT NOT NULL) STRICT;
+  after TEXT NOT NULL, why TEXT NOT NULL, journey TEXT NOT NULL DEFAULT '') STRICT;
+"""
+TABLES = f"""{LOG}
 CREATE TABLE IF NOT EXISTS shadows (
   decision_id TEXT NOT NULL, policy_id TEXT NOT NULL, at_us INTEGER NOT NULL, probability REAL,
   probabilities BLOB, note TEXT, PRIMARY KEY (decision_id, policy_id)) STRICT;
 """
 COLUMNS = {"policy_log": PolicyChange.__slots__, "shadows": Shadow.__slots__}
 ADD_CHANGE = (
-    "INSERT INTO policy_log (at_us, who, action, policy_id, before, after, why) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO policy_log (at_us, who, action, policy_id, before, after, why, "
+    "journey) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 ADD_SHADOW = (
     "INSERT INTO shadows (decision_id, policy_id, at_us, probability, probabilities, note) "
@@ -34,13 +36,13 @@ ADD_SHADOW = (
 _roles = msgspec.json.Decoder(Roles)
 
 
-def change_row(change: PolicyChange) -> Cells:
-    """A change as its table has it."""
+def change_row(change: PolicyChange, journey: str) -> Cells:
+    """A change of a journey's policies as its table has it."""
     before = None if change.before is None else _text(change.before)
     after = _text(change.after)
     return (
         *(change.at_us, change.who, change.action, change.policy_id),
-        *(before, after, change.why),
+        *(before, after, change.why, journey),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -18,6 +19,7 @@ class LoadIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     folder: Id  # right under the server's folder of bundles
     why: Why
+    journey: Id | None = None  # without it the first
 
 
 class RoleIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +40,7 @@ class SwitchIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     to: SwitchTo
     why: Why
+    journey: Id | None = None  # without it all journeys
 
 
 class PolicyOut(msgspec.Struct, frozen=True):
@@ -48,14 +51,16 @@ class PolicyOut(msgspec.Struct, frozen=True):
     share: float | None  # of a canary
     since: str | None  # when it came into this role
     folder: str | None  # None: the server was started with it
+    journey: str
 
 
 class PoliciesOut(msgspec.Struct, frozen=True):
     """What is loaded, and where the switch stands."""
 
-    switch: SwitchTo
+    switch: SwitchTo  # of the first journey
     policies: list[PolicyOut]
     shadow_missed: int  # decisions since the start that no shadow was asked about
+    switches: dict[str, SwitchTo]  # by journey
 
 
 class RolesOut(msgspec.Struct, frozen=True):
@@ -79,6 +84,7 @@ class PolicyChangeOut(msgspec.Struct, frozen=True, rename={"before": "from", "af
     before: RolesOut | None
     after: RolesOut
     why: str
+    journey: str
 
 
 class PolicyLogOut(msgspec.Struct, frozen=True):
@@ -90,13 +96,19 @@ class PolicyLogOut(msgspec.Struct, frozen=True):
 STRUCTS = (LoadIn, RoleIn, CanaryIn, SwitchIn, PoliciesOut, PolicyLogOut)  # of bodies
 
 
-def policies_out(policies: ActivePolicies, missed: int) -> PoliciesOut:
-    """What is loaded, champion first.
+def policies_out(policies: Mapping[str, ActivePolicies], missed: int) -> PoliciesOut:
+    """What is loaded, journey by journey, champion first.
 
     Args:
-        policies: of the server.
+        policies: of the server, by journey, the first one first.
         missed: decisions that no shadow was asked about.
     """
+    switches = {name: one.lineup.roles.switch for name, one in policies.items()}
+    rows = [row for name, one in policies.items() for row in _rows(name, one)]
+    return PoliciesOut(next(iter(switches.values())), rows, missed, switches)
+
+
+def _rows(journey: str, policies: ActivePolicies) -> list[PolicyOut]:
     roles = policies.lineup.roles
     order = ("champion", "canary", "shadow", "previous", "loaded")
     rows = [
@@ -106,15 +118,15 @@ def policies_out(policies: ActivePolicies, missed: int) -> PoliciesOut:
             roles.share if role == "canary" else None,
             iso(policies.since(name)),
             roles.folders.get(name),
+            journey,
         )
         for name in policies.bundles
     ]
-    rows.sort(key=lambda row: order.index(row.role))
-    return PoliciesOut(roles.switch, rows, missed)
+    return sorted(rows, key=lambda row: order.index(row.role))
 
 
-def change_out(change: PolicyChange) -> PolicyChangeOut:
-    """A row of the log."""
+def change_out(change: PolicyChange, journey: str) -> PolicyChangeOut:
+    """A row of the log of a journey."""
     before = None if change.before is None else _roles_out(change.before)
     return PolicyChangeOut(
         iso(change.at_us),
@@ -124,6 +136,7 @@ def change_out(change: PolicyChange) -> PolicyChangeOut:
         before,
         _roles_out(change.after),
         change.why,
+        journey,
     )
 
 

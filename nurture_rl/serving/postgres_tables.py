@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from nurture_rl.serving import chain, permission_rows, rows, state_tables
+from nurture_rl.serving import chain, episode_rows, permission_rows, rows, state_tables
 from nurture_rl.serving.erased_marks import SALT
 from nurture_rl.serving.postgres_connections import placed
 from nurture_rl.serving.store_errors import StoreError
@@ -107,7 +107,24 @@ def _tables(sqlite: str = rows.TABLES) -> str:
     return made
 
 
+# What version 7 lacked of episodes; `_tables` writes the types of the new columns.
+_OF_EPISODES = """
+ALTER TABLE episodes DROP CONSTRAINT episodes_contact_id_journey_key;
+ALTER TABLE episodes ADD COLUMN number INTEGER NOT NULL DEFAULT 1,
+  ADD COLUMN priority INTEGER NOT NULL DEFAULT 0, ADD COLUMN began_us INTEGER,
+  ADD COLUMN over_us INTEGER, ADD COLUMN ended_us INTEGER, ADD COLUMN reason TEXT,
+  ADD COLUMN why TEXT, ADD COLUMN paused_us INTEGER, ADD COLUMN decided_step INTEGER,
+  ADD COLUMN paused_until INTEGER, ADD UNIQUE (contact_id, journey, number);
+ALTER TABLE policy_log ADD COLUMN journey TEXT NOT NULL DEFAULT '';
+"""
 _STEPS: Mapping[str, str] = {  # SQL from each older version to the next; 4 is the first here
+    "7": _tables(_OF_EPISODES)
+    + episode_rows.ONE_EACH
+    + episode_rows.OF_JOURNEY
+    + episode_rows.OTHER_INDEXES
+    + state_tables.LONG_PAUSES
+    + _tables(episode_rows.LOCK + episode_rows.BESIDE)
+    + "UPDATE meta SET value = '8' WHERE name = 'version';",
     "6": f"{_tables(state_tables.TABLES)}DROP INDEX IF EXISTS decisions_of_contact;"
     "UPDATE meta SET value = '7' WHERE name = 'version';",
     "5": f"{_tables(permission_rows.TABLES)}UPDATE meta SET value = '6' WHERE name = 'version';",

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from nurture_rl.serving.consent_entries import PURPOSE, preferred
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import ConsentEntry, Preferences, Withdrawal
-from nurture_rl.serving.standing import RecordedDecisions, Views
+from nurture_rl.serving.records import ConsentEntry, ContactView, Preferences, Withdrawal
 from nurture_rl.serving.store import Store
 
+Change = Callable[[ContactView], ContactView]
+Unwanted = Callable[[Sequence[str], int, Change], list[Withdrawal]]
 Refused = Callable[[Sequence[str], Sequence[Withdrawal]], None]
 
 
@@ -20,14 +21,13 @@ class Preferring:
     def __init__(
         self,
         store: Store,
-        recorded: RecordedDecisions,
-        views: Views,
+        unwanted: Unwanted,
         refused: Refused,
         clock: Callable[[], int],
     ) -> None:
-        """Share a service's parts; `refused` hears who refused what."""
-        self._store, self._recorded = store, recorded
-        self._views, self._refused, self._clock = views, refused, clock
+        """Share a service's parts; `unwanted` finds what is taken back, `refused` hears of it."""
+        self._store, self._unwanted = store, unwanted
+        self._refused, self._clock = refused, clock
 
     def of(self, contact_id: str) -> Preferences:
         """What a contact prefers."""
@@ -52,8 +52,8 @@ class Preferring:
             if not self._store.contacts([contact_id]):
                 return None
             now_us = self._clock()
-            withdrawn = self._recorded.refused(
-                [contact_id], self._views, now_us, lambda view: replace(view, preferences=wish)
+            withdrawn = self._unwanted(
+                [contact_id], now_us, lambda view: replace(view, preferences=wish)
             )
             blank = ConsentEntry(now_us, contact_id, source, PURPOSE, "", proof=proof)
             entries = preferred(blank, self.of(contact_id), wish)

@@ -12,6 +12,7 @@ from nurture_rl.serving import policy_rows, rows
 from nurture_rl.serving.chain import Entry
 from nurture_rl.serving.chained_rows import chained, unchained
 from nurture_rl.serving.databases import Location, ReadableDatabase
+from nurture_rl.serving.episode_reading import EpisodeReader
 from nurture_rl.serving.erased_marks import SALT, mark_of
 from nurture_rl.serving.locating import open_for_reading
 from nurture_rl.serving.names import contact_key
@@ -64,7 +65,7 @@ _OPEN = (
 )
 
 
-class StoreReader(PermissionReader, SpanReader, StateReader):
+class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -144,15 +145,16 @@ class StoreReader(PermissionReader, SpanReader, StateReader):
         stored = self._among("decisions", "decision_id", decision_ids)
         return {row[0]: rows.decision_of(row) for row in stored}
 
-    def policy_changes(self) -> list[PolicyChange]:
-        """All changes of policies' roles, the oldest first."""
-        asked = f"SELECT {columns_of('policy_log')} FROM policy_log ORDER BY rowid"
-        return [policy_rows.change_of(row) for row in self._source.read(asked)]
+    def policy_changes(self, journey: str = "") -> list[PolicyChange]:
+        """All changes of policies' roles in a journey, the oldest first."""
+        columns = columns_of("policy_log")
+        asked = f"SELECT {columns} FROM policy_log WHERE journey IN (?, '') ORDER BY rowid"
+        return [policy_rows.change_of(row) for row in self._source.read(asked, (journey,))]
 
-    def last_roles(self) -> Roles | None:
-        """The roles after the latest change; None: nobody has set any."""
-        asked = "SELECT after FROM policy_log ORDER BY rowid DESC LIMIT 1"
-        found = self._source.read(asked)
+    def last_roles(self, journey: str = "") -> Roles | None:
+        """The roles in a journey after the latest change; None: nobody has set any."""
+        asked = "SELECT after FROM policy_log WHERE journey IN (?, '') ORDER BY rowid DESC LIMIT 1"
+        found = self._source.read(asked, (journey,))
         return policy_rows.roles_of(found[0][0]) if found else None
 
     def arm_counts(

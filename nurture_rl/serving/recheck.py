@@ -134,8 +134,9 @@ def _objection(
         return Objection("withdrawn", f"it was made in journey {decision.journey}")
     if decision.action not in ids:
         return Objection("withdrawn", "this release has no such action")
-    if facts.ended_by[row] or view.episode.exited:
-        return Objection("withdrawn", f"the episode ended ({facts.ended_by[row] or 'exit'})")
+    over = facts.ended_by[row] or view.episode.ended or ("exit" if view.episode.exited else "")
+    if over:
+        return Objection("withdrawn", f"the episode ended ({over})")
     bits = int(reasons[row, bundle.catalog.index(decision.action)])
     if names := stops if check is Check.CONFIRMED else reason_names(bits):
         return Objection("withdrawn", ", ".join(names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,70 @@ class Episode:
     paused_until: int = 0  # first bin after the pause chosen last
     exited: bool = False
     arm: str | None = None  # of the latest decision
+    number: int = 1  # of the contact's episodes in the journey, from 1
+    ended: str | None = None  # why it is over, as far as the store says
+    held: bool = False  # a person paused it: nothing is sent until a person resumes it
+    barred: str | None = None  # why the contact is not in the journey
+    lapsed: tuple[Ending, ...] = ()  # other episodes, whose time is over and nobody has said so
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """That an episode is over, and why.
+
+    The reason is `goal` (a terminal signal that the north star counts), `stopped` (another one, or
+    nobody serves the journey any more), `exit` (the policy left), `completed` (its bins are over),
+    `superseded` (a journey of a higher priority took the contact), `person` or `rule`.
+    """
+
+    episode_id: str
+    at_us: int  # microseconds since 1970 UTC
+    reason: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRow:
+    """One row of the episodes table."""
+
+    episode_id: str
+    contact_id: str
+    journey: str
+    anchor_us: int  # local wall time, microseconds
+    number: int = 1  # of the contact's episodes in the journey, from 1
+    priority: int = 0  # of the journey when it began
+    began_us: int | None = None  # UTC; None: a store of an older version did not say
+    over_us: int | None = None  # local wall time at which its bins are over; None: likewise
+    ended_us: int | None = None  # UTC; None: it is open
+    reason: str | None = None  # of its end, as of `Ending`
+    why: str | None = None
+    paused_us: int | None = None  # since when a person has paused it, UTC
+    decided_step: int | None = None  # latest bin that was decided elsewhere, before it came here
+    paused_until: int | None = None  # first bin after a pause that was chosen there
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Somebody who enters a journey when the one that has them is over."""
+
+    contact_id: str
+    journey: str
+    priority: int
+    since_us: int  # microseconds since 1970 UTC
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyEntry:
+    """One line of the log of journeys: who came, went or was paused, by whom and why."""
+
+    at_us: int  # microseconds since 1970 UTC
+    who: str
+    journey: str
+    contact_id: str
+    episode_id: str | None  # None: it was refused, or waits
+    what: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +317,19 @@ class Withdrawal:
     at_us: int  # microseconds since 1970 UTC
     reason: str
     freed: bool  # the mail cannot have left: it counts no more towards caps and inventories
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """How contacts enter and leave journeys, and what that takes back."""
+
+    endings: Sequence[Ending] = ()
+    episodes: Sequence[EpisodeRow] = ()  # that begin
+    holds: Sequence[tuple[int | None, str]] = ()  # since when an episode is paused; None: no more
+    waits: Sequence[Waiting] = ()
+    drops: Sequence[tuple[str, str]] = ()  # contact and journey: they wait no more
+    entries: Sequence[JourneyEntry] = ()
+    withdrawals: Sequence[Withdrawal] = ()
 
 
 @dataclass(frozen=True, slots=True)

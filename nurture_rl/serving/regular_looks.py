@@ -21,7 +21,9 @@ class RegularLooks:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._watch = HarmWatch(service.bundle.journey, service.store, service.policies)
+        self._watches = [
+            HarmWatch(one.bundle.journey, service.store, one.policies) for one in service.journeys
+        ]
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="regular-looks", daemon=True)
 
@@ -38,9 +40,9 @@ class RegularLooks:
         while not self._over.wait(_EVERY):
             looks += 1
             if self._service.store.is_shared:
-                _tried(self._service.policies.follow)
-            if looks % _HARMS == 0:
-                _tried(self._watch.look)
+                _tried(self._service.journeys.follow)
+            for watch in self._watches if looks % _HARMS == 0 else ():
+                _tried(watch.look)
 
 
 def _tried(look: Callable[[], object]) -> None:

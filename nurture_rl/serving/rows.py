@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nurture_rl.serving import chain, permission_rows, policy_rows, state_tables
+from nurture_rl.serving import chain, episode_rows, permission_rows, policy_rows, state_tables
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
     STATE_ROW,
@@ -22,7 +22,7 @@ from nurture_rl.serving.records import (
 
 Row = tuple[Any, ...]
 
-VERSION = "7"  # of the tables
+VERSION = "8"  # of the tables
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -38,9 +38,6 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS events_of_contact ON events (contact_id);
 CREATE INDEX IF NOT EXISTS events_of_decision ON events (decision_id)
   WHERE decision_id IS NOT NULL;
-CREATE TABLE IF NOT EXISTS episodes (
-  episode_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, journey TEXT NOT NULL,
-  anchor_us INTEGER NOT NULL, UNIQUE (contact_id, journey)) STRICT;
 CREATE TABLE IF NOT EXISTS decisions (
   decision_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, journey TEXT NOT NULL,
   episode_id TEXT NOT NULL, anchor_us INTEGER NOT NULL, step INTEGER NOT NULL,
@@ -60,7 +57,8 @@ CREATE TABLE IF NOT EXISTS quarantine (
   received_us INTEGER NOT NULL, door TEXT NOT NULL, contact_id TEXT, reason TEXT NOT NULL,
   raw TEXT NOT NULL) STRICT;
 """
-TABLES += policy_rows.TABLES + chain.TABLES + permission_rows.TABLES + state_tables.TABLES
+TABLES += episode_rows.TABLES + policy_rows.TABLES + chain.TABLES + permission_rows.TABLES
+TABLES += state_tables.TABLES
 COLUMNS = {  # of tables whose rows become records, in the order of the records' fields
     "contacts": (
         *("contact_id", "account_id", "time_zone", "zone_confidence", "consent", "attributes"),
@@ -69,6 +67,7 @@ COLUMNS = {  # of tables whose rows become records, in the order of the records'
     "events": Event.__slots__,
     "decisions": Decision.__slots__,
     "quarantine": Quarantined.__slots__,
+    **episode_rows.COLUMNS,
     **policy_rows.COLUMNS,
     **chain.COLUMNS,
     **permission_rows.COLUMNS,
@@ -92,7 +91,6 @@ PUT_CONTACT = _insert(
 ADD_CONTACT = _insert("contacts", 8, "ON CONFLICT (contact_id) DO NOTHING")
 TAKE_CONSENT = "UPDATE contacts SET consent = 0 WHERE contact_id = ?"
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
-ADD_EPISODE = _insert("episodes", 4, "ON CONFLICT (episode_id) DO NOTHING")
 ADD_DECISION = _insert("decisions", 19, "")
 PUT_MARK = _insert("meta", 2, "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
 ADD_CATALOG = _insert("catalogs", 2, "ON CONFLICT (hash) DO NOTHING")

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from litestar import Litestar
 
 from nurture_envs.clock import require_zone
+from nurture_envs.journey import Journey
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.api_keys import ApiKeys, load_keys, require_keys_beyond_loopback
@@ -28,9 +30,11 @@ from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.preload import load_once
 from nurture_rl.serving.regular_looks import RegularLooks
 from nurture_rl.serving.senders.known_senders import senders_of
-from nurture_rl.serving.service import EVERYWHERE, ServerSettings, Service
+from nurture_rl.serving.server_settings import EVERYWHERE, ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
+from nurture_rl.serving.taking_over import take_over
 from nurture_rl.serving.unsubscribing import checked_url
 from nurture_rl.serving.whose_clock import keep_to_clock, require_rehearsal
 from nurture_rl.wording import counted
@@ -55,6 +59,9 @@ class ServeOptions:
     # Folder of checked tables whose contacts and events are known from the start; null: the tables
     # that the newest bundle learned from, or none if `bundle` is given.
     logs: str | None = None
+    # Take up the episodes of `logs` that go on now: their bins count from where they began. Else a
+    # first decision begins them anew.
+    take_over: bool = False
     # IANA zone of contacts who have none; null: the one of the log behind the newest bundle, else
     # Europe/Berlin.
     default_zone: str | None = None
@@ -75,6 +82,9 @@ class ServeOptions:
     # File of a public Ed25519 key (PEM): every bundle must be signed by its owner; null: none has
     # to be.
     trust: str | None = None
+    # Folders of bundles of further journeys, one each: a contact is in one journey at a time; with
+    # `bundles` further bundles of every journey can be loaded.
+    journeys: tuple[str, ...] = ()
     # https address under which contacts reach this server: answers to sends then carry the headers
     # of one-click unsubscribe; null: they carry none.
     public_url: str | None = None
@@ -100,13 +110,19 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     public_url = checked_url(options.public_url)
     trust = None if options.trust is None else Path(options.trust)
     bundle = load_bundle(bundle_folder, trust)
+    further = [load_bundle(Path(folder), trust) for folder in options.journeys]
     others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
     keys = None if options.keys is None else load_keys(Path(options.keys))
     senders = {} if options.webhook_keys is None else senders_of(Path(options.webhook_keys))
     try:
         with _bound(options, keys) as bound, closing(Store(location)) as store:
             if options.logs is not None:
-                print(_loaded(store, bundle, Path(options.logs)), flush=True)
+                journeys = [one.journey for one in (bundle, *further)]
+                print(_loaded(store, journeys, Path(options.logs)), flush=True)
+                if options.take_over:
+                    now_us = _microseconds_now()
+                    count = take_over(store, Path(options.logs), journeys, now_us, zone)
+                    print(f"{counted(count, 'episode')} taken over", flush=True)
             store.when_lost(_stop)
             settings = ServerSettings(
                 zone,
@@ -116,11 +132,11 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 public_url=public_url,
             )
             keep_to_clock(store, options.simulated_clock)
-            service = Service(bundle, store, settings, others)
+            service = Service(bundle, store, settings, others, further)
             if options.simulated_clock:
                 print(_REHEARSAL, file=sys.stderr, flush=True)
-            if trust is None:
-                print(_unchecked(bundle), file=sys.stderr, flush=True)
+            for one in (bundle, *further) if trust is None else ():
+                print(_unchecked(one), file=sys.stderr, flush=True)
             app = create_app(service, keys=keys, senders=senders)
             door = _behind_door(app, service, options, keys)
             try:
@@ -153,8 +169,8 @@ def _behind_door(
     return Door(app, service.metrics, shares, keys, write_line if options.log_requests else None)
 
 
-def _loaded(store: Store, bundle: Bundle, logs: Path) -> str:
-    loaded = load_once(store, logs, Forbidding.of(bundle.journey))
+def _loaded(store: Store, journeys: Sequence[Journey], logs: Path) -> str:
+    loaded = load_once(store, logs, Forbidding.of_all(journeys))
     if loaded is None:
         return f"contacts and events of {logs} were loaded before"
     contacts, events = loaded
@@ -162,9 +178,10 @@ def _loaded(store: Store, bundle: Bundle, logs: Path) -> str:
 
 
 def _greeting(service: Service, options: ServeOptions) -> str:
-    roles, journey = service.policies.lineup.roles, service.bundle.journey.name
+    first, *further = service.journeys
+    roles = first.policies.lineup.roles
     text = (
-        f"serving policy {roles.champion} of journey {journey} on "
+        f"serving policy {roles.champion} of journey {first.name} on "
         f"http://{options.host}:{options.port} (OpenAPI at /schema), decisions into "
         f"{shown_location(str(options.store))}"
     )
@@ -172,6 +189,11 @@ def _greeting(service: Service, options: ServeOptions) -> str:
         f"{roles.role_of(name)} {name}" for name in sorted(roles.used) if name != roles.champion
     ]
     others += [] if roles.switch == "learned" else [f"the switch stands at {roles.switch}"]
+    for one in further:
+        beside = one.policies.lineup.roles
+        others.append(f"policy {beside.champion} of journey {one.name}")
+        if beside.switch != "learned":
+            others.append(f"its switch stands at {beside.switch}")
     return "\n".join([*([f"beside it: {', '.join(others)}"] if others else []), text])
 
 

@@ -33,10 +33,16 @@ class RecordedDecisions:
         store: StoreReader,
         default_zone: str,
         paused: Callable[[], bool] = lambda: False,
+        is_own: Callable[[Decision], bool] = lambda decision: True,
     ) -> None:
-        """Arguments as of `views_of`; `paused` says whether nobody is mailed now."""
+        """Arguments as of `views_of`.
+
+        Further ones:
+            paused: says whether nobody is mailed now.
+            is_own: whether a decision is one of the bundle's journey; others are left alone.
+        """
         self._bundle, self._store, self._zone = bundle, store, default_zone
-        self._paused = paused
+        self._paused, self._is_own = paused, is_own
 
     def objections(
         self,
@@ -158,6 +164,7 @@ class RecordedDecisions:
             change: what is known of them from now on.
         """
         planned = self._store.awaiting(names, now_us) if names else []
+        planned = [decision for decision in planned if self._is_own(decision)]
         known = views([Ask(d.contact_id) for d in planned], now_us) if planned else []
         recorded = [
             Recorded(
@@ -197,7 +204,7 @@ class RecordedDecisions:
                 told.setdefault(contact_key(event.contact_id), []).append(event)
         moments = {name: max(e.recorded_us for e in said) for name, said in told.items()}
         planned = self._store.awaiting(list(told), min(moments.values())) if told else []
-        planned = [d for d in planned if _is_open(d, moments[d.contact_id])]
+        planned = [d for d in planned if self._is_own(d) and _is_open(d, moments[d.contact_id])]
         if not planned:
             return []
         recorded = []

@@ -1,15 +1,13 @@
-"""What decisions need of a contact: events, the state that holds the first of them, episodes."""
+"""What decisions need of a contact: events, and the state that holds the first of them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving import rows, state_tables
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import ContactState, Episode, Event
-from nurture_rl.serving.state_tables import LONG_PAUSE
+from nurture_rl.serving.records import ContactState, Event
 from nurture_rl.serving.table_reading import TableReader, columns_of
 
 Places = Mapping[str, int]  # of events, by contact
@@ -22,17 +20,9 @@ _PLACE = (
     "WHERE contact_states.contact_id = contacts.contact_id AND journey = ?"
 )
 
-# Of a row of `episodes`: its latest decision, and its latest pause of several bins. No such pause
-# begins within another, and nothing comes after an exit, so earlier ones do not matter.
-_LAST = (
-    "FROM decisions WHERE decisions.contact_id = episodes.contact_id "
-    "AND decisions.journey = episodes.journey ORDER BY step DESC LIMIT 1"
-)
-_PAUSED = _LAST.replace("ORDER", f"AND {LONG_PAUSE} ORDER")
-
 
 class StateReader(TableReader):
-    """The part of a store's reader that asks for events, calls, states and episodes."""
+    """The part of a store's reader that asks for events, calls and states."""
 
     def events(self, ids: Iterable[str], after: Places = NOWHERE) -> dict[str, tuple[Event, ...]]:
         """The events of these contacts, all or those after a place, as `states` gives it."""
@@ -91,32 +81,3 @@ class StateReader(TableReader):
         )
         keys = self._source.listed(sorted({contact_key(name) for name in ids}))
         return [name for (name,) in self._source.read(asked, (keys, journey, least, least))]
-
-    def episodes(
-        self, ids: Sequence[str], journey: str, catalog: ActionCatalog
-    ) -> dict[str, Episode]:
-        """The open or ended episode of each of these contacts, with what was decided in it.
-
-        A pause that the catalogue no longer has lasts as long as its id says.
-        """
-        asked = (
-            f"SELECT contact_id, episode_id, anchor_us, (SELECT step {_LAST}), "
-            f"(SELECT action {_LAST}), (SELECT arm {_LAST}), (SELECT step {_PAUSED}), "
-            f"(SELECT action {_PAUSED}) FROM episodes WHERE contact_id {self._source.any_of} "
-            "AND journey = ?"
-        )
-        pauses = dict(zip(catalog.ids, catalog.pause_bins.tolist(), strict=True))
-        found = self._source.read(
-            asked, (self._source.listed([contact_key(name) for name in ids]), journey)
-        )
-        episodes: dict[str, Episode] = {}
-        for contact, episode, anchor_us, step, action, arm, paused, pause in found:
-            bins = 0 if pause is None else pauses.get(pause) or _bins_of(pause)
-            until = paused + bins if bins > 1 else 0
-            episodes[contact] = Episode(episode, anchor_us, step, until, action == "exit", arm)
-        return episodes
-
-
-def _bins_of(action: str) -> int:
-    routing, _, bins = action.partition(":")
-    return int(bins) if routing == "pause" and bins.isdigit() else 0

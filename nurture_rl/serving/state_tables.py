@@ -4,17 +4,18 @@ from __future__ import annotations
 
 # Of a row of `decisions`; written as the index of such rows is.
 LONG_PAUSE = "substr(action, 1, 6) = 'pause:' AND action <> 'pause:1'"
-TABLES = f"""
+LONG_PAUSES = f"""
+CREATE INDEX IF NOT EXISTS long_pauses ON decisions (episode_id, step) WHERE {LONG_PAUSE};
+"""
+TABLES = """
 CREATE TABLE IF NOT EXISTS contact_states (
   contact_id TEXT NOT NULL, journey TEXT NOT NULL, folding TEXT NOT NULL, through TEXT NOT NULL,
   as_of_us INTEGER NOT NULL, zone TEXT NOT NULL, sums BLOB NOT NULL, rest TEXT NOT NULL,
   PRIMARY KEY (contact_id, journey)) STRICT;
-CREATE INDEX IF NOT EXISTS decisions_by_step ON decisions (contact_id, journey, step);
 CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (contact_id, decided_us);
 CREATE INDEX IF NOT EXISTS calls_of_contact ON decisions (contact_id) WHERE action = 'escalate';
-CREATE INDEX IF NOT EXISTS long_pauses ON decisions (contact_id, journey, step)
-  WHERE {LONG_PAUSE};
 """
+TABLES += LONG_PAUSES
 COLUMNS = {
     "contact_states": (
         *("contact_id", "journey", "folding", "through", "as_of_us", "zone", "sums", "rest"),

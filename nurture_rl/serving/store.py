@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.stops import Say, say_of
 from nurture_rl.errors import LogError
-from nurture_rl.serving import chain, permission_rows, policy_rows, rows, state_tables
+from nurture_rl.serving import chain, episode_rows, permission_rows, policy_rows, rows, state_tables
 from nurture_rl.serving.consent_entries import said_in
 from nurture_rl.serving.databases import Location, Statement
 from nurture_rl.serving.erased_marks import stop_of
@@ -29,7 +29,9 @@ from nurture_rl.serving.records import (
     Contact,
     ContactState,
     Decision,
+    Ending,
     Event,
+    Moves,
     Preferences,
     Quarantined,
     Shadow,
@@ -120,9 +122,27 @@ class Store(StoreReader):
         row = (catalog.hash, json.dumps(list(catalog.ids)))
         self._database.write([Statement(rows.ADD_CATALOG, [row])])
 
-    def add_policy_change(self, change: PolicyChange) -> None:
-        """Keep a change of policies' roles; it is on disk when this returns."""
-        self._database.write([Statement(policy_rows.ADD_CHANGE, [policy_rows.change_row(change)])])
+    def add_policy_change(self, change: PolicyChange, journey: str = "") -> None:
+        """Keep a change of policies' roles in a journey; it is on disk when this returns."""
+        row = policy_rows.change_row(change, journey)
+        self._database.write([Statement(policy_rows.ADD_CHANGE, [row])])
+
+    def complete_episodes(self, journey: str, span_us: int) -> None:
+        """Say of a journey's episodes of an older version when their bins are over."""
+        self._database.write([Statement(episode_rows.COMPLETE_EPISODES, [(span_us, journey)])])
+
+    def move(self, moves: Moves) -> None:
+        """Let contacts enter and leave journeys: all of it, or nothing.
+
+        Raises:
+            StoreConflict: a contact would be in two journeys at once.
+        """
+        self._database.write(
+            [
+                *_moved(moves),
+                _taken_back(moves.withdrawals),
+            ]
+        )
 
     def add_shadows(self, shadows: Sequence[Shadow]) -> None:
         """Keep what shadows say of decisions."""
@@ -234,27 +254,39 @@ class Store(StoreReader):
             or say_of(event.type, event.reply_class) is Say.CONSENT
         ]
 
-    def append_decisions(self, decisions: Sequence[Decision], events: Sequence[Event] = ()) -> None:
+    def append_decisions(
+        self,
+        decisions: Sequence[Decision],
+        events: Sequence[Event] = (),
+        span_us: int | None = None,
+        endings: Sequence[Ending] = (),
+    ) -> None:
         """Add decisions and the episodes they open; returns only after they are on disk.
 
         Args:
             decisions: what was decided.
             events: what the decisions themselves are, such as a slower cadence that begins.
+            span_us: from the anchor of an episode until its bins are over, local time; None: is
+                not known.
+            endings: episodes that were over before these decisions; a decision to exit ends its
+                own.
 
         Raises:
-            StoreConflict: an id or a bin has its decision already; none was added.
+            StoreConflict: an id or a bin has its decision already, or a contact would be in two
+                journeys at once; none was added.
         """
-        episodes = [
-            (d.episode_id, contact_key(d.contact_id), d.journey, d.anchor_us) for d in decisions
-        ]
+        episodes = [episode_rows.opening_cells(decision, span_us) for decision in decisions]
         made = [rows.decision_row(decision) for decision in decisions]
+        exits = [episode_rows.exit_of(d) for d in decisions if d.action == "exit"]
         self._database.write(
             [
                 Statement(
                     state_tables.DROP_STATE,
                     [(contact_key(d.contact_id), d.decision_id) for d in decisions],
                 ),
-                Statement(rows.ADD_EPISODE, episodes),
+                _over(endings),
+                Statement(episode_rows.ADD_EPISODE, episodes),
+                _over(exits),
                 Statement(rows.ADD_DECISION, made, chain.links(chain.DECISION, made)),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
             ]
@@ -330,6 +362,26 @@ class Store(StoreReader):
 def _noted(entries: Sequence[ConsentEntry]) -> Statement:
     told = [permission_rows.consent_row(entry) for entry in entries]
     return Statement(permission_rows.ADD_CONSENT_ENTRY, told)
+
+
+def _over(endings: Sequence[Ending]) -> Statement:
+    return Statement(episode_rows.END_EPISODE, [episode_rows.ending_cells(e) for e in endings])
+
+
+def _moved(moves: Moves) -> list[Statement]:
+    return [
+        _over(moves.endings),
+        Statement(episode_rows.HOLD_EPISODE, moves.holds),
+        Statement(episode_rows.DROP_WAITING, moves.drops),
+        *(
+            Statement(sql, [episode_rows.cells_of(record) for record in records])
+            for sql, records in (
+                (episode_rows.ADD_EPISODE, moves.episodes),
+                (episode_rows.ADD_WAITING, moves.waits),
+                (episode_rows.ADD_ENTRY, moves.entries),
+            )
+        ),
+    ]
 
 
 def _taken_back(withdrawals: Sequence[Withdrawal]) -> Statement:

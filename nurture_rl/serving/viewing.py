@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-import numpy as np
-
-from nurture_envs.clock import DAY_US, local_microseconds
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contact_state import folding_of, is_of_use
+from nurture_rl.serving.enrolment import beside, opened
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.records import Contact, ContactView, Episode, Preferences
+from nurture_rl.serving.records import Contact, ContactView, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +21,7 @@ class Ask:
     contact_id: str
     request_id: str | None = None  # becomes the decision's id; the same id gives the same answer
     available: bool | None = None
+    journey: str | None = None  # None: the one that the contact is in
 
 
 def views_of(
@@ -33,6 +32,7 @@ def views_of(
     default_zone: str,
     acknowledged: bool,
     contacts: Mapping[str, Contact] | None = None,
+    others: Collection[str] = (),
 ) -> list[ContactView]:
     """What is known of each contact asked for.
 
@@ -44,14 +44,18 @@ def views_of(
         default_zone: zone of contacts who have none.
         acknowledged: all events came before this moment, whatever their time stamps.
         contacts: those who are asked for and perhaps more, by `contact_key`; None: they are read.
+        others: journeys that keep a contact out of this one while they have them.
     """
     ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
     journey = bundle.journey.name
     contacts = store.contacts(ids) if contacts is None else contacts
-    episodes = store.episodes(ids, journey, bundle.catalog)
+    episodes, open_ = store.episodes(ids, journey, bundle.catalog, now_us)
     for name in ids:
+        zone = contacts[name].time_zone or default_zone
         if name not in episodes:
-            episodes[name] = _opened(journey, contacts[name], now_us, default_zone)
+            episodes[name] = opened(bundle.journey, contacts[name], now_us, zone)
+        if name in open_:
+            episodes[name] = beside(episodes[name], open_[name], now_us, zone, others)
     states = {
         name: (state, place)
         for name, (state, place) in store.states(ids, journey, folding.key).items()
@@ -80,12 +84,3 @@ def views_of(
         )
         for name, ask in zip(ids, asks, strict=True)
     ]
-
-
-def _opened(journey: str, contact: Contact, now_us: int, default_zone: str) -> Episode:
-    """The episode that a first decision opens: it is anchored at that day's local midnight."""
-    zone = np.array([contact.time_zone or default_zone])
-    local_us = int(local_microseconds(np.array([now_us], np.int64), zone)[0])
-    anchor_us = local_us - local_us % DAY_US
-    day = np.datetime64(anchor_us, "us").astype("datetime64[D]")
-    return Episode(f"{journey}:{contact.contact_id}:{day}", anchor_us)

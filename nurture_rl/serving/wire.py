@@ -40,6 +40,7 @@ class AskIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contact_id: Id
     request_id: Id | None = None  # the same id gives the same decision again
     available: bool | None = None
+    journey: Id | None = None  # without it the one that the contact is in, else the first
 
 
 class DecisionsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +78,8 @@ class ErrorOut(msgspec.Struct, frozen=True, tag_field="kind", tag="error"):
     contact_id: str
     code: Literal[
         "unknown_contact",
+        "unknown_journey",
+        "not_enrolled",
         "episode_over",
         "not_started",
         "already_decided",
@@ -270,7 +273,7 @@ def asks_of(request: DecisionsIn) -> list[Ask]:
                 "expected another id, got 'confirm', which is a path under /v1/decisions - at "
                 f"`$.contacts[{i}].request_id`"
             )
-    return [Ask(c.contact_id, c.request_id, c.available) for c in request.contacts]
+    return [Ask(c.contact_id, c.request_id, c.available, c.journey) for c in request.contacts]
 
 
 def answer_out(

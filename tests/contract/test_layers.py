@@ -43,6 +43,7 @@ LANGUAGE = (
         "journey_limits",
         "journey_guardrails",
         "journey_rules",
+        "journey_enrolment",
         "journey_file",
         "worlds",
         "running_features",

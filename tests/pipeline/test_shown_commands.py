@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +28,17 @@ import pyarrow.parquet as pq
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from nurture_envs.journey_file import load_journey
+from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.cli.main import main
 from nurture_rl.cli.verbs import DONE, VERBS
+from nurture_rl.release.bundle import write_bundle
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.learners import LEARNERS
 from tests.contract.shown_commands import LINES, REAL_LOGS, TWO_LEARNERS
 from tests.pipeline.in_process import COMPOSED_ONCE, TINY
 from tests.pipeline.running_server import RunningServer
 from tests.pipeline.world_player import WorldPlayer
+from tests.unit.release.bundles import CREATED, content
 from tests.unit.release.signed import key_pair
 
 # Added to every line on a journey's log: a hundred contacts, the least training, playing and folds.
@@ -71,6 +73,7 @@ FILLED = {
 FRONT = (
     *("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md"),
     *("docs/server-operations.md", "docs/policies-in-life.md", "docs/deploying-the-server.md"),
+    "docs/journeys-in-life.md",
 )
 DATABASE = "postgresql://"  # its lines are run in test_servers_on_postgresql.py, where there is one
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
@@ -188,6 +191,11 @@ def release(folder: Path) -> None:
     assert main(words_of(line)) == DONE
     (bundle,) = folder.glob("runs/stages/release-*/bundle")
     shutil.copytree(bundle, folder / "released" / "may")
+    other = parse_journey({**load_journey("inbound_lead").resolved, "journey": "no_show"})
+    beside = replace(content({"kind": "drip"}), journey=other)
+    write_bundle(folder / "released" / "no_show", beside, CREATED)
+    (tables,) = folder.glob("runs/stages/ingest-*/tables")
+    (folder / "tables").symlink_to(tables)
     for name in ("BUNDLE", "released/bundle"):
         (folder / name).symlink_to(bundle)
     (folder / "EXPORT").symlink_to("exported")

@@ -23,7 +23,8 @@ from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.release.bundle import Bundle, BundleContent, load_bundle, write_bundle
 from nurture_rl.release.parity import normal_states
 from nurture_rl.serving.app import create_app
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from tests.pipeline.running_server import RunningServer, running
 from tests.unit.release.bundles import CREATED, card

@@ -11,7 +11,8 @@ from nurture_rl.policies.policy import Policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.active_policies import ActivePolicies
 from nurture_rl.serving.records import Contact, ContactView, Episode, Event
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 
 ZONE = "Europe/Berlin"
@@ -78,4 +79,4 @@ def service(bundle: Bundle, path: Path, clock: Clock, simulated: bool = False) -
 def follow(served: Service, policy: Policy) -> None:
     """Let a service decide by another policy from now on."""
     bundle, clock = replace(served.bundle, policy=policy), served.settings.clock
-    served.policies = ActivePolicies(bundle, served.store, clock)
+    served.first.policies = ActivePolicies(bundle, served.store, clock)

@@ -40,6 +40,14 @@ PATHS = {
     "/v1/policies/{policy_id}/promote",
     "/v1/policies/{policy_id}/rollback",
     "/v1/switch",
+    "/v1/journeys",
+    "/v1/journeys/log",
+    "/v1/journeys/{journey}/pause",
+    "/v1/journeys/{journey}/resume",
+    "/v1/journeys/{journey}/contacts/{contact_id}",
+    "/v1/journeys/{journey}/contacts/{contact_id}/exit",
+    "/v1/journeys/{journey}/contacts/{contact_id}/pause",
+    "/v1/journeys/{journey}/contacts/{contact_id}/resume",
     "/healthz",
 }
 
@@ -249,11 +257,11 @@ def test_what_earlier_steps_decided_is_told_though_the_store_fails_later(
     client, served = crowd
     plain, calls = served.store.append_decisions, list[int]()
 
-    def append(decisions: Any, events: Any) -> None:
+    def append(decisions: Any, *about: Any) -> None:
         calls.append(len(decisions))
         if len(calls) > 1:
             raise StoreUnavailable("disk full")
-        plain(decisions, events)
+        plain(decisions, *about)
 
     monkeypatch.setattr(served.store, "append_decisions", append)
     found = ask(client, *many(300)).json()["decisions"]

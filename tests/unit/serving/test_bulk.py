@@ -30,7 +30,8 @@ from nurture_rl.serving.export import export_log
 from nurture_rl.serving.exported_rows import exported_decisions
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError
 from nurture_rl.serving.viewing import Ask

@@ -274,8 +274,10 @@ def test_a_file_that_cannot_be_read_is_a_broken_place(exported: Path, store_file
         data[60] ^= 255
         path.write_bytes(data)
         assert main(["verify", f"log={exported}"]) == 3
-    data = bytearray(store_file.read_bytes())
-    data[4096 * 3 : 4096 * 30] = bytes(4096 * 27)
+    with closing(sqlite3.connect(store_file)) as store:
+        (root,) = store.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'decisions'")
+    data, page = bytearray(store_file.read_bytes()), 4096 * (root[0] - 1)
+    data[page : page + 4096] = bytes(4096)
     store_file.write_bytes(data)
     assert verify_store(store_file).broken
 

@@ -249,7 +249,7 @@ def test_what_was_confirmed_does_not_lapse_and_needs_no_confirmation(strict: Ser
     late = store.unconfirmed(-1, hour + HOUR_US)
     strict.clock.now_us = hour
     assert confirm(strict)["status"] == "send"  # after a sweep has found it, and before its lock
-    lapsed = strict.service._recorded.lapsed(late, hour + HOUR_US)
+    lapsed = strict.service.first.recorded.lapsed(late, hour + HOUR_US)
     assert [one.decision.decision_id for one in lapsed] == ["b"]
     assert store.planned(["ada"])[0]["ada"][0].confirm_by_us is None
 
@@ -294,7 +294,7 @@ def test_a_confirmation_that_waited_past_its_hour_confirms_nothing(
     strict: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict.clock.now_us += 3 * HOUR_US - 1
-    held = strict.service._accounts.held
+    held = strict.service.first.accounts.held
 
     @contextmanager
     def slowly(names: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -302,7 +302,7 @@ def test_a_confirmation_that_waited_past_its_hour_confirms_nothing(
             strict.clock.now_us += 1  # as where another request holds the contact
             yield accounts
 
-    monkeypatch.setattr(strict.service._accounts, "held", slowly)
+    monkeypatch.setattr(strict.service.first.accounts, "held", slowly)
     late = confirm(strict)
     assert (late["status"], late["reason"]) == ("withdrawn", "not confirmed")
     assert late["confirmed_at"] is None

@@ -20,7 +20,8 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.recipient_domains import family_of, plain_domain
 from nurture_rl.serving.records import Answer, Decision
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
 from nurture_rl.serving.wire import iso

@@ -26,7 +26,8 @@ from nurture_rl.serving.mail_permission import permission_of
 from nurture_rl.serving.mentions import mentions
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision, Quarantined, Refusal
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.verifying import verify_store
 from nurture_rl.serving.viewing import Ask
@@ -77,7 +78,10 @@ def test_nothing_of_the_person_is_left_in_the_file(heard: Path) -> None:
 
 def test_an_episode_under_another_spelling_of_version_1_goes_too(heard: Path) -> None:
     with closing(sqlite3.connect(heard, isolation_level=None)) as store:
-        store.execute("INSERT INTO episodes VALUES ('j:CLEO:1', 'CLEO', 'j', 0)")
+        store.execute(
+            "INSERT INTO episodes (episode_id, contact_id, journey, anchor_us, number, priority) "
+            "VALUES ('j:CLEO:1', 'CLEO', 'j', 0, 1, 0)"
+        )
         store.execute("UPDATE decisions SET episode_id = 'j:CLEO:1' WHERE decision_id = 'Cleo-1'")
     assert erase_contacts(heard, ["cleo"], "asked for")["episodes"] == 2
     assert b"j:cleo:1" not in heard.read_bytes().lower()
@@ -247,7 +251,9 @@ def test_people_are_erased_from_postgresql_while_a_server_runs(
         store.append_events([event("unsubscribe", 5, "old")])
         head = verify_store(url).head
         assert main(["erase", "contact=CLEO", f"store={url}"]) == 0
-        gone = "1 of contacts, 1 of decisions, 1 of episodes, 1 of events, 1 of news, 1 of quarant"
+        gone = (
+            "1 of contacts, 1 of decisions, 1 of episodes, 1 of events, 1 of journey_log, 1 of news"
+        )
         assert gone in capsys.readouterr().out
         service.put_contacts([contact("cleo")])
         assert [word.source for word in store.events(["cleo"])["cleo"]] == ["erasure"]

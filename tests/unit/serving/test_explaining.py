@@ -28,7 +28,8 @@ from nurture_rl.serving.explaining import DecisionRecord, explained, next_decisi
 from nurture_rl.serving.feature_effects import feature_effects, reference_features
 from nurture_rl.serving.reason_words import REASON_WORDS
 from nurture_rl.serving.roles import SwitchTo
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
 from tests.unit.release.bundles import small_bundle

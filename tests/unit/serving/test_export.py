@@ -46,7 +46,8 @@ def test_ingest_reads_every_exported_row(
     served: Service, bundle: Bundle, tmp_path: Path, form: str
 ) -> None:
     summary = export_log(served.store, tmp_path / "raw", form)
-    assert summary.counts == {"events": 2, "contacts": 3, "decisions": 5, "shadows": 0}
+    counts = {"events": 2, "contacts": 3, "decisions": 5, "shadows": 0, "episodes": 3}
+    assert summary.counts == counts
     catalog = bundle.catalog
     ingest_folder(tmp_path / "raw", tmp_path / "log", catalog.ids, catalog.hash, lambda line: None)
     assert pq.read_table(tmp_path / "log" / "quarantine.parquet").num_rows == 0

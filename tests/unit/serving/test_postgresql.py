@@ -24,7 +24,8 @@ from nurture_rl.serving.locating import shown_location
 from nurture_rl.serving.on_postgresql import PostgresDatabase
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.viewing import Ask

@@ -14,7 +14,8 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.app import create_app
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Preferences
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks, checked_url

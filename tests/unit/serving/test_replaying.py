@@ -16,7 +16,8 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import replay
 from nurture_rl.serving.export import export_log
 from nurture_rl.serving.exported_rows import exported_decisions
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
 from tests.unit.release.bundles import small_bundle

@@ -17,7 +17,8 @@ from nurture_rl.serving import contact_views
 from nurture_rl.serving.contact_state import folding_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ContactState, Decision, Event
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event, service
@@ -192,7 +193,7 @@ def test_an_episode_knows_its_last_bin_its_longest_pause_and_its_end(
     expected |= {"pause:9": (14, 23), "exit": (24, 23)}
     for action, (last_step, until) in expected.items():
         served.store.append_decisions([decided_on(first, last_step, action)])
-        found = served.store.episodes(["ada"], bundle.journey.name, bundle.catalog)["ada"]
+        found = served.store.episodes(["ada"], bundle.journey.name, bundle.catalog, 0)[0]["ada"]
         assert (found.last_step, found.paused_until) == (last_step, until)
         assert found.exited == (action == "exit")
 
@@ -219,7 +220,7 @@ def test_a_clock_set_back_before_what_a_state_holds_reads_the_events(
     served = service(bundle, tmp_path / "store.db", clock)
     served.append_events([event("open", clock.now_us, event_id=f"e{k}") for k in range(40)])
     clock.now_us -= HOUR_US // 2
-    ((view,)) = served._views([Ask("ada")], clock.now_us)
+    ((view,)) = served.first.contacts.read([Ask("ada")], clock.now_us)
     assert (view.state, len(view.events)) == (None, 40)
 
 
@@ -233,7 +234,7 @@ def test_a_state_whose_last_event_is_gone_is_not_read(bundle: Bundle, tmp_path: 
         other.execute("DELETE FROM events WHERE event_id = ?", (found.through,))
         other.commit()
     assert state(served, "ada") is None
-    assert len(served._views([Ask("ada")], MIDNIGHT)[0].events) <= 39
+    assert len(served.first.contacts.read([Ask("ada")], MIDNIGHT)[0].events) <= 39
 
 
 @pytest.mark.usefixtures("either_database")

@@ -15,7 +15,8 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.decide import decide
 from nurture_rl.serving.records import Answer, Decision, Event, Refusal
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, event, service, view
 

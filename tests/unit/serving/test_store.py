@@ -274,5 +274,5 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE meta SET value = '9' WHERE name = 'version'")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match=r"version 7 at .*, got 9"):
+    with pytest.raises(StoreError, match=r"version 8 at .*, got 9"):
         Store(tmp_path / "other.db")

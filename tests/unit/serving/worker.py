@@ -21,7 +21,8 @@ from nurture_envs.journey import Journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.serving.records import Contact, Decision
-from nurture_rl.serving.service import ServerSettings, Service
+from nurture_rl.serving.server_settings import ServerSettings
+from nurture_rl.serving.service import Service
 from nurture_rl.serving.store import Store
 from nurture_rl.serving.viewing import Ask
 from tests.unit.envs.spring_journey import spring

@@ -1,0 +1,191 @@
+"""Who may enter a journey, and when an episode is over: pure functions of a contact's episodes.
+
+Nobody is in two journeys at once. Whoever is in one enters another where that one's priority is
+higher; else they wait or are refused, as the journey file says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from nurture_envs.clock import DAY_US, local_microseconds, utc_microseconds
+from nurture_envs.features import FeatureSpec
+from nurture_envs.guardrails.eligibility import COMPARISONS
+from nurture_envs.journey import Enrolment, Journey, JourneyRule
+from nurture_rl.serving.records import Contact, Ending, Episode, EpisodeRow
+
+BY_NOBODY = Enrolment(enter=None, leave=None, rest_days=None, priority=0, busy="refuse")
+
+
+@dataclass(frozen=True, slots=True)
+class EntryOutcome:
+    """What becomes of an enrolment."""
+
+    outcome: Literal["enters", "is in", "waits", "refused"]
+    why: str = ""  # where the contact does not enter
+    episode: EpisodeRow | None = None  # the open one of this journey, where the contact is in it
+    number: int = 1  # of the episode that begins
+    ends: tuple[Ending, ...] = ()  # episodes whose time is over
+    supersedes: EpisodeRow | None = None  # the one that ends for this one
+
+
+def entry(
+    journey: Journey,
+    passes: Sequence[EpisodeRow],
+    now_us: int,
+    zone: str,
+    served: Collection[str],
+) -> EntryOutcome:
+    """Whether a contact enters a journey now.
+
+    Args:
+        journey: which.
+        passes: all episodes of the contact, in whatever journeys.
+        now_us: the moment, microseconds since 1970 UTC.
+        zone: of the contact, IANA name.
+        served: journeys; an episode of another one is in nobody's way.
+    """
+    terms = terms_of(journey)
+    found = {row.episode_id: over(row, now_us, zone, served) for row in passes}
+    ends = tuple(ending for ending in found.values() if ending is not None)
+    ended = [_ended(row, found[row.episode_id]) for row in passes]
+    open_ = next((row for row in ended if row.ended_us is None), None)
+    if open_ is not None and open_.journey == journey.name:
+        return EntryOutcome("is in", episode=open_, ends=ends)
+    own = [row for row in ended if row.journey == journey.name]
+    number = 1 + max((row.number for row in own), default=0)
+    last_us = max((row.ended_us or 0 for row in own), default=None)
+    if last_us is not None and terms.rest_days is None:
+        why = f"the contact was in journey {journey.name} before, which lets nobody in twice"
+        return EntryOutcome("refused", why, ends=ends)
+    if last_us is not None and now_us < (again_us := last_us + _days_us(terms.rest_days)):
+        why = f"the contact left journey {journey.name} at {_shown(last_us)} and rests until "
+        return EntryOutcome("refused", why + _shown(again_us), ends=ends)
+    if open_ is None:
+        return EntryOutcome("enters", number=number, ends=ends)
+    if terms.priority > open_.priority:
+        return EntryOutcome("enters", number=number, ends=ends, supersedes=open_)
+    why = f"the contact is in journey {open_.journey} of priority {open_.priority}"
+    return EntryOutcome("waits" if terms.busy == "wait" else "refused", why, ends=ends)
+
+
+def terms_of(journey: Journey) -> Enrolment:
+    """On what terms contacts are in a journey; one without any has everybody, once."""
+    return journey.enrolment or BY_NOBODY
+
+
+def local_time(now_us: int, zone: str) -> int:
+    """Local wall time of a moment, microseconds.
+
+    Raises:
+        TimeZoneError: the zone is unknown.
+    """
+    return int(local_microseconds(np.array([now_us], np.int64), np.array([zone]))[0])
+
+
+def span_us(journey: Journey) -> int:
+    """From the anchor of an episode until its bins are over, microseconds of local time."""
+    return int(journey.clock.start_us(np.int64(journey.clock.horizon)))
+
+
+def new_row(
+    journey: Journey, contact: Contact, number: int, now_us: int, zone: str, anchor_us: int | None
+) -> EpisodeRow:
+    """The episode that begins for a contact.
+
+    Args:
+        journey: which.
+        contact: who.
+        number: of the contact's episodes in the journey, from 1.
+        now_us: the moment, microseconds since 1970 UTC.
+        zone: of the contact.
+        anchor_us: local wall time at which its first period began; None: this day's midnight.
+    """
+    local_us = local_time(now_us, zone)
+    anchor_us = local_us - local_us % DAY_US if anchor_us is None else anchor_us
+    day = np.datetime64(anchor_us, "us").astype("datetime64[D]")
+    name = f"{journey.name}:{contact.contact_id}:{day}"
+    return EpisodeRow(
+        episode_id=name if number == 1 else f"{name}#{number}",
+        contact_id=contact.contact_id,
+        journey=journey.name,
+        anchor_us=anchor_us,
+        number=number,
+        priority=terms_of(journey).priority,
+        began_us=now_us,
+        over_us=anchor_us + span_us(journey),
+    )
+
+
+def opened(journey: Journey, contact: Contact, now_us: int, zone: str) -> Episode:
+    """What is known of a contact who has no episode in a journey yet.
+
+    A first decision opens one where the journey has everybody; else they are not in it.
+    """
+    row = new_row(journey, contact, 1, now_us, zone, None)
+    barred = None
+    if journey.enrolment is not None:
+        barred = f"nobody enrolled the contact in journey {journey.name}"
+    return Episode(row.episode_id, row.anchor_us, barred=barred)
+
+
+def beside(
+    episode: Episode,
+    others: Sequence[EpisodeRow],
+    now_us: int,
+    zone: str,
+    served: Collection[str],
+) -> Episode:
+    """An episode of a contact who has open ones in other journeys, where these go on or not.
+
+    Arguments as of `entry`.
+    """
+    found = [over(row, now_us, zone, served) for row in others]
+    lapsed = tuple(ending for ending in found if ending is not None)
+    busy = [row.journey for row, end in zip(others, found, strict=True) if end is None]
+    barred = f"the contact is in journey {busy[0]}" if busy else episode.barred
+    return replace(episode, lapsed=lapsed, barred=barred)
+
+
+def fulfils(journey: Journey, rule: JourneyRule, attributes: Mapping[str, Any]) -> bool:
+    """Whether a contact fulfils the comparisons of a rule; without any everybody does."""
+    spec = FeatureSpec.of(journey)
+    row = spec.encode_attributes([attributes])[0]
+    values = dict(zip(spec.attribute_columns, row, strict=True))
+    return all(
+        bool(COMPARISONS[one.operator](values[one.column], np.float32(one.threshold)))
+        for one in rule.when
+    )
+
+
+def over(row: EpisodeRow, now_us: int, zone: str, served: Collection[str]) -> Ending | None:
+    """The ending of an episode that is over and that nobody has ended; None: there is none.
+
+    Its bins are over, or nobody serves its journey any more. Arguments as of `entry`.
+    """
+    if row.ended_us is not None:
+        return None
+    if row.over_us is not None and row.over_us <= local_time(now_us, zone):
+        local_us = np.array([row.over_us], np.int64)
+        at_us = int(utc_microseconds(local_us, np.array([zone]))[0])
+        return Ending(row.episode_id, at_us, "completed", "its bins are over")
+    if row.journey not in served:
+        return Ending(row.episode_id, now_us, "stopped", "its journey is served no more")
+    return None
+
+
+def _ended(row: EpisodeRow, ending: Ending | None) -> EpisodeRow:
+    return row if ending is None else replace(row, ended_us=ending.at_us)
+
+
+def _days_us(days: float | None) -> int:
+    return round((days or 0.0) * DAY_US)
+
+
+def _shown(us: int) -> str:
+    """A moment for a message, to the second."""
+    return f"{np.datetime64(us, 'us').astype('datetime64[s]')}Z"
