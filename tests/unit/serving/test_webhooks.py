@@ -23,7 +23,8 @@ from tests.unit.serving.signed_webhooks import PATH, body_of, row, signed
 
 
 @pytest.fixture
-def posting(bundle: Bundle, tmp_path: Path) -> Iterator[Posting]:
+def posting(bundle: Bundle, tmp_path: Path, either_database: None) -> Iterator[Posting]:
+    """With its store in either database."""
     found = Posting(bundle, tmp_path)
     yield found
     found.service.store.close()
