@@ -33,16 +33,16 @@ from nurture_envs.features import FeatureState
 from nurture_envs.guardrails import GuardrailFacts
 from nurture_rl.policies.program import Rules
 from nurture_rl.release.bundle import Bundle, load_bundle
-from nurture_rl.serving import bulk
-from nurture_rl.serving.array_pass import Weighed, draw, weigh
-from nurture_rl.serving.contact_views import ContactViews
-from nurture_rl.serving.decide import decide
-from nurture_rl.serving.facts import Known, known
+from nurture_rl.serving.contacts.contact_views import ContactViews
+from nurture_rl.serving.contacts.facts import Known, known
+from nurture_rl.serving.deciding.array_pass import Weighed, draw, weigh
+from nurture_rl.serving.deciding.decide import decide
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.layers import Layer, Line
-from nurture_rl.serving.on_sqlite import SqliteDatabase
 from nurture_rl.serving.records import Contact, ContactView, Episode, Event
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.on_sqlite import SqliteDatabase
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep import bulk
 
 _MIDNIGHT = 20_878 * DAY_US - HOUR_US  # Monday 2027-03-01 in Berlin
 _NOW = _MIDNIGHT + 9 * HOUR_US

@@ -26,12 +26,12 @@ if str(ROOT) not in sys.path:  # run as a file, Python only sees this folder
 from benchmarks.serving import bundle_of_first_weights
 from nurture_envs.clock import DAY_US
 from nurture_rl.release.bundle import load_bundle
-from nurture_rl.serving import chain
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Contact, Decision
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage import chain
+from nurture_rl.serving.storage.store import Store
 
 _START_US = 20_878 * DAY_US  # Monday 2027-03-01
 _DAYS = 10

@@ -26,11 +26,11 @@ if not any((Path(folder) / "nurture_rl").is_dir() for folder in sys.path):
 
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import load_bundle
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Contact, Event
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.store import Store
 
 _BEGAN = 20_878 * DAY_US  # 2027-03-01
 _EACH = 5  # contacts watched of each length of history

@@ -32,11 +32,12 @@ from benchmarks.serving import bundle_of_first_weights
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.journey import VolumeRamp
 from nurture_rl.release.bundle import Bundle, load_bundle
-from nurture_rl.serving import chain
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Contact, Decision, Event
-from nurture_rl.serving.service import ServerSettings, Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage import chain
+from nurture_rl.serving.storage.store import Store
 from tests.postgres import PostgresServer, require_programs
 
 _NOW = 20_878 * DAY_US + 8 * HOUR_US  # 2027-03-01

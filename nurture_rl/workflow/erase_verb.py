@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.serving.cleaning import Cleaned, clean_folder, is_in
-from nurture_rl.serving.erasing import erase_contacts
-from nurture_rl.serving.locating import require_there, shown_location
 from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.storage.locating import require_there, shown_location
+from nurture_rl.serving.upkeep.cleaning import Cleaned, clean_folder, is_in
+from nurture_rl.serving.upkeep.erasing import erase_contacts
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 from nurture_rl.workflow.stages import RECORD

@@ -12,10 +12,10 @@ from nurture_envs.clock import require_zone
 from nurture_rl.errors import ConfigError
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.release.manifest import MANIFEST, decode_manifest
-from nurture_rl.serving.explaining import explained, recorded
-from nurture_rl.serving.locating import require_there, shown_location
-from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.http.explaining import explained, recorded
 from nurture_rl.serving.records import Decision
+from nurture_rl.serving.storage.locating import require_there, shown_location
+from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.verb_result import VerbResult
 
 _PARTED = 3  # exit code when the decision did not come out again

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.errors import GateRefusal
-from nurture_rl.serving.locating import shown_location
-from nurture_rl.serving.server import ServeOptions, serve_bundle
+from nurture_rl.serving.http.server import ServeOptions, serve_bundle
+from nurture_rl.serving.storage.locating import shown_location
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.workflow.stages import RECORD
 

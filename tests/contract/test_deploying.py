@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nurture_rl.serving.server import ServeOptions
-from nurture_rl.serving.traffic import TrafficLimits
+from nurture_rl.serving.http.server import ServeOptions
+from nurture_rl.serving.http.traffic import TrafficLimits
 from tests.contract.source_tree import ROOT
 
 DEPLOY = ROOT / "docs" / "deploy"

@@ -52,6 +52,8 @@ LANGUAGE = (
     *("population", "simulation", "player_protocol", "loops", "playing", "rollout", "contact_env"),
     "registration",
 )
+# Inside `nurture_rl.serving`, lowest first; the first is what lies in the room itself.
+SERVING = ("", "senders", "storage", "contacts", "policies", "deciding", "http", "upkeep")
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 OWNER = {
     "mlflow": "nurture_rl.tracking",
@@ -105,6 +107,17 @@ def test_no_module_of_the_language_imports_upward(name: str) -> None:
     used = {target.split(".")[1] for target in imports(MODULES[name], name)
             if target.startswith("nurture_envs.")}  # fmt: skip
     upward = sorted(room for room in used if LANGUAGE.index(room) > own)
+    assert not upward, f"{name} stands below {upward}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if under(name, ["nurture_rl.serving"])])
+def test_no_module_of_the_server_imports_upward(name: str) -> None:
+    def place(module: str) -> int:
+        folder = module.removeprefix("nurture_rl.serving").strip(".").split(".")[0]
+        return SERVING.index(folder) if folder in SERVING else 0
+
+    used = [one for one in imports(MODULES[name], name) if under(one, ["nurture_rl.serving"])]
+    upward = sorted(one for one in used if place(one) > place(name))
     assert not upward, f"{name} stands below {upward}"
 
 
@@ -178,7 +191,7 @@ def test_light_rooms_load_without_the_heavy_libraries(root: str, tmp_path: Path)
 
 
 def test_a_bundle_is_read_without_scipy(tmp_path: Path) -> None:
-    code = "import sys, nurture_rl.release.bundle, nurture_rl.serving.app\n"
+    code = "import sys, nurture_rl.release.bundle, nurture_rl.serving.http.app\n"
     loaded = run_isolated(code + "print('scipy' in sys.modules)", tmp_path)
     assert loaded.split() == ["False"]
 

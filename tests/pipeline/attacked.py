@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.release.bundle import write_bundle
-from nurture_rl.serving.api_keys import SCOPES
+from nurture_rl.serving.http.api_keys import SCOPES
 from tests.pipeline.running_server import RunningServer, running
 from tests.unit.release.bundles import COMPOSITION, CREATED, content
 

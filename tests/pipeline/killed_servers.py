@@ -13,9 +13,9 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
 
-from nurture_rl.serving.chain_walk import Head
-from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.verifying import verify_store
+from nurture_rl.serving.storage.chain_walk import Head
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.pipeline.running_server import RunningServer, running
 from tests.postgres import PostgresServer
 

@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import CHECKS
 
-from nurture_rl.serving.app import create_app
+from nurture_rl.serving.http.app import create_app
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import Clock, service
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from nurture_rl.serving.decide import replay
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.verifying import verify_store
+from nurture_rl.serving.deciding.decide import replay
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.pipeline.running_server import RunningServer, running
 from tests.unit.release.bundles import small_bundle
 
@@ -119,7 +119,7 @@ def test_silent_connections_and_a_second_server_do_not_disturb_the_first(tmp_pat
 def test_the_server_loads_without_training_libraries() -> None:
     code = (
         "import sys, nurture_rl.cli.main, nurture_rl.cli.plain, nurture_rl.workflow.served;"
-        "import nurture_rl.serving.export, nurture_rl.release.pyfunc;"
+        "import nurture_rl.serving.upkeep.export, nurture_rl.release.pyfunc;"
         "print(sorted({'torch', 'mlflow', 'matplotlib', 'ibis'} & set(sys.modules)))"
     )
     found = subprocess.run(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from nurture_rl.serving.decide import decide
+from nurture_rl.serving.deciding.decide import decide
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.verifying import verify_store
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.pipeline.killed_servers import VICTIMS, killed_servers
 from tests.postgres import PostgresServer, require_programs
 from tests.unit.release.bundles import small_bundle

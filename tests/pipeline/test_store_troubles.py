@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.verifying import verify_store
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.pipeline.running_server import RunningServer, running
 from tests.postgres import PostgresServer
 from tests.unit.release.bundles import small_bundle

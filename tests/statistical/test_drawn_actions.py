@@ -13,7 +13,7 @@ import torch
 
 from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.training_rollout import begin, collect
-from nurture_rl.serving.array_pass import uniforms
+from nurture_rl.serving.deciding.array_pass import uniforms
 from nurture_rl.workflow.learners import LEARNERS
 from tools import drawn_actions
 from tools.drawn_actions import (

@@ -24,8 +24,8 @@ from nurture_rl.client import (
     ServerRefusal,
     _content,
 )
-from nurture_rl.serving.api_keys import load_keys
-from nurture_rl.serving.app import create_app
+from nurture_rl.serving.http.api_keys import load_keys
+from nurture_rl.serving.http.app import create_app
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, service
 from tests.unit.serving.test_api_keys import key_file

@@ -22,10 +22,10 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.release.bundle import Bundle, BundleContent, load_bundle, write_bundle
 from nurture_rl.release.parity import normal_states
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.storage.store import Store
 from tests.pipeline.running_server import RunningServer, running
 from tests.unit.release.bundles import CREATED, card
 from tools.fuzzing.promise import said

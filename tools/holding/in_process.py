@@ -14,7 +14,7 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle, load_bundle
-from nurture_rl.serving.decide import decide
+from nurture_rl.serving.deciding.decide import decide
 from nurture_rl.serving.records import AccountFacts, Answer, ContactView, Decision
 from tests.unit.envs.spring_journey import spring
 from tests.unit.serving.mask_oracle import HOUR_US, account_allows, may, over, standing_of

@@ -17,7 +17,7 @@ from nurture_rl.cli.main import main
 from nurture_rl.cli.plain import parsed
 from nurture_rl.cli.sweep_watch import SweepWatch
 from nurture_rl.errors import ConfigError
-from nurture_rl.serving.server import ServeOptions
+from nurture_rl.serving.http.server import ServeOptions
 
 
 @pytest.fixture(autouse=True)

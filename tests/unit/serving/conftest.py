@@ -13,10 +13,10 @@ import pytest
 
 from nurture_envs.clock import DAY_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving import locating, reading, store
-from nurture_rl.serving.databases import Location
+from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.records import Withdrawal
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage import locating, reading, store
+from nurture_rl.serving.storage.databases import Location
 from tests.postgres import PostgresServer
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, service

@@ -9,11 +9,11 @@ from typing import Any
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.policies.policy import Policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.active_policies import ActivePolicies
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.policies.active_policies import ActivePolicies
 from nurture_rl.serving.records import Contact, ContactView, Episode, Event
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.store import Store
 
 ZONE = "Europe/Berlin"
 # Monday 2027-03-01 00:00 in Berlin, which is one hour ahead of UTC then.

@@ -12,9 +12,9 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.storage.store import Store
 from tests.unit.envs.toy_journey import TOY, toy
 from tests.unit.serving.contacts import Clock
 

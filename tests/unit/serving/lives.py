@@ -12,10 +12,10 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from nurture_rl.release.bundle import Bundle, write_bundle
-from nurture_rl.serving.bundle_folder import BundleFolder
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.policies.bundle_folder import BundleFolder
+from nurture_rl.serving.storage.store import Store
 from tests.unit.release.bundles import COMPOSITION, CREATED, content
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact
 

@@ -12,9 +12,9 @@ from litestar.testing import TestClient
 from nurture_envs.clock import HOUR_US
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.senders.known_senders import senders_of
-from nurture_rl.serving.service import Service
 from tests.unit.serving.contacts import MIDNIGHT, Clock, service
 from tests.unit.serving.signed_webhooks import PATH, body_of, key_folder, signed, signing_key
 

@@ -19,10 +19,10 @@ from nurture_envs.guardrails import Reason
 from nurture_envs.journey import FrequencyCap, Journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.decide import replay
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.decide import replay
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Answer, Decision
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.viewing import Ask
 from tests.unit.envs.toy_journey import TOY, toy
 from tests.unit.serving.contacts import Clock, contact, event, follow, service
 

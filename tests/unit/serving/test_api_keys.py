@@ -12,14 +12,14 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.api_keys import (
+from nurture_rl.serving.http.api_keys import (
     ApiKeys,
     KeyFileError,
     load_keys,
     require_keys_beyond_loopback,
 )
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.openapi import document
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.http.openapi import document
 from tests.unit.serving.contacts import Clock, service
 
 SENDER, CRM = "sender-" + "s" * 32, "crm-" + "c" * 32

@@ -12,12 +12,12 @@ from litestar.testing import TestClient
 
 from nurture_envs.clock import DAY_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.http.traffic import TrafficLimits
+from nurture_rl.serving.http.wire import answer_out
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.service import Service
 from nurture_rl.serving.store_errors import StoreUnavailable
-from nurture_rl.serving.traffic import TrafficLimits
-from nurture_rl.serving.wire import answer_out
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
 Client = TestClient[Litestar]

@@ -16,10 +16,10 @@ from litestar.testing import TestClient
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.records import Decision, Event
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
 pytestmark = pytest.mark.usefixtures("either_database")

@@ -22,19 +22,19 @@ from nurture_envs.clock import HOUR_US
 from nurture_rl.cli.main import main
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving import bulk_work
-from nurture_rl.serving.bulk import DecideOptions, decide_batch
-from nurture_rl.serving.bulk_table import CHOSEN, SENT
-from nurture_rl.serving.decide import replay
-from nurture_rl.serving.export import export_log
-from nurture_rl.serving.exported_rows import exported_decisions
-from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.decide import replay
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreError
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.upkeep import bulk_work
+from nurture_rl.serving.upkeep.bulk import DecideOptions, decide_batch
+from nurture_rl.serving.upkeep.bulk_table import CHOSEN, SENT
+from nurture_rl.serving.upkeep.export import export_log
+from nurture_rl.serving.upkeep.exported_rows import exported_decisions
 from tests.postgres import PostgresServer
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
@@ -269,7 +269,7 @@ def test_a_decision_that_was_late_is_not_sent(
         real(*given)
         clock.now_us = MORNING_US + 13 * HOUR_US
 
-    monkeypatch.setattr("nurture_rl.serving.bulk._clock", clock)
+    monkeypatch.setattr("nurture_rl.serving.upkeep.bulk._clock", clock)
     monkeypatch.setattr(bulk_work.BulkWork, "keep", keep)
     made = decide_batch(options(folder, tmp_path / "sent.parquet", store=str(path), at=None)).made
     rows = pq.read_table(tmp_path / "sent.parquet").to_pylist()

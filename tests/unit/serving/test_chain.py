@@ -19,17 +19,17 @@ import pytest
 from nurture_rl.cli.main import main
 from nurture_rl.errors import LogError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.chain import TABLE_OF, chain_link, row_digest
-from nurture_rl.serving.chain_walk import Head, Walk
-from nurture_rl.serving.decide import decide
-from nurture_rl.serving.erasing import erase_contacts
-from nurture_rl.serving.export import export_log
-from nurture_rl.serving.exported_chain import CHAIN, cells_digest, verify_export
-from nurture_rl.serving.exported_rows import exported_cells
+from nurture_rl.serving.deciding.decide import decide
 from nurture_rl.serving.records import Decision, Withdrawal
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.chain import TABLE_OF, chain_link, row_digest
+from nurture_rl.serving.storage.chain_walk import Head, Walk
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreConflict, StoreError
-from nurture_rl.serving.verifying import verify_store
+from nurture_rl.serving.upkeep.erasing import erase_contacts
+from nurture_rl.serving.upkeep.export import export_log
+from nurture_rl.serving.upkeep.exported_chain import CHAIN, cells_digest, verify_export
+from nurture_rl.serving.upkeep.exported_rows import exported_cells
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, view
 
 

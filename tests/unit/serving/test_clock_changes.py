@@ -12,7 +12,7 @@ from nurture_envs.clock import HOUR_US, local_microseconds, set_forward_hours
 from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails import legal_actions, reason_names
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.facts import known
+from nurture_rl.serving.contacts.facts import known
 from nurture_rl.serving.records import Episode, Planned
 from tests.unit.release.bundles import journey
 from tests.unit.serving.contacts import contact, event, view

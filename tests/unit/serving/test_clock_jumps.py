@@ -11,10 +11,10 @@ import pytest
 
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.verifying import verify_store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
 _PEOPLE = [f"c{i}" for i in range(12)]

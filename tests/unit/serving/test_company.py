@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from nurture_rl.policies.policy import Policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.company import alone, in_any_company
-from nurture_rl.serving.decide import decide, replay
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.decide import decide, replay
 from nurture_rl.serving.layers import Layer, Line
 from nurture_rl.serving.records import Answer, ContactView, Decision, Refusal
-from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event, service, view
 
 Array = NDArray[Any]
@@ -147,7 +147,7 @@ def test_decisions_logged_by_a_policy_asked_for_one_row_still_replay(
     policy = Gregarious(*sizes(bundle))
     line = of(bundle, policy)
     monkeypatch.setattr(
-        "nurture_rl.serving.decide.layer_named", lambda bundle, name: Layer(name, policy)
+        "nurture_rl.serving.deciding.decide.layer_named", lambda bundle, name: Layer(name, policy)
     )
     found = decide(bundle, many(10), MIDNIGHT, 7, ZONE, line=lambda _: line)
     assert all(isinstance(one, Decision) and replay(bundle, one, 7) for one in found)

@@ -14,9 +14,9 @@ import pytest
 
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.export import export_log
+from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.upkeep.export import export_log
 from tests.unit.serving.contacts import Clock
 from tests.unit.serving.test_accounts import MONDAY
 from tests.unit.serving.test_accounts import serving as with_blue

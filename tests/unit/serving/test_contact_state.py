@@ -14,13 +14,13 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails import legal_actions
 from nurture_envs.journey import Journey, Signal
 from nurture_envs.journey_file import load_journey
-from nurture_rl.serving.contact_state import Folding, folded
-from nurture_rl.serving.facts import Known, known
+from nurture_rl.serving.contacts.contact_state import Folding, folded
+from nurture_rl.serving.contacts.facts import Known, known
 from nurture_rl.serving.records import ContactView, Episode, Event, Planned
-from nurture_rl.serving.rows import state_of, state_row
+from nurture_rl.serving.storage.rows import state_of, state_row
 from tests.unit.envs.spring_journey import spring
 from tests.unit.serving.contacts import contact
-from tests.unit.serving.test_masks_agree import event_of
+from tests.unit.serving.mask_people import event_of
 
 QUARTER = HOUR_US // 4
 SPRING, AUTUMN, CHILE = (

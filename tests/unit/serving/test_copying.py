@@ -14,12 +14,12 @@ import pytest
 
 from nurture_rl.cli.main import main
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.decide import decide
-from nurture_rl.serving.erasing import erase_contacts
-from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.deciding.decide import decide
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.verifying import verify_store
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep.erasing import erase_contacts
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact, view
 
 

@@ -17,14 +17,14 @@ from nurture_envs.errors import JourneyError
 from nurture_envs.features import FeatureSpec
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.recipient_domains import family_of, plain_domain
+from nurture_rl.serving.contacts.recipient_domains import family_of, plain_domain
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.http.wire import iso
 from nurture_rl.serving.records import Answer, Decision
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
-from nurture_rl.serving.wire import iso
+from nurture_rl.serving.storage.store import Store
 from tests.unit.envs.toy_journey import toy
 from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.test_accounts import MONDAY, bits, journey

@@ -12,16 +12,17 @@ import pytest
 from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.decide import decide
-from nurture_rl.serving.erasing import erase_contacts
-from nurture_rl.serving.locating import open_for_reading
-from nurture_rl.serving.on_postgresql import PostgresDatabase, ReadPostgres
-from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.decide import decide
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Decision, Withdrawal
-from nurture_rl.serving.service import ServerSettings, Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.verifying import verify_store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.locating import open_for_reading
+from nurture_rl.serving.storage.on_postgresql import PostgresDatabase, ReadPostgres
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep.erasing import erase_contacts
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event, view
 

@@ -10,8 +10,8 @@ import pytest
 
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.array_pass import uniforms
-from nurture_rl.serving.decide import decide, replay
+from nurture_rl.serving.deciding.array_pass import uniforms
+from nurture_rl.serving.deciding.decide import decide, replay
 from nurture_rl.serving.records import Answer, ContactView, Decision, Episode, Refusal
 from tests.unit.serving.contacts import MIDNIGHT, MIDNIGHT_LOCAL, ZONE, contact, event, view
 

@@ -12,10 +12,10 @@ from litestar.testing import TestClient
 
 from nurture_envs.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.api_keys import ApiKeys, load_keys
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.door import Door, Shares
-from nurture_rl.serving.service import Service
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.api_keys import ApiKeys, load_keys
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.http.door import Door, Shares
 from tests.unit.serving.contacts import MIDNIGHT, Clock, service
 from tests.unit.serving.test_api_keys import key_file
 

@@ -13,12 +13,12 @@ import pytest
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.enrolling import EnrolmentError
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.enrolling import EnrolmentError
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Decision, Ending, EpisodeRow, Moves, Refusal
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreConflict
-from nurture_rl.serving.viewing import Ask
 from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.enrolled import MONDAY, journey, parts, serving

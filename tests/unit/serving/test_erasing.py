@@ -17,21 +17,21 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving import erasing
-from nurture_rl.serving.erasing import OF_CONTACT, OF_DECISION, erase_contacts
-from nurture_rl.serving.export import export_log
-from nurture_rl.serving.exported_chain import verify_export
+from nurture_rl.serving.contacts.mail_permission import permission_of
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.forbidding import Forbidding
-from nurture_rl.serving.mail_permission import permission_of
-from nurture_rl.serving.mentions import mentions
-from nurture_rl.serving.on_postgresql import PostgresDatabase
-from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Decision, Quarantined, Refusal
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.verifying import verify_store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.on_postgresql import PostgresDatabase
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep import erasing
+from nurture_rl.serving.upkeep.erasing import OF_CONTACT, OF_DECISION, erase_contacts
+from nurture_rl.serving.upkeep.export import export_log
+from nurture_rl.serving.upkeep.exported_chain import verify_export
+from nurture_rl.serving.upkeep.mentions import mentions
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
 

@@ -22,16 +22,16 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, Spec
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving import roles
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.explain_wire import Explanation
-from nurture_rl.serving.explaining import DecisionRecord, explained, next_decision, recorded
-from nurture_rl.serving.feature_effects import feature_effects, reference_features
-from nurture_rl.serving.reason_words import REASON_WORDS
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.reason_words import REASON_WORDS
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.http.explain_wire import Explanation
+from nurture_rl.serving.http.explaining import DecisionRecord, explained, next_decision, recorded
+from nurture_rl.serving.http.feature_effects import feature_effects, reference_features
 from nurture_rl.serving.roles import SwitchTo
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.store import Store
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event, follow, service
 

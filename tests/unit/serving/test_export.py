@@ -15,13 +15,13 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.schema import DECISIONS
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.export import SHADOWS, export_log
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.layers import line_of
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep.export import SHADOWS, export_log
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 from tests.unit.serving.lives import until
 from tests.unit.serving.test_no_mail_after_no import Server

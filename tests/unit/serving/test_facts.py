@@ -12,7 +12,7 @@ from nurture_envs.features import FeatureSpec, evaluate
 from nurture_envs.guardrails import legal_actions, reason_names
 from nurture_envs.journey_file import load_journey
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.facts import Known, known
+from nurture_rl.serving.contacts.facts import Known, known
 from nurture_rl.serving.records import ContactView, Episode, Planned
 from tests.unit.release.bundles import journey
 from tests.unit.serving.contacts import MIDNIGHT, MIDNIGHT_LOCAL, ZONE, contact, event, view

@@ -16,12 +16,12 @@ import pytest
 from nurture_envs.clock import HOUR_US
 from nurture_envs.journey import HarmLimit
 from nurture_rl.serving import roles as changes
-from nurture_rl.serving.active_policies import canary_arm
-from nurture_rl.serving.harm_watch import HarmWatch, broken_limit, least_rate
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.http.regular_looks import RegularLooks
+from nurture_rl.serving.policies.active_policies import canary_arm
+from nurture_rl.serving.policies.harm_watch import HarmWatch, broken_limit, least_rate
 from nurture_rl.serving.records import ArmCounts, Decision
-from nurture_rl.serving.regular_looks import RegularLooks
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, Clock, event
 from tests.unit.serving.lives import bundles_in, people, served, until
 
@@ -118,8 +118,8 @@ def test_looks_go_on_whatever_went_wrong_at_one(
         looks.append(1)
         raise ZeroDivisionError
 
-    monkeypatch.setattr("nurture_rl.serving.regular_looks._EVERY", 0.001)
-    monkeypatch.setattr("nurture_rl.serving.regular_looks._HARMS", 1)
+    monkeypatch.setattr("nurture_rl.serving.http.regular_looks._EVERY", 0.001)
+    monkeypatch.setattr("nurture_rl.serving.http.regular_looks._HARMS", 1)
     monkeypatch.setattr(HarmWatch, "look", fail)
     with RegularLooks(service):
         until(lambda: len(looks) >= 3)
@@ -136,12 +136,13 @@ def test_looks_that_take_long_are_rare(tmp_path: Path, monkeypatch: pytest.Monke
         rounds.append(1)
         return False
 
-    monkeypatch.setattr("nurture_rl.serving.regular_looks._EVERY", 0.001)
-    monkeypatch.setattr("nurture_rl.serving.regular_looks._HARMS", 3)
-    monkeypatch.setattr("nurture_rl.serving.regular_looks._SHARE", 0.25)
+    monkeypatch.setattr("nurture_rl.serving.http.regular_looks._EVERY", 0.001)
+    monkeypatch.setattr("nurture_rl.serving.http.regular_looks._HARMS", 3)
+    monkeypatch.setattr("nurture_rl.serving.http.regular_looks._SHARE", 0.25)
     # A look takes 10 rounds: the next one comes after 40, not after 3.
     monkeypatch.setattr(
-        "nurture_rl.serving.regular_looks.time", SimpleNamespace(monotonic=lambda: next(hour) / 100)
+        "nurture_rl.serving.http.regular_looks.time",
+        SimpleNamespace(monotonic=lambda: next(hour) / 100),
     )
     monkeypatch.setattr(Store, "is_shared", property(turn))
     monkeypatch.setattr(HarmWatch, "look", lambda _: looks.append(len(rounds)))

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from nurture_envs.guardrails import Reason, legal_actions
-from nurture_rl.serving import array_pass, decide
-from nurture_rl.serving.accounts import against_account
+from nurture_rl.serving.contacts.accounts import against_account
+from nurture_rl.serving.deciding import array_pass, decide
 from nurture_rl.serving.records import Planned
 from tests.unit.release.bundles import small_bundle
 from tools.holding.in_process import Held, bundle_for, hold, journeys

@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 from nurture_rl.serving.forbidding import Forbidding
-from nurture_rl.serving.intake import ReadRow, may_forbid, raw_text, read_rows, readable_contact
+from nurture_rl.serving.http.intake import (
+    ReadRow,
+    may_forbid,
+    raw_text,
+    read_rows,
+    readable_contact,
+)
+from nurture_rl.serving.http.wire import RequestError, iso, require_flat, require_id
 from nurture_rl.serving.records import Event
-from nurture_rl.serving.wire import RequestError, iso, require_flat, require_id
 from tests.unit.serving.contacts import MIDNIGHT
 
 SECOND = 1_000_000

@@ -14,9 +14,9 @@ from litestar.testing import TestClient
 
 from nurture_envs.clock import HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.api_keys import load_keys
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.http.api_keys import load_keys
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.storage.store import Store
 from tests.unit.serving.contacts import Clock, contact
 from tests.unit.serving.enrolled import MONDAY, serving
 

@@ -10,11 +10,11 @@ import pytest
 
 from nurture_envs.clock import HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.enrolling import EnrolmentError
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.enrolling import EnrolmentError
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Decision, Refusal
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.store import Store
 from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.enrolled import MONDAY, PERIODS, serving
 

@@ -12,7 +12,7 @@ import pytest
 
 from nurture_envs.clock import HOUR_US
 from nurture_rl.release.bundle import Bundle, write_bundle
-from nurture_rl.serving.decide import decide, replay
+from nurture_rl.serving.deciding.decide import decide, replay
 from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, line_of
 from nurture_rl.serving.records import ContactView, Decision, Event
 from nurture_rl.serving.roles import SwitchTo

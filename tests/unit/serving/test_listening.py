@@ -18,7 +18,7 @@ from litestar import Litestar
 from nurture_rl.cli.main import main
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import load_bundle
-from nurture_rl.serving.listening import Listener, ListenError, bind
+from nurture_rl.serving.http.listening import Listener, ListenError, bind
 from tests.unit.release.bundles import small_bundle
 
 
@@ -75,7 +75,7 @@ def test_a_start_says_what_it_loaded_and_where_it_serves(
         """Nobody comes."""
 
     monkeypatch.setattr(Listener, "serve", over_at_once)
-    monkeypatch.setattr("nurture_rl.serving.server._quieten_garbage_collection", lambda: None)
+    monkeypatch.setattr("nurture_rl.serving.http.server._quieten_garbage_collection", lambda: None)
     row = {"contact_id": "ada", "zone_confidence": 1.0, "consent": True, "attributes": "{}"}
     log, store = tmp_path / "log", tmp_path / "s.db"
     log.mkdir()

@@ -12,7 +12,7 @@ import pytest
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.records import Contact
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.store import Store
 
 pytestmark = pytest.mark.usefixtures("either_database")
 

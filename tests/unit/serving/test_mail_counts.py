@@ -15,9 +15,7 @@ import pytest
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import VolumeRamp
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.decide import decide
-from nurture_rl.serving.erasing import erase_contacts
-from nurture_rl.serving.mail_counts import (
+from nurture_rl.serving.contacts.mail_counts import (
     KeptCounts,
     MailCounts,
     counted,
@@ -25,9 +23,11 @@ from nurture_rl.serving.mail_counts import (
     families_of,
     first_counted_us,
 )
+from nurture_rl.serving.deciding.decide import decide
 from nurture_rl.serving.records import Decision, Withdrawal
-from nurture_rl.serving.retention import RetentionOptions, retention
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep.erasing import erase_contacts
+from nurture_rl.serving.upkeep.retention import RetentionOptions, retention
 from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact, event, view
 

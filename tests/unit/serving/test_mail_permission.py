@@ -9,11 +9,11 @@ import pytest
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.stops import STOPPING_REPLIES, Say, forbids, say_of
 from nurture_rl.logs.schema import EVENT_TYPES, REPLY_CLASSES
+from nurture_rl.serving.contacts.mail_permission import MailPermission, permission_of
 from nurture_rl.serving.forbidding import Forbidding
-from nurture_rl.serving.ledger import settle
-from nurture_rl.serving.mail_permission import MailPermission, permission_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Event
+from nurture_rl.serving.storage.ledger import settle
 from tests.unit.release.bundles import journey
 from tests.unit.serving.contacts import event
 

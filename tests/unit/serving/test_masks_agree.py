@@ -15,8 +15,8 @@ from nurture_envs.features import FeatureSpec, evaluate
 from nurture_envs.guardrails import GuardrailFacts, Reason, legal_actions
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import shipped_journeys
-from nurture_rl.serving.crowd import against_crowd
-from nurture_rl.serving.facts import known, offered
+from nurture_rl.serving.contacts.crowd import against_crowd
+from nurture_rl.serving.contacts.facts import known, offered
 from tests.unit.envs.compiled_rules import CompiledRules
 from tests.unit.serving.mask_oracle import may, standing_of
 from tests.unit.serving.mask_people import ANCHOR, JOURNEYS, QUARTER, a_contact

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.micro_batches import MicroBatches
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.http.micro_batches import MicroBatches
+from nurture_rl.serving.http.traffic import Busy
 from nurture_rl.serving.records import Answer, Decision, Refusal
-from nurture_rl.serving.traffic import Busy
-from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, service
 
 _HOUR = 3_600_000_000

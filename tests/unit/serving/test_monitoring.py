@@ -12,9 +12,9 @@ import pytest
 from nurture_envs.clock import DAY_US
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.monitoring import MonitorOptions, monitor
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.upkeep.monitoring import MonitorOptions, monitor
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import ATTRIBUTES, MIDNIGHT, Clock, contact, event, follow, service
 

@@ -16,9 +16,9 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.wire import iso
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.http.wire import iso
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, follow, service
 
 SHIPPED = ("inbound_lead", "stalled_opportunity", "trial_onboarding", "re_engagement", "renewal")

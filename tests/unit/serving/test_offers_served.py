@@ -16,11 +16,11 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails import Reason
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.decide import replay
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.decide import replay
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Decision, Refusal
-from nurture_rl.serving.service import Service
 from nurture_rl.serving.store_errors import StoreUnavailable
-from nurture_rl.serving.viewing import Ask
 from tests.unit.envs.spring_journey import spring
 from tests.unit.serving.contacts import Clock, contact, follow, service
 

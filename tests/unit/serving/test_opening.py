@@ -17,11 +17,11 @@ from litestar.testing import TestClient
 from nurture_rl.errors import LogError
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
+from nurture_rl.serving.deciding.preload import load_once
 from nurture_rl.serving.forbidding import Forbidding
-from nurture_rl.serving.preload import load_once
-from nurture_rl.serving.reading import StoreReader
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreLost
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event, service
 
@@ -63,7 +63,7 @@ def test_a_store_has_one_writer_even_in_another_process(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="another server has it"):
         Store(path)
     (tmp_path / "link.db").symlink_to(path)
-    code = "import sys, pathlib; from nurture_rl.serving.store import Store; "
+    code = "import sys, pathlib; from nurture_rl.serving.storage.store import Store; "
     code += "Store(pathlib.Path(sys.argv[1]))"
     found = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "link.db")],

@@ -16,17 +16,17 @@ from litestar.testing import TestClient
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving import roles as changes
-from nurture_rl.serving.active_policies import Lineup, canary_arm
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.bundle_folder import BundleFolder
-from nurture_rl.serving.decide import replay
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.decide import replay
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.layers import PAUSED
-from nurture_rl.serving.policy_rows import shadow_of
+from nurture_rl.serving.policies.active_policies import Lineup, canary_arm
+from nurture_rl.serving.policies.bundle_folder import BundleFolder
 from nurture_rl.serving.records import Decision, Shadow
 from nurture_rl.serving.roles import canary
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.policy_rows import shadow_of
+from nurture_rl.serving.storage.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, view
 from tests.unit.serving.lives import (
     RunningClock,
@@ -316,7 +316,8 @@ def test_the_log_counts_what_was_taken_back_and_names_nobody(
     service = served(root, bundles["first"], store, Clock())
     asks, lines = [Ask(f"c{i}", f"r{i}") for i in range(20)], list[str]()
     monkeypatch.setattr(
-        "nurture_rl.serving.service._log.warning", lambda text, *of: lines.append(text % of)
+        "nurture_rl.serving.deciding.service._log.warning",
+        lambda text, *of: lines.append(text % of),
     )
     planned = [one for one in service.decide(asks) if getattr(one, "scheduled_us", None)]
     pause(service)

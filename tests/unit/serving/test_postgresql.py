@@ -16,19 +16,19 @@ from nurture_envs.clock import HOUR_US
 from nurture_rl.cli.main import main
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving import postgres_tables, rows
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.databases import Statement
-from nurture_rl.serving.locating import shown_location
-from nurture_rl.serving.on_postgresql import PostgresDatabase
-from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage import postgres_tables, rows
+from nurture_rl.serving.storage.databases import Statement
+from nurture_rl.serving.storage.locating import shown_location
+from nurture_rl.serving.storage.on_postgresql import PostgresDatabase
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
-from nurture_rl.serving.verifying import verify_store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
 

@@ -11,12 +11,12 @@ from litestar.testing import TestClient
 from nurture_envs.clock import DAY_US
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Preferences
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks, checked_url
 from tests.unit.serving.contacts import ZONE, event

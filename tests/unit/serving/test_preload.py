@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_rl.logs.schema import CONTACTS, EVENTS
+from nurture_rl.serving.deciding.preload import load_once
 from nurture_rl.serving.forbidding import Forbidding
-from nurture_rl.serving.preload import load_once
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.store import Store
 
 
 def write_log(folder: Path, *names: str) -> None:

@@ -15,10 +15,10 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.storage.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact
 
 pytestmark = pytest.mark.usefixtures("either_database")

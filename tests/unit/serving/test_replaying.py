@@ -13,13 +13,13 @@ from nurture_envs.clock import DAY_US
 from nurture_envs.guardrails import reason_names
 from nurture_rl.cli.main import main
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.decide import replay
-from nurture_rl.serving.export import export_log
-from nurture_rl.serving.exported_rows import exported_decisions
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.decide import replay
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep.export import export_log
+from nurture_rl.serving.upkeep.exported_rows import exported_decisions
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact
 

@@ -11,11 +11,11 @@ import pytest
 
 from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
-from nurture_rl.serving import retention
-from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Preferences, Quarantined
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.verifying import verify_store
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep import retention
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.unit.serving.contacts import contact, event
 
 

@@ -15,11 +15,11 @@ from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle, BundleContent, write_bundle
 from nurture_rl.serving import roles as changes
-from nurture_rl.serving.api_keys import load_keys
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.bundle_folder import BundleFolder
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.api_keys import load_keys
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.policies.bundle_folder import BundleFolder
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from tests.postgres import PostgresServer
 from tests.unit.release.bundles import CREATED, GUARDRAILS, content

@@ -13,17 +13,17 @@ import pytest
 
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving import contact_views
-from nurture_rl.serving.contact_state import folding_of
+from nurture_rl.serving.contacts import contact_views
+from nurture_rl.serving.contacts.contact_state import folding_of
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ContactState, Decision, Event
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event, service
+from tests.unit.serving.mask_people import event_of
 from tests.unit.serving.test_contact_state import WORDS
-from tests.unit.serving.test_masks_agree import event_of
 
 NAMES = ("ada", "bob", "Cem", "dee", "eva")
 

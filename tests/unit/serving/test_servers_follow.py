@@ -11,10 +11,10 @@ import pytest
 
 from nurture_rl.release.bundle import Bundle, write_bundle
 from nurture_rl.serving import roles
-from nurture_rl.serving.bundle_folder import BundleFolder
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.policies.bundle_folder import BundleFolder
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
-from nurture_rl.serving.viewing import Ask
 from tests.postgres import PostgresServer
 from tests.unit.release.bundles import CREATED, content
 from tests.unit.serving.contacts import contact

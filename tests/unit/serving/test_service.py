@@ -13,11 +13,11 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.errors import NurtureError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.decide import decide
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.decide import decide
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Answer, Decision, Event, Refusal
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, event, service, view
 
 pytestmark = pytest.mark.usefixtures("either_database")

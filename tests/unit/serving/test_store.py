@@ -15,19 +15,19 @@ from typing import Any
 import pytest
 
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.databases import Statement
-from nurture_rl.serving.decide import decide
-from nurture_rl.serving.on_sqlite import SqliteDatabase
-from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.deciding.decide import decide
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.databases import Statement
+from nurture_rl.serving.storage.on_sqlite import SqliteDatabase
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.storage.writer import GroupCommit
 from nurture_rl.serving.store_errors import (
     StoreConflict,
     StoreError,
     StoreLost,
     StoreUnavailable,
 )
-from nurture_rl.serving.writer import GroupCommit
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact, event, view
 
 

@@ -11,13 +11,13 @@ import psycopg
 import pytest
 
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.databases import Location
-from nurture_rl.serving.reading import StoreReader
+from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.databases import Location
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreError
-from nurture_rl.serving.verifying import verify_store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import Clock, contact
 from tests.unit.serving.enrolled import MONDAY, serving

@@ -12,10 +12,10 @@ from litestar.testing import TestClient
 
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.store_errors import StoreUnavailable
-from nurture_rl.serving.viewing import Ask
 from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.test_accounts import MONDAY, sends, serving
 from tests.unit.serving.test_no_mail_after_no import Server

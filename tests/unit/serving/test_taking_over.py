@@ -16,13 +16,13 @@ from nurture_rl.errors import LogError
 from nurture_rl.features import DecisionTable, decision_table
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.export import export_log
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.deciding.taking_over import take_over
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.taking_over import take_over
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep.export import export_log
 from tests.unit.serving.contacts import Clock, contact, event
 from tests.unit.serving.enrolled import MONDAY, serving
 

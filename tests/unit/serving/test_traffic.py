@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from litestar.exceptions import InternalServerException
 
-from nurture_rl.serving.traffic import (
+from nurture_rl.serving.http.traffic import (
     Bodies,
     Busy,
     CutBody,

@@ -11,9 +11,9 @@ from litestar.testing import TestClient
 from nurture_rl.cli.main import main
 from nurture_rl.release.bundle import write_bundle
 from nurture_rl.release.signing import SIGNATURE
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.listening import Listener
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.http.listening import Listener
+from nurture_rl.serving.storage.store import Store
 from tests.unit.release.bundles import CREATED, content
 from tests.unit.release.signed import key_pair
 from tests.unit.serving.contacts import Clock
@@ -28,7 +28,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> None:
         """Nobody comes."""
 
     monkeypatch.setattr(Listener, "serve", over_at_once)
-    monkeypatch.setattr("nurture_rl.serving.server._quieten_garbage_collection", lambda: None)
+    monkeypatch.setattr("nurture_rl.serving.http.server._quieten_garbage_collection", lambda: None)
 
 
 @pytest.mark.usefixtures("started")

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.storage.store import Store
 from tests.postgres import PostgresServer
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.worker import ACCOUNTS, CAP, PIECES, scenes

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from litestar.testing import TestClient
 
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.api_keys import load_keys
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.door import Door, Shares
-from nurture_rl.serving.traffic import TrafficLimits
+from nurture_rl.serving.http.api_keys import load_keys
+from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.http.door import Door, Shares
+from nurture_rl.serving.http.traffic import TrafficLimits
 from tests.unit.serving.posting import NOW, Posting
 from tests.unit.serving.signed_webhooks import PATH, body_of, row, signed, signing_key
 from tests.unit.serving.test_api_keys import key_file

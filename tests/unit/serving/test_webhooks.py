@@ -13,10 +13,10 @@ import pytest
 
 from nurture_envs.clock import HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.erasing import erase_contacts
-from nurture_rl.serving.mail_permission import permission_of
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.contacts.mail_permission import permission_of
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.upkeep.erasing import erase_contacts
 from tests.unit.serving.contacts import contact
 from tests.unit.serving.posting import MORNING, NOW, Posting
 from tests.unit.serving.signed_webhooks import PATH, body_of, row, signed

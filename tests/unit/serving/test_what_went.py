@@ -13,11 +13,11 @@ from litestar.testing import TestClient
 
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.app import create_app
-from nurture_rl.serving.export import export_log
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.records import Decision, Event, Refusal
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.upkeep.export import export_log
 from tests.unit.serving.contacts import Clock, event
 from tests.unit.serving.test_accounts import MONDAY
 from tests.unit.serving.test_accounts import serving as with_blue

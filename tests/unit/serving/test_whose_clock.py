@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from nurture_rl.cli.main import main
-from nurture_rl.serving.listening import Listener
-from nurture_rl.serving.store import Store
+from nurture_rl.serving.deciding.whose_clock import keep_to_clock
+from nurture_rl.serving.http.listening import Listener
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreError
-from nurture_rl.serving.whose_clock import keep_to_clock
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.test_api_keys import key_file
 
@@ -45,7 +45,7 @@ def test_a_rehearsal_says_so_and_is_kept_from_people(
         """Nobody comes."""
 
     monkeypatch.setattr(Listener, "serve", over_at_once)
-    monkeypatch.setattr("nurture_rl.serving.server._quieten_garbage_collection", lambda: None)
+    monkeypatch.setattr("nurture_rl.serving.http.server._quieten_garbage_collection", lambda: None)
     small_bundle(tmp_path / "bundle")
     bundle, simulated = f"bundle={tmp_path / 'bundle'}", "simulated_clock=true"
     rehearsal, people = f"store={tmp_path / 'r.db'}", f"store={tmp_path / 'p.db'}"

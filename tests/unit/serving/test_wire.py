@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nurture_envs.clock import DAY_US
-from nurture_rl.serving.records import Contact
-from nurture_rl.serving.viewing import Ask
-from nurture_rl.serving.wire import (
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.http.wire import (
     AskIn,
     ContactIn,
     ContactsIn,
@@ -17,6 +16,7 @@ from nurture_rl.serving.wire import (
     contacts_of,
     iso,
 )
+from nurture_rl.serving.records import Contact
 
 
 def test_a_contact_is_taken_as_it_is_said() -> None:

@@ -20,11 +20,11 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import load_bundle
+from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Contact, Decision
-from nurture_rl.serving.server_settings import ServerSettings
-from nurture_rl.serving.service import Service
-from nurture_rl.serving.store import Store
-from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.storage.store import Store
 from tests.unit.envs.spring_journey import spring
 from tests.unit.envs.toy_journey import TOY, toy
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nurture_rl.errors import GateRefusal
-from nurture_rl.serving.server import ServeOptions
+from nurture_rl.serving.http.server import ServeOptions
 from nurture_rl.workflow import served
 from nurture_rl.workflow.stages import RECORD
 

@@ -133,7 +133,7 @@ def read(source: Path) -> SourceTree:
         ("nurture_rl/features/table.py", {"ingest", *AFTER_LOG}),
         ("nurture_envs/journey_file.py", ALL),
         ("nurture_rl/logs/adapters/hillstrom.py", set()),
-        ("nurture_rl/serving/service.py", set()),
+        ("nurture_rl/serving/deciding/service.py", set()),
         ("nurture_rl/tracking/run.py", set()),
         ("nurture_rl/workflow/config.py", set()),
         ("nurture_rl/workflow/stages.py", set()),

@@ -1,0 +1,1 @@
+"""What is known of a contact and of those beside it, and whether it may be written to."""

@@ -1,0 +1,97 @@
+"""Everything that a decision may use about contacts, read from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from nurture_envs.clock import require_zone
+from nurture_rl.errors import TimeZoneError
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.contacts.contact_state import folding_of, is_of_use
+from nurture_rl.serving.contacts.enrolment import beside, opened
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.records import Contact, ContactView, Preferences
+from nurture_rl.serving.storage.reading import StoreReader
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A decision asked for."""
+
+    contact_id: str
+    request_id: str | None = None  # becomes the decision's id; the same id gives the same answer
+    available: bool | None = None
+    journey: str | None = None  # None: the one that the contact is in
+
+
+def views_of(
+    bundle: Bundle,
+    store: StoreReader,
+    asks: Sequence[Ask],
+    now_us: int,
+    default_zone: str,
+    acknowledged: bool,
+    contacts: Mapping[str, Contact] | None = None,
+    others: Collection[str] = (),
+) -> list[ContactView]:
+    """What is known of each contact asked for.
+
+    Args:
+        bundle: its journey names the episode.
+        store: knows all of the contacts.
+        asks: who, [n].
+        now_us: the moment, microseconds since 1970 UTC.
+        default_zone: zone of contacts who have none.
+        acknowledged: all events came before this moment, whatever their time stamps.
+        contacts: those who are asked for and perhaps more, by `contact_key`; None: they are read.
+        others: journeys that keep a contact out of this one while they have them.
+    """
+    ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
+    journey = bundle.journey.name
+    contacts = store.contacts(ids) if contacts is None else contacts
+    episodes, open_ = store.episodes(ids, journey, bundle.catalog, now_us)
+    for name in ids:
+        zone = _usable(contacts[name].time_zone, default_zone)
+        if name not in episodes:
+            episodes[name] = opened(bundle.journey, contacts[name], now_us, zone)
+        if name in open_:
+            episodes[name] = beside(episodes[name], open_[name], now_us, zone, others)
+    states = {
+        name: (state, place)
+        for name, (state, place) in store.states(ids, journey, folding.key).items()
+        if is_of_use(
+            state, contacts[name].time_zone or default_zone, episodes[name].anchor_us, now_us
+        )
+    }
+    places = {name: place for name, (_, place) in states.items()}
+    events = store.events(ids, places)
+    told = [event for some in events.values() for event in some if event.type == "sent"]
+    named = [event.decision_id for event in told if event.decision_id is not None]
+    sends, calls = store.planned(ids, places, now_us - folding.limits_us, named)
+    wishes = store.preferences(ids)
+    return [
+        ContactView(
+            decision_id=ask.request_id or str(uuid4()),
+            contact=contacts[name],
+            events=events.get(name, ()),
+            episode=episodes[name],
+            sends=sends.get(name, ()),
+            calls=calls.get(name, ()),
+            available=ask.available,
+            acknowledged=acknowledged,
+            state=states[name][0] if name in states else None,
+            preferences=wishes.get(name, Preferences()),
+        )
+        for name, ask in zip(ids, asks, strict=True)
+    ]
+
+
+def _usable(zone: str | None, default_zone: str) -> str:
+    """A zone in which an episode can be opened; its contact is refused later on, by itself."""
+    try:
+        require_zone(zone or default_zone)
+    except TimeZoneError:
+        return default_zone
+    return zone or default_zone

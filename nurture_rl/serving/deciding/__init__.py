@@ -1,0 +1,1 @@
+"""Decisions: the pure function, and the service that reads, decides and commits."""

@@ -1,0 +1,1 @@
+"""The door: HTTP, its types, keys, limits, and the process that listens."""

@@ -1,0 +1,88 @@
+"""The JSON of an explanation: why a decision was made, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nurture_rl.serving.http.confirm_wire import Status
+
+# Who decided: the bundle's policy, the journey's rules, a switch that stands at pause, a failure of
+# all layers, or a policy that is not at hand.
+DecidedBy = Literal["policy", "rules", "switch", "failure", "unknown"]
+
+
+class ExplainedAction(msgspec.Struct, frozen=True):
+    """One action that could have been taken."""
+
+    action: str
+    probability: float
+    forbidden_by: list[str]  # guardrails by name; none: it was possible
+    why_forbidden: list[str]  # the same in words
+
+
+class FeatureEffect(msgspec.Struct, frozen=True):
+    """How one feature moved the probability of the action taken."""
+
+    feature: str  # as the journey names it
+    meaning: str
+    values: dict[str, float]  # by column: what the policy saw
+    reference: dict[str, float]  # by column: for a contact of whom nothing is known
+    effect: float  # probability as it was, less the one with the reference in place of the values
+
+
+class FeatureEffects(msgspec.Struct, frozen=True):
+    """What features did, the largest effect first."""
+
+    method: str
+    effects: list[FeatureEffect]
+    unchanged: int  # features at their reference, or with an effect below 1e-6
+
+
+class ReplayCheck(msgspec.Struct, frozen=True):
+    """Whether the stored row gives the same decision again."""
+
+    bit_equal: bool | None  # None: it could not be tried
+    says: str
+
+
+class EventAfter(msgspec.Struct, frozen=True):
+    """An event that names the decision."""
+
+    at: str
+    type: str
+    source: str
+    is_machine: bool
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Why a decision was made, from its stored row alone, and what happened after."""
+
+    decision_id: str
+    contact_id: str
+    journey: str
+    episode_id: str
+    step: int  # of the journey, from 0
+    decided_at: str
+    action: str
+    scheduled_at: str | None  # when a send leaves
+    layer: DecidedBy
+    policy_id: str
+    bundle: str | None  # when the bundle of that policy was made; null: it is not at hand
+    arm: str
+    catalog: str
+    note: str | None  # why the first layer was not followed
+    propensity: float  # chance with which the action was drawn
+    luck: float | None  # the number in [0, 1) that drew it; null: nothing was drawn
+    most_likely: str  # the action with the largest probability
+    explored: bool  # another one was taken
+    actions: list[ExplainedAction]
+    features: FeatureEffects | None  # null: no policy was asked, or it is not at hand
+    replay: ReplayCheck
+    next_decision_at: str | None  # null: this was the last
+    status: Status
+    status_at: str | None
+    withdrawn_because: str | None
+    events: list[EventAfter]  # that name the decision, in their order
+    text: list[str]  # the same in plain words

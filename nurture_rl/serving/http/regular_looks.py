@@ -1,0 +1,59 @@
+"""What a server looks at again and again: roles that others changed, and harms of the canary."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.policies.harm_watch import HarmWatch
+from nurture_rl.serving.roles import RoleError
+
+_EVERY = 1.0  # seconds
+_HARMS = 60  # looks between two at the harms, at least
+_SHARE = 0.05  # of the time at most is spent looking at harms
+
+_log = logging.getLogger(__name__)
+
+
+class RegularLooks:
+    """A thread that looks until its block ends."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._watches = [
+            HarmWatch(one.bundle.journey, service.store, one.policies) for one in service.journeys
+        ]
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="regular-looks", daemon=True)
+
+    def __enter__(self) -> RegularLooks:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        looks, rest = 0, 0.0
+        while not self._over.wait(_EVERY):
+            looks, rest = looks + 1, rest - _EVERY
+            if self._service.store.is_shared:
+                _tried(self._service.journeys.follow)
+            if looks >= _HARMS and rest <= 0.0:
+                began = time.monotonic()
+                for watch in self._watches:
+                    _tried(watch.look)
+                looks, rest = 0, (time.monotonic() - began) / _SHARE
+
+
+def _tried(look: Callable[[], object]) -> None:
+    try:
+        look()
+    except RoleError:  # another server was first
+        return
+    except Exception:  # whatever went wrong: without further looks no harm would ever be seen
+        _log.exception("policies could not be looked at")

@@ -1,0 +1,144 @@
+"""From what senders report to rows of known contacts: who is meant, and what the mail was about."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nurture_envs.stops import forbids, say_of
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http.taking_events import BroughtRow, RefusedEventRow, take_events
+from nurture_rl.serving.http.wire import EventsOut
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.records import Decision
+from nurture_rl.serving.senders.sender_adapter import (
+    ReportedEvent,
+    Row,
+    SenderAdapter,
+    UntranslatedRow,
+)
+from nurture_rl.serving.storage.reading import message_of
+from nurture_rl.wording import counted
+
+_log = logging.getLogger(__name__)
+
+_NOBODY = (
+    "it names no contact that is known; let the mail carry the custom argument contact_id or "
+    "decision_id"
+)
+_ERASED = "the contact was erased: nothing of it is kept"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    """An event that a row reports, and what came with it."""
+
+    position: int  # of the row in the request
+    said: ReportedEvent
+    raw: Row
+    notes: tuple[str, ...] = ()
+
+    def text(self, name: str) -> str | None:
+        """A cell that is a text; None: there is none."""
+        cell = self.said.cells.get(name)
+        return cell if isinstance(cell, str) else None
+
+    def having(self, note: str | None = None, **cells: Any) -> _Reported:
+        """The same with other cells; None takes one away."""
+        changed = {**self.said.cells, **cells}
+        kept = {name: cell for name, cell in changed.items() if cell is not None}
+        notes = self.notes if note is None else (*self.notes, note)
+        return replace(self, said=replace(self.said, cells=kept), notes=notes)
+
+
+def take_reported(service: Service, adapter: SenderAdapter, rows: Sequence[Any]) -> EventsOut:
+    """Take the rows of a request that its sender signed.
+
+    A row that names no contact is its decision's contact's, or of the contact whose id is the
+    address. Of a contact who was erased nothing is kept but later consent.
+
+    Args:
+        service: of a store.
+        adapter: of the sender.
+        rows: of the request.
+    """
+    reported, refused = _translated(adapter, rows)
+    reported = _joined(service, reported)
+    names = [name for one in reported if (name := one.text("contact_id")) is not None]
+    known, erased = service.store.contacts(names), service.store.erased(names)
+    brought: list[BroughtRow] = []
+    for one in reported:
+        name, forbidding = one.text("contact_id"), forbids(say_of(one.text("type") or "", None))
+        key = None if name is None else contact_key(name)
+        if "contact_id" not in one.said.cells:
+            refused.append(RefusedEventRow(one.position, _NOBODY, forbidding, one.raw))
+        elif key in erased and key not in known and one.text("type") != "resubscribe":
+            refused.append(RefusedEventRow(one.position, _ERASED, False, None))
+        else:
+            notes = one.notes
+            if key not in known and not forbidding:  # words against mail are told by themselves
+                notes = (*notes, f"no contact {name!r} is known: kept for one of this id")
+            brought.append(BroughtRow(one.position, one.said.cells, one.raw, notes))
+    out = take_events(service, f"/v1/webhooks/{adapter.name}", brought, refused)
+    if lost := sum(row.may_forbid_mail for row in out.rejected):  # senders read no answers
+        _log.warning(
+            "%s of %s may forbid mail and could not be stored; the table quarantine has them",
+            counted(lost, "row"),
+            adapter.name,
+        )
+    return out
+
+
+def _translated(
+    adapter: SenderAdapter, rows: Sequence[Any]
+) -> tuple[list[_Reported], list[RefusedEventRow]]:
+    reported: list[_Reported] = []
+    refused: list[RefusedEventRow] = []
+    for position, row in enumerate(rows):
+        if not isinstance(row, dict):
+            text = f"expected an object, got {type(row).__name__}"
+            refused.append(RefusedEventRow(position, text, True, {"row": row}))
+            continue
+        try:
+            reported += [_Reported(position, said, row) for said in adapter.events(row)]
+        except UntranslatedRow as error:
+            refused.append(RefusedEventRow(position, str(error), error.may_forbid_mail, row))
+    return reported, refused
+
+
+def _joined(service: Service, reported: Sequence[_Reported]) -> list[_Reported]:
+    """What rows leave out, from their decisions: the contact, and the topic of the message."""
+    ids = [name for one in reported if (name := one.text("decision_id")) is not None]
+    decisions = service.store.decisions(ids)
+    addresses = [one.said.recipient for one in reported if _asks_for_address(one)]
+    known = service.store.contacts([address for address in addresses if address])
+    topics = {message.id: message.topic for message in service.bundle.catalog.messages}
+
+    def joined() -> Iterator[_Reported]:
+        for one in reported:
+            decision = decisions.get(one.text("decision_id") or "")
+            if decision is not None:
+                one = _of_decision(one, decision, topics.get(message_of(decision.action) or ""))
+            address = one.said.recipient
+            if _asks_for_address(one) and address and contact_key(address) in known:
+                one = one.having(contact_id=address)
+            yield one
+
+    return list(joined())
+
+
+def _of_decision(one: _Reported, decision: Decision, topic: str | None) -> _Reported:
+    name = one.said.cells.get("contact_id")
+    if name is None:
+        one = one.having(contact_id=decision.contact_id)
+    elif one.text("contact_id") is None or contact_key(name) != contact_key(decision.contact_id):
+        inside = {**one.said.cells["properties"], "other_decision": decision.decision_id}
+        note = "the decision is another contact's: decision_id is kept as a property alone"
+        return one.having(note, decision_id=None, properties=inside)
+    return one if "topic" in one.said.cells else one.having(topic=topic or None)
+
+
+def _asks_for_address(one: _Reported) -> bool:
+    return "contact_id" not in one.said.cells

@@ -1,0 +1,374 @@
+"""The policies of a running server: loaded beside the work, changed between two decisions."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from nurture_rl.errors import BundleError, ConfigError
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving import roles as changes
+from nurture_rl.serving.layers import Layer, Line, line_of
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.policies.bundle_folder import BundleFolder
+from nurture_rl.serving.records import ContactView
+from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, SwitchTo, UnknownPolicy
+from nurture_rl.serving.store_errors import StoreUnavailable
+
+SERVER = "server"  # who changed roles, where nobody asked for it
+_MOST = 16  # bundles in memory
+
+
+class PolicyLog(Protocol):
+    """Where changes are kept."""
+
+    @property
+    def seed(self) -> int:
+        """Salts the canary's share."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may change roles too."""
+        ...
+
+    def policy_changes(self) -> Sequence[PolicyChange]:
+        """All changes, the oldest first."""
+        ...
+
+    def last_roles(self) -> Roles | None:
+        """The roles after the latest change; None: nobody has set any."""
+        ...
+
+    def roles_held(self) -> AbstractContextManager[None]:
+        """Keep everybody else, in any process, from changing roles until the block ends."""
+        ...
+
+    def add_policy_change(self, change: PolicyChange) -> None:
+        """Keep a change; it is on disk when this returns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lineup:
+    """Who decides for whom, at one moment."""
+
+    roles: Roles
+    champion: Line
+    canary: Line | None
+    shadow: Layer | None
+    salt: str
+    by_account: bool  # colleagues share a policy
+
+    @property
+    def paused(self) -> bool:
+        """Whether nobody is mailed."""
+        return self.roles.switch == "pause"
+
+    def line(self, view: ContactView) -> Line:
+        """Who is asked for a contact: the same line for the whole episode, as long as it is there.
+
+        An episode stays with the canary that decided in it last, and else with the champion. A new
+        one goes to the canary by a salted hash of the contact, or of the account where the journey
+        limits accounts: whoever a small share takes in, a larger one takes in too.
+        """
+        if self.canary is None:
+            return self.champion
+        if view.episode.arm is not None:
+            return self.canary if view.episode.arm == self.canary.arm else self.champion
+        account = contact_key(view.contact.account_id or "") if self.by_account else ""
+        unit = f"account {account}" if account else contact_key(view.contact.contact_id)
+        drawn = hashlib.blake2b(f"{self.salt}:{unit}".encode(), digest_size=8).digest()
+        in_share = int.from_bytes(drawn, "big") < self.roles.share * 2.0**64
+        return self.canary if in_share else self.champion
+
+
+def canary_arm(policy_id: str) -> str:
+    """The arm of decisions for contacts whom a canary has."""
+    return f"canary:{policy_id}"
+
+
+class ActivePolicies:
+    """The bundles of a server and their roles; every change is in the log before it holds."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        log: PolicyLog,
+        clock: Callable[[], int],
+        folder: BundleFolder | None = None,
+    ) -> None:
+        """Take up the roles of the log, or begin one with a bundle as champion.
+
+        Args:
+            bundle: what the server was started with.
+            log: of earlier changes; what it says last holds again.
+            clock: microseconds since 1970 UTC.
+            folder: where bundles are loaded from; None: `bundle` is champion, whatever the log
+                says, and no other can be loaded.
+
+        Raises:
+            BundleError: the champion of the log is not to be found.
+        """
+        self._first, self._log, self._clock, self._folder = bundle, log, clock, folder
+        self._changing = threading.Lock()  # one change at a time
+        self._turn = threading.Lock()  # no decision begins while a change takes hold
+        self._loading = threading.Lock()  # one load of what others named at a time
+        self._followed: Roles | None = None  # of others; what they name was loaded, or is lost
+        self._lost: Mapping[str, str] = {}  # why what others named could not be loaded
+        self._bundles = {bundle.policy_id: bundle}
+        self._since = {bundle.policy_id: clock()}
+        told = log.policy_changes()
+        for change in told:
+            self._note_since(change)
+        self._lineup = self._lineup_of(Roles(bundle.policy_id))
+        self._take_up(told[-1].after if told else None)
+
+    @property
+    def lineup(self) -> Lineup:
+        """Who decides now."""
+        return self._lineup
+
+    @property
+    def bundles(self) -> Mapping[str, Bundle]:
+        """What is loaded, by policy id."""
+        return dict(self._bundles)
+
+    @property
+    def changes(self) -> Sequence[PolicyChange]:
+        """All changes of the log, the oldest first."""
+        return self._log.policy_changes()
+
+    def before_pause(self) -> SwitchTo:
+        """Where the switch stood before it was set to pause, or stands."""
+        if not self._lineup.paused:
+            return self._lineup.roles.switch
+        for change in reversed(self.changes):
+            if change.before is not None and change.before.switch != "pause":
+                return change.before.switch
+        return "learned"
+
+    def since(self, policy_id: str) -> int:
+        """When a policy came into its role, microseconds since 1970 UTC."""
+        return self._since[policy_id]
+
+    def moment(self, now_us: int | None = None) -> tuple[int, Lineup]:
+        """The moment of a decision and who decides then: no change takes hold between both.
+
+        Args:
+            now_us: the moment; None reads the clock.
+        """
+        with self._turn:
+            return (self._clock() if now_us is None else now_us), self._lineup
+
+    def load(self, name: str, who: str, why: str) -> str:
+        """Load the bundle of a folder; decisions go on meanwhile.
+
+        Returns:
+            Its policy id.
+
+        Raises:
+            BundleError: there is none that fits.
+            RoleError: no folder of bundles was given, or too many are loaded.
+            StoreUnavailable: the store refuses; nothing is loaded.
+        """
+        if self._folder is None:
+            raise RoleError("this server has no folder of bundles; start it with bundles=FOLDER")
+        bundle = self._folder.load(name, self._first)  # which no change of roles waits for
+        with self._changing:
+            if len(self._bundles) >= _MOST and bundle.policy_id not in self._bundles:
+                raise RoleError(
+                    f"{_MOST} bundles are loaded, as many as a server holds; one that has no role "
+                    "is left out when its folder is taken away and the server starts again"
+                )
+            self._write("load", bundle.policy_id, changes.loaded(bundle.policy_id, name), who, why)
+            self._bundles.setdefault(bundle.policy_id, bundle)
+        return bundle.policy_id
+
+    def change(
+        self, action: str, policy_id: str | None, change: Change, who: str, why: str
+    ) -> Lineup:
+        """Change roles; decisions that begin from now on follow the new ones.
+
+        Args:
+            action: its name for the log.
+            policy_id: whose role it is; None: nobody's.
+            change: from the roles as they are to the new ones.
+            who: asks for it.
+            why: is said in the log.
+
+        Raises:
+            UnknownPolicy: it is not loaded.
+            RoleError: the change does not fit the roles.
+            StoreUnavailable: the store refuses; the roles stay.
+        """
+        self.follow()
+        if policy_id is not None and policy_id not in self._bundles:
+            raise UnknownPolicy(f"no policy {policy_id!r} is loaded; GET /v1/policies lists them")
+        with self._changing:
+            return self._write(action, policy_id, change, who, why)
+
+    def follow(self) -> None:
+        """Take up what another server of the same store has changed since.
+
+        A server without a folder of bundles follows the switch alone. Others load what is missing
+        first; decisions go on meanwhile.
+
+        Raises:
+            StoreUnavailable: the log cannot be read, or a bundle that has a role now is not to be
+                found here; the switch is taken up all the same.
+        """
+        last = self._log.last_roles() if self._log.is_shared else None
+        if last is None or last == self._lineup.roles == self._followed:
+            return
+        self._take_switch(last)
+        with self._loading:
+            self._load_named_in(last)
+        self._take_last()
+        self._followed = last
+
+    def keep_up(self) -> None:
+        """As `follow`, waiting for no bundle.
+
+        What is missing is loaded beside the work; until it is, the roles stay as they are.
+        """
+        last = self._log.last_roles() if self._log.is_shared else None
+        if last is None or last == self._lineup.roles:
+            return
+        self._take_switch(last)
+        missing = self._folder is not None and not last.used <= self._bundles.keys()
+        if missing and self._loading.acquire(blocking=False):
+            threading.Thread(target=self._load_beside, args=(last,), daemon=True).start()
+        if not missing or last.used & self._lost.keys():
+            self._take_last()
+
+    def _load_beside(self, last: Roles) -> None:
+        try:
+            self._load_named_in(last)
+        finally:
+            self._loading.release()
+
+    def _load_named_in(self, roles: Roles) -> None:
+        """Load what roles name, and keep why it is lost where it is; no change waits for it."""
+        if self._folder is None:
+            return
+        for name in sorted({*roles.used, *roles.folders} - self._bundles.keys()):
+            why = self._missing(name, roles.folders.get(name), self._folder)
+            lost = {other: told for other, told in self._lost.items() if other != name}
+            self._lost = lost if why is None else {**lost, name: why}
+
+    def _take_switch(self, last: Roles) -> None:
+        with self._changing:
+            last = self._log.last_roles() or last  # somebody here may have changed it meanwhile
+            self._take(replace(self._lineup.roles, switch=last.switch))
+
+    def _take_last(self) -> None:
+        if self._folder is None:
+            return
+        with self._changing:
+            last = self._log.last_roles() or self._lineup.roles
+            for name in sorted(last.used - self._bundles.keys()):
+                if (why := self._lost.get(name)) is None:
+                    return  # it has a role since a moment ago: whoever follows next loads it
+                raise StoreUnavailable(
+                    f"this server cannot follow another one: policy {name} has a role by the "
+                    f"store's log, but {why}"
+                )
+            self._take(last)
+        for change in self._log.policy_changes():
+            self._note_since(change)
+
+    def _take(self, roles: Roles) -> None:
+        lineup = self._lineup_of(roles)
+        with self._turn:
+            self._lineup = lineup
+
+    def _write(
+        self, action: str, policy_id: str | None, change: Change, who: str, why: str
+    ) -> Lineup:
+        old = self._lineup
+        lineup = self._lineup_of(change(old.roles))
+        try:
+            with self._log.roles_held():
+                if self._folder is not None and self._log.last_roles() != old.roles:
+                    raise RoleError("another server changed the roles meanwhile; ask again")
+                with self._turn:
+                    told = PolicyChange(
+                        self._clock(), who, action, policy_id, old.roles, lineup.roles, why
+                    )
+                    self._log.add_policy_change(told)
+                    self._lineup = lineup
+        except BaseException:
+            self._lineup = old
+            raise
+        self._note_since(told)
+        return lineup
+
+    def _note_since(self, change: PolicyChange) -> None:
+        for policy_id in {*change.after.folders, *change.after.used}:
+            before = change.before.role_of(policy_id) if change.before else None
+            if policy_id not in self._since or before != change.after.role_of(policy_id):
+                self._since[policy_id] = change.at_us
+
+    def _lineup_of(self, roles: Roles) -> Lineup:
+        champion = self._bundles[roles.champion]
+        canary = None
+        if roles.canary is not None:
+            own = champion if roles.switch != "learned" else self._bundles[roles.canary]
+            canary = line_of(own, roles.switch, canary_arm(roles.canary))
+        shadow = None
+        if roles.shadow is not None:
+            shadow = Layer(roles.shadow, self._bundles[roles.shadow].policy)
+        return Lineup(
+            roles,
+            line_of(champion, roles.switch),
+            canary,
+            shadow,
+            f"{self._log.seed}:{roles.canary}",
+            self._first.journey.guardrails.account is not None,
+        )
+
+    def _take_up(self, last: Roles | None) -> None:
+        """Hold the roles of the last run, as far as their bundles are there; say what is not."""
+        now, why = self._found(last)
+        self._lineup = self._lineup_of(now)
+        if now != last:
+            told = PolicyChange(self._clock(), SERVER, "start", now.champion, last, now, why)
+            self._log.add_policy_change(told)
+            self._note_since(told)
+
+    def _found(self, last: Roles | None) -> tuple[Roles, str]:
+        """The roles to begin with, and why they are not the last ones."""
+        own = self._first.policy_id
+        if last is None or self._folder is None:
+            switch = last.switch if last else "learned"
+            return Roles(own, switch=switch), "the server was started with this bundle alone"
+        found, lost = last, list[str]()
+        for name in sorted({*last.folders, *last.used} - {own}):
+            why = self._missing(name, last.folders.get(name), self._folder)
+            if why is not None and name == last.champion:
+                raise BundleError(
+                    f"policy {name} is the champion by the store's log of policies, and its bundle "
+                    f"cannot be served: {why}; put it back, or start without bundles to serve {own}"
+                )
+            if why is not None:
+                found = changes.dropped(name)(found)
+                lost.append(f"policy {name} is gone: {why}")
+        return found, "; ".join(lost)
+
+    def _missing(self, name: str, folder: str | None, bundles: BundleFolder) -> str | None:
+        """Why a policy of the last run cannot be served; None: it is loaded."""
+        if folder is None:
+            return "it was the bundle of an earlier start"
+        try:
+            found = bundles.load(folder, self._first)
+        except (BundleError, ConfigError) as error:  # or the key that it must be signed by is gone
+            return str(error)
+        if found.policy_id != name:
+            return f"the folder {folder} holds policy {found.policy_id} now"
+        self._bundles[name] = found
+        return None

@@ -1,0 +1,114 @@
+"""Who is in which journey, since when, and what was decided in it: the store's episodes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from nurture_envs.actions import ActionCatalog
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.records import Episode, EpisodeRow, JourneyEntry, Waiting
+from nurture_rl.serving.storage.state_tables import LONG_PAUSE
+from nurture_rl.serving.storage.table_reading import TableReader, columns_of
+
+# Of a row of `episodes`: its latest decision, and its latest pause of several bins. No such pause
+# begins within another, and nothing comes after an exit, so earlier ones do not matter.
+_LAST = "FROM decisions WHERE decisions.episode_id = episodes.episode_id ORDER BY step DESC LIMIT 1"
+_PAUSED = _LAST.replace("ORDER", f"AND {LONG_PAUSE} ORDER")
+_MOST_ENTRIES = 1_000  # of the log that are told at once
+
+
+class EpisodeReader(TableReader):
+    """The part of a store's reader that asks who is in which journey."""
+
+    def journeys_going_on(self, local_us: int) -> set[str]:
+        """Journeys with an episode that nobody ended and whose bins are not over yet.
+
+        Args:
+            local_us: the earliest local wall time on earth, microseconds since 1970.
+        """
+        asked = (
+            "SELECT DISTINCT journey FROM episodes WHERE ended_us IS NULL "
+            "AND (over_us IS NULL OR over_us > ?)"
+        )
+        return {journey for (journey,) in self._source.read(asked, (local_us,))}
+
+    def episodes(
+        self, ids: Sequence[str], journey: str, catalog: ActionCatalog, now_us: int
+    ) -> tuple[dict[str, Episode], dict[str, list[EpisodeRow]]]:
+        """The latest episode of each of these contacts in a journey, with what was decided in it.
+
+        A pause that the catalogue no longer has lasts as long as its id says.
+
+        Args:
+            ids: of contacts.
+            journey: whose episodes.
+            catalog: its actions.
+            now_us: the moment, microseconds since 1970 UTC; what ends later is not over.
+
+        Returns:
+            The episodes of those who have one, and their open episodes in other journeys.
+        """
+        columns = columns_of("episodes", "episodes.")
+        asked = (
+            f"SELECT (SELECT step {_LAST}), (SELECT action {_LAST}), (SELECT arm {_LAST}), "
+            f"(SELECT step {_PAUSED}), (SELECT action {_PAUSED}), {columns} FROM episodes "
+            f"WHERE contact_id {self._source.any_of} AND (journey = ? OR ended_us IS NULL) "
+            "ORDER BY number"
+        )
+        pauses = dict(zip(catalog.ids, catalog.pause_bins.tolist(), strict=True))
+        keys = self._source.listed([contact_key(name) for name in ids])
+        found: dict[str, Episode] = {}
+        others: dict[str, list[EpisodeRow]] = defaultdict(list)
+        for step, action, arm, paused, pause, *cells in self._source.read(asked, (keys, journey)):
+            row = EpisodeRow(*cells)
+            if row.journey != journey:
+                others[row.contact_id].append(row)
+                continue
+            bins = 0 if pause is None else pauses.get(pause) or _bins_of(pause)
+            until = paused + bins if bins > 1 else 0
+            found[row.contact_id] = Episode(
+                row.episode_id,
+                row.anchor_us,
+                row.decided_step if step is None else step,
+                max(until, row.paused_until or 0),
+                action == "exit",
+                arm,
+                row.number,
+                None if row.ended_us is None or row.ended_us > now_us else row.reason,
+                row.paused_us is not None,
+            )
+        return found, others
+
+    def open_episodes(self, ids: Sequence[str]) -> list[EpisodeRow]:
+        """The episodes of these contacts that nobody has ended; their time may be over."""
+        found = self._among("episodes", "contact_id", ids, where="ended_us IS NULL")
+        return [EpisodeRow(*row) for row in found]
+
+    def passes(self, ids: Sequence[str]) -> dict[str, list[EpisodeRow]]:
+        """All episodes of each of these contacts, in whatever journeys, as they came."""
+        found: dict[str, list[EpisodeRow]] = defaultdict(list)
+        for row in self._among("episodes", "contact_id", ids):
+            found[row[1]].append(EpisodeRow(*row))
+        return found
+
+    def waiting(self, ids: Sequence[str]) -> dict[str, list[Waiting]]:
+        """What each of these contacts waits to enter, as they came."""
+        found: dict[str, list[Waiting]] = defaultdict(list)
+        for row in self._among("waiting", "contact_id", ids):
+            found[row[0]].append(Waiting(*row))
+        return found
+
+    def journey_entries(self, contact_id: str | None = None) -> list[JourneyEntry]:
+        """The latest lines of the log of journeys, the oldest first; of one contact, or of all."""
+        of, given = ("", ()) if contact_id is None else ("WHERE contact_id = ?", (contact_id,))
+        asked = (
+            f"SELECT {columns_of('journey_log')} FROM journey_log {of} "
+            f"ORDER BY rowid DESC LIMIT {_MOST_ENTRIES}"
+        )
+        return [JourneyEntry(*row) for row in reversed(self._source.read(asked, given))]
+
+
+def _bins_of(action: str) -> int:
+    routing, _, bins = action.partition(":")
+    return int(bins) if routing == "pause" and bins.isdigit() else 0

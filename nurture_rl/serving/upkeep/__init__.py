@@ -1,0 +1,1 @@
+"""Work on a whole store or log: export, replay, verify, copy, erase, retain, monitor."""

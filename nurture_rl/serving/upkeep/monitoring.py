@@ -1,0 +1,208 @@
+"""The verb `monitor`: does a server still see and do what it did before?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nurture_envs.clock import DAY_US
+from nurture_envs.guardrails import reason_names
+from nurture_rl.errors import ConfigError
+from nurture_rl.release.bundle import load_bundle
+from nurture_rl.serving.layers import FAIL_CLOSED
+from nurture_rl.serving.records import Decision
+from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.upkeep.span_shift import ContactSample, is_other_rate, shift_of
+from nurture_rl.verb_result import VerbResult
+from nurture_rl.wording import counted
+
+_ALERT = 3  # exit code where something is beyond its limit
+_MOST_CONTACTS = 20_000  # looked at in each span
+_STILL = 0.1  # stability index below which a feature is not listed
+_CERTAIN = 0.99  # a policy that takes an action so surely explores nothing
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorOptions:
+    """What is compared, and when it is told."""
+
+    store: str  # a server's store; the server may be running
+    bundle: str  # folder of a bundle of the journey: it names the features
+    days: int = 7  # the latest days, counted back from the latest decision, >= 1
+    before: int = 28  # days before them to compare with, >= 1; whole weeks hold the same weekdays
+    max_shift: float = 0.25  # largest population stability index of a feature or an action's share
+    max_failed: float = 0.01  # largest share of decisions that the policy did not make, in [0, 1]
+    # Largest share of decisions, of those with a choice, in which one action is taken with 99 % or
+    # more: such a log judges no other policy; in [0, 1].
+    max_certain: float = 0.5
+    max_rate_change: float = 0.5  # largest change of a type of events per decision, as a share
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoredFigure:
+    """One figure and whether it is beyond its limit."""
+
+    name: str
+    before: float | None
+    now: float
+    limit: float
+    alert: bool
+    says: str
+    moved: float | None = None  # stability index of a feature
+
+
+@dataclass(slots=True)
+class Span:
+    """What was decided in some days."""
+
+    sample: ContactSample = field(default_factory=lambda: ContactSample(_MOST_CONTACTS))
+    decisions: int = 0
+    failed: int = 0  # made by another than the policy, or without features
+    choices: int = 0  # decisions with more than one legal action
+    certain: int = 0  # of these
+    actions: Counter[str] = field(default_factory=Counter)  # by routing
+    reasons: Counter[str] = field(default_factory=Counter)  # decisions in which one forbade
+
+    def add(self, decision: Decision) -> None:
+        """Count a decision."""
+        self.decisions += 1
+        self.failed += decision.note is not None or decision.policy_id == FAIL_CLOSED
+        if sum(decision.mask) > 1:
+            self.choices += 1
+            self.certain += max(decision.probabilities) >= _CERTAIN
+        self.actions[decision.action.partition(":")[0]] += 1
+        self.reasons.update(reason_names(int(np.bitwise_or.reduce(decision.reasons))))
+        if decision.features is not None:
+            self.sample.add(decision.contact_id, np.array(decision.features, np.float64))
+
+
+def monitor(options: MonitorOptions) -> VerbResult:
+    """The verb `monitor`; its exit code is `_ALERT` where a figure is beyond its limit.
+
+    Raises:
+        NurtureError: there is no store or bundle, a setting is none, or nothing was decided.
+    """
+    _require_settings(options)
+    bundle = load_bundle(Path(options.bundle))
+    with closing(StoreReader(options.store)) as store:
+        end_us = store.latest_decision_us(bundle.journey.name)
+        if end_us is None:
+            raise ConfigError(
+                f"expected decisions of journey {bundle.journey.name} in {store.location_name}, "
+                "got none; give the store of its server"
+            )
+        middle_us = end_us - options.days * DAY_US
+        start_us = middle_us - options.before * DAY_US
+        spans = Span(), Span()
+        for decision in store.decisions_after(bundle.journey.name, start_us):
+            spans[decision.decided_us > middle_us].add(decision)
+        events = store.event_counts(start_us, middle_us), store.event_counts(middle_us, end_us)
+    figures = [*_health(spans[1], options), *_moved(*spans, bundle.feature_spec.columns, options)]
+    figures += _reported(spans, events, options)
+    for line in _told(figures, spans, options):
+        print(line)
+    alerts = [one.name for one in figures if one.alert]
+    made = {
+        "alerts": alerts,
+        "figures": {one.name: [one.before, one.now, one.limit] for one in figures},
+    }
+    return VerbResult(made, _ALERT if alerts else 0)
+
+
+def _require_settings(options: MonitorOptions) -> None:
+    for name in ("days", "before"):
+        if getattr(options, name) < 1:
+            raise ConfigError(f"{name}: expected 1 or more days, got {getattr(options, name)}")
+    for name in ("max_failed", "max_certain"):
+        if not 0.0 <= getattr(options, name) <= 1.0:
+            raise ConfigError(f"{name}: expected a share of 0 to 1, got {getattr(options, name)}")
+    for name in ("max_shift", "max_rate_change"):
+        if not getattr(options, name) >= 0.0:
+            raise ConfigError(f"{name}: expected 0 or more, got {getattr(options, name)}")
+
+
+def _health(now: Span, options: MonitorOptions) -> Iterator[MonitoredFigure]:
+    failed = now.failed / max(1, now.decisions)
+    limit = options.max_failed
+    yield MonitoredFigure(
+        "not by the policy", None, failed, limit, failed > limit, "share of decisions; see notes"
+    )
+    certain, limit = now.certain / max(1, now.choices), options.max_certain
+    yield MonitoredFigure(
+        "without exploration", None, certain, limit, certain > limit, "share of real choices"
+    )
+
+
+def _moved(
+    before: Span, now: Span, names: Sequence[str], options: MonitorOptions
+) -> Iterator[MonitoredFigure]:
+    old, new = before.sample.table(), now.sample.table()
+    if len(old) and len(new):
+        for column, name in enumerate(names):
+            moved = shift_of(old[:, column], new[:, column])
+            means = float(old[:, column].mean()), float(new[:, column].mean())
+            alert = moved.is_sure and moved.psi > options.max_shift
+            text = f"feature; stability index {moved.psi:.2f}"
+            yield MonitoredFigure(
+                f"feature {name}", *means, options.max_shift, alert, text, moved.psi
+            )
+    for kind, counts in (("action", "actions"), ("guardrail", "reasons")):
+        was, is_now = getattr(before, counts), getattr(now, counts)
+        for name in sorted({*was, *is_now}):
+            yield _share(f"{kind} {name}", was[name], is_now[name], before, now, options)
+
+
+def _share(
+    name: str, was: int, is_now: int, before: Span, now: Span, options: MonitorOptions
+) -> MonitoredFigure:
+    """A share of decisions, against what it was; a share of half as much or twice is large."""
+    shares = was / max(1, before.decisions), is_now / max(1, now.decisions)
+    psi = 0.0
+    for old, new in (shares, (1.0 - shares[0], 1.0 - shares[1])):
+        old, new = max(old, 1e-3), max(new, 1e-3)
+        psi += (new - old) * float(np.log(new / old))
+    ratio = now.decisions / before.decisions if before.decisions else 1.0
+    sure = before.decisions > 0 and is_other_rate(was, is_now, ratio)
+    text = f"share of decisions; stability index {psi:.2f}"
+    return MonitoredFigure(name, *shares, options.max_shift, sure and psi > options.max_shift, text)
+
+
+def _reported(
+    spans: tuple[Span, Span],
+    events: tuple[Mapping[str, int], Mapping[str, int]],
+    options: MonitorOptions,
+) -> Iterator[MonitoredFigure]:
+    """Events per decision: a source that fell silent shows here first."""
+    exposed = [max(1, span.decisions) for span in spans]
+    for name in sorted({*events[0], *events[1]}):
+        was, is_now = (events[i].get(name, 0) for i in (0, 1))
+        rates = was / exposed[0], is_now / exposed[1]
+        change = abs(rates[1] - rates[0]) / rates[0] if rates[0] else float(rates[1] > 0)
+        sure = spans[0].decisions > 0 and is_other_rate(was, is_now, exposed[1] / exposed[0])
+        alert = sure and change > options.max_rate_change
+        text = "events a decision"
+        yield MonitoredFigure(f"events {name}", *rates, options.max_rate_change, alert, text)
+
+
+def _told(
+    figures: Sequence[MonitoredFigure], spans: tuple[Span, Span], options: MonitorOptions
+) -> Iterator[str]:
+    """What a person reads: alerts first, and features only where they moved."""
+    still = [one for one in figures if one.moved is not None and one.moved < _STILL]
+    for one in sorted(figures, key=lambda figure: not figure.alert):
+        if one in still and not one.alert:
+            continue
+        was = "" if one.before is None else f"{one.before:.4g} -> "
+        mark = "ALERT" if one.alert else "     "
+        yield f"{mark} {one.name}: {was}{one.now:.4g} ({one.says}; limit {one.limit:g})"
+    yield f"      {len(still)} features moved by less than {_STILL}"
+    alerts = sum(one.alert for one in figures)
+    yield (
+        f"{spans[1].decisions} decisions of {options.days} days against {spans[0].decisions} of "
+        f"the {options.before} days before: " + (counted(alerts, "alert") if alerts else "no alert")
+    )
