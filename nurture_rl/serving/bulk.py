@@ -19,7 +19,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from nurture_envs.clock import require_zone
+from nurture_envs.clock import HOUR_US, require_zone
 from nurture_rl.errors import ConfigError
 from nurture_rl.progress import PROGRESS, shown_progress
 from nurture_rl.release.bundle import Bundle, load_bundle
@@ -73,6 +73,8 @@ class DecideOptions:
     # Folder of further bundles of the same journey, where the store's roles name some; null: there
     # are no others.
     bundles: str | None = None
+    # Folders of bundles of further journeys, one each, as the servers of the store have them.
+    journeys: tuple[str, ...] = ()
     # File of a public Ed25519 key (PEM): every bundle must be signed by its owner; null: none has
     # to be.
     trust: str | None = None
@@ -91,14 +93,16 @@ def decide_batch(options: DecideOptions) -> VerbResult:
     at_us = _require(options)
     trust = None if options.trust is None else Path(options.trust)
     bundle = load_bundle(Path(options.bundle), trust)
+    further = [load_bundle(Path(folder), trust) for folder in options.journeys]
+    journeys = [one.journey for one in (bundle, *further)]
     others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
-    with closing(BulkWork(Path(options.out), _settings(options, bundle))) as work:
+    with closing(BulkWork(Path(options.out), _settings(options, [bundle, *further]))) as work:
         location = options.store or str(work.folder / "store.db")
         try:
             with shown_progress("decide"), closing(Store(location)) as store:
                 if options.logs is not None:
                     PROGRESS.info("reading %s", options.logs)
-                    load_once(store, Path(options.logs), Forbidding.of(bundle.journey))
+                    load_once(store, Path(options.logs), Forbidding.of_all(journeys))
                 settings = ServerSettings(
                     options.default_zone,
                     at_us is not None,
@@ -106,7 +110,8 @@ def decide_batch(options: DecideOptions) -> VerbResult:
                     unknown_zone_slack=options.unknown_zone_slack,
                     public_url=checked_url(options.public_url),
                 )
-                service = Service(bundle, store, settings, others)
+                _require_all(store, {one.name for one in journeys}, at_us)
+                service = Service(bundle, store, settings, others, further)
                 return _Batch(service, work, options, at_us).made()
         except StoreUnavailable as error:
             raise StoreError(f"{shown_location(location)}: {error}") from error
@@ -201,7 +206,8 @@ class _Batch:
         headers = [
             none if d.scheduled_us is None else links.headers(d.contact_id) for d in decisions
         ]
-        return table_of(decisions, zones, self._service.bundle.catalog, headers)
+        catalogs = {one.name: one.bundle.catalog for one in self._service.journeys}
+        return table_of(decisions, zones, catalogs, headers)
 
     def _whole(self) -> Iterator[pa.Table]:
         """The table in parts, without what was taken back while others were decided for."""
@@ -266,10 +272,24 @@ def _require(options: DecideOptions) -> int | None:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _settings(options: DecideOptions, bundle: Bundle) -> Mapping[str, Any]:
+def _require_all(store: Store, served: set[str], at_us: int | None) -> None:
+    """Guard episodes of other journeys: a service that does not know their journey ends them.
+
+    Raises:
+        ConfigError: some go on.
+    """
+    earliest_us = (_clock() if at_us is None else at_us) - 12 * HOUR_US
+    if missing := sorted(store.journeys_going_on(earliest_us) - served):
+        raise ConfigError(
+            f"expected bundles of all journeys that contacts of the store are in, got none of "
+            f"{', '.join(missing)}; give journeys=[FOLDER] too, as the server has it"
+        )
+
+
+def _settings(options: DecideOptions, bundles: Sequence[Bundle]) -> Mapping[str, Any]:
     """What an attempt to go on must have in common with what was begun."""
     return {
-        "bundle": bundle.policy_id,
+        "bundle": [bundle.policy_id for bundle in bundles],
         "store": None if options.store is None else shown_location(options.store),
         "logs": options.logs,
         "contacts": options.contacts,

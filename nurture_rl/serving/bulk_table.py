@@ -19,6 +19,7 @@ CHOSEN = "chosen"  # mail was allowed, and the policy sent none
 SENT = pa.schema(
     [
         pa.field("contact_id", pa.string(), nullable=False),
+        pa.field("journey", pa.string(), nullable=False),
         pa.field("action", pa.string(), nullable=False),
         # What is to be sent; null: nothing is. Nobody is to get mail for a row without it.
         pa.field("message", pa.string()),
@@ -43,7 +44,7 @@ _OF_SENDS = ("message", "send_at", "send_at_local", "confirm_by", "list_unsubscr
 def table_of(
     decisions: Sequence[Decision],
     zones: Sequence[str],
-    catalog: ActionCatalog,
+    catalogs: Mapping[str, ActionCatalog],
     headers: Sequence[Mapping[str, str]],
 ) -> pa.Table:
     """Rows of decisions.
@@ -51,21 +52,22 @@ def table_of(
     Args:
         decisions: what was decided, [n].
         zones: IANA name of each contact's zone, [n].
-        catalog: the actions.
+        catalogs: the actions of each journey, by its name.
         headers: of one-click unsubscribe, [n]; empty where there are none.
     """
-    sends = catalog.routed("send")
+    sends = {name: catalog.routed("send") for name, catalog in catalogs.items()}
     at_us = [d.scheduled_us for d in decisions]
     columns: dict[str, Any] = {name: [] for name in SENT.names}
     for decision, zone, given in zip(decisions, zones, headers, strict=True):
         cells = {
             "contact_id": decision.contact_id,
+            "journey": decision.journey,
             "action": decision.action,
             "message": message_of(decision.action),
             "send_at": decision.scheduled_us,
             "time_zone": zone,
             "confirm_by": decision.confirm_by_us,
-            "reason": _reason(decision, sends),
+            "reason": _reason(decision, sends[decision.journey]),
             "decision_id": decision.decision_id,
             "propensity": decision.propensity,
             "policy_id": decision.policy_id,

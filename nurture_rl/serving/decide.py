@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_envs.actions import NOW
 from nurture_envs.clock import HOUR_US
-from nurture_envs.features import evaluate
-from nurture_envs.guardrails import legal_actions
-from nurture_rl.policies.policy import sample_actions
+from nurture_rl.policies.policy import check_probabilities, sample_actions
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.accounts import against_account
+from nurture_rl.serving.array_pass import Drawn, Weighed, draw, uniforms, weigh
+from nurture_rl.serving.company import alone
 from nurture_rl.serving.crowd import against_crowd
-from nurture_rl.serving.facts import Known, known, offered, slot_us
-from nurture_rl.serving.layers import (
-    FAIL_CLOSED,
-    PAUSED,
-    Chosen,
-    Line,
-    chosen,
-    layer_named,
-    line_of,
-    probabilities,
-)
+from nurture_rl.serving.facts import known
+from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, Line, layer_named, line_of
 from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
 
 _log = logging.getLogger(__name__)
@@ -66,30 +55,29 @@ def decide(
     moments = np.full(len(views), now_us, np.int64)
     try:
         facts = known(bundle.journey, bundle.feature_spec, views, moments, default_zone)
-        features = evaluate(
-            bundle.feature_spec, facts.past, facts.bins, facts.anchor_us, facts.attributes
-        )
-        now = offered(bundle.catalog, bundle.feature_spec, facts.facts, features, left)
-        _, own = legal_actions(now, bundle.catalog, bundle.journey.guardrails)
-        reasons = against_account(bundle, views, facts, own, moments)
+        features, own_reasons = weigh(bundle, facts, left)
+        reasons = against_account(bundle, views, facts, own_reasons, moments)
         reasons = against_crowd(bundle.catalog, views, facts, reasons, moments)
-        mask = reasons == 0
     except Exception as error:  # one contact's broken record must not stop the others
         if len(views) == 1:
             _log.exception("facts of a contact could not be worked out")
             return [Refusal(views[0].contact.contact_id, FAIL_CLOSED, _text(error))]
         return [decide(bundle, [view], now_us, seed, default_zone, left, line)[0] for view in views]
-    refused = [
-        refusal(bundle, view, int(facts.bins[row]), facts.ended_by[row])
-        for row, view in enumerate(views)
-    ]
-    free = [
-        _Row(views[row], facts, features, mask, reasons, row, now_us)
-        for row, no in enumerate(refused)
-        if no is None
-    ]
-    made = iter(_decisions(bundle, free, seed, line))
-    return [next(made) if no is None else no for no in refused]
+    contacts = Weighed(facts.bins, facts.local_us, facts.zones, features, reasons)
+    steps = facts.bins.tolist()
+    answers: dict[int, Answer] = {}
+    asked: dict[Line, list[int]] = {}
+    for row, view in enumerate(views):
+        if (no := refusal(bundle, view, steps[row], facts.ended_by[row])) is not None:
+            answers[row] = no
+        else:
+            asked.setdefault(line(view), []).append(row)
+    for one, rows in asked.items():
+        some, named = contacts.of(rows), [views[row] for row in rows]
+        ids = [view.decision_id for view in named]
+        drawn = draw(bundle.catalog, some, ids, now_us, seed, one)
+        answers |= zip(rows, _decisions(bundle, named, some, drawn, now_us, one.arm), strict=True)
+    return [answers[row] for row in range(len(views))]
 
 
 def refusal(bundle: Bundle, view: ContactView, step: int, ended_by: str) -> Refusal | None:
@@ -148,12 +136,6 @@ def made_events(bundle: Bundle, decisions: Sequence[Decision]) -> list[Event]:
     ]
 
 
-def uniform(seed: int, decision_id: str) -> float:
-    """The luck of a decision, in [0, 1): a hash of seed and id."""
-    digest = hashlib.blake2b(f"{seed}:{decision_id}".encode(), digest_size=8).digest()
-    return float((int.from_bytes(digest, "big") >> 11) * 2.0**-53)
-
-
 def replay(bundle: Bundle, decision: Decision, seed: int) -> bool:
     """True when bundle, logged features and mask, seed and id give the logged decision again.
 
@@ -168,97 +150,76 @@ def replay(bundle: Bundle, decision: Decision, seed: int) -> bool:
     if layer is None or decision.features is None:
         return False
     features = np.array([decision.features], np.float32)
+    mask = np.array([decision.mask], np.bool_)
     try:
-        table = probabilities(layer.policy, features, np.array([decision.mask], np.bool_))
+        tables = alone(layer.policy, features, mask)
+        for table in tables:
+            check_probabilities(table, mask)
     except Exception:  # whatever a model raises, it gives nothing again
         return False
-    (action,) = _drawn(table, seed, [decision.decision_id])
+    return any(_is_of(bundle, decision, table, seed) for table in tables)
+
+
+def _is_of(bundle: Bundle, decision: Decision, table: NDArray[np.float64], seed: int) -> bool:
+    """Whether a decision is drawn by these probabilities, [1, a]."""
+    action = int(sample_actions(table, uniforms(seed, [decision.decision_id]))[0])
     same = tuple(table[0].tolist()) == decision.probabilities
     same = same and bundle.catalog.ids[action] == decision.action
     return same and float(table[0, action]) == decision.propensity
 
 
-class _Row:
-    """One contact's share of the arrays of a batch."""
-
-    __slots__ = ("features", "local_us", "mask", "now_us", "reasons", "step", "view", "zone")
-
-    def __init__(
-        self,
-        view: ContactView,
-        facts: Known,
-        features: NDArray[np.float32],
-        mask: NDArray[np.bool_],
-        reasons: NDArray[np.int64],
-        row: int,
-        now_us: int,
-    ) -> None:
-        self.view = view
-        self.features, self.mask = features[row : row + 1], mask[row : row + 1]
-        self.reasons = tuple(reasons[row].tolist())
-        self.step, self.now_us = int(facts.bins[row]), now_us
-        self.local_us, self.zone = int(facts.local_us[row]), str(facts.zones[row])
-
-
 def _decisions(
-    bundle: Bundle, rows: Sequence[_Row], seed: int, line: Callable[[ContactView], Line]
+    bundle: Bundle,
+    views: Sequence[ContactView],
+    contacts: Weighed,
+    drawn: Drawn,
+    now_us: int,
+    arm: str,
 ) -> list[Decision]:
-    if not rows:
-        return []
-    lines = [line(row.view) for row in rows]
-    # One row at a time: matrix products of other sizes may round differently, and then a decision
-    # would not replay without the company it was made in.
-    found = [
-        chosen(one, row.features, row.mask, bundle.catalog.wait)
-        for one, row in zip(lines, rows, strict=True)
-    ]
-    table = np.concatenate([one.table for one in found])
-    actions = _drawn(table, seed, [row.view.decision_id for row in rows])
-    return [
-        _decision(bundle, row, one, action, of.arm)
-        for row, one, action, of in zip(rows, found, actions, lines, strict=True)
-    ]
-
-
-def _decision(bundle: Bundle, row: _Row, found: Chosen, action: int, arm: str) -> Decision:
-    catalog, must_be_confirmed = bundle.catalog, bundle.journey.guardrails.confirm
-    view, table, at_us = row.view, found.table, _scheduled(bundle, action, row)
-    return Decision(
-        decision_id=view.decision_id,
-        contact_id=view.contact.contact_id,
-        journey=bundle.journey.name,
-        episode_id=view.episode.episode_id,
-        anchor_us=view.episode.anchor_us,
-        step=row.step,
-        decided_us=row.now_us,
-        action=catalog.ids[action],
-        propensity=float(table[0, action]),
-        probabilities=tuple(table[0].tolist()),
-        mask=tuple(row.mask[0].tolist()),
-        reasons=row.reasons,
-        features=tuple(row.features[0].tolist()),
-        policy_id=found.policy_id,
-        arm=arm,
-        catalog=catalog.hash,
-        scheduled_us=at_us,
-        note=found.note,
-        confirm_by_us=None if at_us is None or not must_be_confirmed else at_us + HOUR_US,
+    """What was drawn, as records, [n]."""
+    catalog, name = bundle.catalog, bundle.journey.name
+    must_be_confirmed = bundle.journey.guardrails.confirm
+    ids, of = catalog.ids, drawn.answers
+    said = of if len(of) == len(views) else [*of] * len(views)
+    actions, sends = drawn.actions.tolist(), catalog.routed("send")[drawn.actions].tolist()
+    propensity = drawn.table[np.arange(len(views)), drawn.actions].tolist()
+    rows = zip(
+        views,
+        contacts.bins.tolist(),
+        drawn.table.tolist(),
+        (contacts.reasons == 0).tolist(),
+        contacts.reasons.tolist(),
+        contacts.features.tolist(),
+        drawn.scheduled_us.tolist(),
+        strict=True,
     )
-
-
-def _drawn(table: NDArray[np.float64], seed: int, decision_ids: Sequence[str]) -> list[int]:
-    luck = np.array([uniform(seed, name) for name in decision_ids])
-    return [int(action) for action in sample_actions(table, luck)]
-
-
-def _scheduled(bundle: Bundle, action: int, row: _Row) -> int | None:
-    """UTC of the send: at once, or at its local hour today."""
-    chosen = bundle.catalog.actions[action]
-    if chosen.routing != "send":
-        return None
-    if chosen.slot == NOW:
-        return row.now_us
-    return slot_us(chosen.slot, row.local_us, row.zone)
+    made = []
+    for row, (view, step, table, mask, reasons, features, at_us) in enumerate(rows):
+        scheduled_us = at_us if sends[row] else None
+        made.append(
+            Decision(
+                decision_id=view.decision_id,
+                contact_id=view.contact.contact_id,
+                journey=name,
+                episode_id=view.episode.episode_id,
+                anchor_us=view.episode.anchor_us,
+                step=step,
+                decided_us=now_us,
+                action=ids[actions[row]],
+                propensity=propensity[row],
+                probabilities=tuple(table),
+                mask=tuple(mask),
+                reasons=tuple(reasons),
+                features=tuple(features),
+                policy_id=said[row].policy_id,
+                arm=arm,
+                catalog=catalog.hash,
+                scheduled_us=scheduled_us,
+                note=said[row].note,
+                confirm_by_us=at_us + HOUR_US if sends[row] and must_be_confirmed else None,
+            )
+        )
+    return made
 
 
 def _text(error: Exception) -> str:

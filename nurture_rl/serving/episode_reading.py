@@ -21,6 +21,18 @@ _MOST_ENTRIES = 1_000  # of the log that are told at once
 class EpisodeReader(TableReader):
     """The part of a store's reader that asks who is in which journey."""
 
+    def journeys_going_on(self, local_us: int) -> set[str]:
+        """Journeys with an episode that nobody ended and whose bins are not over yet.
+
+        Args:
+            local_us: the earliest local wall time on earth, microseconds since 1970.
+        """
+        asked = (
+            "SELECT DISTINCT journey FROM episodes WHERE ended_us IS NULL "
+            "AND (over_us IS NULL OR over_us > ?)"
+        )
+        return {journey for (journey,) in self._source.read(asked, (local_us,))}
+
     def episodes(
         self, ids: Sequence[str], journey: str, catalog: ActionCatalog, now_us: int
     ) -> tuple[dict[str, Episode], dict[str, list[EpisodeRow]]]:

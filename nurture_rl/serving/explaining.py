@@ -12,8 +12,9 @@ from nurture_envs.clock import utc_microseconds
 from nurture_envs.guardrails import reason_names
 from nurture_envs.journey import Journey
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.array_pass import uniforms
 from nurture_rl.serving.confirm_wire import status_of
-from nurture_rl.serving.decide import replay, uniform
+from nurture_rl.serving.decide import replay
 from nurture_rl.serving.explain_text import in_plain_words
 from nurture_rl.serving.explain_wire import (
     DecidedBy,
@@ -102,7 +103,9 @@ def explained(
         catalog=decision.catalog,
         note=decision.note,
         propensity=decision.propensity,
-        luck=None if by in ("switch", "failure") else uniform(one.seed, decision.decision_id),
+        luck=None
+        if by in ("switch", "failure")
+        else float(uniforms(one.seed, [decision.decision_id])[0]),
         most_likely=ids[likely],
         explored=ids[likely] != decision.action,
         actions=_actions(decision, ids),

@@ -16,6 +16,7 @@ from nurture_rl.errors import NurtureError, ProbabilityError
 from nurture_rl.policies.policy import Policy, check_probabilities
 from nurture_rl.policies.program import Rules
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.company import in_any_company
 from nurture_rl.serving.roles import SwitchTo
 
 FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
@@ -45,10 +46,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """Probabilities for one contact, and who gave them."""
+    """Probabilities for contacts, and who gave them."""
 
     policy_id: str
-    table: NDArray[np.float64]  # [1, a]
+    table: NDArray[np.float64]  # [n, a]
     note: str | None  # why the first layer was not followed
 
 
@@ -75,15 +76,37 @@ def layer_named(bundle: Bundle, policy_id: str) -> Layer | None:
     return next((one for one in _rules(bundle) if one.policy_id == policy_id), None)
 
 
-def chosen(line: Line, features: NDArray[np.float32], mask: NDArray[np.bool_], wait: int) -> Chosen:
-    """What the first layer says that answers with probabilities; a pause where none does.
+def chosen(
+    line: Line, features: NDArray[np.float32], mask: NDArray[np.bool_], wait: int
+) -> list[Chosen]:
+    """What the first layer says of each contact that answers with probabilities for it.
+
+    Where none does it is a pause. A contact's answer is the one that it would get alone.
 
     Args:
         line: who is asked.
-        features: of one contact, [1, d].
-        mask: True where legal, [1, a].
+        features: of the contacts, [n, d].
+        mask: True where legal, [n, a].
         wait: position of `pause:1`, which is always legal.
+
+    Returns:
+        One for all contacts, or one for each.
     """
+    if len(mask) == 1 or not line.layers:
+        return [_chosen(line, features, mask, wait)]
+    first, note = line.layers[0], line.why
+    try:
+        return [Chosen(first.policy_id, probabilities(first.policy, features, mask), note)]
+    except Exception:  # whatever a model raises: of whom, and who decides then, is asked one by one
+        return [
+            _chosen(line, features[row : row + 1], mask[row : row + 1], wait)
+            for row in range(len(mask))
+        ]
+
+
+def _chosen(
+    line: Line, features: NDArray[np.float32], mask: NDArray[np.bool_], wait: int
+) -> Chosen:
     notes = [] if line.why is None else [line.why]
     for layer in line.layers:
         try:
@@ -93,14 +116,15 @@ def chosen(line: Line, features: NDArray[np.float32], mask: NDArray[np.bool_], w
             notes.append(f"policy {layer.policy_id} failed: {type(error).__name__}: {error}")
         else:
             return Chosen(layer.policy_id, table, "; ".join(notes) or None)
-    table = np.eye(mask.shape[1])[wait : wait + 1]
+    table = np.zeros((len(mask), mask.shape[1]))
+    table[:, wait] = 1.0
     return Chosen(line.pause_id, table, "; ".join(notes) or None)
 
 
 def probabilities(
     policy: Policy, features: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Probabilities of a policy, checked.
+    """Probabilities of a policy, checked; those of a contact are the same in any company, [n, a].
 
     Raises:
         ProbabilityError: a feature is not finite, or what the policy gives is no distribution
@@ -109,7 +133,9 @@ def probabilities(
     """
     if not np.isfinite(features).all():
         raise ProbabilityError("expected finite features, got one that is not; see the contact")
-    table = policy.action_probabilities(features, mask)
+    # Sums of rows that lie otherwise in memory are rounded otherwise.
+    features, mask = np.ascontiguousarray(features), np.ascontiguousarray(mask)
+    table = in_any_company(policy, features, mask)
     check_probabilities(table, mask)
     return table
 

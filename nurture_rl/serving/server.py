@@ -14,6 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from array_api_compat import array_namespace
 from litestar import Litestar
 
 from nurture_envs.clock import require_zone
@@ -214,6 +216,7 @@ def _quieten_garbage_collection() -> None:
 async def _serve(app: Door, bound: socket.socket, greeting: str) -> None:
     server = Listener(app, bound)
     loop = asyncio.get_running_loop()
+    array_namespace(np.zeros(0))  # loads what the first decision would wait for
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
     print(greeting, flush=True)

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
+from nurture_envs.clock import require_zone
+from nurture_rl.errors import TimeZoneError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contact_state import folding_of, is_of_use
 from nurture_rl.serving.enrolment import beside, opened
@@ -51,7 +53,7 @@ def views_of(
     contacts = store.contacts(ids) if contacts is None else contacts
     episodes, open_ = store.episodes(ids, journey, bundle.catalog, now_us)
     for name in ids:
-        zone = contacts[name].time_zone or default_zone
+        zone = _usable(contacts[name].time_zone, default_zone)
         if name not in episodes:
             episodes[name] = opened(bundle.journey, contacts[name], now_us, zone)
         if name in open_:
@@ -84,3 +86,12 @@ def views_of(
         )
         for name, ask in zip(ids, asks, strict=True)
     ]
+
+
+def _usable(zone: str | None, default_zone: str) -> str:
+    """A zone in which an episode can be opened; its contact is refused later on, by itself."""
+    try:
+        require_zone(zone or default_zone)
+    except TimeZoneError:
+        return default_zone
+    return zone or default_zone

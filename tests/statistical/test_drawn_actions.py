@@ -13,7 +13,7 @@ import torch
 
 from nurture_rl.rl.actor import Actor, Critic
 from nurture_rl.rl.training_rollout import begin, collect
-from nurture_rl.serving.decide import uniform
+from nurture_rl.serving.array_pass import uniforms
 from nurture_rl.workflow.learners import LEARNERS
 from tools import drawn_actions
 from tools.drawn_actions import (
@@ -115,7 +115,7 @@ def test_a_seed_is_judged_by_its_own_draws_alone(
 
 
 def test_the_luck_of_served_decisions_is_even() -> None:
-    luck = np.array([uniform(3, f"decision-{number}") for number in range(100_000)])
+    luck = uniforms(3, [f"decision-{number}" for number in range(100_000)])
     table = np.tile([0.1, 0.0, 0.6, 0.3], (len(luck), 1))
     cumulative = table[0].cumsum()
     counts = np.bincount(np.searchsorted(cumulative, luck, side="right"), minlength=4)

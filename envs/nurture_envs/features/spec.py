@@ -91,9 +91,10 @@ class FeatureSpec:
                 continue
             values = [row.get(feature.attribute) for row in rows]
             if feature.levels:
+                said = [_level(value) for value in values]
                 for offset, level in enumerate(feature.levels):
                     wanted = _level(level)
-                    encoded[:, start + offset] = [_level(value) == wanted for value in values]
+                    encoded[:, start + offset] = [one == wanted for one in said]
             else:
                 encoded[:, start] = [_number(value, feature.default) for value in values]
             start += len(self.names(feature))

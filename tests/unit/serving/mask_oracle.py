@@ -13,7 +13,7 @@ from datetime import date
 
 from nurture_envs.actions import Action
 from nurture_envs.journey import Condition, FrequencyCap, Journey, Message, Signal
-from nurture_rl.serving.records import ContactView, Event, Preferences
+from nurture_rl.serving.records import AccountFacts, ContactView, Event, Preferences
 
 NOTHING = Preferences()
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
@@ -59,13 +59,14 @@ def standing_of(
     paused = bin_now < view.episode.paused_until
     paused = paused or now_us < view.preferences.paused_until_us
     for event in view.events:
+        said_us = max(event.occurred_us, event.recorded_us)
         if event.reply_class == "out_of_office":
             days = event.value if event.value else 7.0
-            paused = paused or now_us < event.occurred_us + int(days * DAY_US)
+            paused = paused or now_us < said_us + int(days * DAY_US)
         if event.type in NO or event.reply_class in NO_REPLIES or event.type == "hard_bounce":
             barred = True
         if event.type == "snoozed":
-            paused = paused or now_us < event.occurred_us + int((event.value or 30.0) * DAY_US)
+            paused = paused or now_us < said_us + int((event.value or 30.0) * DAY_US)
         for signal in (*journey.signals, *rails.events):
             if _is(event, signal):
                 at = _bin(journey, event.occurred_us - anchor)
@@ -151,6 +152,42 @@ def may(journey: Journey, action: Action, at: Standing) -> bool:
     if action.routing == "escalate":
         return at.intent and not at.calls_full
     return _may_send(journey, action, at)
+
+
+def account_allows(journey: Journey, account: AccountFacts, now_us: int, slot: int) -> bool:
+    """Whether a send at a slot may go to a contact of an account, who lives in UTC."""
+    limits = journey.guardrails.account
+    if limits is None:
+        return True
+    if limits.conversation and account.talking:
+        return False
+    mine = now_us if slot < 0 else now_us // DAY_US * DAY_US + slot * HOUR_US
+    sends = [*account.sends_us, mine]
+    for cap in limits.caps:
+        for first in sends:  # a window that begins with this send and holds mine
+            last = first + cap.hours * HOUR_US
+            if first <= mine < last and sum(first <= at < last for at in sends) > cap.maximum:
+                return False
+    return True
+
+
+def over(journey: Journey, view: ContactView, now_us: int) -> str | None:
+    """Why there is nothing to decide for a contact who lives in UTC; None: there is."""
+    anchor, episode = view.episode.anchor_us, view.episode
+    step = _bin(journey, now_us - anchor)
+    ends = [s for s in journey.signals if s.name in journey.terminals]
+    done = any(
+        _is(event, end) and _bin(journey, event.occurred_us - anchor) >= 0
+        for event in view.events
+        for end in ends
+    )
+    if episode.exited or done or step >= journey.clock.horizon:
+        return "episode_over"
+    if step < 0:
+        return "not_started"
+    if episode.last_step is None or step > episode.last_step:
+        return None
+    return "already_decided" if step == episode.last_step else "out_of_order"
 
 
 def _may_send(journey: Journey, action: Action, at: Standing) -> bool:

@@ -1,0 +1,58 @@
+"""Servers, clients and a last look at the limits that all share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.pipeline.running_server import running
+from tests.postgres import PostgresServer, require_programs
+from tools.holding.limits_kept import overrun
+from tools.holding.over_http import Client, Crowd, contested, journey, write_journey_bundle
+
+_REPORT_EVERY = 60.0  # seconds
+_PEOPLE_OF_AN_ACCOUNT = 60  # decisions for each account: their caps are full now and then
+
+
+def played(
+    folder: Path,
+    decisions: int,
+    clients: int,
+    workers: int,
+    seed: int,
+    tell: Callable[[str], None] = lambda text: None,
+) -> list[str]:
+    """Ask for so many decisions over HTTP; returns where answers part from the oracle.
+
+    Args:
+        folder: to make, for a bundle.
+        decisions: to ask for.
+        clients: senders at once.
+        workers: servers on one PostgreSQL store.
+        seed: of what the senders do.
+        tell: hears every minute how far it is.
+    """
+    bundle, own = write_journey_bundle(folder), journey()
+    database = PostgresServer(require_programs())
+    options = ("simulated_clock=true", "default_zone=UTC", "unknown_zone_slack=[-2,3]")
+    try:
+        database.start()
+        with ExitStack() as stack:
+            url = database.fresh_url()
+            servers = [stack.enter_context(running(bundle, url, *options)) for _ in range(workers)]
+            servers[0].send("PUT", "/v1/contacts", {"contacts": contested()})
+            accounts = max(4, decisions // _PEOPLE_OF_AN_ACCOUNT)
+            crowd = Crowd([one.url for one in servers], decisions, accounts)
+            senders = [Client(i, crowd, own, seed) for i in range(clients)]
+            began = time.monotonic()
+            with ThreadPoolExecutor(clients) as threads:
+                playing = [threads.submit(sender.play) for sender in senders]
+                while not all(one.done() for one in playing):
+                    wait(playing, timeout=_REPORT_EVERY)
+                    tell(f"{dict(crowd.counts)} in {time.monotonic() - began:.0f} s")
+        return [*crowd.parted, *overrun(own, crowd)]
+    finally:
+        database.stop()
