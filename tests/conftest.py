@@ -13,4 +13,6 @@ from hypothesis import settings
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 
-pytest_plugins = ["tests.long_first", "tests.quick", "tests.skips", "tests.postgres"]
+pytest_plugins = [
+    *("tests.garbage", "tests.long_first", "tests.quick", "tests.skips", "tests.postgres"),
+]

@@ -117,6 +117,9 @@ class ActivePolicies:
         self._first, self._log, self._clock, self._folder = bundle, log, clock, folder
         self._changing = threading.Lock()  # one change at a time
         self._turn = threading.Lock()  # no decision begins while a change takes hold
+        self._loading = threading.Lock()  # one load of what others named at a time
+        self._followed: Roles | None = None  # of others; what they name was loaded, or is lost
+        self._lost: Mapping[str, str] = {}  # why what others named could not be loaded
         self._bundles = {bundle.policy_id: bundle}
         self._since = {bundle.policy_id: clock()}
         told = log.policy_changes()
@@ -212,29 +215,69 @@ class ActivePolicies:
     def follow(self) -> None:
         """Take up what another server of the same store has changed since.
 
-        A server without a folder of bundles follows the switch alone.
+        A server without a folder of bundles follows the switch alone. Others load what is missing
+        first; decisions go on meanwhile.
 
         Raises:
             StoreUnavailable: the log cannot be read, or a bundle that has a role now is not to be
                 found here; the switch is taken up all the same.
         """
-        if not self._log.is_shared:
+        last = self._log.last_roles() if self._log.is_shared else None
+        if last is None or last == self._lineup.roles == self._followed:
             return
-        last = self._log.last_roles()
+        self._take_switch(last)
+        with self._loading:
+            self._load_named_in(last)
+        self._take_last()
+        self._followed = last
+
+    def keep_up(self) -> None:
+        """As `follow`, waiting for no bundle.
+
+        What is missing is loaded beside the work; until it is, the roles stay as they are.
+        """
+        last = self._log.last_roles() if self._log.is_shared else None
         if last is None or last == self._lineup.roles:
             return
+        self._take_switch(last)
+        missing = self._folder is not None and not last.used <= self._bundles.keys()
+        if missing and self._loading.acquire(blocking=False):
+            threading.Thread(target=self._load_beside, args=(last,), daemon=True).start()
+        if not missing or last.used & self._lost.keys():
+            self._take_last()
+
+    def _load_beside(self, last: Roles) -> None:
+        try:
+            self._load_named_in(last)
+        finally:
+            self._loading.release()
+
+    def _load_named_in(self, roles: Roles) -> None:
+        """Load what roles name, and keep why it is lost where it is; no change waits for it."""
+        if self._folder is None:
+            return
+        for name in sorted({*roles.used, *roles.folders} - self._bundles.keys()):
+            why = self._missing(name, roles.folders.get(name), self._folder)
+            lost = {other: told for other, told in self._lost.items() if other != name}
+            self._lost = lost if why is None else {**lost, name: why}
+
+    def _take_switch(self, last: Roles) -> None:
         with self._changing:
-            last = self._log.last_roles() or last  # somebody here may have changed them meanwhile
+            last = self._log.last_roles() or last  # somebody here may have changed it meanwhile
             self._take(replace(self._lineup.roles, switch=last.switch))
-            if self._folder is None:
-                return
-            for name in sorted({*last.used, *last.folders} - set(self._bundles)):
-                why = self._missing(name, last.folders.get(name), self._folder)
-                if why is not None and name in last.used:
-                    raise StoreUnavailable(
-                        f"this server cannot follow another one: policy {name} has a role by the "
-                        f"store's log, but {why}"
-                    )
+
+    def _take_last(self) -> None:
+        if self._folder is None:
+            return
+        with self._changing:
+            last = self._log.last_roles() or self._lineup.roles
+            for name in sorted(last.used - self._bundles.keys()):
+                if (why := self._lost.get(name)) is None:
+                    return  # it has a role since a moment ago: whoever follows next loads it
+                raise StoreUnavailable(
+                    f"this server cannot follow another one: policy {name} has a role by the "
+                    f"store's log, but {why}"
+                )
             self._take(last)
         for change in self._log.policy_changes():
             self._note_since(change)

@@ -40,6 +40,7 @@ from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.unsubscribing import checked_url
 from nurture_rl.serving.viewing import Ask
+from nurture_rl.serving.whose_clock import keep_to_clock
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 
@@ -110,6 +111,7 @@ def decide_batch(options: DecideOptions) -> VerbResult:
                     unknown_zone_slack=options.unknown_zone_slack,
                     public_url=checked_url(options.public_url),
                 )
+                keep_to_clock(store, settings.simulated_clock)
                 _require_all(store, {one.name for one in journeys}, at_us)
                 service = Service(bundle, store, settings, others, further)
                 return _Batch(service, work, options, at_us).made()

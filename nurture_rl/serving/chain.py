@@ -39,7 +39,8 @@ COLUMNS_OF = {
     CONFIRMATION: ("decision_id", "at_us"),
     ERASURE: ("erasure_id", "at_us", "reason", "taken", "digest"),
 }
-# What waits in `unlinked` is appended next, where rows are committed without a lock on the chain.
+# What waits in `waiting_links` is appended next, where rows are committed without a lock on the
+# chain.
 # `id` is the row's key, null where it was erased by the erasure with the id `erasure`.
 TABLES = """
 CREATE TABLE IF NOT EXISTS chain (
@@ -48,7 +49,7 @@ CREATE TABLE IF NOT EXISTS chain (
 CREATE TABLE IF NOT EXISTS erasures (
   erasure_id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, reason TEXT NOT NULL,
   taken INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS unlinked (
+CREATE TABLE IF NOT EXISTS waiting_links (
   kind TEXT NOT NULL, id TEXT NOT NULL, digest BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS erased_contacts (mark TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS erased_actions (
@@ -56,7 +57,7 @@ CREATE TABLE IF NOT EXISTS erased_actions (
   PRIMARY KEY (journey, action)) STRICT;
 """
 COLUMNS = {"erased_contacts": ("mark", "at_us")}
-_MADE_ONCE = (WITHDRAWAL, CONFIRMATION)  # of these a second one of an id leaves the first
+MADE_ONCE = (WITHDRAWAL, CONFIRMATION)  # of these a second one of an id leaves the first
 _ROWS = 1_000  # of one statement
 _START = "INSERT INTO chain VALUES (0, 'store', '', ?, ?, NULL) ON CONFLICT DO NOTHING"
 
@@ -126,6 +127,12 @@ def append(run: Run, new: Sequence[Link]) -> None:
         run(f"{added}{places} RETURNING number", some)
 
 
+def link_waiting(run: Run) -> None:
+    """Add entries for what waits for them in the copy of a store that linked after its commits."""
+    waiting = run("DELETE FROM waiting_links RETURNING rowid, kind, id, digest", ())
+    append(run, [(kind, name, digest) for _, kind, name, digest in sorted(waiting)])
+
+
 def begin(run: Run, seed: int) -> None:
     """Begin the chain of a store, and link the rows of a store that has none yet."""
     if run("SELECT number FROM chain WHERE number = 0", ()):
@@ -145,7 +152,7 @@ def begin(run: Run, seed: int) -> None:
 
 
 def _fresh(run: Run, new: Sequence[Link]) -> list[Link]:
-    again = sorted({name for kind, name, _ in new if kind in _MADE_ONCE})
+    again = sorted({name for kind, name, _ in new if kind in MADE_ONCE})
     there: set[Cells] = set()
     for start in range(0, len(again), _ROWS):
         some = again[start : start + _ROWS]
@@ -153,7 +160,7 @@ def _fresh(run: Run, new: Sequence[Link]) -> list[Link]:
         there |= set(run(f"SELECT kind, id FROM chain WHERE id IN ({places})", some))
     fresh: list[Link] = []
     for kind, name, digest in new:
-        if kind not in _MADE_ONCE or (kind, name) not in there:
+        if kind not in MADE_ONCE or (kind, name) not in there:
             there.add((kind, name))
             fresh.append((kind, name, digest))
     return fresh

@@ -15,8 +15,9 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import sync
 from nurture_rl.serving import opening
 from nurture_rl.serving.chain_walk import Walk
+from nurture_rl.serving.databases import Location
 from nurture_rl.serving.erasing import erase_again
-from nurture_rl.serving.locating import file_of
+from nurture_rl.serving.locating import is_url, require_there, shown_location
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.store_errors import StoreError
 from nurture_rl.serving.verifying import verify_store
@@ -30,7 +31,7 @@ _BESIDE = ("", "-wal", "-shm")  # a store's file and those that SQLite keeps bes
 class BackupOptions:
     """What is copied, and where to."""
 
-    store: str  # a server's store; the server may be running
+    store: str  # a server's store, by path or URL; servers may be running
     out: str  # file to make; nothing may lie there
 
 
@@ -39,7 +40,11 @@ class RestoreOptions:
     """Which copy takes a store's place."""
 
     backup: str  # a file that `nurture backup` made
-    store: str  # path of the store; no server may be running on it
+    # Path of the store, on which no server may be running; or URL of a PostgreSQL database without
+    # one.
+    store: str
+    # Another store, such as the one that was lost: who was erased there is erased again.
+    erased_in: str | None = None
     # Let the copy take the place of a store that is there; that one is kept beside it, as
     # NAME.replaced-TIME.
     replace: bool = False
@@ -52,7 +57,8 @@ def backup(options: BackupOptions) -> VerbResult:
         NurtureError: there is no store, something lies at `out`, or the store is broken.
         OSError: the disk refuses.
     """
-    store, out = file_of(options.store), Path(options.out)
+    require_there(options.store)
+    store, out = _located(options.store), Path(options.out)
     lying = [path for path in _files_of(out) if path.exists() or path.is_symlink()]
     if lying:
         raise StoreError(f"expected nothing at {lying[0]}; it stays as it is: give another path")
@@ -72,10 +78,15 @@ def restore(options: RestoreOptions) -> VerbResult:
             and `replace` does not say so.
         OSError: the disk refuses.
     """
-    source, store = Path(options.backup), Path(options.store).resolve()
+    source = Path(options.backup)
     if not source.is_file():
         raise LogError(f"no backup at {source}; give a file that nurture backup made")
     opening.require_own(source)
+    if options.erased_in is not None:
+        StoreReader(_located(options.erased_in)).close()
+    if is_url(options.store):
+        return _restore_to_database(source, options)
+    store = Path(options.store).resolve()
     store.parent.mkdir(parents=True, exist_ok=True)
     claim = opening.claim(store)
     try:
@@ -87,11 +98,43 @@ def restore(options: RestoreOptions) -> VerbResult:
             )
         with _checked_copy(source, store) as (partial, walk):
             erased = erase_again(partial, store) if there else 0
+            erased += _erased_elsewhere(partial, options)
             walk = verify_store(partial) if erased else walk
             kept = _put_aside(store)
             _name(partial, store)
     finally:
         claim.release()
+    return _restored(str(store), walk, erased, kept)
+
+
+def _restore_to_database(source: Path, options: RestoreOptions) -> VerbResult:
+    from nurture_rl.serving.postgres_copying import copy_in
+
+    if options.replace:
+        raise StoreError(
+            "expected a database without a store, got replace=true with a URL: no database takes "
+            "another's place; give an empty one, and servers its URL afterwards"
+        )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _checked_copy(source, Path(folder) / "store") as (partial, walk),
+    ):
+        erased = _erased_elsewhere(partial, options)
+        walk = verify_store(partial) if erased else walk
+        copy_in(partial, options.store)
+    return _restored(shown_location(options.store), walk, erased, None)
+
+
+def _erased_elsewhere(partial: Path, options: RestoreOptions) -> int:
+    return 0 if options.erased_in is None else erase_again(partial, _located(options.erased_in))
+
+
+def _located(store: str) -> Location:
+    return store if is_url(store) else Path(store)
+
+
+def _restored(store: str, walk: Walk, erased: int, kept: Path | None) -> VerbResult:
+    """Say what was done."""
     decisions, head = walk.seen["decision"], str(walk.head)
     print(f"{counted(decisions, 'decision')} restored to {store}, all as logged; head {head}")
     if erased:
@@ -101,44 +144,56 @@ def restore(options: RestoreOptions) -> VerbResult:
     print(
         "what was decided, heard and erased after the backup is not known any more: tell it again"
     )
-    made = {"store": str(store), "decisions": decisions, "head": head, "erased": erased}
+    made = {"store": store, "decisions": decisions, "head": head, "erased": erased}
     return VerbResult({**made, "kept": None if kept is None else str(kept)})
 
 
 @contextmanager
-def _checked_copy(source: Path, out: Path) -> Iterator[tuple[Path, Walk]]:
+def _checked_copy(source: Location, out: Path) -> Iterator[tuple[Path, Walk]]:
     """A copy beside `out`, as of one moment: its owner's alone, on disk, whole, as logged.
 
     Raises:
         StoreError: the copy is broken, or of another version.
     """
     StoreReader(source).close()
+    shown = shown_location(source)
     handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent)
     os.close(handle)  # made with mode 0600
     partial = Path(name)
     try:
-        with (
-            closing(opening.connect_reading(source)) as reader,
-            closing(sqlite3.connect(partial, isolation_level=None)) as copy,
-        ):
-            reader.backup(copy)  # all in one step: a writer goes on beside it
+        _copy(source, partial)
+        with closing(sqlite3.connect(partial, isolation_level=None)) as copy:
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
             (found,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
-            raise StoreError(f"expected a whole store at {source}, got {found}; keep it, and look")
+            raise StoreError(f"expected a whole store at {shown}, got {found}; keep it, and look")
         walk = verify_store(partial)
         if walk.broken:
             raise StoreError(
-                f"expected what was logged in {source}, got {walk.broken_places[0]}; nothing was "
+                f"expected what was logged in {shown}, got {walk.broken_places[0]}; nothing was "
                 "written: nurture verify names all that is broken"
             )
         sync(partial)
         yield partial, walk
     except sqlite3.Error as error:
-        raise StoreError(f"{source}: {error}; nothing was written") from error
+        raise StoreError(f"{shown}: {error}; nothing was written") from error
     finally:
         for ending in (*_BESIDE, ".lock"):
             Path(f"{partial}{ending}").unlink(missing_ok=True)
+
+
+def _copy(source: Location, partial: Path) -> None:
+    """Copy a store into an empty file; whoever writes it goes on."""
+    if not isinstance(source, Path):
+        from nurture_rl.serving.postgres_copying import copy_out
+
+        copy_out(source, partial)
+        return
+    with (
+        closing(opening.connect_reading(source)) as reader,
+        closing(sqlite3.connect(partial, isolation_level=None)) as copy,
+    ):
+        reader.backup(copy)  # all in one step
 
 
 def _name(partial: Path, out: Path) -> None:

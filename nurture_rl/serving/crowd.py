@@ -20,9 +20,17 @@ from nurture_envs.guardrails import Reason
 from nurture_envs.journey import Journey, SellerCapacity
 from nurture_rl.serving.accounts import moments_of
 from nurture_rl.serving.facts import Known
+from nurture_rl.serving.mail_counts import (
+    KeptCounts,
+    MailCounts,
+    counted,
+    families_in,
+    families_of,
+    first_counted_us,
+)
 from nurture_rl.serving.mail_volume import MailVolume
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.recipient_domains import family_of, plain_domain
+from nurture_rl.serving.recipient_domains import family_of
 from nurture_rl.serving.records import Answer, Contact, ContactView, CrowdFacts, Decision, Event
 from nurture_rl.serving.stock import Decide, Stock, limited_offers
 from nurture_rl.serving.store import Store
@@ -33,29 +41,33 @@ _DISORDER_US = HOUR_US  # requests at once look at moments that are in no strict
 class Crowd:
     """The shared limits of a journey over one store; first come, first served."""
 
-    def __init__(self, journey: Journey, store: Store, now_us: int) -> None:
+    def __init__(
+        self, journey: Journey, store: Store, now_us: int, mail: MailCounts | None = None
+    ) -> None:
         """Begin with what the store counts.
 
         Args:
             journey: its limits, or none.
             store: what was decided and reported, and where the audit is kept.
             now_us: the moment, microseconds since 1970 UTC.
+            mail: its counts, which change from now on; None: they are read, if there is a limit.
         """
         ramp, sellers = journey.guardrails.volume, journey.guardrails.seller_capacity
         self._store, self._lock = store, threading.Lock()
         self._journey, self.limited = journey.name, has_limits(journey)
         self._stock = Stock(journey, store)
-        own = ramp.families if ramp is not None else ()
-        self._own = {plain_domain(domain): family for domain, family in own}
+        self._own = families_of(ramp)
+        self._families = families_in(store, self._own)
         # Of contacts whose domain became another: until when they had one of which family.
         self._moved: dict[str, list[tuple[int, str]]] = {}
-        self._mail = None if ramp is None else MailVolume(ramp, store, self._families, now_us)
+        self._mail: MailVolume | None = None
+        if ramp is not None:
+            counts = mail or MailCounts()
+            since_us = first_counted_us(ramp, now_us)
+            for one in () if mail else counted(store, self._families, since_us).values():
+                counts.add(one)
+            self._mail = MailVolume(ramp, store, self._families, counts)
         self._calls = None if sellers is None else Calls(sellers, store, now_us)
-
-    def _families(self, contact_ids: Sequence[str]) -> dict[str, str]:
-        """The family of each of these contacts' domains, by `contact_key`."""
-        found = self._store.contacts(list(dict.fromkeys(contact_ids)))
-        return {name: family_of(one.attributes, self._own) for name, one in found.items()}
 
     def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
         """Decide for contacts, never beyond what is left.
@@ -165,10 +177,16 @@ class SharedCrowd:
     Decisions of a journey with such limits are made one after the other, in all processes.
     """
 
-    def __init__(self, journey: Journey, store: Store, is_alone: bool = True) -> None:
+    def __init__(self, journey: Journey, store: Store, now_us: int, is_alone: bool = True) -> None:
         """Arguments as of `crowd_of`."""
+        ramp = journey.guardrails.volume
         self._journey, self._store, self._is_alone = journey, store, is_alone
         self.limited = has_limits(journey)
+        self._mail: KeptCounts | None = None
+        # Journeys of one process decide in one transaction: what one has stored, and not committed
+        # yet, counts for the next, so that all is counted anew there.
+        if ramp is not None and store.is_shared and is_alone:
+            self._mail = KeptCounts(ramp, store.beside(), now_us)
 
     def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
         """As of `Crowd`; the others wait until the decisions are stored."""
@@ -176,7 +194,8 @@ class SharedCrowd:
             return decide(views, {})
         held = self._store.inventories_held(self._journey.name) if self._is_alone else nullcontext()
         with held:
-            return Crowd(self._journey, self._store, now_us).shared(views, now_us, decide)
+            counts = None if self._mail is None else self._mail.as_of(now_us)
+            return Crowd(self._journey, self._store, now_us, counts).shared(views, now_us, decide)
 
     def moved(
         self, before: Mapping[str, Contact], contacts: Sequence[Contact], now_us: int
@@ -209,7 +228,7 @@ def crowd_of(
             keeps the others waiting.
     """
     if store.is_shared or not is_alone:
-        return SharedCrowd(journey, store, is_alone)
+        return SharedCrowd(journey, store, now_us, is_alone)
     return Crowd(journey, store, now_us)
 
 

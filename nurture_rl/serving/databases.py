@@ -15,6 +15,8 @@ from nurture_rl.serving.store_errors import StoreLost
 Location = Path | str
 LOCK_KINDS = ("contact", "account", "inventory", "roles")  # the first three in this order
 
+EVERYBODY = ""  # among names of contacts: all of them
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -50,6 +52,16 @@ class ReadableDatabase(Protocol):
         self, sql: str, size: int, given: tuple[Any, ...] = ()
     ) -> AbstractContextManager[Iterator[list[Row]]]:
         """The rows that a query finds, all as of one moment, in blocks of a size."""
+
+    def mail_changes(self, mark: str | None) -> tuple[str, set[str]]:
+        """A mark of what is committed now, and contacts whose mail may count otherwise since one.
+
+        Args:
+            mark: an earlier one; None: nobody is asked for.
+        """
+
+    def await_disk(self) -> None:
+        """Return when no crash can undo what was read before."""
 
     def close(self) -> None:
         """Let go of it, once nobody reads."""

@@ -21,19 +21,22 @@ from nurture_rl.serving import opening
 from nurture_rl.serving.chain import ERASURE, ErasedEntries, links
 from nurture_rl.serving.databases import Database, Location, Statement
 from nurture_rl.serving.erased_marks import SALT, mark_of
-from nurture_rl.serving.locating import is_url, open_for_writing
+from nurture_rl.serving.locating import is_url, open_for_reading, open_for_writing
 from nurture_rl.serving.mentions import mentions
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.reading import StoreReader
 from nurture_rl.serving.records import Preferences
-from nurture_rl.serving.store_errors import StoreError
+from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
 OF_CONTACT = (  # tables that name a contact
     *("contacts", "events", "episodes", "decisions", "preferences", "consent_ledger"),
     *("contact_states", "waiting", "journey_log"),
 )
 OF_DECISION = ("withdrawals", "confirmations", "shadows")  # tables that name a decision alone
-_OF_SERVERS = ("news",)  # tables that name a contact where several servers share a store
+_OF_SERVERS = (
+    "news",
+    "mail_changes",
+)  # tables that name a contact where several servers share a store
 _ADD_TIMES = (
     "INSERT INTO erased_actions (journey, action, times) VALUES (?, ?, 1) "
     "ON CONFLICT (journey, action) DO UPDATE SET times = erased_actions.times + 1"
@@ -87,7 +90,7 @@ def erase_contacts(
     return +gone
 
 
-def erase_again(copy: Path, store: Path) -> int:
+def erase_again(copy: Path, store: Location) -> int:
     """Erase from an older copy of a store those who were erased from the store since.
 
     Returns:
@@ -95,7 +98,7 @@ def erase_again(copy: Path, store: Path) -> int:
     """
     try:
         salt, marks = _marks(store)
-    except (sqlite3.Error, TypeError):  # another version's, or broken: nothing is known of it
+    except (StoreError, StoreUnavailable, ValueError):  # of another version, or broken
         return 0
     own_salt, known = _marks(copy)
     same = own_salt == salt  # else it is another store's copy
@@ -111,11 +114,11 @@ def erase_again(copy: Path, store: Path) -> int:
     return len(back)
 
 
-def _marks(store: Path) -> tuple[str, dict[str, int]]:
+def _marks(store: Location) -> tuple[str, dict[str, int]]:
     """The salt of a store, and when each of its marks was made."""
-    with closing(opening.connect_reading(store)) as reader:
-        (salt,) = reader.execute("SELECT value FROM meta WHERE name = ?", (SALT,)).fetchone()
-        return salt, dict(reader.execute("SELECT mark, at_us FROM erased_contacts").fetchall())
+    with closing(open_for_reading(store)) as reader:
+        ((salt,),) = reader.read("SELECT value FROM meta WHERE name = ?", (SALT,))
+        return salt, dict(reader.read("SELECT mark, at_us FROM erased_contacts"))
 
 
 def _tidy(path: Path) -> None:

@@ -39,21 +39,6 @@ def require_there(location: str) -> None:
         raise StoreError(f"no store at {location}; give the path that the server runs with")
 
 
-def file_of(location: str) -> Path:
-    """The file of a store that is one and is there.
-
-    Raises:
-        StoreError: there is none, or the store lies in PostgreSQL.
-    """
-    if is_url(location):
-        raise StoreError(
-            "expected a store in a SQLite file, got one in PostgreSQL: copy it by its own tools, "
-            "pg_dump and pg_restore"
-        )
-    require_there(location)
-    return Path(location)
-
-
 def open_for_reading(location: Location) -> ReadableDatabase:
     """Open a store that exists.
 

@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import VolumeRamp
-from nurture_rl.serving.recipient_domains import UNKNOWN
+from nurture_rl.serving.mail_counts import HARMS, Families, MailCounts
 from nurture_rl.serving.records import AuditEntry
 from nurture_rl.serving.store import Store
 
-_HARMS = ("complaint", "hard_bounce")
 _AUDIT = "mail_volume"
 USUAL, SLOWED, STOPPED = "usual", "slowed", "stopped"
-
-Families = Callable[[Sequence[str]], Mapping[str, str]]
 
 
 class MailVolume:
     """Counts mails by family and UTC day. Whoever calls holds one lock."""
 
-    def __init__(self, ramp: VolumeRamp, store: Store, families: Families, now_us: int) -> None:
+    def __init__(
+        self, ramp: VolumeRamp, store: Store, families: Families, counts: MailCounts
+    ) -> None:
         """Begin with what the store counts.
 
         Args:
             ramp: the limits.
-            store: where decisions, complaints and bounces are, and the audit goes.
+            store: where the audit goes.
             families: the family of each of some contacts.
-            now_us: the moment, microseconds since 1970 UTC.
+            counts: of the mail so far; they change with what is counted here.
         """
         self._ramp, self._store, self._families = ramp, store, families
-        self._sends: dict[str, Counter[int]] = defaultdict(Counter)  # family -> day -> mails
-        self._harms: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
-        slow_days = ramp.slow_down.days if ramp.slow_down is not None else 0
-        reach = (len(ramp.warm_up) + 1) * ramp.idle_days + max(ramp.trailing_days, slow_days)
-        since_us = now_us - reach * DAY_US
-        sends = store.sends_since(since_us)
-        of = families([contact for contact, _ in sends])
-        for contact, at_us in sends:
-            self.count(of.get(contact, UNKNOWN), at_us, 1)
-        self.went_wrong(store.events_since(_HARMS, since_us))
+        self._sends, self._harms = counts.sends, counts.harms
         self._states = {e.subject: e.state for e in store.audit(_AUDIT)}
 
     def count(self, family: str, at_us: int, times: int) -> None:
@@ -49,7 +39,7 @@ class MailVolume:
 
     def went_wrong(self, told: Sequence[tuple[str, str, int]]) -> None:
         """Count complaints and hard bounces among events: contact, type and moment of each."""
-        harms = [row for row in told if row[1] in _HARMS]
+        harms = [row for row in told if row[1] in HARMS]
         of = self._families([contact for contact, _, _ in harms]) if harms else {}
         for contact, kind, at_us in harms:
             if contact in of:
@@ -118,7 +108,7 @@ class MailVolume:
         if mails < slow.minimum:
             return USUAL, f"{mails} mails in {slow.days} days say nothing yet"
         state, told = USUAL, []
-        for kind, (slowed, stopped) in zip(_HARMS, (slow.complaints, slow.bounces), strict=True):
+        for kind, (slowed, stopped) in zip(HARMS, (slow.complaints, slow.bounces), strict=True):
             count = sum(self._harms[family, kind][day] for day in days)
             share = count / mails
             told.append(f"{count} {kind} of {mails} mails in {slow.days} days")

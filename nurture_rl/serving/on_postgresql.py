@@ -1,7 +1,8 @@
 """A store's rows in a PostgreSQL database, which several servers read and write together.
 
-Work on a contact is one transaction under advisory locks, from the first row that is read to the
-commit: whoever loses the locks loses what was written under them.
+Work on a contact is one transaction under locks, from the first row that is read to the commit:
+whoever loses the locks loses what was written under them. Names are locked as rows of a table, so
+that a long list of them holds up nobody but whom it names.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from nurture_rl.serving import postgres_tables
-from nurture_rl.serving.chain import Link, append
-from nurture_rl.serving.databases import Statement
+from nurture_rl.serving.chain import append
+from nurture_rl.serving.databases import LOCK_KINDS, Statement
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.postgres_connections import (
     Connection,
     Connections,
+    Cursor,
+    first_line,
     placed,
     roll_back,
     shown,
@@ -33,16 +36,14 @@ from nurture_rl.serving.store_errors import StoreError, StoreLost, StoreUnavaila
 
 _log = logging.getLogger(__name__)
 
-_MOST_LOCKS = 150  # of one block; who needs more takes the whole store
-_EVERYTHING = 0x4E555255  # the lock of the whole store, which everybody else shares
-_CHAIN = 0x4E555256  # the lock of the chain's end, taken after all others
-_LOCK_SOME = (
-    "SELECT CASE WHEN place = 1 THEN pg_advisory_xact_lock_shared(key) "
-    "ELSE pg_advisory_xact_lock(key) END FROM unnest(?::bigint[]) WITH ORDINALITY AS _ (key, place)"
+_LOCK = "SELECT FROM stripes WHERE stripe = ANY(?) ORDER BY stripe FOR UPDATE"
+_WAIT = "INSERT INTO waiting_links (kind, id, digest) VALUES (?, ?, ?)"
+_LINK = "SELECT link_waiting()"
+_COMMIT_UNCHANGED = "SET LOCAL synchronous_commit = off; COMMIT"  # locks are all that it wrote
+# A commit that is on disk takes all with it that was committed before.
+_REACH_DISK = (
+    "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_logical_emit_message(true, 'nurture', '') END"
 )
-_LOCK = "SELECT pg_advisory_xact_lock(?)"
-_ADD_UNLINKED = "INSERT INTO unlinked (kind, id, digest) VALUES (?, ?, ?)"
-_TAKE_UNLINKED = "DELETE FROM unlinked RETURNING rowid, kind, id, digest"
 _TELL = (
     "INSERT INTO news VALUES (?, pg_current_xact_id()) "
     "ON CONFLICT (contact_id) DO UPDATE SET told = excluded.told"
@@ -50,7 +51,7 @@ _TELL = (
 _NOW = "SELECT pg_current_snapshot()::text"
 # What was committed after an earlier snapshot.
 _HEAR = (
-    "SELECT pg_current_snapshot()::text, ARRAY(SELECT contact_id FROM news "
+    "SELECT pg_current_snapshot()::text, ARRAY(SELECT contact_id FROM {table} "
     "WHERE told >= pg_snapshot_xmin(heard) AND NOT pg_visible_in_snapshot(told, heard)) "
     "FROM (SELECT ?::pg_snapshot AS heard) AS _"
 )
@@ -104,6 +105,30 @@ class ReadPostgres:
             cursor.execute(placed(sql), given)
             yield iter(lambda: cursor.fetchmany(size), [])
 
+    @contextmanager
+    def as_of_now(self) -> Iterator[Connection]:
+        """A connection that sees one moment; when the block ends, no crash can undo it."""
+        with (
+            told(),
+            closing(self._connections.connect()) as connection,
+            connection.transaction(),
+        ):
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield connection
+        self.await_disk()
+
+    def mail_changes(self, mark: str | None) -> tuple[str, set[str]]:
+        """A mark of what is committed now, and contacts whose mail may count otherwise since."""
+        if mark is None:
+            ((mark,),) = self.read(_NOW)
+            return str(mark), set()
+        ((now, names),) = self.read(_HEAR.format(table="mail_changes"), (mark,))
+        return str(now), set(names)
+
+    def await_disk(self) -> None:
+        """Return when no crash can undo what was read before."""
+        self.read(_REACH_DISK)
+
     def close(self) -> None:
         """Let go of the database."""
         self._connections.close()
@@ -137,6 +162,8 @@ class PostgresDatabase(ReadPostgres):
         """
         super().__init__(url, read_only=False)
         self._own = threading.local()  # the connection whose transaction this thread is in
+        self._linking = threading.Lock()
+        self._links_begun = self._links_done = 0
         with self._usable(), told():
             with closing(self._connections.connect()) as connection:
                 postgres_tables.make(connection, self.name, fresh_seed)
@@ -149,43 +176,56 @@ class PostgresDatabase(ReadPostgres):
         with told():
             return own.execute(placed(sql), given).fetchall()
 
+    @contextmanager
+    def blocks(
+        self, sql: str, size: int, given: tuple[Any, ...] = ()
+    ) -> Iterator[Iterator[list[Row]]]:
+        """Rows in blocks, with what this thread has written and not committed."""
+        if (own := self._connection) is None:
+            with super().blocks(sql, size, given) as blocks:
+                yield blocks
+            return
+        with told(), own.cursor("blocks") as cursor:
+            cursor.execute(placed(sql), given)
+            yield iter(lambda: cursor.fetchmany(size), [])
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """Keep everybody else out of the whole store until the block ends, in one transaction."""
+        with told(), self._transaction() as connection:
+            connection.execute("LOCK TABLE contacts, events, decisions, chain, meta, stripes")
+            self._own.wrote = True
+            yield connection
+
     def write(self, statements: Sequence[Statement]) -> list[int]:
         """Write all statements or none; what returns outside of `held` is on disk."""
         with told(), self._transaction() as connection:
-            counts = [_written(connection, statement) for statement in statements]
             links = [link for one in statements for link in one.links]
-            _written(connection, Statement(_ADD_UNLINKED, links))
+            *counts, _ = self._written(connection, [*statements, Statement(_WAIT, links)])
             self._own.links = bool(links) or self._own.links
             return counts
 
     def write_linked(self, statements: Sequence[Statement]) -> list[int]:
         """As `write`, and link in the same transaction; nobody else links until it ends."""
         with told(), self._transaction() as connection:
-            counts = [_written(connection, statement) for statement in statements]
-            connection.execute(placed(_LOCK), [_CHAIN])
-            _append(connection, [link for one in statements for link in one.links])
+            counts = self._written(connection, statements)
+            connection.execute(f"SELECT {postgres_tables.LOCK_CHAIN}")
+            new = [link for one in statements for link in one.links]
+            append(lambda sql, given: connection.execute(placed(sql), given).fetchall(), new)
+            self._own.wrote = True
             return counts
 
     def link(self) -> None:
         """Append to the chain what waits for it."""
-        connection, _ = self._connections.asked("BEGIN")
-        try:
-            _link(connection)
-        except BaseException:
-            roll_back(connection)
-            raise
-        finally:
-            self._connections.put(connection)
+        super().read(_LINK)  # not in the transaction that this thread is in
 
     @contextmanager
     def held(self, kind: str, names: Iterable[str]) -> Iterator[None]:
         """Keep everybody else, in any process, from work on these names of a kind."""
-        keys = sorted({_key(kind, contact_key(name)) for name in names})
+        stripes = sorted({_stripe(kind, contact_key(name)) for name in names})
         with told(), self._transaction() as connection:
-            if len(keys) > _MOST_LOCKS:
-                connection.execute(placed(_LOCK), [_EVERYTHING])
-            else:
-                connection.execute(placed(_LOCK_SOME), [[_EVERYTHING, *keys]])
+            if connection.execute(placed(_LOCK), [stripes]).rowcount != len(stripes):
+                raise StoreUnavailable("the table stripes lacks rows; bring the store back")
             yield
 
     def tell(self, names: Iterable[str]) -> None:
@@ -195,7 +235,7 @@ class PostgresDatabase(ReadPostgres):
 
     def heard(self) -> set[str]:
         """Contacts of whom something was told, and committed, since the last call."""
-        ((self._heard, names),) = self.read(_HEAR, (self._heard,))
+        ((self._heard, names),) = self.read(_HEAR.format(table="news"), (self._heard,))
         return set(names)
 
     def when_lost(self, tell: Callable[[], None]) -> None:
@@ -212,14 +252,14 @@ class PostgresDatabase(ReadPostgres):
             yield own
             return
         connection, _ = self._connections.asked("BEGIN")
-        self._own.connection, self._own.links = connection, False
+        self._own.connection, self._own.links, self._own.wrote = connection, False, False
         try:
             yield connection
             if connection.info.transaction_status != TransactionStatus.INTRANS:
                 raise StoreUnavailable("a statement of the transaction failed; nothing was stored")
-            connection.execute("COMMIT")
+            connection.execute("COMMIT" if self._own.wrote else _COMMIT_UNCHANGED)
             if self._own.links:
-                _link_committed(connection)
+                self._link_committed(connection)
         except BaseException:
             roll_back(connection)
             raise
@@ -227,40 +267,38 @@ class PostgresDatabase(ReadPostgres):
             self._own.connection = None
             self._connections.put(connection)
 
+    def _link_committed(self, connection: Connection) -> None:
+        """Link what is on disk already; where that fails, whoever is next does it.
 
-def _link_committed(connection: Connection) -> None:
-    """Link what is on disk already; where that fails, whoever is next does it."""
-    try:
-        connection.execute("BEGIN")
-        _link(connection)
-    except psycopg.Error:
-        _log.exception("decisions wait for the chain, which could not be appended to")
-        roll_back(connection)
+        Threads that wait for each other here share one: whatever begins after a commit links it.
+        """
+        next_one = self._links_begun + 1
+        with self._linking:
+            if self._links_done >= next_one:
+                return
+            self._links_begun += 1
+            try:
+                connection.execute(_LINK)
+                self._links_done = self._links_begun
+            except psycopg.errors.RaiseException as error:
+                raise StoreLost(first_line(error)) from error
+            except psycopg.Error:
+                _log.exception("decisions wait for the chain, which could not be appended to")
 
-
-def _link(connection: Connection) -> None:
-    """Append what waits for it to the chain, and end the transaction.
-
-    It is not waited for on disk: what a crash of the server undoes waits again.
-    """
-    connection.execute("SET LOCAL synchronous_commit = off")
-    connection.execute(placed(_LOCK), [_CHAIN])
-    waiting = connection.execute(_TAKE_UNLINKED).fetchall()
-    new = [(kind, name, digest) for _, kind, name, digest in sorted(waiting)]
-    _append(connection, new)
-    connection.execute("COMMIT")
-
-
-def _append(connection: Connection, new: Sequence[Link]) -> None:
-    append(lambda sql, given: connection.execute(placed(sql), given).fetchall(), new)
-
-
-def _written(connection: Connection, statement: Statement) -> int:
-    if not statement.rows:
-        return 0
-    with connection.cursor() as cursor:
-        cursor.executemany(placed(statement.sql), [_storable(row) for row in statement.rows])
-        return cursor.rowcount
+    def _written(self, connection: Connection, statements: Sequence[Statement]) -> list[int]:
+        """Run statements in one round trip; rows changed by each."""
+        with ExitStack() as stack:
+            cursors: list[Cursor | None] = []
+            with connection.pipeline():
+                for one in statements:
+                    if not one.rows:
+                        cursors.append(None)
+                        continue
+                    self._own.wrote = True
+                    cursor = stack.enter_context(connection.cursor())
+                    cursor.executemany(placed(one.sql), [_storable(row) for row in one.rows])
+                    cursors.append(cursor)
+            return [0 if cursor is None else cursor.rowcount for cursor in cursors]
 
 
 def _storable(row: Row) -> Row:
@@ -268,7 +306,8 @@ def _storable(row: Row) -> Row:
     return tuple(cell.replace("\0", "") if isinstance(cell, str) else cell for cell in row)
 
 
-def _key(kind: str, name: str) -> int:
-    """The number of an advisory lock."""
-    text = f"{kind} {name}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
+def _stripe(kind: str, name: str) -> int:
+    """The row that is locked for a name; kinds share none, or their order would not hold."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    number = int.from_bytes(digest, "big") % postgres_tables.STRIPES
+    return LOCK_KINDS.index(kind) * postgres_tables.STRIPES + number

@@ -69,6 +69,13 @@ class ReadSqlite:
             cursor = reader.execute(sql, given)
             yield iter(lambda: cursor.fetchmany(size), [])
 
+    def mail_changes(self, mark: str | None) -> tuple[str, set[str]]:
+        """Nothing: whoever counts mail writes here too."""
+        return "", set()
+
+    def await_disk(self) -> None:
+        """At once: nothing is seen before it is on disk."""
+
     def close(self) -> None:
         """Let go of the file, once nobody reads: a connection closed under a query crashes."""
         with self._reading:

@@ -80,15 +80,22 @@ DROP TABLE policy_log_7;
 {episode_rows.OF_JOURNEY}
 UPDATE meta SET value = '8' WHERE name = 'version';
 """
-_FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7 + _TO_VERSION_8
+# A new index, and a table by another name, which is empty in a file.
+_TO_VERSION_9 = """
+DROP TABLE IF EXISTS unlinked;
+UPDATE meta SET value = '9' WHERE name = 'version';
+"""
+_FROM_7 = _TO_VERSION_8 + _TO_VERSION_9
+_FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7 + _FROM_7
 _STEPS = {  # from each older version
     "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
     "2": _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
     "3": _TO_VERSION_4 + _FROM_4,
     "4": _FROM_4,
-    "5": _TO_VERSION_6 + _TO_VERSION_7 + _TO_VERSION_8,
-    "6": _TO_VERSION_7 + _TO_VERSION_8,
-    "7": _TO_VERSION_8,
+    "5": _TO_VERSION_6 + _TO_VERSION_7 + _FROM_7,
+    "6": _TO_VERSION_7 + _FROM_7,
+    "7": _FROM_7,
+    "8": _TO_VERSION_9,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(
@@ -196,6 +203,7 @@ def make(path: Path, fresh_seed: int) -> None:
             store.executescript(f"BEGIN IMMEDIATE;{steps}{rows.TABLES}{about}")
             (seed,) = store.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
             chain.begin(lambda sql, given: store.execute(sql, given).fetchall(), int(seed))
+            chain.link_waiting(lambda sql, given: store.execute(sql, given).fetchall())
             store.execute("COMMIT")
     except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error

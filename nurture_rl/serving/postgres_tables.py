@@ -8,7 +8,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from nurture_rl.serving import chain, episode_rows, permission_rows, rows, state_tables
+from nurture_rl.serving import chain, episode_rows, mail_notes, permission_rows, rows, state_tables
+from nurture_rl.serving.databases import LOCK_KINDS
 from nurture_rl.serving.erased_marks import SALT
 from nurture_rl.serving.postgres_connections import placed
 from nurture_rl.serving.store_errors import StoreError
@@ -17,13 +18,44 @@ _OLDEST = 130_000  # server version: the first with `pg_current_snapshot`
 _OPENING = 0x4E555254  # "NURT": the advisory lock of whoever makes or changes tables
 _TYPES = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA"}
 _FIRST_TABLES = frozenset({"meta", "contacts", "events", "decisions"})  # of every version
+STRIPES = 16_384  # of each kind of lock; names that share one wait for each other
+# Rows that are locked for names: any number of them, where other locks take shared memory.
+_LOCKED = f"""
+CREATE TABLE stripes (stripe INTEGER PRIMARY KEY);
+INSERT INTO stripes SELECT generate_series(0, {STRIPES * len(LOCK_KINDS) - 1});
+"""
+LOCK_CHAIN = "pg_advisory_xact_lock(1314214486)"  # of the chain's end, after all other locks
+# `chain.append` for what waits, in one round trip while the end is locked. It is not waited for on
+# disk: what a crash of the server undoes waits again.
+_LINKING = f"""
+CREATE FUNCTION link_waiting() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE last BIGINT; head BYTEA; one RECORD;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true), {LOCK_CHAIN};
+  SELECT number, link INTO last, head FROM chain ORDER BY number DESC LIMIT 1;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'the store''s chain is gone; bring the store back from a backup';
+  END IF;
+  FOR one IN WITH taken AS (DELETE FROM waiting_links RETURNING rowid, kind, id, digest)
+    SELECT kind, id, digest FROM taken ORDER BY rowid
+  LOOP
+    IF one.kind IN ({", ".join(map(repr, chain.MADE_ONCE))}) THEN
+      CONTINUE WHEN EXISTS (SELECT 1 FROM chain WHERE id = one.id AND kind = one.kind);
+    END IF;
+    last := last + 1;
+    head := sha256(head || one.digest);
+    INSERT INTO chain (number, kind, id, digest, link)
+      VALUES (last, one.kind, one.id, one.digest, head);
+  END LOOP;
+END $$;
+"""
 # What servers of one store need beside the tables that SQLite has: who was told of whom in which
 # transaction, and the sends of an offer.
-_SHARED = """
+_SHARED = f"""
 CREATE TABLE news (contact_id TEXT PRIMARY KEY, told xid8 NOT NULL);
 CREATE INDEX news_told ON news (told);
 CREATE INDEX decisions_of_action ON decisions (journey, action) WHERE scheduled_us IS NOT NULL;
-"""
+{_LOCKED}{_LINKING}{mail_notes.TABLES}"""
 
 
 def require_usable(connection: Connection[Any], name: str) -> None:
@@ -73,6 +105,7 @@ def make(connection: Connection[Any], name: str, fresh_seed: int) -> None:
                 )
             connection.execute(_STEPS[found])
             found = _version(connection, name)
+        connection.execute(mail_notes.RENUMBER)
         asked = connection.execute("SELECT value FROM meta WHERE name = 'seed'").fetchone()
         seed = fresh_seed if asked is None else int(asked[0])
         chain.begin(lambda sql, given: connection.execute(placed(sql), given).fetchall(), seed)
@@ -118,6 +151,12 @@ ALTER TABLE episodes ADD COLUMN number INTEGER NOT NULL DEFAULT 1,
 ALTER TABLE policy_log ADD COLUMN journey TEXT NOT NULL DEFAULT '';
 """
 _STEPS: Mapping[str, str] = {  # SQL from each older version to the next; 4 is the first here
+    # The table has another name, so that a server of an older version, which would not see who is
+    # locked here, can write nothing any more.
+    "8": "ALTER TABLE unlinked RENAME TO waiting_links;"
+    "CREATE INDEX IF NOT EXISTS decisions_by_moment ON decisions (journey, decided_us);"
+    f"{_LOCKED}{_LINKING}{mail_notes.TABLES}{mail_notes.BEGIN}"
+    "UPDATE meta SET value = '9' WHERE name = 'version';",
     "7": _tables(_OF_EPISODES)
     + episode_rows.ONE_EACH
     + episode_rows.OF_JOURNEY

@@ -81,6 +81,7 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         Raises:
             StoreError: there is no store of this version.
         """
+        self._location = location
         self._source = open_for_reading(location) if database is None else database
         try:
             meta: dict[str, str] = dict(self._source.read("SELECT name, value FROM meta"))
@@ -251,11 +252,23 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
             counted[message_of(action) or ""] += times
         return dict(counted)
 
-    def sends_since(self, since_us: int) -> list[tuple[str, int]]:
-        """Contact and moment of every send from a moment on that may have left or may yet."""
+    def sends_since(
+        self, since_us: int, names: Sequence[str] | None = None
+    ) -> list[tuple[str, int]]:
+        """Contact and moment of every send from a moment on that may have left or may yet.
+
+        Args:
+            since_us: that moment, microseconds since 1970 UTC.
+            names: contacts; None: all.
+        """
         asked = "SELECT contact_id, scheduled_us FROM decisions WHERE scheduled_us >= ?"
-        found = self._source.read(f"{asked} AND NOT ({_FREED})", (since_us,))
+        where, given = self._of(names)
+        found = self._source.read(f"{asked} AND NOT ({_FREED}) AND {where}", (since_us, *given))
         return [(row[0], row[1]) for row in found]
+
+    def mail_changes(self, mark: str | None) -> tuple[str, set[str]]:
+        """Whose mail may count otherwise since a mark, as of `ReadableDatabase`."""
+        return self._source.mail_changes(mark)
 
     def catalogs(self) -> dict[str, tuple[str, ...]]:
         """The action ids of every catalogue that decided here, by its hash."""

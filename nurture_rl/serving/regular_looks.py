@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from nurture_rl.serving.harm_watch import HarmWatch
@@ -11,7 +12,8 @@ from nurture_rl.serving.roles import RoleError
 from nurture_rl.serving.service import Service
 
 _EVERY = 1.0  # seconds
-_HARMS = 60  # looks between two at the harms
+_HARMS = 60  # looks between two at the harms, at least
+_SHARE = 0.05  # of the time at most is spent looking at harms
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +38,16 @@ class RegularLooks:
         self._thread.join()
 
     def _run(self) -> None:
-        looks = 0
+        looks, rest = 0, 0.0
         while not self._over.wait(_EVERY):
-            looks += 1
+            looks, rest = looks + 1, rest - _EVERY
             if self._service.store.is_shared:
                 _tried(self._service.journeys.follow)
-            for watch in self._watches if looks % _HARMS == 0 else ():
-                _tried(watch.look)
+            if looks >= _HARMS and rest <= 0.0:
+                began = time.monotonic()
+                for watch in self._watches:
+                    _tried(watch.look)
+                looks, rest = 0, (time.monotonic() - began) / _SHARE
 
 
 def _tried(look: Callable[[], object]) -> None:

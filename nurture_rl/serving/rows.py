@@ -22,7 +22,7 @@ from nurture_rl.serving.records import (
 
 Row = tuple[Any, ...]
 
-VERSION = "8"  # of the tables
+VERSION = "9"  # of the tables
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

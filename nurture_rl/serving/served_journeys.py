@@ -90,6 +90,11 @@ class ServedJourneys:
         for journey in self:
             journey.policies.follow()
 
+    def keep_up(self) -> None:
+        """As `follow`, waiting for no bundle."""
+        for journey in self:
+            journey.policies.keep_up()
+
     def moments(self, now_us: int | None) -> Moments:
         """When is decided in each journey, and by whom; None: now."""
         return {one.name: one.policies.moment(now_us) for one in self}

@@ -38,8 +38,10 @@ from nurture_rl.serving.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.taking_over import take_over
 from nurture_rl.serving.unsubscribing import checked_url
+from nurture_rl.serving.whose_clock import keep_to_clock, require_rehearsal
 from nurture_rl.wording import counted
 
+_REHEARSAL = "serve: simulated_clock lets requests say what time it is; this is a rehearsal"
 # Seconds after which a thread that computes lets others go on. A request passes through several
 # threads, and beside a long one it waits for each of them.
 _TURN = 0.0005
@@ -67,7 +69,9 @@ class ServeOptions:
     default_zone: str | None = None
     # Hours by which such a contact's zone may be off, lowest and highest; anywhere on earth.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
-    simulated_clock: bool = False  # let requests say what time it is
+    # Let requests say what time it is: for rehearsals, on this machine alone and in a store that
+    # never lived by the machine's clock.
+    simulated_clock: bool = False
     # File of API keys, on each line the scopes and the key, mode 0600; null: nobody needs a key, on
     # this machine alone.
     keys: str | None = None
@@ -129,7 +133,10 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 unknown_zone_slack=options.unknown_zone_slack,
                 public_url=public_url,
             )
+            keep_to_clock(store, options.simulated_clock)
             service = Service(bundle, store, settings, others, further)
+            if options.simulated_clock:
+                print(_REHEARSAL, file=sys.stderr, flush=True)
             for one in (bundle, *further) if trust is None else ():
                 print(_unchecked(one), file=sys.stderr, flush=True)
             app = create_app(service, keys=keys, senders=senders)
@@ -149,6 +156,8 @@ def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
     bound = bind(options.host, options.port)
     try:
         require_keys_beyond_loopback(bound.getsockname()[0], keys)
+        if options.simulated_clock:
+            require_rehearsal(bound.getsockname()[0])
     except NurtureError:
         bound.close()
         raise

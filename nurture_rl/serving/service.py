@@ -116,7 +116,7 @@ class Service:
         names = [ask.contact_id for ask in asks]
         fresh: list[Decision] = []
         with self.store.held(names), self.journeys.accounts_held(names) as account_of:
-            self.journeys.follow()
+            self.journeys.keep_up()
             moments = self.journeys.moments(now_us)
             first_us, _ = moments[self.first.name]
             answers: list[Answer | None] = [None] * len(asks)
@@ -210,7 +210,7 @@ class Service:
         names = [decision.contact_id for decision in stored]
         answers: dict[str, Confirmation] = {}
         with self.store.held(names), self.journeys.accounts_held(names) as account_of:
-            self.journeys.follow()
+            self.journeys.keep_up()
             now_us = self.settings.clock() if now_us is None else now_us
             for journey, decisions in self.journeys.homes(stored):
                 found = self._confirmed(journey, decisions, account_of, now_us)

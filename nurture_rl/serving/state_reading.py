@@ -44,13 +44,23 @@ class StateReader(TableReader):
         )
         return [(row[0], row[1], row[2]) for row in self._source.read(asked, (since_us,))]
 
-    def events_since(self, types: Sequence[str], since_us: int) -> list[tuple[str, str, int]]:
-        """Contact, type and moment of every event of some types from a moment on."""
+    def events_since(
+        self, types: Sequence[str], since_us: int, names: Sequence[str] | None = None
+    ) -> list[tuple[str, str, int]]:
+        """Contact, type and moment of every event of some types from a moment on.
+
+        Args:
+            types: of events.
+            since_us: that moment, microseconds since 1970 UTC.
+            names: contacts; None: all.
+        """
+        where, given = self._of(names)
         asked = (
             "SELECT contact_id, type, occurred_us FROM events "
-            f"WHERE type IN ({', '.join(map(repr, types))}) AND occurred_us >= ?"
+            f"WHERE type IN ({', '.join(map(repr, types))}) AND occurred_us >= ? AND {where}"
         )
-        return [(row[0], row[1], row[2]) for row in self._source.read(asked, (since_us,))]
+        found = self._source.read(asked, (since_us, *given))
+        return [(row[0], row[1], row[2]) for row in found]
 
     def states(
         self, ids: Iterable[str], journey: str, folding: str

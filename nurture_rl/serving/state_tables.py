@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS contact_states (
   as_of_us INTEGER NOT NULL, zone TEXT NOT NULL, sums BLOB NOT NULL, rest TEXT NOT NULL,
   PRIMARY KEY (contact_id, journey)) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (contact_id, decided_us);
+CREATE INDEX IF NOT EXISTS decisions_by_moment ON decisions (journey, decided_us);
 CREATE INDEX IF NOT EXISTS calls_of_contact ON decisions (contact_id) WHERE action = 'escalate';
 """
 TABLES += LONG_PAUSES

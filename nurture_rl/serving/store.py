@@ -54,7 +54,19 @@ class Store(StoreReader):
                 it for itself.
         """
         self._database = open_for_writing(location, secrets.randbits(48))
+        self._beside: StoreReader | None = None
         super().__init__(location, self._database)
+
+    def close(self) -> None:
+        """Finish what is under way, then let go of the database."""
+        if self._beside is not None:
+            self._beside.close()
+        super().close()
+
+    def beside(self) -> StoreReader:
+        """A reader of what is committed alone, also by this thread."""
+        self._beside = self._beside or StoreReader(self._location)
+        return self._beside
 
     @property
     def lost(self) -> StoreLost | None:
@@ -66,10 +78,7 @@ class Store(StoreReader):
         self._database.when_lost(tell)
 
     def held(self, contact_ids: Iterable[str]) -> AbstractContextManager[None]:
-        """Keep everybody else from work on these contacts until the block ends.
-
-        What is written inside is on disk when the outermost block has ended.
-        """
+        """Keep everybody else from work on these contacts until the block ends, on disk."""
         return self._database.held("contact", contact_ids)
 
     def accounts_held(self, account_keys: Iterable[str]) -> AbstractContextManager[None]:

@@ -36,6 +36,13 @@ class TableReader:
             sql, given = f"{sql} AND journey = ?", (*given, journey)
         return self._source.read(f"{sql} ORDER BY rowid", given)
 
+    def _of(self, names: Sequence[str] | None) -> tuple[str, tuple[Any, ...]]:
+        """SQL: a row is of one of these contacts; with its parameters. None: of anybody."""
+        if names is None:
+            return "TRUE", ()
+        keys = [contact_key(name) for name in names]
+        return f"contact_id {self._source.any_of}", (self._source.listed(keys),)
+
 
 @lru_cache(maxsize=64)
 def columns_of(table: str, of: str = "") -> str:

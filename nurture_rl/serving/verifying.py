@@ -68,17 +68,22 @@ def verify_store(location: Location, noted: Head | None = None) -> Walk:
     Raises:
         StoreError: there is no store of this version.
     """
-    walk = Walk(noted)
     with closing(StoreReader(location)) as store:
-        walk.seed = store.seed
-        try:
-            for block in store.chained():
-                for entry, row in block:
-                    walk.follow(entry, row)
-                PROGRESS.info("%d entries followed", walk.head.number if walk.head else 0)
-            for kind, name in store.unchained():
-                walk.breaks(f"{kind} {name}", "no entry of the chain vouches for it")
-        except StoreUnavailable as error:
-            walk.breaks(str(location), f"it cannot be read: {error}")
+        return walked(store, noted)
+
+
+def walked(store: StoreReader, noted: Head | None = None) -> Walk:
+    """As `verify_store`, of a store that is open."""
+    walk = Walk(noted)
+    walk.seed = store.seed
+    try:
+        for block in store.chained():
+            for entry, row in block:
+                walk.follow(entry, row)
+            PROGRESS.info("%d entries followed", walk.head.number if walk.head else 0)
+        for kind, name in store.unchained():
+            walk.breaks(f"{kind} {name}", "no entry of the chain vouches for it")
+    except StoreUnavailable as error:
+        walk.breaks(store.location_name, f"it cannot be read: {error}")
     walk.end()
     return walk

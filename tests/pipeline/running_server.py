@@ -57,7 +57,7 @@ def running(bundle: Path, store: Path | str, *options: str) -> Iterator[RunningS
 
 
 def _await_health(server: RunningServer) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         if server.process.poll() is not None:
             raise RuntimeError(f"the server ended with code {server.process.returncode}")
         try:
@@ -66,4 +66,4 @@ def _await_health(server: RunningServer) -> None:
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError("the server did not become ready within 15 seconds")
+    raise RuntimeError("the server did not become ready within a minute")

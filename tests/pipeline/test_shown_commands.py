@@ -169,7 +169,8 @@ def served(words: list[str]) -> int:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     asked = [word for word in words if not word.startswith(("port=", "keys="))]
-    asked += [f"port={port}", "simulated_clock=true", "unknown_zone_slack=[-1,6]"]
+    asked += [f"port={port}", "unknown_zone_slack=[-1,6]"]
+    asked += ["simulated_clock=true"] if is_first else []
     command = [sys.executable, "-m", "nurture_rl.cli", *asked]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

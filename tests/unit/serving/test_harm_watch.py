@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,3 +124,60 @@ def test_looks_go_on_whatever_went_wrong_at_one(
     with RegularLooks(service):
         until(lambda: len(looks) >= 3)
     store.close()
+
+
+def test_looks_that_take_long_are_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundles = bundles_in(tmp_path / "bundles")
+    store = Store(tmp_path / "store.db")
+    service = served(tmp_path / "bundles", bundles["first"], store, Clock())
+    rounds, looks, hour = list[int](), list[int](), itertools.count()
+
+    def turn(_: Store) -> bool:
+        rounds.append(1)
+        return False
+
+    monkeypatch.setattr("nurture_rl.serving.regular_looks._EVERY", 0.001)
+    monkeypatch.setattr("nurture_rl.serving.regular_looks._HARMS", 3)
+    monkeypatch.setattr("nurture_rl.serving.regular_looks._SHARE", 0.25)
+    # A look takes 10 rounds: the next one comes after 40, not after 3.
+    monkeypatch.setattr(
+        "nurture_rl.serving.regular_looks.time", SimpleNamespace(monotonic=lambda: next(hour) / 100)
+    )
+    monkeypatch.setattr(Store, "is_shared", property(turn))
+    monkeypatch.setattr(HarmWatch, "look", lambda _: looks.append(len(rounds)))
+    with RegularLooks(service):
+        until(lambda: len(looks) >= 3)
+    assert looks[0] == 3
+    assert [later - one in (40, 41) for one, later in itertools.pairwise(looks[:3])] == [True] * 2
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_only_what_was_decided_since_the_canary_began_is_read(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    shared = kind == "postgresql"
+    where = request.getfixturevalue("postgres").fresh_url() if shared else tmp_path / "s.db"
+    bundles, clock = bundles_in(tmp_path / "all"), Clock()
+    with closing(Store(where)) as store:
+        people(store, *(f"c{i}" for i in range(300)))
+        service = served(tmp_path / "all", bundles["first"], store, clock)
+        for i in range(6):
+            service.decide([Ask(f"c{n}") for n in range(50 * i, 50 * i + 50)])
+            clock.now_us += HOUR_US
+        if shared:
+            # So few rows are read as fast without an index.
+            store._source.read("SELECT set_config('enable_seqscan', 'off', false)")
+        plans: list[str] = []
+        source: Any = store._source
+        explain = "EXPLAIN" if shared else "EXPLAIN QUERY PLAN"
+
+        @contextmanager
+        def blocks(sql: str, size: int, given: tuple[Any, ...]) -> Iterator[Any]:
+            plans.extend(str(row[-1]) for row in source.read(f"{explain} {sql}", given))
+            yield []
+
+        monkeypatch.setattr(source, "blocks", blocks)
+        store.arm_counts("inbound_lead", clock.now_us - HOUR_US, [{"type": "hard_bounce"}])
+    assert [line for line in plans if "decisions_by_moment" in line], plans
+    assert "SCAN decisions" not in plans

@@ -271,8 +271,8 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     other = Store(tmp_path / "other.db")
     other.close()
     connection = sqlite3.connect(tmp_path / "other.db")
-    connection.execute("UPDATE meta SET value = '9' WHERE name = 'version'")
+    connection.execute("UPDATE meta SET value = '99' WHERE name = 'version'")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match=r"version 8 at .*, got 9"):
+    with pytest.raises(StoreError, match=r"version 9 at .*, got 99"):
         Store(tmp_path / "other.db")

@@ -1,0 +1,83 @@
+"""A server of a PostgreSQL store takes up what another one changed, and waits for no bundle."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from nurture_rl.release.bundle import Bundle, write_bundle
+from nurture_rl.serving import roles
+from nurture_rl.serving.bundle_folder import BundleFolder
+from nurture_rl.serving.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
+from nurture_rl.serving.viewing import Ask
+from tests.postgres import PostgresServer
+from tests.unit.release.bundles import CREATED, content
+from tests.unit.serving.contacts import contact
+from tests.unit.serving.lives import RunningClock, bundles_in, served, until
+
+
+def test_a_change_of_policies_at_one_server_holds_at_another(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url, made = postgres.fresh_url(), bundles_in(tmp_path)
+    with closing(Store(url)) as one, closing(Store(url)) as other:
+        one.put_contacts([contact(f"p{i}") for i in range(4)])
+        first, second = (
+            served(tmp_path, made["first"], store, RunningClock()) for store in (one, other)
+        )
+        first.policies.load("second", "ops", "try it")
+        promoted = made["second"].policy_id
+        second.policies.change("promote", promoted, roles.promoted(promoted), "ops", "good")
+        first.policies.follow()
+        (answer,) = first.decide([Ask("p0")])
+        assert getattr(answer, "policy_id", None) == promoted
+        first.policies.change("switch", None, roles.switched("pause"), "ops", "stop")
+        (answer,) = second.decide([Ask("p1")])
+        assert getattr(answer, "action", None) == "pause:1"
+        shutil.rmtree(tmp_path / "third")
+        write_bundle(tmp_path / "third", content({"kind": "drip"}), CREATED)
+        first.policies.load("third", "ops", "try it")
+        shutil.rmtree(tmp_path / "third")
+        named = first.policies.lineup.roles.folders
+        (lost,) = (name for name, folder in named.items() if folder == "third")
+        first.policies.change("promote", lost, roles.promoted(lost), "ops", "good")
+        second.decide([Ask("p2")])  # nobody waits for what is looked for beside the work
+        until(lambda: lost in second.policies._lost)
+        with pytest.raises(StoreUnavailable, match="cannot follow another one"):
+            second.decide([Ask("p3")])
+
+
+def test_a_bundle_that_loads_for_long_holds_no_decision_up(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, made = postgres.fresh_url(), bundles_in(tmp_path)
+    with closing(Store(url)) as one, closing(Store(url)) as other:
+        one.put_contacts([contact(f"p{i}") for i in range(4)])
+        first, second = (
+            served(tmp_path, made["first"], store, RunningClock()) for store in (one, other)
+        )
+        promoted = first.policies.load("second", "ops", "try it")
+        first.policies.change("promote", promoted, roles.promoted(promoted), "ops", "good")
+        read, real = threading.Event(), BundleFolder.load
+
+        def slow(self: BundleFolder, name: str, own: Bundle) -> Bundle:
+            assert read.wait(20.0)
+            return real(self, name, own)
+
+        monkeypatch.setattr(BundleFolder, "load", slow)
+        (answer,) = second.decide([Ask("p0")])
+        assert getattr(answer, "policy_id", None) == made["first"].policy_id
+        first.policies.change("switch", None, roles.switched("pause"), "ops", "stop")
+        (answer,) = second.decide([Ask("p1")])
+        assert getattr(answer, "action", None) == "pause:1"  # a pause waits for nothing
+        first.policies.change("switch", None, roles.switched("learned"), "ops", "go on")
+        read.set()
+        until(lambda: promoted in second.policies.bundles)
+        (answer,) = second.decide([Ask("p2")])
+        assert getattr(answer, "policy_id", None) == promoted
+        assert second.policies.lineup.roles == first.policies.lineup.roles
