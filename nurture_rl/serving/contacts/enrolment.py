@@ -15,8 +15,8 @@ import numpy as np
 from nurture_envs.clock import DAY_US, local_microseconds, utc_microseconds
 from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails.eligibility import COMPARISONS
-from nurture_envs.journey import Enrolment, Journey, JourneyRule
-from nurture_rl.serving.records import Contact, Ending, Episode, EpisodeRow
+from nurture_envs.journey import Enrolment, Journey, JourneyRule, Signal
+from nurture_rl.serving.records import Contact, Ending, Episode, EpisodeRow, Event
 
 BY_NOBODY = Enrolment(enter=None, leave=None, rest_days=None, priority=0, busy="refuse")
 
@@ -160,6 +160,31 @@ def fulfils(journey: Journey, rule: JourneyRule, attributes: Mapping[str, Any]) 
         bool(COMPARISONS[one.operator](values[one.column], np.float32(one.threshold)))
         for one in rule.when
     )
+
+
+def signal_of(signals: Sequence[Signal], event: Event) -> Signal | None:
+    """The signal of these that an event is; None: it is none of them."""
+    for signal in signals:
+        if all(getattr(event, name) == value for name, value in signal.filters().items()):
+            return signal
+    return None
+
+
+def ended_by(journey: Journey, event: Event, anchor_us: int, zone: str) -> tuple[str, str] | None:
+    """The reason and why, where an event ends an episode of a journey; None: it does not.
+
+    Args:
+        journey: of the episode.
+        event: of its contact.
+        anchor_us: local wall time at which the episode's first period began.
+        zone: of the contact.
+    """
+    ends = [signal for signal in journey.signals if signal.name in journey.terminals]
+    signal = signal_of(ends, event)
+    if signal is None or local_time(event.occurred_us, zone) < anchor_us:
+        return None
+    reason = "goal" if signal.name in journey.north_star.of else "stopped"
+    return reason, f"the signal {signal.name}"
 
 
 def over(row: EpisodeRow, now_us: int, zone: str, served: Collection[str]) -> Ending | None:

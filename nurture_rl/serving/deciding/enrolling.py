@@ -9,7 +9,15 @@ from typing import Literal
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import JourneyRule, Signal
 from nurture_rl.errors import NurtureError
-from nurture_rl.serving.contacts.enrolment import entry, fulfils, local_time, new_row, over
+from nurture_rl.serving.contacts.enrolment import (
+    ended_by,
+    entry,
+    fulfils,
+    local_time,
+    new_row,
+    over,
+    signal_of,
+)
 from nurture_rl.serving.deciding.served_journey import ServedJourney, UnknownJourney
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
@@ -227,13 +235,11 @@ class Enrolling:
         self, mover: _Mover, row: EpisodeRow, home: ServedJourney, event: Event
     ) -> Sequence[Withdrawal]:
         journey, zone = home.bundle.journey, self._zone_of(mover)
+        if (end := ended_by(journey, event, row.anchor_us, zone)) is not None:
+            return self._end(mover, row, *end).withdrawn
         signal = _signal_of(home, event)
         if signal is None or local_time(event.occurred_us, zone) < row.anchor_us:
             return ()
-        if signal.name in journey.terminals:
-            aim = signal.name in journey.north_star.of
-            why = f"the signal {signal.name}"
-            return self._end(mover, row, "goal" if aim else "stopped", why).withdrawn
         terms = journey.enrolment
         if terms is not None and _applies(home, terms.leave, event, mover.contact):
             return self._end(mover, row, "rule", f"the signal {signal.name}").withdrawn
@@ -362,10 +368,7 @@ def _moving(journey: ServedJourney) -> list[Signal]:
 
 def _signal_of(journey: ServedJourney, event: Event) -> Signal | None:
     """The signal of those that move contacts which an event is; None: it is none of them."""
-    for signal in _moving(journey):
-        if all(getattr(event, name) == value for name, value in signal.filters().items()):
-            return signal
-    return None
+    return signal_of(_moving(journey), event)
 
 
 def _applies(

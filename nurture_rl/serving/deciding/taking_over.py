@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from nurture_envs.journey import Journey
 from nurture_rl.errors import LogError
-from nurture_rl.serving.contacts.enrolment import over, span_us, terms_of
+from nurture_rl.serving.contacts.enrolment import ended_by, over, span_us, terms_of
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import EpisodeRow, JourneyEntry, Moves
 from nurture_rl.serving.storage.store import Store
@@ -58,21 +58,24 @@ def take_over(
         some = keys[start : start + _AT_ONCE]
         with store.held(some):
             contacts, known = store.contacts(some), store.passes(some)
+            events = store.events(some)
             rows = []
             for key in some:
                 if key not in contacts or key in known:
                     continue
                 zone = contacts[key].time_zone or default_zone
-                open_ = [row for row in found[key] if over(row, now_us, zone, by_name) is None]
+                told = events.get(key, ())
+                open_ = [
+                    row
+                    for row in found[key]
+                    if over(row, now_us, zone, by_name) is None
+                    and not any(
+                        ended_by(by_name[row.journey], one, row.anchor_us, zone) for one in told
+                    )
+                ]
                 # The one that began last: a person is in one journey at a time.
                 rows += sorted(open_, key=lambda row: row.began_us or 0)[-1:]
-            entries = [
-                JourneyEntry(
-                    *(now_us, _WHO, row.journey, row.contact_id, row.episode_id),
-                    *("entered", f"taken over in bin {row.decided_step}"),
-                )
-                for row in rows
-            ]
+            entries = [_entered(row, now_us) for row in rows]
             store.move(Moves(episodes=rows, entries=entries))
         taken += len(rows)
     return taken
@@ -110,6 +113,11 @@ def _row(cells: Mapping[str, Any], journey: Journey, number: int) -> EpisodeRow:
         decided_step=step,
         paused_until=until if until > step + 1 else None,
     )
+
+
+def _entered(row: EpisodeRow, now_us: int) -> JourneyEntry:
+    about = (now_us, _WHO, row.journey, row.contact_id, row.episode_id)
+    return JourneyEntry(*about, "entered", f"taken over in bin {row.decided_step}")
 
 
 def _paused_bins(actions: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -136,6 +136,7 @@ def test_what_is_over_or_known_already_is_not_taken_over(bundle: Bundle, tmp_pat
     own = before.first.bundle.journey
     with closing(Store(tmp_path / "after.db")) as fresh:
         fresh.load_log(out, Forbidding.of(own))
+        fresh.append_events([event("purchase", clock.now_us, "p4")])  # which ended the episode
         assert take_over(fresh, out, [own], MONDAY + 6 * DAY_US, "UTC") == 0
         fresh.put_contacts([contact("p1")])
         after = serving(bundle, fresh, clock, ["base"], RANDOM)
@@ -143,7 +144,8 @@ def test_what_is_over_or_known_already_is_not_taken_over(bundle: Bundle, tmp_pat
         assert isinstance(anew, Decision)
         assert anew.step == 0
         base = {name for i, name in enumerate(PEOPLE) if i % 3}
-        assert take_over(fresh, out, [own], clock.now_us, "UTC") == len(base) - 1
+        assert take_over(fresh, out, [own], clock.now_us, "UTC") == len(base) - 2
+        assert fresh.passes(["p4"]) == {}
         # A bin that was decided there is not decided again.
         clock.now_us -= DAY_US
         (twice,) = after.decide([Ask("p2")])
