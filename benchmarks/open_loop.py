@@ -71,8 +71,11 @@ def open_loop(
 
 @dataclass(slots=True)
 class _Asked:
+    url: str
+    body: bytes
     due: float
     address: tuple[str, int]
+    is_anew: bool  # after a server hung up just when it was asked
     heard: bytes = b""
 
 
@@ -85,23 +88,23 @@ class _Lines:
     busy: dict[socket.socket, _Asked] = field(default_factory=dict)
     free: dict[tuple[str, int], list[socket.socket]] = field(default_factory=dict)
 
-    def ask(self, url: str, body: bytes, due: float) -> None:
+    def ask(self, url: str, body: bytes, due: float, is_anew: bool = False) -> None:
         """Send a request that is due."""
         parts = urlsplit(url)
         address = (str(parts.hostname), int(parts.port or 80))
-        line = self._line(address)
+        line = socket.create_connection(address) if is_anew else self._line(address)
         head = (
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         line.sendall(head.encode() + body)
-        self.busy[line] = _Asked(due, address)
+        self.busy[line] = _Asked(url, body, due, address, is_anew)
 
     def _line(self, address: tuple[str, int]) -> socket.socket:
         free = self.free.setdefault(address, [])
         while free:
             line = free.pop()
-            if not select.select([line], [], [], 0.0)[0]:
+            if not _ready([line], 0.0):
                 return line
             line.close()  # a server hangs up where nothing comes for some seconds
         return socket.create_connection(address)
@@ -109,14 +112,22 @@ class _Lines:
     def listen(self, until: float) -> None:
         """Take answers until a moment."""
         while (left := until - time.perf_counter()) > 0.0:
-            for line in select.select(list(self.busy), [], [], left)[0]:
+            for line in _ready(self.busy, left):
                 self._hear(line)
 
     def _hear(self, line: socket.socket) -> None:
         asked = self.busy[line]
-        part = line.recv(1 << 16)
+        try:
+            part = line.recv(1 << 16)
+        except ConnectionError:
+            part = b""
         if not part:
-            raise RuntimeError("a server closed the connection of a request without an answer")
+            del self.busy[line]
+            line.close()
+            if asked.heard or asked.is_anew:
+                raise RuntimeError("a server closed the connection of a request without an answer")
+            self.ask(asked.url, asked.body, asked.due, is_anew=True)
+            return
         asked.heard += part
         head, _, content = asked.heard.partition(b"\r\n\r\n")
         length = _LENGTH.search(head)
@@ -131,3 +142,15 @@ class _Lines:
         """Hang up."""
         for line in [*self.busy, *(line for some in self.free.values() for line in some)]:
             line.close()
+
+
+def _ready(lines: Iterable[socket.socket], seconds: float) -> list[socket.socket]:
+    """Connections on which something came, once one has it or the time is over.
+
+    `select.select` knows no descriptor above 1,023.
+    """
+    waiting = {line.fileno(): line for line in lines}
+    poll = select.poll()
+    for number in waiting:
+        poll.register(number, select.POLLIN)
+    return [waiting[number] for number, _ in poll.poll(1e3 * seconds)]

@@ -195,7 +195,7 @@ def release(folder: Path) -> None:
     beside = replace(content({"kind": "drip"}), journey=other)
     write_bundle(folder / "released" / "no_show", beside, CREATED)
     (tables,) = folder.glob("runs/stages/ingest-*/tables")
-    (folder / "tables").symlink_to(tables)
+    (folder / "ingested").symlink_to(tables)
     for name in ("BUNDLE", "released/bundle"):
         (folder / name).symlink_to(bundle)
     (folder / "EXPORT").symlink_to("exported")

@@ -232,6 +232,7 @@ def _journeys() -> dict[str, dict[str, Any]]:
         operation["responses"]["409"] = _response("Not as things stand", wire.Problem)
         found[path] = {"post": operation}
     shown = _look("contact_in_journey", "A contact's episodes", journey_wire.ContactJourneyOut)
+    shown["responses"]["400"] = _response("The id cannot be one", wire.Problem)
     found[contact]["get"] = shown
     for operations in found.values():
         for operation in operations.values():

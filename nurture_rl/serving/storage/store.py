@@ -153,12 +153,7 @@ class Store(StoreReader):
         Raises:
             StoreConflict: a contact would be in two journeys at once.
         """
-        self._database.write(
-            [
-                *_moved(moves),
-                _taken_back(moves.withdrawals),
-            ]
-        )
+        self._database.write([*_moved(moves), _taken_back(moves.withdrawals)])
 
     def add_shadows(self, shadows: Sequence[Shadow]) -> None:
         """Keep what shadows say of decisions."""

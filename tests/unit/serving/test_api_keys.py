@@ -42,6 +42,15 @@ REQUESTS = [
     ("POST", "/v1/policies/d/promote", "policies"),
     ("POST", "/v1/policies/d/rollback", "policies"),
     ("POST", "/v1/switch", "policies"),
+    ("GET", "/v1/journeys", "journeys"),
+    ("GET", "/v1/journeys/log", "journeys"),
+    ("GET", "/v1/journeys/d/contacts/d", "journeys"),
+    ("POST", "/v1/journeys/d/contacts/d", "journeys"),
+    ("POST", "/v1/journeys/d/contacts/d/exit", "journeys"),
+    ("POST", "/v1/journeys/d/contacts/d/pause", "journeys"),
+    ("POST", "/v1/journeys/d/contacts/d/resume", "journeys"),
+    ("POST", "/v1/journeys/d/pause", "journeys"),
+    ("POST", "/v1/journeys/d/resume", "journeys"),
 ]
 
 
@@ -53,7 +62,12 @@ def key_file(path: Path, *lines: str, mode: int = 0o600) -> Path:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> ApiKeys:
-    lines = ("# of the sender", f"decisions {SENDER}", "", f"contacts,events,policies  {CRM}")
+    lines = (
+        "# of the sender",
+        f"decisions {SENDER}",
+        "",
+        f"contacts,events,journeys,policies  {CRM}",
+    )
     return load_keys(key_file(tmp_path / "keys", *lines))
 
 
@@ -66,7 +80,7 @@ def client(bundle: Bundle, tmp_path: Path, keys: ApiKeys) -> Iterator[TestClient
 
 def test_every_path_but_health_schema_links_in_mails_and_webhooks_asks_for_a_key() -> None:
     published = {
-        (verb.upper(), re.sub("{.*}", "d", path))
+        (verb.upper(), re.sub("{[^}]*}", "d", path))
         for path, verbs in document()["paths"].items()
         for verb in verbs
         if verb != "parameters" and path not in OPEN
@@ -98,7 +112,7 @@ def test_a_refusal_says_what_to_do_and_does_nothing(client: TestClient[Litestar]
     assert "Authorization: Bearer KEY" in none.json()["detail"]
     wrong = client.post("/v1/decisions", json=body, headers={"authorization": f"Bearer {CRM}"})
     assert wrong.json()["detail"].startswith(
-        "this key opens contacts, events, policies, not /v1/decisions"
+        "this key opens contacts, events, journeys, policies, not /v1/decisions"
     )
     known = client.get("/v1/decisions/r", headers={"authorization": f"Bearer {SENDER}"})
     assert known.status_code == 404  # neither request decided
