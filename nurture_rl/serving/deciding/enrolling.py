@@ -18,7 +18,7 @@ from nurture_rl.serving.contacts.enrolment import (
     over,
     signal_of,
 )
-from nurture_rl.serving.deciding.served_journey import ServedJourney, UnknownJourney
+from nurture_rl.serving.deciding.served_journey import ServedJourney, UnknownJourney, not_served
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
     Contact,
@@ -319,8 +319,7 @@ class Enrolling:
 
     def _served(self, journey: str) -> None:
         if journey not in self._journeys:
-            names = ", ".join(self._journeys)
-            raise UnknownJourney(f"no journey {journey!r} is served; there is {names}")
+            raise not_served(journey, self._journeys)
 
     def _open(self, mover: _Mover) -> EpisodeRow | None:
         """The episode that goes on, in whatever journey."""

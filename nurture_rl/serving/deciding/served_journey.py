@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -23,6 +23,11 @@ from nurture_rl.serving.storage.store import Store
 
 class UnknownJourney(NurtureError):
     """No journey of that name is served, or no contact of that id is known."""
+
+
+def not_served(name: str, served: Iterable[str]) -> UnknownJourney:
+    """The error for a journey that is not among those served."""
+    return UnknownJourney(f"no journey {name!r} is served; there is {', '.join(served)}")
 
 
 @dataclass(frozen=True, slots=True)

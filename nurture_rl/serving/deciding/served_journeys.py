@@ -12,7 +12,7 @@ from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.enrolment import over
 from nurture_rl.serving.contacts.viewing import Ask
-from nurture_rl.serving.deciding.served_journey import ServedJourney, UnknownJourney
+from nurture_rl.serving.deciding.served_journey import ServedJourney, not_served
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.names import contact_key
@@ -82,7 +82,7 @@ class ServedJourneys:
             UnknownJourney: there is none.
         """
         if name not in self.by_name:
-            raise UnknownJourney(f"no journey {name!r} is served; there is {self._known()}")
+            raise not_served(name, self.by_name)
         return self.by_name[name]
 
     def follow(self) -> None:
@@ -144,7 +144,7 @@ class ServedJourneys:
             if name in self.by_name:
                 found.setdefault(name, []).append(i)
             else:
-                text = f"no journey {name!r} is served; there is {self._known()}"
+                text = str(not_served(name, self.by_name))
                 answers[i] = Refusal(key, "unknown_journey", text)
         return [(self.by_name[name], some) for name, some in found.items()]
 
@@ -211,9 +211,6 @@ class ServedJourneys:
         """Tell limits of all contacts together which sends cannot have left."""
         for journey, some in self.homes(decisions):
             journey.crowd.give_back(some)
-
-    def _known(self) -> str:
-        return ", ".join(self.by_name)
 
     def fold(self, contact_ids: Sequence[str], now_us: int) -> None:
         """Fold the events of contacts where many have come; see `ContactViews`."""

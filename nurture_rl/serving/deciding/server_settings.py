@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,3 +32,8 @@ class ServerSettings:
                 f"and {high}; give -1 6 for zones from one hour behind the default zone's to six "
                 "ahead"
             )
+
+
+def machine_clock() -> int:
+    """This machine's clock, microseconds since 1970 UTC."""
+    return time.time_ns() // 1000

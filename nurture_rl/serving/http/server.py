@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.deciding.preload import load_once
-from nurture_rl.serving.deciding.server_settings import EVERYWHERE, ServerSettings
+from nurture_rl.serving.deciding.server_settings import EVERYWHERE, ServerSettings, machine_clock
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.deciding.taking_over import take_over
 from nurture_rl.serving.deciding.whose_clock import keep_to_clock, require_rehearsal
@@ -122,14 +121,14 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 journeys = [one.journey for one in (bundle, *further)]
                 print(_loaded(store, journeys, Path(options.logs)), flush=True)
                 if options.take_over:
-                    now_us = _microseconds_now()
+                    now_us = machine_clock()
                     count = take_over(store, Path(options.logs), journeys, now_us, zone)
                     print(f"{counted(count, 'episode')} taken over", flush=True)
             store.when_lost(_stop)
             settings = ServerSettings(
                 zone,
                 options.simulated_clock,
-                _microseconds_now,
+                machine_clock,
                 unknown_zone_slack=options.unknown_zone_slack,
                 public_url=public_url,
             )
@@ -209,10 +208,6 @@ def _unchecked(bundle: Bundle) -> str:
 def _stop() -> None:
     """End this process as an operator would."""
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _microseconds_now() -> int:
-    return time.time_ns() // 1000
 
 
 def _quieten_garbage_collection() -> None:

@@ -7,14 +7,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.stops import Say, say_of
-from nurture_rl.errors import LogError
-from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
     AuditEntry,
@@ -42,12 +37,9 @@ from nurture_rl.serving.storage import (
 from nurture_rl.serving.storage.consent_entries import said_in
 from nurture_rl.serving.storage.databases import Location, Statement
 from nurture_rl.serving.storage.erased_marks import stop_of
-from nurture_rl.serving.storage.ledger import settle
 from nurture_rl.serving.storage.locating import open_for_writing
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.store_errors import StoreLost
-
-_BLOCK = 10_000  # rows read from a log at a time, while nobody else works on their contacts
 
 
 class Store(StoreReader):
@@ -308,66 +300,23 @@ class Store(StoreReader):
         kept = [rows.state_row(name, journey, folding, one) for name, one in states.items()]
         self._database.write([Statement(state_tables.PUT_STATE, kept)])
 
-    def load_log(self, folder: Path, forbidding: Forbidding) -> tuple[int, int]:
-        """Take in the contacts and events of an ingested log; what is already there stays.
-
-        Consent alone is taken wherever it is gone: what was withdrawn over the API outlives an
-        older log, and who has none in the log loses what was put. Nobody who was erased is taken
-        in again.
+    def add_loaded(self, contacts: Sequence[Contact], gone: Sequence[str]) -> int:
+        """Add contacts of a log; who is there already stays, and so does who was erased.
 
         Args:
-            folder: what ingest wrote.
-            forbidding: which events count under an id that is taken by another.
+            contacts: of the log.
+            gone: those who have no consent there; they lose it here too.
 
         Returns:
-            New contacts and new events.
-
-        Raises:
-            LogError: the folder is not what ingest writes, or two contacts of it would be one.
+            How many were new.
         """
-        for name in ("contacts.parquet", "events.parquet"):
-            if not (folder / name).is_file():
-                raise LogError(f"expected {name} in {folder}; give a folder that ingest wrote")
-        contacts = events = 0
-        for block in pq.ParquetFile(folder / "contacts.parquet").iter_batches(_BLOCK):
-            batch = block.to_pylist()
-            known = [
-                Contact(**{**row, "attributes": json.loads(row["attributes"])}) for row in batch
-            ]
-            self._require_told_apart(known, folder)
-            gone = [(contact_key(c.contact_id),) for c in known if not c.consent]
-            with self.held([contact.contact_id for contact in known]):
-                erased = self.erased([contact.contact_id for contact in known])
-                here = [c for c in known if contact_key(c.contact_id) not in erased]
-                statements = [
-                    Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in here]),
-                    Statement(rows.TAKE_CONSENT, gone),
-                ]
-                contacts += self._database.write(statements)[0]
-        for block in pq.ParquetFile(folder / "events.parquet").iter_batches(_BLOCK):
-            columns = {name: block.column(name) for name in block.schema.names}
-            for name in ("occurred_at", "recorded_at"):
-                columns[f"{name[:-3]}_us"] = columns.pop(name).cast("int64")
-            cells = [columns[name].to_pylist() for name in Event.__slots__]
-            told = [Event(*row) for row in zip(*cells, strict=True)]
-            with self.held({name for event in told for name in (event.contact_id, event.event_id)}):
-                erased = self.erased([event.contact_id for event in told])
-                told = [event for event in told if contact_key(event.contact_id) not in erased]
-                stored = self.events_of_ids([event.event_id for event in told])
-                events += self.append_events(settle(told, stored, forbidding).fresh)
-        return contacts, events
-
-    def _require_told_apart(self, contacts: Sequence[Contact], folder: Path) -> None:
-        ids = [contact.contact_id for contact in contacts]
-        known = {key: stored.spelling or key for key, stored in self.contacts(ids).items()}
-        for name in ids:
-            other = known.setdefault(contact_key(name), name)
-            if other != name:
-                raise LogError(
-                    f"expected contact ids that differ in more than case and space, got {other!r} "
-                    f"and {name!r}, in {folder} or loaded before: the server would take them for "
-                    "one person; use ids that differ, such as a CRM's long form"
-                )
+        erased = self.erased([contact.contact_id for contact in contacts])
+        here = [c for c in contacts if contact_key(c.contact_id) not in erased]
+        statements = [
+            Statement(rows.ADD_CONTACT, [rows.contact_row(c) for c in here]),
+            Statement(rows.TAKE_CONSENT, [(contact_key(name),) for name in gone]),
+        ]
+        return self._database.write(statements)[0]
 
 
 def _noted(entries: Sequence[ConsentEntry]) -> Statement:

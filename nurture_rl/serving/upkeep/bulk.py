@@ -26,7 +26,7 @@ from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.contacts.recheck import acts
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.preload import load_once
-from nurture_rl.serving.deciding.server_settings import EVERYWHERE, ServerSettings
+from nurture_rl.serving.deciding.server_settings import EVERYWHERE, ServerSettings, machine_clock
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.deciding.whose_clock import keep_to_clock
 from nurture_rl.serving.forbidding import Forbidding
@@ -107,7 +107,7 @@ def decide_batch(options: DecideOptions) -> VerbResult:
                 settings = ServerSettings(
                     options.default_zone,
                     at_us is not None,
-                    _clock if at_us is None else lambda: at_us,
+                    machine_clock if at_us is None else lambda: at_us,
                     unknown_zone_slack=options.unknown_zone_slack,
                     public_url=checked_url(options.public_url),
                 )
@@ -226,7 +226,7 @@ class _Batch:
         store = self._service.store
         for start in range(0, len(ids) if self._at_us is None else 0, self._options.block):
             some = store.decisions(ids[start : start + self._options.block]).values()
-            now_us = _clock()
+            now_us = machine_clock()
             due = [d for d in some if acts(d) and (d.scheduled_us or 0) <= now_us]
             self._service.decide([Ask(d.contact_id, d.decision_id) for d in due])
         fates = store.fates(ids)
@@ -280,7 +280,7 @@ def _require_all(store: Store, served: set[str], at_us: int | None) -> None:
     Raises:
         ConfigError: some go on.
     """
-    earliest_us = (_clock() if at_us is None else at_us) - 12 * HOUR_US
+    earliest_us = (machine_clock() if at_us is None else at_us) - 12 * HOUR_US
     if missing := sorted(store.journeys_going_on(earliest_us) - served):
         raise ConfigError(
             f"expected bundles of all journeys that contacts of the store are in, got none of "
@@ -299,7 +299,3 @@ def _settings(options: DecideOptions, bundles: Sequence[Bundle]) -> Mapping[str,
         "default_zone": options.default_zone,
         "unknown_zone_slack": list(options.unknown_zone_slack),
     }
-
-
-def _clock() -> int:
-    return time.time_ns() // 1000

@@ -269,7 +269,7 @@ def test_a_decision_that_was_late_is_not_sent(
         real(*given)
         clock.now_us = MORNING_US + 13 * HOUR_US
 
-    monkeypatch.setattr("nurture_rl.serving.upkeep.bulk._clock", clock)
+    monkeypatch.setattr("nurture_rl.serving.upkeep.bulk.machine_clock", clock)
     monkeypatch.setattr(bulk_work.BulkWork, "keep", keep)
     made = decide_batch(options(folder, tmp_path / "sent.parquet", store=str(path), at=None)).made
     rows = pq.read_table(tmp_path / "sent.parquet").to_pylist()

@@ -19,6 +19,7 @@ from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.mail_permission import permission_of
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.preload import load_log
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.forbidding import Forbidding
@@ -153,7 +154,7 @@ def test_an_old_log_does_not_bring_them_back(heard: Path, tmp_path: Path) -> Non
     log = log_of(tmp_path / "log", heard)
     erase_contacts(heard, ["cleo"], "asked for")
     with closing(Store(heard)) as store:
-        assert store.load_log(log, Forbidding()) == (0, 0)
+        assert load_log(store, log, Forbidding()) == (0, 0)
         assert store.contacts(["cleo"]) == {}
         assert store.events(["cleo"]) == {}
 

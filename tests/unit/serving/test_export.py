@@ -16,6 +16,7 @@ from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.schema import DECISIONS
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.preload import load_log
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.layers import line_of
@@ -85,13 +86,13 @@ def test_an_exported_and_ingested_log_loads_into_a_fresh_store(
     ids, catalog_hash = bundle.catalog.ids, bundle.catalog.hash
     ingest_folder(tmp_path / "raw", tmp_path / "log", ids, catalog_hash, lambda line: None)
     fresh = Store(tmp_path / "fresh.db")
-    assert fresh.load_log(tmp_path / "log", Forbidding()) == (3, 2)
+    assert load_log(fresh, tmp_path / "log", Forbidding()) == (3, 2)
     names = ["ada", "bob", "zoë"]
     assert fresh.events(names) == served.store.events(names)
     assert fresh.contacts(names) == served.store.contacts(names)
-    assert fresh.load_log(tmp_path / "log", Forbidding()) == (0, 0)
+    assert load_log(fresh, tmp_path / "log", Forbidding()) == (0, 0)
     with pytest.raises(LogError, match=r"expected contacts\.parquet"):
-        fresh.load_log(tmp_path / "raw" / "nothing", Forbidding())
+        load_log(fresh, tmp_path / "raw" / "nothing", Forbidding())
     fresh.close()
 
 

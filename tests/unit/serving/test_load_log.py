@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_rl.logs.schema import CONTACTS, EVENTS
+from nurture_rl.serving.deciding.preload import load_log
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.records import Contact
 from nurture_rl.serving.storage.store import Store
@@ -35,9 +36,9 @@ def write_log(folder: Path, consent: bool) -> None:
 def test_a_withdrawn_consent_outlives_a_restart_with_the_old_log(tmp_path: Path) -> None:
     write_log(tmp_path, consent=True)
     store = Store(tmp_path / "store.db")
-    assert store.load_log(tmp_path, Forbidding()) == (1, 0)
+    assert load_log(store, tmp_path, Forbidding()) == (1, 0)
     store.put_contacts([replace(ADA, consent=False, time_zone="Europe/Paris")])
-    assert store.load_log(tmp_path, Forbidding()) == (0, 0)
+    assert load_log(store, tmp_path, Forbidding()) == (0, 0)
     (found,) = store.contacts(["ada"]).values()
     assert (found.consent, found.time_zone) == (False, "Europe/Paris")
     store.close()
@@ -47,7 +48,7 @@ def test_a_log_in_which_consent_is_gone_takes_it_from_who_is_known(tmp_path: Pat
     store = Store(tmp_path / "store.db")
     store.put_contacts([replace(ADA, time_zone="Europe/Paris"), replace(ADA, contact_id="bob")])
     write_log(tmp_path, consent=False)
-    assert store.load_log(tmp_path, Forbidding()) == (0, 0)
+    assert load_log(store, tmp_path, Forbidding()) == (0, 0)
     found = store.contacts(["ada", "bob"])
     assert (found["ada"].consent, found["ada"].time_zone) == (False, "Europe/Paris")
     assert found["bob"].consent

@@ -17,7 +17,7 @@ from litestar.testing import TestClient
 from nurture_rl.errors import LogError
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.deciding.preload import load_once
+from nurture_rl.serving.deciding.preload import load_log, load_once
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.storage.reading import StoreReader
@@ -207,7 +207,7 @@ def test_a_log_whose_contacts_differ_in_case_alone_is_refused(tmp_path: Path) ->
     pq.write_table(EVENTS.empty_table(), tmp_path / "events.parquet")
     with closing(Store(tmp_path / "store.db")) as store:
         with pytest.raises(LogError, match="'AbC' and 'abc'"):
-            store.load_log(tmp_path, Forbidding())
+            load_log(store, tmp_path, Forbidding())
         assert store.contacts(["abc"]) == {}
 
 
@@ -219,8 +219,8 @@ def test_an_opt_out_in_a_log_counts_under_a_taken_id(tmp_path: Path) -> None:
         cells |= {"occurred_at": cells.pop("occurred_us"), "recorded_at": cells.pop("recorded_us")}
         pq.write_table(CONTACTS.empty_table(), tmp_path / "contacts.parquet")
         pq.write_table(pa.Table.from_pylist([cells], EVENTS), tmp_path / "events.parquet")
-        assert store.load_log(tmp_path, Forbidding()) == (0, 1)
-        assert store.load_log(tmp_path, Forbidding()) == (0, 0)
+        assert load_log(store, tmp_path, Forbidding()) == (0, 1)
+        assert load_log(store, tmp_path, Forbidding()) == (0, 0)
         kinds = [found.type for found in store.events(["ada"])["ada"]]
         assert kinds == ["open", "unsubscribe"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from nurture_rl.logs.schema import CONTACTS, EVENTS
 from nurture_rl.serving.deciding.preload import load_once
 from nurture_rl.serving.forbidding import Forbidding
+from nurture_rl.serving.records import Contact
 from nurture_rl.serving.storage.store import Store
 
 
@@ -44,11 +46,11 @@ def test_a_log_whose_loading_was_cut_short_is_read_again(
     write_log(tmp_path / "log", "ada")
     store = Store(tmp_path / "store.db")
 
-    def cut(folder: Path, forbidding: Forbidding) -> tuple[int, int]:
+    def cut(contacts: Sequence[Contact], gone: Sequence[str]) -> int:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "load_log", cut)
+        patched.setattr(store, "add_loaded", cut)
         with pytest.raises(KeyboardInterrupt):
             load_once(store, tmp_path / "log", Forbidding())
     assert load_once(store, tmp_path / "log", Forbidding()) == (1, 0)

@@ -17,6 +17,7 @@ from nurture_rl.features import DecisionTable, decision_table
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.preload import load_log
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.deciding.taking_over import take_over
 from nurture_rl.serving.forbidding import Forbidding
@@ -109,7 +110,7 @@ def test_who_arrives_mid_journey_goes_on_with_the_features_that_training_reads(
     parts = [pq.read_table(one / "decisions.parquet") for one in tables.values()]
     pq.write_table(pa.concat_tables(parts), log / "decisions.parquet")
     fresh = Store(tmp_path / "after.db")
-    fresh.load_log(log, Forbidding.of_all([one.bundle.journey for one in before.journeys]))
+    load_log(fresh, log, Forbidding.of_all([one.bundle.journey for one in before.journeys]))
     journeys = [one.bundle.journey for one in before.journeys]
     assert take_over(fresh, log, journeys, clock.now_us, "UTC") == len(PEOPLE)
     assert take_over(fresh, log, journeys, clock.now_us, "UTC") == 0
@@ -135,7 +136,7 @@ def test_what_is_over_or_known_already_is_not_taken_over(bundle: Bundle, tmp_pat
     out, _ = read(before, "base", tmp_path)
     own = before.first.bundle.journey
     with closing(Store(tmp_path / "after.db")) as fresh:
-        fresh.load_log(out, Forbidding.of(own))
+        load_log(fresh, out, Forbidding.of(own))
         fresh.append_events([event("purchase", clock.now_us, "p4")])  # which ended the episode
         assert take_over(fresh, out, [own], MONDAY + 6 * DAY_US, "UTC") == 0
         fresh.put_contacts([contact("p1")])
