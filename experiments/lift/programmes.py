@@ -68,7 +68,7 @@ def read(one: Programme, day: int) -> Reading:
     rows = one.day + WINDOW <= day
     units, unit = np.unique(one.unit[rows], return_inverse=True)
     per = np.bincount(unit).astype(float)
-    amount = np.bincount(unit, weights=one.amount[rows])
+    amount = np.bincount(unit, weights=one.amount[rows]).astype(float)
     known = np.column_stack([np.bincount(unit, weights=x) for x in one.known[rows].T])
     found = contrast(one.treated[units], amount, per, known / per[:, None])
     return Reading(found, units.size / one.treated.size)
@@ -93,6 +93,6 @@ def truth(figure: str, effect: float) -> float:
         ]
         return means[1] - means[0]
     base = {"opt-outs": 0.004, "pipeline": 0.04 * float(np.exp(9.5))}
-    spread = {"meetings": 0.125 - 0.125, "meetings by account": 0.25 - 0.125}
-    rate = base.get(figure, 0.08 * float(np.exp(spread.get(figure, 0.0))))
-    return effect * rate
+    # E exp(0.5 taste - 0.125) is 1 with a taste of variance 1, exp(0.125) with one of 2.
+    meetings = 0.08 * float(np.exp(0.125 if figure == "meetings by account" else 0.0))
+    return effect * base.get(figure, meetings)

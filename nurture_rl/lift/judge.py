@@ -63,6 +63,7 @@ class LiftReport:
 
     plan: Plan
     journey: str
+    provenance: str  # of the journey's logs
     as_of_us: int  # UTC
     arms: Mapping[str, ArmTotals]
     counts: ArmCounts
@@ -107,7 +108,17 @@ def judged(
         if plan.velocity is not None:
             found.append(pair.velocity(plan.velocity.signal, plan.velocity.days))
         lifts[name] = tuple(found)
-    return LiftReport(plan, journey.name, as_of_us, totals, as_planned, notes, lifts, tuple(few))
+    return LiftReport(
+        plan,
+        journey.name,
+        journey.provenance,
+        as_of_us,
+        totals,
+        as_planned,
+        notes,
+        lifts,
+        tuple(few),
+    )
 
 
 def _figures(journey: Journey) -> list[tuple[str, Kpi]]:

@@ -58,6 +58,7 @@ def reads_picture(reads: list[tuple[int, FigureLift]]) -> bytes:
             label="difference",
         )
         axes.axhline(0.0, color=drawing.INK, lw=1)
+        axes.set_xticks(days[:: -(-len(days) // 8)])  # eight dates find room
         unit = "days" if lifts[0].per == "days" else "in 1,000 contacts"
         axes.set_ylabel(f"{lifts[0].name}\n({unit})")
         drawing.legend_below(figure, axes, 2)

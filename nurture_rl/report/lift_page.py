@@ -62,6 +62,7 @@ def lift_page(report: LiftReport, reads: list[Read]) -> str:
         "lift_page.html.j2",
         f"Lift: {report.plan.name}",
         subtitle=f"{report.journey}, as of {day(report.as_of_us)}",
+        provenance=report.provenance,
         answers=told,
         figures=figures,
         tables=_tables(report),

@@ -9,21 +9,21 @@ from nurture_rl.lift.arm_counts import arm_counts
 PLAN = {"policy": 0.6, "usual": 0.3, "holdout": 0.1}
 
 
-def test_counts_as_planned_pass():
+def test_counts_as_planned_pass() -> None:
     assert arm_counts({"policy": 600, "usual": 300, "holdout": 100}, PLAN).as_planned
 
 
-def test_a_lost_tenth_of_an_arm_is_found():
+def test_a_lost_tenth_of_an_arm_is_found() -> None:
     found = arm_counts({"policy": 6000, "usual": 3000, "holdout": 700}, PLAN)
     assert not found.as_planned
     assert found.chance < 1e-6
 
 
-def test_an_arm_without_anybody_is_found():
+def test_an_arm_without_anybody_is_found() -> None:
     assert not arm_counts({"policy": 600, "usual": 400}, PLAN).as_planned
 
 
-def test_daily_reads_raise_few_false_alarms():
+def test_daily_reads_raise_few_false_alarms() -> None:
     """300 experiments that are dealt as planned, read after each of 60 days."""
     rng = np.random.default_rng(0)
     alarms = 0

@@ -9,16 +9,23 @@ from nurture_rl.errors import ShapeError
 from nurture_rl.lift.contrast import contrast
 
 
-def test_difference_of_means_matches_a_hand_calculation():
-    # treated 1, 3: mean 2, variance 2; usual 0, 1, 2: mean 1, variance 1
-    treated = np.array([True, True, False, False, False])
-    found = contrast(treated, np.array([1.0, 3.0, 0.0, 1.0, 2.0]), np.ones(5))
+def test_difference_of_means_matches_a_hand_calculation() -> None:
+    # 20 times: treated 1, 3, mean 2, squares 1; usual 0, 1, 2, mean 1, squares 2 / 3
+    treated = np.tile([True, True, False, False, False], 20)
+    found = contrast(treated, np.tile([1.0, 3.0, 0.0, 1.0, 2.0], 20), np.ones(100))
     assert (found.treated, found.usual, found.difference) == (2.0, 1.0, 1.0)
-    assert found.stderr == pytest.approx(np.sqrt(2.0 / 2 + 1.0 / 3))
+    assert found.stderr == pytest.approx(np.sqrt(1.0 / 39 + 2.0 / 3 / 59))
     assert found.influence.sum() == pytest.approx(0.0)
 
 
-def test_accounts_weigh_by_their_contacts():
+def test_an_arm_with_few_events_varies_as_both_together() -> None:
+    # 3 events of 100 against none: the pooled share is 0.015, and 3 of 100 vary more than that
+    treated = np.arange(200) < 100
+    found = contrast(treated, (np.arange(200) < 3).astype(float), np.ones(200))
+    assert found.stderr**2 == pytest.approx(0.03 * 0.97 / 99 + 0.015 * 0.985 / 100)
+
+
+def test_accounts_weigh_by_their_contacts() -> None:
     # two accounts an arm: (2 of 4, 1 of 1) is 3 / 5, not the mean of 0.5 and 1
     treated = np.array([True, True, False, False])
     found = contrast(treated, np.array([2.0, 1.0, 0.0, 1.0]), np.array([4.0, 1.0, 2.0, 2.0]))
@@ -26,7 +33,7 @@ def test_accounts_weigh_by_their_contacts():
     assert found.usual == pytest.approx(0.25)
 
 
-def test_a_covariate_that_explains_everything_leaves_no_error():
+def test_a_covariate_that_explains_everything_leaves_no_error() -> None:
     rng = np.random.default_rng(0)
     known = rng.normal(size=(200, 1))
     treated = rng.random(200) < 0.5
@@ -36,7 +43,7 @@ def test_a_covariate_that_explains_everything_leaves_no_error():
     assert found.explained == pytest.approx(1.0)
 
 
-def test_adjustment_equals_the_interacted_regression():
+def test_adjustment_equals_the_interacted_regression() -> None:
     rng = np.random.default_rng(1)
     known = rng.normal(size=(300, 2))
     treated = rng.random(300) < 0.4
@@ -47,7 +54,7 @@ def test_adjustment_equals_the_interacted_regression():
     assert contrast(treated, amount, np.ones(300), known).difference == pytest.approx(slope[1])
 
 
-def test_too_many_covariates_are_left_out():
+def test_too_many_covariates_are_left_out() -> None:
     rng = np.random.default_rng(2)
     treated = np.arange(40) % 2 == 0
     amount = rng.normal(size=40)
@@ -58,7 +65,7 @@ def test_too_many_covariates_are_left_out():
 
 
 @pytest.mark.parametrize("clustered", [False, True])
-def test_intervals_read_once_cover_the_truth(clustered: bool):
+def test_intervals_read_once_cover_the_truth(clustered: bool) -> None:
     """95 % intervals of 400 experiments with skewed counts, covariates and accounts."""
     rng = np.random.default_rng(3)
     covered = 0
@@ -73,7 +80,7 @@ def test_intervals_read_once_cover_the_truth(clustered: bool):
     assert 0.92 <= covered / 400 <= 0.98
 
 
-def test_an_error_that_takes_contacts_for_units_would_be_too_small():
+def test_an_error_that_takes_contacts_for_units_would_be_too_small() -> None:
     """Colleagues who act alike: dealing accounts leaves fewer units than contacts."""
     rng = np.random.default_rng(4)
     account = np.repeat(rng.normal(size=100), 10)
@@ -84,7 +91,7 @@ def test_an_error_that_takes_contacts_for_units_would_be_too_small():
     assert together.stderr > 2.5 * alone.stderr
 
 
-def test_an_arm_without_units_is_refused():
+def test_an_arm_without_units_is_refused() -> None:
     with pytest.raises(ShapeError, match="at least 2 units in each arm"):
         contrast(np.array([True, False, False]), np.ones(3), np.ones(3))
     with pytest.raises(ShapeError, match="expected 3 units in every array"):

@@ -14,7 +14,7 @@ def _times(days: list[int], reached: list[bool]) -> StageTimes:
     return StageTimes(np.array(days), np.array(reached), np.arange(len(days)))
 
 
-def test_without_censoring_it_is_the_mean_of_the_times_cut_at_the_horizon():
+def test_without_censoring_it_is_the_mean_of_the_times_cut_at_the_horizon() -> None:
     rng = np.random.default_rng(0)
     came = rng.geometric(0.1, 400) - 1
     treated = rng.random(400) < 0.5
@@ -28,7 +28,7 @@ def test_without_censoring_it_is_the_mean_of_the_times_cut_at_the_horizon():
     assert found.influence == pytest.approx(plain.influence)
 
 
-def test_a_censored_contact_matches_a_hand_calculation():
+def test_a_censored_contact_matches_a_hand_calculation() -> None:
     # Day 0: 4 at risk, 1 comes. One is watched for one day. Day 1: 2 at risk, 1 comes. Then none.
     # S = 3/4, 3/8, 3/8: mean of three days 1.5
     both = _times([0, 1, 1, 3] * 2, [True, False, True, False] * 2)
@@ -37,7 +37,7 @@ def test_a_censored_contact_matches_a_hand_calculation():
     assert found.difference == 0.0
 
 
-def test_finished_ones_alone_would_mislead():
+def test_finished_ones_alone_would_mislead() -> None:
     """A programme that finishes its easy cases fast and the rest never is not faster."""
     slow = _times(
         [2] * 50 + [30] * 50 + [10] * 80 + [30] * 20,
@@ -49,7 +49,7 @@ def test_finished_ones_alone_would_mislead():
     assert found.difference > 0.0
 
 
-def test_intervals_cover_the_truth_under_staggered_entry():
+def test_intervals_cover_the_truth_under_staggered_entry() -> None:
     """Contacts enter over 40 days, the log ends on day 40; hazards 0.06 and 0.09 a day."""
     rng = np.random.default_rng(1)
     horizon, hazards, covered, errors = 20, np.array([0.06, 0.09]), 0, []
@@ -67,7 +67,7 @@ def test_intervals_cover_the_truth_under_staggered_entry():
     assert abs(np.mean(errors)) < 3.0 * np.std(errors) / 20.0
 
 
-def test_colleagues_count_as_one_unit():
+def test_colleagues_count_as_one_unit() -> None:
     rng = np.random.default_rng(2)
     came = rng.geometric(0.1, 100) - 1
     alone = StageTimes(came, np.ones(100, bool), np.arange(100))
@@ -78,10 +78,10 @@ def test_colleagues_count_as_one_unit():
     assert many.stderr == pytest.approx(one.stderr)
 
 
-def test_information_counts_whom_time_has_told():
+def test_information_counts_whom_time_has_told() -> None:
     assert watched_share(_times([5, 10, 20, 3], [False, False, False, True]), 10, 4) == 3.5
 
 
-def test_nobody_watched_is_refused():
+def test_nobody_watched_is_refused() -> None:
     with pytest.raises(ShapeError, match="watched for a day in each arm"):
         velocity_contrast(np.array([True, True, False, False]), _times([0] * 4, [False] * 4), 5)
