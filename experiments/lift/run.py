@@ -39,7 +39,7 @@ class Row:
 
     figure: str
     method: str
-    programmes: int
+    programmes: int  # without an effect
     false_positives: float  # share of programmes without effect that were ever called different
     power: float  # share with an effect that were called different by the planned end
     days: float  # mean day of that, the end for the others
@@ -51,6 +51,7 @@ def main(arguments: list[str]) -> None:
     """Simulate what is not recorded yet, print the table and draw it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programmes", type=int, default=2000)
+    parser.add_argument("--powered", type=int, default=500, help="of them also with an effect")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=HERE / "records")
     given = parser.parse_args(arguments)
@@ -60,16 +61,17 @@ def main(arguments: list[str]) -> None:
         path = given.out / f"{figure.replace(' ', '_')}-{given.programmes}.json"
         if not path.is_file():
             say(f"[{number + 1} of {len(FIGURES)}]", figure)
-            write_record(_rows(figure, given.programmes, given.jobs), path)
+            write_record(_rows(figure, given), path)
         rows += read_record(path, list[Row])
     print(_table(rows))
     draw_figures(rows, HERE / "lift.png")
 
 
-def _rows(figure: str, programmes: int, jobs: int) -> list[Row]:
-    blocks = np.array_split(np.arange(programmes), 4 * jobs)
-    work = partial(_block, figure)
-    parts = Parallel(jobs)(delayed(work)(block.tolist()) for block in blocks)
+def _rows(figure: str, given: argparse.Namespace) -> list[Row]:
+    programmes = given.programmes
+    blocks = np.array_split(np.arange(programmes), 4 * given.jobs)
+    work = partial(_block, figure, given.powered)
+    parts = Parallel(given.jobs)(delayed(work)(block.tolist()) for block in blocks)
     wrong, right, days, covered, widths = (
         np.concatenate(p, axis=1) for p in zip(*parts, strict=True)
     )
@@ -78,23 +80,23 @@ def _rows(figure: str, programmes: int, jobs: int) -> list[Row]:
             figure,
             method,
             programmes,
-            float(wrong[m].mean()),
-            float(right[m].mean()),
-            float(days[m].mean()),
-            float(covered[m].mean()),
-            float(widths[m].mean()),
+            float(np.nanmean(wrong[m])),
+            float(np.nanmean(right[m])),
+            float(np.nanmean(days[m])),
+            float(np.nanmean(covered[m])),
+            float(np.nanmean(widths[m])),
         )
         for m, method in enumerate(METHODS)
     ]
 
 
-def _block(figure: str, numbers: list[int]) -> tuple[np.ndarray, ...]:
+def _block(figure: str, powered: int, numbers: list[int]) -> tuple[np.ndarray, ...]:
     """Of each programme by method: called wrongly, called rightly, on which day, covered, width."""
-    out = [np.zeros((len(METHODS), len(numbers))) for _ in range(5)]
+    out = [np.full((len(METHODS), len(numbers)), np.nan) for _ in range(5)]
     place = FIGURES.index(figure)
     with threadpool_limits(1):
         for column, number in enumerate(numbers):
-            for effect in (0.0, EFFECTS[figure]):
+            for effect in (0.0, EFFECTS[figure])[: 2 if number < powered else 1]:
                 rng = np.random.default_rng([place, number, int(effect > 0.0)])
                 one = programme(figure, effect, rng)
                 reads = [(day, read(one, day)) for day in range(WINDOW + 3, LAST + 1)]

@@ -18,8 +18,8 @@ from nurture_rl.errors import LogError
 from nurture_rl.features.bins import index_contacts, signal_events, times_of
 from nurture_rl.features.table import clusters_of
 from nurture_rl.lift.contrast import BoolArray, FloatArray
-from nurture_rl.lift.plan import Plan
 from nurture_rl.lift.velocity import IntArray, StageTimes
+from nurture_rl.lift.written_plan import Plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 
-from nurture_rl.lift.judge import FigureLift, LiftReport
+from nurture_rl.lift.judged_arms import FigureLift, LiftReport
 from nurture_rl.report.numbers import MISSING, Bounded, percent, shown
 
 THOUSAND = 1000.0  # rates are told per so many contacts
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class FirstScreen:
     """The four lines that are read first."""
 
     kind: str  # colour of the page: "released" (good), "refused" (bad) or "open"
@@ -37,14 +37,14 @@ def main_arm(report: LiftReport) -> str | None:
     return next(iter(report.lifts), None)
 
 
-def answers(report: LiftReport) -> Answers:
+def answers(report: LiftReport) -> FirstScreen:
     """The first screen."""
     arm = main_arm(report)
     if arm is None:
         some = " and ".join(report.too_few)
         waits = f"Not enough contacts of {some} have been followed up to compare anything."
         nothing = "Nothing can be said yet."
-        return Answers(
+        return FirstScreen(
             "open", f"Cannot tell yet. {waits}", nothing, nothing, "Wait; change nothing."
         )
     star = report.lifts[arm][0]
@@ -52,7 +52,7 @@ def answers(report: LiftReport) -> Answers:
     kind = {"better": "released", "worse": "refused"}.get(star.verdict, "open")
     if any(one.verdict == "worse" for one in harms):
         kind = "refused"
-    return Answers(
+    return FirstScreen(
         kind=kind,
         helped=_helped(report, arm, star),
         by_how_much=_how_much(report, star),

@@ -7,7 +7,7 @@ from math import isfinite
 import numpy as np
 from matplotlib.figure import Figure
 
-from nurture_rl.lift.judge import FigureLift
+from nurture_rl.lift.judged_arms import FigureLift
 from nurture_rl.report import drawing
 
 _COLOURS = {"better": drawing.GREEN, "worse": drawing.VERMILION}

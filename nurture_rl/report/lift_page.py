@@ -7,7 +7,7 @@ from math import isfinite
 
 from markupsafe import Markup
 
-from nurture_rl.lift.judge import FigureLift, LiftReport
+from nurture_rl.lift.judged_arms import FigureLift, LiftReport
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.lift_answers import (
     THOUSAND,

@@ -21,8 +21,8 @@ from nurture_envs.journey import Journey
 from nurture_rl.codec import write_record
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.lift.enrolled import LogTables, enrolled
-from nurture_rl.lift.judge import LiftReport, judged
-from nurture_rl.lift.plan import Plan, load_plan
+from nurture_rl.lift.judged_arms import LiftReport, judged
+from nurture_rl.lift.written_plan import Plan, load_plan
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.report.lift_answers import answers, main_arm
 from nurture_rl.report.lift_page import Read, lift_markdown, lift_page

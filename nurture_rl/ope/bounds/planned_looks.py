@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.ope.bounds.interval import require_level
@@ -70,7 +70,7 @@ def _beyond(level: float) -> float:
     error = (1.0 - WITHIN_PLAN) * (1.0 - level)
 
     def crossing(a: float) -> float:
-        return float(2.0 * (stats.norm.sf(a) + a * stats.norm.pdf(a)))
+        return float(2.0 * (special.ndtr(-a) + a * _bell(a)))
 
     return float(optimize.brentq(lambda a: crossing(a) - error, 1.0, 20.0, xtol=1e-9))
 
@@ -87,7 +87,7 @@ def _crossing(width: float) -> float:
     keep = np.exp(-step / 2.0)
     spread = np.sqrt(1.0 - keep**2)
     inside, weight = _nodes(lines[0])
-    density = stats.norm.pdf(inside) * weight
+    density = _bell(inside) * weight
     for line in lines[1:]:
         nodes, weight = _nodes(line)
         density = (_kernel(nodes, inside * keep, spread) @ density) * weight
@@ -103,5 +103,9 @@ def _nodes(line: float) -> tuple[FloatArray, FloatArray]:
 
 
 def _kernel(to: FloatArray, centre: FloatArray, spread: float) -> FloatArray:
-    gap = (to[:, None] - centre[None, :]) / spread
-    return np.asarray(np.exp(-0.5 * gap**2) / (spread * np.sqrt(2.0 * np.pi)))
+    return _bell((to[:, None] - centre[None, :]) / spread) / spread
+
+
+def _bell(x: FloatArray) -> FloatArray:
+    """Density of the standard normal."""
+    return np.asarray(np.exp(-0.5 * np.square(x)) / np.sqrt(2.0 * np.pi))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from nurture_rl.lift.enrolled import LogTables
-from nurture_rl.lift.plan import Plan, Velocity
+from nurture_rl.lift.written_plan import Plan, Velocity
 from nurture_rl.logs.schema import CONTACTS, DECISIONS, EVENTS
 
 BEGIN = datetime(2026, 4, 6, 9, tzinfo=UTC)

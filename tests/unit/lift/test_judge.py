@@ -10,7 +10,7 @@ import pytest
 
 from nurture_envs.journey_file import load_journey
 from nurture_rl.lift.enrolled import enrolled
-from nurture_rl.lift.judge import LiftReport, judged
+from nurture_rl.lift.judged_arms import LiftReport, judged
 from nurture_rl.report.lift_answers import answers
 from nurture_rl.report.lift_page import Read, lift_markdown, lift_page
 from tests.unit.lift.small_programme import contact, decision, event, log, plan

@@ -8,7 +8,7 @@ import pytest
 
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
-from nurture_rl.lift.plan import Velocity, load_plan
+from nurture_rl.lift.written_plan import Velocity, load_plan
 
 JOURNEY = load_journey("inbound_lead")
 GOOD = """

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey, Kpi
-from nurture_rl.lift.arm_counts import ArmCounts, arm_counts
+from nurture_rl.lift.arm_sizes import ArmSizes, arm_sizes
 from nurture_rl.lift.contrast import BoolArray, Contrast, FloatArray, contrast
 from nurture_rl.lift.enrolled import Enrolled, Notes
-from nurture_rl.lift.plan import Plan
 from nurture_rl.lift.velocity import StageTimes, velocity_contrast, watched_share
+from nurture_rl.lift.written_plan import Plan
 from nurture_rl.ope.bounds.planned_looks import looks_width
 
 Verdict = Literal["better", "worse", "no difference worth having", "cannot tell yet"]
@@ -66,7 +66,7 @@ class LiftReport:
     provenance: str  # of the journey's logs
     as_of_us: int  # UTC
     arms: Mapping[str, ArmTotals]
-    counts: ArmCounts
+    counts: ArmSizes
     notes: Notes
     lifts: Mapping[str, tuple[FigureLift, ...]]  # by arm, the north star first
     too_few: tuple[str, ...]  # arms without enough units to be compared
@@ -86,7 +86,7 @@ def judged(
         name: int(np.unique(people.unit[people.arm == place]).size)
         for place, name in enumerate(names)
     }
-    as_planned = arm_counts(counts, plan.shares)
+    as_planned = arm_sizes(counts, plan.shares)
     amounts = {kpi.name: _amount(people, kpi, plan, journey) for _, kpi in figures}
     totals = {}
     for place, name in enumerate(names):
@@ -202,7 +202,7 @@ class _Pair:
         level, worth = self.plan.level, self.plan.worth.get(name)
         half = looks_width(information, level) * found.stderr
         lower, upper = found.difference - half, found.difference + half
-        reach = float(stats.norm.isf((1.0 - level) / 2.0)) * found.stderr
+        reach = float(special.ndtri((1.0 + level) / 2.0)) * found.stderr
         verdict = _verdict(lower, upper, better, worth) if self.dealt_well else "cannot tell yet"
         return FigureLift(
             name=name,

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from nurture_rl.lift.arm_counts import arm_counts
+from nurture_rl.lift.arm_sizes import arm_sizes
 
 PLAN = {"policy": 0.6, "usual": 0.3, "holdout": 0.1}
 
 
 def test_counts_as_planned_pass() -> None:
-    assert arm_counts({"policy": 600, "usual": 300, "holdout": 100}, PLAN).as_planned
+    assert arm_sizes({"policy": 600, "usual": 300, "holdout": 100}, PLAN).as_planned
 
 
 def test_a_lost_tenth_of_an_arm_is_found() -> None:
-    found = arm_counts({"policy": 6000, "usual": 3000, "holdout": 700}, PLAN)
+    found = arm_sizes({"policy": 6000, "usual": 3000, "holdout": 700}, PLAN)
     assert not found.as_planned
     assert found.chance < 1e-6
 
 
 def test_an_arm_without_anybody_is_found() -> None:
-    assert not arm_counts({"policy": 600, "usual": 400}, PLAN).as_planned
+    assert not arm_sizes({"policy": 600, "usual": 400}, PLAN).as_planned
 
 
 def test_daily_reads_raise_few_false_alarms() -> None:
@@ -29,6 +29,6 @@ def test_daily_reads_raise_few_false_alarms() -> None:
     alarms = 0
     for _ in range(300):
         counts = rng.multinomial(40, list(PLAN.values()), size=60).cumsum(axis=0)
-        reads = [arm_counts(dict(zip(PLAN, day, strict=True)), PLAN) for day in counts]
+        reads = [arm_sizes(dict(zip(PLAN, day, strict=True)), PLAN) for day in counts]
         alarms += any(not read.as_planned for read in reads)
     assert alarms <= 9  # 3 are expected at most; P(more than 9) is below 0.2 %
