@@ -13,7 +13,7 @@ _CONCENTRATION = 1_000.0  # how near to the plan other shares are looked for
 
 
 @dataclass(frozen=True, slots=True)
-class ArmSizes:
+class SizesOfArms:
     """Units by arm, and what the plan says."""
 
     counted: Mapping[str, int]
@@ -26,7 +26,7 @@ class ArmSizes:
         return self.chance >= REFUSED_BELOW
 
 
-def arm_sizes(counted: Mapping[str, int], planned: Mapping[str, float]) -> ArmSizes:
+def arm_sizes(counted: Mapping[str, int], planned: Mapping[str, float]) -> SizesOfArms:
     """Hold the counts of an experiment against its plan (sample ratio mismatch).
 
         e = Dir(n + c p) / Dir(c p) / prod_k p_k^n_k,    chance = min(1, 1 / e)
@@ -49,4 +49,4 @@ def arm_sizes(counted: Mapping[str, int], planned: Mapping[str, float]) -> ArmSi
         - (n * np.log(p)).sum()
     )
     whole = {name: int(count) for name, count in zip(planned, n, strict=True)}
-    return ArmSizes(whole, dict(planned), min(1.0, float(np.exp(min(-log_e, 0.0)))))
+    return SizesOfArms(whole, dict(planned), min(1.0, float(np.exp(min(-log_e, 0.0)))))

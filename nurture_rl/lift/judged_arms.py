@@ -11,7 +11,7 @@ from scipy import special
 
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey, Kpi
-from nurture_rl.lift.arm_sizes import ArmSizes, arm_sizes
+from nurture_rl.lift.arm_sizes import SizesOfArms, arm_sizes
 from nurture_rl.lift.contrast import BoolArray, Contrast, FloatArray, contrast
 from nurture_rl.lift.enrolled import Enrolled, Notes
 from nurture_rl.lift.velocity import StageTimes, velocity_contrast, watched_share
@@ -66,7 +66,7 @@ class LiftReport:
     provenance: str  # of the journey's logs
     as_of_us: int  # UTC
     arms: Mapping[str, ArmTotals]
-    counts: ArmSizes
+    counts: SizesOfArms
     notes: Notes
     lifts: Mapping[str, tuple[FigureLift, ...]]  # by arm, the north star first
     too_few: tuple[str, ...]  # arms without enough units to be compared

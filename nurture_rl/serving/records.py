@@ -288,7 +288,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmSizes:
+class ArmCounts:
     """What became of the contacts of one arm."""
 
     contacts: int

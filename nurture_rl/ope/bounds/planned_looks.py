@@ -70,7 +70,7 @@ def _beyond(level: float) -> float:
     error = (1.0 - WITHIN_PLAN) * (1.0 - level)
 
     def crossing(a: float) -> float:
-        return float(2.0 * (special.ndtr(-a) + a * _bell(a)))
+        return float(2.0 * (special.ndtr(-a) + a * _bell(np.array(a))))
 
     return float(optimize.brentq(lambda a: crossing(a) - error, 1.0, 20.0, xtol=1e-9))
 

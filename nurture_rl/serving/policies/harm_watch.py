@@ -16,7 +16,7 @@ from nurture_envs.journey import HarmLimit, Journey
 from nurture_rl.serving import roles as changes
 from nurture_rl.serving.layers import ARM
 from nurture_rl.serving.policies.active_policies import SERVER, ActivePolicies, canary_arm
-from nurture_rl.serving.records import ArmSizes
+from nurture_rl.serving.records import ArmCounts
 from nurture_rl.serving.storage.reading import StoreReader
 
 LEVEL = 0.95  # chance that a canary that keeps to all limits is never rolled back
@@ -55,13 +55,13 @@ class HarmWatch:
     def _broken(self, limit: HarmLimit, name: str) -> str | None:
         signals = [one.filters() for one in self._journey.signals if one.name in limit.of]
         since = self._policies.since(name)
-        counts = self._store.arm_sizes(self._journey.name, since, signals)
+        counts = self._store.arm_counts(self._journey.name, since, signals)
         error = (1.0 - LEVEL) / len(self._journey.limits)
         return broken_limit(limit, counts.get(canary_arm(name)), counts.get(ARM), error)
 
 
 def broken_limit(
-    limit: HarmLimit, canary: ArmSizes | None, champion: ArmSizes | None, error: float
+    limit: HarmLimit, canary: ArmCounts | None, champion: ArmCounts | None, error: float
 ) -> str | None:
     """What a canary is shown to do beyond a limit, in words; None: nothing is shown.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
-    ArmSizes,
+    ArmCounts,
     Contact,
     Decision,
     Event,
@@ -158,9 +158,9 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         found = self._source.read(asked, (journey,))
         return policy_rows.roles_of(found[0][0]) if found else None
 
-    def arm_sizes(
+    def arm_counts(
         self, journey: str, since_us: int, signals: Sequence[Mapping[str, str | bool]]
-    ) -> dict[str, ArmSizes]:
+    ) -> dict[str, ArmCounts]:
         """What became of the contacts whose episode began at some moment or later, by arm.
 
         Read beside the work: nobody waits for it.
@@ -188,7 +188,7 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
               AND occurred_us >= first_us AND ({harmed})) THEN 1 END)
             FROM begun GROUP BY arm"""
         with self._source.blocks(asked, _BLOCK, (journey, since_us, since_us, *given)) as blocks:
-            return {row[0]: ArmSizes(*map(int, row[1:])) for block in blocks for row in block}
+            return {row[0]: ArmCounts(*map(int, row[1:])) for block in blocks for row in block}
 
     def planned(
         self,

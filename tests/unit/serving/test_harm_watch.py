@@ -20,7 +20,7 @@ from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.http.regular_looks import RegularLooks
 from nurture_rl.serving.policies.active_policies import canary_arm
 from nurture_rl.serving.policies.harm_watch import HarmWatch, broken_limit, least_rate
-from nurture_rl.serving.records import ArmSizes, Decision
+from nurture_rl.serving.records import ArmCounts, Decision
 from nurture_rl.serving.storage.store import Store
 from tests.unit.serving.contacts import MIDNIGHT, Clock, event
 from tests.unit.serving.lives import bundles_in, people, served, until
@@ -55,11 +55,11 @@ def test_a_bound_that_is_looked_at_after_every_trial_is_hardly_ever_wrong() -> N
 
 
 def test_a_limit_is_broken_when_the_bound_is_above_it() -> None:
-    fine, bad = ArmSizes(200, 400, 300, 15), ArmSizes(200, 400, 300, 60)
+    fine, bad = ArmCounts(200, 400, 300, 15), ArmCounts(200, 400, 300, 60)
     assert broken_limit(BOUNCES, fine, None, 0.05) is None
     assert (broken_limit(BOUNCES, bad, None, 0.05) or "").startswith("hard bounces: at least 0.1")
     assert broken_limit(BOUNCES, None, fine, 0.05) is None
-    others = ArmSizes(1_000, 1_000, 800, 4)
+    others = ArmCounts(1_000, 1_000, 800, 4)
     assert broken_limit(COMPLAINTS, bad, None, 0.05) is None  # nobody to compare with
     assert "beyond the champion" in (broken_limit(COMPLAINTS, bad, others, 0.05) or "")
     alike = replace(others, harmed=300)
@@ -83,14 +83,16 @@ def test_a_canary_that_breaks_a_limit_is_rolled_back_with_a_row(tmp_path: Path) 
             if isinstance(one, Decision)]  # fmt: skip
     arms = {one.contact_id: one.arm for one in made}
     watch = HarmWatch(bundles["first"].journey, store, service.policies)
-    counts = store.arm_sizes("inbound_lead", service.policies.since(new), [{"type": "hard_bounce"}])
+    counts = store.arm_counts(
+        "inbound_lead", service.policies.since(new), [{"type": "hard_bounce"}]
+    )
     assert len(old) == 20  # they began before, and count for nobody
     assert {arm: one.contacts for arm, one in counts.items()} == {
         arm: list(arms.values()).count(arm) for arm in ("policy", canary_arm(new))
     }
     of_canary = [name for name, arm in arms.items() if arm == canary_arm(new)]
     sends = [one for one in made if one.arm == canary_arm(new) and one.scheduled_us is not None]
-    assert counts[canary_arm(new)] == ArmSizes(len(of_canary), len(of_canary), len(sends), 0)
+    assert counts[canary_arm(new)] == ArmCounts(len(of_canary), len(of_canary), len(sends), 0)
     assert watch.look() is None
     at_us = clock.now_us + HOUR_US
     store.append_events([event("hard_bounce", at_us, name) for name in of_canary[:18]])
@@ -177,6 +179,6 @@ def test_only_what_was_decided_since_the_canary_began_is_read(
             yield []
 
         monkeypatch.setattr(source, "blocks", blocks)
-        store.arm_sizes("inbound_lead", clock.now_us - HOUR_US, [{"type": "hard_bounce"}])
+        store.arm_counts("inbound_lead", clock.now_us - HOUR_US, [{"type": "hard_bounce"}])
     assert [line for line in plans if "decisions_by_moment" in line], plans
     assert "SCAN decisions" not in plans
