@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from nurture_rl.errors import NurtureError
 from nurture_rl.serving.contacts.enrolment import moving_signals
-from nurture_rl.serving.deciding.moved import Cause, KnownPassage, Moved, State
+from nurture_rl.serving.deciding.moved import KnownPassage, MoveCause, Moved, State
 from nurture_rl.serving.deciding.passage import Passage
 from nurture_rl.serving.deciding.served_journey import ServedJourney, UnknownJourney, not_served
 from nurture_rl.serving.names import contact_key
@@ -76,12 +76,12 @@ class Enrolling:
             UnknownJourney: there is no such journey or contact.
             EnrolmentError: the journey's terms refuse it; the log says so.
         """
-        cause = Cause(who, why)
+        cause = MoveCause(who, why)
         return self._called(journey, contact_id, lambda one: one.enter(journey, cause, anchor_us))
 
     def leave(self, journey: str, contact_id: str, who: str, why: str) -> Moved:
         """End a contact's episode, or its wait for one; arguments and errors as of `enrol`."""
-        cause = Cause(who, why)
+        cause = MoveCause(who, why)
         return self._called(journey, contact_id, lambda one: one.leave(journey, cause))
 
     def hold(self, journey: str, contact_id: str, who: str, why: str, paused: bool) -> Moved:
@@ -89,7 +89,7 @@ class Enrolling:
 
         While it is paused its bins pass, and nothing but a pause is decided, in any journey.
         """
-        cause = Cause(who, why)
+        cause = MoveCause(who, why)
         return self._called(journey, contact_id, lambda one: one.hold(journey, cause, paused))
 
     def standing(self, journey: str, contact_id: str) -> tuple[list[EpisodeRow], State, int | None]:

@@ -22,7 +22,7 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class MoveCause:
     """Who moves a contact, and why; the log says both."""
 
     who: str

@@ -25,7 +25,7 @@ from nurture_rl.serving.contacts.enrolment import (
     terms_of,
     usable_zone,
 )
-from nurture_rl.serving.deciding.moved import Cause, KnownPassage, Moved, State
+from nurture_rl.serving.deciding.moved import KnownPassage, MoveCause, Moved, State
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
     Ending,
@@ -120,7 +120,7 @@ class Passage:
         return "left" if self.rows(journey) else "never"
 
     def enter(
-        self, journey: str, cause: Cause, anchor_us: int | None = None, is_quiet: bool = False
+        self, journey: str, cause: MoveCause, anchor_us: int | None = None, is_quiet: bool = False
     ) -> Moved:
         """Let the contact enter a journey, as its terms say.
 
@@ -163,7 +163,7 @@ class Passage:
         ends = self._ends(own, anchor_us)
         return f"{ends[0][2]} ended an episode that began on {day}" if ends else ""
 
-    def _wait(self, own: Journey, cause: Cause, why: str) -> Moved:
+    def _wait(self, own: Journey, cause: MoveCause, why: str) -> Moved:
         if own.name not in self._waits:
             rank = terms_of(own).priority
             wait = Waiting(self._name, own.name, rank, self._now_us, cause.why)
@@ -171,7 +171,7 @@ class Passage:
             self._log(own.name, "waits", None, cause, f"{cause.why}; {why}")
         return Moved("waiting", why)
 
-    def leave(self, journey: str, cause: Cause) -> Moved:
+    def leave(self, journey: str, cause: MoveCause) -> Moved:
         """End the contact's episode in a journey, or its wait for one."""
         if journey in self._waits:
             self._wait_no_more(journey, cause, cause.why)
@@ -183,7 +183,7 @@ class Passage:
         self.admit()
         return Moved("left", episode=ended, withdrawn=list(self._taken))
 
-    def hold(self, journey: str, cause: Cause, paused: bool) -> Moved:
+    def hold(self, journey: str, cause: MoveCause, paused: bool) -> Moved:
         """Pause the contact, who must be in the journey, or resume it.
 
         A pause holds in every journey, also in one that comes later, until it is resumed.
@@ -206,7 +206,7 @@ class Passage:
     def hear(self, event: Event) -> None:
         """End and begin episodes by an event that is about to be stored."""
         self._now_us = event.recorded_us
-        cause = Cause(RULE, f"event {event.type}")
+        cause = MoveCause(RULE, f"event {event.type}")
         row = self._open()
         own = None if row is None else self._journeys.get(row.journey)
         end = None if row is None or own is None else self._end_by(own, event, row.anchor_us)
@@ -231,7 +231,7 @@ class Passage:
             names: journeys that contacts leave or enter so.
         """
         self.admit()
-        cause, some = Cause(RULE, "what is known of the contact"), self._by_priority(names)
+        cause, some = MoveCause(RULE, "what is known of the contact"), self._by_priority(names)
         for own in some:
             if not applies(own, terms_of(own).leave, None, self._contact):
                 continue
@@ -257,9 +257,9 @@ class Passage:
         waits = [one for one in self._waits.values() if one.journey in self._journeys]
         for wait in sorted(waits, key=lambda one: (-one.priority, one.since_us)):
             if wait.priority >= least and self._open() is None:
-                self.enter(wait.journey, Cause(RULE, f"waited: {wait.why}"))
+                self.enter(wait.journey, MoveCause(RULE, f"waited: {wait.why}"))
 
-    def _enter_by(self, own: Journey, event: Event, cause: Cause) -> None:
+    def _enter_by(self, own: Journey, event: Event, cause: MoveCause) -> None:
         """Enter by an event, unless it is history, or an end of the journey was told since."""
         if event.occurred_us <= event.recorded_us - _FRESH_US:
             return
@@ -278,7 +278,7 @@ class Passage:
     def _begin(
         self,
         own: Journey,
-        cause: Cause,
+        cause: MoveCause,
         number: int,
         supersedes: EpisodeRow | None,
         anchor_us: int | None,
@@ -295,7 +295,7 @@ class Passage:
         self._log(own.name, "entered", row.episode_id, cause, cause.why)
         return Moved(self._going_on(), episode=row, withdrawn=list(self._taken))
 
-    def _end(self, row: EpisodeRow, reason: str, why: str, cause: Cause) -> EpisodeRow:
+    def _end(self, row: EpisodeRow, reason: str, why: str, cause: MoveCause) -> EpisodeRow:
         """End an episode that goes on, and take back its planned sends."""
         ended = replace(row, ended_us=self._now_us, reason=reason, why=why)
         self._rows[row.episode_id] = ended
@@ -305,7 +305,7 @@ class Passage:
         self._log(row.journey, what, row.episode_id, cause, why)
         return ended
 
-    def _wait_no_more(self, journey: str, cause: Cause, why: str) -> None:
+    def _wait_no_more(self, journey: str, cause: MoveCause, why: str) -> None:
         del self._waits[journey]
         self._log(journey, "left", None, cause, f"waits no more: {why}")
 
@@ -333,7 +333,7 @@ class Passage:
             ends = self._ends(self._journeys[row.journey], row.anchor_us)
             if not ends:
                 return row
-            self._end(row, *ends[0][1:], Cause(RULE, ""))
+            self._end(row, *ends[0][1:], MoveCause(RULE, ""))
         return None
 
     def _ends(self, own: Journey, anchor_us: int) -> list[tuple[Event, str, str]]:
@@ -371,6 +371,8 @@ class Passage:
     def _is_not_in(self, journey: str) -> Moved:
         return Moved("refused", f"contact {self._name!r} is not in journey {journey}")
 
-    def _log(self, journey: str, what: str, episode: str | None, cause: Cause, why: str) -> None:
+    def _log(
+        self, journey: str, what: str, episode: str | None, cause: MoveCause, why: str
+    ) -> None:
         about = (self._now_us, cause.who, journey, self._name, episode, what, why)
         self._entries.append(JourneyEntry(*about))

@@ -270,8 +270,7 @@ class Service:
             now_us, before = self.settings.clock(), self.store.contacts(names)
             withdrawn = self.journeys.unwanted(refused, now_us, without_consent)
             moves = self.enrolling.put(contacts, now_us, withdrawn)
-            entries = changed(before, contacts, now_us)
-            self.store.put_contacts(contacts, withdrawn, entries, moves)
+            self.store.put_contacts(contacts, withdrawn, changed(before, contacts, now_us), moves)
             self.journeys.moved(before, contacts, now_us)
             withdrawn += moves.withdrawals
             self._refused(names, withdrawn)
