@@ -54,10 +54,8 @@ def views_of(
         zone = usable_zone(contacts[name].time_zone, default_zone)
         if name not in episodes:
             episodes[name] = opened(bundle.journey, contacts[name], now_us, zone)
-        if name in open_:
-            episodes[name] = beside(episodes[name], open_[name], now_us, zone, others)
-        if name in held:
-            episodes[name] = replace(episodes[name], held=True)
+        one = replace(episodes[name], held=name in held)
+        episodes[name] = beside(one, open_.get(name, ()), now_us, zone, others)
     states = {
         name: (state, place)
         for name, (state, place) in store.states(ids, journey, folding.key).items()
