@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import urllib.error
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -93,12 +95,14 @@ def race(servers: Sequence[RunningServer], people: Sequence[str], clients: int, 
 
 def _step(draw: random.Random, name: str) -> tuple[str, dict[str, Any]]:
     why, own = {"why": "a test"}, draw.choice(NAMES)
-    kind = draw.choice(["enrol", "enrol", "exit", "pause", "resume", "event", *["decide"] * 5])
+    kind = draw.choice([*["enrol", "decide"] * 5, "exit", "pause", "pause", "resume", "event"])
     if kind == "decide":
         ask = {"contact_id": name, "request_id": uuid4().hex}
-        return "/v1/decisions", {"contacts": [ask | ({"journey": own} if draw.random() < 0.3 else {})]}
+        return "/v1/decisions", {
+            "contacts": [ask | ({"journey": own} if draw.random() < 0.3 else {})]
+        }
     if kind == "event":
-        what = draw.choice(["demo_missed", "click", "purchase"])
+        what = draw.choice([*["demo_missed", "click"] * 8, "purchase"])  # which ends the day
         row = {"event_id": uuid4().hex, "contact_id": name, "type": what}
         return "/v1/events", {"events": [row | {"occurred_at": _now()}]}
     path = f"/v1/journeys/{own}/contacts/{name}"
@@ -109,9 +113,13 @@ def _now() -> str:
     return f"{np.datetime64('now')}Z"
 
 
-def faults(location: str | Path, people: Sequence[str]) -> list[str]:
-    """What must not be, after clients raced: two journeys at once, mail in a pause, mail left over."""
-    found = []
+def faults(location: str | Path, people: Sequence[str]) -> tuple[list[str], Counter[str]]:
+    """What must not be after clients raced, and how often what may be was there to be wrong.
+
+    Two journeys at once, a decision outside of its episode, a wrong propensity, mail in a person's
+    pause, mail that an end left over.
+    """
+    found, seen = [], Counter[str]()
     with closing(StoreReader(location)) as store:
         passes = store.passes(people)
         entries = {name: store.journey_entries(name) for name in people}
@@ -120,19 +128,20 @@ def faults(location: str | Path, people: Sequence[str]) -> list[str]:
     rows = {row.episode_id: row for some in passes.values() for row in some}
     for name, some in passes.items():
         spans = sorted((row.began_us or 0, row.ended_us or 1 << 62) for row in some)
-        found += [f"{name} twice" for a, b in zip(spans, spans[1:], strict=False) if a[1] > b[0]]
+        found += [f"{name} twice" for a, b in pairwise(spans) if a[1] > b[0]]
     for one in made:
         row = rows[one.episode_id]
         if not (row.began_us or 0) <= one.decided_us <= (row.ended_us or 1 << 62):
             found.append(f"{one.decision_id} outside of its episode")
         if not np.isclose(sum(one.probabilities), 1.0) or one.propensity not in one.probabilities:
             found.append(f"{one.decision_id} has a wrong propensity")
-        if one.scheduled_us is None:
-            continue
         moves = [e for e in entries[one.contact_id] if e.at_us <= one.decided_us]
         words = [entry.what for entry in moves if entry.what in ("paused", "resumed")]
-        if words[-1:] == ["paused"]:
+        paused, sends = words[-1:] == ["paused"], one.scheduled_us is not None
+        seen += Counter(paused=paused, sends=sends)
+        if paused and sends:
             found.append(f"{one.decision_id} sends to who is paused")
-        if row.reason in ("superseded", "person", "goal") and one.decision_id not in fates:
-            found.append(f"{one.decision_id} is left over of {row.reason}")
-    return found
+        if sends and row.reason in ("superseded", "person", "goal"):
+            seen["ended"] += 1
+            found += [] if one.decision_id in fates else [f"{one.decision_id} outlives its episode"]
+    return found, seen
