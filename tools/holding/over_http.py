@@ -95,10 +95,10 @@ class Crowd:
 class Client:
     """One sender with contacts of its own, one request after the other."""
 
-    def __init__(self, number: int, crowd: Crowd, own: Journey, seed: int) -> None:
+    def __init__(self, number: int, crowd: Crowd, own: Journey, seed: Sequence[int]) -> None:
         self._number, self._crowd, self._journey = number, crowd, own
-        self._rng = random.Random(f"{seed}:{number}")
-        self._luck = np.random.default_rng([seed, number])
+        self._rng = random.Random(f"{list(seed)}:{number}")
+        self._luck = np.random.default_rng([*seed, number])
         self._actions = ActionCatalog.of(own).actions
         self._now_us, self._born, self._asked = ANCHOR, 0, 0
         self._lines: dict[str, http.client.HTTPConnection] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,10 +22,10 @@ def played(
     decisions: int,
     clients: int,
     workers: int,
-    seed: int,
+    seed: Sequence[int],
     tell: Callable[[str], None] = lambda text: None,
-) -> list[str]:
-    """Ask for so many decisions over HTTP; returns where answers part from the oracle.
+) -> Crowd:
+    """Ask for so many decisions over HTTP; returns what was seen, and where it parts from the oracle.
 
     Args:
         folder: to make, for a bundle.
@@ -53,6 +53,7 @@ def played(
                 while not all(one.done() for one in playing):
                     wait(playing, timeout=_REPORT_EVERY)
                     tell(f"{dict(crowd.counts)} in {time.monotonic() - began:.0f} s")
-        return [*crowd.parted, *overrun(own, crowd)]
+        crowd.parted += overrun(own, crowd)
+        return crowd
     finally:
         database.stop()

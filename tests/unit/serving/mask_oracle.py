@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 from nurture_envs.actions import Action
 from nurture_envs.journey import Condition, FrequencyCap, Journey, Message, Signal
@@ -281,5 +282,12 @@ def _bin(journey: Journey, since_us: int) -> int:
 
 
 def _is(event: Event, signal: Signal) -> bool:
-    pinned = signal.filters()
-    return all(getattr(event, column) == value for column, value in pinned.items())
+    for column, value in _pinned(signal):
+        if getattr(event, column) != value:
+            return False
+    return True
+
+
+@cache  # asked for every event of millions of contacts
+def _pinned(signal: Signal) -> tuple[tuple[str, object], ...]:
+    return tuple(signal.filters().items())

@@ -20,6 +20,7 @@ from tools.holding.in_process import Held, bundle_for, hold, journeys
 from tools.holding.limits_kept import overrun
 from tools.holding.over_http import Crowd, journey
 from tools.holding.person import Person
+from tools.holding.record import Record
 from tools.holding.whole_game import played
 
 HOUR_US = 3_600_000_000
@@ -75,6 +76,18 @@ def test_a_forgotten_rule_is_noticed(
     assert "expected legal False" in held(folder, name, 3000).parted[0]
 
 
+def test_a_record_goes_on_where_it_ended_and_sums_up(tmp_path: Path) -> None:
+    path = tmp_path / "held.jsonl"
+    record = Record(path, "in process", 3, "abc")
+    record.add(0, 20, {"decisions": 7}, 0)
+    record.add(20, 25, {"decisions": 2, "sends": 1}, 1)
+    assert Record(path, "in process", 3, "abc").played() == 25
+    assert Record(path, "in process", 4, "abc").played() == 0
+    assert Record(path, "over HTTP", 3, "abc").total() == {}
+    found = Record(path, "in process", 4, "def").total()
+    assert found == {"decisions": 9, "sends": 1, "parted": 1}
+
+
 def test_mail_that_is_withheld_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_careful(*given: Any) -> Any:
         reasons = against_account(*given)
@@ -122,4 +135,4 @@ def test_a_send_counts_unless_it_was_taken_back_before_its_hour() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_servers_and_many_clients_agree_with_the_oracle(tmp_path: Path) -> None:
-    assert played(tmp_path / "bundle", 300, clients=8, workers=2, seed=1) == []
+    assert played(tmp_path / "bundle", 300, clients=8, workers=2, seed=[1]).parted == []
