@@ -25,7 +25,7 @@ def played(
     seed: Sequence[int],
     tell: Callable[[str], None] = lambda text: None,
 ) -> Crowd:
-    """Ask for so many decisions over HTTP; returns what was seen, and where it parts from the oracle.
+    """Ask for so many decisions over HTTP; returns what was seen and where it parted.
 
     Args:
         folder: to make, for a bundle.

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 
 from nurture_envs.actions import Action
 from nurture_envs.journey import Condition, FrequencyCap, Journey, Message, Signal
@@ -282,12 +281,7 @@ def _bin(journey: Journey, since_us: int) -> int:
 
 
 def _is(event: Event, signal: Signal) -> bool:
-    for column, value in _pinned(signal):
-        if getattr(event, column) != value:
-            return False
-    return True
-
-
-@cache  # asked for every event of millions of contacts
-def _pinned(signal: Signal) -> tuple[tuple[str, object], ...]:
-    return tuple(signal.filters().items())
+    if event.type != signal.type:
+        return False
+    pinned = signal.filters()
+    return all(getattr(event, column) == value for column, value in pinned.items())
