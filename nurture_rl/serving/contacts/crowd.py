@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
+from nurture_envs.crowd_limits import SellerCapacity
 from nurture_envs.guardrails import Reason
-from nurture_envs.journey import Journey, SellerCapacity
+from nurture_envs.journey import Journey
 from nurture_rl.serving.contacts.accounts import moments_of
 from nurture_rl.serving.contacts.facts import Known
 from nurture_rl.serving.contacts.mail_counts import (

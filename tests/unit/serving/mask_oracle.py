@@ -36,6 +36,7 @@ class Standing:
     zone_known: bool
     features: Mapping[str, float]  # of conditions
     left: Mapping[str, int]
+    last: Mapping[str, float]  # hour at which a signal last happened
     inactive: int = 0  # bins
     probed: bool = True
     wishes: Preferences = NOTHING
@@ -99,6 +100,7 @@ def standing_of(
         wishes=view.preferences,
         features=features,
         left=left,
+        last={name: at_us / HOUR_US for name, at_us in seen_us.items()},
     )
 
 
@@ -233,9 +235,29 @@ def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
             counted = [h for h, of in at.sends if _under(cap, messages.get(of))]
             if sum(when - hour < cap.hours for hour in counted) >= cap.maximum:
                 return False
+    if _waits(journey, message, when, at):
+        return False
     slow = rails.slow
     gap = slow.gap_hours if slow is not None and at.slowed else rails.min_gap_hours
     return not at.sends or when - max(hour for hour, _ in at.sends) >= gap
+
+
+def _waits(journey: Journey, message: Message, when: float, at: Standing) -> bool:
+    """Whether a mail for the same job has no answer yet, or a visit was a short time ago."""
+    rails, messages = journey.guardrails, {one.id: one for one in journey.messages}
+    if rails.unanswered is not None:
+        same = [h for h, of in at.sends if of and messages[of].job == message.job]
+        answers = [at.last[name] for name in rails.unanswered.until if name in at.last]
+        answered = same and any(answer > max(same) for answer in answers)
+        if same and not answered and when - max(same) < rails.unanswered.hours:
+            return True
+    return any(
+        when - at.last[name] < visit.hours
+        for visit in rails.cool_off
+        if visit.message == message.id
+        for name in visit.after
+        if name in at.last
+    )
 
 
 def _under(cap: FrequencyCap, message: Message | None) -> bool:
@@ -244,6 +266,12 @@ def _under(cap: FrequencyCap, message: Message | None) -> bool:
         return message is not None and message.topic == cap.topic
     if cap.message is not None:
         return message is not None and message.id == cap.message
+    if cap.job is not None:
+        return message is not None and message.job == cap.job
+    if cap.claim is not None:
+        return message is not None and message.proof == cap.claim
+    if cap.block is not None:
+        return message is not None and cap.block in message.blocks
     return cap.channel is None or message is None or message.channel == cap.channel
 
 

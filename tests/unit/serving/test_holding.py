@@ -40,7 +40,7 @@ def held(folder: Path, name: str, contacts: int) -> Held:
     return found
 
 
-@pytest.mark.parametrize("name", ["accounts", "repeats"])
+@pytest.mark.parametrize("name", ["accounts", "repeats", "waiting", "inbound_lead"])
 def test_decisions_for_random_contacts_agree_with_the_oracle(folder: Path, name: str) -> None:
     found = held(folder, name, 2000)
     assert found.parted == []
@@ -67,6 +67,11 @@ def without(reason: Reason) -> Callable[[Any], Any]:
         (Reason.NOT_WANTED, "accounts"),
         (Reason.WANTED_LESS, "accounts"),
         (Reason.INACTIVE, "accounts"),
+        (Reason.JOB_CAP, "waiting"),
+        (Reason.CLAIM_CAP, "waiting"),
+        (Reason.BLOCK_CAP, "waiting"),
+        (Reason.UNANSWERED, "waiting"),
+        (Reason.COOL_OFF, "waiting"),
     ],
 )
 def test_a_forgotten_rule_is_noticed(
