@@ -27,9 +27,8 @@ class Record:
 
     def played(self) -> int:
         """Rounds of this code and seed that lie behind."""
-        return max(
-            [line["to"] for line in self._lines() if self._own.items() <= line.items()] + [0]
-        )
+        mine = [int(line["to"]) for line in self._lines() if self._own.items() <= line.items()]
+        return max([0, *mine])
 
     def add(self, first: int, to: int, counts: Mapping[str, int], parted: int) -> None:
         """Write down rounds `[first, to)`; they are on the disk when this returns."""

@@ -280,7 +280,7 @@ class _Rules:
         those that pass, whatever clocks show: see `GuardrailFacts.set_forward`.
         """
         until: dict[Group, list[tuple[Array, Reason]]] = {}
-        first, jobs = 0, jobs_kept(self.settings)
+        first, jobs, asked = 0, jobs_kept(self.settings), self.settings.unanswered
         for group, count in sends_kept(self.settings).items():
             since = _descending(self.facts.sends_hours[:, first : first + count], self.xp)
             since = [hours - self.facts.midnight_hours for hours in since]  # negative: before today
@@ -292,17 +292,16 @@ class _Rules:
             if group == ALL:
                 until[group].append((since[0] + self._gap(), Reason.MINIMUM_GAP))
                 self.tiered = self._tiered(since)
-            if group in jobs:
-                until[group].append((self._unanswered(since[0]), Reason.UNANSWERED))
+            if asked is not None and group in jobs:
+                until[group].append((self._unanswered(since[0], asked.hours), Reason.UNANSWERED))
         for group, visited in self._cool_off():
             until[group].append((visited, Reason.COOL_OFF))
         return until
 
-    def _unanswered(self, sent: Array) -> Array:
+    def _unanswered(self, sent: Array, hours: float) -> Array:
         """Hours after midnight before which a job's last mail, sent then, waits for an answer."""
-        settings = self.settings.unanswered
         answered = self.facts.moments_hours[:, 0] - self.facts.midnight_hours
-        return self.xp.where(sent >= answered, sent + settings.hours, -self.xp.inf)
+        return self.xp.where(sent >= answered, sent + hours, -self.xp.inf)
 
     def _cool_off(self) -> list[tuple[Group, Array]]:
         """Messages that speak of a visit, and the hours after midnight before which they wait."""

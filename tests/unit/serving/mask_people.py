@@ -104,7 +104,7 @@ IDLE = {
     "tiers": [{"bins": 1, "max": 2, "hours": 50}, {"bins": 3, "max": 1, "hours": 40}],
     "probe": {"bins": 5, "share": 0.4},
 }
-_PARTS = {
+_PARTS: dict[str, dict[str, Any]] = {
     "red": {"proof": "number", "blocks": ["intro", "table"]},
     "blue": {"proof": "number", "blocks": ["intro"]},
     "coupon": {"blocks": ["table"]},
