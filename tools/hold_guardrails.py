@@ -29,7 +29,8 @@ from tools.holding.whole_game import played
 _ROOT = Path(__file__).resolve().parents[1]
 _ROUND = 5_000  # contacts of one journey, then the next one's turn
 _STRETCH = 20  # rounds between two lines of the record
-_GAME = 50_000  # decisions of one database, then a fresh one
+_SCARCE = 3_000  # decisions of one database, where contacts take turns; then a fresh one
+_GAME = 60_000  # where they do not
 
 
 def main() -> int:
@@ -84,15 +85,11 @@ def _over_http(folder: Path, given: Namespace) -> list[str]:
     record = Record(given.record, "over HTTP", given.seed, code_here(_ROOT))
     number, began, decided, parted = record.played(), time.monotonic(), 0, list[str]()
     while decided < given.http and not parted and _has_time(began, given.minutes):
-        some = min(_GAME, given.http - decided)
-        game = played(
-            folder / f"game-{number}",
-            some,
-            given.clients,
-            given.workers,
-            [given.seed, number],
-            _tell,
-        )
+        scarce = number % 2 == 0
+        some = min(_SCARCE if scarce else _GAME, given.http - decided)
+        played_in, seed = folder / f"game-{number}", [given.seed, number]
+        left = 60.0 * given.minutes - (time.monotonic() - began)
+        game = played(played_in, some, given.clients, given.workers, seed, scarce, left, _tell)
         record.add(number, number + 1, game.counts, len(game.parted))
         number += 1
         decided, parted = decided + game.counts["decisions"], game.parted

@@ -53,7 +53,7 @@ def standing_of(
 ) -> Standing:
     """Where a contact stands who lives in UTC and has no planned escalations."""
     rails, anchor = journey.guardrails, view.episode.anchor_us
-    bin_now = _bin(journey, now_us - anchor)
+    bin_now = bin_at(journey, now_us - anchor)
     seen: dict[str, int] = {}
     seen_us: dict[str, int] = {}
     barred = (rails.require_consent and not view.contact.consent) or _rests(view, now_us)
@@ -69,8 +69,8 @@ def standing_of(
         if event.type == "snoozed":
             paused = paused or now_us < said_us + int((event.value or 30.0) * DAY_US)
         for signal in (*journey.signals, *rails.events):
-            if _is(event, signal):
-                at = _bin(journey, event.occurred_us - anchor)
+            if is_of(event, signal):
+                at = bin_at(journey, event.occurred_us - anchor)
                 seen[signal.name] = max(at, seen.get(signal.name, at))
                 latest = seen_us.get(signal.name, event.occurred_us)
                 seen_us[signal.name] = max(event.occurred_us, latest)
@@ -176,10 +176,10 @@ def account_allows(journey: Journey, account: AccountFacts, now_us: int, slot: i
 def over(journey: Journey, view: ContactView, now_us: int) -> str | None:
     """Why there is nothing to decide for a contact who lives in UTC; None: there is."""
     anchor, episode = view.episode.anchor_us, view.episode
-    step = _bin(journey, now_us - anchor)
+    step = bin_at(journey, now_us - anchor)
     ends = [s for s in journey.signals if s.name in journey.terminals]
     done = any(
-        _is(event, end) and _bin(journey, event.occurred_us - anchor) >= 0
+        is_of(event, end) and bin_at(journey, event.occurred_us - anchor) >= 0
         for event in view.events
         for end in ends
     )
@@ -231,8 +231,8 @@ def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
         return False
     messages = {one.id: one for one in journey.messages}
     for cap in rails.caps:
-        if _under(cap, message):
-            counted = [h for h, of in at.sends if _under(cap, messages.get(of))]
+        if under(cap, message):
+            counted = [h for h, of in at.sends if under(cap, messages.get(of))]
             if sum(when - hour < cap.hours for hour in counted) >= cap.maximum:
                 return False
     if _waits(journey, message, when, at):
@@ -260,7 +260,7 @@ def _waits(journey: Journey, message: Message, when: float, at: Standing) -> boo
     )
 
 
-def _under(cap: FrequencyCap, message: Message | None) -> bool:
+def under(cap: FrequencyCap, message: Message | None) -> bool:
     """Whether a cap counts a message; None: another system's, whose topic nobody knows."""
     if cap.topic is not None:
         return message is not None and message.topic == cap.topic
@@ -300,7 +300,8 @@ def _holds(condition: Condition, value: float) -> bool:
     return outcomes[condition.operator]
 
 
-def _bin(journey: Journey, since_us: int) -> int:
+def bin_at(journey: Journey, since_us: int) -> int:
+    """The bin so many microseconds after the episode's anchor."""
     clock = journey.clock
     period = round(clock.period_hours * HOUR_US)
     whole, rest = divmod(since_us, period)
@@ -308,7 +309,8 @@ def _bin(journey: Journey, since_us: int) -> int:
     return whole * len(clock.slots_hours) + begun - 1
 
 
-def _is(event: Event, signal: Signal) -> bool:
+def is_of(event: Event, signal: Signal) -> bool:
+    """Whether an event is one of a signal's."""
     if event.type != signal.type:
         return False
     pinned = signal.filters()

@@ -111,15 +111,19 @@ _PARTS: dict[str, dict[str, Any]] = {
     "gift_card": {"proof": "logo"},
 }
 # What stands in a mail, and what it waits for.
+PARTS = {name: {**one, **_PARTS.get(name, {})} for name, one in MESSAGES.items()}
+WAITS: dict[str, Any] = {
+    "guardrails__repeat_block_hours": 80,
+    "guardrails__repeat_claim_hours": 100,
+    "guardrails__unanswered": {"until": ["clicked", "bought"], "hours": 150},
+    "guardrails__cool_off": {"red": {"after": ["clicked", "warm"], "hours": 30}},
+    "guardrails__quiet_hours": [],
+}
 WAITING = spring(
-    messages={name: {**one, **_PARTS.get(name, {})} for name, one in MESSAGES.items()},
+    messages=PARTS,
     guardrails__frequency_caps=[{"max": 2, "hours": 200, "job": "activate"}],
-    guardrails__repeat_block_hours=80,
-    guardrails__repeat_claim_hours=100,
-    guardrails__unanswered={"until": ["clicked", "bought"], "hours": 150},
-    guardrails__cool_off={"red": {"after": ["clicked", "warm"], "hours": 30}},
     guardrails__min_gap_hours=2,
-    guardrails__quiet_hours=[],
+    **WAITS,
 )
 JOURNEYS = {"spring": spring(guardrails__inactivity=IDLE), "waiting": WAITING} | {
     name: load_journey(name) for name in shipped_journeys()

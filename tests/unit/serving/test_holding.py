@@ -16,9 +16,10 @@ from nurture_rl.serving.contacts.accounts import against_account
 from nurture_rl.serving.deciding import array_pass, decide
 from nurture_rl.serving.records import Planned
 from tests.unit.release.bundles import small_bundle
+from tests.unit.serving.signed_webhooks import signing_key
+from tools.holding.common_limits import Crowd, journey
 from tools.holding.in_process import Held, bundle_for, hold, journeys
 from tools.holding.limits_kept import overrun
-from tools.holding.over_http import Crowd, journey
 from tools.holding.person import Person
 from tools.holding.record import Record
 from tools.holding.whole_game import played
@@ -105,7 +106,7 @@ def test_mail_that_is_withheld_is_noticed(folder: Path, monkeypatch: pytest.Monk
 
 def test_a_limit_that_is_overrun_by_one_is_noticed() -> None:
     own, at_us = journey(), 1_775_552_400_000_000
-    crowd = Crowd([], 1, 1)
+    crowd = Crowd([], 1, 1, signing_key())
     for i in range(4):
         one = Person(f"p-{i}", "acme", "UTC")
         one.made.append((f"d-{i}", at_us + i * HOUR_US, "red"))
