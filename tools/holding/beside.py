@@ -34,7 +34,7 @@ def reported(
     people: Sequence[Person], rng: random.Random, name: str, at_us: int
 ) -> list[tuple[Person, Event, dict[str, Any]]]:
     """Some rows of a sender about mail that was to leave by a moment."""
-    found = []
+    found: list[tuple[Person, Event, dict[str, Any]]] = []
     for one in people:
         due = [plan for plan in one.sends.values() if plan.at_us <= at_us]
         if not due or rng.random() < 0.5:
@@ -54,9 +54,7 @@ def reported(
     return found
 
 
-def send_rows(
-    url: str, key: EllipticCurvePrivateKey, rows: Sequence[Mapping[str, Any]]
-) -> Mapping[str, Any]:
+def send_rows(url: str, key: EllipticCurvePrivateKey, rows: Sequence[Mapping[str, Any]]) -> Any:
     """The answer to rows that are posted with a signature."""
     body = body_of(rows)
     headers = signed(key, body, machine_us() // 1_000_000)

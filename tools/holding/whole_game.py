@@ -46,9 +46,11 @@ def played(
     own, key = journey(scarce), signing_key()
     bundle = write_journey_bundle(folder / "bundle", own)
     database = PostgresServer(require_programs())
-    options = ("simulated_clock=true", "default_zone=UTC", "unknown_zone_slack=[-2,3]")
-    options += ("public_url=https://mail.example.com",)
-    options += (f"webhook_keys={key_folder(folder / 'keys', key)}",)
+    options = [
+        *("simulated_clock=true", "default_zone=UTC", "unknown_zone_slack=[-2,3]"),
+        "public_url=https://mail.example.com",
+        f"webhook_keys={key_folder(folder / 'keys', key)}",
+    ]
     try:
         database.start()
         with ExitStack() as stack:
