@@ -29,8 +29,8 @@ from tools.holding.whole_game import played
 _ROOT = Path(__file__).resolve().parents[1]
 _ROUND = 5_000  # contacts of one journey, then the next one's turn
 _STRETCH = 20  # rounds between two lines of the record
-_SCARCE = 3_000  # decisions of one database, where contacts take turns; then a fresh one
-_GAME = 60_000  # where they do not
+_SCARCE = 1_000  # decisions of one database, where contacts take turns; then a fresh one
+_GAME = 10_000  # where they do not
 
 
 def main() -> int:
@@ -85,7 +85,7 @@ def _over_http(folder: Path, given: Namespace) -> list[str]:
     record = Record(given.record, "over HTTP", given.seed, code_here(_ROOT))
     number, began, decided, parted = record.played(), time.monotonic(), 0, list[str]()
     while decided < given.http and not parted and _has_time(began, given.minutes):
-        scarce = number % 2 == 0
+        scarce = number % 2 == 1
         some = min(_SCARCE if scarce else _GAME, given.http - decided)
         played_in, seed = folder / f"game-{number}", [given.seed, number]
         left = 60.0 * given.minutes - (time.monotonic() - began)

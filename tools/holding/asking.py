@@ -52,7 +52,9 @@ def posted(url: str, path: str, body: bytes | None, headers: Mapping[str, str]) 
 def line_to(url: str) -> http.client.HTTPConnection:
     """A connection that is kept."""
     parts = urlsplit(url)
-    return http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=180)
+    return http.client.HTTPConnection(
+        str(parts.hostname), parts.port, timeout=3_000
+    )  # a storm on a busy machine
 
 
 def asked_once(url: str, method: str, path: str, body: Any) -> Any:
