@@ -50,7 +50,7 @@ def posted(url: str, path: str, body: bytes | None, headers: Mapping[str, str]) 
 
 
 def line_to(url: str) -> http.client.HTTPConnection:
-    """A connection that is kept."""
+    """A connection that is kept; an answer of a busy machine may take long."""
     parts = urlsplit(url)
     return http.client.HTTPConnection(
         str(parts.hostname), parts.port, timeout=3_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from nurture_envs.actions import Action
@@ -36,12 +36,12 @@ class Standing:
     zone_known: bool
     features: Mapping[str, float]  # of conditions
     left: Mapping[str, int]
-    last: Mapping[str, float]  # hour at which a signal last happened
     inactive: int = 0  # bins
     probed: bool = True
     wishes: Preferences = NOTHING
     full_days: frozenset[int] = frozenset()
     calls_full: bool = False
+    last: Mapping[str, float] = field(default_factory=dict)  # hour at which a signal last happened
 
 
 def standing_of(
