@@ -214,7 +214,7 @@ def test_imitation_is_the_weighted_log_loss_over_legal_actions() -> None:
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
     (gradient,) = torch.autograd.grad(loss, network.bias)
     assert float(gradient[0]) < 0.0 < float(gradient[1])
-    cooler = -float(cloning.log_taken(rows, 2.0).detach())
+    cooler = -float(cloning.log_taken(rows, cloning.logits(rows) / 2.0).detach())
     assert cooler == pytest.approx(math.log(math.exp(0.5) + math.exp(1.5)) - 0.5, rel=1e-5)
 
 
