@@ -81,8 +81,10 @@ def train_decision_transformer(
     is; rows with one legal action show no choice and are left out of the loss. Returns wished for
     at earlier bins are no tokens: they follow from the present wish and from what came in between.
 
-    Without memory it is `return_conditioned` with another network, and `fit` says so (`bins` 0). It
-    shares its limits: it cannot tell luck from skill, and it stitches nothing together.
+    Take it where what happened when decides, and where the log's better episodes are better by what
+    was done in them. Without memory it is `return_conditioned` with another network, and `fit` says
+    so (`bins` 0). It shares its limits: it cannot tell luck from skill, and it stitches nothing
+    together. What it earned from one log: `experiments/memory`.
 
     Args:
         log: the decisions.
