@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ def naive(made: RememberingTrunk, row: Tensor) -> Tensor:
     tokens = [made.of_bin(torch.tensor([told[place] for place in bin_])) for bin_ in PLACES]
     tokens += [made.opening, made.of_context(row[list(SHAPE.rest)])]
     tokens = [token + place for token, place in zip(tokens, made.position, strict=True)]
-    for block in made.blocks:
+    blocks: Any = made.blocks
+    for block in blocks:
         normed = [block.before(token) for token in tokens]
         heeded = []
         for at in range(len(tokens)):
@@ -115,7 +117,8 @@ def test_every_column_is_read_and_a_wish_of_its_own_goes_before_the_kept_one() -
 def test_two_bins_are_told_apart_by_their_place() -> None:
     rows = torch.zeros(2, len(COLUMNS))
     rows[0, COLUMNS.index("sent@1")] = rows[1, COLUMNS.index("sent@2")] = 1.0
-    assert not torch.allclose(*trunk()(rows), atol=1e-3)
+    last, before = trunk()(rows)
+    assert not torch.allclose(last, before, atol=1e-3)
 
 
 def test_a_policy_that_remembers_reads_standardised_features_that_saturate() -> None:

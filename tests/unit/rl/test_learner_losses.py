@@ -207,7 +207,7 @@ def test_rows_that_tell_no_deviation_are_imitated_once(free: list[bool]) -> None
 def test_imitation_is_the_weighted_log_loss_over_legal_actions() -> None:
     network = fixed([1.0, 3.0, 50.0])
     weight = torch.full((len(DATA),), 2.0)
-    cloning = Cloning(network, DATA.features, DATA.mask, DATA.action, weight)  # type: ignore[arg-type]
+    cloning = Cloning(network, DATA.features, DATA.mask, DATA.action, weight)
     rows = of_action(0, 1)
     loss = cloning.loss(rows, cloning.goals(rows))
     expected = 2.0 * (math.log(math.e + math.exp(3.0)) - 1.0)
@@ -301,7 +301,7 @@ def test_rows_with_two_legal_actions_tell_how_far_advantages_spread() -> None:
 def test_usual_is_what_has_the_named_share_of_the_likeliest_legal_action_s_probability() -> None:
     network = fixed([0.0, math.log(10.0), 50.0])  # the forbidden one is likeliest by far
     weight = torch.ones(len(DATA))
-    cloning = Cloning(network, DATA.features, DATA.mask, DATA.action, weight)  # type: ignore[arg-type]
+    cloning = Cloning(network, DATA.features, DATA.mask, DATA.action, weight)
     row = int(of_action(0, 1))  # state 1 forbids the third action
 
     def usual(temperature: float, threshold: float) -> list[bool]:
