@@ -160,7 +160,7 @@ class _Block(nn.Module):
     @staticmethod
     def _by_head(rows: Tensor, parts: int) -> Tensor:
         """Each token's numbers dealt to so many parts, [n, parts, t, width of a head]."""
-        return rows.unflatten(2, (parts, -1)).transpose(1, 2)
+        return rows.reshape(*rows.shape[:2], parts, -1).transpose(1, 2)
 
 
 def linear(inputs: int, outputs: int, luck: torch.Generator) -> nn.Linear:
