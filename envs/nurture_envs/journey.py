@@ -13,7 +13,10 @@ from nurture_envs.crowd_limits import SellerCapacity, VolumeRamp
 JOBS = ("remove_objection", "deliver_proof", "qualify", "book_meeting", "activate", "re_engage")
 LIMIT_UNITS = ("contact", "decision", "send")  # a contact: as values are, per episode
 APPROVALS = ("draft", "approved", "withdrawn")
-FEATURE_KINDS = ("count", "recency", "ratio", "streak", "ever", "attribute", "stage", "calendar")
+FEATURE_KINDS = (
+    *("count", "recency", "ratio", "streak", "ever", "memory"),
+    *("attribute", "stage", "calendar"),
+)
 CALENDAR_PARTS = ("bin", "weekday", "slot")
 BUSY = ("refuse", "wait")  # what becomes of whoever enters while another journey has them
 

@@ -213,7 +213,7 @@ def _feature(
     name: str, f: Fields, known: list[str], stages: tuple[tuple[str, str], ...]
 ) -> Feature:
     kind = f.text("kind", among=FEATURE_KINDS)
-    counted = kind in ("count", "recency", "ratio", "streak", "ever")
+    counted = kind in ("count", "recency", "ratio", "streak", "ever", "memory")
     feature = Feature(
         name=name,
         kind=kind,
