@@ -47,7 +47,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryOutcome:
     """What is to be told to the policy server of one decision."""
 
     decision_id: str
@@ -61,7 +61,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingSend:
     """A planned decision."""
 
     tries: int  # temporary refusals so far
@@ -131,11 +131,11 @@ class DeliveryLedger:
             ],
         )
 
-    def waiting(self, ids: Collection[str]) -> dict[str, Waiting]:
+    def waiting(self, ids: Collection[str]) -> dict[str, WaitingSend]:
         """Those of some decisions that are planned."""
         asked = "SELECT decision_id, tries, next_us FROM deliveries WHERE state = 'planned'"
         wanted = set(ids)
-        found = {name: Waiting(tries, at) for name, tries, at in self._file.execute(asked)}
+        found = {name: WaitingSend(tries, at) for name, tries, at in self._file.execute(asked)}
         return {name: one for name, one in found.items() if name in wanted}
 
     def attempted(self, state: State = "attempted") -> list[Attempt]:
@@ -203,13 +203,13 @@ class DeliveryLedger:
         asked = "SELECT decision_id, tries FROM deliveries WHERE state = 'planned' "
         return list(self._file.execute(f"{asked} AND send_at_us < ?", (before_us,)))
 
-    def unreported(self, most: int) -> list[Outcome]:
+    def unreported(self, most: int) -> list[DeliveryOutcome]:
         """What the policy server does not know yet."""
         asked = (
             "SELECT decision_id, contact_id, message, topic, event, at_us, code, status "
             "FROM deliveries WHERE event IS NOT NULL ORDER BY rowid LIMIT ?"
         )
-        return [Outcome(*row) for row in self._file.execute(asked, (most,))]
+        return [DeliveryOutcome(*row) for row in self._file.execute(asked, (most,))]
 
     def report(self, ids: Sequence[str]) -> None:
         """Note that the policy server knows; the row forgets its contact."""

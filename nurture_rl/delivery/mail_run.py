@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nurture_rl.client import PolicyClient, SendConfirmation, ServerRefusal
-from nurture_rl.delivery.delivery_ledger import DeliveryLedger, Event, Waiting
+from nurture_rl.delivery.delivery_ledger import DeliveryLedger, Event, WaitingSend
 from nurture_rl.delivery.outcome_reports import OutcomeReports
 from nurture_rl.delivery.pacing import PacedQueue, Rates
 from nurture_rl.delivery.planned_sends import PlannedSend
@@ -56,7 +56,7 @@ class MailRun:
         self._tries: dict[str, int] = {}  # temporary refusals by decision
 
     def carry(
-        self, pairs: Sequence[tuple[PlannedSend, Recipient]], waiting: dict[str, Waiting]
+        self, pairs: Sequence[tuple[PlannedSend, Recipient]], waiting: dict[str, WaitingSend]
     ) -> None:
         """Send what is due, until all is settled or only later things are left.
 

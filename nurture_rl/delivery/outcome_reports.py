@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nurture_rl.client import OptOutNotStored, PolicyClient
-from nurture_rl.delivery.delivery_ledger import DeliveryLedger, Outcome
+from nurture_rl.delivery.delivery_ledger import DeliveryLedger, DeliveryOutcome
 from nurture_rl.delivery.mail_bytes import decision_digest
 from nurture_rl.delivery.planned_sends import utc_text
 
@@ -41,7 +41,7 @@ class OutcomeReports:
             self._ledger.report([name for name in ids if name not in self.refused])
 
 
-def event_of(outcome: Outcome) -> dict[str, Any]:
+def event_of(outcome: DeliveryOutcome) -> dict[str, Any]:
     """An event as the policy server takes it; the same in every attempt."""
     properties: dict[str, Any] = {}
     if outcome.code is not None:

@@ -39,7 +39,7 @@ def deliver_with_kills(
     options: DeliverOptions, post: Postfix, victims: Sequence[Victim], luck: random.Random
 ) -> float:
     """Run the command until it is done, and kill in between; seconds that it took."""
-    ledger, every = Path(options.ledger), _rows_of(Path(options.decided))
+    ledger, every = Path(options.ledger), _rows_of(Path(options.recipients))
     each = max(1, every // (len(victims) + 1))
     began, process = time.monotonic(), _started(options)
     try:
