@@ -17,6 +17,8 @@ from nurture_rl.serving.deciding.decide import decide
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Decision, Withdrawal
+from nurture_rl.serving.storage import rows
+from nurture_rl.serving.storage.databases import Statement
 from nurture_rl.serving.storage.locating import open_for_reading
 from nurture_rl.serving.storage.on_postgresql import PostgresDatabase, ReadPostgres
 from nurture_rl.serving.storage.reading import StoreReader
@@ -25,6 +27,7 @@ from nurture_rl.serving.upkeep.erasing import erase_contacts
 from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event, view
+from tests.unit.serving.lives import until
 
 PEOPLE = [f"p{i}" for i in range(12)]
 
@@ -172,6 +175,39 @@ def test_a_restore_takes_no_place_in_a_database(
     assert restore(tmp_path / "b", url, "replace=true") == 2
     assert "no database takes another's place" in capsys.readouterr().err
     assert tables_of(url) == before
+
+
+def test_a_database_of_a_server_takes_no_other_store(
+    url: str, bundle: Bundle, postgres: PostgresServer, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert backup(url, tmp_path / "b") == 0
+    new = postgres.fresh_url()
+    with closing(Store(new)) as store:  # it decides by the seed that it has found
+        Service(bundle, store, ServerSettings(ZONE, False, Clock(), seed=None))
+        assert restore(tmp_path / "b", new) == 2
+    assert "got one with policy_log; it stays as it is" in capsys.readouterr().err
+
+
+def test_a_store_that_is_taken_whole_waits_for_who_is_at_work(postgres: PostgresServer) -> None:
+    url = postgres.fresh_url()
+    taken = list[bool]()
+    with closing(PostgresDatabase(url, 1)) as one, closing(PostgresDatabase(url, 1)) as other:
+
+        def take() -> None:
+            with other.alone():
+                taken.append(True)
+
+        thread = threading.Thread(target=take)
+        with one.held("contact", ["ada"]):
+            thread.start()
+            asked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode LIKE 'AccessExcl%'"
+            until(lambda: one.read(asked)[0][0] == 1)
+            row = ("ada", None, None, 1.0, 1, "{}", None, None)
+            one.write([Statement(rows.PUT_CONTACT, [row])])
+            assert not taken
+        thread.join()
+        assert taken == [True]
 
 
 def test_a_broken_database_is_not_backed_up_and_a_broken_copy_leaves_nothing(
