@@ -83,9 +83,8 @@ def test_a_canary_that_breaks_a_limit_is_rolled_back_with_a_row(tmp_path: Path) 
             if isinstance(one, Decision)]  # fmt: skip
     arms = {one.contact_id: one.arm for one in made}
     watch = HarmWatch(bundles["first"].journey, store, service.policies)
-    counts = store.arm_counts(
-        "inbound_lead", service.policies.since(new), [{"type": "hard_bounce"}]
-    )
+    after = store.last_before("inbound_lead", service.policies.since(new))
+    counts = store.arm_counts("inbound_lead", after, [{"type": "hard_bounce"}])
     assert len(old) == 20  # they began before, and count for nobody
     assert {arm: one.contacts for arm, one in counts.items()} == {
         arm: list(arms.values()).count(arm) for arm in ("policy", canary_arm(new))
@@ -104,6 +103,41 @@ def test_a_canary_that_breaks_a_limit_is_rolled_back_with_a_row(tmp_path: Path) 
     assert (last.who, last.action, last.policy_id, last.why) == ("server", "rollback", new, why)
     assert watch.look() is None
     store.close()
+
+
+@pytest.mark.usefixtures("either_database")
+def test_harms_count_at_once_where_the_clock_was_set_back(tmp_path: Path) -> None:
+    bundles, clock = bundles_in(tmp_path / "all"), Clock()
+    with closing(Store(tmp_path / "s.db")) as store:
+        names = [f"c{i}" for i in range(120)]
+        people(store, *names)
+        service = served(tmp_path / "all", bundles["first"], store, clock)
+        service.decide([Ask(name) for name in names[:20]])
+        clock.now_us += 4 * HOUR_US
+        new = service.policies.load("second", "a test", "why")
+        service.policies.change("canary", new, changes.canary(new, 0.5), "a test", "why")
+        service.decide([Ask(name) for name in names[20:60]])
+        clock.now_us -= 3 * HOUR_US
+        made = service.decide([Ask(name) for name in names[60:]])
+        after = store.last_before("inbound_lead", service.policies.since(new))
+        counts = store.arm_counts("inbound_lead", after, [{"type": "hard_bounce"}])
+        assert sum(one.contacts for one in counts.values()) == 100
+        of_canary = store.decisions([one.decision_id for one in made if isinstance(one, Decision)])
+        arms = [one for one in of_canary.values() if one.arm == canary_arm(new)]
+        # One bounce of somebody who was decided for by the clock of before.
+        of_before = store.decisions_after("inbound_lead", clock.now_us + HOUR_US)
+        first = next(one for one in of_before if one.arm == canary_arm(new))
+        bounced = event(
+            "hard_bounce", clock.now_us, first.contact_id, decision_id=first.decision_id
+        )
+        store.append_events([bounced])
+        store.append_events(
+            [event("hard_bounce", clock.now_us, one.contact_id) for one in arms[:17]]
+        )
+        counts = store.arm_counts("inbound_lead", after, [{"type": "hard_bounce"}])
+        assert counts[canary_arm(new)].harmed == 18
+        watch = HarmWatch(bundles["first"].journey, store, service.policies)
+        assert (watch.look() or "").startswith("hard bounces: at least 0.")
 
 
 def test_looks_go_on_whatever_went_wrong_at_one(
@@ -179,6 +213,7 @@ def test_only_what_was_decided_since_the_canary_began_is_read(
             yield []
 
         monkeypatch.setattr(source, "blocks", blocks)
-        store.arm_counts("inbound_lead", clock.now_us - HOUR_US, [{"type": "hard_bounce"}])
-    assert [line for line in plans if "decisions_by_moment" in line], plans
-    assert "SCAN decisions" not in plans
+        store.arm_counts("inbound_lead", 250, [{"type": "hard_bounce"}])
+    by_row = "decisions_by_row" if shared else "decisions USING INTEGER PRIMARY KEY (rowid>?)"
+    assert [line for line in plans if by_row in line], plans
+    assert not [line for line in plans if "Seq Scan" in line or line == "SCAN decisions"]

@@ -252,7 +252,8 @@ def test_a_store_of_version_8_goes_on_and_its_older_servers_do_not(
         f"SET search_path TO {url.rpartition('%3D')[2]}; UPDATE meta SET value = '8' "
         "WHERE name = 'version'; ALTER TABLE waiting_links RENAME TO unlinked; "
         "INSERT INTO unlinked SELECT kind, id, digest FROM chain WHERE number = 2; "
-        "DELETE FROM chain WHERE number = 2; DROP INDEX decisions_by_moment; "
+        "DELETE FROM chain WHERE number = 2; DROP INDEX decisions_by_moment, decisions_by_row; "
+        "ALTER TABLE policy_log DROP COLUMN after_row; "
         "DROP TABLE stripes, mail_changes; DROP FUNCTION link_waiting, note_own_mail, "
         "note_decided_mail, note_known_mail, note_all_mail CASCADE"
     )
