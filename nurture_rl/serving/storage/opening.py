@@ -128,6 +128,7 @@ def claim(path: Path) -> WriterLock:
         StoreError: another process has it, or the lock file cannot be made.
     """
     real = path.resolve()
+    _require_one_name(real)
     lock = real.with_name(f"{real.name}.lock")
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ALONE)
@@ -145,6 +146,26 @@ def claim(path: Path) -> WriterLock:
             "would mail one contact twice; stop the other one, or give this one a store of its own"
         ) from error
     return WriterLock(descriptor)
+
+
+def _require_one_name(path: Path) -> None:
+    """Guard the files beside a store's: by another name of it SQLite would make others.
+
+    Two writers would not see each other, and what a crash leaves in a log beside is lost.
+    """
+    if not path.exists():
+        return
+    found = path.stat()
+    if found.st_nlink > 1:
+        raise StoreError(
+            f"expected a store that has one name, got {found.st_nlink} hard links to {path}: what "
+            "is decided by one would be unknown by another; copy it, and delete the other names"
+        )
+    if found.st_dev != path.parent.stat().st_dev:
+        raise StoreError(
+            f"expected a store in its own folder, got a file mounted alone at {path}: the log that "
+            "SQLite keeps beside it would stay behind; mount the folder that holds it"
+        )
 
 
 def require_own(path: Path) -> None:

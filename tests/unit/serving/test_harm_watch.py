@@ -22,6 +22,7 @@ from nurture_rl.serving.policies.active_policies import canary_arm
 from nurture_rl.serving.policies.harm_watch import HarmWatch, broken_limit, least_rate
 from nurture_rl.serving.records import ArmCounts, Decision
 from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from tests.unit.serving.contacts import MIDNIGHT, Clock, event
 from tests.unit.serving.lives import bundles_in, people, served, until
 
@@ -158,6 +159,30 @@ def test_looks_go_on_whatever_went_wrong_at_one(
     with RegularLooks(service):
         until(lambda: len(looks) >= 3)
     store.close()
+
+
+def test_a_store_that_is_away_for_long_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundles = bundles_in(tmp_path / "bundles")
+    with closing(Store(tmp_path / "store.db")) as store:
+        service = served(tmp_path / "bundles", bundles["first"], store, Clock())
+        looks: list[int] = []
+
+        def look(_: HarmWatch) -> None:
+            looks.append(1)
+            if len(looks) not in (4, 5):  # it came back in between
+                raise StoreUnavailable("the database is starting up")
+
+        monkeypatch.setattr("nurture_rl.serving.http.regular_looks._EVERY", 0.001)
+        monkeypatch.setattr("nurture_rl.serving.http.regular_looks._HARMS", 1)
+        monkeypatch.setattr(HarmWatch, "look", look)
+        with RegularLooks(service):
+            until(lambda: len(looks) >= 9)
+    told = [one.getMessage() for one in caplog.records if "looked at" in one.getMessage()]
+    assert (
+        told == ["policies cannot be looked at: the database is starting up; it is tried again"] * 2
+    )
 
 
 def test_looks_that_take_long_are_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
