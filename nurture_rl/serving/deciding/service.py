@@ -114,13 +114,16 @@ class Service:
         """
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
+        # Request ids too: two servers may be asked for two contacts under one id, or for many in
+        # another order.
+        requests = [ask.request_id for ask in asks if ask.request_id]
         fresh: list[Decision] = []
-        with self.store.held(names), self.journeys.accounts_held(names) as account_of:
+        with self.store.held([*names, *requests]), self.journeys.accounts_held(names) as account_of:
             self.journeys.keep_up()
             moments = self.journeys.moments(now_us)
             first_us, _ = moments[self.first.name]
             answers: list[Answer | None] = [None] * len(asks)
-            stored = self.store.decisions([ask.request_id for ask in asks if ask.request_id])
+            stored = self.store.decisions(requests)
             self._know_catalogs(stored.values())
             exist = self.store.contacts(names)
             pending, again = sort_asks(asks, answers, stored, exist)

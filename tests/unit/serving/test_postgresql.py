@@ -78,6 +78,28 @@ def test_a_request_asked_again_elsewhere_has_one_decision(
         assert getattr(other, "code", None) == "already_decided"
 
 
+def test_an_id_of_a_request_is_nobody_else_s_while_it_is_decided(
+    bundle: Bundle, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with servers(bundle, postgres.fresh_url()) as (first, second):
+        plain, waited = first.store.append_decisions, list[str]()
+        beside = [Ask("p2", "s"), Ask("p3", "r")]  # in the other order: no deadlock either
+
+        def append(*given: Any) -> None:
+            with pytest.raises(StoreUnavailable, match="lock timeout") as refused:
+                second.decide(beside)
+            waited.append(str(refused.value))
+            plain(*given)
+
+        monkeypatch.setattr(first.store, "append_decisions", append)
+        second.store._database.read("SELECT set_config('lock_timeout', '200ms', false)")
+        found = first.decide([Ask("p0", "r"), Ask("p1", "s")])
+        assert [type(one) for one in found] == [Decision, Decision]
+        assert len(waited) == 1
+        again = second.decide(beside)
+        assert [getattr(one, "code", None) for one in again] == ["request_id_taken"] * 2
+
+
 def test_a_no_at_one_server_is_heard_while_another_answers(
     bundle: Bundle, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
