@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
-from nurture_envs.clock import DAY_US, local_microseconds, utc_microseconds
+from nurture_envs.clock import DAY_US, Clock, local_microseconds, utc_microseconds
 from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails.eligibility import COMPARISONS
 from nurture_envs.journey import Enrolment, Journey, JourneyRule, Signal
@@ -78,6 +79,7 @@ def terms_of(journey: Journey) -> Enrolment:
     return journey.enrolment or BY_NOBODY
 
 
+@lru_cache(maxsize=4096)
 def local_time(now_us: int, zone: str) -> int:
     """Local wall time of a moment, microseconds.
 
@@ -89,7 +91,17 @@ def local_time(now_us: int, zone: str) -> int:
 
 def span_us(journey: Journey) -> int:
     """From the anchor of an episode until its bins are over, microseconds of local time."""
-    return int(journey.clock.start_us(np.int64(journey.clock.horizon)))
+    return _span_us(journey.clock)
+
+
+@lru_cache(maxsize=64)
+def _span_us(clock: Clock) -> int:
+    return int(clock.start_us(np.int64(clock.horizon)))
+
+
+@lru_cache(maxsize=4096)
+def _day(local_us: int) -> str:
+    return str(np.datetime64(local_us, "us").astype("datetime64[D]"))
 
 
 def new_row(
@@ -107,8 +119,7 @@ def new_row(
     """
     local_us = local_time(now_us, zone)
     anchor_us = local_us - local_us % DAY_US if anchor_us is None else anchor_us
-    day = np.datetime64(anchor_us, "us").astype("datetime64[D]")
-    name = f"{journey.name}:{contact.contact_id}:{day}"
+    name = f"{journey.name}:{contact.contact_id}:{_day(anchor_us)}"
     return EpisodeRow(
         episode_id=name if number == 1 else f"{name}#{number}",
         contact_id=contact.contact_id,

@@ -115,6 +115,15 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         stored = self._among("contacts", "contact_id", ids)
         return {row[0]: rows.contact_of(row) for row in stored}
 
+    def accounts_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """The account of each of these contacts who has one, by `account_key`."""
+        columns, where = "contact_id, account_key", "account_key IS NOT NULL"
+        return dict(self._among("contacts", "contact_id", ids, columns, where=where))
+
+    def zones_of(self, ids: Sequence[str]) -> dict[str, str | None]:
+        """The zone of each of these contacts who exist; None: they have none."""
+        return dict(self._among("contacts", "contact_id", ids, "contact_id, time_zone"))
+
     def members(self, account_keys: Sequence[str]) -> dict[str, list[str]]:
         """The contacts of each of these accounts, by `account_key`."""
         found: dict[str, list[str]] = defaultdict(list)

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pyarrow as pa
 
@@ -199,17 +198,12 @@ class _Batch:
         return taken_back(table, {name: said[name] for name in before})
 
     def _table(self, decisions: Sequence[Decision]) -> pa.Table:
-        known = self._service.store.contacts([one.contact_id for one in decisions])
+        known = self._service.store.zones_of([one.contact_id for one in decisions])
         zones = [
-            known[contact_key(one.contact_id)].time_zone or self._options.default_zone
-            for one in decisions
-        ]
-        links, none = self._service.links, dict[str, str]()
-        headers = [
-            none if d.scheduled_us is None else links.headers(d.contact_id) for d in decisions
+            known[contact_key(one.contact_id)] or self._options.default_zone for one in decisions
         ]
         catalogs = {one.name: one.bundle.catalog for one in self._service.journeys}
-        return table_of(decisions, zones, catalogs, headers)
+        return table_of(decisions, zones, catalogs, self._service.links)
 
     def _whole(self) -> Iterator[pa.Table]:
         """The table in parts, without what was taken back while others were decided for."""
@@ -244,7 +238,8 @@ class _Batch:
     def _id_of(self, contact_id: str) -> str:
         """The decision id of a contact in this batch: the same in every attempt."""
         text = f"{self._name}:{contact_key(contact_id)}".encode("utf-8", "surrogatepass")
-        return str(UUID(bytes=blake2b(text, digest_size=16).digest()))
+        sign = blake2b(text, digest_size=16).hexdigest()
+        return f"{sign[:8]}-{sign[8:12]}-{sign[12:16]}-{sign[16:20]}-{sign[20:]}"
 
 
 def _refused(asks: Sequence[Ask], answers: Sequence[Answer]) -> list[tuple[Ask, Refusal]]:
