@@ -117,11 +117,9 @@ def new_row(
         zone: of the contact.
         anchor_us: local wall time at which its first period began; None: this day's midnight.
     """
-    local_us = local_time(now_us, zone)
-    anchor_us = local_us - local_us % DAY_US if anchor_us is None else anchor_us
-    name = f"{journey.name}:{contact.contact_id}:{_day(anchor_us)}"
+    anchor_us = _midnight(now_us, zone) if anchor_us is None else anchor_us
     return EpisodeRow(
-        episode_id=name if number == 1 else f"{name}#{number}",
+        episode_id=_episode_id(journey, contact, number, anchor_us),
         contact_id=contact.contact_id,
         journey=journey.name,
         anchor_us=anchor_us,
@@ -137,11 +135,21 @@ def opened(journey: Journey, contact: Contact, now_us: int, zone: str) -> Episod
 
     A first decision opens one where the journey has everybody; else they are not in it.
     """
-    row = new_row(journey, contact, 1, now_us, zone, None)
-    barred = None
+    anchor_us, barred = _midnight(now_us, zone), None
     if journey.enrolment is not None:
         barred = f"nobody enrolled the contact in journey {journey.name}"
-    return Episode(row.episode_id, row.anchor_us, barred=barred)
+    return Episode(_episode_id(journey, contact, 1, anchor_us), anchor_us, barred=barred)
+
+
+def _episode_id(journey: Journey, contact: Contact, number: int, anchor_us: int) -> str:
+    name = f"{journey.name}:{contact.contact_id}:{_day(anchor_us)}"
+    return name if number == 1 else f"{name}#{number}"
+
+
+def _midnight(now_us: int, zone: str) -> int:
+    """The anchor of an episode that begins at a moment: its day's midnight, local wall time."""
+    local_us = local_time(now_us, zone)
+    return local_us - local_us % DAY_US
 
 
 def beside(

@@ -357,6 +357,12 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         asked = "SELECT contact_id, spelling FROM contacts WHERE spelling IS NOT NULL"
         return dict(self._source.read(asked))
 
+    def names(self) -> Iterator[list[str]]:
+        """The ids of all contacts as they came, in blocks, as of the first block."""
+        asked = "SELECT coalesce(nullif(spelling, ''), contact_id) FROM contacts ORDER BY rowid"
+        with self._source.blocks(asked, _BLOCK) as blocks:
+            yield from ([name for (name,) in block] for block in blocks)
+
     def scan(self, table: str) -> Iterator[list[rows.Row]]:
         """All rows of a table in the order they came, in blocks, as of the first block."""
         asked = f"SELECT {columns_of(table)} FROM {table} ORDER BY rowid"

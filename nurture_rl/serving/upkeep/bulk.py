@@ -39,6 +39,7 @@ from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.unsubscribing import checked_url
 from nurture_rl.serving.upkeep.bulk_table import SENT, table_of, taken_back
 from nurture_rl.serving.upkeep.bulk_work import BulkWork, Once
+from nurture_rl.serving.upkeep.collecting import rare_collections
 from nurture_rl.serving.upkeep.export import export_decisions
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
@@ -68,7 +69,7 @@ class DecideOptions:
     # Hours by which such a contact's zone may be off, lowest and highest; anywhere on earth.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
     block: int = (
-        500  # contacts decided at a time, from 1 to 10000; servers of the store wait for one
+        2_000  # contacts decided at a time, from 1 to 10000; servers of the store wait for one
     )
     # Folder of further bundles of the same journey, where the store's roles name some; null: there
     # are no others.
@@ -99,7 +100,7 @@ def decide_batch(options: DecideOptions) -> VerbResult:
     with closing(BulkWork(Path(options.out), _settings(options, [bundle, *further]))) as work:
         location = options.store or str(work.folder / "store.db")
         try:
-            with shown_progress("decide"), closing(Store(location)) as store:
+            with shown_progress("decide"), closing(Store(location)) as store, rare_collections():
                 if options.logs is not None:
                     PROGRESS.info("reading %s", options.logs)
                     load_once(store, Path(options.logs), Forbidding.of_all(journeys))
@@ -160,9 +161,8 @@ class _Batch:
         return listed.repeated
 
     def _everybody(self) -> Iterator[str]:
-        place = 6  # of the spelling
-        for block in self._service.store.scan("contacts"):
-            yield from (row[place] or row[0] for row in block)
+        for block in self._service.store.names():
+            yield from block
 
     def _decide(self) -> None:
         total, done, began = self._work.count, 0, time.monotonic()
