@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nurture_envs.clock import DAY_US, Clock, local_microseconds, utc_microseconds
+from nurture_envs.clock import DAY_US, Clock, local_microseconds, require_zone, utc_microseconds
 from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails.eligibility import COMPARISONS
 from nurture_envs.journey import Enrolment, Journey, JourneyRule, Signal
+from nurture_rl.errors import TimeZoneError
 from nurture_rl.serving.records import Contact, Ending, Episode, EpisodeRow, Event
 
 BY_NOBODY = Enrolment(enter=None, leave=None, rest_days=None, priority=0, busy="refuse")
@@ -79,6 +80,15 @@ def terms_of(journey: Journey) -> Enrolment:
     return journey.enrolment or BY_NOBODY
 
 
+def usable_zone(zone: str | None, default_zone: str) -> str:
+    """A contact's zone, or the default one where it has none or one that nobody knows."""
+    try:
+        require_zone(zone or default_zone)
+    except TimeZoneError:
+        return default_zone
+    return zone or default_zone
+
+
 @lru_cache(maxsize=4096)
 def local_time(now_us: int, zone: str) -> int:
     """Local wall time of a moment, microseconds.
@@ -97,11 +107,6 @@ def span_us(journey: Journey) -> int:
 @lru_cache(maxsize=64)
 def _span_us(clock: Clock) -> int:
     return int(clock.start_us(np.int64(clock.horizon)))
-
-
-@lru_cache(maxsize=4096)
-def _day(local_us: int) -> str:
-    return str(np.datetime64(local_us, "us").astype("datetime64[D]"))
 
 
 def new_row(
@@ -142,7 +147,7 @@ def opened(journey: Journey, contact: Contact, now_us: int, zone: str) -> Episod
 
 
 def _episode_id(journey: Journey, contact: Contact, number: int, anchor_us: int) -> str:
-    name = f"{journey.name}:{contact.contact_id}:{_day(anchor_us)}"
+    name = f"{journey.name}:{contact.contact_id}:{shown_day(anchor_us)}"
     return name if number == 1 else f"{name}#{number}"
 
 
@@ -179,6 +184,31 @@ def fulfils(journey: Journey, rule: JourneyRule, attributes: Mapping[str, Any]) 
         bool(COMPARISONS[one.operator](values[one.column], np.float32(one.threshold)))
         for one in rule.when
     )
+
+
+def moving_signals(journey: Journey) -> list[Signal]:
+    """The signals by which contacts enter or leave a journey."""
+    names, terms = set(journey.terminals), terms_of(journey)
+    for rule in (terms.enter, terms.leave):
+        names |= set() if rule is None else set(rule.on)
+    return [signal for signal in journey.signals if signal.name in names]
+
+
+def moving_signal(journey: Journey, event: Event) -> Signal | None:
+    """The signal of those that move contacts which an event is; None: it is none of them."""
+    return signal_of(moving_signals(journey), event)
+
+
+def applies(
+    journey: Journey, rule: JourneyRule | None, event: Event | None, contact: Contact
+) -> bool:
+    """Whether a rule holds by an event, or, where there is none, by what is known alone."""
+    if rule is None or bool(rule.on) != (event is not None):
+        return False
+    signal = None if event is None else moving_signal(journey, event)
+    if event is not None and (signal is None or signal.name not in rule.on):
+        return False
+    return fulfils(journey, rule, contact.attributes)
 
 
 def signal_of(signals: Sequence[Signal], event: Event) -> Signal | None:
@@ -218,8 +248,14 @@ def over(row: EpisodeRow, now_us: int, zone: str, served: Collection[str]) -> En
         at_us = int(utc_microseconds(local_us, np.array([zone]))[0])
         return Ending(row.episode_id, at_us, "completed", "its bins are over")
     if row.journey not in served:
-        return Ending(row.episode_id, now_us, "stopped", "its journey is served no more")
+        return Ending(row.episode_id, now_us, "closed", "its journey is served no more")
     return None
+
+
+@lru_cache(maxsize=4096)
+def shown_day(local_us: int) -> str:
+    """The day of a local wall time, as in 2026-04-06."""
+    return str(np.datetime64(local_us, "us").astype("datetime64[D]"))
 
 
 def _ended(row: EpisodeRow, ending: Ending | None) -> EpisodeRow:

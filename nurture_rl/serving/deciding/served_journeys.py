@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.contacts.enrolment import over
+from nurture_rl.serving.contacts.enrolment import over, usable_zone
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.served_journey import ServedJourney, not_served
 from nurture_rl.serving.deciding.server_settings import ServerSettings
@@ -85,6 +85,10 @@ class ServedJourneys:
             raise not_served(name, self.by_name)
         return self.by_name[name]
 
+    def bundles(self) -> list[Bundle]:
+        """Every bundle in memory, of whatever journey."""
+        return [bundle for one in self for bundle in one.policies.bundles.values()]
+
     def follow(self) -> None:
         """Take up what another server of the same store has changed; see `ActivePolicies`."""
         for journey in self:
@@ -134,7 +138,7 @@ class ServedJourneys:
         rows = self._store.open_episodes(unsure) if len(self.by_name) > 1 and unsure else []
         active: dict[str, str] = {}
         for row in rows:
-            zone = contacts[row.contact_id].time_zone or self._zone
+            zone = usable_zone(contacts[row.contact_id].time_zone, self._zone)
             if over(row, now_us, zone, self.by_name) is None:
                 active[row.contact_id] = row.journey
         found: dict[str, list[int]] = {}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
@@ -19,7 +20,6 @@ from nurture_envs.guardrails import Reason
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.bulk import DecideOptions, _Batch, decide_batch
 from tests.unit.serving.busy_store import (
@@ -54,9 +54,11 @@ def test_the_store_is_the_same_bit_for_bit(
     block: int,
 ) -> None:
     folder, bundles = made
-    batch, served = (Path(shutil.copy(folder / "store.db", tmp_path / n)) for n in ("b.db", "s.db"))
+    batch, served, spent = (
+        Path(shutil.copy(folder / "store.db", tmp_path / f"{name}.db")) for name in "bso"
+    )
     monkeypatch.setattr(_Batch, "_id_of", lambda _, name: f"second {name}")
-    whom = in_order(batch)
+    whom = in_order(spent, bundles)
     pc.write_csv(pa.table({"contact_id": whom}), tmp_path / "whom.csv")
     options = DecideOptions(
         bundle=str(folder / bundles[0].journey.name),
@@ -81,12 +83,17 @@ def test_the_store_is_the_same_bit_for_bit(
     require_busy(decisions, result["refused"])
 
 
-def in_order(path: Path) -> list[str]:
-    """Everybody, those of the first journey first: a block is decided journey by journey."""
-    with closing(StoreReader(path)) as store:
-        entered = {row.contact_id for row in store.open_episodes(ENTERED)}
-    others = [name for name in ENTERED if name not in entered]
-    return [*PEOPLE, "back", "nobody", *others, *sorted(entered)]
+def in_order(path: Path, bundles: Sequence[Bundle]) -> list[str]:
+    """Everybody, those of the first journey first: a block is decided journey by journey.
+
+    The store is spent on asking in which they are.
+    """
+    everybody = [*PEOPLE, "back", "nobody", *ENTERED]
+    with closing(Store(path)) as store:
+        answers = service_at(bundles, store, NOW).decide([Ask(name) for name in everybody])
+    second = bundles[1].journey.name
+    is_later = [isinstance(one, Decision) and one.journey == second for one in answers]
+    return [everybody[place] for place in np.argsort(is_later, kind="stable")]
 
 
 def rows_of(path: Path) -> dict[str, Sequence[Any]]:
