@@ -154,7 +154,7 @@ def event_row(event: Event) -> Row:
 
 def event_of(row: Row) -> Event:
     """The event of a row."""
-    return Event(*row[:-2], bool(row[-2]), row[-1])
+    return Event(*(*row[:-2], bool(row[-2]), row[-1]))
 
 
 def state_row(contact: str, journey: str, folding: str, state: ContactState) -> Row:

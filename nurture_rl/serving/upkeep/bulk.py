@@ -45,6 +45,8 @@ from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)  # of `at`, as at servers
+LOST = "not_in_store"  # why a decision of an interrupted batch is not in its table
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +212,20 @@ class _Batch:
         for done, (table, refused) in enumerate(self._work.kept()):
             self._counts.update(refused)
             PROGRESS.info("looking again at part %d", done + 1)
+            table = self._in_store(table)
             whole = taken_back(table, self._taken_back(table["decision_id"].to_pylist()))
             self._rows += whole.num_rows
             self._sends += whole.num_rows - whole["message"].null_count
             yield whole
+
+    def _in_store(self, table: pa.Table) -> pa.Table:
+        """Without decisions that the store has no more: of the erased, or undone by a restore."""
+        ids = table["decision_id"].to_pylist()
+        there = self._service.store.decided(ids)
+        if len(there) == len(ids):
+            return table
+        self._counts[LOST] += len(ids) - len(there)
+        return table.filter(pa.array([name in there for name in ids], pa.bool_()))
 
     def _taken_back(self, ids: Sequence[str]) -> dict[str, str]:
         """Why decisions must not be carried out any more, by id."""
@@ -261,9 +273,10 @@ def _require(options: DecideOptions) -> int | None:
         moment = datetime.fromisoformat(options.at)
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None or not _EPOCH <= moment < _LATEST:
         raise ConfigError(
-            f"at: expected a moment with its zone, as in 2026-04-08T07:00:00Z, got {options.at!r}"
+            f"at: expected a moment from 1970 to 2199 with its zone, as in "
+            f"2026-04-08T07:00:00Z, got {options.at!r}"
         )
     since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

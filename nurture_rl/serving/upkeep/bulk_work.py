@@ -40,17 +40,23 @@ class BulkWork:
             settings: what the decisions depend on, JSON-able.
 
         Raises:
-            ConfigError: the table is there already, another process makes it, or it was begun
-                with other settings.
+            ConfigError: the table is there already, another process makes it, it was begun with
+                other settings, or a file is in the way.
             OSError: the disk refuses.
         """
         if out.exists() or out.is_symlink():
             raise ConfigError(
                 f"expected nothing at {out}, got a file: a batch replaces none; give another path"
             )
-        out.parent.mkdir(parents=True, exist_ok=True)
         self.out, self.folder = out, out.with_name(f".{out.name}.work")
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ConfigError(
+                f"expected folders at {out.parent} and {self.folder}, got a file where one of them "
+                "has to be; give another path"
+            ) from error
         self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,7 +68,8 @@ class BulkWork:
             ) from error
         self._whole = self.folder / "whole.partial"
         self.asked, record = self.folder / "asked.parquet", self.folder / "settings.json"
-        if not record.exists():
+        if not self.asked.exists():  # nobody was decided for: a mended command begins anew
+            self._clear()
             began = {**settings, "began_us": time.time_ns() // 1000}
             atomic_write_bytes(record, json.dumps(began).encode())
         begun = json.loads(record.read_text("utf-8"))
@@ -122,6 +129,11 @@ class BulkWork:
         self._whole.replace(self.out)
         sync(self.out.parent)
         shutil.rmtree(self.folder)
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name != "lock":
+                path.unlink()
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}.parquet"

@@ -31,7 +31,7 @@ from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreError
 from nurture_rl.serving.upkeep import bulk_work
-from nurture_rl.serving.upkeep.bulk import DecideOptions, decide_batch
+from nurture_rl.serving.upkeep.bulk import LOST, DecideOptions, decide_batch
 from nurture_rl.serving.upkeep.bulk_table import CHOSEN, SENT
 from nurture_rl.serving.upkeep.export import export_log
 from nurture_rl.serving.upkeep.exported_rows import exported_decisions
@@ -284,8 +284,10 @@ def test_a_decision_that_was_late_is_not_sent(
     ("changes", "says"),
     [
         ({"store": None}, "expected store or logs, got neither"),
-        ({"at": "2027-03-01"}, "at: expected a moment with its zone"),
-        ({"at": "soon"}, "at: expected a moment with its zone"),
+        ({"at": "2027-03-01"}, "at: expected a moment from 1970 to 2199 with its zone"),
+        ({"at": "soon"}, "at: expected a moment"),
+        ({"at": "9999-12-31T23:59:59Z"}, "at: expected a moment from 1970 to 2199"),
+        ({"at": "0001-01-01T00:00:00Z"}, "at: expected a moment from 1970 to 2199"),
         ({"block": 0}, "block: expected a number from 1 to 10000, got 0"),
         ({"contacts": "none.csv"}, "give a Parquet or CSV file with a column contact_id"),
     ],
@@ -308,17 +310,61 @@ def test_another_table_another_batch_and_no_store_are_refused(
         decide_batch(options(folder, out, store=str(tmp_path / "other.db")))
     asked = options(folder, out, store=str(path))
     settings = {"bundle": "other"}
-    with (
-        closing(bulk_work.BulkWork(out, settings)),
-        pytest.raises(ConfigError, match="process"),
-    ):
-        decide_batch(asked)
+    with closing(bulk_work.BulkWork(out, settings)) as work:
+        work.ask_for(["lead-01"])
+        with pytest.raises(ConfigError, match="process"):
+            decide_batch(asked)
     with pytest.raises(ConfigError, match="was begun with bundle 'other'"):
         decide_batch(asked)
     out.write_text("kept")
     with pytest.raises(ConfigError, match="a batch replaces none"):
         decide_batch(asked)
     assert out.read_text() == "kept"
+
+
+def test_a_command_that_failed_before_anybody_was_asked_for_can_be_mended(
+    folder: Path, path: Path, tmp_path: Path
+) -> None:
+    out, given = tmp_path / "sent.parquet", tmp_path / "list.csv"
+    wrong = options(folder, out, store=str(path), contacts=str(tmp_path / "lst.csv"))
+    with pytest.raises(LogError, match="give a Parquet or CSV file"):
+        decide_batch(wrong)
+    pc.write_csv(pa.table({"contact_id": ["lead-03"]}), given)
+    assert decide_batch(replace(wrong, contacts=str(given))).made["decisions"] == 1
+
+
+def test_a_file_in_the_way_is_told(folder: Path, path: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / ".sent.parquet.work").write_text("kept")
+    for out in (tmp_path / "file" / "sent.parquet", tmp_path / "sent.parquet"):
+        with pytest.raises(ConfigError, match="got a file where one of them has to be"):
+            decide_batch(options(folder, out, store=str(path)))
+    assert count(path) == 0
+
+
+def test_what_the_store_has_no_more_is_not_in_the_table(
+    folder: Path, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is interrupted, the store is put back as it was before, and the batch goes on."""
+    monkeypatch.setattr(bulk_work, "PART", 10)
+    before = Path(shutil.copy(path, tmp_path / "backup.db"))
+    asked, real = options(folder, tmp_path / "sent.parquet", store=str(path)), Service.decide
+    calls: list[int] = []
+
+    def broken(self: Service, asks: Any, now_us: int | None = None) -> Any:
+        calls.append(len(asks))
+        if len(calls) == 3:
+            raise OSError("no space left on device")
+        return real(self, asks, now_us)
+
+    monkeypatch.setattr(Service, "decide", broken)
+    with pytest.raises(OSError, match="no space"):
+        decide_batch(asked)
+    shutil.copy(before, path)
+    made = decide_batch(asked).made
+    rows = pq.read_table(tmp_path / "sent.parquet").to_pylist()
+    assert {row["decision_id"] for row in rows} == stored(path).keys()
+    assert (made["decisions"], made["refused"]) == (20, {LOST: 20})
 
 
 def test_a_batch_without_a_journey_that_contacts_are_in_is_refused(
