@@ -63,11 +63,9 @@ def decide(
             _log.exception("facts of a contact could not be worked out")
             return [Refusal(views[0].contact.contact_id, FAIL_CLOSED, _text(error))]
         half = len(views) // 2  # a few broken ones among many are found by halving
-        return [
-            answer
-            for some in (views[:half], views[half:])
-            for answer in decide(bundle, some, now_us, seed, default_zone, left, line)
-        ]
+        parts = (views[:half], views[half:])
+        made = [decide(bundle, one, now_us, seed, default_zone, left, line) for one in parts]
+        return made[0] + made[1]
     contacts = Weighed(facts.bins, facts.local_us, facts.zones, features, reasons)
     steps = facts.bins.tolist()
     answers: dict[int, Answer] = {}
