@@ -42,6 +42,7 @@ class BulkWork:
         Raises:
             ConfigError: the table is there already, another process makes it, it was begun with
                 other settings, or a file is in the way.
+            LogError: what was begun is damaged.
             OSError: the disk refuses.
         """
         if out.exists() or out.is_symlink():
@@ -72,7 +73,7 @@ class BulkWork:
             self._clear()
             began = {**settings, "began_us": time.time_ns() // 1000}
             atomic_write_bytes(record, json.dumps(began).encode())
-        begun = json.loads(record.read_text("utf-8"))
+        begun = self._begun(record)
         self._require_same(begun, settings)
         self.began_us = int(begun["began_us"])  # names the batch, microseconds since 1970 UTC
 
@@ -111,10 +112,21 @@ class BulkWork:
         atomic_write_bytes(self._part(number), memoryview(sink.getvalue()))
 
     def kept(self) -> Iterator[tuple[pa.Table, dict[str, int]]]:
-        """The parts in order, as `keep` was given them."""
+        """The parts in order, as `keep` was given them.
+
+        Raises:
+            LogError: one of them is damaged.
+        """
         for number in range(pq.read_metadata(self.asked).num_row_groups):
-            table = pq.read_table(self._part(number))
-            refused = json.loads(table.schema.metadata[b"refused"])
+            part = self._part(number)
+            try:
+                table = pq.read_table(part)
+                refused = json.loads(table.schema.metadata[b"refused"])
+            except (pa.ArrowException, ValueError) as error:
+                raise LogError(
+                    f"{part} is damaged ({error}); remove this file and give the same command "
+                    "again: it takes the decisions from the store"
+                ) from error
             yield table.replace_schema_metadata(None), refused
 
     def write(self, blocks: Iterable[pa.Table], schema: pa.Schema) -> None:
@@ -129,6 +141,20 @@ class BulkWork:
         self._whole.replace(self.out)
         sync(self.out.parent)
         shutil.rmtree(self.folder)
+
+    def _begun(self, record: Path) -> dict[str, Any]:
+        """The settings of what was begun, and a proof that the list of contacts can be read."""
+        try:
+            begun: dict[str, Any] = json.loads(record.read_text("utf-8"))
+            if self.asked.exists():
+                pq.read_metadata(self.asked)
+        except (pa.ArrowException, ValueError, OSError) as error:
+            self.close()
+            raise LogError(
+                f"{self.folder} is damaged ({error}); give another path: who has a decision of "
+                "this bin gets no second one, the store has it"
+            ) from error
+        return begun
 
     def _clear(self) -> None:
         for path in self.folder.iterdir():

@@ -31,7 +31,7 @@ from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreError
 from nurture_rl.serving.upkeep import bulk_work
-from nurture_rl.serving.upkeep.bulk import LOST, DecideOptions, decide_batch
+from nurture_rl.serving.upkeep.bulk import LOST, DecideOptions, _Batch, decide_batch
 from nurture_rl.serving.upkeep.bulk_table import CHOSEN, SENT
 from nurture_rl.serving.upkeep.export import export_log
 from nurture_rl.serving.upkeep.exported_rows import exported_decisions
@@ -331,6 +331,40 @@ def test_a_command_that_failed_before_anybody_was_asked_for_can_be_mended(
         decide_batch(wrong)
     pc.write_csv(pa.table({"contact_id": ["lead-03"]}), given)
     assert decide_batch(replace(wrong, contacts=str(given))).made["decisions"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("settings.json", "work is damaged .*; give another path"),
+        ("asked.parquet", "work is damaged .*; give another path"),
+        ("part-000000.parquet", "part-000000.parquet is damaged .*; remove this file"),
+    ],
+)
+def test_a_damaged_folder_is_told(
+    folder: Path,
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    says: str,
+) -> None:
+    asked = options(folder, tmp_path / "sent.parquet", store=str(path))
+    with monkeypatch.context() as patch:
+        patch.setattr(_Batch, "_whole", _no_space)
+        with pytest.raises(OSError, match="no space"):
+            decide_batch(asked)
+    damaged = tmp_path / ".sent.parquet.work" / name
+    damaged.write_bytes(damaged.read_bytes()[:5])
+    with pytest.raises(LogError, match=says):
+        decide_batch(asked)
+    if name.startswith("part"):
+        damaged.unlink()
+        assert decide_batch(asked).made["decisions"] == 40
+
+
+def _no_space(batch: _Batch) -> None:
+    raise OSError("no space left on device")
 
 
 def test_a_file_in_the_way_is_told(folder: Path, path: Path, tmp_path: Path) -> None:
