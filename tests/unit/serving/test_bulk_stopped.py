@@ -1,4 +1,4 @@
-"""A batch that stopped goes on, or says what is in its way; its table holds what the store holds."""
+"""A batch that stopped goes on, or says what is in its way; its table is what the store holds."""
 
 from __future__ import annotations
 
