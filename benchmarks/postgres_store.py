@@ -30,7 +30,7 @@ if not any((Path(folder) / "nurture_rl").is_dir() for folder in sys.path):
 
 from benchmarks.serving import bundle_of_first_weights
 from nurture_envs.clock import DAY_US, HOUR_US
-from nurture_envs.journey import VolumeRamp
+from nurture_envs.crowd_limits import VolumeRamp
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.server_settings import ServerSettings
@@ -115,9 +115,9 @@ def watch(server: PostgresServer, bundle: Bundle, rows: list[int]) -> None:
     for count in rows:
         with closing(Store(server.fresh_url())) as store:
             filled(store, bundle, count)
-            journey, since = bundle.journey.name, _NOW - DAY_US
+            journey, after = bundle.journey.name, count - count // _WINDOW
             looks = [
-                timed(partial(store.arm_counts, journey, since, [{"type": "hard_bounce"}]))
+                timed(partial(store.arm_counts, journey, after, [{"type": "hard_bounce"}]))
                 for _ in range(5)
             ]
             print(f"| {count:,} | {statistics.median(looks):.1f} |")

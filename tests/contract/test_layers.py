@@ -29,13 +29,15 @@ ORDER = [
     ["nurture_rl.interchange"],
     ["nurture_rl.release"],
     ["nurture_rl.serving"],
+    ["nurture_rl.delivery"],
     ["nurture_rl.tracking", "nurture_rl.report"],
     ["nurture_rl.workflow"],
     ["nurture_rl.cli"],
 ]
 # Inside `nurture_envs`, lowest first; what stands higher is imported by nothing below, ever.
 LANGUAGE = (
-    *("errors", "compiling", "jit", "stops", "clock", "fields", "journey", "signals", "actions"),
+    *("errors", "compiling", "jit", "stops", "clock", "fields", "crowd_limits", "journey"),
+    *("signals", "actions"),
     *(
         "features",
         "guardrails",

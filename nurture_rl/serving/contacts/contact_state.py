@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US, HOUR_US, Clock, local_microseconds
 from nurture_envs.features import FeatureSpec
-from nurture_envs.guardrails.rules import sends_kept
+from nurture_envs.guardrails.remembered import sends_kept
 from nurture_envs.journey import ALL, Group, Journey
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.event_rows import changes, channel_rows_of
@@ -34,6 +34,7 @@ from nurture_rl.serving.contacts.mail_permission import (
 from nurture_rl.serving.contacts.mail_preferences import WEEK_HOURS
 from nurture_rl.serving.contacts.sends import Send, groups_of, is_among, told_sends
 from nurture_rl.serving.records import STATE_ROW, ContactState, ContactView, Event, MailWords
+from nurture_rl.serving.storage.stored_events import columns_of_rows, rows_of
 
 IntArray = NDArray[np.int64]
 Rows = NDArray[np.void]  # of STATE_ROW
@@ -97,6 +98,7 @@ def _limits_us(journey: Journey) -> int:
     hours = [settings.min_gap_hours, WEEK_HOURS, *(tier.hours for tier in tiers)]
     hours += [cap.hours for cap in (*settings.caps, *account)]
     hours += [settings.slow.gap_hours] if settings.slow is not None else []
+    hours += [settings.unanswered.hours] if settings.unanswered is not None else []
     return round((max(hours) + journey.clock.period_hours) * HOUR_US) + _SLACK_US
 
 
@@ -194,7 +196,7 @@ def _outdoes(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 def _rows_of(journey: Journey, events: Sequence[Event], silent: Container[str], zone: str) -> Rows:
     """What events add to channels, each alone; `silent` are ids of those that are lifted."""
-    own = channel_rows_of(journey, events)
+    own = channel_rows_of(journey, columns_of_rows(rows_of(events)))
     occurred = np.array([event.occurred_us for event in events], np.int64)
     local = local_microseconds(occurred, np.full(len(events), zone))
     lifted = np.array([event.event_id in silent for event in events], np.bool_)
