@@ -35,7 +35,8 @@ ORDER = [
 ]
 # Inside `nurture_envs`, lowest first; what stands higher is imported by nothing below, ever.
 LANGUAGE = (
-    *("errors", "compiling", "jit", "stops", "clock", "fields", "journey", "signals", "actions"),
+    *("errors", "compiling", "jit", "stops", "clock", "fields", "crowd_limits", "journey"),
+    *("signals", "actions"),
     *(
         "features",
         "guardrails",

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from nurture_rl.release.bundle import Bundle
@@ -40,7 +39,7 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.storage.consent_entries import changed
-from nurture_rl.serving.storage.ledger import CLOCKS_APART_US, Appended, Settled, settle
+from nurture_rl.serving.storage.ledger import Appended, Settled, as_of, settle
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks
@@ -298,13 +297,9 @@ class Service:
         with self.store.held(names):
             now_us = self.settings.clock()
             if not self.settings.simulated_clock:
-                events = [
-                    replace(event, occurred_us=min(event.occurred_us, now_us), recorded_us=now_us)
-                    for event in events
-                ]
+                events = [as_of(event, now_us) for event in events]
             stored = self.store.events_of_ids([event.event_id for event in events])
-            ahead_us = 0 if self.settings.simulated_clock else CLOCKS_APART_US
-            settled = settle(events, stored, self.forbidding, self.store.sent_of(events), ahead_us)
+            settled = settle(events, stored, self.forbidding, self.store.sent_of(events))
             withdrawn = self.journeys.stopped(settled.fresh)
             proven = self.first.recorded.proven(settled.fresh)
             rows = [*quarantined, *kept(settled, now_us)]
