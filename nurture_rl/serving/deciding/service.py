@@ -16,7 +16,7 @@ from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.decide import decide, made_events
 from nurture_rl.serving.deciding.enrolling import Enrolling
 from nurture_rl.serving.deciding.metrics import Metrics
-from nurture_rl.serving.deciding.per_ask import answer_per_ask, sort_asks
+from nurture_rl.serving.deciding.per_ask import answer_per_ask, named_in, sort_asks
 from nurture_rl.serving.deciding.preferring import Preferring
 from nurture_rl.serving.deciding.served_journey import ServedJourney
 from nurture_rl.serving.deciding.served_journeys import ServedJourneys
@@ -113,7 +113,7 @@ class Service:
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
         fresh: list[Decision] = []
-        with self.store.held(names), self.journeys.accounts_held(names) as account_of:
+        with self.store.held(named_in(asks)), self.journeys.accounts_held(names) as account_of:
             self.journeys.keep_up()
             moments = self.journeys.moments(now_us)
             first_us, _ = moments[self.first.name]
