@@ -7,6 +7,7 @@ import resource
 import sqlite3
 import subprocess
 import threading
+import time
 import urllib.error
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -197,6 +198,7 @@ def test_a_store_that_somebody_holds_is_waited_for_and_called_unwell(tmp_path: P
             holder.execute("BEGIN IMMEDIATE")
             assert healthy(server)  # as it was a moment ago
             waiting = threading.Thread(target=lambda: found.append(asked(server, _PEOPLE[1])))
+            time.sleep(2.0)  # it waits ten seconds, as health does: it is to be waiting still then
             waiting.start()
             until(lambda: not healthy(server))
             holder.execute("ROLLBACK")

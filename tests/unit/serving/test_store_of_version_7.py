@@ -83,7 +83,7 @@ def _check(bundle: Bundle, location: Location, change: Callable[[str], None], ro
         }
         served = serving(bundle, store, clock, ["base", "low"])
         assert served.policies.changes[0].action == "start"
-        assert store.last_before("base", MONDAY + 1) == 1
+        assert store.last_before("base", MONDAY + 1) == 3
         assert store.last_before("base", MONDAY) == 0
         (goes_on, anew) = served.decide([Ask("ada"), Ask("bob")])
         assert isinstance(goes_on, Decision)
