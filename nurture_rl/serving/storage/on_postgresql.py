@@ -234,11 +234,6 @@ class PostgresDatabase(ReadPostgres):
         """What other servers serve that run now, where it is anything else than this."""
         return self._presence.others(what)
 
-    def close(self) -> None:
-        """Let go of the database; nobody sees any more that it was served."""
-        self._presence.end()
-        super().close()
-
     def heard(self) -> set[str]:
         """Contacts of whom something was told, and committed, since the last call."""
         with told():
@@ -249,7 +244,8 @@ class PostgresDatabase(ReadPostgres):
         """Nothing is ever lost."""
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database; nobody sees any more that it was served."""
+        self._presence.end()
         super().close()
         self._news_hearing.close()
 
