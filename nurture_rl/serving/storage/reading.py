@@ -11,7 +11,6 @@ from typing import Any
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
     ArmCounts,
-    Contact,
     Decision,
     Event,
     Fate,
@@ -21,9 +20,10 @@ from nurture_rl.serving.roles import PolicyChange, Roles
 from nurture_rl.serving.storage import policy_rows, rows
 from nurture_rl.serving.storage.chain import Entry
 from nurture_rl.serving.storage.chained_rows import chained, unchained
+from nurture_rl.serving.storage.contact_reading import ContactReader
 from nurture_rl.serving.storage.databases import Location, ReadableDatabase
 from nurture_rl.serving.storage.episode_reading import EpisodeReader
-from nurture_rl.serving.storage.erased_marks import SALT, mark_of
+from nurture_rl.serving.storage.erased_marks import SALT
 from nurture_rl.serving.storage.locating import open_for_reading
 from nurture_rl.serving.storage.permission_reading import PermissionReader
 from nurture_rl.serving.storage.span_reading import SpanReader
@@ -65,7 +65,7 @@ _OPEN = (
 )
 
 
-class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
+class StoreReader(ContactReader, EpisodeReader, PermissionReader, SpanReader, StateReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -110,28 +110,6 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         """Finish what is under way, then let go of the database."""
         self._source.close()
 
-    def contacts(self, ids: Sequence[str]) -> dict[str, Contact]:
-        """The contacts of these ids that exist."""
-        stored = self._among("contacts", "contact_id", ids)
-        return {row[0]: rows.contact_of(row) for row in stored}
-
-    def members(self, account_keys: Sequence[str]) -> dict[str, list[str]]:
-        """The contacts of each of these accounts, by `account_key`."""
-        found: dict[str, list[str]] = defaultdict(list)
-        columns = "account_key, contact_id"
-        for account, contact in self._among("contacts", "account_key", account_keys, columns):
-            found[account].append(contact)
-        return dict(found)
-
-    def erased(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
-        """The mark of those of these contacts who were erased, and when, microseconds since 1970.
-
-        Of two erasures the later one; the contact may have come back since.
-        """
-        key_of = {mark_of(self.salt, key): key for key in map(contact_key, ids)}
-        found = self._among("erased_contacts", "mark", list(key_of))
-        return {key_of[mark]: (mark, at_us) for mark, at_us in found}
-
     def events_of_ids(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """The events of these ids that exist."""
         return {row[0]: rows.event_of(row) for row in self._among("events", "event_id", event_ids)}
@@ -156,6 +134,11 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         stored = self._among("decisions", "decision_id", decision_ids)
         return {row[0]: rows.decision_of(row) for row in stored}
 
+    def decided(self, decision_ids: Sequence[str]) -> set[str]:
+        """Those of these ids whose decisions exist."""
+        found = self._among("decisions", "decision_id", decision_ids, "decision_id")
+        return {name for (name,) in found}
+
     def policy_changes(self, journey: str = "") -> list[PolicyChange]:
         """All changes of policies' roles in a journey, the oldest first."""
         columns = columns_of("policy_log")
@@ -169,35 +152,41 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         return policy_rows.roles_of(found[0][0]) if found else None
 
     def arm_counts(
-        self, journey: str, since_us: int, signals: Sequence[Mapping[str, str | bool]]
+        self, journey: str, after: int, signals: Sequence[Mapping[str, str | bool]]
     ) -> dict[str, ArmCounts]:
-        """What became of the contacts whose episode began at some moment or later, by arm.
+        """What became of the contacts whose episode began after some decision, by arm.
 
         Read beside the work: nobody waits for it.
 
         Args:
             journey: of the episodes.
-            since_us: that moment, microseconds since 1970 UTC.
+            after: the place of that decision, as of `last_before`.
             signals: each the columns of events that it pins; one of them after a contact's first
-                decision makes the contact harmed.
+                decision, or of one of these decisions, makes the contact harmed.
         """
         kinds = [" AND ".join(f"events.{column} = ?" for column in one) for one in signals]
         harmed = " OR ".join(f"({kind})" for kind in kinds) or "FALSE"
         pinned = [value for one in signals for value in one.values()]
         given = [int(value) if isinstance(value, bool) else value for value in pinned]
+        # Found by their place: neither the journey nor the groups are to choose another index.
         asked = f"""
-            WITH begun AS (
+            WITH late AS MATERIALIZED (
+              SELECT contact_id, episode_id, arm, decided_us,
+                CASE WHEN scheduled_us IS NOT NULL AND NOT ({_FREED}) THEN 1 END AS send
+              FROM decisions WHERE rowid > ? AND journey || '' = ?),
+            begun AS (
               SELECT contact_id, arm, min(decided_us) AS first_us, count(*) AS made,
-                count(CASE WHEN scheduled_us IS NOT NULL AND NOT ({_FREED}) THEN 1 END) AS sends
-              FROM decisions WHERE journey = ? AND decided_us >= ? AND NOT EXISTS (
-                SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = decisions.episode_id
-                AND earlier.decided_us < ?)
+                count(send) AS sends
+              FROM late WHERE NOT EXISTS (
+                SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = late.episode_id
+                AND earlier.rowid <= ?)
               GROUP BY contact_id, arm)
             SELECT arm, count(*), sum(made), sum(sends), count(CASE WHEN EXISTS (
               SELECT 1 FROM events WHERE events.contact_id = begun.contact_id
-              AND occurred_us >= first_us AND ({harmed})) THEN 1 END)
+              AND ({harmed}) AND (occurred_us >= first_us OR EXISTS (SELECT 1 FROM decisions AS own
+                WHERE own.decision_id = events.decision_id AND own.rowid > ?))) THEN 1 END)
             FROM begun GROUP BY arm"""
-        with self._source.blocks(asked, _BLOCK, (journey, since_us, since_us, *given)) as blocks:
+        with self._source.blocks(asked, _BLOCK, (after, journey, after, *given, after)) as blocks:
             return {row[0]: ArmCounts(*map(int, row[1:])) for block in blocks for row in block}
 
     def planned(
@@ -351,11 +340,6 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
             "OR confirm_by_us <= (SELECT max(recorded_us) FROM events)) "
             f"AND {_OPEN} AND NOT {_WENT}"
         )
-        return dict(self._source.read(asked))
-
-    def spellings(self) -> dict[str, str]:
-        """Contact ids as they came, where that is not how they are stored."""
-        asked = "SELECT contact_id, spelling FROM contacts WHERE spelling IS NOT NULL"
         return dict(self._source.read(asked))
 
     def scan(self, table: str) -> Iterator[list[rows.Row]]:

@@ -86,9 +86,9 @@ class Store(StoreReader):
         """Likewise for accounts; contacts are always taken before them."""
         return self._database.held("account", account_keys)
 
-    def inventories_held(self, journey: str) -> AbstractContextManager[None]:
-        """Likewise for the inventories of a journey, which are taken last."""
-        return self._database.held("inventory", [journey])
+    def limits_held(self) -> AbstractContextManager[None]:
+        """Likewise for limits of all contacts together, in all journeys; taken last."""
+        return self._database.held("limits", ["of all contacts"])
 
     def roles_held(self) -> AbstractContextManager[None]:
         """Keep everybody else from changing policies' roles until the block ends."""
@@ -102,6 +102,10 @@ class Store(StoreReader):
     def tell(self, contact_ids: Iterable[str]) -> None:
         """Keep contacts of whom something arrived that may forbid mail, for other processes."""
         self._database.tell(contact_ids)
+
+    def served_beside(self, what: str) -> list[str]:
+        """What other servers of the store serve now, where it is anything else than this."""
+        return self._database.served_beside(what)
 
     def heard(self) -> set[str]:
         """Contacts of whom other processes told since the last call. One thread at a time asks."""
