@@ -71,7 +71,7 @@ def decide(
         if (no := refusal(bundle, view, steps[row], facts.ended_by[row])) is not None:
             answers[row] = no
         else:
-            asked.setdefault(line(view), []).append(row)
+            asked.setdefault(line(view).at(features[row]), []).append(row)
     for one, rows in asked.items():
         some, named = contacts.of(rows), [views[row] for row in rows]
         ids = [view.decision_id for view in named]
