@@ -16,6 +16,7 @@ from nurture_rl.serving.contacts.accounts import against_account
 from nurture_rl.serving.contacts.crowd import against_crowd
 from nurture_rl.serving.contacts.facts import known
 from nurture_rl.serving.deciding.array_pass import Drawn, Weighed, draw, uniforms, weigh
+from nurture_rl.serving.deciding.next_decisions import next_moments
 from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, Line, layer_named, line_of
 from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
 
@@ -183,6 +184,9 @@ def _decisions(
     said = of if len(of) == len(views) else [*of] * len(views)
     actions, sends = drawn.actions.tolist(), catalog.routed("send")[drawn.actions].tolist()
     propensity = drawn.table[np.arange(len(views)), drawn.actions].tolist()
+    anchors_us = np.array([view.episode.anchor_us for view in views], np.int64)
+    taken, clock = [ids[action] for action in actions], bundle.journey.clock
+    next_us = next_moments(clock, taken, contacts.bins, anchors_us, contacts.zones)
     rows = zip(
         views,
         contacts.bins.tolist(),
@@ -205,7 +209,7 @@ def _decisions(
                 anchor_us=view.episode.anchor_us,
                 step=step,
                 decided_us=now_us,
-                action=ids[actions[row]],
+                action=taken[row],
                 propensity=propensity[row],
                 probabilities=tuple(table),
                 mask=tuple(mask),
@@ -217,6 +221,7 @@ def _decisions(
                 scheduled_us=scheduled_us,
                 note=said[row].note,
                 confirm_by_us=at_us + HOUR_US if sends[row] and must_be_confirmed else None,
+                next_us=next_us[row],
             )
         )
     return made

@@ -255,6 +255,8 @@ class Service:
             return None
         self._know_catalogs([stored])
         fate = self.store.fates([decision_id]).get(decision_id, Fate())
+        contact = self.store.contacts([stored.contact_id]).get(stored.contact_id)
+        stored = self.journeys.with_next(stored, contact)
         return stored, fate, self.store.proofs([decision_id]).get(decision_id)
 
     def put_contacts(self, contacts: Sequence[Contact]) -> list[Withdrawal]:
@@ -361,8 +363,8 @@ class Service:
                 found, withdrawals = journey.recorded.objections(
                     [again[i] for i in some], views, now_us, check
                 )
-                for i, objection in zip(some, found, strict=True):
-                    decision = answers[i] = again[i]
+                for i, view, objection in zip(some, views, found, strict=True):
+                    decision = answers[i] = self.journeys.with_next(again[i], view.contact)
                     if objection is not None:
                         text = withdrawn_text(decision, objection.why)
                         answers[i] = Refusal(decision.contact_id, objection.code, text)

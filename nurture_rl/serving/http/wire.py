@@ -62,6 +62,7 @@ class DecisionOut(msgspec.Struct, frozen=True, tag_field="kind", tag="decision")
     action: str
     propensity: float
     scheduled_at: str | None  # when a send leaves
+    next_decision_at: str | None  # when to ask again; null: this was the episode's last decision
     probabilities: dict[str, float]  # of every action that was possible
     blocked: dict[str, list[str]]  # forbidden actions and the guardrails that forbid them
     policy_id: str
@@ -309,6 +310,7 @@ def decision_out(
         action=answer.action,
         propensity=answer.propensity,
         scheduled_at=iso(answer.scheduled_us),
+        next_decision_at=iso(answer.next_us),
         probabilities=(
             {action: p for action, p in probable if p > 0.0}
             if ids

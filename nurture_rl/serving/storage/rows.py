@@ -9,6 +9,7 @@ import numpy as np
 
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
+    DECISION_COLUMNS,
     STATE_ROW,
     Contact,
     ContactState,
@@ -71,7 +72,7 @@ COLUMNS = {  # of tables whose rows become records, in the order of the records'
         *("spelling", "account_key"),
     ),
     "events": Event.__slots__,
-    "decisions": Decision.__slots__,
+    "decisions": DECISION_COLUMNS,
     "quarantine": Quarantined.__slots__,
     **episode_rows.COLUMNS,
     **policy_rows.COLUMNS,
@@ -198,13 +199,13 @@ def decision_row(decision: Decision) -> Row:
         "note": None if decision.note is None else decision.note.replace("\0", ""),
     }
     return tuple(
-        packed[name] if name in packed else getattr(decision, name) for name in Decision.__slots__
+        packed[name] if name in packed else getattr(decision, name) for name in DECISION_COLUMNS
     )
 
 
 def decision_of(row: Row) -> Decision:
     """The decision of a row."""
-    cells = dict(zip(Decision.__slots__, row, strict=True))
+    cells = dict(zip(DECISION_COLUMNS, row, strict=True))
     features = cells["features"]
     cells["probabilities"] = tuple(np.frombuffer(cells["probabilities"], np.float64).tolist())
     cells["mask"] = tuple(np.frombuffer(cells["mask"], np.bool_).tolist())
