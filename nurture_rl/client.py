@@ -25,7 +25,8 @@ from urllib.parse import quote
 from uuid import uuid4
 
 _MOST_ROWS = 10_000  # of one request
-_AGAIN = frozenset({408, 409, 429, 503})  # nothing was done, and asking again may help
+# Nothing was done, or a proxy lost the answer: asking again may help, and does nothing twice.
+_AGAIN = frozenset({408, 409, 429, 502, 503, 504})
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0  # seconds, where the server names none
 _MOST_BYTES = 128 << 20  # of one answer
 _BLOCK = 1 << 16  # bytes read at a time

@@ -159,9 +159,10 @@ def test_an_answer_lost_on_its_way_is_asked_for_again_and_decides_once(
 
 def test_a_busy_or_broken_server_is_asked_again(relay: Relay, client: PolicyClient) -> None:
     relay.before = [(503, {"retry-after": "0"}), None, (429, {"retry-after": "0"})]
+    relay.before += [None, (502, {"retry-after": "0"}), (504, {"retry-after": "0"})]
     assert client.report([]) == client.report([])  # nothing to report asks nothing
     assert client.health()["status"] == "ok"
-    assert len(relay.asked) == 4
+    assert len(relay.asked) == 7
 
 
 def test_a_refusal_is_raised_at_once_with_its_text(relay: Relay, client: PolicyClient) -> None:

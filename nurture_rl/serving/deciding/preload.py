@@ -91,7 +91,8 @@ def load_log(store: Store, folder: Path, forbidding: Forbidding) -> tuple[int, i
             erased = store.erased([event.contact_id for event in told])
             told = [event for event in told if contact_key(event.contact_id) not in erased]
             stored = store.events_of_ids([event.event_id for event in told])
-            events += store.append_events(settle(told, stored, forbidding).fresh)
+            fresh = settle(told, stored, forbidding, store.sent_of(told)).fresh
+            events += store.append_events(fresh)
     return contacts, events
 
 

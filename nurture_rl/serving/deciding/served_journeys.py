@@ -86,6 +86,10 @@ class ServedJourneys:
             raise not_served(name, self.by_name)
         return self.by_name[name]
 
+    def bundles(self) -> list[Bundle]:
+        """Every bundle in memory, of whatever journey."""
+        return [bundle for one in self for bundle in one.policies.bundles.values()]
+
     def follow(self) -> None:
         """Take up what another server of the same store has changed; see `ActivePolicies`."""
         for journey in self:

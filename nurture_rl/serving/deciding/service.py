@@ -39,7 +39,7 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.storage.consent_entries import changed
-from nurture_rl.serving.storage.ledger import Appended, Settled, settle
+from nurture_rl.serving.storage.ledger import CLOCKS_APART_US, Appended, Settled, settle
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks
@@ -303,7 +303,8 @@ class Service:
                     for event in events
                 ]
             stored = self.store.events_of_ids([event.event_id for event in events])
-            settled = settle(events, stored, self.forbidding)
+            ahead_us = 0 if self.settings.simulated_clock else CLOCKS_APART_US
+            settled = settle(events, stored, self.forbidding, self.store.sent_of(events), ahead_us)
             withdrawn = self.journeys.stopped(settled.fresh)
             proven = self.first.recorded.proven(settled.fresh)
             rows = [*quarantined, *kept(settled, now_us)]

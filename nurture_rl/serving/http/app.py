@@ -348,8 +348,7 @@ def _explain(service: Service, _: bytes, decision_id: str) -> Steps:
     if found is None:
         yield problem(404, "unknown decision", f"no decision has the id {decision_id!r}")
     else:
-        told = explained(found, service.policies.bundles.values(), service.catalogs)
-        yield json_answer(_encode(told))
+        yield json_answer(_encode(explained(found, service.journeys.bundles(), service.catalogs)))
 
 
 def _add_events(service: Service, body: bytes) -> Steps:

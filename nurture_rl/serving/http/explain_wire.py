@@ -75,8 +75,8 @@ class Explanation(msgspec.Struct, frozen=True):
     note: str | None  # why the first layer was not followed
     propensity: float  # chance with which the action was drawn
     luck: float | None  # the number in [0, 1) that drew it; null: nothing was drawn
-    most_likely: str  # the action with the largest probability
-    explored: bool  # another one was taken
+    most_likely: str  # the action with the largest probability, the first of several such
+    explored: bool  # one with a smaller probability was taken
     actions: list[ExplainedAction]
     features: FeatureEffects | None  # null: no policy was asked, or it is not at hand
     replay: ReplayCheck

@@ -107,7 +107,7 @@ def explained(
         if by in ("switch", "failure")
         else float(uniforms(one.seed, [decision.decision_id])[0]),
         most_likely=ids[likely],
-        explored=ids[likely] != decision.action,
+        explored=decision.propensity < max(decision.probabilities, default=decision.propensity),
         actions=_actions(decision, ids),
         features=_effects(decision, bundle),
         replay=_replayed(one, by, bundle, found),

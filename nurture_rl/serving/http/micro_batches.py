@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
+from uuid import uuid4
 
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.http.traffic import Places
@@ -32,6 +33,13 @@ class _Waiting:
         """What may stand in a batch once: contacts, and the decisions asked for."""
         requests = {f"request {ask.request_id}" for ask in self.asks if ask.request_id}
         return requests | {contact_key(ask.contact_id) for ask in self.asks}
+
+    def named(self) -> _Waiting:
+        """The same with an id for every decision, so that asking twice decides once."""
+        asks = [
+            ask if ask.request_id else replace(ask, request_id=str(uuid4())) for ask in self.asks
+        ]
+        return replace(self, asks=asks)
 
 
 class MicroBatches:
@@ -89,6 +97,8 @@ class MicroBatches:
 
     def _begin(self) -> None:
         batch, self._deciding = self._batch(), True
+        if len(batch) > 1:
+            batch = [one.named() for one in batch]
         deciding = asyncio.get_running_loop().run_in_executor(self._pool, self._outcomes, batch)
         deciding.add_done_callback(lambda done: self._finish(batch, done.result()))
 
@@ -126,7 +136,10 @@ class MicroBatches:
         return batch
 
     def _outcomes(self, batch: Sequence[_Waiting]) -> list[Sequence[Answer] | Exception]:
-        """Answers to each request, or what went wrong with it alone."""
+        """Answers to each request, or what went wrong with it alone.
+
+        A batch that went wrong may have decided for some, whose answers are asked for again.
+        """
         try:
             answers = self._decide([ask for one in batch for ask in one.asks], batch[0].now_us)
         except Exception as error:

@@ -67,12 +67,16 @@ def take_reported(service: Service, adapter: SenderAdapter, rows: Sequence[Any])
     reported, refused = _translated(adapter, rows)
     reported = _joined(service, reported)
     names = [name for one in reported if (name := one.text("contact_id")) is not None]
-    known, erased = service.store.contacts(names), service.store.erased(names)
+    known = service.store.contacts(names)
+    addresses = [address for one in reported if (address := one.said.recipient)]
+    erased = service.store.erased([*names, *addresses])
     brought: list[BroughtRow] = []
     for one in reported:
         name, forbidding = one.text("contact_id"), forbids(say_of(one.text("type") or "", None))
         key = None if name is None else contact_key(name)
-        if "contact_id" not in one.said.cells:
+        if _asks_for_address(one) and contact_key(one.said.recipient or "") in erased:
+            refused.append(RefusedEventRow(one.position, _ERASED, False, None))
+        elif _asks_for_address(one):
             refused.append(RefusedEventRow(one.position, _NOBODY, forbidding, one.raw))
         elif key in erased and key not in known and one.text("type") != "resubscribe":
             refused.append(RefusedEventRow(one.position, _ERASED, False, None))
@@ -114,13 +118,17 @@ def _joined(service: Service, reported: Sequence[_Reported]) -> list[_Reported]:
     decisions = service.store.decisions(ids)
     addresses = [one.said.recipient for one in reported if _asks_for_address(one)]
     known = service.store.contacts([address for address in addresses if address])
-    topics = {message.id: message.topic for message in service.bundle.catalog.messages}
+
+    def topic_of(decision: Decision) -> str:
+        messages = service.journeys.home(decision).bundle.catalog.messages
+        sent = message_of(decision.action)
+        return next((message.topic for message in messages if message.id == sent), "")
 
     def joined() -> Iterator[_Reported]:
         for one in reported:
             decision = decisions.get(one.text("decision_id") or "")
             if decision is not None:
-                one = _of_decision(one, decision, topics.get(message_of(decision.action) or ""))
+                one = _of_decision(one, decision, topic_of(decision))
             address = one.said.recipient
             if _asks_for_address(one) and address and contact_key(address) in known:
                 one = one.having(contact_id=address)
@@ -129,7 +137,7 @@ def _joined(service: Service, reported: Sequence[_Reported]) -> list[_Reported]:
     return list(joined())
 
 
-def _of_decision(one: _Reported, decision: Decision, topic: str | None) -> _Reported:
+def _of_decision(one: _Reported, decision: Decision, topic: str) -> _Reported:
     name = one.said.cells.get("contact_id")
     if name is None:
         one = one.having(contact_id=decision.contact_id)

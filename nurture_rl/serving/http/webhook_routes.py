@@ -45,7 +45,8 @@ def webhook_route(
         if adapter is None:
             text = (
                 f"this server takes webhooks of {', '.join(sorted(senders)) or 'nobody'}; it can "
-                f"take those of {', '.join(KNOWN_SENDERS)}: start it with webhook_keys=FOLDER"
+                f"take those of {', '.join(sorted(KNOWN_SENDERS))}: start it with "
+                "webhook_keys=FOLDER"
             )
             return problem(404, "unknown sender", text)
         headers = {name.lower(): value for name, value in request.headers.items()}

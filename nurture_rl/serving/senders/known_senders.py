@@ -11,7 +11,7 @@ from nurture_rl.serving.senders.sendgrid import SendGrid
 
 # By name; each makes its adapter of the file NAME.key.
 _KNOWN: Mapping[str, Callable[[Path], SenderAdapter]] = {"sendgrid": SendGrid.of}
-KNOWN_SENDERS = tuple(sorted(_KNOWN))
+KNOWN_SENDERS = frozenset(_KNOWN)
 
 
 def senders_of(folder: Path) -> dict[str, SenderAdapter]:
@@ -20,7 +20,7 @@ def senders_of(folder: Path) -> dict[str, SenderAdapter]:
     Raises:
         ConfigError: there is no such folder, a file of it is no sender's, or holds no key.
     """
-    names = ", ".join(f"{name}.key" for name in KNOWN_SENDERS)
+    names = ", ".join(f"{name}.key" for name in sorted(KNOWN_SENDERS))
     if not folder.is_dir():
         raise ConfigError(f"expected a folder with {names}, got {folder}; give webhook_keys=FOLDER")
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))

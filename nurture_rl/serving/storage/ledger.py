@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Event, Withdrawal
+from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
+
+CLOCKS_APART_US = 300_000_000  # 5 minutes by which a sender's clock may run ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,26 @@ class Appended:
     withdrawn: Sequence[Withdrawal]  # planned sends that the events took back
 
 
-def settle(events: Sequence[Event], stored: Mapping[str, Event], forbidding: Forbidding) -> Settled:
+def settle(
+    events: Sequence[Event],
+    stored: Mapping[str, Event],
+    forbidding: Forbidding,
+    sent: Iterable[Event] = (),
+    ahead_us: int = 0,
+) -> Settled:
     """Tell new events from repeated ones and from ids used again for something else.
+
+    A mail is sent once: who reports it a second time, under whatever id, repeats the first.
 
     Args:
         events: in the order in which they came.
         stored: those of the same ids that are there already.
         forbidding: which events must not get lost.
+        sent: `sent` events that are there already, of the mails that `events` may be about.
+        ahead_us: an event that lies no more than this ahead of the server's clock is dated as it
+            comes, so that the same event may come again with a later date, microseconds.
     """
-    seen = dict(stored)
+    seen, mails = dict(stored), _SentMails(sent)
     fresh: list[Event] = []
     renamed: list[int] = []
     conflicting: list[int] = []
@@ -47,8 +62,9 @@ def settle(events: Sequence[Event], stored: Mapping[str, Event], forbidding: For
         before = seen.get(event.event_id)
         if before is None:
             seen[event.event_id] = event
-            fresh.append(event)
-        elif _content(before) == _content(event):
+            if mails.are_new(event):
+                fresh.append(event)
+        elif _is_same(before, event, ahead_us):
             continue
         elif forbidding.may(event.type, event.reply_class):
             fresh.append(replace(event, event_id=f"{event.event_id}#{_digest(event)}"))
@@ -56,6 +72,47 @@ def settle(events: Sequence[Event], stored: Mapping[str, Event], forbidding: For
         else:
             conflicting.append(position)
     return Settled(tuple(fresh), tuple(renamed), tuple(conflicting))
+
+
+class _SentMails:
+    """The mails of which it was said that they were sent."""
+
+    def __init__(self, sent: Iterable[Event]) -> None:
+        self._by_name: dict[tuple[str, str, str], list[Event]] = defaultdict(list)
+        for event in sent:
+            self.are_new(event)
+
+    def are_new(self, event: Event) -> bool:
+        """False where an event tells of a mail that was told of before; remembers it.
+
+        One decision sends one mail. The message id of a sender's webhook names one mail, too; of
+        other sources it may be the id of a text that many mails have.
+        """
+        if event.type != "sent":
+            return True
+        contact, decision, message = (
+            contact_key(event.contact_id),
+            event.decision_id,
+            event.message_id,
+        )
+        same_message = self._by_name["message", contact, message or ""] if message else []
+        same_decision = self._by_name["decision", contact, decision or ""] if decision else []
+        known = bool(same_decision) or any(
+            not (decision and one.decision_id)
+            and not KNOWN_SENDERS.isdisjoint((one.source, event.source))
+            for one in same_message
+        )
+        same_message.append(event)
+        same_decision.append(event)
+        return not known
+
+
+def _is_same(before: Event, event: Event, ahead_us: int) -> bool:
+    """Whether an event under the id of another is that one."""
+    later_us = event.occurred_us - before.occurred_us
+    if before.occurred_us == before.recorded_us and 0 <= later_us <= ahead_us:
+        event = replace(event, occurred_us=before.occurred_us)  # both were dated as they came
+    return _content(before) == _content(event)
 
 
 def _content(event: Event) -> tuple[str, ...]:

@@ -136,6 +136,16 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         """The events of these ids that exist."""
         return {row[0]: rows.event_of(row) for row in self._among("events", "event_id", event_ids)}
 
+    def sent_of(self, events: Sequence[Event]) -> list[Event]:
+        """The `sent` events that may be about the mails of some `sent` events."""
+        sent = [event for event in events if event.type == "sent"]
+        decisions = [event.decision_id for event in sent if event.decision_id]
+        names = [event.contact_id for event in sent if event.message_id]
+        where = "type = 'sent'"
+        found = self._among("events", "decision_id", decisions, where=where)
+        found += self._among("events", "contact_id", names, where=f"{where} AND message_id <> ''")
+        return [rows.event_of(row) for row in found]
+
     def events_of_decision(self, decision_id: str) -> list[Event]:
         """The events that name a decision, as they happened."""
         found = [rows.event_of(row) for row in self._among("events", "decision_id", [decision_id])]

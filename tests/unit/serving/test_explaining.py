@@ -105,6 +105,19 @@ def test_an_explanation_tells_the_stored_row_and_makes_it_again(
         assert found.explored is (decision.propensity < max(decision.probabilities))
 
 
+def test_of_several_likeliest_actions_each_may_be_drawn_without_exploring(served: Service) -> None:
+    decide(served)
+    found = recorded(served.store, "r-1", ZONE, served.seed)
+    assert found is not None
+    ids = served.bundle.catalog.ids
+    table = tuple(0.5 if i < 2 else 0.0 for i in range(len(ids)))
+    for i in range(2):
+        drawn = replace(found.decision, action=ids[i], propensity=0.5, probabilities=table)
+        told = explained(replace(found, decision=drawn), [], served.catalogs)
+        assert (told.explored, told.most_likely) == (False, ids[0])
+        assert any("No other action was likelier" in line for line in told.text)
+
+
 def test_the_words_say_what_the_data_say(served: Service) -> None:
     served.append_events([event("open", MORNING - DAY_US, "ada", is_machine=False)])
     decide(served)

@@ -76,6 +76,19 @@ def test_people_move_contacts_over_http_and_the_log_says_who(
     assert answer.status_code == 403
 
 
+def test_a_decision_of_each_journey_is_explained_by_its_own_bundle(
+    client: TestClient[Litestar],
+) -> None:
+    ask(client, "POST", "/v1/journeys/low/contacts/ada", 200, why="asked for")
+    (made,) = ask(client, "POST", "/v1/decisions", 200, contacts=[{"contact_id": "ada"}])[
+        "decisions"
+    ]
+    told = ask(client, "GET", f"/v1/decisions/{made['decision_id']}/explain", 200)
+    assert (told["journey"], told["layer"], told["policy_id"]) == ("low", "policy", "of-low")
+    assert told["replay"]["bit_equal"] is True
+    assert told["next_decision_at"] is not None
+
+
 def test_a_whole_journey_is_paused_and_goes_on_as_before(client: TestClient[Litestar]) -> None:
     why = {"why": "asked for"}
     ask(client, "POST", "/v1/switch", 200, to="rules", journey="low", **why)

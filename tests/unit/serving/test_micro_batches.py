@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,10 @@ from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.http.micro_batches import MicroBatches
 from nurture_rl.serving.http.traffic import Busy
 from nurture_rl.serving.records import Answer, Decision, Refusal
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, service
+from tests.unit.serving.enrolled import MONDAY, serving
 
 _HOUR = 3_600_000_000
 Request = tuple[list[Ask], int | None]
@@ -90,6 +94,41 @@ def test_an_error_reaches_the_request_that_made_it_alone() -> None:
     gate, answers = _after_one([([Ask("a")], None), ([Ask("broken")], None), ([Ask("b")], None)])
     assert answers == [["first"], ["a"], "broken", ["b"]]
     assert gate.calls[1:] == [["a", "broken", "b"], ["a"], ["broken"], ["b"]]
+
+
+def test_what_a_broken_batch_had_decided_already_is_told_and_not_decided_again(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "s.db")
+    store.put_contacts([contact(name, time_zone="UTC") for name in ("first", "ada", "bob")])
+    served = serving(bundle, store, Clock(MONDAY + 8 * _HOUR))
+    served.enrolling.enrol("low", "bob", "test", "test")
+    append, go = store.append_decisions, threading.Event()
+
+    def refuse_low(decisions: Sequence[Decision], *rest: Any) -> None:
+        if len(made) == 2:
+            monkeypatch.setattr(store, "append_decisions", append)
+            raise StoreUnavailable("no room")
+        made.append(decisions[0].contact_id)
+        assert go.wait(10.0)
+        append(decisions, *rest)
+
+    made: list[str] = []
+    monkeypatch.setattr(store, "append_decisions", refuse_low)
+
+    async def all_of_them() -> list[Sequence[Answer]]:
+        together = MicroBatches(served.decide, 100)
+        asks = [Ask("first"), Ask("ada"), Ask("bob")]
+        waiting = [asyncio.create_task(together.run(_once([ask], None))) for ask in asks]
+        await asyncio.sleep(0)
+        go.set()
+        return list(await asyncio.gather(*waiting))
+
+    answers = [one for (one,) in asyncio.run(all_of_them())]
+    assert made == ["first", "ada"]  # and "bob" of the same batch was refused at first
+    assert [getattr(one, "journey", one) for one in answers] == ["base", "base", "low"]
+    assert len(store.decisions([one.decision_id for one in answers])) == 3  # type: ignore[union-attr]
+    store.close()
 
 
 def test_a_batch_ends_at_its_size_unless_one_request_is_larger() -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import pytest
 from nurture_envs.clock import HOUR_US
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.mail_permission import permission_of
+from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.erasing import erase_contacts
 from tests.unit.serving.contacts import contact
+from tests.unit.serving.enrolled import MONDAY, journey, parts
 from tests.unit.serving.posting import MORNING, NOW, Posting
 from tests.unit.serving.signed_webhooks import PATH, body_of, row, signed
 
@@ -78,6 +81,30 @@ def test_what_happened_to_a_mail_joins_its_decision_and_its_topic(posting: Posti
     assert {one.topic for one in stored.values()} == {topics[message]}
     state = posting.client.get("/v1/decisions/r-1").json()
     assert state["status"] == "sent"
+
+
+def test_the_topic_of_a_mail_is_that_of_its_own_journey(bundle: Bundle, tmp_path: Path) -> None:
+    posting = Posting(bundle, tmp_path)
+    posting.service.store.close()
+    posting.clock.now_us = MONDAY + 8 * HOUR_US
+    store = Store(tmp_path / "two.db")
+    store.put_contacts([contact("ada", time_zone="UTC")])
+    base, low = journey("base"), journey("low")
+    other = replace(base, messages=tuple(replace(m, topic="other") for m in base.messages))
+    served = Service(
+        parts(bundle, other),
+        store,
+        ServerSettings("UTC", False, posting.clock, seed=5),
+        further=[parts(bundle, low)],
+    )
+    served.enrolling.enrol("low", "ada", "test", "test")
+    posting.serve(served)
+    assert posting.decide(request_id="r-1")["journey"] == "low"
+    now = posting.clock.now_us // 1_000_000
+    assert posting.rows(row("delivered", 1, now, decision_id="r-1"))["stored"] == 1
+    (stored,) = store.events_of_ids(["sendgrid:ZXZlbnQ1"]).values()
+    assert stored.topic == low.messages[0].topic != "other"
+    store.close()
 
 
 def test_one_bad_row_does_not_lose_the_others(posting: Posting) -> None:
@@ -163,6 +190,43 @@ def test_what_is_sent_again_counts_once(posting: Posting) -> None:
     assert len(posting.events()) == 4
 
 
+def test_what_comes_again_counts_once_where_the_senders_clock_runs_ahead(posting: Posting) -> None:
+    rows = [row(kind, i, NOW + 60) for i, kind in enumerate(("spamreport", "unsubscribe"))]
+    assert posting.rows(*rows)["stored"] == 2
+    posting.clock.now_us += 5_000_000  # the clock that dated them goes on
+    again = posting.rows(*rows)
+    assert (again["stored"], again["repeated"], again["mended"]) == (0, 2, [])
+    assert posting.quarantined() == []
+    other = {**rows[1], "timestamp": NOW + 2 * 3600}  # another word under a name that is taken
+    posting.clock.now_us += 2 * HOUR_US
+    assert posting.rows(other)["stored"] == 1
+
+
+def test_a_mail_of_which_two_tell_that_it_went_is_one_mail(posting: Posting) -> None:
+    posting.decide(request_id="r-1")
+    posting.clock.now_us += 12 * HOUR_US
+    now = posting.clock.now_us // 1_000_000
+    own = {"contact_id": "ada", "occurred_at": "2027-03-01T12:00:00Z", "type": "sent"}
+
+    def tell(number: int, **cells: Any) -> int:
+        events = [{**own, "event_id": f"own-{number}", **cells}]
+        return int(posting.client.post("/v1/events", json={"events": events}).json()["stored"])
+
+    assert posting.rows(row("processed", 1, now, decision_id="r-1"))["stored"] == 1
+    assert tell(1, decision_id="r-1") == 0
+    assert tell(2, decision_id="r-2") == 1
+    assert posting.rows(row("processed", 2, now, decision_id="r-2"))["repeated"] == 1
+    assert posting.rows(row("delivered", 3, now, decision_id="r-2"))["stored"] == 1
+    # Mail of no decision: the sender's name of it tells it from others, a text's name does not.
+    assert posting.rows(row("processed", 4, now))["stored"] == 1
+    assert posting.rows(row("processed", 5, now, sg_message_id="bXNn4.filter-1"))["stored"] == 0
+    assert tell(4, message_id="bXNn4.filter-1") == 0
+    assert tell(5, message_id="newsletter") == tell(6, message_id="newsletter") == 1
+    assert posting.rows(row("processed", 4, now, contact_id="bob", sg_event_id="x"))["stored"] == 1
+    sent = [event for event in posting.events() if event[4] == "sent"]
+    assert len(sent) == 6
+
+
 def test_a_replay_does_not_undo_what_was_said_since(posting: Posting) -> None:
     consent = body_of([row("group_resubscribe", 1, NOW, asm_group_id=4)])
     headers = signed(posting.key, consent, NOW)
@@ -230,5 +294,10 @@ def test_of_who_was_erased_nothing_comes_back(bundle: Bundle, tmp_path: Path) ->
     assert [one["row"] for one in out["rejected"]] == [0, 1]
     assert "was erased" in out["rejected"][0]["reason"]
     assert [one[1] for one in posting.events()] == ["bob"]
+    by_address = [row(kind, 4, NOW, contact_id="", email=" ADA") for kind in ("open", "bounce")]
+    assert ["was erased" in one["reason"] for one in posting.rows(*by_address)["rejected"]] == [
+        True,
+        True,
+    ]
     assert posting.quarantined() == []
     store.close()
