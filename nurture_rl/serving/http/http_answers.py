@@ -16,6 +16,7 @@ from nurture_envs.errors import NurtureError
 from nurture_rl.serving.deciding.enrolling import EnrolmentError
 from nurture_rl.serving.deciding.served_journey import UnknownJourney
 from nurture_rl.serving.http import wire
+from nurture_rl.serving.http.ask_contexts import ContextForbidden
 from nurture_rl.serving.roles import RoleError, UnknownPolicy
 from nurture_rl.serving.senders.sender_adapter import NotSigned
 from nurture_rl.serving.store_errors import StoreConflict, StoreUnavailable
@@ -71,6 +72,10 @@ def _not_signed(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(401, "not signed", f"{error}; nothing was stored")
 
 
+def _context_forbidden(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(403, "not for this key", str(error))
+
+
 def _unknown_policy(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(404, "unknown policy", str(error))
 
@@ -112,6 +117,7 @@ HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     EnrolmentError: _refused_entry,
     UnknownJourney: _unknown_journey,
     NotSigned: _not_signed,
+    ContextForbidden: _context_forbidden,
     HTTPException: _refused,
     StoreConflict: _conflict,
     StoreUnavailable: _unavailable,

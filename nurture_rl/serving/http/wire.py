@@ -34,6 +34,16 @@ class RequestError(NurtureError):
     """A request is well-formed JSON but cannot be meant; the message names the path."""
 
 
+class ContextIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that is known of a contact; what is left out is not known. See the contacts table."""
+
+    account_id: Text | None = None
+    time_zone: Text | None = None
+    zone_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
+    consent: bool = False
+    attributes: dict[str, Scalar] = {}
+
+
 class AskIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A contact to decide for."""
 
@@ -41,6 +51,8 @@ class AskIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request_id: Id | None = None  # the same id gives the same decision again
     available: bool | None = None
     journey: Id | None = None  # without it the one that the contact is in, else the first
+    # Put before the decision, as by `PUT /v1/contacts`; the key needs the scope `contacts` too.
+    context: ContextIn | None = None
 
 
 class DecisionsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,12 +105,6 @@ class ErrorOut(msgspec.Struct, frozen=True, tag_field="kind", tag="error"):
     message: str
 
 
-class DecisionsOut(msgspec.Struct, frozen=True):
-    """One answer per contact asked for, in order."""
-
-    decisions: list[DecisionOut | ErrorOut]
-
-
 class EventIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Something that happened; see the events table."""
 
@@ -149,6 +155,13 @@ class WithdrawnSend(msgspec.Struct, frozen=True):
     reason: str
 
 
+class DecisionsOut(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One answer per contact asked for, in order."""
+
+    decisions: list[DecisionOut | ErrorOut]
+    withdrawn: list[WithdrawnSend] = []  # by a `context`; left out where there are none
+
+
 class EventsOut(msgspec.Struct, frozen=True):
     """What became of the events sent. Answered with 422 when a rejected one may forbid mail."""
 
@@ -159,15 +172,10 @@ class EventsOut(msgspec.Struct, frozen=True):
     withdrawn: list[WithdrawnSend]
 
 
-class ContactIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ContactIn(ContextIn, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A contact; see the contacts table. Without `consent: true` no mail is sent."""
 
     contact_id: Id
-    account_id: Text | None = None
-    time_zone: Text | None = None
-    zone_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
-    consent: bool = False
-    attributes: dict[str, Scalar] = {}
 
 
 class ContactsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -347,11 +355,20 @@ def contacts_of(request: ContactsIn) -> list[Contact]:
                 f"expected ids that differ in more than case and space, got {other!r} and "
                 f"{contact.contact_id!r}, which name one contact - at `$.contacts[{i}].contact_id`"
             )
-    return [_contact(contact, f"$.contacts[{i}]") for i, contact in enumerate(request.contacts)]
+    return [
+        contact_of(contact.contact_id, contact, f"$.contacts[{i}]")
+        for i, contact in enumerate(request.contacts)
+    ]
 
 
-def _contact(contact: ContactIn, path: str) -> Contact:
-    require_id(contact.contact_id, f"{path}.contact_id", contact=True)
+def contact_of(contact_id: str, contact: ContextIn, path: str, inside: str = "") -> Contact:
+    """A contact of a request; the arguments after it name its place there.
+
+    Raises:
+        RequestError: as `contacts_of`.
+    """
+    require_id(contact_id, f"{path}.contact_id", contact=True)
+    path += inside
     require_flat(contact.attributes, f"{path}.attributes")
     confidence = contact.zone_confidence
     if contact.time_zone is not None and contact.time_zone not in _ZONES:
@@ -362,7 +379,7 @@ def _contact(contact: ContactIn, path: str) -> Contact:
     if confidence is None:
         confidence = 0.0 if contact.time_zone is None else 1.0
     return Contact(
-        contact.contact_id,
+        contact_id,
         contact.account_id,
         contact.time_zone,
         confidence,

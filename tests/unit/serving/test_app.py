@@ -92,8 +92,9 @@ def test_the_answer_is_the_librarys_decision(bundle: Bundle, tmp_path: Path) -> 
     served = service(bundle, tmp_path / "store.db", Clock())
     with TestClient(create_app(served)) as client:
         (found,) = ask(client, {"contact_id": "ada", "request_id": "r"}).json()["decisions"]
-        stored = served.store.decisions(["r"])["r"]
-    out = answer_out(stored, served.catalogs, served.links)
+        told = served.decision("r")
+    assert told is not None
+    out = answer_out(told[0], served.catalogs, served.links)
     assert {"kind": "decision", **{name: getattr(out, name) for name in out.__struct_fields__}} == (
         found
     )
