@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.api_keys import load_keys
 from nurture_rl.serving.http.app import create_app
+from nurture_rl.serving.records import Contact, Withdrawal
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import ATTRIBUTES, MIDNIGHT, ZONE, Clock, service
 from tests.unit.serving.lives import Client, decision
@@ -100,9 +101,12 @@ def test_what_is_known_already_is_not_put_again(
 ) -> None:
     puts: list[list[str]] = []
     put = served.put_contacts
-    monkeypatch.setattr(
-        served, "put_contacts", lambda some: puts.append([c.contact_id for c in some]) or put(some)
-    )
+
+    def noted(contacts: Sequence[Contact]) -> list[Withdrawal]:
+        puts.append([one.contact_id for one in contacts])
+        return put(contacts)
+
+    monkeypatch.setattr(served, "put_contacts", noted)
     rows = [{"contact_id": name, "context": CONTEXT} for name in ("ADA", "bob", "new")]
     assert ask(client, *rows).status_code == 200
     assert puts == [["new"]]
