@@ -112,6 +112,11 @@ def stages_of(bundle: Bundle) -> Mapping[str, int]:
     return {name: spec.column(f"{feature.name}={name}") for name, _ in feature.stages}
 
 
+def is_as_asked(note: str | None) -> bool:
+    """Whether a decision's note says of no failure: there is none, or a stage is on rules."""
+    return note is None or (note.startswith(STAGE_ON_RULES) and ";" not in note)
+
+
 def layer_named(bundle: Bundle, policy_id: str) -> Layer | None:
     """The layer of a bundle that has a policy id; None: it has none of that id."""
     if policy_id == bundle.policy_id:
