@@ -135,9 +135,9 @@ class Episode:
 class Ending:
     """That an episode is over, and why.
 
-    The reason is `goal` (a terminal signal that the north star counts), `stopped` (another one, or
-    nobody serves the journey any more), `exit` (the policy left), `completed` (its bins are over),
-    `superseded` (a journey of a higher priority took the contact), `person` or `rule`.
+    The reason is `goal` (a terminal signal that the north star counts), `stopped` (another one),
+    `exit` (the policy left), `completed` (its bins are over), `superseded` (a journey of a higher
+    priority took the contact), `closed` (nobody serves the journey any more), `person` or `rule`.
     """
 
     episode_id: str
@@ -336,6 +336,11 @@ class Moves:
     drops: Sequence[tuple[str, str]] = ()  # contact and journey: they wait no more
     entries: Sequence[JourneyEntry] = ()
     withdrawals: Sequence[Withdrawal] = ()
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to store."""
+        return any(getattr(self, name) for name in self.__slots__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nurture_envs.clock import DAY_US, local_microseconds, utc_microseconds
+from nurture_envs.clock import DAY_US, local_microseconds, require_zone, utc_microseconds
 from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails.eligibility import COMPARISONS
 from nurture_envs.journey import Enrolment, Journey, JourneyRule, Signal
+from nurture_rl.errors import TimeZoneError
 from nurture_rl.serving.records import Contact, Ending, Episode, EpisodeRow, Event
 
 BY_NOBODY = Enrolment(enter=None, leave=None, rest_days=None, priority=0, busy="refuse")
@@ -78,6 +79,15 @@ def terms_of(journey: Journey) -> Enrolment:
     return journey.enrolment or BY_NOBODY
 
 
+def usable_zone(zone: str | None, default_zone: str) -> str:
+    """A contact's zone, or the default one where it has none or one that nobody knows."""
+    try:
+        require_zone(zone or default_zone)
+    except TimeZoneError:
+        return default_zone
+    return zone or default_zone
+
+
 def local_time(now_us: int, zone: str) -> int:
     """Local wall time of a moment, microseconds.
 
@@ -107,8 +117,7 @@ def new_row(
     """
     local_us = local_time(now_us, zone)
     anchor_us = local_us - local_us % DAY_US if anchor_us is None else anchor_us
-    day = np.datetime64(anchor_us, "us").astype("datetime64[D]")
-    name = f"{journey.name}:{contact.contact_id}:{day}"
+    name = f"{journey.name}:{contact.contact_id}:{shown_day(anchor_us)}"
     return EpisodeRow(
         episode_id=name if number == 1 else f"{name}#{number}",
         contact_id=contact.contact_id,
@@ -162,6 +171,31 @@ def fulfils(journey: Journey, rule: JourneyRule, attributes: Mapping[str, Any]) 
     )
 
 
+def moving_signals(journey: Journey) -> list[Signal]:
+    """The signals by which contacts enter or leave a journey."""
+    names, terms = set(journey.terminals), terms_of(journey)
+    for rule in (terms.enter, terms.leave):
+        names |= set() if rule is None else set(rule.on)
+    return [signal for signal in journey.signals if signal.name in names]
+
+
+def moving_signal(journey: Journey, event: Event) -> Signal | None:
+    """The signal of those that move contacts which an event is; None: it is none of them."""
+    return signal_of(moving_signals(journey), event)
+
+
+def applies(
+    journey: Journey, rule: JourneyRule | None, event: Event | None, contact: Contact
+) -> bool:
+    """Whether a rule holds by an event, or, where there is none, by what is known alone."""
+    if rule is None or bool(rule.on) != (event is not None):
+        return False
+    signal = None if event is None else moving_signal(journey, event)
+    if event is not None and (signal is None or signal.name not in rule.on):
+        return False
+    return fulfils(journey, rule, contact.attributes)
+
+
 def signal_of(signals: Sequence[Signal], event: Event) -> Signal | None:
     """The signal of these that an event is; None: it is none of them."""
     for signal in signals:
@@ -199,8 +233,13 @@ def over(row: EpisodeRow, now_us: int, zone: str, served: Collection[str]) -> En
         at_us = int(utc_microseconds(local_us, np.array([zone]))[0])
         return Ending(row.episode_id, at_us, "completed", "its bins are over")
     if row.journey not in served:
-        return Ending(row.episode_id, now_us, "stopped", "its journey is served no more")
+        return Ending(row.episode_id, now_us, "closed", "its journey is served no more")
     return None
+
+
+def shown_day(local_us: int) -> str:
+    """The day of a local wall time, as in 2026-04-06."""
+    return str(np.datetime64(local_us, "us").astype("datetime64[D]"))
 
 
 def _ended(row: EpisodeRow, ending: Ending | None) -> EpisodeRow:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from nurture_envs.clock import require_zone
-from nurture_rl.errors import TimeZoneError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.contact_state import folding_of, is_of_use
-from nurture_rl.serving.contacts.enrolment import beside, opened
+from nurture_rl.serving.contacts.enrolment import beside, opened, usable_zone
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Contact, ContactView, Preferences
 from nurture_rl.serving.storage.reading import StoreReader
@@ -51,13 +49,13 @@ def views_of(
     ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
     journey = bundle.journey.name
     contacts = store.contacts(ids) if contacts is None else contacts
-    episodes, open_ = store.episodes(ids, journey, bundle.catalog, now_us)
+    episodes, open_, held = store.episodes(ids, journey, bundle.catalog, now_us)
     for name in ids:
-        zone = _usable(contacts[name].time_zone, default_zone)
+        zone = usable_zone(contacts[name].time_zone, default_zone)
         if name not in episodes:
             episodes[name] = opened(bundle.journey, contacts[name], now_us, zone)
-        if name in open_:
-            episodes[name] = beside(episodes[name], open_[name], now_us, zone, others)
+        one = replace(episodes[name], held=name in held)
+        episodes[name] = beside(one, open_.get(name, ()), now_us, zone, others)
     states = {
         name: (state, place)
         for name, (state, place) in store.states(ids, journey, folding.key).items()
@@ -86,12 +84,3 @@ def views_of(
         )
         for name, ask in zip(ids, asks, strict=True)
     ]
-
-
-def _usable(zone: str | None, default_zone: str) -> str:
-    """A zone in which an episode can be opened; its contact is refused later on, by itself."""
-    try:
-        require_zone(zone or default_zone)
-    except TimeZoneError:
-        return default_zone
-    return zone or default_zone

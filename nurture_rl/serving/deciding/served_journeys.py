@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
-from nurture_rl.serving.contacts.enrolment import over
+from nurture_rl.serving.contacts.enrolment import over, usable_zone
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.next_decisions import with_next
 from nurture_rl.serving.deciding.served_journey import ServedJourney, not_served
@@ -151,7 +151,7 @@ class ServedJourneys:
         rows = self._store.open_episodes(unsure) if len(self.by_name) > 1 and unsure else []
         active: dict[str, str] = {}
         for row in rows:
-            zone = contacts[row.contact_id].time_zone or self._zone
+            zone = usable_zone(contacts[row.contact_id].time_zone, self._zone)
             if over(row, now_us, zone, self.by_name) is None:
                 active[row.contact_id] = row.journey
         found: dict[str, list[int]] = {}

@@ -165,6 +165,7 @@ class Service:
             due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
             self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
         self.shadowing.see(lineup.shadow, journey.bundle.catalog, fresh)
+        self.enrolling.end(views, answers, now_us)
         return answers
 
     def _new(
@@ -270,10 +271,11 @@ class Service:
             refused = [contact.contact_id for contact in contacts if not contact.consent]
             now_us, before = self.settings.clock(), self.store.contacts(names)
             withdrawn = self.journeys.unwanted(refused, now_us, without_consent)
-            self.store.put_contacts(contacts, withdrawn, changed(before, contacts, now_us))
+            moves = self.enrolling.put(contacts, now_us, withdrawn)
+            self.store.put_contacts(contacts, withdrawn, changed(before, contacts, now_us), moves)
             self.journeys.moved(before, contacts, now_us)
+            withdrawn += moves.withdrawals
             self._refused(names, withdrawn)
-            withdrawn += self.enrolling.put(contacts, now_us)
         return withdrawn
 
     def append_events(
@@ -308,12 +310,14 @@ class Service:
             withdrawn = self.journeys.stopped(settled.fresh)
             proven = self.first.recorded.proven(settled.fresh)
             rows = [*quarantined, *kept(settled, now_us)]
-            added = self.store.append_events(settled.fresh, rows, withdrawn)
+            moves = self.enrolling.heard(settled.fresh, withdrawn)
+            added = self.store.append_events(settled.fresh, rows, withdrawn, moves)
+            withdrawn += moves.withdrawals
             self._free(withdrawn)
             self.journeys.take_again(proven, settled.fresh)
-            withdrawn += self.enrolling.heard(settled.fresh)
             against = [e for e in events if self.forbidding.may(e.type, e.reply_class)]
-            self._tell([event.contact_id for event in against])
+            stopped = [taken.decision.contact_id for taken in moves.withdrawals]
+            self._tell([*(event.contact_id for event in against), *stopped])
             if not self.settings.simulated_clock:
                 self.journeys.fold([event.contact_id for event in settled.fresh], now_us)
         repeated = len(events) - len(settled.conflicting) - added

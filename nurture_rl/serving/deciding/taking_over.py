@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from nurture_envs.journey import Journey
 from nurture_rl.errors import LogError
-from nurture_rl.serving.contacts.enrolment import ended_by, over, span_us, terms_of
+from nurture_rl.serving.contacts.enrolment import ended_by, over, span_us, terms_of, usable_zone
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import EpisodeRow, JourneyEntry, Moves
 from nurture_rl.serving.storage.store import Store
@@ -63,7 +63,7 @@ def take_over(
             for key in some:
                 if key not in contacts or key in known:
                     continue
-                zone = contacts[key].time_zone or default_zone
+                zone = usable_zone(contacts[key].time_zone, default_zone)
                 told = events.get(key, ())
                 open_ = [
                     row

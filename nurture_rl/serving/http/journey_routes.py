@@ -111,8 +111,8 @@ def _hold(
 
 def _show(service: Service, _: bytes, journey: str, contact_id: str) -> Steps:
     require_id(contact_id, "the path", contact=True)
-    rows, state = service.enrolling.standing(journey, contact_id)
-    yield json_answer(_encode(journey_wire.contact_out(contact_id, rows, state)))
+    found = service.enrolling.standing(journey, contact_id)
+    yield json_answer(_encode(journey_wire.contact_out(contact_id, *found)))
 
 
 def _switch(service: Service, body: bytes, journey: str, who: str, paused: bool) -> Steps:

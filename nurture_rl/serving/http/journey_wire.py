@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from nurture_rl.serving.deciding.enrolling import Moved
+from nurture_rl.serving.deciding.moved import Moved
 from nurture_rl.serving.deciding.served_journey import ServedJourney
 from nurture_rl.serving.http.policy_wire import Why
 from nurture_rl.serving.http.wire import WithdrawnSend, iso, withdrawn_send
@@ -42,7 +42,7 @@ class EpisodeOut(msgspec.Struct, frozen=True):
     ended_at: str | None
     reason: str | None  # of its end
     why: str | None
-    paused_at: str | None  # since when a person has paused it
+    paused_at: str | None  # when a person paused the contact in it, until they are resumed
 
 
 class MovedOut(msgspec.Struct, frozen=True):
@@ -60,6 +60,7 @@ class ContactJourneyOut(msgspec.Struct, frozen=True):
     contact_id: str
     state: str  # active, paused, waiting, left or never
     episodes: list[EpisodeOut]
+    paused_at: str | None = None  # since when a person has paused the contact, in any journey
 
 
 class JourneyOut(msgspec.Struct, frozen=True):
@@ -122,9 +123,11 @@ def episode_out(row: EpisodeRow) -> EpisodeOut:
     )
 
 
-def contact_out(contact_id: str, rows: Sequence[EpisodeRow], state: str) -> ContactJourneyOut:
+def contact_out(
+    contact_id: str, rows: Sequence[EpisodeRow], state: str, held_us: int | None
+) -> ContactJourneyOut:
     """A contact's episodes in a journey."""
-    return ContactJourneyOut(contact_id, state, [episode_out(row) for row in rows])
+    return ContactJourneyOut(contact_id, state, [episode_out(row) for row in rows], iso(held_us))
 
 
 def journey_out(one: ServedJourney) -> JourneyOut:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Episode, EpisodeRow, JourneyEntry, Waiting
+from nurture_rl.serving.records import Episode, EpisodeRow, Event, JourneyEntry, Waiting
+from nurture_rl.serving.storage.rows import event_of
 from nurture_rl.serving.storage.state_tables import LONG_PAUSE
 from nurture_rl.serving.storage.table_reading import TableReader, columns_of
 
@@ -35,7 +36,7 @@ class EpisodeReader(TableReader):
 
     def episodes(
         self, ids: Sequence[str], journey: str, catalog: ActionCatalog, now_us: int
-    ) -> tuple[dict[str, Episode], dict[str, list[EpisodeRow]]]:
+    ) -> tuple[dict[str, Episode], dict[str, list[EpisodeRow]], set[str]]:
         """The latest episode of each of these contacts in a journey, with what was decided in it.
 
         A pause that the catalogue no longer has lasts as long as its id says.
@@ -47,23 +48,27 @@ class EpisodeReader(TableReader):
             now_us: the moment, microseconds since 1970 UTC; what ends later is not over.
 
         Returns:
-            The episodes of those who have one, and their open episodes in other journeys.
+            The episodes of those who have one, their open episodes in other journeys, and who is
+            paused by a person, in whatever journey that was.
         """
         columns = columns_of("episodes", "episodes.")
         asked = (
             f"SELECT (SELECT step {_LAST}), (SELECT action {_LAST}), (SELECT arm {_LAST}), "
             f"(SELECT step {_PAUSED}), (SELECT action {_PAUSED}), {columns} FROM episodes "
-            f"WHERE contact_id {self._source.any_of} AND (journey = ? OR ended_us IS NULL) "
-            "ORDER BY number"
+            f"WHERE contact_id {self._source.any_of} "
+            "AND (journey = ? OR ended_us IS NULL OR paused_us IS NOT NULL) ORDER BY number"
         )
         pauses = dict(zip(catalog.ids, catalog.pause_bins.tolist(), strict=True))
         keys = self._source.listed([contact_key(name) for name in ids])
         found: dict[str, Episode] = {}
         others: dict[str, list[EpisodeRow]] = defaultdict(list)
+        held: set[str] = set()
         for step, action, arm, paused, pause, *cells in self._source.read(asked, (keys, journey)):
             row = EpisodeRow(*cells)
+            if row.paused_us is not None:
+                held.add(row.contact_id)
             if row.journey != journey:
-                others[row.contact_id].append(row)
+                others[row.contact_id] += [row] if row.ended_us is None else []
                 continue
             bins = 0 if pause is None else pauses.get(pause) or _bins_of(pause)
             until = paused + bins if bins > 1 else 0
@@ -75,15 +80,30 @@ class EpisodeReader(TableReader):
                 action == "exit",
                 arm,
                 row.number,
-                None if row.ended_us is None or row.ended_us > now_us else row.reason,
-                row.paused_us is not None,
+                row.reason if _has_ended(row, now_us) else None,
             )
-        return found, others
+        return found, others, held
 
     def open_episodes(self, ids: Sequence[str]) -> list[EpisodeRow]:
         """The episodes of these contacts that nobody has ended; their time may be over."""
         found = self._among("episodes", "contact_id", ids, where="ended_us IS NULL")
         return [EpisodeRow(*row) for row in found]
+
+    def told_since(self, contact_id: str, types: Sequence[str], since_us: int) -> list[Event]:
+        """Events of some types that happened to a contact from a moment on, as they came.
+
+        Args:
+            contact_id: the contact.
+            types: of events.
+            since_us: that moment, microseconds since 1970 UTC.
+        """
+        kinds = self._source.listed(types)
+        asked = (
+            f"SELECT {columns_of('events')} FROM events WHERE contact_id = ? AND occurred_us >= ? "
+            f"AND type {self._source.any_of} ORDER BY rowid"
+        )
+        found = self._source.read(asked, (contact_key(contact_id), since_us, kinds))
+        return [event_of(row) for row in found]
 
     def passes(self, ids: Sequence[str]) -> dict[str, list[EpisodeRow]]:
         """All episodes of each of these contacts, in whatever journeys, as they came."""
@@ -107,6 +127,13 @@ class EpisodeReader(TableReader):
             f"ORDER BY rowid DESC LIMIT {_MOST_ENTRIES}"
         )
         return [JourneyEntry(*row) for row in reversed(self._source.read(asked, given))]
+
+
+def _has_ended(row: EpisodeRow, now_us: int) -> bool:
+    """Whether an episode is over; one whose bins pass later goes on, where a clock was set back."""
+    if row.ended_us is None:
+        return False
+    return row.reason != "completed" or row.ended_us <= now_us
 
 
 def _bins_of(action: str) -> int:

@@ -37,11 +37,17 @@ COLUMNS = {
     "waiting": Waiting.__slots__,
     "journey_log": JourneyEntry.__slots__,
 }
-# Of a person who had several journeys at once before there was a lock, the latest goes on.
+# Whom a policy let go before an end was kept; then, of a person who had several journeys at once
+# before there was a lock, the latest goes on.
 ONE_EACH = """
+UPDATE episodes SET reason = 'exit', why = 'the policy left', ended_us =
+  (SELECT max(decided_us) FROM decisions WHERE decisions.episode_id = episodes.episode_id)
+  WHERE EXISTS (SELECT 1 FROM decisions WHERE decisions.episode_id = episodes.episode_id
+  AND decisions.action = 'exit');
 UPDATE episodes SET reason = 'superseded', why = 'another journey began later', ended_us = coalesce(
   (SELECT max(decided_us) FROM decisions WHERE decisions.episode_id = episodes.episode_id), 0)
-  WHERE EXISTS (SELECT 1 FROM episodes AS later WHERE later.contact_id = episodes.contact_id
+  WHERE ended_us IS NULL AND EXISTS (SELECT 1 FROM episodes AS later
+  WHERE later.contact_id = episodes.contact_id AND later.ended_us IS NULL
   AND later.rowid > episodes.rowid);
 """
 # The roles that a store knew were those of the one journey that it served.

@@ -41,6 +41,8 @@ from nurture_rl.serving.storage.locating import open_for_writing
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.store_errors import StoreLost
 
+NO_MOVES = Moves()
+
 
 class Store(StoreReader):
     """A store that is written; what its methods acknowledge survives a kill or a power cut."""
@@ -202,17 +204,19 @@ class Store(StoreReader):
         contacts: Sequence[Contact],
         withdrawals: Sequence[Withdrawal] = (),
         entries: Sequence[ConsentEntry] = (),
+        moves: Moves = NO_MOVES,
     ) -> None:
         """Add contacts, or replace those of the same id, and take back what they refuse.
 
-        `entries` are their lines of the consent ledger.
+        `entries` are their lines of the consent ledger, `moves` what follows for journeys.
         """
         self._database.write(
             [
                 Statement(rows.PUT_CONTACT, [rows.contact_row(c) for c in contacts]),
                 _noted(entries),
                 self._stops([contact.contact_id for contact in contacts]),
-                _taken_back(withdrawals),
+                *_moved(moves),
+                _taken_back([*withdrawals, *moves.withdrawals]),
             ]
         )
 
@@ -221,11 +225,12 @@ class Store(StoreReader):
         events: Sequence[Event],
         quarantined: Sequence[Quarantined] = (),
         withdrawals: Sequence[Withdrawal] = (),
+        moves: Moves = NO_MOVES,
     ) -> int:
         """Add events, and keep rows that were refused or mended; ids already there stay as is.
 
-        What the events take back is withdrawn with them, or nothing is. Of who was erased and did
-        not come back only consent is taken.
+        What the events take back, and how they move contacts, is stored with them, or nothing is.
+        Of who was erased and did not come back only consent is taken.
 
         Returns:
             How many events were new.
@@ -237,7 +242,8 @@ class Store(StoreReader):
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
                 Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
                 _noted(said_in(events)),
-                _taken_back(withdrawals),
+                *_moved(moves),
+                _taken_back([*withdrawals, *moves.withdrawals]),
             ]
         )
         return added[1]

@@ -32,7 +32,7 @@ class Pass:
     began: int
     ended: float | None = None
     reason: str | None = None
-    paused: bool = False
+    late: int = 0  # days from then until its first day
 
 
 @dataclass
@@ -41,23 +41,29 @@ class Person:
 
     passes: list[Pass] = field(default_factory=list)
     waits: list[str] = field(default_factory=list)
+    paused: bool = False
+    bought: int = -1  # day on which they bought last, which ends every journey
+
+    def begin(self, name: str, hour: int) -> Pass:
+        one = Pass(name, hour, late=int(self.bought == hour // 24))
+        self.passes.append(one)
+        return one
 
     def now_in(self, hour: int) -> Pass | None:
         """What goes on, once what is over has been struck out and who waits has come."""
         for one in self.passes:
-            over = one.began // 24 * 24 + 24 * PERIODS[one.journey]
+            over = (one.began // 24 + one.late + PERIODS[one.journey]) * 24
             if one.ended is None and hour >= over:
                 one.ended, one.reason = over, "completed"
         going = [one for one in self.passes if one.ended is None]
         if not going and self.waits:
-            self.passes.append(Pass(self.waits.pop(0), hour))
-            return self.passes[-1]
+            return self.begin(self.waits.pop(0), hour)
         return going[0] if going else None
 
     def enter(self, name: str, hour: int) -> str:
         now = self.now_in(hour)
         if now is not None and now.journey == name:
-            return "paused" if now.paused else "active"
+            return "paused" if self.paused else "active"
         ends = [one.ended or 0 for one in self.passes if one.journey == name]
         rest = REST[name]
         if ends and (rest is None or hour < max(ends) + 24 * rest):
@@ -69,8 +75,8 @@ class Person:
             return "waiting"
         if now is not None:
             now.ended, now.reason = hour, "superseded"
-        self.passes.append(Pass(name, hour))
-        return "active"
+        self.begin(name, hour)
+        return "paused" if self.paused else "active"
 
     def end(self, hour: int, reason: str, only: str | None = None) -> bool:
         now = self.now_in(hour)
@@ -126,7 +132,7 @@ class Story:
         now, paused = person.now_in(self.hour), self.draw.random() < 0.5
         if now is None:
             return
-        now.paused = paused
+        person.paused = paused
         moved = self.served.enrolling.hold(now.journey, name, "a test", "why", paused)
         assert moved.state == ("paused" if paused else "active")
 
@@ -134,7 +140,8 @@ class Story:
         kind = self.draw.choice(["demo_missed", "click", "purchase", "open"])
         now = None if kind == "open" else person.now_in(self.hour)  # which moves nobody
         if kind == "purchase":
-            person.end(self.hour, "stopped" if now is None else "goal")
+            person.waits, person.bought = [], self.hour // 24
+            person.end(self.hour, "goal")
         if kind == "click" and now is not None and now.journey == "high":
             person.end(self.hour, "rule")
         if kind == "demo_missed":
@@ -145,25 +152,25 @@ class Story:
         now = person.now_in(self.hour)
         if now is None and not any(one.journey == "base" for one in person.passes):
             # Whoever bought today has ended an episode that would begin today.
-            now = Pass("base", self.hour)
             (answer,) = self.served.decide([Ask(name)])
             if isinstance(answer, Refusal):
                 assert (answer.code, "bought" in answer.message) == ("episode_over", True)
                 return
-            person.passes.append(now)
+            now = person.begin("base", self.hour)
         else:
             (answer,) = self.served.decide([Ask(name)])
         if isinstance(answer, Decision):
             assert now is not None
             assert answer.journey == now.journey
-            assert answer.step == self.hour // 24 - now.began // 24
-            assert not (now.paused and answer.scheduled_us is not None)
-            self.seen.add(f"decided {now.journey}{' paused' if now.paused else ''}")
+            assert answer.step == self.hour // 24 - now.began // 24 - now.late
+            assert not (person.paused and answer.scheduled_us is not None)
+            self.seen.add(f"decided {now.journey}{' paused' if person.paused else ''}")
         elif now is None:
             assert answer.code == "episode_over"
         else:
-            assert answer.code in ("already_decided", "episode_over")
-            assert answer.code == "already_decided" or "bought" in answer.message
+            is_late = self.hour // 24 < now.began // 24 + now.late
+            assert answer.code == ("not_started" if is_late else "already_decided")
+            self.seen.add(answer.code)
 
     def compare(self, name: str) -> None:
         person = self.people[name]

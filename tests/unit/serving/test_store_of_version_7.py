@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -34,7 +35,8 @@ CREATE TABLE episodes (
   anchor_us BIGINT NOT NULL, UNIQUE (contact_id, journey){rowid});
 INSERT INTO episodes (episode_id, contact_id, journey, anchor_us) VALUES
   ('old-ada', 'ada', 'gone', 0), ('old-bob', 'bob', 'gone', 0),
-  ('base:ada:2026-04-06', 'ada', 'base', {anchor});
+  ('base:ada:2026-04-06', 'ada', 'base', {anchor}),
+  ('base:cleo:2026-04-06', 'cleo', 'base', {anchor});
 CREATE INDEX decisions_by_step ON decisions (contact_id, journey, step);
 CREATE INDEX long_pauses ON decisions (contact_id, journey, step)
   WHERE substr(action, 1, 6) = 'pause:' AND action <> 'pause:1';
@@ -53,21 +55,28 @@ DROP FUNCTION link_waiting, note_own_mail, note_decided_mail, note_known_mail, n
 def _check(bundle: Bundle, location: Location, change: Callable[[str], None], rowid: str) -> None:
     clock = Clock(MONDAY)
     with closing(Store(location)) as store:
-        store.put_contacts([contact(name, time_zone="UTC") for name in ("ada", "bob")])
+        store.put_contacts([contact(name, time_zone="UTC") for name in ("ada", "bob", "cleo")])
         served = serving(bundle, store, clock, ["base"])
         served.decide([Ask("ada", "first")])
+        (cleo,) = served.decide([Ask("cleo", "let go")])
+        assert isinstance(cleo, Decision)
+        gone = replace(cleo, decision_id="exit", step=1, action="exit", scheduled_us=None)
+        store.append_decisions([gone])
     change(_AS_IT_WAS.format(rowid=rowid, anchor=MONDAY))
     with pytest.raises(StoreError, match="start the server on it once"):
         StoreReader(location)
     clock.now_us += 86_400_000_000
     with closing(Store(location)) as store:
         rows = {
-            row.episode_id: row for some in store.passes(["ada", "bob"]).values() for row in some
+            row.episode_id: row
+            for some in store.passes(["ada", "bob", "cleo"]).values()
+            for row in some
         }
         assert {name: (row.number, row.reason) for name, row in rows.items()} == {
             "old-ada": (1, "superseded"),
             "old-bob": (1, None),
             "base:ada:2026-04-06": (1, None),
+            "base:cleo:2026-04-06": (1, "exit"),
         }
         served = serving(bundle, store, clock, ["base", "low"])
         assert served.policies.changes[0].action == "start"
@@ -77,7 +86,7 @@ def _check(bundle: Bundle, location: Location, change: Callable[[str], None], ro
         assert (goes_on.episode_id, goes_on.step) == ("base:ada:2026-04-06", 1)
         assert (anew.episode_id, anew.step) == ("base:bob:2026-04-07", 0)
         over = {row.episode_id: row.reason for row in store.passes(["bob"])["bob"]}
-        assert over == {"old-bob": "stopped", "base:bob:2026-04-07": None}
+        assert over == {"old-bob": "closed", "base:bob:2026-04-07": None}
     assert verify_store(location).broken_places == []
 
 
