@@ -108,14 +108,15 @@ class ServedJourneys:
         """The journey of a decision; the first has those of journeys that are served no more."""
         return self.by_name.get(decision.journey, self.first)
 
-    def with_next(self, decision: Decision, contact: Contact | None) -> Decision:
+    def with_next(self, decision: Decision, contact: Contact | None = None) -> Decision:
         """A stored decision with when its contact is to be decided for again, where that is known.
 
         Args:
             decision: of whatever journey.
-            contact: its contact; None: it is not known any more.
+            contact: its contact; None reads it.
         """
-        journey = self.by_name.get(decision.journey)
+        journey, name = self.by_name.get(decision.journey), decision.contact_id
+        contact = contact or self._store.contacts([name]).get(contact_key(name))
         if journey is None or contact is None:
             return decision
         return with_next(decision, journey.bundle.journey, contact.time_zone or self._zone)

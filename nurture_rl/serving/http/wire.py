@@ -27,6 +27,7 @@ _MAX_BYTES = 16_384  # of one contact's attributes, or of one event's properties
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO-8601 with Z or an offset")]
 Text = Annotated[str, msgspec.Meta(max_length=500)]
+Confidence = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Scalar = str | float | bool | None
 
 
@@ -35,11 +36,11 @@ class RequestError(NurtureError):
 
 
 class ContextIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that is known of a contact; what is left out is not known. See the contacts table."""
+    """All that is known of a contact, as of `ContactIn`; what is left out is not known."""
 
     account_id: Text | None = None
     time_zone: Text | None = None
-    zone_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
+    zone_confidence: Confidence | None = None
     consent: bool = False
     attributes: dict[str, Scalar] = {}
 
@@ -172,10 +173,15 @@ class EventsOut(msgspec.Struct, frozen=True):
     withdrawn: list[WithdrawnSend]
 
 
-class ContactIn(ContextIn, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ContactIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A contact; see the contacts table. Without `consent: true` no mail is sent."""
 
     contact_id: Id
+    account_id: Text | None = None
+    time_zone: Text | None = None
+    zone_confidence: Confidence | None = None
+    consent: bool = False
+    attributes: dict[str, Scalar] = {}
 
 
 class ContactsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -361,7 +367,9 @@ def contacts_of(request: ContactsIn) -> list[Contact]:
     ]
 
 
-def contact_of(contact_id: str, contact: ContextIn, path: str, inside: str = "") -> Contact:
+def contact_of(
+    contact_id: str, contact: ContactIn | ContextIn, path: str, inside: str = ""
+) -> Contact:
     """A contact of a request; the arguments after it name its place there.
 
     Raises:
