@@ -245,16 +245,16 @@ class Service:
         return answers
 
     def decision(self, decision_id: str) -> tuple[Decision, Fate, Event | None] | None:
-        """A recorded decision, what became of it, and the event that proves it; None: no such id."""
+        """A recorded decision, its fate, and the event that proves that it went; None: no such."""
         if not self.settings.simulated_clock:
             self._sweep()
         stored = self.store.decisions([decision_id]).get(decision_id)
         if stored is None:
             return None
         self._know_catalogs([stored])
-        fate, went = self.store.fates([decision_id]), self.store.proofs([decision_id])
-        told = self.journeys.with_next(stored), fate.get(decision_id, Fate())
-        return *told, went.get(decision_id)
+        stored = self.journeys.with_next(stored)
+        fate = self.store.fates([decision_id]).get(decision_id, Fate())
+        return stored, fate, self.store.proofs([decision_id]).get(decision_id)
 
     def put_contacts(self, contacts: Sequence[Contact]) -> list[Withdrawal]:
         """Add or replace contacts; who has no consent any more loses the sends that are planned.
