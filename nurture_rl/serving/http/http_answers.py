@@ -55,8 +55,13 @@ def _bad_request(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(400, "bad request", str(error))
 
 
-def _refused(_: Request[Any, Any, Any], error: HTTPException) -> Body:
-    return problem(error.status_code, "not possible", error.detail)
+def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Body:
+    detail = error.detail
+    if error.status_code == 404:
+        detail = "there is no such path; GET /schema lists all paths"
+    elif error.status_code == 405:
+        detail = f"this path is not for {request.method}; GET /schema lists what each path takes"
+    return problem(error.status_code, "not possible", detail, error.headers)
 
 
 def _conflict(_: Request[Any, Any, Any], error: Exception) -> Body:

@@ -282,3 +282,13 @@ def test_more_than_a_server_takes_on_is_told_when_to_come_back(
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
         assert answer.json()["title"] == "busy"
         assert ask(client, {"contact_id": "ada"}).status_code == 200
+
+
+def test_a_path_or_a_method_that_is_not_there_says_where_all_are(client: Client) -> None:
+    gone = client.get("/v1/decision")
+    assert gone.status_code == 404
+    assert gone.json()["detail"] == "there is no such path; GET /schema lists all paths"
+    other = client.get("/v1/decisions")
+    assert other.status_code == 405
+    assert other.json()["detail"].startswith("this path is not for GET; GET /schema lists")
+    assert "POST" in other.headers["allow"]
