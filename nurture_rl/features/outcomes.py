@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
@@ -47,7 +48,9 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
     An event belongs to the last decision of the episode at or before it, so no event is lost where
     decisions are made inside a bin or bins are skipped. An event before the episode's first
     decision, or after the bin in which it ended (a terminal signal, an exit, the horizon), belongs
-    to no decision. Where a contact has overlapping episodes, its event counts in each.
+    to no decision. Neither does one after the moment at which something else ended the episode
+    (`ended_at`): that cuts the episode short, and is no terminal. Where a contact has overlapping
+    episodes, its event counts in each.
 
     `complete` does not depend on how an episode went. If an episode that ended early counted as
     complete sooner, a log that still runs would keep successes and leave out the rest. It does not
@@ -65,7 +68,7 @@ def outcomes_of(decisions: pa.Table, log: BinnedLog, journey: Journey, as_of_us:
         ActionError: a logged action or mask does not fit the journey's catalogue.
     """
     routing = _routings(decisions, journey)
-    channels, event_delay = _sums(log, journey, routing == "exit")
+    channels, event_delay = _sums(log, journey, routing == "exit", _ended_us(decisions))
     reward = journey.reward
     weights = np.zeros(len(journey.channels))
     for name, weight in reward.weights:
@@ -94,13 +97,25 @@ def deferred_of(decisions: pa.Table) -> BoolArray:
     return np.asarray(decisions["deferred"].to_pylist(), bool)
 
 
-def _sums(log: BinnedLog, journey: Journey, exits: BoolArray) -> tuple[FloatArray, IntArray]:
+def _ended_us(decisions: pa.Table) -> IntArray:
+    """UTC microseconds at which the episode of each decision was cut short, [n]."""
+    if "ended_at" not in decisions.column_names:
+        return np.full(decisions.num_rows, _NEVER)
+    ended = pc.fill_null(decisions["ended_at"].cast(pa.int64()), _NEVER)
+    return np.asarray(ended.to_numpy(), np.int64)
+
+
+def _sums(
+    log: BinnedLog, journey: Journey, exits: BoolArray, ended_us: IntArray
+) -> tuple[FloatArray, IntArray]:
     """Channel sums of what belongs to each decision and bins until it was known, both [n, c]."""
     times, events = log.times, log.events
     sums = np.zeros((len(times.step), len(journey.channels)))
     delays = np.full(sums.shape, _NEVER)
     if len(times.step) and len(events.signal):
         event, episode, anchor_us = _in_episodes(times, events)
+        in_time = events.local_us[event] <= _cut_us(log, ended_us)[episode]
+        event, episode, anchor_us = event[in_time], episode[in_time], anchor_us[in_time]
         bins = journey.clock.bin_of(events.local_us[event], anchor_us)
         ending = np.array([signal.name in journey.terminals for signal in journey.signals])
         last = _last_bin(times, episode, bins, ending[events.signal[event]], exits, journey)
@@ -112,6 +127,16 @@ def _sums(log: BinnedLog, journey: Journey, exits: BoolArray) -> tuple[FloatArra
         np.add.at(sums, (decision[rows.event], rows.channel), rows.amount)
         np.minimum.at(delays, (decision[rows.event], rows.channel), late[rows.event])
     return sums, np.where(delays == _NEVER, -1, delays)
+
+
+def _cut_us(log: BinnedLog, ended_us: IntArray) -> IntArray:
+    """Local wall time at which each episode was cut short, by episode code."""
+    times = log.times
+    cut = np.full(int(times.episode.max()) + 1, _NEVER)
+    some = np.flatnonzero(ended_us != _NEVER)
+    zones = log.contacts.zones.astype(str)[times.contact[some]]
+    np.minimum.at(cut, times.episode[some], local_microseconds(ended_us[some], zones))
+    return cut
 
 
 def _bins_late(

@@ -22,7 +22,15 @@ from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
 from nurture_rl.logs.places import places
 from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
-from nurture_rl.logs.schema import CHAIN_FILE, QUARANTINE, TABLES, TableKind, raw_schema
+from nurture_rl.logs.schema import (
+    BESIDE,
+    CHAIN_FILE,
+    OF_EPISODE,
+    QUARANTINE,
+    TABLES,
+    TableKind,
+    raw_schema,
+)
 from nurture_rl.logs.stray import sift_strays
 from nurture_rl.logs.summary import IngestSummary, TableCount, count_table
 from nurture_rl.logs.unify import Unified, identity_table, unify
@@ -154,8 +162,8 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
 
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
-    """What else lies in the folder, hidden files and an export's chain apart."""
-    read = {CHAIN_FILE}.union(*files.values())
+    """What else lies in the folder, hidden files and what stands beside an export apart."""
+    read = {CHAIN_FILE, *BESIDE}.union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name
@@ -235,6 +243,9 @@ def _final_tables(unified: Unified) -> tuple[dict[TableKind, pa.Table], int]:
     rows[TableKind.CONTACTS] = add_missing_contacts(folded, seen)
     tables: dict[TableKind, pa.Table] = {}
     for kind, schema in TABLES.items():
+        if kind is TableKind.DECISIONS:
+            said = [one for one in OF_EPISODE if rows[kind][one.name].null_count < len(rows[kind])]
+            schema = pa.schema([*schema, *said])
         table = rows[kind].select(schema.names).cast(schema)
         ordered = table.sort_by([(name, "ascending") for name in _ORDER[kind]])
         tables[kind] = ordered.combine_chunks()

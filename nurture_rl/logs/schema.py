@@ -51,6 +51,8 @@ REPLY_CLASSES = frozenset(
 
 # Lies beside exported decisions and vouches for them; it is no table of a log.
 CHAIN_FILE = "chain.parquet"
+# Tables of an export that say more of its decisions; no table of a log.
+BESIDE = tuple(f"{name}.{form}" for name in ("shadows", "episodes") for form in ("parquet", "csv"))
 
 
 class TableKind(StrEnum):
@@ -117,6 +119,14 @@ DECISIONS = pa.schema(
     ]
 )
 
+# What decisions may say of their episode besides; a checked table has these only where a log does.
+OF_EPISODE = pa.schema(
+    [
+        pa.field("ended_at", UTC_TIME),  # by what no signal tells of; what follows is not its own
+        pa.field("paused_at", UTC_TIME),  # since when a person has paused the contact
+    ]
+)
+
 IDENTITY = pa.schema(
     [
         _required("key", pa.string()),  # "kind:value"; an explicit contact id is "id:<contact_id>"
@@ -151,9 +161,12 @@ LINE_COLUMN = "_line"
 def raw_schema(kind: TableKind) -> pa.Schema:
     """The columns of a checked raw row: the table's own, all nullable, then `keys`, file and line.
 
+    Decisions have those of `OF_EPISODE` too.
+
     `contact_id` may be null where `keys` (list of "kind:value" strings) names the contact instead.
     """
     fields = [field.with_nullable(True) for field in TABLES[kind]]
+    fields += list(OF_EPISODE) if kind is TableKind.DECISIONS else []
     return pa.schema(
         [
             *fields,

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from nurture_envs.journey import Journey
 from nurture_rl.errors import LogError
+from nurture_rl.logs.schema import OF_EPISODE
 from nurture_rl.serving.contacts.enrolment import ended_by, over, span_us, terms_of, usable_zone
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import EpisodeRow, JourneyEntry, Moves
@@ -30,8 +31,9 @@ def take_over(
     """Take up the episodes of an ingested log that go on.
 
     Their bins count from where they began, and what was decided there last holds: no bin is decided
-    twice, and a pause goes on. Contacts who have any episode in the store are left as they are, and
-    so are those whom it does not know. The log's contacts and events are loaded before.
+    twice, and a pause goes on, also one by a person. Contacts who have any episode in the store are
+    left as they are, and so are those whom it does not know. The log's contacts and events are
+    loaded before.
 
     Args:
         store: where they are kept.
@@ -82,22 +84,29 @@ def take_over(
 
 
 def _episodes(path: Path, journeys: Mapping[str, Journey]) -> Iterator[EpisodeRow]:
-    """The episodes of a log's decisions that no decision to exit ended."""
-    table = pq.read_table(path, columns=list(_COLUMNS))
+    """The episodes of a log's decisions that neither a decision to exit nor a person ended."""
+    said = [name for name in OF_EPISODE.names if name in pq.read_schema(path).names]
+    table = pq.read_table(path, columns=[*_COLUMNS, *said])
+    for name in OF_EPISODE.names:
+        if name not in said:
+            table = table.append_column(name, pa.nulls(len(table), pa.int64()))
     table = table.filter(pc.is_in(table["journey"], pa.array(list(journeys), pa.string())))
     bins = pc.add(table["step"].cast(pa.int64()), _paused_bins(table["action"]))
     table = table.append_column("until", bins)
     table = table.append_column("exit", pc.equal(table["action"], "exit"))
-    for name in ("anchor", "decided_at"):
+    for name in ("anchor", "decided_at", *OF_EPISODE.names):
         place = table.schema.get_field_index(name)
         table = table.set_column(place, name, table[name].cast(pa.int64()))
     whole = table.group_by(["contact_id", "journey", "episode_id", "anchor"]).aggregate(
-        [("decided_at", "min"), ("step", "max"), ("until", "max"), ("exit", "max")]
+        [
+            *(("decided_at", "min"), ("step", "max"), ("until", "max"), ("exit", "max")),
+            *((name, "max") for name in OF_EPISODE.names),
+        ]
     )
     numbers: dict[tuple[str, str], int] = defaultdict(int)
     for cells in whole.sort_by("decided_at_min").to_pylist():
         numbers[cells["contact_id"], cells["journey"]] += 1
-        if not cells["exit_max"]:
+        if not cells["exit_max"] and cells["ended_at_max"] is None:
             number = numbers[cells["contact_id"], cells["journey"]]
             yield _row(cells, journeys[cells["journey"]], number)
 
@@ -112,6 +121,7 @@ def _row(cells: Mapping[str, Any], journey: Journey, number: int) -> EpisodeRow:
         over_us=anchor_us + span_us(journey),
         decided_step=step,
         paused_until=until if until > step + 1 else None,
+        paused_us=cells["paused_at_max"],
     )
 
 

@@ -16,6 +16,7 @@ from nurture_rl.serving.storage.table_reading import TableReader, columns_of
 # begins within another, and nothing comes after an exit, so earlier ones do not matter.
 _LAST = "FROM decisions WHERE decisions.episode_id = episodes.episode_id ORDER BY step DESC LIMIT 1"
 _PAUSED = _LAST.replace("ORDER", f"AND {LONG_PAUSE} ORDER")
+_CUT = "'superseded', 'person', 'rule', 'closed'"  # reasons that no event of a log tells of
 _MOST_ENTRIES = 1_000  # of the log that are told at once
 
 
@@ -83,6 +84,19 @@ class EpisodeReader(TableReader):
                 row.reason if _has_ended(row, now_us) else None,
             )
         return found, others, held
+
+    def cut_short(self) -> dict[str, int]:
+        """When episodes ended by what no signal tells of, microseconds since 1970 UTC, by id."""
+        asked = f"SELECT episode_id, ended_us FROM episodes WHERE reason IN ({_CUT})"
+        return dict(self._source.read(asked))
+
+    def paused_people(self) -> dict[str, int]:
+        """Since when who is paused by a person has been, microseconds since 1970 UTC, by key."""
+        asked = (
+            "SELECT contact_id, min(paused_us) FROM episodes WHERE paused_us IS NOT NULL "
+            "GROUP BY contact_id"
+        )
+        return dict(self._source.read(asked))
 
     def open_episodes(self, ids: Sequence[str]) -> list[EpisodeRow]:
         """The episodes of these contacts that nobody has ended; their time may be over."""

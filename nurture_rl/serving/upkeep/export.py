@@ -15,7 +15,15 @@ import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder, sync
-from nurture_rl.logs.schema import CHAIN_FILE, DECISIONS, TABLES, UTC_TIME, WALL_TIME, TableKind
+from nurture_rl.logs.schema import (
+    CHAIN_FILE,
+    DECISIONS,
+    OF_EPISODE,
+    TABLES,
+    UTC_TIME,
+    WALL_TIME,
+    TableKind,
+)
 from nurture_rl.serving.http.wire import iso
 from nurture_rl.serving.records import DECISION_COLUMNS, EpisodeRow
 from nurture_rl.serving.storage import rows
@@ -37,6 +45,7 @@ _SCHEMAS: Mapping[TableKind, pa.Schema] = {
             *REPLAYED,
             pa.field("confirm_by", UTC_TIME),  # a send that is not confirmed by then is none
             pa.field("withdrawn", pa.string()),  # why it was not carried out
+            *OF_EPISODE,
         ]
     ),
 }
@@ -63,6 +72,7 @@ EPISODES = pa.schema(
         pa.field("ended_at", UTC_TIME),  # null: it goes on, or its bins are over
         pa.field("reason", pa.string()),  # of its end
         pa.field("why", pa.string()),
+        pa.field("paused_at", UTC_TIME),  # when a person paused the contact in it, until resumed
     ]
 )
 _SHADOWS, _EPISODES = "shadows", "episodes"
@@ -183,6 +193,7 @@ def _blocks(store: StoreReader, kind: TableKind) -> Iterator[list[Cells]]:
 def _decisions(store: StoreReader, beside: _ChainFile) -> Iterator[list[Cells]]:
     """The decisions in the order of the chain, whose entries go into their own file."""
     spelled, undone = store.spellings(), store.not_carried_out()
+    cut, held = store.cut_short(), store.paused_people()
     names = _SCHEMAS[TableKind.DECISIONS].names
     for block in store.chained():
         lines, entries = [], []
@@ -190,6 +201,8 @@ def _decisions(store: StoreReader, beside: _ChainFile) -> Iterator[list[Cells]]:
             digest = None
             if entry.kind == DECISION and row is not None:
                 cells = _decision(row)
+                cells["ended_at"] = cut.get(cells["episode_id"])
+                cells["paused_at"] = held.get(cells["contact_id"])
                 cells["contact_id"] = spelled.get(cells["contact_id"], cells["contact_id"])
                 cells["seed"] = store.seed
                 cells["deferred"] = cells["decision_id"] in undone
@@ -243,6 +256,7 @@ def _pass(row: rows.Row, spelled: Mapping[str, str]) -> Cells:
         "ended_at": one.ended_us,
         "reason": one.reason,
         "why": one.why,
+        "paused_at": one.paused_us,
     }
 
 

@@ -154,3 +154,57 @@ def test_what_is_over_or_known_already_is_not_taken_over(bundle: Bundle, tmp_pat
     with closing(Store(tmp_path / "none.db")) as none, pytest.raises(LogError, match="take_over"):
         take_over(none, tmp_path, [own], 0, "UTC")
     before.store.close()
+
+
+def test_what_ended_or_was_paused_by_a_person_elsewhere_is_so_here(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    clock = Clock(MONDAY)
+    before = lived(bundle, tmp_path / "before.db", clock, 2)
+    before.enrolling.leave("base", "p1", "a test", "asked by phone")
+    before.enrolling.hold("base", "p2", "a test", "on holiday", True)
+    own = before.first.bundle.journey
+    out, _ = read(before, "base", tmp_path)
+    with closing(Store(tmp_path / "after.db")) as fresh:
+        load_log(fresh, out, Forbidding.of(own))
+        assert take_over(fresh, out, [own], clock.now_us, "UTC") == len(PEOPLE) * 2 // 3 - 1
+        assert fresh.passes(["p1"]) == {}
+        after = serving(bundle, fresh, clock, ["base"], RANDOM)
+        assert after.enrolling.standing("base", "p2")[1:] == ("paused", clock.now_us)
+        (waits,) = after.decide([Ask("p2")])
+        assert isinstance(waits, Decision)
+        assert (waits.step, waits.action) == (2, "pause:1")
+    before.store.close()
+
+
+def test_what_follows_an_end_without_a_signal_is_not_the_episodes(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    clock = Clock(MONDAY + 8 * HOUR_US)
+    with closing(Store(tmp_path / "s.db")) as store:
+        store.put_contacts([contact("ada", time_zone="America/New_York")])
+        served = serving(bundle, store, clock, ["low", "high"], RANDOM)
+        for number in (1, 2):  # low has three bins, and its contacts rest two days
+            served.enrolling.enrol("low", "ada", "a test", "why")
+            for day in range(2):
+                served.decide([Ask("ada", f"{number}-{day}")])
+                served.append_events([event("click", clock.now_us + 5)])
+                clock.now_us += 5 if day else DAY_US
+            served.enrolling.leave("low", "ada", "a test", "why")
+            clock.now_us += 60
+            served.append_events([event("click", clock.now_us)])
+            clock.now_us += 2 * DAY_US
+        clock.now_us += 9 * DAY_US
+        served.append_events([event("open", clock.now_us)])  # the log goes on until here
+        _, made = read(served, "low", tmp_path)
+        rows = made.table.to_pylist()
+        clicks = served.journeys.named("low").bundle.journey.channel_index("clicked")
+        count = {row["decision_id"]: row["outcomes"][clicks] for row in rows}
+        # One click each; what came after the call that ended a pass is of none.
+        assert count == {"1-0": 1.0, "1-1": 1.0, "2-0": 1.0, "2-1": 1.0}
+        # A pass that was cut short is no world that ended, and it is known whole.
+        assert not any(row["terminal"] for row in rows)
+        assert all(row["complete"] for row in rows)
+        told = {row["episode_id"]: row["ended_at"] for row in rows}
+        assert all(told.values())
+        assert len(told) == 2
