@@ -30,7 +30,7 @@ if not any((Path(folder) / "nurture_rl").is_dir() for folder in sys.path):
 
 from benchmarks.serving import bundle_of_first_weights
 from nurture_envs.clock import DAY_US, HOUR_US
-from nurture_envs.journey import VolumeRamp
+from nurture_envs.crowd_limits import VolumeRamp
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.server_settings import ServerSettings

@@ -8,15 +8,20 @@ from datetime import date
 from typing import Any
 
 from nurture_envs.clock import Clock
+from nurture_envs.crowd_limits import SellerCapacity, VolumeRamp
 
 JOBS = ("remove_objection", "deliver_proof", "qualify", "book_meeting", "activate", "re_engage")
 LIMIT_UNITS = ("contact", "decision", "send")  # a contact: as values are, per episode
 APPROVALS = ("draft", "approved", "withdrawn")
-FEATURE_KINDS = ("count", "recency", "ratio", "streak", "ever", "attribute", "stage", "calendar")
+FEATURE_KINDS = (
+    *("count", "recency", "ratio", "streak", "ever", "memory"),
+    *("attribute", "stage", "calendar"),
+)
 CALENDAR_PARTS = ("bin", "weekday", "slot")
 BUSY = ("refuse", "wait")  # what becomes of whoever enters while another journey has them
 
-Group = tuple[str, str]  # messages: a column of theirs, channel, topic or message, and its value
+Group = tuple[str, str]  # messages: one of `GROUPED_BY`, and what they share
+GROUPED_BY = ("channel", "topic", "message", "job", "claim", "block")
 ALL: Group = ("", "")  # all messages
 
 
@@ -71,7 +76,9 @@ class Message:
     @property
     def groups(self) -> tuple[Group, ...]:
         """What caps may count it among, besides all messages."""
-        return ("channel", self.channel), ("topic", self.topic), ("message", self.id)
+        own = [("channel", self.channel), ("topic", self.topic), ("message", self.id)]
+        own += [("job", self.job)] + [("block", block) for block in dict.fromkeys(self.blocks)]
+        return (*own, *([] if self.proof == "none" else [("claim", self.proof)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +150,40 @@ class FrequencyCap:
 
     maximum: int
     hours: float
-    # Which messages count: those of one channel, those on one topic, or one alone; None: all
+    # Which messages count: those that share one of these, or one message alone; None: all
     channel: str | None = None
     topic: str | None = None
     message: str | None = None
+    job: str | None = None
+    claim: str | None = None  # as the message's `proof` names it
+    block: str | None = None
 
     @property
     def group(self) -> Group:
         """The messages that count."""
-        for column in ("channel", "topic", "message"):
+        for column in GROUPED_BY:
             name = getattr(self, column)
             if name is not None:
                 return column, name
         return ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """No second mail for a job within `hours` of the last one, unless a signal answers it."""
+
+    jobs: tuple[str, ...]
+    until: tuple[str, ...]
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class CoolOff:
+    """A message that speaks of a visit waits for `hours` after it."""
+
+    message: str
+    after: tuple[str, ...]  # signals
+    hours: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,46 +232,6 @@ class Inactivity:
 
 
 @dataclass(frozen=True, slots=True)
-class SellerCapacity:
-    """How many escalations salespeople can take; None: any number."""
-
-    per_day: int | None  # in any 24 hours
-    open: int | None  # at once
-    closed_by: tuple[
-        str, ...
-    ] = ()  # event types after which a contact's escalation is no more open
-    open_days: int = 14  # after which it is not open either
-
-
-@dataclass(frozen=True, slots=True)
-class SlowDown:
-    """When less mail goes to a family of recipient domains: a share of its mails went wrong."""
-
-    complaints: tuple[float, float]  # shares from which mail is slowed down, and from which stopped
-    bounces: tuple[float, float]
-    days: int = 7  # over which they are counted, today included
-    minimum: int = 200  # mails, below which no share says anything
-    factor: float = 0.5  # of the fullest of the days before, while mail is slowed down
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeRamp:
-    """How many mails a UTC day go to one family of recipient domains.
-
-    On its first, second, .. day with mail as many as `warm_up` says. Later `growth` times the mean
-    of the days before, at least the last of `warm_up`.
-    """
-
-    warm_up: tuple[int, ...]
-    growth: float | None = None  # None: any number after the warm-up
-    trailing_days: int = 7  # over which the mean is taken
-    carry_over: float = 0.0  # share of yesterday's room that was left, and may be used today
-    idle_days: int = 30  # without mail, after which a family warms up again
-    families: tuple[tuple[str, str], ...] = ()  # domain and family, before the shipped table
-    slow_down: SlowDown | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class GuardrailSettings:
     """The hard limits of a journey; off where a field is empty."""
 
@@ -266,10 +254,15 @@ class GuardrailSettings:
     seller_capacity: SellerCapacity | None = None  # a server's, as the next
     volume: VolumeRamp | None = None
     events: tuple[Signal, ...] = ()  # which conversations name besides signals; no world makes them
+    unanswered: Unanswered | None = None
+    cool_off: tuple[CoolOff, ...] = ()
+    unserved: GuardrailSettings | None = None  # without what servers alone add; None: they add none
 
     @property
     def simulated(self) -> GuardrailSettings:
-        """These limits where no event of `events` ever happens, as in every simulation."""
+        """The limits of simulations, in which no event of `events` ever happens."""
+        if self.unserved is not None:
+            return self.unserved.simulated
         if not self.events:
             return self
         never = {event.name for event in self.events}

@@ -129,9 +129,7 @@ def _journey(f: Fields) -> Journey:
         features=tuple(_feature(n, c, channels, stages) for n, c in f.children("features")),
         reward=_reward(f.mapping("reward"), signals, channels),
         terminals=channels_of(f, "terminals", channels, default=[]),
-        guardrails=read_guardrails(
-            f.mapping("guardrails", {}), channels, [message.id for message in messages], slow
-        ),
+        guardrails=read_guardrails(f.mapping("guardrails", {}), channels, messages, slow),
         north_star=north_star,
         supporting=(supporting[0], supporting[1]),
         limits=tuple(read_limit(n, c, channels) for n, c in f.children("limits", {})),
@@ -215,7 +213,7 @@ def _feature(
     name: str, f: Fields, known: list[str], stages: tuple[tuple[str, str], ...]
 ) -> Feature:
     kind = f.text("kind", among=FEATURE_KINDS)
-    counted = kind in ("count", "recency", "ratio", "streak", "ever")
+    counted = kind in ("count", "recency", "ratio", "streak", "ever", "memory")
     feature = Feature(
         name=name,
         kind=kind,

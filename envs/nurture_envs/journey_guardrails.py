@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from nurture_envs.fields import Fields, channels_of, hint
 from nurture_envs.journey import (
+    GROUPED_BY,
     AccountLimits,
+    CoolOff,
     FrequencyCap,
     GuardrailSettings,
     Inactivity,
     InactivityTier,
     Journey,
+    Message,
     OpenConversation,
     Signal,
     SlowCadence,
+    Unanswered,
 )
 from nurture_envs.journey_limits import read_sellers, read_volume
 
 
 def read_guardrails(
-    f: Fields, known: list[str], messages: Sequence[str], slow: SlowCadence | None
+    f: Fields, known: list[str], messages: Sequence[Message], slow: SlowCadence | None
 ) -> GuardrailSettings:
     """The entry `guardrails`; problems go to `f`.
 
     Args:
         f: the entry.
         known: channels of the journey.
-        messages: their ids.
+        messages: of the journey.
         slow: its slower cadence, which its actions declare.
     """
     quiet = f.whole_numbers("quiet_hours", [])
@@ -60,9 +66,58 @@ def read_guardrails(
         seller_capacity=read_sellers(f),
         volume=read_volume(f),
         events=events,
+        unanswered=_unanswered(f, known, messages),
+        cool_off=_cool_off(f, known),
     )
+    settings = _with_served(settings, f, known, messages)
     f.finish()
     return settings
+
+
+def _with_served(
+    settings: GuardrailSettings, guardrails: Fields, known: list[str], messages: Sequence[Message]
+) -> GuardrailSettings:
+    """The limits with what the entry `served` adds to them on servers alone."""
+    if not guardrails.has("served") or guardrails.data["served"] is None:
+        return settings
+    f = guardrails.mapping("served")
+    added = replace(
+        settings,
+        caps=(*settings.caps, *_caps(f, messages)),
+        blackout=(*settings.blackout, *_blackout(f)),
+        inactivity=_inactivity(f, known) or settings.inactivity,
+        unanswered=_unanswered(f, known, messages) or settings.unanswered,
+        cool_off=(*settings.cool_off, *_cool_off(f, known)),
+        unserved=settings,
+    )
+    f.finish()
+    return added
+
+
+def _unanswered(
+    guardrails: Fields, known: list[str], messages: Sequence[Message]
+) -> Unanswered | None:
+    """The entry `unanswered`, if there is one; problems go to `guardrails`."""
+    if not guardrails.has("unanswered") or guardrails.data["unanswered"] is None:
+        return None
+    f = guardrails.mapping("unanswered")
+    until, hours = channels_of(f, "until", known), f.number("hours", low=0.25)
+    if f.data.get("until") == []:
+        f.problem("until", "expected at least one signal that answers a mail, got []")
+    f.finish()
+    return Unanswered(tuple(dict.fromkeys(m.job for m in messages)), until, hours)
+
+
+def _cool_off(guardrails: Fields, known: list[str]) -> tuple[CoolOff, ...]:
+    """The entry `cool_off`: what each message speaks of, `{after: [..], hours: 24}`."""
+    found = []
+    for name, f in guardrails.children("cool_off", {}):
+        after, hours = channels_of(f, "after", known), f.number("hours", low=0.25)
+        if f.data.get("after") == []:
+            f.problem("after", "expected at least one signal that the message speaks of, got []")
+        f.finish()
+        found.append(CoolOff(name, after, hours))
+    return tuple(found)
 
 
 def _account(guardrails: Fields) -> AccountLimits | None:
@@ -191,19 +246,32 @@ def overlaps(key: str, signals: Sequence[Signal]) -> list[str]:
     ]
 
 
-def _caps(f: Fields, messages: Sequence[str]) -> tuple[FrequencyCap, ...]:
+def _caps(f: Fields, messages: Sequence[Message]) -> tuple[FrequencyCap, ...]:
     caps = []
     for i, c in enumerate(f.mappings("frequency_caps", [])):
         hours = c.number("hours", low=0.25)
-        texts = [c.optional_text(name) for name in ("channel", "topic", "message")]
+        texts = [c.optional_text(name) for name in GROUPED_BY]
         if sum(text is not None for text in texts) > 1:
-            f.problem(f"frequency_caps[{i}]", "expected one of channel, topic, message at most")
+            f.problem(f"frequency_caps[{i}]", f"expected one of {', '.join(GROUPED_BY)} at most")
         caps.append(FrequencyCap(c.integer("max", low=1), hours, *texts))
         c.finish()
-    if f.has("repeat_hours"):
-        hours = f.number("repeat_hours", low=0.25)
-        caps += [FrequencyCap(1, hours, message=message) for message in messages]
-    return tuple(caps)
+    groups = Counter(group for message in messages for group in message.groups)
+    alone: dict[str, float] = {}  # messages, and hours between two sends of each
+    for key, column in _REPEATS.items():
+        if not f.has(key):
+            continue
+        hours = f.number(key, low=0.25)
+        for (of, name), count in groups.items():
+            if of == column and count > 1:
+                caps.append(FrequencyCap(1, hours, **{column: name}))
+        for message in messages:  # what no other message has comes twice with this one alone
+            if any(of == column and groups[of, name] == 1 for of, name in message.groups):
+                alone[message.id] = max(hours, alone.get(message.id, hours))
+    return (*caps, *(FrequencyCap(1, hours, message=name) for name, hours in alone.items()))
+
+
+# Windows in which nothing comes twice, and what that is.
+_REPEATS = {"repeat_hours": "message", "repeat_block_hours": "block", "repeat_claim_hours": "claim"}
 
 
 def _conversation(f: Fields, known: list[str]) -> tuple[tuple[str, int], ...]:

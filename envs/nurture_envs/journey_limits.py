@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from nurture_envs.crowd_limits import SellerCapacity, SlowDown, VolumeRamp
 from nurture_envs.fields import Fields
-from nurture_envs.journey import SellerCapacity, SlowDown, VolumeRamp
 
 _MOST_DAYS = 366  # that are looked back on
 
@@ -38,8 +38,9 @@ def read_volume(guardrails: Fields) -> VolumeRamp | None:
         return None
     before = len(f.problems)
     table = f.whole_numbers("warm_up", [])
-    good = table and table == sorted(table) and table[0] >= 1
-    if not good and len(f.problems) == before:
+    good = table == sorted(table) and all(mails >= 1 for mails in table)
+    needed = f.has("growth") or not f.has("slow_down")  # a slow-down alone counts nothing up
+    if (not good or (needed and not table)) and len(f.problems) == before:
         f.problem("warm_up", f"expected mails a day, each at least the one before, got {table}")
     ramp = VolumeRamp(
         tuple(table),

@@ -123,6 +123,12 @@ def spacing_problems(journey: Journey) -> list[str]:
                 f"guardrails.frequency_caps[{i}].{column}: no message has {column} {name!r}{near}; "
                 f"leave `{column}` out to count all messages"
             )
+    names = [message.id for message in journey.messages]
+    problems += [
+        f"guardrails.cool_off.{one.message}: no message is called that{hint(one.message, names)}"
+        for one in settings.cool_off
+        if one.message not in names
+    ]
     if settings.slow is not None and settings.slow.gap_hours <= settings.min_gap_hours:
         problems.append(
             f"actions.slow.gap_hours: expected more than guardrails.min_gap_hours, which is "

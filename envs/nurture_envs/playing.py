@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nurture_envs.compiling import against_numba, warn_of_slow_path
 from nurture_envs.errors import SimulationError
+from nurture_envs.guardrails.remembered import moments_watched
 from nurture_envs.player_protocol import BlockThreads, PlainPlayer, Player
 from nurture_envs.simulation import Simulation
 
@@ -87,6 +88,8 @@ def _reason(simulation: Simulation, more: str = "") -> str:
     if simulation.compiled is False:
         return "asked for"
     reason = more or against_numba()
+    if moments_watched(simulation.rails):
+        reason = "mail waits for answers, or after visits"
     if simulation.device.type != "cpu":
         reason = f"contacts live on {simulation.device}, not on a CPU"
     if simulation.compiled and reason:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nurture_envs.errors import SimulationError
 from nurture_envs.guardrails.allocate import allocate
-from nurture_envs.guardrails.rules import Reason
+from nurture_envs.guardrails.reasons import Reason
 from nurture_envs.simulation_state import Company
 from nurture_envs.worlds.draws import uniforms
 from nurture_envs.worlds.world import Surroundings

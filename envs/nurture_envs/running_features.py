@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -80,6 +81,9 @@ class RunningFeatures:
             self._add_sum(feature.of, feature.window)
         if feature.kind == "ratio":
             self._add_sum(feature.over, feature.window)
+        if feature.kind == "memory":
+            for window in range(1, feature.window + 1):
+                self._add_sum(feature.of, window)
         if feature.kind in ("recency", "ever"):
             self._add_last(feature.of)
         if feature.kind == "streak":
@@ -240,6 +244,8 @@ class RunningFeatures:
                 rows += self._calendar(feature, bins, weekday, width)
             elif feature.kind == "stage":
                 rows += self._stage(feature, lags)
+            elif feature.kind == "memory":
+                rows += self._memory(state, feature)
             else:
                 rows.append(self._from_past(feature, state, lags, bins))
         return rows
@@ -256,6 +262,11 @@ class RunningFeatures:
     def _sum(self, state: RunningState, names: tuple[str, ...], window: int) -> Tensor:
         at, row = self.place(names, window)
         return state.sums[at][row]
+
+    def _memory(self, state: RunningState, feature: Feature) -> list[Tensor]:
+        """Events of each bin back: a window less the next shorter one, exact as sums are."""
+        totals = [self._sum(state, feature.of, w) for w in range(1, feature.window + 1)]
+        return [totals[0], *(more - less for less, more in pairwise(totals))]
 
     def _from_past(
         self, feature: Feature, state: RunningState, lags: Tensor, bins: Tensor

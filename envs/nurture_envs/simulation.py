@@ -17,9 +17,9 @@ from torch import Tensor
 from nurture_envs.actions import NOW, ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.errors import SimulationError
-from nurture_envs.features import FeatureSpec
-from nurture_envs.guardrails import GuardrailFacts, eligible, legal_actions, standing
-from nurture_envs.guardrails.rules import sends_kept, sends_remembered, watched
+from nurture_envs.features import NEVER, FeatureSpec
+from nurture_envs.guardrails import GuardrailFacts, eligible, legal_actions, remembered, standing
+from nurture_envs.guardrails.rules import watched
 from nurture_envs.population import HasReputation, Population, lived_on, settle, together
 from nurture_envs.running_features import RunningFeatures, RunningState
 from nurture_envs.simulation_state import (
@@ -129,7 +129,7 @@ class Simulation:
     def _kept(self) -> list[tuple[slice, Tensor]]:
         """Rows of `sends_hours`, and the actions whose sends they keep, [a] bool."""
         kept, first = [], 0
-        for group, count in sends_kept(self.journey.guardrails).items():
+        for group, count in remembered.sends_kept(self.rails).items():
             sends = self.catalog.sends(group)
             kept.append((slice(first, first + count), self._tensor(sends, torch.bool)))
             first += count
@@ -155,11 +155,24 @@ class Simulation:
 
     def _now_us(self, state: SimulationState) -> Tensor:
         """Local start of the bin, microseconds since 1970, [n] f64: exact below 2**53."""
-        bins, slots = state.bins.to(torch.float64), len(self._offsets_us)
+        return self._start_us(state, state.bins)
+
+    def _start_us(self, state: SimulationState, bins: Tensor) -> Tensor:
+        """Local start of bins, likewise, [n] f64."""
+        bins, slots = bins.to(torch.float64), len(self._offsets_us)
         whole = torch.floor(bins / slots)
         offset = self._offsets_us[(bins - whole * slots).to(torch.int64)]
         period = self.spec.clock.period_hours * HOUR_US
         return state.anchor_us.to(torch.float64) + whole * period + offset
+
+    def _moments(self, state: SimulationState) -> Tensor | None:
+        """The end of the bin in which signals that mail waits for last happened, [n, w] hours."""
+        ends = []
+        for names in remembered.moments_watched(self.rails):
+            last = state.past.last[self.running.last_row(names)]
+            end = self._start_us(state, last + 1.0) / HOUR_US
+            ends.append(torch.where(last <= NEVER, -torch.inf, end))
+        return torch.stack(ends, dim=1) if ends else None
 
     @cached_property
     def late_rates(self) -> Tensor:
@@ -192,7 +205,7 @@ class Simulation:
     def begin(self, keys: Tensor) -> SimulationState:
         """Contacts at the start of their first bin, one per key [n]."""
         start, n = self.world.start(keys), len(keys)
-        remembered = sends_remembered(self.journey.guardrails)
+        kept = remembered.sends_remembered(self.rails)
         late = None
         if self.running.late:
             depth, shape = len(self.late_rates), (len(self.running.late), n)
@@ -211,9 +224,7 @@ class Simulation:
             zone_known=start.zone_known,
             consent=start.consent,
             available=start.available,
-            sends_hours=torch.full(
-                (remembered, n), -torch.inf, dtype=torch.float64, device=self.device
-            ),
+            sends_hours=torch.full((kept, n), -torch.inf, dtype=torch.float64, device=self.device),
             paused_until=torch.zeros(n, dtype=torch.int64, device=self.device),
             latent={name: part.clone() for name, part in start.latent.items()},
             company=company,
@@ -251,6 +262,7 @@ class Simulation:
             midnight_hours=today * 24.0,
             today=today.to(torch.int64),
             probed=self._probed(state),
+            moments_hours=self._moments(state),
             **standing(self.rails, lambda names: lags[self.running.last_row(names)]),
         )
 
@@ -276,7 +288,7 @@ class Simulation:
             torch.ones_like(state.consent),
         )
         facts = replace(facts, eligible=fitting)
-        mask, reasons = legal_actions(facts, self.catalog, self.journey.guardrails)
+        mask, reasons = legal_actions(facts, self.catalog, self.rails)
         out.mask.copy_(mask.T)
         out.reasons.copy_(reasons.T)
         return out.decision()

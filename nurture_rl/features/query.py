@@ -110,19 +110,25 @@ def _aggregates(past: ir.Table, spec: FeatureSpec) -> dict[str, ir.Value]:
     wanted: dict[str, ir.Value] = {"any": past.count()}  # an aggregation needs one column
     for position, feature in enumerate(spec.features):
         if feature.kind in ("count", "ratio"):
-            wanted[f"top_{position}"] = _total(past, spec, feature.of, feature.window)
+            near = past.lag <= feature.window
+            wanted[f"top_{position}"] = _total(past, spec, feature.of, near)
         if feature.kind == "ratio":
-            wanted[f"below_{position}"] = _total(past, spec, feature.over, feature.window)
+            wanted[f"below_{position}"] = _total(past, spec, feature.over, near)
         if feature.kind in ("recency", "ever"):
             wanted[f"since_{position}"] = _since(past, spec, feature.of)
+        if feature.kind == "memory":
+            for ago in range(1, feature.window + 1):
+                near = past.lag == ago
+                wanted[f"ago_{position}_{ago}"] = _total(past, spec, feature.of, near)
         for place, (_, signal) in enumerate(feature.stages):
             wanted[f"since_{position}_{place}"] = _since(past, spec, (signal,))
     return wanted
 
 
-def _total(past: ir.Table, spec: FeatureSpec, names: Sequence[str], window: int) -> ir.Value:
-    """Sum of channels over the window; exact, so the engine may add in any order."""
-    near = past.lag <= window
+def _total(
+    past: ir.Table, spec: FeatureSpec, names: Sequence[str], near: ir.BooleanValue
+) -> ir.Value:
+    """Sum of channels over some bins; exact, so the engine may add in any order."""
     counts = [name for name in names if not name.endswith(".value")]
     values = [name for name in names if name.endswith(".value")]
     parts: list[ir.Value] = []
@@ -166,6 +172,9 @@ def _from_past(table: ir.Table, feature: Feature, position: int) -> list[ir.Valu
         return _stage(table, feature, position)
     if feature.kind == "streak":
         return [table[f"streak_{position}"].fill_null(0)]
+    if feature.kind == "memory":
+        agos = range(1, feature.window + 1)
+        return [table[f"ago_{position}_{ago}"].fill_null(0.0) for ago in agos]
     if feature.kind in ("count", "ratio"):
         top = table[f"top_{position}"].fill_null(0.0)
         if feature.kind == "count":

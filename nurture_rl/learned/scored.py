@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.learned.choice_rules import Rule, Vote, floored
+from nurture_rl.learned.remembering import RememberingTrunk
 from nurture_rl.policies.policy import (
     BoolArray,
     FeatureArray,
@@ -48,6 +49,7 @@ class ScoredModule(nn.Module):
         rule: Rule,
         floor: float = 0.0,
         unit: str = "tanh",
+        trunk: RememberingTrunk | None = None,
     ) -> None:
         """Put a policy together.
 
@@ -59,6 +61,7 @@ class ScoredModule(nn.Module):
             rule: from scores to probabilities.
             floor: least probability of a legal action.
             unit: `tanh` or `relu`.
+            trunk: reads the standardised features before the layers; None: the layers do.
 
         Raises:
             ShapeError: the parts do not fit together.
@@ -74,8 +77,9 @@ class ScoredModule(nn.Module):
             self.register_buffer(f"weight_{index}", weight.detach().float().clone())
             self.register_buffer(f"bias_{index}", bias.detach().float().clone())
         self.depth, self.rule, self.floor, self.unit = len(layers), rule, floor, unit
+        self.trunk = trunk
         self._require_shapes(layers)
-        numbers_are_finite = all(bool(part.isfinite().all()) for part in self.buffers())
+        numbers_are_finite = all(bool(part.isfinite().all()) for part in self.state_dict().values())
         if not numbers_are_finite or not bool((self.scale > 0.0).all()):
             raise PolicyError(
                 "expected finite moments, layers and maps, and scales > 0; fit the policy again"
@@ -89,8 +93,10 @@ class ScoredModule(nn.Module):
             )
 
     def _require_shapes(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
-        widths = [*self.mean.shape, *(bias.numel() for _, bias in layers)]
+        read = self.mean.shape if self.trunk is None else (self.trunk.shape.width,)
+        widths = [*read, *(bias.numel() for _, bias in layers)]
         flat = self.mean.ndim == 1 and self.scale.shape == self.mean.shape
+        flat &= self.trunk is None or (self.trunk.shape.features,) == tuple(self.mean.shape)
         fit = flat and all(
             tuple(weight.shape) == (after, before) and tuple(bias.shape) == (after,)
             for (weight, bias), (before, after) in zip(layers, pairwise(widths), strict=True)
@@ -115,8 +121,9 @@ class ScoredModule(nn.Module):
             actions: those that are scored, [a]; None: all.
         """
         hidden = (features.to(torch.float64) - self.mean) / self.scale
-        if self.depth:
+        if self.depth or self.trunk is not None:
             hidden = hidden.clamp(-REACH, REACH).to(torch.float32)
+            hidden = hidden if self.trunk is None else self.trunk(hidden)
             for index in range(self.depth):
                 weight, bias = getattr(self, f"weight_{index}"), getattr(self, f"bias_{index}")
                 hidden = _UNITS[self.unit](nn.functional.linear(hidden, weight, bias))

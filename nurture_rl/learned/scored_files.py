@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from torch import Tensor
 
 from nurture_rl.errors import BundleError, NurtureError
 from nurture_rl.learned.choice_rules import read_rule, rule_record
+from nurture_rl.learned.remembering import MemoryShape, RememberingTrunk
 from nurture_rl.learned.scored import ScoredModule, ScoredPolicy
 from nurture_rl.logs.atomic import atomic_write_bytes
 
 _ARRAYS = "policy.safetensors"
 _RECORD = "policy.json"
+_TRUNK = "trunk."  # how the names of its arrays begin
 _DAMAGE = (  # what reading a damaged file may raise
     *(OSError, SafetensorError, NurtureError),
-    *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError),
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError),
 )
 
 
@@ -43,6 +46,8 @@ def save_scored(policy: ScoredPolicy, folder: Path) -> None:
         "unit": policy.module.unit,
         "fit": dict(policy.fit),
     }
+    if policy.module.trunk is not None:
+        record["trunk"] = asdict(policy.module.trunk.shape)
     arrays = {name: value.contiguous() for name, value in policy.module.state_dict().items()}
     atomic_write_bytes(folder / _ARRAYS, save(arrays))
     atomic_write_bytes(folder / _RECORD, (json.dumps(record, indent=1) + "\n").encode())
@@ -63,6 +68,11 @@ def load_scored(folder: Path, catalog_hash: str) -> ScoredPolicy:
         arrays = load((folder / _ARRAYS).read_bytes())
         record = json.loads((folder / _RECORD).read_text("utf-8"))
         _require_kinds(record)
+        own = {
+            name.removeprefix(_TRUNK): arrays.pop(name)
+            for name in [*arrays]
+            if name.startswith(_TRUNK)
+        }
         _require_arrays(arrays, record["layers"])
         depth = range(record["layers"])
         module = ScoredModule(
@@ -72,6 +82,7 @@ def load_scored(folder: Path, catalog_hash: str) -> ScoredPolicy:
             read_rule(record["rule"]),
             record["floor"],
             record["unit"],
+            _trunk(record.get("trunk"), own),
         )
         policy = ScoredPolicy(
             catalog_hash=record["catalog_hash"],
@@ -91,6 +102,21 @@ def load_scored(folder: Path, catalog_hash: str) -> ScoredPolicy:
             f"{catalog_hash}; fit it on the journey in use"
         )
     return policy
+
+
+def _trunk(
+    shape: Mapping[str, Any] | None, arrays: Mapping[str, Tensor]
+) -> RememberingTrunk | None:
+    """The trunk of a record and its arrays; None where neither tells of one."""
+    if shape is None and not arrays:
+        return None
+    if shape is None or any(value.dtype != torch.float32 for value in arrays.values()):
+        raise ValueError(f"a trunk of {shape} with arrays {', '.join(sorted(arrays))}")
+    places = tuple(tuple(bin_) for bin_ in shape["places"])
+    read = MemoryShape(**{**shape, "places": places, "hidden": tuple(shape["hidden"])})
+    trunk = RememberingTrunk(read, torch.Generator()).requires_grad_(False)
+    trunk.load_state_dict(arrays)
+    return trunk
 
 
 def _require_kinds(record: Mapping[str, Any]) -> None:

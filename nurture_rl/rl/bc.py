@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class BCConfig(NetworkConfig):
 class Cloning:
     """Weighted imitation of logged actions by a network of logits."""
 
-    network: nn.Sequential  # logits, [n, a]
+    network: nn.Module  # logits, [n, a]
     features: Tensor  # standardised, perhaps with more columns, [n, d]
     mask: Tensor  # [n, a]
     action: Tensor  # [n, 1]
@@ -42,11 +43,15 @@ class Cloning:
 
     def loss(self, rows: Tensor, goals: Tensor) -> Tensor:
         """Mean of -weight log p(a|x)."""
-        return -(goals * self.log_taken(rows)).mean()
+        return -(goals * self.log_taken(rows, self.logits(rows))).mean()
 
-    def log_taken(self, rows: Tensor, temperature: float = 1.0) -> Tensor:
+    def logits(self, rows: Tensor) -> Tensor:
+        """What the network says of some rows, [r, a]."""
+        logits: Tensor = self.network(self.features[rows])
+        return logits
+
+    def log_taken(self, rows: Tensor, logits: Tensor) -> Tensor:
         """Log-probability of the logged action, [r]."""
-        logits = self.network(self.features[rows]) / temperature
         return log_probabilities(logits, self.mask[rows]).gather(1, self.action[rows])[:, 0]
 
 
@@ -106,13 +111,15 @@ def clone(
     dealt = np.random.default_rng(int(torch.randint(2**31, (1,), generator=luck)))
     learned, judged = (rows.to(cloning.action.device) for rows in apart(log, dealt))
 
-    def held_out(temperature: float = 1.0) -> Tensor:
-        return -(cloning.weight[judged] * cloning.log_taken(judged, temperature)).mean()
+    def held_out(logits: Tensor) -> Tensor:
+        return -(cloning.weight[judged] * cloning.log_taken(judged, logits)).mean()
 
-    trainee = Trainee(cloning.network, learned, held_out=held_out)
+    asked = partial(cloning.logits, judged)
+    trainee = Trainee(cloning.network, learned, held_out=lambda: held_out(asked()))
     fit = train(cloning, trainee, config, luck, progress)
     with torch.no_grad():
-        losses = torch.stack([held_out(float(one)) for one in _TEMPERATURES])
+        logits = asked()
+        losses = torch.stack([held_out(logits / float(one)) for one in _TEMPERATURES])
     return {**fit, "temperature": float(_TEMPERATURES[losses.argmin()])}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.scored import REACH, ScoredPolicy
@@ -61,10 +62,8 @@ def train_return_conditioned(
     """
     luck = torch.Generator().manual_seed(seed)
     data = Transitions.of(log, config.device)
-    height = within_bins(log.step, log.returns)
-    asked = float(np.quantile(height, config.quantile))
-    told_height = torch.from_numpy(height).to(data.features)
-    features = torch.cat([data.features, told_height[:, None]], dim=1)
+    asked = asked_height(log, config.quantile)
+    features = with_heights(log, data)
     widths = (features.shape[1], *config.hidden, data.shape[1])
     network = relu_network(widths, luck).to(features.device)
     weight = torch.ones_like(data.reward)
@@ -73,6 +72,22 @@ def train_return_conditioned(
     layers, maps = folded(network)
     parts = (_asking(layers, asked), maps)
     return policy_of(log, data, parts, Boltzmann(fit["temperature"]), {**fit, "asked": asked})
+
+
+def with_heights(log: TrainingLog, data: Transitions) -> Tensor:
+    """Standardised features and, as the last column, how high the return is, [n, d + 1].
+
+    Args:
+        log: the decisions.
+        data: the same on the device of the training.
+    """
+    height = torch.from_numpy(within_bins(log.step, log.returns)).to(data.features)
+    return torch.cat([data.features, height[:, None]], dim=1)
+
+
+def asked_height(log: TrainingLog, quantile: float) -> float:
+    """How high a return is asked for: a quantile of those in the log."""
+    return float(np.quantile(within_bins(log.step, log.returns), quantile))
 
 
 def within_bins(step: IntArray, returns: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nurture_rl.learned.choice_rules import Rule
+from nurture_rl.learned.remembering import RememberingTrunk
 from nurture_rl.learned.scored import ScoredModule, ScoredPolicy, split_network
 from nurture_rl.learned.training_log import TrainingLog
 from nurture_rl.rl.actor import perceptron
@@ -79,6 +80,7 @@ def policy_of(
     parts: tuple[Layers, Tensor],
     rule: Rule,
     fit: Mapping[str, float],
+    trunk: RememberingTrunk | None = None,
 ) -> ScoredPolicy:
     """What was trained on a log, ready to act, on the CPU.
 
@@ -88,10 +90,12 @@ def policy_of(
         parts: hidden layers and last map, on standardised features.
         rule: from scores to probabilities.
         fit: what the training tells; the log's size and the unit of the training are added.
+        trunk: reads the features before the layers; None: the layers do.
     """
     layers, maps = parts
     cpu = [(weight.detach().cpu(), bias.detach().cpu()) for weight, bias in layers]
-    module = ScoredModule(data.moments, cpu, maps.detach().cpu(), rule, unit="relu")
+    trunk = None if trunk is None else trunk.cpu()
+    module = ScoredModule(data.moments, cpu, maps.detach().cpu(), rule, unit="relu", trunk=trunk)
     told = {
         "rows": float(len(data)),
         "clusters": float(log.code.max()) + 1.0,

@@ -27,6 +27,7 @@ class Forbidding:
         settings, words = journey.guardrails, words_of(journey)
         names = {*settings.opt_out, *settings.hard_bounce, *journey.terminals}
         names |= set(settings.talks)
+        names |= {name for visit in settings.cool_off for name in visit.after}
         names |= {settings.slow.signal} if settings.slow is not None else set()
         named = (*journey.signals, *settings.events)
         read = {signal.type for signal in named if signal.name in names}

@@ -35,6 +35,11 @@ from nurture_rl.rl.bc import BCConfig, train_bc
 from nurture_rl.rl.bcq import BCQConfig, train_bcq
 from nurture_rl.rl.cql import CQLConfig, train_cql
 from nurture_rl.rl.crr import CRRConfig, train_crr
+from nurture_rl.rl.decision_transformer import (
+    DecisionTransformerConfig,
+    memory_verdict,
+    train_decision_transformer,
+)
 from nurture_rl.rl.dqn import DQNConfig, train_dqn
 from nurture_rl.rl.fqi import FQIConfig, train_fqi
 from nurture_rl.rl.iql import IQLConfig, train_iql
@@ -73,6 +78,12 @@ LEARNERS: dict[str, Learner] = {
     "bcq": Learner(BCQConfig, Source.LOG, train_bcq, held=True),
     "cql": Learner(CQLConfig, Source.LOG, train_cql, held=True),
     "crr": Learner(CRRConfig, Source.LOG, train_crr),
+    "decision_transformer": Learner(
+        DecisionTransformerConfig,
+        Source.LOG,
+        train_decision_transformer,
+        verdict=memory_verdict,
+    ),
     "dqn": Learner(DQNConfig, Source.LOG, train_dqn, held=True),
     "fqi": Learner(FQIConfig, Source.LOG, train_fqi, held=True),
     "iql": Learner(IQLConfig, Source.LOG, train_iql),

@@ -13,7 +13,7 @@ from tests.contract.source_tree import ROOT, imports, modules_of, run_isolated, 
 ORDER = [
     [
         *("nurture_rl.errors", "nurture_rl.verb_result", "nurture_rl.progress", "nurture_rl.rng"),
-        *("nurture_rl.wording", "nurture_rl.client"),
+        *("nurture_rl.wording", "nurture_rl.client", "nurture_rl.operator_client"),
     ],
     ["nurture_rl.codec"],
     ["nurture_rl.identity"],
@@ -35,7 +35,8 @@ ORDER = [
 ]
 # Inside `nurture_envs`, lowest first; what stands higher is imported by nothing below, ever.
 LANGUAGE = (
-    *("errors", "compiling", "jit", "stops", "clock", "fields", "journey", "signals", "actions"),
+    *("errors", "compiling", "jit", "stops", "clock", "fields", "crowd_limits", "journey"),
+    *("signals", "actions"),
     *(
         "features",
         "guardrails",

@@ -6,8 +6,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from nurture_envs.journey import Journey
-from tests.unit.serving.mask_oracle import HOUR_US
-from tools.holding.over_http import ACCOUNT, CALLS_A_DAY, PIECES, Crowd
+from tests.unit.serving.mask_oracle import DAY_US, HOUR_US, under
+from tools.holding.common_limits import (
+    ACCOUNT,
+    CALLS_A_DAY,
+    DOMAINS,
+    FAMILIES,
+    MAILS_A_DAY,
+    PIECES,
+    Crowd,
+)
 
 
 def overrun(journey: Journey, crowd: Crowd) -> list[str]:
@@ -30,11 +38,39 @@ def overrun(journey: Journey, crowd: Crowd) -> list[str]:
             found.append(f"account_cap of {account} withheld mail at {moment} without a cause")
     gifts = [m for one in crowd.people for name, _, m in one.made if name not in one.freed]
     gifts += [action.split(":")[1].split("@")[0] for _, action, _, at in crowd.contested if at]
-    if (count := Counter(gifts)["gift_card"]) > PIECES:
+    endless = all(offer.inventory is None for offer in journey.offers)
+    if (count := Counter(gifts)["gift_card"]) > PIECES and not endless:
         found.append(f"{count} gifts were sent of {PIECES}")
-    if (most := _fullest(crowd.calls, 24)) > CALLS_A_DAY:
+    if journey.guardrails.volume is not None:
+        found += _of_families(crowd)
+    if (most := _fullest(crowd.calls, 24)) > CALLS_A_DAY and journey.guardrails.seller_capacity:
         found.append(f"{most} escalations in a day, {CALLS_A_DAY} are taken")
     return found
+
+
+def _of_families(crowd: Crowd) -> list[str]:
+    """Days on which a family of domains got more mail than fits, and mail withheld with room."""
+    got, ever = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
+    for one in crowd.people:
+        family = FAMILIES[DOMAINS.index(one.domain)]
+        ever.update((family, at // DAY_US) for _, at, _ in one.made)
+        got.update((family, at // DAY_US) for name, at, _ in one.made if name not in one.freed)
+        told = [e for e in one.events.values() if e.type == "sent"]  # other systems' mail too
+        ever.update((family, e.occurred_us // DAY_US) for e in told)
+    for _, _, _, at_us in crowd.contested:
+        if at_us is not None:
+            got["unknown", at_us // DAY_US] += 1
+            ever["unknown", at_us // DAY_US] += 1
+    found = [
+        f"{family} got {count} mails on day {day}, {MAILS_A_DAY} are room"
+        for (family, day), count in got.items()
+        if count > MAILS_A_DAY
+    ]
+    return found + [
+        f"mail to {family} was withheld on day {day} after {ever[family, day]}"
+        for family, day in crowd.full
+        if ever[family, day] < MAILS_A_DAY
+    ]
 
 
 def _of_people(journey: Journey, crowd: Crowd) -> list[str]:
@@ -52,13 +88,7 @@ def _of_people(journey: Journey, crowd: Crowd) -> list[str]:
             mail[name].append((at_us, action.split(":")[1].rpartition("@")[0]))
     for name, sends in mail.items():
         for cap in journey.guardrails.caps:
-            times = [
-                at
-                for at, m in sends
-                if (cap.topic is None or messages[m].topic == cap.topic)
-                and (cap.channel is None or messages[m].channel == cap.channel)
-                and (cap.message is None or m == cap.message)
-            ]
+            times = [at for at, m in sends if under(cap, messages[m])]
             if (most := _fullest(times, cap.hours)) > cap.maximum:
                 found.append(f"{name} got {most} mails in {cap.hours} hours, {cap} allows fewer")
     return found

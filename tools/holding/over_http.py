@@ -9,96 +9,40 @@ from __future__ import annotations
 import http.client
 import json
 import random
-import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
-from nurture_rl.release.bundle import BundleContent, write_bundle
-from nurture_rl.release.parity import normal_states
 from nurture_rl.serving.records import Event, Preferences
-from tests.unit.envs.spring_journey import OFFERS, spring
-from tests.unit.release.bundles import CREATED, card
 from tests.unit.serving.mask_oracle import DAY_US, HOUR_US, may
-from tests.unit.serving.mask_people import ANCHOR, IDLE, QUARTER, event_of
-from tools.holding.asking import asked, asked_once, line_to, read, written
+from tests.unit.serving.mask_people import ANCHOR, QUARTER, event_of
+from tools.holding.asking import asked, asked_once, line_to, machine_us, read, written
+from tools.holding.beside import expected_status, reported, send_rows, unsubscribe
+from tools.holding.common_limits import DOMAINS, FAMILIES, SHARED, Crowd
 from tools.holding.person import Person
 
-# What depends on others, too: the client cannot foresee it, and looks at it in the end.
-SHARED = {"account_cap", "account_conversation", "out_of_stock", "seller_capacity"}
-ACCOUNT = {"max": 3, "hours": 60}
-PIECES, CALLS_A_DAY = 40, 30
-_MAILS = {"kind": "random", "weights": {"send": 0.8, "pause": 0.17, "slow": 0.01, "escalate": 0.02}}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORDS = ("consent_given", "complaint", "snoozed", "resubscribe", "consent_withdrawn")
 _SENT = (  # of an event
     *("event_id", "contact_id", "type", "topic", "page_category", "stage"),
     *("message_id", "decision_id", "reply_class", "value"),
 )
-_EACH = 12  # contacts of a client at a time
 _CONTESTED = 10
-
-
-def journey() -> Journey:
-    """Every rule of contacts, and what accounts and everybody share."""
-    offers = {
-        name: {k: v for k, v in offer.items() if k != "eligible"} for name, offer in OFFERS.items()
-    }
-    offers["gift"] |= {"inventory": PIECES}
-    return spring(
-        offers=offers,
-        guardrails__inactivity=IDLE,
-        guardrails__account={"caps": [ACCOUNT], "conversation": True},
-        guardrails__seller_capacity={"per_day": CALLS_A_DAY},
-    )
-
-
-def write_journey_bundle(folder: Path) -> Path:
-    """A bundle of that journey whose policy takes every legal action."""
-    own = journey()
-    catalog, d = ActionCatalog.of(own), len(FeatureSpec.of(own).columns)
-    rng = np.random.default_rng(5)
-    states = normal_states(np.zeros(d), np.ones(d), (16, len(catalog)), catalog.wait, rng)
-    write_bundle(folder, BundleContent(own, _MAILS, None, states, card()), CREATED)
-    return folder
-
-
-@dataclass(slots=True)
-class Crowd:
-    """What all clients share: the servers, who was made up so far, and what was found."""
-
-    urls: Sequence[str]
-    goal: int  # decisions
-    accounts: int
-    counts: Counter[str] = field(default_factory=Counter)
-    parted: list[str] = field(default_factory=list)
-    people: list[Person] = field(default_factory=list)
-    contested: list[tuple[str, str, int, int | None]] = field(default_factory=list)
-    blocked: list[tuple[str, str, int]] = field(default_factory=list)  # why, account, moment
-    calls: list[int] = field(default_factory=list)  # moments of escalations
-    door: threading.Lock = field(default_factory=threading.Lock)
-
-    def is_over(self) -> bool:
-        """Whether there is nothing more to do."""
-        return self.counts["decisions"] >= self.goal or len(self.parted) >= 5
 
 
 class Client:
     """One sender with contacts of its own, one request after the other."""
 
-    def __init__(self, number: int, crowd: Crowd, own: Journey, seed: int) -> None:
+    def __init__(self, number: int, crowd: Crowd, own: Journey, seed: Sequence[int]) -> None:
         self._number, self._crowd, self._journey = number, crowd, own
-        self._rng = random.Random(f"{seed}:{number}")
-        self._luck = np.random.default_rng([seed, number])
+        self._rng = random.Random(f"{list(seed)}:{number}")
+        self._luck = np.random.default_rng([*seed, number])
         self._actions = ActionCatalog.of(own).actions
         self._now_us, self._born, self._asked = ANCHOR, 0, 0
         self._lines: dict[str, http.client.HTTPConnection] = {}
@@ -127,6 +71,9 @@ class Client:
         self._report()
         self._wish()
         self._decide()
+        self._webhook()
+        self._leave()
+        self._confirm()
         self._contest()
         self._now_us = before
 
@@ -134,14 +81,17 @@ class Client:
         """New contacts in a new month, some of accounts that other clients' contacts have too."""
         self._now_us = ANCHOR + self._rng.randrange(0, 3 * 96) * QUARTER
         self._people = []
-        for _ in range(_EACH):
+        for _ in range(self._crowd.each):
             self._born += 1
             account = None
             if self._rng.random() < 0.3:
                 account = f"acme-{self._rng.randrange(self._crowd.accounts)}"
             zone = None if self._rng.random() < 0.25 else "UTC"
             name = f"p-{self._number}-{self._born}"
-            self._people.append(Person(name, account, zone, self._rng.random() < 0.95))
+            one = Person(name, account, zone, self._rng.random() < 0.95)
+            one.attributes = {"size": float(self._rng.randrange(5))}
+            one.domain = self._rng.choice(DOMAINS)
+            self._people.append(one)
         self._put(self._people)
         with self._crowd.door:
             self._crowd.people += self._people
@@ -151,7 +101,10 @@ class Client:
             {
                 "contact_id": one.name,
                 "consent": one.consent,
-                "attributes": {},
+                "attributes": {
+                    **one.attributes,
+                    **({"email_domain": one.domain} if one.domain else {}),
+                },
                 **({"account_id": one.account} if one.account else {}),
                 **({"time_zone": one.zone} if one.zone else {}),
             }
@@ -234,10 +187,15 @@ class Client:
         )
         self._take_back([one], answer.get("withdrawn", ()))
 
-    def _take_back(self, people: Sequence[Person], rows: Sequence[Mapping[str, Any]]) -> None:
+    def _take_back(
+        self,
+        people: Sequence[Person],
+        rows: Sequence[Mapping[str, Any]],
+        now_us: int | None = None,
+    ) -> None:
         for row in rows:
             one = next(p for p in people if p.name == row["contact_id"])
-            one.taken_back(row["decision_id"], self._now_us)
+            one.taken_back(row["decision_id"], self._now_us if now_us is None else now_us)
 
     def _decide(self) -> None:
         asks: list[tuple[Person, dict[str, Any]]] = []
@@ -321,6 +279,11 @@ class Client:
                 self._part(one, f"{action.id} is allowed at {self._now_us}: {row}")
             if expected and names and not names <= SHARED:
                 self._part(one, f"{action.id} is withheld at {self._now_us} for {names}: {row}")
+            if expected and names == {"volume_ramp"}:
+                moment = self._now_us if action.slot < 0 else self._now_us // DAY_US * DAY_US
+                with self._crowd.door:
+                    family = FAMILIES[DOMAINS.index(one.domain)]
+                    self._crowd.full.append((family, moment // DAY_US))
             if expected and names == {"account_cap"}:
                 counts["blocked by others"] += 1
                 slot = action.slot
@@ -334,7 +297,68 @@ class Client:
         if row["action"] == "escalate":
             with self._crowd.door:
                 self._crowd.calls.append(self._now_us)
+        one.header = row["headers"].get("List-Unsubscribe", one.header)
         one.decided(row, self._now_us, at_us)
+
+    def _webhook(self) -> None:
+        """Rows of a sender, signed, in any order, and often a second time."""
+        self._asked += 1
+        name = f"w-{self._number}-{self._asked}"
+        found = reported(self._people, self._rng, name, self._now_us)
+        if not found or self._rng.random() < 0.5:
+            return
+        for times in range(1 + (self._rng.random() < 0.3)):
+            self._rng.shuffle(found)
+            url = self._rng.choice(self._crowd.urls)
+            answer = send_rows(url, self._crowd.key, [row for _, _, row in found])
+            if answer["rejected"]:
+                raise AssertionError(f"rows were rejected: {answer['rejected'][:2]}")
+            for one, event, _ in found:
+                one.heard(event)
+            self._take_back([one for one, _, _ in found], answer["withdrawn"], machine_us())
+            self._crowd.counts["webhook rows, again" if times else "webhook rows"] += len(found)
+
+    def _leave(self) -> None:
+        """Somebody unsubscribes by the header of a mail."""
+        if self._rng.random() > 0.05:
+            return
+        one = self._rng.choice(self._people)
+        if one.header:
+            unsubscribe(self._rng.choice(self._crowd.urls), one.header, one)
+            self._crowd.counts["one-click"] += 1
+
+    def _confirm(self) -> None:
+        """Ask of sends whether they may leave, once more where they may."""
+        if self._rng.random() < 0.5:
+            return
+        now_us = self._now_us + self._rng.randrange(0, 60) * QUARTER
+        asked = []
+        for one in self._people:
+            for name in [n for n in one.sends if n not in one.confirmed]:
+                asked.append((one, name, self._expected(one, name, now_us)))
+        if not asked:
+            return
+        body = {"ids": [name for _, name, _ in asked], "now": written(now_us)}
+        rows = self._ask("POST", "/v1/decisions/confirm", body)["confirmations"]
+        again = self._ask("POST", "/v1/decisions/confirm", body)["confirmations"]
+        for (one, name, expected), row, second in zip(asked, rows, again, strict=True):
+            self._crowd.counts[f"confirmed: {row['status']}"] += 1
+            if row["status"] == "send":
+                one.confirmed.add(name)
+            elif row["status"] == "withdrawn":
+                one.taken_back(name, now_us, leaving=True)
+            shared = set(str(row["reason"]).split(", ")) <= SHARED and expected == "send"
+            if row["status"] != expected and not (shared and row["status"] == "withdrawn"):
+                self._part(one, f"{name} at {now_us} is {row}, expected {expected}")
+            ours = not set(str(second["reason"]).split(", ")) <= SHARED  # a colleague's talk counts
+            if second["status"] != row["status"] and ours:
+                self._part(one, f"{name} at {now_us} is {row}, then {second}")
+
+    def _expected(self, one: Person, name: str, now_us: int) -> str:
+        send = next(
+            a for a in self._actions if a.message and a.message.id == one.sends[name].message_id
+        )
+        return expected_status(self._journey, one, (name, send, one.steps[name]), now_us)
 
     def _contest(self) -> None:
         """Ask for somebody whom all clients ask for."""

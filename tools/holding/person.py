@@ -10,9 +10,15 @@ from typing import Any
 from nurture_envs.journey import Journey
 from nurture_rl.serving.records import Contact, ContactView, Episode, Event, Planned, Preferences
 from tests.unit.serving.mask_oracle import DAY_US, NO, NO_REPLIES, Standing, over, standing_of
+from tools.holding.columns import asked_columns
 
 _SOON = ("soft_bounce", "sent")  # count whatever their time stamps say
 _BACK = ("consent_given", "resubscribe")
+# Events that name a decision and say that its mail went.
+_PROVE = frozenset(
+    {"sent", "delivered", "open", "click", "reply", "hard_bounce", "soft_bounce", "complaint"}
+    | {"unsubscribe"}
+)
 
 
 @dataclass(slots=True)
@@ -30,6 +36,11 @@ class Person:
     freed: set[str] = field(default_factory=set)  # of these, those that cannot have left
     episode: Episode | None = None
     wishes: Preferences = field(default_factory=Preferences)
+    attributes: Mapping[str, float] = field(default_factory=dict)
+    domain: str = ""
+    header: str = ""  # by which they may unsubscribe
+    confirmed: set[str] = field(default_factory=set)  # sends that were told to leave
+    steps: dict[str, int] = field(default_factory=dict)  # of sends, by decision id
 
     def heard(self, event: Event) -> None:
         """An event was acknowledged; a second time it changes nothing."""
@@ -48,25 +59,35 @@ class Person:
         )
         if at_us is not None:
             message = rest.rpartition("@")[0]
-            self.sends[name] = Planned(name, at_us, message)
+            self.sends[name], self.steps[name] = Planned(name, at_us, message), step
             self.made.append((name, at_us, message))
         elif routing in ("slow", "escalate"):
             kind = "slowed" if routing == "slow" else "escalated"
             self.heard(Event(f"{name}.{kind}", self.name, now_us, now_us, kind))
 
-    def taken_back(self, decision_id: str, now_us: int) -> None:
-        """A send was taken back at a moment; before its hour it is none. The first word counts."""
+    def taken_back(self, decision_id: str, now_us: int, leaving: bool = False) -> None:
+        """A send was taken back at a moment; the first word counts.
+
+        Before its hour it is none. Nor is it where it was asked whether it may leave: it did not.
+        """
         if decision_id in self.withdrawn:
             return
         self.withdrawn.add(decision_id)
         plan = self.sends.get(decision_id)
-        went = any(event.decision_id == decision_id for event in self.events.values())
-        if plan is not None and plan.at_us > now_us and not went:
+        if plan is None or decision_id in self.confirmed or self.went(decision_id):
+            return
+        if leaving or plan.at_us > now_us:
             del self.sends[decision_id]
             self.freed.add(decision_id)
 
-    def view(self, journey: Journey, now_us: int, available: bool | None) -> ContactView:
-        """The contact as it is known at a moment."""
+    def went(self, decision_id: str) -> bool:
+        """Whether an event says that the mail of a decision was sent."""
+        return any(e.decision_id == decision_id and e.type in _PROVE for e in self.events.values())
+
+    def view(
+        self, journey: Journey, now_us: int, available: bool | None, without: str | None = None
+    ) -> ContactView:
+        """The contact as it is known at a moment, without the plan of one send."""
         lifted, standing = self._lifted(), []
         for event in self.events.values():
             known = max(event.occurred_us, event.recorded_us) <= now_us
@@ -77,24 +98,42 @@ class Person:
         )
         return ContactView(
             "", contact, tuple(standing), self._episode(journey.name, now_us),
-            tuple(self.sends.values()), available=available, preferences=self.wishes,
+            tuple(p for p in self.sends.values() if p.decision_id != without),
+            available=available, preferences=self.wishes,
         )  # fmt: skip
 
-    def over(self, journey: Journey, now_us: int) -> str | None:
-        """Why there is nothing to decide; also words that were taken back end an episode."""
+    def over(self, journey: Journey, now_us: int, confirming: bool = False) -> str | None:
+        """Why there is nothing to decide; also words that were taken back end an episode.
+
+        Whoever confirms asks of a bin that was decided.
+        """
         everything = [
             event
             for event in self.events.values()
             if max(event.occurred_us, event.recorded_us) <= now_us or _counts(event)
         ]
         view = replace(self.view(journey, now_us, None), events=tuple(everything))
+        if confirming:
+            view = replace(view, episode=replace(view.episode, last_step=None))
         return over(journey, view, now_us)
 
     def standing(
-        self, journey: Journey, now_us: int, available: bool | None, left: Mapping[str, int]
+        self,
+        journey: Journey,
+        now_us: int,
+        available: bool | None,
+        left: Mapping[str, int],
+        without: str | None = None,
     ) -> Standing:
-        """Where they stand, as the oracle reads it."""
-        return standing_of(journey, self.view(journey, now_us, available), now_us, {}, left)
+        """Where they stand, as the oracle reads it, without the plan of one send."""
+        view = self.view(journey, now_us, available, without)
+        told = tuple(self.events.values())
+        held = asked_columns(journey, told, self.attributes, view.episode.anchor_us, now_us)
+        return standing_of(journey, view, now_us, held, left)
+
+    def anchor_us(self, now_us: int) -> int:
+        """Where their episode began."""
+        return self._episode("", now_us).anchor_us
 
     def _episode(self, journey: str, now_us: int) -> Episode:
         if self.episode is not None:

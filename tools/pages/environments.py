@@ -213,7 +213,7 @@ def _endings(journey: Journey) -> str:
 
 
 def _guardrails(journey: Journey) -> str:
-    rails = journey.guardrails
+    rails = journey.guardrails.unserved or journey.guardrails
     lines = ["mail without consent"] if rails.require_consent else []
     lines += [
         f"more than {counted(cap.maximum, 'mail')} in {cap.hours:g} hours"

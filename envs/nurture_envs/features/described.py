@@ -47,16 +47,16 @@ def described_columns(spec: FeatureSpec, scales: Sequence[Scale] = ()) -> tuple[
     """
     known = {scale.attribute: scale for scale in scales}
     return tuple(
-        Column(name, *_told(spec, feature, known))
+        Column(name, *_told(spec, feature, place, known))
         for feature in spec.features
-        for name in spec.names(feature)
+        for place, name in enumerate(spec.names(feature))
     )
 
 
 def _told(
-    spec: FeatureSpec, feature: Feature, scales: Mapping[str, Scale]
+    spec: FeatureSpec, feature: Feature, place: int, scales: Mapping[str, Scale]
 ) -> tuple[str, str, float, float]:
-    """Meaning, unit, least and largest value of one column of a feature."""
+    """Meaning, unit, least and largest value of one column of a feature, at `place` among them."""
     if feature.kind == "attribute":
         return _attribute(feature, scales)
     if feature.kind == "stage":
@@ -65,7 +65,7 @@ def _told(
         return "number of the bin, the first is 0", "bins", 0.0, float(spec.clock.horizon)
     if feature.kind == "calendar":
         return _CALENDAR[feature.part], _MARK, 0.0, 1.0
-    return _past(feature, spec.channels)
+    return _past(feature, place, spec.channels)
 
 
 def _attribute(feature: Feature, scales: Mapping[str, Scale]) -> tuple[str, str, float, float]:
@@ -78,7 +78,7 @@ def _attribute(feature: Feature, scales: Mapping[str, Scale]) -> tuple[str, str,
     return meaning, scale.unit, low, high
 
 
-def _past(feature: Feature, channels: Sequence[str]) -> tuple[str, str, float, float]:
+def _past(feature: Feature, place: int, channels: Sequence[str]) -> tuple[str, str, float, float]:
     of, within = _named(feature.of, channels), _within(feature.window)
     if feature.kind == "ever":
         return f"1 once there was any of {of}", _MARK, 0.0, 1.0
@@ -87,6 +87,8 @@ def _past(feature: Feature, channels: Sequence[str]) -> tuple[str, str, float, f
         return meaning, "bins", 1.0, float(feature.window)
     sums = any(channel.endswith(".value") for channel in feature.of)
     unit, least = ("sum of values", -inf) if sums else ("events", 0.0)
+    if feature.kind == "memory":
+        return f"{of} {_ago(place + 1)}", unit, least, inf
     if feature.kind == "ratio":
         over = _named(feature.over, channels)
         meaning = f"{of} {within}, divided by {over}; 0 where there is none of these"
@@ -110,3 +112,7 @@ def _named(names: Sequence[str], channels: Sequence[str]) -> str:
 
 def _within(bins: int) -> str:
     return "in the last bin" if bins == 1 else f"in the last {bins} bins"
+
+
+def _ago(bins: int) -> str:
+    return "in the last bin" if bins == 1 else f"in the bin {bins} bins ago"

@@ -56,6 +56,8 @@ class FeatureSpec:
             return tuple(f"{feature.name}={day}" for day in _WEEKDAYS)
         if feature.kind == "calendar" and feature.part == "slot":
             return tuple(f"{feature.name}={i}" for i in range(len(self.clock.slots_hours)))
+        if feature.kind == "memory":
+            return tuple(f"{feature.name}@{ago}" for ago in range(1, feature.window + 1))
         return (feature.name,)
 
     def column(self, name: str) -> int:

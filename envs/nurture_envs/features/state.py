@@ -6,6 +6,7 @@ The server computes them so; a simulation carries sums along instead (`running`)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,9 @@ def _from_past(
     of = spec.channel_indices(feature.of)
     if feature.kind == "count":
         return [_total(sums, feature.window, of)]
+    if feature.kind == "memory":
+        totals = [_total(sums, window, of) for window in range(1, feature.window + 1)]
+        return [totals[0], *(more - less for less, more in pairwise(totals))]
     if feature.kind == "ratio":
         top = _total(sums, feature.window, of)
         below = _total(sums, feature.window, spec.channel_indices(feature.over))

@@ -1,12 +1,11 @@
 """What forbids an action now, and why: one implementation for simulator, training and server."""
 
 from nurture_envs.guardrails.eligibility import COMPARISONS, eligible
+from nurture_envs.guardrails.reasons import Reason, reason_names
 from nurture_envs.guardrails.rules import (
     GuardrailFacts,
-    Reason,
     lags_of,
     legal_actions,
-    reason_names,
     standing,
 )
 

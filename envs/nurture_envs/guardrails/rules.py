@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
-from enum import IntFlag
+from functools import cached_property, reduce
 from typing import Any
 
 from array_api_compat import array_namespace
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
+from nurture_envs.guardrails.reasons import CAP_REASONS, Reason
+from nurture_envs.guardrails.remembered import days_of, jobs_kept, moments_watched, sends_kept
 from nurture_envs.journey import ALL, Group, GuardrailSettings, Journey
 
 Array = Any  # numpy or torch; of the facts also a plain bool that holds for everybody
@@ -18,47 +20,6 @@ Lag = Callable[[tuple[str, ...]], Array]  # time since one of some signals last 
 
 _EVER = 500_000  # bins; the lag of what never happened lies beyond it
 _SWAPPED = 8  # columns up to which swaps of neighbours are faster than a sort of each row
-
-
-class Reason(IntFlag):
-    """Why an action is forbidden; several may hold at once."""
-
-    NO_CONSENT = 1
-    OPTED_OUT = 2
-    HARD_BOUNCE = 4
-    SALES_CONVERSATION = 8
-    FREQUENCY_CAP = 16  # of all messages; caps of some have bits of their own
-    MINIMUM_GAP = 32
-    QUIET_HOURS = 64
-    NOT_APPROVED = 128
-    EXPIRED = 256
-    PAUSED = 512
-    UNAVAILABLE = 1024
-    SLOT_PASSED = 2048
-    NO_INTENT = 4096
-    NOT_ELIGIBLE = 8192
-    OUT_OF_STOCK = 16384
-    SELLER_CAPACITY = 1 << 15  # of all contacts together, as the next
-    VOLUME_RAMP = 1 << 16
-    ACCOUNT_CAP = 1 << 20  # of an account: servers alone know its contacts
-    ACCOUNT_CONVERSATION = 1 << 21
-    BLACKOUT = 1 << 22
-    CHANNEL_CAP = 1 << 23
-    TOPIC_CAP = 1 << 24
-    MESSAGE_CAP = 1 << 25  # a repetition of the message too
-    NOT_WANTED = 1 << 26  # the contact refused the topic or the channel
-    WANTED_LESS = 1 << 27  # the contact asked for fewer mails
-    INACTIVE = 1 << 28  # too many mails for somebody who does nothing, or no probe was drawn
-
-
-# The cap that is full, by the column of messages that it asks; see `Group`.
-CAP_REASONS = {
-    "": Reason.FREQUENCY_CAP,
-    "channel": Reason.CHANNEL_CAP,
-    "topic": Reason.TOPIC_CAP,
-    "message": Reason.MESSAGE_CAP,
-}
-_NAMES = tuple((int(reason), str(reason.name).lower()) for reason in Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +57,9 @@ class GuardrailFacts:
     # the hour before which mail would be more than was asked for, -inf: never (None: nobody asked)
     refused: Array = None
     wanted_from: Array = None
+    # [n, w] f64: when signals of each of `moments_watched` last happened, on the scale of
+    # `now_hours`, -inf: never; a simulation takes the end of their bin
+    moments_hours: Array = None
 
 
 def standing(settings: GuardrailSettings, lag: Lag, since: Lag | None = None) -> dict[str, Array]:
@@ -165,7 +129,7 @@ def watched(settings: GuardrailSettings) -> list[tuple[str, ...]]:
     single += [opened.signal for opened in settings.conversation_until]
     sets += [(name,) for name in single] + [one.until for one in settings.conversation_until]
     sets += [settings.inactivity.signals] if settings.inactivity is not None else []
-    return [names for names in sets if names]
+    return [names for names in (*sets, *moments_watched(settings)) if names]
 
 
 def legal_actions(
@@ -180,8 +144,9 @@ def legal_actions(
         mask [n, a] bool, and reasons [n, a] int32, a union of `Reason` bits, 0 where legal.
         `pause:1` is always legal.
     """
-    rules = _Rules(facts, settings)
     kinds, kind_of = catalog.kinds(sends_kept(settings))
+    slots = list(dict.fromkeys(kind.slot for kind in kinds if kind.routing == "send"))
+    rules = _Rules(facts, settings, slots)
     rows = [rules.reasons(kind) for kind in kinds]
     legal = [row == 0 for row in rows]
     mask = rules.xp.stack([legal[kind] for kind in kind_of])
@@ -195,7 +160,9 @@ def legal_actions(
 class _Rules:
     """The rules of a journey asked of n contacts at one moment; each answer is [n] int32."""
 
-    def __init__(self, facts: GuardrailFacts, settings: GuardrailSettings) -> None:
+    def __init__(
+        self, facts: GuardrailFacts, settings: GuardrailSettings, slots: Sequence[int]
+    ) -> None:
         self.facts, self.settings = facts, settings
         self.xp = array_namespace(facts.now_hours)
         self.none = self.xp.zeros_like(facts.today, dtype=self.xp.int32)
@@ -204,8 +171,11 @@ class _Rules:
         self.engaged = self.paused + talking  # against everything but waiting
         self.mail = self._against_mail()
         self.blackout = self._blackout()
-        self.capped, self.gapped = self._spacing()
-        self._slots: dict[tuple[int, tuple[Group, ...]], Array] = {}
+        self.until = self._spacing()
+        self._mails: dict[int, Array] = {}
+        self.slots = slots
+        self._group: dict[Group, Array] = {}
+        self._groups: dict[tuple[Group, ...], Array] = {}
 
     def bits(self, broken: Array, reason: Reason) -> Array:
         if isinstance(broken, bool):
@@ -256,49 +226,93 @@ class _Rules:
 
     def _slot(self, slot: int, groups: tuple[Group, ...]) -> Array:
         """What stands against mail of some groups at a slot."""
-        if (slot, groups) not in self._slots:
-            facts, now = self.facts, slot == NOW
-            hour = facts.now_hours - facts.midnight_hours if now else float(slot)
-            passed = hour if now or facts.set_forward is None else hour - facts.set_forward[:, slot]
+        if not groups:
+            return self._any_mail(slot)
+        if groups not in self._groups:
+            self._groups[groups] = reduce(operator.or_, map(self._of_group, groups))
+        return self._any_mail(slot) + self._groups[groups][self.slots.index(slot)]
+
+    def _of_group(self, group: Group) -> Array:
+        """What stands against mail of a group at each slot, [slots, n]."""
+        if group not in self._group:
+            passed = self._all_passed
+            against = [self.bits(passed < end, reason) for end, reason in self.until[group]]
+            self._group[group] = reduce(operator.or_, against)
+        return self._group[group]
+
+    def _passed(self, slot: int) -> Array:
+        """Hours after midnight at a slot, as they pass."""
+        if slot == NOW:
+            return self.facts.now_hours - self.facts.midnight_hours
+        forward = self.facts.set_forward
+        return float(slot) if forward is None else float(slot) - forward[:, slot]
+
+    @cached_property
+    def _all_passed(self) -> Array:
+        """Hours after midnight at each slot, as they pass, [slots, n]."""
+        everybody = self.xp.zeros_like(self.facts.now_hours)
+        return self.xp.stack([everybody + self._passed(slot) for slot in self.slots])
+
+    def _any_mail(self, slot: int) -> Array:
+        """What stands against any mail at a slot."""
+        if slot not in self._mails:
+            facts, passed = self.facts, self._passed(slot)
             reasons = self.mail + self.bits(self._quiet(slot), Reason.QUIET_HOURS)
             reasons = reasons + self.bits(self.blackout, Reason.BLACKOUT)
-            for group in (ALL, *groups):
-                full = self.capped[group]
-                reasons = reasons + self.bits(passed < full, CAP_REASONS[group[0]])
-            reasons = reasons + self.bits(passed < self.gapped, Reason.MINIMUM_GAP)
+            for until, reason in self.until[ALL]:
+                reasons = reasons + self.bits(passed < until, reason)
             if facts.wanted_from is not None:
                 wanted_from = facts.wanted_from - facts.midnight_hours
                 reasons = reasons + self.bits(passed < wanted_from, Reason.WANTED_LESS)
             if self.settings.inactivity is not None:
                 tiered = (passed < self.tiered) | self.unprobed
                 reasons = reasons + self.bits(tiered, Reason.INACTIVE)
-            if not now:
-                reasons = reasons + self.bits(
-                    facts.now_hours - facts.midnight_hours > hour, Reason.SLOT_PASSED
-                )
-            self._slots[slot, groups] = reasons
-        return self._slots[slot, groups]
+            if slot != NOW:
+                late = facts.now_hours - facts.midnight_hours > float(slot)
+                reasons = reasons + self.bits(late, Reason.SLOT_PASSED)
+            self._mails[slot] = reasons
+        return self._mails[slot]
 
-    def _spacing(self) -> tuple[dict[Group, Array], Array]:
-        """Hours after midnight before which caps and the minimum gap forbid mail, each [n].
+    def _spacing(self) -> dict[Group, list[tuple[Array, Reason]]]:
+        """Hours after midnight before which mail of each group is forbidden, [n], and why.
 
-        Caps are by the group of messages that they count.
         A cap of m sends in h hours is full until h hours after the m-th latest send. Hours are
         those that pass, whatever clocks show: see `GuardrailFacts.set_forward`.
         """
-        capped: dict[Group, Array] = {}
-        first, gapped = 0, None
+        until: dict[Group, list[tuple[Array, Reason]]] = {}
+        first, jobs, asked = 0, jobs_kept(self.settings), self.settings.unanswered
         for group, count in sends_kept(self.settings).items():
             since = _descending(self.facts.sends_hours[:, first : first + count], self.xp)
             since = [hours - self.facts.midnight_hours for hours in since]  # negative: before today
-            full = -self.xp.inf * self.xp.ones_like(since[0])
-            for cap in self.settings.caps:
-                if cap.group == group:
-                    full = self.xp.maximum(full, since[cap.maximum - 1] + cap.hours)
-            capped[group], first = full, first + count
-            if gapped is None:  # of all
-                gapped, self.tiered = since[0] + self._gap(), self._tiered(since)
-        return capped, gapped
+            caps = [cap for cap in self.settings.caps if cap.group == group]
+            ends = [since[cap.maximum - 1] + cap.hours for cap in caps]
+            until[group], first = [], first + count
+            if ends:
+                until[group].append((reduce(self.xp.maximum, ends), CAP_REASONS[group[0]]))
+            if group == ALL:
+                until[group].append((since[0] + self._gap(), Reason.MINIMUM_GAP))
+                self.tiered = self._tiered(since)
+            if asked is not None and group in jobs:
+                until[group].append((self._unanswered(since[0], asked.hours), Reason.UNANSWERED))
+        for group, visited in self._cool_off():
+            until[group].append((visited, Reason.COOL_OFF))
+        return until
+
+    def _unanswered(self, sent: Array, hours: float) -> Array:
+        """Hours after midnight before which a job's last mail, sent then, waits for an answer."""
+        answered = self.facts.moments_hours[:, 0] - self.facts.midnight_hours
+        return self.xp.where(sent >= answered, sent + hours, -self.xp.inf)
+
+    def _cool_off(self) -> list[tuple[Group, Array]]:
+        """Messages that speak of a visit, and the hours after midnight before which they wait."""
+        if not self.settings.cool_off:
+            return []
+        first = 0 if self.settings.unanswered is None else 1
+        since = self.facts.moments_hours - self.facts.midnight_hours[:, None]
+        return [
+            (("message", visit.message), since[:, place] + visit.hours)
+            for place, visit in enumerate(self.settings.cool_off, first)
+        ]
 
     def _tiered(self, since: list[Array]) -> Array:
         """Hours after midnight before which the tiers of inactivity forbid mail, [n]."""
@@ -358,32 +372,3 @@ def _inside(hour: Array, hours: tuple[int, int]) -> Array:
     if start > end:
         return (hour >= start) | (hour < end)
     return (hour >= start) & (hour < end)
-
-
-def reason_names(bits: int) -> list[str]:
-    """Readable names of a union of reasons, e.g. `['minimum_gap', 'quiet_hours']`."""
-    return [name for bit, name in _NAMES if bits & bit]
-
-
-def days_of(settings: GuardrailSettings) -> list[tuple[int, int]]:
-    """First and last day of each time without mail, days since 1970."""
-    epoch = date(1970, 1, 1)
-    return [((first - epoch).days, (last - epoch).days) for first, last in settings.blackout]
-
-
-def sends_kept(settings: GuardrailSettings) -> dict[Group, int]:
-    """How many latest sends the caps and the gap need to see: of all, then by group of messages.
-
-    The columns of `GuardrailFacts.sends_hours` stand in this order.
-    """
-    kept = {ALL: 1}
-    for cap in settings.caps:
-        kept[cap.group] = max(kept.get(cap.group, 1), cap.maximum)
-    for tier in settings.inactivity.tiers if settings.inactivity is not None else ():
-        kept[ALL] = max(kept[ALL], tier.maximum)
-    return kept
-
-
-def sends_remembered(settings: GuardrailSettings) -> int:
-    """How many sends these are together."""
-    return sum(sends_kept(settings).values())

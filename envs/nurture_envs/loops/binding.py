@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nurture_envs.actions import NOW
 from nurture_envs.clock import HOUR_US
-from nurture_envs.guardrails.rules import sends_kept
+from nurture_envs.guardrails.remembered import sends_kept
 from nurture_envs.loops import emitting, loop_records
 from nurture_envs.loops.deciding import OPERATORS
 from nurture_envs.loops.functions import Loop, WorldLoops
@@ -44,7 +44,7 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
         simulation.delay_stream,
     )
     index = journey.channel_index
-    settings, idle = journey.guardrails, journey.guardrails.inactivity
+    settings, idle = simulation.rails, simulation.rails.inactivity
     places = list(sends_kept(settings))
     conditions, thresholds = _conditions(simulation)
     return loop_records.LoopJourney(

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nurture_envs.guardrails.rules import sends_remembered
+from nurture_envs.guardrails.remembered import sends_remembered
 from nurture_envs.loops import beginning, keeping, loop_records, play, shared_limits
 from nurture_envs.loops.binding import journey_of, world_loops
 from nurture_envs.loops.functions import TorchWorld, WorldLoops
@@ -82,7 +82,7 @@ class Loops:
         parts: list[Any] = [
             *whole,
             *flag,
-            np.zeros((sends_remembered(simulation.journey.guardrails), width)),
+            np.zeros((sends_remembered(simulation.rails), width)),
             np.zeros((len(simulation.spec.attribute_columns), width), np.float32),
             np.zeros((floats, width), np.float32),
             np.zeros((wholes, width), np.int64),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import NOW
-from nurture_envs.guardrails.rules import Reason
+from nurture_envs.guardrails.reasons import Reason
 from nurture_envs.jit import jit
 
 Reasons = NDArray[np.int32]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.actions import NOW, ActionCatalog, ActionKind
-from nurture_envs.guardrails.rules import CAP_REASONS, Reason, days_of, sends_kept
+from nurture_envs.guardrails.reasons import CAP_REASONS, Reason
+from nurture_envs.guardrails.remembered import days_of, sends_kept
 from nurture_envs.journey import Group, GuardrailSettings
 from nurture_envs.loops.guardrail_loops import NEVER_EXPIRES, Quiet, Tables, is_quiet
 

@@ -22,7 +22,7 @@ EVER = np.float32(-500_000.0)
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 # What a feature column is worked out from; see `features_of`.
-ATTRIBUTE, BIN, SLOT, WEEKDAY, SUM, RATIO, RECENCY, HAPPENED, STAGE, STREAK = range(10)
+ATTRIBUTE, BIN, SLOT, WEEKDAY, SUM, RATIO, RECENCY, HAPPENED, STAGE, STREAK, DIFFERENCE = range(11)
 
 _jit = jit()
 
@@ -276,6 +276,10 @@ def features_of(
             for i in range(size):
                 some = below[i] != _ZERO
                 row[i] = top[i] / (below[i] if some else _ONE) if some else _ZERO
+        elif kind == DIFFERENCE:
+            more, less = past.sums[a, first:end], past.sums[b, first:end]
+            for i in range(size):
+                row[i] = more[i] - less[i]
         elif kind == RECENCY:
             known, most = past.last[a, first:end], np.float32(window)
             for i in range(size):

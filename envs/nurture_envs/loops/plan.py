@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ def columns_of(running: RunningFeatures) -> Wholes:
         elif feature.kind == "stage":
             entered = [running.last_row((signal,)) for _, signal in feature.stages]
             plan += [(past.STAGE, i, width, entered[i]) for i in range(width)]
+        elif feature.kind == "memory":
+            totals = [_sum(running, feature.of, ago) for ago in range(1, width + 1)]
+            plan.append((past.SUM, totals[0], 0, 0))
+            plan += [(past.DIFFERENCE, more, less, 0) for less, more in pairwise(totals)]
         else:
             plan.append(_of_past(running, feature))
     return np.array(plan, np.int64).reshape(-1, 4)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_envs.guardrails.rules import Reason
+from nurture_envs.guardrails.reasons import Reason
 from nurture_envs.jit import jit
 from nurture_envs.worlds.draw_loops import draw
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US, HOUR_US, Clock, local_microseconds
 from nurture_envs.features import FeatureSpec
-from nurture_envs.guardrails.rules import sends_kept
+from nurture_envs.guardrails.remembered import sends_kept
 from nurture_envs.journey import ALL, Group, Journey
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.event_rows import changes, channel_rows_of
@@ -97,6 +97,7 @@ def _limits_us(journey: Journey) -> int:
     hours = [settings.min_gap_hours, WEEK_HOURS, *(tier.hours for tier in tiers)]
     hours += [cap.hours for cap in (*settings.caps, *account)]
     hours += [settings.slow.gap_hours] if settings.slow is not None else []
+    hours += [settings.unanswered.hours] if settings.unanswered is not None else []
     return round((max(hours) + journey.clock.period_hours) * HOUR_US) + _SLACK_US
 
 

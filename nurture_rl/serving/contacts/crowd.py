@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
+from nurture_envs.crowd_limits import SellerCapacity
 from nurture_envs.guardrails import Reason
-from nurture_envs.journey import Journey, SellerCapacity
+from nurture_envs.journey import Journey
 from nurture_rl.serving.contacts.accounts import moments_of
 from nurture_rl.serving.contacts.facts import Known
 from nurture_rl.serving.contacts.mail_counts import (
@@ -87,7 +88,7 @@ class Crowd:
             whole = range(len(views))
             rounds = [[i] for i in whole] if self._is_scarce(families, now_us) else [[*whole]]
             for some in rounds:
-                told = [self._told(views[i], families[i], now_us) for i in some]
+                told = self._told([views[i] for i in some], [families[i] for i in some], now_us)
                 made = self._stock.shared(told, decide)
                 answers += made
                 self._count(made, [families[i] for i in some], 1)
@@ -98,10 +99,20 @@ class Crowd:
         calls = self._calls is not None and 0 < self._calls.left(now_us) < len(families)
         return calls or (self._mail is not None and self._mail.is_scarce(families, now_us))
 
-    def _told(self, view: ContactView, family: str, now_us: int) -> ContactView:
-        days = self._mail.full_days(family, now_us) if self._mail is not None else frozenset()
-        full = self._calls is not None and self._calls.left(now_us) <= 0
-        return replace(view, crowd=CrowdFacts(days, full))
+    def _told(
+        self, views: Sequence[ContactView], families: Sequence[str], now_us: int
+    ) -> list[ContactView]:
+        """The contacts with what is left to them."""
+        full, mail = self._calls is not None and self._calls.left(now_us) <= 0, self._mail
+        facts = {
+            family: CrowdFacts(mail.full_days(family, now_us) if mail else frozenset(), full)
+            for family in set(families)
+        }
+        pairs = zip(views, families, strict=True)
+        return [
+            view if view.crowd == facts[family] else replace(view, crowd=facts[family])
+            for view, family in pairs
+        ]
 
     def moved(
         self, before: Mapping[str, Contact], contacts: Sequence[Contact], now_us: int

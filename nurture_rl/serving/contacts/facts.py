@@ -24,7 +24,8 @@ from nurture_envs.clock import (
 )
 from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_events
 from nurture_envs.guardrails import GuardrailFacts, eligible, lags_of, standing
-from nurture_envs.guardrails.rules import Lag, sends_kept
+from nurture_envs.guardrails.remembered import moments_watched, sends_kept
+from nurture_envs.guardrails.rules import Lag
 from nurture_envs.journey import Journey
 from nurture_rl.serving.contacts.event_rows import PastRows, changes, event_rows
 from nurture_rl.serving.contacts.mail_permission import MailPermission, permission_in
@@ -129,6 +130,7 @@ def known(
         midnight_hours=midnight_us / HOUR_US,
         today=midnight_us // DAY_US,
         set_forward=set_forward_hours(now_us, local_us, zones),
+        moments_hours=_moments(journey, rows, len(views), local_us - now_us),
         **signals,
         **_asked_for(journey, views, bins, local_us - now_us),
     )
@@ -214,6 +216,17 @@ def _since(
     return lags_of(journey, last, now_us)
 
 
+def _moments(journey: Journey, rows: PastRows, n: int, shift_us: IntArray) -> FloatArray | None:
+    """When signals that mail waits for last happened, [n, w] hours on the wall clock of now."""
+    sets = moments_watched(journey.guardrails)
+    if not sets:
+        return None
+    last = _last(journey, rows, rows.counts & ~rows.lifted, rows.occurred_us, n)
+    columns = [[journey.channel_index(name) for name in names] for names in sets]
+    moments = np.stack([last[:, of].max(axis=1) for of in columns], axis=1)
+    return np.where(moments <= NEVER, -np.inf, (moments + shift_us[:, None]) / HOUR_US)
+
+
 def _call_channels(journey: Journey) -> list[int]:
     return [journey.channel_index(s.name) for s in journey.signals if s.type == "escalated"]
 
@@ -269,6 +282,9 @@ def _sends(journey: Journey, views: Sequence[ContactView], shift_us: IntArray) -
     tables = []
     for group, count in sends_kept(journey.guardrails).items():
         counts = np.array([is_among(own, group) for own in of], np.bool_)
+        if not counts.any():
+            tables.append(np.full((len(views), count), -np.inf))
+            continue
         tables.append(_latest(rows[counts], hours[counts], len(views), count))
     return np.hstack(tables)
 

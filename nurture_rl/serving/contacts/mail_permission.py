@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.guardrails.rules import Reason
+from nurture_envs.guardrails.reasons import Reason
 from nurture_envs.stops import (
     AWAY_DAYS,
     AWAY_REPLY,

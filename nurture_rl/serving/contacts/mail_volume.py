@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.journey import VolumeRamp
+from nurture_envs.crowd_limits import VolumeRamp
 from nurture_rl.serving.contacts.mail_counts import HARMS, Families, MailCounts
 from nurture_rl.serving.records import AuditEntry
 from nurture_rl.serving.storage.store import Store

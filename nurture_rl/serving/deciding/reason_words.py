@@ -32,6 +32,11 @@ REASON_WORDS: Mapping[str, str] = {
     "message_cap": "they had that message already, as often as the journey allows",
     "not_wanted": "they do not want that topic or channel",
     "wanted_less": "they asked for fewer mails",
+    "job_cap": "they had as many mails with that aim as the journey allows",
+    "claim_cap": "they had that proof already, as often as the journey allows",
+    "block_cap": "they had a part of that message already, as often as the journey allows",
+    "unanswered": "they had a mail with the same aim and did not answer",
+    "cool_off": "they made the visit that the message speaks of a short time ago",
     "inactive": "they have done nothing for long, so that mail to them is rare",
 }
 

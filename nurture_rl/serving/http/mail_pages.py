@@ -18,7 +18,7 @@ from litestar import MediaType, Request, Response, get, post, put
 from litestar.handlers import HTTPRouteHandler
 
 from nurture_envs.guardrails import reason_names
-from nurture_envs.guardrails.rules import Reason
+from nurture_envs.guardrails.reasons import Reason
 from nurture_rl.serving.contacts.mail_permission import permission_in
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.service import Service

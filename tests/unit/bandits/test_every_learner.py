@@ -75,7 +75,8 @@ def graph_of(policy: ScoredPolicy) -> tuple[object, ...]:
     """What a graph is written by: policies that share it differ in their numbers alone."""
     module = policy.module
     unit = module.unit if module.depth else ""
-    return type(module), type(module.rule), module.depth, unit, module.floor > 0.0
+    kinds = type(module), type(module.rule), type(module.trunk)
+    return *kinds, module.depth, unit, module.floor > 0.0
 
 
 @pytest.mark.slow

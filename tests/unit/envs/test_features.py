@@ -102,6 +102,20 @@ def test_ever_remembers_beyond_every_window() -> None:
     assert values("ever_bought", 400, [(0, "clicked", 1.0)]) == [0.0]
 
 
+def test_memory_tells_every_bin_of_its_window_apart() -> None:
+    events = [
+        (4, "sent_red", 1.0),
+        (3, "sent_blue", 2.0),
+        (2, "sent_red", 8.0),
+        (1, "sent_red", 9.0),
+    ]
+    assert values("sent", 5, events) == [1.0, 2.0, 8.0]  # the last bin first
+    assert values("sent", 4, events) == [2.0, 8.0, 9.0]
+    assert values("sent", 9, events) == [0.0, 0.0, 0.0]
+    assert values("spent", 2, [(0, "bought.value", -2.25), (0, "bought", 1.0)]) == [0.0, -2.25]
+    assert SPEC.columns[-5:] == ("sent@1", "sent@2", "sent@3", "spent@1", "spent@2")
+
+
 def test_attributes_are_levels_or_numbers_with_a_default() -> None:
     assert values("plan", 1, [], {"tariff": "team"}) == [0.0, 1.0]
     assert values("plan", 1, [], {"tariff": "gold"}) == [0.0, 0.0]
@@ -180,6 +194,7 @@ LATE = toy(
         "since_hot": {"kind": "recency", "of": ["hot", "clicked"], "window": 5},
         "unheated": {"kind": "streak", "of": ["warm", "clicked"], "until": ["hot"], "window": 4},
         "ever_warm": {"kind": "ever", "of": ["warm"]},
+        "heated": {"kind": "memory", "of": ["warm", "hot"], "window": 4},
     },
     rules=[],
     expert=[],

@@ -26,6 +26,8 @@ from nurture_envs.worlds.trial_onboarding import TrialOnboardingParams
 
 PAGE = Path(__file__).parents[3] / "docs" / "worlds-parameters.md"
 WORDS = ("title", "provenance")  # of a journey; all else is what policies see, may do and earn
+# Of guardrails; no world makes an event of `events`.
+SERVED = ("events", "confirm", "account", "volume", "seller_capacity", "served")
 FROZEN = {
     "inbound_lead": "00848e7d1f2929d2",
     "stalled_opportunity": "2bea831c47438a07",
@@ -44,9 +46,9 @@ def constants(module: Any) -> dict[str, Any]:
 
 
 def simulated(guardrails: Mapping[str, Any]) -> dict[str, Any]:
-    """Guardrails without what only events of `guardrails.events` do, which no world makes."""
+    """Guardrails without what servers alone keep, and what only events of `events` do."""
     never = guardrails.get("events", {})
-    found = {key: part for key, part in guardrails.items() if key != "events"}
+    found = {key: part for key, part in guardrails.items() if key not in SERVED}
     for key in ("conversation", "conversation_until"):
         if key in found:
             found[key] = {name: part for name, part in found[key].items() if name not in never}

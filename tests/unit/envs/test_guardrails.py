@@ -24,7 +24,7 @@ from nurture_envs.guardrails import (
     reason_names,
     standing,
 )
-from nurture_envs.guardrails.rules import sends_remembered
+from nurture_envs.guardrails.remembered import sends_remembered
 from nurture_envs.journey import Journey
 from tests.unit.envs.compiled_rules import CompiledRules
 from tests.unit.envs.toy_journey import toy

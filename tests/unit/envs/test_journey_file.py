@@ -100,7 +100,7 @@ def test_a_second_journey_takes_under_fifty_lines(tmp_path: Path) -> None:
     assert (child.name, child.clock.horizon, parent.clock.horizon) == ("trial_nudge", 7, 14)
     assert child.clock.period_hours == parent.clock.period_hours
     assert child.signals == parent.signals
-    assert child.guardrails == parent.guardrails
+    assert child.guardrails.simulated == parent.guardrails.simulated  # but for its own message
     assert [m.id for m in child.messages] == [*(m.id for m in parent.messages), "nudge"]
 
 

@@ -200,7 +200,7 @@ def test_a_channel_that_varies_is_a_factor_of_a_send() -> None:
         ),
         (
             {"guardrails__frequency_caps": [{"max": 1, "hours": 9, "topic": "a", "message": "b"}]},
-            r"frequency_caps\[0\]: expected one of channel, topic, message at most",
+            r"frequency_caps\[0\]: expected one of channel, topic, message, job, claim, block at",
         ),
         (
             {"guardrails__inactivity": {"signals": ["clicked"]}},

@@ -44,6 +44,8 @@ TOY: dict[str, Any] = {
         "since_click": {"kind": "recency", "of": ["clicked"], "window": 3},
         "unanswered": {"kind": "streak", "of": ["sent_*"], "until": ["clicked"], "window": 3},
         "ever_bought": {"kind": "ever", "of": ["bought"]},
+        "sent": {"kind": "memory", "of": ["sent_*"], "window": 3},
+        "spent": {"kind": "memory", "of": ["bought.value"], "window": 2},
     },
     "reward": {
         "unit": "EUR",

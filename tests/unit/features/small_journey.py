@@ -36,6 +36,8 @@ FEATURES: dict[str, Any] = {
     "since_touch": {"kind": "recency", "of": ["clicked", "viewed"], "window": 5},
     "unanswered": {"kind": "streak", "of": ["sent"], "until": ["clicked", "objected"], "window": 3},
     "ever_objected": {"kind": "ever", "of": ["objected"]},
+    "touched": {"kind": "memory", "of": ["clicked", "viewed"], "window": 4},
+    "spent": {"kind": "memory", "of": ["bought.value"], "window": 3},
 }
 
 

@@ -90,6 +90,13 @@ def test_a_streak_counts_the_sends_after_the_last_answer() -> None:
     assert _answer(features, [*sends, click]) == {"unanswered": 2.0}
 
 
+def test_what_was_viewed_on_each_of_the_last_days() -> None:
+    features = {"viewed": {"kind": "memory", "of": ["viewed"], "window": 3}}
+    days = ("2026-03-05 09:00", "2026-03-03 10:00", "2026-03-03 11:00", "2026-03-02 10:00")
+    events = [_on(day, **VIEW) for day in days]
+    assert _answer(features, events) == {"viewed@1": 1.0, "viewed@2": 0.0, "viewed@3": 2.0}
+
+
 def test_the_stage_entered_last_is_current_and_the_later_stage_wins_a_tie() -> None:
     features = {"stage": {"kind": "stage"}}
     warm, hot = ({"type": "stage_changed", "stage": stage} for stage in ("warm", "hot"))

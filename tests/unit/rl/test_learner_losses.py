@@ -207,14 +207,14 @@ def test_rows_that_tell_no_deviation_are_imitated_once(free: list[bool]) -> None
 def test_imitation_is_the_weighted_log_loss_over_legal_actions() -> None:
     network = fixed([1.0, 3.0, 50.0])
     weight = torch.full((len(DATA),), 2.0)
-    cloning = Cloning(network, DATA.features, DATA.mask, DATA.action, weight)  # type: ignore[arg-type]
+    cloning = Cloning(network, DATA.features, DATA.mask, DATA.action, weight)
     rows = of_action(0, 1)
     loss = cloning.loss(rows, cloning.goals(rows))
     expected = 2.0 * (math.log(math.e + math.exp(3.0)) - 1.0)
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
     (gradient,) = torch.autograd.grad(loss, network.bias)
     assert float(gradient[0]) < 0.0 < float(gradient[1])
-    cooler = -float(cloning.log_taken(rows, 2.0).detach())
+    cooler = -float(cloning.log_taken(rows, cloning.logits(rows) / 2.0).detach())
     assert cooler == pytest.approx(math.log(math.exp(0.5) + math.exp(1.5)) - 0.5, rel=1e-5)
 
 
@@ -301,7 +301,7 @@ def test_rows_with_two_legal_actions_tell_how_far_advantages_spread() -> None:
 def test_usual_is_what_has_the_named_share_of_the_likeliest_legal_action_s_probability() -> None:
     network = fixed([0.0, math.log(10.0), 50.0])  # the forbidden one is likeliest by far
     weight = torch.ones(len(DATA))
-    cloning = Cloning(network, DATA.features, DATA.mask, DATA.action, weight)  # type: ignore[arg-type]
+    cloning = Cloning(network, DATA.features, DATA.mask, DATA.action, weight)
     row = int(of_action(0, 1))  # state 1 forbids the third action
 
     def usual(temperature: float, threshold: float) -> list[bool]:

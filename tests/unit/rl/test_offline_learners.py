@@ -29,12 +29,13 @@ from tests.unit.rl.world_logs import (
 pytestmark = pytest.mark.slow
 
 VALUES = ("fqi", "dqn", "cql", "bcq", "qr_dqn")  # act by values, in the journey's unit
-IMITATORS = ("iql", "crr", "return_conditioned")  # draw from what they imitate
+ASKING = ("return_conditioned", "decision_transformer")  # for a high return
+IMITATORS = ("iql", "crr", *ASKING)  # draw from what they imitate
 SMALL: dict[str, Any] = {"hidden": (16,), "steps": 1500}
 SETTINGS: dict[str, dict[str, Any]] = {
     "fqi": {},
     "qr_dqn": {**SMALL, "quantiles": 8},
-    "return_conditioned": {**SMALL, "quantile": 0.97},
+    **{name: {**SMALL, "quantile": 0.97} for name in ASKING},
 }
 STATES = np.array([[0, 0], [1, 1], [1, 0]], np.float32)  # bin and click
 FREE = np.ones((3, 3), np.bool_)
@@ -78,8 +79,9 @@ def test_imitators_of_the_better_actions_send_where_it_pays(name: str) -> None:
     assert table[2, SEND] < 0.5
 
 
-def test_asking_for_a_high_return_sends() -> None:
-    table = chances("return_conditioned", "shop")
+@pytest.mark.parametrize("name", ASKING)
+def test_asking_for_a_high_return_sends(name: str) -> None:
+    table = chances(name, "shop")
     assert table[0, SEND] > 0.5
     assert table[1, SEND] > 0.8
 
@@ -90,7 +92,7 @@ def test_rewards_that_tell_nothing_teach_nothing_about_values(name: str) -> None
     assert abs(send_gap(name, "shuffled")) < 1.0
 
 
-@pytest.mark.parametrize("name", ["iql", "return_conditioned"])
+@pytest.mark.parametrize("name", ["iql", *ASKING])
 def test_rewards_that_tell_nothing_leave_imitators_near_the_log(name: str) -> None:
     assert chances(name, "shuffled")[1, SEND] < 0.7
 
@@ -178,6 +180,10 @@ def test_every_learner_tells_finite_numbers_at_looks_in_order(name: str) -> None
         ("qr_dqn", {"quantiles": 0}),
         ("qr_dqn", {"kappa": 0.0}),
         ("return_conditioned", {"quantile": 2.0}),
+        ("decision_transformer", {"quantile": -0.1}),
+        ("decision_transformer", {"width": 0}),
+        ("decision_transformer", {"heads": 0}),
+        ("decision_transformer", {"hidden": ()}),
         ("fqi", {"iterations": 0}),
         ("fqi", {"ridge": 0.0}),
         ("fqi", {"hidden": (-1,)}),

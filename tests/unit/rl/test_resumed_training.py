@@ -21,7 +21,10 @@ from tests.unit.learned.test_learned_loops import WORLDS
 from tests.unit.rl.two_step_shop import shop_simulation, silent
 from tests.unit.rl.world_logs import shop_log
 
-OFFLINE = ("bc", "fqi", "dqn", "qr_dqn", "cql", "iql", "crr", "bcq", "return_conditioned")
+OFFLINE = (
+    *("bc", "fqi", "dqn", "qr_dqn", "cql", "iql", "crr", "bcq"),
+    *("return_conditioned", "decision_transformer"),
+)
 SMALL: dict[str, Any] = {"hidden": (4,), "steps": 60, "batch": 16, "refresh": 10}
 SETTINGS: dict[str, dict[str, Any]] = {
     "fqi": {"hidden": (4,), "steps": 10, "iterations": 6, "batch": 16},

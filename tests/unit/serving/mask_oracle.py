@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from nurture_envs.actions import Action
@@ -41,6 +41,7 @@ class Standing:
     wishes: Preferences = NOTHING
     full_days: frozenset[int] = frozenset()
     calls_full: bool = False
+    last: Mapping[str, float] = field(default_factory=dict)  # hour at which a signal last happened
 
 
 def standing_of(
@@ -52,7 +53,7 @@ def standing_of(
 ) -> Standing:
     """Where a contact stands who lives in UTC and has no planned escalations."""
     rails, anchor = journey.guardrails, view.episode.anchor_us
-    bin_now = _bin(journey, now_us - anchor)
+    bin_now = bin_at(journey, now_us - anchor)
     seen: dict[str, int] = {}
     seen_us: dict[str, int] = {}
     barred = (rails.require_consent and not view.contact.consent) or _rests(view, now_us)
@@ -68,8 +69,8 @@ def standing_of(
         if event.type == "snoozed":
             paused = paused or now_us < said_us + int((event.value or 30.0) * DAY_US)
         for signal in (*journey.signals, *rails.events):
-            if _is(event, signal):
-                at = _bin(journey, event.occurred_us - anchor)
+            if is_of(event, signal):
+                at = bin_at(journey, event.occurred_us - anchor)
                 seen[signal.name] = max(at, seen.get(signal.name, at))
                 latest = seen_us.get(signal.name, event.occurred_us)
                 seen_us[signal.name] = max(event.occurred_us, latest)
@@ -99,6 +100,7 @@ def standing_of(
         wishes=view.preferences,
         features=features,
         left=left,
+        last={name: at_us / HOUR_US for name, at_us in seen_us.items()},
     )
 
 
@@ -174,10 +176,10 @@ def account_allows(journey: Journey, account: AccountFacts, now_us: int, slot: i
 def over(journey: Journey, view: ContactView, now_us: int) -> str | None:
     """Why there is nothing to decide for a contact who lives in UTC; None: there is."""
     anchor, episode = view.episode.anchor_us, view.episode
-    step = _bin(journey, now_us - anchor)
+    step = bin_at(journey, now_us - anchor)
     ends = [s for s in journey.signals if s.name in journey.terminals]
     done = any(
-        _is(event, end) and _bin(journey, event.occurred_us - anchor) >= 0
+        is_of(event, end) and bin_at(journey, event.occurred_us - anchor) >= 0
         for event in view.events
         for end in ends
     )
@@ -229,21 +231,47 @@ def _may_send(journey: Journey, action: Action, at: Standing) -> bool:
         return False
     messages = {one.id: one for one in journey.messages}
     for cap in rails.caps:
-        if _under(cap, message):
-            counted = [h for h, of in at.sends if _under(cap, messages.get(of))]
+        if under(cap, message):
+            counted = [h for h, of in at.sends if under(cap, messages.get(of))]
             if sum(when - hour < cap.hours for hour in counted) >= cap.maximum:
                 return False
+    if _waits(journey, message, when, at):
+        return False
     slow = rails.slow
     gap = slow.gap_hours if slow is not None and at.slowed else rails.min_gap_hours
     return not at.sends or when - max(hour for hour, _ in at.sends) >= gap
 
 
-def _under(cap: FrequencyCap, message: Message | None) -> bool:
+def _waits(journey: Journey, message: Message, when: float, at: Standing) -> bool:
+    """Whether a mail for the same job has no answer yet, or a visit was a short time ago."""
+    rails, messages = journey.guardrails, {one.id: one for one in journey.messages}
+    if rails.unanswered is not None:
+        same = [h for h, of in at.sends if of and messages[of].job == message.job]
+        answers = [at.last[name] for name in rails.unanswered.until if name in at.last]
+        answered = same and any(answer > max(same) for answer in answers)
+        if same and not answered and when - max(same) < rails.unanswered.hours:
+            return True
+    return any(
+        when - at.last[name] < visit.hours
+        for visit in rails.cool_off
+        if visit.message == message.id
+        for name in visit.after
+        if name in at.last
+    )
+
+
+def under(cap: FrequencyCap, message: Message | None) -> bool:
     """Whether a cap counts a message; None: another system's, whose topic nobody knows."""
     if cap.topic is not None:
         return message is not None and message.topic == cap.topic
     if cap.message is not None:
         return message is not None and message.id == cap.message
+    if cap.job is not None:
+        return message is not None and message.job == cap.job
+    if cap.claim is not None:
+        return message is not None and message.proof == cap.claim
+    if cap.block is not None:
+        return message is not None and cap.block in message.blocks
     return cap.channel is None or message is None or message.channel == cap.channel
 
 
@@ -272,7 +300,8 @@ def _holds(condition: Condition, value: float) -> bool:
     return outcomes[condition.operator]
 
 
-def _bin(journey: Journey, since_us: int) -> int:
+def bin_at(journey: Journey, since_us: int) -> int:
+    """The bin so many microseconds after the episode's anchor."""
     clock = journey.clock
     period = round(clock.period_hours * HOUR_US)
     whole, rest = divmod(since_us, period)
@@ -280,6 +309,9 @@ def _bin(journey: Journey, since_us: int) -> int:
     return whole * len(clock.slots_hours) + begun - 1
 
 
-def _is(event: Event, signal: Signal) -> bool:
+def is_of(event: Event, signal: Signal) -> bool:
+    """Whether an event is one of a signal's."""
+    if event.type != signal.type:
+        return False
     pinned = signal.filters()
     return all(getattr(event, column) == value for column, value in pinned.items())

@@ -17,7 +17,7 @@ from nurture_rl.serving.records import (
     Planned,
     Preferences,
 )
-from tests.unit.envs.spring_journey import spring
+from tests.unit.envs.spring_journey import MESSAGES, spring
 from tests.unit.serving.mask_oracle import DAY_US, HOUR_US
 
 ANCHOR = 20_549 * DAY_US  # 2026-04-06, a Monday
@@ -104,6 +104,27 @@ IDLE = {
     "tiers": [{"bins": 1, "max": 2, "hours": 50}, {"bins": 3, "max": 1, "hours": 40}],
     "probe": {"bins": 5, "share": 0.4},
 }
-JOURNEYS = {"spring": spring(guardrails__inactivity=IDLE)} | {
+_PARTS: dict[str, dict[str, Any]] = {
+    "red": {"proof": "number", "blocks": ["intro", "table"]},
+    "blue": {"proof": "number", "blocks": ["intro"]},
+    "coupon": {"blocks": ["table"]},
+    "gift_card": {"proof": "logo"},
+}
+# What stands in a mail, and what it waits for.
+PARTS = {name: {**one, **_PARTS.get(name, {})} for name, one in MESSAGES.items()}
+WAITS: dict[str, Any] = {
+    "guardrails__repeat_block_hours": 80,
+    "guardrails__repeat_claim_hours": 100,
+    "guardrails__unanswered": {"until": ["clicked", "bought"], "hours": 150},
+    "guardrails__cool_off": {"red": {"after": ["clicked", "warm"], "hours": 30}},
+    "guardrails__quiet_hours": [],
+}
+WAITING = spring(
+    messages=PARTS,
+    guardrails__frequency_caps=[{"max": 2, "hours": 200, "job": "activate"}],
+    guardrails__min_gap_hours=2,
+    **WAITS,
+)
+JOURNEYS = {"spring": spring(guardrails__inactivity=IDLE), "waiting": WAITING} | {
     name: load_journey(name) for name in shipped_journeys()
 }

@@ -163,7 +163,7 @@ def test_the_reference_is_a_contact_of_whom_nothing_is_known(bundle: Bundle) -> 
         (first, *_) = spec.names(feature)
         if feature.kind == "recency":
             assert found[first] == feature.window  # as long ago as it can be, not just now
-        elif feature.kind in ("count", "sum", "ever", "ratio", "streak"):
+        elif feature.kind in ("count", "sum", "ever", "ratio", "streak", "memory"):
             assert found[first] == 0.0
         elif feature.kind == "calendar" and feature.part == "bin":
             assert found[first] == 3.0  # the moment is the decision's own

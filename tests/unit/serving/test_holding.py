@@ -16,10 +16,12 @@ from nurture_rl.serving.contacts.accounts import against_account
 from nurture_rl.serving.deciding import array_pass, decide
 from nurture_rl.serving.records import Planned
 from tests.unit.release.bundles import small_bundle
+from tests.unit.serving.signed_webhooks import signing_key
+from tools.holding.common_limits import Crowd, journey
 from tools.holding.in_process import Held, bundle_for, hold, journeys
 from tools.holding.limits_kept import overrun
-from tools.holding.over_http import Crowd, journey
 from tools.holding.person import Person
+from tools.holding.record import Record
 from tools.holding.whole_game import played
 
 HOUR_US = 3_600_000_000
@@ -39,7 +41,7 @@ def held(folder: Path, name: str, contacts: int) -> Held:
     return found
 
 
-@pytest.mark.parametrize("name", ["accounts", "repeats"])
+@pytest.mark.parametrize("name", ["accounts", "repeats", "waiting", "inbound_lead"])
 def test_decisions_for_random_contacts_agree_with_the_oracle(folder: Path, name: str) -> None:
     found = held(folder, name, 2000)
     assert found.parted == []
@@ -66,6 +68,11 @@ def without(reason: Reason) -> Callable[[Any], Any]:
         (Reason.NOT_WANTED, "accounts"),
         (Reason.WANTED_LESS, "accounts"),
         (Reason.INACTIVE, "accounts"),
+        (Reason.JOB_CAP, "waiting"),
+        (Reason.CLAIM_CAP, "waiting"),
+        (Reason.BLOCK_CAP, "waiting"),
+        (Reason.UNANSWERED, "waiting"),
+        (Reason.COOL_OFF, "waiting"),
     ],
 )
 def test_a_forgotten_rule_is_noticed(
@@ -73,6 +80,18 @@ def test_a_forgotten_rule_is_noticed(
 ) -> None:
     monkeypatch.setattr(array_pass, "legal_actions", without(reason))
     assert "expected legal False" in held(folder, name, 3000).parted[0]
+
+
+def test_a_record_goes_on_where_it_ended_and_sums_up(tmp_path: Path) -> None:
+    path = tmp_path / "held.jsonl"
+    record = Record(path, "in process", 3, "abc")
+    record.add(0, 20, {"decisions": 7}, 0)
+    record.add(20, 25, {"decisions": 2, "sends": 1}, 1)
+    assert Record(path, "in process", 3, "abc").played() == 25
+    assert Record(path, "in process", 4, "abc").played() == 0
+    assert Record(path, "over HTTP", 3, "abc").total() == {}
+    found = Record(path, "in process", 4, "def").total()
+    assert found == {"decisions": 9, "sends": 1, "parted": 1}
 
 
 def test_mail_that_is_withheld_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +106,7 @@ def test_mail_that_is_withheld_is_noticed(folder: Path, monkeypatch: pytest.Monk
 
 def test_a_limit_that_is_overrun_by_one_is_noticed() -> None:
     own, at_us = journey(), 1_775_552_400_000_000
-    crowd = Crowd([], 1, 1)
+    crowd = Crowd([], 1, 1, signing_key())
     for i in range(4):
         one = Person(f"p-{i}", "acme", "UTC")
         one.made.append((f"d-{i}", at_us + i * HOUR_US, "red"))
@@ -122,4 +141,4 @@ def test_a_send_counts_unless_it_was_taken_back_before_its_hour() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_servers_and_many_clients_agree_with_the_oracle(tmp_path: Path) -> None:
-    assert played(tmp_path / "bundle", 300, clients=8, workers=2, seed=1) == []
+    assert played(tmp_path / "bundle", 300, clients=8, workers=2, seed=[1]).parted == []

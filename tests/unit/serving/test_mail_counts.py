@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nurture_envs.clock import DAY_US
-from nurture_envs.journey import VolumeRamp
+from nurture_envs.crowd_limits import VolumeRamp
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.mail_counts import (
     KeptCounts,
