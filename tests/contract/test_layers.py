@@ -13,9 +13,9 @@ from tests.contract.source_tree import ROOT, imports, modules_of, run_isolated, 
 ORDER = [
     [
         *("nurture_rl.errors", "nurture_rl.verb_result", "nurture_rl.progress", "nurture_rl.rng"),
-        *("nurture_rl.wording", "nurture_rl.client", "nurture_rl.operator_client"),
+        *("nurture_rl.wording", "nurture_rl.client"),
     ],
-    ["nurture_rl.codec"],
+    ["nurture_rl.codec", "nurture_rl.operator_client"],
     ["nurture_rl.identity"],
     ["nurture_rl.logs"],
     ["nurture_rl.features"],
