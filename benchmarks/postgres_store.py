@@ -115,9 +115,9 @@ def watch(server: PostgresServer, bundle: Bundle, rows: list[int]) -> None:
     for count in rows:
         with closing(Store(server.fresh_url())) as store:
             filled(store, bundle, count)
-            journey, since = bundle.journey.name, _NOW - DAY_US
+            journey, after = bundle.journey.name, count - count // _WINDOW
             looks = [
-                timed(partial(store.arm_counts, journey, since, [{"type": "hard_bounce"}]))
+                timed(partial(store.arm_counts, journey, after, [{"type": "hard_bounce"}]))
                 for _ in range(5)
             ]
             print(f"| {count:,} | {statistics.median(looks):.1f} |")

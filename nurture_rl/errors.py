@@ -45,6 +45,10 @@ class BundleError(NurtureError):
     """A policy bundle is incomplete, altered, or made for another schema."""
 
 
+class DeliveryError(NurtureError):
+    """Mail cannot be delivered as asked; nothing went out for what the message names."""
+
+
 class GateRefusal(NurtureError):
     """The evidence does not carry a release; the message says which part and why."""
 
@@ -53,6 +57,7 @@ __all__ = [
     "ActionError",
     "BundleError",
     "ConfigError",
+    "DeliveryError",
     "FitError",
     "GateRefusal",
     "JourneyError",

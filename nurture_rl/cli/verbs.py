@@ -192,6 +192,39 @@ _ALL = (
         composed=False,
     ),
     Verb(
+        name="deliver",
+        summary="sends what was decided: by SMTP, or as a file for another system",
+        reads="what `decide` made, approved texts, addresses; asks the policy server at each send",
+        makes="mails or a file, a ledger of them (SQLite), and events in the server's store",
+        examples=(
+            "nurture deliver decided=tonight.parquet bundle=BUNDLE templates=templates "
+            "recipients=recipients.csv sender=file out=now.csv",
+            "nurture deliver decided=tonight.parquet bundle=BUNDLE templates=templates "
+            "recipients=recipients.csv sender=cloudevents out=preview.jsonl dry_run=true",
+        ),
+        settings="nurture_rl.delivery.deliver_options:DeliverOptions",
+        work="nurture_rl.delivery.delivering:deliver",
+        composed=False,
+        codes={
+            3: "something is left for later: the same command goes on",
+            4: "a mail may have gone out or not: `nurture reconcile` looks for it",
+        },
+    ),
+    Verb(
+        name="reconcile",
+        summary="finds out whether mails without an answer went out",
+        reads="a ledger of `deliver`, and the receiver's log, a maildir or an mbox",
+        makes="settled deliveries, and events in the server's store",
+        examples=(
+            "nurture reconcile found_in=[/var/log/mail.log]",
+            "nurture reconcile found_in=[/var/log/mail.log] complete=true",
+        ),
+        settings="nurture_rl.delivery.deliver_options:ReconcileOptions",
+        work="nurture_rl.delivery.reconciling:reconcile",
+        composed=False,
+        codes={3: "a result could not be reported", 4: "a mail is still without an answer"},
+    ),
+    Verb(
         name="export_log",
         summary="writes a server's log as tables that `data=folder` reads",
         reads="a server's store; the server may be running",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+EVERYBODY = ""  # among keys of contacts: all of them
 _INVISIBLE = ("Cc", "Cf")  # control and format characters: NUL, zero-width space, byte-order mark
 # Signs of other categories that are drawn as nothing: selectors of variants, fillers, joiners.
 _FILLERS = re.compile(

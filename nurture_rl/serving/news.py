@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+
+from nurture_rl.serving.names import EVERYBODY, contact_key
 
 
 class News:
@@ -48,3 +50,8 @@ class News:
         with self._watch:
             for told in self._watching:
                 told |= names
+
+
+def is_told(told: Collection[str], contact_id: str) -> bool:
+    """Whether news are of a contact: by the key, or of everybody."""
+    return EVERYBODY in told or contact_key(contact_id) in told

@@ -29,6 +29,7 @@ ORDER = [
     ["nurture_rl.interchange"],
     ["nurture_rl.release"],
     ["nurture_rl.serving"],
+    ["nurture_rl.delivery"],
     ["nurture_rl.tracking", "nurture_rl.report"],
     ["nurture_rl.workflow"],
     ["nurture_rl.cli"],

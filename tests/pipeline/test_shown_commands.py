@@ -48,7 +48,8 @@ SMALL = [*TINY, "data.contacts=100", "gap.fewest_episodes=500"]
 FEWER = ["~policies.no_contact", "~policies.random", "~policies.tuned_rules", "~policies.ppo"]
 # The least training of a learner, by what it knows of these; `SMALL` has that of a whole loop.
 LEAST = {"steps": 50, "iterations": 1, "n_contacts": 64, "epochs": 1}
-CODES = {"ope": {0, 3, 4, 5}, "export": {0, 3}}  # a verdict, a gate that refuses; else done
+# A verdict, a gate that refuses, sends whose hour is to come; else done.
+CODES = {"ope": {0, 3, 4, 5}, "export": {0, 3}, "deliver": {0, 3}}
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
 LOGS = {
@@ -73,7 +74,7 @@ FILLED = {
 FRONT = (
     *("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md"),
     *("docs/server-operations.md", "docs/policies-in-life.md", "docs/deploying-the-server.md"),
-    "docs/journeys-in-life.md",
+    *("docs/journeys-in-life.md", "docs/delivering.md"),
 )
 DATABASE = "postgresql://"  # its lines are run in test_servers_on_postgresql.py, where there is one
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
@@ -108,6 +109,9 @@ def words_of(line: str) -> list[str]:
     name, *words = shlex.split(line)[1:]
     words = [part for word in words for part in FILLED.get(word, [word])]
     words = [re.sub("n_trials=.*", "n_trials=2", word) for word in words]
+    # No hour is now: nobody is mailed, by whichever servers the page names.
+    words += ["window_minutes=0.0001"] if name == "deliver" else []
+    words = ["found_in=[mail.log]" if word.startswith("found_in=") else word for word in words]
     words += ["+hydra.launcher.init.num_cpus=1"] if "hydra/launcher=ray" in words else []
     if name in VERBS and VERBS[name].composed and "data=frame" not in words:
         words += [word for word in SMALL if word not in words]
@@ -134,9 +138,27 @@ def run(page: str, words: list[str]) -> int | None:
     if words[0] == "VERB":
         return max(main([verb, "--help"]) for verb in VERBS) if "--help" in words else None
     words = [f"decision={latest_decision()}" if word == "decision=ID" else word for word in words]
+    if words[0] == "deliver":
+        write_mail_inputs()
     if "data=frame" in words:
         write_log(*LOGS.get(page, LOG))
     return served(words) if words[0] == "serve" else main(words)
+
+
+def write_mail_inputs() -> None:
+    """What whoever delivers has: approved texts, addresses, a key, and a log of the mail server."""
+    folder = Path("templates")
+    folder.mkdir(exist_ok=True)
+    for message in load_journey("inbound_lead").messages:
+        blocks = "".join(f"[[block {name}]]\n{name}\n[[end]]\n" for name in message.blocks)
+        (folder / f"{message.id}.txt").write_text(f"Subject: {message.id}\n\n{blocks}", "utf-8")
+    with closing(sqlite3.connect("runs/store.db")) as store:
+        names = [name for (name,) in store.execute("SELECT contact_id FROM contacts")]
+    rows = [f"{name},{name}@example.com" for name in names]
+    Path("recipients.csv").write_text("\n".join(["contact_id,email", *rows, ""]), "utf-8")
+    Path("deliver.key").touch(mode=0o600)
+    Path("deliver.key").write_text("k" * 32, "utf-8")
+    Path("mail.log").write_text("mx postfix/cleanup[1]: A1: message-id=<x@y.example>\n", "utf-8")
 
 
 def latest_decision() -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sqlite3
+import subprocess
 import threading
+import time
 import urllib.error
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from nurture_rl.cli.main import main
 from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.store_errors import StoreError
 from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.pipeline.running_server import RunningServer, running
 from tests.postgres import PostgresServer
@@ -87,6 +93,59 @@ def test_a_full_disk_is_refused_and_recovered_from(tmp_path: Path) -> None:
         require_recovered(server, tmp_path / "store.db")
 
 
+class Disk:
+    """A file system in a file, which breaks when it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._image, self.path = folder / "image", folder / "disk"
+        self.path.mkdir()
+        with self._image.open("wb") as image:
+            image.truncate(64 << 20)
+        if os.geteuid() or self._run("mkfs.ext4", "-q", "-F", self._image) or self.mount():
+            pytest.skip("only root may mount, and not everywhere")
+
+    def mount(self) -> int:
+        options = "loop,errors=remount-ro"
+        return self._run("mount", "-t", "ext4", "-o", options, self._image, self.path)
+
+    def break_down(self) -> None:
+        """As after a fault of the disk: from now on it is read-only."""
+        sources = Path("/proc/self/mounts").read_text("utf-8").splitlines()
+        (device,) = [one.split()[0] for one in sources if one.split()[1] == str(self.path)]
+        Path(f"/sys/fs/ext4/{Path(device).name}/trigger_fs_error").write_text("test", "utf-8")
+
+    def mend(self) -> None:
+        self.close()
+        self._run("fsck.ext4", "-y", self._image)
+        assert self.mount() == 0
+
+    def close(self) -> None:
+        assert self._run("umount", self.path) == 0
+
+    def _run(self, *command: str | Path) -> int:
+        return subprocess.run(command, capture_output=True).returncode
+
+
+def test_a_file_system_that_turns_read_only_is_refused_and_recovered_from(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "bundle")
+    with closing(Disk(tmp_path)) as disk:
+        store = disk.path / "store.db"
+        with running(tmp_path / "bundle", store) as server:
+            put(server)
+            assert asked(server, _PEOPLE[0])["kind"] == "decision"
+            disk.break_down()
+            require_refusing(server)
+            assert server.send("GET", f"/v1/decisions/r-{_PEOPLE[0]}")["status"] == "made"
+        assert verify_store(store).seen["decision"] == 1  # it can be read and copied there
+        out = tmp_path / "copy"
+        assert main(["backup", f"store={store}", f"out={out}"]) == 0
+        with pytest.raises(StoreError, match="Read-only file system"):
+            Store(store)
+        disk.mend()
+        with running(tmp_path / "bundle", store) as server:
+            require_recovered(server, store)
+
+
 @contextmanager
 def read_only(database: PostgresServer) -> Iterator[None]:
     """Connections break, and new ones cannot write, as after a failover to a standby."""
@@ -139,6 +198,7 @@ def test_a_store_that_somebody_holds_is_waited_for_and_called_unwell(tmp_path: P
             holder.execute("BEGIN IMMEDIATE")
             assert healthy(server)  # as it was a moment ago
             waiting = threading.Thread(target=lambda: found.append(asked(server, _PEOPLE[1])))
+            time.sleep(2.0)  # it waits ten seconds, as health does: it is to be waiting still then
             waiting.start()
             until(lambda: not healthy(server))
             holder.execute("ROLLBACK")

@@ -185,7 +185,8 @@ class Crowd:
 class SharedCrowd:
     """The limits of a store that several processes write: counted there whenever it matters.
 
-    Decisions of a journey with such limits are made one after the other, in all processes.
+    Decisions under such limits are made one after the other, in all processes and journeys: mail
+    and calls count whichever journey they are of, and no process knows what journeys others serve.
     """
 
     def __init__(self, journey: Journey, store: Store, now_us: int, is_alone: bool = True) -> None:
@@ -203,7 +204,7 @@ class SharedCrowd:
         """As of `Crowd`; the others wait until the decisions are stored."""
         if not self.limited:
             return decide(views, {})
-        held = self._store.inventories_held(self._journey.name) if self._is_alone else nullcontext()
+        held = self._store.limits_held() if self._is_alone else nullcontext()
         with held:
             counts = None if self._mail is None else self._mail.as_of(now_us)
             return Crowd(self._journey, self._store, now_us, counts).shared(views, now_us, decide)

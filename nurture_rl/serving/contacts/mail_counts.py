@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from nurture_envs.clock import DAY_US
 from nurture_envs.crowd_limits import VolumeRamp
 from nurture_rl.serving.contacts.recipient_domains import UNKNOWN, family_of, plain_domain
-from nurture_rl.serving.storage.databases import EVERYBODY
+from nurture_rl.serving.names import EVERYBODY
 from nurture_rl.serving.storage.reading import StoreReader
 
 HARMS = ("complaint", "hard_bounce")

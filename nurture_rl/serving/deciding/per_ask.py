@@ -10,6 +10,15 @@ from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Answer, Decision, Refusal
 
 
+def named_in(asks: Sequence[Ask]) -> list[str]:
+    """Whom and what nobody else may decide meanwhile: contacts, and the ids of requests.
+
+    Two servers may be asked for two contacts under one id, or under many in another order.
+    """
+    names = [ask.contact_id for ask in asks]
+    return names + [ask.request_id for ask in asks if ask.request_id]
+
+
 def answer_per_ask(asks: Sequence[Ask], answers: Sequence[Answer | None]) -> list[Answer]:
     """Within a batch, asks with one request id get one answer.
 

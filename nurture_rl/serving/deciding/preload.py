@@ -19,7 +19,7 @@ from nurture_rl.serving.storage.ledger import settle
 from nurture_rl.serving.storage.store import Store
 
 _KINDS = (TableKind.CONTACTS, TableKind.EVENTS)
-_BLOCK = 10_000  # rows read from a log at a time, while nobody else works on their contacts
+_BLOCK = 1_000  # rows read from a log at a time, while nobody else works on their contacts
 
 
 def load_once(store: Store, folder: Path, forbidding: Forbidding) -> tuple[int, int] | None:

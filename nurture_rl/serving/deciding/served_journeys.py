@@ -177,7 +177,7 @@ class ServedJourneys:
         """Keep others from deciding where journeys share limits of all contacts together."""
         if len(self.by_name) == 1 or not any(one.crowd.limited for one in self):
             return nullcontext()
-        return self._store.inventories_held("all journeys")
+        return self._store.limits_held()
 
     def is_paused(self, decision: Decision) -> bool:
         """Whether nobody is mailed now in the journey of a decision."""

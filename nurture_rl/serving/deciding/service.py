@@ -6,7 +6,6 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.accounts import AccountState, in_rounds, with_account
@@ -16,7 +15,7 @@ from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.decide import decide, made_events
 from nurture_rl.serving.deciding.enrolling import Enrolling
 from nurture_rl.serving.deciding.metrics import Metrics
-from nurture_rl.serving.deciding.per_ask import answer_per_ask, sort_asks
+from nurture_rl.serving.deciding.per_ask import answer_per_ask, named_in, sort_asks
 from nurture_rl.serving.deciding.preferring import Preferring
 from nurture_rl.serving.deciding.served_journey import ServedJourney
 from nurture_rl.serving.deciding.served_journeys import ServedJourneys
@@ -39,7 +38,7 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.storage.consent_entries import changed
-from nurture_rl.serving.storage.ledger import CLOCKS_APART_US, Appended, Settled, settle
+from nurture_rl.serving.storage.ledger import Appended, Settled, as_of, settle
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks
@@ -115,7 +114,7 @@ class Service:
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
         fresh: list[Decision] = []
-        with self.store.held(names), self.journeys.accounts_held(names) as account_of:
+        with self.store.held(named_in(asks)), self.journeys.accounts_held(names) as account_of:
             self.journeys.keep_up()
             moments = self.journeys.moments(now_us)
             first_us, _ = moments[self.first.name]
@@ -296,13 +295,9 @@ class Service:
         with self.store.held(names):
             now_us = self.settings.clock()
             if not self.settings.simulated_clock:
-                events = [
-                    replace(event, occurred_us=min(event.occurred_us, now_us), recorded_us=now_us)
-                    for event in events
-                ]
+                events = [as_of(event, now_us) for event in events]
             stored = self.store.events_of_ids([event.event_id for event in events])
-            ahead_us = 0 if self.settings.simulated_clock else CLOCKS_APART_US
-            settled = settle(events, stored, self.forbidding, self.store.sent_of(events), ahead_us)
+            settled = settle(events, stored, self.forbidding, self.store.sent_of(events))
             withdrawn = self.journeys.stopped(settled.fresh)
             proven = self.first.recorded.proven(settled.fresh)
             rows = [*quarantined, *kept(settled, now_us)]

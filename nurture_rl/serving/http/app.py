@@ -30,7 +30,7 @@ from nurture_rl.serving.http.taking_events import BroughtRow, take_events
 from nurture_rl.serving.http.traffic import Bodies, Busy, Lane, Pulse, TrafficLimits
 from nurture_rl.serving.http.webhook_routes import webhook_route
 from nurture_rl.serving.layers import FAIL_CLOSED
-from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.news import is_told
 from nurture_rl.serving.records import Answer, Confirmation, Decision, Refusal, Withdrawal
 from nurture_rl.serving.senders.sender_adapter import SenderAdapter
 from nurture_rl.serving.store_errors import StoreUnavailable
@@ -253,8 +253,7 @@ def _out_of_date(service: Service, answers: Sequence[Answer], told: set[str]) ->
         for i, answer in enumerate(answers)
         if isinstance(answer, Decision)
         and (
-            contact_key(answer.contact_id) in told
-            or (answer.scheduled_us is not None and paused(answer))
+            is_told(told, answer.contact_id) or (answer.scheduled_us is not None and paused(answer))
         )
     ]
 
@@ -328,7 +327,7 @@ def _confirm(
                 for i, one in enumerate(found)
                 if one is not None
                 and one.status == "send"
-                and (paused(one.decision) or one.decision.contact_id in told)
+                and (paused(one.decision) or is_told(told, one.decision.contact_id))
             ]
             if not old:
                 break

@@ -17,6 +17,7 @@ from nurture_envs.errors import NurtureError
 from nurture_rl.serving.deciding.metrics import Metrics
 from nurture_rl.serving.http.api_keys import ApiKeys
 from nurture_rl.serving.http.http_answers import encoded_problem
+from nurture_rl.serving.http.traffic import Turns
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -85,6 +86,7 @@ class Door:
     shares: Shares | None = None  # None: everybody may ask as often as they like
     keys: ApiKeys | None = None  # who has one of these has a share of their own, others by address
     log: Callable[[str], None] | None = None  # takes a line of JSON per request; None: no log
+    turns: Turns = field(default_factory=Turns)  # in which all but health begin
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on what is none."""
@@ -107,6 +109,8 @@ class Door:
 
         self.metrics.began()
         try:
+            if scope["path"] != "/healthz":
+                await self.turns.taken()
             wait = self._wait(scope, headers)
             if wait > 0.0:
                 await _refuse(noted, wait)

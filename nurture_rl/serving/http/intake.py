@@ -30,8 +30,8 @@ from nurture_rl.serving.http.wire import (
 )
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Event
-from nurture_rl.serving.storage.ledger import CLOCKS_APART_US
 
+_SKEW_US = 300_000_000  # 5 minutes by which a sender's clock may run ahead
 _FIELDS = msgspec.structs.fields(EventIn)
 _NAMES = frozenset(field.name for field in _FIELDS)
 _PERMISSIONS = ("consent", "subscribed", "opt_in", "opted_in")  # fields of other systems
@@ -146,7 +146,7 @@ def _strict(row: dict[str, Any], words: Vocabulary) -> EventIn:
 
 
 def _require_past(event: EventIn, now_us: int) -> None:
-    if microseconds(event.occurred_at, "$.occurred_at") > now_us + CLOCKS_APART_US:
+    if microseconds(event.occurred_at, "$.occurred_at") > now_us + _SKEW_US:
         raise RequestError(
             f"expected an event that has happened, got {event.occurred_at.isoformat()}, after the "
             f"server's {iso(now_us)} - at `$.occurred_at`"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.policies.harm_watch import HarmWatch
 from nurture_rl.serving.roles import RoleError
+from nurture_rl.serving.store_errors import StoreUnavailable
 
 _EVERY = 1.0  # seconds
 _HARMS = 60  # looks between two at the harms, at least
@@ -27,6 +28,7 @@ class RegularLooks:
             HarmWatch(one.bundle.journey, service.store, one.policies) for one in service.journeys
         ]
         self._over = threading.Event()
+        self._unavailable = False  # as of the latest look; an outage is told once
         self._thread = threading.Thread(target=self._run, name="regular-looks", daemon=True)
 
     def __enter__(self) -> RegularLooks:
@@ -42,18 +44,22 @@ class RegularLooks:
         while not self._over.wait(_EVERY):
             looks, rest = looks + 1, rest - _EVERY
             if self._service.store.is_shared:
-                _tried(self._service.journeys.follow)
+                self._try(self._service.journeys.follow)
             if looks >= _HARMS and rest <= 0.0:
                 began = time.monotonic()
                 for watch in self._watches:
-                    _tried(watch.look)
+                    self._try(watch.look)
                 looks, rest = 0, (time.monotonic() - began) / _SHARE
 
-
-def _tried(look: Callable[[], object]) -> None:
-    try:
-        look()
-    except RoleError:  # another server was first
-        return
-    except Exception:  # whatever went wrong: without further looks no harm would ever be seen
-        _log.exception("policies could not be looked at")
+    def _try(self, look: Callable[[], object]) -> None:
+        try:
+            look()
+            self._unavailable = False
+        except RoleError:  # another server was first
+            return
+        except StoreUnavailable as error:
+            if not self._unavailable:
+                _log.warning("policies cannot be looked at: %s; it is tried again", error)
+            self._unavailable = True
+        except Exception:  # whatever went wrong: without further looks no harm would ever be seen
+            _log.exception("policies could not be looked at")

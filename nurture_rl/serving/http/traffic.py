@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +13,8 @@ from typing import TypeVar
 from litestar.exceptions import ClientException, InternalServerException
 
 Answer = TypeVar("Answer")
+
+_A_ROUND = 8  # requests that begin between two looks at others
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class TrafficLimits:
     small_requests: int = 512  # read and not yet answered
     bulk_requests: int = 4
     webhook_bytes: int = 8 * 1024 * 1024  # of one webhook, and eight times so many of all at once
-    known_seconds: float = 0.25  # how long health waits for the store; then it gives the last state
+    known_seconds: float = 0.05  # how long health waits for the store; then it gives the last state
     silent_seconds: float = 10.0  # a store that does not answer for so long counts as lost
     retry_seconds: int = 5  # what a client is told to wait
 
@@ -44,6 +47,39 @@ class CutBody(ClientException):
     """A body that broke off, or whose parts nobody can read; nothing was done."""
 
     status_code = 400
+
+
+class Turns:
+    """Lets a few go on in each round of the event loop, to which it belongs.
+
+    A thousand requests that begin at once would else keep the loop to themselves: whoever
+    does not wait here, such as health, comes in between.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._left = _A_ROUND
+
+    async def taken(self) -> None:
+        """Go on in this round or, where it is full, in a later one; first come, first served."""
+        loop = asyncio.get_running_loop()
+        if self._left == _A_ROUND:
+            loop.call_soon(self._next_round)
+        if self._left > 0:
+            self._left -= 1
+            return
+        self._waiting.append(loop.create_future())
+        await self._waiting[-1]
+
+    def _next_round(self) -> None:
+        self._left = _A_ROUND
+        while self._waiting and self._left > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():  # its client has not gone
+                turn.set_result(None)
+                self._left -= 1
+        if self._left < _A_ROUND:
+            asyncio.get_running_loop().call_soon(self._next_round)
 
 
 class Bodies:

@@ -21,6 +21,7 @@ MAX_ROWS = 10_000  # of one request
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _ZONES = frozenset(available_timezones())
+_PATHS = ("confirm", "explain")  # ends of paths under /v1/decisions
 _MAX_DEPTH = 16  # of lists and objects in each other
 _MAX_BYTES = 16_384  # of one contact's attributes, or of one event's properties, as JSON
 
@@ -283,10 +284,10 @@ def asks_of(request: DecisionsIn) -> list[Ask]:
         require_id(asked.contact_id, f"$.contacts[{i}].contact_id", contact=True)
         if asked.request_id is not None:
             require_id(asked.request_id, f"$.contacts[{i}].request_id")
-        if asked.request_id == "confirm":
+        if asked.request_id is not None and asked.request_id.rpartition("/")[2] in _PATHS:
             raise RequestError(
-                "expected another id, got 'confirm', which is a path under /v1/decisions - at "
-                f"`$.contacts[{i}].request_id`"
+                f"expected another id, got {asked.request_id!r}, which is a path under "
+                f"/v1/decisions - at `$.contacts[{i}].request_id`"
             )
     return [Ask(c.contact_id, c.request_id, c.available, c.journey) for c in request.contacts]
 

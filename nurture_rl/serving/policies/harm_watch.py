@@ -54,8 +54,8 @@ class HarmWatch:
 
     def _broken(self, limit: HarmLimit, name: str) -> str | None:
         signals = [one.filters() for one in self._journey.signals if one.name in limit.of]
-        since = self._policies.since(name)
-        counts = self._store.arm_counts(self._journey.name, since, signals)
+        after = self._store.last_before(self._journey.name, self._policies.since(name))
+        counts = self._store.arm_counts(self._journey.name, after, signals)
         error = (1.0 - LEVEL) / len(self._journey.limits)
         return broken_limit(limit, counts.get(canary_arm(name)), counts.get(ARM), error)
 

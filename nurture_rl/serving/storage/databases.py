@@ -13,9 +13,7 @@ from nurture_rl.serving.storage.rows import Row
 from nurture_rl.serving.store_errors import StoreLost
 
 Location = Path | str
-LOCK_KINDS = ("contact", "account", "inventory", "roles")  # the first three in this order
-
-EVERYBODY = ""  # among names of contacts: all of them
+LOCK_KINDS = ("contact", "account", "limits", "roles")  # the first three in this order
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Event, Withdrawal
 from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
 
-CLOCKS_APART_US = 300_000_000  # 5 minutes by which a sender's clock may run ahead
+_AHEAD = "ahead_of_clock_us"  # property: when an event that came too early says it happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,6 @@ def settle(
     stored: Mapping[str, Event],
     forbidding: Forbidding,
     sent: Iterable[Event] = (),
-    ahead_us: int = 0,
 ) -> Settled:
     """Tell new events from repeated ones and from ids used again for something else.
 
@@ -51,8 +51,6 @@ def settle(
         stored: those of the same ids that are there already.
         forbidding: which events must not get lost.
         sent: `sent` events that are there already, of the mails that `events` may be about.
-        ahead_us: an event that lies no more than this ahead of the server's clock is dated as it
-            comes, so that the same event may come again with a later date, microseconds.
     """
     seen, mails = dict(stored), _SentMails(sent)
     fresh: list[Event] = []
@@ -64,7 +62,7 @@ def settle(
             seen[event.event_id] = event
             if mails.are_new(event):
                 fresh.append(event)
-        elif _is_same(before, event, ahead_us):
+        elif _content(before) == _content(event):
             continue
         elif forbidding.may(event.type, event.reply_class):
             fresh.append(replace(event, event_id=f"{event.event_id}#{_digest(event)}"))
@@ -72,6 +70,22 @@ def settle(
         else:
             conflicting.append(position)
     return Settled(tuple(fresh), tuple(renamed), tuple(conflicting))
+
+
+def as_of(event: Event, now_us: int) -> Event:
+    """An event as a server knows it that hears of it now: it has not happened later.
+
+    Senders' clocks may run ahead. When such an event is sent again it must be known for the same.
+    """
+    if event.occurred_us <= now_us:
+        return replace(event, recorded_us=now_us)
+    said = {**json.loads(event.properties), _AHEAD: event.occurred_us}
+    return replace(
+        event,
+        occurred_us=now_us,
+        recorded_us=now_us,
+        properties=json.dumps(said, sort_keys=True, separators=(",", ":")),
+    )
 
 
 class _SentMails:
@@ -107,19 +121,18 @@ class _SentMails:
         return not known
 
 
-def _is_same(before: Event, event: Event, ahead_us: int) -> bool:
-    """Whether an event under the id of another is that one."""
-    later_us = event.occurred_us - before.occurred_us
-    if before.occurred_us == before.recorded_us and 0 <= later_us <= ahead_us:
-        event = replace(event, occurred_us=before.occurred_us)  # both were dated as they came
-    return _content(before) == _content(event)
-
-
 def _content(event: Event) -> tuple[str, ...]:
     """What tells events apart. For one that forbids mail, the time is part of it."""
     word = forbids(say_of(event.type, event.reply_class))
-    at = str(event.occurred_us) if word else ""
+    at = str(_said_us(event)) if word else ""
     return contact_key(event.contact_id), event.type, event.reply_class or "", at
+
+
+def _said_us(event: Event) -> int:
+    """When its sender says that it happened."""
+    if event.occurred_us == event.recorded_us and _AHEAD in event.properties:
+        return int(json.loads(event.properties).get(_AHEAD, event.occurred_us))
+    return event.occurred_us
 
 
 def _digest(event: Event) -> str:

@@ -6,7 +6,7 @@ name of a contact is one of `contact_key`, and the empty one stands for everybod
 
 from __future__ import annotations
 
-from nurture_rl.serving.storage.databases import EVERYBODY
+from nurture_rl.serving.names import EVERYBODY
 
 _TOLD = "ON CONFLICT (contact_id) DO UPDATE SET told = excluded.told"
 _HARM = "type IN ('complaint', 'hard_bounce')"

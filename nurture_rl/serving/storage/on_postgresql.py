@@ -21,6 +21,7 @@ from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.storage import postgres_tables
 from nurture_rl.serving.storage.chain import append
 from nurture_rl.serving.storage.databases import LOCK_KINDS, Statement
+from nurture_rl.serving.storage.hearing import Hearing
 from nurture_rl.serving.storage.postgres_connections import (
     Connection,
     Connections,
@@ -48,13 +49,6 @@ _TELL = (
     "INSERT INTO news VALUES (?, pg_current_xact_id()) "
     "ON CONFLICT (contact_id) DO UPDATE SET told = excluded.told"
 )
-_NOW = "SELECT pg_current_snapshot()::text"
-# What was committed after an earlier snapshot.
-_HEAR = (
-    "SELECT pg_current_snapshot()::text, ARRAY(SELECT contact_id FROM {table} "
-    "WHERE told >= pg_snapshot_xmin(heard) AND NOT pg_visible_in_snapshot(told, heard)) "
-    "FROM (SELECT ?::pg_snapshot AS heard) AS _"
-)
 
 
 class ReadPostgres:
@@ -72,6 +66,7 @@ class ReadPostgres:
         """
         self.name = shown(url)
         self._connections = Connections(url, read_only)
+        self._mail_hearing = Hearing(self._connections, "mail_changes")
         with self._usable(), told(), closing(self._connections.connect()) as connection:
             postgres_tables.require_usable(connection, self.name)
 
@@ -119,11 +114,8 @@ class ReadPostgres:
 
     def mail_changes(self, mark: str | None) -> tuple[str, set[str]]:
         """A mark of what is committed now, and contacts whose mail may count otherwise since."""
-        if mark is None:
-            ((mark,),) = self.read(_NOW)
-            return str(mark), set()
-        ((now, names),) = self.read(_HEAR.format(table="mail_changes"), (mark,))
-        return str(now), set(names)
+        with told():
+            return self._mail_hearing.since(mark)
 
     def await_disk(self) -> None:
         """Return when no crash can undo what was read before."""
@@ -132,6 +124,7 @@ class ReadPostgres:
     def close(self) -> None:
         """Let go of the database."""
         self._connections.close()
+        self._mail_hearing.close()
 
     @contextmanager
     def _usable(self) -> Iterator[None]:
@@ -167,7 +160,8 @@ class PostgresDatabase(ReadPostgres):
         with self._usable(), told():
             with closing(self._connections.connect()) as connection:
                 postgres_tables.make(connection, self.name, fresh_seed)
-            ((self._heard,),) = self.read(_NOW)
+            self._news_hearing = Hearing(self._connections, "news")
+            self._heard, _ = self._news_hearing.since(None)
 
     def read(self, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
         """The rows that a query finds, with what this thread has written and not committed."""
@@ -193,7 +187,8 @@ class PostgresDatabase(ReadPostgres):
     def alone(self) -> Iterator[Connection]:
         """Keep everybody else out of the whole store until the block ends, in one transaction."""
         with told(), self._transaction() as connection:
-            connection.execute("LOCK TABLE contacts, events, decisions, chain, meta, stripes")
+            # First what all others lock first.
+            connection.execute("LOCK TABLE stripes, contacts, events, decisions, chain, meta")
             self._own.wrote = True
             yield connection
 
@@ -235,11 +230,17 @@ class PostgresDatabase(ReadPostgres):
 
     def heard(self) -> set[str]:
         """Contacts of whom something was told, and committed, since the last call."""
-        ((self._heard, names),) = self.read(_HEAR.format(table="news"), (self._heard,))
-        return set(names)
+        with told():
+            self._heard, names = self._news_hearing.since(self._heard)
+        return names
 
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Nothing is ever lost."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+        super().close()
+        self._news_hearing.close()
 
     @property
     def _connection(self) -> Connection | None:

@@ -73,7 +73,9 @@ CREATE TABLE IF NOT EXISTS policy_log (
   at_us INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, policy_id TEXT, before TEXT,
   after TEXT NOT NULL, why TEXT NOT NULL) STRICT;
 ALTER TABLE policy_log RENAME TO policy_log_7;
-{policy_rows.LOG}
+CREATE TABLE policy_log (
+  at_us INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, policy_id TEXT, before TEXT,
+  after TEXT NOT NULL, why TEXT NOT NULL, journey TEXT NOT NULL DEFAULT '') STRICT;
 INSERT INTO policy_log (at_us, who, action, policy_id, before, after, why)
   SELECT at_us, who, action, policy_id, before, after, why FROM policy_log_7 ORDER BY rowid;
 DROP TABLE policy_log_7;
@@ -85,7 +87,9 @@ _TO_VERSION_9 = """
 DROP TABLE IF EXISTS unlinked;
 UPDATE meta SET value = '9' WHERE name = 'version';
 """
-_FROM_7 = _TO_VERSION_8 + _TO_VERSION_9
+_TO_VERSION_10 = f"{policy_rows.AFTER_ROWS}UPDATE meta SET value = '10' WHERE name = 'version';"
+_FROM_8 = _TO_VERSION_9 + _TO_VERSION_10
+_FROM_7 = _TO_VERSION_8 + _FROM_8
 _FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7 + _FROM_7
 _STEPS = {  # from each older version
     "1": _TO_VERSION_2 + _TO_VERSION_3 + _TO_VERSION_4 + _FROM_4,
@@ -95,7 +99,8 @@ _STEPS = {  # from each older version
     "5": _TO_VERSION_6 + _TO_VERSION_7 + _FROM_7,
     "6": _TO_VERSION_7 + _FROM_7,
     "7": _FROM_7,
-    "8": _TO_VERSION_9,
+    "8": _FROM_8,
+    "9": _TO_VERSION_10,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(
@@ -123,6 +128,7 @@ def claim(path: Path) -> WriterLock:
         StoreError: another process has it, or the lock file cannot be made.
     """
     real = path.resolve()
+    _require_one_name(real)
     lock = real.with_name(f"{real.name}.lock")
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ALONE)
@@ -140,6 +146,26 @@ def claim(path: Path) -> WriterLock:
             "would mail one contact twice; stop the other one, or give this one a store of its own"
         ) from error
     return WriterLock(descriptor)
+
+
+def _require_one_name(path: Path) -> None:
+    """Guard the files beside a store's: by another name of it SQLite would make others.
+
+    Two writers would not see each other, and what a crash leaves in a log beside is lost.
+    """
+    if not path.exists():
+        return
+    found = path.stat()
+    if found.st_nlink > 1:
+        raise StoreError(
+            f"expected a store that has one name, got {found.st_nlink} hard links to {path}: what "
+            "is decided by one would be unknown by another; copy it, and delete the other names"
+        )
+    if found.st_dev != path.parent.stat().st_dev:
+        raise StoreError(
+            f"expected a store in its own folder, got a file mounted alone at {path}: the log that "
+            "SQLite keeps beside it would stay behind; mount the folder that holds it"
+        )
 
 
 def require_own(path: Path) -> None:

@@ -16,7 +16,14 @@ Cells = tuple[Any, ...]
 LOG = """
 CREATE TABLE IF NOT EXISTS policy_log (
   at_us INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, policy_id TEXT, before TEXT,
-  after TEXT NOT NULL, why TEXT NOT NULL, journey TEXT NOT NULL DEFAULT '') STRICT;
+  after TEXT NOT NULL, why TEXT NOT NULL, journey TEXT NOT NULL DEFAULT '',
+  after_row INTEGER) STRICT;
+"""
+# Which decision was the last one before a change: a clock that is set back tells another story.
+AFTER_ROWS = """
+ALTER TABLE policy_log ADD COLUMN after_row INTEGER;
+UPDATE policy_log SET after_row =
+  (SELECT max(rowid) FROM decisions WHERE decided_us < policy_log.at_us);
 """
 TABLES = f"""{LOG}
 CREATE TABLE IF NOT EXISTS shadows (
@@ -26,7 +33,7 @@ CREATE TABLE IF NOT EXISTS shadows (
 COLUMNS = {"policy_log": PolicyChange.__slots__, "shadows": Shadow.__slots__}
 ADD_CHANGE = (
     "INSERT INTO policy_log (at_us, who, action, policy_id, before, after, why, "
-    "journey) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "journey, after_row) VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT max(rowid) FROM decisions))"
 )
 ADD_SHADOW = (
     "INSERT INTO shadows (decision_id, policy_id, at_us, probability, probabilities, note) "

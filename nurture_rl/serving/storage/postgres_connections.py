@@ -54,6 +54,7 @@ class Connections:
 
     def connect(self) -> Connection:
         """A connection that commits every statement by itself, and on disk."""
+        self._require_open()
         connection = psycopg.connect(**self._parameters, autocommit=True)
         connection.execute(_SETTINGS, [self._read_only])
         return connection
@@ -94,9 +95,12 @@ class Connections:
 
     def _taken(self) -> Connection | None:
         with self._door:
-            if self._closed:
-                raise StoreUnavailable("the store was closed; open it again")
+            self._require_open()
             return self._idle.pop() if self._idle else None
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store was closed; open it again")
 
 
 @lru_cache(maxsize=256)

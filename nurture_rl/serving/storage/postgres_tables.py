@@ -13,6 +13,7 @@ from nurture_rl.serving.storage import (
     episode_rows,
     mail_notes,
     permission_rows,
+    policy_rows,
     rows,
     state_tables,
 )
@@ -56,13 +57,14 @@ BEGIN
   END LOOP;
 END $$;
 """
+_BY_ROW = "CREATE INDEX decisions_by_row ON decisions (rowid);"  # as every table of SQLite has
 # What servers of one store need beside the tables that SQLite has: who was told of whom in which
 # transaction, and the sends of an offer.
 _SHARED = f"""
 CREATE TABLE news (contact_id TEXT PRIMARY KEY, told xid8 NOT NULL);
 CREATE INDEX news_told ON news (told);
 CREATE INDEX decisions_of_action ON decisions (journey, action) WHERE scheduled_us IS NOT NULL;
-{_LOCKED}{_LINKING}{mail_notes.TABLES}"""
+{_BY_ROW}{_LOCKED}{_LINKING}{mail_notes.TABLES}"""
 
 
 def require_usable(connection: Connection[Any], name: str) -> None:
@@ -158,6 +160,8 @@ ALTER TABLE episodes ADD COLUMN number INTEGER NOT NULL DEFAULT 1,
 ALTER TABLE policy_log ADD COLUMN journey TEXT NOT NULL DEFAULT '';
 """
 _STEPS: Mapping[str, str] = {  # SQL from each older version to the next; 4 is the first here
+    "9": f"{_tables(policy_rows.AFTER_ROWS)}{_BY_ROW}"
+    "UPDATE meta SET value = '10' WHERE name = 'version';",
     # The table has another name, so that a server of an older version, which would not see who is
     # locked here, can write nothing any more.
     "8": "ALTER TABLE unlinked RENAME TO waiting_links;"

@@ -169,35 +169,41 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         return policy_rows.roles_of(found[0][0]) if found else None
 
     def arm_counts(
-        self, journey: str, since_us: int, signals: Sequence[Mapping[str, str | bool]]
+        self, journey: str, after: int, signals: Sequence[Mapping[str, str | bool]]
     ) -> dict[str, ArmCounts]:
-        """What became of the contacts whose episode began at some moment or later, by arm.
+        """What became of the contacts whose episode began after some decision, by arm.
 
         Read beside the work: nobody waits for it.
 
         Args:
             journey: of the episodes.
-            since_us: that moment, microseconds since 1970 UTC.
+            after: the place of that decision, as of `last_before`.
             signals: each the columns of events that it pins; one of them after a contact's first
-                decision makes the contact harmed.
+                decision, or of one of these decisions, makes the contact harmed.
         """
         kinds = [" AND ".join(f"events.{column} = ?" for column in one) for one in signals]
         harmed = " OR ".join(f"({kind})" for kind in kinds) or "FALSE"
         pinned = [value for one in signals for value in one.values()]
         given = [int(value) if isinstance(value, bool) else value for value in pinned]
+        # Found by their place: neither the journey nor the groups are to choose another index.
         asked = f"""
-            WITH begun AS (
+            WITH late AS MATERIALIZED (
+              SELECT contact_id, episode_id, arm, decided_us,
+                CASE WHEN scheduled_us IS NOT NULL AND NOT ({_FREED}) THEN 1 END AS send
+              FROM decisions WHERE rowid > ? AND journey || '' = ?),
+            begun AS (
               SELECT contact_id, arm, min(decided_us) AS first_us, count(*) AS made,
-                count(CASE WHEN scheduled_us IS NOT NULL AND NOT ({_FREED}) THEN 1 END) AS sends
-              FROM decisions WHERE journey = ? AND decided_us >= ? AND NOT EXISTS (
-                SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = decisions.episode_id
-                AND earlier.decided_us < ?)
+                count(send) AS sends
+              FROM late WHERE NOT EXISTS (
+                SELECT 1 FROM decisions AS earlier WHERE earlier.episode_id = late.episode_id
+                AND earlier.rowid <= ?)
               GROUP BY contact_id, arm)
             SELECT arm, count(*), sum(made), sum(sends), count(CASE WHEN EXISTS (
               SELECT 1 FROM events WHERE events.contact_id = begun.contact_id
-              AND occurred_us >= first_us AND ({harmed})) THEN 1 END)
+              AND ({harmed}) AND (occurred_us >= first_us OR EXISTS (SELECT 1 FROM decisions AS own
+                WHERE own.decision_id = events.decision_id AND own.rowid > ?))) THEN 1 END)
             FROM begun GROUP BY arm"""
-        with self._source.blocks(asked, _BLOCK, (journey, since_us, since_us, *given)) as blocks:
+        with self._source.blocks(asked, _BLOCK, (after, journey, after, *given, after)) as blocks:
             return {row[0]: ArmCounts(*map(int, row[1:])) for block in blocks for row in block}
 
     def planned(

@@ -29,7 +29,7 @@ from nurture_rl.serving.storage import (
 
 Row = tuple[Any, ...]
 
-VERSION = "9"  # of the tables
+VERSION = "10"  # of the tables
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

@@ -25,6 +25,17 @@ class SpanReader(TableReader):
         ((latest,),) = self._source.read(asked, (journey,))
         return None if latest is None else int(latest)
 
+    def last_before(self, journey: str, at_us: int) -> int:
+        """The place of the last decision before the change of policies' roles of a moment.
+
+        Args:
+            journey: whose policies.
+            at_us: the moment that the change says, microseconds since 1970 UTC.
+        """
+        asked = "SELECT max(after_row) FROM policy_log WHERE journey IN (?, '') AND at_us = ?"
+        ((place,),) = self._source.read(asked, (journey, at_us))
+        return place or 0
+
     def decisions_after(self, journey: str, after_us: int) -> Iterator[Decision]:
         """A journey's decisions after some moment, in the order they came."""
         columns = columns_of("decisions")

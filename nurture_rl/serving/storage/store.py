@@ -86,9 +86,9 @@ class Store(StoreReader):
         """Likewise for accounts; contacts are always taken before them."""
         return self._database.held("account", account_keys)
 
-    def inventories_held(self, journey: str) -> AbstractContextManager[None]:
-        """Likewise for the inventories of a journey, which are taken last."""
-        return self._database.held("inventory", [journey])
+    def limits_held(self) -> AbstractContextManager[None]:
+        """Likewise for limits of all contacts together, in all journeys; taken last."""
+        return self._database.held("limits", ["of all contacts"])
 
     def roles_held(self) -> AbstractContextManager[None]:
         """Keep everybody else from changing policies' roles until the block ends."""

@@ -220,7 +220,9 @@ def _erase_quarantined(database: Database, keys: set[str]) -> int:
 
 
 def _speaking(database: Database, keys: set[str]) -> Iterator[int]:
-    with database.blocks("SELECT rowid, contact_id, raw FROM quarantine", _BLOCK) as blocks:
+    with database.blocks(
+        "SELECT rowid, contact_id, raw FROM quarantine ORDER BY rowid", _BLOCK
+    ) as blocks:
         for block in blocks:
             for row, contact, raw in block:
                 if (contact is not None and contact_key(contact) in keys) or mentions(raw, keys):

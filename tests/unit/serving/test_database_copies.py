@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nurture_envs.clock import DAY_US
@@ -16,7 +17,23 @@ from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.decide import decide
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
-from nurture_rl.serving.records import Decision, Withdrawal
+from nurture_rl.serving.records import (
+    STATE_ROW,
+    AuditEntry,
+    ConsentEntry,
+    ContactState,
+    Decision,
+    JourneyEntry,
+    MailWords,
+    Moves,
+    Preferences,
+    Quarantined,
+    Shadow,
+    Waiting,
+    Withdrawal,
+)
+from nurture_rl.serving.storage import rows
+from nurture_rl.serving.storage.databases import Statement
 from nurture_rl.serving.storage.locating import open_for_reading
 from nurture_rl.serving.storage.on_postgresql import PostgresDatabase, ReadPostgres
 from nurture_rl.serving.storage.reading import StoreReader
@@ -25,8 +42,10 @@ from nurture_rl.serving.upkeep.erasing import erase_contacts
 from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event, view
+from tests.unit.serving.lives import until
 
 PEOPLE = [f"p{i}" for i in range(12)]
+OF_SERVERS = ("news", "mail_changes", "stripes")  # of one database, in no file
 
 
 @pytest.fixture
@@ -42,6 +61,24 @@ def url(bundle: Bundle, postgres: PostgresServer) -> str:
         taken = store.decisions(["p0-0"])["p0-0"]
         store.settle([Withdrawal(taken, 5, "why", True)], {"p1-0": 6})
         store.append_events([event("open", MIDNIGHT, name, value=0.1) for name in PEOPLE])
+        (bob, carl), at_us = PEOPLE[:2], MIDNIGHT + 5
+        wish = Preferences(frozenset({"product"}), per_week=2)
+        refused = ConsentEntry(at_us, bob, "page", "marketing", "refused", "product")
+        store.put_preferences(bob, wish, [refused], [])
+        store.note(AuditEntry(at_us, "mail_volume", "google", "slowed", "a test"))
+        store.append_events([], [Quarantined(at_us, "api", carl, "why", "{}")])
+        store.add_shadows([Shadow("p0-0", "other", at_us, 0.5, (0.5, 0.5), None)])
+        store.move(
+            Moves(
+                waits=[Waiting(carl, "other", 1, at_us, "busy")],
+                entries=[JourneyEntry(at_us, "rule", "other", carl, None, "waits", "busy")],
+            )
+        )
+        words = MailWords(open=(event("reply", at_us, bob),), soft_us=(at_us,))
+        sums, sends = np.zeros(2, STATE_ROW), ((at_us, "welcome"),)
+        state = ContactState("e", at_us, ZONE, sums, words, sends)
+        store.put_states("inbound_lead", "folding", {bob: state})
+        store.remember("a log that was read")
     erase_contacts(found, ["gone"], "asked for")
     return found
 
@@ -56,15 +93,21 @@ def restore(source: Path, store: object, *words: str) -> int:
 
 def tables_of(location: Path | str) -> dict[str, list[str]]:
     """All rows that are not the database's own, by table, in the order in which they came."""
-    names = ["meta", "contacts", "events", "episodes", "decisions", "withdrawals", "confirmations"]
-    names += ("chain", "erasures", "erased_contacts", "erased_actions", "catalogs", "policy_log")
     found: dict[str, list[str]] = {}
     with closing(open_for_reading(location)) as source:
-        for name in names:
-            asked = f"SELECT * FROM {name} ORDER BY {'number' if name == 'chain' else 'rowid'}"
+        numbered = isinstance(source, ReadPostgres)  # in the last column
+        listed = (
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+            if numbered
+            else "SELECT name FROM sqlite_master WHERE type = 'table'"
+        )
+        for (name,) in source.read(listed):
+            if name in OF_SERVERS:
+                continue
+            chained = name == "chain"
+            asked = f"SELECT * FROM {name} ORDER BY {'number' if chained else 'rowid'}"
             with source.blocks(asked, 1000) as blocks:
                 rows = [row for block in blocks for row in block]
-            numbered = isinstance(source, ReadPostgres)  # in the last column
             found[name] = [repr(row[:-1] if numbered else row) for row in rows]
     return found
 
@@ -81,8 +124,10 @@ def test_a_database_comes_back_whole_as_a_database_and_as_a_file(
     new, file = postgres.fresh_url(), tmp_path / "new.db"
     assert restore(tmp_path / "b", new) == 0
     assert restore(tmp_path / "b", file) == 0
+    whole = tables_of(url)
+    assert [name for name, rows in whole.items() if not rows] == ["waiting_links"]
     for place in (new, file):
-        assert tables_of(place) == tables_of(url)
+        assert tables_of(place) == whole
         clock = Clock(MIDNIGHT + 2 * DAY_US)
         with closing(Store(place)) as store:
             service = Service(bundle, store, ServerSettings(ZONE, False, clock, seed=None))
@@ -172,6 +217,39 @@ def test_a_restore_takes_no_place_in_a_database(
     assert restore(tmp_path / "b", url, "replace=true") == 2
     assert "no database takes another's place" in capsys.readouterr().err
     assert tables_of(url) == before
+
+
+def test_a_database_of_a_server_takes_no_other_store(
+    url: str, bundle: Bundle, postgres: PostgresServer, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert backup(url, tmp_path / "b") == 0
+    new = postgres.fresh_url()
+    with closing(Store(new)) as store:  # it decides by the seed that it has found
+        Service(bundle, store, ServerSettings(ZONE, False, Clock(), seed=None))
+        assert restore(tmp_path / "b", new) == 2
+    assert "got one with policy_log; it stays as it is" in capsys.readouterr().err
+
+
+def test_a_store_that_is_taken_whole_waits_for_who_is_at_work(postgres: PostgresServer) -> None:
+    url = postgres.fresh_url()
+    taken = list[bool]()
+    with closing(PostgresDatabase(url, 1)) as one, closing(PostgresDatabase(url, 1)) as other:
+
+        def take() -> None:
+            with other.alone():
+                taken.append(True)
+
+        thread = threading.Thread(target=take)
+        with one.held("contact", ["ada"]):
+            thread.start()
+            asked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode LIKE 'AccessExcl%'"
+            until(lambda: one.read(asked)[0][0] == 1)
+            row = ("ada", None, None, 1.0, 1, "{}", None, None)
+            one.write([Statement(rows.PUT_CONTACT, [row])])
+            assert not taken
+        thread.join()
+        assert taken == [True]
 
 
 def test_a_broken_database_is_not_backed_up_and_a_broken_copy_leaves_nothing(

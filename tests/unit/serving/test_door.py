@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from litestar import Litestar
@@ -182,3 +184,21 @@ def test_methods_that_callers_make_up_are_one_figure_and_one_word(served: Servic
     assert asked == ['nurture_requests_total{method="other",route="other",status="405"}']
     assert found[asked[0]] == 3.0
     assert "ZOE" not in "".join(lines)
+
+
+def test_health_does_not_stand_behind_a_crowd_that_came_first(served: Service) -> None:
+    begun: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.append(scope["path"])
+
+    async def crowd() -> None:
+        door = Door(app, served.metrics)
+        paths = [*["/v1/decisions"] * 100, "/healthz"]
+        scopes = [{"type": "http", "method": "GET", "path": one, "headers": []} for one in paths]
+        none: Any = None
+        await asyncio.gather(*(door(scope, none, none) for scope in scopes))
+
+    asyncio.run(crowd())
+    assert len(begun) == 101
+    assert begun.index("/healthz") <= 8

@@ -336,7 +336,7 @@ def test_an_exported_log_is_cleaned_and_still_verifies(
     assert walk.broken_places == []
     assert (walk.seen["decision"], walk.seen["erased decisions"]) == (4, 2)
     assert (log / "decisions.parquet").stat().st_mode == before
-    assert pq.read_schema(log / "decisions.parquet").names[-1] == "withdrawn"
+    assert "withdrawn" in pq.read_schema(log / "decisions.parquet").names
     assert main(["erase", "contact=CLEO", f"logs=[{log}]"]) == 0
     assert "no Parquet file of the logs had a row" in capsys.readouterr().out
 

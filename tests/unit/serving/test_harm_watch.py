@@ -22,6 +22,7 @@ from nurture_rl.serving.policies.active_policies import canary_arm
 from nurture_rl.serving.policies.harm_watch import HarmWatch, broken_limit, least_rate
 from nurture_rl.serving.records import ArmCounts, Decision
 from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from tests.unit.serving.contacts import MIDNIGHT, Clock, event
 from tests.unit.serving.lives import bundles_in, people, served, until
 
@@ -83,9 +84,8 @@ def test_a_canary_that_breaks_a_limit_is_rolled_back_with_a_row(tmp_path: Path) 
             if isinstance(one, Decision)]  # fmt: skip
     arms = {one.contact_id: one.arm for one in made}
     watch = HarmWatch(bundles["first"].journey, store, service.policies)
-    counts = store.arm_counts(
-        "inbound_lead", service.policies.since(new), [{"type": "hard_bounce"}]
-    )
+    after = store.last_before("inbound_lead", service.policies.since(new))
+    counts = store.arm_counts("inbound_lead", after, [{"type": "hard_bounce"}])
     assert len(old) == 20  # they began before, and count for nobody
     assert {arm: one.contacts for arm, one in counts.items()} == {
         arm: list(arms.values()).count(arm) for arm in ("policy", canary_arm(new))
@@ -106,6 +106,41 @@ def test_a_canary_that_breaks_a_limit_is_rolled_back_with_a_row(tmp_path: Path) 
     store.close()
 
 
+@pytest.mark.usefixtures("either_database")
+def test_harms_count_at_once_where_the_clock_was_set_back(tmp_path: Path) -> None:
+    bundles, clock = bundles_in(tmp_path / "all"), Clock()
+    with closing(Store(tmp_path / "s.db")) as store:
+        names = [f"c{i}" for i in range(120)]
+        people(store, *names)
+        service = served(tmp_path / "all", bundles["first"], store, clock)
+        service.decide([Ask(name) for name in names[:20]])
+        clock.now_us += 4 * HOUR_US
+        new = service.policies.load("second", "a test", "why")
+        service.policies.change("canary", new, changes.canary(new, 0.5), "a test", "why")
+        service.decide([Ask(name) for name in names[20:60]])
+        clock.now_us -= 3 * HOUR_US
+        made = service.decide([Ask(name) for name in names[60:]])
+        after = store.last_before("inbound_lead", service.policies.since(new))
+        counts = store.arm_counts("inbound_lead", after, [{"type": "hard_bounce"}])
+        assert sum(one.contacts for one in counts.values()) == 100
+        of_canary = store.decisions([one.decision_id for one in made if isinstance(one, Decision)])
+        arms = [one for one in of_canary.values() if one.arm == canary_arm(new)]
+        # One bounce of somebody who was decided for by the clock of before.
+        of_before = store.decisions_after("inbound_lead", clock.now_us + HOUR_US)
+        first = next(one for one in of_before if one.arm == canary_arm(new))
+        bounced = event(
+            "hard_bounce", clock.now_us, first.contact_id, decision_id=first.decision_id
+        )
+        store.append_events([bounced])
+        store.append_events(
+            [event("hard_bounce", clock.now_us, one.contact_id) for one in arms[:17]]
+        )
+        counts = store.arm_counts("inbound_lead", after, [{"type": "hard_bounce"}])
+        assert counts[canary_arm(new)].harmed == 18
+        watch = HarmWatch(bundles["first"].journey, store, service.policies)
+        assert (watch.look() or "").startswith("hard bounces: at least 0.")
+
+
 def test_looks_go_on_whatever_went_wrong_at_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +159,30 @@ def test_looks_go_on_whatever_went_wrong_at_one(
     with RegularLooks(service):
         until(lambda: len(looks) >= 3)
     store.close()
+
+
+def test_a_store_that_is_away_for_long_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundles = bundles_in(tmp_path / "bundles")
+    with closing(Store(tmp_path / "store.db")) as store:
+        service = served(tmp_path / "bundles", bundles["first"], store, Clock())
+        looks: list[int] = []
+
+        def look(_: HarmWatch) -> None:
+            looks.append(1)
+            if len(looks) not in (4, 5):  # it came back in between
+                raise StoreUnavailable("the database is starting up")
+
+        monkeypatch.setattr("nurture_rl.serving.http.regular_looks._EVERY", 0.001)
+        monkeypatch.setattr("nurture_rl.serving.http.regular_looks._HARMS", 1)
+        monkeypatch.setattr(HarmWatch, "look", look)
+        with RegularLooks(service):
+            until(lambda: len(looks) >= 9)
+    told = [one.getMessage() for one in caplog.records if "looked at" in one.getMessage()]
+    assert (
+        told == ["policies cannot be looked at: the database is starting up; it is tried again"] * 2
+    )
 
 
 def test_looks_that_take_long_are_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +238,7 @@ def test_only_what_was_decided_since_the_canary_began_is_read(
             yield []
 
         monkeypatch.setattr(source, "blocks", blocks)
-        store.arm_counts("inbound_lead", clock.now_us - HOUR_US, [{"type": "hard_bounce"}])
-    assert [line for line in plans if "decisions_by_moment" in line], plans
-    assert "SCAN decisions" not in plans
+        store.arm_counts("inbound_lead", 250, [{"type": "hard_bounce"}])
+    by_row = "decisions_by_row" if shared else "decisions USING INTEGER PRIMARY KEY (rowid>?)"
+    assert [line for line in plans if by_row in line], plans
+    assert not [line for line in plans if "Seq Scan" in line or line == "SCAN decisions"]

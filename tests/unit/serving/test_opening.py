@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -74,6 +75,54 @@ def test_a_store_has_one_writer_even_in_another_process(tmp_path: Path) -> None:
     assert "another server has it" in found.stderr
     store.close()
     Store(path).close()
+
+
+def test_one_store_has_one_lock_by_whatever_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    (tmp_path / "file.db").symlink_to(tmp_path / "real" / "s.db")
+    monkeypatch.chdir(tmp_path / "folder")
+    paths = (tmp_path / "file.db", tmp_path / "folder" / "s.db", Path("s.db"), Path("../real/s.db"))
+    with closing(Store(tmp_path / "file.db")) as store:
+        store.put_contacts([contact("ada")])
+        for path in paths:
+            with pytest.raises(StoreError, match="another server has it"):
+                Store(path)
+            with closing(StoreReader(path)) as reader:
+                assert set(reader.contacts(["ada"])) == {"ada"}
+    for path in paths:
+        with closing(Store(path)) as store:
+            assert set(store.contacts(["ada"])) == {"ada"}
+
+
+def test_a_store_of_two_names_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path / "s.db").close()
+    (tmp_path / "other.db").hardlink_to(tmp_path / "s.db")
+    for name in ("s.db", "other.db"):
+        with pytest.raises(StoreError, match="one name, got 2 hard links"):
+            Store(tmp_path / name)
+    (tmp_path / "other.db").unlink()
+    Store(tmp_path / "s.db").close()
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="needs a second file system")
+def test_a_file_that_is_mounted_alone_is_refused(tmp_path: Path) -> None:
+    theirs, ours = Path(f"/dev/shm/{uuid4().hex}"), tmp_path / "s.db"
+    Store(theirs).close()
+    ours.touch()
+    try:
+        if subprocess.run(["mount", "--bind", theirs, ours], capture_output=True).returncode:
+            pytest.skip("only root may mount")
+        try:
+            with pytest.raises(StoreError, match="a file mounted alone"):
+                Store(ours)
+        finally:
+            subprocess.run(["umount", ours], check=True)
+    finally:
+        for path in theirs.parent.glob(f"{theirs.name}*"):
+            path.unlink()
 
 
 def test_a_new_store_is_its_owners_alone(tmp_path: Path) -> None:

@@ -274,5 +274,5 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE meta SET value = '99' WHERE name = 'version'")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match=r"version 9 at .*, got 99"):
+    with pytest.raises(StoreError, match=r"version 10 at .*, got 99"):
         Store(tmp_path / "other.db")

@@ -29,6 +29,8 @@ DROP TABLE waiting;
 DROP TABLE journey_log;
 DROP INDEX long_pauses;
 ALTER TABLE policy_log DROP COLUMN journey;
+ALTER TABLE policy_log DROP COLUMN after_row;
+UPDATE policy_log SET at_us = at_us + 1;
 DROP TABLE episodes;
 CREATE TABLE episodes (
   episode_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, journey TEXT NOT NULL,
@@ -47,6 +49,7 @@ UPDATE meta SET value = '7' WHERE name = 'version';
 _AS_THERE = """
 ALTER TABLE waiting_links RENAME TO unlinked;
 DROP TABLE stripes, mail_changes;
+DROP INDEX decisions_by_row;
 DROP FUNCTION link_waiting, note_own_mail, note_decided_mail, note_known_mail, note_all_mail
   CASCADE;
 """
@@ -80,6 +83,8 @@ def _check(bundle: Bundle, location: Location, change: Callable[[str], None], ro
         }
         served = serving(bundle, store, clock, ["base", "low"])
         assert served.policies.changes[0].action == "start"
+        assert store.last_before("base", MONDAY + 1) == 3
+        assert store.last_before("base", MONDAY) == 0
         (goes_on, anew) = served.decide([Ask("ada"), Ask("bob")])
         assert isinstance(goes_on, Decision)
         assert isinstance(anew, Decision)

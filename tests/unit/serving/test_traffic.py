@@ -18,6 +18,7 @@ from nurture_rl.serving.http.traffic import (
     Pulse,
     SlowBody,
     TrafficLimits,
+    Turns,
 )
 
 LIMITS = TrafficLimits(bodies_bytes=10, body_seconds=5.0, known_seconds=0.05, silent_seconds=0.3)
@@ -54,6 +55,29 @@ def test_a_body_that_breaks_off_is_its_senders_fault() -> None:
         asyncio.run(read(bodies, broken()))
     assert refused.value.status_code == 400
     assert asyncio.run(read(bodies, parts(b"1234567890")))  # its bytes are let go of
+
+
+def test_a_crowd_that_begins_at_once_lets_others_in_between() -> None:
+    async def crowded() -> tuple[list[int], int]:
+        turns, begun, seen = Turns(), list[int](), list[int]()
+
+        async def begin(number: int) -> None:
+            await turns.taken()
+            begun.append(number)
+
+        crowd = [asyncio.create_task(begin(number)) for number in range(100)]
+        crowd[50].cancel()
+        while not all(one.done() for one in crowd):
+            await asyncio.sleep(0)
+            seen.append(len(begun))
+        await turns.taken()  # the room of later rounds is not used up
+        steps = [after - before for before, after in zip([0, *seen], seen, strict=False)]
+        assert begun == [number for number in range(100) if number != 50]
+        return steps, len(begun)
+
+    steps, count = asyncio.run(crowded())
+    assert count == 99
+    assert max(steps) <= 8
 
 
 def test_bodies_in_memory_are_limited_together_and_let_go_of_afterwards() -> None:

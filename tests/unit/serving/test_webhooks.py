@@ -197,9 +197,10 @@ def test_what_comes_again_counts_once_where_the_senders_clock_runs_ahead(posting
     again = posting.rows(*rows)
     assert (again["stored"], again["repeated"], again["mended"]) == (0, 2, [])
     assert posting.quarantined() == []
-    other = {**rows[1], "timestamp": NOW + 2 * 3600}  # another word under a name that is taken
-    posting.clock.now_us += 2 * HOUR_US
+    other = {**rows[1], "timestamp": NOW + 61}  # another word under a name that is taken
     assert posting.rows(other)["stored"] == 1
+    posting.clock.now_us += 2 * HOUR_US
+    assert posting.rows(*rows, other)["repeated"] == 2 + 1
 
 
 def test_a_mail_of_which_two_tell_that_it_went_is_one_mail(posting: Posting) -> None:

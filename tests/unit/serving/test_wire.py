@@ -89,3 +89,9 @@ def test_an_ask_cannot_take_the_name_of_a_path() -> None:
 def test_moments_are_written_in_utc() -> None:
     assert iso(DAY_US + 1) == "1970-01-02T00:00:00.000001Z"
     assert iso(None) is None
+
+
+@pytest.mark.parametrize("name", ["confirm", "explain", "r-1/explain", "2027/03/01/confirm"])
+def test_an_id_that_would_lead_to_another_path_is_refused(name: str) -> None:
+    with pytest.raises(RequestError, match=r"a path.*at `\$.contacts\[1\].request_id`"):
+        asks_of(DecisionsIn([AskIn("a", "confirm-1"), AskIn("b", name)]))
