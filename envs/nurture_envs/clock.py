@@ -149,7 +149,7 @@ def _shift(times: IntArray, zones: NDArray[np.str_], offset: Any, sign: int) -> 
         pairs = zip(quarters.tolist(), map(str, zones.tolist()), strict=True)
         return times + sign * np.array([offset(*pair) for pair in pairs], np.int64)
     result = times.copy()
-    for name in np.unique(zones):
+    for name in zones[:1] if (zones == zones[0]).all() else np.unique(zones):
         rows = np.flatnonzero(zones == name)
         different, inverse = np.unique(quarters[rows], return_inverse=True)
         offsets = np.array([offset(q, str(name)) for q in different.tolist()], np.int64)

@@ -58,20 +58,20 @@ def classify(events: EventColumns, signals: Sequence[Signal]) -> IntArray:
     Raises:
         ShapeError: the columns are not equally long.
     """
-    columns = {name: _objects(getattr(events, name)) for name in EventColumns.__slots__}
-    lengths = {name: len(column) for name, column in columns.items()}
+    lengths = {name: len(getattr(events, name)) for name in EventColumns.__slots__}
     if len(set(lengths.values())) != 1:
         raise ShapeError(f"event columns must be equally long, got {lengths}")
     positions = np.full(lengths["type"], NO_SIGNAL, np.int64)
-    kinds = {signal.type for signal in signals}.intersection(columns["type"].tolist())
-    rows_of = {kind: np.flatnonzero(columns["type"] == kind) for kind in kinds}
+    rows_of: dict[str, list[int]] = {signal.type: [] for signal in signals}
+    for row, kind in enumerate(_plain(events.type)):
+        if kind in rows_of:
+            rows_of[kind].append(row)
     for position, signal in enumerate(signals):
-        if signal.type not in rows_of:
-            continue
         rows = rows_of[signal.type]
         for name, wanted in signal.filters().items():
-            if name != "type":
-                rows = rows[columns[name][rows] == wanted]
+            if name != "type" and rows:
+                column = getattr(events, name)
+                rows = [row for row in rows if column[row] == wanted]
         positions[rows] = position
     return positions
 
@@ -122,5 +122,5 @@ def _value_channels(journey: Journey) -> IntArray:
     return np.array(wanted, np.int64)
 
 
-def _objects(column: Column) -> NDArray[np.object_]:
-    return np.asarray(column, object)
+def _plain(column: Column) -> Sequence[Any]:
+    return column.tolist() if isinstance(column, np.ndarray) else column

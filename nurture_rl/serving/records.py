@@ -244,7 +244,7 @@ class ContactView:
 
     decision_id: str  # of the decision asked for
     contact: Contact
-    events: tuple[Event, ...]  # in the order in which they were acknowledged, those after `state`
+    events: Sequence[Event]  # in the order in which they were acknowledged, those after `state`
     episode: Episode
     sends: tuple[Planned, ...]  # each until a `sent` event names it that is part of `state`
     calls: tuple[Planned, ...] = ()  # escalations

@@ -27,7 +27,6 @@ from nurture_rl.serving.records import (
     Planned,
     Withdrawal,
 )
-from nurture_rl.serving.storage.rows import account_key
 from nurture_rl.serving.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -109,9 +108,7 @@ class Accounts:
         Whoever calls holds the locks of the contacts: so nobody changes the account meanwhile, and
         the locks of accounts are always taken after those of contacts.
         """
-        contacts = self._store.contacts(contact_ids) if self.limited else {}
-        keys = {name: account_key(contact) for name, contact in contacts.items()}
-        found = {name: key for name, key in keys.items() if key is not None}
+        found = self._store.accounts_of(contact_ids) if self.limited else {}
         with self._store.accounts_held(found.values()):
             yield found
 
@@ -120,8 +117,7 @@ class Accounts:
         limits = self._bundle.journey.guardrails.account
         if limits is None or not limits.conversation:
             return set()
-        contacts = self._store.contacts(contact_ids).values()
-        accounts = {key for contact in contacts if (key := account_key(contact)) is not None}
+        accounts = set(self._store.accounts_of(contact_ids).values())
         members = self._store.members(sorted(accounts))
         return {name for names in members.values() for name in names}
 

@@ -34,6 +34,7 @@ from nurture_rl.serving.contacts.mail_permission import (
 from nurture_rl.serving.contacts.mail_preferences import WEEK_HOURS
 from nurture_rl.serving.contacts.sends import Send, groups_of, is_among, told_sends
 from nurture_rl.serving.records import STATE_ROW, ContactState, ContactView, Event, MailWords
+from nurture_rl.serving.storage.stored_events import columns_of_rows, rows_of
 
 IntArray = NDArray[np.int64]
 Rows = NDArray[np.void]  # of STATE_ROW
@@ -195,7 +196,7 @@ def _outdoes(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 def _rows_of(journey: Journey, events: Sequence[Event], silent: Container[str], zone: str) -> Rows:
     """What events add to channels, each alone; `silent` are ids of those that are lifted."""
-    own = channel_rows_of(journey, events)
+    own = channel_rows_of(journey, columns_of_rows(rows_of(events)))
     occurred = np.array([event.occurred_us for event in events], np.int64)
     local = local_microseconds(occurred, np.full(len(events), zone))
     lifted = np.array([event.event_id in silent for event in events], np.bool_)

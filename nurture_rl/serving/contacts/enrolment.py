@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
-from nurture_envs.clock import DAY_US, local_microseconds, require_zone, utc_microseconds
+from nurture_envs.clock import DAY_US, Clock, local_microseconds, require_zone, utc_microseconds
 from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails.eligibility import COMPARISONS
 from nurture_envs.journey import Enrolment, Journey, JourneyRule, Signal
@@ -88,6 +89,7 @@ def usable_zone(zone: str | None, default_zone: str) -> str:
     return zone or default_zone
 
 
+@lru_cache(maxsize=4096)
 def local_time(now_us: int, zone: str) -> int:
     """Local wall time of a moment, microseconds.
 
@@ -99,7 +101,12 @@ def local_time(now_us: int, zone: str) -> int:
 
 def span_us(journey: Journey) -> int:
     """From the anchor of an episode until its bins are over, microseconds of local time."""
-    return int(journey.clock.start_us(np.int64(journey.clock.horizon)))
+    return _span_us(journey.clock)
+
+
+@lru_cache(maxsize=64)
+def _span_us(clock: Clock) -> int:
+    return int(clock.start_us(np.int64(clock.horizon)))
 
 
 def new_row(
@@ -115,11 +122,9 @@ def new_row(
         zone: of the contact.
         anchor_us: local wall time at which its first period began; None: this day's midnight.
     """
-    local_us = local_time(now_us, zone)
-    anchor_us = local_us - local_us % DAY_US if anchor_us is None else anchor_us
-    name = f"{journey.name}:{contact.contact_id}:{shown_day(anchor_us)}"
+    anchor_us = _midnight(now_us, zone) if anchor_us is None else anchor_us
     return EpisodeRow(
-        episode_id=name if number == 1 else f"{name}#{number}",
+        episode_id=_episode_id(journey, contact, number, anchor_us),
         contact_id=contact.contact_id,
         journey=journey.name,
         anchor_us=anchor_us,
@@ -135,11 +140,21 @@ def opened(journey: Journey, contact: Contact, now_us: int, zone: str) -> Episod
 
     A first decision opens one where the journey has everybody; else they are not in it.
     """
-    row = new_row(journey, contact, 1, now_us, zone, None)
-    barred = None
+    anchor_us, barred = _midnight(now_us, zone), None
     if journey.enrolment is not None:
         barred = f"nobody enrolled the contact in journey {journey.name}"
-    return Episode(row.episode_id, row.anchor_us, barred=barred)
+    return Episode(_episode_id(journey, contact, 1, anchor_us), anchor_us, barred=barred)
+
+
+def _episode_id(journey: Journey, contact: Contact, number: int, anchor_us: int) -> str:
+    name = f"{journey.name}:{contact.contact_id}:{shown_day(anchor_us)}"
+    return name if number == 1 else f"{name}#{number}"
+
+
+def _midnight(now_us: int, zone: str) -> int:
+    """The anchor of an episode that begins at a moment: its day's midnight, local wall time."""
+    local_us = local_time(now_us, zone)
+    return local_us - local_us % DAY_US
 
 
 def beside(
@@ -237,6 +252,7 @@ def over(row: EpisodeRow, now_us: int, zone: str, served: Collection[str]) -> En
     return None
 
 
+@lru_cache(maxsize=4096)
 def shown_day(local_us: int) -> str:
     """The day of a local wall time, as in 2026-04-06."""
     return str(np.datetime64(local_us, "us").astype("datetime64[D]"))

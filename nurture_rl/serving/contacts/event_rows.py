@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.signals import NO_SIGNAL, ChannelRows, EventColumns, channel_rows, classify
 from nurture_envs.stops import forbids, say_of
-from nurture_rl.serving.records import STATE_ROW, ContactView, Event
+from nurture_rl.serving.records import STATE_ROW, ContactView
+from nurture_rl.serving.storage.rows import Row
+from nurture_rl.serving.storage.stored_events import columns_of_rows, rows_of
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -56,16 +60,21 @@ def event_rows(
         TimeZoneError: a zone name is unknown.
         ValueError: a state holds events from after the moment.
     """
-    kept = [(event, row) for row, view in enumerate(views) for event in _one_by_one(view)]
-    events, contact = [event for event, _ in kept], np.array([row for _, row in kept], np.int64)
-    occurred = np.array([event.occurred_us for event in events], np.int64)
-    recorded = np.array([event.recorded_us for event in events], np.int64)
+    kept = [_one_by_one(view) for view in views]
+    contact = np.repeat(np.arange(len(views)), [len(own) for own in kept])
+    told = columns_of_rows(list(chain.from_iterable(kept)))
+    occurred = np.array(told["occurred_us"], np.int64)
+    recorded = np.array(told["recorded_us"], np.int64)
     known = np.maximum(occurred, recorded) <= now_us[contact]
     certain = np.array([view.acknowledged for view in views], np.bool_)[contact]
-    against = [forbids(say_of(event.type, event.reply_class)) for event in events]
-    counts = known | certain | np.array(against, np.bool_)
-    gone = np.array([event.event_id in lifted[row] for event, row in kept], np.bool_)
-    own = channel_rows_of(journey, events)
+    kinds = zip(told["type"], told["reply_class"], strict=True)
+    against = np.array([_is_against(*kind) for kind in kinds], np.bool_)
+    counts = known | certain | against
+    gone = np.zeros(len(occurred), np.bool_)
+    if any(lifted):
+        names = zip(told["event_id"], contact.tolist(), strict=True)
+        gone[:] = [name in lifted[row] for name, row in names]
+    own = channel_rows_of(journey, told)
     of, local_us = own.event, local_microseconds(occurred, zones[contact])
     folded, folded_of = _folded(views, now_us)
     certainly = np.ones(len(folded), np.bool_)
@@ -83,15 +92,22 @@ def event_rows(
     )
 
 
-def channel_rows_of(journey: Journey, events: Sequence[Event]) -> ChannelRows:
+@lru_cache(maxsize=4096)
+def _is_against(kind: str, reply_class: str | None) -> bool:
+    return forbids(say_of(kind, reply_class))
+
+
+def channel_rows_of(journey: Journey, events: Mapping[str, Sequence[Any]]) -> ChannelRows:
     """What events add to the journey's channels, and to the events that guardrails name.
 
     The latter follow the channels and have no amount of their own.
+
+    Args:
+        journey: whose channels.
+        events: columns of the events table, each [m].
     """
-    columns = EventColumns(
-        *([getattr(event, name) for event in events] for name in EventColumns.__slots__)
-    )
-    value = np.array([np.nan if event.value is None else event.value for event in events])
+    columns = EventColumns(*(events[name] for name in EventColumns.__slots__))
+    value = np.array([np.nan if one is None else one for one in events["value"]], np.float64)
     rows = channel_rows(classify(columns, journey.signals), value, journey)
     named = classify(columns, journey.guardrails.events)
     event = np.flatnonzero(named != NO_SIGNAL)
@@ -109,8 +125,12 @@ def changes(*columns: NDArray[Any]) -> BoolArray:
     return changed
 
 
-def _one_by_one(view: ContactView) -> tuple[Event, ...]:
-    return view.events if view.state is None else (*view.state.words.open, *view.events)
+def _one_by_one(view: ContactView) -> Sequence[Row]:
+    """Rows of the events that no sum holds."""
+    own = rows_of(view.events)
+    if view.state is None or not view.state.words.open:
+        return own
+    return [*rows_of(view.state.words.open), *own]
 
 
 def _folded(views: Sequence[ContactView], now_us: IntArray) -> tuple[NDArray[np.void], IntArray]:

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from nurture_envs.clock import DAY_US
 from nurture_envs.guardrails.reasons import Reason
@@ -25,6 +26,7 @@ from nurture_envs.stops import (
 )
 from nurture_rl.serving.records import ContactView, Event, MailWords
 from nurture_rl.serving.storage.consent_entries import group_of
+from nurture_rl.serving.storage.stored_events import events_that
 
 _NOTHING = MailWords()
 
@@ -58,6 +60,9 @@ class MailPermission:
         return sum(int(reason) for holds, reason in held if holds)
 
 
+_FREE = MailPermission()
+
+
 def permission_of(events: Iterable[Event], before: MailWords = _NOTHING) -> MailPermission:
     """Read the ledger.
 
@@ -72,6 +77,8 @@ def permission_of(events: Iterable[Event], before: MailWords = _NOTHING) -> Mail
         before: what the events before them came to.
     """
     words, lifted = words_after(before, events)
+    if words == _NOTHING:
+        return _FREE if not lifted else MailPermission(lifted=lifted)
     said = [(say_of(word.type, word.reply_class), word) for word in words.open]
     against = {say for say, _ in said}
     return MailPermission(
@@ -92,10 +99,13 @@ def permission_in(view: ContactView) -> MailPermission:
 
 def words_after(before: MailWords, events: Iterable[Event]) -> tuple[MailWords, frozenset[str]]:
     """What was said after some more events, and the ids of what consent among them took back."""
+    spoken = events_that(events, _speaks)
+    if not spoken:
+        return before, frozenset()
     open_ = {word.event_id: word for word in before.open}
     lifted: set[str] = set()
     away, soft, bounced = before.away_until_us, list(before.soft_us), before.bounced
-    for event in events:
+    for event in spoken:
         if event.type == "soft_bounce":
             soft.append(event.occurred_us)
         elif plain(event.reply_class or "") == AWAY_REPLY:
@@ -110,6 +120,14 @@ def words_after(before: MailWords, events: Iterable[Event]) -> tuple[MailWords, 
         elif say is not None:
             open_[event.event_id] = event
     return MailWords(tuple(open_.values()), bounced, away, tuple(soft)), frozenset(lifted)
+
+
+@lru_cache(maxsize=4096)
+def _speaks(kind: str, reply_class: str | None) -> bool:
+    """Whether an event of this type and reply class says anything of mail."""
+    if say_of(kind, reply_class) is not None or kind == "soft_bounce":
+        return True
+    return plain(reply_class or "") == AWAY_REPLY
 
 
 def said_us(word: Event) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from nurture_envs.journey import ALL, Group, Journey
 from nurture_rl.serving.records import ContactView, Planned
+from nurture_rl.serving.storage.stored_events import events_that, is_report_of_send
 
 Send = tuple[int, str | None]  # the moment, microseconds since 1970 UTC, and the message
 
@@ -20,11 +21,10 @@ def told_sends(view: ContactView) -> tuple[list[Send], tuple[Planned, ...]]:
     """The sends that events tell of, and the plans that no event names."""
     plans = {plan.decision_id: plan for plan in view.sends}
     made = [] if view.state is None else list(view.state.sends)
-    for event in view.events:
-        if event.type == "sent":
-            plan = plans.pop(event.decision_id or "", None)
-            # Many senders put an id of their own there: the plan knows which message it was.
-            made.append((event.occurred_us, plan.message_id if plan else event.message_id))
+    for event in events_that(view.events, is_report_of_send):
+        plan = plans.pop(event.decision_id or "", None)
+        # Many senders put an id of their own there: the plan knows which message it was.
+        made.append((event.occurred_us, plan.message_id if plan else event.message_id))
     return made, tuple(plans.values())
 
 

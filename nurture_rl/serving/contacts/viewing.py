@@ -12,6 +12,7 @@ from nurture_rl.serving.contacts.enrolment import beside, opened, usable_zone
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Contact, ContactView, Preferences
 from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.stored_events import events_that, is_report_of_send
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def views_of(
     }
     places = {name: place for name, (_, place) in states.items()}
     events = store.events(ids, places)
-    told = [event for some in events.values() for event in some if event.type == "sent"]
+    told = [e for some in events.values() for e in events_that(some, is_report_of_send)]
     named = [event.decision_id for event in told if event.decision_id is not None]
     sends, calls = store.planned(ids, places, now_us - folding.limits_us, named)
     wishes = store.preferences(ids)

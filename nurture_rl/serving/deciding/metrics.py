@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
+from itertools import accumulate
 from operator import or_
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
 
 from nurture_envs.guardrails import reason_names
 from nurture_rl.serving.records import Decision, Refusal
@@ -49,13 +54,8 @@ class Metrics:
             ("reason",),
             registry=own,
         )
-        self._propensities = Histogram(
-            "nurture_propensity",
-            "Of the actions taken",
-            ("policy",),
-            buckets=_CHANCES,
-            registry=own,
-        )
+        self._propensities = _Propensities()
+        own.register(self._propensities)
         self._events = Counter(
             "nurture_events", "Events reported, by what became of them", ("outcome",), registry=own
         )
@@ -85,15 +85,14 @@ class Metrics:
         """Count what a call decided: decisions that are new, and contacts without one."""
         for refusal in refusals:
             self._refusals.labels(refusal.code).inc()
-        for decision in decisions:
-            self._propensities.labels(decision.policy_id).observe(decision.propensity)
+        self._propensities.add(decisions)
         taken = Tally((d.policy_id, d.arm, d.action.partition(":")[0]) for d in decisions)
         for labels, times in taken.items():
             self._decisions.labels(*labels).inc(times)
-        against = [reduce(or_, decision.reasons, 0) for decision in decisions]
-        named = Tally(name for bits in against for name in reason_names(bits))
-        for name, times in named.items():
-            self._forbidden.labels(name).inc(times)
+        against = Tally(reduce(or_, decision.reasons, 0) for decision in decisions)
+        for bits, times in against.items():
+            for name in reason_names(bits):
+                self._forbidden.labels(name).inc(times)
 
     def reported(self, stored: int, repeated: int, refused: int) -> None:
         """Count events.
@@ -105,3 +104,32 @@ class Metrics:
         """
         for outcome, times in (("stored", stored), ("repeated", repeated), ("refused", refused)):
             self._events.labels(outcome).inc(times)
+
+
+class _Propensities:
+    """How likely the actions taken were, by policy; counted for many decisions at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, list[int]] = {}  # in each bucket, the last without an upper end
+        self._sums: Tally[str] = Tally()
+
+    def add(self, decisions: Sequence[Decision]) -> None:
+        """Count decisions."""
+        with self._lock:
+            for decision in decisions:
+                counts = self._counts.setdefault(decision.policy_id, [0] * (len(_CHANCES) + 1))
+                counts[bisect_left(_CHANCES, decision.propensity)] += 1
+                self._sums[decision.policy_id] += decision.propensity  # type: ignore[assignment]
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """The figures, as a registry asks for them."""
+        found = HistogramMetricFamily(
+            "nurture_propensity", "Of the actions taken", labels=["policy"]
+        )
+        ends = [*map(floatToGoString, _CHANCES), "+Inf"]
+        with self._lock:
+            for policy, counts in self._counts.items():
+                buckets = list(zip(ends, accumulate(counts), strict=True))
+                found.add_metric([policy], buckets, self._sums[policy])
+        yield found

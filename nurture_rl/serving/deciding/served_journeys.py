@@ -223,12 +223,18 @@ class ServedJourneys:
     def take_again(self, proven: Sequence[Decision], events: Sequence[Event]) -> None:
         """Tell limits of all contacts together which sends went all the same."""
         for one in self:
-            one.crowd.take_again([d for d in proven if one.is_home(d)], events)
+            one.crowd.take_again(proven, events)
 
     def give_back(self, decisions: Sequence[Decision]) -> None:
         """Tell limits of all contacts together which sends cannot have left."""
-        for journey, some in self.homes(decisions):
-            journey.crowd.give_back(some)
+        for one in self:
+            one.crowd.give_back(decisions)
+
+    def see(self, journey: ServedJourney, decisions: Sequence[Decision]) -> None:
+        """Tell limits of all contacts together what was decided in another journey of them."""
+        for one in self:
+            if one is not journey:
+                one.crowd.see(decisions)
 
     def fold(self, contact_ids: Sequence[str], now_us: int) -> None:
         """Fold the events of contacts where many have come; see `ContactViews`."""

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.accounts import AccountState, in_rounds, with_account
@@ -76,14 +77,12 @@ class Service:
         """
         self.store, self.settings = store, settings
         self.journeys = ServedJourneys(bundle, store, settings, bundles, further)
-        self.first = self.journeys.first
+        self.first, self.forbidding = self.journeys.first, self.journeys.forbidding
         self.shadowing = Shadowing(store, settings.clock)
         self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
-        self.forbidding = self.journeys.forbidding
         self.seed = store.seed if settings.seed is None else settings.seed
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
-        self.news = News()
-        self.metrics = Metrics()
+        self.news, self.metrics = News(), Metrics()
         self.links = UnsubscribeLinks(store.secret(), settings.public_url)
         self.preferring = Preferring(store, self.journeys.unwanted, self._refused, settings.clock)
         self.enrolling = Enrolling(
@@ -129,7 +128,7 @@ class Service:
                 parts = self.journeys.shared_out(asks, pending, answers, exist, first_us)
                 for journey, some in parts:
                     mine, (at_us, lineup) = [asks[i] for i in some], moments[journey.name]
-                    found = self._decided(journey, mine, exist, account_of, at_us, lineup)
+                    found = self._decided(journey, mine, exist, account_of, at_us, lineup, fresh)
                     for i, answer in zip(some, found, strict=True):
                         answers[i] = answer
                     fresh += [answer for answer in found if isinstance(answer, Decision)]
@@ -145,13 +144,13 @@ class Service:
         account_of: Mapping[str, str],
         now_us: int,
         lineup: Lineup,
+        beside: Sequence[Decision],
     ) -> list[Answer]:
         """Decide for contacts of one journey; on disk when this returns."""
         views = journey.contacts.read(asks, now_us, contacts)
         states = journey.accounts.states(account_of, now_us)
-        answers = journey.crowd.shared(
-            views, now_us, lambda some, left: self._new(journey, some, left, states, now_us, lineup)
-        )
+        new = partial(self._new, journey, states, now_us, lineup)
+        answers = journey.crowd.shared(views, now_us, new, beside)
         fresh = [answer for answer in answers if isinstance(answer, Decision)]
         if fresh:
             over = [ending for view in views for ending in view.episode.lapsed]
@@ -161,6 +160,7 @@ class Service:
             except StoreUnavailable:
                 journey.crowd.give_back(fresh)
                 raise
+            self.journeys.see(journey, fresh)
             due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
             self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
         self.shadowing.see(lineup.shadow, journey.bundle.catalog, fresh)
@@ -170,11 +170,11 @@ class Service:
     def _new(
         self,
         journey: ServedJourney,
-        views: Sequence[ContactView],
-        left: Mapping[str, int],
         states: Mapping[str, AccountState],
         now_us: int,
         lineup: Lineup,
+        views: Sequence[ContactView],
+        left: Mapping[str, int],
     ) -> list[Answer]:
         """Decide; colleagues of one account one after the other."""
         zone = self.settings.default_zone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from nurture_rl.serving.names import contact_key
@@ -92,8 +91,9 @@ def cells_of(record: EpisodeRow | JourneyEntry | Waiting) -> Cells:
 def opening_cells(decision: Decision, span_us: int | None) -> Cells:
     """The episode that a first decision opens, as its table has it; later ones open none."""
     one, over_us = decision, None if span_us is None else decision.anchor_us + span_us
-    row = EpisodeRow(one.episode_id, one.contact_id, one.journey, one.anchor_us)
-    return cells_of(replace(row, began_us=one.decided_us, over_us=over_us))
+    name, contact = one.episode_id.replace("\0", ""), contact_key(one.contact_id)
+    began = (name, contact, one.journey, one.anchor_us, 1, 0, one.decided_us, over_us)
+    return (*began, None, None, None, None, None, None)
 
 
 def exit_of(decision: Decision) -> Ending:

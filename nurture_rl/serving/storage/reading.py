@@ -11,7 +11,6 @@ from typing import Any
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
     ArmCounts,
-    Contact,
     Decision,
     Event,
     Fate,
@@ -21,9 +20,10 @@ from nurture_rl.serving.roles import PolicyChange, Roles
 from nurture_rl.serving.storage import policy_rows, rows
 from nurture_rl.serving.storage.chain import Entry
 from nurture_rl.serving.storage.chained_rows import chained, unchained
+from nurture_rl.serving.storage.contact_reading import ContactReader
 from nurture_rl.serving.storage.databases import Location, ReadableDatabase
 from nurture_rl.serving.storage.episode_reading import EpisodeReader
-from nurture_rl.serving.storage.erased_marks import SALT, mark_of
+from nurture_rl.serving.storage.erased_marks import SALT
 from nurture_rl.serving.storage.locating import open_for_reading
 from nurture_rl.serving.storage.permission_reading import PermissionReader
 from nurture_rl.serving.storage.span_reading import SpanReader
@@ -65,7 +65,7 @@ _OPEN = (
 )
 
 
-class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
+class StoreReader(ContactReader, EpisodeReader, PermissionReader, SpanReader, StateReader):
     """Reads a store beside those who write it.
 
     Contacts are asked for by any spelling of their id and come under `contact_key` of it.
@@ -110,28 +110,6 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         """Finish what is under way, then let go of the database."""
         self._source.close()
 
-    def contacts(self, ids: Sequence[str]) -> dict[str, Contact]:
-        """The contacts of these ids that exist."""
-        stored = self._among("contacts", "contact_id", ids)
-        return {row[0]: rows.contact_of(row) for row in stored}
-
-    def members(self, account_keys: Sequence[str]) -> dict[str, list[str]]:
-        """The contacts of each of these accounts, by `account_key`."""
-        found: dict[str, list[str]] = defaultdict(list)
-        columns = "account_key, contact_id"
-        for account, contact in self._among("contacts", "account_key", account_keys, columns):
-            found[account].append(contact)
-        return dict(found)
-
-    def erased(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
-        """The mark of those of these contacts who were erased, and when, microseconds since 1970.
-
-        Of two erasures the later one; the contact may have come back since.
-        """
-        key_of = {mark_of(self.salt, key): key for key in map(contact_key, ids)}
-        found = self._among("erased_contacts", "mark", list(key_of))
-        return {key_of[mark]: (mark, at_us) for mark, at_us in found}
-
     def events_of_ids(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """The events of these ids that exist."""
         return {row[0]: rows.event_of(row) for row in self._among("events", "event_id", event_ids)}
@@ -155,6 +133,11 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
         """The decisions of these ids that exist."""
         stored = self._among("decisions", "decision_id", decision_ids)
         return {row[0]: rows.decision_of(row) for row in stored}
+
+    def decided(self, decision_ids: Sequence[str]) -> set[str]:
+        """Those of these ids whose decisions exist."""
+        found = self._among("decisions", "decision_id", decision_ids, "decision_id")
+        return {name for (name,) in found}
 
     def policy_changes(self, journey: str = "") -> list[PolicyChange]:
         """All changes of policies' roles in a journey, the oldest first."""
@@ -357,11 +340,6 @@ class StoreReader(EpisodeReader, PermissionReader, SpanReader, StateReader):
             "OR confirm_by_us <= (SELECT max(recorded_us) FROM events)) "
             f"AND {_OPEN} AND NOT {_WENT}"
         )
-        return dict(self._source.read(asked))
-
-    def spellings(self) -> dict[str, str]:
-        """Contact ids as they came, where that is not how they are stored."""
-        asked = "SELECT contact_id, spelling FROM contacts WHERE spelling IS NOT NULL"
         return dict(self._source.read(asked))
 
     def scan(self, table: str) -> Iterator[list[rows.Row]]:

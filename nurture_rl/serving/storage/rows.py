@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import struct
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from nurture_rl.serving.names import contact_key
@@ -80,6 +84,7 @@ COLUMNS = {  # of tables whose rows become records, in the order of the records'
     **permission_rows.COLUMNS,
     **state_tables.COLUMNS,
 }
+_cells_of_event = attrgetter(*Event.__slots__)
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
 
 
@@ -129,20 +134,28 @@ def account_key(contact: Contact) -> str | None:
 
 def contact_of(row: Row) -> Contact:
     """The contact of a row."""
-    return Contact(row[0], row[1], row[2], row[3], bool(row[4]), json.loads(row[5]), row[6])
+    return Contact(row[0], row[1], row[2], row[3], bool(row[4]), _attributes(row[5]), row[6])
+
+
+def _attributes(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (
+        msgspec.MsgspecError,
+        UnicodeError,
+    ):  # JSON has no NaN, nor half of a character; Python has
+        return json.loads(text)
 
 
 def event_row(event: Event) -> Row:
     """An event as its table has it."""
-    cells = {name: getattr(event, name) for name in Event.__slots__}
-    cells |= {"contact_id": contact_key(event.contact_id), "is_machine": int(event.is_machine)}
-    return tuple(cells.values())
+    name, contact, *middle, is_machine, properties = _cells_of_event(event)
+    return (name, contact_key(contact), *middle, int(is_machine), properties)
 
 
 def event_of(row: Row) -> Event:
     """The event of a row."""
-    cells = dict(zip(Event.__slots__, row, strict=True))
-    return Event(**{**cells, "is_machine": bool(cells["is_machine"])})
+    return Event(*(*row[:-2], bool(row[-2]), row[-1]))
 
 
 def state_row(contact: str, journey: str, folding: str, state: ContactState) -> Row:
@@ -189,18 +202,42 @@ def quarantine_row(row: Quarantined) -> Row:
 
 def decision_row(decision: Decision) -> Row:
     """A decision as its table has it: lists as the bytes of float64, bool, int64 and float32."""
-    features = decision.features
-    packed = {
-        "probabilities": np.array(decision.probabilities, np.float64).tobytes(),
-        "mask": np.array(decision.mask, np.bool_).tobytes(),
-        "reasons": np.array(decision.reasons, np.int64).tobytes(),
-        "features": None if features is None else np.array(features, np.float32).tobytes(),
-        "contact_id": contact_key(decision.contact_id),
-        "note": None if decision.note is None else decision.note.replace("\0", ""),
-    }
-    return tuple(
-        packed[name] if name in packed else getattr(decision, name) for name in DECISION_COLUMNS
+    one, features = decision, decision.features
+    return (
+        one.decision_id,
+        contact_key(one.contact_id),
+        one.journey,
+        one.episode_id,
+        one.anchor_us,
+        one.step,
+        one.decided_us,
+        one.action,
+        one.propensity,
+        _packed("d", one.probabilities),
+        _packed("?", one.mask),
+        _packed("q", one.reasons),
+        None if features is None else _packed("f", features),
+        one.policy_id,
+        one.arm,
+        one.catalog,
+        one.scheduled_us,
+        None if one.note is None else one.note.replace("\0", ""),
+        one.confirm_by_us,
     )
+
+
+def _packed(kind: str, numbers: tuple[Any, ...]) -> bytes:
+    """Numbers of a kind as an array holds them."""
+    try:
+        return _packing(kind, len(numbers)).pack(*numbers)
+    except (struct.error, OverflowError):  # no decision's, but what somebody wrote in an export
+        return np.array(numbers, kind).tobytes()
+
+
+@lru_cache(maxsize=256)
+def _packing(kind: str, n: int) -> struct.Struct:
+    """Writes n numbers of a kind one behind the other, as arrays lie in memory."""
+    return struct.Struct(f"={n}{kind}")
 
 
 def decision_of(row: Row) -> Decision:

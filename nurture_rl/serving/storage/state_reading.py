@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import ContactState, Event
+from nurture_rl.serving.records import ContactState
 from nurture_rl.serving.storage import rows, state_tables
+from nurture_rl.serving.storage.stored_events import StoredEvents
 from nurture_rl.serving.storage.table_reading import TableReader, columns_of
 
 Places = Mapping[str, int]  # of events, by contact
@@ -24,17 +25,17 @@ _PLACE = (
 class StateReader(TableReader):
     """The part of a store's reader that asks for events, calls and states."""
 
-    def events(self, ids: Iterable[str], after: Places = NOWHERE) -> dict[str, tuple[Event, ...]]:
+    def events(self, ids: Iterable[str], after: Places = NOWHERE) -> dict[str, StoredEvents]:
         """The events of these contacts, all or those after a place, as `states` gives it."""
         places = {name: after.get(name, 0) for name in map(contact_key, ids)}
         asked = (
             f"SELECT {_EVENT} FROM {self._source.numbered} CROSS JOIN events WHERE "
             "events.contact_id = asked.key AND events.rowid > asked.value ORDER BY events.rowid"
         )
-        grouped: dict[str, list[Event]] = defaultdict(list)
+        grouped: dict[str, list[rows.Row]] = defaultdict(list)
         for row in self._source.read(asked, self._source.numbers(places)):
-            grouped[row[1]].append(rows.event_of(row))
-        return {contact: tuple(events) for contact, events in grouped.items()}
+            grouped[row[1]].append(row)
+        return {contact: StoredEvents(told) for contact, told in grouped.items()}
 
     def calls_since(self, since_us: int) -> list[tuple[str, str, int]]:
         """Id, contact and moment of every escalation decided from a moment on."""

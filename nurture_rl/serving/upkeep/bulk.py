@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pyarrow as pa
 
@@ -40,11 +39,14 @@ from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.unsubscribing import checked_url
 from nurture_rl.serving.upkeep.bulk_table import SENT, table_of, taken_back
 from nurture_rl.serving.upkeep.bulk_work import BulkWork, Once
+from nurture_rl.serving.upkeep.collecting import rare_collections
 from nurture_rl.serving.upkeep.export import export_decisions
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)  # of `at`, as at servers
+LOST = "not_in_store"  # why a decision of an interrupted batch is not in its table
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class DecideOptions:
     # Hours by which such a contact's zone may be off, lowest and highest; anywhere on earth.
     unknown_zone_slack: tuple[int, int] = EVERYWHERE
     block: int = (
-        500  # contacts decided at a time, from 1 to 10000; servers of the store wait for one
+        2_000  # contacts decided at a time, from 1 to 10000; servers of the store wait for one
     )
     # Folder of further bundles of the same journey, where the store's roles name some; null: there
     # are no others.
@@ -100,7 +102,7 @@ def decide_batch(options: DecideOptions) -> VerbResult:
     with closing(BulkWork(Path(options.out), _settings(options, [bundle, *further]))) as work:
         location = options.store or str(work.folder / "store.db")
         try:
-            with shown_progress("decide"), closing(Store(location)) as store:
+            with shown_progress("decide"), closing(Store(location)) as store, rare_collections():
                 if options.logs is not None:
                     PROGRESS.info("reading %s", options.logs)
                     load_once(store, Path(options.logs), Forbidding.of_all(journeys))
@@ -161,9 +163,8 @@ class _Batch:
         return listed.repeated
 
     def _everybody(self) -> Iterator[str]:
-        place = 6  # of the spelling
-        for block in self._service.store.scan("contacts"):
-            yield from (row[place] or row[0] for row in block)
+        for block in self._service.store.names():
+            yield from block
 
     def _decide(self) -> None:
         total, done, began = self._work.count, 0, time.monotonic()
@@ -199,27 +200,32 @@ class _Batch:
         return taken_back(table, {name: said[name] for name in before})
 
     def _table(self, decisions: Sequence[Decision]) -> pa.Table:
-        known = self._service.store.contacts([one.contact_id for one in decisions])
+        known = self._service.store.zones_of([one.contact_id for one in decisions])
         zones = [
-            known[contact_key(one.contact_id)].time_zone or self._options.default_zone
-            for one in decisions
-        ]
-        links, none = self._service.links, dict[str, str]()
-        headers = [
-            none if d.scheduled_us is None else links.headers(d.contact_id) for d in decisions
+            known[contact_key(one.contact_id)] or self._options.default_zone for one in decisions
         ]
         catalogs = {one.name: one.bundle.catalog for one in self._service.journeys}
-        return table_of(decisions, zones, catalogs, headers)
+        return table_of(decisions, zones, catalogs, self._service.links)
 
     def _whole(self) -> Iterator[pa.Table]:
         """The table in parts, without what was taken back while others were decided for."""
         for done, (table, refused) in enumerate(self._work.kept()):
             self._counts.update(refused)
             PROGRESS.info("looking again at part %d", done + 1)
+            table = self._in_store(table)
             whole = taken_back(table, self._taken_back(table["decision_id"].to_pylist()))
             self._rows += whole.num_rows
             self._sends += whole.num_rows - whole["message"].null_count
             yield whole
+
+    def _in_store(self, table: pa.Table) -> pa.Table:
+        """Without decisions that the store has no more: of the erased, or undone by a restore."""
+        ids = table["decision_id"].to_pylist()
+        there = self._service.store.decided(ids)
+        if len(there) == len(ids):
+            return table
+        self._counts[LOST] += len(ids) - len(there)
+        return table.filter(pa.array([name in there for name in ids], pa.bool_()))
 
     def _taken_back(self, ids: Sequence[str]) -> dict[str, str]:
         """Why decisions must not be carried out any more, by id."""
@@ -244,7 +250,8 @@ class _Batch:
     def _id_of(self, contact_id: str) -> str:
         """The decision id of a contact in this batch: the same in every attempt."""
         text = f"{self._name}:{contact_key(contact_id)}".encode("utf-8", "surrogatepass")
-        return str(UUID(bytes=blake2b(text, digest_size=16).digest()))
+        sign = blake2b(text, digest_size=16).hexdigest()
+        return f"{sign[:8]}-{sign[8:12]}-{sign[12:16]}-{sign[16:20]}-{sign[20:]}"
 
 
 def _refused(asks: Sequence[Ask], answers: Sequence[Answer]) -> list[tuple[Ask, Refusal]]:
@@ -266,9 +273,10 @@ def _require(options: DecideOptions) -> int | None:
         moment = datetime.fromisoformat(options.at)
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None or not _EPOCH <= moment < _LATEST:
         raise ConfigError(
-            f"at: expected a moment with its zone, as in 2026-04-08T07:00:00Z, got {options.at!r}"
+            f"at: expected a moment from 1970 to 2199 with its zone, as in "
+            f"2026-04-08T07:00:00Z, got {options.at!r}"
         )
     since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_, or_
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from nurture_envs.guardrails import reason_names
 from nurture_rl.logs.schema import UTC_TIME
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.storage.reading import message_of
+from nurture_rl.serving.unsubscribing import UnsubscribeLinks
 
 CHOSEN = "chosen"  # mail was allowed, and the policy sent none
 SENT = pa.schema(
@@ -45,7 +48,7 @@ def table_of(
     decisions: Sequence[Decision],
     zones: Sequence[str],
     catalogs: Mapping[str, ActionCatalog],
-    headers: Sequence[Mapping[str, str]],
+    links: UnsubscribeLinks,
 ) -> pa.Table:
     """Rows of decisions.
 
@@ -53,31 +56,27 @@ def table_of(
         decisions: what was decided, [n].
         zones: IANA name of each contact's zone, [n].
         catalogs: the actions of each journey, by its name.
-        headers: of one-click unsubscribe, [n]; empty where there are none.
+        links: give the header of one-click unsubscribe, or none.
     """
-    sends = {name: catalog.routed("send") for name, catalog in catalogs.items()}
+    sends = {name: np.flatnonzero(one.routed("send")).tolist() for name, one in catalogs.items()}
     at_us = [d.scheduled_us for d in decisions]
-    columns: dict[str, Any] = {name: [] for name in SENT.names}
-    for decision, zone, given in zip(decisions, zones, headers, strict=True):
-        cells = {
-            "contact_id": decision.contact_id,
-            "journey": decision.journey,
-            "action": decision.action,
-            "message": message_of(decision.action),
-            "send_at": decision.scheduled_us,
-            "time_zone": zone,
-            "confirm_by": decision.confirm_by_us,
-            "reason": _reason(decision, sends[decision.journey]),
-            "decision_id": decision.decision_id,
-            "propensity": decision.propensity,
-            "policy_id": decision.policy_id,
-            "arm": decision.arm,
-            "decided_at": decision.decided_us,
-            "list_unsubscribe": given.get("List-Unsubscribe"),
-        }
-        for name, value in cells.items():
-            columns[name].append(value)
-    columns["send_at_local"] = _local(at_us, zones)
+    columns: dict[str, Sequence[Any]] = {
+        "contact_id": [d.contact_id for d in decisions],
+        "journey": [d.journey for d in decisions],
+        "action": [d.action for d in decisions],
+        "message": [message_of(d.action) for d in decisions],
+        "send_at": at_us,
+        "send_at_local": _local(at_us, zones),
+        "time_zone": zones,
+        "confirm_by": [d.confirm_by_us for d in decisions],
+        "reason": [_reason(d, sends[d.journey]) for d in decisions],
+        "decision_id": [d.decision_id for d in decisions],
+        "propensity": [d.propensity for d in decisions],
+        "policy_id": [d.policy_id for d in decisions],
+        "arm": [d.arm for d in decisions],
+        "decided_at": [d.decided_us for d in decisions],
+        "list_unsubscribe": [_header(d, links) for d in decisions],
+    }
     return pa.table({f.name: pa.array(columns[f.name], f.type) for f in SENT}, schema=SENT)
 
 
@@ -97,17 +96,22 @@ def taken_back(table: pa.Table, why: Mapping[str, str]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SENT)
 
 
-def _reason(decision: Decision, sends: np.ndarray[Any, np.dtype[np.bool_]]) -> str | None:
+def _header(decision: Decision, links: UnsubscribeLinks) -> str | None:
+    if decision.scheduled_us is None:
+        return None
+    return links.headers(decision.contact_id).get("List-Unsubscribe")
+
+
+def _reason(decision: Decision, sends: Sequence[int]) -> str | None:
     """Why a decision sends nothing; None where it sends."""
     if decision.scheduled_us is not None:
         return None
     if decision.note is not None:
         return decision.note
-    against = np.array(decision.reasons, np.int64)[sends]
-    if not len(against) or (against == 0).any():
+    against = [decision.reasons[place] for place in sends]
+    if not all(against) or not against:
         return CHOSEN
-    all_, some = np.bitwise_and.reduce(against), np.bitwise_or.reduce(against)
-    return ", ".join(reason_names(int(all_) or int(some)))
+    return ", ".join(reason_names(reduce(and_, against) or reduce(or_, against)))
 
 
 def _local(at_us: Sequence[int | None], zones: Sequence[str]) -> list[int | None]:

@@ -40,17 +40,24 @@ class BulkWork:
             settings: what the decisions depend on, JSON-able.
 
         Raises:
-            ConfigError: the table is there already, another process makes it, or it was begun
-                with other settings.
+            ConfigError: the table is there already, another process makes it, it was begun with
+                other settings, or a file is in the way.
+            LogError: what was begun is damaged.
             OSError: the disk refuses.
         """
         if out.exists() or out.is_symlink():
             raise ConfigError(
                 f"expected nothing at {out}, got a file: a batch replaces none; give another path"
             )
-        out.parent.mkdir(parents=True, exist_ok=True)
         self.out, self.folder = out, out.with_name(f".{out.name}.work")
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ConfigError(
+                f"expected folders at {out.parent} and {self.folder}, got a file where one of them "
+                "has to be; give another path"
+            ) from error
         self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,10 +69,11 @@ class BulkWork:
             ) from error
         self._whole = self.folder / "whole.partial"
         self.asked, record = self.folder / "asked.parquet", self.folder / "settings.json"
-        if not record.exists():
+        if not self.asked.exists():  # nobody was decided for: a mended command begins anew
+            self._clear()
             began = {**settings, "began_us": time.time_ns() // 1000}
             atomic_write_bytes(record, json.dumps(began).encode())
-        begun = json.loads(record.read_text("utf-8"))
+        begun = self._begun(record)
         self._require_same(begun, settings)
         self.began_us = int(begun["began_us"])  # names the batch, microseconds since 1970 UTC
 
@@ -104,10 +112,21 @@ class BulkWork:
         atomic_write_bytes(self._part(number), memoryview(sink.getvalue()))
 
     def kept(self) -> Iterator[tuple[pa.Table, dict[str, int]]]:
-        """The parts in order, as `keep` was given them."""
+        """The parts in order, as `keep` was given them.
+
+        Raises:
+            LogError: one of them is damaged.
+        """
         for number in range(pq.read_metadata(self.asked).num_row_groups):
-            table = pq.read_table(self._part(number))
-            refused = json.loads(table.schema.metadata[b"refused"])
+            part = self._part(number)
+            try:
+                table = pq.read_table(part)
+                refused = json.loads(table.schema.metadata[b"refused"])
+            except (pa.ArrowException, ValueError) as error:
+                raise LogError(
+                    f"{part} is damaged ({error}); remove this file and give the same command "
+                    "again: it takes the decisions from the store"
+                ) from error
             yield table.replace_schema_metadata(None), refused
 
     def write(self, blocks: Iterable[pa.Table], schema: pa.Schema) -> None:
@@ -122,6 +141,25 @@ class BulkWork:
         self._whole.replace(self.out)
         sync(self.out.parent)
         shutil.rmtree(self.folder)
+
+    def _begun(self, record: Path) -> dict[str, Any]:
+        """The settings of what was begun, and a proof that the list of contacts can be read."""
+        try:
+            begun: dict[str, Any] = json.loads(record.read_text("utf-8"))
+            if self.asked.exists():
+                pq.read_metadata(self.asked)
+        except (pa.ArrowException, ValueError, OSError) as error:
+            self.close()
+            raise LogError(
+                f"{self.folder} is damaged ({error}); give another path: who has a decision of "
+                "this bin gets no second one, the store has it"
+            ) from error
+        return begun
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name != "lock":
+                path.unlink()
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}.parquet"

@@ -284,8 +284,10 @@ def test_a_decision_that_was_late_is_not_sent(
     ("changes", "says"),
     [
         ({"store": None}, "expected store or logs, got neither"),
-        ({"at": "2027-03-01"}, "at: expected a moment with its zone"),
-        ({"at": "soon"}, "at: expected a moment with its zone"),
+        ({"at": "2027-03-01"}, "at: expected a moment from 1970 to 2199 with its zone"),
+        ({"at": "soon"}, "at: expected a moment"),
+        ({"at": "9999-12-31T23:59:59Z"}, "at: expected a moment from 1970 to 2199"),
+        ({"at": "0001-01-01T00:00:00Z"}, "at: expected a moment from 1970 to 2199"),
         ({"block": 0}, "block: expected a number from 1 to 10000, got 0"),
         ({"contacts": "none.csv"}, "give a Parquet or CSV file with a column contact_id"),
     ],
@@ -308,11 +310,10 @@ def test_another_table_another_batch_and_no_store_are_refused(
         decide_batch(options(folder, out, store=str(tmp_path / "other.db")))
     asked = options(folder, out, store=str(path))
     settings = {"bundle": "other"}
-    with (
-        closing(bulk_work.BulkWork(out, settings)),
-        pytest.raises(ConfigError, match="process"),
-    ):
-        decide_batch(asked)
+    with closing(bulk_work.BulkWork(out, settings)) as work:
+        work.ask_for(["lead-01"])
+        with pytest.raises(ConfigError, match="process"):
+            decide_batch(asked)
     with pytest.raises(ConfigError, match="was begun with bundle 'other'"):
         decide_batch(asked)
     out.write_text("kept")
