@@ -15,7 +15,7 @@ ORDER = [
         *("nurture_rl.errors", "nurture_rl.verb_result", "nurture_rl.progress", "nurture_rl.rng"),
         *("nurture_rl.wording", "nurture_rl.client"),
     ],
-    ["nurture_rl.codec"],
+    ["nurture_rl.codec", "nurture_rl.operator_client"],
     ["nurture_rl.identity"],
     ["nurture_rl.logs"],
     ["nurture_rl.features"],

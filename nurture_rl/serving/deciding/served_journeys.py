@@ -12,6 +12,7 @@ from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.enrolment import over, usable_zone
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.next_decisions import with_next
 from nurture_rl.serving.deciding.served_journey import ServedJourney, not_served
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.forbidding import Forbidding
@@ -106,6 +107,19 @@ class ServedJourneys:
     def home(self, decision: Decision) -> ServedJourney:
         """The journey of a decision; the first has those of journeys that are served no more."""
         return self.by_name.get(decision.journey, self.first)
+
+    def with_next(self, decision: Decision, contact: Contact | None = None) -> Decision:
+        """A stored decision with when its contact is to be decided for again, where that is known.
+
+        Args:
+            decision: of whatever journey.
+            contact: its contact; None reads it.
+        """
+        journey, name = self.by_name.get(decision.journey), decision.contact_id
+        contact = contact or self._store.contacts([name]).get(contact_key(name))
+        if journey is None or contact is None:
+            return decision
+        return with_next(decision, journey.bundle.journey, contact.time_zone or self._zone)
 
     def homes(
         self, decisions: Sequence[Decision]

@@ -244,16 +244,14 @@ class Service:
         return answers
 
     def decision(self, decision_id: str) -> tuple[Decision, Fate, Event | None] | None:
-        """A recorded decision, what became of it, and the event that proves that it went.
-
-        None where no decision has that id.
-        """
+        """A recorded decision, its fate, and the event that proves that it went; None: no such."""
         if not self.settings.simulated_clock:
             self._sweep()
         stored = self.store.decisions([decision_id]).get(decision_id)
         if stored is None:
             return None
         self._know_catalogs([stored])
+        stored = self.journeys.with_next(stored)
         fate = self.store.fates([decision_id]).get(decision_id, Fate())
         return stored, fate, self.store.proofs([decision_id]).get(decision_id)
 
@@ -361,8 +359,8 @@ class Service:
                 found, withdrawals = journey.recorded.objections(
                     [again[i] for i in some], views, now_us, check
                 )
-                for i, objection in zip(some, found, strict=True):
-                    decision = answers[i] = again[i]
+                for i, view, objection in zip(some, views, found, strict=True):
+                    decision = answers[i] = self.journeys.with_next(again[i], view.contact)
                     if objection is not None:
                         text = withdrawn_text(decision, objection.why)
                         answers[i] = Refusal(decision.contact_id, objection.code, text)
