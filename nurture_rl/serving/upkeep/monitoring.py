@@ -179,7 +179,8 @@ def _arms(store: StoreReader, bundle: Bundle) -> Iterator[MonitoredFigure]:
     if since_us is None:
         return
     roles = changes[-1].after
-    counts = store.arm_counts(journey.name, since_us, ())
+    after = store.last_before(journey.name, since_us)
+    counts = store.arm_counts(journey.name, after, ())
     found = canary_share(canary_arm(roles.canary or ""), roles.share, counts)
     if found is None:
         return
