@@ -150,21 +150,21 @@ def run(page: str, words: list[str]) -> int | None:
         return max(main([verb, "--help"]) for verb in VERBS) if "--help" in words else None
     words = [f"decision={latest_decision()}" if word == "decision=ID" else word for word in words]
     if words[0] == "deliver":
-        write_mail_inputs()
+        (table,) = [word.removeprefix("decided=") for word in words if word.startswith("decided=")]
+        write_mail_inputs(table)
     if "data=frame" in words:
         write_log(*LOGS.get(page, LOG))
     return served(words) if words[0] == "serve" else main(words)
 
 
-def write_mail_inputs() -> None:
-    """What whoever delivers has: approved texts, addresses, a key, and a log of the mail server."""
+def write_mail_inputs(table: str) -> None:
+    """What whoever delivers a table has: texts, addresses, a key, and a log of the mail server."""
     folder = Path("templates")
     folder.mkdir(exist_ok=True)
     for message in load_journey("inbound_lead").messages:
         blocks = "".join(f"[[block {name}]]\n{name}\n[[end]]\n" for name in message.blocks)
         (folder / f"{message.id}.txt").write_text(f"Subject: {message.id}\n\n{blocks}", "utf-8")
-    with closing(sqlite3.connect("runs/store.db")) as store:
-        names = [name for (name,) in store.execute("SELECT contact_id FROM contacts")]
+    names = pq.read_table(table)["contact_id"].to_pylist()
     rows = [f"{name},{name}@example.com" for name in names]
     Path("recipients.csv").write_text("\n".join(["contact_id,email", *rows, ""]), "utf-8")
     Path("deliver.key").touch(mode=0o600)
