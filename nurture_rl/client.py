@@ -6,7 +6,7 @@
         ...
 
 Every call may be repeated: it is sent again where the server is busy, restarts or cannot be
-reached, and never decides, counts or confirms twice.
+reached, and never decides, counts or confirms twice. For operators: `operator_client.py`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ _MOST_ROWS = 10_000  # of one request
 # Nothing was done, or a proxy lost the answer: asking again may help, and does nothing twice.
 _AGAIN = frozenset({408, 409, 429, 502, 503, 504})
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0  # seconds, where the server names none
-_MOST_BYTES = 128 << 20  # of one answer
-_BLOCK = 1 << 16  # bytes read at a time
+_MOST_BYTES, _BLOCK = 128 << 20, 1 << 16  # of one answer, and read at a time
 
 Record = TypeVar("Record")
 
@@ -75,6 +74,7 @@ class ServedDecision:
     action: str  # such as send:MESSAGE@HOUR, pause:1, escalate or exit
     propensity: float  # the chance with which the policy took this action
     scheduled_at: datetime | None  # when a send leaves; None: no send
+    next_decision_at: datetime | None  # when to ask again; None: this episode's last decision
     policy_id: str
     arm: str
     note: str | None
@@ -136,7 +136,11 @@ class EventReport:
 
 @dataclass(frozen=True, slots=True)
 class PolicyClient:
-    """Asks one policy server. Threads may share it."""
+    """Asks one policy server. Threads may share it.
+
+    Every method raises `ServerRefusal` where what it asks for cannot be meant, is not there or does
+    not fit, and `ServerAway` where no answer came in time.
+    """
 
     url: str  # of the server, such as https://policy.example
     key: str | None = field(default=None, repr=False)  # an API key; None: none is asked for
@@ -158,6 +162,7 @@ class PolicyClient:
         request_ids: Sequence[str] | None = None,
         available: bool | None = None,
         now: datetime | None = None,
+        contexts: Sequence[Mapping[str, Any] | None] | None = None,
     ) -> list[ServedDecision | NotDecided]:
         """Decide for contacts, one answer each, in order.
 
@@ -167,38 +172,32 @@ class PolicyClient:
                 after the caller was restarted. None: fresh ones, which outlive this call alone.
             available: whether they can be reached; None: not known.
             now: the moment with its zone, on a server with a simulated clock alone.
+            contexts: what `put_contacts` takes of each contact, [n]; it is put before the decision.
 
         Raises:
-            ServerRefusal: a contact id or a moment cannot be one, or no contact is known.
-            ServerAway: no answer in time.
-            ValueError: not one request id per contact.
+            ValueError: not one request id and context per contact.
         """
         if request_ids is None:
             request_ids = [uuid4().hex for _ in contact_ids]
         found: list[ServedDecision | NotDecided] = []
+        known = [None] * len(contact_ids) if contexts is None else contexts
         rows = [
-            {"contact_id": contact, "request_id": request, "available": available}
-            for contact, request in zip(contact_ids, request_ids, strict=True)
+            {"contact_id": name, "request_id": request, "available": available}
+            | ({} if context is None else {"context": context})
+            for name, request, context in zip(contact_ids, request_ids, known, strict=True)
         ]
         for part in _parts(rows):
             body = {"contacts": part} | _moment(now)
             _, answer = self._ask("POST", "/v1/decisions", body)
             for row in _rows(answer, "decisions", len(part)):
-                if row.get("kind") == "decision":
-                    found.append(_record(ServedDecision, row))
-                else:
-                    found.append(_record(NotDecided, row))
+                made = row.get("kind") == "decision"
+                found.append(_record(ServedDecision, row) if made else _record(NotDecided, row))
         return found
 
     def confirm(
         self, decision_ids: Sequence[str], now: datetime | None = None
     ) -> list[SendConfirmation]:
-        """Ask, when the hour has come, whether decisions are to be carried out; in order.
-
-        Raises:
-            ServerRefusal: no id is known, or none can be one.
-            ServerAway: no answer in time; then do not send.
-        """
+        """Ask, when the hour has come, whether to carry decisions out, in order; else do not."""
         found: list[SendConfirmation] = []
         for part in _parts(decision_ids):
             body = {"ids": part} | _moment(now)
@@ -208,14 +207,12 @@ class PolicyClient:
         return found
 
     def decision(self, decision_id: str) -> Mapping[str, Any]:
-        """A recorded decision and what became of it, as the server's OpenAPI describes it.
+        """A recorded decision and what became of it, as the server's OpenAPI describes it."""
+        return self._look("decisions", decision_id)
 
-        Raises:
-            ServerRefusal: no decision has that id.
-            ServerAway: no answer in time.
-        """
-        _, answer = self._ask("GET", f"/v1/decisions/{quote(decision_id, safe='')}")
-        return dict(answer)
+    def explain(self, decision_id: str) -> Mapping[str, Any]:
+        """Why a decision was made, as data and, in `text`, in plain words."""
+        return self._look("decisions", decision_id, "explain")
 
     def report(self, events: Sequence[Mapping[str, Any]]) -> EventReport:
         """Report what happened. An event with an id that was reported before counts once.
@@ -229,8 +226,6 @@ class PolicyClient:
 
         Raises:
             OptOutNotStored: a refused row may be a no to mail; the others are stored.
-            ServerRefusal: no row could be read.
-            ServerAway: no answer in time.
         """
         reports, overlooked = [], False
         for start, part in zip(range(0, len(events), _MOST_ROWS), _parts(events), strict=True):
@@ -249,17 +244,13 @@ class PolicyClient:
         return report
 
     def put_contacts(self, contacts: Sequence[Mapping[str, Any]]) -> list[TakenBack]:
-        """Add or replace contacts.
+        """Add or replace contacts; of ten thousand with one that cannot be meant none is stored.
 
         Args:
             contacts: rows of the contacts table, [n]: contact_id, consent, and what else is known.
 
         Returns:
-            The planned sends that must not leave any more, for their contacts refuse mail.
-
-        Raises:
-            ServerRefusal: a row cannot be meant; none of its ten thousand was stored.
-            ServerAway: no answer in time.
+            The planned sends that must not leave any more.
         """
         withdrawn: list[TakenBack] = []
         for part in _parts(contacts):
@@ -267,13 +258,21 @@ class PolicyClient:
             withdrawn += [_record(TakenBack, row) for row in answer["withdrawn"]]
         return withdrawn
 
-    def health(self) -> Mapping[str, Any]:
-        """What the server serves.
+    def preferences(self, contact_id: str) -> Mapping[str, Any]:
+        """What mail a contact wants, and every word that led to it."""
+        return self._look("contacts", contact_id, "preferences")
 
-        Raises:
-            ServerAway: it cannot be reached, or cannot write its store.
-        """
+    def put_preferences(self, contact_id: str, wishes: Mapping[str, Any]) -> list[TakenBack]:
+        """Say all that a contact wants, as `PreferencesIn` of the OpenAPI; what that takes back."""
+        _, answer = self._ask("PUT", path_of("contacts", contact_id, "preferences"), dict(wishes))
+        return [_record(TakenBack, row) for row in answer["withdrawn"]]
+
+    def health(self) -> Mapping[str, Any]:
+        """What the server serves; raises where it cannot write its store."""
         return dict(self._ask("GET", "/healthz")[1])
+
+    def _look(self, *path: str) -> Mapping[str, Any]:
+        return dict(self._ask("GET", path_of(*path))[1])
 
     def _ask(
         self, method: str, path: str, body: Any = None, allowed: Sequence[int] = ()
@@ -291,7 +290,7 @@ class PolicyClient:
                 if 200 <= status < 300 or status in allowed:
                     return status, _object(content)
                 told = _refusal(status, names.get("location"), content)
-                if status not in _AGAIN:
+                if status not in _AGAIN or (status == 409 and told.title != "conflict"):
                     raise told
                 cause: Exception = told
                 wait = _seconds(names.get("retry-after"), wait)
@@ -312,6 +311,11 @@ class PolicyClient:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, _named(error), _content(error, end)
+
+
+def path_of(*parts: str) -> str:
+    """The path under /v1/ of parts that may hold any sign."""
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def _named(answer: Any) -> dict[str, str]:
@@ -363,7 +367,7 @@ def _moment(now: datetime | None) -> dict[str, str]:
 def _record(kind: Callable[..., Record], row: Mapping[str, Any]) -> Record:
     """A record of what it knows of a row; a newer server may say more."""
     cells = {one.name: row.get(one.name) for one in fields(kind)}  # type: ignore[arg-type]
-    for name in ("scheduled_at", "confirmed_at"):
+    for name in ("scheduled_at", "confirmed_at", "next_decision_at"):
         if isinstance(at := cells.get(name), str):
             cells[name] = datetime.fromisoformat(at)
     return kind(**cells)

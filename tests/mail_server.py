@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -126,7 +127,7 @@ class Postfix:
         """Wait until its queue is empty."""
         queue = [self.folder / "spool" / name for name in ("incoming", "active", "maildrop")]
         end = time.monotonic() + _UP
-        while any(one.is_file() for part in queue for one in part.rglob("*")):
+        while any(_is_whole(one) for part in queue for one in part.rglob("*")):
             if time.monotonic() > end:
                 raise RuntimeError(f"mail stays in the queue: {self._said()}")
             time.sleep(0.05)
@@ -159,6 +160,15 @@ class Postfix:
 
     def _said(self) -> str:
         return self.log.read_text("utf-8")[-2000:] if self.log.exists() else "no log"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file of the queue is a mail: one that a kill left half written is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and bool(found.st_mode & stat.S_IXUSR)
 
 
 @contextmanager

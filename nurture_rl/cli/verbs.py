@@ -17,6 +17,7 @@ _OPE_CODES = {
     4: "cannot tell yet",
     5: "rules are enough",
 }
+_LIFT_CODES = {DONE: "better", 3: "not better", 4: "cannot tell yet"}
 _BUNDLE_CODES = {3: "the gate wrote no bundle; its reasons are printed"}
 
 
@@ -152,6 +153,19 @@ _ALL = (
         keyed=_KEY,
         work=f"{_STEPS}:export",
         codes=_BUNDLE_CODES,
+    ),
+    Verb(
+        name="lift",
+        summary="what an experiment with people says: arms held against business as usual",
+        reads="a log whose decisions name their arms (`data=folder`), and a plan (YAML)",
+        makes="a report (HTML, Markdown, JSON)",
+        examples=(
+            "nurture lift data.path=exported plan=spring.yaml",
+            "nurture lift data.path=exported plan=spring.yaml data.complete_until=2026-06-29",
+        ),
+        settings="nurture_rl.workflow.lift_config:LiftConfig",
+        work="nurture_rl.workflow.lift_verb:lift",
+        codes=_LIFT_CODES,
     ),
     Verb(
         name="interchange",

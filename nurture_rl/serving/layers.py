@@ -6,7 +6,8 @@ Every layer has a policy id of its own, so the log says which one decided, and h
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +23,8 @@ from nurture_rl.serving.roles import SwitchTo
 FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
 PAUSED = "paused"  # policy id of a pause that the switch asks for
 ARM = "policy"
+NO_STAGE = "none"  # how the switch calls contacts who have entered no stage
+STAGE_ON_RULES = "the switch of stage "  # so begin the notes of decisions for whom it stands so
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +45,19 @@ class Line:
     layers: tuple[Layer, ...]
     pause_id: str = FAIL_CLOSED  # policy id of that pause
     why: str | None = None  # the learned policy is not asked
+    stages: Mapping[str, int] = field(default_factory=dict)  # stage -> its feature column
+    by_stage: Mapping[str, Line] = field(default_factory=dict)  # stage -> who is asked in place
+
+    def at(self, features: NDArray[np.float32]) -> Line:
+        """Who is asked for a contact, by the stage that it entered last.
+
+        Args:
+            features: of the contact, [d].
+        """
+        if not self.by_stage:
+            return self
+        entered = (name for name, column in self.stages.items() if features[column] > 0.5)
+        return self.by_stage.get(next(entered, NO_STAGE), self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,20 +69,52 @@ class Chosen:
     note: str | None  # why the first layer was not followed
 
 
-def line_of(bundle: Bundle, switch: SwitchTo = "learned", arm: str = ARM) -> Line:
+def line_of(
+    bundle: Bundle,
+    switch: SwitchTo = "learned",
+    arm: str = ARM,
+    rules_in: Sequence[str] = (),
+    rules_of: Bundle | None = None,
+) -> Line:
     """The layers of a bundle that the switch lets decide.
 
     Args:
         bundle: its policy, and the rules of its journey.
         switch: `rules` leaves the policy out, `pause` all layers.
         arm: of the decisions.
+        rules_in: stages in which the policy is left out, and the rules decide.
+        rules_of: whose rules these are; None: the bundle's own.
     """
     if switch == "learned":
-        return Line(arm, (Layer(bundle.policy_id, bundle.policy), *_rules(bundle)))
+        rules = _rules(rules_of or bundle)
+        by_stage = {
+            name: Line(arm, rules, why=f"{STAGE_ON_RULES}{name} stands at rules")
+            for name in rules_in
+        }
+        layers = (Layer(bundle.policy_id, bundle.policy), *_rules(bundle))
+        return Line(arm, layers, stages=stages_of(bundle), by_stage=by_stage)
     why = f"the switch stands at {switch}"
     if switch == "rules":
         return Line(arm, _rules(bundle), why=why)
     return Line(arm, (), PAUSED, why)
+
+
+def stages_of(bundle: Bundle) -> Mapping[str, int]:
+    """Stages of a bundle's journey, each with the feature column that tells who entered it last.
+
+    Empty where no feature of the journey tells it.
+    """
+    spec = bundle.feature_spec
+    told = (feature for feature in spec.features if feature.kind == "stage")
+    feature = next(told, None)
+    if feature is None:
+        return {}
+    return {name: spec.column(f"{feature.name}={name}") for name, _ in feature.stages}
+
+
+def is_as_asked(note: str | None) -> bool:
+    """Whether a decision's note says of no failure: there is none, or a stage is on rules."""
+    return note is None or (note.startswith(STAGE_ON_RULES) and ";" not in note)
 
 
 def layer_named(bundle: Bundle, policy_id: str) -> Layer | None:

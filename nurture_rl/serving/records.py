@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -279,12 +279,18 @@ class Decision:
     scheduled_us: int | None  # UTC, when a send leaves; None for other actions
     note: str | None = None  # why the policy was not followed
     confirm_by_us: int | None = None  # UTC; a send that is not confirmed by then is none
+    # UTC, when the contact is to be decided for again; None: it was the episode's last decision, or
+    # nobody has worked it out. It is not stored, for it follows from the rest and the zone.
+    next_us: int | None = field(default=None, compare=False)
 
     def waits_for_confirmation(self, now_us: int) -> bool:
         """Whether its hour has begun, in which it is confirmed or is no send."""
         if self.scheduled_us is None or self.confirm_by_us is None:
             return False
         return self.scheduled_us <= now_us < self.confirm_by_us
+
+
+DECISION_COLUMNS = tuple(name for name in Decision.__slots__ if name != "next_us")  # stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Which policy has which role in a server, and how roles may change: pure, nothing is loaded here.
 
 The champion decides for everybody but the canary's share. A shadow is asked and never followed. The
-switch leaves the learned part out, or sends nothing at all.
+switch leaves the learned part out, for everybody or for contacts in a stage, or sends nothing at
+all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -33,6 +34,7 @@ class Roles:
     shadow: str | None = None
     previous: str | None = None  # the champion before; a rollback of the champion brings it back
     switch: SwitchTo = "learned"
+    rules_in: tuple[str, ...] = ()  # stages in which rules decide while the switch is at `learned`
     folders: Mapping[str, str] = field(default_factory=dict)  # loaded policy id -> bundle's folder
 
     @property
@@ -149,6 +151,31 @@ def stopped(policy_id: str) -> Change:
 def switched(to: SwitchTo) -> Change:
     """Who decides: the policies, the rules of the champion's journey, or nobody."""
     return lambda roles: replace(roles, switch=to)
+
+
+def switched_in(stage: str, to: SwitchTo, stages: Collection[str]) -> Change:
+    """Who decides for contacts in a stage: the policies, or the rules.
+
+    Args:
+        stage: that they entered last.
+        to: `learned` or `rules`.
+        stages: that contacts can be in, by the journey.
+    """
+
+    def change(roles: Roles) -> Roles:
+        if to == "pause":
+            raise RoleError(
+                "expected `learned` or `rules` for a stage, got `pause`; leave the stage out, for "
+                "a pause holds for everybody"
+            )
+        if stage not in stages:
+            named = f"one of {', '.join(stages)}" if stages else "none"
+            why = "" if stages else ", for no feature of the journey has kind: stage"
+            raise RoleError(f"expected as stage {named}{why}, got {stage!r}")
+        others = {name for name in roles.rules_in if name != stage}
+        return replace(roles, rules_in=tuple(sorted({*others, stage} if to == "rules" else others)))
+
+    return change
 
 
 def _without(roles: Roles, policy_id: str) -> Roles:

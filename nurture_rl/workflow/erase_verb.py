@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nurture_rl.errors import ConfigError, LogError
+from nurture_rl.release.manifest import MANIFEST
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.storage.locating import require_there, shown_location
 from nurture_rl.serving.upkeep.cleaning import Cleaned, clean_folder, is_in
@@ -58,7 +59,10 @@ def erase(options: EraseOptions) -> VerbResult:
 
 
 def learned_from(runs: Path, key: str) -> list[dict[str, str]]:
-    """The stages under a folder of runs that a contact's rows went into, with policies of bundles.
+    """What lies under a folder of runs and was made from a contact's rows.
+
+    These are stages, with the policies of their bundles, and copies of stages and bundles, such as
+    MLflow keeps.
 
     Args:
         runs: the folder.
@@ -73,11 +77,21 @@ def learned_from(runs: Path, key: str) -> list[dict[str, str]]:
         if any(f'"{source}"' in texts[name] for source in reached)
     }:
         reached |= more
-    return [_stage(stages[name]) for name in sorted(reached)]
+    found = [_stage(stages[name]) for name in sorted(reached)]
+    policies = {one["policy_id"] for one in found if "policy_id" in one}
+    inside = [stages[name] for name in stages]
+    for path in sorted({*runs.rglob(RECORD), *runs.rglob(MANIFEST)}):
+        if any(path.is_relative_to(stage) for stage in inside):
+            continue
+        text = path.read_text("utf-8", "replace")
+        names = policies if path.name == MANIFEST else reached
+        if any(f'"{name}"' in text for name in names):
+            found.append({"stage": str(path.parent)})
+    return found
 
 
 def _stage(folder: Path) -> dict[str, str]:
-    manifest = folder / "bundle" / "manifest.json"
+    manifest = folder / "bundle" / MANIFEST
     if not manifest.is_file():
         return {"stage": str(folder)}
     about: dict[str, Any] = json.loads(manifest.read_text("utf-8"))

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from nurture_rl.serving.deciding.same_journeys import require_same_journeys
 from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.pipeline.running_server import RunningServer, running
 from tests.pipeline.served_journeys_load import bundles, faults, missed, options, put, race
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, require_programs
 
 PEOPLE = [f"p{i}" for i in range(40)]
 _GONE = (urllib.error.URLError, HTTPException, OSError)
@@ -91,3 +94,40 @@ def _tell(server: RunningServer, names: list[str]) -> None:
 
 def _at() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def test_servers_of_other_journeys_are_refused_while_one_runs(postgres: PostgresServer) -> None:
+    url = postgres.fresh_url()
+    with closing(Store(url)) as first, closing(Store(url)) as second:
+        require_same_journeys(first, ["low", "base"])
+        require_same_journeys(second, ["base", "low"])
+        with pytest.raises(StoreError, match="have, 'base, low', got 'base'"):
+            require_same_journeys(second, ["base"])
+    with closing(Store(url)) as alone:  # nobody else runs any more
+        require_same_journeys(alone, ["base"])
+
+
+@pytest.mark.slow
+def test_a_server_is_seen_again_after_a_restart_of_its_database(folders: list[Path]) -> None:
+    database = PostgresServer(require_programs())
+    database.start()
+    try:
+        url = database.fresh_url()
+        with running(folders[0], url, options(folders)):
+            database.kill()
+            database.start()
+            refused = []
+            for _ in range(40):
+                try:
+                    with closing(Store(url)) as other:
+                        require_same_journeys(other, ["base"])
+                except StoreError as error:
+                    refused.append(str(error))
+                    break
+                except StoreUnavailable:
+                    pass
+                time.sleep(0.5)
+            assert refused
+            assert refused[0].startswith("expected the journeys that the other servers")
+    finally:
+        database.stop()

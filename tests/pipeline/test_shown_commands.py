@@ -49,7 +49,7 @@ FEWER = ["~policies.no_contact", "~policies.random", "~policies.tuned_rules", "~
 # The least training of a learner, by what it knows of these; `SMALL` has that of a whole loop.
 LEAST = {"steps": 50, "iterations": 1, "n_contacts": 64, "epochs": 1}
 # A verdict, a gate that refuses, sends whose hour is to come; else done.
-CODES = {"ope": {0, 3, 4, 5}, "export": {0, 3}, "deliver": {0, 3}}
+CODES = {"ope": {0, 3, 4, 5}, "export": {0, 3}, "lift": {0, 3, 4}, "deliver": {0, 3}}
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
 LOGS = {
@@ -60,6 +60,17 @@ LOGS = {
         ["t_wait", "t_offer", "t_proof"],
     ),
 }
+# A server's canary as an experiment; what a page leaves out is said there.
+PLAN = """
+experiment: spring
+journey: inbound_lead
+unit: contact
+starts: 2020-01-01
+arms: {policy: 0.9, canary: 0.1}
+usual: policy
+window_days: 14
+units: 1000
+"""
 LOG = ("log.parquet", ["none", "offer", "proof"], ["new_none", "new_offer", "new_proof"])
 OWN_LOG = (
     "data.path=log.parquet data.columns.action=arm data.columns.propensity=p "
@@ -74,7 +85,7 @@ FILLED = {
 FRONT = (
     *("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md"),
     *("docs/server-operations.md", "docs/policies-in-life.md", "docs/deploying-the-server.md"),
-    *("docs/journeys-in-life.md", "docs/delivering.md"),
+    *("docs/journeys-in-life.md", "docs/measuring-lift.md", "docs/delivering.md"),
 )
 DATABASE = "postgresql://"  # its lines are run in test_servers_on_postgresql.py, where there is one
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
@@ -218,6 +229,7 @@ def release(folder: Path) -> None:
     write_bundle(folder / "released" / "no_show", beside, CREATED)
     (tables,) = folder.glob("runs/stages/ingest-*/tables")
     (folder / "ingested").symlink_to(tables)
+    (folder / "spring.yaml").write_text(PLAN, "utf-8")
     for name in ("BUNDLE", "released/bundle"):
         (folder / name).symlink_to(bundle)
     (folder / "EXPORT").symlink_to("exported")

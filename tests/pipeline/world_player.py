@@ -18,6 +18,13 @@ from nurture_rl.logs.adapters.reference_tables import Emitter
 Send = Callable[[str, str, Any], Any]  # method, path, body -> decoded answer
 
 
+# What the shipped journeys leave to servers, which no simulation knows.
+SERVED = {
+    *("message_cap", "block_cap", "claim_cap", "unanswered", "cool_off", "inactive"),
+    *("account_cap", "account_conversation", "volume_ramp"),
+}
+
+
 class WorldPlayer:
     """n synthetic leads whom a server nurtures; the world plays what follows each decision."""
 
@@ -47,7 +54,8 @@ class WorldPlayer:
         answers = self._ask(send, state, ids)
         action = self.simulation.catalog.indices([answer["action"] for answer in answers])
         for row, answer in enumerate(answers):
-            blocked = {self.simulation.catalog.index(name) for name in answer["blocked"]}
+            index = self.simulation.catalog.index
+            blocked = {index(name) for name, why in answer["blocked"].items() if set(why) - SERVED}
             expected = set(np.flatnonzero(~decision.mask[row].numpy()).tolist())
             self.masks_agree += blocked == expected
             self.decisions += 1

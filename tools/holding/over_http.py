@@ -344,7 +344,7 @@ class Client:
         for (one, name, expected), row, second in zip(asked, rows, again, strict=True):
             self._crowd.counts[f"confirmed: {row['status']}"] += 1
             if row["status"] == "send":
-                one.confirmed.add(name)
+                one.leaves(name, read(row["confirmed_at"]))
             elif row["status"] == "withdrawn":
                 one.taken_back(name, now_us, leaving=True)
             shared = set(str(row["reason"]).split(", ")) <= SHARED and expected == "send"

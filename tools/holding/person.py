@@ -65,6 +65,15 @@ class Person:
             kind = "slowed" if routing == "slow" else "escalated"
             self.heard(Event(f"{name}.{kind}", self.name, now_us, now_us, kind))
 
+    def leaves(self, decision_id: str, now_us: int) -> None:
+        """A send was told to leave: from then on it counts at that moment, not at its hour."""
+        self.confirmed.add(decision_id)
+        self.sends[decision_id] = replace(self.sends[decision_id], at_us=now_us)
+        self.made = [
+            (name, now_us if name == decision_id else at_us, message)
+            for name, at_us, message in self.made
+        ]
+
     def taken_back(self, decision_id: str, now_us: int, leaving: bool = False) -> None:
         """A send was taken back at a moment; the first word counts.
 

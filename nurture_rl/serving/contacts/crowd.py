@@ -70,13 +70,20 @@ class Crowd:
             self._mail = MailVolume(ramp, store, self._families, counts)
         self._calls = None if sellers is None else Calls(sellers, store, now_us)
 
-    def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
+    def shared(
+        self,
+        views: Sequence[ContactView],
+        now_us: int,
+        decide: Decide,
+        beside: Sequence[Decision] = (),
+    ) -> list[Answer]:
         """Decide for contacts, never beyond what is left.
 
         Args:
             views: the contacts, [n].
             now_us: the moment, microseconds since 1970 UTC.
             decide: an answer per contact, given the sends left by the name of the offer.
+            beside: decisions of the same request in other journeys; they were seen here.
         """
         if self._mail is None and self._calls is None:
             return self._stock.shared(views, decide)
@@ -132,6 +139,10 @@ class Crowd:
             if family != family_of(one.attributes, self._own):
                 with self._lock:
                     self._moved.setdefault(name, []).append((now_us, family))
+
+    def see(self, decisions: Sequence[Decision]) -> None:
+        """Count new decisions of other journeys, which are stored."""
+        self._again(decisions, 1)
 
     def give_back(self, decisions: Sequence[Decision]) -> None:
         """Undo what decisions of any journey took, once for each."""
@@ -194,20 +205,30 @@ class SharedCrowd:
         ramp = journey.guardrails.volume
         self._journey, self._store, self._is_alone = journey, store, is_alone
         self.limited = has_limits(journey)
-        self._mail: KeptCounts | None = None
-        # Journeys of one process decide in one transaction: what one has stored, and not committed
-        # yet, counts for the next, so that all is counted anew there.
-        if ramp is not None and store.is_shared and is_alone:
-            self._mail = KeptCounts(ramp, store.beside(), now_us)
+        self._mail = None if ramp is None else KeptCounts(ramp, store.beside(), now_us)
 
-    def shared(self, views: Sequence[ContactView], now_us: int, decide: Decide) -> list[Answer]:
-        """As of `Crowd`; the others wait until the decisions are stored."""
+    def shared(
+        self,
+        views: Sequence[ContactView],
+        now_us: int,
+        decide: Decide,
+        beside: Sequence[Decision] = (),
+    ) -> list[Answer]:
+        """As of `Crowd`; the others wait until the decisions are stored.
+
+        What is `beside` is stored, and not committed yet: the kept counts do not have its mail.
+        """
         if not self.limited:
             return decide(views, {})
         held = self._store.limits_held() if self._is_alone else nullcontext()
         with held:
             counts = None if self._mail is None else self._mail.as_of(now_us)
-            return Crowd(self._journey, self._store, now_us, counts).shared(views, now_us, decide)
+            crowd = Crowd(self._journey, self._store, now_us, counts)
+            crowd.see([decision for decision in beside if decision.scheduled_us is not None])
+            return crowd.shared(views, now_us, decide)
+
+    def see(self, decisions: Sequence[Decision]) -> None:
+        """Nothing: what is stored is counted."""
 
     def moved(
         self, before: Mapping[str, Contact], contacts: Sequence[Contact], now_us: int
@@ -239,7 +260,7 @@ def crowd_of(
         is_alone: no other journey is decided for in this process; where one is, whoever decides
             keeps the others waiting.
     """
-    if store.is_shared or not is_alone:
+    if store.is_shared:
         return SharedCrowd(journey, store, now_us, is_alone)
     return Crowd(journey, store, now_us)
 

@@ -28,11 +28,11 @@ from nurture_envs.guardrails.remembered import moments_watched, sends_kept
 from nurture_envs.guardrails.rules import Lag
 from nurture_envs.journey import Journey
 from nurture_rl.serving.contacts.event_rows import PastRows, changes, event_rows
-from nurture_rl.serving.contacts.mail_permission import MailPermission, permission_of
+from nurture_rl.serving.contacts.mail_permission import MailPermission, permission_in
 from nurture_rl.serving.contacts.mail_preferences import refused_messages, wanted_from
 from nurture_rl.serving.contacts.probes import probed
 from nurture_rl.serving.contacts.sends import groups_of, is_among, sends_of
-from nurture_rl.serving.records import Contact, ContactView, MailWords
+from nurture_rl.serving.records import Contact, ContactView
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -108,7 +108,7 @@ def known(
     anchor_us = np.array([view.episode.anchor_us for view in views], np.int64)
     local_us = local_microseconds(now_us, zones)
     bins = spec.clock.bin_of(local_us, anchor_us)
-    words = [_words(view) for view in views]
+    words = [permission_in(view) for view in views]
     rows = event_rows(journey, spec, views, [word.lifted for word in words], now_us, zones)
     past = _past(spec, rows, bins)
     binned = rows.bins.astype(np.int32)
@@ -137,11 +137,6 @@ def known(
     attributes = spec.encode_attributes([view.contact.attributes for view in views])
     over = _ended_by(journey, ended)
     return Known(bins, anchor_us, local_us, zones, past, attributes, facts, over)
-
-
-def _words(view: ContactView) -> MailPermission:
-    before = MailWords() if view.state is None else view.state.words
-    return permission_of(view.events, before)
 
 
 def _consent(words: Sequence[MailPermission], views: Sequence[ContactView]) -> BoolArray:

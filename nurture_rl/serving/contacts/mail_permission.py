@@ -10,6 +10,7 @@ from datetime import date
 from functools import lru_cache
 
 from nurture_envs.clock import DAY_US
+from nurture_envs.guardrails.reasons import Reason
 from nurture_envs.stops import (
     AWAY_DAYS,
     AWAY_REPLY,
@@ -23,7 +24,7 @@ from nurture_envs.stops import (
     plain,
     say_of,
 )
-from nurture_rl.serving.records import Event, MailWords
+from nurture_rl.serving.records import ContactView, Event, MailWords
 from nurture_rl.serving.storage.consent_entries import group_of
 from nurture_rl.serving.storage.stored_events import events_that
 
@@ -41,6 +42,22 @@ class MailPermission:
     away_until_us: int = 0  # out of office
     resting_until_us: int = 0  # after repeated soft bounces
     lifted: frozenset[str] = frozenset()  # event ids of what consent took back
+
+    def against(self, consent: bool, now_us: int) -> int:
+        """What forbids all mail now, whatever the journey: bits of `Reason`.
+
+        Args:
+            consent: as the contact was put.
+            now_us: the moment, microseconds since 1970 UTC.
+        """
+        until_us = max(self.snoozed_until_us, self.away_until_us, self.resting_until_us)
+        held = (
+            (not consent or self.withdrawn, Reason.NO_CONSENT),
+            (self.opted_out, Reason.OPTED_OUT),
+            (self.bounced, Reason.HARD_BOUNCE),
+            (until_us > now_us, Reason.PAUSED),
+        )
+        return sum(int(reason) for holds, reason in held if holds)
 
 
 _FREE = MailPermission()
@@ -73,6 +90,11 @@ def permission_of(events: Iterable[Event], before: MailWords = _NOTHING) -> Mail
         resting_until_us=_rested(words.soft_us),
         lifted=lifted,
     )
+
+
+def permission_in(view: ContactView) -> MailPermission:
+    """What the words of a contact come to, those that are folded into its state and those after."""
+    return permission_of(view.events, _NOTHING if view.state is None else view.state.words)
 
 
 def words_after(before: MailWords, events: Iterable[Event]) -> tuple[MailWords, frozenset[str]]:

@@ -16,6 +16,7 @@ from nurture_rl.serving.contacts.accounts import against_account
 from nurture_rl.serving.contacts.crowd import against_crowd
 from nurture_rl.serving.contacts.facts import known
 from nurture_rl.serving.deciding.array_pass import Drawn, Weighed, draw, uniforms, weigh
+from nurture_rl.serving.deciding.next_decisions import next_moments
 from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, Line, layer_named, line_of
 from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
 
@@ -74,7 +75,7 @@ def decide(
         if (no := refusal(bundle, view, steps[row], facts.ended_by[row])) is not None:
             answers[row] = no
         else:
-            asked.setdefault(line(view), []).append(row)
+            asked.setdefault(line(view).at(features[row]), []).append(row)
     for one, rows in asked.items():
         some, named = contacts.of(rows), [views[row] for row in rows]
         ids = [view.decision_id for view in named]
@@ -186,6 +187,9 @@ def _decisions(
     said = of if len(of) == len(views) else [*of] * len(views)
     actions, sends = drawn.actions.tolist(), catalog.routed("send")[drawn.actions].tolist()
     propensity = drawn.table[np.arange(len(views)), drawn.actions].tolist()
+    anchors_us = np.array([view.episode.anchor_us for view in views], np.int64)
+    taken, clock = [ids[action] for action in actions], bundle.journey.clock
+    next_us = next_moments(clock, taken, contacts.bins, anchors_us, contacts.zones)
     rows = zip(
         views,
         contacts.bins.tolist(),
@@ -208,7 +212,7 @@ def _decisions(
                 anchor_us=view.episode.anchor_us,
                 step=step,
                 decided_us=now_us,
-                action=ids[actions[row]],
+                action=taken[row],
                 propensity=propensity[row],
                 probabilities=tuple(table),
                 mask=tuple(mask),
@@ -220,6 +224,7 @@ def _decisions(
                 scheduled_us=scheduled_us,
                 note=said[row].note,
                 confirm_by_us=at_us + HOUR_US if sends[row] and must_be_confirmed else None,
+                next_us=next_us[row],
             )
         )
     return made

@@ -12,6 +12,7 @@ from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.enrolment import over, usable_zone
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.next_decisions import with_next
 from nurture_rl.serving.deciding.served_journey import ServedJourney, not_served
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.forbidding import Forbidding
@@ -106,6 +107,19 @@ class ServedJourneys:
     def home(self, decision: Decision) -> ServedJourney:
         """The journey of a decision; the first has those of journeys that are served no more."""
         return self.by_name.get(decision.journey, self.first)
+
+    def with_next(self, decision: Decision, contact: Contact | None = None) -> Decision:
+        """A stored decision with when its contact is to be decided for again, where that is known.
+
+        Args:
+            decision: of whatever journey.
+            contact: its contact; None reads it.
+        """
+        journey, name = self.by_name.get(decision.journey), decision.contact_id
+        contact = contact or self._store.contacts([name]).get(contact_key(name))
+        if journey is None or contact is None:
+            return decision
+        return with_next(decision, journey.bundle.journey, contact.time_zone or self._zone)
 
     def homes(
         self, decisions: Sequence[Decision]
@@ -209,12 +223,18 @@ class ServedJourneys:
     def take_again(self, proven: Sequence[Decision], events: Sequence[Event]) -> None:
         """Tell limits of all contacts together which sends went all the same."""
         for one in self:
-            one.crowd.take_again([d for d in proven if one.is_home(d)], events)
+            one.crowd.take_again(proven, events)
 
     def give_back(self, decisions: Sequence[Decision]) -> None:
         """Tell limits of all contacts together which sends cannot have left."""
-        for journey, some in self.homes(decisions):
-            journey.crowd.give_back(some)
+        for one in self:
+            one.crowd.give_back(decisions)
+
+    def see(self, journey: ServedJourney, decisions: Sequence[Decision]) -> None:
+        """Tell limits of all contacts together what was decided in another journey of them."""
+        for one in self:
+            if one is not journey:
+                one.crowd.see(decisions)
 
     def fold(self, contact_ids: Sequence[str], now_us: int) -> None:
         """Fold the events of contacts where many have come; see `ContactViews`."""

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.accounts import AccountState, in_rounds, with_account
@@ -76,14 +77,12 @@ class Service:
         """
         self.store, self.settings = store, settings
         self.journeys = ServedJourneys(bundle, store, settings, bundles, further)
-        self.first = self.journeys.first
+        self.first, self.forbidding = self.journeys.first, self.journeys.forbidding
         self.shadowing = Shadowing(store, settings.clock)
         self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
-        self.forbidding = self.journeys.forbidding
         self.seed = store.seed if settings.seed is None else settings.seed
         self._swept_us = -1  # sends that had to be confirmed by then have been looked at
-        self.news = News()
-        self.metrics = Metrics()
+        self.news, self.metrics = News(), Metrics()
         self.links = UnsubscribeLinks(store.secret(), settings.public_url)
         self.preferring = Preferring(store, self.journeys.unwanted, self._refused, settings.clock)
         self.enrolling = Enrolling(
@@ -129,7 +128,7 @@ class Service:
                 parts = self.journeys.shared_out(asks, pending, answers, exist, first_us)
                 for journey, some in parts:
                     mine, (at_us, lineup) = [asks[i] for i in some], moments[journey.name]
-                    found = self._decided(journey, mine, exist, account_of, at_us, lineup)
+                    found = self._decided(journey, mine, exist, account_of, at_us, lineup, fresh)
                     for i, answer in zip(some, found, strict=True):
                         answers[i] = answer
                     fresh += [answer for answer in found if isinstance(answer, Decision)]
@@ -145,13 +144,13 @@ class Service:
         account_of: Mapping[str, str],
         now_us: int,
         lineup: Lineup,
+        beside: Sequence[Decision],
     ) -> list[Answer]:
         """Decide for contacts of one journey; on disk when this returns."""
         views = journey.contacts.read(asks, now_us, contacts)
         states = journey.accounts.states(account_of, now_us)
-        answers = journey.crowd.shared(
-            views, now_us, lambda some, left: self._new(journey, some, left, states, now_us, lineup)
-        )
+        new = partial(self._new, journey, states, now_us, lineup)
+        answers = journey.crowd.shared(views, now_us, new, beside)
         fresh = [answer for answer in answers if isinstance(answer, Decision)]
         if fresh:
             over = [ending for view in views for ending in view.episode.lapsed]
@@ -161,6 +160,7 @@ class Service:
             except StoreUnavailable:
                 journey.crowd.give_back(fresh)
                 raise
+            self.journeys.see(journey, fresh)
             due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
             self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
         self.shadowing.see(lineup.shadow, journey.bundle.catalog, fresh)
@@ -170,11 +170,11 @@ class Service:
     def _new(
         self,
         journey: ServedJourney,
-        views: Sequence[ContactView],
-        left: Mapping[str, int],
         states: Mapping[str, AccountState],
         now_us: int,
         lineup: Lineup,
+        views: Sequence[ContactView],
+        left: Mapping[str, int],
     ) -> list[Answer]:
         """Decide; colleagues of one account one after the other."""
         zone = self.settings.default_zone
@@ -244,16 +244,14 @@ class Service:
         return answers
 
     def decision(self, decision_id: str) -> tuple[Decision, Fate, Event | None] | None:
-        """A recorded decision, what became of it, and the event that proves that it went.
-
-        None where no decision has that id.
-        """
+        """A recorded decision, its fate, and the event that proves that it went; None: no such."""
         if not self.settings.simulated_clock:
             self._sweep()
         stored = self.store.decisions([decision_id]).get(decision_id)
         if stored is None:
             return None
         self._know_catalogs([stored])
+        stored = self.journeys.with_next(stored)
         fate = self.store.fates([decision_id]).get(decision_id, Fate())
         return stored, fate, self.store.proofs([decision_id]).get(decision_id)
 
@@ -361,8 +359,8 @@ class Service:
                 found, withdrawals = journey.recorded.objections(
                     [again[i] for i in some], views, now_us, check
                 )
-                for i, objection in zip(some, found, strict=True):
-                    decision = answers[i] = again[i]
+                for i, view, objection in zip(some, views, found, strict=True):
+                    decision = answers[i] = self.journeys.with_next(again[i], view.contact)
                     if objection is not None:
                         text = withdrawn_text(decision, objection.why)
                         answers[i] = Refusal(decision.contact_id, objection.code, text)

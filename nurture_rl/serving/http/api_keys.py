@@ -46,6 +46,10 @@ class ApiKeys:
         ]
         return found[0] if found else None
 
+    def opens(self, authorization: str | None, scope: str) -> bool:
+        """Whether the key of a request, as of `opened`, has a scope."""
+        return scope in (self.opened(authorization) or ())
+
     def name(self, authorization: str | None) -> str:
         """How logs call the key of a request: by the begin of its digest, which opens nothing."""
         shown = _shown(authorization)

@@ -18,6 +18,7 @@ from nurture_rl.serving.deciding.metrics import CONTENT_TYPE
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http import confirm_wire, wire
 from nurture_rl.serving.http.api_keys import ApiKeys, scope_of
+from nurture_rl.serving.http.ask_contexts import CONTEXT, put_contexts
 from nurture_rl.serving.http.explaining import explained, recorded
 from nurture_rl.serving.http.http_answers import HANDLERS, Body, busy, json_answer, problem
 from nurture_rl.serving.http.journey_routes import journey_routes
@@ -30,7 +31,7 @@ from nurture_rl.serving.http.traffic import Bodies, Busy, Lane, Pulse, TrafficLi
 from nurture_rl.serving.http.webhook_routes import webhook_route
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.news import is_told
-from nurture_rl.serving.records import Answer, Confirmation, Decision, Refusal
+from nurture_rl.serving.records import Answer, Confirmation, Decision, Refusal, Withdrawal
 from nurture_rl.serving.senders.sender_adapter import SenderAdapter
 from nurture_rl.serving.store_errors import StoreUnavailable
 
@@ -40,6 +41,7 @@ _SMALL_THREADS = 16  # they mostly wait for the disk
 _BULK_THREADS = 2
 _LINK_THREADS = 2  # strangers reach them: they hold up nobody else
 _LIMITS = TrafficLimits()
+_KEY = "authorization"  # header with the key
 
 _encode = msgspec.json.Encoder().encode
 _decisions_in = msgspec.json.Decoder(wire.DecisionsIn, strict=True)
@@ -77,8 +79,11 @@ def create_app(
     @post("/v1/decisions", status_code=200)
     async def decisions(request: Request[Any, Any, Any]) -> Body:
         async with bodies.read(request.stream()) as body:
-            if len(body) > limits.bulk_bytes:
-                return await bulk.run(_decide_alone(service, body))
+            is_long = len(body) > limits.bulk_bytes
+            if is_long or CONTEXT in body:  # what is put first must hold up nobody
+                may_put = keys is None or keys.opens(request.headers.get(_KEY), "contacts")
+                steps = _decide_alone(service, body, may_put)
+                return await (bulk if is_long else small).run(steps)
             return await together.run(_decide(service, body))
 
     @post("/v1/events", status_code=200)
@@ -162,7 +167,7 @@ async def _stranger(keys: ApiKeys | None, request: Request[Any, Any, Any]) -> Bo
     scope = scope_of(request.url.path)
     if keys is None or scope is None:
         return None
-    opened = keys.opened(request.headers.get("authorization"))
+    opened = keys.opened(request.headers.get(_KEY))
     if opened is None:
         text = (
             "expected a known API key in the header `Authorization: Bearer KEY`; nothing was done"
@@ -178,27 +183,28 @@ def _named(request: Request[Any, Any, Any]) -> str:
     return str(request.path_params["decision_id"])
 
 
-def _decide(service: Service, body: bytes) -> Deciding:
+def _decide(service: Service, body: bytes, may_put: bool | None = None) -> Deciding:
     """Ask for decisions until the answer to a request is up to date."""
     request = _decisions_in.decode(body)
     now_us = _moment(service, request.now)
     asks, answers = wire.asks_of(request), list[Answer]()
+    withdrawn = put_contexts(service, request, may_put)
     with service.news.watched() as news:
         for start in range(0, len(asks), _STEP_ROWS):
             part = asks[start : start + _STEP_ROWS]
             answers += yield from _part(part, now_us, first=not start)
-        answered = _answered(service, request, answers)
+        answered = _answered(service, request, answers, withdrawn)
         for _ in range(_LOOKS):
             if not (old := _out_of_date(service, answers, news())):
                 break
             yield from _ask_again(asks, answers, old, now_us)
-            answered = _answered(service, request, answers)
+            answered = _answered(service, request, answers, withdrawn)
     return answered
 
 
-def _decide_alone(service: Service, body: bytes) -> Steps:
+def _decide_alone(service: Service, body: bytes, may_put: bool) -> Steps:
     """Decide part after part; between two of them others have their turn."""
-    deciding = _decide(service, body)
+    deciding = _decide(service, body, may_put)
     try:
         asks, now_us = next(deciding)
         while True:
@@ -225,12 +231,18 @@ def _moment(service: Service, now: datetime | None) -> int | None:
     return wire.microseconds(now, "$.now")
 
 
-def _answered(service: Service, request: wire.DecisionsIn, answers: Sequence[Answer]) -> Body:
+def _answered(
+    service: Service,
+    request: wire.DecisionsIn,
+    answers: Sequence[Answer],
+    withdrawn: Sequence[Withdrawal],
+) -> Body:
     out = [wire.answer_out(answer, service.catalogs, service.links) for answer in answers]
     if all(isinstance(row, wire.ErrorOut) and row.code == "unknown_contact" for row in out):
         names = ", ".join(sorted({repr(ask.contact_id) for ask in request.contacts})[:5])
         return problem(404, "unknown contact", f"no contact asked for is known: {names}")
-    return json_answer(_encode(wire.DecisionsOut(out)))
+    taken_back = [wire.withdrawn_send(one) for one in withdrawn]
+    return json_answer(_encode(wire.DecisionsOut(out, taken_back)))
 
 
 def _out_of_date(service: Service, answers: Sequence[Answer], told: set[str]) -> list[int]:

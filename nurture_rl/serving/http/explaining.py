@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from nurture_envs.clock import utc_microseconds
 from nurture_envs.guardrails import reason_names
 from nurture_envs.journey import Journey
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.deciding.array_pass import uniforms
 from nurture_rl.serving.deciding.decide import replay
+from nurture_rl.serving.deciding.next_decisions import with_next
 from nurture_rl.serving.deciding.reason_words import reasons_in_words
 from nurture_rl.serving.http.confirm_wire import status_of
 from nurture_rl.serving.http.explain_text import in_plain_words
@@ -130,13 +130,7 @@ def next_decision(one: DecisionRecord, journey: Journey) -> str | None:
         one: the decision.
         journey: of its clock.
     """
-    decision = one.decision
-    routing, _, length = decision.action.partition(":")
-    step = decision.step + (int(length) if routing == "pause" and length.isdigit() else 1)
-    if routing == "exit" or step >= journey.clock.horizon:
-        return None
-    local_us = decision.anchor_us + int(journey.clock.start_us(np.array([step], np.int64))[0])
-    return iso(int(utc_microseconds(np.array([local_us], np.int64), np.array([one.zone]))[0]))
+    return iso(with_next(one.decision, journey, one.zone).next_us)
 
 
 def _decided_by(decision: Decision, bundles: Sequence[Bundle]) -> tuple[DecidedBy, Bundle | None]:

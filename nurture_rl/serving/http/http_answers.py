@@ -16,6 +16,7 @@ from nurture_envs.errors import NurtureError
 from nurture_rl.serving.deciding.enrolling import EnrolmentError
 from nurture_rl.serving.deciding.served_journey import UnknownJourney
 from nurture_rl.serving.http import wire
+from nurture_rl.serving.http.ask_contexts import ContextForbidden
 from nurture_rl.serving.roles import RoleError, UnknownPolicy
 from nurture_rl.serving.senders.sender_adapter import NotSigned
 from nurture_rl.serving.store_errors import StoreConflict, StoreUnavailable
@@ -54,8 +55,13 @@ def _bad_request(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(400, "bad request", str(error))
 
 
-def _refused(_: Request[Any, Any, Any], error: HTTPException) -> Body:
-    return problem(error.status_code, "not possible", error.detail)
+def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Body:
+    detail = error.detail
+    if error.status_code == 404:
+        detail = "there is no such path; GET /schema lists all paths"
+    elif error.status_code == 405:
+        detail = f"this path is not for {request.method}; GET /schema lists what each path takes"
+    return problem(error.status_code, "not possible", detail, error.headers)
 
 
 def _conflict(_: Request[Any, Any, Any], error: Exception) -> Body:
@@ -69,6 +75,10 @@ def _other_roles(_: Request[Any, Any, Any], error: Exception) -> Body:
 
 def _not_signed(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(401, "not signed", f"{error}; nothing was stored")
+
+
+def _context_forbidden(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(403, "not for this key", str(error))
 
 
 def _unknown_policy(_: Request[Any, Any, Any], error: Exception) -> Body:
@@ -112,6 +122,7 @@ HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     EnrolmentError: _refused_entry,
     UnknownJourney: _unknown_journey,
     NotSigned: _not_signed,
+    ContextForbidden: _context_forbidden,
     HTTPException: _refused,
     StoreConflict: _conflict,
     StoreUnavailable: _unavailable,

@@ -97,5 +97,5 @@ class Listener(Server):
 def _refused(host: str, port: int, error: OSError) -> ListenError:
     return ListenError(
         f"cannot listen on port {port} of {host}: {error.strerror}; stop what uses it, or give "
-        "another --port or --host"
+        "another port= or host="
     )

@@ -17,6 +17,10 @@ import msgspec
 from litestar import MediaType, Request, Response, get, post, put
 from litestar.handlers import HTTPRouteHandler
 
+from nurture_envs.guardrails import reason_names
+from nurture_envs.guardrails.reasons import Reason
+from nurture_rl.serving.contacts.mail_permission import permission_in
+from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.http_answers import Body, json_answer, problem
 from nurture_rl.serving.http.preference_wire import (
@@ -109,10 +113,16 @@ def _tell(service: Service, _: bytes, contact_id: str) -> Steps:
     if not found:
         yield problem(404, "unknown contact", f"no contact {contact_id!r} is known")
         return
-    wish = preferences_out(contact_id, service.preferring.of(contact_id), ())
-    words = [word_out(entry) for entry in service.store.consent_ledger([contact_id])]
     (contact,) = found.values()
-    yield json_answer(_encode(ConsentState(wish, contact.consent, words)))
+    with service.store.held([contact_id]):
+        now_us, prefers = service.settings.clock(), service.preferring.of(contact_id)
+        (view,) = service.first.contacts.read([Ask(contact_id)], now_us, found)
+    against = permission_in(view).against(contact.consent, now_us)
+    if prefers.paused_until_us > now_us:
+        against |= int(Reason.PAUSED)
+    wish = preferences_out(contact_id, prefers, ())
+    ledger = [word_out(entry) for entry in service.store.consent_ledger([contact_id])]
+    yield json_answer(_encode(ConsentState(wish, contact.consent, reason_names(against), ledger)))
 
 
 def _show(service: Service, _: bytes, token: str) -> Steps:

@@ -15,8 +15,9 @@ from nurture_rl.serving.http import policy_wire
 from nurture_rl.serving.http.api_keys import ApiKeys
 from nurture_rl.serving.http.http_answers import Body, json_answer
 from nurture_rl.serving.http.traffic import Bodies, Lane
+from nurture_rl.serving.layers import NO_STAGE, stages_of
 from nurture_rl.serving.policies.active_policies import ActivePolicies
-from nurture_rl.serving.roles import Change
+from nurture_rl.serving.roles import Change, RoleError
 
 _MOST = 16  # requests at once; they are served one after the other
 _SHOWN = 1_000  # latest changes of the log
@@ -61,11 +62,17 @@ class _Desk:
         return named.policies
 
     def switched(self, asked: policy_wire.SwitchIn, who: str) -> None:
-        """Set the switch of a journey, or of all."""
+        """Set the switch of a journey, of all of them, or of one stage of a journey."""
         named = [self._journeys.named(asked.journey)] if asked.journey else list(self._journeys)
+        if asked.stage is not None and len(named) > 1:
+            raise RoleError("expected the journey that the stage belongs to; give `journey`")
         for one in named:
-            change = changes.switched(asked.to)
-            one.policies.change(f"switch to {asked.to}", None, change, who, asked.why)
+            change, action = changes.switched(asked.to), f"switch to {asked.to}"
+            if asked.stage is not None:
+                known = (*stages_of(one.bundle), NO_STAGE) if stages_of(one.bundle) else ()
+                change = changes.switched_in(asked.stage, asked.to, known)
+                action += f" in stage {asked.stage}"
+            one.policies.change(action, None, change, who, asked.why)
 
     def told(self) -> Body:
         told = [(change, one.name) for one in self._journeys for change in one.policies.changes]

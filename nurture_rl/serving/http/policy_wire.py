@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -41,6 +41,8 @@ class SwitchIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: SwitchTo
     why: Why
     journey: Id | None = None  # without it all journeys
+    # That contacts entered last, or `none`: it is switched for them alone, to `learned` or `rules`.
+    stage: Id | None = None
 
 
 class PolicyOut(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ class PoliciesOut(msgspec.Struct, frozen=True):
     policies: list[PolicyOut]
     shadow_missed: int  # decisions since the start that no shadow was asked about
     switches: dict[str, SwitchTo]  # by journey
+    rules_in: Mapping[str, Sequence[str]]  # by journey, stages in which rules decide at `learned`
 
 
 class RolesOut(msgspec.Struct, frozen=True):
@@ -72,6 +75,7 @@ class RolesOut(msgspec.Struct, frozen=True):
     shadow: str | None
     previous: str | None
     switch: SwitchTo
+    rules_in: Sequence[str]  # stages
 
 
 class PolicyChangeOut(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -104,8 +108,9 @@ def policies_out(policies: Mapping[str, ActivePolicies], missed: int) -> Policie
         missed: decisions that no shadow was asked about.
     """
     switches = {name: one.lineup.roles.switch for name, one in policies.items()}
+    rules_in = {name: one.lineup.roles.rules_in for name, one in policies.items()}
     rows = [row for name, one in policies.items() for row in _rows(name, one)]
-    return PoliciesOut(next(iter(switches.values())), rows, missed, switches)
+    return PoliciesOut(next(iter(switches.values())), rows, missed, switches, rules_in)
 
 
 def _rows(journey: str, policies: ActivePolicies) -> list[PolicyOut]:

@@ -63,6 +63,7 @@ class ConsentState(msgspec.Struct, frozen=True):
 
     preferences: PreferencesOut
     consent: bool  # as put; words against mail come on top
+    no_mail: list[str]  # what forbids all mail now, in every journey; empty where nothing does
     ledger: list[ConsentWord]
 
 

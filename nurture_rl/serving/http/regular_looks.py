@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 
+from nurture_rl.serving.deciding.same_journeys import require_same_journeys
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.policies.harm_watch import HarmWatch
 from nurture_rl.serving.roles import RoleError
-from nurture_rl.serving.store_errors import StoreUnavailable
+from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
 
 _EVERY = 1.0  # seconds
 _HARMS = 60  # looks between two at the harms, at least
@@ -27,7 +28,7 @@ class RegularLooks:
         self._watches = [
             HarmWatch(one.bundle.journey, service.store, one.policies) for one in service.journeys
         ]
-        self._over = threading.Event()
+        self._over, self._told = threading.Event(), ""
         self._unavailable = False  # as of the latest look; an outage is told once
         self._thread = threading.Thread(target=self._run, name="regular-looks", daemon=True)
 
@@ -45,11 +46,23 @@ class RegularLooks:
             looks, rest = looks + 1, rest - _EVERY
             if self._service.store.is_shared:
                 self._try(self._service.journeys.follow)
+                self._try(self._look_beside)
             if looks >= _HARMS and rest <= 0.0:
                 began = time.monotonic()
                 for watch in self._watches:
                     self._try(watch.look)
                 looks, rest = 0, (time.monotonic() - began) / _SHARE
+
+    def _look_beside(self) -> None:
+        """Stay seen by other servers, and say where one serves other journeys."""
+        service = self._service
+        try:
+            require_same_journeys(service.store, [one.name for one in service.journeys])
+            self._told = ""
+        except StoreError as error:
+            if (text := str(error)) != self._told:  # once, not at every look
+                _log.error("%s", text)
+            self._told = text
 
     def _try(self, look: Callable[[], object]) -> None:
         try:

@@ -22,6 +22,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.deciding.preload import load_once
+from nurture_rl.serving.deciding.same_journeys import left_out, require_same_journeys
 from nurture_rl.serving.deciding.server_settings import EVERYWHERE, ServerSettings, machine_clock
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.deciding.taking_over import take_over
@@ -117,8 +118,12 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     senders = {} if options.webhook_keys is None else senders_of(Path(options.webhook_keys))
     try:
         with _bound(options, keys) as bound, closing(Store(location)) as store:
+            journeys = [one.journey for one in (bundle, *further)]
+            names = [one.name for one in journeys]
+            require_same_journeys(store, names)
+            if (warning := left_out(store, names, machine_clock())) is not None:
+                print(f"serve: {warning}", file=sys.stderr, flush=True)
             if options.logs is not None:
-                journeys = [one.journey for one in (bundle, *further)]
                 print(_loaded(store, journeys, Path(options.logs)), flush=True)
                 if options.take_over:
                     now_us = machine_clock()

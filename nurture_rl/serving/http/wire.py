@@ -28,11 +28,22 @@ _MAX_BYTES = 16_384  # of one contact's attributes, or of one event's properties
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO-8601 with Z or an offset")]
 Text = Annotated[str, msgspec.Meta(max_length=500)]
+Confidence = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Scalar = str | float | bool | None
 
 
 class RequestError(NurtureError):
     """A request is well-formed JSON but cannot be meant; the message names the path."""
+
+
+class ContextIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that is known of a contact, as of `ContactIn`; what is left out is not known."""
+
+    account_id: Text | None = None
+    time_zone: Text | None = None
+    zone_confidence: Confidence | None = None
+    consent: bool = False
+    attributes: dict[str, Scalar] = {}
 
 
 class AskIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +53,8 @@ class AskIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request_id: Id | None = None  # the same id gives the same decision again
     available: bool | None = None
     journey: Id | None = None  # without it the one that the contact is in, else the first
+    # Put before the decision, as by `PUT /v1/contacts`; the key needs the scope `contacts` too.
+    context: ContextIn | None = None
 
 
 class DecisionsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +76,7 @@ class DecisionOut(msgspec.Struct, frozen=True, tag_field="kind", tag="decision")
     action: str
     propensity: float
     scheduled_at: str | None  # when a send leaves
+    next_decision_at: str | None  # when to ask again; null: this was the episode's last decision
     probabilities: dict[str, float]  # of every action that was possible
     blocked: dict[str, list[str]]  # forbidden actions and the guardrails that forbid them
     policy_id: str
@@ -91,12 +105,6 @@ class ErrorOut(msgspec.Struct, frozen=True, tag_field="kind", tag="error"):
         "expired",
     ]
     message: str
-
-
-class DecisionsOut(msgspec.Struct, frozen=True):
-    """One answer per contact asked for, in order."""
-
-    decisions: list[DecisionOut | ErrorOut]
 
 
 class EventIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,6 +157,13 @@ class WithdrawnSend(msgspec.Struct, frozen=True):
     reason: str
 
 
+class DecisionsOut(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One answer per contact asked for, in order."""
+
+    decisions: list[DecisionOut | ErrorOut]
+    withdrawn: list[WithdrawnSend] = []  # by a `context`; left out where there are none
+
+
 class EventsOut(msgspec.Struct, frozen=True):
     """What became of the events sent. Answered with 422 when a rejected one may forbid mail."""
 
@@ -165,7 +180,7 @@ class ContactIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contact_id: Id
     account_id: Text | None = None
     time_zone: Text | None = None
-    zone_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
+    zone_confidence: Confidence | None = None
     consent: bool = False
     attributes: dict[str, Scalar] = {}
 
@@ -310,6 +325,7 @@ def decision_out(
         action=answer.action,
         propensity=answer.propensity,
         scheduled_at=iso(answer.scheduled_us),
+        next_decision_at=iso(answer.next_us),
         probabilities=(
             {action: p for action, p in probable if p > 0.0}
             if ids
@@ -346,11 +362,22 @@ def contacts_of(request: ContactsIn) -> list[Contact]:
                 f"expected ids that differ in more than case and space, got {other!r} and "
                 f"{contact.contact_id!r}, which name one contact - at `$.contacts[{i}].contact_id`"
             )
-    return [_contact(contact, f"$.contacts[{i}]") for i, contact in enumerate(request.contacts)]
+    return [
+        contact_of(contact.contact_id, contact, f"$.contacts[{i}]")
+        for i, contact in enumerate(request.contacts)
+    ]
 
 
-def _contact(contact: ContactIn, path: str) -> Contact:
-    require_id(contact.contact_id, f"{path}.contact_id", contact=True)
+def contact_of(
+    contact_id: str, contact: ContactIn | ContextIn, path: str, inside: str = ""
+) -> Contact:
+    """A contact of a request; the arguments after it name its place there.
+
+    Raises:
+        RequestError: as `contacts_of`.
+    """
+    require_id(contact_id, f"{path}.contact_id", contact=True)
+    path += inside
     require_flat(contact.attributes, f"{path}.attributes")
     confidence = contact.zone_confidence
     if contact.time_zone is not None and contact.time_zone not in _ZONES:
@@ -361,7 +388,7 @@ def _contact(contact: ContactIn, path: str) -> Contact:
     if confidence is None:
         confidence = 0.0 if contact.time_zone is None else 1.0
     return Contact(
-        contact.contact_id,
+        contact_id,
         contact.account_id,
         contact.time_zone,
         confidence,

@@ -264,7 +264,8 @@ class ActivePolicies:
     def _take_switch(self, last: Roles) -> None:
         with self._changing:
             last = self._log.last_roles() or last  # somebody here may have changed it meanwhile
-            self._take(replace(self._lineup.roles, switch=last.switch))
+            ours = self._lineup.roles
+            self._take(replace(ours, switch=last.switch, rules_in=last.rules_in))
 
     def _take_last(self) -> None:
         if self._folder is None:
@@ -319,13 +320,14 @@ class ActivePolicies:
         canary = None
         if roles.canary is not None:
             own = champion if roles.switch != "learned" else self._bundles[roles.canary]
-            canary = line_of(own, roles.switch, canary_arm(roles.canary))
+            arm = canary_arm(roles.canary)
+            canary = line_of(own, roles.switch, arm, roles.rules_in, champion)
         shadow = None
         if roles.shadow is not None:
             shadow = Layer(roles.shadow, self._bundles[roles.shadow].policy)
         return Lineup(
             roles,
-            line_of(champion, roles.switch),
+            line_of(champion, roles.switch, rules_in=roles.rules_in),
             canary,
             shadow,
             f"{self._log.seed}:{roles.canary}",
@@ -345,8 +347,9 @@ class ActivePolicies:
         """The roles to begin with, and why they are not the last ones."""
         own = self._first.policy_id
         if last is None or self._folder is None:
-            switch = last.switch if last else "learned"
-            return Roles(own, switch=switch), "the server was started with this bundle alone"
+            kept = last or Roles(own)
+            fresh = Roles(own, switch=kept.switch, rules_in=kept.rules_in)
+            return fresh, "the server was started with this bundle alone"
         found, lost = last, list[str]()
         for name in sorted({*last.folders, *last.used} - {own}):
             why = self._missing(name, last.folders.get(name), self._folder)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving.records import Decision
+from nurture_rl.serving.records import DECISION_COLUMNS
 from nurture_rl.serving.store_errors import StoreLost
 
 Cells = tuple[Any, ...]
@@ -34,7 +34,7 @@ TABLE_OF = {
 }
 # Of each kind's table, in the order of their digest; a later column comes at the end.
 COLUMNS_OF = {
-    DECISION: Decision.__slots__,
+    DECISION: DECISION_COLUMNS,
     WITHDRAWAL: ("decision_id", "at_us", "reason", "freed"),
     CONFIRMATION: ("decision_id", "at_us"),
     ERASURE: ("erasure_id", "at_us", "reason", "taken", "digest"),

@@ -100,5 +100,11 @@ class Database(ReadableDatabase, Protocol):
     def tell(self, names: Iterable[str]) -> None:
         """Keep contacts of whom something arrived that may forbid mail, for other processes."""
 
+    def served_beside(self, what: str) -> list[str]:
+        """What other processes serve that run now, where it is anything else than this.
+
+        They see it of this one in turn, until it closes the database or ends.
+        """
+
     def heard(self) -> set[str]:
         """Contacts of whom other processes told since the last call. One thread at a time asks."""

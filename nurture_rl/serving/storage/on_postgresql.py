@@ -32,6 +32,7 @@ from nurture_rl.serving.storage.postgres_connections import (
     shown,
     told,
 )
+from nurture_rl.serving.storage.postgres_presence import Presence
 from nurture_rl.serving.storage.rows import Row
 from nurture_rl.serving.store_errors import StoreError, StoreLost, StoreUnavailable
 
@@ -155,6 +156,7 @@ class PostgresDatabase(ReadPostgres):
         """
         super().__init__(url, read_only=False)
         self._own = threading.local()  # the connection whose transaction this thread is in
+        self._presence = Presence(self._connections)
         self._linking = threading.Lock()
         self._links_begun = self._links_done = 0
         with self._usable(), told():
@@ -228,6 +230,10 @@ class PostgresDatabase(ReadPostgres):
         told_now = sorted({contact_key(name) for name in names})  # one order: no deadlock
         self.write([Statement(_TELL, [(name,) for name in told_now])])
 
+    def served_beside(self, what: str) -> list[str]:
+        """What other servers serve that run now, where it is anything else than this."""
+        return self._presence.others(what)
+
     def heard(self) -> set[str]:
         """Contacts of whom something was told, and committed, since the last call."""
         with told():
@@ -238,7 +244,8 @@ class PostgresDatabase(ReadPostgres):
         """Nothing is ever lost."""
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database; nobody sees any more that it was served."""
+        self._presence.end()
         super().close()
         self._news_hearing.close()
 

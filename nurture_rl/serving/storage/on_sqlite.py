@@ -134,6 +134,10 @@ class SqliteDatabase(ReadSqlite):
     def tell(self, names: Iterable[str]) -> None:
         """Nobody: there is no other process."""
 
+    def served_beside(self, what: str) -> list[str]:
+        """Nothing: there is no other process."""
+        return []
+
     def heard(self) -> set[str]:
         """Nothing: there is no other process."""
         return set()

@@ -13,6 +13,7 @@ import numpy as np
 
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
+    DECISION_COLUMNS,
     STATE_ROW,
     Contact,
     ContactState,
@@ -75,7 +76,7 @@ COLUMNS = {  # of tables whose rows become records, in the order of the records'
         *("spelling", "account_key"),
     ),
     "events": Event.__slots__,
-    "decisions": Decision.__slots__,
+    "decisions": DECISION_COLUMNS,
     "quarantine": Quarantined.__slots__,
     **episode_rows.COLUMNS,
     **policy_rows.COLUMNS,
@@ -241,7 +242,7 @@ def _packing(kind: str, n: int) -> struct.Struct:
 
 def decision_of(row: Row) -> Decision:
     """The decision of a row."""
-    cells = dict(zip(Decision.__slots__, row, strict=True))
+    cells = dict(zip(DECISION_COLUMNS, row, strict=True))
     features = cells["features"]
     cells["probabilities"] = tuple(np.frombuffer(cells["probabilities"], np.float64).tolist())
     cells["mask"] = tuple(np.frombuffer(cells["mask"], np.bool_).tolist())

@@ -103,6 +103,10 @@ class Store(StoreReader):
         """Keep contacts of whom something arrived that may forbid mail, for other processes."""
         self._database.tell(contact_ids)
 
+    def served_beside(self, what: str) -> list[str]:
+        """What other servers of the store serve now, where it is anything else than this."""
+        return self._database.served_beside(what)
+
     def heard(self) -> set[str]:
         """Contacts of whom other processes told since the last call. One thread at a time asks."""
         return self._database.heard()

@@ -25,7 +25,7 @@ from nurture_rl.logs.schema import (
     TableKind,
 )
 from nurture_rl.serving.http.wire import iso
-from nurture_rl.serving.records import Decision, EpisodeRow
+from nurture_rl.serving.records import DECISION_COLUMNS, EpisodeRow
 from nurture_rl.serving.storage import rows
 from nurture_rl.serving.storage.chain import DECISION
 from nurture_rl.serving.storage.locating import is_url
@@ -229,7 +229,7 @@ def _contact(row: rows.Row) -> Cells:
 
 def _decision(row: rows.Row) -> Cells:
     decision = rows.decision_of(row)
-    cells: Cells = {name: getattr(decision, name) for name in Decision.__slots__}
+    cells: Cells = {name: getattr(decision, name) for name in DECISION_COLUMNS}
     cells["anchor"] = cells.pop("anchor_us")
     cells["decided_at"] = cells.pop("decided_us")
     cells["send_at"] = cells.pop("scheduled_us")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.schema import UTC_TIME
-from nurture_rl.serving.records import Decision
+from nurture_rl.serving.records import DECISION_COLUMNS, Decision
 
 # What a decision needs to be replayed beside the columns of the decisions table; ingest ignores it.
 REPLAYED = pa.schema(
@@ -29,7 +28,7 @@ _MICROSECONDS = {
     "send_at": "scheduled_us",
     "confirm_by": "confirm_by_us",
 }
-_NAMES = {field.name for field in fields(Decision)}
+_NAMES = set(DECISION_COLUMNS)
 _LISTS = ("probabilities", "mask", "reasons", "features")
 _ROWS = 10_000  # read at a time
 

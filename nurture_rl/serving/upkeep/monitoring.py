@@ -11,12 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from nurture_envs.clock import DAY_US
+from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.guardrails import reason_names
 from nurture_rl.errors import ConfigError
-from nurture_rl.release.bundle import load_bundle
-from nurture_rl.serving.layers import FAIL_CLOSED
+from nurture_rl.release.bundle import Bundle, load_bundle
+from nurture_rl.serving.layers import FAIL_CLOSED, is_as_asked
+from nurture_rl.serving.policies.active_policies import canary_arm
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.upkeep.chance_checks import (
+    LoggedChances,
+    canary_share,
+    canary_since,
+)
 from nurture_rl.serving.upkeep.span_shift import ContactSample, is_other_rate, shift_of
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
@@ -41,6 +48,9 @@ class MonitorOptions:
     # more: such a log judges no other policy; in [0, 1].
     max_certain: float = 0.5
     max_rate_change: float = 0.5  # largest change of a type of events per decision, as a share
+    max_null_rise: float = 0.1  # largest rise of the share of contacts who lack an attribute
+    floor: float = 0.001  # a propensity below it makes importance weights beyond its inverse
+    max_below: float = 0.01  # largest share of decisions whose propensity is below `floor`
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class Span:
 
     sample: ContactSample = field(default_factory=lambda: ContactSample(_MOST_CONTACTS))
     decisions: int = 0
-    failed: int = 0  # made by another than the policy, or without features
+    failed: int = 0  # made by another than who was asked to, or without features
     choices: int = 0  # decisions with more than one legal action
     certain: int = 0  # of these
     actions: Counter[str] = field(default_factory=Counter)  # by routing
@@ -71,7 +81,7 @@ class Span:
     def add(self, decision: Decision) -> None:
         """Count a decision."""
         self.decisions += 1
-        self.failed += decision.note is not None or decision.policy_id == FAIL_CLOSED
+        self.failed += not is_as_asked(decision.note) or decision.policy_id == FAIL_CLOSED
         if sum(decision.mask) > 1:
             self.choices += 1
             self.certain += max(decision.probabilities) >= _CERTAIN
@@ -99,10 +109,17 @@ def monitor(options: MonitorOptions) -> VerbResult:
         middle_us = end_us - options.days * DAY_US
         start_us = middle_us - options.before * DAY_US
         spans = Span(), Span()
+        chances = LoggedChances(options.floor, store.catalogs())
         for decision in store.decisions_after(bundle.journey.name, start_us):
-            spans[decision.decided_us > middle_us].add(decision)
+            is_now = decision.decided_us > middle_us
+            spans[is_now].add(decision)
+            if is_now:
+                chances.add(decision)
         events = store.event_counts(start_us, middle_us), store.event_counts(middle_us, end_us)
-    figures = [*_health(spans[1], options), *_moved(*spans, bundle.feature_spec.columns, options)]
+        figures = [*_health(spans[1], options), *_chances(chances, options)]
+        figures += _arms(store, bundle)
+    figures += _moved(*spans, bundle.feature_spec.columns, options)
+    figures += _nulls(*spans, bundle.feature_spec, options)
     figures += _reported(spans, events, options)
     for line in _told(figures, spans, options):
         print(line)
@@ -118,7 +135,7 @@ def _require_settings(options: MonitorOptions) -> None:
     for name in ("days", "before"):
         if getattr(options, name) < 1:
             raise ConfigError(f"{name}: expected 1 or more days, got {getattr(options, name)}")
-    for name in ("max_failed", "max_certain"):
+    for name in ("max_failed", "max_certain", "max_null_rise", "floor", "max_below"):
         if not 0.0 <= getattr(options, name) <= 1.0:
             raise ConfigError(f"{name}: expected a share of 0 to 1, got {getattr(options, name)}")
     for name in ("max_shift", "max_rate_change"):
@@ -136,6 +153,64 @@ def _health(now: Span, options: MonitorOptions) -> Iterator[MonitoredFigure]:
     yield MonitoredFigure(
         "without exploration", None, certain, limit, certain > limit, "share of real choices"
     )
+
+
+def _chances(found: LoggedChances, options: MonitorOptions) -> Iterator[MonitoredFigure]:
+    """What was drawn against the propensities, and propensities that evaluation cannot use."""
+    share, limit = found.below / max(1, found.decisions), options.max_below
+    text = f"share of decisions; the smallest propensity is {found.smallest:.3g}"
+    name = f"propensity below {options.floor:g}"
+    yield MonitoredFigure(name, None, share, limit, share > limit, text)
+    wrong = found.wrong / max(1, found.decisions)
+    text = "share of decisions whose propensity is not the probability of their action"
+    yield MonitoredFigure("wrong propensity", None, wrong, 0.0, wrong > 0.0, text)
+    for one in found.drifts():
+        text = "share of decisions, by propensities and as taken; the limit is what chance makes"
+        alert = abs(one.taken - one.promised) > one.most
+        name = f"calibration {one.action}"
+        yield MonitoredFigure(name, one.promised, one.taken, one.most, alert, text)
+
+
+def _arms(store: StoreReader, bundle: Bundle) -> Iterator[MonitoredFigure]:
+    """A canary's share of the contacts whose episode began since it has that share."""
+    journey = bundle.journey
+    changes = store.policy_changes(journey.name)
+    since_us = canary_since(changes)
+    if since_us is None:
+        return
+    roles = changes[-1].after
+    after = store.last_before(journey.name, since_us)
+    counts = store.arm_counts(journey.name, after, ())
+    found = canary_share(canary_arm(roles.canary or ""), roles.share, counts)
+    if found is None:
+        return
+    apart = abs(found.found - found.asked) > found.most
+    text, name = f"share of {found.contacts} contacts, as asked and as found", f"arm {found.arm}"
+    if journey.guardrails.account is not None:
+        text += "; not judged, for colleagues share an arm"
+        apart = False
+    yield MonitoredFigure(name, found.asked, found.found, found.most, apart, text)
+
+
+def _nulls(
+    before: Span, now: Span, spec: FeatureSpec, options: MonitorOptions
+) -> Iterator[MonitoredFigure]:
+    """Contacts whose attribute is missing, or has a value that no feature reads."""
+    old, new = before.sample.table(), now.sample.table()
+    if not len(old) or not len(new):
+        return
+    for feature in spec.features:
+        if feature.kind != "attribute":
+            continue
+        columns = [spec.column(name) for name in spec.names(feature)]
+        null = np.float32(0.0 if feature.levels else feature.default)
+        was, is_now = (int((table[:, columns] == null).all(1).sum()) for table in (old, new))
+        shares = was / len(old), is_now / len(new)
+        sure = is_other_rate(was, is_now, len(new) / len(old))
+        alert = sure and shares[1] - shares[0] > options.max_null_rise
+        value = "no known level" if feature.levels else f"the value for none, {feature.default:g}"
+        text = f"share of contacts with {value}"
+        yield MonitoredFigure(f"null {feature.name}", *shares, options.max_null_rise, alert, text)
 
 
 def _moved(

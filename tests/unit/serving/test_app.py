@@ -92,8 +92,9 @@ def test_the_answer_is_the_librarys_decision(bundle: Bundle, tmp_path: Path) -> 
     served = service(bundle, tmp_path / "store.db", Clock())
     with TestClient(create_app(served)) as client:
         (found,) = ask(client, {"contact_id": "ada", "request_id": "r"}).json()["decisions"]
-        stored = served.store.decisions(["r"])["r"]
-    out = answer_out(stored, served.catalogs, served.links)
+        told = served.decision("r")
+    assert told is not None
+    out = answer_out(told[0], served.catalogs, served.links)
     assert {"kind": "decision", **{name: getattr(out, name) for name in out.__struct_fields__}} == (
         found
     )
@@ -281,3 +282,13 @@ def test_more_than_a_server_takes_on_is_told_when_to_come_back(
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
         assert answer.json()["title"] == "busy"
         assert ask(client, {"contact_id": "ada"}).status_code == 200
+
+
+def test_a_path_or_a_method_that_is_not_there_says_where_all_are(client: Client) -> None:
+    gone = client.get("/v1/decision")
+    assert gone.status_code == 404
+    assert gone.json()["detail"] == "there is no such path; GET /schema lists all paths"
+    other = client.get("/v1/decisions")
+    assert other.status_code == 405
+    assert other.json()["detail"].startswith("this path is not for GET; GET /schema lists")
+    assert "POST" in other.headers["allow"]

@@ -369,13 +369,16 @@ def test_stages_that_learned_from_them_are_named(
         shutil.copy(tmp_path / "log" / f"{name}.parquet", stages / "ingest-a" / "tables")
     (stages / "release-a" / "bundle").mkdir()
     (stages / "release-a" / "bundle" / "manifest.json").write_text('{"policy_id": "abc"}')
+    copies = tmp_path / "runs" / "mlartifacts"
+    (copies / "m-a").mkdir(parents=True)
+    (copies / "m-a" / "manifest.json").write_text('{"policy_id": "abc"}')
     assert main(["erase", "contact=cleo", f"store={heard}", f"runs={tmp_path / 'runs'}"]) == 0
     told = capsys.readouterr().out
     for name in ("ingest-a", "policy-a", "release-a"):
         assert f"{stages / name}: made from a log with the contact" in told
     assert "policy abc; remove it and run again" in told
     assert "policy-b" not in told
-    assert f"{heard}: 1 of contacts, 2 of decisions, 1 of episodes, 1 of events" in told
+    assert f"{copies / 'm-a'}: made from a log with the contact" in told
 
 
 def test_what_cannot_be_erased_is_refused(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from nurture_envs.actions import ActionCatalog
+from nurture_envs.crowd_limits import VolumeRamp
 from nurture_envs.features import FeatureSpec
-from nurture_envs.journey import Journey, VolumeRamp
+from nurture_envs.journey import Journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.crowd import Crowd

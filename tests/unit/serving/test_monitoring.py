@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,15 @@ from nurture_envs.clock import DAY_US
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding import array_pass
 from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.policies.active_policies import canary_arm
+from nurture_rl.serving.roles import canary, switched_in
+from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.monitoring import MonitorOptions, monitor
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import ATTRIBUTES, MIDNIGHT, Clock, contact, event, follow, service
+from tests.unit.serving.lives import bundles_in, served
 
 BEFORE, NOW = 7, 7  # days: the same weekdays
 PEOPLE = 60  # whose episode begins each day
@@ -58,12 +64,15 @@ def _day(served: Service, day: int, injected: dict[str, Any]) -> None:
     now_us = served.settings.clock()
     names = [f"p{day}-{i}" for i in range(PEOPLE)]
     sizes = [injected.get("size", 5) if i % 2 else 5 for i in range(PEOPLE)]
+    without = injected.get("without", {})
     served.store.put_contacts(
         [
-            contact(name, attributes={**ATTRIBUTES, "company_size": size})
+            contact(name, attributes={**ATTRIBUTES, "company_size": size, **without})
             for name, size in zip(names, sizes, strict=True)
         ]
     )
+    if injected.get("draws_the_likeliest"):
+        injected["patch"].setattr(array_pass, "sample_actions", lambda table, _: table.argmax(1))
     if injected.get("fails"):
         follow(served, Failing(served.bundle.policy))
     served.decide([Ask(name) for name in names])
@@ -114,6 +123,79 @@ def test_a_policy_that_fails_is_named(bundle: Bundle, folder: Path, tmp_path: Pa
     assert "not by the policy" not in alerts(store, folder, max_failed=1.0)
 
 
+def test_attributes_that_are_missing_now_are_named(
+    bundle: Bundle, folder: Path, tmp_path: Path
+) -> None:
+    store = lived(bundle, tmp_path / "s.db", without={"form_topic": None})
+    found = alerts(store, folder)
+    assert "null form_topic" in found
+    assert all("form_topic" in name for name in found)
+    assert "null form_topic" not in alerts(store, folder, max_null_rise=1.0)
+    lost = lived(bundle, tmp_path / "number.db", without={"company_size": "not a number"})
+    assert "null company_size" in alerts(lost, folder)
+
+
+def test_draws_that_do_not_fit_their_propensities_are_named(
+    bundle: Bundle, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.db"
+    store = lived(bundle, path, draws_the_likeliest=True, patch=monkeypatch)
+    (found,) = (name for name in alerts(store, folder) if name.startswith("calibration "))
+    assert found.removeprefix("calibration ") in bundle.catalog.ids
+
+
+def test_a_propensity_that_is_not_that_of_its_action_is_named(
+    bundle: Bundle, folder: Path, tmp_path: Path
+) -> None:
+    store = lived(bundle, tmp_path / "s.db")
+    with closing(sqlite3.connect(store)) as database, database:
+        latest = "SELECT decision_id FROM decisions ORDER BY decided_us DESC LIMIT 1"
+        database.execute(
+            f"UPDATE decisions SET propensity = propensity / 2 WHERE decision_id = ({latest})"
+        )
+    assert alerts(store, folder) == ["wrong propensity"]
+
+
+def test_propensities_below_the_floor_are_named(
+    bundle: Bundle, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = lived(bundle, tmp_path / "s.db")
+    assert alerts(store, folder, floor=0.2) == ["propensity below 0.2"]
+    assert "the smallest propensity is 0.0" in capsys.readouterr().out
+    assert alerts(store, folder, floor=0.2, max_below=1.0) == []
+
+
+@pytest.mark.parametrize(("really", "asked"), [(0.9, 0.9), (0.9, 0.2), (0.2, 0.9)])
+def test_a_canary_with_another_share_than_it_was_given_is_named(
+    folder: Path, tmp_path: Path, really: float, asked: float
+) -> None:
+    bundles, clock = bundles_in(tmp_path / "bundles"), Clock(MIDNIGHT + DAY_US // 3)
+    new = bundles["second"].policy_id
+    with closing(Store(tmp_path / "s.db")) as store:
+        found = served(tmp_path / "bundles", bundles["first"], store, clock)
+        found.policies.load("second", "a test", "why")
+        found.policies.change("canary", new, canary(new, really), "a test", "why")
+        (*_, told) = store.policy_changes("inbound_lead")
+        given = replace(told.after, share=asked)
+        store.add_policy_change(replace(told, before=told.after, after=given), "inbound_lead")
+        clock.now_us += 1
+        store.put_contacts([contact(f"c{i}") for i in range(300)])
+        found.decide([Ask(f"c{i}") for i in range(300)])
+    alert = [f"arm {canary_arm(new)}"] if really != asked else []
+    assert alerts(str(tmp_path / "s.db"), folder) == alert
+
+
+def test_a_stage_on_rules_is_no_failure(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
+    clock = Clock(MIDNIGHT + DAY_US // 3)
+    found = service(bundle, tmp_path / "s.db", clock)
+    with closing(found.store):
+        stages = ("mql", "none")
+        switch = switched_in("none", "rules", stages)
+        found.policies.change("switch", None, switch, "a test", "why")
+        found.decide([Ask("ada"), Ask("bob")])
+    assert "not by the policy" not in alerts(str(tmp_path / "s.db"), folder)
+
+
 def test_what_cannot_be_compared_is_refused(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
     empty = service(bundle, tmp_path / "s.db", Clock())
     empty.store.close()
@@ -126,6 +208,9 @@ def test_what_cannot_be_compared_is_refused(bundle: Bundle, folder: Path, tmp_pa
         ("max_certain", -0.1),
         ("max_shift", float("nan")),
         ("max_rate_change", -1.0),
+        ("max_null_rise", 1.5),
+        ("floor", -0.1),
+        ("max_below", float("nan")),
     ):
         with pytest.raises(NurtureError, match=f"^{name}: expected"):
             alerts("nowhere.db", folder, **{name: value})

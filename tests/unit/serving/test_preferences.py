@@ -327,3 +327,30 @@ def test_a_public_url_must_be_one_that_rfc_8058_takes(url: str) -> None:
     with pytest.raises(NurtureError, match="expected public_url as https://HOST"):
         checked_url(url)
     assert checked_url("https://mail.example/") == "https://mail.example"
+
+
+@BOTH
+def test_whoever_looks_hears_what_forbids_mail_and_not_only_what_was_put(server: Server) -> None:
+    def told() -> Any:
+        return server.client.get("/v1/contacts/ada/preferences").json()
+
+    def said(kind: str, **cells: Any) -> Any:
+        assert server.say(kind, **cells).status_code == 200
+        server.clock.now_us += 1
+        return told()["no_mail"]
+
+    assert (told()["consent"], told()["no_mail"]) == (True, [])
+    prefer(server, paused_until="2030-01-01")
+    assert told()["no_mail"] == ["paused"]
+    prefer(server)
+    assert said("unsubscribe") == ["opted_out"]
+    assert told()["consent"]
+    assert said("resubscribe") == []
+    assert said("reply", reply_class="out_of_office", value=3) == ["paused"]
+    server.clock.now_us += 4 * DAY_US
+    assert told()["no_mail"] == []
+    said("consent_withdrawn")
+    assert said("hard_bounce") == ["no_consent", "hard_bounce"]
+    for _ in range(40):  # so many are folded into a state
+        found = said("page_view")
+    assert found == ["no_consent", "hard_bounce"]

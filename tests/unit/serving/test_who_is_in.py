@@ -13,6 +13,7 @@ from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.enrolling import EnrolmentError
+from nurture_rl.serving.deciding.same_journeys import left_out
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Decision, Refusal
@@ -181,6 +182,18 @@ def test_a_wait_for_a_journey_that_is_served_no_more_keeps_nobody(
     after = of_terms(bundle, store, clock, **terms)
     after.enrolling.leave("low", "ada", "a test", "why")
     assert state(after, "patient") == "active"
+
+
+def test_who_is_in_a_journey_that_is_not_served_is_told_of_at_the_start(
+    four: tuple[Service, Clock],
+) -> None:
+    served, clock = four
+    call(served, "low")
+    assert left_out(served.store, ["base", "low"], clock.now_us) is None
+    told = left_out(served.store, ["base"], clock.now_us)
+    assert told is not None
+    assert told.startswith("contacts are in journeys that are not served: low;")
+    assert left_out(served.store, ["base"], clock.now_us + 9 * DAY_US) is None
 
 
 @pytest.mark.parametrize("first", ["low", "high"])

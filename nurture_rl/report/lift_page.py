@@ -1,0 +1,157 @@
+"""What an experiment says, for people: did it help, by how much, is anybody harmed, what next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from markupsafe import Markup
+
+from nurture_rl.lift.judged_arms import FigureLift, LiftReport
+from nurture_rl.report.drawing import inline
+from nurture_rl.report.lift_answers import (
+    THOUSAND,
+    answers,
+    day,
+    interval,
+    main_arm,
+    scaled,
+    unit,
+)
+from nurture_rl.report.lift_figures import lift_bars, reads_picture
+from nurture_rl.report.markdown import grid
+from nurture_rl.report.numbers import MISSING, count, percent, shown
+from nurture_rl.report.tables import Table
+from nurture_rl.report.templates import page
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The answer as it stood on an earlier day."""
+
+    as_of_us: int  # UTC
+    lift: FigureLift
+
+
+def lift_page(report: LiftReport, reads: list[Read]) -> str:
+    """The page of its own; the same report gives the same bytes."""
+    told = answers(report)
+    arm = main_arm(report)
+    figures = []
+    if arm is not None:
+        figures.append(
+            (
+                "Every key figure",
+                f"`{arm}` less `{report.plan.usual}`, in standard errors of the difference. The "
+                "thick line is the interval that holds at all times together, the thin mark what "
+                "a single read would say.",
+                Markup(inline(lift_bars(report.lifts[arm]))),
+            )
+        )
+    shown_reads = [one for one in reads if isfinite(one.lift.lower)]
+    if len(shown_reads) > 1:
+        figures.append(
+            (
+                "Week by week",
+                "The difference in the north star as it was read each week. It may be read on any "
+                "day, and stopping when it looks good does not spoil it.",
+                Markup(inline(reads_picture([(r.as_of_us, r.lift) for r in shown_reads]))),
+            )
+        )
+    return page(
+        "lift_page.html.j2",
+        f"Lift: {report.plan.name}",
+        subtitle=f"{report.journey}, as of {day(report.as_of_us)}",
+        provenance=report.provenance,
+        answers=told,
+        figures=figures,
+        tables=_tables(report),
+        notes=_notes(report),
+    )
+
+
+def lift_markdown(report: LiftReport) -> str:
+    """The same without pictures."""
+    lines = [
+        f"# Lift: {report.plan.name}",
+        "",
+        f"{report.journey}, as of {day(report.as_of_us)}",
+        "",
+    ]
+    lines += [f"- **{question}** {answer}" for question, answer in answers(report).lines()]
+    for table in _tables(report):
+        lines += grid(table)
+    lines += ["", *(f"- {note}" for note in _notes(report))]
+    return "\n".join(lines) + "\n"
+
+
+def _tables(report: LiftReport) -> list[Table]:
+    return [_arms(report), *(_compared(report, name) for name in report.lifts)]
+
+
+def _arms(report: LiftReport) -> Table:
+    plan, rows = report.plan, []
+    everybody = max(sum(one.units for one in report.arms.values()), 1)
+    for name, total in report.arms.items():
+        means = tuple(
+            MISSING if not isfinite(mean) else shown(mean * THOUSAND)
+            for mean in total.means.values()
+        )
+        counts = (count(total.contacts), count(total.units), count(total.followed))
+        shares = (percent(plan.shares[name]), percent(total.units / everybody))
+        rows.append((name, *counts, *shares, *means))
+    figures = tuple(f"{name}, in 1,000" for name in next(iter(report.arms.values())).means)
+    head = ("Arm", "Contacts", f"Dealt {plan.unit}s", "Followed up", "Planned share", "Share")
+    return Table("Arms", (*head, *figures), tuple(rows))
+
+
+def _compared(report: LiftReport, name: str) -> Table:
+    head = ("Key figure", "Role", name, report.plan.usual, "Difference", "Verdict", "Unadjusted")
+    rows = tuple(
+        (
+            f"{one.name}, {unit(one)}",
+            one.role,
+            shown(scaled(one, one.treated)),
+            shown(scaled(one, one.usual)),
+            interval(one).shown(signed=True),
+            one.verdict,
+            shown(scaled(one, one.raw), signed=True),
+        )
+        for one in report.lifts[name]
+    )
+    caption = f"{name} less {report.plan.usual}, with intervals at all times together"
+    return Table(caption, head, rows, frozenset({1, 5}))
+
+
+def _notes(report: LiftReport) -> list[str]:
+    plan, notes = report.plan, report.notes
+    told = [
+        f"Plan `{plan.name}` (hash `{plan.hash}`): from {plan.starts.isoformat()}, {plan.unit}s "
+        f"are dealt, outcomes count for {plan.window_days} days from a contact's first decision, "
+        f"{count(plan.units)} {plan.unit}s are planned.",
+        "A contact stays in the arm of its first decision, whatever it was sent later (intention "
+        "to treat). Contacts whose days are not over yet count in the days to a signal alone.",
+        f"Each interval holds at all times together with {percent(plan.level)}, for one figure. "
+        "With several figures one of them errs more often: decide by the north star.",
+    ]
+    if notes.other_arms:
+        told.append(
+            f"{count(notes.other_arms)} contacts are in arms that the plan does not name; they "
+            "are left out."
+        )
+    if notes.crossed:
+        told.append(
+            f"{count(notes.crossed)} contacts have decisions of two arms; each counts in its first."
+        )
+    if notes.torn_accounts:
+        told.append(
+            f"{count(notes.torn_accounts)} accounts have contacts in two arms, though accounts "
+            "were to be dealt; "
+            "each counts in the arm of its first contact."
+        )
+    told += [
+        f"`{name}` or `{plan.usual}` has fewer than 30 {plan.unit}s that are followed up: not "
+        "compared yet."
+        for name in report.too_few
+    ]
+    return told

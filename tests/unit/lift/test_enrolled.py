@@ -1,0 +1,140 @@
+"""Who is in an experiment, in which arm, and what counts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from nurture_envs.journey_file import load_journey
+from nurture_rl.errors import LogError
+from nurture_rl.lift.enrolled import enrolled
+from tests.unit.lift.small_programme import contact, decision, event, log, plan
+
+JOURNEY = load_journey("inbound_lead")
+BOOKED = JOURNEY.channel_index("meeting_booked")
+
+
+def test_outcomes_count_within_the_window_whatever_the_policy_did() -> None:
+    """Also after an exit, which is what every decision here says."""
+    tables = log(
+        [contact("a"), contact("b")],
+        [decision("a", "policy"), decision("b", "usual")],
+        [
+            event("a", "meeting_booked", 13.9),
+            event("a", "meeting_booked", 14.1),  # after the window
+            event("b", "meeting_booked", -0.1),  # before the contact was dealt
+            event("b", "meeting_booked", 3.0),
+        ],
+    )
+    people, _ = enrolled(tables, plan(), JOURNEY)
+    assert people.contact_ids.tolist() == ["a", "b"]
+    assert people.amounts[:, BOOKED].tolist() == [1.0, 1.0]
+    assert people.arm.tolist() == [0, 1]
+
+
+def test_a_contact_stays_in_the_arm_of_its_first_decision() -> None:
+    tables = log(
+        [contact("a"), contact("b")],
+        [decision("a", "policy"), decision("a", "usual", 3, 1), decision("b", "usual")],
+        [],
+    )
+    people, notes = enrolled(tables, plan(), JOURNEY)
+    assert people.arm.tolist() == [0, 1]
+    assert notes.crossed == 1
+
+
+def test_arms_of_no_plan_and_earlier_contacts_are_left_out() -> None:
+    tables = log(
+        [contact(name) for name in "abcd"],
+        [
+            decision("a", "policy"),
+            decision("b", "usual"),
+            decision("c", "canary"),
+            decision("d", "usual", -2),  # before the experiment; its later decision changes nothing
+            decision("d", "usual", 2, 4),
+        ],
+        [],
+    )
+    people, notes = enrolled(tables, plan(), JOURNEY)
+    assert people.contact_ids.tolist() == ["a", "b"]
+    assert notes.other_arms == 1
+
+
+def test_accounts_are_one_unit_in_the_arm_of_their_first_contact() -> None:
+    tables = log(
+        [contact("a", "acme"), contact("b", "acme"), contact("c")],
+        [decision("a", "policy"), decision("b", "usual", 1), decision("c", "usual")],
+        [],
+    )
+    people, notes = enrolled(tables, plan(unit="account"), JOURNEY)
+    arm = dict(zip(people.contact_ids.tolist(), people.arm.tolist(), strict=True))
+    unit = dict(zip(people.contact_ids.tolist(), people.unit.tolist(), strict=True))
+    assert arm == {"a": 0, "b": 0, "c": 1}
+    assert unit["a"] == unit["b"] != unit["c"]
+    assert notes.torn_accounts == 1
+
+
+def test_whose_days_are_not_over_is_not_followed_up() -> None:
+    """Window of 14 days, and meetings may be known 4 days late."""
+    tables = log(
+        [contact("a"), contact("b")],
+        [decision("a", "policy", 0), decision("b", "usual", 1)],
+        [],
+        end=datetime(2026, 4, 24, 9, tzinfo=UTC),
+    )
+    people, _ = enrolled(tables, plan(), JOURNEY)
+    assert people.followed.tolist() == [True, False]
+
+
+def test_what_is_recorded_later_is_not_known_yet() -> None:
+    tables = log(
+        [contact("a"), contact("b")],
+        [decision("a", "policy"), decision("b", "usual")],
+        [event("a", "meeting_booked", 5.0, late=60.0), event("b", "meeting_booked", 5.0)],
+        end=datetime(2026, 5, 6, tzinfo=UTC),
+    )
+    people, _ = enrolled(tables, plan(), JOURNEY)
+    assert people.amounts[:, BOOKED].tolist() == [0.0, 1.0]
+
+
+def test_days_to_a_signal_are_cut_where_knowledge_ends() -> None:
+    """Stages may be known 4 days late: who was enrolled 20 days ago is watched for 16."""
+    tables = log(
+        [contact(name) for name in "abc"],
+        [decision("a", "policy"), decision("b", "usual"), decision("c", "usual", 10)],
+        [
+            event("a", "stage_changed", 6.5, stage="mql"),
+            event("a", "stage_changed", 9.0, stage="mql"),
+            event("c", "stage_changed", 25.0, stage="mql"),  # 15 days: after what is known for sure
+        ],
+        end=datetime(2026, 4, 26, 9, tzinfo=UTC),
+    )
+    people, _ = enrolled(tables, plan(), JOURNEY)
+    assert people.stage is not None
+    assert people.stage.days.tolist() == [6, 16, 6]
+    assert people.stage.reached.tolist() == [True, False, False]
+
+
+def test_features_of_the_first_decision_are_what_was_known() -> None:
+    tables = log(
+        [contact(name) for name in "abc"],
+        [
+            decision("a", "policy"),
+            decision("a", "policy", 1, 1),
+            decision("b", "usual"),
+            decision("c", "usual"),
+        ],
+        [],
+        features={"a.0": [1.0, 2.0], "a.1": [9.0, 9.0], "b.0": [3.0, 4.0]},
+    )
+    people, _ = enrolled(tables, plan(), JOURNEY)
+    assert people.known.tolist() == [[1.0, 2.0], [3.0, 4.0], [2.0, 3.0]]  # c: the others' means
+    assert np.isfinite(people.known).all()
+
+
+def test_a_log_without_the_arms_says_which_it_has() -> None:
+    tables = log([contact("a")], [decision("a", "canary")], [])
+    with pytest.raises(LogError, match=r"arms policy, usual since 2026-04-06.*\['canary'\]"):
+        enrolled(tables, plan(), JOURNEY)
