@@ -20,7 +20,6 @@ FOUR = ActionCatalog.of(
     changed(
         messages={"welcome": INBOUND.resolved["messages"]["welcome"]},
         actions={"slots": [9, 15], "pauses": [1, 3]},
-        guardrails={},  # those of the shipped journey name messages that are none here
         drip={},
         rules=[],
         expert=[],
