@@ -15,11 +15,14 @@ from nurture_rl.policies.build import PolicyContext
 from nurture_rl.policies.policy import Policy
 
 _SHIPPED = load_journey("inbound_lead").resolved
+# Without what names messages and holds on servers alone: tests replace the messages.
+_GUARDRAILS = {name: one for name, one in _SHIPPED["guardrails"].items() if name != "served"}
 
 # The shipped program may be retuned; the numbers of these tests belong to this one.
 INBOUND = parse_journey(
     {
         **_SHIPPED,
+        "guardrails": _GUARDRAILS,
         "clock": {"period_hours": 24, "slots_hours": [0], "periods": 14},
         "actions": {"slots": [9, 15], "pauses": [1, 3], "escalate": True, "exit": True},
         "drip": {

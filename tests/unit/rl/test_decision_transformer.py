@@ -75,7 +75,7 @@ def wishing(log: TrainingLog, seed: int = 0) -> tuple[Wishing, Cloning]:
     data = Transitions.of(log)
     shape = MemoryShape(data.shape[0], memory_places(log.columns), 4, 2, (3, 3))
     network = Wishing(shape, data.shape[1], torch.Generator().manual_seed(seed)).double()
-    torch.nn.init.constant_(network.wish.bias, 0.7)  # training moves it from 0
+    torch.nn.init.normal_(network.wish.bias, generator=torch.Generator().manual_seed(seed))
     told = with_heights(log, data).double()
     return network, Cloning(network, told, data.mask, data.action, torch.ones(len(data)).double())
 
