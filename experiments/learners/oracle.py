@@ -87,22 +87,19 @@ class HeldOracleRecord:
     code: str  # hash of the packages
 
 
-def oracle_of(
-    data: str, journey: Journey, config: OracleConfig, folders: tuple[Path, Path], say: Say
-) -> Oracle:
-    """The oracle of a journey: the one in the folders, or one trained now.
+def oracle_of(data: str, journey: Journey, config: OracleConfig, folder: Path, say: Say) -> Oracle:
+    """The oracle of a journey: the one in the folder, or one trained now.
 
     Args:
         data: of the config group.
         journey: of the data.
         config: how it is trained now; one that is there stays, however it was trained.
-        folders: of records, and of what each contact brought, which is too much for a record.
+        folder: of records; what each contact brought lies beside them.
         say: is told what is done.
     """
-    out, runs = folders
-    path, values = out / f"oracle-{data}.json", runs / f"oracle-{data}.npy"
+    path, values = folder / f"oracle-{data}.json", folder / f"oracle-{data}.npz"
     if path.is_file() and values.is_file():
-        kept = Oracle(read_record(path, OracleRecord), np.load(values))
+        kept = Oracle(read_record(path, OracleRecord), np.load(values)["value"])
         if kept.record.digest == _digest(kept.value):
             return kept
     world = SightedSimulation(journey)
@@ -118,9 +115,8 @@ def oracle_of(
         digest=_digest(found.value),
         code=code_hash(),
     )
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    np.save(values, found.value)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(values, value=found.value)
     write_record(record, path)
     return Oracle(record, found.value)
 

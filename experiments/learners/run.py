@@ -78,8 +78,8 @@ def work_out(given: argparse.Namespace) -> None:
     config = replace(trained, ppo=ppo, restarts=given.oracle_restarts)
     for data in given.data:
         journey, region = data_region(data, given.runs)
-        told, folders = partial(say, "[oracles]"), (given.out, given.runs)
-        oracles[data] = oracle_of(data, journey, config, folders, told)
+        told = partial(say, "[oracles]")
+        oracles[data] = oracle_of(data, journey, config, given.out, told)
         if given.held_oracles:
             held_oracle_of(oracles[data], journey, region, config, given.out, told)
     waiting = [record_path(given.out, *cell) for cell in _cells(given, oracles)]
