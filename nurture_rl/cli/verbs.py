@@ -213,7 +213,7 @@ _ALL = (
         examples=(
             "nurture deliver decided=tonight.parquet bundle=BUNDLE sender=file out=now.csv",
             "nurture deliver decided=tonight.parquet bundle=BUNDLE sender=cloudevents "
-            "out=try.jsonl dry_run=true",
+            "out=d.jsonl dry_run=true",
         ),
         settings="nurture_rl.delivery.deliver_options:DeliverOptions",
         work="nurture_rl.delivery.delivering:deliver",
