@@ -211,10 +211,9 @@ _ALL = (
         reads="what `decide` made, approved texts, addresses; asks the policy server at each send",
         makes="mails or a file, a ledger of them (SQLite), and events in the server's store",
         examples=(
-            "nurture deliver decided=tonight.parquet bundle=BUNDLE templates=templates "
-            "recipients=recipients.csv sender=file out=now.csv",
-            "nurture deliver decided=tonight.parquet bundle=BUNDLE templates=templates "
-            "recipients=recipients.csv sender=cloudevents out=preview.jsonl dry_run=true",
+            "nurture deliver decided=tonight.parquet bundle=BUNDLE sender=file out=now.csv",
+            "nurture deliver decided=tonight.parquet bundle=BUNDLE sender=cloudevents "
+            "out=d.jsonl dry_run=true",
         ),
         settings="nurture_rl.delivery.deliver_options:DeliverOptions",
         work="nurture_rl.delivery.delivering:deliver",

@@ -23,12 +23,12 @@ class DeliverOptions:
     # decision_id, whose decisions the server is asked for.
     decided: str
     bundle: str  # folder of the bundle that decided: its journey has the messages
+    sender: Literal["smtp", "file", "cloudevents"]  # who carries the mail
     # Folder of approved texts: MESSAGE.txt and perhaps MESSAGE.html; those in a folder inside it
     # with a journey's name are for that journey alone.
-    templates: str
+    templates: str = "templates"
     # Parquet or CSV file with columns contact_id and email; every other column is a merge field.
-    recipients: str
-    sender: Literal["smtp", "file", "cloudevents"]  # who carries the mail
+    recipients: str = "recipients.csv"
     # Ledger of deliveries, made if absent: a decision that it knows is never sent again.
     ledger: str = "runs/deliveries.db"
     server: str = "http://127.0.0.1:8321"  # policy server that confirms each send
