@@ -25,6 +25,14 @@ def test_an_arm_with_few_events_varies_as_both_together() -> None:
     assert found.stderr**2 == pytest.approx(0.03 * 0.97 / 99 + 0.015 * 0.985 / 100)
 
 
+def test_an_adjusted_arm_without_events_is_not_known_exactly_either() -> None:
+    known = np.random.default_rng(5).normal(size=(200, 1))
+    treated, amount = np.arange(200) < 100, (np.arange(200) >= 170).astype(float)
+    found = contrast(treated, amount, np.ones(200), known)
+    alone = 0.3 * 0.7 / 100  # of the arm with 30 events; the covariate foretells next to nothing
+    assert found.stderr**2 > alone + 0.8 * 0.15 * 0.85 / 100
+
+
 def test_accounts_weigh_by_their_contacts() -> None:
     # two accounts an arm: (2 of 4, 1 of 1) is 3 / 5, not the mean of 0.5 and 1
     treated = np.array([True, True, False, False])
