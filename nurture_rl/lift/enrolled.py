@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
 import numpy as np
@@ -86,7 +86,7 @@ def enrolled(log: LogTables, plan: Plan, journey: Journey) -> tuple[Enrolled, No
     unit = account if plan.unit == "account" else np.arange(first.num_rows)
     arm, torn = _one_arm(arm, unit)
     since = np.asarray(pc.cast(first["decided_at"], pa.int64()))
-    amounts, stage = _followed_up(log, first, plan, journey)
+    amounts, stage = _followed_up(log, first, unit, plan, journey)
     figures = (journey.north_star, *journey.supporting)
     late = _longest_delay_us(journey, {name for kpi in figures for name in kpi.of})
     made = Enrolled(
@@ -96,7 +96,7 @@ def enrolled(log: LogTables, plan: Plan, journey: Journey) -> tuple[Enrolled, No
         account=account,
         since_us=since,
         amounts=amounts,
-        stage=None if stage is None else replace(stage, unit=unit),
+        stage=stage,
         followed=since + plan.window_days * DAY_US + late <= log.as_of_us,
         known=_known(log.features, first),
     )
@@ -136,7 +136,7 @@ def _one_arm(arm: IntArray, unit: IntArray) -> tuple[IntArray, int]:
 
 
 def _followed_up(
-    log: LogTables, first: pa.Table, plan: Plan, journey: Journey
+    log: LogTables, first: pa.Table, unit: IntArray, plan: Plan, journey: Journey
 ) -> tuple[FloatArray, StageTimes | None]:
     """Channel sums within the window, [n, c], and the days until the plan's signal.
 
@@ -164,7 +164,7 @@ def _followed_up(
     watched = np.floor((log.as_of_us - late - times.decided_us) / DAY_US).clip(0.0)
     reached = whole < watched
     ended = np.where(reached, whole, watched).astype(np.int64)
-    return amounts, StageTimes(ended, reached, np.zeros(0, np.int64))
+    return amounts, StageTimes(ended, reached, unit)
 
 
 def _longest_delay_us(journey: Journey, channels: Iterable[str]) -> int:

@@ -116,14 +116,13 @@ def _reads(
     report: LiftReport, log: LogTables, plan: Plan, journey: Journey, weeks: int
 ) -> list[Read]:
     """The north star of the main arm as it was read each week, the earliest first."""
-    arm, found = main_arm(report), []
-    for week in range(weeks, -1, -1):
-        then = report if week == 0 else None
-        as_of_us = log.as_of_us - week * _WEEK_US
-        then = then or _judged_at(log, plan, journey, as_of_us)
-        if arm is not None and then is not None and arm in then.lifts:
-            found.append(Read(as_of_us, then.lifts[arm][0]))
-    return found
+    arm = main_arm(report)
+    if arm is None:
+        return []
+    days = [log.as_of_us - week * _WEEK_US for week in range(weeks, 0, -1)]
+    reports = [*(_judged_at(log, plan, journey, day) for day in days), report]
+    told = [then for then in reports if then is not None and arm in then.lifts]
+    return [Read(then.as_of_us, then.lifts[arm][0]) for then in told]
 
 
 def _write(report: LiftReport, reads: list[Read], folder: Path) -> None:
