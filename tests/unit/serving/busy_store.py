@@ -19,12 +19,13 @@ from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Contact, Event, Preferences
+from nurture_rl.serving.storage import opening
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.erasing import erase_contacts
-from tests.unit.envs.spring_journey import spring
+from tests.unit.envs.spring_journey import CAPS, spring
 from tests.unit.release.bundles import CREATED, card
 from tests.unit.serving.enrolled import journey as entered
-from tests.unit.serving.mask_people import IDLE, a_wish, event_of
+from tests.unit.serving.mask_people import IDLE, PARTS, WAITS, a_wish, event_of
 
 ZONES = (None, "UTC", "Europe/Berlin", "America/New_York", "Pacific/Auckland", "Mars/Phobos")
 DOMAINS = ("gmail.com", "web.de", "firm.example", None)
@@ -44,8 +45,10 @@ def journeys() -> tuple[Journey, Journey]:
         "guardrails__seller_capacity": {"per_day": 6, "open": 9, "closed_by": ["meeting_held"]},
         "guardrails__inactivity": IDLE,
         "guardrails__availability": False,  # a batch is told of nobody whether they are in reach
+        "guardrails__frequency_caps": [*CAPS, {"max": 2, "hours": 200, "job": "activate"}],
+        **{name: limit for name, limit in WAITS.items() if name != "guardrails__quiet_hours"},
     }
-    return spring(**strict), entered("low")
+    return spring(messages=PARTS, **strict), entered("low")
 
 
 def bundle_of(folder: Path, journey: Journey) -> Bundle:
@@ -65,6 +68,7 @@ def service_at(bundles: Sequence[Bundle], store: Store, now_us: int) -> Service:
 def busy_store(path: Path, bundles: Sequence[Bundle]) -> None:
     """Make the store: a day of decisions, then reports, words, wishes, pauses and erasures."""
     rng, journey = np.random.default_rng(3), bundles[0].journey
+    opening.make(path, fresh_seed=3)  # a seed of the machine's may draw no offer to its last
     with closing(Store(path)) as store:
         server = service_at(bundles, store, START + 9 * HOUR_US)
         server.put_contacts([_contact(rng, i, name) for i, name in enumerate(PEOPLE + ENTERED)])

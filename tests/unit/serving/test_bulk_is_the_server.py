@@ -35,8 +35,6 @@ from tests.unit.serving.busy_store import (
 AT = datetime.fromtimestamp(NOW // 1_000_000, UTC).isoformat()
 # All messages are approved, and a batch is told of nobody whether they are in reach.
 NEVER = {Reason.NOT_APPROVED, Reason.UNAVAILABLE}
-# What a mail says again or too soon: the journey of the test sets no such limit.
-NEVER |= {Reason.JOB_CAP, Reason.CLAIM_CAP, Reason.BLOCK_CAP, Reason.UNANSWERED, Reason.COOL_OFF}
 
 
 @pytest.fixture(scope="module")
