@@ -53,6 +53,10 @@ class OperatorClient(PolicyClient):
         """Let the policies (`learned`), `rules` or nobody (`pause`) decide, everywhere or there."""
         return self._change("switch", to=to, why=why, journey=journey, stage=stage)
 
+    def end_experiment(self, why: str, journey: str | None = None) -> Told:
+        """Let the policy decide for everybody again; refused where no experiment runs."""
+        return self._change("experiment", "end", why=why, journey=journey)
+
     def journeys(self) -> Told:
         """The journeys that are served."""
         return self._look("journeys")

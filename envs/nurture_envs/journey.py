@@ -9,6 +9,7 @@ from typing import Any
 
 from nurture_envs.clock import Clock
 from nurture_envs.crowd_limits import SellerCapacity, VolumeRamp
+from nurture_envs.experiment import Experiment
 
 JOBS = ("remove_objection", "deliver_proof", "qualify", "book_meeting", "activate", "re_engage")
 LIMIT_UNITS = ("contact", "decision", "send")  # a contact: as values are, per episode
@@ -359,6 +360,7 @@ class Journey:
     expert: tuple[Rule, ...]  # what a thoughtful person would run instead; empty: nobody wrote it
     resolved: Mapping[str, Any]  # the file with inheritance worked out, as plain data
     enrolment: Enrolment | None = None  # None: everybody is in it, once
+    experiment: Experiment | None = None  # of servers; None: the policy decides for everybody
 
     @property
     def channels(self) -> tuple[str, ...]:

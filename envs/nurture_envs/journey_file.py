@@ -27,6 +27,7 @@ from nurture_envs.journey import (
     Signal,
 )
 from nurture_envs.journey_enrolment import enrolment_problems, read_enrolment
+from nurture_envs.journey_experiment import experiment_problems, read_experiment
 from nurture_envs.journey_goals import read_kpis, read_limit
 from nurture_envs.journey_guardrails import (
     event_columns,
@@ -116,11 +117,13 @@ def _journey(f: Fields) -> Journey:
     actions = f.mapping("actions")
     slow = read_slow(actions, signals)
     north_star, *supporting = read_kpis(f.mapping("kpis"), channels)
+    clock, names = _clock(f.mapping("clock")), [signal.name for signal in signals]
+    figures = [kpi.name for kpi in (north_star, *supporting)]
     journey = Journey(
         name=f.text("journey"),
         title=f.text("title"),
         provenance=f.text("provenance"),
-        clock=_clock(f.mapping("clock")),
+        clock=clock,
         estimand=f.text("estimand", "per_episode", among=("per_episode", "per_decision")),
         signals=signals,
         messages=messages,
@@ -137,7 +140,8 @@ def _journey(f: Fields) -> Journey:
         rules=read_rules(f, "rules"),
         expert=read_rules(f, "expert"),
         resolved=f.data,
-        enrolment=read_enrolment(f, [signal.name for signal in signals]),
+        enrolment=read_enrolment(f, names),
+        experiment=read_experiment(f, clock, figures, names),
     )
     f.finish()
     return journey
@@ -287,4 +291,5 @@ def _cross_checks(journey: Journey) -> list[str]:
         problems.append("features: expected at least one")
     problems += rule_problems(journey, ActionCatalog.of(journey).ids)
     problems += offer_problems(journey) + spacing_problems(journey) + enrolment_problems(journey)
+    problems += experiment_problems(journey)
     return problems

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +19,8 @@ from nurture_rl.features.table import clusters_of
 from nurture_rl.lift.contrast import BoolArray, FloatArray
 from nurture_rl.lift.velocity import IntArray, StageTimes
 from nurture_rl.lift.written_plan import Plan
+
+_POLICY, _CANARY = "policy", "canary:"  # how servers call the arms of who decides, and who is tried
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,13 +71,14 @@ def enrolled(log: LogTables, plan: Plan, journey: Journey) -> tuple[Enrolled, No
     """
     first, crossed = _first_decisions(log.decisions, plan, journey)
     arms = np.array(list(plan.shares))
-    named = first["arm"].to_numpy(zero_copy_only=False).astype(str)
+    named = _arms_in(first, plan)
     kept = np.isin(named, arms)
     other = int((~kept).sum())
     first = first.filter(pa.array(kept))
     if not first.num_rows:
         raise LogError(
-            f"expected decisions of the arms {', '.join(arms)} since {plan.starts} in the log, got "
+            f"expected decisions of the arms {', '.join(arms)} since {plan.starts:%Y-%m-%d} in "
+            "the log, got "
             f"arms {sorted(set(named.tolist()))}; write the plan's arms as the log names them"
         )
     arm = np.searchsorted(np.sort(arms), named[kept])
@@ -108,7 +110,6 @@ def _first_decisions(decisions: pa.Table, plan: Plan, journey: Journey) -> tuple
 
     A contact whose first decision was before the experiment is not in it.
     """
-    begin = datetime.combine(plan.starts, time.min, UTC)
     rows = decisions.filter(pc.equal(decisions["journey"], journey.name)).select(
         ["contact_id", "decided_at", "decision_id", "arm", "episode_id", "anchor", "step"]
     )
@@ -116,11 +117,18 @@ def _first_decisions(decisions: pa.Table, plan: Plan, journey: Journey) -> tuple
     rows = rows.combine_chunks()
     ids = rows["contact_id"].to_numpy(zero_copy_only=False).astype(str)
     _, at, of = np.unique(ids, return_index=True, return_inverse=True)
-    arm = rows["arm"].to_numpy(zero_copy_only=False).astype(str)
+    arm = _arms_in(rows, plan)
     since = np.asarray(pc.cast(rows["decided_at"], pa.int64()))
-    inside = since[at] >= round(begin.timestamp() * 1e6)
+    inside = since[at] >= round(plan.starts.timestamp() * 1e6)
     differs = np.bincount(of, weights=arm != arm[at][of]) > 0.0
     return rows.take(pa.array(np.sort(at[inside]))), int((differs & inside).sum())
+
+
+def _arms_in(decisions: pa.Table, plan: Plan) -> NDArray[np.str_]:
+    """The arm of each decision, [n]; a canary is part of the policy's, unless the plan names it."""
+    named = decisions["arm"].to_numpy(zero_copy_only=False).astype(str)
+    tried = np.char.startswith(named, _CANARY) & ~np.isin(named, list(plan.shares))
+    return np.where(tried, _POLICY, named) if _POLICY in plan.shares else named
 
 
 def _numbers(names: pa.Array) -> IntArray:

@@ -29,6 +29,7 @@ from nurture_rl.logs.schema import (
     QUARANTINE,
     TABLES,
     TableKind,
+    is_plan_file,
     raw_schema,
 )
 from nurture_rl.logs.stray import sift_strays
@@ -168,7 +169,7 @@ def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[st
     return [
         f"{path.name}/" if path.is_dir() else path.name
         for path in paths
-        if path.name not in read and not path.name.startswith(".")
+        if path.name not in read and not (path.name.startswith(".") or is_plan_file(path.name))
     ]
 
 

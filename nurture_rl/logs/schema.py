@@ -52,7 +52,23 @@ REPLY_CLASSES = frozenset(
 # Lies beside exported decisions and vouches for them; it is no table of a log.
 CHAIN_FILE = "chain.parquet"
 # Tables of an export that say more of its decisions; no table of a log.
-BESIDE = tuple(f"{name}.{form}" for name in ("shadows", "episodes") for form in ("parquet", "csv"))
+BESIDE = tuple(
+    f"{name}.{form}" for name in ("shadows", "episodes", "ghosts") for form in ("parquet", "csv")
+)
+
+
+def plan_file(experiment: str) -> str:
+    """Name of the file, beside exported decisions, of the plan by which contacts were dealt.
+
+    Args:
+        experiment: content hash of the experiment, as decisions name it.
+    """
+    return f"plan-{experiment}.yaml"
+
+
+def is_plan_file(name: str) -> bool:
+    """Whether a file of an export is the plan of an experiment."""
+    return name.startswith("plan-") and name.endswith(".yaml")
 
 
 class TableKind(StrEnum):

@@ -11,9 +11,10 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.fields import Fields, hint
 from nurture_envs.journey import Journey
+from nurture_envs.journey_experiment import FREE_FACTORS
 from nurture_envs.journey_rules import read_rules
 from nurture_rl.policies.composition import Floor, Mixture, TrustRegion
-from nurture_rl.policies.locking import FREE_FACTORS, Locked
+from nurture_rl.policies.locking import Locked
 from nurture_rl.policies.policy import FloatArray, Policy, PolicyError, Spec
 from nurture_rl.policies.program import DRIP, Drip, Rules
 from nurture_rl.policies.references import (

@@ -9,6 +9,7 @@ import numpy as np
 
 from nurture_envs.actions import Action, ActionCatalog
 from nurture_envs.journey import Message
+from nurture_envs.journey_experiment import FREE_FACTORS
 from nurture_rl.policies.policy import (
     BoolArray,
     FeatureArray,
@@ -18,8 +19,6 @@ from nurture_rl.policies.policy import (
     Spec,
     certain,
 )
-
-FREE_FACTORS = ("timing", "content", "offer", "routing")
 
 
 @dataclass(frozen=True)

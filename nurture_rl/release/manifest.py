@@ -34,7 +34,18 @@ class Manifest:
     @property
     def rules_id(self) -> str:
         """The policy id of a bundle that holds the rules of the same journey and nothing else."""
-        return _content_id([self.files[JOURNEY], sha256(encode_json({"kind": "rules"}))])
+        return self.id_of({"kind": "rules"})
+
+    def id_of(self, spec: Mapping[str, Any], with_model: bool = False) -> str:
+        """The policy id that a bundle of the same journey and another composition would have.
+
+        Args:
+            spec: the composition, as plain data.
+            with_model: it names the model of this bundle, where there is one.
+        """
+        digests = [self.files[JOURNEY], sha256(encode_json(spec))]
+        model = [self.files[MODEL]] if with_model and MODEL in self.files else []
+        return _content_id([*digests, *model])
 
 
 def policy_id(files: Mapping[str, bytes]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import time
 from math import isfinite
 
 from markupsafe import Markup
 
 from nurture_rl.lift.judged_arms import FigureLift, LiftReport
+from nurture_rl.lift.written_plan import Plan
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.lift_answers import (
     THOUSAND,
@@ -123,10 +125,16 @@ def _compared(report: LiftReport, name: str) -> Table:
     return Table(caption, head, rows, frozenset({1, 5}))
 
 
+def _began(plan: Plan) -> str:
+    """The day, with the time where the plan begins within it."""
+    whole = plan.starts.time() == time.min
+    return f"{plan.starts:%Y-%m-%d}" if whole else f"{plan.starts:%Y-%m-%d %H:%M} UTC"
+
+
 def _notes(report: LiftReport) -> list[str]:
     plan, notes = report.plan, report.notes
     told = [
-        f"Plan `{plan.name}` (hash `{plan.hash}`): from {plan.starts.isoformat()}, {plan.unit}s "
+        f"Plan `{plan.name}` (hash `{plan.hash}`): from {_began(plan)}, {plan.unit}s "
         f"are dealt, outcomes count for {plan.window_days} days from a contact's first decision, "
         f"{count(plan.units)} {plan.unit}s are planned.",
         "A contact stays in the arm of its first decision, whatever it was sent later (intention "

@@ -14,15 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_rl.errors import NurtureError, ProbabilityError
+from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.locking import Locked
 from nurture_rl.policies.policy import Policy, check_probabilities
 from nurture_rl.policies.program import Rules
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.arm_records import Deal
 from nurture_rl.serving.company import in_any_company
 from nurture_rl.serving.roles import SwitchTo
 
 FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
 PAUSED = "paused"  # policy id of a pause that the switch asks for
 ARM = "policy"
+CANARY = "canary:"  # so begin the arms of canaries
 NO_STAGE = "none"  # how the switch calls contacts who have entered no stage
 STAGE_ON_RULES = "the switch of stage "  # so begin the notes of decisions for whom it stands so
 
@@ -47,6 +51,8 @@ class Line:
     why: str | None = None  # the learned policy is not asked
     stages: Mapping[str, int] = field(default_factory=dict)  # stage -> its feature column
     by_stage: Mapping[str, Line] = field(default_factory=dict)  # stage -> who is asked in place
+    deal: Deal | None = None  # None: its contacts were dealt to no arm
+    ghost: Line | None = None  # who else is asked, and not followed
 
     def at(self, features: NDArray[np.float32]) -> Line:
         """Who is asked for a contact, by the stage that it entered last.
@@ -75,6 +81,7 @@ def line_of(
     arm: str = ARM,
     rules_in: Sequence[str] = (),
     rules_of: Bundle | None = None,
+    layers: Sequence[Layer] | None = None,
 ) -> Line:
     """The layers of a bundle that the switch lets decide.
 
@@ -84,6 +91,7 @@ def line_of(
         arm: of the decisions.
         rules_in: stages in which the policy is left out, and the rules decide.
         rules_of: whose rules these are; None: the bundle's own.
+        layers: who is asked where the switch leaves nobody out; None: the policy, then the rules.
     """
     if switch == "learned":
         rules = _rules(rules_of or bundle)
@@ -91,12 +99,18 @@ def line_of(
             name: Line(arm, rules, why=f"{STAGE_ON_RULES}{name} stands at rules")
             for name in rules_in
         }
-        layers = (Layer(bundle.policy_id, bundle.policy), *_rules(bundle))
-        return Line(arm, layers, stages=stages_of(bundle), by_stage=by_stage)
+        asked = (Layer(bundle.policy_id, bundle.policy), *_rules(bundle))
+        asked = asked if layers is None else tuple(layers)
+        return Line(arm, asked, stages=stages_of(bundle), by_stage=by_stage)
     why = f"the switch stands at {switch}"
     if switch == "rules":
         return Line(arm, _rules(bundle), why=why)
     return Line(arm, (), PAUSED, why)
+
+
+def canary_arm(policy_id: str) -> str:
+    """The arm of decisions for contacts whom a canary has."""
+    return f"{CANARY}{policy_id}"
 
 
 def stages_of(bundle: Bundle) -> Mapping[str, int]:
@@ -121,7 +135,39 @@ def layer_named(bundle: Bundle, policy_id: str) -> Layer | None:
     """The layer of a bundle that has a policy id; None: it has none of that id."""
     if policy_id == bundle.policy_id:
         return Layer(bundle.policy_id, bundle.policy)
-    return next((one for one in _rules(bundle) if one.policy_id == policy_id), None)
+    of_arms = (layer for layers in arm_layers(bundle).values() for layer in layers)
+    known = (*_rules(bundle), *of_arms)
+    return next((one for one in known if one.policy_id == policy_id), None)
+
+
+@lru_cache(maxsize=32)
+def arm_layers(bundle: Bundle) -> Mapping[str, tuple[Layer, ...]]:
+    """Who is asked in each arm of the experiment of a bundle's journey; empty: there is none.
+
+    A layer has the policy id that a bundle of it alone would have.
+
+    Raises:
+        NurtureError: the journey's business as usual cannot be built.
+    """
+    experiment = bundle.journey.experiment
+    if experiment is None:
+        return {}
+    context = PolicyContext(bundle.journey, bundle.catalog, bundle.feature_spec)
+    usual, random, nothing = (
+        Layer(bundle.manifest.id_of(policy.spec()), policy)
+        for policy in (build_policy(k, context) for k in (experiment.usual, "random", "no_contact"))
+    )
+    rules, own = _rules(bundle), [Layer(bundle.policy_id, bundle.policy)]
+    if experiment.free is not None:
+        locked = Locked(bundle.catalog, bundle.policy, usual.policy, experiment.free)
+        spec = {**locked.spec(), "policy": bundle.spec}
+        own = [Layer(bundle.manifest.id_of(spec, with_model=True), locked), usual]
+    return {
+        "policy": (*own, *rules),
+        "random": (random, *rules),
+        "usual": (usual,),
+        "holdout": (nothing,),
+    }
 
 
 def chosen(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.serving.arm_records import NO_GHOSTS, Ghost, GhostPass
 from nurture_rl.serving.names import contact_key
 
 # What the events of one kind in one bin add to a channel.
@@ -124,6 +125,8 @@ class Episode:
     paused_until: int = 0  # first bin after the pause chosen last
     exited: bool = False
     arm: str | None = None  # of the latest decision
+    experiment: str | None = None  # likewise
+    ghost: GhostPass = NO_GHOSTS  # what the policy would have begun, where it is held out
     number: int = 1  # of the contact's episodes in the journey, from 1
     ended: str | None = None  # why it is over, as far as the store says
     held: bool = False  # a person paused it: nothing is sent until a person resumes it
@@ -279,6 +282,10 @@ class Decision:
     scheduled_us: int | None  # UTC, when a send leaves; None for other actions
     note: str | None = None  # why the policy was not followed
     confirm_by_us: int | None = None  # UTC; a send that is not confirmed by then is none
+    experiment: str | None = None  # in which the contact was dealt to its arm
+    arm_share: float | None = None  # of the units of that experiment, chance of being dealt to it
+    # What the policy would have decided for a contact who is held out; a row of its own.
+    ghost: Ghost | None = field(default=None, compare=False)
     # UTC, when the contact is to be decided for again; None: it was the episode's last decision, or
     # nobody has worked it out. It is not stored, for it follows from the rest and the zone.
     next_us: int | None = field(default=None, compare=False)
@@ -290,7 +297,8 @@ class Decision:
         return self.scheduled_us <= now_us < self.confirm_by_us
 
 
-DECISION_COLUMNS = tuple(name for name in Decision.__slots__ if name != "next_us")  # stored
+# As they are stored; a later one comes at the end.
+DECISION_COLUMNS = tuple(n for n in Decision.__slots__ if n not in ("ghost", "next_us"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Roles:
     switch: SwitchTo = "learned"
     rules_in: tuple[str, ...] = ()  # stages in which rules decide while the switch is at `learned`
     folders: Mapping[str, str] = field(default_factory=dict)  # loaded policy id -> bundle's folder
+    experiment: str | None = None  # content hash of the one that deals contacts to arms
+    ended: tuple[str, ...] = ()  # hashes of experiments that are over
 
     @property
     def used(self) -> frozenset[str]:
@@ -174,6 +176,34 @@ def switched_in(stage: str, to: SwitchTo, stages: Collection[str]) -> Change:
             raise RoleError(f"expected as stage {named}{why}, got {stage!r}")
         others = {name for name in roles.rules_in if name != stage}
         return replace(roles, rules_in=tuple(sorted({*others, stage} if to == "rules" else others)))
+
+    return change
+
+
+def began(experiment: str) -> Change:
+    """An experiment deals contacts from now on.
+
+    Args:
+        experiment: its content hash.
+    """
+
+    def change(roles: Roles) -> Roles:
+        if roles.experiment is not None:
+            raise RoleError(f"experiment {roles.experiment} runs; end it before another one begins")
+        if experiment in roles.ended:
+            raise RoleError(f"experiment {experiment} is over; give another name to begin anew")
+        return replace(roles, experiment=experiment)
+
+    return change
+
+
+def ended() -> Change:
+    """No experiment deals contacts any more; the policy decides for everybody."""
+
+    def change(roles: Roles) -> Roles:
+        if roles.experiment is None:
+            raise RoleError("no experiment runs in this journey; GET /v1/policies tells which do")
+        return replace(roles, experiment=None, ended=(*roles.ended, roles.experiment))
 
     return change
 

@@ -11,5 +11,10 @@ from nurture_rl.workflow.run_config import RunConfig
 class LiftConfig(RunConfig):
     """A run's settings, and the plan of the experiment."""
 
-    plan: str | None = None  # YAML file, written before the experiment began
+    # YAML file, written before the experiment began; null: the one that a server left beside the
+    # log, in the folder data.path.
+    plan: str | None = None
+    # `everybody`, or `mailed`: whom the policy mailed first of all, or would have, had they not
+    # been held out (arms policy and holdout of a server's export).
+    among: str = "everybody"
     reads: int = 26  # weeks before the last day whose answers are drawn beside it, >= 0

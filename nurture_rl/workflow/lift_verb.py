@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import yaml
 from omegaconf import DictConfig
 from rich.console import Console
 from threadpoolctl import threadpool_limits
@@ -21,9 +22,11 @@ from nurture_envs.journey import Journey
 from nurture_rl.codec import write_record
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.lift.enrolled import LogTables, enrolled
+from nurture_rl.lift.first_mail import first_mailed
 from nurture_rl.lift.judged_arms import LiftReport, judged
 from nurture_rl.lift.written_plan import Plan, load_plan
 from nurture_rl.logs.atomic import atomic_folder
+from nurture_rl.logs.schema import is_plan_file
 from nurture_rl.report.lift_answers import answers, main_arm
 from nurture_rl.report.lift_page import Read, lift_markdown, lift_page
 from nurture_rl.tracking.run import Run, tracked_run
@@ -34,6 +37,7 @@ from nurture_rl.workflow.lift_config import LiftConfig
 from nurture_rl.workflow.pipeline import Pipeline
 
 BETTER, NOT_BETTER, CANNOT_TELL = 0, 3, 4  # exit codes
+AMONG = ("everybody", "mailed")
 _WEEK_US = 7 * DAY_US
 
 
@@ -47,15 +51,18 @@ def lift(config: DictConfig) -> VerbResult:
     run = checked.run
     if not isinstance(run, LiftConfig):
         raise ConfigError(f"expected a configuration made from lift_schema, got {run!r}")
-    if run.plan is None or run.reads < 0:
+    if run.reads < 0 or run.among not in AMONG:
         raise ConfigError(
-            "plan: expected the plan of the experiment, such as plan=spring.yaml (see "
-            f"docs/measuring-lift.md), and reads >= 0, got plan={run.plan} reads={run.reads}"
+            f"expected reads >= 0 and among one of {', '.join(AMONG)}, got reads={run.reads} "
+            f"among={run.among}"
         )
     say = partial(Console(highlight=False, soft_wrap=True).print, markup=False)
     pipeline = Pipeline(checked, say)
     journey = pipeline.journey
-    plan = load_plan(Path(run.plan), journey)
+    exported = Path(run.data.path or ".")
+    plan = load_plan(
+        _plan_beside(exported, journey) if run.plan is None else Path(run.plan), journey
+    )
     root = Path(run.runs).resolve()
     root.mkdir(parents=True, exist_ok=True)
     uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
@@ -67,9 +74,11 @@ def lift(config: DictConfig) -> VerbResult:
     ):
         ingested = pipeline.ingested
         log = _tables(ingested, complete_until(run.data, say), run.data.default_zone)
+        if run.among == "mailed":
+            log, plan = first_mailed(log, _ghosts(exported), plan)
         report = _judged_at(log, plan, journey, log.as_of_us)
         assert report is not None, "the whole log is never before the experiment"
-        folder = root / "lift" / _hash(ingested.name, plan.hash, str(log.as_of_us))
+        folder = root / "lift" / _hash(ingested.name, plan.hash, str(log.as_of_us), run.among)
         with atomic_folder(folder) as partial_folder:
             _write(report, _reads(report, log, plan, journey, run.reads), partial_folder)
         _track(tracked, report, folder)
@@ -91,6 +100,34 @@ def _tables(ingested: Path, as_of_us: int | None, zone: str) -> LogTables:
     if as_of_us is None:
         as_of_us = max(_last(events["recorded_at"]), _last(decisions["decided_at"]))
     return LogTables(events, contacts, decisions, features, as_of_us, zone)
+
+
+def _plan_beside(folder: Path, journey: Journey) -> Path:
+    """The plan of the journey's experiment that a server left in an export."""
+    found = sorted(path for path in folder.glob("plan-*.yaml") if is_plan_file(path.name))
+    own = [path for path in found if yaml.safe_load(path.read_bytes())["journey"] == journey.name]
+    if len(own) == 1:
+        return own[0]
+    what = (
+        f"{len(own)} of them in {folder}: {', '.join(path.name for path in own)}"
+        if own
+        else (f"none of journey {journey.name} in {folder}")
+    )
+    raise ConfigError(
+        "plan: expected the plan of the experiment, such as plan=spring.yaml (see "
+        f"docs/measuring-lift.md), or one that a server left beside its log, got {what}"
+    )
+
+
+def _ghosts(folder: Path) -> pa.Table:
+    """What the policy would have decided for who was held out."""
+    path = folder / "ghosts.parquet"
+    if not path.is_file():
+        raise ConfigError(
+            f"among: expected {path.name} in {folder}; export the store as parquet, or leave "
+            "`among` out"
+        )
+    return pq.read_table(path, columns=["decision_id", "action"])
 
 
 def _last(column: pa.ChunkedArray) -> int:

@@ -37,7 +37,17 @@ ORDER = [
 ]
 # Inside `nurture_envs`, lowest first; what stands higher is imported by nothing below, ever.
 LANGUAGE = (
-    *("errors", "compiling", "jit", "stops", "clock", "fields", "crowd_limits", "journey"),
+    *(
+        "errors",
+        "compiling",
+        "jit",
+        "stops",
+        "clock",
+        "fields",
+        "crowd_limits",
+        "experiment",
+        "journey",
+    ),
     *("signals", "actions"),
     *(
         "features",
@@ -47,6 +57,7 @@ LANGUAGE = (
         "journey_guardrails",
         "journey_rules",
         "journey_enrolment",
+        "journey_experiment",
         "journey_file",
         "worlds",
         "running_features",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from nurture_rl.serving.contacts.accounts import against_account
 from nurture_rl.serving.contacts.crowd import against_crowd
 from nurture_rl.serving.contacts.facts import known
 from nurture_rl.serving.deciding.array_pass import Drawn, Weighed, draw, uniforms, weigh
+from nurture_rl.serving.deciding.ghosts import with_ghosts
 from nurture_rl.serving.deciding.next_decisions import next_moments
 from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, Line, layer_named, line_of
 from nurture_rl.serving.records import Answer, ContactView, Decision, Event, Refusal
@@ -80,7 +82,10 @@ def decide(
         some, named = contacts.of(rows), [views[row] for row in rows]
         ids = [view.decision_id for view in named]
         drawn = draw(bundle.catalog, some, ids, now_us, seed, one)
-        answers |= zip(rows, _decisions(bundle, named, some, drawn, now_us, one.arm), strict=True)
+        decided = _decisions(bundle, named, some, drawn, now_us, one)
+        if one.ghost is not None:
+            decided = with_ghosts(bundle.catalog, decided, named, some, one.ghost, seed)
+        answers |= zip(rows, decided, strict=True)
     return [answers[row] for row in range(len(views))]
 
 
@@ -178,7 +183,7 @@ def _decisions(
     contacts: Weighed,
     drawn: Drawn,
     now_us: int,
-    arm: str,
+    line: Line,
 ) -> list[Decision]:
     """What was drawn, as records, [n]."""
     catalog, name = bundle.catalog, bundle.journey.name
@@ -189,6 +194,7 @@ def _decisions(
     propensity = drawn.table[np.arange(len(views)), drawn.actions].tolist()
     anchors_us = np.array([view.episode.anchor_us for view in views], np.int64)
     taken, clock = [ids[action] for action in actions], bundle.journey.clock
+    experiment, share = (None, None) if line.deal is None else astuple(line.deal)
     next_us = next_moments(clock, taken, contacts.bins, anchors_us, contacts.zones)
     rows = zip(
         views,
@@ -219,11 +225,13 @@ def _decisions(
                 reasons=tuple(reasons),
                 features=tuple(features),
                 policy_id=said[row].policy_id,
-                arm=arm,
+                arm=line.arm,
                 catalog=catalog.hash,
                 scheduled_us=scheduled_us,
                 note=said[row].note,
                 confirm_by_us=at_us + HOUR_US if sends[row] and must_be_confirmed else None,
+                experiment=experiment,
+                arm_share=share,
                 next_us=next_us[row],
             )
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from nurture_rl.errors import NurtureError
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.arm_records import StartedPlan
 from nurture_rl.serving.contacts.accounts import Accounts
 from nurture_rl.serving.contacts.contact_views import ContactViews
 from nurture_rl.serving.contacts.crowd import crowd_of
@@ -59,9 +60,13 @@ class JourneyLog:
         """Keep everybody else, in any process, from changing roles until the block ends."""
         return self.store.roles_held()
 
-    def add_policy_change(self, change: PolicyChange) -> None:
-        """Keep a change; it is on disk when this returns."""
-        self.store.add_policy_change(change, self.journey)
+    def plan(self, experiment: str) -> StartedPlan | None:
+        """The plan of an experiment that began, by the hash of its content."""
+        return next((one for one in self.store.plans() if one.experiment == experiment), None)
+
+    def add_policy_change(self, change: PolicyChange, plan: StartedPlan | None = None) -> None:
+        """Keep a change, and the plan of an experiment that it begins, on disk."""
+        self.store.add_policy_change(change, self.journey, plan)
 
 
 class ServedJourney:

@@ -17,8 +17,8 @@ from nurture_rl.serving.deciding.served_journey import ServedJourney, not_served
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.policies.active_policies import Lineup
 from nurture_rl.serving.policies.bundle_folder import BundleFolder
+from nurture_rl.serving.policies.lineup import Lineup
 from nurture_rl.serving.records import (
     Answer,
     Contact,

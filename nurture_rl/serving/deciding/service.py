@@ -23,8 +23,9 @@ from nurture_rl.serving.deciding.served_journeys import ServedJourneys
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
-from nurture_rl.serving.policies.active_policies import ActivePolicies, Lineup
+from nurture_rl.serving.policies.active_policies import ActivePolicies
 from nurture_rl.serving.policies.bundle_folder import BundleFolder
+from nurture_rl.serving.policies.lineup import Lineup
 from nurture_rl.serving.policies.shadowing import Shadowing
 from nurture_rl.serving.records import (
     Answer,

@@ -192,12 +192,13 @@ def _policies() -> dict[str, dict[str, Any]]:
         ),
         "/v1/policies/{policy_id}/promote": ("Let a policy decide for everybody", role),
         "/v1/policies/{policy_id}/rollback": ("Take a policy's role away", role),
+        "/v1/experiment/end": ("End the experiment of a journey", policy_wire.EndExperimentIn),
         "/v1/switch": ("Policies, rules alone, or a pause for everybody", policy_wire.SwitchIn),
     }
     found: dict[str, dict[str, Any]] = {}
     for path, (summary, body) in asked.items():
-        name = path.rpartition("/")[2]
-        operation = _operation(f"{name}_policy", summary, body, answer)
+        name, of = path.rpartition("/")[2], "experiment" if "experiment" in path else "policy"
+        operation = _operation(f"{name}_{of}", summary, body, answer)
         operation["responses"]["404"] = _response("No policy of that id is loaded", wire.Problem)
         operation["responses"]["409"] = _response("The roles are others", wire.Problem)
         found[path] = {"post": operation}

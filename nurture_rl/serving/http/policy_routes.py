@@ -26,6 +26,7 @@ _encode = msgspec.json.Encoder().encode
 _load_in = msgspec.json.Decoder(policy_wire.LoadIn, strict=True)
 _role_in = msgspec.json.Decoder(policy_wire.RoleIn, strict=True)
 _canary_in = msgspec.json.Decoder(policy_wire.CanaryIn, strict=True)
+_end_in = msgspec.json.Decoder(policy_wire.EndExperimentIn, strict=True)
 _switch_in = msgspec.json.Decoder(policy_wire.SwitchIn, strict=True)
 
 Asking = Request[Any, Any, Any]
@@ -102,7 +103,7 @@ class _Desk:
 
 
 def policy_routes(service: Service, bodies: Bodies, keys: ApiKeys | None) -> list[HTTPRouteHandler]:
-    """The routes under `/v1/policies`, and `/v1/switch`.
+    """The routes under `/v1/policies`, `/v1/switch` and `/v1/experiment`.
 
     Args:
         service: whose policies they are.
@@ -137,9 +138,19 @@ def policy_routes(service: Service, bodies: Bodies, keys: ApiKeys | None) -> lis
 
         return await desk.answered(request, work)
 
+    @post("/v1/experiment/end", status_code=200)
+    async def end(request: Asking) -> Body:
+        def work(body: bytes) -> Body:
+            asked = _end_in.decode(body)
+            of, who = desk.of_journey(asked.journey), desk.who(request)
+            of.change("end experiment", None, changes.ended(), who, asked.why)
+            return desk.shown()
+
+        return await desk.answered(request, work)
+
     plain = {"shadow": changes.shadow, "promote": changes.promoted, "rollback": changes.rolled_back}
     roles = [desk.role(path, _plain(of)) for path, of in plain.items()]
-    return [listed, log, load, switch, desk.role("canary", _canary), *roles]
+    return [listed, log, load, switch, end, desk.role("canary", _canary), *roles]
 
 
 def _canary(policy_id: str, body: bytes) -> tuple[Change, str]:

@@ -45,6 +45,26 @@ class SwitchIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stage: Id | None = None
 
 
+class EndExperimentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why an experiment ends."""
+
+    why: Why
+    journey: Id | None = None  # without it the first
+
+
+class ExperimentOut(msgspec.Struct, frozen=True):
+    """An experiment that deals contacts to arms."""
+
+    name: str
+    experiment: str  # hash of its content, as decisions name it
+    plan: str  # hash of its plan, as `nurture lift` tells it
+    since: str | None
+    unit: str  # contact or account
+    shares: Mapping[str, float]  # by arm
+    usual: str  # program of the arm `usual`
+    free: str | None  # factor of it that the arm `policy` chooses; null: all
+
+
 class PolicyOut(msgspec.Struct, frozen=True):
     """A loaded policy."""
 
@@ -64,6 +84,7 @@ class PoliciesOut(msgspec.Struct, frozen=True):
     shadow_missed: int  # decisions since the start that no shadow was asked about
     switches: dict[str, SwitchTo]  # by journey
     rules_in: Mapping[str, Sequence[str]]  # by journey, stages in which rules decide at `learned`
+    experiments: Mapping[str, ExperimentOut]  # by journey, those that run
 
 
 class RolesOut(msgspec.Struct, frozen=True):
@@ -76,6 +97,7 @@ class RolesOut(msgspec.Struct, frozen=True):
     previous: str | None
     switch: SwitchTo
     rules_in: Sequence[str]  # stages
+    experiment: str | None  # that deals contacts, by the hash of its content
 
 
 class PolicyChangeOut(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -97,7 +119,15 @@ class PolicyLogOut(msgspec.Struct, frozen=True):
     changes: list[PolicyChangeOut]
 
 
-STRUCTS = (LoadIn, RoleIn, CanaryIn, SwitchIn, PoliciesOut, PolicyLogOut)  # of bodies
+STRUCTS = (
+    LoadIn,
+    RoleIn,
+    CanaryIn,
+    SwitchIn,
+    EndExperimentIn,
+    PoliciesOut,
+    PolicyLogOut,
+)  # of bodies
 
 
 def policies_out(policies: Mapping[str, ActivePolicies], missed: int) -> PoliciesOut:
@@ -110,7 +140,26 @@ def policies_out(policies: Mapping[str, ActivePolicies], missed: int) -> Policie
     switches = {name: one.lineup.roles.switch for name, one in policies.items()}
     rules_in = {name: one.lineup.roles.rules_in for name, one in policies.items()}
     rows = [row for name, one in policies.items() for row in _rows(name, one)]
-    return PoliciesOut(next(iter(switches.values())), rows, missed, switches, rules_in)
+    found = {name: _experiment(one) for name, one in policies.items()}
+    running = {name: one for name, one in found.items() if one is not None}
+    return PoliciesOut(next(iter(switches.values())), rows, missed, switches, rules_in, running)
+
+
+def _experiment(policies: ActivePolicies) -> ExperimentOut | None:
+    arms, plan = policies.lineup.arms, policies.plan
+    if arms is None or plan is None:
+        return None
+    one = arms.experiment
+    return ExperimentOut(
+        one.name,
+        arms.hash,
+        plan.digest,
+        iso(plan.began_us),
+        one.unit,
+        one.shares,
+        one.usual,
+        one.free,
+    )
 
 
 def _rows(journey: str, policies: ActivePolicies) -> list[PolicyOut]:

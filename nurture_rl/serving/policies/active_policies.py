@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
-from nurture_rl.errors import BundleError, ConfigError
+from nurture_rl.errors import BundleError, ConfigError, NurtureError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving import roles as changes
-from nurture_rl.serving.layers import Layer, Line, line_of
-from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.arm_records import StartedPlan
+from nurture_rl.serving.layers import Layer, canary_arm, line_of
+from nurture_rl.serving.policies.arms import Arms, arms_of, experiment_hash, started_plan
 from nurture_rl.serving.policies.bundle_folder import BundleFolder
-from nurture_rl.serving.records import ContactView
+from nurture_rl.serving.policies.lineup import Lineup
 from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, SwitchTo, UnknownPolicy
 from nurture_rl.serving.store_errors import StoreUnavailable
 
@@ -48,48 +48,13 @@ class PolicyLog(Protocol):
         """Keep everybody else, in any process, from changing roles until the block ends."""
         ...
 
-    def add_policy_change(self, change: PolicyChange) -> None:
-        """Keep a change; it is on disk when this returns."""
+    def plan(self, experiment: str) -> StartedPlan | None:
+        """The plan of an experiment that began, by the hash of its content."""
         ...
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lineup:
-    """Who decides for whom, at one moment."""
-
-    roles: Roles
-    champion: Line
-    canary: Line | None
-    shadow: Layer | None
-    salt: str
-    by_account: bool  # colleagues share a policy
-
-    @property
-    def paused(self) -> bool:
-        """Whether nobody is mailed."""
-        return self.roles.switch == "pause"
-
-    def line(self, view: ContactView) -> Line:
-        """Who is asked for a contact: the same line for the whole episode, as long as it is there.
-
-        An episode stays with the canary that decided in it last, and else with the champion. A new
-        one goes to the canary by a salted hash of the contact, or of the account where the journey
-        limits accounts: whoever a small share takes in, a larger one takes in too.
-        """
-        if self.canary is None:
-            return self.champion
-        if view.episode.arm is not None:
-            return self.canary if view.episode.arm == self.canary.arm else self.champion
-        account = contact_key(view.contact.account_id or "") if self.by_account else ""
-        unit = f"account {account}" if account else contact_key(view.contact.contact_id)
-        drawn = hashlib.blake2b(f"{self.salt}:{unit}".encode(), digest_size=8).digest()
-        in_share = int.from_bytes(drawn, "big") < self.roles.share * 2.0**64
-        return self.canary if in_share else self.champion
-
-
-def canary_arm(policy_id: str) -> str:
-    """The arm of decisions for contacts whom a canary has."""
-    return f"canary:{policy_id}"
+    def add_policy_change(self, change: PolicyChange, plan: StartedPlan | None = None) -> None:
+        """Keep a change, and the plan of an experiment that it begins, on disk."""
+        ...
 
 
 class ActivePolicies:
@@ -112,8 +77,10 @@ class ActivePolicies:
                 says, and no other can be loaded.
 
         Raises:
-            BundleError: the champion of the log is not to be found.
+            BundleError: the champion of the log is not to be found, or another experiment than
+                the bundle's runs.
         """
+        self._own = experiment_hash(bundle.journey)
         self._first, self._log, self._clock, self._folder = bundle, log, clock, folder
         self._changing = threading.Lock()  # one change at a time
         self._turn = threading.Lock()  # no decision begins while a change takes hold
@@ -123,10 +90,13 @@ class ActivePolicies:
         self._bundles = {bundle.policy_id: bundle}
         self._since = {bundle.policy_id: clock()}
         told = log.policy_changes()
+        if told:
+            self._require_own(told[-1].after, BundleError)
         for change in told:
             self._note_since(change)
         self._lineup = self._lineup_of(Roles(bundle.policy_id))
         self._take_up(told[-1].after if told else None)
+        self._begin_experiment()
 
     @property
     def lineup(self) -> Lineup:
@@ -142,6 +112,12 @@ class ActivePolicies:
     def changes(self) -> Sequence[PolicyChange]:
         """All changes of the log, the oldest first."""
         return self._log.policy_changes()
+
+    @property
+    def plan(self) -> StartedPlan | None:
+        """The plan of the experiment that runs, as it was when it began; None: none runs."""
+        running = self._lineup.roles.experiment
+        return None if running is None else self._log.plan(running)
 
     def before_pause(self) -> SwitchTo:
         """Where the switch stood before it was set to pause, or stands."""
@@ -265,7 +241,7 @@ class ActivePolicies:
         with self._changing:
             last = self._log.last_roles() or last  # somebody here may have changed it meanwhile
             ours = self._lineup.roles
-            self._take(replace(ours, switch=last.switch, rules_in=last.rules_in))
+            self._take(_switches_of(last, ours))
 
     def _take_last(self) -> None:
         if self._folder is None:
@@ -284,8 +260,38 @@ class ActivePolicies:
             self._note_since(change)
 
     def _take(self, roles: Roles) -> None:
+        self._require_own(roles, StoreUnavailable)
         lineup = self._lineup_of(roles)
         with self._turn:
+            self._lineup = lineup
+
+    def _require_own(self, roles: Roles, kind: type[NurtureError]) -> None:
+        """Refuse to decide where contacts are dealt by an experiment that the bundle lacks."""
+        if roles.experiment not in (None, self._own):
+            name = self._first.journey.name
+            raise kind(
+                f"journey {name}: by the store's log experiment {roles.experiment} runs, and this "
+                f"server's bundle has {self._own or 'none'}; serve a bundle of that experiment, or "
+                "end it there by POST /v1/experiment/end before another one is served"
+            )
+
+    def _begin_experiment(self) -> None:
+        """Begin the experiment of the bundle, unless it runs already or is over."""
+        if self._own is None:
+            return
+        with self._changing, self._log.roles_held():
+            last, ours = self._log.last_roles() or Roles(""), self._lineup.roles
+            if self._own in (last.experiment, *last.ended):  # another server was here first
+                self._lineup = self._lineup_of(_switches_of(last, ours))
+                return
+            after = changes.began(self._own)(ours)
+            lineup, now_us = self._lineup_of(after), self._clock()
+            plan = started_plan(self._first.journey, self._own, now_us)
+            why = f"its plan, {plan.digest}, is written down and does not change any more"
+            told = PolicyChange(
+                now_us, SERVER, f"begin experiment {plan.name}", None, ours, after, why
+            )
+            self._log.add_policy_change(told, plan)
             self._lineup = lineup
 
     def _write(
@@ -322,6 +328,10 @@ class ActivePolicies:
             own = champion if roles.switch != "learned" else self._bundles[roles.canary]
             arm = canary_arm(roles.canary)
             canary = line_of(own, roles.switch, arm, roles.rules_in, champion)
+        arms: Arms | None = None
+        if roles.experiment is not None:
+            trial = None if roles.canary is None else self._bundles[roles.canary]
+            arms = arms_of(champion, roles, self._own or "", trial)
         shadow = None
         if roles.shadow is not None:
             shadow = Layer(roles.shadow, self._bundles[roles.shadow].policy)
@@ -332,6 +342,7 @@ class ActivePolicies:
             shadow,
             f"{self._log.seed}:{roles.canary}",
             self._first.journey.guardrails.account is not None,
+            arms,
         )
 
     def _take_up(self, last: Roles | None) -> None:
@@ -348,8 +359,7 @@ class ActivePolicies:
         own = self._first.policy_id
         if last is None or self._folder is None:
             kept = last or Roles(own)
-            fresh = Roles(own, switch=kept.switch, rules_in=kept.rules_in)
-            return fresh, "the server was started with this bundle alone"
+            return _switches_of(kept, Roles(own)), "the server was started with this bundle alone"
         found, lost = last, list[str]()
         for name in sorted({*last.folders, *last.used} - {own}):
             why = self._missing(name, last.folders.get(name), self._folder)
@@ -375,3 +385,14 @@ class ActivePolicies:
             return f"the folder {folder} holds policy {found.policy_id} now"
         self._bundles[name] = found
         return None
+
+
+def _switches_of(roles: Roles, policies: Roles) -> Roles:
+    """Roles with all that names no policy from another lineup."""
+    return replace(
+        policies,
+        switch=roles.switch,
+        rules_in=roles.rules_in,
+        experiment=roles.experiment,
+        ended=roles.ended,
+    )

@@ -16,6 +16,10 @@ _FREE = frozenset(
 )
 
 
+# What an experiment compares by; while the journey has one, it is one for all policies too.
+_COMPARED = frozenset({"north_star", "supporting", "drip", "rules", "expert"})
+
+
 @dataclass(frozen=True, slots=True)
 class BundleFolder:
     """Bundles beside each other, one folder each; BundleError where there is no such folder."""
@@ -66,10 +70,11 @@ def require_fit(served: Bundle, bundle: Bundle) -> None:
     Raises:
         BundleError: names what differs.
     """
+    free = _FREE if served.journey.experiment is None else _FREE - _COMPARED
     differing = [
         one.name
         for one in fields(Journey)
-        if one.name not in _FREE
+        if one.name not in free
         and getattr(served.journey, one.name) != getattr(bundle.journey, one.name)
     ]
     if served.catalog.hash != bundle.catalog.hash:

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 
 from nurture_envs.journey import HarmLimit, Journey
 from nurture_rl.serving import roles as changes
-from nurture_rl.serving.layers import ARM
-from nurture_rl.serving.policies.active_policies import SERVER, ActivePolicies, canary_arm
+from nurture_rl.serving.layers import ARM, canary_arm
+from nurture_rl.serving.policies.active_policies import SERVER, ActivePolicies
 from nurture_rl.serving.records import ArmCounts
 from nurture_rl.serving.storage.reading import StoreReader
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nurture_envs.actions import ActionCatalog
+from nurture_rl.serving.arm_records import GhostPass
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Episode, EpisodeRow, Event, JourneyEntry, Waiting
+from nurture_rl.serving.storage.arm_rows import GHOST_PAUSE
 from nurture_rl.serving.storage.rows import event_of
 from nurture_rl.serving.storage.state_tables import LONG_PAUSE
 from nurture_rl.serving.storage.table_reading import TableReader, columns_of
@@ -55,7 +57,8 @@ class EpisodeReader(TableReader):
         columns = columns_of("episodes", "episodes.")
         asked = (
             f"SELECT (SELECT step {_LAST}), (SELECT action {_LAST}), (SELECT arm {_LAST}), "
-            f"(SELECT step {_PAUSED}), (SELECT action {_PAUSED}), {columns} FROM episodes "
+            f"(SELECT experiment {_LAST}), (SELECT step {_PAUSED}), (SELECT action {_PAUSED}), "
+            f"(SELECT step {GHOST_PAUSE}), (SELECT action {GHOST_PAUSE}), {columns} FROM episodes "
             f"WHERE contact_id {self._source.any_of} "
             "AND (journey = ? OR ended_us IS NULL OR paused_us IS NOT NULL) ORDER BY number"
         )
@@ -64,15 +67,15 @@ class EpisodeReader(TableReader):
         found: dict[str, Episode] = {}
         others: dict[str, list[EpisodeRow]] = defaultdict(list)
         held: set[str] = set()
-        for step, action, arm, paused, pause, *cells in self._source.read(asked, (keys, journey)):
+        for told in self._source.read(asked, (keys, journey)):
+            step, action, arm, experiment, paused, pause, held_from, ghost, *cells = told
             row = EpisodeRow(*cells)
             if row.paused_us is not None:
                 held.add(row.contact_id)
             if row.journey != journey:
                 others[row.contact_id] += [row] if row.ended_us is None else []
                 continue
-            bins = 0 if pause is None else pauses.get(pause) or _bins_of(pause)
-            until = paused + bins if bins > 1 else 0
+            until, ghost_until = _until(paused, pause, pauses), _until(held_from, ghost, pauses)
             found[row.contact_id] = Episode(
                 row.episode_id,
                 row.anchor_us,
@@ -80,6 +83,8 @@ class EpisodeReader(TableReader):
                 max(until, row.paused_until or 0),
                 action == "exit",
                 arm,
+                experiment,
+                GhostPass(ghost_until, ghost == "exit"),
                 row.number,
                 row.reason if _has_ended(row, now_us) else None,
             )
@@ -148,6 +153,12 @@ def _has_ended(row: EpisodeRow, now_us: int) -> bool:
     if row.ended_us is None:
         return False
     return row.reason != "completed" or row.ended_us <= now_us
+
+
+def _until(step: int, action: str | None, pauses: Mapping[str, int]) -> int:
+    """The first bin after a pause that began in a bin; 0 where nothing began."""
+    bins = 0 if action is None else pauses.get(action) or _bins_of(action)
+    return step + bins if bins > 1 else 0
 
 
 def _bins_of(action: str) -> int:

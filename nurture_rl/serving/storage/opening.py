@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.storage import chain, episode_rows, policy_rows, rows
+from nurture_rl.serving.storage import arm_rows, chain, episode_rows, policy_rows, rows
 from nurture_rl.serving.storage.erased_marks import SALT
 from nurture_rl.serving.store_errors import StoreError, StoreLost
 
@@ -88,7 +88,10 @@ DROP TABLE IF EXISTS unlinked;
 UPDATE meta SET value = '9' WHERE name = 'version';
 """
 _TO_VERSION_10 = f"{policy_rows.AFTER_ROWS}UPDATE meta SET value = '10' WHERE name = 'version';"
-_FROM_8 = _TO_VERSION_9 + _TO_VERSION_10
+# Who was dealt to which arm with which chance; tables of ghosts and plans are new.
+_TO_VERSION_11 = f"{arm_rows.OF_DECISIONS}UPDATE meta SET value = '11' WHERE name = 'version';"
+_FROM_9 = _TO_VERSION_10 + _TO_VERSION_11
+_FROM_8 = _TO_VERSION_9 + _FROM_9
 _FROM_7 = _TO_VERSION_8 + _FROM_8
 _FROM_4 = _TO_VERSION_5 + _TO_VERSION_6 + _TO_VERSION_7 + _FROM_7
 _STEPS = {  # from each older version
@@ -100,7 +103,8 @@ _STEPS = {  # from each older version
     "6": _TO_VERSION_7 + _FROM_7,
     "7": _FROM_7,
     "8": _FROM_8,
-    "9": _TO_VERSION_10,
+    "9": _FROM_9,
+    "10": _TO_VERSION_11,
 }
 # What version 2 kept of a withdrawn decision: all that it had answered.
 _ANSWERED = re.compile(

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from nurture_rl.serving.storage import (
+    arm_rows,
     chain,
     episode_rows,
     mail_notes,
@@ -160,6 +161,8 @@ ALTER TABLE episodes ADD COLUMN number INTEGER NOT NULL DEFAULT 1,
 ALTER TABLE policy_log ADD COLUMN journey TEXT NOT NULL DEFAULT '';
 """
 _STEPS: Mapping[str, str] = {  # SQL from each older version to the next; 4 is the first here
+    "10": f"{_tables(arm_rows.OF_DECISIONS + arm_rows.TABLES)}"
+    "UPDATE meta SET value = '11' WHERE name = 'version';",
     "9": f"{_tables(policy_rows.AFTER_ROWS)}{_BY_ROW}"
     "UPDATE meta SET value = '10' WHERE name = 'version';",
     # The table has another name, so that a server of an older version, which would not see who is

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from nurture_rl.serving.arm_records import Ghost, StartedPlan
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
     ArmCounts,
@@ -17,7 +18,7 @@ from nurture_rl.serving.records import (
     Planned,
 )
 from nurture_rl.serving.roles import PolicyChange, Roles
-from nurture_rl.serving.storage import policy_rows, rows
+from nurture_rl.serving.storage import arm_rows, policy_rows, rows
 from nurture_rl.serving.storage.chain import Entry
 from nurture_rl.serving.storage.chained_rows import chained, unchained
 from nurture_rl.serving.storage.contact_reading import ContactReader
@@ -150,6 +151,16 @@ class StoreReader(ContactReader, EpisodeReader, PermissionReader, SpanReader, St
         asked = "SELECT after FROM policy_log WHERE journey IN (?, '') ORDER BY rowid DESC LIMIT 1"
         found = self._source.read(asked, (journey,))
         return policy_rows.roles_of(found[0][0]) if found else None
+
+    def plans(self) -> list[StartedPlan]:
+        """The plans of all experiments that ever began here, the earliest first."""
+        asked = f"SELECT {columns_of('plans')} FROM plans ORDER BY began_us, experiment"
+        return [StartedPlan(*row) for row in self._source.read(asked)]
+
+    def ghosts(self, decision_ids: Sequence[str]) -> dict[str, Ghost]:
+        """What policies would have decided in place of these decisions, by id."""
+        found = self._among("ghosts", "decision_id", decision_ids)
+        return {row[0]: arm_rows.ghost_of(row) for row in found}
 
     def arm_counts(
         self, journey: str, after: int, signals: Sequence[Mapping[str, str | bool]]

@@ -24,6 +24,7 @@ from nurture_rl.serving.records import (
     Withdrawal,
 )
 from nurture_rl.serving.storage import (
+    arm_rows,
     chain,
     episode_rows,
     permission_rows,
@@ -33,7 +34,7 @@ from nurture_rl.serving.storage import (
 
 Row = tuple[Any, ...]
 
-VERSION = "10"  # of the tables
+VERSION = "11"  # of the tables
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -55,7 +56,8 @@ CREATE TABLE IF NOT EXISTS decisions (
   decided_us INTEGER NOT NULL, action TEXT NOT NULL, propensity REAL NOT NULL,
   probabilities BLOB NOT NULL, mask BLOB NOT NULL, reasons BLOB NOT NULL, features BLOB,
   policy_id TEXT NOT NULL, arm TEXT NOT NULL, catalog TEXT NOT NULL, scheduled_us INTEGER,
-  note TEXT, confirm_by_us INTEGER, UNIQUE (episode_id, step)) STRICT;
+  note TEXT, confirm_by_us INTEGER, experiment TEXT, arm_share REAL,
+  UNIQUE (episode_id, step)) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_to_confirm ON decisions (confirm_by_us)
   WHERE confirm_by_us IS NOT NULL;
 CREATE TABLE IF NOT EXISTS catalogs (hash TEXT PRIMARY KEY, ids TEXT NOT NULL) STRICT;
@@ -69,7 +71,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
   raw TEXT NOT NULL) STRICT;
 """
 TABLES += episode_rows.TABLES + policy_rows.TABLES + chain.TABLES + permission_rows.TABLES
-TABLES += state_tables.TABLES
+TABLES += state_tables.TABLES + arm_rows.TABLES
 COLUMNS = {  # of tables whose rows become records, in the order of the records' fields
     "contacts": (
         *("contact_id", "account_id", "time_zone", "zone_confidence", "consent", "attributes"),
@@ -83,6 +85,7 @@ COLUMNS = {  # of tables whose rows become records, in the order of the records'
     **chain.COLUMNS,
     **permission_rows.COLUMNS,
     **state_tables.COLUMNS,
+    **arm_rows.COLUMNS,
 }
 _cells_of_event = attrgetter(*Event.__slots__)
 _LONGEST_RAW = 65_536  # characters of a quarantined row that are kept
@@ -103,7 +106,11 @@ PUT_CONTACT = _insert(
 ADD_CONTACT = _insert("contacts", 8, "ON CONFLICT (contact_id) DO NOTHING")
 TAKE_CONSENT = "UPDATE contacts SET consent = 0 WHERE contact_id = ?"
 ADD_EVENT = _insert("events", 15, "ON CONFLICT (event_id) DO NOTHING")
-ADD_DECISION = _insert("decisions", 19, "")
+# By name: a column that was added to a table of PostgreSQL stands after its `rowid`.
+ADD_DECISION = (
+    f"INSERT INTO decisions ({', '.join(DECISION_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * len(DECISION_COLUMNS))})"
+)
 PUT_MARK = _insert("meta", 2, "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
 ADD_CATALOG = _insert("catalogs", 2, "ON CONFLICT (hash) DO NOTHING")
 ADD_WITHDRAWAL = _insert("withdrawals", 4, "ON CONFLICT (decision_id) DO NOTHING")
@@ -223,6 +230,8 @@ def decision_row(decision: Decision) -> Row:
         one.scheduled_us,
         None if one.note is None else one.note.replace("\0", ""),
         one.confirm_by_us,
+        one.experiment,
+        one.arm_share,
     )
 
 

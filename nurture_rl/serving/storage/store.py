@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.stops import Say, say_of
+from nurture_rl.serving.arm_records import StartedPlan
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import (
     AuditEntry,
@@ -27,6 +28,7 @@ from nurture_rl.serving.records import (
 )
 from nurture_rl.serving.roles import PolicyChange
 from nurture_rl.serving.storage import (
+    arm_rows,
     chain,
     episode_rows,
     permission_rows,
@@ -136,10 +138,18 @@ class Store(StoreReader):
         row = (catalog.hash, json.dumps(list(catalog.ids)))
         self._database.write([Statement(rows.ADD_CATALOG, [row])])
 
-    def add_policy_change(self, change: PolicyChange, journey: str = "") -> None:
-        """Keep a change of policies' roles in a journey; it is on disk when this returns."""
+    def add_policy_change(
+        self, change: PolicyChange, journey: str = "", plan: StartedPlan | None = None
+    ) -> None:
+        """Keep a change of policies' roles in a journey; it is on disk when this returns.
+
+        With it goes the plan of an experiment that begins, if one does.
+        """
         row = policy_rows.change_row(change, journey)
-        self._database.write([Statement(policy_rows.ADD_CHANGE, [row])])
+        plans = [] if plan is None else [arm_rows.plan_row(plan)]
+        self._database.write(
+            [Statement(policy_rows.ADD_CHANGE, [row]), Statement(arm_rows.ADD_PLAN, plans)]
+        )
 
     def complete_episodes(self, journey: str, span_us: int) -> None:
         """Say of a journey's episodes of an older version when their bins are over."""
@@ -290,6 +300,7 @@ class Store(StoreReader):
         """
         episodes = [episode_rows.opening_cells(decision, span_us) for decision in decisions]
         made = [rows.decision_row(decision) for decision in decisions]
+        ghosts = [arm_rows.ghost_row(d.ghost) for d in decisions if d.ghost is not None]
         exits = [episode_rows.exit_of(d) for d in decisions if d.action == "exit"]
         self._database.write(
             [
@@ -301,6 +312,7 @@ class Store(StoreReader):
                 Statement(episode_rows.ADD_EPISODE, episodes),
                 _over(exits),
                 Statement(rows.ADD_DECISION, made, chain.links(chain.DECISION, made)),
+                Statement(arm_rows.ADD_GHOST, ghosts),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
             ]
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_rl.serving.layers import ARM, CANARY
 from nurture_rl.serving.records import ArmCounts, Decision
 from nurture_rl.serving.roles import PolicyChange
 
@@ -95,8 +96,8 @@ def beyond_chance(variance: NDArray[np.float64], tried: int) -> NDArray[np.float
 
 
 @dataclass(frozen=True, slots=True)
-class CanaryShare:
-    """How many contacts a canary has of those whose episode began since it has its share."""
+class ArmShare:
+    """How many contacts an arm has of those whose episode began since it has its share."""
 
     arm: str
     asked: float  # the share that it was given
@@ -126,8 +127,8 @@ def canary_since(changes: Sequence[PolicyChange]) -> int | None:
     return since
 
 
-def canary_share(arm: str, asked: float, counts: Mapping[str, ArmCounts]) -> CanaryShare | None:
-    """Hold a canary's contacts against its share; None: nobody's episode has begun since.
+def arm_share(arm: str, asked: float, counts: Mapping[str, ArmCounts]) -> ArmShare | None:
+    """Hold an arm's contacts against its share; None: nobody's episode has begun since.
 
     Args:
         arm: of its decisions.
@@ -139,4 +140,14 @@ def canary_share(arm: str, asked: float, counts: Mapping[str, ArmCounts]) -> Can
         return None
     mine = counts[arm].contacts if arm in counts else 0
     most = float(beyond_chance(np.array([contacts * asked * (1.0 - asked)]), 1)[0])
-    return CanaryShare(arm, asked, mine / contacts, contacts, most / contacts)
+    return ArmShare(arm, asked, mine / contacts, contacts, most / contacts)
+
+
+def policy_with_canaries(counts: Mapping[str, ArmCounts]) -> dict[str, ArmCounts]:
+    """Counts by arm, in which canaries are part of the policy's arm that they share."""
+    whole: dict[str, ArmCounts] = {}
+    for arm, one in counts.items():
+        name = ARM if arm.startswith(CANARY) else arm
+        had = whole.get(name, ArmCounts(0, 0, 0, 0))
+        whole[name] = ArmCounts(*(a + b for a, b in zip(astuple(had), astuple(one), strict=True)))
+    return whole

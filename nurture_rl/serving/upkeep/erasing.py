@@ -32,7 +32,12 @@ OF_CONTACT = (  # tables that name a contact
     *("contacts", "events", "episodes", "decisions", "preferences", "consent_ledger"),
     *("contact_states", "waiting", "journey_log"),
 )
-OF_DECISION = ("withdrawals", "confirmations", "shadows")  # tables that name a decision alone
+OF_DECISION = (
+    "withdrawals",
+    "confirmations",
+    "shadows",
+    "ghosts",
+)  # tables that name a decision alone
 _OF_SERVERS = (
     "news",
     "mail_changes",

@@ -23,10 +23,13 @@ from nurture_rl.logs.schema import (
     UTC_TIME,
     WALL_TIME,
     TableKind,
+    is_plan_file,
+    plan_file,
 )
 from nurture_rl.serving.http.wire import iso
 from nurture_rl.serving.records import DECISION_COLUMNS, EpisodeRow
 from nurture_rl.serving.storage import rows
+from nurture_rl.serving.storage.arm_rows import ghost_of
 from nurture_rl.serving.storage.chain import DECISION
 from nurture_rl.serving.storage.locating import is_url
 from nurture_rl.serving.storage.policy_rows import shadow_of
@@ -46,6 +49,8 @@ _SCHEMAS: Mapping[TableKind, pa.Schema] = {
             pa.field("confirm_by", UTC_TIME),  # a send that is not confirmed by then is none
             pa.field("withdrawn", pa.string()),  # why it was not carried out
             *OF_EPISODE,
+            pa.field("experiment", pa.string()),  # in which the contact was dealt to its arm
+            pa.field("arm_share", pa.float64()),  # of its units: the chance of that arm
         ]
     ),
 }
@@ -75,7 +80,21 @@ EPISODES = pa.schema(
         pa.field("paused_at", UTC_TIME),  # when a person paused the contact in it, until resumed
     ]
 )
-_SHADOWS, _EPISODES = "shadows", "episodes"
+# What policies would have decided for contacts who were held out: a table beside the others.
+GHOSTS = pa.schema(
+    [
+        pa.field("decision_id", pa.string(), nullable=False),  # of what was decided in its place
+        pa.field("episode_id", pa.string(), nullable=False),
+        pa.field("step", pa.int32(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("propensity", pa.float64(), nullable=False),
+        pa.field("probabilities", pa.list_(pa.float64()), nullable=False),  # catalogue order
+        pa.field("mask", pa.list_(pa.bool_()), nullable=False),
+        pa.field("policy_id", pa.string(), nullable=False),
+        pa.field("note", pa.string()),  # why the policy was not followed
+    ]
+)
+_SHADOWS, _EPISODES, _GHOSTS = "shadows", "episodes", "ghosts"
 _MARKER = ".nurture_rl_export"  # only a folder that holds this file may be replaced
 
 Cells = dict[str, Any]
@@ -120,6 +139,10 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
         spelled = store.spellings()
         passes = ([_pass(row, spelled) for row in block] for block in store.scan(_EPISODES))
         counts[_EPISODES] = write(partial / f"{_EPISODES}.{form}", EPISODES, passes)
+        ghosts = ([_ghost(row) for row in block] for block in store.scan(_GHOSTS))
+        counts[_GHOSTS] = write(partial / f"{_GHOSTS}.{form}", GHOSTS, ghosts)
+        for plan in store.plans():
+            (partial / plan_file(plan.experiment)).write_text(plan.plan, "utf-8")
         (partial / _MARKER).write_text("made by nurture export_log; replaced by the next\n")
         _keep_to_owner(partial)
     return ExportSummary(counts)
@@ -172,9 +195,10 @@ def export(options: ExportOptions) -> VerbResult:
 def _require_free(out: Path) -> None:
     if not (out.exists() or out.is_symlink()):
         return
-    tables = (*TableKind, _SHADOWS, _EPISODES)
+    tables = (*TableKind, _SHADOWS, _EPISODES, _GHOSTS)
     own = {f"{kind}.{form}" for kind in tables for form in FORMATS} | {_MARKER, CHAIN_FILE}
     inside = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    own |= {name for name in inside if is_plan_file(name)}
     if out.is_symlink() or _MARKER not in inside or not inside <= own:
         raise LogError(
             f"expected nothing, or an earlier export and nothing beside it, at {out}; it stays as "
@@ -242,6 +266,11 @@ def _shadow(row: rows.Row) -> Cells:
     cells: Cells = {name: getattr(said, name) for name in said.__slots__}
     cells["said_at"] = cells.pop("at_us")
     return cells
+
+
+def _ghost(row: rows.Row) -> Cells:
+    said = ghost_of(row)
+    return {name: getattr(said, name) for name in said.__slots__}
 
 
 def _pass(row: rows.Row, spelled: Mapping[str, str]) -> Cells:

@@ -15,14 +15,16 @@ from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.guardrails import reason_names
 from nurture_rl.errors import ConfigError
 from nurture_rl.release.bundle import Bundle, load_bundle
-from nurture_rl.serving.layers import FAIL_CLOSED, is_as_asked
-from nurture_rl.serving.policies.active_policies import canary_arm
+from nurture_rl.serving.layers import ARM, FAIL_CLOSED, canary_arm, is_as_asked
+from nurture_rl.serving.policies.arms import experiment_hash
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.upkeep.chance_checks import (
+    ArmShare,
     LoggedChances,
-    canary_share,
+    arm_share,
     canary_since,
+    policy_with_canaries,
 )
 from nurture_rl.serving.upkeep.span_shift import ContactSample, is_other_rate, shift_of
 from nurture_rl.verb_result import VerbResult
@@ -31,6 +33,7 @@ from nurture_rl.wording import counted
 _ALERT = 3  # exit code where something is beyond its limit
 _MOST_CONTACTS = 20_000  # looked at in each span
 _STILL = 0.1  # stability index below which a feature is not listed
+_AS_PLANNED = ("usual", "holdout")  # arms of an experiment that explore nothing
 _CERTAIN = 0.99  # a policy that takes an action so surely explores nothing
 
 
@@ -82,7 +85,7 @@ class Span:
         """Count a decision."""
         self.decisions += 1
         self.failed += not is_as_asked(decision.note) or decision.policy_id == FAIL_CLOSED
-        if sum(decision.mask) > 1:
+        if sum(decision.mask) > 1 and decision.arm not in _AS_PLANNED:
             self.choices += 1
             self.certain += max(decision.probabilities) >= _CERTAIN
         self.actions[decision.action.partition(":")[0]] += 1
@@ -117,7 +120,7 @@ def monitor(options: MonitorOptions) -> VerbResult:
                 chances.add(decision)
         events = store.event_counts(start_us, middle_us), store.event_counts(middle_us, end_us)
         figures = [*_health(spans[1], options), *_chances(chances, options)]
-        figures += _arms(store, bundle)
+        figures += [*_arms(store, bundle), *_dealt(store, bundle)]
     figures += _moved(*spans, bundle.feature_spec.columns, options)
     figures += _nulls(*spans, bundle.feature_spec, options)
     figures += _reported(spans, events, options)
@@ -180,16 +183,38 @@ def _arms(store: StoreReader, bundle: Bundle) -> Iterator[MonitoredFigure]:
         return
     roles = changes[-1].after
     after = store.last_before(journey.name, since_us)
-    counts = store.arm_counts(journey.name, after, ())
-    found = canary_share(canary_arm(roles.canary or ""), roles.share, counts)
+    mine = canary_arm(roles.canary or "")
+    every = store.arm_counts(journey.name, after, ())
+    # Of an experiment's arms a canary shares that of the policy alone.
+    counts = {arm: one for arm, one in every.items() if arm in (ARM, mine)}
+    found = arm_share(mine, roles.share, counts)
     if found is None:
         return
-    apart = abs(found.found - found.asked) > found.most
+    yield _share_of_arm(found, journey.guardrails.account is None)
+
+
+def _dealt(store: StoreReader, bundle: Bundle) -> Iterator[MonitoredFigure]:
+    """The arms of the experiment that runs: whether they have the contacts of their shares."""
+    journey, changes = bundle.journey, store.policy_changes(bundle.journey.name)
+    running = changes[-1].after.experiment if changes else None
+    one = next((plan for plan in store.plans() if plan.experiment == running), None)
+    if one is None or journey.experiment is None or experiment_hash(journey) != running:
+        return
+    after = store.last_before(journey.name, one.began_us)
+    counts = policy_with_canaries(store.arm_counts(journey.name, after, ()))
+    for arm, share in journey.experiment.shares.items():
+        found = arm_share(arm, share, counts)
+        if found is not None:
+            yield _share_of_arm(found, journey.experiment.unit == "contact")
+
+
+def _share_of_arm(found: ArmShare, judged: bool) -> MonitoredFigure:
+    """An arm's share as asked and as found."""
+    apart = judged and abs(found.found - found.asked) > found.most
     text, name = f"share of {found.contacts} contacts, as asked and as found", f"arm {found.arm}"
-    if journey.guardrails.account is not None:
+    if not judged:
         text += "; not judged, for colleagues share an arm"
-        apart = False
-    yield MonitoredFigure(name, found.asked, found.found, found.most, apart, text)
+    return MonitoredFigure(name, found.asked, found.found, found.most, apart, text)
 
 
 def _nulls(

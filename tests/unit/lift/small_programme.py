@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
+from nurture_envs.experiment import Velocity
 from nurture_rl.lift.enrolled import LogTables
-from nurture_rl.lift.written_plan import Plan, Velocity
+from nurture_rl.lift.written_plan import Plan
 from nurture_rl.logs.schema import CONTACTS, DECISIONS, EVENTS
 
 BEGIN = datetime(2026, 4, 6, 9, tzinfo=UTC)
@@ -22,7 +23,7 @@ def plan(**changed: object) -> Plan:
         "unit": "contact",
         "shares": {"policy": 0.5, "usual": 0.5},
         "usual": "usual",
-        "starts": date(2026, 4, 6),
+        "starts": datetime(2026, 4, 6, tzinfo=UTC),
         "window_days": 14,
         "units": 400,
         "worth": {},

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from nurture_envs.experiment import Velocity
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
-from nurture_rl.lift.written_plan import Velocity, load_plan
+from nurture_rl.lift.written_plan import load_plan
 
 JOURNEY = load_journey("inbound_lead")
 GOOD = """
@@ -76,3 +77,17 @@ def test_no_file_is_one_clear_error(tmp_path: Path) -> None:
         load_plan(tmp_path / "none.yaml", JOURNEY)
     with pytest.raises(ConfigError, match="expected the plan of an experiment"):
         load_plan(_written(tmp_path, "a: [b"), JOURNEY)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2026-04-06", "2026-04-06T00:00:00+00:00"),
+        ("2026-04-06T14:30:00Z", "2026-04-06T14:30:00+00:00"),
+        ("2026-04-06T14:30:00+02:00", "2026-04-06T12:30:00+00:00"),
+        ("'2026-04-06T14:30:00.250000+00:00'", "2026-04-06T14:30:00.250000+00:00"),
+    ],
+)
+def test_a_plan_begins_on_a_day_or_at_a_moment(tmp_path: Path, written: str, meant: str) -> None:
+    found = load_plan(_written(tmp_path, GOOD.replace("2026-04-06", written)), JOURNEY)
+    assert found.starts.isoformat() == meant

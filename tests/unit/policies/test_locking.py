@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from nurture_envs.actions import Action, ActionCatalog
+from nurture_envs.journey_experiment import FREE_FACTORS
 from nurture_envs.journey_file import load_journey, shipped_journeys
 from nurture_rl.policies.build import build_policy
-from nurture_rl.policies.locking import FREE_FACTORS, Locked
+from nurture_rl.policies.locking import Locked
 from nurture_rl.policies.policy import (
     BoolArray,
     FeatureArray,

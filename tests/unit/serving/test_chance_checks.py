@@ -9,8 +9,8 @@ import numpy as np
 from nurture_rl.serving.records import ArmCounts
 from nurture_rl.serving.roles import PolicyChange, Roles
 from nurture_rl.serving.upkeep.chance_checks import (
+    arm_share,
     beyond_chance,
-    canary_share,
     canary_since,
 )
 
@@ -52,12 +52,12 @@ def test_a_share_counts_since_it_was_given() -> None:
 
 def test_contacts_are_held_against_the_share() -> None:
     counts = {"canary:new": ArmCounts(30, 60, 9, 0), "policy": ArmCounts(70, 140, 20, 1)}
-    found = canary_share("canary:new", 0.25, counts)
+    found = arm_share("canary:new", 0.25, counts)
     assert found is not None
     assert (found.found, found.contacts) == (0.3, 100)
     assert abs(found.found - found.asked) < found.most < 0.4
-    assert canary_share("canary:new", 0.25, {}) is None
-    nobody = canary_share("canary:new", 0.25, {"policy": ArmCounts(1_000, 1, 1, 0)})
+    assert arm_share("canary:new", 0.25, {}) is None
+    nobody = arm_share("canary:new", 0.25, {"policy": ArmCounts(1_000, 1, 1, 0)})
     assert nobody is not None
     assert nobody.found == 0.0
     assert nobody.most < 0.25

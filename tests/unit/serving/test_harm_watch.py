@@ -18,7 +18,7 @@ from nurture_envs.journey import HarmLimit
 from nurture_rl.serving import roles as changes
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.http.regular_looks import RegularLooks
-from nurture_rl.serving.policies.active_policies import canary_arm
+from nurture_rl.serving.layers import canary_arm
 from nurture_rl.serving.policies.harm_watch import HarmWatch, broken_limit, least_rate
 from nurture_rl.serving.records import ArmCounts, Decision
 from nurture_rl.serving.storage.store import Store

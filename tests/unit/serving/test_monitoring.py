@@ -16,7 +16,7 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding import array_pass
 from nurture_rl.serving.deciding.service import Service
-from nurture_rl.serving.policies.active_policies import canary_arm
+from nurture_rl.serving.layers import canary_arm
 from nurture_rl.serving.roles import canary, switched_in
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.monitoring import MonitorOptions, monitor

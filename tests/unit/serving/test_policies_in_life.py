@@ -20,9 +20,9 @@ from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.decide import replay
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.app import create_app
-from nurture_rl.serving.layers import PAUSED
-from nurture_rl.serving.policies.active_policies import Lineup, canary_arm
+from nurture_rl.serving.layers import PAUSED, canary_arm
 from nurture_rl.serving.policies.bundle_folder import BundleFolder
+from nurture_rl.serving.policies.lineup import Lineup
 from nurture_rl.serving.records import Decision, Shadow
 from nurture_rl.serving.roles import canary
 from nurture_rl.serving.storage.policy_rows import shadow_of

@@ -276,8 +276,9 @@ def test_a_store_of_version_8_goes_on_and_its_older_servers_do_not(
         "INSERT INTO unlinked SELECT kind, id, digest FROM chain WHERE number = 2; "
         "DELETE FROM chain WHERE number = 2; DROP INDEX decisions_by_moment, decisions_by_row; "
         "ALTER TABLE policy_log DROP COLUMN after_row; "
-        "DROP TABLE stripes, mail_changes; DROP FUNCTION link_waiting, note_own_mail, "
-        "note_decided_mail, note_known_mail, note_all_mail CASCADE"
+        "ALTER TABLE decisions DROP COLUMN experiment, DROP COLUMN arm_share; "
+        "DROP TABLE stripes, mail_changes, ghosts, plans; DROP FUNCTION link_waiting, "
+        "note_own_mail, note_decided_mail, note_known_mail, note_all_mail CASCADE"
     )
     with closing(Store(url)) as store:
         mark, _ = store.mail_changes(None)

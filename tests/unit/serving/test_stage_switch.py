@@ -17,8 +17,7 @@ from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.decide import decide, replay
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.app import create_app
-from nurture_rl.serving.layers import FAIL_CLOSED, NO_STAGE, line_of, stages_of
-from nurture_rl.serving.policies.active_policies import canary_arm
+from nurture_rl.serving.layers import FAIL_CLOSED, NO_STAGE, canary_arm, line_of, stages_of
 from nurture_rl.serving.records import Answer, ContactView, Decision
 from nurture_rl.serving.storage.store import Store
 from tests.postgres import PostgresServer

@@ -25,6 +25,10 @@ from tests.unit.serving.enrolled import MONDAY, serving
 
 # What version 7 had in place of the tables of today; `{rowid}` is PostgreSQL's own.
 _AS_IT_WAS = """
+ALTER TABLE decisions DROP COLUMN experiment;
+ALTER TABLE decisions DROP COLUMN arm_share;
+DROP TABLE ghosts;
+DROP TABLE plans;
 DROP TABLE waiting;
 DROP TABLE journey_log;
 DROP INDEX long_pauses;

@@ -1,0 +1,138 @@
+"""The arms of an experiment: who is dealt to which, and who decides there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import yaml
+
+from nurture_envs.experiment import Experiment, dealt_arm
+from nurture_envs.journey import Journey
+from nurture_rl.errors import BundleError
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.arm_records import Deal, StartedPlan
+from nurture_rl.serving.layers import ARM, Line, arm_layers, canary_arm, line_of
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.records import ContactView, Episode
+from nurture_rl.serving.roles import Roles
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# What of a journey an experiment stands on: none of it may change while it runs.
+_FROZEN = ("journey", "experiment", "drip", "rules", "expert", "kpis")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arms:
+    """An experiment that runs, and who decides in its arms."""
+
+    experiment: Experiment
+    hash: str  # of its content
+    policy: Line  # of those who were dealt to the policy, and whom no canary has
+    canary: Line | None
+    others: Mapping[str, Line]  # by arm
+
+    def deals(self, episode: Episode) -> bool:
+        """Whether an episode was dealt by this experiment, or has no decision yet and will be."""
+        return episode.arm is None or episode.experiment == self.hash
+
+    def arm_of(self, view: ContactView) -> str:
+        """The arm of a contact that is dealt: that of its episode so far, else of its unit."""
+        said = view.episode.arm
+        if said is not None:
+            return said if said in self.others else ARM
+        account = contact_key(view.contact.account_id or "")
+        by_account = self.experiment.unit == "account" and account
+        unit = f"account {account}" if by_account else contact_key(view.contact.contact_id)
+        return dealt_arm(self.experiment, unit)
+
+
+def arms_of(champion: Bundle, roles: Roles, digest: str, canary: Bundle | None) -> Arms:
+    """Who decides in each arm.
+
+    The switch leaves the policy and the random arm to the rules; business as usual and the holdout
+    go on. A pause holds for all of them.
+
+    Args:
+        champion: its journey has the experiment.
+        roles: where the switch stands.
+        digest: content hash of the experiment.
+        canary: what decides for a share of the policy's contacts; None: there is none.
+
+    Raises:
+        BundleError: the journey has no experiment.
+        NurtureError: its business as usual cannot be built.
+    """
+    experiment, layers = champion.journey.experiment, arm_layers(champion)
+    if experiment is None:
+        raise BundleError(
+            f"policy {champion.policy_id}: expected a journey with the experiment {digest}, which "
+            "runs; export the policy with it again"
+        )
+    switch, stages = roles.switch, roles.rules_in
+
+    def dealt(line: Line, arm: str) -> Line:
+        deal = Deal(digest, experiment.shares[arm])
+        by_stage = {name: replace(one, deal=deal) for name, one in line.by_stage.items()}
+        return replace(line, deal=deal, by_stage=by_stage)
+
+    policy = dealt(line_of(champion, switch, ARM, stages, layers=layers[ARM]), ARM)
+    tried: Line | None = None
+    if canary is not None:
+        own = champion if switch != "learned" else canary
+        arm = canary_arm(roles.canary or "")
+        tried = line_of(own, switch, arm, stages, champion, arm_layers(own)[ARM])
+        tried = dealt(tried, ARM)
+    others: dict[str, Line] = {}
+    for arm in experiment.shares.keys() - {ARM}:
+        line = line_of(champion, switch, arm, stages, layers=layers[arm])
+        if arm != "random" and switch != "pause":
+            line = Line(arm, layers[arm])
+        others[arm] = dealt(line, arm)
+    if "holdout" in others:
+        others["holdout"] = replace(others["holdout"], ghost=policy)
+    return Arms(experiment, digest, policy, tried, others)
+
+
+def experiment_hash(journey: Journey) -> str | None:
+    """Content hash of a journey's experiment and of what it compares by; None: there is none."""
+    if journey.experiment is None:
+        return None
+    frozen = {name: journey.resolved.get(name) for name in _FROZEN}
+    text = json.dumps(frozen, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def started_plan(journey: Journey, digest: str, now_us: int) -> StartedPlan:
+    """The plan of a journey's experiment that begins, as `nurture lift` reads it.
+
+    Args:
+        journey: has an experiment.
+        digest: content hash of the experiment.
+        now_us: when it begins, microseconds since 1970 UTC.
+    """
+    one = journey.experiment
+    if one is None:
+        raise BundleError(f"journey {journey.name} has no experiment; write one in its file")
+    goals = one.goals
+    plan: dict[str, Any] = {
+        "experiment": one.name,
+        "journey": journey.name,
+        "unit": one.unit,
+        "starts": (_EPOCH + timedelta(microseconds=now_us)).isoformat(),
+        "arms": dict(one.shares),
+        "usual": next(arm for arm in ("usual", "holdout", "random") if arm in one.shares),
+        "window_days": goals.window_days,
+        "units": goals.units,
+        "worth": dict(goals.worth),
+        "once": list(goals.once),
+        "level": goals.level,
+    }
+    if goals.velocity is not None:
+        plan["velocity"] = {"signal": goals.velocity.signal, "days": goals.velocity.days}
+    text = yaml.safe_dump(plan, sort_keys=False, allow_unicode=True)
+    return StartedPlan(digest, journey.name, one.name, now_us, text)

@@ -1,0 +1,55 @@
+"""Who decides for whom at one moment: never changed, only replaced."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from nurture_rl.serving.layers import ARM, Layer, Line
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.policies.arms import Arms
+from nurture_rl.serving.records import ContactView
+from nurture_rl.serving.roles import Roles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lineup:
+    """Who decides for whom, at one moment."""
+
+    roles: Roles
+    champion: Line
+    canary: Line | None
+    shadow: Layer | None
+    salt: str
+    by_account: bool  # colleagues share a policy
+    arms: Arms | None = None  # of the experiment that runs
+
+    @property
+    def paused(self) -> bool:
+        """Whether nobody is mailed."""
+        return self.roles.switch == "pause"
+
+    def line(self, view: ContactView) -> Line:
+        """Who is asked for a contact: the same line for the whole episode, as long as it is there.
+
+        An experiment deals contacts to arms, but not those whose episode began before it. Within
+        the arm of the policy, and where nothing is dealt, an episode stays with the canary that
+        decided in it last, and else with the champion. A new one goes to the canary by a salted
+        hash of the contact, or of the account where the journey limits accounts: whoever a small
+        share takes in, a larger one takes in too.
+        """
+        champion, canary = self.champion, self.canary
+        if self.arms is not None and self.arms.deals(view.episode):
+            arm = self.arms.arm_of(view)
+            if arm != ARM:
+                return self.arms.others[arm]
+            champion, canary = self.arms.policy, self.arms.canary
+        if canary is None:
+            return champion
+        if view.episode.arm is not None:
+            return canary if view.episode.arm == canary.arm else champion
+        account = contact_key(view.contact.account_id or "") if self.by_account else ""
+        unit = f"account {account}" if account else contact_key(view.contact.contact_id)
+        drawn = hashlib.blake2b(f"{self.salt}:{unit}".encode(), digest_size=8).digest()
+        in_share = int.from_bytes(drawn, "big") < self.roles.share * 2.0**64
+        return canary if in_share else champion
