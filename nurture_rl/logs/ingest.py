@@ -40,6 +40,7 @@ from nurture_rl.wording import counted
 
 MAX_KEY_DEGREE = 50  # distinct keys; people have a few devices, a kiosk has hundreds of visitors
 
+_WITHOUT_CHANCE = ("usual", "holdout")  # arms of a server's experiment that draw nothing
 _ORDER = {
     TableKind.EVENTS: ("contact_id", "occurred_at", "event_id"),
     TableKind.CONTACTS: ("contact_id",),
@@ -138,7 +139,8 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
         if kind is TableKind.DECISIONS:
             own = of_journey(read, reading.journey)
             completed = complete_decisions(own.rows, reading.journey, reading.catalog_hash)
-            read, notes = completed.rows, [*notes, *own.notes, *completed.notes]
+            read = completed.rows
+            notes += [*own.notes, *completed.notes, *_without_chance(read)]
         steps = _check(read, kind, reading)
         rows[kind] = steps[-1].rows
         refused[kind] = [part.quarantine for part in (*raw, *steps)]
@@ -160,6 +162,18 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
         progress(note)
     everything = [part for parts in refused.values() for part in parts]
     return _Checked(rows, near.strays, _sorted_quarantine(everything), files, tuple(notes))
+
+
+def _without_chance(decisions: pa.Table) -> list[str]:
+    """What to know of a log in which arms of an experiment left nothing to chance."""
+    few = pc.sum(pc.is_in(decisions["arm"], pa.array(_WITHOUT_CHANCE))).as_py() or 0
+    if few in (0, len(decisions)):
+        return []
+    return [
+        f"{counted(few, 'decision')} of the arms {' and '.join(_WITHOUT_CHANCE)}, whose "
+        "propensities say nothing of other actions: to train or evaluate policies give the arms "
+        "that explore alone (nurture export_log arms=[policy,random])"
+    ]
 
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:

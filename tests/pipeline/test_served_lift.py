@@ -84,7 +84,7 @@ def test_the_report_needs_no_plan_and_names_the_one_that_was_written_down(
         (began,) = [c for c in store.policy_changes("inbound_lead") if "begin" in c.action]
     assert served["digest"] in began.why
     counted = Counter(served["arms"].values())
-    assert report["sizes"]["counted"] == dict(counted)
+    assert report["counts"]["counted"] == dict(counted)
     assert {arm: one["contacts"] for arm, one in report["arms"].items()} == dict(counted)
     assert report["notes"]["other_arms"] == 0
     assert "Did it help?" in done.stdout
@@ -107,7 +107,7 @@ def test_lift_can_be_told_of_those_who_were_mailed_first_or_would_have_been(
             booked[arm] += int(name[4:]) % 3 == 0
     assert {arm: one["contacts"] for arm, one in report["arms"].items()} == dict(expected)
     assert min(expected.values()) > 30
-    assert report["sizes"]["planned"]["policy"] == pytest.approx(2 / 3)
+    assert report["counts"]["planned"]["policy"] == pytest.approx(2 / 3)
     star = report["lifts"]["policy"][0]
     assert star["usual"] == 0.0
     assert star["treated"] == pytest.approx(booked["policy"] / expected["policy"])

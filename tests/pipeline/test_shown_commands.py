@@ -83,7 +83,7 @@ FILLED = {
 }  # what a page leaves to the reader
 # Pages whose lines share a log and a bundle, but for lines that name another log.
 FRONT = (
-    *("README.md", "--help", "docs/architecture.md", "docs/reality-gap.md"),
+    *("README.md", "--help", "docs/architecture.md", "docs/arms.md", "docs/reality-gap.md"),
     *("docs/server-operations.md", "docs/policies-in-life.md", "docs/deploying-the-server.md"),
     *("docs/journeys-in-life.md", "docs/measuring-lift.md", "docs/delivering.md"),
 )

@@ -135,6 +135,7 @@ def test_both_clients_together_have_every_route(monkeypatch: pytest.MonkeyPatch)
         *(lambda: one.explain("D"), lambda: one.report([{}]), lambda: one.put_contacts([{}])),
         *(lambda: one.preferences("C"), lambda: one.put_preferences("C", {}), one.health),
         *(one.policies, lambda: one.load_policy("f", "w"), lambda: one.switch("rules", "w")),
+        lambda: one.end_experiment("w"),
         *(lambda: one.log("policies"), lambda: one.log("journeys"), one.journeys),
         *(lambda: one.enrol("J", "C", "w", date(2027, 3, 1)), lambda: one.in_journey("J", "C")),
         *(partial(one.set_role, "P", to, "w") for to in get_args(Role)),
@@ -164,3 +165,8 @@ def test_both_clients_together_have_every_route(monkeypatch: pytest.MonkeyPatch)
 def _pattern(path: str) -> str:
     """A path of the document; its placeholders are one capital letter here."""
     return re.sub(r"\{\w+\}", "[A-Z]", path)
+
+
+def test_what_does_not_run_cannot_be_ended(operator: OperatorClient) -> None:
+    with pytest.raises(ServerRefusal, match="no experiment runs"):
+        operator.end_experiment("enough", JOURNEY)

@@ -46,12 +46,20 @@ def _who(one: Explanation) -> str:
     who = {
         "policy": f"the policy {one.policy_id}{made}",
         "rules": f"the journey's rules ({one.policy_id}){made}",
+        "arm": f"the program of the contact's arm ({one.policy_id}){made}",
         "switch": "nobody: the switch stood at pause, so nothing is sent",
         "failure": "nobody could decide, so nothing is sent",
         "unknown": f"the policy {one.policy_id}, whose bundle is not at hand",
     }[one.layer]
     note = "" if one.note is None else f" Why not the first in line: {one.note}."
-    return f"Who decided: {who}; the contact is in the arm {one.arm}.{note}"
+    share = "" if one.arm_share is None else f", to which {_percent(one.arm_share)} are dealt"
+    ghost = ""
+    if one.ghost is not None:
+        drawn = _percent(one.ghost.propensity)
+        ghost = (
+            f" Not held out, it would have been drawn with {drawn} to {_told(one.ghost.action)}."
+        )
+    return f"Who decided: {who}; the contact is in the arm {one.arm}{share}.{note}{ghost}"
 
 
 def _chance(one: Explanation) -> str:

@@ -8,9 +8,10 @@ import msgspec
 
 from nurture_rl.serving.http.confirm_wire import Status
 
-# Who decided: the bundle's policy, the journey's rules, a switch that stands at pause, a failure of
-# all layers, or a policy that is not at hand.
-DecidedBy = Literal["policy", "rules", "switch", "failure", "unknown"]
+# Who decided: the bundle's policy, the journey's rules, the program of the contact's arm in an
+# experiment, a switch that stands at pause, a failure of all layers, or a policy that is not at
+# hand.
+DecidedBy = Literal["policy", "rules", "arm", "switch", "failure", "unknown"]
 
 
 class ExplainedAction(msgspec.Struct, frozen=True):
@@ -56,6 +57,14 @@ class EventAfter(msgspec.Struct, frozen=True):
     is_machine: bool
 
 
+class GhostTold(msgspec.Struct, frozen=True):
+    """What the policy would have decided for a contact who is held out."""
+
+    action: str
+    propensity: float
+    policy_id: str
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """Why a decision was made, from its stored row alone, and what happened after."""
 
@@ -71,6 +80,9 @@ class Explanation(msgspec.Struct, frozen=True):
     policy_id: str
     bundle: str | None  # when the bundle of that policy was made; null: it is not at hand
     arm: str
+    experiment: str | None  # in which the contact was dealt to it
+    arm_share: float | None  # of that experiment's units, those who are dealt to the arm
+    ghost: GhostTold | None  # where the contact is held out
     catalog: str
     note: str | None  # why the first layer was not followed
     propensity: float  # chance with which the action was drawn

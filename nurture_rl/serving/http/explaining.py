@@ -11,6 +11,7 @@ import numpy as np
 from nurture_envs.guardrails import reason_names
 from nurture_envs.journey import Journey
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.arm_records import Ghost
 from nurture_rl.serving.deciding.array_pass import uniforms
 from nurture_rl.serving.deciding.decide import replay
 from nurture_rl.serving.deciding.next_decisions import with_next
@@ -23,6 +24,7 @@ from nurture_rl.serving.http.explain_wire import (
     ExplainedAction,
     Explanation,
     FeatureEffects,
+    GhostTold,
     ReplayCheck,
 )
 from nurture_rl.serving.http.feature_effects import feature_effects
@@ -44,6 +46,7 @@ class DecisionRecord:
     events: Sequence[Event]  # that name it
     zone: str  # of the contact, IANA
     seed: int  # of the luck of decisions
+    ghost: Ghost | None = None  # what the policy would have decided, were the contact not held out
 
 
 def recorded(
@@ -68,6 +71,7 @@ def recorded(
         store.events_of_decision(decision_id)[:_MOST_EVENTS],
         (contact.time_zone if contact else None) or default_zone,
         seed,
+        store.ghosts([decision_id]).get(decision_id),
     )
 
 
@@ -100,6 +104,9 @@ def explained(
         policy_id=decision.policy_id,
         bundle=None if bundle is None else bundle.manifest.created_at,
         arm=decision.arm,
+        experiment=decision.experiment,
+        arm_share=decision.arm_share,
+        ghost=_ghost(one.ghost),
         catalog=decision.catalog,
         note=decision.note,
         propensity=decision.propensity,
@@ -141,9 +148,15 @@ def _decided_by(decision: Decision, bundles: Sequence[Bundle]) -> tuple[DecidedB
             continue
         if decision.policy_id == bundle.policy_id:
             return "policy", bundle
-        if decision.policy_id == bundle.manifest.rules_id:
+        if decision.policy_id == bundle.manifest.rules_id and decision.arm != "usual":
             return "rules", bundle
+        if layer_named(bundle, decision.policy_id) is not None:
+            return "arm", bundle
     return "unknown", None
+
+
+def _ghost(ghost: Ghost | None) -> GhostTold | None:
+    return None if ghost is None else GhostTold(ghost.action, ghost.propensity, ghost.policy_id)
 
 
 def _actions(decision: Decision, ids: Sequence[str]) -> list[ExplainedAction]:

@@ -19,6 +19,7 @@ from nurture_rl.serving.storage.reading import message_of
 from nurture_rl.serving.unsubscribing import UnsubscribeLinks
 
 CHOSEN = "chosen"  # mail was allowed, and the policy sent none
+HELD_OUT = "holdout"  # an experiment sends the contact nothing
 SENT = pa.schema(
     [
         pa.field("contact_id", pa.string(), nullable=False),
@@ -108,6 +109,8 @@ def _reason(decision: Decision, sends: Sequence[int]) -> str | None:
         return None
     if decision.note is not None:
         return decision.note
+    if decision.arm == HELD_OUT:
+        return HELD_OUT
     against = [decision.reasons[place] for place in sends]
     if not all(against) or not against:
         return CHOSEN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from nurture_rl.logs.schema import (
     plan_file,
 )
 from nurture_rl.serving.http.wire import iso
+from nurture_rl.serving.layers import ARM, CANARY
 from nurture_rl.serving.records import DECISION_COLUMNS, EpisodeRow
 from nurture_rl.serving.storage import rows
 from nurture_rl.serving.storage.arm_rows import ghost_of
@@ -107,7 +108,9 @@ class ExportSummary:
     counts: Mapping[str, int]
 
 
-def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSummary:
+def export_log(
+    store: StoreReader, out: Path, form: str = "parquet", arms: Sequence[str] = ()
+) -> ExportSummary:
     """Write what was served as a raw log; on an error nothing is written.
 
     Folder and files are their owner's alone.
@@ -116,9 +119,11 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
         store: what was served.
         out: the folder to make; only an earlier export there is replaced.
         form: one of FORMATS.
+        arms: whose decisions; a canary's are the policy's. Empty: all, and beside them the chain,
+            the ghosts and the plans of experiments.
 
     Raises:
-        LogError: an unknown format, or something else lies at `out`.
+        LogError: an unknown format, no decision of these arms, or something else lies at `out`.
         OSError: the disk refuses.
     """
     if form not in FORMATS:
@@ -130,18 +135,25 @@ def export_log(store: StoreReader, out: Path, form: str = "parquet") -> ExportSu
         for kind in (TableKind.EVENTS, TableKind.CONTACTS):
             blocks = _blocks(store, kind)
             counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
-        with _ChainFile(partial / CHAIN_FILE if form == "parquet" else None) as beside:
+        whole = form == "parquet" and not arms
+        with _ChainFile(partial / CHAIN_FILE if whole else None) as beside:
             kind = TableKind.DECISIONS
-            blocks = _decisions(store, beside)
+            blocks = _of_arms(_decisions(store, beside), arms)
             counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
         said = ([_shadow(row) for row in block] for block in store.scan(_SHADOWS))
         counts[_SHADOWS] = write(partial / f"{_SHADOWS}.{form}", SHADOWS, said)
         spelled = store.spellings()
         passes = ([_pass(row, spelled) for row in block] for block in store.scan(_EPISODES))
         counts[_EPISODES] = write(partial / f"{_EPISODES}.{form}", EPISODES, passes)
+        if arms and not counts[TableKind.DECISIONS]:
+            raise LogError(
+                f"expected decisions of the arms {', '.join(arms)}, got none; leave arms out, or "
+                "name those of the experiment"
+            )
         ghosts = ([_ghost(row) for row in block] for block in store.scan(_GHOSTS))
-        counts[_GHOSTS] = write(partial / f"{_GHOSTS}.{form}", GHOSTS, ghosts)
-        for plan in store.plans():
+        if not arms:
+            counts[_GHOSTS] = write(partial / f"{_GHOSTS}.{form}", GHOSTS, ghosts)
+        for plan in () if arms else store.plans():
             (partial / plan_file(plan.experiment)).write_text(plan.plan, "utf-8")
         (partial / _MARKER).write_text("made by nurture export_log; replaced by the next\n")
         _keep_to_owner(partial)
@@ -173,6 +185,9 @@ class ExportOptions:
     store: str  # the server's store: a SQLite file, or the URL of a PostgreSQL database
     out: str  # folder to make; an earlier export there is replaced, and nothing else ever is
     format: str = "parquet"  # parquet or csv
+    # Decisions of these arms of an experiment alone, without the chain over all of them; empty: of
+    # all. For training and evaluation take those that explore: [policy,random].
+    arms: tuple[str, ...] = ()
 
 
 def export(options: ExportOptions) -> VerbResult:
@@ -186,7 +201,7 @@ def export(options: ExportOptions) -> VerbResult:
     if not (is_url(options.store) or Path(options.store).is_file()):
         raise LogError(f"no store at {options.store}; give the path that the server runs with")
     with closing(StoreReader(options.store)) as store:
-        summary = export_log(store, Path(options.out), options.format)
+        summary = export_log(store, Path(options.out), options.format, options.arms)
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
     print(f"{counts} written to {options.out}")
     return VerbResult({**summary.counts, "out": options.out})
@@ -236,6 +251,20 @@ def _decisions(store: StoreReader, beside: _ChainFile) -> Iterator[list[Cells]]:
             entries.append(entry_cells(entry, row, digest))
         beside.write(entries)
         yield lines
+
+
+def _of_arms(blocks: Iterator[list[Cells]], arms: Sequence[str]) -> Iterator[list[Cells]]:
+    """The decisions of some arms, a canary's as the policy's; of all where none is named."""
+    for block in blocks:
+        yield (
+            block
+            if not arms
+            else [
+                cells
+                for cells in block
+                if (ARM if cells["arm"].startswith(CANARY) else cells["arm"]) in arms
+            ]
+        )
 
 
 def _event(row: rows.Row) -> Cells:

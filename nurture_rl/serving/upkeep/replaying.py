@@ -10,7 +10,7 @@ from pathlib import Path
 from nurture_rl.progress import PROGRESS, shown_progress
 from nurture_rl.release.bundle import Bundle, load_bundle
 from nurture_rl.serving.deciding.decide import replay
-from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED
+from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, layer_named
 from nurture_rl.serving.upkeep.exported_rows import exported_decisions
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
@@ -46,11 +46,11 @@ def replay_log(options: ReplayOptions) -> VerbResult:
 
 def _tally(bundle: Bundle, log: Path) -> Counter[str]:
     tally: Counter[str] = Counter()
-    known = (bundle.policy_id, bundle.manifest.rules_id, FAIL_CLOSED, PAUSED)
     for done, (decision, seed) in enumerate(exported_decisions(log)):
         if done % _TOLD == 0:
             PROGRESS.info("%d decisions made again", done)
-        if decision.policy_id not in known:
+        name = decision.policy_id
+        if name not in (FAIL_CLOSED, PAUSED) and layer_named(bundle, name) is None:
             tally["other"] += 1
         elif replay(bundle, decision, seed):
             tally["same"] += 1

@@ -138,3 +138,23 @@ def test_a_log_without_the_arms_says_which_it_has() -> None:
     tables = log([contact("a")], [decision("a", "canary")], [])
     with pytest.raises(LogError, match=r"arms policy, usual since 2026-04-06.*\['canary'\]"):
         enrolled(tables, plan(), JOURNEY)
+
+
+def test_a_canary_is_part_of_the_policys_arm_unless_the_plan_names_it() -> None:
+    tables = log(
+        [contact(name) for name in "abc"],
+        [
+            decision("a", "policy"),
+            decision("b", "canary:new"),
+            decision("b", "policy", 3, 1),  # it was rolled back: nobody crossed over
+            decision("c", "usual"),
+        ],
+        [],
+    )
+    people, notes = enrolled(tables, plan(), JOURNEY)
+    assert people.arm.tolist() == [0, 0, 1]
+    assert (notes.other_arms, notes.crossed) == (0, 0)
+    shares = {"policy": 0.4, "canary:new": 0.2, "usual": 0.4}
+    people, notes = enrolled(tables, plan(shares=shares), JOURNEY)
+    assert people.arm.tolist() == [0, 1, 2]
+    assert notes.crossed == 1
