@@ -150,3 +150,32 @@ def test_an_export_replaces_an_earlier_one_with_its_plan_and_nothing_else(
         (tmp_path / "out" / "mine.yaml").write_text("x")
         with pytest.raises(Exception, match="an earlier export and nothing beside it"):
             export_log(store, tmp_path / "out")
+
+
+def test_the_arms_that_explore_are_exported_alone_for_whoever_learns(
+    served: dict[str, Any], tmp_path: Path
+) -> None:
+    """A whole export says that some arms draw nothing; one of others has nothing to say."""
+    store, out = served["folder"] / "s.db", tmp_path / "exploring"
+    done = nurture("export_log", f"store={store}", f"out={out}", "arms=[policy]")
+    assert done.code == 0, done.stderr
+    rows = pq.read_table(out / "decisions.parquet").to_pylist()
+    whole = pq.read_table(served["folder"] / "exported" / "decisions.parquet").to_pylist()
+    mine = [row for row in whole if row["arm"].startswith(("policy", "canary:"))]
+    assert rows == mine
+    assert {path.name.partition(".")[0] for path in out.iterdir() if path.name[0] != "."} == {
+        *("events", "contacts", "decisions", "shadows", "episodes")
+    }
+    told = {}
+    for name in ("exploring", "whole"):
+        path = out if name == "exploring" else served["folder"] / "exported"
+        done = nurture("ingest", "data=folder", f"data.path={path}", f"runs={tmp_path / name}")
+        assert done.code == 0, done.stderr
+        told[name] = "whose propensities say nothing of other actions" in " ".join(
+            done.stdout.split()
+        )
+    assert told == {"exploring": False, "whole": True}
+    done = nurture("export_log", f"store={store}", f"out={tmp_path / 'none'}", "arms=[random]")
+    assert done.code == 2
+    assert "expected decisions of the arms random, got none" in done.stderr
+    assert not (tmp_path / "none").exists()

@@ -204,6 +204,8 @@ def rewrite(folder: Path, column: str, row: int, value: Any) -> None:
 def changed_cell(kind: pa.DataType, value: Any) -> Any:
     if pa.types.is_timestamp(kind):
         return 7 if value is None else value.replace(microsecond=value.microsecond ^ 1)
+    if value is None and pa.types.is_floating(kind):
+        return 0.5
     if isinstance(value, list):
         last = value[-1]
         return [*value[:-1], not last if isinstance(last, bool) else last + 2.0**-20]

@@ -47,7 +47,7 @@ def test_ingest_reads_every_exported_row(
     served: Service, bundle: Bundle, tmp_path: Path, form: str
 ) -> None:
     summary = export_log(served.store, tmp_path / "raw", form)
-    counts = {"events": 2, "contacts": 3, "decisions": 5, "shadows": 0, "episodes": 3}
+    counts = {"events": 2, "contacts": 3, "decisions": 5, "shadows": 0, "episodes": 3, "ghosts": 0}
     assert summary.counts == counts
     catalog = bundle.catalog
     ingest_folder(tmp_path / "raw", tmp_path / "log", catalog.ids, catalog.hash, lambda line: None)
