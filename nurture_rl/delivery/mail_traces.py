@@ -1,8 +1,9 @@
-"""Where a mail shows that a server took it: Postfix's log, a maildir, an mbox. By Message-ID."""
+"""Where a mail shows that it was taken: by its Message-ID, or by the key of its delivery."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +11,24 @@ from pathlib import Path
 from nurture_rl.errors import DeliveryError
 
 _MOST_HEADER = 1 << 18  # bytes of a mail that are searched
-_ID = re.compile(rb"^Message-ID:\s*<([^<>\s]+)>", re.IGNORECASE | re.MULTILINE)
+_ID = re.compile(
+    rb"^(?:Message-ID:\s*<([^<>\s]+)>|X-Nurture-Delivery:\s*(\S+))", re.IGNORECASE | re.MULTILINE
+)
 # Postfix names the Message-ID as soon as it reads the header, and the queue's manager only when the
 # whole mail is on disk: both together say that it was taken.
 _READ = re.compile(r"/cleanup\[\d+\]: ([0-9A-Za-z]+): message-id=<([^<>\s]+)>")
+# A delivery's key, wherever it stands in what a provider tells of its mails.
+_KEY = re.compile(r"nurture-[0-9a-f]{32}@[A-Za-z0-9.-]+")
+_EXPORT = ".json"
 _TAKEN = re.compile(r"/qmgr\[\d+\]: ([0-9A-Za-z]+): from=<")
 
 
 def traces(path: Path) -> set[str]:
-    """The Message-IDs, without brackets, of mails that were taken.
+    """The Message-IDs, without brackets, and delivery keys of mails that were taken.
 
     Args:
-        path: a maildir, an mbox file, or a log of Postfix (perhaps compressed by gzip).
+        path: a maildir, an mbox file, a log of Postfix (perhaps compressed by gzip), or what a
+            provider tells of the mails that it sent, in JSON (.json), with the deliveries' keys.
 
     Raises:
         DeliveryError: it is none of these, or cannot be read.
@@ -31,11 +38,13 @@ def traces(path: Path) -> set[str]:
             if not (path / "new").is_dir():
                 raise DeliveryError(f"{path}: expected a maildir, got a folder without `new`")
             return {name for one in _files(path) for name in _ids(_head(one))}
+        if path.suffix == _EXPORT:
+            return set(_KEY.findall(json.dumps(json.loads(path.read_bytes()))))
         with path.open("rb") as file:
             first = file.read(5)
         return set(_mbox(path)) if first == b"From " else _log(path)
-    except OSError as error:
-        raise DeliveryError(f"{path}: {error}; give a log, a maildir or an mbox") from error
+    except (OSError, ValueError) as error:
+        raise DeliveryError(f"{path}: {error}; give a log, a maildir, an mbox or JSON") from error
 
 
 def _files(maildir: Path) -> Iterator[Path]:
@@ -55,7 +64,8 @@ def _head(path: Path) -> bytes:
 
 
 def _ids(head: bytes) -> list[str]:
-    return [one.decode("ascii", "replace") for one in _ID.findall(head)]
+    found = (one or key for one, key in _ID.findall(head))
+    return [one.decode("ascii", "replace") for one in found]
 
 
 def _mbox(path: Path) -> Iterator[str]:

@@ -20,7 +20,7 @@ _NEVER = "it never reached its receiver"
 
 
 def reconcile(options: ReconcileOptions) -> VerbResult:
-    """Settle unknown deliveries by their Message-IDs, and report those that went.
+    """Settle unknown deliveries by where they are found again, and report those that went.
 
     Raises:
         NurtureError: the ledger or a place cannot be used, or the policy server does not answer.
