@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from nurture_envs.claims import Claim, Audience
+from nurture_envs.claims import Audience, Claim
 from nurture_envs.fields import Fields, hint
 from nurture_envs.journey import Journey
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nurture_envs.fields import Fields
@@ -14,22 +14,32 @@ from nurture_rl.policies.policy import Spec
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyPart:
-    """One part of a policy that is made of parts."""
+class PolicySentence:
+    """What is said of one part of a policy that is made of parts."""
 
     depth: int  # 0: the whole
     says: str
     spec: Spec  # of a part that chooses by itself; empty: its parts choose
+    only: str = ""  # how far its choice goes; empty: all the way
 
 
-def policy_in_words(spec: Spec, journey: Journey) -> tuple[PolicyPart, ...]:
+# What a policy may change of a usual mail, by the factor that is left to it.
+_FREE: Mapping[str, str] = {
+    "timing": "only the hour of a mail that is usual",
+    "content": "only in place of a mail that is usual",
+    "offer": "only the offer of a mail that is usual",
+    "routing": "only to hold back a mail that is usual, or to do something that is no mail",
+}
+
+
+def policy_in_words(spec: Spec, journey: Journey) -> tuple[PolicySentence, ...]:
     """A policy from the outside in.
 
     Args:
         spec: as a built policy gives it, so that nothing in it is short for something else.
         journey: whose rules and fixed program it may name.
     """
-    return tuple(_parts(spec, journey, 0, ""))
+    return tuple(_parts(spec, journey, PolicySentence(0, "", {})))
 
 
 def sends_by(spec: Spec, message: str, journey: Journey) -> tuple[str, ...]:
@@ -38,28 +48,55 @@ def sends_by(spec: Spec, message: str, journey: Journey) -> tuple[str, ...]:
     return () if told is None else tuple(told(spec, message, journey))
 
 
-def _parts(spec: Spec, journey: Journey, depth: int, lead: str) -> Iterator[PolicyPart]:
+def _parts(spec: Spec, journey: Journey, at: PolicySentence) -> Iterator[PolicySentence]:
+    """A part with what it is made of.
+
+    Args:
+        spec: of the part.
+        journey: of the policy.
+        at: where it stands; its sentence is a lead.
+    """
+    whole, parts = _made_of(spec)
+    if not parts:
+        yield replace(at, says=f"{at.says}{_sentence(_leaf(spec, journey), at)}.", spec=spec)
+        return
+    yield replace(at, says=f"{at.says}{_sentence(whole, at)}.")
+    for lead, inner, only in parts:
+        below = PolicySentence(at.depth + 1, lead, {}, only or at.only)
+        yield from _parts(inner, journey, below)
+
+
+def _made_of(spec: Spec) -> tuple[str, list[tuple[str, Spec, str]]]:
+    """How a policy is made, and its parts: lead, description, how far the part's choice goes."""
     kind = str(spec["kind"])
     if kind == "mixture":
         share = float(spec["share"])
-        yield PolicyPart(depth, f"{lead}Two policies share the decisions, by lot.", {})
-        yield from _parts(spec["policy"], journey, depth + 1, f"In {_percent(1.0 - share)}: ")
-        yield from _parts(spec["other"], journey, depth + 1, f"In {_percent(share)}: ")
-    elif kind == "trust_region":
-        told = "one policy, held near another: it takes no action more than "
-        told += f"{spec['max_ratio']:g} times as often as the other one does"
-        if spec["explore"]:
-            told += f", and {_percent(spec['explore'])} of its decisions are the other one's"
-        yield PolicyPart(depth, f"{lead}{_capital(told, lead)}.", {})
-        yield from _parts(spec["policy"], journey, depth + 1, "What it wants: ")
-        yield from _parts(spec["anchor"], journey, depth + 1, "What it stays near: ")
-    elif kind == "floor":
-        told = "a policy that leaves every allowed action a chance of at least "
-        told += _percent(spec["epsilon"])
-        yield PolicyPart(depth, f"{lead}{_capital(told, lead)}.", {})
-        yield from _parts(spec["policy"], journey, depth + 1, "")
-    else:
-        yield PolicyPart(depth, f"{lead}{_capital(_leaf(spec, journey), lead)}.", spec)
+        first = (f"In {_percent(1.0 - share)}: ", spec["policy"], "")
+        return "two policies share the decisions, by lot", [
+            first,
+            (f"In {_percent(share)}: ", spec["other"], ""),
+        ]
+    if kind == "trust_region":
+        told = (
+            f"it takes no action more than {spec['max_ratio']:g} times as often as the other does"
+        )
+        own = f", and {_percent(spec['explore'])} of its decisions are the other one's"
+        return f"one policy, held near another: {told}{own if spec['explore'] else ''}", [
+            ("What it wants: ", spec["policy"], ""),
+            ("What it stays near: ", spec["anchor"], ""),
+        ]
+    if kind == "locked":
+        free = str(spec["free"])
+        told = f"a policy chooses {free} alone, and all else is as usual"
+        return told, [
+            (f"What chooses {free}: ", spec["policy"], _FREE[free]),
+            ("What is usual: ", spec["usual"], ""),
+        ]
+    if kind == "floor":
+        least = _percent(spec["epsilon"])
+        told = f"a policy that leaves every allowed action a chance of at least {least}"
+        return told, [("Otherwise: ", spec["policy"], "")]
+    return "", []
 
 
 def _leaf(spec: Spec, journey: Journey) -> str:
@@ -171,6 +208,6 @@ def _percent(share: float) -> str:
     return f"{100.0 * share:.3g} %"
 
 
-def _capital(text: str, lead: str) -> str:
+def _sentence(text: str, at: PolicySentence) -> str:
     """The text as a sentence begins, or goes on after a lead."""
-    return text if lead else text[:1].upper() + text[1:]
+    return text if at.says else text[:1].upper() + text[1:]

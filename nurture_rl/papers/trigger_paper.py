@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nurture_envs.claims import Claim, Audience
+from nurture_envs.claims import Audience, Claim
 from nurture_envs.journey import Journey, Message, Offer
 from nurture_rl.papers.guardrail_words import GuardrailText, guardrails_in_words
-from nurture_rl.papers.policy_words import PolicyPart, policy_in_words, rules_in_words, sends_by
+from nurture_rl.papers.policy_words import PolicySentence, policy_in_words, rules_in_words, sends_by
 from nurture_rl.papers.sentences import (
     action_in_words,
     bins_in_words,
@@ -49,7 +49,7 @@ class TriggerPaper:
     title: str
     provenance: str
     seal: Facts  # which bundle this is, by hashes
-    policy: tuple[PolicyPart, ...]
+    policy: tuple[PolicySentence, ...]
     fallback: tuple[str, ...]  # what decides where the policy cannot
     programs: tuple[tuple[str, tuple[str, ...]], ...]  # lists of rules that may decide, by name
     messages: tuple[MessagePaper, ...]
@@ -99,7 +99,7 @@ def _seal(bundle: Bundle, manifest: bytes) -> Facts:
 
 
 def _programs(
-    journey: Journey, parts: tuple[PolicyPart, ...]
+    journey: Journey, parts: tuple[PolicySentence, ...]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Lists of rules of the policy and of the journey, each once, and the fixed program."""
     found = [rules_in_words(spec, journey) for spec in (*(p.spec for p in parts), _FALLBACK)]
@@ -108,8 +108,12 @@ def _programs(
     yield "the fixed program", drip or ("It does nothing.",)
 
 
-def _message(one: Message, journey: Journey, parts: tuple[PolicyPart, ...]) -> MessagePaper:
-    triggers = [told for part in parts for told in sends_by(part.spec, one.id, journey)]
+def _message(one: Message, journey: Journey, parts: tuple[PolicySentence, ...]) -> MessagePaper:
+    triggers = [
+        f"{told} ({part.only})" if part.only else told
+        for part in parts
+        for told in sends_by(part.spec, one.id, journey)
+    ]
     fallback = [
         f"where the policy gives no answer: {told}"
         for told in sends_by(_FALLBACK, one.id, journey)

@@ -85,6 +85,12 @@ TRIGGERS = {
         DRIP_STEP,
     ),
     "explore": ({"kind": "explore", "base": "drip", "share": 0.25}, "welcome", DRIP_STEP),
+    "locked": (
+        {"kind": "locked", "policy": {"kind": "expert"}, "usual": "drip", "free": "timing"},
+        "pricing_guide",
+        "the journey's expert rules, rule 6: where `form_topic` is pricing, send the message "
+        "pricing_guide in the hour from 09:00 (only the hour of a mail that is usual)",
+    ),
     "floor": ({"kind": "floor", "policy": "drip", "epsilon": 0.01}, "welcome", DRIP_STEP),
     "trust_region": (
         {"kind": "trust_region", "policy": "drip", "anchor": "random", "max_ratio": 4.0},
@@ -130,6 +136,19 @@ def test_shares_and_parts_are_told_from_the_outside_in(tmp_path: Path) -> None:
         (0, "Two policies share the decisions, by lot."),
         (1, "In 75 %: no contact at all."),
         (1, "In 25 %: the fixed program of the journey."),
+    ]
+    locked = {"kind": "locked", "policy": spec, "usual": "drip", "free": "content"}
+    parts = paper(tmp_path / "locked", locked).policy
+    assert [(part.depth, part.says, part.only) for part in parts] == [
+        (0, "A policy chooses content alone, and all else is as usual.", ""),
+        (
+            1,
+            "What chooses content: two policies share the decisions, by lot.",
+            "only in place of a mail that is usual",
+        ),
+        (2, "In 75 %: no contact at all.", "only in place of a mail that is usual"),
+        (2, "In 25 %: the fixed program of the journey.", "only in place of a mail that is usual"),
+        (1, "What is usual: the fixed program of the journey.", ""),
     ]
 
 
