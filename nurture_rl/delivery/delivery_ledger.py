@@ -267,7 +267,8 @@ class DeliveryLedger:
                     )
                 self._file.execute(forget, (name,))
         except BaseException:
-            self._file.execute("ROLLBACK")
+            if self._file.in_transaction:  # a full disk may have ended it
+                self._file.execute("ROLLBACK")
             raise
         self._file.execute("COMMIT")
 
@@ -276,7 +277,8 @@ class DeliveryLedger:
         try:
             self._file.executemany(sql, rows)
         except BaseException:
-            self._file.execute("ROLLBACK")
+            if self._file.in_transaction:  # a full disk may have ended it
+                self._file.execute("ROLLBACK")
             raise
         self._file.execute("COMMIT")
 
