@@ -49,7 +49,13 @@ FEWER = ["~policies.no_contact", "~policies.random", "~policies.tuned_rules", "~
 # The least training of a learner, by what it knows of these; `SMALL` has that of a whole loop.
 LEAST = {"steps": 50, "iterations": 1, "n_contacts": 64, "epochs": 1}
 # A verdict, a gate that refuses, sends whose hour is to come; else done.
-CODES = {"ope": {0, 3, 4, 5}, "export": {0, 3}, "lift": {0, 3, 4}, "deliver": {0, 3}}
+CODES = {
+    "ope": {0, 3, 4, 5},
+    "export": {0, 3},
+    "lift": {0, 3, 4},
+    "diff": {0, 3},
+    "deliver": {0, 3},
+}
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
 LOGS = {
