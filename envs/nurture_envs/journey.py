@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from nurture_envs.claims import Claim
 from nurture_envs.clock import Clock
 from nurture_envs.crowd_limits import SellerCapacity, VolumeRamp
 from nurture_envs.experiment import Experiment
@@ -361,6 +362,7 @@ class Journey:
     resolved: Mapping[str, Any]  # the file with inheritance worked out, as plain data
     enrolment: Enrolment | None = None  # None: everybody is in it, once
     experiment: Experiment | None = None  # of servers; None: the policy decides for everybody
+    claims: tuple[Claim, ...] = ()  # what messages name as proof besides are labels and no more
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from nurture_envs.journey import (
     Reward,
     Signal,
 )
+from nurture_envs.journey_claims import claim_problems, read_claim
 from nurture_envs.journey_enrolment import enrolment_problems, read_enrolment
 from nurture_envs.journey_experiment import experiment_problems, read_experiment
 from nurture_envs.journey_goals import read_kpis, read_limit
@@ -142,6 +143,7 @@ def _journey(f: Fields) -> Journey:
         resolved=f.data,
         enrolment=read_enrolment(f, names),
         experiment=read_experiment(f, clock, figures, names),
+        claims=tuple(read_claim(name, child) for name, child in f.children("claims", {})),
     )
     f.finish()
     return journey
@@ -292,4 +294,5 @@ def _cross_checks(journey: Journey) -> list[str]:
     problems += rule_problems(journey, ActionCatalog.of(journey).ids)
     problems += offer_problems(journey) + spacing_problems(journey) + enrolment_problems(journey)
     problems += experiment_problems(journey)
+    problems += claim_problems(journey)
     return problems
