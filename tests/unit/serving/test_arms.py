@@ -20,15 +20,17 @@ from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving import roles as changes
 from nurture_rl.serving.deciding.decide import replay
+from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.layers import PAUSED, arm_layers, canary_arm, layer_named
 from nurture_rl.serving.policies.bundle_folder import require_fit
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.roles import RoleError
 from nurture_rl.serving.storage.store import Store
+from nurture_rl.serving.store_errors import StoreUnavailable
 from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.postgres import PostgresServer
-from tests.unit.serving.contacts import MIDNIGHT, Clock, contact
+from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact
 from tests.unit.serving.trials import (
     LEARNED,
     NAMES,
@@ -430,3 +432,54 @@ def test_stores_of_version_10_are_brought_up_to_date(
         assert all(made[n].experiment is None for n in NAMES[:10] if n in made)
         assert verify_store(location).broken_places == []
         served.store.close()
+
+
+def test_servers_of_one_store_deal_alike_and_follow_the_end(
+    bundle: Bundle, tmp_path: Path, clock: Clock, postgres: PostgresServer
+) -> None:
+    """One that has another experiment, or none, decides nothing while this one runs."""
+    url, plain = postgres.fresh_url(), trial_bundle(tmp_path / "plain", None)
+    idle = trial_service(plain, url, clock)
+    one, other = (trial_service(bundle, url, clock) for _ in range(2))
+    begun = [row.action for row in one.policies.changes if "experiment" in row.action]
+    assert begun == ["begin experiment spring"]
+    assert one.policies.plan == other.policies.plan
+    first, second = decided(one, clock, 0, NAMES[:30]), decided(other, clock, 0, NAMES[30:])
+    assert {made.arm for made in first.values()} == {made.arm for made in second.values()}
+    with pytest.raises(StoreUnavailable, match="this server's bundle has none"):
+        decided(idle, clock, 1)
+    one.policies.change("end experiment", None, changes.ended(), "me", "done")
+    assert {made.arm for made in decided(other, clock, 1).values()} == {"policy"}
+    assert {made.arm for made in decided(idle, clock, 2).values()} == {"policy"}
+    for found in (idle, one, other):
+        found.store.close()
+
+
+def test_experiments_of_two_journeys_know_nothing_of_each_other(
+    tmp_path: Path, clock: Clock
+) -> None:
+    first = trial_bundle(tmp_path / "a", {**SPRING, "shares": {"policy": 0.5, "usual": 0.5}})
+    second = trial_bundle(
+        tmp_path / "b",
+        {**SPRING, "name": "other", "shares": {"policy": 0.5, "holdout": 0.5}},
+        journey="second",
+        enrolment={"priority": 2},
+    )
+    with closing(Store(tmp_path / "s.db")) as store:
+        store.put_contacts([contact(name) for name in NAMES])
+        served = Service(first, store, ServerSettings(ZONE, False, clock), further=[second])
+        for name in NAMES[:30]:
+            served.enrolling.enrol("second", name, "me", "a test")
+        made = decided(served, clock, 0)
+        arms: dict[str, set[str]] = {}
+        for one in made.values():
+            arms.setdefault(one.journey, set()).add(one.arm)
+        assert arms == {"inbound_lead": {"policy", "usual"}, "second": {"policy", "holdout"}}
+        names = {plan.journey: plan.name for plan in store.plans()}
+        assert names == {"inbound_lead": "spring", "second": "other"}
+        served.journeys.named("second").policies.change(
+            "end experiment", None, changes.ended(), "me", "done"
+        )
+        later = decided(served, clock, 1).values()
+        assert {one.arm for one in later if one.journey == "second"} == {"policy"}
+        assert {one.arm for one in later if one.journey != "second"} == {"policy", "usual"}
