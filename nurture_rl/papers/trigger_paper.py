@@ -196,6 +196,7 @@ def _course(journey: Journey) -> Iterator[str]:
         yield "Every contact that the server knows is in the journey, once."
     else:
         yield from (f"{told}." for told in _enrolment(journey))
+    yield from _experiment(journey)
     yield (
         f"It takes {bins_in_words(clock.horizon, clock)}; in each step one thing is decided for a "
         "contact."
@@ -214,6 +215,23 @@ def _course(journey: Journey) -> Iterator[str]:
         )
     if journey.options.escalate:
         yield "The policy may pass a contact on to sales."
+
+
+def _experiment(journey: Journey) -> Iterator[str]:
+    """Who decides for which share of the contacts, where an experiment deals them."""
+    one = journey.experiment
+    if one is None:
+        return
+    arms = {
+        "policy": "the policy decides",
+        "random": "a mail or none is drawn among all that the limits allow",
+        "usual": f"business as usual goes on (the journey's {one.usual})",
+        "holdout": "nobody is written to or called",
+    }
+    if one.free is not None:
+        arms["policy"] = f"business as usual goes on, but the policy chooses the {one.free}"
+    shares = [f"for {100.0 * share:g} % {arms[arm]}" for arm, share in one.shares.items()]
+    yield f"An experiment deals every {one.unit} by chance: {joined(shares, 'and')}."
 
 
 def _enrolment(journey: Journey) -> Iterator[str]:

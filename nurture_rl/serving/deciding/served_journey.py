@@ -37,6 +37,7 @@ class JourneyLog:
 
     store: Store
     journey: str
+    simulated: bool = False  # the clock may say any time
 
     @property
     def seed(self) -> int:
@@ -59,6 +60,10 @@ class JourneyLog:
     def roles_held(self) -> AbstractContextManager[None]:
         """Keep everybody else, in any process, from changing roles until the block ends."""
         return self.store.roles_held()
+
+    def begins_us(self, now_us: int) -> int:
+        """When an experiment that is taken up at a moment begins to count."""
+        return 0 if self.simulated else now_us
 
     def plan(self, experiment: str) -> StartedPlan | None:
         """The plan of an experiment that began, by the hash of its content."""
@@ -92,7 +97,7 @@ class ServedJourney:
             is_first: looks after recorded decisions of journeys that are served no more.
         """
         self.name, self._others, self._is_first = bundle.journey.name, others, is_first
-        log = JourneyLog(store, self.name)
+        log = JourneyLog(store, self.name, settings.simulated_clock)
         self.policies = ActivePolicies(bundle, log, settings.clock, bundles)
         slack = replace(bundle.journey.guardrails, unknown_zone_slack=settings.unknown_zone_slack)
         self.bundle = replace(bundle, journey=replace(bundle.journey, guardrails=slack))

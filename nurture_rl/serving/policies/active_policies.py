@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Protocol
 
 from nurture_rl.errors import BundleError, ConfigError, NurtureError
 from nurture_rl.release.bundle import Bundle
@@ -16,45 +14,12 @@ from nurture_rl.serving.layers import Layer, canary_arm, line_of
 from nurture_rl.serving.policies.arms import Arms, arms_of, experiment_hash, started_plan
 from nurture_rl.serving.policies.bundle_folder import BundleFolder
 from nurture_rl.serving.policies.lineup import Lineup
+from nurture_rl.serving.policies.policy_log import PolicyLog
 from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, SwitchTo, UnknownPolicy
 from nurture_rl.serving.store_errors import StoreUnavailable
 
 SERVER = "server"  # who changed roles, where nobody asked for it
 _MOST = 16  # bundles in memory
-
-
-class PolicyLog(Protocol):
-    """Where changes are kept."""
-
-    @property
-    def seed(self) -> int:
-        """Salts the canary's share."""
-        ...
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether other processes may change roles too."""
-        ...
-
-    def policy_changes(self) -> Sequence[PolicyChange]:
-        """All changes, the oldest first."""
-        ...
-
-    def last_roles(self) -> Roles | None:
-        """The roles after the latest change; None: nobody has set any."""
-        ...
-
-    def roles_held(self) -> AbstractContextManager[None]:
-        """Keep everybody else, in any process, from changing roles until the block ends."""
-        ...
-
-    def plan(self, experiment: str) -> StartedPlan | None:
-        """The plan of an experiment that began, by the hash of its content."""
-        ...
-
-    def add_policy_change(self, change: PolicyChange, plan: StartedPlan | None = None) -> None:
-        """Keep a change, and the plan of an experiment that it begins, on disk."""
-        ...
 
 
 class ActivePolicies:
@@ -286,7 +251,7 @@ class ActivePolicies:
                 return
             after = changes.began(self._own)(ours)
             lineup, now_us = self._lineup_of(after), self._clock()
-            plan = started_plan(self._first.journey, self._own, now_us)
+            plan = started_plan(self._first.journey, self._own, self._log.begins_us(now_us))
             why = f"its plan, {plan.digest}, is written down and does not change any more"
             told = PolicyChange(
                 now_us, SERVER, f"begin experiment {plan.name}", None, ours, after, why

@@ -197,3 +197,19 @@ def test_a_changed_bundle_has_no_papers(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"card\.json"):
         papers(PapersOptions(bundle=str(tmp_path / "bundle"), out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
+
+
+def test_an_experiment_is_told_with_who_decides_for_how_many(tmp_path: Path) -> None:
+    shares = {"policy": 0.5, "random": 0.125, "usual": 0.275, "holdout": 0.1}
+    experiment = {"name": "spring", "unit": "account", "shares": shares, "units": 400}
+    told = " ".join(paper(tmp_path / "b", {"kind": "drip"}, experiment=experiment).course)
+    assert (
+        "An experiment deals every account by chance: for 50 % the policy decides, for 12.5 % a "
+        "mail or none is drawn among all that the limits allow, for 27.5 % business as usual goes "
+        "on (the journey's drip) and for 10 % nobody is written to or called."
+    ) in told
+    free = paper(tmp_path / "c", {"kind": "drip"}, experiment={**experiment, "free": "timing"})
+    assert "for 50 % business as usual goes on, but the policy chooses the timing" in " ".join(
+        free.course
+    )
+    assert "experiment" not in " ".join(paper(tmp_path / "d", {"kind": "drip"}).course)
