@@ -181,7 +181,7 @@ _ALL = (
     ),
     Verb(
         name="deliver",
-        summary="sends what was decided: by SMTP, or as a file for another system",
+        summary="sends what was decided: by SMTP, by a provider, or as a file",
         reads="what `decide` made, approved texts, addresses; asks the policy server at each send",
         makes="mails or a file, a ledger of them (SQLite), and events in the server's store",
         examples=(

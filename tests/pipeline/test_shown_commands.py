@@ -175,8 +175,9 @@ def write_mail_inputs(table: str) -> None:
     names = pq.read_table(table)["contact_id"].to_pylist()
     rows = [f"{name},{name}@example.com" for name in names]
     Path("recipients.csv").write_text("\n".join(["contact_id,email", *rows, ""]), "utf-8")
-    Path("deliver.key").touch(mode=0o600)
-    Path("deliver.key").write_text("k" * 32, "utf-8")
+    for name, key in (("deliver", "k" * 32), ("listmonk", "api:secret")):
+        Path(f"{name}.key").touch(mode=0o600)
+        Path(f"{name}.key").write_text(key, "utf-8")
     Path("mail.log").write_text("mx postfix/cleanup[1]: A1: message-id=<x@y.example>\n", "utf-8")
 
 
