@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from nurture_envs.claims import Claim
 from nurture_envs.clock import Clock
 from nurture_envs.crowd_limits import SellerCapacity, VolumeRamp
 
@@ -359,6 +360,7 @@ class Journey:
     expert: tuple[Rule, ...]  # what a thoughtful person would run instead; empty: nobody wrote it
     resolved: Mapping[str, Any]  # the file with inheritance worked out, as plain data
     enrolment: Enrolment | None = None  # None: everybody is in it, once
+    claims: tuple[Claim, ...] = ()  # what messages name as proof besides are labels and no more
 
     @property
     def channels(self) -> tuple[str, ...]:

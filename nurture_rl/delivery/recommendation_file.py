@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -92,21 +93,21 @@ def cloud_events(rows: Sequence[Mapping[str, Any]]) -> bytes:
     `source` and `id`, the journey and the decision, are the same however often a row is written:
     whoever takes the events carries out each pair once.
     """
-    return _lines(
-        [
-            {
-                "specversion": "1.0",
-                "id": row["decision_id"],
-                "source": f"{_SOURCE}{row['journey']}",
-                "type": _TYPE,
-                "subject": row["contact_id"],
-                "time": row["send_at"],
-                "datacontenttype": "application/json",
-                "data": dict(row),
-            }
-            for row in rows
-        ]
-    )
+    return _lines([cloud_event(row) for row in rows])
+
+
+def cloud_event(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as one event, in structured form."""
+    return {
+        "specversion": "1.0",
+        "id": row["decision_id"],
+        "source": f"{_SOURCE}{quote(row['journey'], safe='')}",
+        "type": _TYPE,
+        "subject": row["contact_id"],
+        "time": row["send_at"],
+        "datacontenttype": "application/json",
+        "data": dict(row),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,24 @@ class HandOver:
         partial.rename(self.out)
         sync(self.out.parent)
 
+    def show(self, content: bytes) -> None:
+        """Make the file for somebody to look at: nothing is handed over.
+
+        Raises:
+            DeliveryError: a run was cut off before its file was at this place. With another one
+                there its rows would seem to have been handed over.
+            OSError: the disk refuses.
+        """
+        if _partial(self.out).exists():
+            raise DeliveryError(
+                f"expected no trace of a run at {self.out}, but one was cut off there; run it "
+                "without dry_run, or give another path"
+            )
+        self.write(content, lambda: None)
+
 
 def is_file(place: str) -> bool:
-    """Whether a ledger's place is a file; else it is a Message-ID."""
+    """Whether a ledger's place is a file; else it is a Message-ID or a delivery's key."""
     return place.startswith("/")
 
 
