@@ -37,7 +37,7 @@ ORDER = [
 ]
 # Inside `nurture_envs`, lowest first; what stands higher is imported by nothing below, ever.
 LANGUAGE = (
-    *("errors", "compiling", "jit", "stops", "clock", "fields", "crowd_limits", "journey"),
+    *("errors", "once", "compiling", "jit", "stops", "clock", "fields", "crowd_limits", "journey"),
     *("signals", "actions"),
     *(
         "features",
