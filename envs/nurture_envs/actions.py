@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_envs.claims import Claim
 from nurture_envs.errors import ActionError
 from nurture_envs.journey import ALL, Group, Journey, Message, Offer, Reward
 
@@ -32,6 +33,7 @@ class Action:
     routing: str  # send, pause, slow, escalate or exit
     message: Message | None = None
     offer: Offer | None = None  # of the message, where the journey says more of it
+    claim: Claim | None = None  # likewise
     slot: int = NOW  # local hour of sending
     bins: int = 0  # length of a pause, or of a slower cadence
 
@@ -59,12 +61,14 @@ class ActionCatalog:
     def of(cls, journey: Journey) -> ActionCatalog:
         """Enumerate send x slot, the pauses, then slow, escalate and exit where there are any."""
         options, offers = journey.options, {offer.name: offer for offer in journey.offers}
+        claims = {claim.name: claim for claim in journey.claims}
         sends = [
             Action(
                 _send_id(message, slot),
                 "send",
                 message,
                 offers.get(message.offer),
+                claims.get(message.proof),
                 NOW if slot is None else slot,
             )
             for message in journey.messages
@@ -277,9 +281,10 @@ def _among(action: Action, asked: tuple[Group, ...]) -> tuple[Group, ...]:
 
 
 def _last_day(action: Action) -> int:
-    """The last day of the message and of its offer, days since 1970."""
+    """The last day of the message, of its offer and of its claim, days since 1970."""
     epoch = date(1970, 1, 1)
-    ends = [part.expires for part in (action.message, action.offer) if part is not None]
+    parts = (action.message, action.offer, action.claim)
+    ends = [part.expires for part in parts if part is not None]
     return min([(day - epoch).days for day in ends if day is not None], default=_NEVER_EXPIRES)
 
 

@@ -8,6 +8,7 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
+from nurture_envs.claims import Claim
 from nurture_envs.clock import Clock
 from nurture_envs.crowd_limits import SellerCapacity, VolumeRamp
 
@@ -360,6 +361,7 @@ class Journey:
     expert: tuple[Rule, ...]  # what a thoughtful person would run instead; empty: nobody wrote it
     resolved: Mapping[str, Any]  # the file with inheritance worked out, as plain data
     enrolment: Enrolment | None = None  # None: everybody is in it, once
+    claims: tuple[Claim, ...] = ()  # what messages name as proof besides are labels and no more
 
     @cached_property
     def channels(self) -> tuple[str, ...]:

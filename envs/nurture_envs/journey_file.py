@@ -26,6 +26,7 @@ from nurture_envs.journey import (
     Reward,
     Signal,
 )
+from nurture_envs.journey_claims import claim_problems, read_claim
 from nurture_envs.journey_enrolment import enrolment_problems, read_enrolment
 from nurture_envs.journey_goals import read_kpis, read_limit
 from nurture_envs.journey_guardrails import (
@@ -138,6 +139,7 @@ def _journey(f: Fields) -> Journey:
         expert=read_rules(f, "expert"),
         resolved=f.data,
         enrolment=read_enrolment(f, [signal.name for signal in signals]),
+        claims=tuple(read_claim(name, child) for name, child in f.children("claims", {})),
     )
     f.finish()
     return journey
@@ -287,4 +289,5 @@ def _cross_checks(journey: Journey) -> list[str]:
         problems.append("features: expected at least one")
     problems += rule_problems(journey, ActionCatalog.of(journey).ids)
     problems += offer_problems(journey) + spacing_problems(journey) + enrolment_problems(journey)
+    problems += claim_problems(journey)
     return problems

@@ -155,6 +155,19 @@ _ALL = (
         codes=_BUNDLE_CODES,
     ),
     Verb(
+        name="papers",
+        summary="tells people what a bundle sends to whom, when, and what stops it",
+        reads="a bundle, and nothing else",
+        makes="a page (HTML) and the same as text, with the bundle's hash on them",
+        examples=(
+            "nurture papers bundle=released/bundle",
+            "nurture papers bundle=released/bundle out=for_legal",
+        ),
+        settings="nurture_rl.workflow.papers_verb:PapersOptions",
+        work="nurture_rl.workflow.papers_verb:papers",
+        composed=False,
+    ),
+    Verb(
         name="lift",
         summary="what an experiment with people says: arms held against business as usual",
         reads="a log whose decisions name their arms (`data=folder`), and a plan (YAML)",

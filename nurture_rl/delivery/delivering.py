@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,7 +21,7 @@ from nurture_rl.delivery.delivery_ledger import Attempt, DeliveryLedger
 from nurture_rl.delivery.mail_bytes import MailFrom, decision_digest, mail_bytes
 from nurture_rl.delivery.mail_run import MailRun, RunLimits, confirmed, settle_late
 from nurture_rl.delivery.outcome_reports import OutcomeReports
-from nurture_rl.delivery.planned_sends import PlannedSend, read_decided
+from nurture_rl.delivery.planned_sends import PlannedSend, read_decided, require_known
 from nurture_rl.delivery.recipients import Recipient, read_recipients, text_table
 from nurture_rl.delivery.recommendation_file import (
     HandOver,
@@ -30,7 +31,7 @@ from nurture_rl.delivery.recommendation_file import (
     is_file,
     rows_of,
 )
-from nurture_rl.delivery.rendering import MailTexts, RenderedMail, addressed
+from nurture_rl.delivery.rendering import MailTexts, RenderedMail, addressed, one_mail_each
 from nurture_rl.delivery.smtp_sender import SmtpSender
 from nurture_rl.errors import DeliveryError
 from nurture_rl.logs.atomic import atomic_folder
@@ -41,6 +42,7 @@ from nurture_rl.wording import counted
 
 LEFT, UNANSWERED = 3, 4  # exit codes: something is left for later; a mail without an answer
 _NO_ADDRESS = "the recipients have no address of the contact"
+_SHARED = "another contact gets mail at the same address"
 _CUT_OFF = "the run was cut off before an answer"
 
 
@@ -50,12 +52,13 @@ class _Prepared:
 
     pairs: list[tuple[PlannedSend, Recipient]]
     without: list[PlannedSend]  # contacts without an address
+    shared: list[PlannedSend]  # to an address that another contact gets mail at
     empty: int  # decisions that send nothing
     texts: MailTexts
 
     @property
     def plans(self) -> list[PlannedSend]:
-        return [*(plan for plan, _ in self.pairs), *self.without]
+        return [*(plan for plan, _ in self.pairs), *self.without, *self.shared]
 
     def mails(self, ids: Sequence[str]) -> list[RenderedMail]:
         wanted = set(ids)
@@ -87,7 +90,7 @@ def deliver(options: DeliverOptions) -> VerbResult:
         )
         with closing(DeliveryLedger(Path(options.ledger))) as ledger:
             settle_cut_off(ledger)
-            _take_up(ledger, ready, limits.window)
+            _take_up(ledger, client, ready, limits.window)
             if author is None:
                 reports = _hand_over(ledger, client, ready, options)
             else:
@@ -100,9 +103,14 @@ def deliver(options: DeliverOptions) -> VerbResult:
 
 @contextmanager
 def told_as_refusals() -> Iterator[None]:
-    """Tell a policy server that is away or refuses as an error with what to do."""
+    """Tell a policy server that is away or refuses, and a ledger that fails, with what to do."""
     try:
         yield
+    except sqlite3.Error as error:
+        raise DeliveryError(
+            f"the ledger cannot be read or written: {error}; nothing more was sent: make room or "
+            "mend its disk, and give the same command again"
+        ) from error
     except (ServerAway, ServerRefusal) as error:
         raise DeliveryError(
             f"the policy server did not do as asked: {error}; the ledger has what was done, and "
@@ -157,14 +165,15 @@ def _prepare(options: DeliverOptions, client: PolicyClient) -> _Prepared:
         )
     for plan, recipient in pairs:
         texts.rendered(plan, recipient)
-    return _Prepared(pairs, without, decided.without, texts)
+    pairs, shared = one_mail_each(pairs)
+    return _Prepared(pairs, without, shared, decided.without, texts)
 
 
 def _preview(options: DeliverOptions, ready: _Prepared, author: MailFrom | None) -> VerbResult:
     """Write what would be sent, and nothing else."""
     mails, out = ready.mails([plan.decision_id for plan in ready.plans]), Path(str(options.out))
     if author is None:
-        HandOver(out).write(_content(options)(mails), lambda: None)
+        HandOver(out).show(_content(options)(mails))
     else:
         with atomic_folder(out) as folder:
             folder.chmod(0o700)
@@ -192,16 +201,17 @@ def settle_cut_off(ledger: DeliveryLedger) -> None:
             ledger.give_up(ids, _CUT_OFF)
 
 
-def _take_up(ledger: DeliveryLedger, ready: _Prepared, window: float) -> None:
+def _take_up(ledger: DeliveryLedger, client: PolicyClient, ready: _Prepared, window: float) -> None:
     """Note what is planned, and what cannot leave any more."""
     topics = {
         plan.decision_id: ready.texts.template(plan.journey, plan.message).message.topic
         for plan in ready.plans
     }
     ledger.plan(ready.plans, topics)
-    waiting = ledger.waiting([plan.decision_id for plan in ready.without])
-    for name in waiting:
-        ledger.withdraw(name, _NO_ADDRESS)
+    require_known(client, list(ledger.waiting([plan.decision_id for plan in ready.plans])))
+    for plans, why in ((ready.without, _NO_ADDRESS), (ready.shared, _SHARED)):
+        for name in ledger.waiting([plan.decision_id for plan in plans]):
+            ledger.withdraw(name, why)
     now = time.time()
     for name, tries in ledger.late(int((now - window) * 1e6)):
         settle_late(ledger, name, tries, int(now * 1e6))
@@ -241,4 +251,6 @@ def _told(ledger: DeliveryLedger, ready: _Prepared, reports: OutcomeReports) -> 
         f"{counted(len(ready.plans), 'send')} in the table, {ready.empty} of its rows send "
         f"nothing; {left} left for later"
     )
+    if ready.shared:
+        print(f"{counted(len(ready.shared), 'send')} withdrawn: {_SHARED}; unify these contacts")
     return result_of(ledger, reports, left)

@@ -239,7 +239,8 @@ class DeliveryLedger:
                     )
                 self._file.execute(forget, (name,))
         except BaseException:
-            self._file.execute("ROLLBACK")
+            if self._file.in_transaction:  # a full disk may have ended it
+                self._file.execute("ROLLBACK")
             raise
         self._file.execute("COMMIT")
 
@@ -248,7 +249,8 @@ class DeliveryLedger:
         try:
             self._file.executemany(sql, rows)
         except BaseException:
-            self._file.execute("ROLLBACK")
+            if self._file.in_transaction:  # a full disk may have ended it
+                self._file.execute("ROLLBACK")
             raise
         self._file.execute("COMMIT")
 

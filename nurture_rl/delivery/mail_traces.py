@@ -2,55 +2,87 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from nurture_rl.delivery.postfix_logs import read_logs
 from nurture_rl.errors import DeliveryError
 
 _MOST_HEADER = 1 << 18  # bytes of a mail that are searched
 _ID = re.compile(rb"^Message-ID:\s*<([^<>\s]+)>", re.IGNORECASE | re.MULTILINE)
-# Postfix names the Message-ID as soon as it reads the header, and the queue's manager only when the
-# whole mail is on disk: both together say that it was taken.
-_READ = re.compile(r"/cleanup\[\d+\]: ([0-9A-Za-z]+): message-id=<([^<>\s]+)>")
-_TAKEN = re.compile(r"/qmgr\[\d+\]: ([0-9A-Za-z]+): from=<")
+_LOOKS = 5  # at a maildir that is changed
 
 
-def traces(path: Path) -> set[str]:
-    """The Message-IDs, without brackets, of mails that were taken.
+@dataclass(frozen=True, slots=True)
+class MailTraces:
+    """What some places say of mails."""
+
+    taken: frozenset[str]  # Message-IDs, without brackets, of mails that were taken
+    # The places are logs alone, and say nothing of mails that were sent before this moment,
+    # microseconds since 1970 UTC; 0: other places are among them.
+    since_us: int
+
+
+def traces(paths: Sequence[Path]) -> MailTraces:
+    """Look for mails in all of some places together.
 
     Args:
-        path: a maildir, an mbox file, or a log of Postfix (perhaps compressed by gzip).
+        paths: maildirs, mbox files, and logs of Postfix (perhaps compressed by gzip), in any order:
+            a log that was rotated in between names a mail in one file and takes it in the next.
 
     Raises:
-        DeliveryError: it is none of these, or cannot be read.
+        DeliveryError: one is none of these, or cannot be read.
     """
-    try:
-        if path.is_dir():
-            if not (path / "new").is_dir():
-                raise DeliveryError(f"{path}: expected a maildir, got a folder without `new`")
-            return {name for one in _files(path) for name in _ids(_head(one))}
-        with path.open("rb") as file:
-            first = file.read(5)
-        return set(_mbox(path)) if first == b"From " else _log(path)
-    except OSError as error:
-        raise DeliveryError(f"{path}: {error}; give a log, a maildir or an mbox") from error
+    taken, logs = set[str](), list[Path]()
+    for path in paths:
+        try:
+            if path.is_dir():
+                if not (path / "new").is_dir():
+                    raise DeliveryError(f"{path}: expected a maildir, got a folder without `new`")
+                taken |= _maildir(path)
+                continue
+            with path.open("rb") as file:
+                first = file.read(5)
+            if first == b"From ":
+                taken.update(_mbox(path))
+            else:
+                logs.append(path)
+        except OSError as error:
+            raise DeliveryError(f"{path}: {error}; give a log, a maildir or an mbox") from error
+    found = read_logs(logs)
+    return MailTraces(frozenset(taken | found.taken), found.since_us if logs == [*paths] else 0)
+
+
+def _maildir(path: Path) -> set[str]:
+    """Looked through again where a reader moved a mail meanwhile: it may have been missed."""
+    found = set[str]()
+    for _ in range(_LOOKS):
+        whole = True
+        for one in _files(path):
+            try:
+                found.update(_ids(_head(one)))
+            except FileNotFoundError:
+                whole = False
+        if whole:
+            return found
+    raise DeliveryError(
+        f"{path}: expected a maildir that stands still for a moment, but mails of it are moved "
+        "again and again; give a copy, or try again later"
+    )
 
 
 def _files(maildir: Path) -> Iterator[Path]:
     """The mails of a maildir and of the folders in it."""
     for folder in (maildir, *(one for one in maildir.glob(".*") if (one / "new").is_dir())):
         for part in ("new", "cur"):
-            yield from (one for one in (folder / part).glob("*") if one.is_file())
+            yield from (one for one in (folder / part).glob("*") if not one.is_dir())
 
 
 def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_HEADER)
-    except FileNotFoundError:  # a reader moved it; it is not lost to a second look
-        return b""
+    with path.open("rb") as file:
+        content = file.read(_MOST_HEADER)
     return re.split(rb"\r?\n\r?\n", content, maxsplit=1)[0]
 
 
@@ -69,22 +101,3 @@ def _mbox(path: Path) -> Iterator[str]:
             elif inside:
                 yield from _ids(line)
             before = line
-
-
-def _log(path: Path) -> set[str]:
-    named: dict[str, str] = {}
-    taken, is_log = set[str](), False
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if found := _READ.search(line):
-                named[found[1]] = found[2]
-            elif (found := _TAKEN.search(line)) and found[1] in named:
-                taken.add(named[found[1]])
-            is_log = is_log or found is not None
-    if not is_log:
-        raise DeliveryError(
-            f"{path}: expected Postfix's log, a maildir or an mbox, got no line of Postfix's "
-            "cleanup or qmgr; give another file"
-        )
-    return taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WAITS = ("planned", "confirmed")  # states of a decision that may still be sent
 _LINK = "<https://"
 _NEEDED = ("contact_id", "journey", "message", "send_at", "decision_id", "list_unsubscribe")
+_LOOKED = 20  # decisions by which a server is told from a wrong one
 _LONGEST = 900  # characters of a header line; RFC 5322 allows 998
 
 
@@ -72,6 +73,32 @@ def read_decided(path: Path, client: PolicyClient) -> DecidedTable:
             raise DeliveryError(f"{path}: expected each decision once, got {one.decision_id} twice")
         seen.add(one.decision_id)
     return DecidedTable(sends, len(found) - len(sends))
+
+
+def require_known(client: PolicyClient, ids: Sequence[str]) -> None:
+    """Guard the server that is asked: another one knows none of the decisions, and all were lost.
+
+    Args:
+        client: of the server.
+        ids: of decisions that are to be sent.
+
+    Raises:
+        DeliveryError: it knows none of them.
+        ServerAway: it does not answer.
+    """
+    for name in ids[:_LOOKED]:
+        try:
+            client.decision(name)
+        except ServerRefusal as error:
+            if error.status != 404:
+                raise
+        else:
+            return
+    if ids:
+        raise DeliveryError(
+            f"expected decisions of the server {client.url}, which knows none of "
+            f"{', '.join(map(repr, ids[:5]))}; nothing was sent: give the server that decided"
+        )
 
 
 def microseconds(at: datetime) -> int:

@@ -140,6 +140,21 @@ class HandOver:
         partial.rename(self.out)
         sync(self.out.parent)
 
+    def show(self, content: bytes) -> None:
+        """Make the file for somebody to look at: nothing is handed over.
+
+        Raises:
+            DeliveryError: a run was cut off before its file was at this place. With another one
+                there its rows would seem to have been handed over.
+            OSError: the disk refuses.
+        """
+        if _partial(self.out).exists():
+            raise DeliveryError(
+                f"expected no trace of a run at {self.out}, but one was cut off there; run it "
+                "without dry_run, or give another path"
+            )
+        self.write(content, lambda: None)
+
 
 def is_file(place: str) -> bool:
     """Whether a ledger's place is a file; else it is a Message-ID."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from nurture_rl.delivery.deliver_options import FORMATS, ReconcileOptions, client_of
 from nurture_rl.delivery.delivering import result_of, settle_cut_off, told_as_refusals
-from nurture_rl.delivery.delivery_ledger import DeliveryLedger
-from nurture_rl.delivery.mail_traces import traces
+from nurture_rl.delivery.delivery_ledger import Attempt, DeliveryLedger
+from nurture_rl.delivery.mail_traces import MailTraces, traces
 from nurture_rl.delivery.outcome_reports import OutcomeReports
 from nurture_rl.delivery.recommendation_file import decisions_in, is_file
 from nurture_rl.errors import ConfigError
@@ -35,14 +37,17 @@ def reconcile(options: ReconcileOptions) -> VerbResult:
         before_us = int((time.time() - 60.0 * options.settled_minutes) * 1e6)
         settle_cut_off(ledger)
         unknown = ledger.attempted("unknown")
-        found = set[str]().union(*(_traced(Path(path)) for path in options.found_in))
-        mails = [one for one in unknown if one.place in found]
-        files = [one for one in unknown if is_file(one.place) and one.decision_id in found]
+        found = _Places.of([Path(path) for path in options.found_in])
+        mails = [one for one in unknown if one.place in found.mails.taken]
+        files = [one for one in unknown if is_file(one.place) and one.decision_id in found.rows]
         went = {one.decision_id for one in (*mails, *files)}
         absent = [
             one
             for one in unknown
-            if one.decision_id not in went and options.complete and one.at_us <= before_us
+            if one.decision_id not in went
+            and options.complete
+            and one.at_us <= before_us
+            and found.would_tell(one)
         ]
         ledger.accept([one.decision_id for one in mails], "sent" if options.report_sent else None)
         ledger.accept([one.decision_id for one in files], None)
@@ -58,6 +63,24 @@ def reconcile(options: ReconcileOptions) -> VerbResult:
         return result_of(ledger, reports, 0)
 
 
-def _traced(path: Path) -> set[str]:
-    """Message-IDs of mails, or decisions of a file that was handed over."""
-    return decisions_in(path) if path.suffix in FORMATS else traces(path)
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """What is found where somebody looked."""
+
+    mails: MailTraces
+    rows: frozenset[str]  # decisions of files that were handed over
+    kinds: frozenset[bool]  # of places: True files that were handed over, False of mails
+
+    @classmethod
+    def of(cls, paths: Sequence[Path]) -> _Places:
+        files = [path for path in paths if path.suffix in FORMATS]
+        rest = [path for path in paths if path.suffix not in FORMATS]
+        rows = frozenset[str]().union(*map(decisions_in, files))
+        kinds = frozenset(path.suffix in FORMATS for path in paths)
+        return cls(traces(rest), rows, kinds)
+
+    def would_tell(self, one: Attempt) -> bool:
+        """Whether the places, where they are complete, would hold what went out."""
+        if is_file(one.place):
+            return True in self.kinds
+        return False in self.kinds and one.at_us >= self.mails.since_us

@@ -91,3 +91,23 @@ def addressed(
         else:
             found.append((plan, recipient))
     return found, without
+
+
+def one_mail_each(
+    pairs: Sequence[tuple[PlannedSend, Recipient]],
+) -> tuple[list[tuple[PlannedSend, Recipient]], list[PlannedSend]]:
+    """Plans without those to an address that another contact gets mail at, and those.
+
+    Two contacts of one address are one person, whose caps nobody holds together: the mail whose
+    hour comes first goes, and all others of its contact.
+    """
+    owners: dict[str, str] = {}
+    for plan, recipient in sorted(pairs, key=lambda pair: pair[0].send_at_us):
+        owners.setdefault(recipient.address.lower(), contact_key(plan.contact_id))
+    kept, others = list[tuple[PlannedSend, Recipient]](), list[PlannedSend]()
+    for plan, recipient in pairs:
+        if owners[recipient.address.lower()] == contact_key(plan.contact_id):
+            kept.append((plan, recipient))
+        else:
+            others.append(plan)
+    return kept, others

@@ -12,7 +12,7 @@ from nurture_rl.errors import ShapeError
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_RARE = 20  # units with any event, below which an arm's own variance is not to be trusted
+_RARE = 20  # units unlike most, below which an arm's own variance is not to be trusted
 _UNITS_PER_COVARIATE = 20  # of the smaller arm; with fewer, the adjustment costs more than it gains
 
 
@@ -50,8 +50,9 @@ def contrast(
     With `per` = 1 that is the difference of two means with the fully interacted regression
     adjustment (CUPED with one slope an arm); with contacts of an account in `per`, the mean per
     contact where accounts were dealt. The error counts units as independent, never contacts. An arm
-    in which fewer than 20 units have any event varies at least as both arms together do: without an
-    event it would seem to be known exactly.
+    in which fewer than 20 units are unlike most of it, as where events are rare or nearly all have
+    one, varies at least as both arms together do: without an event it would seem to be known
+    exactly. Where no unit of both differs from another, the error is infinite.
 
     Args:
         treated: which units have the arm that is asked about, [u].
@@ -107,9 +108,13 @@ class _Side:
         return out
 
     def missing_variance(self, amount: FloatArray, per: FloatArray) -> float:
-        """What the arm's variance lacks where events are rare."""
-        if np.count_nonzero(amount[self.rows]) >= _RARE:
+        """What the arm's variance lacks where nearly all its units are alike."""
+        rates = np.divide(amount, per, out=np.zeros(self.total), where=per > 0.0)
+        alike = np.unique(rates[self.rows], return_counts=True)[1].max()
+        if self.rows.size - alike >= _RARE:
             return 0.0
+        if rates.min() == rates.max():
+            return float("inf")
         pooled = amount - amount.sum() / per.sum() * per
         lacking = float(np.square(pooled).mean() / per.mean() ** 2 - np.square(self.z).mean())
         return max(lacking, 0.0) / self.rows.size

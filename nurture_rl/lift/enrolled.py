@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 
 import numpy as np
@@ -34,6 +34,7 @@ class Enrolled:
     amounts: FloatArray  # events of each channel within the window, [n, c]
     stage: StageTimes | None  # of the plan's stage
     followed: BoolArray  # all outcomes of the window are in the log
+    timed: BoolArray  # all days until the plan's signal are in the log
     known: FloatArray  # numbers known when the contact was enrolled, [n, p]
 
 
@@ -98,6 +99,7 @@ def enrolled(log: LogTables, plan: Plan, journey: Journey) -> tuple[Enrolled, No
         amounts=amounts,
         stage=stage,
         followed=since + plan.window_days * DAY_US + late <= log.as_of_us,
+        timed=_timed(since, plan, journey, log.as_of_us),
         known=_known(log.features, first),
     )
     return made, Notes(other, crossed, torn)
@@ -140,9 +142,10 @@ def _followed_up(
 ) -> tuple[FloatArray, StageTimes | None]:
     """Channel sums within the window, [n, c], and the days until the plan's signal.
 
-    Days are counted on the contact's own clock.
+    A day is 24 hours that pass, whatever the contact's clock shows.
     """
-    known = index_contacts(log.contacts, first, log.default_zone)
+    indexed = index_contacts(log.contacts, first, log.default_zone)
+    known = replace(indexed, zones=np.full(len(indexed.ids), "UTC", object))
     times = times_of(first, known)
     row = np.empty(len(known.ids), np.int64)
     row[times.contact] = np.arange(first.num_rows)
@@ -165,6 +168,14 @@ def _followed_up(
     reached = whole < watched
     ended = np.where(reached, whole, watched).astype(np.int64)
     return amounts, StageTimes(ended, reached, unit)
+
+
+def _timed(since: IntArray, plan: Plan, journey: Journey, as_of_us: int) -> BoolArray:
+    """Of whom the days until the plan's signal are over."""
+    if plan.velocity is None:
+        return np.zeros(since.size, np.bool_)
+    late = _longest_delay_us(journey, (plan.velocity.signal,))
+    return np.asarray(since + plan.velocity.days * DAY_US + late <= as_of_us)
 
 
 def _longest_delay_us(journey: Journey, channels: Iterable[str]) -> int:

@@ -101,11 +101,12 @@ def judged(
         if name == plan.usual:
             continue
         pair = _Pair(people, plan, name, as_planned.as_planned, as_of_us)
-        if pair.smallest < _FEW:
+        if pair.smallest(people.followed) < _FEW:
             few.append(name)
             continue
         found = [pair.figure(role, kpi, amounts[kpi.name]) for role, kpi in figures]
-        if plan.velocity is not None:
+        # Before so many were watched to the end, days that nobody has seen would count as without.
+        if plan.velocity is not None and pair.smallest(people.timed) >= _FEW:
             found.append(pair.velocity(plan.velocity.signal, plan.velocity.days))
         lifts[name] = tuple(found)
     return LiftReport(
@@ -161,13 +162,11 @@ class _Pair:
         """Units of both arms at the planned end."""
         return self.plan.units * (self.plan.shares[self.name] + self.plan.shares[self.plan.usual])
 
-    @property
-    def smallest(self) -> int:
-        """Units of the smaller arm that are followed up."""
+    def smallest(self, rows: BoolArray) -> int:
+        """Units that the arm with fewer of them has among some contacts, [n]."""
         people = self.people
         return min(
-            np.unique(people.unit[people.followed & (people.arm == place)]).size
-            for place in self.places
+            np.unique(people.unit[rows & (people.arm == place)]).size for place in self.places
         )
 
     def _units(self, rows: BoolArray) -> tuple[np.ndarray, np.ndarray, BoolArray]:

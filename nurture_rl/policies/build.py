@@ -13,6 +13,7 @@ from nurture_envs.fields import Fields, hint
 from nurture_envs.journey import Journey
 from nurture_envs.journey_rules import read_rules
 from nurture_rl.policies.composition import Floor, Mixture, TrustRegion
+from nurture_rl.policies.locking import FREE_FACTORS, Locked
 from nurture_rl.policies.policy import FloatArray, Policy, PolicyError, Spec
 from nurture_rl.policies.program import DRIP, Drip, Rules
 from nurture_rl.policies.references import (
@@ -144,6 +145,13 @@ def _mixture(f: Fields, context: PolicyContext) -> Policy:
     return Mixture(policy, other, share)
 
 
+def _locked(f: Fields, context: PolicyContext) -> Policy:
+    policy, usual = _nested(f, "policy", context), _nested(f, "usual", context)
+    free = f.text("free", among=FREE_FACTORS)
+    _require_read(f)
+    return Locked(context.catalog, policy, usual, free)
+
+
 def _explore(f: Fields, context: PolicyContext) -> Policy:
     base, other = _nested(f, "base", context), _nested(f, "with", context, "random")
     share = f.number("share", low=0.0, high=1.0)
@@ -212,6 +220,7 @@ _BUILDERS: Mapping[str, Callable[[Fields, PolicyContext], Policy]] = {
     "explore": _explore,
     "fixed": _fixed,
     "floor": _floor,
+    "locked": _locked,
     "mixture": _mixture,
     "model": _model,
     "no_contact": _no_contact,

@@ -12,6 +12,7 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.errors import NurtureError
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
+from nurture_envs.journey_claims import expired_claims
 from nurture_envs.journey_file import parse_journey
 from nurture_rl.errors import BundleError
 from nurture_rl.logs.atomic import atomic_folder
@@ -65,10 +66,14 @@ def write_bundle(
         key: file of the private key that signs it, PEM; None: nobody signs it.
 
     Raises:
-        BundleError: the parts do not fit together, e.g. a model that no composition names.
+        BundleError: the parts do not fit together, e.g. a model that no composition names; or a
+            claim of an approved message is out of date.
         ConfigError: the key cannot be used.
         OSError: the disk refuses.
     """
+    expired = expired_claims(content.journey, created_at.astimezone(UTC).date())
+    if expired:
+        raise BundleError("; ".join(expired))
     files = {
         names.JOURNEY: encode_json(_plain(content.journey.resolved)),
         names.POLICY: encode_json(_plain(content.spec)),

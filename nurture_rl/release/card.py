@@ -1,4 +1,9 @@
-"""The policy card: what stands behind a bundle, for people and for programs."""
+"""The policy card: what stands behind a bundle, for people and for programs.
+
+What it tells follows Mitchell et al. (2019), Model Cards for Model Reporting: what it is for, what
+data it was learned from, how it was judged, what it cannot do, and which harms were looked at. Who
+signed is no part of it: signatures cover the card.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +33,9 @@ class PolicyCard:
     supports: tuple[str, ...]  # what the log can answer
     limits: tuple[str, ...]  # what it cannot, and where the policy should not be used
     first: str = ""  # what must be known before anything else; empty where nothing is
+    intended: tuple[str, ...] = ()  # what it is for, and what not
+    data: tuple[str, ...] = ()  # how much of it there was, and from when
+    harms: tuple[str, ...] = ()  # which were looked at, and how they are held down
 
 
 def card_data(card: PolicyCard) -> dict[str, Any]:
@@ -40,6 +48,8 @@ def card_markdown(card: PolicyCard) -> str:
     lines = [f"# {card.title}", "", *((card.first, "") if card.first else ())]
     lines += [f"Data: {card.provenance}."]
     lines += [f"Data fingerprint: `{card.data_fingerprint}`."] if card.data_fingerprint else []
+    lines += [f"- {sentence}" for sentence in card.data]
+    lines += _list("Intended use", card.intended)
     lines += ["", "## Evidence", ""]
     lines += _evidence(card.evidence)
     if card.decision is not None:
@@ -49,10 +59,15 @@ def card_markdown(card: PolicyCard) -> str:
             f"Gate: **{passed}**.",
             *(f"- {one.sentence}" for one in card.decision.causes),
         ]
-    for title, sentences in (("What the log supports", card.supports), ("Limits", card.limits)):
-        lines += ["", f"## {title}", ""]
-        lines += [f"- {sentence}" for sentence in sentences] or ["- nothing stated"]
+    lines += _list("What the log supports", card.supports)
+    lines += _list("Limits", card.limits)
+    lines += _list("Harms", card.harms)
     return "\n".join(lines) + "\n"
+
+
+def _list(title: str, sentences: tuple[str, ...]) -> list[str]:
+    told = [f"- {sentence}" for sentence in sentences] or ["- nothing stated"]
+    return ["", f"## {title}", "", *told]
 
 
 def _evidence(evidence: GateEvidence | None) -> list[str]:

@@ -48,17 +48,22 @@ def answers(report: LiftReport) -> FirstScreen:
             "open", f"Cannot tell yet. {waits}", nothing, nothing, "Wait; change nothing."
         )
     star = report.lifts[arm][0]
-    harms = [one for one in report.lifts[arm] if one.better == "lower" and one.role == "supporting"]
+    hurt = harms(report, arm)
     kind = {"better": "released", "worse": "refused"}.get(star.verdict, "open")
-    if any(one.verdict == "worse" for one in harms):
+    if any(one.verdict == "worse" for one in hurt):
         kind = "refused"
     return FirstScreen(
         kind=kind,
         helped=_helped(report, arm, star),
         by_how_much=_how_much(report, star),
-        harmed=_harmed(report, harms),
-        next=_next(report, arm, star, harms),
+        harmed=_harmed(report, hurt),
+        next=_next(report, arm, star, hurt),
     )
+
+
+def harms(report: LiftReport, arm: str) -> list[FigureLift]:
+    """The key figures of an arm that should stay low."""
+    return [one for one in report.lifts[arm] if one.better == "lower" and one.role == "supporting"]
 
 
 def _helped(report: LiftReport, arm: str, star: FigureLift) -> str:
@@ -81,6 +86,8 @@ def _helped(report: LiftReport, arm: str, star: FigureLift) -> str:
 
 
 def _how_much(report: LiftReport, star: FigureLift) -> str:
+    if not isfinite(star.stderr):
+        return f"No contact differs from another in {star.name} yet, so nothing can be said."
     if not isfinite(star.lower):
         part = percent(star.information)
         return f"Nothing is said before 5 % of the planned contacts are followed up; {part} are."
@@ -127,6 +134,8 @@ def _next(report: LiftReport, arm: str, star: FigureLift, harms: list[FigureLift
         return f"Stay with `{usual}`, which is simpler; test something else."
     if star.tells_us:
         return f"Change nothing until {day(star.tells_us)}."
+    if not isfinite(star.stderr):
+        return "Wait; change nothing."
     if star.worth is None:
         return (
             "Write into the next plan which difference is worth having (`worth`): then a day can "

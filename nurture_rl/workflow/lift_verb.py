@@ -24,7 +24,7 @@ from nurture_rl.lift.enrolled import LogTables, enrolled
 from nurture_rl.lift.judged_arms import LiftReport, judged
 from nurture_rl.lift.written_plan import Plan, load_plan
 from nurture_rl.logs.atomic import atomic_folder
-from nurture_rl.report.lift_answers import answers, main_arm
+from nurture_rl.report.lift_answers import answers, harms, main_arm
 from nurture_rl.report.lift_page import Read, lift_markdown, lift_page
 from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.verb_result import VerbResult
@@ -77,7 +77,7 @@ def lift(config: DictConfig) -> VerbResult:
     for question, answer in told.lines():
         say(f"{question} {answer}")
     say(f"  report: {folder / 'lift.html'}")
-    return VerbResult({"verdict": told.kind, "report": folder / "lift.html"}, _exit_code(report))
+    return VerbResult({"verdict": told.kind, "report": folder / "lift.html"}, exit_code(report))
 
 
 def _tables(ingested: Path, as_of_us: int | None, zone: str) -> LogTables:
@@ -146,7 +146,12 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _exit_code(report: LiftReport) -> int:
+def exit_code(report: LiftReport) -> int:
+    """With which code the verb ends: a gain that does harm is no gain."""
     arm = main_arm(report)
-    verdict: Any = "cannot tell yet" if arm is None else report.lifts[arm][0].verdict
+    if arm is None:
+        return CANNOT_TELL
+    if any(one.verdict == "worse" for one in harms(report, arm)):
+        return NOT_BETTER
+    verdict: Any = report.lifts[arm][0].verdict
     return {"better": BETTER, "cannot tell yet": CANNOT_TELL}.get(verdict, NOT_BETTER)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nurture_envs.actions import ActionCatalog
-from nurture_envs.journey import Journey
+from nurture_envs.journey import HarmLimit, Journey
 from nurture_rl.appraisal.region_choice import ChosenRegion
 from nurture_rl.codec import read_record
 from nurture_rl.decisions import load_decisions
@@ -27,6 +27,7 @@ from nurture_rl.release.onnx_export import export_onnx
 from nurture_rl.release.parity import random_states
 from nurture_rl.release.signing import fingerprint
 from nurture_rl.simulator.gap.trust import GapVerdict, Trust
+from nurture_rl.wording import counted
 from nurture_rl.workflow.bar_limits import BarLimit, bar_limits
 from nurture_rl.workflow.candidates import evidence_on, in_order
 from nurture_rl.workflow.gap import gap_verdict
@@ -232,7 +233,55 @@ def _card(
         decision=None,
         supports=(*notes.get("supports", ()), *_region(policies[policy])),
         limits=tuple(notes.get("limits", ())),
+        intended=_intended(journey),
+        data=_data(summary),
+        harms=_harms(journey),
     )
+
+
+def _intended(journey: Journey) -> tuple[str, ...]:
+    """What a policy of a journey is for, and what not."""
+    return (
+        f"to choose for contacts of the journey `{journey.name}`, step by step, which approved "
+        "message they get and when, whether to wait, and whether sales should call",
+        "not for contacts unlike those of the data, nor under looser guardrails than the bundle's",
+        "not for decisions with legal or similarly grave effects on people, such as credit, work, "
+        "insurance, or what one person must pay",
+    )
+
+
+def _data(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """How much was learned and judged from."""
+    rows = {table["table"]: table for table in summary["tables"]}
+    kept = [f"{rows[name]['kept']} {name}" for name in ("decisions", "events") if name in rows]
+    aside = sum(table["quarantined"] for table in summary["tables"])
+    return (
+        f"{counted(summary['contacts'], 'contact')}, {', '.join(kept)}; {aside} rows set aside",
+        f"from {summary['first_at']} to {summary['last_at']}",
+    )
+
+
+def _harms(journey: Journey) -> tuple[str, ...]:
+    """Which harms were asked about, and what is not measured."""
+    held = [
+        f"{limit.name}: {' and '.join(bounds)}, asked of the upper end of what the log allows"
+        for limit in journey.limits
+        if (bounds := _bounds(limit))
+    ]
+    return (
+        *(held or ["nobody set a limit on a harm"]),
+        "whether groups of people are treated differently is not measured here",
+    )
+
+
+def _bounds(limit: HarmLimit) -> list[str]:
+    """What a limit allows, in words."""
+    told = []
+    if limit.at_most is not None:
+        told.append(f"at most {limit.at_most:g} per {limit.per}")
+    if limit.above_reference is not None:
+        told.append(f"at most {limit.above_reference:g} per contact above the reference policy")
+    return told
 
 
 def _region(policy: Path) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ ORDER = [
     ["nurture_rl.appraisal"],
     ["nurture_rl.interchange"],
     ["nurture_rl.release"],
+    ["nurture_rl.papers"],
     ["nurture_rl.serving"],
     ["nurture_rl.delivery"],
     ["nurture_rl.tracking", "nurture_rl.report"],
@@ -37,7 +38,18 @@ ORDER = [
 ]
 # Inside `nurture_envs`, lowest first; what stands higher is imported by nothing below, ever.
 LANGUAGE = (
-    *("errors", "once", "compiling", "jit", "stops", "clock", "fields", "crowd_limits", "journey"),
+    *(
+        "errors",
+        "once",
+        "compiling",
+        "jit",
+        "stops",
+        "claims",
+        "clock",
+        "fields",
+        "crowd_limits",
+        "journey",
+    ),
     *("signals", "actions"),
     *(
         "features",
@@ -47,6 +59,7 @@ LANGUAGE = (
         "journey_guardrails",
         "journey_rules",
         "journey_enrolment",
+        "journey_claims",
         "journey_file",
         "worlds",
         "running_features",

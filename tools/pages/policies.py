@@ -13,6 +13,7 @@ from nurture_rl.cli.configs import CONFIGS
 from nurture_rl.cli.keys import comments_of
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.policies.composition import Floor, Mixture, TrustRegion, capped, tilted
+from nurture_rl.policies.locking import Locked
 from nurture_rl.policies.program import Drip, Rules
 from nurture_rl.policies.references import Always, Fixed, NoContact, Random
 from nurture_rl.policies.softmax import Softmax
@@ -28,6 +29,7 @@ KINDS: Mapping[str, Any] = {
     "explore": Mixture,
     "fixed": Fixed,
     "floor": Floor,
+    "locked": Locked,
     "mixture": Mixture,
     "no_contact": NoContact,
     "random": Random,
@@ -42,6 +44,7 @@ EXAMPLES: Mapping[str, str] = {
     "explore": "{kind: explore, base: drip, share: 0.3, with: random}",
     "fixed": '{kind: fixed, probabilities: {"send:welcome@09": 0.6, "pause:1": 0.4}}',
     "floor": "{kind: floor, policy: drip, epsilon: 0.01}",
+    "locked": "{kind: locked, policy: rules, usual: drip, free: timing}",
     "mixture": "{kind: mixture, policy: rules, other: no_contact, share: 0.25}",
     "no_contact": "{kind: no_contact}",
     "random": "{kind: random, weights: {send: 1.0, pause: 3.0}}",

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 
+from nurture_envs.stops import forbids, say_of
+from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Event
 
 SALT = "erasure_salt"  # its name in `meta`
+SAY_LATER = "UPDATE erased_contacts SET at_us = ? WHERE mark = ?"
+
+Marks = Mapping[str, tuple[str, int]]  # a contact's key -> its mark, and when it was made
 
 
 def mark_of(salt: str, key: str) -> str:
@@ -29,3 +35,19 @@ def stop_of(key: str, mark: str, erased_us: int) -> Event:
         type="unsubscribe",
         source="erasure",
     )
+
+
+def marks_after(marks: Marks, events: Sequence[Event]) -> dict[str, tuple[str, int]]:
+    """The marks of contacts who said a word against mail since, moved to the latest such word.
+
+    Args:
+        marks: of contacts who were erased and are not back.
+        events: told of now.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for event in events:
+        key = contact_key(event.contact_id)
+        if key in marks and forbids(say_of(event.type, event.reply_class)):
+            mark, at_us = found.get(key, marks[key])
+            found[key] = (mark, max(at_us, min(event.occurred_us, event.recorded_us)))
+    return found

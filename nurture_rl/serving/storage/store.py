@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from nurture_envs.actions import ActionCatalog
@@ -36,7 +36,7 @@ from nurture_rl.serving.storage import (
 )
 from nurture_rl.serving.storage.consent_entries import said_in
 from nurture_rl.serving.storage.databases import Location, Statement
-from nurture_rl.serving.storage.erased_marks import stop_of
+from nurture_rl.serving.storage.erased_marks import SAY_LATER, Marks, marks_after, stop_of
 from nurture_rl.serving.storage.locating import open_for_writing
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.store_errors import StoreLost
@@ -234,16 +234,21 @@ class Store(StoreReader):
         """Add events, and keep rows that were refused or mended; ids already there stay as is.
 
         What the events take back, and how they move contacts, is stored with them, or nothing is.
-        Of who was erased and did not come back only consent is taken.
+        Of who was erased and did not come back only consent is taken. Their words against mail are
+        not kept, but that there was one: only consent given after it lets them have mail again.
 
         Returns:
             How many events were new.
         """
-        events = self._of_who_is_here(events)
+        marks = self.erased([event.contact_id for event in events])
+        away = marks.keys() - self.contacts(list(marks)).keys() if marks else set()
+        later = marks_after({key: marks[key] for key in away}, events)
+        events = [event for event in events if _may_be_kept(event, away)]
         added = self._database.write(
             [
-                self._stops([event.contact_id for event in events]),
+                self._stops([event.contact_id for event in events], later),
                 Statement(rows.ADD_EVENT, [rows.event_row(e) for e in events]),
+                Statement(SAY_LATER, [(at_us, mark) for mark, at_us in later.values()]),
                 Statement(rows.ADD_QUARANTINED, [rows.quarantine_row(q) for q in quarantined]),
                 _noted(said_in(events)),
                 *_moved(moves),
@@ -252,20 +257,12 @@ class Store(StoreReader):
         )
         return added[1]
 
-    def _stops(self, ids: Sequence[str]) -> Statement:
+    def _stops(self, ids: Sequence[str], later: Marks | None = None) -> Statement:
         """What those of these contacts begin with who were erased; once, before their own words."""
-        stops = [stop_of(key, *erased) for key, erased in self.erased(ids).items()]
+        marks = {**self.erased(ids), **(later or {})}
+        here = {contact_key(name) for name in ids}
+        stops = [stop_of(key, *mark) for key, mark in marks.items() if key in here]
         return Statement(rows.ADD_EVENT, [rows.event_row(stop) for stop in stops])
-
-    def _of_who_is_here(self, events: Sequence[Event]) -> Sequence[Event]:
-        erased = self.erased([event.contact_id for event in events])
-        away = erased.keys() - self.contacts(list(erased)).keys() if erased else set()
-        return [
-            event
-            for event in events
-            if contact_key(event.contact_id) not in away
-            or say_of(event.type, event.reply_class) is Say.CONSENT
-        ]
 
     def append_decisions(
         self,
@@ -327,6 +324,13 @@ class Store(StoreReader):
             Statement(rows.TAKE_CONSENT, [(contact_key(name),) for name in gone]),
         ]
         return self._database.write(statements)[0]
+
+
+def _may_be_kept(event: Event, away: Container[str]) -> bool:
+    """Of those who were erased and are not back only consent is."""
+    if contact_key(event.contact_id) not in away:
+        return True
+    return say_of(event.type, event.reply_class) is Say.CONSENT
 
 
 def _noted(entries: Sequence[ConsentEntry]) -> Statement:

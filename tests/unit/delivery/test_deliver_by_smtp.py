@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,19 @@ def test_a_word_between_table_and_mail_is_recorded_as_the_reason(
     assert len(mail.taken) == 1
 
 
+def test_a_person_under_two_contact_ids_gets_one_mail(
+    folder: Path, server: RunningServer, mail: Scripted
+) -> None:
+    planned(folder, server, "ada", "eda", "bob")
+    table = folder / "recipients.csv"
+    ada, eda = f"ada.{folder.name}@", f"eda.{folder.name}@"
+    table.write_text(table.read_text("utf-8").replace(eda, ada.upper()), "utf-8")
+    result = deliver(deliver_options(folder, server, smtp_port=mail.port))
+    assert result.made["states"] == {"accepted": 2, "withdrawn": 1}
+    assert len(mail.taken) == 2
+    assert len({to.lower() for to, _ in mail.taken}) == 2
+
+
 def test_a_temporary_refusal_is_tried_again(
     folder: Path, server: RunningServer, mail: Scripted
 ) -> None:
@@ -225,6 +238,23 @@ def test_what_never_arrived_goes_after_all_once_somebody_says_so(
     assert reconcile(late).made["states"] == {"planned": 1}
     assert deliver(options).made["states"] == {"accepted": 1}
     assert len(mail.taken) == 1
+
+
+def test_a_log_that_began_after_the_mail_says_nothing_of_it(
+    folder: Path, server: RunningServer, mail: Scripted
+) -> None:
+    """It was rotated meanwhile: what the older file tells would go a second time."""
+    (name,) = planned(folder, server, "ada")
+    mail.data = [CUT]
+    deliver(deliver_options(folder, server, smtp_port=mail.port))
+    told: dict[str, Any] = {"ledger": str(folder / "deliveries.db"), "server": server.url}
+    log = folder / "mail.log"
+    for minutes, state in ((1, "unknown"), (-1, "planned")):
+        begun = datetime.now(UTC) + timedelta(minutes=minutes)
+        log.write_text(f"{begun.isoformat()} mx postfix/qmgr[8]: A1: from=<n@sender.example>\n")
+        whole = ReconcileOptions((str(log),), complete=True, settled_minutes=0.0, **told)
+        assert reconcile(whole).made["states"] == {state: 1}
+    assert status(server, name) == "confirmed"
 
 
 def test_a_run_that_was_cut_off_leaves_its_mail_unknown(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from nurture_rl.delivery.delivering import told_as_refusals
 from nurture_rl.delivery.delivery_ledger import DeliveryLedger
 from nurture_rl.delivery.planned_sends import PlannedSend
 from nurture_rl.errors import DeliveryError
@@ -99,3 +102,20 @@ def test_another_programs_file_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "other.db").read_bytes() == before
     with pytest.raises(DeliveryError, match="got none"):
         DeliveryLedger(tmp_path / "none.db", must_exist=True)
+
+
+def test_a_full_disk_changes_nothing_and_is_told(
+    ledger: DeliveryLedger,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        log = ledger.path.with_name(f"{ledger.path.name}-wal")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size, hard))
+        with pytest.raises(DeliveryError, match="make room"), told_as_refusals():
+            ledger.attempt([SENDS[0].decision_id], "here", 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert ledger.counts() == {"planned": len(SENDS)}
+    ledger.attempt([SENDS[0].decision_id], "here", 1)

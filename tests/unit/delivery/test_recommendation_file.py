@@ -17,8 +17,9 @@ from nurture_rl.delivery.delivering import deliver
 from nurture_rl.delivery.delivery_ledger import DeliveryLedger
 from nurture_rl.delivery.reconciling import reconcile
 from nurture_rl.errors import ConfigError, DeliveryError
-from tests.pipeline.running_server import RunningServer
+from tests.pipeline.running_server import RunningServer, running
 from tests.unit.delivery.now_sends import (
+    PUBLIC,
     decide,
     deliver_options,
     write_ids,
@@ -140,10 +141,32 @@ def test_a_file_that_somebody_took_away_meanwhile_is_asked_for(
     monkeypatch.undo()
     assert deliver(options(folder, server, "two.csv")).code == 4
     assert states(folder) == {"unknown": 2}
+    (folder / "archive" / "new").mkdir(parents=True)  # of mails: it says nothing of files
+    mails = ReconcileOptions(
+        (str(folder / "archive"),), str(folder / "deliveries.db"), server.url, None, True, 0.0
+    )
+    assert reconcile(mails).made["states"] == {"unknown": 2}
     found = ReconcileOptions(
         (str(folder / "taken.csv"),), str(folder / "deliveries.db"), server.url
     )
     assert reconcile(found).made["states"] == {"accepted": 2}
+
+
+def test_a_dry_run_does_not_pass_for_a_file_that_was_cut_off(
+    folder: Path, server: RunningServer, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, target: Path) -> Path:
+        raise Killed
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(Killed):
+        deliver(options(folder, server, "one.csv"))
+    monkeypatch.undo()
+    with pytest.raises(DeliveryError, match="was cut off"):
+        deliver(options(folder, server, "one.csv", dry_run=True))
+    deliver(options(folder, server, "two.csv"))
+    assert states(folder) == {"accepted": 2}
+    assert len((folder / "two.csv").read_text("utf-8").splitlines()) == 3
 
 
 def test_a_contact_without_an_address_stops_the_run_or_is_left_out(
@@ -160,6 +183,19 @@ def test_a_contact_without_an_address_stops_the_run_or_is_left_out(
 def test_an_hour_that_passed_is_over(folder: Path, server: RunningServer, ids: list[str]) -> None:
     deliver(options(folder, server, "x.csv", window_minutes=1e-6))
     assert states(folder) == {"withdrawn": 2}
+
+
+def test_a_server_that_did_not_decide_loses_nothing(
+    folder: Path, server: RunningServer, bundle_folder: Path, ids: list[str]
+) -> None:
+    """Whoever names a wrong server by mistake sends all as soon as he names the right one."""
+    with running(bundle_folder, folder / "other.db", PUBLIC) as other:
+        wrong = options(folder, other, "one.csv")
+        with pytest.raises(DeliveryError, match="knows none of"):
+            deliver(wrong)
+    assert states(folder) == {"planned": 2}
+    deliver(options(folder, server, "one.csv"))
+    assert states(folder) == {"accepted": 2}
 
 
 def test_decisions_that_nobody_made_are_refused(folder: Path, server: RunningServer) -> None:

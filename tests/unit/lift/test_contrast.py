@@ -33,6 +33,20 @@ def test_an_adjusted_arm_without_events_is_not_known_exactly_either() -> None:
     assert found.stderr**2 > alone + 0.8 * 0.15 * 0.85 / 100
 
 
+def test_an_arm_in_which_nearly_everybody_has_an_event_varies_as_both_together() -> None:
+    # 100 of 100 against 80 of 100: the first is not known exactly, for shares of one are none
+    treated, amount = np.arange(200) < 100, (np.arange(200) < 180).astype(float)
+    found = contrast(treated, amount, np.ones(200))
+    assert found.stderr**2 == pytest.approx(0.2 * 0.8 / 99 + 0.1 * 0.9 / 100)
+
+
+@pytest.mark.parametrize("everybody", [0.0, 1.0])
+def test_where_no_unit_differs_from_another_nothing_is_known(everybody: float) -> None:
+    found = contrast(np.arange(200) < 100, np.full(200, everybody), np.ones(200))
+    assert found.difference == 0.0
+    assert found.stderr == np.inf
+
+
 def test_accounts_weigh_by_their_contacts() -> None:
     # two accounts an arm: (2 of 4, 1 of 1) is 3 / 5, not the mean of 0.5 and 1
     treated = np.array([True, True, False, False])

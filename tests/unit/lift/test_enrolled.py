@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import LogError
 from nurture_rl.lift.enrolled import enrolled
-from tests.unit.lift.small_programme import contact, decision, event, log, plan
+from tests.unit.lift.small_programme import BEGIN, contact, decision, event, log, plan
 
 JOURNEY = load_journey("inbound_lead")
 BOOKED = JOURNEY.channel_index("meeting_booked")
@@ -97,6 +97,20 @@ def test_what_is_recorded_later_is_not_known_yet() -> None:
     )
     people, _ = enrolled(tables, plan(), JOURNEY)
     assert people.amounts[:, BOOKED].tolist() == [0.0, 1.0]
+
+
+def test_days_are_those_that_pass_whatever_clocks_show() -> None:
+    """Clocks go back between the decision and the answer twenty minutes later."""
+    begun = datetime(2026, 10, 25, 0, 50, tzinfo=UTC)  # 02:50 in Berlin; the answer is at 02:10
+    day = (begun - BEGIN) / timedelta(days=1)
+    tables = log(
+        [contact("a", zone="Europe/Berlin")],
+        [decision("a", "policy", day)],
+        [event("a", "meeting_booked", day + 20 / 1440)],
+        end=begun + timedelta(days=60),
+    )
+    people, _ = enrolled(tables, plan(), JOURNEY)
+    assert people.amounts[:, BOOKED].tolist() == [1.0]
 
 
 def test_days_to_a_signal_are_cut_where_knowledge_ends() -> None:

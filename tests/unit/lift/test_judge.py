@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from nurture_rl.lift.enrolled import enrolled
 from nurture_rl.lift.judged_arms import LiftReport, judged
 from nurture_rl.report.lift_answers import answers
 from nurture_rl.report.lift_page import Read, lift_markdown, lift_page
-from tests.unit.lift.small_programme import contact, decision, event, log, plan
+from nurture_rl.workflow.lift_verb import BETTER, CANNOT_TELL, NOT_BETTER, exit_code
+from tests.unit.lift.small_programme import BEGIN, contact, decision, event, log, plan
 
 JOURNEY = load_journey("inbound_lead")
 Chance = Callable[[str], float]
@@ -83,6 +85,16 @@ def test_harm_is_told_even_where_the_north_star_gains() -> None:
     assert told.kind == "refused"
     assert told.harmed.startswith("Yes. opt-outs")
     assert told.next.startswith("Go back to `usual`")
+    assert exit_code(report) == NOT_BETTER  # whoever reads the code alone must not go on
+
+
+def test_the_exit_code_says_the_verdict() -> None:
+    equal = {"policy": 0.2, "usual": 0.2}
+    assert exit_code(_report({"policy": 0.4, "usual": 0.1})) == BETTER
+    assert exit_code(_report({"policy": 0.1, "usual": 0.4})) == NOT_BETTER
+    assert exit_code(_report(equal, worth={"meetings booked": 0.3})) == NOT_BETTER
+    assert exit_code(_report(equal)) == CANNOT_TELL
+    assert exit_code(_report(equal, n=50)) == CANNOT_TELL
 
 
 def test_arms_of_other_sizes_than_planned_stop_every_verdict() -> None:
@@ -130,6 +142,41 @@ def test_an_arm_without_an_event_is_not_known_exactly() -> None:
     lift = judged(people, notes, said, JOURNEY, tables.as_of_us).lifts["policy"][2]
     assert lift.once[0] < 0.0 < lift.upper
     assert lift.stderr == pytest.approx(np.sqrt(0.02 * 0.98 / 200 + 0.01 / 200), rel=0.02)
+
+
+def test_no_events_at_all_say_nothing_of_a_difference() -> None:
+    """Nobody of two hundred booked: the share may still be one in a hundred in one arm."""
+    nobody = {"policy": 0.0, "usual": 0.0}
+    report = _report(nobody, n=200, worth={"meetings booked": 0.001}, units=400)
+    assert {one.verdict for one in report.lifts["policy"]} == {"cannot tell yet"}
+    told = answers(report)
+    assert "no contact differs from another" in told.by_how_much.lower()
+    assert told.next == "Wait; change nothing."
+    assert re.search(r"\b(inf|nan)\b", lift_page(report, []) + lift_markdown(report)) is None
+
+
+def test_days_to_a_signal_are_told_once_they_can_be_over() -> None:
+    """Treated are early and few, others late and many: before the days are over it looks faster."""
+    contacts, decisions, events = [], [], []
+    for k in range(400):
+        name, arm = f"c{k}", "policy" if k % 2 else "usual"
+        contacts.append(contact(name))
+        decisions.append(decision(name, arm))
+        if arm == "policy" and k % 10 == 1:
+            events.append(event(name, "stage_changed", 1.5, stage="mql"))
+        if arm == "usual" and k % 10 < 7:
+            events.append(event(name, "stage_changed", 14.5, stage="mql"))
+    said = plan(units=400, window_days=7)
+
+    def at(day: int) -> LiftReport:
+        end = BEGIN + timedelta(days=day)
+        people, notes = enrolled(log(contacts, decisions, events, end=end), said, JOURNEY)
+        return judged(people, notes, said, JOURNEY, round(end.timestamp() * 1e6))
+
+    early, late = at(12).lifts["policy"], at(40).lifts["policy"]
+    assert [one.role for one in early] == ["north star", "supporting", "supporting"]
+    assert [one.role for one in late][3:] == ["velocity"]
+    assert late[3].verdict == "worse"
 
 
 def test_the_page_answers_in_order_and_is_the_same_for_the_same_report() -> None:

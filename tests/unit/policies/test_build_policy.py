@@ -36,6 +36,7 @@ EXAMPLES: dict[str, Any] = {
     "explore": {"kind": "explore", "base": "drip", "share": 0.3},
     "fixed": {"kind": "fixed", "probabilities": DESIGN},
     "floor": {"kind": "floor", "policy": "drip", "epsilon": 0.01},
+    "locked": {"kind": "locked", "policy": "random", "usual": "drip", "free": "timing"},
     "mixture": {"kind": "mixture", "policy": "rules", "other": "always:exit", "share": 0.25},
     "model": {"kind": "model", "name": "first"},
     "no_contact": {"kind": "no_contact"},

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nurture_envs.journey_file import parse_journey
 from nurture_rl.errors import BundleError
 from nurture_rl.release import manifest as names
 from nurture_rl.release.bundle import load_bundle, write_bundle
@@ -192,3 +193,15 @@ def test_a_manifest_that_nobody_writes_is_refused(tmp_path: Path) -> None:
         path.write_text(json.dumps({**content, "created_at": value}))
         with pytest.raises(BundleError, match="does not match its digest"):
             load_bundle(tmp_path / "bundle")
+
+
+def test_a_bundle_with_a_claim_that_is_out_of_date_is_not_written(tmp_path: Path) -> None:
+    claim = {"says": "x", "source": "y", "approver": "legal", "expires": "2027-02-28"}
+    plain = {**content().journey.resolved, "claims": {"certificate": claim}}
+    late = replace(content(), journey=parse_journey(plain))
+    with pytest.raises(BundleError, match=r"claims\.certificate: its last day was 2027-02-28"):
+        write_bundle(tmp_path / "b", late, CREATED)
+    assert not (tmp_path / "b").exists()
+    claim["expires"] = "2027-03-01"
+    good = replace(content(), journey=parse_journey(plain))
+    assert write_bundle(tmp_path / "b", good, CREATED).journey.claims == good.journey.claims

@@ -32,6 +32,10 @@ def test_a_card_shows_title_data_evidence_gate_and_limits() -> None:
         "Data: SYNTHETIC: made for tests.",
         "Data fingerprint: `0123abcd`.",
         "",
+        "## Intended use",
+        "",
+        "- nothing stated",
+        "",
         "## Evidence",
         "",
         "core less drip, EUR per episode:",
@@ -54,6 +58,10 @@ def test_a_card_shows_title_data_evidence_gate_and_limits() -> None:
         "## Limits",
         "",
         "- nobody outside the test",
+        "",
+        "## Harms",
+        "",
+        "- nothing stated",
     ]
 
 
@@ -68,7 +76,18 @@ def test_what_must_be_known_first_stands_first_and_what_is_missing_is_left_out()
     lines = card_markdown(bare).splitlines()
     assert lines[:5] == ["# A test policy", "", "Beware.", "", "Data: SYNTHETIC: made for tests."]
     assert not any("fingerprint" in line or "Gate" in line for line in lines)
-    assert lines[-3:] == ["## Limits", "", "- nothing stated"]
+    place = lines.index("## Limits")
+    assert lines[place : place + 3] == ["## Limits", "", "- nothing stated"]
+
+
+def test_what_a_policy_is_for_its_data_and_its_harms_have_places_of_their_own() -> None:
+    told = replace(
+        card(), intended=("to choose mails",), data=("9 contacts",), harms=("none seen",)
+    )
+    lines = card_markdown(told).splitlines()
+    assert lines[lines.index("Data fingerprint: `0123abcd`.") + 1] == "- 9 contacts"
+    assert lines[lines.index("## Intended use") + 2] == "- to choose mails"
+    assert lines[lines.index("## Harms") + 2] == "- none seen"
 
 
 def test_a_refusal_comes_with_its_reasons() -> None:

@@ -165,7 +165,8 @@ def test_who_comes_back_gets_mail_again_on_new_consent_alone(heard: Path, bundle
     with closing(Store(heard)) as store:
         service = Service(bundle, store, ServerSettings(ZONE, True, clock, seed=11))
         # Reports on old mail are not stored anew; somebody's list puts them, consent and all.
-        service.append_events([event("open", LATE, "cleo"), event("complaint", LATE, "cleo")])
+        old = LATE - 3 * DAY_US
+        service.append_events([event("open", old, "cleo"), event("complaint", old, "cleo")])
         assert store.events(["cleo"]) == {}
         (unknown,) = service.decide([Ask("cleo")])
         assert isinstance(unknown, Refusal)
