@@ -168,6 +168,20 @@ _ALL = (
         composed=False,
     ),
     Verb(
+        name="diff",
+        summary="tells people what a later journey or bundle does otherwise, and no longer forbids",
+        reads="two bundles, or two journeys by file or name",
+        makes="nothing: it prints guardrails that forbid less first, then all other differences",
+        examples=(
+            "nurture diff before=inbound_lead after=inbound_lead",
+            "nurture diff before=released/may after=released/bundle --json",
+        ),
+        settings="nurture_rl.workflow.diff_verb:DiffOptions",
+        work="nurture_rl.workflow.diff_verb:diff",
+        composed=False,
+        codes={3: "a guardrail forbids less, or nobody can tell that it forbids as much"},
+    ),
+    Verb(
         name="lift",
         summary="what an experiment with people says: arms held against business as usual",
         reads="a log whose decisions name their arms (`data=folder`), and a plan (YAML)",
@@ -220,7 +234,7 @@ _ALL = (
     ),
     Verb(
         name="deliver",
-        summary="sends what was decided: by SMTP, or as a file for another system",
+        summary="sends what was decided: by SMTP, by a provider, or as a file",
         reads="what `decide` made, approved texts, addresses; asks the policy server at each send",
         makes="mails or a file, a ledger of them (SQLite), and events in the server's store",
         examples=(

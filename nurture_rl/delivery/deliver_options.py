@@ -13,6 +13,8 @@ from nurture_rl.delivery.smtp_sender import SmtpServer
 from nurture_rl.errors import ConfigError
 
 FORMATS = (".csv", ".jsonl", ".parquet")
+FILES = ("file", "cloudevents")  # senders that write a file; all others send
+MAIL_ALONE = ("smtp", "listmonk", "mautic")  # carry messages of the channel email and no other
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,17 @@ class DeliverOptions:
     # decision_id, whose decisions the server is asked for.
     decided: str
     bundle: str  # folder of the bundle that decided: its journey has the messages
-    sender: Literal["smtp", "file", "cloudevents"]  # who carries the mail
+    # Who carries the mail: a mail server, a file for another program, or a provider by HTTP.
+    sender: Literal[
+        "smtp",
+        "file",
+        "cloudevents",
+        "listmonk",
+        "mautic",
+        "dittofeed",
+        "braze",
+        "cloudevents_http",
+    ]
     # Folder of approved texts: MESSAGE.txt and perhaps MESSAGE.html; those in a folder inside it
     # with a journey's name are for that journey alone.
     templates: str = "templates"
@@ -37,7 +49,7 @@ class DeliverOptions:
     # Folders of bundles of further journeys, as the server has them.
     journeys: tuple[str, ...] = ()
     # File to make, for `sender=file` (.csv, .jsonl or .parquet) and `cloudevents` (.jsonl); for a
-    # dry run of smtp a folder. It must not be there.
+    # dry run of smtp a folder, of a provider a file of its requests (.jsonl). It must not be there.
     out: str | None = None
     # Write to `out` what would be sent; send, confirm and note nothing.
     dry_run: bool = False
@@ -57,6 +69,24 @@ class DeliverOptions:
     family_per_minute: float = 60.0
     # Providers and domains with a rate of their own, as in [google=20,example.com=5].
     family_rates: tuple[str, ...] = ()
+    # Mails in a row that may be refused, or have no answer, > 0; then the run stops, and refused
+    # ones are planned again: who refuses everybody says nothing of each.
+    brake_after: int = 10
+    # Address of a provider, such as https://lists.example; http:// for this machine alone.
+    sender_url: str | None = None
+    # File of the provider's key, mode 0600: NAME:PASSWORD for listmonk and Mautic, the write key
+    # for Dittofeed, the key for Braze and cloudevents_http; null: none (cloudevents_http alone).
+    sender_key_file: str | None = None
+    # File of certificates (PEM) to trust beside the system's; null: none.
+    sender_ca_file: str | None = None
+    sender_timeout: float = 60.0  # seconds to wait for a provider's answer, > 0
+    # What carries each message at the provider, as in [welcome=3,=4] (4 for every other message):
+    # listmonk's template, Mautic's email, Dittofeed's event, Braze's campaign.
+    template_ids: tuple[str, ...] = ()
+    # Whom listmonk mails: subscribers, addresses where there is no subscriber, or any address.
+    listmonk_subscribers: Literal["default", "fallback", "external"] = "default"
+    # How cloudevents_http sends an event: its attributes as headers, or all as one JSON object.
+    cloudevents_mode: Literal["binary", "structured"] = "structured"
     smtp_host: str | None = None  # server that mail is handed to
     smtp_port: int = 587  # from 1 to 65535
     # starttls: encrypted before anything is said; tls: from the first byte (port 465); none: a
@@ -76,8 +106,9 @@ class DeliverOptions:
 class ReconcileOptions:
     """Where mails without an answer are looked for."""
 
-    # Logs of Postfix, maildir folders or mbox files that mail of this sender came to; files that
-    # `sender=file` or `cloudevents` made and somebody took away.
+    # Logs of Postfix, maildir folders or mbox files that mail of this sender came to; what a
+    # provider tells of the mails that it sent (.json); files that `sender=file` or `cloudevents`
+    # made and somebody took away.
     found_in: tuple[str, ...]
     ledger: str = "runs/deliveries.db"  # as of `nurture deliver`
     server: str = "http://127.0.0.1:8321"  # policy server that is told of sent mails
@@ -98,22 +129,24 @@ def require_ranges(options: DeliverOptions) -> None:
     Raises:
         ConfigError: a setting is out of its range or missing.
     """
-    above = ("window_minutes", "retry_seconds", "per_minute", "family_per_minute", "smtp_timeout")
-    for name in above:
+    above = ("window_minutes", "retry_seconds", "per_minute", "family_per_minute")
+    for name in (*above, "smtp_timeout", "sender_timeout", "brake_after"):
         if not 0.0 < (value := getattr(options, name)) < float("inf"):
             raise ConfigError(f"{name}: expected a number above 0, got {value}")
     if not options.wait_minutes >= 0.0:
         raise ConfigError(f"wait_minutes: expected 0 or more, got {options.wait_minutes}")
-    if options.sender == "smtp" and not options.dry_run:
+    if options.sender not in FILES and not options.dry_run:
         if options.out is not None:
-            raise ConfigError("out: expected none with sender=smtp, except for a dry_run")
+            raise ConfigError(
+                f"out: expected none with sender={options.sender}, except for a dry_run"
+            )
     elif options.out is None:
         raise ConfigError("out: expected a path of what is to be made, got none")
     elif Path(options.out).exists():
         raise ConfigError(f"out: expected nothing at {options.out}; give another path")
-    if options.sender != "smtp":
+    if options.out is not None and options.sender != "smtp":
         suffixes = FORMATS if options.sender == "file" else (".jsonl",)
-        if Path(str(options.out)).suffix not in suffixes:
+        if Path(options.out).suffix not in suffixes:
             raise ConfigError(f"out: expected a name that ends in {' or '.join(suffixes)}")
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from nurture_rl.client import PolicyClient, ServerAway, ServerRefusal
 from nurture_rl.delivery.deliver_options import (
+    FILES,
+    MAIL_ALONE,
     DeliverOptions,
     client_of,
     rates_of,
@@ -18,10 +20,12 @@ from nurture_rl.delivery.deliver_options import (
     smtp_of,
 )
 from nurture_rl.delivery.delivery_ledger import Attempt, DeliveryLedger
-from nurture_rl.delivery.mail_bytes import MailFrom, decision_digest, mail_bytes
-from nurture_rl.delivery.mail_run import MailRun, RunLimits, confirmed, settle_late
+from nurture_rl.delivery.mail_bytes import decision_digest, mail_bytes
+from nurture_rl.delivery.mail_run import CUT_OFF, MailRun, RunLimits, confirmed, settle_late
 from nurture_rl.delivery.outcome_reports import OutcomeReports
 from nurture_rl.delivery.planned_sends import PlannedSend, read_decided, require_known
+from nurture_rl.delivery.providers.http_sender import HttpSender
+from nurture_rl.delivery.providers.known_providers import http_sender_of
 from nurture_rl.delivery.recipients import Recipient, read_recipients, text_table
 from nurture_rl.delivery.recommendation_file import (
     HandOver,
@@ -43,7 +47,6 @@ from nurture_rl.wording import counted
 LEFT, UNANSWERED = 3, 4  # exit codes: something is left for later; a mail without an answer
 _NO_ADDRESS = "the recipients have no address of the contact"
 _SHARED = "another contact gets mail at the same address"
-_CUT_OFF = "the run was cut off before an answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class _Prepared:
     without: list[PlannedSend]  # contacts without an address
     shared: list[PlannedSend]  # to an address that another contact gets mail at
     empty: int  # decisions that send nothing
+    unknown: int  # decisions that the policy server does not know
     texts: MailTexts
 
     @property
@@ -76,29 +80,40 @@ def deliver(options: DeliverOptions) -> VerbResult:
     require_ranges(options)
     rates = rates_of(options)
     client = client_of(options.server, options.key_file)
-    author = smtp_of(options) if options.sender == "smtp" else None
+    sender = _sender_of(options)
     with shown_progress("deliver"), told_as_refusals():
         ready = _prepare(options, client)
+        if isinstance(sender, HttpSender):
+            for message in sorted({plan.message for plan in ready.plans}):
+                sender.provider.require_message(message)
         if options.dry_run:
-            return _preview(options, ready, None if author is None else author[1])
+            return _preview(options, ready, sender)
         limits = RunLimits(
             60.0 * options.wait_minutes,
             60.0 * options.window_minutes,
             options.retry_seconds,
             rates,
-            options.report_sent,
+            options.report_sent and options.sender != "cloudevents_http",  # who takes it sends
+            options.brake_after,
         )
         with closing(DeliveryLedger(Path(options.ledger))) as ledger:
             settle_cut_off(ledger)
             _take_up(ledger, client, ready, limits.window)
-            if author is None:
+            if sender is None:
                 reports = _hand_over(ledger, client, ready, options)
             else:
-                run = MailRun(ledger, client, SmtpSender(*author), ready.texts, limits)
+                run = MailRun(ledger, client, sender, ready.texts, limits)
                 run.carry(ready.pairs, ledger.waiting([p.decision_id for p in ready.plans]))
                 reports = run.reports
             reports.flush()
             return _told(ledger, ready, reports)
+
+
+def _sender_of(options: DeliverOptions) -> SmtpSender | HttpSender | None:
+    """Who sends single mails; None: a file is made."""
+    if options.sender in FILES:
+        return None
+    return SmtpSender(*smtp_of(options)) if options.sender == "smtp" else http_sender_of(options)
 
 
 @contextmanager
@@ -145,12 +160,12 @@ def _prepare(options: DeliverOptions, client: PolicyClient) -> _Prepared:
     for plan in decided.sends:
         template = texts.template(plan.journey, plan.message)
         template.require_fields(columns, source)
-        if options.sender == "smtp" and template.message.channel != "email":
+        if options.sender in MAIL_ALONE and template.message.channel != "email":
             raise DeliveryError(
-                f"expected messages of the channel email for sender=smtp, got {plan.message}, "
-                f"which is {template.message.channel}; take it out of the table"
+                f"expected messages of the channel email for sender={options.sender}, got "
+                f"{plan.message}, which is {template.message.channel}; take it out of the table"
             )
-        if options.sender == "smtp" and plan.list_unsubscribe is None:
+        if options.sender in MAIL_ALONE and plan.list_unsubscribe is None:
             raise DeliveryError(
                 f"decision {plan.decision_id}: expected a link of one-click unsubscribe, got none; "
                 "run the server, and `nurture decide`, with public_url=https://HOST"
@@ -166,20 +181,25 @@ def _prepare(options: DeliverOptions, client: PolicyClient) -> _Prepared:
     for plan, recipient in pairs:
         texts.rendered(plan, recipient)
     pairs, shared = one_mail_each(pairs)
-    return _Prepared(pairs, without, shared, decided.without, texts)
+    return _Prepared(pairs, without, shared, decided.without, decided.unknown, texts)
 
 
-def _preview(options: DeliverOptions, ready: _Prepared, author: MailFrom | None) -> VerbResult:
+def _preview(
+    options: DeliverOptions, ready: _Prepared, sender: SmtpSender | HttpSender | None
+) -> VerbResult:
     """Write what would be sent, and nothing else."""
     mails, out = ready.mails([plan.decision_id for plan in ready.plans]), Path(str(options.out))
-    if author is None:
+    if sender is None:
         HandOver(out).show(_content(options)(mails))
+    elif isinstance(sender, HttpSender):
+        shown = [sender.shown(mail) for mail in mails]
+        HandOver(out).show("".join(f"{line}\n" for line in shown).encode())
     else:
         with atomic_folder(out) as folder:
             folder.chmod(0o700)
             for mail in mails:
                 path = folder / f"{decision_digest(mail.plan.decision_id)}.eml"
-                path.write_bytes(mail_bytes(mail, author, time.time()))
+                path.write_bytes(mail_bytes(mail, sender.author, time.time()))
     print(f"dry run: {counted(len(mails), 'mail')} written to {out}; nothing was sent")
     return VerbResult({"out": str(out), "mails": len(mails)})
 
@@ -196,9 +216,9 @@ def settle_cut_off(ledger: DeliveryLedger) -> None:
             ledger.accept(ids, None)
         elif state == "planned":
             for one in attempts:
-                ledger.postpone(one.decision_id, one.at_us, _CUT_OFF, refused=False)
+                ledger.postpone(one.decision_id, one.at_us, CUT_OFF, refused=False)
         else:
-            ledger.give_up(ids, _CUT_OFF)
+            ledger.give_up(ids, CUT_OFF)
 
 
 def _take_up(ledger: DeliveryLedger, client: PolicyClient, ready: _Prepared, window: float) -> None:
@@ -251,6 +271,11 @@ def _told(ledger: DeliveryLedger, ready: _Prepared, reports: OutcomeReports) -> 
         f"{counted(len(ready.plans), 'send')} in the table, {ready.empty} of its rows send "
         f"nothing; {left} left for later"
     )
+    if ready.unknown:
+        print(
+            f"{counted(ready.unknown, 'decision')} left out that the policy server does not know, "
+            "such as of people who were erased since"
+        )
     if ready.shared:
         print(f"{counted(len(ready.shared), 'send')} withdrawn: {_SHARED}; unify these contacts")
     return result_of(ledger, reports, left)

@@ -2,6 +2,7 @@
 
     planned -> attempted -> accepted | refused | unknown          planned -> withdrawn | refused
                          -> planned (a temporary refusal)         unknown -> accepted | planned
+    refused -> planned (the receiver refused everybody)            unknown -> attempted (a key)
 
 A decision is `attempted` on disk before the bytes of its mail go out, so that whoever was cut off
 knows for which mails he has no answer. A row forgets its contact once there is nothing to report.
@@ -42,7 +43,7 @@ class Attempt:
     """A mail that went out, or may have."""
 
     decision_id: str
-    place: str  # its Message-ID, or the file that it was written to
+    place: str  # its Message-ID or key at the receiver, or the file that it was written to
     at_us: int  # when, microseconds since 1970 UTC
 
 
@@ -143,14 +144,21 @@ class DeliveryLedger:
         asked = "SELECT decision_id, place, at_us FROM deliveries WHERE state = ? ORDER BY at_us"
         return [Attempt(*row) for row in self._file.execute(asked, (state,))]
 
-    def attempt(self, ids: Sequence[str], place: str, at_us: int) -> None:
+    def attempt(self, ids: Sequence[str], place: str, at_us: int, repeated: bool = False) -> None:
         """Note that mails go out now; on disk when this returns.
+
+        Args:
+            ids: of their decisions.
+            place: where they are found again.
+            at_us: when, microseconds since 1970 UTC.
+            repeated: they may have gone out already, to a receiver that counts them once.
 
         Raises:
             DeliveryError: one of them is not planned. Nothing was noted: it must not go out.
         """
         change = "state = 'attempted', place = ?, at_us = ?"
-        self._move(change, ("planned",), ids, (place, at_us))
+        before: tuple[State, ...] = ("planned", "unknown") if repeated else ("planned",)
+        self._move(change, before, ids, (place, at_us))
 
     def accept(self, ids: Sequence[str], event: Event | None) -> None:
         """Note that attempted mails were taken, and what is to be reported of them."""
@@ -194,9 +202,29 @@ class DeliveryLedger:
         """Note why a planned mail is not sent."""
         self._move("state = 'withdrawn', reason = ?", ("planned",), [decision_id], (reason,))
 
+    def take_back(self, ids: Sequence[str], reason: str) -> None:
+        """Plan refused mails again: who refuses everybody says nothing of each of them."""
+        change = "state = 'planned', event = NULL, code = NULL, status = NULL, reason = ?"
+        self._move(change, ("refused",), ids, (reason,))
+
+    def in_a_row(self, but: Sequence[str]) -> int:
+        """How many mails were refused, or had no answer, since the last that was accepted.
+
+        Args:
+            but: reasons that are none of the receiver's.
+        """
+        marks = ", ".join("?" for _ in but)
+        asked = (
+            "SELECT count(*) FROM deliveries WHERE state IN ('refused', 'unknown') "
+            f"AND coalesce(reason, '') NOT IN ({marks}) AND at_us > coalesce("
+            "(SELECT max(at_us) FROM deliveries WHERE state = 'accepted'), 0)"
+        )
+        (count,) = self._file.execute(asked, tuple(but)).fetchone()
+        return int(count)
+
     def give_up(self, ids: Sequence[str], reason: str) -> None:
         """Note that there is no answer, and that none will come by itself."""
-        self._move("state = 'unknown', reason = ?", ("attempted",), ids, (reason,))
+        self._move("state = 'unknown', reason = ?", ("attempted", "unknown"), ids, (reason,))
 
     def late(self, before_us: int) -> list[tuple[str, int]]:
         """Planned decisions whose hour was before a moment, with their temporary refusals."""

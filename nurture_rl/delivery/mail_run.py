@@ -14,9 +14,14 @@ from nurture_rl.delivery.planned_sends import PlannedSend
 from nurture_rl.delivery.recipients import Recipient
 from nurture_rl.delivery.rendering import MailTexts
 from nurture_rl.delivery.sender_protocol import MailSender, SendAnswer, SenderAway
+from nurture_rl.errors import DeliveryError
 from nurture_rl.progress import PROGRESS
+from nurture_rl.wording import counted
 
 LATE = "its hour passed before it could leave"
+CUT_OFF = "the run was cut off before an answer"
+_EVERYBODY = "the receiver refused everybody"
+_PACE = 60.0  # seconds of rest that a receiver may ask for as part of the pace
 _LONGEST_REST = 1_800.0  # seconds between two tries
 _REPORT_EACH, _REPORT_SECONDS = 200, 10.0  # mails, and seconds, after which results are reported
 _CONFIRMED = 1_000  # decisions that are confirmed by one request
@@ -34,6 +39,7 @@ class RunLimits:
     retry: float  # seconds until a first retry
     rates: Rates
     report_sent: bool
+    brake: int  # mails in a row that may be refused, or have no answer, before the run stops
 
 
 class MailRun:
@@ -54,6 +60,9 @@ class MailRun:
         self._unreported, self._reported_at = 0, time.monotonic()
         self._away = 0  # failures to reach the receiver in a row
         self._tries: dict[str, int] = {}  # temporary refusals by decision
+        self._repeated = set[str]()  # may have gone out, and go again under the same key
+        self._refused: list[str] = []  # by this run, since a mail was accepted
+        self._in_row = ledger.in_a_row((LATE, CUT_OFF))  # by earlier runs, too
 
     def carry(
         self, pairs: Sequence[tuple[PlannedSend, Recipient]], waiting: dict[str, WaitingSend]
@@ -66,13 +75,20 @@ class MailRun:
 
         Raises:
             ServerAway: the policy server does not answer: nothing is sent unconfirmed.
-            DeliveryError: the receiver refuses this sender.
+            DeliveryError: the receiver refuses this sender, or everybody.
         """
         end = time.time() + self._limits.wait
+        unknown = {one.decision_id: one.place for one in self._ledger.attempted("unknown")}
         for plan, recipient in pairs:
-            if (one := waiting.get(plan.decision_id)) is not None:
-                self._tries[plan.decision_id] = one.tries
-                self._queue.put((plan, recipient), recipient.family, one.next_us / 1e6)
+            name, at = plan.decision_id, plan.send_at_us / 1e6
+            if (one := waiting.get(name)) is not None:
+                self._tries[name], at = one.tries, one.next_us / 1e6
+            elif self._sender.repeatable and unknown.get(name) == self._sender.place(name):
+                self._tries[name] = 0
+                self._repeated.add(name)
+            else:
+                continue
+            self._queue.put((plan, recipient), recipient.family, at)
         try:
             while (due := self._queue.next_due()) is not None and due <= end:
                 item, at = self._queue.take(time.time())
@@ -88,47 +104,92 @@ class MailRun:
     def _one(self, plan: PlannedSend, recipient: Recipient, end: float) -> bool:
         """Settle one decision or put it back; False: the receiver is away for longer."""
         now, name = time.time(), plan.decision_id
+        repeated = name in self._repeated
         if now > self._closes(plan):
-            self._too_late(plan, now)
+            if not repeated:
+                self._too_late(plan, now)
             return True
         told = confirmed(self._client, [name])[0]
         if told.status == "early":
             self._queue.put((plan, recipient), recipient.family, now + _EARLY)
             return True
         if not told.may_leave:
-            self._ledger.withdraw(name, told.reason or told.status)
+            if not repeated:  # else it stays unknown: it may have gone out before
+                self._ledger.withdraw(name, told.reason or told.status)
             return True
         mail = self._texts.rendered(plan, recipient)
-        place = self._sender.place(mail)
+        place = self._sender.place(name)
 
         def goes_out() -> None:
-            self._ledger.attempt([name], place, _us(time.time()))
+            self._ledger.attempt([name], place, _us(time.time()), repeated)
 
         try:
             answer = self._sender.send(mail, goes_out)
         except SenderAway as error:
-            return self._rested(plan, recipient, end, error)
+            return self._rested(plan, recipient, end, str(error))
+        return self._settled(plan, recipient, end, answer)
+
+    def _settled(
+        self, plan: PlannedSend, recipient: Recipient, end: float, answer: SendAnswer
+    ) -> bool:
+        """Note an answer; False: the receiver takes nothing in this run any more."""
+        now, name, why = time.time(), plan.decision_id, _said(answer)
+        if answer.state == "stopped":
+            self._put_back(name, now, why)
+            raise DeliveryError(f"{why}; nothing more was sent: mend the settings of sender_*")
+        if answer.state == "limited":
+            self._put_back(name, now, why)
+            return self._rested(plan, recipient, end, why, answer.wait)
+        if self._goes_again(name, answer):
+            self._ledger.give_up([name], why)
+            self._repeated.add(name)
+            return self._rested(plan, recipient, end, why)
         self._away = 0
-        self._settle(plan, recipient, answer)
+        if answer.state == "later" and (at := self._next_try(plan, now)) is not None:
+            self._tries[name] += 1
+            self._ledger.postpone(name, _us(at), why)
+            self._queue.put((plan, recipient), recipient.family, at)
+            return True
+        self._settle(name, answer, now)
         return True
 
-    def _settle(self, plan: PlannedSend, recipient: Recipient, answer: SendAnswer) -> None:
-        now, name = time.time(), plan.decision_id
+    def _goes_again(self, name: str, answer: SendAnswer) -> bool:
+        """Whether a mail that may have gone out goes again, for the receiver counts it once."""
+        if answer.state == "unknown":
+            return self._sender.repeatable
+        return answer.state == "later" and name in self._repeated
+
+    def _put_back(self, name: str, now: float, why: str) -> None:
+        """A mail that was not taken: it is as before the attempt."""
+        if name in self._repeated:
+            self._ledger.give_up([name], why)
+        else:
+            self._ledger.postpone(name, _us(now), why, refused=False)
+
+    def _settle(self, name: str, answer: SendAnswer, now: float) -> None:
+        """Note a last answer, and stop where there are too many of the bad kind in a row."""
         if answer.state == "accepted":
             self._ledger.accept([name], "sent" if self._limits.report_sent else None)
-        elif answer.state == "unknown":
-            self._ledger.give_up([name], answer.text)
+            self._unreported += 1
+            self._in_row = 0
+            self._refused.clear()
             return
-        elif answer.state == "later" and (at := self._next_try(plan, now)) is not None:
-            self._tries[name] += 1
-            self._ledger.postpone(name, _us(at), _said(answer))
-            self._queue.put((plan, recipient), recipient.family, at)
-            return
+        if answer.state == "unknown":
+            self._ledger.give_up([name], _said(answer))
         else:
             event: Event = "hard_bounce" if answer.dead_address else "soft_bounce"
-            why = _said(answer)
-            self._ledger.refuse(name, event, _us(now), answer.code, answer.status, why)
-        self._unreported += 1
+            code, status = answer.code, answer.status
+            self._ledger.refuse(name, event, _us(now), code, status, _said(answer))
+            self._unreported += 1
+            self._refused.append(name)
+        self._in_row += 1
+        if self._in_row >= self._limits.brake:
+            self._ledger.take_back(self._refused, _EVERYBODY)
+            raise DeliveryError(
+                f"the last {counted(self._in_row, 'mail')} were refused or had no answer, the last "
+                f"with: {_said(answer)}; {len(self._refused)} of them are planned again, and "
+                "nothing more was sent: mend what is wrong, or raise brake_after"
+            )
 
     def _next_try(self, plan: PlannedSend, now: float) -> float | None:
         """When to try again; None: the mail's window is over by then."""
@@ -143,20 +204,39 @@ class MailRun:
         settle_late(self._ledger, plan.decision_id, self._tries[plan.decision_id], _us(now))
         self._unreported += 1
 
-    def _rested(self, plan: PlannedSend, recipient: Recipient, end: float, why: SenderAway) -> bool:
-        """Wait for the receiver to come back; False: not in this run."""
+    def _rested(
+        self,
+        plan: PlannedSend,
+        recipient: Recipient,
+        end: float,
+        why: str,
+        asked: float | None = None,
+    ) -> bool:
+        """Wait for the receiver to come back; False: not in this run.
+
+        Args:
+            plan: of the mail that it did not take, which is put back.
+            recipient: its recipient.
+            end: of the run.
+            why: it took nothing.
+            asked: seconds that it asks to wait; None: it does not say.
+        """
         now = time.time()
-        self._queue.put((plan, recipient), recipient.family, now)
+        self._queue.put((plan, recipient), recipient.family, min(now, end))
         rest = min(self._limits.retry * 2.0 ** min(self._away, 20), _LONGEST_REST)
+        if asked is not None:
+            rest = asked
         self._away += 1
         PROGRESS.info("%s; %s left", why, len(self._queue))
-        if now + rest > end:
+        if now + rest > end and (asked is None or asked > _PACE):
             print(f"the run ends here: {why}; the same command goes on")
             return False
         time.sleep(rest)
         return True
 
     def _report_now_and_then(self) -> None:
+        if self._refused:  # the brake may take them back: an answer says whether they count
+            return
         waited = time.monotonic() - self._reported_at
         if self._unreported and (self._unreported >= _REPORT_EACH or waited > _REPORT_SECONDS):
             self.reports.flush()

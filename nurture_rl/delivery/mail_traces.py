@@ -1,17 +1,25 @@
-"""Where a mail shows that a server took it: Postfix's log, a maildir, an mbox. By Message-ID."""
+"""Where a mail shows that it was taken: by its Message-ID, or by the key of its delivery."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from nurture_rl.delivery.postfix_logs import read_logs
 from nurture_rl.errors import DeliveryError
 
 _MOST_HEADER = 1 << 18  # bytes of a mail that are searched
-_ID = re.compile(rb"^Message-ID:\s*<([^<>\s]+)>", re.IGNORECASE | re.MULTILINE)
+_ID = re.compile(
+    rb"^(?:Message-ID:\s*<([^<>\s]+)>|X-Nurture-Delivery:\s*(\S+))", re.IGNORECASE | re.MULTILINE
+)
+# A delivery's key, wherever it stands in what a provider tells of its mails.
+_KEY = re.compile(r"nurture-[0-9a-f]{32}@[A-Za-z0-9.-]+")
+_EXPORT = ".json"
+_IN_MAILS = "@listmonk."  # keys that stand in a header of the mail
 _LOOKS = 5  # at a maildir that is changed
 
 
@@ -19,40 +27,65 @@ _LOOKS = 5  # at a maildir that is changed
 class MailTraces:
     """What some places say of mails."""
 
-    taken: frozenset[str]  # Message-IDs, without brackets, of mails that were taken
-    # The places are logs alone, and say nothing of mails that were sent before this moment,
-    # microseconds since 1970 UTC; 0: other places are among them.
+    # Message-IDs, without brackets, and keys of deliveries whose mails were taken.
+    taken: frozenset[str]
+    # Without mailboxes: nothing is said of mails that were sent by SMTP before this moment,
+    # microseconds since 1970 UTC; 0: there are mailboxes.
     since_us: int
+    kinds: frozenset[Literal["mailbox", "log", "export"]]  # of the places
+
+    def would_tell(self, place: str, at_us: int) -> bool:
+        """Whether the places, where they are complete, would hold a mail.
+
+        Args:
+            place: its Message-ID, or the key of its delivery.
+            at_us: when it was sent, microseconds since 1970 UTC.
+        """
+        if _KEY.fullmatch(place):
+            return "export" in self.kinds or (_IN_MAILS in place and "mailbox" in self.kinds)
+        return bool(self.kinds & {"mailbox", "log"}) and at_us >= self.since_us
 
 
 def traces(paths: Sequence[Path]) -> MailTraces:
     """Look for mails in all of some places together.
 
     Args:
-        paths: maildirs, mbox files, and logs of Postfix (perhaps compressed by gzip), in any order:
-            a log that was rotated in between names a mail in one file and takes it in the next.
+        paths: maildirs, mbox files, logs of Postfix (perhaps compressed by gzip), and what
+            providers tell of the mails that they sent (.json), in any order: a log that was rotated
+            in between names a mail in one file and takes it in the next.
 
     Raises:
         DeliveryError: one is none of these, or cannot be read.
     """
     taken, logs = set[str](), list[Path]()
+    kinds = set[Literal["mailbox", "log", "export"]]()
     for path in paths:
         try:
             if path.is_dir():
                 if not (path / "new").is_dir():
                     raise DeliveryError(f"{path}: expected a maildir, got a folder without `new`")
                 taken |= _maildir(path)
+                kinds.add("mailbox")
+                continue
+            if path.suffix == _EXPORT:
+                taken.update(_KEY.findall(json.dumps(json.loads(path.read_bytes()))))
+                kinds.add("export")
                 continue
             with path.open("rb") as file:
                 first = file.read(5)
             if first == b"From ":
                 taken.update(_mbox(path))
+                kinds.add("mailbox")
             else:
                 logs.append(path)
-        except OSError as error:
-            raise DeliveryError(f"{path}: {error}; give a log, a maildir or an mbox") from error
+                kinds.add("log")
+        except (OSError, ValueError) as error:
+            raise DeliveryError(
+                f"{path}: {error}; give a log, a maildir, an mbox or JSON"
+            ) from error
     found = read_logs(logs)
-    return MailTraces(frozenset(taken | found.taken), found.since_us if logs == [*paths] else 0)
+    since_us = 0 if "mailbox" in kinds else found.since_us
+    return MailTraces(frozenset(taken | found.taken), since_us, frozenset(kinds))
 
 
 def _maildir(path: Path) -> set[str]:
@@ -87,7 +120,8 @@ def _head(path: Path) -> bytes:
 
 
 def _ids(head: bytes) -> list[str]:
-    return [one.decode("ascii", "replace") for one in _ID.findall(head)]
+    found = (one or key for one, key in _ID.findall(head))
+    return [one.decode("ascii", "replace") for one in found]
 
 
 def _mbox(path: Path) -> Iterator[str]:

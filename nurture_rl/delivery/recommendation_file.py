@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -92,21 +93,21 @@ def cloud_events(rows: Sequence[Mapping[str, Any]]) -> bytes:
     `source` and `id`, the journey and the decision, are the same however often a row is written:
     whoever takes the events carries out each pair once.
     """
-    return _lines(
-        [
-            {
-                "specversion": "1.0",
-                "id": row["decision_id"],
-                "source": f"{_SOURCE}{row['journey']}",
-                "type": _TYPE,
-                "subject": row["contact_id"],
-                "time": row["send_at"],
-                "datacontenttype": "application/json",
-                "data": dict(row),
-            }
-            for row in rows
-        ]
-    )
+    return _lines([cloud_event(row) for row in rows])
+
+
+def cloud_event(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as one event, in structured form."""
+    return {
+        "specversion": "1.0",
+        "id": row["decision_id"],
+        "source": f"{_SOURCE}{quote(row['journey'], safe='')}",
+        "type": _TYPE,
+        "subject": row["contact_id"],
+        "time": row["send_at"],
+        "datacontenttype": "application/json",
+        "data": dict(row),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class HandOver:
 
 
 def is_file(place: str) -> bool:
-    """Whether a ledger's place is a file; else it is a Message-ID."""
+    """Whether a ledger's place is a file; else it is a Message-ID or a delivery's key."""
     return place.startswith("/")
 
 

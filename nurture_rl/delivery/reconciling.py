@@ -22,7 +22,7 @@ _NEVER = "it never reached its receiver"
 
 
 def reconcile(options: ReconcileOptions) -> VerbResult:
-    """Settle unknown deliveries by their Message-IDs, and report those that went.
+    """Settle unknown deliveries by where they are found again, and report those that went.
 
     Raises:
         NurtureError: the ledger or a place cannot be used, or the policy server does not answer.
@@ -69,18 +69,17 @@ class _Places:
 
     mails: MailTraces
     rows: frozenset[str]  # decisions of files that were handed over
-    kinds: frozenset[bool]  # of places: True files that were handed over, False of mails
+    has_files: bool  # files that were handed over are among them
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> _Places:
         files = [path for path in paths if path.suffix in FORMATS]
         rest = [path for path in paths if path.suffix not in FORMATS]
         rows = frozenset[str]().union(*map(decisions_in, files))
-        kinds = frozenset(path.suffix in FORMATS for path in paths)
-        return cls(traces(rest), rows, kinds)
+        return cls(traces(rest), rows, bool(files))
 
     def would_tell(self, one: Attempt) -> bool:
         """Whether the places, where they are complete, would hold what went out."""
         if is_file(one.place):
-            return True in self.kinds
-        return False in self.kinds and one.at_us >= self.mails.since_us
+            return self.has_files
+        return self.mails.would_tell(one.place, one.at_us)

@@ -13,14 +13,12 @@ from typing import Literal
 
 from nurture_rl.delivery.mail_bytes import MailFrom, mail_bytes, message_id
 from nurture_rl.delivery.rendering import RenderedMail
-from nurture_rl.delivery.sender_protocol import SendAnswer, SenderAway
+from nurture_rl.delivery.sender_protocol import SendAnswer, SenderAway, without_addresses
 from nurture_rl.errors import ConfigError, DeliveryError
 
 Security = Literal["starttls", "tls", "none"]
 
 _STATUS = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
-_ADDRESS = re.compile(r"<?[^\s<>]+@[^\s<>]+>?")
-_LONGEST = 200  # characters of an answer that are kept
 # The enhanced codes of an address that is none, or is switched off (RFC 3463), and plain codes that
 # say so where there is no enhanced one.
 _DEAD = re.compile(r"5\.(1\.[12346]|1\.10|2\.1|4\.4)$")
@@ -43,6 +41,8 @@ class SmtpServer:
 class SmtpSender:
     """Hands mails to one server."""
 
+    repeatable = False  # a server takes a mail as often as it comes
+
     def __init__(self, server: SmtpServer, sender: MailFrom) -> None:
         """Connect to nobody yet.
 
@@ -54,22 +54,22 @@ class SmtpSender:
                 "smtp_security: expected starttls or tls with smtp_user, got none: the password "
                 "would go over the line for all to read"
             )
-        self._server, self._from = server, sender
+        self._server, self.author = server, sender
         self._line: smtplib.SMTP | None = None
 
-    def place(self, mail: RenderedMail) -> str:
-        """Its Message-ID."""
-        return message_id(mail.plan.decision_id, self._from)
+    def place(self, decision_id: str) -> str:
+        """The Message-ID of its mail."""
+        return message_id(decision_id, self.author)
 
     def send(self, mail: RenderedMail, goes_out: Callable[[], None]) -> SendAnswer:
         """Try to deliver a mail once; see `MailSender`."""
-        content = _stuffed(mail_bytes(mail, self._from, time.time()))
+        content = _stuffed(mail_bytes(mail, self.author, time.time()))
         line = self._connected()
         try:
             early = self._offered(line, mail.recipient.address)
         except (OSError, smtplib.SMTPException, ValueError) as error:
             self._drop()
-            raise SenderAway(f"{self._name}: {_plain(str(error))}") from error
+            raise SenderAway(f"{self._name}: {without_addresses(str(error))}") from error
         if early is not None:
             return early
         try:
@@ -82,7 +82,9 @@ class SmtpSender:
             code, text = line.getreply()
         except (OSError, smtplib.SMTPException, ValueError) as error:
             self._drop()
-            return SendAnswer("unknown", f"no answer after the mail: {_plain(str(error))}")
+            return SendAnswer(
+                "unknown", f"no answer after the mail: {without_addresses(str(error))}"
+            )
         if not 200 <= code < 600 or 300 <= code < 400:
             self._drop()
             return SendAnswer("unknown", f"an answer that is none: {code}")
@@ -104,11 +106,11 @@ class SmtpSender:
             SenderAway: it takes nothing now.
             DeliveryError: it refuses this sender.
         """
-        code, text = line.mail(self._from.envelope)
+        code, text = line.mail(self.author.envelope)
         if code // 100 != 2:
             self._drop()
-            said = f"{self._name} answered MAIL FROM:<{self._from.envelope}> with {code} "
-            said += _plain(text.decode("utf-8", "replace"))
+            said = f"{self._name} answered MAIL FROM:<{self.author.envelope}> with {code} "
+            said += without_addresses(text.decode("utf-8", "replace"))
             if code // 100 == 5:
                 raise DeliveryError(f"{said}; nothing more was sent: mend the settings")
             raise SenderAway(said)
@@ -167,7 +169,7 @@ class SmtpSender:
 
     def _not_opened(self, error: Exception) -> Exception:
         """What a failed connection means: our settings are wrong, or the server is away."""
-        said = f"{self._name}: {_plain(str(error))}"
+        said = f"{self._name}: {without_addresses(str(error))}"
         ours = (ssl.SSLCertVerificationError, smtplib.SMTPNotSupportedError)
         refused = isinstance(error, smtplib.SMTPResponseException) and error.smtp_code // 100 == 5
         if isinstance(error, ours) or refused:
@@ -189,7 +191,7 @@ def _answer(code: int, said: bytes, at_recipient: bool) -> SendAnswer:
     text = said.decode("utf-8", "replace")
     found = _STATUS.match(text)
     status = found[1] if found else None
-    plain = _plain(text)
+    plain = without_addresses(text)
     if code // 100 == 2:
         return SendAnswer("accepted", plain, code, status)
     if code // 100 == 4:
@@ -203,8 +205,3 @@ def _stuffed(content: bytes) -> bytes:
     """The content as DATA takes it: a dot before each line that begins with one, and the end."""
     whole = content if content.endswith(b"\r\n") else content + b"\r\n"
     return re.sub(rb"(?m)^\.", b"..", whole) + b".\r\n"
-
-
-def _plain(text: str) -> str:
-    """An answer without addresses, for they are not kept."""
-    return _ADDRESS.sub("<address>", " ".join(text.split()))[:_LONGEST]

@@ -1,4 +1,4 @@
-"""Mail through a real Postfix while the deliverer and the mail server are killed in between."""
+"""Mail to a receiver while it and the deliverer are killed in between."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from nurture_rl.delivery.deliver_options import DeliverOptions, ReconcileOptions
 from nurture_rl.delivery.mail_bytes import mail_from, message_id
@@ -23,6 +23,14 @@ from tests.unit.delivery.now_sends import words
 
 Victim = Literal["deliverer", "mail server"]
 _WAIT = 600.0  # seconds in which the next mail has to go
+
+
+class Receiver(Protocol):
+    """Who takes mail, and may be gone for a moment."""
+
+    def kill(self) -> None: ...
+
+    def start(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class Found:
 
 
 def deliver_with_kills(
-    options: DeliverOptions, post: Postfix, victims: Sequence[Victim], luck: random.Random
+    options: DeliverOptions, post: Receiver, victims: Sequence[Victim], luck: random.Random
 ) -> float:
     """Run the command until it is done, and kill in between; seconds that it took."""
     ledger, every = Path(options.ledger), _rows_of(Path(options.recipients))
@@ -90,6 +98,11 @@ def reconciled(options: DeliverOptions, post: Postfix) -> None:
         (str(post.maildir),), options.ledger, options.server, complete=True, settled_minutes=0.0
     )
     reconcile(told)
+    run_again(options)
+
+
+def run_again(options: DeliverOptions) -> None:
+    """The same command once more."""
     with _running(options) as process:
         process.wait(timeout=120)
 

@@ -49,7 +49,13 @@ FEWER = ["~policies.no_contact", "~policies.random", "~policies.tuned_rules", "~
 # The least training of a learner, by what it knows of these; `SMALL` has that of a whole loop.
 LEAST = {"steps": 50, "iterations": 1, "n_contacts": 64, "epochs": 1}
 # A verdict, a gate that refuses, sends whose hour is to come; else done.
-CODES = {"ope": {0, 3, 4, 5}, "export": {0, 3}, "lift": {0, 3, 4}, "deliver": {0, 3}}
+CODES = {
+    "ope": {0, 3, 4, 5},
+    "export": {0, 3},
+    "lift": {0, 3, 4},
+    "diff": {0, 3},
+    "deliver": {0, 3},
+}
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
 LOGS = {
@@ -168,8 +174,9 @@ def write_mail_inputs(table: str) -> None:
     names = pq.read_table(table)["contact_id"].to_pylist()
     rows = [f"{name},{name}@example.com" for name in names]
     Path("recipients.csv").write_text("\n".join(["contact_id,email", *rows, ""]), "utf-8")
-    Path("deliver.key").touch(mode=0o600)
-    Path("deliver.key").write_text("k" * 32, "utf-8")
+    for name, key in (("deliver", "k" * 32), ("listmonk", "api:secret")):
+        Path(f"{name}.key").touch(mode=0o600)
+        Path(f"{name}.key").write_text(key, "utf-8")
     Path("mail.log").write_text("mx postfix/cleanup[1]: A1: message-id=<x@y.example>\n", "utf-8")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.pipeline.running_server import RunningServer, running
 from tests.unit.delivery.now_sends import PUBLIC, now_bundle, write_templates
+from tests.unit.delivery.provider_stand_ins import StandIn, stand_in
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,10 @@ def folder(bundle_folder: Path, tmp_path: Path) -> Path:
     (tmp_path / "bundle").symlink_to(bundle_folder)
     write_templates(tmp_path / "templates")
     return tmp_path
+
+
+@pytest.fixture
+def provider(request: pytest.FixtureRequest) -> Iterator[StandIn]:
+    """A stand-in of the provider that a test names."""
+    with stand_in(request.param) as found:
+        yield found

@@ -158,7 +158,8 @@ def deliver_options(folder: Path, server: RunningServer, **changes: Any) -> Deli
 def words(options: DeliverOptions) -> list[str]:
     """The settings as the command takes them."""
     told = {one.name: getattr(options, one.name) for one in fields(options)}
-    return [f"{k}={v}" for k, v in told.items() if v not in (None, (), DEFAULTS.get(k))]
+    lists = {k: f"[{','.join(v)}]" if isinstance(v, tuple) else v for k, v in told.items()}
+    return [f"{k}={lists[k]}" for k, v in told.items() if v not in (None, (), DEFAULTS.get(k))]
 
 
 DEFAULTS = {one.name: one.default for one in fields(DeliverOptions)}

@@ -282,6 +282,20 @@ def test_a_server_that_refuses_the_sender_ends_the_run(
     assert {row["state"] for row in rows(folder)} == {"planned"}
 
 
+def test_a_server_that_refuses_everybody_makes_no_address_dead(
+    folder: Path, server: RunningServer, mail: Scripted
+) -> None:
+    ids = planned(folder, server, *[f"lead{number}" for number in range(5)])
+    mail.rcpt = lambda address: "550 relay access denied"
+    options = deliver_options(folder, server, smtp_port=mail.port, brake_after=3)
+    with pytest.raises(DeliveryError, match=r"last 3 mails were refused.*relay access denied"):
+        deliver(options)
+    assert {row["state"] for row in rows(folder)} == {"planned"}
+    assert [events(server, folder, name) for name in ids] == [[]] * 5
+    mail.rcpt = lambda address: None
+    assert deliver(options).made["states"] == {"accepted": 5}
+
+
 def test_a_server_that_is_away_leaves_everything_planned(
     folder: Path, server: RunningServer
 ) -> None:

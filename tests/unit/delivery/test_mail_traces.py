@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nurture_rl.delivery.mail_traces import traces
+from nurture_rl.delivery.mail_traces import MailTraces, traces
 from nurture_rl.errors import DeliveryError
 
 ID = "ab12@sender.example"
@@ -97,3 +98,21 @@ def test_what_is_no_log_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(DeliveryError, match="expected Postfix's log"):
         traces([path])
+
+
+KEY = "nurture-" + "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("kinds", "telling"),
+    [
+        ({"log"}, {"a@b.example"}),
+        ({"mailbox"}, {"a@b.example", f"{KEY}@listmonk.host"}),
+        ({"export"}, {f"{KEY}@listmonk.host", f"{KEY}@mautic.host"}),
+        (set(), set()),
+    ],
+)
+def test_no_place_is_believed_on_what_it_cannot_hold(kinds: set[Any], telling: set[str]) -> None:
+    found = MailTraces(frozenset(), 0, frozenset(kinds))
+    places = ["a@b.example", f"{KEY}@listmonk.host", f"{KEY}@mautic.host"]
+    assert {place for place in places if found.would_tell(place, 1)} == telling
