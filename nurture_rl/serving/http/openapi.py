@@ -6,9 +6,20 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving.http import confirm_wire, journey_wire, policy_wire, preference_wire, wire
+from nurture_rl.serving.http import (
+    confirm_wire,
+    console_wire,
+    journey_wire,
+    policy_wire,
+    preference_wire,
+    wire,
+)
 from nurture_rl.serving.http.explain_wire import Explanation
 from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
+from nurture_rl.serving.watching.decision_days import DecisionDays
+from nurture_rl.serving.watching.mail_days import MailDays
+from nurture_rl.serving.watching.reach import Reach
+from nurture_rl.serving.watching.timeline import Timeline
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _DECISION_ID = {
@@ -35,6 +46,7 @@ _STRUCTS = (
     Explanation,
     *policy_wire.STRUCTS,
     *journey_wire.STRUCTS,
+    *console_wire.STRUCTS,
 )
 
 
@@ -82,6 +94,7 @@ def document() -> dict[str, Any]:
             "/v1/webhooks/{sender}": _webhooks(),
             **_policies(),
             **_journeys(),
+            **_console(),
             "/healthz": {"get": health},
         },
         "components": {
@@ -245,6 +258,49 @@ def _journeys() -> dict[str, dict[str, Any]]:
             _ask_for_key(operation)
         names = [name for name in ("journey", "contact_id") if f"{{{name}}}" in path]
         operations["parameters"] = [{**_POLICY_ID, "name": name} for name in names]
+    return found
+
+
+def _console() -> dict[str, dict[str, Any]]:
+    """What the console shows, by path."""
+    days = {"type": "integer", "enum": [7, 28, 90], "default": 28}
+    asks: dict[str, dict[str, Any]] = {
+        "days": {"name": "days", "in": "query", "schema": days},
+        "journey": {"name": "journey", "in": "query", "schema": {"type": "string"}},
+    }
+    asked: dict[str, tuple[str, str, type, tuple[str, ...]]] = {
+        "": ("console", "What the key may do", console_wire.ConsoleOut, ()),
+        "/decisions": (
+            "decision_days",
+            "What was decided in the latest days",
+            DecisionDays,
+            ("days", "journey"),
+        ),
+        "/mail": ("mail_days", "Mail and harms by family of mailboxes", MailDays, ("days",)),
+        "/reach": ("reach", "How many contacts mail may reach", Reach, ()),
+        "/health": (
+            "monitored",
+            "What the verb monitor finds",
+            console_wire.HealthOut,
+            ("journey",),
+        ),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for path, (name, summary, answer, queries) in asked.items():
+        operation = _look(name, summary, answer)
+        if queries:
+            operation["responses"]["400"] = _response("No such days", wire.Problem)
+        if "journey" in queries:
+            operation["responses"]["404"] = _response("No such journey", wire.Problem)
+        parameters = [asks[one] for one in queries]
+        found[f"/v1/console{path}"] = {"get": operation, "parameters": parameters}
+    story = _look("timeline", "One contact's story", Timeline)
+    story["responses"]["400"] = _response("The id cannot be one", wire.Problem)
+    story["responses"]["404"] = _response("No contact has that id", wire.Problem)
+    parameters = [{**_POLICY_ID, "name": "contact_id"}]
+    found["/v1/timelines/{contact_id}"] = {"get": story, "parameters": parameters}
+    for operations in found.values():
+        _ask_for_key(operations["get"])
     return found
 
 
