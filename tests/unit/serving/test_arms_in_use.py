@@ -26,8 +26,8 @@ from nurture_rl.serving.roles import canary
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.bulk import DecideOptions, _Batch, decide_batch
 from nurture_rl.serving.upkeep.export import export_log
-from nurture_rl.serving.upkeep.monitoring import MonitorOptions, monitor
 from nurture_rl.serving.upkeep.replaying import ReplayOptions, replay_log
+from nurture_rl.serving.watching.monitoring import MonitorOptions, monitor
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact
 from tests.unit.serving.lives import Client, decision, tell
 from tests.unit.serving.trials import (
