@@ -12,9 +12,22 @@ from pathlib import Path
 
 from nurture_rl.errors import NurtureError
 
-# Each opens the paths under /v1/ of its name; `metrics` opens /metrics.
-SCOPES = ("contacts", "decisions", "events", "journeys", "metrics", "policies")
-_OPENED_BY = {"switch": "policies"}  # paths under /v1/ that go by another scope
+# Each opens the paths under /v1/ of its name; `metrics` opens /metrics, `reasons` what a contact
+# may be told of a decision.
+SCOPES = (
+    "console",
+    "contacts",
+    "decisions",
+    "events",
+    "journeys",
+    "metrics",
+    "policies",
+    "reasons",
+)
+_OPENED_BY = {
+    "switch": "policies",
+    "timelines": "decisions",
+}  # paths under /v1/ that go by another scope
 _SIGNED = "webhooks"  # paths under /v1/ that ask for their sender's signature in place of a key
 _SHORTEST = 32  # characters of a key
 _SCHEME = "bearer "
@@ -64,7 +77,9 @@ def scope_of(path: str) -> str | None:
     """
     first, _, rest = path[1:].partition("/")
     if first == "v1":
-        second = rest.partition("/")[0]
+        second, *below = rest.split("/")
+        if second == "decisions" and len(below) == 2 and below[1] == "why":
+            return "reasons"
         return None if second == _SIGNED else _OPENED_BY.get(second, second)
     return first if first == "metrics" else None
 

@@ -19,6 +19,7 @@ from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http import confirm_wire, wire
 from nurture_rl.serving.http.api_keys import ApiKeys, scope_of
 from nurture_rl.serving.http.ask_contexts import CONTEXT, put_contexts
+from nurture_rl.serving.http.console_routes import console_routes
 from nurture_rl.serving.http.explaining import explained, recorded
 from nurture_rl.serving.http.http_answers import HANDLERS, Body, busy, json_answer, problem
 from nurture_rl.serving.http.journey_routes import journey_routes
@@ -29,6 +30,7 @@ from nurture_rl.serving.http.policy_routes import policy_routes
 from nurture_rl.serving.http.taking_events import BroughtRow, take_events
 from nurture_rl.serving.http.traffic import Bodies, Busy, Lane, Pulse, TrafficLimits
 from nurture_rl.serving.http.webhook_routes import webhook_route
+from nurture_rl.serving.http.why_routes import why_routes
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.news import is_told
 from nurture_rl.serving.records import Answer, Confirmation, Decision, Refusal, Withdrawal
@@ -98,8 +100,10 @@ def create_app(
         [
             *(decisions, *_made(answered), events, contacts),
             *policy_routes(service, bodies, keys),
+            *console_routes(service, keys),
             *(*mail_routes(answered), *journey_routes(answered, keys)),
             *link_routes(answered_openly, limits.bulk_bytes),
+            *why_routes(answered, answered_openly),
             *(webhook_route(service, senders, limits), *_open(service, pulse)),
         ],
         openapi_config=None,

@@ -6,9 +6,21 @@ from typing import Any
 
 import msgspec
 
-from nurture_rl.serving.http import confirm_wire, journey_wire, policy_wire, preference_wire, wire
+from nurture_rl.serving.http import (
+    confirm_wire,
+    console_wire,
+    journey_wire,
+    policy_wire,
+    preference_wire,
+    wire,
+)
+from nurture_rl.serving.http.contact_reason import ContactReason
 from nurture_rl.serving.http.explain_wire import Explanation
 from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
+from nurture_rl.serving.watching.decision_days import DecisionDays
+from nurture_rl.serving.watching.mail_days import MailDays
+from nurture_rl.serving.watching.reach import Reach
+from nurture_rl.serving.watching.timeline import Timeline
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _DECISION_ID = {
@@ -32,9 +44,10 @@ _STRUCTS = (
     *(confirm_wire.ConfirmIn, confirm_wire.ConfirmationOut),
     *(confirm_wire.ConfirmationsIn, confirm_wire.ConfirmationsOut),
     *(preference_wire.PreferencesIn, preference_wire.PreferencesOut, preference_wire.ConsentState),
-    Explanation,
+    *(Explanation, ContactReason),
     *policy_wire.STRUCTS,
     *journey_wire.STRUCTS,
+    *console_wire.STRUCTS,
 )
 
 
@@ -54,6 +67,8 @@ def document() -> dict[str, Any]:
     confirm, confirm_many, state = _confirming()
     why = _look("explain", "Why a decision was made, as data and in words", Explanation)
     why["responses"]["404"] = _response("No decision has that id", wire.Problem)
+    reason = _look("why", "Why a contact got a mail, told to the contact", ContactReason)
+    reason["responses"]["404"] = _response("No decision has that id", wire.Problem)
     health = {
         "operationId": "health",
         "summary": "What is served, and whether the store can be written",
@@ -62,7 +77,7 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    for operation in (decisions, confirm, confirm_many, state, why, events):
+    for operation in (decisions, confirm, confirm_many, state, why, reason, events):
         _ask_for_key(operation)
     return {
         "openapi": "3.1.0",
@@ -72,6 +87,7 @@ def document() -> dict[str, Any]:
             "/v1/decisions/confirm": {"post": confirm_many},
             "/v1/decisions/{decision_id}": {"get": state, "parameters": [_DECISION_ID]},
             "/v1/decisions/{decision_id}/explain": {"get": why, "parameters": [_DECISION_ID]},
+            "/v1/decisions/{decision_id}/why": {"get": reason, "parameters": [_DECISION_ID]},
             "/v1/decisions/{decision_id}/confirm": {
                 "post": confirm,
                 "parameters": [_DECISION_ID],
@@ -79,9 +95,11 @@ def document() -> dict[str, Any]:
             "/v1/events": {"post": events},
             **_contacts(),
             "/u/{token}": _unsubscribing(),
+            "/u/{token}/why/{decision_id}": _why_page(),
             "/v1/webhooks/{sender}": _webhooks(),
             **_policies(),
             **_journeys(),
+            **_console(),
             "/healthz": {"get": health},
         },
         "components": {
@@ -134,6 +152,22 @@ def _unsubscribing() -> dict[str, Any]:
             "responses": answers,
         },
         "parameters": [{**_POLICY_ID, "name": "token"}],
+    }
+
+
+def _why_page() -> dict[str, Any]:
+    """The page that tells a contact why, which nobody needs a key for."""
+    page = {"content": {"text/html": {"schema": {"type": "string"}}}}
+    return {
+        "get": {
+            "operationId": "why_page",
+            "summary": "Why a contact got a mail; looking changes nothing",
+            "responses": {
+                "200": {"description": "A page", **page},
+                "404": {"description": "No link of ours, or of another contact", **page},
+            },
+        },
+        "parameters": [{**_POLICY_ID, "name": "token"}, _DECISION_ID],
     }
 
 
@@ -245,6 +279,49 @@ def _journeys() -> dict[str, dict[str, Any]]:
             _ask_for_key(operation)
         names = [name for name in ("journey", "contact_id") if f"{{{name}}}" in path]
         operations["parameters"] = [{**_POLICY_ID, "name": name} for name in names]
+    return found
+
+
+def _console() -> dict[str, dict[str, Any]]:
+    """What the console shows, by path."""
+    days = {"type": "integer", "enum": [7, 28, 90], "default": 28}
+    asks: dict[str, dict[str, Any]] = {
+        "days": {"name": "days", "in": "query", "schema": days},
+        "journey": {"name": "journey", "in": "query", "schema": {"type": "string"}},
+    }
+    asked: dict[str, tuple[str, str, type, tuple[str, ...]]] = {
+        "": ("console", "What the key may do", console_wire.ConsoleOut, ()),
+        "/decisions": (
+            "decision_days",
+            "What was decided in the latest days",
+            DecisionDays,
+            ("days", "journey"),
+        ),
+        "/mail": ("mail_days", "Mail and harms by family of mailboxes", MailDays, ("days",)),
+        "/reach": ("reach", "How many contacts mail may reach", Reach, ()),
+        "/health": (
+            "monitored",
+            "What the verb monitor finds",
+            console_wire.HealthOut,
+            ("journey",),
+        ),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for path, (name, summary, answer, queries) in asked.items():
+        operation = _look(name, summary, answer)
+        if queries:
+            operation["responses"]["400"] = _response("No such days", wire.Problem)
+        if "journey" in queries:
+            operation["responses"]["404"] = _response("No such journey", wire.Problem)
+        parameters = [asks[one] for one in queries]
+        found[f"/v1/console{path}"] = {"get": operation, "parameters": parameters}
+    story = _look("timeline", "One contact's story", Timeline)
+    story["responses"]["400"] = _response("The id cannot be one", wire.Problem)
+    story["responses"]["404"] = _response("No contact has that id", wire.Problem)
+    parameters = [{**_POLICY_ID, "name": "contact_id"}]
+    found["/v1/timelines/{contact_id}"] = {"get": story, "parameters": parameters}
+    for operations in found.values():
+        _ask_for_key(operations["get"])
     return found
 
 
