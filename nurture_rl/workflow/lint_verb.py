@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -159,7 +160,8 @@ def _features(folder: Path, journey: Journey, seed: int) -> tuple[list[str], np.
     if len(ids) > _MOST_CONTACTS:
         some = np.random.default_rng(seed).choice(len(ids), _MOST_CONTACTS, replace=False)
         ids = [ids[i] for i in sorted(some.tolist())]
-    rows = table["features"].take([last[name] for name in ids]).to_pylist()
+    places = pa.array([last[name] for name in ids], pa.int64())
+    rows = table["features"].take(places).to_pylist()
     columns = len(FeatureSpec.of(journey).columns)
     if not rows or {len(row) for row in rows} != {columns}:
         raise ConfigError(
