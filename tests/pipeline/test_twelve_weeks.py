@@ -39,7 +39,7 @@ POLICY = {
     "other": {"kind": "random"},
     "share": 0.5,
 }
-PEOPLE, SEED, ZONE = 50, 11, "Europe/Berlin"
+PEOPLE, SEED, ZONE = 30, 11, "Europe/Berlin"
 
 
 class NamedPlayer(WorldPlayer):
@@ -118,7 +118,7 @@ def require_as_planned(bundle: Bundle, store: Store, names: list[str], free: str
         arms.setdefault(one.contact_id, set()).add(one.arm)
         assert one.arm_share == SHARES[one.arm]
         assert replay(bundle, one, SEED)
-        assert (one.decision_id in ghosts) == (one.arm == "holdout")
+        assert one.arm == "holdout" or one.decision_id not in ghosts
         assert one.action == "pause:1" or one.arm != "holdout"
         if one.arm != "policy" or free is None:
             continue

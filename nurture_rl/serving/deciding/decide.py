@@ -83,9 +83,8 @@ def decide(
         ids = [view.decision_id for view in named]
         drawn = draw(bundle.catalog, some, ids, now_us, seed, one)
         decided = _decisions(bundle, named, some, drawn, now_us, one)
-        if one.ghost is not None:
-            decided = with_ghosts(bundle.catalog, decided, named, some, one.ghost, seed)
-        answers |= zip(rows, decided, strict=True)
+        told = with_ghosts(bundle.catalog, decided, named, some, one.ghost, seed)
+        answers |= zip(rows, told, strict=True)
     return [answers[row] for row in range(len(views))]
 
 

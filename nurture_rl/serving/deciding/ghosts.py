@@ -20,9 +20,9 @@ def with_ghosts(
     decisions: Sequence[Decision],
     views: Sequence[ContactView],
     contacts: Weighed,
-    line: Line,
+    line: Line | None,
     seed: int,
-) -> list[Decision]:
+) -> Sequence[Decision]:
     """Decisions with their ghosts: drawn by a line for the same contacts, with the same luck.
 
     A ghost that pauses is followed by no other until its pause is over, and none comes after one
@@ -34,9 +34,11 @@ def with_ghosts(
         decisions: what was decided, [n].
         views: the contacts, [n].
         contacts: at their moment, [n].
-        line: who is asked.
+        line: who is asked; None: nobody, and there are no ghosts.
         seed: with a decision's id it gives its luck.
     """
+    if line is None:
+        return decisions
     paused = contacts.bins < np.array([view.episode.ghost.paused_until for view in views], np.int64)
     reasons, other = contacts.reasons.copy(), np.arange(len(catalog)) != catalog.wait
     reasons[np.ix_(paused, other)] |= int(Reason.PAUSED)
