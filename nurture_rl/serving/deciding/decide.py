@@ -65,8 +65,7 @@ def decide(
         if len(views) == 1:
             _log.exception("facts of a contact could not be worked out")
             return [Refusal(views[0].contact.contact_id, FAIL_CLOSED, _text(error))]
-        half = len(views) // 2  # a few broken ones among many are found by halving
-        parts = (views[:half], views[half:])
+        parts = views[: len(views) // 2], views[len(views) // 2 :]  # halving finds a few of many
         made = [decide(bundle, one, now_us, seed, default_zone, left, line) for one in parts]
         return made[0] + made[1]
     contacts = Weighed(facts.bins, facts.local_us, facts.zones, features, reasons)

@@ -43,6 +43,7 @@ REQUESTS = [
     ("POST", "/v1/policies/d/promote", "policies"),
     ("POST", "/v1/policies/d/rollback", "policies"),
     ("POST", "/v1/switch", "policies"),
+    ("POST", "/v1/experiment/end", "policies"),
     ("GET", "/v1/journeys", "journeys"),
     ("GET", "/v1/journeys/log", "journeys"),
     ("GET", "/v1/journeys/d/contacts/d", "journeys"),
