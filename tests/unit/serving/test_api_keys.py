@@ -42,6 +42,8 @@ REQUESTS = [
     ("POST", "/v1/policies/d/promote", "policies"),
     ("POST", "/v1/policies/d/rollback", "policies"),
     ("POST", "/v1/switch", "policies"),
+    ("GET", "/v1/handoffs", "handoffs"),
+    ("GET", "/v1/handoffs/d", "handoffs"),
     ("GET", "/v1/journeys", "journeys"),
     ("GET", "/v1/journeys/log", "journeys"),
     ("GET", "/v1/journeys/d/contacts/d", "journeys"),
@@ -66,7 +68,7 @@ def keys(tmp_path: Path) -> ApiKeys:
         "# of the sender",
         f"decisions {SENDER}",
         "",
-        f"contacts,events,journeys,policies  {CRM}",
+        f"contacts,events,handoffs,journeys,policies  {CRM}",
     )
     return load_keys(key_file(tmp_path / "keys", *lines))
 
