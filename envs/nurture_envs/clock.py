@@ -54,6 +54,8 @@ class Clock:
         """
         period = round(self.period_hours * HOUR_US)
         delta = np.asarray(local_us, np.int64) - np.asarray(anchor_us, np.int64)
+        if self.slots_hours == (0.0,):  # a bin is a period
+            return np.asarray(delta // period, np.int64)
         whole, rest = np.divmod(delta, period)
         edges = np.array([round(slot * HOUR_US) for slot in self.slots_hours], np.int64)
         slot = np.searchsorted(edges, rest, side="right") - 1
@@ -144,6 +146,8 @@ def _shift(times: IntArray, zones: NDArray[np.str_], offset: Any, sign: int) -> 
     zones = np.asarray(zones)
     if times.shape != zones.shape or times.ndim != 1:
         raise ShapeError(f"times and zones must both be [n], got {times.shape} and {zones.shape}")
+    if not len(times):
+        return times
     quarters = times // _QUARTER_US
     if len(times) <= _FEW:  # asking for each is faster than finding those that are alike
         pairs = zip(quarters.tolist(), map(str, zones.tolist()), strict=True)

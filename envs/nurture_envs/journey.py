@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from nurture_envs.claims import Claim
@@ -232,7 +233,7 @@ class Inactivity:
     probe_share: float = 0.0  # of the bins of such a contact, drawn by lot, in which one may go
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: see `once`
 class GuardrailSettings:
     """The hard limits of a journey; off where a field is empty."""
 
@@ -335,7 +336,7 @@ class Enrolment:
     busy: str  # one of BUSY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: see `once`
 class Journey:
     """One nurture program: what is seen, what can be done, what it is worth, what is forbidden."""
 
@@ -362,7 +363,7 @@ class Journey:
     enrolment: Enrolment | None = None  # None: everybody is in it, once
     claims: tuple[Claim, ...] = ()  # what messages name as proof besides are labels and no more
 
-    @property
+    @cached_property
     def channels(self) -> tuple[str, ...]:
         """Columns of the simulator's state: every signal, then every valued signal's value sum."""
         counts = tuple(signal.name for signal in self.signals)

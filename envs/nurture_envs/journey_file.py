@@ -32,8 +32,8 @@ from nurture_envs.journey_goals import read_kpis, read_limit
 from nurture_envs.journey_guardrails import (
     event_columns,
     event_problems,
-    inactivity_problems,
     overlaps,
+    people_problems,
     read_guardrails,
 )
 from nurture_envs.journey_rules import (
@@ -276,7 +276,7 @@ def _drip(f: Fields) -> list[tuple[int, str]]:
 
 def _cross_checks(journey: Journey) -> list[str]:
     problems = overlaps("signals", journey.signals) + event_problems(journey)
-    problems += inactivity_problems(journey)
+    problems += people_problems(journey)
     names = [signal.name for signal in journey.signals]
     problems += [
         f"stages.{stage}: no signal is called {signal!r}{hint(signal, names)}"

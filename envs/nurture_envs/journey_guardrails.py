@@ -219,20 +219,30 @@ def event_problems(journey: Journey) -> list[str]:
     return problems + overlaps("guardrails.events", journey.guardrails.events)
 
 
-def inactivity_problems(journey: Journey) -> list[str]:
-    """Signals of inactivity that say nothing of a person."""
-    settings = journey.guardrails.inactivity
-    wanted = {name.removesuffix(".value") for name in settings.signals} if settings else set()
-    return [
-        f"guardrails.inactivity.signals: expected what people do, got {signal.name!r}, which "
-        + ("actions make" if signal.by_action else "machines make too; pin `is_machine: false`")
-        for signal in journey.signals
-        if signal.name in wanted
-        and (
-            signal.by_action
-            or (signal.type in ("open", "click") and signal.is_machine is not False)
-        )
-    ]
+def people_problems(journey: Journey) -> list[str]:
+    """Signals that say nothing of a person where guardrails ask what people do.
+
+    A scanner that fetches every link would keep somebody active, answer a mail, or ask for a call.
+    """
+    settings, problems = journey.guardrails, list[str]()
+    asked = {
+        "inactivity.signals": settings.inactivity.signals if settings.inactivity else (),
+        "unanswered.until": settings.unanswered.until if settings.unanswered else (),
+        "escalation_needs": settings.escalation_needs,
+    }
+    for key, names in asked.items():
+        wanted = {name.removesuffix(".value") for name in names}
+        problems += [
+            f"guardrails.{key}: expected what people do, got {signal.name!r}, which "
+            + ("actions make" if signal.by_action else "machines make too; pin `is_machine: false`")
+            for signal in journey.signals
+            if signal.name in wanted
+            and (
+                signal.by_action
+                or (signal.type in ("open", "click") and signal.is_machine is not False)
+            )
+        ]
+    return problems
 
 
 def overlaps(key: str, signals: Sequence[Signal]) -> list[str]:

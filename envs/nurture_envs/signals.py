@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nurture_envs.errors import ShapeError
 from nurture_envs.journey import Journey, Signal
+from nurture_envs.once import once
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -62,17 +63,19 @@ def classify(events: EventColumns, signals: Sequence[Signal]) -> IntArray:
     if len(set(lengths.values())) != 1:
         raise ShapeError(f"event columns must be equally long, got {lengths}")
     positions = np.full(lengths["type"], NO_SIGNAL, np.int64)
-    rows_of: dict[str, list[int]] = {signal.type: [] for signal in signals}
+    rows_of: dict[str, list[int]] = {}
     for row, kind in enumerate(_plain(events.type)):
-        if kind in rows_of:
-            rows_of[kind].append(row)
+        rows_of.setdefault(kind, []).append(row)
     for position, signal in enumerate(signals):
+        if signal.type not in rows_of:
+            continue
         rows = rows_of[signal.type]
         for name, wanted in signal.filters().items():
             if name != "type" and rows:
                 column = getattr(events, name)
                 rows = [row for row in rows if column[row] == wanted]
-        positions[rows] = position
+        if rows:
+            positions[rows] = position
     return positions
 
 
@@ -115,6 +118,7 @@ def channel_rows(signal: IntArray, value: ArrayLike, journey: Journey) -> Channe
     )
 
 
+@once
 def _value_channels(journey: Journey) -> IntArray:
     """The value channel of each signal, [signals], NO_SIGNAL where it has none."""
     places = {channel: position for position, channel in enumerate(journey.channels)}

@@ -19,7 +19,7 @@ from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.errors import SimulationError
 from nurture_envs.features import NEVER, FeatureSpec
 from nurture_envs.guardrails import GuardrailFacts, eligible, legal_actions, remembered, standing
-from nurture_envs.guardrails.rules import watched
+from nurture_envs.guardrails.guardrail_facts import watched
 from nurture_envs.population import HasReputation, Population, lived_on, settle, together
 from nurture_envs.running_features import RunningFeatures, RunningState
 from nurture_envs.simulation_state import (

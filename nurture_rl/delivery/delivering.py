@@ -57,6 +57,7 @@ class _Prepared:
     without: list[PlannedSend]  # contacts without an address
     shared: list[PlannedSend]  # to an address that another contact gets mail at
     empty: int  # decisions that send nothing
+    unknown: int  # decisions that the policy server does not know
     texts: MailTexts
 
     @property
@@ -180,7 +181,7 @@ def _prepare(options: DeliverOptions, client: PolicyClient) -> _Prepared:
     for plan, recipient in pairs:
         texts.rendered(plan, recipient)
     pairs, shared = one_mail_each(pairs)
-    return _Prepared(pairs, without, shared, decided.without, texts)
+    return _Prepared(pairs, without, shared, decided.without, decided.unknown, texts)
 
 
 def _preview(
@@ -270,6 +271,11 @@ def _told(ledger: DeliveryLedger, ready: _Prepared, reports: OutcomeReports) -> 
         f"{counted(len(ready.plans), 'send')} in the table, {ready.empty} of its rows send "
         f"nothing; {left} left for later"
     )
+    if ready.unknown:
+        print(
+            f"{counted(ready.unknown, 'decision')} left out that the policy server does not know, "
+            "such as of people who were erased since"
+        )
     if ready.shared:
         print(f"{counted(len(ready.shared), 'send')} withdrawn: {_SHARED}; unify these contacts")
     return result_of(ledger, reports, left)

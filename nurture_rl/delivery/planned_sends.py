@@ -49,6 +49,7 @@ class DecidedTable:
 
     sends: tuple[PlannedSend, ...]
     without: int  # rows whose decision sends nothing, or nothing any more
+    unknown: int = 0  # rows whose decision the server does not know, as of people erased since
 
 
 def read_decided(path: Path, client: PolicyClient) -> DecidedTable:
@@ -60,19 +61,27 @@ def read_decided(path: Path, client: PolicyClient) -> DecidedTable:
         client: of that server.
 
     Raises:
-        DeliveryError: it cannot be read, has no such column, or names a decision that the server
-            does not know, or twice.
+        DeliveryError: it cannot be read, has no such column, names a decision twice, or none that
+            the server knows.
         ServerAway: the server does not answer.
     """
-    whole = path.suffix != ".csv" and "message" in _names(path)
-    found = list(_rows(path)) if whole else [_asked(name, client) for name in _ids(path)]
+    unknown = 0
+    if path.suffix != ".csv" and "message" in _names(path):
+        found = list(_rows(path))
+    else:
+        ids = _ids(path)
+        states = [state for name in ids if (state := _looked_up(name, client)) is not None]
+        unknown = len(ids) - len(states)
+        if ids and not states:
+            raise _of_another(client, ids)
+        found = [_planned(s["decision"]) if s["status"] in _WAITS else None for s in states]
     sends = tuple(one for one in found if one is not None)
     seen = set[str]()
     for one in sends:
         if one.decision_id in seen:
             raise DeliveryError(f"{path}: expected each decision once, got {one.decision_id} twice")
         seen.add(one.decision_id)
-    return DecidedTable(sends, len(found) - len(sends))
+    return DecidedTable(sends, len(found) - len(sends), unknown)
 
 
 def require_known(client: PolicyClient, ids: Sequence[str]) -> None:
@@ -86,19 +95,8 @@ def require_known(client: PolicyClient, ids: Sequence[str]) -> None:
         DeliveryError: it knows none of them.
         ServerAway: it does not answer.
     """
-    for name in ids[:_LOOKED]:
-        try:
-            client.decision(name)
-        except ServerRefusal as error:
-            if error.status != 404:
-                raise
-        else:
-            return
-    if ids:
-        raise DeliveryError(
-            f"expected decisions of the server {client.url}, which knows none of "
-            f"{', '.join(map(repr, ids[:5]))}; nothing was sent: give the server that decided"
-        )
+    if ids and all(_looked_up(name, client) is None for name in ids[:_LOOKED]):
+        raise _of_another(client, ids)
 
 
 def microseconds(at: datetime) -> int:
@@ -177,17 +175,21 @@ def _ids(path: Path) -> list[str]:
     return [_whole(name, path) for name in table["decision_id"].to_pylist()]
 
 
-def _asked(decision_id: str, client: PolicyClient) -> PlannedSend | None:
+def _looked_up(decision_id: str, client: PolicyClient) -> Mapping[str, Any] | None:
+    """A decision and what became of it; None: the server does not know it."""
     try:
-        state = client.decision(decision_id)
+        return client.decision(decision_id)
     except ServerRefusal as error:
         if error.status != 404:
             raise
-        raise DeliveryError(
-            f"expected decisions of the server {client.url}, which knows no {decision_id!r}; give "
-            "the server that decided"
-        ) from error
-    return _planned(state["decision"]) if state["status"] in _WAITS else None
+        return None
+
+
+def _of_another(client: PolicyClient, ids: Sequence[str]) -> DeliveryError:
+    return DeliveryError(
+        f"expected decisions of the server {client.url}, which knows none of "
+        f"{', '.join(map(repr, ids[:5]))}; nothing was sent: give the server that decided"
+    )
 
 
 def _planned(row: Mapping[str, Any]) -> PlannedSend:

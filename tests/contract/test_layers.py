@@ -40,6 +40,7 @@ ORDER = [
 LANGUAGE = (
     *(
         "errors",
+        "once",
         "compiling",
         "jit",
         "stops",

@@ -44,7 +44,19 @@ class FeatureSpec:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names of the feature columns, in order."""
-        return tuple(name for feature in self.features for name in self.names(feature))
+        return tuple(name for names in self.names_of_each for name in names)
+
+    @cached_property
+    def names_of_each(self) -> tuple[tuple[str, ...], ...]:
+        """The columns that each feature makes."""
+        return tuple(self.names(feature) for feature in self.features)
+
+    @cached_property
+    def places(self) -> Mapping[tuple[str, ...], tuple[int, ...]]:
+        """Positions of the channels that features name together."""
+        entered = [tuple(signal for _, signal in feature.stages) for feature in self.features]
+        named = [part for f in self.features for part in (f.of, f.over, f.until)]
+        return {names: tuple(self.channel_indices(names)) for names in (*named, *entered)}
 
     def names(self, feature: Feature) -> tuple[str, ...]:
         """The columns one feature makes."""
@@ -87,20 +99,28 @@ class FeatureSpec:
         takes its default. Numbers and truths may be written as text.
         """
         encoded = np.zeros((len(rows), len(self.attribute_columns)), np.float32)
-        start = 0
-        for feature in self.features:
-            if feature.kind != "attribute":
-                continue
+        for feature, start, columns_of in self._attributes:
             values = [row.get(feature.attribute) for row in rows]
-            if feature.levels:
-                said = [_level(value) for value in values]
-                for offset, level in enumerate(feature.levels):
-                    wanted = _level(level)
-                    encoded[:, start + offset] = [one == wanted for one in said]
-            else:
+            if not feature.levels:
                 encoded[:, start] = [_number(value, feature.default) for value in values]
-            start += len(self.names(feature))
+                continue
+            for row, value in enumerate(values):
+                for column in columns_of.get(_level(value), ()):
+                    encoded[row, column] = 1.0
         return encoded
+
+    @cached_property
+    def _attributes(self) -> list[tuple[Feature, int, dict[str, list[int]]]]:
+        """Features of attributes, the first column of each, and the columns of each level."""
+        found, start = [], 0
+        for feature in self.features:
+            if feature.kind == "attribute":
+                columns: dict[str, list[int]] = {}
+                for column, level in enumerate(feature.levels, start):
+                    columns.setdefault(_level(level), []).append(column)
+                found.append((feature, start, columns))
+                start += len(self.names(feature))
+        return found
 
     @cached_property
     def hash(self) -> str:

@@ -5,7 +5,9 @@ The server computes them so; a simulation carries sums along instead (`running`)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from nurture_envs.clock import weekday_of
 from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.journey import Feature
+from nurture_envs.once import once
 
 Array = Any  # numpy or torch
 
@@ -61,92 +64,143 @@ def evaluate(
     Returns:
         Features, [n, d], float32, in the order of `spec.columns`.
     """
-    xp = array_namespace(state.ring)
-    sums = xp.cumulative_sum(state.ring, axis=1)
+    xp, here = array_namespace(state.ring), device(state.ring)
+    out = xp.empty((state.ring.shape[0], len(spec.columns)), dtype=xp.float32, device=here)
+    sums = _sums_of(spec)
+    totals = _totals(sums, state.ring, xp)
+    counts, counted = (xp.asarray(places, device=here) for places in sums.counts)
+    out[:, counts] = xp.take(totals, counted, axis=1)
     lags = xp.astype(bins, xp.int32)[:, None] - state.last  # bins since, [n, c]
-    columns: list[Array] = []
-    used = 0
-    for feature in spec.features:
+    first = used = 0
+    for feature, names in zip(spec.features, spec.names_of_each, strict=True):
+        own = slice(first, first + len(names))
         if feature.kind == "attribute":
-            width = len(spec.names(feature))
-            columns += [attributes[:, used + i] for i in range(width)]
-            used += width
+            out[:, own] = attributes[:, used : used + len(names)]
+            used += len(names)
         elif feature.kind == "calendar":
-            columns += _calendar(spec, feature, bins, anchor_us, xp)
-        else:
-            columns += _from_past(spec, feature, state, sums, lags, xp)
-    return xp.stack([xp.astype(column, xp.float32) for column in columns], axis=1)
+            out[:, own] = _calendar(spec, feature, bins, anchor_us, xp)
+        elif feature.kind == "memory":
+            own_sums = [totals[:, place] for place in sums.of[feature.name]]
+            out[:, first] = own_sums[0]
+            for later, (less, more) in enumerate(pairwise(own_sums), first + 1):
+                out[:, later] = more - less
+        elif feature.kind == "stage":
+            for place, column in enumerate(_stage(spec, feature, lags, xp), first):
+                out[:, place] = column
+        elif feature.kind != "count":
+            of = [totals[:, place] for place in sums.of.get(feature.name, ())]
+            out[:, first] = _from_past(spec, feature, of, state, lags, xp)
+        first += len(names)
+    return out
 
 
-def _calendar(
-    spec: FeatureSpec, feature: Feature, bins: Array, anchor_us: Array, xp: Any
-) -> list[Array]:
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Sums of channels over the last bins that features ask for, t of them.
+
+    Those of more channels come first: a sum begins with its first channel, and the first of the
+    sums take the next one, and so on.
+    """
+
+    parts: tuple[NDArray[np.int64], ...]  # places in [W * c], of the first channels, then the next
+    of: dict[str, tuple[int, ...]]  # which sums each feature reads
+    counts: tuple[NDArray[np.int64], NDArray[np.int64]]  # columns that are a sum, and which
+
+
+@once
+def _sums_of(spec: FeatureSpec) -> _Sums:
+    asked: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
+    for feature in spec.features:
+        if feature.kind == "count":
+            asked[feature.name] = [(feature.window, feature.of)]
+        elif feature.kind == "memory":
+            asked[feature.name] = [(bins, feature.of) for bins in range(1, feature.window + 1)]
+        elif feature.kind == "ratio":
+            asked[feature.name] = [(feature.window, feature.of), (feature.window, feature.over)]
+    distinct = dict.fromkeys(one for some in asked.values() for one in some)
+    order = sorted(distinct, key=lambda one: -len(one[1]))
+    most, c = len(order[0][1]) if order else 0, len(spec.channels)
+    parts = [
+        [(bins - 1) * c + spec.channels.index(of[k]) for bins, of in order if len(of) > k]
+        for k in range(most)
+    ]
+    of = {name: tuple(order.index(one) for one in some) for name, some in asked.items()}
+    names = [feature.name for feature in spec.features if feature.kind == "count"]
+    return _Sums(
+        tuple(np.array(part, np.int64) for part in parts),
+        of,
+        (
+            np.array([spec.column(name) for name in names], np.int64),
+            np.array([of[name][0] for name in names], np.int64),
+        ),
+    )
+
+
+def _totals(sums: _Sums, ring: Array, xp: Any) -> Array:
+    """The sums of each contact, [n, t] f32, each added in the order of its channels."""
+    flat = xp.reshape(xp.cumulative_sum(ring, axis=1), (ring.shape[0], -1))
+    parts = [xp.asarray(part, device=device(ring)) for part in sums.parts]
+    if not parts:
+        return flat[:, :0]
+    totals = xp.take(flat, parts[0], axis=1)
+    for part in parts[1:]:
+        totals[:, : part.shape[0]] += xp.take(flat, part, axis=1)
+    return totals
+
+
+def _calendar(spec: FeatureSpec, feature: Feature, bins: Array, anchor_us: Array, xp: Any) -> Array:
+    """The columns of a calendar feature, [n, columns]."""
     if feature.part == "bin":
-        return [bins]
+        return bins[:, None]
     if feature.part == "slot":
         slots = len(spec.clock.slots_hours)
-        return [bins % slots == slot for slot in range(slots)]
+        return (bins % slots)[:, None] == xp.arange(slots, device=device(bins))
     weekday = weekday_of(anchor_us + spec.clock.start_us(xp.astype(bins, xp.int64)))
-    return [weekday == day for day in range(7)]
+    return weekday[:, None] == xp.arange(7, device=device(bins))
 
 
 def _from_past(
-    spec: FeatureSpec, feature: Feature, state: FeatureState, sums: Array, lags: Array, xp: Any
-) -> list[Array]:
-    if feature.kind == "stage":
-        return _stage(spec, feature, lags, xp)
-    of = spec.channel_indices(feature.of)
-    if feature.kind == "count":
-        return [_total(sums, feature.window, of)]
-    if feature.kind == "memory":
-        totals = [_total(sums, window, of) for window in range(1, feature.window + 1)]
-        return [totals[0], *(more - less for less, more in pairwise(totals))]
+    spec: FeatureSpec,
+    feature: Feature,
+    sums: Sequence[Array],
+    state: FeatureState,
+    lags: Array,
+    xp: Any,
+) -> Array:
+    """The one column of a feature of the past, [n]; `sums` are those that it asks for."""
     if feature.kind == "ratio":
-        top = _total(sums, feature.window, of)
-        below = _total(sums, feature.window, spec.channel_indices(feature.over))
+        top, below = sums
         some = below != 0
-        return [
-            xp.where(some, top / xp.where(some, below, xp.ones_like(below)), xp.zeros_like(top))
-        ]
-    since = _least(lags, of, xp)
+        return xp.where(some, top / xp.where(some, below, xp.ones_like(below)), xp.zeros_like(top))
+    since = _least(lags, spec.places[feature.of], xp)
     if feature.kind == "recency":
-        return [xp.where(since < feature.window, since, xp.full_like(since, feature.window))]
+        return xp.where(since < feature.window, since, feature.window)
     if feature.kind == "ever":
-        return [since < -NEVER // 2]
+        return since < -NEVER // 2
     # streak: events in the bins after the last one that ends it
-    ended = _least(lags, spec.channel_indices(feature.until), xp)
+    ended = _least(lags, spec.places[feature.until], xp)
     lag = xp.arange(1, feature.window + 1, dtype=ended.dtype, device=device(ended))
     open_bins = xp.astype(lag[None, :] < ended[:, None], xp.float32)
+    of = spec.places[feature.of]
     inside = state.ring[:, : feature.window, of[0]]
     for channel in of[1:]:
         inside = inside + state.ring[:, : feature.window, channel]
-    return [xp.sum(inside * open_bins, axis=1)]
+    return xp.sum(inside * open_bins, axis=1)
 
 
-def _total(sums: Array, window: int, channels: list[int]) -> Array:
-    total = sums[:, window - 1, channels[0]]
-    for channel in channels[1:]:
-        total = total + sums[:, window - 1, channel]
-    return total
-
-
-def _least(lags: Array, channels: list[int], xp: Any) -> Array:
-    least = lags[:, channels[0]]
-    for channel in channels[1:]:
-        least = xp.where(lags[:, channel] < least, lags[:, channel], least)
-    return least
+def _least(lags: Array, channels: Sequence[int], xp: Any) -> Array:
+    return reduce(xp.minimum, [lags[:, channel] for channel in channels])
 
 
 def _stage(spec: FeatureSpec, feature: Feature, lags: Array, xp: Any) -> list[Array]:
     """One-hot of the stage entered last; the later stage of the order wins a tie."""
-    entered = spec.channel_indices([signal for _, signal in feature.stages])
+    entered = spec.places[tuple(signal for _, signal in feature.stages)]
     best = xp.full_like(lags[:, 0], -NEVER // 2)
     current = xp.full_like(lags[:, 0], -1)
     for position, channel in enumerate(entered):
-        lag = lags[:, channel]
-        newer = lag <= best
-        best = xp.where(newer, lag, best)
-        current = xp.where(newer, xp.full_like(current, position), current)
+        newer = lags[:, channel] <= best
+        best = xp.where(newer, lags[:, channel], best)
+        current = xp.where(newer, position, current)
     return [current == position for position in range(len(entered))]
 
 

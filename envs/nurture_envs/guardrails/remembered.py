@@ -5,26 +5,31 @@ from __future__ import annotations
 from datetime import date
 
 from nurture_envs.journey import ALL, Group, GuardrailSettings
+from nurture_envs.once import once
 
 
+@once
 def moments_watched(settings: GuardrailSettings) -> list[tuple[str, ...]]:
     """Sets of signals whose last moment mail waits for, or waits after."""
     answers = [] if settings.unanswered is None else [settings.unanswered.until]
     return [*answers, *(visit.after for visit in settings.cool_off)]
 
 
+@once
 def days_of(settings: GuardrailSettings) -> list[tuple[int, int]]:
     """First and last day of each time without mail, days since 1970."""
     epoch = date(1970, 1, 1)
     return [((first - epoch).days, (last - epoch).days) for first, last in settings.blackout]
 
 
+@once
 def jobs_kept(settings: GuardrailSettings) -> list[Group]:
     """The groups whose mail waits for answers."""
     jobs = () if settings.unanswered is None else settings.unanswered.jobs
     return [("job", job) for job in jobs]
 
 
+@once
 def sends_kept(settings: GuardrailSettings) -> dict[Group, int]:
     """How many latest sends the rules need to see: of all, then by group of messages.
 

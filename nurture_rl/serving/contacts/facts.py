@@ -24,9 +24,10 @@ from nurture_envs.clock import (
 )
 from nurture_envs.features import NEVER, FeatureSpec, FeatureState, state_from_events
 from nurture_envs.guardrails import GuardrailFacts, eligible, lags_of, standing
+from nurture_envs.guardrails.guardrail_facts import Lag
 from nurture_envs.guardrails.remembered import moments_watched, sends_kept
-from nurture_envs.guardrails.rules import Lag
 from nurture_envs.journey import Journey
+from nurture_envs.once import once
 from nurture_rl.serving.contacts.event_rows import PastRows, changes, event_rows
 from nurture_rl.serving.contacts.mail_permission import MailPermission, permission_in
 from nurture_rl.serving.contacts.mail_preferences import refused_messages, wanted_from
@@ -117,7 +118,8 @@ def known(
     _count_calls(journey, spec, views, zones, last)
     midnight_us = local_us - local_us % DAY_US
     snoozed = _snoozed(words, views, now_us)
-    since = _since(journey, rows, views, now_us)
+    last_us = _last(journey, rows, rows.counts & ~rows.lifted, rows.occurred_us, len(views))
+    since = _since(journey, last_us, views, now_us)
     signals = standing(journey.guardrails, lags_of(journey, last, bins), since)
     _add_words(signals, words, now_us)
     facts = GuardrailFacts(
@@ -130,7 +132,7 @@ def known(
         midnight_hours=midnight_us / HOUR_US,
         today=midnight_us // DAY_US,
         set_forward=set_forward_hours(now_us, local_us, zones),
-        moments_hours=_moments(journey, rows, len(views), local_us - now_us),
+        moments_hours=_moments(journey, last_us, local_us - now_us),
         **signals,
         **_asked_for(journey, views, bins, local_us - now_us),
     )
@@ -202,13 +204,12 @@ def _last(
 
 
 def _since(
-    journey: Journey, rows: PastRows, views: Sequence[ContactView], now_us: IntArray
+    journey: Journey, last_us: IntArray, views: Sequence[ContactView], now_us: IntArray
 ) -> Lag | None:
     """Microseconds since signals last happened, where the journey asks which came first."""
     if not journey.guardrails.conversation_until:
         return None
-    counts = rows.counts & ~rows.lifted
-    last = _last(journey, rows, counts, rows.occurred_us, len(views))
+    last = last_us.copy()
     for channel in _call_channels(journey):
         for row, view in enumerate(views):
             for call in view.calls:
@@ -216,17 +217,25 @@ def _since(
     return lags_of(journey, last, now_us)
 
 
-def _moments(journey: Journey, rows: PastRows, n: int, shift_us: IntArray) -> FloatArray | None:
+def _moments(journey: Journey, last_us: IntArray, shift_us: IntArray) -> FloatArray | None:
     """When signals that mail waits for last happened, [n, w] hours on the wall clock of now."""
-    sets = moments_watched(journey.guardrails)
-    if not sets:
+    channels = _watched_channels(journey)
+    if not channels:
         return None
-    last = _last(journey, rows, rows.counts & ~rows.lifted, rows.occurred_us, n)
-    columns = [[journey.channel_index(name) for name in names] for names in sets]
-    moments = np.stack([last[:, of].max(axis=1) for of in columns], axis=1)
+    moments = np.empty((len(last_us), len(channels)), np.int64)
+    for place, of in enumerate(channels):
+        moments[:, place] = last_us[:, of].max(axis=1)
     return np.where(moments <= NEVER, -np.inf, (moments + shift_us[:, None]) / HOUR_US)
 
 
+@once
+def _watched_channels(journey: Journey) -> list[IntArray]:
+    """The channels of each of `moments_watched`."""
+    sets = moments_watched(journey.guardrails)
+    return [np.array([journey.channel_index(name) for name in names], np.int64) for names in sets]
+
+
+@once
 def _call_channels(journey: Journey) -> list[int]:
     return [journey.channel_index(s.name) for s in journey.signals if s.type == "escalated"]
 
@@ -239,6 +248,8 @@ def _count_calls(
     last: NDArray[np.int32],
 ) -> None:
     """Count every decided escalation as its signal, before the event is reported."""
+    if not any(view.calls for view in views):
+        return
     rows = np.array([row for row, view in enumerate(views) for _ in view.calls], np.int64)
     called = np.array([call.at_us for view in views for call in view.calls], np.int64)
     anchors = np.array([view.episode.anchor_us for view in views], np.int64)[rows]
@@ -274,19 +285,22 @@ def _sends(journey: Journey, views: Sequence[ContactView], shift_us: IntArray) -
     of them, or between one and now, are those that have passed. A message that the journey does not
     know, as of another system, counts for every channel, and for no topic and no message.
     """
+    kept = sends_kept(journey.guardrails)
+    table = np.full((len(views), sum(kept.values())), -np.inf)
     made = [(row, *send) for row, view in enumerate(views) for send in sends_of(view)]
+    if not made:
+        return table
     rows = np.array([row for row, _, _ in made], np.int64)
     hours = (np.array([at_us for _, at_us, _ in made], np.int64) + shift_us[rows]) / HOUR_US
     groups = groups_of(journey)
     of = [groups.get(message or "") for _, _, message in made]
-    tables = []
-    for group, count in sends_kept(journey.guardrails).items():
-        counts = np.array([is_among(own, group) for own in of], np.bool_)
-        if not counts.any():
-            tables.append(np.full((len(views), count), -np.inf))
-            continue
-        tables.append(_latest(rows[counts], hours[counts], len(views), count))
-    return np.hstack(tables)
+    first = 0
+    for group, count in kept.items():
+        among = [place for place, own in enumerate(of) if is_among(own, group)]
+        if among:
+            _put_latest(rows[among], hours[among], table[:, first : first + count])
+        first += count
+    return table
 
 
 def slot_us(slot: int, local_us: int, zone: str) -> int:
@@ -301,12 +315,10 @@ def slot_us(slot: int, local_us: int, zone: str) -> int:
     return int(utc_microseconds(np.array([at_us], np.int64), np.array([zone]))[0])
 
 
-def _latest(rows: IntArray, hours: FloatArray, n: int, count: int) -> FloatArray:
-    """The latest hours of each of n rows, latest first, [n, count]; -inf where there are fewer."""
+def _put_latest(rows: IntArray, hours: FloatArray, table: FloatArray) -> None:
+    """Write the latest hours of each row into a table, [n, count], latest first."""
     order = np.lexsort((-hours, rows))
     rows, hours = rows[order], hours[order]
     rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    table = np.full((n, count), -np.inf)
-    kept = rank < count
+    kept = rank < table.shape[1]
     table[rows[kept], rank[kept]] = hours[kept]
-    return table

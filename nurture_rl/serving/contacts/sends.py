@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nurture_envs.journey import ALL, Group, Journey
+from nurture_envs.once import once
 from nurture_rl.serving.records import ContactView, Planned
 from nurture_rl.serving.storage.stored_events import events_that, is_report_of_send
 
@@ -28,6 +29,7 @@ def told_sends(view: ContactView) -> tuple[list[Send], tuple[Planned, ...]]:
     return made, tuple(plans.values())
 
 
+@once
 def groups_of(journey: Journey) -> Mapping[str, tuple[Group, ...]]:
     """The groups of each message of a journey, by its id."""
     return {message.id: message.groups for message in journey.messages}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from nurture_rl.delivery.delivering import deliver
 from nurture_rl.delivery.delivery_ledger import DeliveryLedger
 from nurture_rl.delivery.reconciling import reconcile
 from nurture_rl.errors import ConfigError, DeliveryError
+from nurture_rl.serving.upkeep.erasing import erase_contacts
 from tests.pipeline.running_server import RunningServer, running
+from tests.postgres import PostgresServer
 from tests.unit.delivery.now_sends import (
     PUBLIC,
     decide,
@@ -185,6 +188,27 @@ def test_an_hour_that_passed_is_over(folder: Path, server: RunningServer, ids: l
     assert states(folder) == {"withdrawn": 2}
 
 
+@pytest.mark.parametrize("table", ["ids.csv", "decided.parquet"])
+def test_who_was_erased_since_gets_no_mail_and_holds_up_nobody(
+    folder: Path, bundle_folder: Path, postgres: PostgresServer, table: str
+) -> None:
+    store = postgres.fresh_url()
+    with running(bundle_folder, store, PUBLIC) as served:
+        names = ["ada", "bob", "cleo"]
+        write_recipients(folder / "recipients.csv", names)
+        found = decide(served, names)
+        write_ids(folder / "ids.csv", found)
+        write_table(folder / "decided.parquet", served, *found)
+        assert erase_contacts(store, ["bob"], "asked for")["decisions"] == 1
+        deliver(options(folder, served, "one.csv", decided=str(folder / table)))
+    text = (folder / "one.csv").read_text("utf-8")
+    assert [row["contact_id"] for row in csv.DictReader(io.StringIO(text))] == ["ada", "cleo"]
+    with closing(sqlite3.connect(folder / "deliveries.db")) as file:
+        assert "bob" not in str(file.execute("SELECT contact_id FROM deliveries").fetchall())
+        states = dict(file.execute("SELECT decision_id, state FROM deliveries").fetchall())
+    assert states.get("d-bob", "withdrawn") == "withdrawn"
+
+
 def test_a_server_that_did_not_decide_loses_nothing(
     folder: Path, server: RunningServer, bundle_folder: Path, ids: list[str]
 ) -> None:
@@ -201,5 +225,5 @@ def test_a_server_that_did_not_decide_loses_nothing(
 def test_decisions_that_nobody_made_are_refused(folder: Path, server: RunningServer) -> None:
     write_recipients(folder / "recipients.csv", [])
     ids = write_ids(folder / "ids.csv", ["nobody-made-this"])
-    with pytest.raises(DeliveryError, match="knows no 'nobody-made-this'"):
+    with pytest.raises(DeliveryError, match="knows none of 'nobody-made-this'"):
         deliver(options(folder, server, "x.csv", decided=str(ids)))

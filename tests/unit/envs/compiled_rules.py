@@ -9,8 +9,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.errors import ShapeError, SimulationError
+from nurture_envs.guardrails import GuardrailFacts
 from nurture_envs.guardrails.remembered import sends_remembered
-from nurture_envs.guardrails.rules import GuardrailFacts
 from nurture_envs.journey import GuardrailSettings
 from nurture_envs.loops.guardrail_loops import LoopFacts, write_rules
 from nurture_envs.loops.guardrails import tables_of

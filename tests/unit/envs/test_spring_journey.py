@@ -223,6 +223,24 @@ def test_a_channel_that_varies_is_a_factor_of_a_send() -> None:
         ),
         (
             {
+                "guardrails__unanswered": {"until": ["clicked"], "hours": 48},
+                "signals__clicked": {"type": "click"},
+            },
+            r"unanswered\.until: .* got 'clicked', which machines make too",
+        ),
+        (
+            {"guardrails__unanswered": {"until": ["sent_red"], "hours": 48}},
+            r"unanswered\.until: .* got 'sent_red', which actions make",
+        ),
+        (
+            {
+                "guardrails__escalation_needs": ["clicked"],
+                "signals__clicked": {"type": "click", "is_machine": True},
+            },
+            r"escalation_needs: .* got 'clicked', which machines make too",
+        ),
+        (
+            {
                 "guardrails__inactivity": {"signals": ["sent_red.value"], "probe": PROBE},
                 "signals__sent_red__valued": True,
             },
