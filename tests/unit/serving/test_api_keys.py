@@ -114,7 +114,7 @@ def test_a_refusal_says_what_to_do_and_does_nothing(client: TestClient[Litestar]
     assert "Authorization: Bearer KEY" in none.json()["detail"]
     wrong = client.post("/v1/decisions", json=body, headers={"authorization": f"Bearer {CRM}"})
     assert wrong.json()["detail"].startswith(
-        "this key opens contacts, events, journeys, policies, not /v1/decisions"
+        "this key opens contacts, events, handoffs, journeys, policies, not /v1/decisions"
     )
     known = client.get("/v1/decisions/r", headers={"authorization": f"Bearer {SENDER}"})
     assert known.status_code == 404  # neither request decided
