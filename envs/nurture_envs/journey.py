@@ -361,6 +361,7 @@ class Journey:
     expert: tuple[Rule, ...]  # what a thoughtful person would run instead; empty: nobody wrote it
     resolved: Mapping[str, Any]  # the file with inheritance worked out, as plain data
     enrolment: Enrolment | None = None  # None: everybody is in it, once
+    signers: int = 1  # different people who must sign a bundle of it before it is served
     claims: tuple[Claim, ...] = ()  # what messages name as proof besides are labels and no more
 
     @cached_property

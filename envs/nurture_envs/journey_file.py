@@ -139,6 +139,7 @@ def _journey(f: Fields) -> Journey:
         expert=read_rules(f, "expert"),
         resolved=f.data,
         enrolment=read_enrolment(f, [signal.name for signal in signals]),
+        signers=f.integer("signers", 1, low=1, high=32),
         claims=tuple(read_claim(name, child) for name, child in f.children("claims", {})),
     )
     f.finish()

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from nurture_rl.cli.configs import groups
 from nurture_rl.cli.keys import keys_of
 from nurture_rl.cli.loading import load
-from nurture_rl.cli.verbs import REFUSED, VERBS
+from nurture_rl.cli.verb_record import REFUSED
+from nurture_rl.cli.verbs import VERBS
 
 _OPTIONS = ("--help", "--json", "--multirun", "--cfg", "--config-dir")
 _BASH = """\

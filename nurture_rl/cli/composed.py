@@ -22,7 +22,7 @@ from nurture_rl.cli.jobs import exit_code, job
 from nurture_rl.cli.loading import load
 from nurture_rl.cli.sweep_watch import SweepWatch
 from nurture_rl.cli.sweeps import SWEEPS, Place, run_of_sweep, sweep_name
-from nurture_rl.cli.verbs import REFUSED, Verb
+from nurture_rl.cli.verb_record import REFUSED, Verb
 from nurture_rl.verb_result import OBJECTIVE, VerbResult
 
 _SWEEP = ("--multirun", "-m")

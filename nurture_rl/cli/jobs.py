@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nurture_envs.errors import NurtureError
-from nurture_rl.cli.verbs import DONE, FAILED, REFUSED
+from nurture_rl.cli.verb_record import DONE, FAILED, REFUSED
 from nurture_rl.progress import shown_progress
 from nurture_rl.verb_result import VerbResult
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from nurture_envs.fields import hint
-from nurture_rl.cli.verbs import DONE, REFUSED, VERBS
+from nurture_rl.cli.verb_record import DONE, REFUSED
+from nurture_rl.cli.verbs import VERBS
 
 # Imports make a million objects that stay. To look through them for garbage at every 700 new ones,
 # as Python does, takes a second of each command.

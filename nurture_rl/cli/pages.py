@@ -7,7 +7,8 @@ import textwrap
 from nurture_rl.cli.configs import groups
 from nurture_rl.cli.keys import keys_of
 from nurture_rl.cli.loading import load
-from nurture_rl.cli.verbs import VERBS, Verb
+from nurture_rl.cli.verb_record import Verb
+from nurture_rl.cli.verbs import VERBS
 
 _WIDTH = 100
 _OPTIONS = """\

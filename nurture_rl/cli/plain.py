@@ -15,7 +15,7 @@ import yaml
 from nurture_envs.fields import hint
 from nurture_rl.cli.jobs import exit_code, job
 from nurture_rl.cli.loading import load
-from nurture_rl.cli.verbs import Verb
+from nurture_rl.cli.verb_record import Verb
 from nurture_rl.errors import ConfigError
 from nurture_rl.verb_result import VerbResult
 

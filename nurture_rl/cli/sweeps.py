@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from nurture_rl.cli.jobs import done
-from nurture_rl.cli.verbs import FAILED, REFUSED
+from nurture_rl.cli.verb_record import FAILED, REFUSED
 from nurture_rl.codec import read_record
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_write_bytes

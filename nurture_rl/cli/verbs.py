@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-DONE, FAILED, REFUSED = 0, 1, 2
-EXIT_CODES: Mapping[int, str] = {
-    DONE: "done",
-    FAILED: "an unexpected failure, with a traceback: please report it",
-    REFUSED: "refused: bad settings or data, one line on stderr says what to do",
-}
+from nurture_rl.cli.paper_verbs import PAPER_VERBS
+from nurture_rl.cli.verb_record import DONE, Verb
+
 _OPE_CODES = {
     DONE: "better",
     3: "not better",
@@ -19,29 +15,6 @@ _OPE_CODES = {
 }
 _LIFT_CODES = {DONE: "better", 3: "not better", 4: "cannot tell yet"}
 _BUNDLE_CODES = {3: "the gate wrote no bundle; its reasons are printed"}
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """One verb of the command."""
-
-    name: str
-    summary: str  # one line
-    reads: str
-    makes: str
-    examples: tuple[str, str]  # each a whole command line
-    settings: str  # `module:class` of its settings; a comment beside each field says what it is
-    work: str  # `module:function` that does it: settings in, a mapping of what was made out
-    # `module:function` that names all that the result depends on: such a run of a sweep is not done
-    # again.
-    keyed: str = ""
-    composed: bool = True  # by Hydra from configs/; else its settings are a plain record
-    codes: Mapping[int, str] = field(default_factory=dict)  # beside and before EXIT_CODES
-
-    @property
-    def exit_codes(self) -> dict[int, str]:
-        """Every code that the verb may end with, and what it means."""
-        return dict(sorted({**EXIT_CODES, **self.codes}.items()))
 
 
 _RUN = "nurture_rl.workflow.run_config:RunConfig"
@@ -154,33 +127,7 @@ _ALL = (
         work=f"{_STEPS}:export",
         codes=_BUNDLE_CODES,
     ),
-    Verb(
-        name="papers",
-        summary="tells people what a bundle sends to whom, when, and what stops it",
-        reads="a bundle, and nothing else",
-        makes="a page (HTML) and the same as text, with the bundle's hash on them",
-        examples=(
-            "nurture papers bundle=released/bundle",
-            "nurture papers bundle=released/bundle out=for_legal",
-        ),
-        settings="nurture_rl.workflow.papers_verb:PapersOptions",
-        work="nurture_rl.workflow.papers_verb:papers",
-        composed=False,
-    ),
-    Verb(
-        name="diff",
-        summary="tells people what a later journey or bundle does otherwise, and no longer forbids",
-        reads="two bundles, or two journeys by file or name",
-        makes="nothing: it prints guardrails that forbid less first, then all other differences",
-        examples=(
-            "nurture diff before=inbound_lead after=inbound_lead",
-            "nurture diff before=released/may after=released/bundle --json",
-        ),
-        settings="nurture_rl.workflow.diff_verb:DiffOptions",
-        work="nurture_rl.workflow.diff_verb:diff",
-        composed=False,
-        codes={3: "a guardrail forbids less, or nobody can tell that it forbids as much"},
-    ),
+    *PAPER_VERBS,
     Verb(
         name="lift",
         summary="what an experiment with people says: arms held against business as usual",
@@ -338,8 +285,8 @@ _ALL = (
             "nurture monitor store=runs/store.db bundle=BUNDLE",
             "nurture monitor store=runs/store.db bundle=BUNDLE days=1 before=7 --json",
         ),
-        settings="nurture_rl.serving.upkeep.monitoring:MonitorOptions",
-        work="nurture_rl.serving.upkeep.monitoring:monitor",
+        settings="nurture_rl.serving.watching.monitoring:MonitorOptions",
+        work="nurture_rl.serving.watching.monitoring:monitor",
         composed=False,
         codes={3: "a figure is beyond its limit"},
     ),

@@ -243,9 +243,9 @@ def _hand_over(
     """Write the file of everything that may leave now. Nothing is reported: who sends reports."""
     now_us = int(time.time() * 1e6)
     waiting = ledger.waiting([plan.decision_id for plan in ready.plans])
-    hours = {plan.decision_id: plan.send_at_us for plan in ready.plans}
+    due = [p for p in ready.plans if p.decision_id in waiting and p.send_at_us <= now_us]
     leaving = []
-    for one in confirmed(client, [name for name in waiting if hours[name] <= now_us]):
+    for one in confirmed(client, due):
         if one.may_leave:
             leaving.append(one.decision_id)
         elif one.status != "early":

@@ -116,7 +116,7 @@ class DeliveryLedger:
             os.close(self._lock)
 
     def plan(self, sends: Iterable[PlannedSend], topics: Mapping[str, str]) -> None:
-        """Take up decisions; those that are known stay as they are.
+        """Take up decisions; those that are known stay as they are, but for what planned ones say.
 
         Args:
             sends: the decisions.
@@ -124,7 +124,9 @@ class DeliveryLedger:
         """
         self._many(
             "INSERT INTO deliveries (decision_id, contact_id, message, topic, send_at_us, next_us, "
-            "state, tries) VALUES (?, ?, ?, ?, ?, ?, 'planned', 0) ON CONFLICT DO NOTHING",
+            "state, tries) VALUES (?, ?, ?, ?, ?, ?, 'planned', 0) ON CONFLICT (decision_id) DO "
+            "UPDATE SET contact_id = excluded.contact_id, message = excluded.message, "
+            "topic = excluded.topic, send_at_us = excluded.send_at_us WHERE state = 'planned'",
             [
                 (name, one.contact_id, one.message, topics[name], one.send_at_us, one.send_at_us)
                 for one in sends

@@ -16,6 +16,7 @@ from nurture_rl.delivery.rendering import MailTexts
 from nurture_rl.delivery.sender_protocol import MailSender, SendAnswer, SenderAway
 from nurture_rl.errors import DeliveryError
 from nurture_rl.progress import PROGRESS
+from nurture_rl.serving.names import contact_key
 from nurture_rl.wording import counted
 
 LATE = "its hour passed before it could leave"
@@ -109,7 +110,7 @@ class MailRun:
             if not repeated:
                 self._too_late(plan, now)
             return True
-        told = confirmed(self._client, [name])[0]
+        told = confirmed(self._client, [plan])[0]
         if told.status == "early":
             self._queue.put((plan, recipient), recipient.family, now + _EARLY)
             return True
@@ -244,11 +245,16 @@ class MailRun:
             PROGRESS.info("%d mails left", len(self._queue))
 
 
-def confirmed(client: PolicyClient, ids: Sequence[str]) -> list[SendConfirmation]:
-    """Ask whether decisions are to be carried out now; none that the server does not know is."""
+def confirmed(client: PolicyClient, plans: Sequence[PlannedSend]) -> list[SendConfirmation]:
+    """Ask whether decisions are to be carried out now; none that the server does not know is.
+
+    Raises:
+        DeliveryError: a decision is of another contact or message than its row says: what was
+            confirmed is not what would go.
+    """
     found: list[SendConfirmation] = []
-    for start in range(0, len(ids), _CONFIRMED):
-        some = ids[start : start + _CONFIRMED]
+    for start in range(0, len(plans), _CONFIRMED):
+        some = [plan.decision_id for plan in plans[start : start + _CONFIRMED]]
         try:
             found += client.confirm(some)
         except ServerRefusal as error:
@@ -257,7 +263,23 @@ def confirmed(client: PolicyClient, ids: Sequence[str]) -> list[SendConfirmation
             found += [
                 SendConfirmation(n, "unknown", _UNKNOWN, None, None, None, None) for n in some
             ]
+    for plan, told in zip(plans, found, strict=True):
+        if told.may_leave:
+            _require_same(plan, told)
     return found
+
+
+def _require_same(plan: PlannedSend, told: SendConfirmation) -> None:
+    message = (told.action or "").removeprefix("send:").rpartition("@")[0]
+    if contact_key(told.contact_id or "") == contact_key(plan.contact_id) and (
+        message == plan.message
+    ):
+        return
+    raise DeliveryError(
+        f"decision {plan.decision_id}: expected a row of contact {told.contact_id!r} with message "
+        f"{message}, as the policy server has it, got {plan.contact_id!r} with {plan.message}; "
+        "nothing more was sent: give the table as it was decided"
+    )
 
 
 def settle_late(ledger: DeliveryLedger, decision_id: str, tries: int, now_us: int) -> None:

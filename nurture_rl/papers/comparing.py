@@ -180,7 +180,7 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], Callable[[Journey, Journey], Lines]
     ("What is known of a contact", ("features",), _features),
     ("What it is worth", ("reward",), _reward),
 )
-_BY_GUARDRAILS = ("guardrails", "messages", "claims", "offers", "limits", "terminals")
+_BY_GUARDRAILS = ("guardrails", "messages", "claims", "offers", "limits", "terminals", "signers")
 
 
 def _rest(

@@ -327,8 +327,12 @@ def _harms(before: Journey, after: Journey) -> Changes:
 
 
 def _ends(before: Journey, after: Journey) -> Changes:
-    yield from _set("what ends a journey", (before.terminals, after.terminals))
-    rests = [one.enrolment.rest_days if one.enrolment else None for one in (before, after)]
+    both = (before, after)
+    yield from _set("what ends a journey", (one.terminals for one in both))
+    people = [float(one.signers) for one in both]
+    shown = (f"{number:g}" for number in people)
+    yield from _told("people who must sign a bundle", shown, _by_size(people))
+    rests = [one.enrolment.rest_days if one.enrolment else None for one in both]
     hours = (inf if one is None else 24.0 * one for one in rests)
     yield from _span("rest before the journey may begin again", hours, "none")
 

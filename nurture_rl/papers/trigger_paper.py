@@ -25,6 +25,8 @@ from nurture_rl.papers.sentences import (
 )
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.release.manifest import MANIFEST, sha256
+from nurture_rl.release.signing import SIGNATURE, signers_of
+from nurture_rl.wording import counted, plural
 
 _FALLBACK: Mapping[str, Any] = {"kind": "rules"}  # what decides where the policy cannot
 _NEVER = "the policy itself never sends it"
@@ -59,19 +61,23 @@ class TriggerPaper:
     card: Mapping[str, Any]  # as the bundle has it
 
 
-def trigger_paper(bundle: Bundle, folder: Path) -> TriggerPaper:
+def trigger_paper(bundle: Bundle, folder: Path, trust: Path | None = None) -> TriggerPaper:
     """The paper of a bundle; the same bundle gives the same record.
 
     Args:
         bundle: as loaded, so that every byte was checked.
         folder: it was loaded from.
+        trust: file of public keys, whose owners are told where they signed; None: nobody is.
+
+    Raises:
+        ConfigError: `trust` holds no public key.
     """
     journey, spec = bundle.journey, bundle.policy.spec()
     parts = policy_in_words(spec, journey)
     return TriggerPaper(
         title=journey.title,
         provenance=journey.provenance,
-        seal=_seal(bundle, (folder / MANIFEST).read_bytes()),
+        seal=_seal(bundle, folder, trust),
         policy=parts,
         fallback=(
             "If the policy gives no answer, the journey's rules decide (below).",
@@ -87,14 +93,22 @@ def trigger_paper(bundle: Bundle, folder: Path) -> TriggerPaper:
     )
 
 
-def _seal(bundle: Bundle, manifest: bytes) -> Facts:
-    signed = "yes; whether anybody trusts the key is asked where it is served"
+def _seal(bundle: Bundle, folder: Path, trust: Path | None) -> Facts:
+    manifest = (folder / MANIFEST).read_bytes()
+    signed = counted(bundle.signatures, "signature")
+    if bundle.signatures:
+        names: tuple[str, ...] = ()
+        if trust is not None:
+            names = signers_of(manifest, (folder / SIGNATURE).read_bytes(), trust)
+        who = f"by the known {plural(len(names), 'key')} {', '.join(names)}"
+        signed += f", {who}" if names else ", by keys that were not asked about"
+    asked = f"{counted(bundle.journey.signers, 'person', 'people')} must sign, says the journey"
     return (
         ("Journey", bundle.journey.name),
         ("Policy id", bundle.policy_id),
         ("Bundle made", bundle.manifest.created_at),
         (f"SHA-256 of {MANIFEST}", sha256(manifest)),
-        ("Signed", signed if bundle.signed else "no"),
+        ("Signed", f"{signed}; {asked}"),
     )
 
 

@@ -23,7 +23,7 @@ from nurture_rl.release.card import PolicyCard, card_data, card_markdown
 from nurture_rl.release.manifest import Manifest, decode_json, encode_json
 from nurture_rl.release.onnx_policy import OnnxPolicy
 from nurture_rl.release.parity import States, parity_data, require_parity
-from nurture_rl.release.signing import SIGNATURE, require_signed, signature
+from nurture_rl.release.signing import SIGNATURE, require_signed, signature, signatures
 
 MOST_BYTES = 256 << 20  # of all files of a bundle
 
@@ -51,7 +51,7 @@ class Bundle:
     policy_id: str
     manifest: Manifest
     card: Mapping[str, Any]
-    signed: bool = False  # it carries a signature; whether anybody trusts it is asked at loading
+    signatures: int = 0  # that it carries; whether anybody trusts them is asked at loading
 
 
 def write_bundle(
@@ -110,12 +110,35 @@ def write_bundle(
     return load_bundle(path)
 
 
-def load_bundle(path: Path, trust: Path | None = None) -> Bundle:
+def load_served(path: Path, trust: Path | None, signers: int = 1) -> Bundle:
+    """Read and verify a bundle that is to decide about people.
+
+    Args:
+        path: its folder.
+        trust: as of `load_bundle`.
+        signers: likewise.
+
+    Raises:
+        BundleError: as of `load_bundle`, or more than one person must sign and no keys say who.
+        ConfigError: as of `load_bundle`.
+    """
+    bundle = load_bundle(path, trust, signers)
+    needed = max(signers, bundle.journey.signers)
+    if trust is None and needed > 1:
+        raise BundleError(
+            f"{path}: {needed} people must sign this bundle and nobody says who; give trust=FILE "
+            "with their public keys"
+        )
+    return bundle
+
+
+def load_bundle(path: Path, trust: Path | None = None, signers: int = 1) -> Bundle:
     """Read and verify a bundle.
 
     Args:
         path: its folder.
-        trust: file of the public key that must have signed it, PEM; None: nobody has to.
+        trust: file of the public keys that must have signed it, PEM; None: nobody has to.
+        signers: how many different ones of them, where the bundle's journey asks for no more.
 
     Raises:
         BundleError: there is none, a file is missing, unknown, too large or altered by one byte,
@@ -126,10 +149,13 @@ def load_bundle(path: Path, trust: Path | None = None) -> Bundle:
     files = _read(path)
     signed = files.pop(SIGNATURE, None)
     if trust is not None:  # before anything of the bundle is read
-        require_signed(files[names.MANIFEST], signed, trust)
-    sealed = names.decode_manifest(files.pop(names.MANIFEST))
+        require_signed(files[names.MANIFEST], signed, trust, signers)
+    manifest = files.pop(names.MANIFEST)
+    sealed = names.decode_manifest(manifest)
     names.require_files(sealed, files)
     journey = _journey(files[names.JOURNEY])
+    if trust is not None and journey.signers > signers:
+        require_signed(manifest, signed, trust, journey.signers)
     catalog, features = ActionCatalog.of(journey), FeatureSpec.of(journey)
     for what, got, wanted in (
         ("action catalogue", catalog.hash, sealed.catalog),
@@ -144,7 +170,7 @@ def load_bundle(path: Path, trust: Path | None = None) -> Bundle:
     policy = _policy(journey, spec, files.get(names.MODEL))
     require_parity(policy, decode_json(names.PARITY, files[names.PARITY]), names.PARITY)
     card = decode_json(names.CARD, files[names.CARD])
-    about = (sealed.policy_id, sealed, card, signed is not None)
+    about = (sealed.policy_id, sealed, card, len(signatures(signed)))
     return Bundle(journey, catalog, features, spec, policy, *about)
 
 

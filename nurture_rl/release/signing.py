@@ -1,7 +1,8 @@
 """Signatures of bundles: Ed25519 over the manifest, whose hashes cover every other file.
 
 `openssl genpkey -algorithm ed25519 -out key.pem` makes a key, and
-`openssl pkey -in key.pem -pubout -out key.pub` the public half that servers get.
+`openssl pkey -in key.pem -pubout -out key.pub` the public half that servers get. A file of
+several public halves, one after the other, is the keys of several people.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from nurture_rl.errors import BundleError, ConfigError
 
-SIGNATURE = "manifest.sig"  # 64 bytes beside the manifest
+SIGNATURE = "manifest.sig"  # beside the manifest: signatures of 64 bytes, one after the other
+_BYTES = 64  # of a signature
+_MOST = 32  # signatures of one bundle that are looked at
+_PEM_END = b"-----END PUBLIC KEY-----"
 _CONTEXT = b"nurture_rl bundle manifest\n"  # so that a signature says what it signs
 
 
@@ -33,31 +37,88 @@ def signature(manifest: bytes, key: Path) -> bytes:
     return _private(key).sign(_CONTEXT + manifest)
 
 
-def require_signed(manifest: bytes, signed: bytes | None, trust: Path) -> None:
-    """Refuse a manifest that the owner of a key did not sign.
+def signatures(signed: bytes | None) -> tuple[bytes, ...]:
+    """The signatures of a file; None: there is no such file."""
+    given = signed or b""
+    return tuple(given[at : at + _BYTES] for at in range(0, len(given), _BYTES))[:_MOST]
+
+
+def signers_of(manifest: bytes, signed: bytes | None, trust: Path) -> tuple[str, ...]:
+    """Who signed a manifest, of the people whose keys a file holds.
 
     Args:
         manifest: of a bundle.
-        signed: its signature; None: it has none.
-        trust: file of the public key, PEM.
+        signed: its signatures; None: it has none.
+        trust: file of public keys, PEM.
+
+    Returns:
+        Fingerprints of the keys, each once, in the order of the file.
 
     Raises:
-        BundleError: it has no signature, or another one.
         ConfigError: the file holds no public Ed25519 key.
     """
-    key = _public(trust)
+    found = signatures(signed)
+    keys = {one.public_bytes_raw(): one for one in _public(trust)}
+    return tuple(
+        _named(raw)
+        for raw, key in keys.items()
+        if any(_signed_by(key, one, manifest) for one in found)
+    )
+
+
+def require_signed(manifest: bytes, signed: bytes | None, trust: Path, signers: int = 1) -> None:
+    """Refuse a manifest that too few of the owners of some keys signed.
+
+    Args:
+        manifest: of a bundle.
+        signed: its signatures; None: it has none.
+        trust: file of public keys, PEM.
+        signers: how many different keys of the file must have signed, >= 1.
+
+    Raises:
+        BundleError: it has no signature, others, or too few.
+        ConfigError: the file holds no public Ed25519 key, or fewer than must sign.
+    """
+    keys = {one.public_bytes_raw() for one in _public(trust)}
+    if len(keys) < signers:
+        raise ConfigError(
+            f"expected {signers} different public keys in {trust}, for so many people must sign, "
+            f"got {len(keys)}; put the public halves of all of them into one file"
+        )
     if signed is None:
         raise BundleError(
             f"{SIGNATURE}: expected a bundle signed by the key of {trust}, got one without a "
             "signature; export it with release.key=FILE"
         )
-    try:
-        key.verify(signed, _CONTEXT + manifest)
-    except InvalidSignature as error:
+    valid = len(signers_of(manifest, signed, trust))
+    if not valid:
         raise BundleError(
             f"{SIGNATURE}: the key of {trust} did not sign this manifest: it was changed, or "
             "signed by another key; copy the bundle again from where it was made"
-        ) from error
+        )
+    if valid < signers:
+        raise BundleError(
+            f"{SIGNATURE}: expected signatures by {signers} of the keys of {trust}, got {valid}; "
+            "let somebody else read the bundle and type nurture sign bundle=FOLDER key=FILE"
+        )
+
+
+def _signed_by(key: Ed25519PublicKey, signed: bytes, manifest: bytes) -> bool:
+    try:
+        key.verify(signed, _CONTEXT + manifest)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def has_signed(manifest: bytes, signed: bytes | None, key: Path) -> bool:
+    """Whether the owner of a private key signed a manifest.
+
+    Raises:
+        ConfigError: the file holds no private Ed25519 key.
+    """
+    public = _private(key).public_key()
+    return any(_signed_by(public, one, manifest) for one in signatures(signed))
 
 
 def fingerprint(key: Path) -> str:
@@ -71,7 +132,11 @@ def fingerprint(key: Path) -> str:
             f"{key} holds a private key and may be read by others than its owner; type chmod 600 "
             f"{key}"
         )
-    raw = _private(key).public_key().public_bytes_raw()
+    return _named(_private(key).public_key().public_bytes_raw())
+
+
+def _named(raw: bytes) -> str:
+    """The short name of a public key."""
     return hashlib.sha256(raw).hexdigest()[:12]
 
 
@@ -85,14 +150,18 @@ def _private(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def _public(path: Path) -> Ed25519PublicKey:
+def _public(path: Path) -> list[Ed25519PublicKey]:
+    """The public keys of a file, one or more."""
     try:
-        key = serialization.load_pem_public_key(path.read_bytes())
+        text = path.read_bytes()
+        parts = [part + _PEM_END for part in text.split(_PEM_END)[:-1]] or [text]
+        keys = [serialization.load_pem_public_key(part) for part in parts]
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise _no_key(path, "public", error) from error
-    if not isinstance(key, Ed25519PublicKey):
+    found = [key for key in keys if isinstance(key, Ed25519PublicKey)]
+    if len(found) < len(keys):
         raise _no_key(path, "public", "a key of another kind")
-    return key
+    return found
 
 
 def _no_key(path: Path, half: str, got: object) -> ConfigError:

@@ -19,6 +19,9 @@ class PapersOptions:
     """Which bundle is told of."""
 
     bundle: str  # folder of the bundle
+    # File of public Ed25519 keys (PEM): the page tells which of their owners signed; null: it tells
+    # the number of signatures alone.
+    trust: str | None = None
     out: str = "papers"  # folder to make; an older one there is replaced
 
 
@@ -27,10 +30,12 @@ def papers(options: PapersOptions) -> VerbResult:
 
     Raises:
         BundleError: there is no bundle, or a byte of it was changed.
+        ConfigError: `trust` holds no public key.
         OSError: the disk refuses.
     """
     folder, out = Path(options.bundle), Path(options.out)
-    paper = trigger_paper(load_bundle(folder), folder)
+    trust = None if options.trust is None else Path(options.trust)
+    paper = trigger_paper(load_bundle(folder), folder, trust)
     with atomic_folder(out) as partial:
         (partial / PAGE).write_text(papers_page(paper), "utf-8")
         (partial / TEXT).write_text(papers_text(paper), "utf-8")

@@ -17,12 +17,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from nurture_envs.journey import Journey
 from nurture_rl.errors import PropensityError
 from nurture_rl.release.gate import RULES
+from nurture_rl.release.signing import SIGNATURE, signatures
 from nurture_rl.report.page import FIGURES
 from nurture_rl.tracking.run import Run, tracked_run
 from nurture_rl.verb_result import OBJECTIVE, OBJECTIVE_IS, VerbResult
-from nurture_rl.wording import plural
+from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.judges import read_evaluated
@@ -206,7 +208,20 @@ def _export(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
         made["mlflow_model"] = tracked.bundle(bundle, "policy")
         made["bundle"] = bundle
         made["serve it with"] = serve_line(pipeline, bundle)
+        made |= _unsigned(pipeline.journey, bundle)
     return made
+
+
+def _unsigned(journey: Journey, bundle: Path) -> dict[str, Any]:
+    """What a bundle still needs before it is served, where several people must sign."""
+    given = (
+        len(signatures((bundle / SIGNATURE).read_bytes())) if (bundle / SIGNATURE).is_file() else 0
+    )
+    missing = journey.signers - given
+    if journey.signers == 1 or missing <= 0:
+        return {}
+    who = counted(missing, "more person must sign it", "more people must sign it")
+    return {"sign it": f"{who} before it is served: nurture sign bundle={bundle} key=FILE"}
 
 
 def serve_line(pipeline: Pipeline, bundle: Path) -> str:

@@ -69,7 +69,9 @@ LANGUAGE = (
     "registration",
 )
 # Inside `nurture_rl.serving`, lowest first; the first is what lies in the room itself.
-SERVING = ("", "senders", "storage", "contacts", "policies", "deciding", "http", "upkeep")
+SERVING = (
+    *("", "senders", "storage", "contacts", "policies", "deciding", "watching", "http", "upkeep"),
+)
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 OWNER = {
     "mlflow": "nurture_rl.tracking",

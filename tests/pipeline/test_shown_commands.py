@@ -30,7 +30,8 @@ from hydra.core.global_hydra import GlobalHydra
 
 from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.cli.main import main
-from nurture_rl.cli.verbs import DONE, VERBS
+from nurture_rl.cli.verb_record import DONE
+from nurture_rl.cli.verbs import VERBS
 from nurture_rl.release.bundle import write_bundle
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.learners import LEARNERS
@@ -229,6 +230,7 @@ def served(words: list[str]) -> int:
 def release(folder: Path) -> None:
     """The bundle that a run of full size leaves; here of the policy that made the log, signed."""
     key_pair(folder, "release")
+    key_pair(folder, "second")
     line = "nurture export +policy=logging release.policy=logging release.key=release.pem"
     assert main(words_of(line)) == DONE
     (bundle,) = folder.glob("runs/stages/release-*/bundle")

@@ -13,8 +13,14 @@ from pathlib import Path
 from nurture_rl.errors import NurtureError
 
 # Each opens the paths under /v1/ of its name; `metrics` opens /metrics.
-SCOPES = ("contacts", "decisions", "events", "handoffs", "journeys", "metrics", "policies")
-_OPENED_BY = {"switch": "policies"}  # paths under /v1/ that go by another scope
+SCOPES = (
+    *("console", "contacts", "decisions", "events", "handoffs", "journeys", "metrics"),
+    "policies",
+)
+_OPENED_BY = {
+    "switch": "policies",
+    "timelines": "decisions",
+}  # paths under /v1/ that go by another scope
 _SIGNED = "webhooks"  # paths under /v1/ that ask for their sender's signature in place of a key
 _SHORTEST = 32  # characters of a key
 _SCHEME = "bearer "

@@ -8,6 +8,7 @@ import msgspec
 
 from nurture_rl.serving.http import (
     confirm_wire,
+    console_wire,
     handoff_wire,
     journey_wire,
     policy_wire,
@@ -16,6 +17,10 @@ from nurture_rl.serving.http import (
 )
 from nurture_rl.serving.http.explain_wire import Explanation
 from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
+from nurture_rl.serving.watching.decision_days import DecisionDays
+from nurture_rl.serving.watching.mail_days import MailDays
+from nurture_rl.serving.watching.reach import Reach
+from nurture_rl.serving.watching.timeline import Timeline
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _DECISION_ID = {
@@ -43,6 +48,7 @@ _STRUCTS = (
     *policy_wire.STRUCTS,
     *journey_wire.STRUCTS,
     *handoff_wire.STRUCTS,
+    *console_wire.STRUCTS,
 )
 
 
@@ -91,6 +97,7 @@ def document() -> dict[str, Any]:
             **_policies(),
             **_journeys(),
             **_handoffs(),
+            **_console(),
             "/healthz": {"get": health},
         },
         "components": {
@@ -272,6 +279,49 @@ def _handoffs() -> dict[str, dict[str, Any]]:
         "/v1/handoffs": {"get": listed},
         "/v1/handoffs/{handoff_id}": {"get": shown, "parameters": named},
     }
+
+
+def _console() -> dict[str, dict[str, Any]]:
+    """What the console shows, by path."""
+    days = {"type": "integer", "enum": [7, 28, 90], "default": 28}
+    asks: dict[str, dict[str, Any]] = {
+        "days": {"name": "days", "in": "query", "schema": days},
+        "journey": {"name": "journey", "in": "query", "schema": {"type": "string"}},
+    }
+    asked: dict[str, tuple[str, str, type, tuple[str, ...]]] = {
+        "": ("console", "What the key may do", console_wire.ConsoleOut, ()),
+        "/decisions": (
+            "decision_days",
+            "What was decided in the latest days",
+            DecisionDays,
+            ("days", "journey"),
+        ),
+        "/mail": ("mail_days", "Mail and harms by family of mailboxes", MailDays, ("days",)),
+        "/reach": ("reach", "How many contacts mail may reach", Reach, ()),
+        "/health": (
+            "monitored",
+            "What the verb monitor finds",
+            console_wire.HealthOut,
+            ("journey",),
+        ),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for path, (name, summary, answer, queries) in asked.items():
+        operation = _look(name, summary, answer)
+        if queries:
+            operation["responses"]["400"] = _response("No such days", wire.Problem)
+        if "journey" in queries:
+            operation["responses"]["404"] = _response("No such journey", wire.Problem)
+        parameters = [asks[one] for one in queries]
+        found[f"/v1/console{path}"] = {"get": operation, "parameters": parameters}
+    story = _look("timeline", "One contact's story", Timeline)
+    story["responses"]["400"] = _response("The id cannot be one", wire.Problem)
+    story["responses"]["404"] = _response("No contact has that id", wire.Problem)
+    parameters = [{**_POLICY_ID, "name": "contact_id"}]
+    found["/v1/timelines/{contact_id}"] = {"get": story, "parameters": parameters}
+    for operations in found.values():
+        _ask_for_key(operations["get"])
+    return found
 
 
 def _ask_for_key(operation: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from litestar import Litestar
 from nurture_envs.clock import require_zone
 from nurture_envs.journey import Journey
 from nurture_rl.errors import NurtureError
-from nurture_rl.release.bundle import Bundle, load_bundle
+from nurture_rl.release.bundle import Bundle, load_served
 from nurture_rl.serving.deciding.preload import load_once
 from nurture_rl.serving.deciding.same_journeys import left_out, require_same_journeys
 from nurture_rl.serving.deciding.server_settings import EVERYWHERE, ServerSettings, machine_clock
@@ -33,7 +33,7 @@ from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.http.door import Door, Shares, write_line
 from nurture_rl.serving.http.listening import Listener, bind
 from nurture_rl.serving.http.regular_looks import RegularLooks
-from nurture_rl.serving.policies.bundle_folder import BundleFolder
+from nurture_rl.serving.policies.bundle_folder import BundleFolder, require_signers
 from nurture_rl.serving.senders.known_senders import senders_of
 from nurture_rl.serving.storage.locating import shown_location
 from nurture_rl.serving.storage.store import Store
@@ -81,9 +81,12 @@ class ServeOptions:
     # Folder of further bundles of the same journey, one folder each: they can be loaded, tried on a
     # share of contacts and promoted while the server runs; null: there are no others.
     bundles: str | None = None
-    # File of a public Ed25519 key (PEM): every bundle must be signed by its owner; null: none has
-    # to be.
+    # File of public Ed25519 keys (PEM, one or more): every bundle must be signed by the owner of
+    # one; null: none has to be.
     trust: str | None = None
+    # How many different owners of these keys must have signed each bundle, >= 1; a journey's own
+    # `signers` may ask for more.
+    signers: int = 1
     # Folders of bundles of further journeys, one each: a contact is in one journey at a time; with
     # `bundles` further bundles of every journey can be loaded.
     journeys: tuple[str, ...] = ()
@@ -111,9 +114,10 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     require_zone(zone)
     public_url = checked_url(options.public_url)
     trust = None if options.trust is None else Path(options.trust)
-    bundle = load_bundle(bundle_folder, trust)
-    further = [load_bundle(Path(folder), trust) for folder in options.journeys]
-    others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
+    signers = require_signers(options.signers)
+    bundle = load_served(bundle_folder, trust, signers)
+    further = [load_served(Path(folder), trust, signers) for folder in options.journeys]
+    others = BundleFolder.of(options.bundles, trust, signers)
     keys = None if options.keys is None else load_keys(Path(options.keys))
     senders = {} if options.webhook_keys is None else senders_of(Path(options.webhook_keys))
     try:
@@ -204,7 +208,7 @@ def _greeting(service: Service, options: ServeOptions) -> str:
 
 
 def _unchecked(bundle: Bundle) -> str:
-    what = "has a signature that nobody checks" if bundle.signed else "is not signed"
+    what = "has a signature that nobody checks" if bundle.signatures else "is not signed"
     return (
         f"serve: bundle {bundle.policy_id} {what}; give trust=FILE of a public key to ask for one"
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from nurture_envs.journey import Journey
-from nurture_rl.errors import BundleError
-from nurture_rl.release.bundle import Bundle, load_bundle
+from nurture_rl.errors import BundleError, ConfigError
+from nurture_rl.release.bundle import Bundle, load_served
 
 # What a journey may say otherwise than the one that is served: it bears on no fact, mask or event.
 _FREE = frozenset(
@@ -21,7 +21,13 @@ class BundleFolder:
     """Bundles beside each other, one folder each; BundleError where there is no such folder."""
 
     path: Path
-    trust: Path | None = None  # public key that must have signed them; None: nobody has to
+    trust: Path | None = None  # public keys that must have signed them; None: nobody has to
+    signers: int = 1  # how many different ones
+
+    @classmethod
+    def of(cls, path: str | None, trust: Path | None, signers: int) -> BundleFolder | None:
+        """The folder that settings name; None: they name none."""
+        return None if path is None else cls(Path(path), trust, signers)
 
     def __post_init__(self) -> None:
         if not self.path.is_dir():
@@ -48,13 +54,24 @@ class BundleFolder:
                     f"expected the name of a folder right under the server's bundles, got {name!r};"
                     " give a plain name, and copy the bundle there where it is a link"
                 )
-            bundle = load_bundle(found, self.trust)
+            bundle = load_served(found, self.trust, self.signers)
         except OSError as error:
             raise BundleError(
                 f"{name}: {error.strerror or error}; copy the bundle again"
             ) from error
         require_fit(served, bundle)
         return bundle
+
+
+def require_signers(signers: int) -> int:
+    """How many people must sign a bundle, as a setting says.
+
+    Raises:
+        ConfigError: no number of people.
+    """
+    if signers < 1:
+        raise ConfigError(f"signers: expected 1 or more people who must sign, got {signers}")
+    return signers
 
 
 def require_fit(served: Bundle, bundle: Bundle) -> None:

@@ -64,6 +64,13 @@ class Store(StoreReader):
             self._beside.close()
         super().close()
 
+    def own_reader(self) -> StoreReader:
+        """A reader with a connection of its own: a long look of it holds nobody up.
+
+        Whoever asks for it closes it.
+        """
+        return StoreReader(self._location)
+
     def beside(self) -> StoreReader:
         """A reader of what is committed alone, also by this thread."""
         self._beside = self._beside or StoreReader(self._location)

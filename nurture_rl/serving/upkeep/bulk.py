@@ -21,7 +21,7 @@ import pyarrow as pa
 from nurture_envs.clock import HOUR_US, require_zone
 from nurture_rl.errors import ConfigError
 from nurture_rl.progress import PROGRESS, shown_progress
-from nurture_rl.release.bundle import Bundle, load_bundle
+from nurture_rl.release.bundle import Bundle, load_served
 from nurture_rl.serving.contacts.recheck import acts
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.preload import load_once
@@ -31,7 +31,7 @@ from nurture_rl.serving.deciding.whose_clock import keep_to_clock
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.http.regular_looks import RegularLooks
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.policies.bundle_folder import BundleFolder
+from nurture_rl.serving.policies.bundle_folder import BundleFolder, require_signers
 from nurture_rl.serving.records import Answer, Decision, Refusal
 from nurture_rl.serving.storage.locating import require_there, shown_location
 from nurture_rl.serving.storage.store import Store
@@ -78,9 +78,12 @@ class DecideOptions:
     bundles: str | None = None
     # Folders of bundles of further journeys, one each, as the servers of the store have them.
     journeys: tuple[str, ...] = ()
-    # File of a public Ed25519 key (PEM): every bundle must be signed by its owner; null: none has
-    # to be.
+    # File of public Ed25519 keys (PEM, one or more): every bundle must be signed by the owner of
+    # one; null: none has to be.
     trust: str | None = None
+    # How many different owners of these keys must have signed each bundle, >= 1; a journey's own
+    # `signers` may ask for more.
+    signers: int = 1
     # https address under which contacts reach a server of the store: the column list_unsubscribe
     # then holds the header of one-click unsubscribe; null: it holds none.
     public_url: str | None = None
@@ -95,10 +98,11 @@ def decide_batch(options: DecideOptions) -> VerbResult:
     """
     at_us = _require(options)
     trust = None if options.trust is None else Path(options.trust)
-    bundle = load_bundle(Path(options.bundle), trust)
-    further = [load_bundle(Path(folder), trust) for folder in options.journeys]
+    signers = require_signers(options.signers)
+    bundle = load_served(Path(options.bundle), trust, signers)
+    further = [load_served(Path(folder), trust, signers) for folder in options.journeys]
     journeys = [one.journey for one in (bundle, *further)]
-    others = None if options.bundles is None else BundleFolder(Path(options.bundles), trust)
+    others = BundleFolder.of(options.bundles, trust, signers)
     with closing(BulkWork(Path(options.out), _settings(options, [bundle, *further]))) as work:
         location = options.store or str(work.folder / "store.db")
         try:

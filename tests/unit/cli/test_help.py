@@ -14,7 +14,8 @@ from nurture_rl.cli.configs import CONFIGS, groups
 from nurture_rl.cli.keys import keys_of
 from nurture_rl.cli.loading import load
 from nurture_rl.cli.main import main
-from nurture_rl.cli.verbs import VERBS, Verb
+from nurture_rl.cli.verb_record import Verb
+from nurture_rl.cli.verbs import VERBS
 
 
 @pytest.mark.slow

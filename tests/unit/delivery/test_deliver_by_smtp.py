@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
@@ -106,6 +108,34 @@ def unsubscribe(server: RunningServer, contact: str) -> None:
     said = {"event_id": f"no-{contact}", "contact_id": contact, "type": "unsubscribe"}
     said["occurred_at"] = datetime.now(UTC).isoformat()
     server.send("POST", "/v1/events", {"events": [said]})
+
+
+@pytest.mark.parametrize("sender", ["smtp", "file"])
+@pytest.mark.parametrize("column", ["contact_id", "message"])
+def test_a_row_that_is_not_as_it_was_decided_sends_nothing(
+    folder: Path, server: RunningServer, mail: Scripted, column: str, sender: str
+) -> None:
+    """A column was sorted by itself: what was confirmed for one contact would go to another."""
+    ids = planned(folder, server, "ada", "bob")
+    path = write_table(folder / "decided.parquet", server, *ids)
+    table = pq.read_table(path)
+    cells = table[column].to_pylist()[::-1] if column == "contact_id" else ["book_a_call"] * 2
+    place = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(place, table.schema.field(place), pa.array([*cells])), path)
+    for kind in ("txt", "html"):
+        text = (folder / f"templates/welcome.{kind}").read_text("utf-8")
+        text = text.replace("block intro", "block quote").replace("block tour", "block calendar")
+        (folder / f"templates/book_a_call.{kind}").write_text(text, "utf-8")
+    told = {"decided": str(path), "sender": sender, "smtp_port": mail.port}
+    told |= {"out": str(folder / "out.csv")} if sender == "file" else {}
+    with pytest.raises(DeliveryError, match=f"decision {ids[0]}: expected a row of contact"):
+        deliver(deliver_options(folder, server, **told))
+    assert (mail.taken, (folder / "out.csv").exists()) == ([], False)
+    assert {row["state"] for row in rows(folder)} == {"planned"}
+    write_table(path, server, *ids)
+    deliver(deliver_options(folder, server, decided=str(path), smtp_port=mail.port))
+    assert [status(server, name) for name in ids] == ["sent", "sent"]
+    assert [row["message"] for row in rows(folder)] == ["welcome", "welcome"]
 
 
 def test_a_word_between_table_and_mail_is_recorded_as_the_reason(

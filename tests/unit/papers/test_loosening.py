@@ -177,10 +177,14 @@ def test_limits_on_harm_ends_and_rests_count_as_guardrails() -> None:
         ("limits", {k: v for k, v in own["limits"].items() if k != "opt-outs"}),
         ("terminals", [name for name in own["terminals"] if name != "complained"]),
         ("enrolment", {"rest_days": 30}),
+        ("signers", 1),
     ):
-        now = parse_journey({**own, key: less})
-        assert {one.effect for one in guardrail_changes(journey(), now)} == {"loosened"}, key
-        assert {one.effect for one in guardrail_changes(now, journey())} == {"tightened"}, key
+        was, now = (
+            parse_journey({**own, "signers": 2}),
+            parse_journey({"signers": 2, **own, key: less}),
+        )
+        assert {one.effect for one in guardrail_changes(was, now)} == {"loosened"}, key
+        assert {one.effect for one in guardrail_changes(now, was)} == {"tightened"}, key
 
 
 @pytest.mark.parametrize("name", shipped_journeys())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,12 +52,12 @@ def journeys() -> tuple[Journey, Journey]:
     return spring(messages=PARTS, **strict), entered("low")
 
 
-def bundle_of(folder: Path, journey: Journey) -> Bundle:
+def bundle_of(folder: Path, journey: Journey, policy: Mapping[str, Any] = POLICY) -> Bundle:
     """A bundle of a journey whose policy draws any action."""
     catalog, d = ActionCatalog.of(journey), len(FeatureSpec.of(journey).columns)
     size = (16, len(catalog))
     states = normal_states(np.zeros(d), np.ones(d), size, catalog.wait, np.random.default_rng(5))
-    return write_bundle(folder, BundleContent(journey, POLICY, None, states, card()), CREATED)
+    return write_bundle(folder, BundleContent(journey, policy, None, states, card()), CREATED)
 
 
 def service_at(bundles: Sequence[Bundle], store: Store, now_us: int) -> Service:

@@ -53,6 +53,12 @@ REQUESTS = [
     ("POST", "/v1/journeys/d/contacts/d/resume", "journeys"),
     ("POST", "/v1/journeys/d/pause", "journeys"),
     ("POST", "/v1/journeys/d/resume", "journeys"),
+    ("GET", "/v1/console", "console"),
+    ("GET", "/v1/console/decisions", "console"),
+    ("GET", "/v1/console/mail", "console"),
+    ("GET", "/v1/console/reach", "console"),
+    ("GET", "/v1/console/health", "console"),
+    ("GET", "/v1/timelines/d", "decisions"),
 ]
 
 
@@ -68,7 +74,7 @@ def keys(tmp_path: Path) -> ApiKeys:
         "# of the sender",
         f"decisions {SENDER}",
         "",
-        f"contacts,events,handoffs,journeys,policies  {CRM}",
+        f"console,contacts,events,handoffs,journeys,policies  {CRM}",
     )
     return load_keys(key_file(tmp_path / "keys", *lines))
 
@@ -114,7 +120,7 @@ def test_a_refusal_says_what_to_do_and_does_nothing(client: TestClient[Litestar]
     assert "Authorization: Bearer KEY" in none.json()["detail"]
     wrong = client.post("/v1/decisions", json=body, headers={"authorization": f"Bearer {CRM}"})
     assert wrong.json()["detail"].startswith(
-        "this key opens contacts, events, handoffs, journeys, policies, not /v1/decisions"
+        "this key opens console, contacts, events, handoffs, journeys, policies, not /v1/decisions"
     )
     known = client.get("/v1/decisions/r", headers={"authorization": f"Bearer {SENDER}"})
     assert known.status_code == 404  # neither request decided
@@ -135,7 +141,7 @@ def test_no_other_spelling_of_a_path_gets_by(client: TestClient[Litestar], path:
     [
         (
             [f"decide {SENDER}"],
-            "line 1: expected scopes of contacts, decisions, events",
+            "line 1: expected scopes of console, contacts, decisions, events",
         ),
         (["# one", "decisions short"], "line 2: expected a key of at least 32 ASCII characters"),
         ([f"decisions {SENDER} {CRM}"], "line 1: expected a key of at least 32 ASCII characters"),

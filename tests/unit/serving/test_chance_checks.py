@@ -8,7 +8,7 @@ import numpy as np
 
 from nurture_rl.serving.records import ArmCounts
 from nurture_rl.serving.roles import PolicyChange, Roles
-from nurture_rl.serving.upkeep.chance_checks import (
+from nurture_rl.serving.watching.chance_checks import (
     beyond_chance,
     canary_share,
     canary_since,

@@ -19,7 +19,7 @@ from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.policies.active_policies import canary_arm
 from nurture_rl.serving.roles import canary, switched_in
 from nurture_rl.serving.storage.store import Store
-from nurture_rl.serving.upkeep.monitoring import MonitorOptions, monitor
+from nurture_rl.serving.watching.monitoring import MonitorOptions, monitor
 from tests.unit.release.bundles import small_bundle
 from tests.unit.serving.contacts import ATTRIBUTES, MIDNIGHT, Clock, contact, event, follow, service
 from tests.unit.serving.lives import bundles_in, served

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nurture_rl.serving.upkeep.span_shift import ContactSample, deviations, is_other_rate, shift_of
+from nurture_rl.serving.watching.span_shift import (
+    ContactSample,
+    deviations,
+    is_other_rate,
+    shift_of,
+)
 
 
 def test_the_stability_index_is_that_of_the_definition() -> None:

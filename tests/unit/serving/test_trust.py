@@ -9,10 +9,12 @@ import pytest
 from litestar.testing import TestClient
 
 from nurture_rl.cli.main import main
+from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import write_bundle
 from nurture_rl.release.signing import SIGNATURE
 from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.http.listening import Listener
+from nurture_rl.serving.policies.bundle_folder import BundleFolder
 from nurture_rl.serving.storage.store import Store
 from tests.unit.release.bundles import CREATED, content
 from tests.unit.release.signed import key_pair
@@ -78,3 +80,33 @@ def test_what_is_loaded_later_must_be_signed_too(tmp_path: Path) -> None:
     assert again.policies.lineup.roles.shadow is None  # nobody can say who signed it
     assert "expected a public Ed25519 key" in again.policies.changes[-1].why
     store.close()
+
+
+@pytest.mark.usefixtures("started")
+def test_a_start_that_two_people_must_allow_needs_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (ada, known), (bob, other) = (key_pair(tmp_path, name) for name in ("ada", "bob"))
+    (tmp_path / "both.pub").write_bytes(known.read_bytes() + other.read_bytes())
+    folder = tmp_path / "bundle"
+    write_bundle(folder, content({"kind": "drip"}), CREATED, ada)
+    words = ["serve", f"bundle={folder}", f"store={tmp_path / 's.db'}", f"port={_free()}"]
+    words += [f"trust={tmp_path / 'both.pub'}", "signers=2"]
+    assert main(words) == 2
+    assert "expected signatures by 2 of the keys" in capsys.readouterr().err
+    assert main(["sign", f"bundle={folder}", f"key={bob}"]) == 0
+    assert main(words) == 0
+    assert main([*words[:-1], "signers=0"]) == 2
+    assert "expected 1 or more people" in capsys.readouterr().err
+
+
+def test_what_is_loaded_later_needs_both_too(tmp_path: Path) -> None:
+    (ada, known), (bob, other) = (key_pair(tmp_path, name) for name in ("ada", "bob"))
+    (tmp_path / "both.pub").write_bytes(known.read_bytes() + other.read_bytes())
+    first = write_bundle(tmp_path / "all" / "first", content(), CREATED, ada)
+    write_bundle(tmp_path / "all" / "next", content({"kind": "drip"}), CREATED, ada)
+    folder = BundleFolder(tmp_path / "all", tmp_path / "both.pub", 2)
+    with pytest.raises(BundleError, match="expected signatures by 2 of the keys"):
+        folder.load("next", first)
+    assert main(["sign", f"bundle={tmp_path / 'all' / 'next'}", f"key={bob}"]) == 0
+    assert folder.load("next", first).signatures == 2

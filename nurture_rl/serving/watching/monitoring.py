@@ -19,12 +19,12 @@ from nurture_rl.serving.layers import FAIL_CLOSED, is_as_asked
 from nurture_rl.serving.policies.active_policies import canary_arm
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.storage.reading import StoreReader
-from nurture_rl.serving.upkeep.chance_checks import (
+from nurture_rl.serving.watching.chance_checks import (
     LoggedChances,
     canary_share,
     canary_since,
 )
-from nurture_rl.serving.upkeep.span_shift import ContactSample, is_other_rate, shift_of
+from nurture_rl.serving.watching.span_shift import ContactSample, is_other_rate, shift_of
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 
@@ -100,27 +100,7 @@ def monitor(options: MonitorOptions) -> VerbResult:
     _require_settings(options)
     bundle = load_bundle(Path(options.bundle))
     with closing(StoreReader(options.store)) as store:
-        end_us = store.latest_decision_us(bundle.journey.name)
-        if end_us is None:
-            raise ConfigError(
-                f"expected decisions of journey {bundle.journey.name} in {store.location_name}, "
-                "got none; give the store of its server"
-            )
-        middle_us = end_us - options.days * DAY_US
-        start_us = middle_us - options.before * DAY_US
-        spans = Span(), Span()
-        chances = LoggedChances(options.floor, store.catalogs())
-        for decision in store.decisions_after(bundle.journey.name, start_us):
-            is_now = decision.decided_us > middle_us
-            spans[is_now].add(decision)
-            if is_now:
-                chances.add(decision)
-        events = store.event_counts(start_us, middle_us), store.event_counts(middle_us, end_us)
-        figures = [*_health(spans[1], options), *_chances(chances, options)]
-        figures += _arms(store, bundle)
-    figures += _moved(*spans, bundle.feature_spec.columns, options)
-    figures += _nulls(*spans, bundle.feature_spec, options)
-    figures += _reported(spans, events, options)
+        figures, spans = monitored(store, bundle, options)
     for line in _told(figures, spans, options):
         print(line)
     alerts = [one.name for one in figures if one.alert]
@@ -129,6 +109,43 @@ def monitor(options: MonitorOptions) -> VerbResult:
         "figures": {one.name: [one.before, one.now, one.limit] for one in figures},
     }
     return VerbResult(made, _ALERT if alerts else 0)
+
+
+def monitored(
+    store: StoreReader, bundle: Bundle, options: MonitorOptions
+) -> tuple[list[MonitoredFigure], tuple[Span, Span]]:
+    """Every figure, and what was decided in the days before and in the latest days.
+
+    Args:
+        store: of a server; its own location and bundle are looked at, not those of `options`.
+        bundle: of the journey: it names the features.
+        options: days and limits.
+
+    Raises:
+        ConfigError: nothing was decided.
+        StoreUnavailable: the store cannot be read.
+    """
+    end_us = store.latest_decision_us(bundle.journey.name)
+    if end_us is None:
+        raise ConfigError(
+            f"expected decisions of journey {bundle.journey.name} in {store.location_name}, "
+            "got none; give the store of its server"
+        )
+    middle_us = end_us - options.days * DAY_US
+    start_us = middle_us - options.before * DAY_US
+    spans = Span(), Span()
+    chances = LoggedChances(options.floor, store.catalogs())
+    for decision in store.decisions_after(bundle.journey.name, start_us):
+        is_now = decision.decided_us > middle_us
+        spans[is_now].add(decision)
+        if is_now:
+            chances.add(decision)
+    events = store.event_counts(start_us, middle_us), store.event_counts(middle_us, end_us)
+    figures = [*_health(spans[1], options), *_chances(chances, options), *_arms(store, bundle)]
+    figures += _moved(*spans, bundle.feature_spec.columns, options)
+    figures += _nulls(*spans, bundle.feature_spec, options)
+    figures += _reported(spans, events, options)
+    return figures, spans
 
 
 def _require_settings(options: MonitorOptions) -> None:

@@ -1,0 +1,48 @@
+"""Verbs for people who must trust a bundle: who signs it, what it does, what changes."""
+
+from __future__ import annotations
+
+from nurture_rl.cli.verb_record import Verb
+
+PAPER_VERBS = (
+    Verb(
+        name="sign",
+        summary="adds another person's signature to a bundle",
+        reads="a bundle, and a private Ed25519 key (PEM)",
+        makes="one more signature in the bundle; nothing else of it changes",
+        examples=(
+            "nurture sign bundle=released/bundle key=second.pem",
+            "nurture sign bundle=released/may key=second.pem --json",
+        ),
+        settings="nurture_rl.workflow.sign_verb:SignOptions",
+        work="nurture_rl.workflow.sign_verb:sign",
+        composed=False,
+    ),
+    Verb(
+        name="papers",
+        summary="tells people what a bundle sends to whom, when, and what stops it",
+        reads="a bundle, and nothing else",
+        makes="a page (HTML) and the same as text, with the bundle's hash on them",
+        examples=(
+            "nurture papers bundle=released/bundle",
+            "nurture papers bundle=released/bundle out=for_legal",
+        ),
+        settings="nurture_rl.workflow.papers_verb:PapersOptions",
+        work="nurture_rl.workflow.papers_verb:papers",
+        composed=False,
+    ),
+    Verb(
+        name="diff",
+        summary="tells people what a later journey or bundle does otherwise, and no longer forbids",
+        reads="two bundles, or two journeys by file or name",
+        makes="nothing: it prints guardrails that forbid less first, then all other differences",
+        examples=(
+            "nurture diff before=inbound_lead after=inbound_lead",
+            "nurture diff before=released/may after=released/bundle --json",
+        ),
+        settings="nurture_rl.workflow.diff_verb:DiffOptions",
+        work="nurture_rl.workflow.diff_verb:diff",
+        composed=False,
+        codes={3: "a guardrail forbids less, or nobody can tell that it forbids as much"},
+    ),
+)
