@@ -32,6 +32,20 @@ PAPER_VERBS = (
         composed=False,
     ),
     Verb(
+        name="lint",
+        summary="looks for sensitive attributes, their proxies, and claims that nobody stands for",
+        reads="a journey, and a log of its decisions where one is given (Parquet)",
+        makes="nothing: it prints what has to be looked at, and proofs by segment",
+        examples=(
+            "nurture lint journey=inbound_lead",
+            "nurture lint journey=inbound_lead log=exported denied=[industry]",
+        ),
+        settings="nurture_rl.workflow.lint_verb:LintOptions",
+        work="nurture_rl.workflow.lint_verb:lint",
+        composed=False,
+        codes={3: "something has to be looked at"},
+    ),
+    Verb(
         name="diff",
         summary="tells people what a later journey or bundle does otherwise, and no longer forbids",
         reads="two bundles, or two journeys by file or name",

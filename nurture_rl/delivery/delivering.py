@@ -200,6 +200,7 @@ def _preview(
             for mail in mails:
                 path = folder / f"{decision_digest(mail.plan.decision_id)}.eml"
                 path.write_bytes(mail_bytes(mail, sender.author, time.time()))
+    _tell_left_out(ready)
     print(f"dry run: {counted(len(mails), 'mail')} written to {out}; nothing was sent")
     return VerbResult({"out": str(out), "mails": len(mails)})
 
@@ -271,11 +272,15 @@ def _told(ledger: DeliveryLedger, ready: _Prepared, reports: OutcomeReports) -> 
         f"{counted(len(ready.plans), 'send')} in the table, {ready.empty} of its rows send "
         f"nothing; {left} left for later"
     )
+    _tell_left_out(ready)
+    return result_of(ledger, reports, left)
+
+
+def _tell_left_out(ready: _Prepared) -> None:
     if ready.unknown:
         print(
             f"{counted(ready.unknown, 'decision')} left out that the policy server does not know, "
             "such as of people who were erased since"
         )
     if ready.shared:
-        print(f"{counted(len(ready.shared), 'send')} withdrawn: {_SHARED}; unify these contacts")
-    return result_of(ledger, reports, left)
+        print(f"{counted(len(ready.shared), 'send')} left out: {_SHARED}; unify these contacts")

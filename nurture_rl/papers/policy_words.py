@@ -42,6 +42,12 @@ def policy_in_words(spec: Spec, journey: Journey) -> tuple[PolicySentence, ...]:
     return tuple(_parts(spec, journey, PolicySentence(0, "", {})))
 
 
+def is_learned(spec: Spec, journey: Journey) -> bool:
+    """Whether a part of a policy was learned from data."""
+    kinds = {str(part.spec.get("kind")) for part in policy_in_words(spec, journey)}
+    return not kinds.isdisjoint(("model", "softmax"))
+
+
 def sends_by(spec: Spec, message: str, journey: Journey) -> tuple[str, ...]:
     """What makes a part of a policy send a message; nothing where it never does."""
     told = _SENDS.get(str(spec.get("kind")))

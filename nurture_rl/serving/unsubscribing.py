@@ -7,7 +7,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from nurture_rl.errors import NurtureError
 from nurture_rl.serving.names import contact_key
@@ -48,6 +48,12 @@ class UnsubscribeLinks:
             "List-Unsubscribe": f"<{self.public_url}/u/{self.token(contact_id)}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         }
+
+    def why(self, contact_id: str, decision_id: str) -> str | None:
+        """Where a contact reads why a decision was made; None without an URL."""
+        if self.public_url is None:
+            return None
+        return f"{self.public_url}/u/{self.token(contact_id)}/why/{quote(decision_id, safe='')}"
 
     def _signed(self, name: bytes) -> str:
         return f"{_text(name)}.{_text(self._signature(name))}"

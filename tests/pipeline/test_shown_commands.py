@@ -55,6 +55,7 @@ CODES = {
     "export": {0, 3},
     "lift": {0, 3, 4},
     "diff": {0, 3},
+    "lint": {0, 3},
     "deliver": {0, 3},
 }
 

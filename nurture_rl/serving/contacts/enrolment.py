@@ -168,6 +168,8 @@ def beside(
 
     Arguments as of `entry`.
     """
+    if not others:
+        return episode
     found = [over(row, now_us, zone, served) for row in others]
     lapsed = tuple(ending for ending in found if ending is not None)
     busy = [row.journey for row, end in zip(others, found, strict=True) if end is None]

@@ -55,7 +55,7 @@ def views_of(
         zone = usable_zone(contacts[name].time_zone, default_zone)
         if name not in episodes:
             episodes[name] = opened(bundle.journey, contacts[name], now_us, zone)
-        one = replace(episodes[name], held=name in held)
+        one = replace(episodes[name], held=True) if name in held else episodes[name]
         episodes[name] = beside(one, open_.get(name, ()), now_us, zone, others)
     states = {
         name: (state, place)

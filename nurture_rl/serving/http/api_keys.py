@@ -12,10 +12,18 @@ from pathlib import Path
 
 from nurture_rl.errors import NurtureError
 
-# Each opens the paths under /v1/ of its name; `metrics` opens /metrics.
+# Each opens the paths under /v1/ of its name; `metrics` opens /metrics, `reasons` what a contact
+# may be told of a decision.
 SCOPES = (
-    *("console", "contacts", "decisions", "events", "handoffs", "journeys", "metrics"),
+    "console",
+    "contacts",
+    "decisions",
+    "events",
+    "handoffs",
+    "journeys",
+    "metrics",
     "policies",
+    "reasons",
 )
 _OPENED_BY = {
     "switch": "policies",
@@ -70,7 +78,9 @@ def scope_of(path: str) -> str | None:
     """
     first, _, rest = path[1:].partition("/")
     if first == "v1":
-        second = rest.partition("/")[0]
+        second, *below = rest.split("/")
+        if second == "decisions" and len(below) == 2 and below[1] == "why":
+            return "reasons"
         return None if second == _SIGNED else _OPENED_BY.get(second, second)
     return first if first == "metrics" else None
 

@@ -31,6 +31,7 @@ from nurture_rl.serving.http.policy_routes import policy_routes
 from nurture_rl.serving.http.taking_events import BroughtRow, take_events
 from nurture_rl.serving.http.traffic import Bodies, Busy, Lane, Pulse, TrafficLimits
 from nurture_rl.serving.http.webhook_routes import webhook_route
+from nurture_rl.serving.http.why_routes import why_routes
 from nurture_rl.serving.layers import FAIL_CLOSED
 from nurture_rl.serving.news import is_told
 from nurture_rl.serving.records import Answer, Confirmation, Decision, Refusal, Withdrawal
@@ -103,6 +104,7 @@ def create_app(
             *console_routes(service, keys),
             *(*mail_routes(answered), *journey_routes(answered, keys), *handoff_routes(answered)),
             *link_routes(answered_openly, limits.bulk_bytes),
+            *why_routes(answered, answered_openly),
             *(webhook_route(service, senders, limits), *_open(service, pulse)),
         ],
         openapi_config=None,

@@ -128,7 +128,7 @@ def _tell(service: Service, _: bytes, contact_id: str) -> Steps:
 def _show(service: Service, _: bytes, token: str) -> Steps:
     contact = service.links.contact_of(token)
     if contact is None:
-        yield _unknown()
+        yield unknown_link()
         return
     yield _form(service, service.preferring.of(contact))
 
@@ -136,17 +136,17 @@ def _show(service: Service, _: bytes, token: str) -> Steps:
 def _leave(service: Service, body: bytes, token: str, kind: str) -> Steps:
     contact = service.links.contact_of(token)
     if contact is None:
-        yield _unknown()
+        yield unknown_link()
         return
     fields = _fields(body, kind)
     if _says_no_more(fields):
         _unsubscribe(service, contact)
-        yield _page("<p>You are unsubscribed. You get no more of these mails.</p>")
+        yield mail_page("<p>You are unsubscribed. You get no more of these mails.</p>")
     elif fields.get("preferences") == ["1"]:
         yield _kept(service, contact, fields)
     else:
         text = "<p>Nothing was changed: the form says neither what to keep nor to unsubscribe.</p>"
-        yield _page(text, 400)
+        yield mail_page(text, 400)
 
 
 def _says_no_more(fields: Mapping[str, Sequence[str]]) -> bool:
@@ -166,10 +166,10 @@ def _kept(service: Service, contact: str, fields: Mapping[str, Sequence[str]]) -
     try:
         wish = wish_of_form(fields, *_offered(service), before)
     except RequestError as error:
-        return _page(f"<p>Nothing was changed: {escape(str(error))}.</p>", 400)
+        return mail_page(f"<p>Nothing was changed: {escape(str(error))}.</p>", 400)
     if service.preferring.put(contact, wish, _SOURCE, f"form:{uuid4()}") is None:
-        return _unknown()
-    return _page("<p>Your preferences are kept.</p>")
+        return unknown_link()
+    return mail_page("<p>Your preferences are kept.</p>")
 
 
 def _fields(body: bytes, kind: str) -> dict[str, list[str]]:
@@ -205,7 +205,7 @@ def _form(service: Service, wish: Preferences) -> Body:
     back, by = day_of(wish), Preferences(refused_channels=wish.refused_channels)
     rows = [_tick("topic", name, not wish.refuse(name, "")) for name in topics if name]
     rows += [_tick("channel", name, not by.refuse("", name)) for name in channels]
-    return _page(
+    return mail_page(
         '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
         '<p>Do you want no more of these mails?</p><button type="submit">Unsubscribe</button>'
         '</form><form method="post"><input type="hidden" name="preferences" value="1">'
@@ -223,14 +223,22 @@ def _tick(kind: str, name: str, ticked: bool) -> str:
     return f"<p><label>{box} {kind}: {escape(name.replace('_', ' '))}</label></p>"
 
 
-def _unknown() -> Body:
-    return _page("<p>This link is not one of ours. Use the link of the mail as it is.</p>", 404)
+def unknown_link() -> Body:
+    """The answer to a link that nobody gave out."""
+    return mail_page("<p>This link is not one of ours. Use the link of the mail as it is.</p>", 404)
 
 
-def _page(content: str, status: int = 200) -> Body:
+def mail_page(content: str, status: int = 200, title: str = "Mail preferences") -> Body:
+    """A page for contacts.
+
+    Args:
+        content: HTML, in which what is not ours is escaped.
+        status: of the answer.
+        title: plain text.
+    """
     text = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mail preferences</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width"></head>'
-        f"<body><h1>Mail preferences</h1>{content}</body></html>"
+        f"<body><h1>{title}</h1>{content}</body></html>"
     )
     return Response(text.encode(), status_code=status, media_type=MediaType.HTML, headers=_HEADERS)

@@ -15,6 +15,7 @@ from nurture_rl.serving.http import (
     preference_wire,
     wire,
 )
+from nurture_rl.serving.http.contact_reason import ContactReason
 from nurture_rl.serving.http.explain_wire import Explanation
 from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
 from nurture_rl.serving.watching.decision_days import DecisionDays
@@ -44,7 +45,7 @@ _STRUCTS = (
     *(confirm_wire.ConfirmIn, confirm_wire.ConfirmationOut),
     *(confirm_wire.ConfirmationsIn, confirm_wire.ConfirmationsOut),
     *(preference_wire.PreferencesIn, preference_wire.PreferencesOut, preference_wire.ConsentState),
-    Explanation,
+    *(Explanation, ContactReason),
     *policy_wire.STRUCTS,
     *journey_wire.STRUCTS,
     *handoff_wire.STRUCTS,
@@ -68,6 +69,8 @@ def document() -> dict[str, Any]:
     confirm, confirm_many, state = _confirming()
     why = _look("explain", "Why a decision was made, as data and in words", Explanation)
     why["responses"]["404"] = _response("No decision has that id", wire.Problem)
+    reason = _look("why", "Why a contact got a mail, told to the contact", ContactReason)
+    reason["responses"]["404"] = _response("No decision has that id", wire.Problem)
     health = {
         "operationId": "health",
         "summary": "What is served, and whether the store can be written",
@@ -76,7 +79,7 @@ def document() -> dict[str, Any]:
             "503": _response("The store cannot be written", wire.Health),
         },
     }
-    for operation in (decisions, confirm, confirm_many, state, why, events):
+    for operation in (decisions, confirm, confirm_many, state, why, reason, events):
         _ask_for_key(operation)
     return {
         "openapi": "3.1.0",
@@ -86,6 +89,7 @@ def document() -> dict[str, Any]:
             "/v1/decisions/confirm": {"post": confirm_many},
             "/v1/decisions/{decision_id}": {"get": state, "parameters": [_DECISION_ID]},
             "/v1/decisions/{decision_id}/explain": {"get": why, "parameters": [_DECISION_ID]},
+            "/v1/decisions/{decision_id}/why": {"get": reason, "parameters": [_DECISION_ID]},
             "/v1/decisions/{decision_id}/confirm": {
                 "post": confirm,
                 "parameters": [_DECISION_ID],
@@ -93,6 +97,7 @@ def document() -> dict[str, Any]:
             "/v1/events": {"post": events},
             **_contacts(),
             "/u/{token}": _unsubscribing(),
+            "/u/{token}/why/{decision_id}": _why_page(),
             "/v1/webhooks/{sender}": _webhooks(),
             **_policies(),
             **_journeys(),
@@ -150,6 +155,22 @@ def _unsubscribing() -> dict[str, Any]:
             "responses": answers,
         },
         "parameters": [{**_POLICY_ID, "name": "token"}],
+    }
+
+
+def _why_page() -> dict[str, Any]:
+    """The page that tells a contact why, which nobody needs a key for."""
+    page = {"content": {"text/html": {"schema": {"type": "string"}}}}
+    return {
+        "get": {
+            "operationId": "why_page",
+            "summary": "Why a contact got a mail; looking changes nothing",
+            "responses": {
+                "200": {"description": "A page", **page},
+                "404": {"description": "No link of ours, or of another contact", **page},
+            },
+        },
+        "parameters": [{**_POLICY_ID, "name": "token"}, _DECISION_ID],
     }
 
 

@@ -21,7 +21,7 @@ MAX_ROWS = 10_000  # of one request
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _ZONES = frozenset(available_timezones())
-_PATHS = ("confirm", "explain")  # ends of paths under /v1/decisions
+_PATHS = ("confirm", "explain", "why")  # ends of paths under /v1/decisions
 _MAX_DEPTH = 16  # of lists and objects in each other
 _MAX_BYTES = 16_384  # of one contact's attributes, or of one event's properties, as JSON
 

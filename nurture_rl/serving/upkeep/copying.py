@@ -20,6 +20,7 @@ from nurture_rl.serving.storage.locating import is_url, require_there, shown_loc
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.store_errors import StoreError
 from nurture_rl.serving.upkeep.erasing import erase_again
+from nurture_rl.serving.upkeep.heard_since import hear_again
 from nurture_rl.serving.upkeep.verifying import verify_store
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
@@ -43,7 +44,8 @@ class RestoreOptions:
     # Path of the store, on which no server may be running; or URL of a PostgreSQL database without
     # one.
     store: str
-    # Another store, such as the one that was lost: who was erased there is erased again.
+    # Another store, such as the one that was lost: who was erased there is erased again, and what
+    # was said against mail there is heard again.
     erased_in: str | None = None
     # Let the copy take the place of a store that is there; that one is kept beside it, as
     # NAME.replaced-TIME.
@@ -97,14 +99,13 @@ def restore(options: RestoreOptions) -> VerbResult:
                 "backup in its place, and keep this one beside it"
             )
         with _checked_copy(source, store) as (partial, walk):
-            erased = erase_again(partial, store) if there else 0
-            erased += _erased_elsewhere(partial, options)
+            erased, words = _taken_along(partial, ([store] if there else []), options)
             walk = verify_store(partial) if erased else walk
             kept = _put_aside(store)
             _name(partial, store)
     finally:
         claim.release()
-    return _restored(str(store), walk, erased, kept)
+    return _restored(str(store), walk, (erased, words), kept)
 
 
 def _restore_to_database(source: Path, options: RestoreOptions) -> VerbResult:
@@ -119,32 +120,38 @@ def _restore_to_database(source: Path, options: RestoreOptions) -> VerbResult:
         tempfile.TemporaryDirectory() as folder,
         _checked_copy(source, Path(folder) / "store") as (partial, walk),
     ):
-        erased = _erased_elsewhere(partial, options)
+        erased, words = _taken_along(partial, [], options)
         walk = verify_store(partial) if erased else walk
         copy_in(partial, options.store)
-    return _restored(shown_location(options.store), walk, erased, None)
+    return _restored(shown_location(options.store), walk, (erased, words), None)
 
 
-def _erased_elsewhere(partial: Path, options: RestoreOptions) -> int:
-    return 0 if options.erased_in is None else erase_again(partial, _located(options.erased_in))
+def _taken_along(partial: Path, stores: list[Location], options: RestoreOptions) -> tuple[int, int]:
+    """Erase and hear again what stores that were used since did: how many people, and words."""
+    used = [*stores, *([] if options.erased_in is None else [_located(options.erased_in)])]
+    erased = sum(erase_again(partial, one) for one in used)
+    return erased, sum(hear_again(partial, one) for one in used)
 
 
 def _located(store: str) -> Location:
     return store if is_url(store) else Path(store)
 
 
-def _restored(store: str, walk: Walk, erased: int, kept: Path | None) -> VerbResult:
+def _restored(store: str, walk: Walk, along: tuple[int, int], kept: Path | None) -> VerbResult:
     """Say what was done."""
+    erased, words = along
     decisions, head = walk.seen["decision"], str(walk.head)
     print(f"{counted(decisions, 'decision')} restored to {store}, all as logged; head {head}")
     if erased:
         print(f"erased again, as after the backup: {counted(erased, 'contact')}")
+    if words:
+        print(f"heard again, as after the backup: {counted(words, 'word')} against mail")
     if kept is not None:
         print(f"what was there before is kept at {kept}")
     print(
         "what was decided, heard and erased after the backup is not known any more: tell it again"
     )
-    made = {"store": store, "decisions": decisions, "head": head, "erased": erased}
+    made = {"store": store, "decisions": decisions, "head": head, "erased": erased, "words": words}
     return VerbResult({**made, "kept": None if kept is None else str(kept)})
 
 

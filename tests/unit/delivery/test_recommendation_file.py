@@ -190,8 +190,9 @@ def test_an_hour_that_passed_is_over(folder: Path, server: RunningServer, ids: l
 
 @pytest.mark.parametrize("table", ["ids.csv", "decided.parquet"])
 def test_who_was_erased_since_gets_no_mail_and_holds_up_nobody(
-    folder: Path, bundle_folder: Path, postgres: PostgresServer, table: str
-) -> None:
+    folder: Path, bundle_folder: Path, postgres: PostgresServer, table: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     store = postgres.fresh_url()
     with running(bundle_folder, store, PUBLIC) as served:
         names = ["ada", "bob", "cleo"]
@@ -200,7 +201,11 @@ def test_who_was_erased_since_gets_no_mail_and_holds_up_nobody(
         write_ids(folder / "ids.csv", found)
         write_table(folder / "decided.parquet", served, *found)
         assert erase_contacts(store, ["bob"], "asked for")["decisions"] == 1
-        deliver(options(folder, served, "one.csv", decided=str(folder / table)))
+        told = {"decided": str(folder / table)}
+        deliver(options(folder, served, "look.csv", dry_run=True, **told))
+        left_out = "1 decision left out" in capsys.readouterr().out
+        assert left_out == (table == "ids.csv")  # the table of `decide` itself is asked at its hour
+        deliver(options(folder, served, "one.csv", **told))
     text = (folder / "one.csv").read_text("utf-8")
     assert [row["contact_id"] for row in csv.DictReader(io.StringIO(text))] == ["ada", "cleo"]
     with closing(sqlite3.connect(folder / "deliveries.db")) as file:

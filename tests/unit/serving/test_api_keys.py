@@ -23,11 +23,12 @@ from nurture_rl.serving.http.openapi import document
 from tests.unit.serving.contacts import Clock, service
 
 SENDER, CRM = "sender-" + "s" * 32, "crm-" + "c" * 32
-OPEN = ("/healthz", "/u/{token}", "/v1/webhooks/{sender}")  # webhooks are signed
+OPEN = ("/healthz", "/u/{token}", "/u/{token}/why/{decision_id}", "/v1/webhooks/{sender}")  # signed
 REQUESTS = [
     ("POST", "/v1/decisions", "decisions"),
     ("GET", "/v1/decisions/d", "decisions"),
     ("GET", "/v1/decisions/d/explain", "decisions"),
+    ("GET", "/v1/decisions/d/why", "reasons"),
     ("POST", "/v1/decisions/d/confirm", "decisions"),
     ("POST", "/v1/decisions/confirm", "decisions"),
     ("POST", "/v1/events", "events"),
@@ -74,7 +75,7 @@ def keys(tmp_path: Path) -> ApiKeys:
         "# of the sender",
         f"decisions {SENDER}",
         "",
-        f"console,contacts,events,handoffs,journeys,policies  {CRM}",
+        f"console,contacts,events,handoffs,journeys,policies,reasons  {CRM}",
     )
     return load_keys(key_file(tmp_path / "keys", *lines))
 
@@ -120,7 +121,8 @@ def test_a_refusal_says_what_to_do_and_does_nothing(client: TestClient[Litestar]
     assert "Authorization: Bearer KEY" in none.json()["detail"]
     wrong = client.post("/v1/decisions", json=body, headers={"authorization": f"Bearer {CRM}"})
     assert wrong.json()["detail"].startswith(
-        "this key opens console, contacts, events, handoffs, journeys, policies, not /v1/decisions"
+        "this key opens console, contacts, events, handoffs, journeys, policies, reasons, not "
+        "/v1/decisions"
     )
     known = client.get("/v1/decisions/r", headers={"authorization": f"Bearer {SENDER}"})
     assert known.status_code == 404  # neither request decided

@@ -20,7 +20,7 @@ from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.erasing import erase_contacts
 from nurture_rl.serving.upkeep.verifying import verify_store
-from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact, view
+from tests.unit.serving.contacts import MIDNIGHT, ZONE, contact, event, view
 
 
 def backup(store: Path, out: Path) -> int:
@@ -148,6 +148,31 @@ def test_who_was_erased_after_the_backup_is_erased_from_what_is_restored(
         assert reader.contacts(["cleo"]) == {}
         assert set(reader.erased(["cleo"])) == {"cleo"}
     assert b"cleo" not in store_file.read_bytes().lower()
+
+
+def test_what_was_said_against_mail_after_the_backup_is_heard_again(
+    store_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Store(store_file)) as store:
+        store.put_contacts([contact("ada"), contact("bob"), contact("cleo")])
+    assert backup(store_file, tmp_path / "b") == 0
+    with closing(Store(store_file)) as store:
+        store.append_events([event("consent_given", MIDNIGHT, "cleo")])  # is not told again
+        store.append_events([event("open", MIDNIGHT, "ada"), event("complaint", MIDNIGHT, "ada")])
+        store.put_contacts([contact("bob", consent=False)])
+    assert restore(tmp_path / "b", tmp_path / "beside.db", f"erased_in={store_file}") == 0
+    assert "heard again, as after the backup: 1 word against mail" in capsys.readouterr().out
+    assert restore(tmp_path / "b", store_file, "replace=true") == 0
+    assert "heard again, as after the backup: 1 word against mail" in capsys.readouterr().out
+    for path in (store_file, tmp_path / "beside.db"):
+        assert verify_store(path).broken == 0
+        with closing(StoreReader(path)) as reader:
+            told = reader.events(["ada", "cleo"])
+            assert [one.type for one in told["ada"]][-1] == "complaint"
+            assert "open" not in [one.type for one in told["ada"]]
+            assert told.get("cleo", ()) == ()
+            consents = reader.contacts(["ada", "bob"])
+            assert (consents["ada"].consent, consents["bob"].consent) == (True, False)
 
 
 def test_who_came_back_before_the_backup_is_not_erased_again(
