@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from nurture_rl.client import PolicyClient, path_of
 
@@ -56,6 +57,14 @@ class OperatorClient(PolicyClient):
     def end_experiment(self, why: str, journey: str | None = None) -> Told:
         """Let the policy decide for everybody again; refused where no experiment runs."""
         return self._change("experiment", "end", why=why, journey=journey)
+
+    def handoffs(self, status: str = "open") -> Told:
+        """Contacts whom policies passed on to sales, by status; the scope is `handoffs`."""
+        return dict(self._ask("GET", f"{path_of('handoffs')}?{urlencode({'status': status})}")[1])
+
+    def handoff(self, handoff_id: str) -> Told:
+        """One of them."""
+        return self._look("handoffs", handoff_id)
 
     def journeys(self) -> Told:
         """The journeys that are served."""

@@ -212,6 +212,16 @@ _ALL = (
         codes={3: "a result could not be reported", 4: "a mail is still without an answer"},
     ),
     Verb(
+        name="handoffs",
+        summary="tells sales whom the policy passed on to them, and why now",
+        reads="a server's store, and the bundle that decides; the server may be running",
+        makes="a file of open hand-offs: packets, or tasks of HubSpot or Salesforce (JSON Lines)",
+        examples=("nurture handoffs store=runs/store.db bundle=BUNDLE out=calls.jsonl",),
+        settings="nurture_rl.delivery.handing_over:HandoffOptions",
+        work="nurture_rl.delivery.handing_over:hand_over",
+        composed=False,
+    ),
+    Verb(
         name="export_log",
         summary="writes a server's log as tables that `data=folder` reads",
         reads="a server's store; the server may be running",

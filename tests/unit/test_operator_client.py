@@ -125,7 +125,7 @@ def test_both_clients_together_have_every_route(monkeypatch: pytest.MonkeyPatch)
     called: set[tuple[str, str]] = set()
 
     def note(_: PolicyClient, method: str, path: str, *__: Any, **___: Any) -> tuple[int, Any]:
-        called.add((method.lower(), path))
+        called.add((method.lower(), path.partition("?")[0]))
         raise ServerRefusal(404, "nobody", "there")
 
     monkeypatch.setattr(PolicyClient, "_ask", note)
@@ -136,6 +136,7 @@ def test_both_clients_together_have_every_route(monkeypatch: pytest.MonkeyPatch)
         *(lambda: one.preferences("C"), lambda: one.put_preferences("C", {}), one.health),
         *(one.policies, lambda: one.load_policy("f", "w"), lambda: one.switch("rules", "w")),
         lambda: one.end_experiment("w"),
+        *(one.handoffs, lambda: one.handoff("H")),
         *(lambda: one.log("policies"), lambda: one.log("journeys"), one.journeys),
         *(lambda: one.enrol("J", "C", "w", date(2027, 3, 1)), lambda: one.in_journey("J", "C")),
         *(partial(one.set_role, "P", to, "w") for to in get_args(Role)),

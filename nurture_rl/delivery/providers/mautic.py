@@ -66,6 +66,8 @@ def _tokens(mail: RenderedMail, place: str) -> dict[str, dict[str, str]]:
         "text": mail.text,
         "unsubscribe_url": mail.plan.unsubscribe_url,
         "delivery": place,
+        "decision_id": mail.plan.decision_id,  # Mautic's webhook tells both again
+        "contact_id": mail.plan.contact_id,
     }
     parts = {f"field_{name.replace('.', '_')}": escape(v) for name, v in mail.fields.items()}
     return {"tokens": {f"{{nurture_{name}}}": value for name, value in {**parts, **whole}.items()}}

@@ -19,6 +19,7 @@ SCOPES = (
     "contacts",
     "decisions",
     "events",
+    "handoffs",
     "journeys",
     "metrics",
     "policies",

@@ -21,6 +21,7 @@ from nurture_rl.serving.http.api_keys import ApiKeys, scope_of
 from nurture_rl.serving.http.ask_contexts import CONTEXT, put_contexts
 from nurture_rl.serving.http.console_routes import console_routes
 from nurture_rl.serving.http.explaining import explained, recorded
+from nurture_rl.serving.http.handoff_routes import handoff_routes
 from nurture_rl.serving.http.http_answers import HANDLERS, Body, busy, json_answer, problem
 from nurture_rl.serving.http.journey_routes import journey_routes
 from nurture_rl.serving.http.mail_pages import Answered, link_routes, mail_routes
@@ -101,7 +102,7 @@ def create_app(
             *(decisions, *_made(answered), events, contacts),
             *policy_routes(service, bodies, keys),
             *console_routes(service, keys),
-            *(*mail_routes(answered), *journey_routes(answered, keys)),
+            *(*mail_routes(answered), *journey_routes(answered, keys), *handoff_routes(answered)),
             *link_routes(answered_openly, limits.bulk_bytes),
             *why_routes(answered, answered_openly),
             *(webhook_route(service, senders, limits), *_open(service, pulse)),

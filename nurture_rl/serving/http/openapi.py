@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from nurture_rl.serving.http import (
     confirm_wire,
     console_wire,
+    handoff_wire,
     journey_wire,
     policy_wire,
     preference_wire,
@@ -47,6 +48,7 @@ _STRUCTS = (
     *(Explanation, ContactReason),
     *policy_wire.STRUCTS,
     *journey_wire.STRUCTS,
+    *handoff_wire.STRUCTS,
     *console_wire.STRUCTS,
 )
 
@@ -99,6 +101,7 @@ def document() -> dict[str, Any]:
             "/v1/webhooks/{sender}": _webhooks(),
             **_policies(),
             **_journeys(),
+            **_handoffs(),
             **_console(),
             "/healthz": {"get": health},
         },
@@ -281,6 +284,23 @@ def _journeys() -> dict[str, dict[str, Any]]:
         names = [name for name in ("journey", "contact_id") if f"{{{name}}}" in path]
         operations["parameters"] = [{**_POLICY_ID, "name": name} for name in names]
     return found
+
+
+def _handoffs() -> dict[str, dict[str, Any]]:
+    """Whom the policies passed on to sales."""
+    listed = _look("handoffs", "Hand-offs to sales of one status", handoff_wire.HandoffsOut)
+    listed["responses"]["400"] = _response("No such status", wire.Problem)
+    status: dict[str, Any] = {"enum": list(get_args(handoff_wire.HandoffStatus))}
+    listed["parameters"] = [{"name": "status", "in": "query", "schema": status}]
+    shown = _look("handoff", "One hand-off", handoff_wire.HandoffOut)
+    shown["responses"]["404"] = _response("No hand-off has that id", wire.Problem)
+    for operation in (listed, shown):
+        _ask_for_key(operation)
+    named = [{**_POLICY_ID, "name": "handoff_id"}]
+    return {
+        "/v1/handoffs": {"get": listed},
+        "/v1/handoffs/{handoff_id}": {"get": shown, "parameters": named},
+    }
 
 
 def _console() -> dict[str, dict[str, Any]]:

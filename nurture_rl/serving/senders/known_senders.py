@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nurture_rl.errors import ConfigError
+from nurture_rl.serving.senders.mautic_webhook import MauticWebhook
 from nurture_rl.serving.senders.sender_adapter import SenderAdapter
 from nurture_rl.serving.senders.sendgrid import SendGrid
 
 # By name; each makes its adapter of the file NAME.key.
-_KNOWN: Mapping[str, Callable[[Path], SenderAdapter]] = {"sendgrid": SendGrid.of}
+_KNOWN: Mapping[str, Callable[[Path], SenderAdapter]] = {
+    "mautic": MauticWebhook.of,
+    "sendgrid": SendGrid.of,
+}
 KNOWN_SENDERS = frozenset(_KNOWN)
 
 

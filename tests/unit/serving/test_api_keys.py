@@ -44,6 +44,8 @@ REQUESTS = [
     ("POST", "/v1/policies/d/rollback", "policies"),
     ("POST", "/v1/switch", "policies"),
     ("POST", "/v1/experiment/end", "policies"),
+    ("GET", "/v1/handoffs", "handoffs"),
+    ("GET", "/v1/handoffs/d", "handoffs"),
     ("GET", "/v1/journeys", "journeys"),
     ("GET", "/v1/journeys/log", "journeys"),
     ("GET", "/v1/journeys/d/contacts/d", "journeys"),
@@ -74,7 +76,7 @@ def keys(tmp_path: Path) -> ApiKeys:
         "# of the sender",
         f"decisions {SENDER}",
         "",
-        f"console,contacts,events,journeys,policies,reasons  {CRM}",
+        f"console,contacts,events,handoffs,journeys,policies,reasons  {CRM}",
     )
     return load_keys(key_file(tmp_path / "keys", *lines))
 
@@ -120,7 +122,8 @@ def test_a_refusal_says_what_to_do_and_does_nothing(client: TestClient[Litestar]
     assert "Authorization: Bearer KEY" in none.json()["detail"]
     wrong = client.post("/v1/decisions", json=body, headers={"authorization": f"Bearer {CRM}"})
     assert wrong.json()["detail"].startswith(
-        "this key opens console, contacts, events, journeys, policies, reasons, not /v1/decisions"
+        "this key opens console, contacts, events, handoffs, journeys, policies, reasons, not "
+        "/v1/decisions"
     )
     known = client.get("/v1/decisions/r", headers={"authorization": f"Bearer {SENDER}"})
     assert known.status_code == 404  # neither request decided

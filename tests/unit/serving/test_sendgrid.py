@@ -180,7 +180,7 @@ def test_a_folder_of_keys_is_refused_for_one_reason(tmp_path: Path) -> None:
             senders_of(folder)
         return str(caught.value)
 
-    assert "expected a folder with sendgrid.key" in why(tmp_path / "gone")
+    assert "expected a folder with mautic.key, sendgrid.key" in why(tmp_path / "gone")
     assert "got no file" in why()
     key_folder(tmp_path, KEY)
     (tmp_path / "sendgrid.key").chmod(0o666)

@@ -1,0 +1,226 @@
+"""Contacts that the policy passed on to sales: until when they are with sales, and who answered.
+
+A hand-off is open until an event answers it, or until its time is over: that is how long the
+journey's `conversation` guardrails hold mail after an escalation. So no mail of the policy
+goes while one is open. Whom an account's open hand-off already covers joins it: an account has one
+task at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Literal
+
+import numpy as np
+
+from nurture_envs.clock import DAY_US, utc_microseconds
+from nurture_envs.journey import Journey, Message
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.records import Contact, Decision, Event
+
+LOOKED_BACK_US = 180 * DAY_US  # older hand-offs are none any more
+# What salespeople do, and what comes of it, answers a hand-off in every journey.
+_ANSWERS = (
+    *("sales_activity", "meeting_booked", "meeting_held", "meeting_no_show"),
+    *("opportunity_opened", "opportunity_closed"),
+)
+# What others did to the contact, and what mail programs did, is no sign of interest.
+_NO_SIGNALS = frozenset(
+    {"sent", "delivered", "deferred", "dropped", "open", "escalated", "slowed", "sales_activity"}
+)
+_MOST_SIGNALS = 10  # that salespeople are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """One escalation, and what became of it."""
+
+    decision: Decision
+    account: str | None  # key of the contact's account
+    due_us: int | None  # until then it is with sales, UTC; None: until it is answered
+    answer: Event | None = None  # of salespeople; None: there is none
+    withdrawn: str | None = None  # why it must not be carried out; None: it may
+    joined: str | None = None  # the open hand-off of a colleague that covers it; None: none does
+    colleagues: tuple[str, ...] = field(default=())  # contacts whose hand-offs joined this one
+
+    def status(self, now_us: int) -> Literal["open", "answered", "returned", "withdrawn"]:
+        """How it stands: with sales, answered, back in the journey, or taken back."""
+        if self.withdrawn is not None:
+            return "withdrawn"
+        if self.answer is not None:
+            return "answered"
+        return "open" if self.due_us is None or now_us < self.due_us else "returned"
+
+
+def answers_of(journey: Journey) -> tuple[str, ...]:
+    """Types of events that answer a hand-off of a journey, whatever else they say."""
+    sellers = journey.guardrails.seller_capacity
+    closing = () if sellers is None else sellers.closed_by
+    return tuple(dict.fromkeys((*_ANSWERS, *closing)))
+
+
+def _ends_hold(journey: Journey, event: Event) -> bool:
+    """Whether mail is held no more after an event, by a `conversation_until` of escalations."""
+    calls = {signal.name for signal in journey.signals if signal.type == "escalated"}
+    lasting = journey.guardrails.conversation_until
+    names = {name for one in lasting if one.signal in calls for name in one.until}
+    named = (*journey.signals, *journey.guardrails.events)
+    return any(
+        all(getattr(event, cell) == value for cell, value in signal.filters().items())
+        for signal in named
+        if signal.name in names
+    )
+
+
+def due_us(decision: Decision, journey: Journey, zone: str) -> int | None:
+    """Until when the journey holds mail after an escalation, UTC; None: until it is answered.
+
+    Without a rule of `conversation` that is the next decision.
+
+    Args:
+        decision: the escalation.
+        journey: of its clock and its guardrails.
+        zone: of the contact, IANA name.
+    """
+    calls = {signal.name for signal in journey.signals if signal.type == "escalated"}
+    bins = [0, *(held for name, held in journey.guardrails.conversation if name in calls)]
+    for opened in journey.guardrails.conversation_until:
+        if opened.signal in calls:
+            if opened.bins is None:
+                return None
+            bins.append(opened.bins)
+    first = np.array([decision.step + max(bins) + 1], np.int64)
+    local_us = decision.anchor_us + journey.clock.start_us(first)
+    return int(utc_microseconds(local_us, np.array([zone]))[0])
+
+
+def handoffs(
+    calls: Iterable[tuple[Decision, Journey, str | None]],
+    contacts: Mapping[str, Contact],
+    events: Mapping[str, Sequence[Event]],
+    default_zone: str,
+) -> list[Handoff]:
+    """How escalations stand, in the order in which they were decided.
+
+    Args:
+        calls: each with its journey, and why it was withdrawn.
+        contacts: by `contact_key`; whoever is not there was erased, and is left out.
+        events: of contacts, by `contact_key`.
+        default_zone: of contacts who have none.
+    """
+    found: list[Handoff] = []
+    for decision, journey, withdrawn in sorted(
+        calls, key=lambda one: (one[0].decided_us, one[0].decision_id)
+    ):
+        name = contact_key(decision.contact_id)
+        if (contact := contacts.get(name)) is None:
+            continue
+        account = None if not contact.account_id else contact_key(contact.account_id)
+        due = due_us(decision, journey, contact.time_zone or default_zone)
+        answer = _answer(decision, due, events.get(name, ()), journey)
+        found.append(Handoff(decision, account, due, answer, withdrawn))
+    return _joined(found)
+
+
+def _answer(
+    decision: Decision, due: int | None, events: Sequence[Event], journey: Journey
+) -> Event | None:
+    """The first event that answers an escalation while it is open."""
+    types = answers_of(journey)
+    after = [
+        one
+        for one in events
+        if decision.decided_us <= one.occurred_us
+        and (due is None or one.occurred_us < due)
+        and (one.type in types or _ends_hold(journey, one))
+    ]
+    return min(after, key=lambda one: (one.occurred_us, one.event_id), default=None)
+
+
+def _joined(found: Sequence[Handoff]) -> list[Handoff]:
+    """Let hand-offs join the one of their account that was open when they were decided.
+
+    Who answers one of them answers all.
+    """
+    leads: dict[str, int] = {}  # positions of the latest, by account
+    of: dict[int, int] = {}  # position of the lead, by that of who joined it
+    whole = list(found)
+    for place, one in enumerate(found):
+        if one.account is None or one.withdrawn is not None:
+            continue
+        lead = leads.get(one.account)
+        if lead is None or not _covers(whole[lead], one.decision.decided_us):
+            leads[one.account] = place
+            continue
+        of[place] = lead
+        whole[lead] = _with(whole[lead], one)
+    for place, lead in of.items():
+        first = whole[lead]
+        name = first.decision.decision_id
+        whole[place] = replace(whole[place], joined=name, answer=first.answer, due_us=first.due_us)
+    return whole
+
+
+def _with(lead: Handoff, one: Handoff) -> Handoff:
+    """A hand-off with one that joins it."""
+    name = one.decision.contact_id
+    names = (*lead.colleagues, *([] if name == lead.decision.contact_id else [name]))
+    told = [a for a in (lead.answer, one.answer) if a is not None]
+    in_time = [a for a in told if lead.due_us is None or a.occurred_us < lead.due_us]
+    first = min(in_time, key=lambda a: (a.occurred_us, a.event_id), default=None)
+    return replace(lead, colleagues=tuple(dict.fromkeys(names)), answer=first)
+
+
+def _covers(lead: Handoff, at_us: int) -> bool:
+    ends = [end for end in (lead.due_us, lead.answer and lead.answer.occurred_us) if end]
+    return not ends or at_us < min(ends)
+
+
+def last_signals(events: Iterable[Event], until_us: int) -> list[Event]:
+    """What people of a contact did last before a moment, the latest first."""
+    own = [
+        one
+        for one in events
+        if one.occurred_us <= until_us and not one.is_machine and one.type not in _NO_SIGNALS
+    ]
+    return sorted(own, key=lambda e: (-e.occurred_us, e.event_id))[:_MOST_SIGNALS]
+
+
+def topics_of(signals: Iterable[Event]) -> list[str]:
+    """Topics and kinds of pages of some signals, the most frequent first, then the latest."""
+    names = [one.topic or one.page_category for one in signals]
+    told = [name for name in names if name]
+    return sorted(dict.fromkeys(told), key=lambda name: (-told.count(name), told.index(name)))
+
+
+def received(events: Iterable[Event], until_us: int) -> list[Event]:
+    """Mails that a contact got before a moment, the latest first."""
+    sent = [one for one in events if one.type == "sent" and one.occurred_us <= until_us]
+    return sorted(sent, key=lambda e: (-e.occurred_us, e.event_id))
+
+
+def opener(
+    journey: Journey, topics: Sequence[str], got: Iterable[str], day: date
+) -> Message | None:
+    """The approved message to begin a talk with: on what the contact cares for, not read yet.
+
+    Args:
+        journey: whose messages they are.
+        topics: what the contact cares for, most first.
+        got: messages that the contact has.
+        day: today; what has expired is none.
+    """
+    known = set(got)
+    able = [
+        one
+        for one in journey.messages
+        if one.approval == "approved" and (one.expires is None or one.expires >= day)
+    ]
+    place = {name: number for number, name in enumerate(topics)}
+    return min(
+        able,
+        key=lambda one: (one.id in known, place.get(one.topic, len(place))),
+        default=None,
+    )
