@@ -13,6 +13,7 @@ import pytest
 from nurture_envs.clock import DAY_US
 from nurture_rl.cli.main import main
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.arm_records import Ghost, StartedPlan
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.decide import decide
 from nurture_rl.serving.deciding.server_settings import ServerSettings
@@ -32,7 +33,7 @@ from nurture_rl.serving.records import (
     Waiting,
     Withdrawal,
 )
-from nurture_rl.serving.storage import rows
+from nurture_rl.serving.storage import arm_rows, rows
 from nurture_rl.serving.storage.databases import Statement
 from nurture_rl.serving.storage.locating import open_for_reading
 from nurture_rl.serving.storage.on_postgresql import PostgresDatabase, ReadPostgres
@@ -67,6 +68,14 @@ def url(bundle: Bundle, postgres: PostgresServer) -> str:
         store.put_preferences(bob, wish, [refused], [])
         store.note(AuditEntry(at_us, "mail_volume", "google", "slowed", "a test"))
         store.append_events([], [Quarantined(at_us, "api", carl, "why", "{}")])
+        plan = StartedPlan("0" * 16, "other", "spring", at_us, "experiment: spring\n")
+        ghost = Ghost("p0-0", taken.episode_id, 0, "exit", 0.5, (0.5, 0.5), (True, True), "other")
+        store._database.write(
+            [
+                Statement(arm_rows.ADD_PLAN, [arm_rows.plan_row(plan)]),
+                Statement(arm_rows.ADD_GHOST, [arm_rows.ghost_row(ghost)]),
+            ]
+        )
         store.add_shadows([Shadow("p0-0", "other", at_us, 0.5, (0.5, 0.5), None)])
         store.move(
             Moves(
