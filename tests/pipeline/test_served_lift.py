@@ -169,7 +169,9 @@ def test_the_arms_that_explore_are_exported_alone_for_whoever_learns(
     told = {}
     for name in ("exploring", "whole"):
         path = out if name == "exploring" else served["folder"] / "exported"
-        done = nurture("ingest", "data=folder", f"data.path={path}", f"runs={tmp_path / name}")
+        done = nurture(
+            "ingest", "data=folder", f"data.path={path}", f"runs={tmp_path / 'runs' / name}"
+        )
         assert done.code == 0, done.stderr
         told[name] = "whose propensities say nothing of other actions" in " ".join(
             done.stdout.split()
