@@ -20,6 +20,7 @@ from nurture_rl.client import PolicyClient, path_of
 Told = Mapping[str, Any]  # an answer as the server's OpenAPI describes it
 Role = Literal["shadow", "canary", "promote", "rollback"]
 Move = Literal["exit", "pause", "resume"]
+Figures = Literal["", "decisions", "mail", "reach", "health"]  # "": what the key may do
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,21 @@ class OperatorClient(PolicyClient):
         """Let a contact leave, pause or go on; None pauses or resumes the journey for everybody."""
         whom = () if contact_id is None else ("contacts", contact_id)
         return self._change("journeys", journey, *whom, to, why=why)
+
+    def console(self, what: Figures, days: int = 28, journey: str | None = None) -> Told:
+        """Figures of the console, of 7, 28 or 90 days; the scope is `console`."""
+        asked: dict[str, str | int] = {"days": days} if what in ("decisions", "mail") else {}
+        asked |= {"journey": journey} if journey is not None else {}
+        path = path_of("console", *([what] if what else []))
+        return dict(self._ask("GET", f"{path}?{urlencode(asked)}" if asked else path)[1])
+
+    def timeline(self, contact_id: str) -> Told:
+        """One contact's story, the latest first; the scope is `decisions`."""
+        return self._look("timelines", contact_id)
+
+    def why(self, decision_id: str) -> Told:
+        """What a contact may be told of why they got a mail; the scope is `reasons`."""
+        return self._look("decisions", decision_id, "why")
 
     def log(self, of: Literal["policies", "journeys"]) -> Told:
         """Who changed what, when and why."""

@@ -216,7 +216,10 @@ _ALL = (
         summary="tells sales whom the policy passed on to them, and why now",
         reads="a server's store, and the bundle that decides; the server may be running",
         makes="a file of open hand-offs: packets, or tasks of HubSpot or Salesforce (JSON Lines)",
-        examples=("nurture handoffs store=runs/store.db bundle=BUNDLE out=calls.jsonl",),
+        examples=(
+            "nurture handoffs store=runs/store.db bundle=BUNDLE out=calls.jsonl",
+            "nurture handoffs store=runs/store.db bundle=BUNDLE out=tasks.jsonl form=hubspot",
+        ),
         settings="nurture_rl.delivery.handing_over:HandoffOptions",
         work="nurture_rl.delivery.handing_over:hand_over",
         composed=False,

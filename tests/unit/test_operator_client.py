@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 
 from nurture_rl.client import NotDecided, PolicyClient, ServedDecision, ServerRefusal
-from nurture_rl.operator_client import Move, OperatorClient, Role
+from nurture_rl.operator_client import Figures, Move, OperatorClient, Role
 from nurture_rl.serving.http.api_keys import load_keys
 from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.http.openapi import document
@@ -24,7 +24,8 @@ from tests.unit.serving.test_api_keys import key_file
 from tests.unit.test_client import Relay, _relay
 
 KEY = "operator-" + "o" * 32
-NOT_FOR_CLIENTS = {"/u/{token}", "/v1/webhooks/{sender}"}  # readers and senders of mail call them
+# Readers and senders of mail call them.
+NOT_FOR_CLIENTS = {"/u/{token}", "/u/{token}/why/{decision_id}", "/v1/webhooks/{sender}"}
 JOURNEY = "inbound_lead"
 
 
@@ -136,7 +137,9 @@ def test_both_clients_together_have_every_route(monkeypatch: pytest.MonkeyPatch)
         *(lambda: one.preferences("C"), lambda: one.put_preferences("C", {}), one.health),
         *(one.policies, lambda: one.load_policy("f", "w"), lambda: one.switch("rules", "w")),
         lambda: one.end_experiment("w"),
-        *(one.handoffs, lambda: one.handoff("H")),
+        *(one.handoffs, lambda: one.handoff("H"), lambda: one.why("D")),
+        *(partial(one.console, what) for what in get_args(Figures)),
+        lambda: one.timeline("C"),
         *(lambda: one.log("policies"), lambda: one.log("journeys"), one.journeys),
         *(lambda: one.enrol("J", "C", "w", date(2027, 3, 1)), lambda: one.in_journey("J", "C")),
         *(partial(one.set_role, "P", to, "w") for to in get_args(Role)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -95,5 +96,5 @@ def expected_status(
     if over is not None or here != step:
         return "withdrawn"
     at = one.standing(journey, now_us, True, {}, without=name)
-    leaving = Action(action.id, "send", action.message, action.offer, NOW)
+    leaving = replace(action, slot=NOW)
     return "send" if may(journey, leaving, at) else "withdrawn"

@@ -149,7 +149,7 @@ CLAIMS: dict[str, Any] = {
 
 def test_proofs_are_counted_by_the_segments_that_they_name() -> None:
     only = {key: CLAIMS[key] for key in ("certificate", "number")}
-    contacts = [
+    contacts: list[dict[str, Any]] = [
         *({"industry": "finance", "company_size": size} for size in (1, 2, 5, 6)),
         {"industry": "retail", "company_size": 3},
         {"industry": "health"},

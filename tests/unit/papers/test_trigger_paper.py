@@ -40,7 +40,7 @@ def message(one: TriggerPaper, name: str) -> MessagePaper:
     return next(found for found in one.messages if found.name == name)
 
 
-TRIGGERS = {
+TRIGGERS: dict[str, tuple[dict[str, Any], str, str]] = {
     "drip": ({"kind": "drip"}, "welcome", DRIP_STEP),
     "always": (
         {"kind": "always", "action": "send:welcome@15"},

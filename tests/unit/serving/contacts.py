@@ -9,6 +9,7 @@ from typing import Any
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_rl.policies.policy import Policy
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.deciding.served_journey import JourneyLog
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.policies.active_policies import ActivePolicies
@@ -79,4 +80,5 @@ def service(bundle: Bundle, path: Path, clock: Clock, simulated: bool = False) -
 def follow(served: Service, policy: Policy) -> None:
     """Let a service decide by another policy from now on."""
     bundle, clock = replace(served.bundle, policy=policy), served.settings.clock
-    served.first.policies = ActivePolicies(bundle, served.store, clock)
+    log = JourneyLog(served.store, served.first.name)
+    served.first.policies = ActivePolicies(bundle, log, clock)
