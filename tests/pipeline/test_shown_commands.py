@@ -37,7 +37,7 @@ from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.learners import LEARNERS
 from tests.contract.shown_commands import LINES, REAL_LOGS, TWO_LEARNERS
 from tests.pipeline.in_process import COMPOSED_ONCE, TINY
-from tests.pipeline.running_server import RunningServer
+from tests.pipeline.running_server import RunningServer, running
 from tests.pipeline.world_player import WorldPlayer
 from tests.unit.release.bundles import CREATED, content
 from tests.unit.release.signed import key_pair
@@ -162,6 +162,10 @@ def run(page: str, words: list[str]) -> int | None:
     if words[0] == "deliver":
         (table,) = [word.removeprefix("decided=") for word in words if word.startswith("decided=")]
         write_mail_inputs(table)
+        with running(Path("BUNDLE"), "runs/store.db") as server:  # which made these decisions
+            return main(
+                [*(word for word in words if word[:7] != "server="), f"server={server.url}"]
+            )
     if "data=frame" in words:
         write_log(*LOGS.get(page, LOG))
     return served(words) if words[0] == "serve" else main(words)
@@ -180,7 +184,8 @@ def write_mail_inputs(table: str) -> None:
     for name, key in (("deliver", "k" * 32), ("listmonk", "api:secret")):
         Path(f"{name}.key").touch(mode=0o600)
         Path(f"{name}.key").write_text(key, "utf-8")
-    Path("mail.log").write_text("mx postfix/cleanup[1]: A1: message-id=<x@y.example>\n", "utf-8")
+    line = "Nov 30 10:00:00 mx postfix/cleanup[1]: A1: message-id=<x@y.example>\n"
+    Path("mail.log").write_text(line, "utf-8")
 
 
 def latest_decision() -> str:
