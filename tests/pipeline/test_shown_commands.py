@@ -94,6 +94,7 @@ FRONT = (
     *("README.md", "--help", "docs/architecture.md", "docs/arms.md", "docs/reality-gap.md"),
     *("docs/server-operations.md", "docs/policies-in-life.md", "docs/deploying-the-server.md"),
     *("docs/journeys-in-life.md", "docs/measuring-lift.md", "docs/delivering.md"),
+    "docs/console.md",
     "docs/handing-to-sales.md",
     "docs/papers.md",
 )

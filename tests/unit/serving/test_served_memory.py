@@ -29,6 +29,7 @@ from nurture_rl.serving.deciding.decide import replay
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.records import Decision
+from nurture_rl.serving.storage import opening
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.export import export_log
 from nurture_rl.serving.upkeep.exported_rows import exported_decisions
@@ -83,6 +84,7 @@ def remembering(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def lived(remembering: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four days of contacts who get mail and look at pages, as a server's export."""
     folder = tmp_path_factory.mktemp("lived")
+    opening.make(folder / "store.db", fresh_seed=3)  # another may draw no mail on some day
     clock, store = Clock(), Store(folder / "store.db")
     store.put_contacts([contact(name) for name in PEOPLE])
     served = Service(remembering, store, ServerSettings(ZONE, False, clock))

@@ -20,6 +20,7 @@ from nurture_rl.serving.records import Decision
 from nurture_rl.serving.storage.databases import Statement
 from nurture_rl.serving.storage.on_sqlite import SqliteDatabase
 from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.storage.rows import VERSION
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.storage.writer import GroupCommit
 from nurture_rl.serving.store_errors import (
@@ -274,5 +275,5 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE meta SET value = '99' WHERE name = 'version'")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match=r"version 10 at .*, got 99"):
+    with pytest.raises(StoreError, match=rf"version {VERSION} at .*, got 99"):
         Store(tmp_path / "other.db")
