@@ -263,7 +263,8 @@ def test_the_end_says_first_that_rules_are_enough_and_how_to_serve_them(
         gain_of_the_bar(found, 0.001)
 
     _, bundle = asked_again(loop, tmp_path, and_the_bar_gains)
-    ended = SimpleNamespace(settings=loop.settings, ingested=loop.ingested, released=bundle.parent)
+    parts = {name: getattr(loop, name) for name in ("settings", "ingested", "journey")}
+    ended = SimpleNamespace(released=bundle.parent, **parts)
     tracked = Tracked()
     made = verb_runs._export(ended, tracked)  # type: ignore[arg-type]
     assert list(made)[:2] == ["gate", "verdict"]
