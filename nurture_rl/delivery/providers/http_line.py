@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import select
+import selectors
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -128,7 +128,10 @@ class HttpLine:
     def _connected(self) -> http.client.HTTPConnection:
         if self._line is not None and self._line.sock is not None:
             # Whatever lies there now is no answer to a request that was not sent: mostly the end.
-            if not select.select([self._line.sock], [], [], 0)[0]:
+            with selectors.DefaultSelector() as looking:
+                looking.register(self._line.sock, selectors.EVENT_READ)
+                is_quiet = not looking.select(0)
+            if is_quiet:
                 return self._line
             self.close()
         server = self.server
