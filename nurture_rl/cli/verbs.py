@@ -218,7 +218,7 @@ _ALL = (
         makes="a file of open hand-offs: packets, or tasks of HubSpot or Salesforce (JSON Lines)",
         examples=(
             "nurture handoffs store=runs/store.db bundle=BUNDLE out=calls.jsonl",
-            "nurture handoffs store=runs/store.db bundle=BUNDLE out=tasks.jsonl form=hubspot",
+            "nurture handoffs bundle=BUNDLE out=two.jsonl journeys=[released/no_show]",
         ),
         settings="nurture_rl.delivery.handing_over:HandoffOptions",
         work="nurture_rl.delivery.handing_over:hand_over",
