@@ -13,6 +13,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
+from nurture_envs.clock import DAY_US
 from nurture_rl.errors import ConfigError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.mail_counts import families_of
@@ -188,10 +189,11 @@ def _pages() -> list[HTTPRouteHandler]:
 
 def _now(service: Service, store: StoreReader) -> int:
     """The moment; of a rehearsal, whose clock its requests set, that of the latest decision."""
-    latest = [store.latest_decision_us(one.name) for one in service.journeys]
-    known = [at_us for at_us in latest if at_us is not None]
-    rehearsed = service.settings.simulated_clock and known
-    return max(known) if rehearsed else service.settings.clock()
+    if service.settings.simulated_clock:
+        latest = [store.latest_decision_us(one.name) for one in service.journeys]
+        if known := [at_us for at_us in latest if at_us is not None]:
+            return max(known)
+    return service.settings.clock()
 
 
 def _days(request: Asking) -> int:
@@ -224,7 +226,7 @@ def _health(store: StoreReader, bundle: Bundle) -> HealthOut:
     end_us = store.latest_decision_us(journey)
     if end_us is None:
         return HealthOut(journey, "nothing was decided yet", [], options.days, options.before)
-    since_us = end_us - (options.days + options.before) * 86_400_000_000
+    since_us = end_us - (options.days + options.before) * DAY_US
     if (count := store.count_decisions(journey, since_us)) > _MOST_WATCHED:
         text = f"{count} decisions are too many to read here; run `nurture monitor` beside"
         return HealthOut(journey, text, [], options.days, options.before)
