@@ -1,9 +1,10 @@
-"""How long `GET /healthz` takes beside connections that are opened and then hardly used.
+"""How long `GET /healthz` takes beside connections that are hardly used, and beside large batches.
 
 python benchmarks/slow_connections.py
 
 Each kind for itself: all connections begin to speak at once, wait, and are ended by the server at
-once. Another process asks for health all the while.
+once. For `batches`, eight clients each ask for decisions about 10,000 contacts in one request.
+Another process asks for health all the while.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,6 +30,7 @@ if str(ROOT) not in sys.path:  # run as a file, Python only sees this folder
 
 import numpy as np
 
+from nurture_rl.client import PolicyClient
 from tests.pipeline.running_server import RunningServer, running
 from tests.unit.release.bundles import small_bundle
 
@@ -39,6 +42,8 @@ _KINDS = {
     "slow unsubscribe forms": b"POST /u/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nL",
     "slow webhooks": b"POST /v1/webhooks/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n[",
 }
+_BATCHES = "batches"
+_CLIENTS, _BATCH = 8, 10_000
 _PAUSE = 0.005  # seconds between two questions for health
 _END = 17.0  # seconds after which the server has ended them
 
@@ -47,7 +52,8 @@ def main(arguments: list[str]) -> None:
     """Measure every kind, print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, default=1000)
-    parser.add_argument("--kinds", nargs="+", choices=list(_KINDS), default=list(_KINDS))
+    kinds = [*_KINDS, _BATCHES]
+    parser.add_argument("--kinds", nargs="+", choices=kinds, default=kinds)
     given = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -55,7 +61,10 @@ def main(arguments: list[str]) -> None:
         small_bundle(Path(folder) / "bundle")
         with running(Path(folder) / "bundle", Path(folder) / "store.db") as server:
             for kind in given.kinds:
-                waits = _beside(server, _KINDS[kind], given.connections)
+                if kind == _BATCHES:
+                    waits = _beside_batches(server)
+                else:
+                    waits = _beside(server, _KINDS[kind], given.connections)
                 p50, p99, longest = np.percentile(waits, [50, 99, 100])
                 print(f"| {kind} | {p50:.1f} | {p99:.1f} | {longest:.1f} |", flush=True)
     print(f"\nload of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
@@ -73,6 +82,25 @@ def _beside(server: RunningServer, first: bytes, count: int) -> list[float]:
         waits: list[float] = asker.recv()
         for line in lines:
             line.close()
+    return waits
+
+
+def _beside_batches(server: RunningServer) -> list[float]:
+    """Milliseconds of each question for health while batches of other contacts are decided."""
+    ids = [[f"{client}-{n}" for n in range(_BATCH)] for client in range(_CLIENTS)]
+    client = PolicyClient(server.url, patience=120, timeout=60)
+    for those in ids:
+        client.put_contacts([{"contact_id": one, "consent": True} for one in those])
+    port = int(server.url.rpartition(":")[2])
+    with _asking(port) as asker, ThreadPoolExecutor(_CLIENTS) as clients:
+        began = time.perf_counter()
+        sizes = [len(answers) for answers in clients.map(client.decide, ids)]
+        seconds = time.perf_counter() - began
+        asker.send("end")
+        waits: list[float] = asker.recv()
+    if sizes != [_BATCH] * _CLIENTS:
+        raise RuntimeError(f"wanted {_CLIENTS} times {_BATCH} decisions, got {sizes}")
+    print(f"{sum(sizes)} decisions in {seconds:.1f} s", flush=True)
     return waits
 
 
