@@ -10,7 +10,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_write_bytes
-from nurture_rl.logs.mapped.drafting import Answers, Draft, draft
+from nurture_rl.logs.mapped.drafting import Draft, GivenAnswers, draft
 from nurture_rl.logs.mapped.looking import look_at
 from nurture_rl.logs.mapped.mapping_file import DATA_SUFFIXES, SUFFIX
 from nurture_rl.logs.vocabulary import words_of
@@ -63,7 +63,7 @@ def drafted(file: Path, journey: Journey, options: MapOptions) -> Draft:
         NurtureError: the file cannot be read, or a stage is not written as word=stage.
     """
     look = look_at(file, options.encoding, options.separator)
-    answers = Answers(options.zone, options.times, options.decimal, stages_of(options.stages))
+    answers = GivenAnswers(options.zone, options.times, options.decimal, stages_of(options.stages))
     stages = [name for name, _ in journey.stages]
     return draft(look, sorted(words_of(journey).event_types), stages, answers)
 

@@ -31,7 +31,7 @@ _OF_EVENT = ("recorded_at", "message_id", "topic", "page_category", "value", "is
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class GivenAnswers:
     """What somebody said beforehand of what a file may not tell."""
 
     zone: str | None = None  # of times that name none
@@ -55,7 +55,7 @@ class _Sheet:
     """What is gathered while a file is sorted out."""
 
     look: FileLook
-    answers: Answers
+    answers: GivenAnswers
     events: Sequence[str]  # known event types
     stages: Sequence[str]  # of the journey
     roles: dict[str, ColumnLook]
@@ -74,7 +74,7 @@ def draft(
     look: FileLook,
     events: Sequence[str],
     stages: Sequence[str],
-    answers: Answers | None = None,
+    answers: GivenAnswers | None = None,
 ) -> Draft:
     """Draft the mapping of a file.
 
@@ -84,7 +84,7 @@ def draft(
         stages: stages of the journey.
         answers: what is known beforehand.
     """
-    answers = answers or Answers()
+    answers = answers or GivenAnswers()
     sheet = _Sheet(look, answers, events, stages, _roles(look), list(look.questions))
     who = _who(sheet)
     templates, says = _events(sheet, who)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from nurture_rl.errors import LogError
 from nurture_rl.logs.convert import Converted, convert_column
 from nurture_rl.logs.mapped.file_cells import FileCells, read_cells
-from nurture_rl.logs.mapped.mapping_file import FileMapping, Source, TableMapping
+from nurture_rl.logs.mapped.mapping_file import CellSource, FileMapping, TableMapping
 from nurture_rl.logs.mapped.translating import LEFT_OUT, by_values, to_number, to_truth, to_utc
 from nurture_rl.logs.quarantine import first_reason, quarantine_lines, reason_where, sift
 from nurture_rl.logs.readers import OBJECT_COLUMNS, RawTable
@@ -108,7 +108,7 @@ def _rows(mapping: FileMapping, table: TableMapping, file: str, cells: FileCells
 
 
 def _words(
-    mapping: FileMapping, field: pa.Field, source: Source | None, asis: pa.Table
+    mapping: FileMapping, field: pa.Field, source: CellSource | None, asis: pa.Table
 ) -> tuple[pa.Array, list[pa.Array]]:
     """One column of a table as text that the tables' own reader takes, and reasons against it."""
     if source is None:
@@ -127,14 +127,14 @@ def _words(
     return read.values, [chosen.reasons, read.reasons]
 
 
-def _chosen(source: Source, asis: pa.Table) -> Converted:
+def _chosen(source: CellSource, asis: pa.Table) -> Converted:
     if source.column is not None:
         return by_values(_column(asis, source.column), source)
     words = pa.array([source.constant] * len(asis), pa.string())
     return Converted(words, pa.nulls(len(asis), pa.string()))
 
 
-def _left_out(asis: pa.Table, source: Source, chosen: Converted) -> pa.Array:
+def _left_out(asis: pa.Table, source: CellSource, chosen: Converted) -> pa.Array:
     """The reason against rows whose type the mapping leaves empty."""
     given = _column(asis, source.column)
     nothing = pc.and_(given.is_valid(), chosen.values.is_null())

@@ -24,7 +24,7 @@ MAPPED = (TableKind.EVENTS, TableKind.CONTACTS)  # decisions are what a policy l
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CellSource:
     """Where a cell of a table comes from: a column of the file, or one word for all rows."""
 
     column: str | None  # None: `constant` for every row
@@ -38,7 +38,7 @@ class TableMapping:
     """What a row of the file says as a row of one table."""
 
     kind: TableKind
-    sources: Mapping[str, Source]  # by column of the table
+    sources: Mapping[str, CellSource]  # by column of the table
     keep: tuple[str, ...]  # columns that go on under their own names, as properties or attributes
     if_given: str | None  # a column without which a row of the file says nothing here
 
@@ -72,7 +72,8 @@ def load_mapping(path: Path) -> FileMapping:
         data = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise LogError(
-            f"{path}: expected a mapping (YAML), got {error}; see docs/starting-from-files.md for one"
+            f"{path}: expected a mapping (YAML), got {error}; "
+            "see docs/starting-from-files.md for one"
         ) from error
     problems: list[str] = []
     f = Fields({"mapping": data}, "", problems).mapping("mapping")
@@ -200,21 +201,21 @@ def _table(f: Fields, kind: TableKind) -> TableMapping:
     return TableMapping(kind, sources, keep, if_given)
 
 
-def _source(f: Fields, name: str) -> Source:
+def _source(f: Fields, name: str) -> CellSource:
     written = f.data[name]
     if not isinstance(written, Mapping):
-        return Source(f.name_text(name), None, {}, "keep")
+        return CellSource(f.name_text(name), None, {}, "keep")
     inner = f.mapping(name)
     if inner.has("is"):
         constant = inner.name_text("is")
         inner.finish()
-        return Source(None, constant, {}, "keep")
+        return CellSource(None, constant, {}, "keep")
     column = inner.name_text("column")
     values = inner.mapping("values", {})
     words = {plain_cell(cell): values.text(cell, "") or None for cell in values.data}
     others = inner.text("others", "refuse" if words else "keep", among=OTHERS)
     inner.finish()
-    return Source(column, None, words, others)
+    return CellSource(column, None, words, others)
 
 
 def plain_cell(cell: str) -> str:

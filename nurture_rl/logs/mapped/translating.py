@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nurture_rl.logs.convert import Converted
-from nurture_rl.logs.mapped.mapping_file import Source, plain_cell
+from nurture_rl.logs.mapped.mapping_file import CellSource, plain_cell
 from nurture_rl.logs.quarantine import reason_where
 
 UNMAPPED = "unmapped value"
@@ -20,7 +20,7 @@ _NO = frozenset({"false", "0", "no", "n", "off"})
 _TYPES = {"seconds": 1_000_000, "milliseconds": 1_000}
 
 
-def by_values(column: pa.Array, source: Source) -> Converted:
+def by_values(column: pa.Array, source: CellSource) -> Converted:
     """Words by the mapping's values.
 
     Returns:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from nurture_rl.logs.ingest import ingest_folder
-from nurture_rl.logs.mapped.drafting import Answers, Draft, draft
+from nurture_rl.logs.mapped.drafting import Draft, GivenAnswers, draft
 from nurture_rl.logs.mapped.looking import look_at
 from nurture_rl.logs.schema import EVENT_TYPES
 
@@ -16,7 +16,7 @@ from nurture_rl.logs.schema import EVENT_TYPES
 def drafted(path: Path, text: str | bytes, **answers: Any) -> Draft:
     """The mapping that is drafted of a file with this content."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return draft(look_at(path), sorted(EVENT_TYPES), ["mql", "sql"], Answers(**answers))
+    return draft(look_at(path), sorted(EVENT_TYPES), ["mql", "sql"], GivenAnswers(**answers))
 
 
 def written(folder: Path, name: str, text: str | bytes, mapping: str) -> None:
