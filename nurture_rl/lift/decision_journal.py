@@ -15,7 +15,7 @@ JOURNAL = "journal.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ReadEvidence:
     """What a read stands on."""
 
     plan: str  # hash of its file
@@ -44,7 +44,7 @@ class LastRead:
     """The read before, and what is different now."""
 
     digest: str  # of its journal's file: each entry names the one before
-    evidence: Evidence
+    evidence: ReadEvidence
     verdict: str
     plan_changed: bool
     # Figures that moved or are judged otherwise: as they were, and as they are; None: not told.
@@ -57,7 +57,7 @@ class JournalEntry:
 
     experiment: str
     journey: str
-    evidence: Evidence
+    evidence: ReadEvidence
     verdict: str  # of the main arm's north star
     exit_code: int
     answers: Mapping[str, str]  # to the four questions
@@ -85,7 +85,7 @@ def _figure(arm: str, one: FigureLift) -> JournalFigure:
 
 
 def last_read(
-    folder: Path, report: LiftReport, evidence: Evidence, figures: tuple[JournalFigure, ...]
+    folder: Path, report: LiftReport, evidence: ReadEvidence, figures: tuple[JournalFigure, ...]
 ) -> LastRead:
     """The read whose output lies in a folder, beside the present one.
 
@@ -128,7 +128,7 @@ def _told(one: JournalFigure | None) -> JournalFigure | None:
     return None if one is None else replace(one, units=0)
 
 
-def latest_read(root: Path, report: LiftReport, evidence: Evidence) -> Path | None:
+def latest_read(root: Path, report: LiftReport, evidence: ReadEvidence) -> Path | None:
     """The folder of the latest earlier read of the same experiment and people.
 
     Args:

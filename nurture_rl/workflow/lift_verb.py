@@ -22,8 +22,8 @@ from nurture_rl.codec import write_record
 from nurture_rl.errors import ConfigError
 from nurture_rl.lift.decision_journal import (
     JOURNAL,
-    Evidence,
     JournalEntry,
+    ReadEvidence,
     journal_figures,
     last_read,
     latest_read,
@@ -89,12 +89,14 @@ def lift(config: DictConfig) -> VerbResult:
             report=report,
             reads=weekly_reads(report, log, plan, journey, run.reads),
             details=details,
-            journal=_entry(report, evidence, following.why if following else "", run.last, root),
+            journal=journal_entry(
+                report, evidence, following.why if following else "", run.last, root
+            ),
             following=following,
         )
         folder = root / _hash(ingested.name, plan.hash, str(log.as_of_us), run.among)
         with atomic_folder(folder) as partial_folder:
-            _write(told, partial_folder)
+            write_told(told, partial_folder)
         _track(tracked, report, folder)
     first = answers(report)
     for question, answer in first.lines():
@@ -103,9 +105,9 @@ def lift(config: DictConfig) -> VerbResult:
     return VerbResult({"verdict": first.kind, "report": folder / "lift.html"}, exit_code(report))
 
 
-def _evidence(ingested: Path, plan: str, as_of_us: int, among: str) -> Evidence:
+def _evidence(ingested: Path, plan: str, as_of_us: int, among: str) -> ReadEvidence:
     summary = json.loads((ingested / "tables" / "summary.json").read_text("utf-8"))
-    return Evidence(
+    return ReadEvidence(
         plan=plan,
         log=summary["fingerprint"],
         as_of_us=as_of_us,
@@ -114,8 +116,8 @@ def _evidence(ingested: Path, plan: str, as_of_us: int, among: str) -> Evidence:
     )
 
 
-def _entry(
-    report: LiftReport, evidence: Evidence, suggested: str, last: str | None, root: Path
+def journal_entry(
+    report: LiftReport, evidence: ReadEvidence, suggested: str, last: str | None, root: Path
 ) -> JournalEntry:
     """What is decided by this read.
 
@@ -170,9 +172,17 @@ def _ghosts(folder: Path) -> pa.Table:
     return pq.read_table(path, columns=["decision_id", "action"])
 
 
-def _write(told: ToldLift, folder: Path) -> None:
+def write_told(told: ToldLift, folder: Path) -> None:
+    """Write the files of a read that has its entry in the journal."""
+    assert told.journal is not None, "each read has an entry"
     report = {one.name: getattr(told.report, one.name) for one in fields(told.report)}
-    beside = {"details": told.details, "next": told.following}
+    beside = {
+        "among": told.journal.evidence.among,
+        "main_arm": told.report.main_arm,
+        "answers": told.journal.answers,
+        "details": told.details,
+        "next": told.following,
+    }
     write_record({**report, **beside}, folder / "lift.json")
     write_record(told.journal, folder / JOURNAL)
     if told.following is not None and told.following.block is not None:

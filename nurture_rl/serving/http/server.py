@@ -96,6 +96,9 @@ class ServeOptions:
     # Folder of the keys by which senders of mail sign their webhooks, such as sendgrid.key; null:
     # no webhook is taken.
     webhook_keys: str | None = None
+    # Folder of reports of the verb `lift`, one folder each, as it makes them under `runs`/lift: the
+    # console shows the latest of each journey; null: it shows none.
+    lift_reports: str | None = None
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -113,7 +116,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     shown = shown_location(location)
     require_zone(zone)
     public_url = checked_url(options.public_url)
-    trust = None if options.trust is None else Path(options.trust)
+    trust = _path(options.trust)
     signers = require_signers(options.signers)
     bundle = load_served(bundle_folder, trust, signers)
     further = [load_served(Path(folder), trust, signers) for folder in options.journeys]
@@ -147,7 +150,8 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 print(_REHEARSAL, file=sys.stderr, flush=True)
             for one in (bundle, *further) if trust is None else ():
                 print(_unchecked(one), file=sys.stderr, flush=True)
-            app = create_app(service, keys=keys, senders=senders)
+            reports = _path(options.lift_reports)
+            app = create_app(service, keys=keys, senders=senders, lift_reports=reports)
             door = _behind_door(app, service, options, keys)
             try:
                 with RegularLooks(service):
@@ -158,6 +162,10 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 raise store.lost
     except StoreUnavailable as error:
         raise StoreError(f"{shown}: {error}") from error
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:

@@ -12,8 +12,8 @@ from nurture_rl.codec import write_record
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.lift.decision_journal import (
     JOURNAL,
-    Evidence,
     JournalEntry,
+    ReadEvidence,
     journal_figures,
     last_read,
     latest_read,
@@ -38,10 +38,10 @@ def report(booked: int) -> LiftReport:
     return judged(people, notes, said, JOURNEY, tables.as_of_us)
 
 
-EVIDENCE = Evidence("p" * 16, "l" * 64, 1_000, "everybody", {"nurture-rl": "1"})
+EVIDENCE = ReadEvidence("p" * 16, "l" * 64, 1_000, "everybody", {"nurture-rl": "1"})
 
 
-def entry(told: LiftReport, evidence: Evidence = EVIDENCE) -> JournalEntry:
+def entry(told: LiftReport, evidence: ReadEvidence = EVIDENCE) -> JournalEntry:
     verdict = told.lifts["policy"][0].verdict
     figures = journal_figures(told)
     return JournalEntry("spring", "inbound_lead", evidence, verdict, 4, {}, figures, "", None)
