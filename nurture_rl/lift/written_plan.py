@@ -40,6 +40,9 @@ class Plan:
     hash: str  # of the file
     free: str | None = None  # the one factor that the policy chooses; None: all, or not said
     program: str | None = None  # of the journey, that is business as usual; None: not said
+    # Content hash of a server's experiment: whom it dealt are in it, and nobody else; None: whoever
+    # has the first decision after `starts`.
+    dealt_by: str | None = None
 
 
 def load_plan(path: Path, journey: Journey) -> Plan:
@@ -77,6 +80,7 @@ def _read(f: Fields, journey: Journey, digest: str) -> Plan:
         shares=shares,
         usual=f.text("usual", among=sorted(shares)),
         starts=_starts(f),
+        dealt_by=f.text("dealt_by") if f.has("dealt_by") else None,
         window_days=goals.window_days,
         units=goals.units,
         worth=goals.worth,
