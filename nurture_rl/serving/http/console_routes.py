@@ -153,21 +153,8 @@ def console_routes(
         name = ("health", bundle.journey.name)
         return await looks.kept(name, lambda store: _health(store, bundle))
 
-    @get("/v1/timelines/{contact_id:str}")
-    async def story(request: Asking) -> Body:
-        name = str(request.path_params["contact_id"])
-        require_id(name, "$.contact_id", contact=True)
-
-        def work(store: StoreReader) -> Body:
-            found = timeline(store, name, _now(service, store))
-            if found is None:
-                return problem(404, "unknown contact", f"no contact has the id {name!r}")
-            return json_answer(_encode(found))
-
-        return await looks.fresh(work)
-
-    lift = _lift_route(looks, service, lift_reports)
-    return [about, decisions, mail, reached, health, lift, story, *_pages()]
+    own = (_lift_route(looks, service, lift_reports), _story_route(looks, service))
+    return [about, decisions, mail, reached, health, *own, *_pages()]
 
 
 def _lift_route(looks: _Looks, service: Service, reports: Path | None) -> HTTPRouteHandler:
@@ -181,6 +168,25 @@ def _lift_route(looks: _Looks, service: Service, reports: Path | None) -> HTTPRo
         )
 
     return lift
+
+
+def _story_route(looks: _Looks, service: Service) -> HTTPRouteHandler:
+    """What happened to one contact."""
+
+    @get("/v1/timelines/{contact_id:str}")
+    async def story(request: Asking) -> Body:
+        name = str(request.path_params["contact_id"])
+        require_id(name, "$.contact_id", contact=True)
+
+        def work(store: StoreReader) -> Body:
+            found = timeline(store, name, _now(service, store))
+            if found is None:
+                return problem(404, "unknown contact", f"no contact has the id {name!r}")
+            return json_answer(_encode(found))
+
+        return await looks.fresh(work)
+
+    return story
 
 
 def _pages() -> list[HTTPRouteHandler]:

@@ -8,14 +8,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from array_api_compat import array_namespace
-from litestar import Litestar
 
 from nurture_envs.clock import require_zone
 from nurture_envs.journey import Journey
@@ -35,6 +34,7 @@ from nurture_rl.serving.http.listening import Listener, bind
 from nurture_rl.serving.http.regular_looks import RegularLooks
 from nurture_rl.serving.policies.bundle_folder import BundleFolder, require_signers
 from nurture_rl.serving.senders.known_senders import senders_of
+from nurture_rl.serving.senders.sender_adapter import SenderAdapter
 from nurture_rl.serving.storage.locating import shown_location
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
@@ -150,9 +150,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 print(_REHEARSAL, file=sys.stderr, flush=True)
             for one in (bundle, *further) if trust is None else ():
                 print(_unchecked(one), file=sys.stderr, flush=True)
-            reports = _path(options.lift_reports)
-            app = create_app(service, keys=keys, senders=senders, lift_reports=reports)
-            door = _behind_door(app, service, options, keys)
+            door = _behind_door(service, options, keys, senders)
             try:
                 with RegularLooks(service):
                     asyncio.run(_serve(door, bound, _greeting(service, options)))
@@ -181,8 +179,13 @@ def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
 
 
 def _behind_door(
-    app: Litestar, service: Service, options: ServeOptions, keys: ApiKeys | None
+    service: Service,
+    options: ServeOptions,
+    keys: ApiKeys | None,
+    senders: Mapping[str, SenderAdapter],
 ) -> Door:
+    reports = _path(options.lift_reports)
+    app = create_app(service, keys=keys, senders=senders, lift_reports=reports)
     shares = None if options.max_rate is None else Shares.of(options.max_rate)
     return Door(app, service.metrics, shares, keys, write_line if options.log_requests else None)
 
