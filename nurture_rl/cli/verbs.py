@@ -135,7 +135,7 @@ _ALL = (
         name="lift",
         summary="what an experiment with people says: arms held against business as usual",
         reads="a log whose decisions name their arms (`data=folder`), and a plan (YAML)",
-        makes="a report (HTML, Markdown, JSON)",
+        makes="a report (HTML, Markdown, JSON), a journal, and the next experiment (YAML)",
         examples=(
             "nurture lift data.path=exported plan=spring.yaml",
             "nurture lift data.path=exported plan=spring.yaml data.complete_until=2026-06-29",

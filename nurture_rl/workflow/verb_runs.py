@@ -24,7 +24,7 @@ from nurture_rl.errors import PropensityError
 from nurture_rl.release.gate import RULES
 from nurture_rl.release.signing import SIGNATURE, signatures
 from nurture_rl.report.page import FIGURES
-from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import OBJECTIVE, OBJECTIVE_IS, VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.config import settings
@@ -36,6 +36,7 @@ from nurture_rl.workflow.objective import RunObjective, log_objective, objective
 from nurture_rl.workflow.pipeline import Pipeline, ready
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import PAGE
+from nurture_rl.workflow.run_tracking import run_tracking
 from nurture_rl.workflow.side_by_side import Crew, workers_of
 
 NO_BUNDLE = 3  # exit code
@@ -60,12 +61,7 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
     torch.set_num_threads(run.threads)
     console = Console(highlight=False, soft_wrap=True)
     say = partial(console.print, markup=False)
-    root = Path(run.runs).resolve()
-    root.mkdir(parents=True, exist_ok=True)
-    uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
-    tags = {"verb": verb, "data": run.data.name, "journey": run.data.journey}
-    name = f"{verb} {run.data.name} seed {run.seed}"
-    tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
+    tracking = run_tracking(checked, verb, f"{verb} {run.data.name} seed {run.seed}")
     workers = workers_of(run.workers) if verb != "ingest" else 1
     with threadpool_limits(run.threads), Crew(workers, say) as crew, tracking as tracked:
         pipeline = Pipeline(checked, crew.say, crew=crew)
