@@ -73,10 +73,10 @@ def lift(config: DictConfig) -> VerbResult:
         tracked_run(uri, run.experiment_name, name, checked.plain, tags) as tracked,
     ):
         ingested = pipeline.ingested
-        log = _tables(ingested, complete_until(run.data, say), run.data.default_zone)
+        log = log_tables(ingested, complete_until(run.data, say), run.data.default_zone)
         if run.among == "mailed":
             log, plan = first_mailed(log, _ghosts(exported), plan)
-        report = _judged_at(log, plan, journey, log.as_of_us)
+        report = judged_at(log, plan, journey, log.as_of_us)
         assert report is not None, "the whole log is never before the experiment"
         folder = root / "lift" / _hash(ingested.name, plan.hash, str(log.as_of_us), run.among)
         with atomic_folder(folder) as partial_folder:
@@ -89,7 +89,7 @@ def lift(config: DictConfig) -> VerbResult:
     return VerbResult({"verdict": told.kind, "report": folder / "lift.html"}, exit_code(report))
 
 
-def _tables(ingested: Path, as_of_us: int | None, zone: str) -> LogTables:
+def log_tables(ingested: Path, as_of_us: int | None, zone: str) -> LogTables:
     tables = ingested / "tables"
     events, contacts, decisions = (
         pq.read_table(tables / f"{kind}.parquet") for kind in ("events", "contacts", "decisions")
@@ -135,7 +135,7 @@ def _last(column: pa.ChunkedArray) -> int:
     return 0 if last is None else int(last)
 
 
-def _judged_at(log: LogTables, plan: Plan, journey: Journey, as_of_us: int) -> LiftReport | None:
+def judged_at(log: LogTables, plan: Plan, journey: Journey, as_of_us: int) -> LiftReport | None:
     """The report as it was on an earlier day; None where the experiment had nobody then."""
     until = pa.scalar(as_of_us, pa.int64())
     known = pc.less_equal(pc.cast(log.decisions["decided_at"], pa.int64()), until)
@@ -157,7 +157,7 @@ def _reads(
     if arm is None:
         return []
     days = [log.as_of_us - week * _WEEK_US for week in range(weeks, 0, -1)]
-    reports = [*(_judged_at(log, plan, journey, day) for day in days), report]
+    reports = [*(judged_at(log, plan, journey, day) for day in days), report]
     told = [then for then in reports if then is not None and arm in then.lifts]
     return [Read(then.as_of_us, then.lifts[arm][0]) for then in told]
 
