@@ -132,7 +132,7 @@ def run(world: str, number: int, is_over_http: bool, folder: Path) -> Run:
             differ[name] = contacts_of(journey, world, number).play(opened)
     same = rows_of(folder / "process.db") == rows_of(folder / "http.db") if is_over_http else None
     with closing(Store(folder / "process.db")) as store:
-        checks = _checked(bundle, store, sum(differ.values()))
+        checks = checked(bundle, store, sum(differ.values()))
     with closing(StoreReader(folder / "process.db")) as reader:
         told = read_weekly(reader, journey, folder)
     return Run(world, number, same, checks, told, round(time.process_time() - began, 1))
@@ -156,8 +156,14 @@ def rows_of(path: Path) -> list[Sequence[Any]]:
         ]
 
 
-def _checked(bundle: Bundle, store: Store, differ: int) -> Checks:
-    """Look at every decision in the store."""
+def checked(bundle: Bundle, store: Store, differ: int) -> Checks:
+    """Look at every decision in the store.
+
+    Args:
+        bundle: what decided.
+        store: where it was logged.
+        differ: decisions whose legal actions were not those of the world.
+    """
     usual = arm_layers(bundle)["usual"][0].policy
     decisions = list(store.decisions(_names(store)).values())
     ghosts = store.ghosts([one.decision_id for one in decisions])

@@ -83,7 +83,8 @@ def _figures(
         after = simulation.step(state, decision, choose(torch.as_tensor(table), luck))
         brought = after.amounts.numpy()
         amounts[who] += brought
-        days[who] = np.where(brought[:, channel] > 0, np.minimum(days[who], state.bins), days[who])
+        bins = np.where(brought[:, channel] > 0, state.bins.numpy(), horizon)
+        days[who] = np.minimum(days[who], bins)
         alive = torch.nonzero(~(after.terminated | after.truncated))[:, 0]
         state, who = select(after.state, alive), who[alive.numpy()]
     figures = (journey.north_star, *journey.supporting)
