@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     """Play what is not recorded yet, then print the tables and draw them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100, help="of each world")
-    parser.add_argument("--over-http", type=int, default=10, help="of them also over HTTP")
+    parser.add_argument("--over-http", type=int, default=10, help="every so many also over HTTP")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--tables", action="store_true", help="of what is recorded, and no more")
     parser.add_argument("--out", type=Path, default=HERE / "records")
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
         if not _record(given.out, world, number).is_file()
     ]
     work = Parallel(given.jobs, return_as="generator_unordered")
-    done = work(delayed(_play)(w, number, number < given.over_http) for w, number in todo)
+    done = work(delayed(_play)(w, number, number % given.over_http == 0) for w, number in todo)
     for place, one in enumerate(done, start=1):
         told = (
             f"{one.world} {one.number}: {one.seconds} s, over HTTP the same: {one.same_over_http}"
