@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from experiments.common.progress import say
 from experiments.served_weeks.figures import draw_coverage
 from experiments.served_weeks.programme import WORLDS, served_journey, write_served
-from experiments.served_weeks.scoring import checks_table, coverage_table, scored
+from experiments.served_weeks.scoring import checks_table, coverage_table, roles_table, scored
 from experiments.served_weeks.served import Run, run
 from experiments.served_weeks.truth import Truth, truths
 from nurture_rl.logs.atomic import atomic_write_bytes
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
         atomic_write_bytes(_record(given.out, one.world, one.number), msgspec.json.encode(one))
     runs = list(_recorded(given.out))
     scores = scored(runs, known)
-    print(coverage_table(scores), checks_table(runs), sep="\n\n")
+    print(roles_table(scores), coverage_table(scores), checks_table(runs), sep="\n\n")
     draw_coverage(scores, HERE / "coverage.png")
 
 

@@ -23,12 +23,13 @@ class Score:
     runs: int  # in which the last report says something
     inside: int  # of them, whose last interval holds the truth
     always: int  # of all runs, in which every weekly interval holds it
+    once: int  # runs whose last interval would hold it were it as wide as a single read's
+    apart: int  # runs whose last interval leaves 0 out
     played: int  # all runs
     weekly: dict[int, tuple[int, int]]  # by day: intervals that hold it, and intervals
     width: float  # last interval over that of a single read, mean
     widest: float  # the same, at most
     off: float  # mean of the last differences less the truth, in its own standard errors
-    adjusted: int  # runs whose last report is adjusted for features
 
 
 def scored(runs: Sequence[Run], truths: Iterable[Truth]) -> list[Score]:
@@ -61,12 +62,13 @@ def _score(runs: Sequence[Told], one: Truth) -> Score:
         runs=sum(held is not None for held in last),
         inside=sum(held is True for held in last),
         always=sum(False not in _inside(told, one) for told in runs),
+        once=sum(_inside_once(told, one) for told in runs),
+        apart=sum(abs(told.difference[-1]) > (told.half[-1] or np.inf) for told in runs),
         played=len(runs),
         weekly={day: count for day, count in sorted(weekly.items()) if count[1]},
         width=float(np.mean(ratios)),
         widest=float(np.max(ratios)),
         off=float((differences.mean() - one.difference) / error),
-        adjusted=sum(told.adjusted[-1] for told in runs),
     )
 
 
@@ -78,6 +80,15 @@ def _inside(told: Told, one: Truth) -> list[bool | None]:
     ]
 
 
+def _inside_once(told: Told, one: Truth) -> bool:
+    """Whether the last interval of a single read, if it says anything, leaves the truth in."""
+    mid, stderr = told.difference[-1], told.stderr[-1]
+    if told.half[-1] is None or stderr is None:
+        return False
+    half = half_width(stderr)
+    return holds(mid, mid - half, mid + half, one.difference, one.stderr)
+
+
 def _last_width(told: Told) -> float | None:
     """The last interval's width over that of a single read at the same moment."""
     half, stderr = told.half[-1], told.stderr[-1]
@@ -85,37 +96,44 @@ def _last_width(told: Told) -> float | None:
 
 
 def coverage_table(scores: Sequence[Score]) -> str:
-    """In Markdown, a line for each key figure of an arm, and one for each role."""
+    """In Markdown, a line for each key figure of an arm."""
     head = (
         "| world | arm | key figure | usual | true lift | inside at the end | inside every week "
-        "| width | widest | off | adjusted |"
+        "| single read | 0 is outside | width | off |"
     )
     lines = [head, "| --- " * 11 + "|"]
     for one in scores:
         true = one.truth
         cells = (
-            *(true.world, true.arm, true.figure, f"{true.usual:.4f}"),
-            f"{true.difference:+.4f} ± {true.stderr:.4f}",
-            *(_share(one.inside, one.runs), _share(one.always, one.played)),
-            *(f"{one.width:.2f}", f"{one.widest:.2f}", f"{one.off:+.1f}"),
-            f"{one.adjusted} of {one.played}",
+            *(true.world, true.arm, true.figure, f"{true.usual:.4f}", f"{true.difference:+.4f}"),
+            *(f"{one.inside} of {one.runs}", f"{one.always} of {one.played}"),
+            *(f"{one.once / one.runs:.0%}", f"{one.apart / one.played:.0%}"),
+            *(f"{one.width:.2f} to {one.widest:.2f}", f"{one.off:+.1f}"),
         )
         lines.append("| " + " | ".join(cells) + " |")
-    for role in dict.fromkeys(one.role for one in scores):
-        for arm in dict.fromkeys(one.truth.arm for one in scores):
-            some = [one for one in scores if (one.role, one.truth.arm) == (role, arm)]
-            inside = _share(sum(one.inside for one in some), sum(one.runs for one in some))
-            always = _share(sum(one.always for one in some), sum(one.played for one in some))
-            lines.append(f"| all | {arm} | {role} | | | {inside} | {always} | | | | |")
+    return "\n".join(lines)
+
+
+def roles_table(scores: Sequence[Score]) -> str:
+    """In Markdown, a line for each arm and kind of key figure, over all worlds."""
+    head = "| arm | key figure | inside at the end | inside every week | single read |"
+    lines = [head, "| --- " * 5 + "|"]
+    for arm, role in dict.fromkeys((one.truth.arm, one.role) for one in scores):
+        some = [one for one in scores if (one.truth.arm, one.role) == (arm, role)]
+        said, played = sum(one.runs for one in some), sum(one.played for one in some)
+        cells = (
+            _share(sum(one.inside for one in some), said),
+            _share(sum(one.always for one in some), played),
+            _share(sum(one.once for one in some), said),
+        )
+        lines.append("| " + " | ".join((arm, role, *cells)) + " |")
     return "\n".join(lines)
 
 
 def _share(count: int, of: int) -> str:
     """A share with the interval of Clopper and Pearson."""
-    if not of:
-        return "none"
     low, high = stats.binomtest(count, of).proportion_ci(0.95)
-    return f"{count} of {of}: {count / of:.1%} ({low:.1%} to {high:.1%})"
+    return f"{count} of {of} ({low:.1%} to {high:.1%})"
 
 
 def checks_table(runs: Sequence[Run]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.served_weeks.readings import Told
-from experiments.served_weeks.scoring import coverage_table, scored
+from experiments.served_weeks.scoring import roles_table, scored
 from experiments.served_weeks.served import Checks, Run
 from experiments.served_weeks.truth import Truth
 
@@ -40,9 +40,9 @@ def test_what_is_inside_is_counted_at_the_end_and_in_all_weeks() -> None:
     assert score.weekly == {7: (1, 2), 14: (2, 3)}
     assert score.width == pytest.approx((2.0 + 2.0 + 0.5) / 3.0 / 1.959964, rel=1e-6)
     assert score.widest == pytest.approx(2.0 / 1.959964, rel=1e-6)
-    assert score.adjusted == 4
+    assert (score.once, score.apart) == (3, 3)
     assert score.off == pytest.approx(0.005 / (0.01 / 4**0.5))
-    assert "| 2 of 3: 66.7% (9.4% to 99.2%) | 2 of 4: 50.0%" in coverage_table([score])
+    assert "| 2 of 3 (9.4% to 99.2%) | 2 of 4 (6.8% to 93.2%) |" in roles_table([score])
 
 
 def test_a_truth_that_is_known_up_to_noise_is_held_by_a_wider_interval() -> None:
