@@ -1,36 +1,46 @@
-"""Coverage of each key figure, week by week."""
+"""The last interval of every run, beside the truth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 
-from experiments.served_weeks.scoring import Score
+from experiments.served_weeks.served import Run
+from experiments.served_weeks.truth import Truth
 
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00")  # told apart by colour-blind readers
+_INSIDE, _OUTSIDE = "#0072B2", "#D55E00"  # told apart by colour-blind readers
+_ARMS = ("policy", "holdout")
+_KINDS = ("north star", "first supporting", "second supporting", "velocity")  # in order of reports
 
 
-def draw_coverage(scores: Sequence[Score], path: Path) -> None:
-    """A panel for each world and arm, a line for each key figure."""
-    panels = list(dict.fromkeys((one.truth.world, one.truth.arm) for one in scores))
+def draw_intervals(runs: Sequence[Run], truths: Sequence[Truth], path: Path) -> None:
+    """A panel for each arm and kind of key figure: intervals of all worlds in standard errors.
+
+    0 is the truth; runs stand in the order of how far their estimate is from it.
+    """
+    true = {(one.world, one.arm, one.figure): one.difference for one in truths}
+    rows, columns = len(_KINDS), len(_ARMS)
     picture, axes = plt.subplots(
-        len(panels), 1, figsize=(9, 2.6 * len(panels)), layout="constrained", sharex=True
+        rows, columns, figsize=(11, 9), sharex=True, sharey=True, layout="constrained"
     )
-    for axis, (world, arm) in zip(axes, panels, strict=True):
-        some = [one for one in scores if (one.truth.world, one.truth.arm) == (world, arm)]
-        for one, colour in zip(some, _COLOURS, strict=True):
-            shares = [100.0 * held / said for held, said in one.weekly.values()]
-            days = [day / 7 for day in one.weekly]
-            axis.plot(days, shares, color=colour, marker="o", ms=3, lw=1.2, label=one.truth.figure)
-        axis.axhline(95, color="#1F2933", lw=1, ls="--")
-        axis.set_ylim(84, 101)
-        axis.set_ylabel("%")
-        axis.set_title(f"{world}: {arm} against usual", loc="left", fontsize=10)
-        axis.grid(axis="y", color="#E4E7EB")
-        axis.set_axisbelow(True)
-        axis.legend(loc="lower right", ncols=4, fontsize=8)
-    axes[-1].set_xlabel("week of the read")
-    picture.savefig(path, dpi=110)
+    for (row, kind), (column, arm) in product(enumerate(_KINDS), enumerate(_ARMS)):
+        axis, found = axes[row][column], []
+        for run in runs:
+            told = [told for told in run.told if told.arm == arm][row]
+            half, stderr = told.half[-1], told.stderr[-1]
+            if half is not None and stderr is not None:
+                off = told.difference[-1] - true[run.world, arm, told.figure]
+                found.append((off / stderr, half / stderr))
+        z, width = np.array(sorted(found)).T
+        colours = np.where(np.abs(z) <= width, _INSIDE, _OUTSIDE)
+        axis.vlines(np.arange(z.size), z - width, z + width, color=colours.tolist(), lw=1)
+        axis.plot(np.arange(z.size), z, ".", color="#1F2933", ms=3)
+        axis.axhline(0.0, color="#1F2933", lw=1, ls="--")
+        axis.set_title(f"{arm}: {kind}, {z.size} runs", loc="left", fontsize=10)
+    picture.supylabel("standard errors from the truth")
+    picture.savefig(path, dpi=90)
     plt.close(picture)

@@ -14,7 +14,7 @@ import msgspec
 from joblib import Parallel, delayed
 
 from experiments.common.progress import say
-from experiments.served_weeks.figures import draw_coverage
+from experiments.served_weeks.figures import draw_intervals
 from experiments.served_weeks.programme import WORLDS, served_journey, write_served
 from experiments.served_weeks.scoring import checks_table, coverage_table, roles_table, scored
 from experiments.served_weeks.served import Run, run
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
     runs = list(_recorded(given.out))
     scores = scored(runs, known)
     print(roles_table(scores), coverage_table(scores), checks_table(runs), sep="\n\n")
-    draw_coverage(scores, HERE / "coverage.png")
+    draw_intervals(runs, known, HERE / "intervals.png")
 
 
 def _play(world: str, number: int, is_over_http: bool) -> Run:

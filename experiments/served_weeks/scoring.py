@@ -26,7 +26,6 @@ class Score:
     once: int  # runs whose last interval would hold it were it as wide as a single read's
     apart: int  # runs whose last interval leaves 0 out
     played: int  # all runs
-    weekly: dict[int, tuple[int, int]]  # by day: intervals that hold it, and intervals
     width: float  # last interval over that of a single read, mean
     widest: float  # the same, at most
     off: float  # mean of the last differences less the truth, in its own standard errors
@@ -47,11 +46,6 @@ def _of(run: Run, one: Truth) -> Told:
 
 
 def _score(runs: Sequence[Told], one: Truth) -> Score:
-    weekly: dict[int, tuple[int, int]] = {}
-    for told in runs:
-        for day, held in zip(told.days, _inside(told, one), strict=True):
-            inside, said = weekly.get(day, (0, 0))
-            weekly[day] = (inside + (held is True), said + (held is not None))
     last = [_inside(told, one)[-1] for told in runs]
     ratios = [ratio for told in runs if (ratio := _last_width(told)) is not None]
     differences = np.array([told.difference[-1] for told in runs])
@@ -65,7 +59,6 @@ def _score(runs: Sequence[Told], one: Truth) -> Score:
         once=sum(_inside_once(told, one) for told in runs),
         apart=sum(abs(told.difference[-1]) > (told.half[-1] or np.inf) for told in runs),
         played=len(runs),
-        weekly={day: count for day, count in sorted(weekly.items()) if count[1]},
         width=float(np.mean(ratios)),
         widest=float(np.max(ratios)),
         off=float((differences.mean() - one.difference) / error),

@@ -37,7 +37,6 @@ def test_what_is_inside_is_counted_at_the_end_and_in_all_weeks() -> None:
     (score,) = scored(runs, [TRUE, Truth("trial_onboarding", "policy", "meetings", 0, 0, 0)])
     assert (score.inside, score.runs) == (2, 3)
     assert (score.always, score.played) == (2, 4)
-    assert score.weekly == {7: (1, 2), 14: (2, 3)}
     assert score.width == pytest.approx((2.0 + 2.0 + 0.5) / 3.0 / 1.959964, rel=1e-6)
     assert score.widest == pytest.approx(2.0 / 1.959964, rel=1e-6)
     assert (score.once, score.apart) == (3, 3)
