@@ -11,13 +11,14 @@ from experiments.served_weeks.doors import ZONE
 from experiments.served_weeks.programme import DAYS, FIRST_DAY
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey
-from nurture_rl.lift.judged_arms import FigureLift
+from nurture_rl.lift.enrolled import enrolled
+from nurture_rl.lift.judged_arms import FigureLift, judged
 from nurture_rl.lift.written_plan import load_plan
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.upkeep.export import export_log
 from nurture_rl.workflow.collect import raw_log
 from nurture_rl.workflow.ingestion import ingest
-from nurture_rl.workflow.lift_verb import judged_at, log_tables
+from nurture_rl.workflow.lift_log import known_by, lift_tables
 from nurture_rl.workflow.run_config import DataConfig
 from nurture_rl.workflow.stages import Workshop
 
@@ -54,11 +55,12 @@ def read_weekly(store: StoreReader, journey: Journey, folder: Path) -> list[Told
     ingested = ingest(workshop, data, journey, raw_log(workshop, data, journey, 0))
     last = DAYS + plan.window_days + max(journey.delays) + 2
     days = [*range(7, last, 7), last]
-    log = log_tables(ingested, (FIRST_DAY + last) * DAY_US, ZONE)
-    found = [(day, judged_at(log, plan, journey, (FIRST_DAY + day) * DAY_US)) for day in days]
+    log = lift_tables(ingested, (FIRST_DAY + last) * DAY_US, ZONE)
     told: dict[tuple[str, str], Told] = {}
-    for day, report in found:
-        for arm, lifts in report.lifts.items() if report is not None else ():
+    for day in days:
+        past = known_by(log, (FIRST_DAY + day) * DAY_US)
+        people, notes = enrolled(past, plan, journey)
+        for arm, lifts in judged(people, notes, plan, journey, past.as_of_us).lifts.items():
             for one in lifts:
                 new = Told(arm, one.name, one.role, [], [], [], [], [], [])
                 _add(told.setdefault((arm, one.name), new), day, one)
