@@ -67,7 +67,8 @@ def check_events(rows: pa.Table, words: Vocabulary = SHIPPED_WORDS) -> RawTable:
 def check_contacts(rows: pa.Table) -> RawTable:
     """Keep contacts that are named and whose zone exists.
 
-    A row may say nothing on consent: another one of the contact may. A missing `zone_confidence` is 1 where a zone is given and 0 where none is.
+    A row may say nothing on consent: another one of the contact may. A missing `zone_confidence`
+    is 1 where a zone is given and 0 where none is.
     """
     stated = pc.cast(rows["time_zone"].is_valid(), pa.float64())
     confidence = pc.coalesce(rows["zone_confidence"], stated)
