@@ -19,7 +19,12 @@ from nurture_rl.features.table import clusters_of
 from nurture_rl.lift.contrast import BoolArray, FloatArray
 from nurture_rl.lift.velocity import IntArray, StageTimes
 from nurture_rl.lift.written_plan import Plan
+from nurture_rl.logs.schema import OF_EXPERIMENT
 
+_OF_FIRST = (
+    *("contact_id", "decided_at", "decision_id", "arm", "episode_id", "anchor", "step"),
+    *OF_EXPERIMENT.names,
+)
 _POLICY, _CANARY = "policy", "canary:"  # how servers call the arms of who decides, and who is tried
 
 
@@ -44,8 +49,9 @@ class Notes:
     """What does not fit the plan."""
 
     other_arms: int  # contacts in arms that the plan does not name; left out
-    crossed: int  # contacts with decisions of two arms; they stay in the first
+    crossed: int  # contacts with decisions of two arms of it; they stay in the first
     torn_accounts: int  # accounts with contacts in two arms, where accounts were dealt
+    not_dealt: int  # contacts since its beginning whom the plan's experiment did not deal; left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +76,7 @@ def enrolled(log: LogTables, plan: Plan, journey: Journey) -> tuple[Enrolled, No
     Raises:
         LogError: nobody is enrolled.
     """
-    first, crossed = _first_decisions(log.decisions, plan, journey)
+    first, crossed, not_dealt = _first_decisions(log.decisions, plan, journey)
     arms = np.array(list(plan.shares))
     named = _arms_in(first, plan)
     kept = np.isin(named, arms)
@@ -86,8 +92,9 @@ def enrolled(log: LogTables, plan: Plan, journey: Journey) -> tuple[Enrolled, No
     arm = np.argsort(arms, kind="stable")[arm]
     clusters = clusters_of(first["contact_id"], log.contacts)
     account = _numbers(clusters)
-    unit = account if plan.unit == "account" else np.arange(first.num_rows)
-    arm, torn = _one_arm(arm, unit)
+    unit, torn = np.arange(first.num_rows), 0
+    if plan.unit == "account":
+        unit, torn = _in_one_arm(account, arm)
     since = np.asarray(pc.cast(first["decided_at"], pa.int64()))
     amounts, stage = _followed_up(log, first, unit, plan, journey)
     figures = (journey.north_star, *journey.supporting)
@@ -104,26 +111,55 @@ def enrolled(log: LogTables, plan: Plan, journey: Journey) -> tuple[Enrolled, No
         timed=_timed(since, plan, journey, log.as_of_us),
         known=_known(log.features, first),
     )
-    return made, Notes(other, crossed, torn)
+    return made, Notes(other, crossed, torn, not_dealt)
 
 
-def _first_decisions(decisions: pa.Table, plan: Plan, journey: Journey) -> tuple[pa.Table, int]:
-    """The first decision of each contact, the earliest first, and how many contacts crossed over.
+def of_experiment(decisions: pa.Table, plan: Plan) -> BoolArray:
+    """Which decisions were made in an experiment, [n].
 
-    A contact whose first decision was before the experiment is not in it.
+    A server names it in each decision of whom it dealt. Elsewhere it goes by the moment.
+
+    Raises:
+        LogError: the plan is a server's, and the log says of no decision what dealt its contact.
     """
-    rows = decisions.filter(pc.equal(decisions["journey"], journey.name)).select(
-        ["contact_id", "decided_at", "decision_id", "arm", "episode_id", "anchor", "step"]
-    )
+    if plan.dealt_by is None:
+        since = np.asarray(pc.cast(decisions["decided_at"], pa.int64()))
+        return np.asarray(since >= _starts_us(plan), np.bool_)
+    if "experiment" not in decisions.column_names:
+        raise LogError(
+            f"expected the log of the server whose experiment {plan.dealt_by} dealt, with the "
+            "column `experiment` in its decisions, got none; export the store again, or take "
+            "`dealt_by` out of the plan, to count whoever has a first decision since `starts`"
+        )
+    return np.asarray(pc.fill_null(pc.equal(decisions["experiment"], plan.dealt_by), False))
+
+
+def _starts_us(plan: Plan) -> int:
+    return round(plan.starts.timestamp() * 1e6)
+
+
+def _first_decisions(
+    decisions: pa.Table, plan: Plan, journey: Journey
+) -> tuple[pa.Table, int, int]:
+    """The first decision of each contact of the experiment, the earliest first.
+
+    A contact whose first decision was before the experiment, or who was not dealt by it, is not in
+    it. Beside them, how many contacts crossed over, and how many came later and were not dealt.
+    """
+    wanted = [name for name in _OF_FIRST if name in decisions.column_names]
+    rows = decisions.filter(pc.equal(decisions["journey"], journey.name)).select(wanted)
     rows = rows.sort_by([("decided_at", "ascending"), ("decision_id", "ascending")])
     rows = rows.combine_chunks()
     ids = rows["contact_id"].to_numpy(zero_copy_only=False).astype(str)
     _, at, of = np.unique(ids, return_index=True, return_inverse=True)
     arm = _arms_in(rows, plan)
-    since = np.asarray(pc.cast(rows["decided_at"], pa.int64()))
-    inside = since[at] >= round(plan.starts.timestamp() * 1e6)
-    differs = np.bincount(of, weights=arm != arm[at][of]) > 0.0
-    return rows.take(pa.array(np.sort(at[inside]))), int((differs & inside).sum())
+    dealt = of_experiment(rows, plan)
+    inside = dealt[at]
+    since = np.asarray(pc.cast(rows["decided_at"], pa.int64()))[at]
+    others = ~inside & (since >= _starts_us(plan))
+    differs = np.bincount(of, weights=dealt & (arm != arm[at][of])) > 0.0
+    first = rows.take(pa.array(np.sort(at[inside])))
+    return first, int((differs & inside).sum()), int(others.sum())
 
 
 def _arms_in(decisions: pa.Table, plan: Plan) -> NDArray[np.str_]:
@@ -138,11 +174,16 @@ def _numbers(names: pa.Array) -> IntArray:
     return np.asarray(names.dictionary_encode().indices, np.int64)
 
 
-def _one_arm(arm: IntArray, unit: IntArray) -> tuple[IntArray, int]:
-    """Each contact in the arm of its unit's first contact, and how many units were torn."""
-    _, at, of = np.unique(unit, return_index=True, return_inverse=True)
-    first = arm[at][of]
-    return first, int((np.bincount(of, weights=arm != first) > 0.0).sum())
+def _in_one_arm(account: IntArray, arm: IntArray) -> tuple[IntArray, int]:
+    """Units of one arm each, [n], and how many accounts were torn.
+
+    Colleagues in another arm, such as those who came to the account after they were dealt, stay in
+    theirs and are a unit of their own.
+    """
+    _, at, of = np.unique(account, return_index=True, return_inverse=True)
+    torn = int((np.bincount(of, weights=arm != arm[at][of]) > 0.0).sum())
+    pairs = np.stack([account, arm], axis=1)
+    return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1), torn
 
 
 def _followed_up(

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.lift.contrast import BoolArray
-from nurture_rl.lift.enrolled import LogTables
+from nurture_rl.lift.enrolled import LogTables, of_experiment
 from nurture_rl.lift.velocity import IntArray
 from nurture_rl.lift.written_plan import Plan
 
@@ -44,12 +44,13 @@ def first_mailed(log: LogTables, ghosts: pa.Table, plan: Plan) -> tuple[LogTable
         )
     rows = log.decisions.sort_by([("decided_at", "ascending"), ("decision_id", "ascending")])
     rows = rows.combine_chunks()
-    act, of = _acts(rows, ghosts), _contacts(rows)
+    dealt = of_experiment(rows, plan)
+    act, of = _acts(rows, ghosts, dealt), _contacts(rows)
     acted = np.flatnonzero(~np.char.startswith(act, "pause:"))
     _, at = np.unique(of[acted], return_index=True)
     begin = np.full(int(of.max(initial=-1)) + 1, len(rows))
     first = acted[at]
-    first = first[np.char.startswith(act[first], "send:") & _inside(rows, of, plan)[first]]
+    first = first[np.char.startswith(act[first], "send:") & _inside(rows, of, dealt)[first]]
     begin[of[first]] = first
     kept = rows.filter(pa.array(np.arange(len(rows)) >= begin[of]))
     if not len(kept):
@@ -64,15 +65,20 @@ def first_mailed(log: LogTables, ghosts: pa.Table, plan: Plan) -> tuple[LogTable
     return replace(log, decisions=kept), narrowed
 
 
-def _acts(rows: pa.Table, ghosts: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
-    """What the policy decided or would have, [n]; what it was not asked about is a pause."""
+def _acts(
+    rows: pa.Table, ghosts: pa.Table, dealt: BoolArray
+) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    """What the policy decided or would have, [n]; what it was not asked about is a pause.
+
+    So is what it decided once the experiment was over, for whom it had held out too.
+    """
     place = pc.index_in(rows["decision_id"], value_set=ghosts["decision_id"].combine_chunks())
     ghost = pc.take(ghosts["action"].combine_chunks(), place)
     arm = rows["arm"]
     mine = pc.or_(pc.equal(arm, _POLICY), pc.starts_with(arm, "canary:"))
     own = pc.if_else(mine, rows["action"], "pause:1")
     act = pc.if_else(pc.equal(arm, _HELD), pc.coalesce(ghost, "pause:1"), own)
-    return np.asarray(act.to_pylist(), str)
+    return np.where(dealt, np.asarray(act.to_pylist(), str), "pause:1")
 
 
 def _contacts(rows: pa.Table) -> IntArray:
@@ -81,11 +87,9 @@ def _contacts(rows: pa.Table) -> IntArray:
     return np.asarray(encoded.indices, np.int64)
 
 
-def _inside(rows: pa.Table, of: IntArray, plan: Plan) -> BoolArray:
+def _inside(rows: pa.Table, of: IntArray, dealt: BoolArray) -> BoolArray:
     """Whether the first decision of a row's contact lies in the experiment, in one of both arms."""
     _, at = np.unique(of, return_index=True)
-    since = np.asarray(pc.cast(rows["decided_at"], pa.int64()))[at]
-    began = since >= round(plan.starts.timestamp() * 1e6)
     arm = np.asarray(rows["arm"].to_pylist(), str)[at]
-    dealt = (arm == _POLICY) | (arm == _HELD) | np.char.startswith(arm, "canary:")
-    return np.asarray((began & dealt)[of], np.bool_)
+    both = (arm == _POLICY) | (arm == _HELD) | np.char.startswith(arm, "canary:")
+    return np.asarray((dealt[at] & both)[of], np.bool_)

@@ -33,6 +33,9 @@ class Plan:
     velocity: Velocity | None
     level: float  # stated coverage of each interval, at all times together
     hash: str  # of the file
+    # Content hash of a server's experiment: whom it dealt are in it, and nobody else; None: whoever
+    # has the first decision after `starts`.
+    dealt_by: str | None = None
 
 
 def load_plan(path: Path, journey: Journey) -> Plan:
@@ -70,6 +73,7 @@ def _read(f: Fields, journey: Journey, digest: str) -> Plan:
         shares=shares,
         usual=f.text("usual", among=sorted(shares)),
         starts=_starts(f),
+        dealt_by=f.text("dealt_by") if f.has("dealt_by") else None,
         window_days=goals.window_days,
         units=goals.units,
         worth=goals.worth,

@@ -26,6 +26,7 @@ from nurture_rl.logs.schema import (
     BESIDE,
     CHAIN_FILE,
     OF_EPISODE,
+    OF_EXPERIMENT,
     QUARANTINE,
     TABLES,
     TableKind,
@@ -259,7 +260,8 @@ def _final_tables(unified: Unified) -> tuple[dict[TableKind, pa.Table], int]:
     tables: dict[TableKind, pa.Table] = {}
     for kind, schema in TABLES.items():
         if kind is TableKind.DECISIONS:
-            said = [one for one in OF_EPISODE if rows[kind][one.name].null_count < len(rows[kind])]
+            may = (*OF_EPISODE, *OF_EXPERIMENT)
+            said = [one for one in may if rows[kind][one.name].null_count < len(rows[kind])]
             schema = pa.schema([*schema, *said])
         table = rows[kind].select(schema.names).cast(schema)
         ordered = table.sort_by([(name, "ascending") for name in _ORDER[kind]])

@@ -143,6 +143,13 @@ OF_EPISODE = pa.schema(
     ]
 )
 
+# Likewise, of a server's experiment.
+OF_EXPERIMENT = pa.schema(
+    [
+        pa.field("experiment", pa.string()),  # content hash of the one that dealt the contact
+    ]
+)
+
 IDENTITY = pa.schema(
     [
         _required("key", pa.string()),  # "kind:value"; an explicit contact id is "id:<contact_id>"
@@ -177,12 +184,12 @@ LINE_COLUMN = "_line"
 def raw_schema(kind: TableKind) -> pa.Schema:
     """The columns of a checked raw row: the table's own, all nullable, then `keys`, file and line.
 
-    Decisions have those of `OF_EPISODE` too.
+    Decisions have those of `OF_EPISODE` and `OF_EXPERIMENT` too.
 
     `contact_id` may be null where `keys` (list of "kind:value" strings) names the contact instead.
     """
     fields = [field.with_nullable(True) for field in TABLES[kind]]
-    fields += list(OF_EPISODE) if kind is TableKind.DECISIONS else []
+    fields += [*OF_EPISODE, *OF_EXPERIMENT] if kind is TableKind.DECISIONS else []
     return pa.schema(
         [
             *fields,

@@ -147,6 +147,11 @@ def _notes(report: LiftReport) -> list[str]:
             f"{count(notes.other_arms)} contacts are in arms that the plan does not name; they "
             "are left out."
         )
+    if notes.not_dealt:
+        told.append(
+            f"{count(notes.not_dealt)} contacts had their first decision since it began, and the "
+            "experiment did not deal them; they are left out."
+        )
     if notes.crossed:
         told.append(
             f"{count(notes.crossed)} contacts have decisions of two arms; each counts in its first."
@@ -154,8 +159,8 @@ def _notes(report: LiftReport) -> list[str]:
     if notes.torn_accounts:
         told.append(
             f"{count(notes.torn_accounts)} accounts have contacts in two arms, though accounts "
-            "were to be dealt; "
-            "each counts in the arm of its first contact."
+            "were to be dealt; each contact counts in its own, and those of an account in one arm "
+            "as one unit."
         )
     told += [
         f"`{name}` or `{plan.usual}` has fewer than 30 {plan.unit}s that are followed up: not "

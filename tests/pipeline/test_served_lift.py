@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.experiment import dealt_arm
 from nurture_rl.serving.policies.bundle_folder import BundleFolder
-from nurture_rl.serving.roles import canary
+from nurture_rl.serving.roles import canary, ended
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.upkeep.export import export_log
 from tests.pipeline.in_process import nurture
@@ -22,6 +23,7 @@ from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event
 from tests.unit.serving.trials import LEARNED, SPRING, decided, trial_bundle, trial_service
 
 PEOPLE = tuple(f"lead{i}" for i in range(320))
+LATE = tuple(f"late{i}" for i in range(40))
 EXPERIMENT = {
     **SPRING,
     "shares": {"policy": 0.5, "usual": 0.25, "holdout": 0.25},
@@ -54,16 +56,24 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 at_us = clock.now_us + HOUR_US
                 clock.now_us = at_us
                 found.append_events([event("meeting_booked", at_us, name)])
+    # When it is over the policy decides for everybody, and for those who come then: none of that
+    # belongs to the experiment.
+    found.policies.change("end experiment", None, ended(), "me", "done")
+    ended_us = clock.now_us
+    found.store.put_contacts([contact(name) for name in LATE])
+    decided(found, clock, DAYS, [*PEOPLE, *LATE])
     clock.now_us = MIDNIGHT + (DAYS + 10) * DAY_US
     found.append_events([event("visit", clock.now_us, PEOPLE[0])])  # the log goes on until here
-    assert found.policies.plan is not None
-    plan, digest = found.policies.plan, found.policies.plan.digest
+    (plan,) = found.store.plans()
+    digest = plan.digest
     export_log(found.store, folder / "exported")
     found.store.close()
     experiment = bundle.journey.experiment
     assert experiment is not None
     arms = {name: dealt_arm(experiment, name) for name in PEOPLE}
-    return {"folder": folder, "made": made, "plan": plan, "digest": digest, "arms": arms}
+    ended_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ended_us)
+    about = {"plan": plan, "digest": digest, "ended": ended_at}
+    return {"folder": folder, "made": made, "arms": arms, **about}
 
 
 def lift(served: dict[str, Any], runs: Path, *more: str) -> tuple[Any, Any]:
@@ -86,7 +96,12 @@ def test_the_report_needs_no_plan_and_names_the_one_that_was_written_down(
     counted = Counter(served["arms"].values())
     assert report["counts"]["counted"] == dict(counted)
     assert {arm: one["contacts"] for arm, one in report["arms"].items()} == dict(counted)
-    assert report["notes"]["other_arms"] == 0
+    assert report["notes"] == {
+        "other_arms": 0,
+        "crossed": 0,
+        "torn_accounts": 0,
+        "not_dealt": len(LATE),
+    }
     assert "Did it help?" in done.stdout
 
 
@@ -126,6 +141,9 @@ def test_ghosts_lie_beside_the_decisions_and_are_none_of_them(
     assert {decisions[name]["action"] for name in held} == {"pause:1"}
     shares = EXPERIMENT["shares"]
     for row in decisions.values():
+        if row["decided_at"] >= served["ended"]:
+            assert (row["experiment"], row["arm_share"]) == (None, None)
+            continue
         arm = "policy" if row["arm"].startswith("canary:") else row["arm"]
         assert (row["experiment"], row["arm_share"]) == (served["plan"].experiment, shares[arm])
     done = nurture("ingest", "data=folder", f"data.path={exported}", f"runs={tmp_path / 'runs'}")

@@ -124,6 +124,7 @@ def started_plan(journey: Journey, digest: str, now_us: int) -> StartedPlan:
         "journey": journey.name,
         "unit": one.unit,
         "starts": (_EPOCH + timedelta(microseconds=now_us)).isoformat(),
+        "dealt_by": digest,
         "arms": dict(one.shares),
         "usual": next(arm for arm in ("usual", "holdout", "random") if arm in one.shares),
         "window_days": goals.window_days,

@@ -19,6 +19,7 @@ from nurture_rl.logs.schema import (
     CHAIN_FILE,
     DECISIONS,
     OF_EPISODE,
+    OF_EXPERIMENT,
     TABLES,
     UTC_TIME,
     WALL_TIME,
@@ -50,7 +51,7 @@ _SCHEMAS: Mapping[TableKind, pa.Schema] = {
             pa.field("confirm_by", UTC_TIME),  # a send that is not confirmed by then is none
             pa.field("withdrawn", pa.string()),  # why it was not carried out
             *OF_EPISODE,
-            pa.field("experiment", pa.string()),  # in which the contact was dealt to its arm
+            *OF_EXPERIMENT,
             pa.field("arm_share", pa.float64()),  # of its units: the chance of that arm
         ]
     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from nurture_envs.journey_file import load_journey
@@ -62,17 +64,51 @@ def test_arms_of_no_plan_and_earlier_contacts_are_left_out() -> None:
     assert notes.other_arms == 1
 
 
-def test_accounts_are_one_unit_in_the_arm_of_their_first_contact() -> None:
+def test_a_servers_plan_counts_whom_its_experiment_dealt_and_nobody_else() -> None:
+    """Also where the clock was set back, the experiment ended, or another one began."""
+    dealt: dict[str, list[str | None]] = {
+        "a": ["X"],
+        "b": ["X", None],
+        "c": [None],
+        "d": ["Y"],
+        "e": [None, "X"],
+        "f": ["X"],
+    }
+    lives = [
+        decision(name, "usual" if step == 0 else "policy", -3 if name == "f" else step, step)
+        for name, said in dealt.items()
+        for step in range(len(said))
+    ]
+    tables = log([contact(name) for name in dealt], lives, [])
+    said = pa.array([one for some in dealt.values() for one in some], pa.string())
+    named = replace(tables, decisions=tables.decisions.append_column("experiment", said))
+    people, notes = enrolled(named, plan(dealt_by="X"), JOURNEY)
+    assert sorted(people.contact_ids.tolist()) == ["a", "b", "f"]
+    assert (notes.not_dealt, notes.crossed) == (3, 0)
+    everybody, notes = enrolled(named, plan(), JOURNEY)
+    assert sorted(everybody.contact_ids.tolist()) == ["a", "b", "c", "d", "e"]
+    assert (notes.not_dealt, notes.crossed) == (0, 2)
+    with pytest.raises(LogError, match="experiment X dealt, with the column `experiment`"):
+        enrolled(tables, plan(dealt_by="X"), JOURNEY)
+
+
+def test_colleagues_in_another_arm_than_their_account_stay_there_as_a_unit_of_their_own() -> None:
     tables = log(
-        [contact("a", "acme"), contact("b", "acme"), contact("c")],
-        [decision("a", "policy"), decision("b", "usual", 1), decision("c", "usual")],
+        [*(contact(name, "acme") for name in "abde"), contact("c")],
+        [
+            *(decision("a", "policy"), decision("b", "usual", 1), decision("c", "usual")),
+            *(decision("d", "policy", 2), decision("e", "usual", 3)),
+        ],
         [],
     )
     people, notes = enrolled(tables, plan(unit="account"), JOURNEY)
     arm = dict(zip(people.contact_ids.tolist(), people.arm.tolist(), strict=True))
     unit = dict(zip(people.contact_ids.tolist(), people.unit.tolist(), strict=True))
-    assert arm == {"a": 0, "b": 0, "c": 1}
-    assert unit["a"] == unit["b"] != unit["c"]
+    assert arm == {"a": 0, "b": 1, "c": 1, "d": 0, "e": 1}
+    assert unit["a"] == unit["d"]
+    assert unit["b"] == unit["e"]
+    assert len({unit["a"], unit["b"], unit["c"]}) == 3
+    assert set(unit.values()) == {0, 1, 2}
     assert notes.torn_accounts == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -67,6 +68,24 @@ def test_who_was_there_before_or_dealt_elsewhere_first_does_not_count() -> None:
     ]
     first, _ = narrowed(rows, ghosts(d_0="send:x@09"))
     assert first == {"c": "c.0", "d": "d.0"}
+
+
+def test_what_came_after_a_servers_experiment_is_no_act_of_it() -> None:
+    """When it is over the policy mails whom it had held out, and nobody is dealt."""
+    rows = [
+        *life("a", "policy", "pause:1", "send:x@09"),  # mailed when it was over
+        *life("b", "holdout", "pause:1"),
+        {**decision("b", "policy", 1, 1), "action": "send:x@09"},
+        *life("c", "policy", "send:x@09"),
+        *life("d", "holdout", "pause:1", "pause:1"),
+        *life("e", "policy", "send:x@09"),  # came when it was over
+    ]
+    tables = log([contact(name) for name in "abcde"], rows, [])
+    said = pa.array(["X", None, "X", None, "X", "X", "X", None], pa.string())
+    named = replace(tables, decisions=tables.decisions.append_column("experiment", said))
+    own = plan(shares=SHARES, dealt_by="X")
+    kept, _ = first_mailed(named, ghosts(d_1="send:x@09"), own)
+    assert kept.decisions["decision_id"].to_pylist() == ["c.0", "d.1"]
 
 
 def test_without_a_holdout_or_anybody_it_says_why() -> None:
