@@ -357,8 +357,7 @@ def _rows(answer: Mapping[str, Any], name: str, count: int) -> Sequence[Mapping[
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
-    for start in range(0, len(rows), _MOST_ROWS):
-        yield list(rows[start : start + _MOST_ROWS])
+    return (list(rows[at : at + _MOST_ROWS]) for at in range(0, len(rows), _MOST_ROWS))
 
 
 def _moment(now: datetime | None) -> dict[str, str]:

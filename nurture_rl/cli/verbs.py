@@ -219,11 +219,11 @@ _ALL = (
         examples=(
             "nurture collect sender=listmonk sender_url=https://lists.example "
             "sender_key_file=listmonk.key",
-            "nurture collect sender=listmonk sender_url=https://lists.example "
-            "sender_key_file=listmonk.key lists=[1,4]",
+            "nurture collect sender=listmonk sender_url=https://lm.test "
+            "sender_key_file=listmonk.key lists=[1]",
         ),
-        settings="nurture_rl.delivery.collecting:CollectOptions",
-        work="nurture_rl.delivery.collecting:collect",
+        settings="nurture_rl.delivery.reading_back:CollectOptions",
+        work="nurture_rl.delivery.reading_back:collect",
         composed=False,
         codes={3: "a row could not be read, or an event was not taken"},
     ),

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from nurture_rl.delivery import collecting
-from nurture_rl.delivery.collecting import CollectOptions, collect
+from nurture_rl.delivery import reading_back
 from nurture_rl.delivery.providers.listmonk_results import bounce_event, opt_outs
+from nurture_rl.delivery.reading_back import CollectOptions, collect
 from nurture_rl.errors import ConfigError, DeliveryError
 from tests.pipeline.running_server import RunningServer
 from tests.unit.delivery.listmonk_stand_in import KEY, Listmonk, listmonk_stand_in
@@ -192,7 +192,7 @@ def test_each_contact_of_an_address_is_told_of(
 def test_a_listmonk_that_is_away_for_a_moment_is_asked_again(
     folder: Path, server: RunningServer, listmonk: Listmonk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collecting, "_RESTS", (0.01, 0.01))
+    monkeypatch.setattr(reading_back, "_RESTS", (0.01, 0.01))
     (name,) = planned(folder, server, "ada")
     listmonk.bounce(address(folder, "ada"))
     listmonk.faults = [500, 429, 503]
