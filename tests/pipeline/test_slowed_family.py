@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ FIRM = [f"f{number:03}" for number in range(320)]
 def bundle_with(folder: Path, *, slow_down: bool) -> Path:
     """A bundle that mails everybody at once, under the shipped slow-down or none."""
     own = now_journey().resolved
-    volume = {"volume": {"slow_down": {}}} if slow_down else {}
+    volume: dict[str, Any] = {"volume": {"slow_down": {}}} if slow_down else {}
     journey = parse_journey({**own, "guardrails": {**own["guardrails"], **volume}})
     catalog, d = ActionCatalog.of(journey), len(FeatureSpec.of(journey).columns)
     rng = np.random.default_rng(5)
