@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nurture_rl.cli.intake_verbs import INTAKE_VERBS
 from nurture_rl.cli.paper_verbs import PAPER_VERBS
 from nurture_rl.cli.verb_record import DONE, Verb
 
@@ -34,6 +35,7 @@ _ALL = (
         settings=_RUN,
         keyed=_KEY,
         work=f"{_STEPS}:pipeline",
+        codes={4: "the log has no decisions: a first look says what it tells, and what to try"},
     ),
     Verb(
         name="ingest",
@@ -128,6 +130,7 @@ _ALL = (
         codes=_BUNDLE_CODES,
     ),
     *PAPER_VERBS,
+    *INTAKE_VERBS,
     Verb(
         name="lift",
         summary="what an experiment with people says: arms held against business as usual",
@@ -210,6 +213,22 @@ _ALL = (
         work="nurture_rl.delivery.reconciling:reconcile",
         composed=False,
         codes={3: "a result could not be reported", 4: "a mail is still without an answer"},
+    ),
+    Verb(
+        name="collect",
+        summary="reads bounces, complaints and opt-outs back from a sender that reports to nobody",
+        reads="listmonk, over its API, and who its addresses belong to",
+        makes="events in the server's store, each once however often they are read",
+        examples=(
+            "nurture collect sender=listmonk sender_url=https://lists.example "
+            "sender_key_file=listmonk.key",
+            "nurture collect sender=listmonk sender_url=https://lm.test "
+            "sender_key_file=listmonk.key lists=[1]",
+        ),
+        settings="nurture_rl.delivery.reading_back:CollectOptions",
+        work="nurture_rl.delivery.reading_back:collect",
+        composed=False,
+        codes={3: "a row could not be read, or an event was not taken"},
     ),
     Verb(
         name="handoffs",

@@ -287,6 +287,7 @@ async function contact(rest) {
     make("div", {}, make("label", { for: "whom" }, "Id of a contact"), field), make("button", { type: "submit", class: "primary" }, "Show"));
   if (!may("decisions")) return [make("p", { class: "problem" }, "This key does not open what was decided for a person; it needs the scope decisions.")];
   if (!name) return [form];
+  if (name.includes("/") || /^\.\.?$/.test(name)) return [form, make("p", { class: "problem", role: "alert" }, "An id with a slash, or of dots alone, has no path: nurture explain tells its decisions.")];
   let found;
   try { found = await ask(`/v1/timelines/${encodeURIComponent(name)}`); } catch (error) {
     if (error.code !== 404 && error.code !== 400) throw error;
@@ -393,7 +394,7 @@ async function show(moved = false) {
     parts = [make("p", { class: "problem", role: "alert" }, error.message)];
   }
   if (number !== shown) return;
-  const at = make("p", { class: "note" }, `As of ${new Date().toLocaleTimeString("sv-SE")}; figures may be some minutes old where they take long.`);
+  const at = make("p", { class: "note" }, `As of ${local(Date.now())}; figures may be some minutes old where they take long.`);
   main.replaceChildren(make("h1", {}, PAGES[name].title), at, ...parts.filter((part) => part !== null));
   main.dataset.shown = location.hash || "#/now";
   if (moved) { main.focus({ preventScroll: true }); window.scrollTo(0, 0); }
