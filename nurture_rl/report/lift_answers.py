@@ -121,7 +121,7 @@ def _next(report: LiftReport, arm: str, star: FigureLift) -> str:
         named = ", ".join(one.name for one in worse)
         return f"Weigh what is worse ({named}) before `{arm}` gets a larger share."
     if stage is not None and star.verdict in ("better", "no difference worth having"):
-        return f"Go on to the next stage, `{stage}`: its plan is below."
+        return f"Go on to the next stage, `{stage}`: the report has its plan."
     if star.verdict == "better":
         return (
             f"Give `{arm}` a larger share, and keep a part in `{usual}`: what helps today may "
