@@ -46,7 +46,7 @@ from tests.unit.delivery.now_sends import (
 from tests.unit.delivery.provider_stand_ins import StandIn
 from tests.unit.delivery.scripted_smtp import scripted
 from tests.unit.delivery.test_deliver_by_http import by, ready
-from tests.unit.delivery.test_deliver_by_smtp import planned, rows
+from tests.unit.delivery.test_deliver_by_smtp import planned, rows, status
 
 AUTHOR = mail_from("News <news@sender.example>", None, "answers@sender.example")
 PLAN = PlannedSend(
@@ -307,3 +307,27 @@ def test_a_limit_that_is_over_at_once_again_and_again_ends_the_run(
     assert (result := deliver(options)).code == 3
     assert result.made["states"] == {"planned": 1}
     assert provider.asked == 8  # 0.001 s, and twice as long each time, up to 0.064 s
+
+
+@by("listmonk")
+def test_who_got_mail_before_the_provider_refused_us_is_told(
+    folder: Path, server: RunningServer, provider: StandIn
+) -> None:
+    ids, options = ready(folder, server, provider, "ada", "bob")
+    provider.refuses = lambda body: (
+        (401, {"message": "who are you?"}) if len(provider.taken) else None
+    )
+    with pytest.raises(DeliveryError, match="mend the settings"):
+        deliver(options)
+    assert [status(server, name) for name in ids] == ["sent", "confirmed"]
+
+
+@by("listmonk")
+def test_a_number_that_no_id_has_is_no_crash(
+    folder: Path, server: RunningServer, provider: StandIn
+) -> None:
+    _, options = ready(folder, server, provider, "ada")
+    head, row, *_ = (folder / "recipients.csv").read_text("utf-8").splitlines()
+    (folder / "recipients.csv").write_text(f"{head},sender_id\n{row},{'9' * 5_000}\n", "utf-8")
+    assert deliver(options).made["states"] == {"refused": 1}
+    assert "number of a subscriber" in rows(folder)[0]["reason"]
