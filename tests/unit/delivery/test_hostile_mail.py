@@ -26,8 +26,9 @@ from nurture_rl.delivery.delivering import deliver
 from nurture_rl.delivery.mail_bytes import mail_bytes, mail_from
 from nurture_rl.delivery.message_templates import MergeField, Text
 from nurture_rl.delivery.planned_sends import PlannedSend
+from nurture_rl.delivery.providers.braze import Braze
 from nurture_rl.delivery.providers.dittofeed import Dittofeed
-from nurture_rl.delivery.providers.http_line import HttpLine, http_server
+from nurture_rl.delivery.providers.http_line import HttpLine, HttpReply, http_server
 from nurture_rl.delivery.providers.http_sender import HttpSender
 from nurture_rl.delivery.providers.listmonk import Listmonk
 from nurture_rl.delivery.providers.provider_protocol import Provider
@@ -266,6 +267,21 @@ def test_dittofeed_says_yes_without_words_and_a_page_is_none(
 ) -> None:
     with answering([[answer]]) as port, sender(port, Dittofeed({"": "e"})) as one:
         assert one.send(mail_to(tmp_path), lambda: None).state == state
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ({"message": "success"}, "accepted"),
+        ({"message": "success", "errors": ["a part was left out"]}, "unknown"),
+        ({"message": "Invalid campaign"}, "refused"),
+        ({"dispatch_id": "d1"}, "unknown"),
+        (["success"], "unknown"),
+    ],
+)
+def test_brazes_yes_with_errors_is_neither_yes_nor_no(said: object, state: str) -> None:
+    reply = HttpReply(201, {}, json.dumps(said).encode())
+    assert Braze({"": "c-1"}).answer(reply).state == state
 
 
 def test_an_address_of_ipv6_has_the_port_of_its_scheme(tmp_path: Path) -> None:
