@@ -22,6 +22,7 @@ import pytest
 
 from nurture_rl.client import PolicyClient
 from nurture_rl.delivery import mail_run
+from nurture_rl.delivery.deliver_options import secret_of
 from nurture_rl.delivery.delivering import deliver
 from nurture_rl.delivery.mail_bytes import mail_bytes, mail_from
 from nurture_rl.delivery.message_templates import MergeField, Text
@@ -33,8 +34,9 @@ from nurture_rl.delivery.providers.http_sender import HttpSender
 from nurture_rl.delivery.providers.listmonk import Listmonk
 from nurture_rl.delivery.providers.provider_protocol import Provider
 from nurture_rl.delivery.recipients import Recipient
+from nurture_rl.delivery.recommendation_file import HandOver
 from nurture_rl.delivery.rendering import MailTexts, RenderedMail
-from nurture_rl.errors import DeliveryError
+from nurture_rl.errors import ConfigError, DeliveryError
 from tests.pipeline.running_server import RunningServer
 from tests.unit.delivery.now_sends import (
     decide,
@@ -348,3 +350,22 @@ def test_a_number_that_no_id_has_is_no_crash(
     (folder / "recipients.csv").write_text(f"{head},sender_id\n{row},{'9' * 5_000}\n", "utf-8")
     assert deliver(options).made["states"] == {"refused": 1}
     assert "number of a subscriber" in rows(folder)[0]["reason"]
+
+
+def test_a_file_that_somebody_put_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    out, told = tmp_path / "out.csv", list[str]()
+    out.write_text("somebody's")
+    with pytest.raises(DeliveryError, match="expected nothing at"):
+        HandOver(out).write(b"ours", lambda: told.append("appears"))
+    assert (out.read_text(), told) == ("somebody's", [])
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_secret_that_anybody_else_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
+    key = tmp_path / "key"
+    key.write_text("secret\n")
+    key.chmod(mode)
+    with pytest.raises(ConfigError, match="its owner's alone"):
+        secret_of(str(key), "key_file")
+    key.chmod(0o600)
+    assert secret_of(str(key), "key_file") == "secret"
