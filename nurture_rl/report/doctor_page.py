@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nurture_rl.appraisal.health.finding import STOP, Finding
+from nurture_rl.appraisal.health.finding import STOP, LogFinding
 from nurture_rl.report.markdown import grid
 from nurture_rl.report.tables import Table
 from nurture_rl.report.templates import page
@@ -13,7 +13,7 @@ from nurture_rl.wording import counted
 TITLE = "Is this log enough to learn from?"
 
 
-def doctor_page(findings: Sequence[Finding], subtitle: str) -> str:
+def doctor_page(findings: Sequence[LogFinding], subtitle: str) -> str:
     """The page; the same findings give the same bytes.
 
     Args:
@@ -29,7 +29,7 @@ def doctor_page(findings: Sequence[Finding], subtitle: str) -> str:
     )
 
 
-def doctor_markdown(findings: Sequence[Finding], subtitle: str) -> str:
+def doctor_markdown(findings: Sequence[LogFinding], subtitle: str) -> str:
     """The same as text."""
     lines = [f"# {TITLE}", "", subtitle, ""]
     lines += [f"- **{question}** {answer}" for question, answer in answers(findings)]
@@ -37,7 +37,7 @@ def doctor_markdown(findings: Sequence[Finding], subtitle: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def answers(findings: Sequence[Finding]) -> list[tuple[str, str]]:
+def answers(findings: Sequence[LogFinding]) -> list[tuple[str, str]]:
     """The first screen: is it enough, and what first."""
     stops = [one for one in findings if one.severity == STOP]
     if stops:
@@ -50,10 +50,10 @@ def answers(findings: Sequence[Finding]) -> list[tuple[str, str]]:
     return [(TITLE, enough), ("What first?", f"{first[0].upper()}{first[1:]}.")]
 
 
-def _table(findings: Sequence[Finding]) -> Table:
+def _table(findings: Sequence[LogFinding]) -> Table:
     words = {STOP: "forbids learning"}
     rows = tuple(
         (one.kind, words.get(one.severity, "look"), one.says, one.mend) for one in findings
     )
-    head = ("Finding", "Weight", "Evidence", "How to mend it")
+    head = ("LogFinding", "Weight", "Evidence", "How to mend it")
     return Table("Findings, what forbids learning first", head, rows, frozenset({1, 2, 3}))

@@ -13,7 +13,7 @@ from nurture_envs.clock import HOUR_US, local_microseconds
 from nurture_envs.journey import Journey
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.appraisal.first_look import WORTHS, units_needed
-from nurture_rl.appraisal.health.finding import LOOK, STOP, Finding, share
+from nurture_rl.appraisal.health.finding import LOOK, STOP, LogFinding, share
 
 _SURE, _ALL_SURE = 0.999, 0.9  # a propensity that leaves nothing to chance; share of such decisions
 _NO_PROPENSITY = 0.01
@@ -27,7 +27,7 @@ _FEW_SUCCESSES = 30
 
 def decisions_health(
     events: pa.Table, contacts: pa.Table, decisions: pa.Table, table: pa.Table, journey: Journey
-) -> Iterator[Finding]:
+) -> Iterator[LogFinding]:
     """Findings in the decisions.
 
     Args:
@@ -45,7 +45,7 @@ def decisions_health(
     yield from _outcomes(table, journey)
 
 
-def skew(record: Mapping[str, Any]) -> Iterator[Finding]:
+def skew(record: Mapping[str, Any]) -> Iterator[LogFinding]:
     """Whether features as logged are those that the log gives.
 
     Args:
@@ -53,7 +53,7 @@ def skew(record: Mapping[str, Any]) -> Iterator[Finding]:
     """
     equal = record.get("logged_features_equal")
     if equal is not None and equal < 1.0 - _SKEWED:
-        yield Finding(
+        yield LogFinding(
             "features differ",
             LOOK,
             f"{100 * (1 - equal):.1f} % of the feature vectors that were logged are not those that "
@@ -62,10 +62,10 @@ def skew(record: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _chance(decisions: pa.Table) -> Iterator[Finding]:
+def _chance(decisions: pa.Table) -> Iterator[LogFinding]:
     n, missing = len(decisions), decisions["propensity"].null_count
     if missing > _NO_PROPENSITY * n:
-        yield Finding(
+        yield LogFinding(
             "no propensities",
             STOP,
             f"{share(missing, n)} decisions have no propensity",
@@ -74,7 +74,7 @@ def _chance(decisions: pa.Table) -> Iterator[Finding]:
     known = decisions["propensity"].drop_null()
     sure = int(pc.sum(pc.greater_equal(known, _SURE)).as_py() or 0)
     if len(known) and sure > _ALL_SURE * len(known):
-        yield Finding(
+        yield LogFinding(
             "no exploration",
             STOP,
             f"{share(sure, len(known))} decisions left nothing to chance",
@@ -82,7 +82,7 @@ def _chance(decisions: pa.Table) -> Iterator[Finding]:
         )
 
 
-def _untried(decisions: pa.Table) -> Iterator[Finding]:
+def _untried(decisions: pa.Table) -> Iterator[LogFinding]:
     masks = decisions["mask"].combine_chunks()
     chances = decisions["probabilities"].combine_chunks()
     actions = len(masks[0])
@@ -90,7 +90,7 @@ def _untried(decisions: pa.Table) -> Iterator[Finding]:
     given = np.asarray(chances.flatten(), float).reshape(-1, actions)
     missed = np.flatnonzero((legal.mean(0) > _OFTEN_LEGAL) & ~(given > 0.0).any(0))
     if missed.size:
-        yield Finding(
+        yield LogFinding(
             "untried action",
             LOOK,
             f"{missed.size} of {actions} actions were often legal and never had a chance "
@@ -100,7 +100,7 @@ def _untried(decisions: pa.Table) -> Iterator[Finding]:
         )
 
 
-def _joined(events: pa.Table, decisions: pa.Table, journey: Journey) -> Iterator[Finding]:
+def _joined(events: pa.Table, decisions: pa.Table, journey: Journey) -> Iterator[LogFinding]:
     carried = decisions.filter(pc.invert(decisions["deferred"]))
     sends = carried.filter(pc.starts_with(carried["action"], "send:"))
     sent = events.filter(pc.equal(events["type"], "sent"))
@@ -109,7 +109,7 @@ def _joined(events: pa.Table, decisions: pa.Table, journey: Journey) -> Iterator
     window = 2 * journey.clock.period_hours * HOUR_US
     after = _nearest(sends, "decided_at", sent, "occurred_at", window)
     if after < (1.0 - _UNSENT) * len(sends):
-        yield Finding(
+        yield LogFinding(
             "sends without events",
             LOOK,
             f"{share(len(sends) - after, len(sends))} decided sends have no `sent` event within "
@@ -120,7 +120,7 @@ def _joined(events: pa.Table, decisions: pa.Table, journey: Journey) -> Iterator
         )
     before = _nearest(sent, "occurred_at", sends, "decided_at", -window)
     if before < (1.0 - _UNDECIDED) * len(sent):
-        yield Finding(
+        yield LogFinding(
             "sends nobody decided",
             LOOK,
             f"{share(len(sent) - before, len(sent))} `sent` events follow no decision",
@@ -148,7 +148,7 @@ def _nearest(rows: pa.Table, at: str, others: pa.Table, other_at: str, window: f
     return int((found > 0).sum())
 
 
-def _after_no(events: pa.Table) -> Iterator[Finding]:
+def _after_no(events: pa.Table) -> Iterator[LogFinding]:
     kinds = events["type"].unique().to_pylist()
     no = [kind for kind in kinds if forbids(say_of(kind, None)) and kind != "snoozed"]
     yes = ["consent_given", "resubscribe"]
@@ -164,7 +164,7 @@ def _after_no(events: pa.Table) -> Iterator[Finding]:
     sent[sent] = who[place[sent]] == who[sent]
     sent[sent] = np.isin(kind[place[sent]], no)
     if sent.any():
-        yield Finding(
+        yield LogFinding(
             "sends after a no",
             LOOK,
             f"{int(sent.sum()):,} mails went to contacts who had opted out, complained or bounced",
@@ -173,7 +173,7 @@ def _after_no(events: pa.Table) -> Iterator[Finding]:
         )
 
 
-def _quiet_hours(events: pa.Table, contacts: pa.Table, journey: Journey) -> Iterator[Finding]:
+def _quiet_hours(events: pa.Table, contacts: pa.Table, journey: Journey) -> Iterator[LogFinding]:
     quiet = journey.guardrails.quiet_hours
     sent = events.filter(pc.equal(events["type"], "sent"))
     if quiet is None or not len(sent):
@@ -190,7 +190,7 @@ def _quiet_hours(events: pa.Table, contacts: pa.Table, journey: Journey) -> Iter
     begin, end = quiet
     inside = (hour >= begin) | (hour < end) if begin > end else (hour >= begin) & (hour < end)
     if inside.sum() > _QUIET * inside.size:
-        yield Finding(
+        yield LogFinding(
             "sends in quiet hours",
             LOOK,
             f"{share(int(inside.sum()), inside.size)} mails went between {begin:g} and {end:g} "
@@ -200,10 +200,10 @@ def _quiet_hours(events: pa.Table, contacts: pa.Table, journey: Journey) -> Iter
         )
 
 
-def _outcomes(table: pa.Table, journey: Journey) -> Iterator[Finding]:
+def _outcomes(table: pa.Table, journey: Journey) -> Iterator[LogFinding]:
     complete = int(pc.sum(table["complete"]).as_py() or 0)
     if complete < (1.0 - _UNFINISHED) * len(table):
-        yield Finding(
+        yield LogFinding(
             "unfinished episodes",
             LOOK,
             f"{share(len(table) - complete, len(table))} decisions are of episodes whose horizon "
@@ -220,7 +220,7 @@ def _outcomes(table: pa.Table, journey: Journey) -> Iterator[Finding]:
     if reached < _FEW_SUCCESSES:
         rate = max(reached, 1.0) / people
         units = units_needed(rate, WORTHS[1] * rate, (0.5, 0.5))
-        yield Finding(
+        yield LogFinding(
             "too few successes",
             STOP,
             f"{reached:.0f} {journey.north_star.name} of {people:,} contacts: at this rate two "

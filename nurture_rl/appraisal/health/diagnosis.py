@@ -10,7 +10,7 @@ import pyarrow as pa
 from nurture_envs.journey import Journey
 from nurture_rl.appraisal.health.decisions_health import decisions_health, skew
 from nurture_rl.appraisal.health.events_health import events_health
-from nurture_rl.appraisal.health.finding import LOOK, STOP, Finding, share
+from nurture_rl.appraisal.health.finding import LOOK, STOP, LogFinding, share
 from nurture_rl.appraisal.health.stages_health import stages_health
 
 _SET_ASIDE, _TWICE, _ADDED = 0.01, 0.05, 0.1
@@ -25,7 +25,7 @@ def diagnosis(
     summary: Mapping[str, Any],
     about: Mapping[str, Any],
     journey: Journey,
-) -> tuple[Finding, ...]:
+) -> tuple[LogFinding, ...]:
     """Everything that is wrong, what forbids learning first.
 
     Args:
@@ -42,7 +42,7 @@ def diagnosis(
     found += stages_health(events, journey) if journey.stages else ()
     if table is None:
         found.append(
-            Finding(
+            LogFinding(
                 "no decisions",
                 STOP,
                 "the log has events and no decisions",
@@ -57,32 +57,32 @@ def diagnosis(
     return tuple(_sorted(found))
 
 
-def _sorted(found: Sequence[Finding]) -> list[Finding]:
+def _sorted(found: Sequence[LogFinding]) -> list[LogFinding]:
     return sorted(found, key=lambda one: (one.severity != STOP, one.kind, one.says))
 
 
-def _intake(summary: Mapping[str, Any]) -> Iterator[Finding]:
+def _intake(summary: Mapping[str, Any]) -> Iterator[LogFinding]:
     for table in summary["tables"]:
         again = table["reasons"].get(_AGAIN, 0)
         aside = table["quarantined"] - again
         if aside > _SET_ASIDE * table["read"]:
             reasons = {name: rows for name, rows in table["reasons"].items() if name != _AGAIN}
             worst = max(reasons, key=lambda name: (reasons[name], name))
-            yield Finding(
+            yield LogFinding(
                 "rows set aside",
                 LOOK,
                 f"{share(aside, table['read'])} {table['table']}, most for {worst}",
                 "look at the quarantine: it has file, line and reason of each",
             )
         if again > _TWICE * table["read"]:
-            yield Finding(
+            yield LogFinding(
                 "rows that came twice",
                 LOOK,
                 f"{share(again, table['read'])} {table['table']} are the same row once more",
                 "nothing is lost; look why the export repeats itself",
             )
     if summary["contacts_added"] > _ADDED * summary["contacts"]:
-        yield Finding(
+        yield LogFinding(
             "unknown contacts",
             LOOK,
             f"{share(summary['contacts_added'], summary['contacts'])} contacts are named by "
@@ -91,7 +91,7 @@ def _intake(summary: Mapping[str, Any]) -> Iterator[Finding]:
             "consent",
         )
     if summary["shared_keys"]:
-        yield Finding(
+        yield LogFinding(
             "shared keys",
             LOOK,
             f"{summary['shared_keys']:,} keys belong to many contacts and name nobody",

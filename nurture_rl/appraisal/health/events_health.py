@@ -7,14 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.journey import Journey
 from nurture_rl.appraisal.first_look import SOURCES, of_signal
-from nurture_rl.appraisal.health.finding import LOOK, STOP, Finding, share
-
-IntArray = NDArray[np.int64]
+from nurture_rl.appraisal.health.finding import LOOK, STOP, LogFinding, share
 
 _MANY_CONTACTS = 2_000  # from which on every signal of a healthy log is there
 _MACHINE_LAG_US = 3_000_000  # a click so soon after the mail came is a program's
@@ -25,7 +22,7 @@ _HOLE_DAYS = 2
 _CROWD, _CROWD_TIMES = 1_000, 20  # events of one contact; over the 99th percentile
 
 
-def events_health(events: pa.Table, contacts: pa.Table, journey: Journey) -> Iterator[Finding]:
+def events_health(events: pa.Table, contacts: pa.Table, journey: Journey) -> Iterator[LogFinding]:
     """Findings in the checked events and contacts.
 
     Args:
@@ -41,7 +38,7 @@ def events_health(events: pa.Table, contacts: pa.Table, journey: Journey) -> Ite
     yield from _crowds(events)
 
 
-def _sources(events: pa.Table, journey: Journey, contacts: int) -> Iterator[Finding]:
+def _sources(events: pa.Table, journey: Journey, contacts: int) -> Iterator[LogFinding]:
     present = set(events["type"].unique().to_pylist())
     asked = [one for one in journey.signals if not one.by_action]
     silent = [one for one in asked if not pc.any(of_signal(events, one)).as_py()]
@@ -50,7 +47,7 @@ def _sources(events: pa.Table, journey: Journey, contacts: int) -> Iterator[Find
         own = [one for one in asked if one.type in kinds]
         if own and not present & set(kinds):
             gone |= {one.name for one in own}
-            yield Finding(
+            yield LogFinding(
                 "missing source",
                 LOOK,
                 f"no {source} events: {', '.join(one.name for one in own)} are never seen",
@@ -60,7 +57,7 @@ def _sources(events: pa.Table, journey: Journey, contacts: int) -> Iterator[Find
     rare = {*settings.opt_out, *settings.hard_bounce}
     odd = [one.name for one in silent if one.name not in gone | rare]
     if odd and contacts >= _MANY_CONTACTS:
-        yield Finding(
+        yield LogFinding(
             "silent signal",
             LOOK,
             f"of {contacts:,} contacts none has {', '.join(odd)}",
@@ -70,16 +67,16 @@ def _sources(events: pa.Table, journey: Journey, contacts: int) -> Iterator[Find
         )
 
 
-def _people(contacts: pa.Table) -> Iterator[Finding]:
+def _people(contacts: pa.Table) -> Iterator[LogFinding]:
     if not pc.any(contacts["consent"]).as_py():
-        yield Finding(
+        yield LogFinding(
             "no consent",
             STOP,
             "no contact has consent, so every policy may only wait",
             "give the column that says who agreed, as `consent` of contacts",
         )
     if contacts["time_zone"].null_count == len(contacts):
-        yield Finding(
+        yield LogFinding(
             "no time zones",
             LOOK,
             "no contact has a zone: hours are those of `data.default_zone` for everybody",
@@ -87,7 +84,7 @@ def _people(contacts: pa.Table) -> Iterator[Finding]:
         )
 
 
-def _machines(events: pa.Table) -> Iterator[Finding]:
+def _machines(events: pa.Table) -> Iterator[LogFinding]:
     order = events.select(["contact_id", "occurred_at", "type", "is_machine"]).sort_by(
         [("contact_id", "ascending"), ("occurred_at", "ascending")]
     )
@@ -102,7 +99,7 @@ def _machines(events: pa.Table) -> Iterator[Finding]:
     fast[mailed] = at[mailed] - at[place[mailed]] <= _MACHINE_LAG_US
     clicks, quick = int(click.sum()), int(fast.sum())
     if quick > _FAST_CLICKS * clicks:
-        yield Finding(
+        yield LogFinding(
             "clicks of programs",
             LOOK,
             f"{share(quick, clicks)} clicks taken for people's came within three seconds of a mail",
@@ -110,7 +107,7 @@ def _machines(events: pa.Table) -> Iterator[Finding]:
         )
 
 
-def _recording(events: pa.Table, journey: Journey) -> Iterator[Finding]:
+def _recording(events: pa.Table, journey: Journey) -> Iterator[LogFinding]:
     occurred, recorded = (
         np.asarray(pc.cast(events[name], pa.int64())) for name in ("occurred_at", "recorded_at")
     )
@@ -128,7 +125,7 @@ def _recording(events: pa.Table, journey: Journey) -> Iterator[Finding]:
     many = np.bincount(of_type, minlength=len(codes.dictionary))
     some = np.bincount(of_type, weights=late, minlength=many.size).astype(int)
     for k in np.flatnonzero((some > _LATE * many) & (some >= _FEW_LATE)):
-        yield Finding(
+        yield LogFinding(
             "late records",
             LOOK,
             f"{share(int(some[k]), int(many[k]))} {codes.dictionary[int(k)].as_py()} events were "
@@ -136,7 +133,7 @@ def _recording(events: pa.Table, journey: Journey) -> Iterator[Finding]:
             "raise `delay_bins` of their signals, or outcomes are called complete too soon",
         )
     if delayed and own.any() and (recorded == occurred).all():
-        yield Finding(
+        yield LogFinding(
             "no recording times",
             LOOK,
             f"every event was recorded the moment it occurred, also {delayed[0].name}, which the "
@@ -145,7 +142,7 @@ def _recording(events: pa.Table, journey: Journey) -> Iterator[Finding]:
         )
 
 
-def _holes(events: pa.Table) -> Iterator[Finding]:
+def _holes(events: pa.Table) -> Iterator[LogFinding]:
     days = np.asarray(pc.cast(events["occurred_at"], pa.int64())) // DAY_US
     first = int(days.min())
     count = np.bincount(days - first)
@@ -159,7 +156,7 @@ def _holes(events: pa.Table) -> Iterator[Finding]:
     for run in runs:
         if run.size >= _HOLE_DAYS:
             since, until = (np.datetime64(int(day), "D") for day in (run[0], run[-1]))
-            yield Finding(
+            yield LogFinding(
                 "hole",
                 LOOK,
                 f"no event from {since} to {until}, where a day has {int(np.median(busy)):,}",
@@ -167,13 +164,13 @@ def _holes(events: pa.Table) -> Iterator[Finding]:
             )
 
 
-def _crowds(events: pa.Table) -> Iterator[Finding]:
+def _crowds(events: pa.Table) -> Iterator[LogFinding]:
     found = events["contact_id"].value_counts()
     counts = np.asarray(found.field("counts"))
     most = int(counts.max())
     if most > _CROWD and most > _CROWD_TIMES * np.quantile(counts, 0.99):
         name = found.field("values")[int(counts.argmax())].as_py()
-        yield Finding(
+        yield LogFinding(
             "crowded contact",
             LOOK,
             f"contact {name!r} has {most:,} events: no person, but a list, a test or a kiosk",

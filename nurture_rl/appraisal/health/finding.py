@@ -8,7 +8,7 @@ STOP, LOOK = "stop", "look"  # nothing can be learned before it is mended; somet
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LogFinding:
     """What was found, how much of it, and what to do."""
 
     kind: str  # a short name, the same for every log

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nurture_envs.clock import HOUR_US
 from nurture_envs.journey import Journey
 from nurture_rl.appraisal.first_look import of_signal
-from nurture_rl.appraisal.health.finding import LOOK, Finding, share
+from nurture_rl.appraisal.health.finding import LOOK, LogFinding, share
 
 IntArray = NDArray[np.int64]
 
@@ -25,7 +25,7 @@ _FEW = 20  # contacts of a stage below which nothing is said
 _OUTSIDE = frozenset({"subscriber", "lead", "new", "opportunity", "customer", "won", "lost"})
 
 
-def stages_health(events: pa.Table, journey: Journey) -> Iterator[Finding]:
+def stages_health(events: pa.Table, journey: Journey) -> Iterator[LogFinding]:
     """Findings in the changes of stage.
 
     Args:
@@ -48,7 +48,7 @@ def stages_health(events: pa.Table, journey: Journey) -> Iterator[Finding]:
     yield from _stale(first, stages, began, int(at.max()) - _horizon_us(journey))
 
 
-def _order(first: IntArray, stages: list[str]) -> Iterator[Finding]:
+def _order(first: IntArray, stages: list[str]) -> Iterator[LogFinding]:
     """Steps of a funnel: stages of which most who came to the later one had come to the earlier."""
     for k in range(1, len(stages)):
         came, before = first[k] < _NEVER, first[k - 1] < _NEVER
@@ -57,7 +57,7 @@ def _order(first: IntArray, stages: list[str]) -> Iterator[Finding]:
             continue
         backward = int((came & before & (first[k] < first[k - 1])).sum())
         if n - both > _SKIPPED * n:
-            yield Finding(
+            yield LogFinding(
                 "stage skipped",
                 LOOK,
                 f"{share(n - both, n)} contacts came to {stages[k]} and never to {stages[k - 1]}, "
@@ -65,7 +65,7 @@ def _order(first: IntArray, stages: list[str]) -> Iterator[Finding]:
                 "export the whole history of the field, not its latest value",
             )
         if backward > _BACKWARD * n:
-            yield Finding(
+            yield LogFinding(
                 "stage backward",
                 LOOK,
                 f"{share(backward, n)} contacts came to {stages[k]} before {stages[k - 1]}",
@@ -73,7 +73,7 @@ def _order(first: IntArray, stages: list[str]) -> Iterator[Finding]:
             )
 
 
-def _orphans(events: pa.Table, journey: Journey) -> Iterator[Finding]:
+def _orphans(events: pa.Table, journey: Journey) -> Iterator[LogFinding]:
     changes = events.filter(pc.equal(events["type"], "stage_changed"))
     read = {one.stage for one in (*journey.signals, *journey.guardrails.events)} - {None}
     counts = {
@@ -83,7 +83,7 @@ def _orphans(events: pa.Table, journey: Journey) -> Iterator[Finding]:
     }
     if sum(counts.values()) > _ORPHAN * max(len(changes), _FEW):
         named = ", ".join(f"{name!r}" for name in sorted(counts, key=str)[:5])
-        yield Finding(
+        yield LogFinding(
             "orphan stage",
             LOOK,
             f"{share(sum(counts.values()), len(changes))} changes are to stages that no signal "
@@ -94,7 +94,9 @@ def _orphans(events: pa.Table, journey: Journey) -> Iterator[Finding]:
         )
 
 
-def _stale(first: IntArray, stages: list[str], began: IntArray, due_us: int) -> Iterator[Finding]:
+def _stale(
+    first: IntArray, stages: list[str], began: IntArray, due_us: int
+) -> Iterator[LogFinding]:
     """Stages that contacts whose journey is over should have reached, and none of the latest "
     "did."""
     for k, stage in enumerate(stages):
@@ -105,7 +107,7 @@ def _stale(first: IntArray, stages: list[str], began: IntArray, due_us: int) -> 
         due = int(((began > until) & (began < due_us)).sum())
         expected = due * moments.size / began.size
         if expected > _EXPECTED:
-            yield Finding(
+            yield LogFinding(
                 "stale stage",
                 LOOK,
                 f"nobody came to {stage} after {np.datetime64(until, 'us').astype('M8[D]')}; of "
