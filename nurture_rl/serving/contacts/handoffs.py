@@ -17,6 +17,7 @@ import numpy as np
 
 from nurture_envs.clock import DAY_US, utc_microseconds
 from nurture_envs.journey import Journey, Message
+from nurture_rl.serving.contacts.enrolment import usable_zone
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Contact, Decision, Event
 
@@ -118,7 +119,7 @@ def handoffs(
         if (contact := contacts.get(name)) is None:
             continue
         account = None if not contact.account_id else contact_key(contact.account_id)
-        due = due_us(decision, journey, contact.time_zone or default_zone)
+        due = due_us(decision, journey, usable_zone(contact.time_zone, default_zone))
         answer = _answer(decision, due, events.get(name, ()), journey)
         found.append(Handoff(decision, account, due, answer, withdrawn))
     return _joined(found)
@@ -159,7 +160,8 @@ def _joined(found: Sequence[Handoff]) -> list[Handoff]:
     for place, lead in of.items():
         first = whole[lead]
         name = first.decision.decision_id
-        whole[place] = replace(whole[place], joined=name, answer=first.answer, due_us=first.due_us)
+        own = whole[place]
+        whole[place] = replace(own, joined=name, answer=first.answer or own.answer)
     return whole
 
 

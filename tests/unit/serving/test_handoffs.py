@@ -229,6 +229,27 @@ def test_a_hand_off_is_open_as_long_as_mail_is_held(talk: dict[str, Any], due: i
     assert one(other).status(MORNING + 2 * HOUR_US) == "open"
 
 
+def test_a_colleagues_hand_off_is_open_as_long_as_their_own_mail_is_held() -> None:
+    """Whoever is west of the one who has the task is with sales for longer, or east, shorter."""
+    journey = load_journey("inbound_lead")  # `conversation: {escalated: 2}`
+    people = {
+        name: contact(name, account_id="ACME", time_zone=zone)
+        for name, zone in (("ada", ZONE), ("bob", "Pacific/Auckland"), ("cy", "Nowhere/At_All"))
+    }
+    calls = [(call(MORNING + i, name), journey, None) for i, name in enumerate(people)]
+    ada, bob, cy = handoffs(calls, people, {}, ZONE)
+    assert (bob.joined, cy.joined) == ("call-ada", "call-ada")
+    assert (ada.due_us, bob.due_us) == (DUE, DUE - 12 * HOUR_US)
+    assert cy.due_us == DUE  # a zone that nobody knows is the default one
+    assert (ada.status(DUE - HOUR_US), bob.status(DUE - HOUR_US)) == ("open", "returned")
+    people["bob"] = contact("bob", account_id="ACME", time_zone="Pacific/Honolulu")
+    late = {"bob": [event("sales_activity", DUE + HOUR_US, "bob")]}  # when it is over for ada
+    ada, bob, cy = handoffs(calls, people, late, ZONE)
+    assert [one.status(DUE + 2 * HOUR_US) for one in (ada, bob, cy)] == [
+        *("returned", "answered", "returned")
+    ]
+
+
 def test_who_was_erased_is_in_no_hand_off() -> None:
     journey = load_journey("inbound_lead")
     assert handoffs([(call(), journey, None)], {}, {}, ZONE) == []
